@@ -1,0 +1,63 @@
+// What the agent needs of the Host Compute Service, whoever provides it (docs/reference/hcs-runtime.md A, B).
+// Two providers, one contract: `computecore` on Windows and `simulated` everywhere. Every call may be slow or never
+// come back: bounding it is the caller's part, and a call that exceeded its bound is still running (design §8, `Draining`).
+
+declare const systemId: unique symbol;
+declare const runtimeId: unique symbol;
+
+/** The id of a compute system: `luvm-<metadata.uid>`. */
+export type SystemId = string & { readonly [systemId]: true };
+/** The Hyper-V VM GUID that HCS gives a compute system; the address of its sockets (hcs-runtime B.2). */
+export type RuntimeId = string & { readonly [runtimeId]: true };
+
+/** State as HCS names it (hcs-runtime B.5). A stopped system still answers queries. */
+export type SystemState = 'Created' | 'Running' | 'Paused' | 'Stopped' | 'SavedAsTemplate' | 'Unknown';
+
+export interface SystemProperties {
+  readonly id: string;
+  readonly owner: string;
+  readonly state: SystemState;
+  /** Absent while HCS has not assigned one. */
+  readonly runtimeId?: RuntimeId;
+}
+
+/** Why a system ended (hcs-runtime A.2, SystemExited). */
+export interface SystemExit {
+  readonly exitType: 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit' | 'None' | 'Unknown';
+  /** HRESULT as an unsigned 32-bit number; 0 is success. */
+  readonly status: number;
+}
+
+/** The end of what a handle can tell: the system exited, the service went away, or the handle was closed. */
+export type SystemEnd =
+  | { readonly kind: 'exited'; readonly exit: SystemExit }
+  | { readonly kind: 'serviceDisconnected' }
+  | { readonly kind: 'closed' };
+
+export interface ProcessorTopology {
+  readonly logicalProcessorCount: number;
+}
+
+export interface ComputeSystem {
+  readonly id: SystemId;
+  /** Settles once, with the first terminal event; never rejects. */
+  readonly ended: Promise<SystemEnd>;
+  start(): Promise<void>;
+  /** Asks the guest to power off. */
+  shutdown(): Promise<void>;
+  /** Submits the request; the exit is observed through `ended` (hcs-runtime B.4). Benign on a stopped system. */
+  terminate(): Promise<void>;
+  modify(document: string): Promise<void>;
+  properties(): Promise<SystemProperties>;
+  /** Idempotent. The last handle of a system that terminates with it takes the system along. */
+  close(): Promise<void>;
+}
+
+export interface HcsBackend {
+  processorTopology(): Promise<ProcessorTopology>;
+  /** All compute systems of the node, of every owner. */
+  enumerate(): Promise<readonly SystemProperties[]>;
+  create(id: SystemId, document: string): Promise<ComputeSystem>;
+  open(id: SystemId): Promise<ComputeSystem>;
+  close(): Promise<void>;
+}

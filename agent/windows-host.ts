@@ -1,0 +1,21 @@
+// The Windows node that the agent runs on: its facts and its files, apart from HCS. `agent/windows` provides the real
+// one, `agent/hcs/simulated` one that lives in the simulated node's service process.
+import type { HostFacts } from '../protocol/messages.ts';
+
+export type FileFact =
+  | { readonly kind: 'file'; readonly size: number }
+  | { readonly kind: 'folder' }
+  | { readonly kind: 'notFound' }
+  | { readonly kind: 'error'; readonly message: string };
+
+export interface WindowsHost {
+  facts(): Promise<HostFacts>;
+  /** Never rejects for what the path is; paths are Windows paths, compared without regard to case. */
+  stat(path: string): Promise<FileFact>;
+  /** CopyFileW, overwriting; rejects with the cause as Windows words it. */
+  copyFile(from: string, to: string): Promise<void>;
+  /** Succeeds when there is nothing to delete. */
+  deleteFile(path: string): Promise<void>;
+  /** Full access for the group of all VMs, S-1-5-83-0 (hcs-documents §7.4). */
+  grantVmGroupAccess(path: string): Promise<void>;
+}

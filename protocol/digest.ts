@@ -1,0 +1,34 @@
+// Digests that both sides compare: SHA-256 over the canonical form of a value (sorted keys, no white space), as
+// lower-case hex. Two values with the same digest are the same for us, whatever order their members came in.
+import { createHash } from 'node:crypto';
+import type { RequestedOptions } from './options.ts';
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue | undefined };
+
+/** JSON text with object keys sorted by code unit; members that are undefined are left out. */
+export function canonicalJson(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const members = Object.entries(value)
+      .filter((member): member is [string, JsonValue] => member[1] !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
+    return `{${members.join(',')}}`;
+  }
+  return JSON.stringify(value);
+}
+
+export function sha256Hex(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+/** The digest by which wire, journal and status say "these options"; a policy counts with its text. */
+export function optionsDigest(options: RequestedOptions): string {
+  return sha256Hex(canonicalJson(options));
+}

@@ -1,0 +1,289 @@
+// The messages of wire protocol `lcow.v1` (design §7): JSON text frames, one message each, parsed on receipt.
+// What is exchanged is state, so any message may be lost or repeated. Members that a side does not know are ignored,
+// except in requested options. Elements that are about one VM are parsed apart (`parseAssignment`, `parseObserved`), so
+// that a bad one affects that VM only.
+import { z } from 'zod';
+import { requestedOptions } from './options.ts';
+
+export const subprotocol = 'lcow.v1';
+export const agentsPath = '/v1/agents';
+
+/** Bounds of what one side may make the other hold. Bytes of UTF-8 unless said otherwise. */
+export const limits = {
+  frameBytes: 1 << 20,
+  /** VMs in one part of `hello` or `desired`. */
+  partElements: 64,
+  /** Log lines that may be on the way without an acknowledgement. */
+  logWindow: 2048,
+  logLinesPerMessage: 256,
+  logLineChars: 8192,
+  statusLineChars: 256,
+  logHeadLines: 5,
+  logTailLines: 15,
+  messageChars: 2048,
+  warnings: 16,
+  warningChars: 512,
+  conditions: 16,
+  policyChars: 262_144,
+  virtualMachinesPerHost: 4096,
+} as const;
+
+/** WebSocket close codes of our own (4000–4999 are free for applications). */
+export const closeCodes = {
+  malformed: 4400,
+  unauthorized: 4401,
+  replaced: 4409,
+  overflow: 4429,
+  shuttingDown: 4503,
+} as const;
+
+const uid = z.uuid();
+const text = z.string().max(limits.messageChars);
+const count = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const time = z.iso.datetime({ offset: true });
+const epoch = z.int().min(1);
+
+// --- what a host is ---------------------------------------------------------------------------------------------------
+
+export const hostFacts = z.object({
+  osBuild: z.int().min(0).max(0xffff),
+  architecture: z.enum(['amd64', 'arm64']),
+  logicalProcessors: count,
+  memoryInMB: count,
+  numaNodes: z.array(z.object({ number: count, logicalProcessors: count, memoryInMB: count })).max(64),
+  isolation: z.array(z.enum(['SNP'])).max(4),
+  /** The default boot folder and what lies in it. */
+  bootFiles: z.array(z.object({ path: z.string().max(1024), files: z.array(z.string().max(256)).max(256) })).max(16),
+});
+export type HostFacts = z.infer<typeof hostFacts>;
+
+// --- what the operator says of a VM -----------------------------------------------------------------------------------
+
+export const exitTypes = ['GracefulExit', 'ForcedExit', 'UnexpectedExit', 'AgentExit', 'Unknown'] as const;
+
+export const lastExit = z.object({ type: z.enum(exitTypes), time, message: text });
+export type LastExit = z.infer<typeof lastExit>;
+
+export const runStrategies = ['Always', 'RerunOnFailure', 'Once', 'Halted'] as const;
+export type RunStrategy = (typeof runStrategies)[number];
+export const updateStrategies = ['OnRestart', 'Recreate'] as const;
+export type UpdateStrategy = (typeof updateStrategies)[number];
+
+export const assignment = z.object({
+  uid,
+  namespace: z.string().min(1).max(63),
+  name: z.string().min(1).max(253),
+  generation: count,
+  /** SecurityPolicy is left out: the policy travels once by itself, see `policySHA256`. */
+  options: requestedOptions,
+  policySHA256: sha256.optional(),
+  /** Digest of the complete options, policy included (`optionsDigest`). */
+  optionsDigest: sha256,
+  runStrategy: z.enum(runStrategies),
+  updateStrategy: z.enum(updateStrategies),
+  /** Value of the restart annotation; another one than the handled one restarts the VM. */
+  restartedAt: z.string().max(64).optional(),
+  /** Nothing is started, stopped or changed while true. */
+  paused: z.boolean(),
+  /** What the status of the resource remembers, so that a lost journal does not run a `Once` VM twice. */
+  remembered: z.object({
+    startTime: time.optional(),
+    lastExit: lastExit.optional(),
+    restarts: count,
+    restartedAt: z.string().max(64).optional(),
+  }),
+});
+export type Assignment = z.infer<typeof assignment>;
+
+// --- what the agent says of a VM --------------------------------------------------------------------------------------
+
+export const machinePhases = [
+  'Staging',
+  'Creating',
+  'Starting',
+  'Running',
+  'Stopping',
+  'Stopped',
+  'Failed',
+  'Unknown',
+] as const;
+export type MachinePhase = (typeof machinePhases)[number];
+
+/** The conditions that the agent judges; the operator adds `Scheduled` and `Terminating`. */
+export const observedConditionTypes = [
+  'Prepared',
+  'Created',
+  'GuestConnected',
+  'Ready',
+  'RestartRequired',
+  'Stalled',
+  'Reconciling',
+] as const;
+
+export const observedCondition = z.object({
+  type: z.enum(observedConditionTypes),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string().regex(/^[A-Za-z][A-Za-z0-9]{0,63}$/),
+  message: text,
+});
+export type ObservedCondition = z.infer<typeof observedCondition>;
+
+const statusLine = z.string().max(limits.statusLineChars);
+
+export const guestLogSummary = z.object({
+  head: z.array(statusLine).max(limits.logHeadLines),
+  tail: z.array(statusLine).max(limits.logTailLines),
+  total: count,
+  dropped: count,
+});
+export type GuestLogSummary = z.infer<typeof guestLogSummary>;
+
+/** A time for each boot phase that was reached, in the order in which a boot passes them. */
+export const bootTimings = z.object({
+  prepared: time.optional(),
+  created: time.optional(),
+  started: time.optional(),
+  entropy: time.optional(),
+  log: time.optional(),
+  guestConnected: time.optional(),
+});
+export type BootTimings = z.infer<typeof bootTimings>;
+
+export const devices = z.object({
+  vpmem: z.array(z.object({ slot: count, path: z.string().max(1024) })).max(128),
+  scsi: z.array(z.object({ controller: count, lun: count, path: z.string().max(1024) })).max(256),
+  assigned: z.array(z.object({ instanceID: z.string().max(512), vmbusID: z.string().max(64) })).max(64),
+});
+export type Devices = z.infer<typeof devices>;
+
+export const observedVirtualMachine = z.object({
+  uid,
+  /** Generation and options digest of the assignment that this state is an answer to; absent before the first. */
+  generation: count.optional(),
+  wantedDigest: sha256.optional(),
+  /** Digest of the options with which the VM was last created. */
+  optionsDigest: sha256.optional(),
+  policyDigest: sha256.optional(),
+  documentDigest: sha256.optional(),
+  phase: z.enum(machinePhases),
+  conditions: z.array(observedCondition).max(limits.conditions),
+  systemID: z.string().max(128).optional(),
+  runtimeID: z.string().max(64).optional(),
+  startTime: time.optional(),
+  restarts: count,
+  restartedAt: z.string().max(64).optional(),
+  lastExit: lastExit.optional(),
+  processorCount: z.int().optional(),
+  memorySizeInMB: count.optional(),
+  guest: z
+    .object({
+      osType: z.string().max(64),
+      protocolVersion: count,
+      capabilities: z.array(z.string().max(128)).max(32),
+    })
+    .optional(),
+  guestLog: guestLogSummary,
+  startFailure: z.object({ count, retryAfter: time.optional() }).optional(),
+  bootTimings: bootTimings,
+  warnings: z.array(z.string().max(limits.warningChars)).max(limits.warnings),
+  devices: devices.optional(),
+});
+export type ObservedVirtualMachine = z.infer<typeof observedVirtualMachine>;
+
+// --- messages ---------------------------------------------------------------------------------------------------------
+
+/** Known to be about one VM; the rest of it is parsed apart. */
+const element = z.looseObject({ uid });
+export type Element = z.infer<typeof element>;
+const elements = z.array(element).max(limits.partElements);
+
+const hello = z.object({
+  type: z.literal('hello'),
+  protocolVersions: z.array(z.string().max(32)).min(1).max(8),
+  agentVersion: z.string().max(64),
+  bootID: uid,
+  host: hostFacts,
+  virtualMachines: elements,
+  /** HCS was fully enumerated: what is not among the VMs does not exist on this node. */
+  complete: z.boolean(),
+  last: z.boolean(),
+});
+
+const observed = z.object({ type: z.literal('observed'), virtualMachine: element });
+const removed = z.object({ type: z.literal('removed'), uid });
+const logs = z.object({
+  type: z.literal('logs'),
+  uid,
+  /** Which run of the VM: sequence numbers begin anew with each. */
+  boot: count,
+  /** Sequence number of the first line; the others follow without gaps. */
+  first: count,
+  lines: z.array(z.string().max(limits.logLineChars)).max(limits.logLinesPerMessage),
+  /** Lines of this run that were dropped so far. */
+  dropped: count,
+});
+
+export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, logs]);
+export type AgentMessage = z.infer<typeof agentMessage>;
+export type Hello = z.infer<typeof hello>;
+export type LogsMessage = z.infer<typeof logs>;
+
+const welcome = z.object({
+  type: z.literal('welcome'),
+  replica: z.string().max(253),
+  epoch,
+  heartbeatSeconds: z.number().min(0.05).max(300),
+  /** Log lines that may be in flight; 0 asks for none. */
+  logWindow: count.max(limits.logWindow),
+});
+const policy = z.object({ type: z.literal('policy'), sha256, policy: z.string().max(limits.policyChars) });
+const desired = z.object({ type: z.literal('desired'), epoch, virtualMachines: elements, last: z.boolean() });
+const assign = z.object({ type: z.literal('assign'), epoch, virtualMachine: element });
+const release = z.object({ type: z.literal('release'), epoch, uid });
+const logsAck = z.object({ type: z.literal('logsAck'), uid, boot: count, sequence: count });
+
+export const operatorMessage = z.discriminatedUnion('type', [welcome, policy, desired, assign, release, logsAck]);
+export type OperatorMessage = z.infer<typeof operatorMessage>;
+export type Welcome = z.infer<typeof welcome>;
+
+// --- elements that are about one VM -----------------------------------------------------------------------------------
+
+export type ElementFailure = {
+  readonly uid: string;
+  /** `UnsupportedByAgent` when an option is unknown here, else `ProtocolError`. */
+  readonly reason: 'UnsupportedByAgent' | 'ProtocolError';
+  readonly message: string;
+};
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: ElementFailure };
+
+export function parseAssignment(element: Element): Parsed<Assignment> {
+  return parseElement(assignment, element);
+}
+
+export function parseObserved(element: Element): Parsed<ObservedVirtualMachine> {
+  return parseElement(observedVirtualMachine, element);
+}
+
+function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<T> {
+  const result = schema.safeParse(element);
+  if (result.success) return { ok: true, value: result.data };
+  const unknownOptions = result.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys' && issue.path[0] === 'options' ? issue.keys : [],
+  );
+  const failure: ElementFailure =
+    unknownOptions.length > 0
+      ? {
+          uid: element.uid,
+          reason: 'UnsupportedByAgent',
+          message: `the agent does not know the option ${unknownOptions.join(', ')}; upgrade the agent or remove it`,
+        }
+      : {
+          uid: element.uid,
+          reason: 'ProtocolError',
+          message: z.prettifyError(result.error).slice(0, limits.messageChars),
+        };
+  return { ok: false, failure };
+}

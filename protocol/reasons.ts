@@ -1,0 +1,83 @@
+// Every reason that a condition, an event or a metric label can carry. The code is the contract, the text is not.
+// `docs/reasons.md` has an anchor for each. `stall` means that only a change of the manifest or of the host can mend it
+// (kstatus `Stalled`); `retry` that the system goes on trying by itself; `none` that there is nothing to mend.
+
+export type ReasonAction = 'none' | 'retry' | 'stall';
+
+export interface Reason {
+  readonly text: string;
+  readonly action: ReasonAction;
+}
+
+const table = {
+  // Placement
+  Placed: { text: 'A host was chosen.', action: 'none' },
+  Pinned: { text: 'The manifest names the host.', action: 'none' },
+  NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
+  HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
+  InventoryPending: { text: 'Placed once every known host has said which VMs it has.', action: 'retry' },
+  HostDisconnected: {
+    text: 'The agent of the host has been away for more than 60 s; its VMs may still run.',
+    action: 'retry',
+  },
+
+  // Preparation
+  Preparing: { text: 'Boot files are looked up and the document is built.', action: 'retry' },
+  Prepared: { text: 'Boot files were found and the document was built.', action: 'none' },
+  InvalidSpec: { text: 'The stored object does not satisfy the schema.', action: 'stall' },
+  InvalidOptions: { text: 'The options cannot be turned into a document on this host.', action: 'stall' },
+  UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
+  ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },
+  HostQueryFailed: { text: 'The host could not be asked for its facts.', action: 'retry' },
+  StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'retry' },
+  JournalUnwritable: { text: 'The agent cannot write its journal; it starts nothing before it can.', action: 'retry' },
+
+  // Creation and start
+  NotCreated: { text: 'No compute system exists.', action: 'none' },
+  Creating: { text: 'The compute system is being created.', action: 'retry' },
+  Created: { text: 'The compute system exists.', action: 'none' },
+  CreateFailed: { text: 'HCS refused to create the compute system.', action: 'retry' },
+  DocumentRefused: { text: 'HCS does not accept the document.', action: 'stall' },
+  InsufficientResources: { text: 'The host has not the memory or processors for the VM.', action: 'retry' },
+  Starting: { text: 'The VM is booting.', action: 'retry' },
+  StartFailed: { text: 'HCS could not start the VM.', action: 'retry' },
+  BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
+  ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },
+  CallOverdue: {
+    text: 'A call to HCS has not come back; nothing is done under this id before it does.',
+    action: 'retry',
+  },
+  BackOff: { text: 'The VM failed several times in a row and is started again later.', action: 'retry' },
+
+  // Running
+  Connected: { text: 'The guest answered.', action: 'none' },
+  NotConnected: { text: 'The guest is not connected.', action: 'none' },
+  ConnectionNotUsed: { text: 'The manifest does without a guest connection.', action: 'none' },
+  GuestConnectionLost: { text: 'The guest closed its connection; the VM still runs.', action: 'retry' },
+  Running: { text: 'The VM runs.', action: 'none' },
+  RestartRequired: { text: 'The manifest changed in what only a restart applies.', action: 'none' },
+
+  // The end of a VM
+  Stopping: { text: 'The VM is being stopped.', action: 'retry' },
+  StopFailed: { text: 'The VM could not be stopped; it is tried again.', action: 'retry' },
+  CleanUpFailed: {
+    text: 'Something that was staged or granted could not be taken back; it is tried again.',
+    action: 'retry',
+  },
+  Halted: { text: 'The VM is stopped, as its manifest asks.', action: 'none' },
+  Completed: { text: 'The VM ended well and is not started again.', action: 'none' },
+  Failed: { text: 'The VM ended badly and is not started again.', action: 'stall' },
+  Exited: { text: 'The VM ended and is started again.', action: 'retry' },
+  AgentRestarted: { text: 'The VM ended together with the agent that ran it.', action: 'stall' },
+  HostDrained: { text: 'The host is being drained.', action: 'retry' },
+  Restarting: { text: 'The VM is restarted on request.', action: 'retry' },
+  Paused: { text: 'Reconciling is paused by annotation.', action: 'none' },
+
+  // Deletion
+  Terminating: { text: 'Waiting for the host to confirm that the VM and its files are gone.', action: 'retry' },
+  ForceDeleted: { text: 'Released by the force-delete annotation, without confirmation of the host.', action: 'none' },
+} as const satisfies Record<string, Reason>;
+
+export type ReasonCode = keyof typeof table;
+
+export const reasons: Readonly<Record<ReasonCode, Reason>> = table;
