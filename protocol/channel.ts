@@ -1,0 +1,226 @@
+// A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
+// receipt; a frame that is no message ends this session only. Outgoing messages wait in three budgets of their own, sent in
+// this order: control messages (bounded; overflow ends the session), the latest state per key, and log lines.
+import type { RawData, WebSocket } from 'ws';
+import type { z } from 'zod';
+import type { Clock, Timer } from './clock.ts';
+import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
+import { closeCodes, limits } from './messages.ts';
+
+/** Bounds of what one channel holds. Bytes are UTF-8 bytes of frames. */
+export const channelLimits = {
+  /** Handed to the socket and not yet written; above it messages wait here. */
+  inFlightBytes: 256 * 1024,
+  /** Log lines are handed to the socket only below this, so that a control message waits behind few of them. */
+  logInFlightBytes: 64 * 1024,
+  controlBytes: 16 << 20,
+  controlMessages: 16_384,
+  logBytes: 4 << 20,
+  latestKeys: limits.virtualMachinesPerHost,
+  missedHeartbeats: 3,
+  closeTimeoutMilliseconds: 3_000,
+  closeReasonBytes: 120,
+} as const;
+
+/** The largest frame that `ws` itself may take in (`maxPayload`); what is over `limits.frameBytes` gets our close code. */
+export const webSocketMaxPayload = 2 * limits.frameBytes;
+
+export interface ChannelSettings<In> {
+  readonly schema: z.ZodType<In>;
+  readonly clock: Clock;
+  /** The pinger pings once an interval; the other side expects that. */
+  readonly heartbeat: 'pinger' | 'watcher';
+  readonly heartbeatSeconds: number;
+  readonly onMessage: (message: In) => void;
+}
+
+export interface ChannelClosed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export class Channel<In, Out extends object> {
+  readonly closed: Promise<ChannelClosed>;
+
+  readonly #socket: WebSocket;
+  readonly #settings: ChannelSettings<In>;
+  readonly #control = new FrameQueue();
+  readonly #latest = new Map<string, Out>();
+  readonly #logs = new FrameQueue();
+  #inFlightBytes = 0;
+  #missed = 0;
+  #heartbeat: Timer | undefined;
+  #ending: ChannelClosed | undefined;
+  #resolveClosed: (closed: ChannelClosed) => void = () => {};
+
+  /** Takes over an open socket; must be called before the socket can have received its first frame. */
+  constructor(socket: WebSocket, settings: ChannelSettings<In>) {
+    this.#socket = socket;
+    this.#settings = settings;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('ping', () => this.#alive());
+    socket.on('pong', () => this.#alive());
+    socket.on('error', (error) => this.#note({ code: 1006, reason: error.message }));
+    socket.on('close', (code, reason) => this.#ended({ code, reason: reason.toString('utf8') }));
+    this.setHeartbeat(settings.heartbeatSeconds);
+  }
+
+  get open(): boolean {
+    return this.#ending === undefined;
+  }
+
+  /**
+   * Sends in order, ahead of states and logs. A waiting state of the key `supersedes` is forgotten: it would arrive after
+   * this message. False when the channel is closed or this message overflowed it.
+   */
+  send(message: Out, supersedes?: string): boolean {
+    if (!this.open) return false;
+    if (supersedes !== undefined) this.#latest.delete(supersedes);
+    this.#control.push(frameOf(message));
+    if (this.#control.bytes > channelLimits.controlBytes || this.#control.length > channelLimits.controlMessages) {
+      this.close(closeCodes.overflow, 'too many control messages are waiting');
+      return false;
+    }
+    this.#pump();
+    return this.open;
+  }
+
+  /** Sends the state of `key`; while the socket is congested only the newest one of each key is kept. */
+  sendLatest(key: string, message: Out): boolean {
+    if (!this.open) return false;
+    this.#latest.set(key, message);
+    if (this.#latest.size > channelLimits.latestKeys) {
+      this.close(closeCodes.overflow, 'states of too many keys are waiting');
+      return false;
+    }
+    this.#pump();
+    return this.open;
+  }
+
+  /** False when the budget for logs is used up or the channel closed: the caller keeps the lines. */
+  trySendLog(message: Out): boolean {
+    if (!this.open) return false;
+    const frame = frameOf(message);
+    if (this.#logs.bytes + frame.bytes > channelLimits.logBytes) return false;
+    this.#logs.push(frame);
+    this.#pump();
+    return this.open;
+  }
+
+  setHeartbeat(seconds: number): void {
+    this.#heartbeat?.cancel();
+    this.#missed = 0;
+    if (this.open) this.#scheduleHeartbeat(seconds * 1000);
+  }
+
+  /** What waits is dropped. A peer that does not answer the closing handshake is cut off. */
+  close(code: number, reason: string): void {
+    if (!this.open) return;
+    const shortReason = shorten(reason);
+    this.#note({ code, reason: shortReason });
+    this.#socket.close(code, shortReason);
+    this.#settings.clock.after(channelLimits.closeTimeoutMilliseconds, () => this.#socket.terminate());
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    this.#alive();
+    if (!this.open) return;
+    const parsed = isBinary ? { error: 'binary frame' } : parseFrame(data, this.#settings.schema);
+    if ('error' in parsed) {
+      this.close(closeCodes.malformed, parsed.error);
+      return;
+    }
+    try {
+      this.#settings.onMessage(parsed.message);
+    } catch (error) {
+      this.close(1011, `message handler failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #pump(): void {
+    while (this.open && this.#inFlightBytes < channelLimits.inFlightBytes) {
+      const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftLog();
+      if (frame === undefined) return;
+      this.#inFlightBytes += frame.bytes;
+      this.#socket.send(frame.text, () => {
+        this.#inFlightBytes -= frame.bytes;
+        this.#pump();
+      });
+    }
+  }
+
+  #shiftLatest(): Frame | undefined {
+    for (const [key, message] of this.#latest) {
+      this.#latest.delete(key);
+      return frameOf(message);
+    }
+    return undefined;
+  }
+
+  #shiftLog(): Frame | undefined {
+    return this.#inFlightBytes < channelLimits.logInFlightBytes ? this.#logs.shift() : undefined;
+  }
+
+  /** Counts intervals, not time, so that a stepped clock or a suspended process does not look like silence. */
+  #scheduleHeartbeat(milliseconds: number): void {
+    this.#heartbeat = this.#settings.clock.after(milliseconds, () => {
+      if (!this.open) return;
+      if (this.#missed >= channelLimits.missedHeartbeats) {
+        this.#note({ code: 1006, reason: 'the other side is silent' });
+        this.#socket.terminate();
+        return;
+      }
+      this.#missed += 1;
+      if (this.#settings.heartbeat === 'pinger') this.#socket.ping();
+      this.#scheduleHeartbeat(milliseconds);
+    });
+  }
+
+  #alive(): void {
+    this.#missed = 0;
+  }
+
+  /** The first cause of the end is the one that is told. */
+  #note(ending: ChannelClosed): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = ending;
+    this.#heartbeat?.cancel();
+    this.#control.clear();
+    this.#latest.clear();
+    this.#logs.clear();
+  }
+
+  #ended(ending: ChannelClosed): void {
+    this.#note(ending);
+    this.#resolveClosed(this.#ending ?? ending);
+  }
+}
+
+function parseFrame<In>(data: RawData, schema: z.ZodType<In>): { readonly message: In } | { readonly error: string } {
+  const bytes = bytesOf(data);
+  if (bytes.byteLength > limits.frameBytes) return { error: `frame of more than ${limits.frameBytes} bytes` };
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return { error: 'frame is not JSON' };
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return { message: result.data };
+  const issue = result.error.issues[0];
+  return { error: `frame is no message: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}` };
+}
+
+function bytesOf(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+}
+
+/** A close reason is at most 123 bytes of UTF-8, and must not end within a character. */
+function shorten(reason: string): string {
+  const bytes = Buffer.from(reason, 'utf8').subarray(0, channelLimits.closeReasonBytes);
+  return new TextDecoder('utf-8').decode(bytes, { stream: true });
+}
