@@ -1,0 +1,131 @@
+// The kinds of field that occur in more than one place, each with its bounds and the rule that a manifest must keep.
+//
+// Text is judged by CEL rules rather than by `pattern`, since a rule can say what to write instead. Every string and
+// list has a bound: the API server estimates the cost of a rule from them and refuses a CRD that could be too dear.
+import { z } from 'zod';
+
+/** One entry of `x-kubernetes-validations`. */
+export interface Rule {
+  readonly rule: string;
+  /** Says what is wrong and what to do; it names the field where the rule spans several. */
+  readonly message: string;
+  /** The member that the error shall point at, relative to where the rule stands. */
+  readonly fieldPath?: string;
+}
+
+/** Metadata that puts CEL rules on a schema. */
+export function rules(...entries: readonly Rule[]): { 'x-kubernetes-validations': readonly Rule[] } {
+  return { 'x-kubernetes-validations': entries };
+}
+
+/** Metadata for a list whose items are told apart by some of their members. */
+export function listMap(...keys: readonly string[]) {
+  return { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys };
+}
+
+/** Metadata for a list of distinct values. */
+export const listSet = { 'x-kubernetes-list-type': 'set' };
+
+/** Metadata for a list that one manager owns as a whole. */
+export const listAtomic = { 'x-kubernetes-list-type': 'atomic' };
+
+/** Metadata for a map that one manager owns as a whole. */
+export const mapAtomic = { 'x-kubernetes-map-type': 'atomic' };
+
+export const maxUint32 = 0xffff_ffff;
+/** The largest memory size that a manifest can ask for, in MB: beyond any host, and sums of it stay exact. */
+export const maxMemoryInMB = 2 ** 40;
+
+export function flag(description: string) {
+  return z.boolean().meta({ description }).optional();
+}
+
+/** An integer up to 2^53 - 1, the largest that JSON carries exactly. */
+export function count(description: string, minimum = 0, maximum: number = Number.MAX_SAFE_INTEGER) {
+  return z.int().min(minimum).max(maximum).meta({ description });
+}
+
+export function guid(description: string) {
+  return z
+    .string()
+    .max(64)
+    .meta({
+      description,
+      ...rules({
+        rule: `self.matches('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$')`,
+        message: 'must be a GUID such as 01234567-89ab-cdef-0123-456789abcdef, without braces',
+      }),
+    });
+}
+
+/** The name of a file in a folder that another field gives; nothing that could lead out of it. */
+export function fileName(description: string, folderField: string) {
+  return z
+    .string()
+    .min(1)
+    .max(255)
+    .meta({
+      description,
+      ...rules({
+        rule: String.raw`self.matches(r'''^[^\x00-\x1f<>:"/\\|?*]*[^\x00-\x1f<>:"/\\|?*. ]$''')`,
+        message: `must be a bare file name: no folder, none of < > : " / \\ | ? *, no dot or space at the end; the folder belongs into ${folderField}`,
+      }),
+    });
+}
+
+/** An absolute path on the Windows host: a drive or a share, no device namespace, no `.` or `..`. */
+export function windowsPath(description: string) {
+  return z
+    .string()
+    .min(3)
+    .max(1024)
+    .meta({
+      description,
+      ...rules(
+        {
+          rule: String.raw`self.matches(r'''^([A-Za-z]:[\\/]|\\\\[^\x00-\x1f<>:"/\\|?*.][^\x00-\x1f<>:"/\\|?*]*\\)[^\x00-\x1f<>:"|?*]*$''')`,
+          message: String.raw`must be an absolute Windows path such as C:\LinuxBootFiles, without any of < > : " | ? * after the drive`,
+        },
+        {
+          rule: String.raw`!self.matches(r'''(^|[\\/])\.{1,2}([\\/]|$)''')`,
+          message: 'must not contain . or .. as a path element: write the path without them',
+        },
+      ),
+    });
+}
+
+/** Text that ends up on a command line, where a line break or another control character would break it. */
+export function commandText(description: string) {
+  return z
+    .string()
+    .max(4096)
+    .meta({
+      description,
+      ...rules({
+        rule: String.raw`self.matches(r'''^[^\x00-\x1f\x7f]*$''')`,
+        message: 'must not contain control characters: write it on one line, without tabs',
+      }),
+    });
+}
+
+export function timestamp(description: string) {
+  return z.string().max(64).meta({ description, format: 'date-time' });
+}
+
+export function text(description: string, maximum = 1024) {
+  return z.string().max(maximum).meta({ description });
+}
+
+export function objectName(description: string) {
+  return z
+    .string()
+    .min(1)
+    .max(253)
+    .meta({
+      description,
+      ...rules({
+        rule: `self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,
+        message: 'must be the name of an object: lower-case letters, digits, - and ., no - or . at either end',
+      }),
+    });
+}

@@ -1,0 +1,138 @@
+// LinuxUtilityVMHost: a Windows node that runs LinuxUtilityVMs, named after its Node. The operator creates it when the
+// node's agent first reports, and writes its status; its spec is for administrators.
+import { z } from 'zod';
+import { count, flag, listAtomic, listMap, listSet, maxMemoryInMB, text } from './fields.ts';
+import type { Kind } from './kind.ts';
+import { apiVersion, hostPlural } from './names.ts';
+import { conditions, objectMeta } from './object.ts';
+
+export const linuxUtilityVMHostSpec = z
+  .object({
+    unschedulable: flag('Place no further VMs here. Those that are here stay.'),
+    reservedMemoryInMB: count('Memory to keep for the host itself, in MB.', 0, maxMemoryInMB).optional(),
+    memoryOvercommitPercent: count('How much of the memory may be promised to VMs, in percent.', 1, 10_000).default(
+      100,
+    ),
+    maxVirtualMachines: count('Place no more VMs than these.').optional(),
+  })
+  .meta({ description: 'What may be placed on the host.' })
+  .prefault({});
+
+export type LinuxUtilityVMHostSpec = z.infer<typeof linuxUtilityVMHostSpec>;
+
+export const linuxUtilityVMHostStatus = z
+  .object({
+    conditions,
+    session: z
+      .object({
+        replica: text('The operator replica that the agent is connected to.', 253).optional(),
+        epoch: count('Counts sessions; commands of an older one are void.'),
+        nodeUID: text('The uid of the Node that the agent proved to run on.', 64).optional(),
+      })
+      .meta({ description: 'The agent’s session, present or last.' })
+      .optional(),
+    agentVersion: text('Version of the agent.', 128).optional(),
+    osBuild: count('Build number of Windows.').optional(),
+    architecture: text('Processor architecture: amd64 or arm64.', 32).optional(),
+    logicalProcessors: count('Logical processors of the host.').optional(),
+    memoryInMB: count('Memory of the host, in MB.').optional(),
+    numaNodes: z
+      .array(
+        z.object({
+          node: count('Number of the node.'),
+          processors: count('Its logical processors.').optional(),
+          memoryInMB: count('Its memory, in MB.').optional(),
+        }),
+      )
+      .max(256)
+      .meta({ description: 'NUMA nodes of the host.', ...listMap('node') })
+      .optional(),
+    isolation: z
+      .array(z.string().max(64))
+      .max(16)
+      .meta({ description: 'Kinds of isolation that it can give to a VM, such as SNP.', ...listSet })
+      .optional(),
+    bootFiles: z
+      .array(
+        z.object({
+          path: text('The folder.'),
+          files: z
+            .array(z.string().max(255))
+            .max(256)
+            .meta({ description: 'The files in it.', ...listAtomic })
+            .optional(),
+        }),
+      )
+      .max(64)
+      .meta({ description: 'Folders with boot files.', ...listMap('path') })
+      .optional(),
+    virtualMachines: z
+      .object({
+        desired: count('VMs that are assigned to the host.'),
+        running: count('Those of them that run.'),
+      })
+      .meta({ description: 'How many VMs it has.' })
+      .optional(),
+  })
+  .meta({ description: 'What the host is. Written by the operator.' });
+
+export type LinuxUtilityVMHostStatus = z.infer<typeof linuxUtilityVMHostStatus>;
+
+export const linuxUtilityVMHost = z
+  .object({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal('LinuxUtilityVMHost'),
+    metadata: objectMeta,
+    spec: linuxUtilityVMHostSpec,
+    status: linuxUtilityVMHostStatus.optional(),
+  })
+  .meta({ description: 'A Windows node that runs LinuxUtilityVMs.' });
+
+export type LinuxUtilityVMHost = z.infer<typeof linuxUtilityVMHost>;
+
+export const linuxUtilityVMHostKind: Kind = {
+  kind: 'LinuxUtilityVMHost',
+  plural: hostPlural,
+  singular: 'linuxutilityvmhost',
+  shortNames: ['luvmhost'],
+  categories: ['lcow'],
+  scope: 'Cluster',
+  schema: linuxUtilityVMHost,
+  columns: [
+    {
+      name: 'Connected',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Connected")].status',
+      description: 'Whether its agent is connected.',
+    },
+    { name: 'Build', type: 'integer', jsonPath: '.status.osBuild', description: 'Build number of Windows.' },
+    { name: 'CPUs', type: 'integer', jsonPath: '.status.logicalProcessors', description: 'Logical processors.' },
+    { name: 'VMs', type: 'integer', jsonPath: '.status.virtualMachines.running', description: 'VMs that run on it.' },
+    { name: 'Agent', type: 'string', jsonPath: '.status.agentVersion', description: 'Version of its agent.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'When it first reported.' },
+    {
+      name: 'Desired',
+      type: 'integer',
+      jsonPath: '.status.virtualMachines.desired',
+      description: 'VMs assigned to it.',
+      wide: true,
+    },
+    { name: 'Memory', type: 'integer', jsonPath: '.status.memoryInMB', description: 'Its memory in MB.', wide: true },
+    { name: 'Arch', type: 'string', jsonPath: '.status.architecture', description: 'Its architecture.', wide: true },
+    {
+      name: 'Isolation',
+      type: 'string',
+      jsonPath: '.status.isolation',
+      description: 'Isolation it offers.',
+      wide: true,
+    },
+    {
+      name: 'Unschedulable',
+      type: 'string',
+      jsonPath: '.spec.unschedulable',
+      description: 'Takes no further VMs.',
+      wide: true,
+    },
+  ],
+  selectableFields: [],
+};

@@ -1,0 +1,147 @@
+// The status of a LinuxUtilityVM: what is, as the operator and the agent of its node saw it last.
+import { z } from 'zod';
+import { count, listAtomic, listMap, maxMemoryInMB, rules, text, timestamp } from './fields.ts';
+import { conditions } from './object.ts';
+
+const digest = (description: string) => text(description, 128).optional();
+
+const logLines = (maximum: number, description: string) =>
+  z
+    .array(z.string().max(256))
+    .max(maximum)
+    .meta({ description, ...listAtomic })
+    .optional();
+
+const lastExit = z
+  .object({
+    type: text('How it ended: GracefulExit, ForcedExit, UnexpectedExit, Unknown, None, or AgentExit.', 64),
+    time: timestamp('When it ended.').optional(),
+    message: text('What is known about why.').optional(),
+  })
+  .meta({ description: 'How the VM ended last.' })
+  .optional();
+
+const guest = z
+  .object({
+    osType: text('Operating system, as the guest calls it.', 64).optional(),
+    protocolVersion: count('Version of the guest protocol that was agreed on.').optional(),
+    capabilities: z
+      .array(z.string().max(128))
+      .max(64)
+      .meta({ description: 'What the guest’s service says it can do.', ...listAtomic })
+      .optional(),
+  })
+  .meta({ description: 'What the guest said about itself.' })
+  .optional();
+
+const guestLog = z
+  .object({
+    head: logLines(5, 'The first lines of the boot.'),
+    tail: logLines(15, 'The last lines, which may be some minutes old.'),
+    total: count('Lines received since the boot.').optional(),
+    dropped: count('Lines that were lost.').optional(),
+  })
+  .meta({ description: 'An excerpt of the guest’s log.' })
+  .optional();
+
+const startFailure = z
+  .object({
+    count: count('Failures in a row.'),
+    retryAfter: timestamp('When the next attempt is due.').optional(),
+  })
+  .meta({ description: 'Present while starting the VM fails.' })
+  .optional();
+
+const devices = z
+  .object({
+    vpmem: z
+      .array(z.object({ slot: count('VPMem device number.'), path: text('The file behind it.') }))
+      .max(128)
+      .meta({ description: 'VPMem devices in use.', ...listMap('slot') })
+      .optional(),
+    scsi: z
+      .array(
+        z.object({
+          controller: count('SCSI controller.'),
+          lun: count('Slot on it.'),
+          path: text('The file behind it.'),
+          name: text('The disk of storage.disks; absent for the root file system.', 63).optional(),
+        }),
+      )
+      .max(256)
+      .meta({ description: 'SCSI slots in use.', ...listMap('controller', 'lun') })
+      .optional(),
+    assigned: z
+      .array(
+        z.object({
+          instanceID: text('The device instance path on the host.', 400),
+          virtualFunction: count('Which virtual function of it.'),
+          vmbusID: text('The id of the device in the VM.', 64),
+        }),
+      )
+      .max(64)
+      .meta({ description: 'Assigned devices.', ...listMap('instanceID', 'virtualFunction') })
+      .optional(),
+  })
+  .meta({ description: 'Devices that the VM was given.' })
+  .optional();
+
+export const phase = z.enum([
+  'Pending',
+  'Scheduled',
+  'Staging',
+  'Creating',
+  'Starting',
+  'Running',
+  'Stopping',
+  'Stopped',
+  'Failed',
+  'Unknown',
+]);
+
+export const linuxUtilityVMStatus = z
+  .object({
+    observedGeneration: count('The metadata.generation that this status is about.').optional(),
+    phase: phase.meta({ description: 'Where the VM is in its life, in one word.' }).optional(),
+    nodeName: text(
+      'The Node that the VM is assigned to. It becomes absent before it can become another.',
+      253,
+    ).optional(),
+    systemID: text('Id of the compute system on its host.', 128).optional(),
+    runtimeID: text('Id of the running VM, for Hyper-V tools.', 64).optional(),
+    startTime: timestamp('When it was started last.').optional(),
+    restarts: count('How often it was started again.').optional(),
+    restartedAt: text('The value of the lcow.dev/restartedAt annotation that was acted on.', 256).optional(),
+    lastExit,
+    documentDigest: digest('SHA-256 of the document that the VM was created from, as canonical JSON.'),
+    optionsDigest: digest('SHA-256 of the options that were applied.'),
+    policyDigest: digest('SHA-256 of the security policy that was applied.'),
+    processorCount: count('Processors that the VM has.').optional(),
+    memorySizeInMB: count('Memory that the VM has, in MB.', 0, maxMemoryInMB).optional(),
+    guest,
+    guestLog,
+    startFailure,
+    bootTimings: z
+      .record(z.string(), timestamp('When the phase ended.'))
+      .meta({ description: 'When each phase of the last boot ended.', maxProperties: 32 })
+      .optional(),
+    warnings: z
+      .array(z.string().max(1024))
+      .max(32)
+      .meta({ description: 'What was lowered, rounded or ignored when the VM was created.', ...listAtomic })
+      .optional(),
+    devices,
+    conditions,
+  })
+  .meta({
+    description: 'What the VM is. Written by the operator.',
+    ...rules({
+      rule: '!has(oldSelf.nodeName) || !has(self.nodeName) || self.nodeName == oldSelf.nodeName',
+      message:
+        'status.nodeName must become absent before it names another node: clear it once the VM is confirmed gone',
+      fieldPath: '.nodeName',
+    }),
+  });
+
+export type LinuxUtilityVMStatus = z.infer<typeof linuxUtilityVMStatus>;
+export type Phase = z.infer<typeof phase>;

@@ -1,0 +1,48 @@
+// What every Kubernetes object has: the members of metadata that the programs use, and metav1.Condition.
+import { z } from 'zod';
+import { count, listMap, text, timestamp } from './fields.ts';
+
+export const ownerReference = z.object({
+  apiVersion: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  controller: z.boolean().optional(),
+  blockOwnerDeletion: z.boolean().optional(),
+});
+
+/** For reading only: the API server owns the schema of metadata, so the CRDs say no more than that it is there. */
+export const objectMeta = z.object({
+  name: z.string(),
+  namespace: z.string().optional(),
+  uid: z.string().optional(),
+  resourceVersion: z.string().optional(),
+  generation: z.number().optional(),
+  creationTimestamp: z.string().optional(),
+  deletionTimestamp: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+  finalizers: z.array(z.string()).optional(),
+  ownerReferences: z.array(ownerReference).optional(),
+});
+
+export type ObjectMeta = z.infer<typeof objectMeta>;
+
+const condition = z.object({
+  type: z.string().min(1).max(316).meta({ description: 'What the condition is about.' }),
+  status: z
+    .enum(['True', 'False', 'Unknown'])
+    .meta({ description: 'Whether it holds; Unknown while nobody can tell.' }),
+  reason: z.string().min(1).max(1024).meta({ description: 'A code for why; docs/reasons.md explains each.' }),
+  message: text('The same for people, with the details of this case.', 32_768),
+  lastTransitionTime: timestamp('When `status` changed last.'),
+  observedGeneration: count('The metadata.generation that this is about.').optional(),
+});
+
+export type Condition = z.infer<typeof condition>;
+
+export const conditions = z
+  .array(condition)
+  .max(32)
+  .meta({ description: 'What is the case with the object, one entry per type.', ...listMap('type') })
+  .optional();

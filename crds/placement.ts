@@ -1,0 +1,77 @@
+// Where a VM may run, in the words that a Pod uses for it.
+import { z } from 'zod';
+import { count, listAtomic, mapAtomic, objectName, rules } from './fields.ts';
+
+const labelValue = '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$';
+const labelKey = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$';
+
+export const nodeName = objectName(
+  'The Node that shall run the VM. Without it the operator chooses one. It can change only while status.nodeName is absent.',
+).optional();
+
+export const nodeSelector = z
+  .record(z.string(), z.string().max(63))
+  .meta({
+    description: 'Labels that the Node must have. Judged when the VM is placed; a placed VM stays.',
+    maxProperties: 64,
+    ...mapAtomic,
+    ...rules(
+      {
+        rule: `self.all(key, size(key) <= 317 && key.matches('${labelKey}'))`,
+        message: 'every key must be a label key such as kubernetes.io/os or rack',
+      },
+      {
+        rule: `self.all(key, self[key].matches('${labelValue}'))`,
+        message:
+          'every value must be a label value: at most 63 letters, digits, -, _ and ., no punctuation at either end',
+      },
+    ),
+  })
+  .optional();
+
+const toleration = z
+  .object({
+    key: z.string().max(317).meta({ description: 'The taint to tolerate; empty tolerates all of them.' }).optional(),
+    operator: z
+      .enum(['Exists', 'Equal'])
+      .meta({ description: 'Equal (the default) compares the value, Exists does not.' })
+      .optional(),
+    value: z.string().max(63).meta({ description: 'The value of the taint, for Equal.' }).optional(),
+    effect: z
+      .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
+      .meta({ description: 'The effect of the taint; absent means all.' })
+      .optional(),
+    tolerationSeconds: count('How long a NoExecute taint is tolerated; absent means for ever.').optional(),
+  })
+  .meta({
+    description: 'A taint that does not keep the VM away.',
+    ...rules(
+      {
+        rule: "self.?key.orValue('') != '' || self.?operator.orValue('Equal') == 'Exists'",
+        message: 'key is empty: name a taint, or set operator to Exists to tolerate all taints',
+        fieldPath: '.key',
+      },
+      {
+        rule: "self.?operator.orValue('Equal') != 'Exists' || self.?value.orValue('') == ''",
+        message: 'value must be left out when operator is Exists',
+        fieldPath: '.value',
+      },
+      {
+        rule: "!has(self.tolerationSeconds) || self.?effect.orValue('') == 'NoExecute'",
+        message: 'effect must be NoExecute when tolerationSeconds is set',
+        fieldPath: '.effect',
+      },
+    ),
+  });
+
+export type Toleration = z.infer<typeof toleration>;
+
+export const tolerations = z
+  .array(toleration)
+  .max(64)
+  .meta({
+    description:
+      'Taints that do not keep the VM away. Those of node.kubernetes.io/ are tolerated anyway, out-of-service excepted.',
+    ...listAtomic,
+  })
+  .optional();
