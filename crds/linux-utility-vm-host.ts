@@ -39,13 +39,13 @@ export const linuxUtilityVMHostStatus = z
     numaNodes: z
       .array(
         z.object({
-          node: count('Number of the node.'),
-          processors: count('Its logical processors.').optional(),
+          number: count('Number of the node.'),
+          logicalProcessors: count('Its logical processors.').optional(),
           memoryInMB: count('Its memory, in MB.').optional(),
         }),
       )
       .max(256)
-      .meta({ description: 'NUMA nodes of the host.', ...listMap('node') })
+      .meta({ description: 'NUMA nodes of the host.', ...listMap('number') })
       .optional(),
     isolation: z
       .array(z.string().max(64))
@@ -57,7 +57,7 @@ export const linuxUtilityVMHostStatus = z
         z.object({
           path: text('The folder.'),
           files: z
-            .array(z.string().max(255))
+            .array(z.string().max(256))
             .max(256)
             .meta({ description: 'The files in it.', ...listAtomic })
             .optional(),

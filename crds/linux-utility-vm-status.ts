@@ -65,7 +65,6 @@ const devices = z
           controller: count('SCSI controller.'),
           lun: count('Slot on it.'),
           path: text('The file behind it.'),
-          name: text('The disk of storage.disks; absent for the root file system.', 63).optional(),
         }),
       )
       .max(256)
@@ -74,16 +73,27 @@ const devices = z
     assigned: z
       .array(
         z.object({
-          instanceID: text('The device instance path on the host.', 400),
-          virtualFunction: count('Which virtual function of it.'),
+          instanceID: text('The device instance path on the host.', 512),
           vmbusID: text('The id of the device in the VM.', 64),
         }),
       )
       .max(64)
-      .meta({ description: 'Assigned devices.', ...listMap('instanceID', 'virtualFunction') })
+      .meta({ description: 'Assigned devices.', ...listMap('vmbusID') })
       .optional(),
   })
   .meta({ description: 'Devices that the VM was given.' })
+  .optional();
+
+const bootTimings = z
+  .object({
+    prepared: timestamp('Files were found and staged, and the document built.').optional(),
+    created: timestamp('The compute system existed.').optional(),
+    started: timestamp('The compute system ran.').optional(),
+    entropy: timestamp('The guest had fetched its entropy.').optional(),
+    log: timestamp('The guest had connected its log.').optional(),
+    guestConnected: timestamp('The guest’s service had connected.').optional(),
+  })
+  .meta({ description: 'When each phase of the last boot ended.' })
   .optional();
 
 export const phase = z.enum([
@@ -121,10 +131,7 @@ export const linuxUtilityVMStatus = z
     guest,
     guestLog,
     startFailure,
-    bootTimings: z
-      .record(z.string(), timestamp('When the phase ended.'))
-      .meta({ description: 'When each phase of the last boot ended.', maxProperties: 32 })
-      .optional(),
+    bootTimings,
     warnings: z
       .array(z.string().max(1024))
       .max(32)
