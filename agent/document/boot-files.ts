@@ -1,0 +1,44 @@
+// The folder with kernel and root file system (docs/reference/hcs-documents.md §2.2, §2.3).
+import { BootFile } from './constants.ts';
+import { type FileFacts, statSucceeds } from './facts.ts';
+import { type LinuxOptions, RootFsType } from './options.ts';
+import { absolutePath, equalFold, joinPath, parentPath } from './windows-paths.ts';
+
+/** Beside the program if that folder is there, else below Program Files, whether there or not. */
+export function defaultBootFolder(programPath: string, programFiles: string, files: FileFacts): string {
+  const besideProgram = joinPath(parentPath(programPath), 'LinuxBootFiles');
+  return statSucceeds(files, besideProgram) ? besideProgram : joinPath(programFiles, 'Linux Containers');
+}
+
+/** What a change of the boot folder may change. */
+export type BootSelection = Pick<
+  LinuxOptions,
+  'BootFilesPath' | 'KernelFile' | 'KernelDirect' | 'RootFSFile' | 'PreferredRootFSType'
+>;
+
+/**
+ * UpdateBootFilesPath: takes `folder` and prefers what is found in it. Quirk 7: choices are only ever upgraded; coming from a folder
+ * with rootfs.vhd or vmlinux to one without them keeps the names. The same folder in other letters changes nothing at all.
+ */
+export function updateBootFilesPath<T extends BootSelection>(
+  options: T,
+  folder: string,
+  currentDirectory: string,
+  files: FileFacts,
+): T {
+  const path = absolutePath(folder, currentDirectory);
+  return equalFold(options.BootFilesPath, path) ? options : { ...options, ...selectBootFiles(options, path, files) };
+}
+
+function selectBootFiles(current: BootSelection, path: string, files: FileFacts): BootSelection {
+  const hasVhd = statSucceeds(files, joinPath(path, BootFile.RootVhd));
+  const hasUncompressedKernel =
+    current.KernelDirect && statSucceeds(files, joinPath(path, BootFile.UncompressedKernel));
+  return {
+    BootFilesPath: path,
+    KernelFile: hasUncompressedKernel ? BootFile.UncompressedKernel : current.KernelFile,
+    KernelDirect: current.KernelDirect,
+    RootFSFile: hasVhd ? BootFile.RootVhd : current.RootFSFile,
+    PreferredRootFSType: hasVhd ? RootFsType.Vhd : current.PreferredRootFSType,
+  };
+}

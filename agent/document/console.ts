@@ -1,0 +1,33 @@
+// Serial and graphics consoles: kernel arguments and devices (docs/reference/hcs-documents.md §6.10 steps 2 to 4).
+import type { Architecture } from './facts.ts';
+import type { LinuxOptions } from './options.ts';
+import type { Devices } from './schema.ts';
+
+const serialArguments: Readonly<Record<Architecture, { readonly on: string; readonly off: string }>> = {
+  amd64: {
+    on: ' 8250_core.nr_uarts=1 8250_core.skip_txen_test=1 console=ttyS0,115200',
+    off: ' 8250_core.nr_uarts=0',
+  },
+  arm64: { on: ' console=ttyAMA0,115200', off: '' },
+};
+
+/** With a console the guest keeps its kernel messages, does not reboot on panic, and ends in a shell. */
+export function hasConsole(options: LinuxOptions): boolean {
+  return options.ConsolePipe !== '' || options.EnableGraphicsConsole;
+}
+
+export function consoleArguments(options: LinuxOptions, architecture: Architecture): string {
+  const serial = serialArguments[architecture][options.ConsolePipe === '' ? 'off' : 'on'];
+  const graphics = options.EnableGraphicsConsole ? ' console=tty' : '';
+  return serial + graphics + (hasConsole(options) ? '' : ' panic=-1 quiet');
+}
+
+/** Text of the pipe is not checked. */
+export function comPorts(options: LinuxOptions): Devices['ComPorts'] {
+  return options.ConsolePipe === '' ? undefined : { '0': { NamedPipe: options.ConsolePipe } };
+}
+
+/** Each of Keyboard, EnhancedModeVideo and VideoMonitor: written as `{}`. */
+export function graphicsDevice(options: LinuxOptions): Devices['Keyboard'] {
+  return options.EnableGraphicsConsole ? {} : undefined;
+}

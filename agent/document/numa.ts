@@ -1,0 +1,139 @@
+// Virtual NUMA: what the options ask for, as the document has it (docs/reference/hcs-documents.md §5.1, §5.3, §5.4).
+// The validation of the explicit form is in numa-validation.ts.
+import { type BuildContext, warn } from './build-context.ts';
+import { Build } from './constants.ts';
+import { uint64, unlessEmpty } from './json-numbers.ts';
+import { type NumaNode, sumNodes, validateNodes } from './numa-validation.ts';
+import type { LinuxOptions } from './options.ts';
+import { DocumentError } from './outcome.ts';
+import type { Numa, NumaProcessors, NumaSetting } from './schema.ts';
+
+/** How memory distances are described to the guest; only with vNUMA. */
+export const numaSlitType = 'FirmwareFallbackMeasured';
+
+export interface NumaTopology {
+  readonly numa: Numa;
+  /** Implicit form only. */
+  readonly processors: NumaProcessors | undefined;
+  /** Explicit form only. */
+  readonly nodes: readonly NumaNode[];
+}
+
+export function prepareNuma(context: BuildContext): NumaTopology | undefined {
+  const { options, host } = context;
+  const implicit = options.MaxProcessorsPerNumaNode > 0;
+  if (!implicit && options.NumaMappedPhysicalNodes.length === 0) {
+    warnOfStrayOptions(context);
+    return undefined;
+  }
+  if (host.build < Build.VirtualNuma) {
+    throw numaError(`vNUMA topology is not supported on ${host.build} version of Windows`);
+  }
+  // The implicit form wins; explicit lists beside it are ignored.
+  return implicit ? implicitTopology(options) : explicitTopology(options);
+}
+
+/** Options that mean nothing without their switch are ignored, on old builds too. */
+function warnOfStrayOptions(context: BuildContext): void {
+  const { options } = context;
+  if (options.MaxMemorySizePerNumaNode > 0n || options.PreferredPhysicalNumaNodes.length > 0) {
+    warn(context, 'IncompleteImplicitNuma', 'potentially incomplete implicit vNUMA topology');
+  }
+  if (options.NumaProcessorCounts.length > 0 || options.NumaMemoryBlocksCounts.length > 0) {
+    warn(context, 'IncompleteExplicitNuma', 'potentially incomplete explicit vNUMA topology');
+  }
+}
+
+function implicitTopology(options: LinuxOptions): NumaTopology {
+  if (options.MaxMemorySizePerNumaNode === 0n) {
+    throw numaError('max size per node must be set when max processors per numa node is set');
+  }
+  return {
+    numa: {
+      VirtualNodeCount: undefined,
+      PreferredPhysicalNodes: preferredNodes(options),
+      Settings: undefined,
+      MaxSizePerNode: uint64(options.MaxMemorySizePerNumaNode),
+    },
+    processors: { count_per_node: { max: options.MaxProcessorsPerNumaNode } },
+    nodes: [],
+  };
+}
+
+function explicitTopology(options: LinuxOptions): NumaTopology {
+  const nodes = pairLists(options);
+  validateNodes(nodes);
+  return {
+    numa: {
+      // An 8-bit number in the schema.
+      VirtualNodeCount: unlessEmpty(nodes.length % 256),
+      PreferredPhysicalNodes: preferredNodes(options),
+      Settings: nodes.map(numaSetting),
+      MaxSizePerNode: undefined,
+    },
+    processors: undefined,
+    nodes,
+  };
+}
+
+/** One node from each place of the three parallel lists. */
+function pairLists(options: LinuxOptions): NumaNode[] {
+  const {
+    NumaMappedPhysicalNodes: physical,
+    NumaProcessorCounts: processors,
+    NumaMemoryBlocksCounts: blocks,
+  } = options;
+  if (processors.length !== physical.length || blocks.length !== physical.length) {
+    throw numaError(
+      'mismatch in number of physical numa nodes and the corresponding processor and memory blocks count',
+    );
+  }
+  return physical.map((physicalNode, virtualNode) => ({
+    virtualNode,
+    physicalNode,
+    processors: processors[virtualNode] ?? 0,
+    memoryBlocks: blocks[virtualNode] ?? 0n,
+  }));
+}
+
+function numaSetting(node: NumaNode): NumaSetting {
+  return {
+    VirtualNodeNumber: unlessEmpty(node.virtualNode),
+    PhysicalNodeNumber: unlessEmpty(node.physicalNode),
+    VirtualSocketNumber: unlessEmpty(node.virtualNode),
+    CountOfProcessors: unlessEmpty(node.processors),
+    CountOfMemoryBlocks: uint64(node.memoryBlocks),
+    MemoryBackingType: 'Physical',
+  };
+}
+
+function preferredNodes(options: LinuxOptions): readonly number[] | undefined {
+  return options.PreferredPhysicalNumaNodes.length === 0 ? undefined : options.PreferredPhysicalNumaNodes;
+}
+
+/** §5.3, after memory is normalised. One memory block counts as 1 MB; a sum of zero passes, so the implicit form always does. */
+export function fitNuma(
+  topology: NumaTopology,
+  options: LinuxOptions,
+  unsignedProcessorCount: number,
+  memorySizeInMB: bigint,
+): void {
+  if (options.AllowOvercommit) {
+    throw numaError('vNUMA supports only Physical memory backing type');
+  }
+  const total = sumNodes(topology.nodes);
+  if (total.processors !== 0 && total.processors !== unsignedProcessorCount) {
+    throw mismatch(`processor count ${total.processors} does not match UVM processor count ${unsignedProcessorCount}`);
+  }
+  if (total.memoryBlocks !== 0n && total.memoryBlocks !== memorySizeInMB) {
+    throw mismatch(`memory ${total.memoryBlocks} does not match UVM memory ${memorySizeInMB}`);
+  }
+}
+
+function mismatch(text: string): DocumentError {
+  return numaError(`failed to validate vNUMA settings: vNUMA total ${text}`);
+}
+
+function numaError(text: string): DocumentError {
+  return new DocumentError('InvalidNuma', text);
+}

@@ -1,0 +1,103 @@
+// The document of a VM that is not confidential (docs/reference/hcs-documents.md §6). The order of the steps is the original's: it
+// decides which error a VM with several faults gets.
+import { buildAssignedDevices } from './assigned-devices.ts';
+import type { BuildContext } from './build-context.ts';
+import { type BootPaths, ordinaryChipset } from './chipset.ts';
+import { comPorts, graphicsDevice } from './console.ts';
+import { SecurityDescriptor } from './constants.ts';
+import { exists } from './facts.ts';
+import { parseGuid } from './guid.ts';
+import { buildKernelCommandLine } from './kernel-command-line.ts';
+import { buildMemory, normaliseMemory } from './memory.ts';
+import { fitNuma, type NumaTopology, numaSlitType, prepareNuma } from './numa.ts';
+import { DocumentError } from './outcome.ts';
+import { buildProcessor, unsignedCount } from './processor.ts';
+import { buildRootFileSystem, buildVirtualPMem, type RootFileSystem } from './root-file-system.ts';
+import type { Devices, Topology } from './schema.ts';
+import { ordinaryServiceTable } from './service-table.ts';
+import { type BuiltMachine, computeSystem, SchemaVersion } from './skeleton.ts';
+import { buildScsi, buildStorageQoS } from './storage.ts';
+import { joinPath } from './windows-paths.ts';
+
+export function buildOrdinaryDocument(context: BuildContext): BuiltMachine {
+  const { options } = context;
+  const paths = findBootFiles(context);
+  const { topology, numa, processorCount, memorySizeInMB } = buildTopology(context);
+  const virtualPci = buildAssignedDevices(context, numa !== undefined);
+  const root = buildRootFileSystem(context, paths.rootFileSystem);
+  const commandLine = buildKernelCommandLine(context, root.kernelArguments);
+  const document = computeSystem(context, SchemaVersion.Ordinary, {
+    StopOnReset: true,
+    Chipset: ordinaryChipset(options, paths, commandLine.text),
+    ComputeTopology: topology,
+    Devices: buildDevices(context, root, virtualPci),
+    GuestState: undefined,
+    StorageQoS: buildStorageQoS(options),
+    SecuritySettings: undefined,
+    ResourcePartitionId: resourcePartition(context),
+  });
+  return { document, processorCount, memorySizeInMB, execCommandLine: commandLine.execCommandLine };
+}
+
+/** The root file is looked up for every root type; an empty name is the folder itself and passes. */
+function findBootFiles(context: BuildContext): BootPaths {
+  const { options, files } = context;
+  const kernel = joinPath(options.BootFilesPath, options.KernelFile);
+  if (!exists(files, kernel)) {
+    throw new DocumentError('BootFileNotFound', `kernel: '${kernel}' not found`);
+  }
+  const rootFileSystem = joinPath(options.BootFilesPath, options.RootFSFile);
+  if (!exists(files, rootFileSystem)) {
+    throw new DocumentError('BootFileNotFound', `boot file: '${rootFileSystem}' not found`);
+  }
+  return { kernel, rootFileSystem };
+}
+
+interface BuiltTopology {
+  readonly topology: Topology;
+  readonly numa: NumaTopology | undefined;
+  readonly processorCount: number;
+  readonly memorySizeInMB: bigint;
+}
+
+function buildTopology(context: BuildContext): BuiltTopology {
+  const { options } = context;
+  const processor = buildProcessor(context);
+  const numa = prepareNuma(context);
+  const memorySizeInMB = normaliseMemory(context);
+  if (numa !== undefined) {
+    fitNuma(numa, options, unsignedCount(processor.count), memorySizeInMB);
+  }
+  const topology: Topology = {
+    Memory: buildMemory(options, memorySizeInMB, numa === undefined ? undefined : numaSlitType),
+    Processor: { ...processor.section, NumaProcessorsSettings: numa?.processors },
+    Numa: numa?.numa,
+  };
+  return { topology, numa, processorCount: processor.count, memorySizeInMB };
+}
+
+function buildDevices(context: BuildContext, root: RootFileSystem, virtualPci: Devices['VirtualPci']): Devices {
+  const { options } = context;
+  return {
+    ComPorts: comPorts(options),
+    Scsi: buildScsi(context.scsiControllerCount, root.scsiDisk),
+    VirtualPMem: buildVirtualPMem(options, root.vpmemFile),
+    VideoMonitor: graphicsDevice(options),
+    Keyboard: graphicsDevice(options),
+    HvSocket: {
+      HvSocketConfig: {
+        // No descriptor for connecting here, unlike the SNP document (quirk 5).
+        DefaultBindSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,
+        ServiceTable: ordinaryServiceTable(options),
+      },
+    },
+    EnhancedModeVideo: graphicsDevice(options),
+    Plan9: {},
+    VirtualPci: virtualPci,
+  };
+}
+
+function resourcePartition(context: BuildContext): string | undefined {
+  const { ResourcePartitionID: id } = context.options;
+  return context.switches?.writeResourcePartition === true && id !== undefined ? parseGuid(id) : undefined;
+}
