@@ -1,0 +1,57 @@
+// What a call to the API server can end in. Errors are values: who calls decides, nobody unwinds.
+import { z } from 'zod';
+
+export interface ApiError {
+  /** HTTP status; 0 when there was no answer. */
+  readonly code: number;
+  /** `reason` of the Status object, or `ConnectionFailed`, `Timeout`, `Aborted`, `MalformedResponse`. */
+  readonly reason: string;
+  readonly message: string;
+  /** The same request may succeed later. */
+  readonly retryable: boolean;
+  readonly retryAfterMilliseconds?: number;
+}
+
+export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ApiError };
+
+export function succeeded<T>(value: T): Outcome<T> {
+  return { ok: true, value };
+}
+
+export function failed<T>(error: ApiError): Outcome<T> {
+  return { ok: false, error };
+}
+
+export const isNotFound = (error: ApiError): boolean => error.code === 404;
+export const isConflict = (error: ApiError): boolean => error.code === 409 && error.reason !== 'AlreadyExists';
+export const isAlreadyExists = (error: ApiError): boolean => error.code === 409 && error.reason === 'AlreadyExists';
+export const isGone = (error: ApiError): boolean => error.code === 410 || error.reason === 'Expired';
+
+const statusObject = z.object({
+  code: z.number().optional(),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  details: z.object({ retryAfterSeconds: z.number().optional() }).optional(),
+});
+
+/** From the answer to a request, or from the `ERROR` event of a watch. */
+export function apiErrorFromStatus(code: number, body: unknown, retryAfterHeader?: string): ApiError {
+  const parsed = statusObject.safeParse(body);
+  const status = parsed.success ? parsed.data : {};
+  const effectiveCode = code === 0 ? (status.code ?? 0) : code;
+  const retryAfter = Number(retryAfterHeader ?? status.details?.retryAfterSeconds ?? Number.NaN);
+  return {
+    code: effectiveCode,
+    reason: status.reason ?? `Http${effectiveCode}`,
+    message: status.message ?? `the API server answered ${effectiveCode}`,
+    retryable: effectiveCode === 429 || effectiveCode >= 500,
+    ...(Number.isFinite(retryAfter) && retryAfter >= 0 ? { retryAfterMilliseconds: retryAfter * 1000 } : {}),
+  };
+}
+
+export function connectionError(
+  reason: 'ConnectionFailed' | 'Timeout' | 'Aborted' | 'MalformedResponse',
+  message: string,
+): ApiError {
+  return { code: 0, reason, message, retryable: reason !== 'Aborted' };
+}

@@ -1,0 +1,158 @@
+// Events (events.k8s.io/v1) about our objects. A repeat becomes a count in the first one's series, written at most once a
+// minute. Recording never waits for the API server; what does not fit is dropped and counted.
+import { randomUUID } from 'node:crypto';
+import { apiVersion } from '../../crds/names.ts';
+import { type Clock, delay } from '../../protocol/clock.ts';
+import type { ReasonCode } from '../../protocol/reasons.ts';
+import type { ApiError } from './api-error.ts';
+import type { KubeHttp } from './http.ts';
+import type { StoredMeta } from './objects.ts';
+
+export interface EventRecord {
+  readonly regarding: { readonly kind: string; readonly metadata: Pick<StoredMeta, 'name' | 'namespace' | 'uid'> };
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: ReasonCode;
+  /** What was done or found out, in CamelCase. */
+  readonly action: string;
+  readonly note: string;
+}
+
+export interface EventObserver {
+  dropped(record: EventRecord, why: 'queue_full' | ApiError): void;
+}
+
+export interface EventRecorderOptions {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly instance: string;
+  readonly observer: EventObserver;
+}
+
+const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4 } as const;
+const seriesMilliseconds = { window: 10 * 60_000, writeEvery: 60_000 } as const;
+
+interface Series {
+  readonly name: string;
+  readonly record: EventRecord;
+  count: number;
+  writtenCount: number;
+  writtenAt: number;
+}
+
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #series = new Map<string, Series>();
+  readonly #waiting = new Map<string, Series>();
+  readonly #stop = new AbortController();
+  #work: Promise<void> | undefined;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+  }
+
+  record(record: EventRecord): void {
+    const key = [record.regarding.metadata.uid, record.type, record.reason, record.note].join('\0');
+    const known = this.#series.get(key);
+    const now = this.#options.clock.now();
+    if (known !== undefined && Math.abs(now - known.writtenAt) < seriesMilliseconds.window) {
+      known.count += 1;
+      if (now - known.writtenAt >= seriesMilliseconds.writeEvery) this.#enqueue(key, known);
+      return;
+    }
+    const name = `${record.regarding.metadata.name.slice(0, 200)}.${randomUUID()}`;
+    const series = { name, record, count: 1, writtenCount: 0, writtenAt: now };
+    this.#remember(key, series);
+    this.#enqueue(key, series);
+  }
+
+  /** Writes what waits, then records no more. */
+  async stop(): Promise<void> {
+    await this.#work;
+    this.#stop.abort();
+  }
+
+  #remember(key: string, series: Series): void {
+    this.#series.delete(key);
+    this.#series.set(key, series);
+    for (const oldest of this.#series.keys()) {
+      if (this.#series.size <= bounds.remembered) break;
+      this.#series.delete(oldest);
+    }
+  }
+
+  #enqueue(key: string, series: Series): void {
+    if (this.#waiting.size >= bounds.waiting) {
+      this.#options.observer.dropped(series.record, 'queue_full');
+      return;
+    }
+    this.#waiting.set(key, series);
+    this.#work ??= this.#drain().finally(() => {
+      this.#work = undefined;
+    });
+  }
+
+  async #drain(): Promise<void> {
+    for (const [key, series] of this.#waiting) {
+      this.#waiting.delete(key);
+      series.writtenAt = this.#options.clock.now();
+      const error = await this.#write(series);
+      if (error !== undefined) this.#options.observer.dropped(series.record, error);
+    }
+  }
+
+  async #write(series: Series): Promise<ApiError | undefined> {
+    const count = series.count;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#options.http.request(
+        series.writtenCount === 0 ? this.#creation(series) : this.#update(series),
+      );
+      if (outcome.ok) {
+        series.writtenCount = count;
+        return undefined;
+      }
+      if (!outcome.error.retryable || attempt >= bounds.attempts || this.#stop.signal.aborted) return outcome.error;
+      await delay(
+        this.#options.clock,
+        outcome.error.retryAfterMilliseconds ?? 500 * 2 ** attempt,
+        this.#stop.signal,
+      ).catch(() => {});
+    }
+  }
+
+  #creation(series: Series) {
+    const { regarding, type, reason, action, note } = series.record;
+    const { name, namespace, uid } = regarding.metadata;
+    const eventNamespace = namespace ?? 'default';
+    return {
+      method: 'POST',
+      path: `/apis/events.k8s.io/v1/namespaces/${eventNamespace}/events`,
+      body: {
+        apiVersion: 'events.k8s.io/v1',
+        kind: 'Event',
+        metadata: { name: series.name, namespace: eventNamespace },
+        eventTime: microTime(series.writtenAt),
+        reportingController: 'lcow-operator',
+        reportingInstance: this.#options.instance.slice(0, 128),
+        action,
+        reason,
+        note: note.slice(0, bounds.noteChars),
+        type,
+        regarding: { apiVersion, kind: regarding.kind, name, uid, ...(namespace === undefined ? {} : { namespace }) },
+      },
+    } as const;
+  }
+
+  #update(series: Series) {
+    const namespace = series.record.regarding.metadata.namespace ?? 'default';
+    return {
+      method: 'PATCH',
+      path: `/apis/events.k8s.io/v1/namespaces/${namespace}/events/${series.name}`,
+      contentType: 'application/merge-patch+json',
+      body: { series: { count: Math.max(2, series.count), lastObservedTime: microTime(series.writtenAt) } },
+    } as const;
+  }
+}
+
+function microTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace('Z', '000Z');
+}

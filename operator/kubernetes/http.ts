@@ -1,0 +1,196 @@
+// One way to the API server: HTTP/1.1 over bounded pools, with authentication, a User-Agent that audit logs and priority
+// levels can tell, a timeout for each request, and retries of reads.
+import http from 'node:http';
+import https from 'node:https';
+import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+import type { ClusterAccess, Credentials } from './cluster-access.ts';
+
+export interface KubeRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean>>;
+  readonly body?: object;
+  readonly contentType?: 'application/json' | 'application/merge-patch+json';
+  readonly signal?: AbortSignal;
+  /** Given up when nothing arrives for this long. */
+  readonly idleMilliseconds?: number;
+}
+
+export interface KubeHttpOptions {
+  readonly access: ClusterAccess;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly version: string;
+  /** Called once for each answer or failure, for metrics. */
+  readonly onResult?: (method: string, code: number) => void;
+}
+
+const idleMillisecondsDefault = 30_000;
+const readAttempts = 5;
+const backoff = { firstMilliseconds: 200, capMilliseconds: 10_000 } as const;
+const responseBytesMaximum = 512 << 20;
+
+export class KubeHttp {
+  readonly #options: KubeHttpOptions;
+
+  constructor(options: KubeHttpOptions) {
+    this.#options = options;
+  }
+
+  /** The JSON of a successful answer. Reads are repeated; writes never, since their caller computes them anew. */
+  async request(request: KubeRequest): Promise<Outcome<unknown>> {
+    const attempts = request.method === 'GET' ? readAttempts : 1;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#once(request);
+      if (outcome.ok || attempt >= attempts || !outcome.error.retryable) return outcome;
+      try {
+        await delay(this.#options.clock, this.#pause(attempt, outcome.error), request.signal);
+      } catch {
+        return failed(connectionError('Aborted', 'the request was given up'));
+      }
+    }
+  }
+
+  /** The lines of an answer that goes on until the server or `signal` ends it. */
+  async lines(request: KubeRequest): Promise<Outcome<AsyncIterable<string>>> {
+    const opened = await this.#open(request, (credentials) => credentials.watches);
+    if (!opened.ok) return opened;
+    const response = opened.value;
+    if (response.statusCode === 200) return succeeded(linesOf(response));
+    return failed(await this.#errorOf(response));
+  }
+
+  async #once(request: KubeRequest): Promise<Outcome<unknown>> {
+    const opened = await this.#open(request, (credentials) => credentials.requests);
+    if (!opened.ok) {
+      this.#options.onResult?.(request.method, 0);
+      return opened;
+    }
+    const response = opened.value;
+    const code = response.statusCode ?? 0;
+    this.#options.onResult?.(request.method, code);
+    if (code < 200 || code > 299) return failed(await this.#errorOf(response));
+    return readJson(response);
+  }
+
+  async #open(
+    request: KubeRequest,
+    pool: (credentials: Credentials) => http.Agent,
+  ): Promise<Outcome<http.IncomingMessage>> {
+    const first = await this.#send(request, pool, false);
+    if (!first.ok || first.value.statusCode !== 401) return first;
+    first.value.resume();
+    return this.#send(request, pool, true);
+  }
+
+  async #send(
+    request: KubeRequest,
+    pool: (credentials: Credentials) => http.Agent,
+    fresh: boolean,
+  ): Promise<Outcome<http.IncomingMessage>> {
+    const { access, version } = this.#options;
+    let credentials: Credentials;
+    try {
+      credentials = await access.credentials(fresh);
+    } catch (error) {
+      return failed(connectionError('ConnectionFailed', `credentials could not be read: ${messageOf(error)}`));
+    }
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const headers: http.OutgoingHttpHeaders = {
+      ...credentials.headers,
+      accept: 'application/json',
+      'user-agent': `lcow-operator/${version}`,
+      ...(body === undefined
+        ? {}
+        : {
+            'content-type': request.contentType ?? 'application/json',
+            'content-length': Buffer.byteLength(body),
+          }),
+    };
+    return exchange(urlOf(access.server, request), {
+      method: request.method,
+      agent: pool(credentials),
+      headers,
+      body,
+      signal: request.signal,
+      idleMilliseconds: request.idleMilliseconds ?? idleMillisecondsDefault,
+    });
+  }
+
+  async #errorOf(response: http.IncomingMessage): Promise<ApiError> {
+    const body = await readJson(response);
+    return apiErrorFromStatus(response.statusCode ?? 0, body.ok ? body.value : {}, response.headers['retry-after']);
+  }
+
+  #pause(attempt: number, error: ApiError): number {
+    const ceiling = Math.min(backoff.capMilliseconds, backoff.firstMilliseconds * 2 ** attempt);
+    return (error.retryAfterMilliseconds ?? 0) + this.#options.random() * ceiling;
+  }
+}
+
+function urlOf(server: URL, request: KubeRequest): URL {
+  const url = new URL(`${server.pathname.replace(/\/$/, '')}${request.path}`, server);
+  for (const [name, value] of Object.entries(request.query ?? {})) url.searchParams.set(name, String(value));
+  return url;
+}
+
+interface Exchange {
+  readonly method: string;
+  readonly agent: http.Agent;
+  readonly headers: http.OutgoingHttpHeaders;
+  readonly body: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly idleMilliseconds: number;
+}
+
+function exchange(url: URL, { method, agent, headers, body, signal, idleMilliseconds }: Exchange) {
+  const transport = url.protocol === 'https:' ? https : http;
+  const abort = signal === undefined ? {} : { signal };
+  return new Promise<Outcome<http.IncomingMessage>>((resolve) => {
+    const request = transport.request(url, { method, agent, headers, ...abort }, (response) => {
+      response.on('error', () => {}); // told again to whoever reads the body
+      resolve(succeeded(response));
+    });
+    request.on('socket', (socket) => socket.setKeepAlive(true, 30_000));
+    request.setTimeout(idleMilliseconds, () => request.destroy(new Error(`nothing for ${idleMilliseconds / 1000} s`)));
+    request.on('error', (error) => {
+      const reason = signal?.aborted === true ? 'Aborted' : 'ConnectionFailed';
+      resolve(failed(connectionError(reason, error.message)));
+    });
+    request.end(body);
+  });
+}
+
+async function readJson(response: http.IncomingMessage): Promise<Outcome<unknown>> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response) {
+      const part = Buffer.from(chunk);
+      bytes += part.length;
+      if (bytes > responseBytesMaximum) {
+        response.destroy();
+        return failed(connectionError('MalformedResponse', 'the answer is too large'));
+      }
+      chunks.push(part);
+    }
+    return succeeded(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  } catch (error) {
+    return failed(connectionError('MalformedResponse', messageOf(error)));
+  }
+}
+
+async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8');
+  let rest = '';
+  for await (const chunk of response) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    for (const line of parts) if (line !== '') yield line;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,108 @@
+// The border to the API server: what it sends becomes typed here. An object is never lost because a part of it is not as
+// we know it; what we must know of it in any case (who it is, where its VM runs) is read apart.
+import { z } from 'zod';
+import {
+  type LinuxUtilityVMSpec,
+  type LinuxUtilityVMStatus,
+  linuxUtilityVMSpec,
+  linuxUtilityVMStatus,
+} from '../../crds/linux-utility-vm.ts';
+import {
+  type LinuxUtilityVMHostSpec,
+  type LinuxUtilityVMHostStatus,
+  linuxUtilityVMHostSpec,
+  linuxUtilityVMHostStatus,
+} from '../../crds/linux-utility-vm-host.ts';
+import { objectMeta } from '../../crds/object.ts';
+
+/** Metadata of an object that the API server has stored. */
+const storedMeta = objectMeta.extend({
+  uid: z.string(),
+  resourceVersion: z.string(),
+  generation: z.number().default(0),
+});
+export type StoredMeta = z.infer<typeof storedMeta>;
+
+export interface Stored {
+  readonly metadata: StoredMeta;
+}
+
+export type Part<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
+
+export interface VirtualMachine extends Stored {
+  readonly spec: Part<LinuxUtilityVMSpec>;
+  readonly status: LinuxUtilityVMStatus;
+}
+
+export interface Host extends Stored {
+  readonly spec: LinuxUtilityVMHostSpec;
+  readonly status: LinuxUtilityVMHostStatus;
+}
+
+const taint = z.object({
+  key: z.string(),
+  value: z.string().optional(),
+  effect: z.string(),
+  timeAdded: z.string().optional(),
+});
+export type Taint = z.infer<typeof taint>;
+
+const node = z.object({
+  metadata: storedMeta,
+  spec: z
+    .object({ unschedulable: z.boolean().default(false), taints: z.array(taint).default([]) })
+    .default({ unschedulable: false, taints: [] }),
+});
+export type Node = z.infer<typeof node>;
+
+const envelope = z.looseObject({ metadata: storedMeta, spec: z.unknown(), status: z.unknown() });
+const essentialStatus = z.object({ nodeName: z.string().optional().catch(undefined) });
+
+/** Undefined when it is not even an object with metadata. */
+export function parseVirtualMachine(raw: unknown): VirtualMachine | undefined {
+  const object = envelope.safeParse(raw);
+  if (!object.success) return undefined;
+  const { metadata, spec, status } = object.data;
+  return { metadata, spec: parsePart(linuxUtilityVMSpec, spec), status: parseStatus(status) };
+}
+
+export function parseHost(raw: unknown): Host | undefined {
+  const object = envelope.safeParse(raw);
+  if (!object.success) return undefined;
+  const { metadata, spec, status } = object.data;
+  const parsedSpec = linuxUtilityVMHostSpec.safeParse(spec);
+  const parsedStatus = linuxUtilityVMHostStatus.safeParse(status ?? {});
+  return {
+    metadata,
+    // A spec that we cannot read must not become a host without limits.
+    spec: parsedSpec.success ? parsedSpec.data : { unschedulable: true, memoryOvercommitPercent: 100 },
+    status: parsedStatus.success ? parsedStatus.data : {},
+  };
+}
+
+export function parseNode(raw: unknown): Node | undefined {
+  return node.safeParse(raw).data;
+}
+
+const configMap = z.object({ data: z.record(z.string(), z.string()).default({}) });
+
+export function parseConfigMapData(raw: unknown): Readonly<Record<string, string>> | undefined {
+  return configMap.safeParse(raw).data?.data;
+}
+
+export function objectKey(metadata: Pick<StoredMeta, 'name' | 'namespace'>): string {
+  return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
+}
+
+function parsePart<T>(schema: z.ZodType<T>, raw: unknown): Part<T> {
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  return { ok: false, message: z.prettifyError(parsed.error).slice(0, 1024) };
+}
+
+function parseStatus(raw: unknown): LinuxUtilityVMStatus {
+  const parsed = linuxUtilityVMStatus.safeParse(raw ?? {});
+  if (parsed.success) return parsed.data;
+  const nodeName = essentialStatus.safeParse(raw).data?.nodeName;
+  return nodeName === undefined ? {} : { nodeName };
+}

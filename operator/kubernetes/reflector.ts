@@ -1,0 +1,201 @@
+// A cache of one collection that follows the API server: lists once, then watches; lists again only when the server has
+// forgotten where we were (410). While the server fails, the cache keeps what it had, and trying goes on for ever.
+import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { type ApiError, connectionError, isGone } from './api-error.ts';
+import type { KubeHttp } from './http.ts';
+import { objectKey, type Stored } from './objects.ts';
+import { list, watch } from './watch.ts';
+
+export type Change<T> =
+  | { readonly type: 'Applied'; readonly key: string; readonly object: T; readonly previous: T | undefined }
+  | { readonly type: 'Deleted'; readonly key: string; readonly object: T };
+
+export interface ReflectorObserver {
+  /** A list or watch failed; it is tried again. */
+  failed(path: string, error: ApiError): void;
+  listed(path: string, count: number): void;
+  /** An object without usable metadata, or a handler that threw. */
+  unexpected(path: string, what: 'unparsable_object' | 'handler_error', error: unknown): void;
+}
+
+export interface ReflectorOptions<T extends Stored> {
+  readonly http: KubeHttp;
+  readonly path: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: ReflectorObserver;
+  /** Also drops what the cache need not hold. */
+  readonly parse: (raw: unknown) => T | undefined;
+}
+
+/** The numbers of client-go's reflector; the watch ends at the server's hand, at a time that differs between clients. */
+const timing = {
+  backoffFirstMilliseconds: 800,
+  backoffCapMilliseconds: 30_000,
+  healthyMilliseconds: 120_000,
+  /** A watch that the server ends sooner than this, without an event, is a failure. */
+  shortestWatchMilliseconds: 1_000,
+  watchSecondsMinimum: 300,
+  watchSecondsSpread: 300,
+} as const;
+
+export class Reflector<T extends Stored> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #store = new Map<string, T>();
+  readonly #handlers: ((change: Change<T>) => void)[] = [];
+  readonly #stop = new AbortController();
+  #resourceVersion: string | undefined;
+  #synced = false;
+  #failures = 0;
+  #run: Promise<void> | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+  }
+
+  get hasSynced(): boolean {
+    return this.#synced;
+  }
+
+  get(key: string): T | undefined {
+    return this.#store.get(key);
+  }
+
+  values(): Iterable<T> {
+    return this.#store.values();
+  }
+
+  /** Must be called before `start`; every object is told as `Applied` once. */
+  onChange(handler: (change: Change<T>) => void): void {
+    this.#handlers.push(handler);
+  }
+
+  start(): void {
+    this.#run ??= this.#follow();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#run;
+  }
+
+  waitForSync(): Promise<void> {
+    if (this.#synced) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const startedAt = this.#options.clock.now();
+      const error = this.#resourceVersion === undefined ? await this.#list() : await this.#watch(this.#resourceVersion);
+      if (signal.aborted) return;
+      if (error === undefined) {
+        this.#failures = 0;
+        continue;
+      }
+      if (this.#options.clock.now() - startedAt > timing.healthyMilliseconds) this.#failures = 0;
+      if (isGone(error)) this.#resourceVersion = undefined;
+      this.#options.observer.failed(this.#options.path, error);
+      await delay(this.#options.clock, this.#backoff(error), signal).catch(() => {});
+    }
+  }
+
+  async #list(): Promise<ApiError | undefined> {
+    const { http, path, observer } = this.#options;
+    const listed = await list(http, path, this.#stop.signal);
+    if (!listed.ok) return listed.error;
+    const present = new Set<string>();
+    for (const item of listed.value.items) {
+      const key = this.#apply(item);
+      if (key !== undefined) present.add(key);
+    }
+    for (const [key, object] of this.#store) if (!present.has(key)) this.#delete(key, object);
+    this.#resourceVersion = listed.value.resourceVersion;
+    this.#synced = true;
+    observer.listed(path, present.size);
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    return undefined;
+  }
+
+  async #watch(resourceVersion: string): Promise<ApiError | undefined> {
+    const { http, path, random, clock } = this.#options;
+    const startedAt = clock.now();
+    let events = 0;
+    const error = await watch(http, {
+      path,
+      resourceVersion,
+      timeoutSeconds: Math.round(timing.watchSecondsMinimum + random() * timing.watchSecondsSpread),
+      signal: this.#stop.signal,
+      onEvent: (event) => {
+        events += 1;
+        this.#failures = 0;
+        if (event.type === 'Applied') this.#apply(event.object);
+        if (event.type === 'Deleted') this.#remove(event.object);
+        this.#resourceVersion = event.resourceVersion;
+      },
+    });
+    const tooShort = events === 0 && clock.now() - startedAt < timing.shortestWatchMilliseconds;
+    return error ?? (tooShort ? connectionError('ConnectionFailed', 'the watch ended at once') : undefined);
+  }
+
+  #apply(raw: unknown): string | undefined {
+    const object = this.#parse(raw);
+    if (object === undefined) return undefined;
+    const key = objectKey(object.metadata);
+    const previous = this.#store.get(key);
+    if (previous?.metadata.uid === object.metadata.uid) {
+      if (previous.metadata.resourceVersion === object.metadata.resourceVersion) return key;
+    } else if (previous !== undefined) {
+      this.#delete(key, previous); // deleted and created anew under its name while nobody watched
+    }
+    this.#store.set(key, object);
+    this.#tell({
+      type: 'Applied',
+      key,
+      object,
+      previous: previous === undefined ? undefined : this.#sameObject(previous, object),
+    });
+    return key;
+  }
+
+  #sameObject(previous: T, object: T): T | undefined {
+    return previous.metadata.uid === object.metadata.uid ? previous : undefined;
+  }
+
+  #remove(raw: unknown): void {
+    const object = this.#parse(raw);
+    if (object !== undefined) this.#delete(objectKey(object.metadata), object);
+  }
+
+  #delete(key: string, object: T): void {
+    this.#store.delete(key);
+    this.#tell({ type: 'Deleted', key, object });
+  }
+
+  #parse(raw: unknown): T | undefined {
+    const object = this.#options.parse(raw);
+    if (object === undefined) this.#options.observer.unexpected(this.#options.path, 'unparsable_object', undefined);
+    return object;
+  }
+
+  #tell(change: Change<T>): void {
+    for (const handler of this.#handlers) {
+      try {
+        handler(change);
+      } catch (error) {
+        this.#options.observer.unexpected(this.#options.path, 'handler_error', error);
+      }
+    }
+  }
+
+  #backoff(error: ApiError): number {
+    this.#failures += 1;
+    const ceiling = Math.min(
+      timing.backoffCapMilliseconds,
+      timing.backoffFirstMilliseconds * 2 ** (this.#failures - 1),
+    );
+    return Math.max(error.retryAfterMilliseconds ?? 0, ceiling / 2 + (this.#options.random() * ceiling) / 2);
+  }
+}

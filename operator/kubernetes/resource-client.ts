@@ -1,0 +1,95 @@
+// Typed reads and writes of one kind (design §4, write rules). Whoever writes says what the write was computed from: a
+// conflict is an answer, after which the caller computes anew.
+import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+import type { KubeHttp } from './http.ts';
+import type { Stored, StoredMeta } from './objects.ts';
+
+export interface ResourceKind<T> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly parse: (raw: unknown) => T | undefined;
+}
+
+export interface ObjectName {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+}
+
+export class ResourceClient<T extends Stored> {
+  readonly #http: KubeHttp;
+  readonly #kind: ResourceKind<T>;
+
+  constructor(http: KubeHttp, kind: ResourceKind<T>) {
+    this.#http = http;
+    this.#kind = kind;
+  }
+
+  /** Of all namespaces. */
+  get collectionPath(): string {
+    return collectionPath(this.#kind.apiVersion, this.#kind.plural, undefined);
+  }
+
+  /** A live read, as the API server has it now. */
+  async get(object: ObjectName): Promise<Outcome<T>> {
+    return this.#parse(await this.#http.request({ method: 'GET', path: this.#path(object) }));
+  }
+
+  async create(object: ObjectName, body: object): Promise<Outcome<T>> {
+    const { apiVersion, kind, plural } = this.#kind;
+    return this.#parse(
+      await this.#http.request({
+        method: 'POST',
+        path: collectionPath(apiVersion, plural, object.namespace),
+        query: { fieldManager: 'lcow-operator' },
+        body: { apiVersion, kind, ...body },
+      }),
+    );
+  }
+
+  /** Replaces the status of exactly this object in exactly this version: never one that came after it. */
+  async replaceStatus(metadata: StoredMeta, status: object): Promise<Outcome<T>> {
+    const { apiVersion, kind } = this.#kind;
+    const { name, namespace, uid, resourceVersion } = metadata;
+    return this.#parse(
+      await this.#http.request({
+        method: 'PUT',
+        path: `${this.#path(metadata)}/status`,
+        query: { fieldManager: 'lcow-operator' },
+        body: { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status },
+      }),
+    );
+  }
+
+  /** Only in the version that the list was read from, since a merge patch replaces the whole of it. */
+  async patchFinalizers(metadata: StoredMeta, finalizers: readonly string[]): Promise<Outcome<T>> {
+    const { uid, resourceVersion } = metadata;
+    return this.#parse(
+      await this.#http.request({
+        method: 'PATCH',
+        path: this.#path(metadata),
+        query: { fieldManager: 'lcow-operator' },
+        contentType: 'application/merge-patch+json',
+        body: { metadata: { uid, resourceVersion, finalizers } },
+      }),
+    );
+  }
+
+  #path(object: ObjectName): string {
+    const { apiVersion, plural } = this.#kind;
+    return `${collectionPath(apiVersion, plural, object.namespace)}/${encodeURIComponent(object.name)}`;
+  }
+
+  #parse(outcome: Outcome<unknown>): Outcome<T> {
+    if (!outcome.ok) return outcome;
+    const object = this.#kind.parse(outcome.value);
+    if (object !== undefined) return succeeded(object);
+    return failed(connectionError('MalformedResponse', `the answer is no ${this.#kind.kind}`));
+  }
+}
+
+function collectionPath(apiVersion: string, plural: string, namespace: string | undefined): string {
+  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const scope = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${root}${scope}/${plural}`;
+}

@@ -1,0 +1,95 @@
+// One list and one watch of a collection, as requests; what to do about their ends is the reflector's part.
+import { z } from 'zod';
+import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+import type { KubeHttp } from './http.ts';
+
+export interface Listing {
+  readonly items: readonly unknown[];
+  readonly resourceVersion: string;
+}
+
+const pageSize = 500;
+const bookmarkSlackSeconds = 30;
+
+const page = z.object({
+  metadata: z.object({ resourceVersion: z.string(), continue: z.string().optional() }),
+  items: z.array(z.unknown()),
+});
+
+/** The whole collection, page by page. */
+export async function list(http: KubeHttp, path: string, signal: AbortSignal): Promise<Outcome<Listing>> {
+  const items: unknown[] = [];
+  let next = '';
+  for (;;) {
+    const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
+    const answer = await http.request({ method: 'GET', path, query, signal });
+    if (!answer.ok) return answer;
+    const parsed = page.safeParse(answer.value);
+    if (!parsed.success) return failed(connectionError('MalformedResponse', `${path} did not answer with a list`));
+    items.push(...parsed.data.items);
+    next = parsed.data.metadata.continue ?? '';
+    if (next === '') return succeeded({ items, resourceVersion: parsed.data.metadata.resourceVersion });
+  }
+}
+
+export type WatchEvent =
+  | { readonly type: 'Applied' | 'Deleted'; readonly object: unknown; readonly resourceVersion: string }
+  | { readonly type: 'Bookmark'; readonly resourceVersion: string };
+
+const line = z.object({
+  type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
+  object: z.unknown(),
+});
+const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
+
+export interface WatchRequest {
+  readonly path: string;
+  readonly resourceVersion: string;
+  readonly timeoutSeconds: number;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: WatchEvent) => void;
+}
+
+/** Until the server ends it (undefined) or it fails. Events before the failure have been told. */
+export async function watch(http: KubeHttp, request: WatchRequest): Promise<ApiError | undefined> {
+  const { path, resourceVersion, timeoutSeconds, signal, onEvent } = request;
+  const opened = await http.lines({
+    method: 'GET',
+    path,
+    query: { watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds },
+    signal,
+    idleMilliseconds: (timeoutSeconds + bookmarkSlackSeconds) * 1000,
+  });
+  if (!opened.ok) return opened.error;
+  try {
+    for await (const text of opened.value) {
+      const event = parseLine(text);
+      if ('error' in event) return event.error;
+      onEvent(event);
+    }
+    return undefined;
+  } catch (error) {
+    return connectionError(
+      signal.aborted ? 'Aborted' : 'ConnectionFailed',
+      error instanceof Error ? error.message : String(error),
+    );
+  }
+}
+
+function parseLine(text: string): WatchEvent | { readonly error: ApiError } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { error: connectionError('MalformedResponse', 'a watch event is not JSON') };
+  }
+  const parsed = line.safeParse(json);
+  if (!parsed.success) return { error: connectionError('MalformedResponse', 'a watch event has an unknown form') };
+  const { type, object } = parsed.data;
+  if (type === 'ERROR') return { error: apiErrorFromStatus(0, object) };
+  const version = versioned.safeParse(object);
+  if (!version.success) return { error: connectionError('MalformedResponse', 'a watch event has no version') };
+  const { resourceVersion } = version.data.metadata;
+  if (type === 'BOOKMARK') return { type: 'Bookmark', resourceVersion };
+  return { type: type === 'DELETED' ? 'Deleted' : 'Applied', object, resourceVersion };
+}
