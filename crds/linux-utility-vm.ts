@@ -19,7 +19,8 @@ export const linuxUtilityVM = z
     description: 'A Linux utility VM on a Windows node.',
     // Only transition rules may stand here: this one lets every write pass that leaves the spec as it is.
     ...rules({
-      rule: "oldSelf.?status.?nodeName.orValue('') == '' || self.?spec.?nodeName.orValue('') == oldSelf.?spec.?nodeName.orValue('')",
+      // Spelled out with has(): the cost of an optional value is estimated as if it had no bound.
+      rule: `!has(oldSelf.status) || !has(oldSelf.status.nodeName) || (has(self.spec.nodeName) ? has(oldSelf.spec.nodeName) && self.spec.nodeName == oldSelf.spec.nodeName : !has(oldSelf.spec.nodeName))`,
       message:
         'spec.nodeName can change only while status.nodeName is absent: delete the VM and create it anew to move it',
       fieldPath: '.spec.nodeName',

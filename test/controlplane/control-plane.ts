@@ -1,0 +1,283 @@
+// A real control plane on this machine, in a folder of its own: etcd, kube-apiserver and kube-controller-manager, with
+// RBAC. No kubelet and no scheduler: a Node is an object that a test creates, a Pod stays Pending.
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ApiServerProbe } from './api-server-probe.ts';
+import { type Binaries, build } from './build.ts';
+import { type Certificates, frontProxyName, makeCertificates } from './certificates.ts';
+import { serverOf, writeKubeconfig } from './kubeconfig.ts';
+import { runKubectl } from './kubectl.ts';
+import { ServerProcess } from './server-process.ts';
+
+/** A cluster that tests can use, wherever it came from. */
+export interface Cluster {
+  readonly kubeconfigPath: string;
+  /** Address of the API server. */
+  readonly server: string;
+  /** Path of a kubectl. */
+  readonly kubectl: string;
+  /** Ends it and removes its files, if it is ours. */
+  stop(): Promise<void>;
+}
+
+/** The API server as tests of outages see it. It keeps its address. */
+export interface ApiServer {
+  start(): Promise<void>;
+  /** Shuts it down in order. */
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  /** Freezes it: connections stay open, nothing is answered. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface ControlPlane extends Cluster {
+  /** Holds data, keys and logs; removed by `stop`. */
+  readonly directory: string;
+  readonly apiServer: ApiServer;
+}
+
+const startAttempts = 3;
+
+/** Starts a control plane and waits until it can be used; `directory` must not exist or be empty. */
+export async function startControlPlane({ directory }: { readonly directory?: string } = {}): Promise<ControlPlane> {
+  const binaries = await build();
+  for (let attempt = 1; ; attempt += 1) {
+    const controlPlane = await LocalControlPlane.prepare(
+      binaries,
+      directory ?? (await mkdtemp(join(tmpdir(), 'lcow-controlplane-'))),
+    );
+    try {
+      await controlPlane.start();
+      return controlPlane;
+    } catch (error) {
+      await controlPlane.stop();
+      // Ports are found first and bound later; somebody else may have come between.
+      if (attempt === startAttempts || !String(error).includes('address already in use')) throw error;
+    }
+  }
+}
+
+/** Uses a cluster that is there already. */
+export async function useCluster(kubeconfigPath: string): Promise<Cluster> {
+  return {
+    kubeconfigPath,
+    server: await serverOf(kubeconfigPath),
+    kubectl: await findKubectl(kubeconfigPath),
+    stop: async () => undefined,
+  };
+}
+
+/** The user's kubectl; ours only if there is none, since it may have to be built first. */
+async function findKubectl(kubeconfigPath: string): Promise<string> {
+  const present = await runKubectl({ kubectl: 'kubectl', kubeconfigPath }, ['version', '--client']).then(
+    ({ code }) => code === 0,
+    () => false,
+  );
+  return present ? 'kubectl' : (await build()).kubectl;
+}
+
+interface Ports {
+  readonly etcd: number;
+  readonly etcdPeers: number;
+  readonly apiServer: number;
+}
+
+class LocalControlPlane implements ControlPlane {
+  readonly apiServer: ApiServer = {
+    start: () => this.#startApiServer(),
+    stop: async () => this.#apiServer?.stop(),
+    kill: async () => this.#apiServer?.kill(),
+    pause: () => this.#apiServer?.pause(),
+    resume: () => this.#apiServer?.resume(),
+  };
+  readonly directory: string;
+  readonly kubeconfigPath: string;
+  readonly server: string;
+  readonly kubectl: string;
+  readonly #binary: string;
+  readonly #ports: Ports;
+  readonly #probe: ApiServerProbe;
+  readonly #janitor: Janitor;
+  #etcd: ServerProcess | undefined;
+  #apiServer: ServerProcess | undefined;
+  #controllerManager: ServerProcess | undefined;
+
+  private constructor(binaries: Binaries, directory: string, ports: Ports, certificates: Certificates) {
+    this.directory = directory;
+    this.kubeconfigPath = join(directory, 'kubeconfig');
+    this.server = `https://127.0.0.1:${ports.apiServer}`;
+    this.kubectl = binaries.kubectl;
+    this.#binary = binaries.controlplane;
+    this.#ports = ports;
+    this.#probe = new ApiServerProbe(this.server, certificates.authority, certificates.admin);
+    this.#janitor = new Janitor(directory);
+  }
+
+  static async prepare(binaries: Binaries, directory: string): Promise<LocalControlPlane> {
+    const [ports, certificates] = await Promise.all([freePorts(), makeCertificates()]);
+    await mkdir(directory, { recursive: true });
+    const controlPlane = new LocalControlPlane(binaries, directory, ports, certificates);
+    await controlPlane.#writeFiles(certificates);
+    return controlPlane;
+  }
+
+  async start(): Promise<void> {
+    this.#etcd = await this.#spawn('etcd', etcdFlags(this.directory, this.#ports));
+    await this.#startApiServer();
+    this.#controllerManager = await this.#spawn('kube-controller-manager', controllerManagerFlags(this.directory));
+    await this.#until(['/api/v1/namespaces/default', '/api/v1/namespaces/default/serviceaccounts/default']);
+  }
+
+  async stop(): Promise<void> {
+    await this.#controllerManager?.stop();
+    await this.#apiServer?.stop();
+    await this.#etcd?.stop();
+    await rm(this.directory, { recursive: true, force: true });
+    this.#janitor.dismiss();
+  }
+
+  async #startApiServer(): Promise<void> {
+    if (this.#apiServer?.running === true) return;
+    this.#apiServer = await this.#spawn('kube-apiserver', apiServerFlags(this.directory, this.#ports));
+    await this.#until(['/readyz']);
+  }
+
+  #until(paths: readonly string[]): Promise<void> {
+    const servers = [this.#etcd, this.#apiServer, this.#controllerManager];
+    return this.#probe.untilAnswered(paths, () => Promise.all(servers.map((server) => server?.requireRunning())));
+  }
+
+  #spawn(program: string, flags: Readonly<Record<string, string | number | boolean>>): Promise<ServerProcess> {
+    const arguments_ = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    return ServerProcess.start([this.#binary, program, ...arguments_], join(this.directory, `${program}.log`));
+  }
+
+  async #writeFiles(certificates: Certificates): Promise<void> {
+    const { authority, serving, admin, controllerManager, frontProxy, serviceAccounts } = certificates;
+    const files = {
+      'ca.crt': authority,
+      'serving.crt': serving.certificate,
+      'serving.key': serving.key,
+      'front-proxy.crt': frontProxy.certificate,
+      'front-proxy.key': frontProxy.key,
+      'service-accounts.pub': serviceAccounts.publicKey,
+      'service-accounts.key': serviceAccounts.key,
+    };
+    await Promise.all(
+      Object.entries(files).map(([name, text]) => writeFile(join(this.directory, name), text, { mode: 0o600 })),
+    );
+    await writeKubeconfig(this.kubeconfigPath, this.server, authority, admin);
+    await writeKubeconfig(
+      join(this.directory, 'controller-manager.kubeconfig'),
+      this.server,
+      authority,
+      controllerManager,
+    );
+  }
+}
+
+function etcdFlags(directory: string, { etcd, etcdPeers }: Ports) {
+  return {
+    'data-dir': join(directory, 'etcd'),
+    'listen-client-urls': `http://127.0.0.1:${etcd}`,
+    'advertise-client-urls': `http://127.0.0.1:${etcd}`,
+    'listen-peer-urls': `http://127.0.0.1:${etcdPeers}`,
+    'initial-advertise-peer-urls': `http://127.0.0.1:${etcdPeers}`,
+    'initial-cluster': `default=http://127.0.0.1:${etcdPeers}`,
+    // The data need not survive a crash of the machine.
+    'unsafe-no-fsync': true,
+    'log-level': 'warn',
+  };
+}
+
+function apiServerFlags(directory: string, { etcd, apiServer }: Ports) {
+  return {
+    'etcd-servers': `http://127.0.0.1:${etcd}`,
+    'secure-port': apiServer,
+    'bind-address': '127.0.0.1',
+    // Else it would refuse to advertise a loopback address.
+    'endpoint-reconciler-type': 'none',
+    'service-cluster-ip-range': '10.0.0.0/24',
+    'authorization-mode': 'RBAC',
+    // HostProcess pods are privileged ones.
+    'allow-privileged': true,
+    'cert-dir': directory,
+    'client-ca-file': join(directory, 'ca.crt'),
+    'tls-cert-file': join(directory, 'serving.crt'),
+    'tls-private-key-file': join(directory, 'serving.key'),
+    'service-account-issuer': 'https://kubernetes.default.svc',
+    'api-audiences': 'https://kubernetes.default.svc',
+    'service-account-key-file': join(directory, 'service-accounts.pub'),
+    'service-account-signing-key-file': join(directory, 'service-accounts.key'),
+    'requestheader-client-ca-file': join(directory, 'ca.crt'),
+    // The authority signs every client, so the front proxy must be told apart by its name.
+    'requestheader-allowed-names': frontProxyName,
+    'requestheader-username-headers': 'X-Remote-User',
+    'requestheader-group-headers': 'X-Remote-Group',
+    'requestheader-extra-headers-prefix': 'X-Remote-Extra-',
+    'proxy-client-cert-file': join(directory, 'front-proxy.crt'),
+    'proxy-client-key-file': join(directory, 'front-proxy.key'),
+  };
+}
+
+function controllerManagerFlags(directory: string) {
+  const kubeconfig = join(directory, 'controller-manager.kubeconfig');
+  return {
+    kubeconfig,
+    'authentication-kubeconfig': kubeconfig,
+    'authorization-kubeconfig': kubeconfig,
+    'secure-port': 0,
+    'cert-dir': directory,
+    'leader-elect': false,
+    'use-service-account-credentials': true,
+    'root-ca-file': join(directory, 'ca.crt'),
+    'service-account-private-key-file': join(directory, 'service-accounts.key'),
+  };
+}
+
+async function freePorts(): Promise<Ports> {
+  // All are held until all are found, else one could be given twice.
+  const servers = await Promise.all([listenAnywhere(), listenAnywhere(), listenAnywhere()]);
+  const [etcd, etcdPeers, apiServer] = await Promise.all(servers.map(release));
+  if (etcd === undefined || etcdPeers === undefined || apiServer === undefined) throw new Error('no free port');
+  return { etcd, etcdPeers, apiServer };
+}
+
+type Listener = ReturnType<typeof createServer>;
+
+function listenAnywhere(): Promise<Listener> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().on('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
+
+function release(server: Listener): Promise<number | undefined> {
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  return new Promise((resolve) => server.close(() => resolve(port)));
+}
+
+/** Removes the folder if we are killed and cannot do it ourselves: a shell that waits for the end of its input. */
+class Janitor {
+  readonly #child;
+
+  constructor(directory: string) {
+    // The servers end at the same time, and write a little longer.
+    const script = 'read -r done && exit; for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1"; sleep 1; done';
+    this.#child = spawn('sh', ['-c', script, 'janitor', directory], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    this.#child.stdin.on('error', () => undefined);
+    this.#child.unref();
+  }
+
+  dismiss(): void {
+    this.#child.stdin.end('done\n');
+  }
+}

@@ -1,0 +1,65 @@
+// A server of the control plane as a child process. It holds the other end of the child's standard input, so that the
+// child ends with us however we end, and it keeps the child out of our process group, so that Ctrl-C is ours to handle.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How long a server may take to shut down in order before it is killed. An API server with watchers takes a minute. */
+const gracePeriodMilliseconds = 3000;
+
+export class ServerProcess {
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<unknown>;
+  readonly #log: string;
+
+  private constructor(child: ChildProcess, log: string) {
+    this.#child = child;
+    this.#log = log;
+    this.#closed = once(child, 'close').catch(() => undefined);
+  }
+
+  /** `command` is the binary and its arguments; its output is appended to `log`. */
+  static async start([binary, ...flags]: readonly [string, ...string[]], log: string): Promise<ServerProcess> {
+    await using output = await open(log, 'a');
+    const child = spawn(binary, flags, { detached: true, stdio: ['pipe', output.fd, output.fd] });
+    // Writing nothing, we learn of its end by 'close'; the pipe itself may break without harm.
+    child.stdin?.on('error', () => undefined);
+    const server = new ServerProcess(child, log);
+    await once(child, 'spawn');
+    return server;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Freezes the server: its connections stay open and nothing is answered. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#closed;
+  }
+
+  async stop(): Promise<void> {
+    this.resume();
+    this.#child.kill('SIGTERM');
+    await Promise.race([this.#closed, sleep(gracePeriodMilliseconds, undefined, { ref: false })]);
+    await this.kill();
+  }
+
+  /** Throws, with the end of its log, if the server is gone. */
+  async requireRunning(): Promise<void> {
+    if (this.running) return;
+    const lines = (await readFile(this.#log, 'utf8')).trimEnd().split('\n');
+    throw new Error(`${basename(this.#log, '.log')} ended early:\n${lines.slice(-20).join('\n')}`);
+  }
+}
