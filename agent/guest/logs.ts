@@ -1,0 +1,220 @@
+// Reads the guest's log stream (hcs-runtime D.2 to D.4): JSON values separated by white space, not lines, with raw text
+// between them when something in the guest goes wrong. Both advices of D.4 are taken: values and texts are bounded, and
+// after what cannot be decoded reading goes on with the next line instead of never. The same bytes give the same
+// records however they are cut into chunks, and every byte is in a record, white space, or counted.
+import { ByteBuffer } from './byte-buffer.ts';
+import { isWhiteSpace, JsonScanner, nestingLimit } from './json-scanner.ts';
+import { type GuestLogRecord, type JsonValue, toLogRecord } from './log-record.ts';
+import { UndecodableText } from './undecodable-text.ts';
+import { decodeUtf8 } from './utf8.ts';
+
+/** How a stream ended: by itself, with the VM's sockets, or by a failed read. */
+export type GuestLogEnd =
+  | { readonly kind: 'eof' }
+  | { readonly kind: 'disconnected' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+export interface GuestLogOptions {
+  readonly vmId: string;
+  /** Bytes of one value; what is longer counts as undecodable text. */
+  readonly maxValueBytes?: number;
+  /** Bytes of undecodable text in one record. */
+  readonly maxTextBytes?: number;
+}
+
+export interface GuestLogCounts {
+  readonly bytes: number;
+  readonly records: number;
+  /** Bytes that were no log record; they are in the records named "gcs terminated" and "gcs log read". */
+  readonly undecodableBytes: number;
+}
+
+const lineFeed = 0x0a;
+const space = 0x20;
+const openBrace = 0x7b;
+
+/** Lines up to here are parsed whole first: they cannot nest deeper than the scanner allows. */
+const wholeLineBytes = 2 * nestingLimit;
+
+export class GuestLogParser {
+  readonly #vmId: string;
+  readonly #maxValueBytes: number;
+  readonly #bytes = new ByteBuffer();
+  readonly #text: UndecodableText;
+  #records: GuestLogRecord[] = [];
+  #scanner: JsonScanner | undefined;
+  /** Bytes of the value under the scanner that it has seen. */
+  #scanned = 0;
+  #skippingLine = false;
+  #atLineStart = true;
+  #receivedBytes = 0;
+  #recordCount = 0;
+  #refusedBytes = 0;
+
+  constructor(options: GuestLogOptions) {
+    this.#vmId = options.vmId;
+    this.#maxValueBytes = options.maxValueBytes ?? 256 * 1024;
+    this.#text = new UndecodableText(options.maxTextBytes ?? 64 * 1024, (text) => {
+      this.#emitError('gcs terminated', { stderr: text });
+    });
+  }
+
+  get counts(): GuestLogCounts {
+    const undecodableBytes = this.#text.total + this.#refusedBytes;
+    return { bytes: this.#receivedBytes, records: this.#recordCount, undecodableBytes };
+  }
+
+  /** The records that these bytes complete. Never throws. */
+  push(chunk: Uint8Array): readonly GuestLogRecord[] {
+    this.#receivedBytes += chunk.length;
+    this.#bytes.append(chunk);
+    while (this.#bytes.length > 0 && this.#advance()) {
+      // Each turn uses up bytes or changes the state.
+    }
+    return this.#take();
+  }
+
+  /** The stream is over: what is left of it. */
+  end(cause: GuestLogEnd): readonly GuestLogRecord[] {
+    if (cause.kind === 'eof') this.#endNumber();
+    const isCutOff = this.#scanner !== undefined;
+    if (cause.kind === 'failed') this.#emitError('gcs log read', { error: cause.message });
+    else if (isCutOff && cause.kind === 'eof') this.#emitError('gcs log read', { error: 'unexpected EOF' });
+    this.#text.append(this.#bytes.view());
+    this.#bytes.consume(this.#bytes.length);
+    this.#scanner = undefined;
+    this.#text.flush();
+    return this.#take();
+  }
+
+  #take(): readonly GuestLogRecord[] {
+    const records = this.#records;
+    this.#records = [];
+    return records;
+  }
+
+  /** One step; false when it needs more bytes. */
+  #advance(): boolean {
+    if (this.#skippingLine) return this.#skipLine();
+    return this.#scanner === undefined ? this.#beginValue() : this.#scanValue(this.#scanner);
+  }
+
+  #skipLine(): boolean {
+    const bytes = this.#bytes.view();
+    const end = bytes.indexOf(lineFeed);
+    const count = end < 0 ? bytes.length : end + 1;
+    this.#text.append(bytes.subarray(0, count));
+    this.#bytes.consume(count);
+    this.#skippingLine = end < 0;
+    this.#atLineStart = end >= 0;
+    return end >= 0;
+  }
+
+  #beginValue(): boolean {
+    const bytes = this.#bytes.view();
+    let start = 0;
+    for (let byte = bytes[0]; byte !== undefined && isWhiteSpace(byte); byte = bytes[start]) {
+      if (byte === lineFeed) this.#atLineStart = true;
+      start += 1;
+    }
+    this.#bytes.consume(start);
+    if (start === bytes.length) return false;
+    const isDone = this.#atLineStart && this.#tryWholeLine(bytes.subarray(start));
+    this.#atLineStart = false;
+    if (!isDone) {
+      this.#scanner = new JsonScanner();
+      this.#scanned = 0;
+    }
+    return true;
+  }
+
+  /** Nearly every line is one object; parsing it at once is several times faster than looking for its end. */
+  #tryWholeLine(bytes: Buffer): boolean {
+    const end = bytes[0] === openBrace ? bytes.subarray(0, wholeLineBytes + 1).indexOf(lineFeed) : -1;
+    if (end < 0 || end > this.#maxValueBytes) return false;
+    const text = decodeUtf8(bytes.subarray(0, end));
+    const parsed = tryParse(text);
+    if (parsed === undefined) return false;
+    this.#emitValue(text, parsed.value, end);
+    return true;
+  }
+
+  #scanValue(scanner: JsonScanner): boolean {
+    const bytes = this.#bytes.view();
+    const limit = Math.min(bytes.length, this.#maxValueBytes);
+    for (let index = this.#scanned; index < limit; index += 1) {
+      const step = scanner.step(bytes.readUInt8(index));
+      if (step === 'more') continue;
+      if (step === 'error') this.#resynchronise(bytes, index);
+      else this.#endValue(bytes, step === 'endAfter' ? index + 1 : index);
+      return true;
+    }
+    this.#scanned = limit;
+    if (limit < this.#maxValueBytes) return false;
+    this.#resynchronise(bytes, limit);
+    return true;
+  }
+
+  #endValue(bytes: Buffer, length: number): void {
+    this.#scanner = undefined;
+    const text = decodeUtf8(bytes.subarray(0, length));
+    const parsed = tryParse(text);
+    // The scanner knows the grammar; were it ever wrong, the text would still be kept.
+    if (parsed === undefined) this.#refuse(text, length, 'not JSON');
+    else this.#emitValue(text, parsed.value, length);
+  }
+
+  /**
+   * The value that begins the buffer is broken at `index`. If that is in a later line than the value's first, the line
+   * gets its own chance: the value may have been cut off before it. No line gets more than one.
+   */
+  #resynchronise(bytes: Buffer, index: number): void {
+    const lineStart = bytes.subarray(0, index).lastIndexOf(lineFeed) + 1;
+    const count = lineStart > 0 ? lineStart : index;
+    this.#text.append(bytes.subarray(0, count));
+    this.#bytes.consume(count);
+    this.#scanner = undefined;
+    this.#skippingLine = lineStart === 0;
+    this.#atLineStart = lineStart > 0;
+  }
+
+  /** The end of the stream also ends a number, which otherwise the next byte does. */
+  #endNumber(): void {
+    if (this.#scanner?.step(space) === 'endBefore') this.#endValue(this.#bytes.view(), this.#bytes.length);
+  }
+
+  #emitValue(text: string, value: JsonValue, length: number): void {
+    const result = toLogRecord(text, value, this.#vmId);
+    if (result.ok) {
+      this.#text.flush();
+      this.#emit(result.record);
+      this.#bytes.consume(length);
+    } else {
+      this.#refuse(text, length, result.reason);
+    }
+  }
+
+  #refuse(text: string, length: number, reason: string): void {
+    this.#text.flush();
+    this.#refusedBytes += length;
+    this.#emitError('gcs log read', { error: reason, stderr: text });
+    this.#bytes.consume(length);
+  }
+
+  #emitError(message: string, fields: Readonly<Record<string, JsonValue>>): void {
+    this.#emit({ level: 'error', message, fields: { 'uvm-id': this.#vmId, ...fields } });
+  }
+
+  #emit(record: GuestLogRecord): void {
+    this.#recordCount += 1;
+    this.#records.push(record);
+  }
+}
+
+function tryParse(text: string): { readonly value: JsonValue } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}

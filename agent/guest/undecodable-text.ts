@@ -1,0 +1,47 @@
+// Text of the log stream that is no log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
+// What belongs together is kept together, up to a limit.
+import { StringDecoder } from 'node:string_decoder';
+
+export class UndecodableText {
+  readonly #limit: number;
+  readonly #emit: (text: string) => void;
+  readonly #decoder = new StringDecoder('utf8');
+  #text = '';
+  #bytes = 0;
+  #total = 0;
+
+  /** `emit` gets each text, trimmed and never empty; none comes from more than `limit` bytes. */
+  constructor(limit: number, emit: (text: string) => void) {
+    this.#limit = limit;
+    this.#emit = emit;
+  }
+
+  /** All bytes that were ever appended. */
+  get total(): number {
+    return this.#total;
+  }
+
+  append(bytes: Buffer): void {
+    this.#total += bytes.length;
+    for (let rest = bytes; rest.length > 0; ) {
+      const piece = rest.subarray(0, this.#limit - this.#bytes);
+      this.#text += this.#decoder.write(piece);
+      this.#bytes += piece.length;
+      rest = rest.subarray(piece.length);
+      if (this.#bytes >= this.#limit) this.#hand();
+    }
+  }
+
+  flush(): void {
+    if (this.#bytes === 0) return;
+    this.#text += this.#decoder.end();
+    this.#hand();
+  }
+
+  #hand(): void {
+    const text = this.#text.replace(/^[ \t\r\n]+/, '').trimEnd();
+    this.#text = '';
+    this.#bytes = 0;
+    if (text !== '') this.#emit(text);
+  }
+}

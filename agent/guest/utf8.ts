@@ -1,0 +1,24 @@
+// UTF-8 as the guest's library reads it (hcs-runtime D.4): each byte that is not part of a character becomes U+FFFD by
+// itself, while the decoders of the platform replace a whole broken sequence by one.
+import { isUtf8 } from 'node:buffer';
+
+export function decodeUtf8(bytes: Buffer): string {
+  return isUtf8(bytes) ? bytes.toString('utf8') : decodeBroken(bytes);
+}
+
+function decodeBroken(bytes: Buffer): string {
+  const pieces: string[] = [];
+  for (let index = 0; index < bytes.length; ) {
+    const character = bytes.subarray(index, index + sequenceLength(bytes.readUInt8(index)));
+    const isWhole = isUtf8(character);
+    pieces.push(isWhole ? character.toString('utf8') : '\u{fffd}');
+    index += isWhole ? character.length : 1;
+  }
+  return pieces.join('');
+}
+
+function sequenceLength(lead: number): number {
+  if (lead < 0xc0) return 1;
+  if (lead < 0xe0) return 2;
+  return lead < 0xf0 ? 3 : 4;
+}
