@@ -234,6 +234,9 @@ function controllerManagerFlags(directory: string) {
     'cert-dir': directory,
     'leader-elect': false,
     'use-service-account-credentials': true,
+    // At its ordinary rate it takes seconds to create the accounts of all its controllers.
+    'kube-api-qps': 500,
+    'kube-api-burst': 500,
     'root-ca-file': join(directory, 'ca.crt'),
     'service-account-private-key-file': join(directory, 'service-accounts.key'),
   };
