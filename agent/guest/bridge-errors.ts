@@ -1,0 +1,31 @@
+// How a request over the guest bridge fails: the guest refused it, the bridge died, or the guest broke the protocol.
+
+/** Why a bridge is no more: closed on this side, or for a cause. */
+export type BridgeEnd = { readonly kind: 'local' } | { readonly kind: 'failed'; readonly message: string };
+
+/** The guest's own answer, as the original words it (hcs-runtime E.3). */
+export class GuestRefusal extends Error {
+  override readonly name = 'GuestRefusal';
+  /** Unsigned 32 bits; guest results compare as unsigned (E.3). */
+  readonly hresult: number;
+
+  constructor(result: number, message: string) {
+    const unsigned = result >>> 0;
+    super(`guest RPC failure: ${message === '' ? `HRESULT 0x${unsigned.toString(16)}` : message}`);
+    this.hresult = unsigned;
+  }
+}
+
+export class BridgeClosedError extends Error {
+  override readonly name = 'BridgeClosedError';
+  readonly end: BridgeEnd;
+
+  constructor(end: BridgeEnd) {
+    super(end.kind === 'failed' ? `bridge closed: ${end.message}` : 'bridge closed');
+    this.end = end;
+  }
+}
+
+export class GuestProtocolError extends Error {
+  override readonly name = 'GuestProtocolError';
+}

@@ -1,0 +1,116 @@
+// Sends the golden requests through the bridge and compares whole frames (README.md, bridge-frames.json); reads the
+// golden responses back: `node test/golden/bridge-frames.ts FILE…`. Requests that this host never sends are left out.
+import { readFileSync } from 'node:fs';
+import { Duplex } from 'node:stream';
+import { z } from 'zod';
+import { GuestBridge } from '../../agent/guest/bridge.ts';
+import { FrameReader } from '../../agent/guest/bridge-frames.ts';
+import { nullId } from '../../agent/guest/bridge-messages.ts';
+import type { GuestModification } from '../../agent/guest/guest-modification.ts';
+import { systemClock } from '../../protocol/clock.ts';
+
+const requestCase = z.object({
+  name: z.string(),
+  id: z.int(),
+  frameHex: z.string(),
+  payloadText: z.string(),
+  request: z.looseObject({ message: z.string(), containerId: z.string() }),
+});
+const responseCase = z.object({ name: z.string(), id: z.int(), frameHex: z.string(), payloadText: z.string() });
+const goldenFile = z.object({ requests: z.array(requestCase), responses: z.array(responseCase) });
+
+export type RequestCase = z.infer<typeof requestCase>;
+export type ResponseCase = z.infer<typeof responseCase>;
+
+export function readFrames(file: string): z.infer<typeof goldenFile> {
+  return goldenFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+}
+
+const known = { resourceType: z.string(), requestType: z.string() };
+const modifications = {
+  MappedVirtualDisk: z.object({ ...known, settings: z.looseObject({}) }),
+  SCSIDevice: z.object({ ...known, settings: z.looseObject({}) }),
+  SecurityPolicy: z.object({ ...known, settings: z.looseObject({}) }),
+  SecurityPolicyFragment: z.object({ ...known, settings: z.looseObject({}) }),
+  VPCIDevice: z.object({ ...known, settings: z.looseObject({}) }),
+  PodCgroupMemoryLimit: z.object(known),
+};
+
+type Ask = (bridge: GuestBridge) => Promise<unknown>;
+
+/** How our host asks for the same thing, or undefined when it never does. */
+export function askFor(request: RequestCase['request']): Ask | undefined {
+  const signal = new AbortController().signal;
+  if ('ocsc' in request || 'otsc' in request) return undefined;
+  if (request.message === 'NegotiateProtocol') return (bridge) => bridge.negotiate(signal);
+  if (request.containerId !== nullId) return undefined;
+  if (request.message === 'DumpStacks') return (bridge) => bridge.dumpStacks();
+  if (request.message === 'ShutdownGraceful') return (bridge) => bridge.powerOff(signal);
+  if (request.message !== 'ModifySettings') return undefined;
+  const modification = readModification(request);
+  return modification === undefined ? undefined : (bridge) => bridge.modify(modification);
+}
+
+function readModification(request: RequestCase['request']): GuestModification | undefined {
+  const { resourceType } = z.looseObject({ resourceType: z.string() }).parse(request);
+  const schema = Object.entries(modifications).find(([name]) => name === resourceType)?.[1];
+  // The golden file speaks of the same settings in the same words.
+  return schema === undefined ? undefined : z.custom<GuestModification>().parse(schema.parse(request));
+}
+
+/** The frame that the bridge sends, as hexadecimal text. */
+export async function sentFrame(ask: Ask, id: number): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const stream = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      resolve(chunk.toString('hex'));
+      done();
+    },
+  });
+  const bridge = GuestBridge.connect(stream, { clock: systemClock, firstId: BigInt(id) });
+  const answered = ask(bridge).catch((error: unknown) => `not sent: ${error}`);
+  const frame = await promise;
+  bridge.close();
+  await answered;
+  return frame;
+}
+
+/** What differs when a response is read, or undefined. */
+export function responseDifference(testCase: ResponseCase): string | undefined {
+  const reader = new FrameReader();
+  reader.push(Buffer.from(testCase.frameHex, 'hex'));
+  const read = reader.next();
+  if (read.kind !== 'frame') return read.kind;
+  const { id, payload } = read.frame;
+  return id === BigInt(testCase.id) && payload.toString('utf8') === testCase.payloadText ? undefined : 'other content';
+}
+
+interface Outcome {
+  readonly name: string;
+  readonly isEqual: boolean;
+}
+
+async function runFile(file: string): Promise<Outcome[]> {
+  const { requests, responses } = readFrames(file);
+  const outcomes = responses.map((response) => ({
+    name: response.name,
+    isEqual: responseDifference(response) === undefined,
+  }));
+  for (const { name, id, request, frameHex } of requests) {
+    const ask = askFor(request);
+    if (ask !== undefined) outcomes.push({ name, isEqual: (await sentFrame(ask, id)) === frameHex });
+  }
+  return outcomes;
+}
+
+async function main(files: readonly string[]): Promise<void> {
+  const outcomes: Outcome[] = [];
+  for (const file of files) outcomes.push(...(await runFile(file)));
+  const failures = outcomes.filter(({ isEqual }) => !isEqual);
+  for (const { name } of failures) process.stdout.write(`FAILED ${name}\n`);
+  process.stdout.write(`${outcomes.length - failures.length} passed, ${failures.length} failed\n`);
+  process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) await main(process.argv.slice(2));
