@@ -3,16 +3,27 @@
 import { createHash } from 'node:crypto';
 import type { RequestedOptions } from './options.ts';
 
+/** An integer beyond 2^53, by its decimal digits. */
+export class ExactInteger {
+  readonly digits: string;
+
+  constructor(digits: string) {
+    this.digits = digits;
+  }
+}
+
 export type JsonValue =
   | string
   | number
   | boolean
   | null
+  | ExactInteger
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
 /** JSON text with object keys sorted by code unit; members that are undefined are left out. */
 export function canonicalJson(value: JsonValue): string {
+  if (value instanceof ExactInteger) return value.digits;
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (value !== null && typeof value === 'object') {
     const members = Object.entries(value)
@@ -31,4 +42,16 @@ export function sha256Hex(data: string | Uint8Array): string {
 /** The digest by which wire, journal and status say "these options"; a policy counts with its text. */
 export function optionsDigest(options: RequestedOptions): string {
   return sha256Hex(canonicalJson(options));
+}
+
+/** The digest of a document that exists as JSON text, numbers beyond 2^53 taken exactly. */
+export function documentDigest(text: string): string {
+  const exact = (_key: string, value: JsonValue, context?: { readonly source?: string }) =>
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    !Number.isSafeInteger(value) &&
+    context?.source !== undefined
+      ? new ExactInteger(context.source)
+      : value;
+  return sha256Hex(canonicalJson(JSON.parse(text, exact)));
 }

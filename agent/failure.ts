@@ -1,0 +1,32 @@
+// A failure on the way of a VM: the reason that users see, the text for a human, and through the reason whether trying
+// again can help.
+import { type ReasonCode, reasons } from '../protocol/reasons.ts';
+
+export class MachineFailure extends Error {
+  override readonly name = 'MachineFailure';
+  readonly reason: ReasonCode;
+
+  constructor(reason: ReasonCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.reason = reason;
+  }
+
+  get stalls(): boolean {
+    return reasons[this.reason].action === 'stall';
+  }
+}
+
+/** A call that exceeded its bound. It is still running: `late` settles when it comes back. */
+export class CallOverdue extends Error {
+  override readonly name = 'CallOverdue';
+  readonly late: Promise<unknown>;
+
+  constructor(call: string, milliseconds: number, late: Promise<unknown>) {
+    super(`${call} has not come back within ${Math.round(milliseconds / 1000)} s`);
+    this.late = late;
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

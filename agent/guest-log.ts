@@ -1,0 +1,113 @@
+// The log of one VM's guest: the few lines that its status shows, and the queue of those still to be delivered. Lines
+// carry (boot, sequence), so that a reader takes each at most once; what does not fit is dropped oldest first and counted.
+import { type GuestLogSummary, type LogsMessage, limits } from '../protocol/messages.ts';
+
+interface QueuedLine {
+  readonly boot: number;
+  readonly sequence: number;
+  readonly text: string;
+}
+
+/** Lines kept for delivery while the operator is away or slow. */
+export const queueLines = 1024;
+
+export class GuestLog {
+  readonly #uid: string;
+  #boot: number;
+  #next = 0;
+  #head: string[];
+  #tail: string[];
+  #total: number;
+  #dropped: number;
+  readonly #queue: QueuedLine[] = [];
+  /** Lines at the front of the queue that were sent and not acknowledged. */
+  #inFlight = 0;
+
+  constructor(uid: string, boot: number, summary: GuestLogSummary) {
+    this.#uid = uid;
+    this.#boot = boot;
+    this.#head = [...summary.head];
+    this.#tail = [...summary.tail];
+    this.#total = summary.total;
+    this.#dropped = summary.dropped;
+  }
+
+  /** The first lines of a boot are kept, since they say why it went as it did. */
+  beginBoot(boot: number): void {
+    this.#boot = boot;
+    this.#next = 0;
+    this.#head = [];
+    this.#tail = [];
+    this.#total = 0;
+    this.#dropped = 0;
+  }
+
+  append(text: string): void {
+    const shown = text.slice(0, limits.statusLineChars);
+    if (this.#head.length < limits.logHeadLines) {
+      this.#head.push(shown);
+    } else {
+      this.#tail.push(shown);
+      if (this.#tail.length > limits.logTailLines) this.#tail.shift();
+    }
+    this.#total += 1;
+    this.#queue.push({ boot: this.#boot, sequence: this.#next, text: text.slice(0, limits.logLineChars) });
+    this.#next += 1;
+    if (this.#queue.length > queueLines) this.#dropOldestUnsent();
+  }
+
+  /** Counts lines that never became a line here, such as oversized ones. */
+  countDropped(lines: number): void {
+    this.#dropped += lines;
+  }
+
+  /** The lines that the status keeps of the boot are still coming in. */
+  get bootBegins(): boolean {
+    return this.#total <= limits.logHeadLines;
+  }
+
+  summary(): GuestLogSummary {
+    return { head: [...this.#head], tail: [...this.#tail], total: this.#total, dropped: this.#dropped };
+  }
+
+  /** The next message of at most `room` lines, or undefined when there is nothing to send. Its lines are then in flight. */
+  take(room: number): LogsMessage | undefined {
+    const first = this.#queue[this.#inFlight];
+    const most = Math.min(room, limits.logLinesPerMessage);
+    if (first === undefined || most <= 0) return undefined;
+    const lines: string[] = [];
+    for (const line of this.#queue.slice(this.#inFlight, this.#inFlight + most)) {
+      if (line.boot !== first.boot || line.sequence !== first.sequence + lines.length) break;
+      lines.push(line.text);
+    }
+    this.#inFlight += lines.length;
+    return { type: 'logs', uid: this.#uid, boot: first.boot, first: first.sequence, lines, dropped: this.#dropped };
+  }
+
+  /** The operator has everything up to (boot, sequence). Returns how many lines that were in flight this settles. */
+  acknowledge(boot: number, sequence: number): number {
+    let settled = 0;
+    for (const line of this.#queue) {
+      if (settled >= this.#inFlight || line.boot > boot || (line.boot === boot && line.sequence > sequence)) break;
+      settled += 1;
+    }
+    this.#queue.splice(0, settled);
+    this.#inFlight -= settled;
+    return settled;
+  }
+
+  /** The last message that `take` gave could not be sent: its lines are taken again. */
+  giveBack(lines: number): void {
+    this.#inFlight -= Math.min(lines, this.#inFlight);
+  }
+
+  /** The connection is a new one: what was in flight is sent again. */
+  rewind(): void {
+    this.#inFlight = 0;
+  }
+
+  #dropOldestUnsent(): void {
+    this.#queue.splice(this.#inFlight < this.#queue.length ? this.#inFlight : 0, 1);
+    this.#dropped += 1;
+  }
+}

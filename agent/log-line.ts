@@ -1,0 +1,28 @@
+// One record of the guest's log as the one line that users see: time, level, message, then what else the guest said.
+import type { GuestLogRecord } from './guest/log-record.ts';
+import { zeroTime } from './guest/log-time.ts';
+
+/** Members that every record carries for programs; a human has them from elsewhere. */
+const hidden: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
+
+export function logLine({ level, message, fields }: GuestLogRecord): string {
+  const time = fields['vm.time'];
+  const stamp = typeof time === 'string' && time !== zeroTime ? `${time} ` : '';
+  const rest = Object.entries(fields)
+    .filter(([name]) => !hidden.has(name))
+    .map(([name, value]) => ` ${name}=${typeof value === 'string' ? quoteIfNeeded(value) : JSON.stringify(value)}`)
+    .join('');
+  return `${stamp}${level} ${oneLine(message)}${rest}`;
+}
+
+function quoteIfNeeded(value: string): string {
+  return /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+// A guest is hostile until proven otherwise: what it writes must not steer the terminal of who reads it.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const control = /[\u0000-\u001f\u007f-\u009f]/g;
+
+function oneLine(text: string): string {
+  return text.replace(control, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}

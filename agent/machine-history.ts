@@ -1,0 +1,182 @@
+// How a VM's record changes with what happens to it. Pure: each function gives the next record.
+import type { Clock, Random } from '../protocol/clock.ts';
+import type {
+  Assignment,
+  BootTimings,
+  GuestLogSummary,
+  LastExit,
+  ObservedVirtualMachine,
+} from '../protocol/messages.ts';
+import type { MachineFailure } from './failure.ts';
+import type { RuntimeId, SystemExit, SystemProperties } from './hcs/backend.ts';
+import type { MachineRecord } from './machine-record.ts';
+import type { BootPlan } from './plan.ts';
+import type { StopReason } from './run-decision.ts';
+import type { Timeouts } from './timeouts.ts';
+
+interface BackOffPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timeouts: Timeouts;
+}
+
+/** Other options or another restart request end the waiting; a fresh record takes over what the status remembers. */
+export function assigned(record: MachineRecord, assignment: Assignment): MachineRecord {
+  const before = record.assignment ?? assignment;
+  const known = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
+  const anew = before.optionsDigest !== assignment.optionsDigest || before.restartedAt !== assignment.restartedAt;
+  return { ...(anew ? withoutFailures(known) : known), assignment };
+}
+
+function remembering(record: MachineRecord, { remembered }: Assignment): MachineRecord {
+  return {
+    ...record,
+    restarts: remembered.restarts,
+    hasRun: remembered.startTime !== undefined,
+    ...(remembered.startTime !== undefined && { startTime: remembered.startTime }),
+    ...(remembered.lastExit !== undefined && { lastExit: remembered.lastExit }),
+    ...(remembered.restartedAt !== undefined && { restartedAt: remembered.restartedAt }),
+  };
+}
+
+export function withoutFailures(record: MachineRecord): MachineRecord {
+  const { retryAfter: _, ...rest } = record;
+  return { ...rest, failures: 0 };
+}
+
+export function attemptBegun(record: MachineRecord, assignment: Assignment, agentBootID: string): MachineRecord {
+  const { retryAfter: _retryAfter, runtimeID: _runtimeID, guest: _guest, ...rest } = record;
+  return {
+    ...rest,
+    agentBootID,
+    stage: 'staging',
+    boot: record.boot + 1,
+    bootTimings: {},
+    ...(assignment.restartedAt !== undefined && { restartedAt: assignment.restartedAt }),
+  };
+}
+
+export function planned(record: MachineRecord, plan: BootPlan, now: string): MachineRecord {
+  const copies = plan.staging.flatMap((step) =>
+    step.kind === 'copy' ? [{ kind: 'copy' as const, path: step.to }] : [],
+  );
+  return timed({ ...record, acquired: copies, applied: plan.applied }, 'prepared', now);
+}
+
+export function created(record: MachineRecord, properties: SystemProperties, now: string): MachineRecord {
+  return timed(
+    { ...record, ...(properties.runtimeId !== undefined && { runtimeID: properties.runtimeId }) },
+    'created',
+    now,
+  );
+}
+
+export function timed(record: MachineRecord, phase: keyof BootTimings, now: string): MachineRecord {
+  return { ...record, bootTimings: { ...record.bootTimings, [phase]: now } };
+}
+
+export function up(
+  record: MachineRecord,
+  guest: ObservedVirtualMachine['guest'],
+  guestLog: GuestLogSummary,
+  now: string,
+): MachineRecord {
+  return {
+    ...record,
+    stage: 'running',
+    hasRun: true,
+    restarts: record.startTime === undefined ? record.restarts : record.restarts + 1,
+    startTime: now,
+    guest,
+    guestLog,
+  };
+}
+
+export function withLog(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
+  return { ...record, guestLog };
+}
+
+/** A restart on request makes even a `Once` VM one that has not run yet. */
+export function stopDecided(record: MachineRecord, reason: StopReason): MachineRecord {
+  const calm = withoutFailures(record);
+  if (reason !== 'Restarting') return calm;
+  const restartedAt = record.assignment?.restartedAt;
+  return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
+}
+
+const exitTexts: Readonly<Record<LastExit['type'], string>> = {
+  GracefulExit: 'the guest powered off',
+  ForcedExit: 'the VM was terminated',
+  UnexpectedExit: 'the VM ended unexpectedly',
+  AgentExit: 'the VM ended together with the agent that ran it',
+  Unknown: 'the VM ended in an unknown way',
+};
+
+/** The VM ended by itself. A run that was long enough makes earlier failures forgotten. */
+export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPorts): MachineRecord {
+  const now = ports.clock.now();
+  const ran = record.startTime === undefined ? 0 : now - Date.parse(record.startTime);
+  const failures = ran >= ports.timeouts.backOffReset ? 1 : record.failures + 1;
+  return {
+    ...record,
+    stage: 'stopping',
+    lastExit: lastExitOf(exit, new Date(now).toISOString()),
+    failures,
+    retryAfter: new Date(now + backOff(failures, ports)).toISOString(),
+  };
+}
+
+/** We ended it. */
+export function stopped(
+  record: MachineRecord,
+  exit: SystemExit,
+  reason: StopReason | undefined,
+  now: string,
+): MachineRecord {
+  const lastExit = lastExitOf(exit, now);
+  const why = reason === undefined ? '' : ` by the agent (${reason})`;
+  return { ...record, lastExit: { ...lastExit, message: `${exitTexts[lastExit.type]}${why}` } };
+}
+
+function lastExitOf(exit: SystemExit, time: string): LastExit {
+  const type = exit.exitType === 'None' ? 'Unknown' : exit.exitType;
+  const status = exit.status === 0 ? '' : ` (status 0x${exit.status.toString(16)})`;
+  return { type, time, message: `${exitTexts[type]}${status}` };
+}
+
+export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
+  const failures = record.failures + 1;
+  // What only a change of the manifest or the host can mend is looked at again at the slowest pace.
+  const wait = failure.stalls ? ports.timeouts.backOffMaximum : backOff(failures, ports);
+  return { ...record, failures, retryAfter: new Date(ports.clock.now() + wait).toISOString() };
+}
+
+/** n² units up to the maximum, jittered down by up to half (design §8). */
+function backOff(failures: number, { random, timeouts }: BackOffPorts): number {
+  const full = Math.min(timeouts.backOffUnit * failures ** 2, timeouts.backOffMaximum);
+  return full * (1 - random() / 2);
+}
+
+/** A VM that may outlive its agent, was running, and still is the same one (design §8). */
+export function mayAdopt(record: MachineRecord, found: SystemProperties): boolean {
+  return (
+    record.stage === 'running' &&
+    record.applied?.outlivesAgent === true &&
+    found.state === 'Running' &&
+    found.runtimeId === record.runtimeID
+  );
+}
+
+/** The agent was away when the VM ended: the exit is reported as such, once. */
+export function endedWhileAway(record: MachineRecord, now: string): MachineRecord {
+  const recorded = record.lastExit !== undefined && record.lastExit.time >= (record.startTime ?? '');
+  if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
+  const type = record.applied?.outlivesAgent === true ? 'Unknown' : 'AgentExit';
+  const message = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
+  return { ...withoutFailures(record), stage: 'stopping', lastExit: { type, time: now, message } };
+}
+
+export function runtimeIdOf(properties: SystemProperties): RuntimeId {
+  if (properties.runtimeId === undefined) throw new Error('HCS has not given the system a RuntimeId');
+  return properties.runtimeId;
+}

@@ -1,0 +1,148 @@
+// Keeps a session with the operator up for as long as the agent lives: redials with full jitter, and renews each
+// connection after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import { type Clock, delay, type Random } from '../protocol/clock.ts';
+import { closeCodes } from '../protocol/messages.ts';
+import { messageOf } from './failure.ts';
+import { OperatorSession, type SessionPorts } from './operator-session.ts';
+
+/** Milliseconds. */
+export interface LinkTimes {
+  readonly firstRetry: number;
+  readonly lastRetry: number;
+  /** A session this old starts the retries from the beginning. */
+  readonly healthy: number;
+  readonly renewal: number;
+  /** From the open socket to the operator's `welcome`. */
+  readonly welcome: number;
+}
+
+export const defaultLinkTimes: LinkTimes = {
+  firstRetry: 500,
+  lastRetry: 30_000,
+  healthy: 120_000,
+  renewal: 30 * 60_000,
+  welcome: 20_000,
+};
+
+export interface LinkPorts extends Omit<SessionPorts, 'host'> {
+  readonly random: Random;
+  readonly times: LinkTimes;
+  /** An open socket to the operator, authenticated with a token read just now. */
+  readonly dial: (signal: AbortSignal) => Promise<WebSocket>;
+  readonly hostFacts: () => Promise<SessionPorts['host']>;
+}
+
+export class OperatorLink {
+  readonly #ports: LinkPorts;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  #current: OperatorSession | undefined;
+
+  constructor(ports: LinkPorts) {
+    this.#ports = ports;
+    this.#logger = ports.logger;
+    this.#clock = ports.clock;
+  }
+
+  get connected(): boolean {
+    return this.#current !== undefined;
+  }
+
+  changed(uid: string): void {
+    this.#current?.changed(uid);
+  }
+
+  removed(uid: string): void {
+    this.#current?.removed(uid);
+  }
+
+  logged(uid: string): void {
+    this.#current?.logged(uid);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const begun = this.#clock.now();
+      try {
+        await this.#serve(await this.#connect(signal), signal);
+        failures = this.#clock.now() - begun >= this.#ports.times.healthy ? 0 : failures + 1;
+      } catch (error) {
+        failures += 1;
+        if (!signal.aborted) this.#logger.warn({ error: messageOf(error) }, 'no connection to the operator');
+      }
+      if (!signal.aborted) await delay(this.#clock, this.#retryDelay(failures), signal).catch(() => undefined);
+    }
+  }
+
+  /** Serves one session after another for as long as each can be renewed; resolves when the last one ended. */
+  async #serve(first: OperatorSession, signal: AbortSignal): Promise<void> {
+    let session = first;
+    const onAbort = () => this.#current?.close(1000, 'the agent stops');
+    signal.addEventListener('abort', onAbort, { once: true });
+    for (;;) {
+      const end = await Promise.race([session.closed, this.#renewalTime(signal)]);
+      if (end !== undefined) {
+        if (this.#current === session) this.#current = undefined;
+        this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
+        break;
+      }
+      session = await this.#renew(session, signal);
+    }
+    signal.removeEventListener('abort', onAbort);
+  }
+
+  #renewalTime(signal: AbortSignal): Promise<undefined> {
+    const jittered = this.#ports.times.renewal * (0.9 + 0.2 * this.#ports.random());
+    return delay(this.#clock, jittered, signal).then(
+      () => undefined,
+      () => new Promise(() => {}),
+    );
+  }
+
+  /** The new session is up before the old one ends; when it cannot be had, the old one goes on. */
+  async #renew(session: OperatorSession, signal: AbortSignal): Promise<OperatorSession> {
+    try {
+      const next = await this.#connect(signal);
+      session.close(closeCodes.replaced, 'renewed');
+      return next;
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'the connection could not be renewed and goes on');
+      return session;
+    }
+  }
+
+  async #connect(signal: AbortSignal): Promise<OperatorSession> {
+    const host = await this.#ports.hostFacts();
+    const socket = await this.#ports.dial(signal);
+    const session = new OperatorSession(socket, { ...this.#ports, host });
+    const before = this.#current;
+    // From here on changes go to the new session: what it did not say in its `hello` it must say after it.
+    this.#current = session;
+    const limit = new AbortController();
+    const outcome = await Promise.race([
+      session.welcomed,
+      session.closed,
+      delay(this.#clock, this.#ports.times.welcome, limit.signal).then(() => ({
+        code: 1006,
+        reason: 'no welcome in time',
+      })),
+    ]);
+    limit.abort();
+    if ('code' in outcome) {
+      this.#current = before;
+      session.close(1002, outcome.reason);
+      throw new Error(`the operator closed the session: ${outcome.reason} (${outcome.code})`);
+    }
+    this.#logger.info({ replica: outcome.replica, epoch: outcome.epoch }, 'session with the operator');
+    return session;
+  }
+
+  /** Full jitter (design §7). */
+  #retryDelay(failures: number): number {
+    const { firstRetry, lastRetry } = this.#ports.times;
+    return this.#ports.random() * Math.min(lastRetry, firstRetry * 2 ** Math.min(failures, 16));
+  }
+}

@@ -1,0 +1,215 @@
+// One connection to the operator, from `hello` to its end: says what is, takes what shall be (design §7).
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import { Channel, type ChannelClosed } from '../protocol/channel.ts';
+import type { Clock, Timer } from '../protocol/clock.ts';
+import { optionsDigest, sha256Hex } from '../protocol/digest.ts';
+import {
+  type AgentMessage,
+  type Assignment,
+  type Element,
+  type HostFacts,
+  limits,
+  type ObservedVirtualMachine,
+  type OperatorMessage,
+  operatorMessage,
+  type Parsed,
+  parseAssignment,
+  subprotocol,
+  type Welcome,
+} from '../protocol/messages.ts';
+import { messageOf } from './failure.ts';
+import { LogRelay } from './log-relay.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** Expected of the operator until its `welcome` says otherwise. */
+const firstHeartbeatSeconds = 10;
+/** Changes of one VM within this time, in milliseconds, become one message. */
+const coalesce = 50;
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly supervisor: Supervisor;
+  readonly agentVersion: string;
+  readonly agentBootID: string;
+  readonly host: HostFacts;
+}
+
+export class OperatorSession {
+  readonly closed: Promise<ChannelClosed>;
+  /** Resolves with the operator's `welcome`; never when the session ends before. */
+  readonly welcomed: Promise<Welcome>;
+
+  readonly #ports: SessionPorts;
+  readonly #channel: Channel<OperatorMessage, AgentMessage>;
+  readonly #policies = new Map<string, string>();
+  /** What was last said of each VM, without its log. */
+  readonly #said = new Map<string, string>();
+  readonly #dirty = new Set<string>();
+  #flush: Timer | undefined;
+  #relay = new LogRelay(0, () => false);
+  #epoch: number | undefined;
+  #resolveWelcomed: (welcome: Welcome) => void = () => {};
+
+  constructor(socket: WebSocket, ports: SessionPorts) {
+    this.#ports = ports;
+    this.welcomed = new Promise((resolve) => {
+      this.#resolveWelcomed = resolve;
+    });
+    this.#channel = new Channel<OperatorMessage, AgentMessage>(socket, {
+      schema: operatorMessage,
+      clock: ports.clock,
+      heartbeat: 'watcher',
+      heartbeatSeconds: firstHeartbeatSeconds,
+      onMessage: (message) => this.#receive(message),
+    });
+    this.closed = this.#channel.closed;
+    this.#hello();
+  }
+
+  changed(uid: string): void {
+    this.#dirty.add(uid);
+    this.#flush ??= this.#ports.clock.after(coalesce, () => this.#flushDirty());
+  }
+
+  removed(uid: string): void {
+    this.#dirty.delete(uid);
+    this.#said.delete(uid);
+    this.#relay.forget(uid);
+    this.#channel.send({ type: 'removed', uid }, uid);
+  }
+
+  logged(uid: string): void {
+    const log = this.#ports.supervisor.machine(uid)?.log;
+    if (log === undefined) return;
+    this.#relay.offer(uid, log);
+    if (log.bootBegins) this.changed(uid);
+  }
+
+  close(code: number, reason: string): void {
+    this.#flush?.cancel();
+    this.#channel.close(code, reason);
+  }
+
+  // --- what is --------------------------------------------------------------------------------------------------------
+
+  #hello(): void {
+    const { supervisor, agentVersion, agentBootID, host } = this.#ports;
+    const all = supervisor.uids().flatMap((uid) => this.#look(uid) ?? []);
+    for (let first = 0; first === 0 || first < all.length; first += limits.partElements) {
+      this.#channel.send({
+        type: 'hello',
+        protocolVersions: [subprotocol],
+        agentVersion,
+        bootID: agentBootID,
+        host,
+        virtualMachines: all.slice(first, first + limits.partElements),
+        complete: true,
+        last: first + limits.partElements >= all.length,
+      });
+    }
+  }
+
+  #flushDirty(): void {
+    this.#flush = undefined;
+    const uids = [...this.#dirty];
+    this.#dirty.clear();
+    for (const uid of uids) {
+      const before = this.#said.get(uid);
+      const observed = this.#look(uid);
+      if (observed === undefined || this.#said.get(uid) === before) continue;
+      this.#channel.sendLatest(uid, { type: 'observed', virtualMachine: observed });
+    }
+  }
+
+  /** The state of a VM, noted as said. The text of a log alone is no news once its head is full. */
+  #look(uid: string): ObservedVirtualMachine | undefined {
+    const observed = this.#ports.supervisor.observe(uid);
+    if (observed === undefined) return undefined;
+    this.#said.set(uid, JSON.stringify({ ...observed, guestLog: observed.guestLog.head }));
+    return observed;
+  }
+
+  // --- what shall be --------------------------------------------------------------------------------------------------
+
+  #receive(message: OperatorMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#welcome(message);
+        break;
+      case 'policy':
+        if (sha256Hex(message.policy) === message.sha256) this.#policies.set(message.sha256, message.policy);
+        else
+          this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not have the digest that it came with');
+        break;
+      case 'logsAck':
+        this.#relay.acknowledged(message.uid, message.boot, message.sequence);
+        break;
+      default:
+        this.#command(message);
+    }
+  }
+
+  #welcome(welcome: Welcome): void {
+    this.#epoch = welcome.epoch;
+    this.#channel.setHeartbeat(welcome.heartbeatSeconds);
+    this.#relay = new LogRelay(welcome.logWindow, (message) => this.#channel.trySendLog(message));
+    for (const uid of this.#ports.supervisor.uids()) {
+      const log = this.#ports.supervisor.machine(uid)?.log;
+      if (log !== undefined) this.#relay.offer(uid, log);
+    }
+    this.#resolveWelcomed(welcome);
+  }
+
+  /** Commands of another epoch come from an operator that is not in charge of this host any more (design §6). */
+  #command(message: Extract<OperatorMessage, { epoch: number }>): void {
+    const { logger, supervisor } = this.#ports;
+    if (message.epoch !== this.#epoch) {
+      logger.warn(
+        { type: message.type, epoch: message.epoch, expected: this.#epoch },
+        'ignored a command of another epoch',
+      );
+      return;
+    }
+    switch (message.type) {
+      case 'desired':
+        for (const element of message.virtualMachines) this.#assign(element);
+        break;
+      case 'assign':
+        this.#assign(message.virtualMachine);
+        break;
+      case 'release':
+        logger.info({ uid: message.uid }, 'release');
+        supervisor.release(message.uid);
+        break;
+    }
+  }
+
+  #assign(element: Element): void {
+    const { logger, supervisor } = this.#ports;
+    const parsed = parseAssignment(element);
+    const whole = parsed.ok ? this.#withPolicy(parsed.value) : parsed;
+    if (!whole.ok) {
+      const { failure } = whole;
+      logger.error({ uid: element.uid, reason: failure.reason, error: failure.message }, 'an assignment was refused');
+      supervisor.refuse(failure, typeof element.generation === 'number' ? element.generation : undefined);
+      return;
+    }
+    supervisor
+      .assign(whole.value)
+      .catch((error: unknown) => logger.error({ uid: element.uid, error: messageOf(error) }, 'assignment failed'));
+  }
+
+  /** Puts the policy in that travelled apart. What we have must then be exactly what the operator meant. */
+  #withPolicy(assignment: Assignment): Parsed<Assignment> {
+    const { uid, policySHA256 } = assignment;
+    const policy = policySHA256 === undefined ? undefined : this.#policies.get(policySHA256);
+    const options = policy === undefined ? assignment.options : { ...assignment.options, SecurityPolicy: policy };
+    if (optionsDigest(options) === assignment.optionsDigest) {
+      return { ok: true, value: { ...assignment, options } };
+    }
+    const message = 'the options do not have the digest that they came with';
+    return { ok: false, failure: { uid, reason: 'ProtocolError', message } };
+  }
+}

@@ -1,0 +1,29 @@
+// What has to be done to boot a VM once, worked out before anything is touched.
+import type { Applied } from './machine-record.ts';
+
+/** An effect on the host's files, in the order in which the original makes them (hcs-documents §7.1). */
+export type StagingStep =
+  | { readonly kind: 'copy'; readonly from: string; readonly to: string; readonly errorPrefix: string }
+  | { readonly kind: 'grant'; readonly path: string; readonly errorPrefix: string };
+
+export interface BootPlan {
+  /** The document as it is handed to HCS, to the byte. */
+  readonly document: string;
+  readonly staging: readonly StagingStep[];
+  readonly applied: Applied;
+  readonly expects: {
+    /** The guest forwards its output to port 109, so the boot waits for that connection. */
+    readonly log: boolean;
+    /** The guest dials the bridge, so the boot waits for its negotiation. */
+    readonly bridge: boolean;
+  };
+  /** Sent to the guest once its bridge is up. */
+  readonly policy: GuestPolicy | undefined;
+}
+
+export interface GuestPolicy {
+  readonly enforcerType: string;
+  /** Base64, exactly the text whose bytes were digested. */
+  readonly encodedSecurityPolicy: string;
+  readonly encodedUVMReference: string;
+}

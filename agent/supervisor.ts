@@ -1,0 +1,197 @@
+// All VMs of the node (design §8): finds out at the start what the journal and HCS know, hands each VM what the operator
+// wants of it, and forgets those that are gone. Absence is never a reason here: a VM that the operator does not mention
+// stays as it is; only a `release` of its uid tears it down.
+import { delay } from '../protocol/clock.ts';
+import {
+  type Assignment,
+  type ElementFailure,
+  limits,
+  type ObservedCondition,
+  type ObservedVirtualMachine,
+} from '../protocol/messages.ts';
+import { bounded } from './bounded.ts';
+import { messageOf } from './failure.ts';
+import type { SystemProperties } from './hcs/backend.ts';
+import type { MachinePorts } from './machine-ports.ts';
+import { type MachineRecord, newRecord } from './machine-record.ts';
+import { ownerTag, systemIdOf, uidOf } from './system-id.ts';
+import { type MachineListener, VirtualMachine } from './virtual-machine.ts';
+
+export interface SupervisorListener {
+  changed(uid: string): void;
+  /** VM, files and journal entry are gone. */
+  removed(uid: string): void;
+  logged(uid: string): void;
+  /** The compute service went away: nothing is known of any VM until a new enumeration. */
+  serviceLost(): void;
+}
+
+interface Refusal {
+  readonly failure: ElementFailure;
+  readonly generation: number | undefined;
+}
+
+export class Supervisor {
+  readonly #ports: MachinePorts;
+  readonly #listener: SupervisorListener;
+  readonly #signal: AbortSignal;
+  readonly #machines = new Map<string, VirtualMachine>();
+  readonly #lives = new Set<Promise<void>>();
+  /** What was assigned while the VM's earlier life was still being torn down. */
+  readonly #next = new Map<string, Assignment>();
+  readonly #refusals = new Map<string, Refusal>();
+
+  constructor(ports: MachinePorts, listener: SupervisorListener, signal: AbortSignal) {
+    this.#ports = ports;
+    this.#listener = listener;
+    this.#signal = signal;
+  }
+
+  /** Resolves once HCS was enumerated completely; until then nothing is judged. */
+  async recover(): Promise<void> {
+    const { records, quarantined } = await this.#ports.journal.load();
+    for (const { uid, file, message } of quarantined) {
+      this.#ports.logger.error({ uid, file, error: message }, 'a journal file cannot be read and was put aside');
+    }
+    const ours = new Map<string, SystemProperties>();
+    for (const system of await this.#enumerate()) {
+      const uid = system.owner === ownerTag ? uidOf(system.id) : undefined;
+      if (uid !== undefined) ours.set(uid, system);
+    }
+    const known = new Set(records.map((record) => record.uid));
+    const unknown = [...ours.keys()].filter((uid) => !known.has(uid));
+    for (const record of [...records, ...unknown.map((uid) => newRecord(uid, this.#ports.agentBootID))]) {
+      this.#add(record).found(ours.get(record.uid));
+    }
+    this.#ports.logger.info({ journaled: records.length, inHcs: ours.size, unknown: unknown.length }, 'recovered');
+  }
+
+  async #enumerate(): Promise<readonly SystemProperties[]> {
+    const { backend, clock, timeouts, logger } = this.#ports;
+    for (;;) {
+      try {
+        return await bounded(clock, timeouts.query, 'HcsEnumerateComputeSystems', () => backend.enumerate());
+      } catch (error) {
+        logger.error({ error: messageOf(error) }, 'HCS cannot be enumerated; nothing is judged before it can');
+        await delay(clock, timeouts.enumerateRetry, this.#signal);
+      }
+    }
+  }
+
+  async assign(assignment: Assignment): Promise<void> {
+    const { uid } = assignment;
+    this.#refusals.delete(uid);
+    const machine = this.#machines.get(uid) ?? this.#create(assignment);
+    if (machine === undefined) return;
+    if (machine.released) this.#next.set(uid, assignment);
+    else await machine.assign(assignment);
+  }
+
+  #create({ uid, generation }: Assignment): VirtualMachine | undefined {
+    if (this.#machines.size >= limits.virtualMachinesPerHost) {
+      const message = `this host holds ${limits.virtualMachinesPerHost} VMs already`;
+      this.refuse({ uid, reason: 'ProtocolError', message }, generation);
+      return undefined;
+    }
+    const machine = this.#add(newRecord(uid, this.#ports.agentBootID));
+    // The enumeration at the start was complete, and nobody else makes systems of ours.
+    machine.found(undefined);
+    return machine;
+  }
+
+  /** What was wanted of this VM could not be understood: it stays as it is and says so. */
+  refuse(failure: ElementFailure, generation: number | undefined): void {
+    if (this.#refusals.size >= limits.virtualMachinesPerHost) return;
+    this.#refusals.set(failure.uid, { failure, generation });
+    this.#listener.changed(failure.uid);
+  }
+
+  release(uid: string): void {
+    this.#refusals.delete(uid);
+    this.#next.delete(uid);
+    const machine = this.#machines.get(uid);
+    if (machine === undefined) this.#listener.removed(uid);
+    else machine.release();
+  }
+
+  machine(uid: string): VirtualMachine | undefined {
+    return this.#machines.get(uid);
+  }
+
+  uids(): readonly string[] {
+    return [...new Set([...this.#machines.keys(), ...this.#refusals.keys()])];
+  }
+
+  observe(uid: string): ObservedVirtualMachine | undefined {
+    const observed = this.#machines.get(uid)?.observe();
+    const refusal = this.#refusals.get(uid);
+    return refusal === undefined ? observed : refused(uid, observed, refusal);
+  }
+
+  /** Resolves when every VM has been left as it is, after the signal aborted. */
+  async ended(): Promise<void> {
+    await Promise.allSettled(this.#lives);
+  }
+
+  #add(record: MachineRecord): VirtualMachine {
+    const machine = new VirtualMachine(record, systemIdOf(record.uid), this.#ports, this.#machineListener);
+    this.#machines.set(record.uid, machine);
+    const life = machine
+      .live(this.#signal)
+      .then(() => this.#lived(machine))
+      .catch((error: unknown) => {
+        this.#ports.logger.fatal(
+          { uid: machine.uid, error: messageOf(error) },
+          'the life of a VM ended with an error of ours',
+        );
+      })
+      .finally(() => this.#lives.delete(life));
+    this.#lives.add(life);
+    return machine;
+  }
+
+  #lived(machine: VirtualMachine): void {
+    if (machine.state !== 'Forgotten') return;
+    this.#machines.delete(machine.uid);
+    this.#listener.removed(machine.uid);
+    const next = this.#next.get(machine.uid);
+    if (next === undefined) return;
+    this.#next.delete(machine.uid);
+    this.assign(next).catch((error: unknown) =>
+      this.#ports.logger.error({ uid: machine.uid, error: messageOf(error) }, 'assignment after a release failed'),
+    );
+  }
+
+  readonly #machineListener: MachineListener = {
+    changed: (machine) => this.#listener.changed(machine.uid),
+    logged: (machine) => this.#listener.logged(machine.uid),
+    lost: () => this.#listener.serviceLost(),
+  };
+}
+
+function refused(
+  uid: string,
+  observed: ObservedVirtualMachine | undefined,
+  { failure, generation }: Refusal,
+): ObservedVirtualMachine {
+  const problem = { reason: failure.reason, message: failure.message };
+  const conditions: ObservedCondition[] = [
+    ...(observed?.conditions ?? []).filter(
+      ({ type }) => type !== 'Ready' && type !== 'Stalled' && type !== 'Reconciling',
+    ),
+    { type: 'Ready', status: 'False', ...problem },
+    { type: 'Stalled', status: 'True', ...problem },
+  ];
+  return {
+    ...(observed ?? {
+      uid,
+      phase: 'Failed',
+      restarts: 0,
+      guestLog: { head: [], tail: [], total: 0, dropped: 0 },
+      bootTimings: {},
+      warnings: [],
+    }),
+    ...(generation !== undefined && { generation }),
+    conditions,
+  };
+}

@@ -1,0 +1,51 @@
+// Every bound and delay of the agent, in milliseconds. Each can be overridden for a test; users set `bootTimeout` only.
+
+export interface Timeouts {
+  /** Entropy, log connection, HCS start, bridge negotiation and security policy together (hcs-runtime A.7: 2 min). */
+  readonly bootTimeout: number;
+  /** HcsCreateComputeSystem (hcs-runtime A.7). */
+  readonly create: number;
+  /** Opening a system, reading its properties, enumerating: local look-ups. */
+  readonly query: number;
+  /** Submitting a terminate request; the exit itself is awaited apart. */
+  readonly terminate: number;
+  /** From a terminate request until the system is seen to have stopped; then the request is made again. */
+  readonly exit: number;
+  /** Until the log connection of an ended VM has been read to its end. */
+  readonly drainLogs: number;
+  /** Closing a handle. */
+  readonly closeHandle: number;
+  /** Copying one boot file. */
+  readonly copy: number;
+  /** Between two attempts of a stop or clean-up that failed. */
+  readonly cleanUpRetry: number;
+  /** Between two attempts to write a journal that cannot be written. */
+  readonly journalRetry: number;
+  /** Unit of the restart back-off: after n failures in a row `unit × n²`, jittered down by up to half. */
+  readonly backOffUnit: number;
+  readonly backOffMaximum: number;
+  /** A VM that has run this long starts counting its failures from zero. */
+  readonly backOffReset: number;
+  /** Between two attempts to enumerate HCS when it refuses. */
+  readonly enumerateRetry: number;
+}
+
+const second = 1_000;
+const minute = 60 * second;
+
+export const defaultTimeouts: Timeouts = {
+  bootTimeout: 2 * minute,
+  create: 4 * minute,
+  query: 30 * second,
+  terminate: 30 * second,
+  exit: 30 * second,
+  drainLogs: 5 * second,
+  closeHandle: 30 * second,
+  copy: 4 * minute,
+  cleanUpRetry: 15 * second,
+  journalRetry: 5 * second,
+  backOffUnit: 10 * second,
+  backOffMaximum: 5 * minute,
+  backOffReset: 10 * minute,
+  enumerateRetry: 5 * second,
+};
