@@ -394,7 +394,7 @@ const confidential = z
       .meta({
         description: 'The policy, in base64. Its SHA-256 goes into the launch measurement, the same text to the guest.',
         ...rules({
-          rule: `self.matches('${base64}')`,
+          rule: `self.matches('${base64}') && size(self.replace('\\r', '').replace('\\n', '')) % 4 == 0`,
           message: 'must be standard base64 with padding: encode the policy with base64',
         }),
       })
