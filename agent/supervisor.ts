@@ -164,7 +164,11 @@ export class Supervisor {
 
   readonly #machineListener: MachineListener = {
     changed: (machine) => this.#listener.changed(machine.uid),
-    logged: (machine) => this.#listener.logged(machine.uid),
+    logged: (machine, line) => {
+      const { namespace, name } = machine.assignment ?? {};
+      this.#ports.logger.info({ guest: true, vm: `${namespace}/${name}`, uid: machine.uid }, line);
+      this.#listener.logged(machine.uid);
+    },
     lost: () => this.#listener.serviceLost(),
   };
 }

@@ -1,0 +1,97 @@
+// Wires an agent together: the node it runs on, the VMs, the link to the operator.
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { systemClock } from '../protocol/clock.ts';
+import { type DialSettings, dial } from './dial.ts';
+import type { GuestSockets } from './guest/sockets.ts';
+import type { HcsBackend } from './hcs/backend.ts';
+import { acquireInstanceLock } from './instance-lock.ts';
+import { FileJournal } from './journal.ts';
+import type { MachinePorts } from './machine-ports.ts';
+import { defaultLinkTimes, OperatorLink } from './operator-link.ts';
+import { prepareBoot } from './preparation.ts';
+import { openStateFolder } from './state-folder.ts';
+import { Supervisor } from './supervisor.ts';
+import type { Timeouts } from './timeouts.ts';
+import type { WindowsHost } from './windows-host.ts';
+
+/** The node that the agent runs on. */
+export interface AgentNode {
+  readonly backend: HcsBackend;
+  readonly host: WindowsHost;
+  readonly sockets: GuestSockets;
+  close(): Promise<void>;
+}
+
+export interface AgentSettings {
+  readonly version: string;
+  readonly operator: DialSettings;
+  /** The state folder as this process sees it. */
+  readonly stateDir: string;
+  /** The same folder by its Windows path, as it goes into documents. */
+  readonly stateFolder: string;
+  readonly timeouts: Timeouts;
+}
+
+/** How a run ended: on request, or because the compute service went away, so that a new process has to look anew. */
+export type AgentEnd = 'stopped' | 'serviceLost';
+
+export async function runAgent(
+  settings: AgentSettings,
+  connectNode: () => Promise<AgentNode>,
+  logger: Logger,
+  stop: AbortSignal,
+): Promise<AgentEnd> {
+  await openStateFolder(settings.stateDir);
+  const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
+  const node = await connectNode();
+  const lost = new AbortController();
+  const signal = AbortSignal.any([stop, lost.signal]);
+  const agentBootID = randomUUID();
+  const ports: MachinePorts = {
+    clock: systemClock,
+    random: Math.random,
+    randomBytes,
+    backend: node.backend,
+    host: node.host,
+    sockets: node.sockets,
+    journal: new FileJournal(settings.stateDir),
+    timeouts: settings.timeouts,
+    logger,
+    agentBootID,
+    prepare: (assignment) =>
+      prepareBoot(assignment, { ...node, randomGuid: randomUUID, stateFolder: settings.stateFolder }),
+  };
+  const supervisor: Supervisor = new Supervisor(
+    ports,
+    {
+      changed: (uid) => link.changed(uid),
+      removed: (uid) => link.removed(uid),
+      logged: (uid) => link.logged(uid),
+      serviceLost: () => lost.abort(),
+    },
+    signal,
+  );
+  const link: OperatorLink = new OperatorLink({
+    clock: systemClock,
+    random: Math.random,
+    logger,
+    supervisor,
+    agentVersion: settings.version,
+    agentBootID,
+    times: defaultLinkTimes,
+    dial: (dialSignal) => dial(settings.operator, dialSignal),
+    hostFacts: () => node.host.facts(),
+  });
+  try {
+    await supervisor.recover();
+    await link.run(signal);
+    await supervisor.ended();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await node.close();
+    lock.release();
+  }
+  return stop.aborted ? 'stopped' : 'serviceLost';
+}

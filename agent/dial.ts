@@ -1,0 +1,60 @@
+// Opens a WebSocket to the operator: the token is read anew each time, since the kubelet replaces it, and only the given
+// CA is trusted (design §7).
+import { readFile } from 'node:fs/promises';
+import { type ClientOptions, WebSocket } from 'ws';
+import { webSocketMaxPayload } from '../protocol/channel.ts';
+import { subprotocol } from '../protocol/messages.ts';
+
+export interface DialSettings {
+  /** `wss://…/v1/agents`; `ws://` only for a loopback address. */
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly caFile: string | undefined;
+}
+
+const handshakeMilliseconds = 10_000;
+const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+/** Says what is wrong with a URL, or undefined. */
+export function urlProblem(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null) return `${text} is not a URL`;
+  if (url.protocol === 'wss:') return undefined;
+  if (url.protocol !== 'ws:') return `${text} must begin with wss://`;
+  return loopbackHosts.has(url.hostname) ? undefined : `${text} is not encrypted: use wss:// except on loopback`;
+}
+
+export async function dial(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
+  const token = (await readFile(settings.tokenFile, 'utf8')).trim();
+  const options: ClientOptions = {
+    headers: { authorization: `Bearer ${token}` },
+    handshakeTimeout: handshakeMilliseconds,
+    maxPayload: webSocketMaxPayload,
+    perMessageDeflate: false,
+    minVersion: 'TLSv1.3',
+    ...(settings.caFile !== undefined && { ca: await readFile(settings.caFile) }),
+  };
+  const socket = new WebSocket(settings.url, [subprotocol], options);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      socket.terminate();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    const settled = () => signal.removeEventListener('abort', onAbort);
+    socket.once('open', () => {
+      settled();
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+    socket.once('error', (error) => {
+      settled();
+      reject(error);
+    });
+    socket.once('unexpected-response', (_request, response) => {
+      settled();
+      response.resume();
+      reject(new Error(`the operator answered ${response.statusCode} ${response.statusMessage ?? ''}`.trim()));
+    });
+  });
+}
