@@ -1,7 +1,7 @@
 // Devices.VirtualPci: host devices handed to the VM at boot (docs/reference/hcs-documents.md §6.4).
 import type { BuildContext } from './build-context.ts';
+import { sortedRecord } from './byte-order.ts';
 import { Build } from './constants.ts';
-import { compareBytes } from './document-text.ts';
 import { unlessEmpty } from './json-numbers.ts';
 import { type BootDevice, DocumentError } from './outcome.ts';
 import type { VirtualPciDevice } from './schema.ts';
@@ -17,8 +17,9 @@ export function buildAssignedDevices(
   }
   assignGuids(context);
   const propagateNumaAffinity = hasNuma && host.build >= Build.VirtualNuma ? true : undefined;
-  const sorted = [...context.assigned].sort((a, b) => compareBytes(a.vmbusGuid, b.vmbusGuid));
-  return Object.fromEntries(sorted.map((device) => [device.vmbusGuid, pciDevice(device, propagateNumaAffinity)]));
+  return sortedRecord(
+    context.assigned.map((device) => [device.vmbusGuid, pciDevice(device, propagateNumaAffinity)] as const),
+  );
 }
 
 /** GUIDs are drawn in the order of the option; a device is the same as another only if id and function are equal as written. */

@@ -27,18 +27,17 @@ export function updateBootFilesPath<T extends BootSelection>(
   files: FileFacts,
 ): T {
   const path = absolutePath(folder, currentDirectory);
-  return equalFold(options.BootFilesPath, path) ? options : { ...options, ...selectBootFiles(options, path, files) };
-}
-
-function selectBootFiles(current: BootSelection, path: string, files: FileFacts): BootSelection {
+  if (equalFold(options.BootFilesPath, path)) {
+    return options;
+  }
   const hasVhd = statSucceeds(files, joinPath(path, BootFile.RootVhd));
   const hasUncompressedKernel =
-    current.KernelDirect && statSucceeds(files, joinPath(path, BootFile.UncompressedKernel));
+    options.KernelDirect && statSucceeds(files, joinPath(path, BootFile.UncompressedKernel));
   return {
+    ...options,
     BootFilesPath: path,
-    KernelFile: hasUncompressedKernel ? BootFile.UncompressedKernel : current.KernelFile,
-    KernelDirect: current.KernelDirect,
-    RootFSFile: hasVhd ? BootFile.RootVhd : current.RootFSFile,
-    PreferredRootFSType: hasVhd ? RootFsType.Vhd : current.PreferredRootFSType,
+    KernelFile: hasUncompressedKernel ? BootFile.UncompressedKernel : options.KernelFile,
+    RootFSFile: hasVhd ? BootFile.RootVhd : options.RootFSFile,
+    PreferredRootFSType: hasVhd ? RootFsType.Vhd : options.PreferredRootFSType,
   };
 }

@@ -111,6 +111,10 @@ export type LinuxOptionChanges = { readonly [Name in keyof LinuxOptions]?: Linux
 
 /** `base` with the members that `changes` has; empty, 0 and false do replace. */
 export function changeOptions(base: LinuxOptions, changes: LinuxOptionChanges): LinuxOptions {
-  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
-  return Object.assign({ ...base }, Object.fromEntries(given));
+  const given = Object.values(changes).includes(undefined) ? withoutUndefined(changes) : changes;
+  return Object.assign({ ...base }, given);
+}
+
+function withoutUndefined(changes: LinuxOptionChanges): LinuxOptionChanges {
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }

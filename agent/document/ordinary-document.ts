@@ -31,9 +31,7 @@ export function buildOrdinaryDocument(context: BuildContext): BuiltMachine {
     Chipset: ordinaryChipset(options, paths, commandLine.text),
     ComputeTopology: topology,
     Devices: buildDevices(context, root, virtualPci),
-    GuestState: undefined,
     StorageQoS: buildStorageQoS(options),
-    SecuritySettings: undefined,
     ResourcePartitionId: resourcePartition(context),
   });
   return { document, processorCount, memorySizeInMB, execCommandLine: commandLine.execCommandLine };

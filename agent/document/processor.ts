@@ -28,7 +28,6 @@ export function buildProcessor(context: BuildContext): ProcessorSection {
       Limit: signExtended(options.ProcessorLimit),
       Weight: signExtended(options.ProcessorWeight),
       CpuGroup: cpuGroup === '' ? undefined : { Id: cpuGroup },
-      NumaProcessorsSettings: undefined,
     },
   };
 }

@@ -1,6 +1,7 @@
 // The table of hvsock services: {GUID: who may bind and connect} (docs/reference/hcs-documents.md §6.3, §7.3).
+import { sortedRecord } from './byte-order.ts';
 import { SecurityDescriptor, VsockPort, vsockServiceGuidTail } from './constants.ts';
-import { type RawJson, unlessEmpty } from './json-numbers.ts';
+import { unlessEmpty } from './json-numbers.ts';
 import type { HvSocketServiceOptions, LinuxOptions } from './options.ts';
 
 export interface HvSocketService {
@@ -10,18 +11,8 @@ export interface HvSocketService {
   readonly Disabled: boolean | undefined;
 }
 
-/**
- * A map and no object, because its keys come from outside unchecked: an object would move keys like "7" to the front and stumble
- * over `__proto__`. JSON.stringify writes the mark in its place, which the document's text then replaces (document-text.ts).
- */
-export class ServiceTable extends Map<string, HvSocketService> {
-  toJSON(): RawJson {
-    return serviceTableMark;
-  }
-}
-
-/** A number that JSON.stringify never writes by itself. */
-export const serviceTableMark = JSON.rawJSON('0e0');
+/** Keys in byte order, but see `documentText` for keys like "7". */
+export type ServiceTable = Readonly<Record<string, HvSocketService>>;
 
 const standardService: HvSocketService = {
   BindSecurityDescriptor: SecurityDescriptor.Everyone,
@@ -30,14 +21,13 @@ const standardService: HvSocketService = {
   Disabled: undefined,
 };
 
-/** Ports that every SNP guest dials or is dialled on, in the original's order. */
+/** Ports on which every SNP guest and its host meet, in byte order of their GUIDs. */
 const standardPorts = [VsockPort.Entropy, VsockPort.Log, VsockPort.GuestService, VsockPort.SecondGuestService];
 
 /** The ordinary table: what the options say, keys as they are; undefined when that is nothing. ExtraVSockPorts play no part. */
 export function ordinaryServiceTable(options: LinuxOptions): ServiceTable | undefined {
-  const table = new ServiceTable();
-  addConfigured(table, options);
-  return table.size === 0 ? undefined : table;
+  const configured = configuredServices(options);
+  return configured.length === 0 ? undefined : sortedRecord(configured);
 }
 
 /**
@@ -45,21 +35,27 @@ export function ordinaryServiceTable(options: LinuxOptions): ServiceTable | unde
  * spelling of the same GUID stays an entry of its own (quirk 25).
  */
 export function snpServiceTable(options: LinuxOptions): ServiceTable {
-  const table = new ServiceTable();
-  addConfigured(table, options);
-  for (const port of standardPorts) {
-    table.set(vsockServiceGuid(port), standardService);
-  }
-  for (const port of options.ExtraVSockPorts) {
-    table.set(vsockServiceGuid(port), standardService);
-  }
-  return table;
+  const configured = configuredServices(options);
+  const extra = options.ExtraVSockPorts;
+  return configured.length === 0 && extra.length === 0
+    ? standardTable
+    : sortedRecord(new Map([...configured, ...standardEntries, ...extra.map(standardEntry)]));
 }
 
-function addConfigured(table: ServiceTable, options: LinuxOptions): void {
-  for (const [key, service] of Object.entries(options.AdditionalHyperVConfig)) {
-    table.set(key, written(service));
-  }
+const standardEntries = standardPorts.map(standardEntry);
+const standardTable: ServiceTable = Object.fromEntries(standardEntries);
+
+function standardEntry(port: number): readonly [string, HvSocketService] {
+  return [vsockServiceGuid(port), standardService];
+}
+
+/** The service GUID of a vsock port (§0.6). */
+export function vsockServiceGuid(port: number): string {
+  return port.toString(16).padStart(8, '0') + vsockServiceGuidTail;
+}
+
+function configuredServices(options: LinuxOptions): (readonly [string, HvSocketService])[] {
+  return Object.entries(options.AdditionalHyperVConfig).map(([key, service]) => [key, written(service)]);
 }
 
 function written(service: HvSocketServiceOptions): HvSocketService {
@@ -69,9 +65,4 @@ function written(service: HvSocketServiceOptions): HvSocketService {
     AllowWildcardBinds: unlessEmpty(service.AllowWildcardBinds ?? false),
     Disabled: unlessEmpty(service.Disabled ?? false),
   };
-}
-
-/** The service GUID of a vsock port (§0.6). */
-export function vsockServiceGuid(port: number): string {
-  return port.toString(16).padStart(8, '0') + vsockServiceGuidTail;
 }

@@ -1,7 +1,6 @@
 // Lexical Windows paths exactly as the original joins and cleans them (docs/reference/hcs-documents.md §0.4).
 // node:path's win32 flavour differs: it keeps trailing separators and knows `.` for empty results in other places.
 
-const separator = /[\\/]/;
 const separators = /[\\/]+/;
 
 /** A path without anything to clean: a drive, then names that neither start with a dot nor hold `/`, `:` or a doubled `\`. */
@@ -108,7 +107,7 @@ function volumeName(path: string): string {
 }
 
 function isSeparator(character: string): boolean {
-  return separator.test(character);
+  return character === '\\' || character === '/';
 }
 
 /**

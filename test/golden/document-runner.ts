@@ -2,7 +2,7 @@
 import { updateBootFilesPath } from '../../agent/document/boot-files.ts';
 import { buildDocument, createErrorPrefix } from '../../agent/document/build.ts';
 import { defaultOptions } from '../../agent/document/defaults.ts';
-import type { HostFacts } from '../../agent/document/facts.ts';
+import type { FileFacts, HostFacts } from '../../agent/document/facts.ts';
 import { changeOptions, type LinuxOptions } from '../../agent/document/options.ts';
 import type { BuildOutcome, Effect } from '../../agent/document/outcome.ts';
 import type { DocumentCase } from './document-case.ts';
@@ -25,7 +25,7 @@ export function runCase(testCase: DocumentCase): CaseResult {
   return result;
 }
 
-export function caseOptions(testCase: DocumentCase, files: SimulatedFiles): LinuxOptions {
+export function caseOptions(testCase: DocumentCase, files: FileFacts): LinuxOptions {
   const { arch, build: windowsBuild, logicalProcessors, visibleProcessors } = testCase.host;
   const defaults = defaultOptions(
     { id: 'vm-1', owner: 'containerd-shim-runhcs-v1.exe' },

@@ -1,0 +1,133 @@
+// How long a document takes: options built fresh from defaults and changed, file facts in memory, text included. The same run times
+// JSON.stringify of the parsed golden document, so that figures of different machines can be compared.
+import { readFileSync } from 'node:fs';
+import { buildDocument } from '../../agent/document/build.ts';
+import type { FileFact, FileFacts } from '../../agent/document/facts.ts';
+import type { BuildOutcome } from '../../agent/document/outcome.ts';
+import { type DocumentCase, readCases } from '../golden/document-case.ts';
+import { caseHost, caseOptions } from '../golden/document-runner.ts';
+import { SimulatedFiles } from '../golden/simulated-files.ts';
+
+/** Golden cases by name, with the ratio to JSON.stringify that we promise. */
+const promised: readonly (readonly [name: string, ratio: number])[] = [
+  ['defaults: initrd, kernel direct, VPMem on', 2.8],
+  ['vNUMA explicit', 1.9],
+  ['SNP standard options', 2.8],
+];
+
+const runs = 5;
+const warmUpMilliseconds = 300;
+const runMilliseconds = 300;
+
+export interface DocumentFigure {
+  readonly name: string;
+  readonly microseconds: number;
+  /** Time over that of JSON.stringify of the parsed golden document. */
+  readonly ratio: number;
+  readonly promisedRatio: number | undefined;
+}
+
+export function benchDocuments(): DocumentFigure[] {
+  const cases = readCases(readFileSync(new URL('../golden/hcs-documents.json', import.meta.url), 'utf8'));
+  const withDocument = cases.filter((testCase) => testCase.documentText !== undefined);
+  const figures = promised.map(([name, ratio]) => figure(name, onlyCase(withDocument, name), ratio));
+  return [...figures, figure('all documents, interleaved', withDocument, undefined)];
+}
+
+function onlyCase(cases: readonly DocumentCase[], name: string): DocumentCase[] {
+  const found = cases.filter((testCase) => testCase.name === name);
+  if (found.length !== 1) {
+    throw new Error(`no golden case named ${name}`);
+  }
+  return found;
+}
+
+function figure(name: string, cases: readonly DocumentCase[], promisedRatio: number | undefined): DocumentFigure {
+  const builds = cases.map(buildOf);
+  const parsed = cases.map((testCase): unknown => JSON.parse(testCase.documentText ?? ''));
+  const microseconds = medianMicroseconds(() => {
+    for (const build of builds) {
+      consume(build());
+    }
+  }, cases.length);
+  const stringify = medianMicroseconds(() => {
+    for (const document of parsed) {
+      consume(JSON.stringify(document));
+    }
+  }, cases.length);
+  return { name, microseconds, ratio: microseconds / stringify, promisedRatio };
+}
+
+/** Each build makes its options anew and changes the owner, so that no result can be a remembered one. */
+function buildOf(testCase: DocumentCase): () => BuildOutcome {
+  const files = new FactsInMemory(new SimulatedFiles(testCase.files, testCase.faults));
+  const host = caseHost(testCase);
+  const scrubLogs = testCase.scrubLogs === true ? true : undefined;
+  const options = { Owner: '', ...testCase.options };
+  const changedCase = { ...testCase, options };
+  let iteration = 0;
+  return () => {
+    iteration = (iteration + 1) % 1000;
+    options.Owner = `owner-${iteration}`;
+    return buildDocument({
+      options: caseOptions(changedCase, files),
+      host,
+      files,
+      randomGuid: () => '01234567-89ab-4def-8123-456789abcdef',
+      scrubLogs,
+    });
+  };
+}
+
+/** As the agent has them when it builds: looked up once before. */
+class FactsInMemory implements FileFacts {
+  readonly #source: FileFacts;
+  readonly #facts = new Map<string, FileFact>();
+
+  constructor(source: FileFacts) {
+    this.#source = source;
+  }
+
+  stat(path: string): FileFact {
+    const known = this.#facts.get(path);
+    if (known !== undefined) {
+      return known;
+    }
+    const fact = this.#source.stat(path);
+    this.#facts.set(path, fact);
+    return fact;
+  }
+}
+
+function medianMicroseconds(work: () => void, itemsPerCall: number): number {
+  repeatFor(work, warmUpMilliseconds);
+  const times = Array.from({ length: runs }, () => {
+    const { calls, milliseconds } = repeatFor(work, runMilliseconds);
+    return (milliseconds * 1000) / (calls * itemsPerCall);
+  }).sort((a, b) => a - b);
+  return times[Math.floor(runs / 2)] ?? Number.NaN;
+}
+
+function repeatFor(work: () => void, milliseconds: number): { calls: number; milliseconds: number } {
+  const start = performance.now();
+  let calls = 0;
+  let elapsed = 0;
+  while (elapsed < milliseconds) {
+    for (let batch = 0; batch < 20; batch++) {
+      work();
+    }
+    calls += 20;
+    elapsed = performance.now() - start;
+  }
+  return { calls, milliseconds: elapsed };
+}
+
+/** Keeps results alive, so that the engine cannot leave out the work. */
+let kept: unknown;
+function consume(result: unknown): void {
+  kept = result;
+}
+
+export function lastResult(): unknown {
+  return kept;
+}
