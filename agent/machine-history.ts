@@ -1,13 +1,8 @@
 // How a VM's record changes with what happens to it. Pure: each function gives the next record.
 import type { Clock, Random } from '../protocol/clock.ts';
-import type {
-  Assignment,
-  BootTimings,
-  GuestLogSummary,
-  LastExit,
-  ObservedVirtualMachine,
-} from '../protocol/messages.ts';
+import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../protocol/messages.ts';
 import type { MachineFailure } from './failure.ts';
+import type { GuestIdentity } from './guest/bridge-messages.ts';
 import type { RuntimeId, SystemExit, SystemProperties } from './hcs/backend.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
@@ -77,7 +72,7 @@ export function timed(record: MachineRecord, phase: keyof BootTimings, now: stri
 
 export function up(
   record: MachineRecord,
-  guest: ObservedVirtualMachine['guest'],
+  guest: GuestIdentity | undefined,
   guestLog: GuestLogSummary,
   now: string,
 ): MachineRecord {
@@ -87,7 +82,7 @@ export function up(
     hasRun: true,
     restarts: record.startTime === undefined ? record.restarts : record.restarts + 1,
     startTime: now,
-    guest,
+    guest: guest && { ...guest, capabilities: [...guest.capabilities] },
     guestLog,
   };
 }

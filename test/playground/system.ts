@@ -1,0 +1,174 @@
+// A whole system on one machine: an operator, and for each node a simulated Windows host and the agent on it, every one a
+// process of its own, against a real API server. `npm start` shows it; the end-to-end tests break it.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makeCertificates } from '../controlplane/certificates.ts';
+import type { Cluster } from '../controlplane/control-plane.ts';
+import { kubectl } from '../controlplane/kubectl.ts';
+import { ManagedProcess, type ProcessEvent } from './managed-process.ts';
+
+type KubernetesAccess = Omit<Cluster, 'stop'>;
+
+export interface SystemSettings {
+  readonly cluster: KubernetesAccess;
+  /** Holds sockets, state folders and logs. Short: the path of a Unix socket has room for about 100 bytes. */
+  readonly directory: string;
+  /** Node name → host file. */
+  readonly hosts: ReadonlyMap<string, string>;
+  readonly onEvent?: (event: ProcessEvent) => void;
+  /** More flags for the operator and the agents. */
+  readonly operatorFlags?: readonly string[];
+  readonly agentFlags?: readonly string[];
+}
+
+export interface SimulatedNode {
+  readonly name: string;
+  readonly host: ManagedProcess;
+  readonly hostSocket: string;
+  readonly agent: ManagedProcess;
+  readonly stateDir: string;
+}
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const hostsFolder = fileURLToPath(new URL('./hosts/', import.meta.url));
+
+/** Three nodes of different builds. */
+export const threeHosts: ReadonlyMap<string, string> = new Map(
+  ['win-2019-a', 'win-2022-a', 'win-2025-a'].map((name) => [name, join(hostsFolder, `${name}.yaml`)]),
+);
+
+export class LocalSystem {
+  readonly operator: ManagedProcess;
+  readonly nodes: readonly SimulatedNode[];
+  readonly agentsPort: number;
+  readonly healthPort: number;
+  readonly #settings: SystemSettings;
+
+  private constructor(settings: SystemSettings, ports: readonly [number, number]) {
+    this.#settings = settings;
+    [this.agentsPort, this.healthPort] = ports;
+    this.operator = this.#operatorProcess();
+    this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile));
+  }
+
+  /** Makes folders, certificates and tokens; starts nothing. */
+  static async prepare(settings: SystemSettings): Promise<LocalSystem> {
+    const { directory } = settings;
+    for (const folder of ['logs', 'pki', 'state']) await mkdir(join(directory, folder), { recursive: true });
+    const [certificates, agentsPort, healthPort] = await Promise.all([makeCertificates(), freePort(), freePort()]);
+    await writeFile(join(directory, 'pki', 'ca.crt'), certificates.authority);
+    await writeFile(join(directory, 'pki', 'tls.crt'), certificates.serving.certificate);
+    await writeFile(join(directory, 'pki', 'tls.key'), certificates.serving.key, { mode: 0o600 });
+    const tokens = [...settings.hosts.keys()].map((name) => [`token-of-${name}`, name] as const);
+    await writeFile(join(directory, 'pki', 'tokens.json'), JSON.stringify(Object.fromEntries(tokens)), { mode: 0o600 });
+    for (const [token, name] of tokens)
+      await writeFile(join(directory, 'pki', `${name}.token`), token, { mode: 0o600 });
+    return new LocalSystem(settings, [agentsPort, healthPort]);
+  }
+
+  /** The Windows nodes themselves; needs no API server. */
+  async startHosts(): Promise<void> {
+    await Promise.all(this.nodes.map(({ host }) => host.start()));
+  }
+
+  /** Creates the Node objects, since no kubelet does. */
+  async createNodes(): Promise<void> {
+    const items = this.nodes.map(({ name }) => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        name,
+        labels: { 'kubernetes.io/os': 'windows', 'kubernetes.io/hostname': name, 'lcow.dev/playground': 'true' },
+      },
+    }));
+    await kubectl(
+      this.#settings.cluster,
+      ['apply', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
+    );
+  }
+
+  async startPrograms(): Promise<void> {
+    await this.operator.start();
+    await Promise.all(this.nodes.map(({ agent }) => agent.start()));
+  }
+
+  node(name: string): SimulatedNode {
+    const node = this.nodes.find((each) => each.name === name);
+    if (node === undefined) throw new Error(`there is no node ${name}`);
+    return node;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map(({ agent }) => agent.stop()));
+    await Promise.all([this.operator.stop(), ...this.nodes.map(({ host }) => host.stop())]);
+  }
+
+  #operatorProcess(): ManagedProcess {
+    const { directory, cluster, operatorFlags = [], onEvent } = this.#settings;
+    const flags = [
+      ['--kubeconfig', cluster.kubeconfigPath],
+      ['--bind-address', '127.0.0.1'],
+      ['--agents-port', String(this.agentsPort)],
+      ['--health-port', String(this.healthPort)],
+      ['--agent-tokens', join(directory, 'pki', 'tokens.json')],
+      ['--tls-certificate', join(directory, 'pki', 'tls.crt')],
+      ['--tls-key', join(directory, 'pki', 'tls.key')],
+    ].flat();
+    const program = {
+      name: 'operator',
+      script: join(project, 'operator', 'main.ts'),
+      arguments: [...flags, ...operatorFlags],
+      logFile: join(directory, 'logs', 'operator.log'),
+    };
+    return new ManagedProcess(program, onEvent);
+  }
+
+  #node(name: string, hostFile: string): SimulatedNode {
+    const { directory, agentFlags = [], onEvent } = this.#settings;
+    const hostSocket = join(directory, `${name}.sock`);
+    const stateDir = join(directory, 'state', name);
+    const host = {
+      name: `host ${name}`,
+      script: join(project, 'agent', 'hcs', 'simulated', 'main.ts'),
+      arguments: ['--socket', hostSocket, '--host', hostFile],
+      logFile: join(directory, 'logs', `host-${name}.log`),
+    };
+    const flags = [
+      ['--operator-url', `wss://127.0.0.1:${this.agentsPort}/v1/agents`],
+      ['--token-file', join(directory, 'pki', `${name}.token`)],
+      ['--ca-file', join(directory, 'pki', 'ca.crt')],
+      ['--state-dir', stateDir],
+      ['--backend', 'simulated'],
+      ['--simulated-socket', hostSocket],
+    ].flat();
+    const agent = {
+      name: `agent ${name}`,
+      script: join(project, 'agent', 'main.ts'),
+      arguments: [...flags, ...agentFlags],
+      logFile: join(directory, 'logs', `agent-${name}.log`),
+    };
+    return {
+      name,
+      host: new ManagedProcess(host, onEvent),
+      hostSocket,
+      agent: new ManagedProcess(agent, onEvent),
+      stateDir,
+    };
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}
