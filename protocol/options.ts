@@ -1,6 +1,7 @@
 // The requested options of one VM: what its manifest says, under the option names of the original (docs/reference/
 // hcs-documents.md §1), with references resolved. An absent member means the default of the host that the VM runs on.
 import { z } from 'zod';
+import type { LinuxUtilityVMSpec } from '../crds/linux-utility-vm.ts';
 
 const uint32 = z.int().min(0).max(0xffff_ffff);
 /** The original holds these in 64 bits; a manifest can say no more than what JSON numbers carry exactly. */
@@ -108,3 +109,159 @@ export const requestedOptions = z
   .partial();
 
 export type RequestedOptions = z.infer<typeof requestedOptions>;
+
+/** What the fields of a spec refer to, resolved. */
+export interface References {
+  /** The text under the key that `confidential.securityPolicyFrom` names. */
+  readonly securityPolicy?: string | undefined;
+}
+
+/** The options that a manifest asks for. Throws if a reference of the spec is not resolved. */
+export function fromSpec(spec: LinuxUtilityVMSpec, references: References = {}): RequestedOptions {
+  if (spec.confidential?.securityPolicyFrom !== undefined && references.securityPolicy === undefined) {
+    throw new Error('spec.confidential.securityPolicyFrom is not resolved');
+  }
+  const requested: RequestedOptions = {};
+  for (const options of Object.values(optionsByField)) Object.assign(requested, present(options(spec, references)));
+  return requested;
+}
+
+/** Fields that say where and whether the VM runs, not what it is: placement and the agent's state machine use them. */
+export const operatorFields = ['nodeName', 'nodeSelector', 'tolerations', 'runStrategy', 'updateStrategy'] as const;
+
+type Scalar = string | number | boolean;
+/** A value that is one field to us: a scalar, or a list or map as a whole. */
+type Whole<T> = T extends Scalar | readonly unknown[] ? true : string extends keyof T ? true : false;
+/** The paths of all fields below T, members joined by `.`. */
+type FieldPath<T> = {
+  [Name in keyof T & string]: Whole<NonNullable<T[Name]>> extends true
+    ? Name
+    : `${Name}.${FieldPath<Required<NonNullable<T[Name]>>>}`;
+}[keyof T & string];
+
+type OptionField = Exclude<FieldPath<Required<LinuxUtilityVMSpec>>, (typeof operatorFields)[number]>;
+type OptionsOf = (spec: LinuxUtilityVMSpec, references: References) => RequestedOptions;
+
+const isIsolated = ({ confidential }: LinuxUtilityVMSpec) => confidential?.isolation === 'SNP';
+/** A policy is the same option whether it is written into the spec or referred to. */
+const policy: OptionsOf = ({ confidential }, references) => ({
+  SecurityPolicy:
+    confidential?.securityPolicyFrom === undefined ? confidential?.securityPolicy : references.securityPolicy,
+});
+
+/** Every field of the spec but the operator's own: a field without an entry does not compile. */
+const optionsByField: Readonly<Record<OptionField, OptionsOf>> = {
+  'memory.sizeInMB': ({ memory }) => ({ MemorySizeInMB: memory.sizeInMB }),
+  'memory.allowOvercommit': ({ memory }) => ({ AllowOvercommit: memory.allowOvercommit }),
+  'memory.fullyPhysicallyBacked': ({ memory }) => ({ FullyPhysicallyBacked: memory.fullyPhysicallyBacked }),
+  'memory.enableDeferredCommit': ({ memory }) => ({ EnableDeferredCommit: memory.enableDeferredCommit }),
+  'memory.enableColdDiscardHint': ({ memory }) => ({ EnableColdDiscardHint: memory.enableColdDiscardHint }),
+  'memory.lowMMIOGapInMB': ({ memory }) => ({ LowMMIOGapInMB: memory.lowMMIOGapInMB }),
+  'memory.highMMIOBaseInMB': ({ memory }) => ({ HighMMIOBaseInMB: memory.highMMIOBaseInMB }),
+  'memory.highMMIOGapInMB': ({ memory }) => ({ HighMMIOGapInMB: memory.highMMIOGapInMB }),
+
+  'processor.count': ({ processor }) => ({ ProcessorCount: processor?.count }),
+  'processor.limit': ({ processor }) => ({ ProcessorLimit: processor?.limit }),
+  'processor.weight': ({ processor }) => ({ ProcessorWeight: processor?.weight }),
+  'processor.cpuGroupID': ({ processor }) => ({ CPUGroupID: processor?.cpuGroupID }),
+  resourcePartitionID: ({ resourcePartitionID }) => ({ ResourcePartitionID: resourcePartitionID }),
+
+  'numa.maxProcessorsPerNode': ({ numa }) => ({ MaxProcessorsPerNumaNode: numa?.maxProcessorsPerNode }),
+  'numa.maxMemoryPerNodeInMB': ({ numa }) => ({ MaxMemorySizePerNumaNode: numa?.maxMemoryPerNodeInMB }),
+  'numa.preferredPhysicalNodes': ({ numa }) => ({ PreferredPhysicalNumaNodes: numa?.preferredPhysicalNodes }),
+  'numa.nodes': ({ numa }) => ({
+    NumaMappedPhysicalNodes: numa?.nodes?.map(({ physicalNode }) => physicalNode),
+    NumaProcessorCounts: numa?.nodes?.map(({ processors }) => processors),
+    NumaMemoryBlocksCounts: numa?.nodes?.map(({ memoryInMB }) => memoryInMB),
+  }),
+
+  'boot.filesPath': ({ boot }) => ({ BootFilesPath: boot?.filesPath }),
+  'boot.kernelFile': ({ boot }) => ({ KernelFile: boot?.kernelFile }),
+  'boot.rootFSFile': ({ boot }) => ({ RootFSFile: boot?.rootFSFile }),
+  'boot.rootFSType': ({ boot }) => ({ PreferredRootFSType: boot?.rootFSType }),
+  'boot.kernelDirect': ({ boot }) => ({ KernelDirect: boot?.kernelDirect }),
+  'boot.kernelOptions': ({ boot }) => ({ KernelBootOptions: boot?.kernelOptions }),
+  'boot.execCommandLine': ({ boot }) => ({ ExecCommandLine: boot?.execCommandLine }),
+  'boot.extraExecArgs': ({ boot }) => ({ ExtraExecArgs: boot?.extraExecArgs }),
+  'boot.writableOverlayDirs': ({ boot }) => ({ WritableOverlayDirs: boot?.writableOverlayDirs }),
+  // The one option has two fields. An isolated VM's root is attached unless `confidential` says otherwise.
+  'boot.dmVerityMode': (spec) => (isIsolated(spec) ? {} : { DmVerityMode: spec.boot?.dmVerityMode }),
+  'boot.dmVerityCreateArgs': ({ boot }) => ({ DmVerityCreateArgs: boot?.dmVerityCreateArgs }),
+
+  'storage.scsiControllerCount': ({ storage }) => ({ SCSIControllerCount: storage?.scsiControllerCount }),
+  'storage.vpmem.deviceCount': ({ storage }) => ({ VPMemDeviceCount: storage?.vpmem?.deviceCount }),
+  'storage.vpmem.deviceSizeInBytes': ({ storage }) => ({ VPMemSizeBytes: storage?.vpmem?.deviceSizeInBytes }),
+  'storage.vpmem.multiMapping': ({ storage }) => ({ VPMemNoMultiMapping: not(storage?.vpmem?.multiMapping) }),
+  'storage.qos.iopsMaximum': ({ storage }) => ({ StorageQoSIopsMaximum: storage?.qos?.iopsMaximum }),
+  'storage.qos.bandwidthMaximum': ({ storage }) => ({ StorageQoSBandwidthMaximum: storage?.qos?.bandwidthMaximum }),
+  'storage.disks': ({ storage }) => ({ Disks: storage?.disks?.map(present) }),
+
+  'devices.assigned': ({ devices }) => ({
+    AssignedDevices: devices?.assigned?.map(({ instanceID, virtualFunction }) => ({
+      deviceInstanceID: instanceID,
+      virtualFunctionIndex: virtualFunction,
+    })),
+  }),
+  'devices.vpciEnabled': ({ devices }) => ({ VPCIEnabled: devices?.vpciEnabled }),
+  'console.pipe': ({ console }) => ({ ConsolePipe: console?.pipe }),
+  'console.graphics': ({ console }) => ({ EnableGraphicsConsole: console?.graphics }),
+  'hvSocket.serviceTable': ({ hvSocket }) => ({
+    AdditionalHyperVConfig:
+      hvSocket?.serviceTable &&
+      Object.fromEntries(
+        Object.entries(hvSocket.serviceTable).map(([key, service]) => [key, hvSocketOptions(service)]),
+      ),
+  }),
+  'hvSocket.extraVsockPorts': ({ hvSocket }) => ({ ExtraVSockPorts: hvSocket?.extraVsockPorts }),
+
+  'guest.useConnection': ({ guest }) => ({ UseGuestConnection: guest?.useConnection }),
+  'guest.forwardStdout': ({ guest }) => ({ ForwardStdout: guest?.forwardStdout }),
+  'guest.forwardStderr': ({ guest }) => ({ ForwardStderr: guest?.forwardStderr }),
+  'guest.disableTimeSync': ({ guest }) => ({ DisableTimeSyncService: guest?.disableTimeSync }),
+  'guest.policyBasedRouting': ({ guest }) => ({ PolicyBasedRouting: guest?.policyBasedRouting }),
+  'guest.logLevel': ({ guest }) => ({ LogLevel: guest?.logLevel }),
+  'guest.processDumpLocation': ({ guest }) => ({ ProcessDumpLocation: guest?.processDumpLocation }),
+  'guest.scrubLogs': ({ guest }) => ({ ScrubLogs: guest?.scrubLogs }),
+  'fileShares.disableWritable': ({ fileShares }) => ({ NoWritableFileShares: fileShares?.disableWritable }),
+
+  'confidential.securityPolicy': policy,
+  'confidential.securityPolicyFrom.configMapKeyRef.name': policy,
+  'confidential.securityPolicyFrom.configMapKeyRef.key': policy,
+  'confidential.isolation': (spec) => ({ SecurityPolicyEnabled: spec.confidential && isIsolated(spec) }),
+  'confidential.enforcer': ({ confidential }) => ({ SecurityPolicyEnforcer: confidential?.enforcer }),
+  'confidential.guestStateFile': ({ confidential }) => ({ GuestStateFilePath: confidential?.guestStateFile }),
+  'confidential.dmVerityRootFSVhd': ({ confidential }) => ({ DmVerityRootFsVhd: confidential?.dmVerityRootFSVhd }),
+  'confidential.dmVerityMode': (spec) => (isIsolated(spec) ? { DmVerityMode: spec.confidential?.dmVerityMode } : {}),
+  'confidential.hclEnabled': ({ confidential }) => ({ HclEnabled: confidential?.hclEnabled }),
+  'confidential.encryptScratch': ({ confidential }) => ({ EnableScratchEncryption: confidential?.encryptScratch }),
+  'confidential.uvmReferenceInfoFile': ({ confidential }) => ({
+    UVMReferenceInfoFile: confidential?.uvmReferenceInfoFile,
+  }),
+  'confidential.uvmHashEnvelopeReferenceInfoFile': ({ confidential }) => ({
+    UVMHashEnvelopeReferenceInfoFile: confidential?.uvmHashEnvelopeReferenceInfoFile,
+  }),
+
+  terminateOnAgentExit: ({ terminateOnAgentExit }) => ({ TerminateOnAgentExit: terminateOnAgentExit }),
+};
+
+type ServiceTable = NonNullable<NonNullable<LinuxUtilityVMSpec['hvSocket']>['serviceTable']>;
+
+function hvSocketOptions(service: ServiceTable[string]): z.infer<typeof hvSocketService> {
+  return present({
+    BindSecurityDescriptor: service.bindSecurityDescriptor,
+    ConnectSecurityDescriptor: service.connectSecurityDescriptor,
+    AllowWildcardBinds: service.allowWildcardBinds,
+    Disabled: service.disabled,
+  });
+}
+
+function not(value: boolean | undefined): boolean | undefined {
+  return value === undefined ? undefined : !value;
+}
+
+/** Without the members that are undefined: an option that nobody asked for is not there. */
+function present<T extends object>(members: T): T {
+  const copy = { ...members };
+  for (const name in copy) if (copy[name] === undefined) delete copy[name];
+  return copy;
+}
