@@ -1,0 +1,64 @@
+// Where our agent's documents go beyond the revision of the reference, and what the golden data cannot show.
+import { describe, expect, it } from 'vitest';
+import { buildDocument } from '../../../agent/document/build.ts';
+import type { DocumentSwitches } from '../../../agent/document/build-context.ts';
+import { defaultOptions } from '../../../agent/document/defaults.ts';
+import type { FileFacts, HostFacts } from '../../../agent/document/facts.ts';
+import { changeOptions, type LinuxOptionChanges } from '../../../agent/document/options.ts';
+
+const host: HostFacts = {
+  architecture: 'amd64',
+  build: 20348,
+  processors: { kind: 'known', logicalProcessors: 16 },
+};
+const files: FileFacts = { stat: () => ({ kind: 'file', size: 4096 }) };
+
+function text(
+  changes: LinuxOptionChanges,
+  switches: DocumentSwitches = {},
+  scrubLogs?: boolean,
+  on: HostFacts = host,
+): string {
+  const place = { visibleProcessors: 4, bootFolder: 'C:\\LinuxBootFiles', currentDirectory: 'C:\\' };
+  const defaults = defaultOptions({ id: 'vm', owner: 'o' }, { ...on, ...place }, files);
+  const options = changeOptions(defaults, changes);
+  const { result } = buildDocument({ options, host: on, files, randomGuid: () => 'guid', scrubLogs, switches });
+  return result.kind === 'document' ? result.text : result.message;
+}
+
+describe('switches', () => {
+  const id = 'ABCDEF00-1111-2222-3333-444455556666';
+
+  it('write the resource partition, last in the machine', () => {
+    expect(text({ ResourcePartitionID: id })).not.toContain('ResourcePartitionId');
+    expect(text({ ResourcePartitionID: id }, { writeResourcePartition: true })).toContain(
+      '"ResourcePartitionId":"abcdef00-1111-2222-3333-444455556666"},"ShouldTerminateOnLastHandleClosed"',
+    );
+    expect(text({ ResourcePartitionID: 'x' }, { writeResourcePartition: true })).toBe('invalid GUID "x"');
+  });
+
+  it('let a VM outlive its agent, whose guest then relays', () => {
+    const outliving = text({}, { outliveAgent: true });
+    expect(outliving).not.toContain('ShouldTerminateOnLastHandleClosed');
+    expect(outliving).toContain('/bin/vsockexec -r -e 109 ');
+  });
+
+  it('tell three kinds of log scrubbing apart', () => {
+    expect(text({}, {}, true)).toContain('-loglevel info -scrub-logs"');
+    expect(text({}, {}, false)).toContain('-loglevel info -scrub-logs=false"');
+    expect(text({})).toContain('-loglevel info"');
+  });
+});
+
+describe('what the golden data leaves out', () => {
+  it('a VHD root without any controller is an error, where the original crashes', () => {
+    const old = { ...host, build: 17134 };
+    const changes = { PreferredRootFSType: 1, VPMemDeviceCount: 0, SCSIControllerCount: 0 };
+    expect(text(changes, {}, undefined, old)).toBe('a VHD root file system needs a VPMem device or a SCSI controller');
+  });
+
+  it('service table keys that look like numbers keep byte order', () => {
+    const AdditionalHyperVConfig = { 9: { Disabled: true }, 10: {}, '': {}, a: {} };
+    expect(text({ AdditionalHyperVConfig })).toContain('"ServiceTable":{"":{},"10":{},"9":{"Disabled":true},"a":{}}');
+  });
+});

@@ -1,0 +1,114 @@
+// The small pieces of text work, at the edges that no golden case shows.
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { base64Error } from '../../../agent/document/base64.ts';
+import { compareBytes } from '../../../agent/document/byte-order.ts';
+import { parseGuid } from '../../../agent/document/guid.ts';
+import { absolutePath, cleanPath, equalFold, joinPath, parentPath } from '../../../agent/document/windows-paths.ts';
+
+describe('Windows paths', () => {
+  it.each([
+    [['C:\\a', 'b'], 'C:\\a\\b'],
+    [['C:\\a', ''], 'C:\\a'],
+    [['C:', 'b'], 'C:b'],
+    [['\\', '\\b'], '\\b'],
+    [['', 'b'], 'b'],
+    [['', ''], ''],
+    [['C:\\a\\', '/b//c/'], 'C:\\a\\b\\c'],
+    [['C:\\', '..\\..\\b'], 'C:\\b'],
+    [['\\\\server\\share', 'b'], '\\\\server\\share\\b'],
+    [['//server/share', '..'], '\\\\server\\share\\'],
+  ])('join %j', (elements, expected) => {
+    expect(joinPath(...elements)).toBe(expected);
+  });
+
+  it.each([
+    ['a\\..\\..\\b', '..\\b'],
+    ['a\\..', '.'],
+    ['C:', 'C:.'],
+    ['x\\..\\c:y', '.\\c:y'],
+    ['\\\\?\\C:\\a\\..\\b', '\\\\?\\C:\\b'],
+    ['C:\\.hidden', 'C:\\.hidden'],
+  ])('clean %s', (path, expected) => {
+    expect(cleanPath(path)).toBe(expected);
+  });
+
+  it.each([
+    ['', 'C:\\work'],
+    ['a', 'C:\\work\\a'],
+    ['\\a', 'C:\\a'],
+    ['c:a', 'C:\\work\\a'],
+    ['D:a', 'D:\\a'],
+    ['D:/a/', 'D:\\a'],
+    ['\\\\server\\share\\a', '\\\\server\\share\\a'],
+  ])('absolute form of "%s"', (path, expected) => {
+    expect(absolutePath(path, 'C:\\work')).toBe(expected);
+  });
+
+  it('finds the folder of a program', () => {
+    expect(parentPath('C:\\bin\\agent.exe')).toBe('C:\\bin');
+    expect(parentPath('agent.exe')).toBe('.');
+    expect(parentPath('C:\\agent.exe')).toBe('C:\\');
+  });
+
+  it('cleaning twice changes nothing more', () => {
+    const path = fc.array(fc.constantFrom('a', '.', '..', '\\', '/', 'C:', 'b.c'), { maxLength: 8 });
+    fc.assert(
+      fc.property(path, (parts) => {
+        const once = cleanPath(parts.join(''));
+        expect(cleanPath(once)).toBe(once);
+      }),
+    );
+  });
+
+  it('compares by simple case folding', () => {
+    expect(equalFold('C:\\Files', 'c:\\fileſ')).toBe(true);
+    expect(equalFold('straße', 'strasse')).toBe(false);
+    expect(equalFold('a.c', 'abc')).toBe(false);
+    expect(equalFold('ı', 'i')).toBe(false);
+  });
+});
+
+describe('base64', () => {
+  it('accepts whatever is encoded, line breaks anywhere', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.nat(), (bytes, at) => {
+        const text = Buffer.from(bytes).toString('base64');
+        const place = at % (text.length + 1);
+        expect(base64Error(text)).toBeUndefined();
+        expect(base64Error(`${text.slice(0, place)}\r\n${text.slice(place)}`)).toBeUndefined();
+      }),
+    );
+  });
+
+  it.each([
+    ['YQ', 0],
+    ['YQ\n', 1],
+    ['YWJjZ', 4],
+    ['Y===', 1],
+    ['YQ=\n=', undefined],
+    ['YQ=x', 2],
+    ['YQ==\nYQ==', 5],
+    ['YWI==', 4],
+  ])('%j fails at %s', (text, offset) => {
+    expect(base64Error(text)).toBe(offset);
+  });
+});
+
+describe('byte order', () => {
+  it('is that of the UTF-8 bytes', () => {
+    const text = fc.string({ unit: 'binary' });
+    fc.assert(
+      fc.property(text, text, (a, b) => {
+        expect(Math.sign(compareBytes(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+    );
+  });
+});
+
+describe('GUIDs', () => {
+  it('come out in lower case, and anything else is refused in the original words', () => {
+    expect(parseGuid('ABCDEF00-1111-2222-3333-444455556666')).toBe('abcdef00-1111-2222-3333-444455556666');
+    expect(() => parseGuid('{"x"}')).toThrow('invalid GUID "{\\"x\\"}"');
+  });
+});
