@@ -52,7 +52,7 @@ export function openApiSchema(schema: z.ZodObject) {
   });
   const members = Object.entries(properties ?? {}).filter(([name]) => !standardMembers.has(name));
   const complete = {
-    ...Object.fromEntries(Object.entries(root).filter(([keyword]) => keyword !== '~standard')),
+    ...Object.fromEntries(Object.entries(root).filter(([keyword]) => !surplus.has(keyword))),
     properties: {
       apiVersion: { type: 'string', description: 'Group and version of the kind.' },
       kind: { type: 'string', description: 'The kind of the object.' },
@@ -63,6 +63,9 @@ export function openApiSchema(schema: z.ZodObject) {
   };
   return requireStructural(complete);
 }
+
+/** zod's own, and the definitions that references lead to: those are refused where they stand, which tells more. */
+const surplus: ReadonlySet<string> = new Set(['~standard', 'definitions']);
 
 const standardMembers: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 
