@@ -29,6 +29,9 @@ import {
 } from './bridge-messages.ts';
 import { type GuestModification, modificationRequest } from './guest-modification.ts';
 
+export type { BridgeEnd } from './bridge-errors.ts';
+export type { GuestIdentity } from './bridge-messages.ts';
+
 export interface BridgeOptions {
   readonly clock: Clock;
   /** A number above all ids that the guest may still hold an answer to. */

@@ -1,0 +1,93 @@
+// What a guest does, read from its kernel command line as `/init` and `vsockexec` read it (hcs-runtime F.1 to F.3).
+
+export interface GuestBoot {
+  /** Absent = the guest does not ask for entropy. */
+  readonly entropyPort?: number;
+  /** Absent = the guest's log goes nowhere. */
+  readonly logPort?: number;
+  /** `vsockexec -r`: the log connection is dialled again for ever. */
+  readonly relaysLog: boolean;
+  /** The command runs beside a shell: its end is not the end of the VM. */
+  readonly isInBackground: boolean;
+  readonly runsGuestService: boolean;
+  /** Why init or vsockexec gives up at once. */
+  readonly fatal?: string;
+}
+
+/** The command line of a confidential guest is sealed in its image (hcs-documents §7.2). */
+export const sealedBoot: GuestBoot = {
+  entropyPort: 1,
+  logPort: 109,
+  relaysLog: false,
+  isInBackground: false,
+  runsGuestService: true,
+};
+
+const idleBoot: GuestBoot = { relaysLog: false, isInBackground: false, runsGuestService: false };
+
+export function readBootCommand(commandLine: string): GuestBoot {
+  const separator = commandLine.indexOf(' -- ');
+  if (separator < 0) return { ...idleBoot, runsGuestService: true };
+  const init = readOptions(words(commandLine.slice(separator + 4)), new Set(['-e', '-d']));
+  const entropy = readPort(init.values.get('-e'));
+  if (entropy === 'invalid') return { ...idleBoot, fatal: 'init: invalid entropy port' };
+  const command = readCommand(init.rest);
+  return entropy === undefined ? command : { ...command, entropyPort: entropy };
+}
+
+function readCommand(rest: readonly string[]): GuestBoot {
+  const shell = rest[0] === 'sh' && rest[1] === '-c' ? rest[2] : undefined;
+  if (shell === undefined) return readProgram(rest);
+  return { ...readProgram(words(shell.split(' & ')[0] ?? '')), isInBackground: true };
+}
+
+function readProgram(program: readonly string[]): GuestBoot {
+  if (program[0]?.endsWith('/vsockexec') !== true) return { ...idleBoot, runsGuestService: isGuestService(program) };
+  const { flags, values, rest } = readOptions(program.slice(1), new Set(['-i', '-o', '-e']));
+  const ports = ['-e', '-o'].map((name) => readPort(values.get(name)));
+  const relaysLog = flags.has('-r');
+  if (rest.length === 0 || ports.includes('invalid')) return { ...idleBoot, fatal: 'vsockexec: usage' };
+  const logPort = ports.find((port) => typeof port === 'number');
+  if (relaysLog && logPort === undefined) return { ...idleBoot, fatal: 'vsockexec: -r needs -o or -e' };
+  const boot = { ...idleBoot, relaysLog, runsGuestService: isGuestService(rest) };
+  return typeof logPort === 'number' ? { ...boot, logPort } : boot;
+}
+
+function isGuestService(program: readonly string[]): boolean {
+  return program[0]?.endsWith('/gcs') === true;
+}
+
+interface Options {
+  readonly flags: ReadonlySet<string>;
+  readonly values: ReadonlyMap<string, string>;
+  readonly rest: readonly string[];
+}
+
+/** Options up to the first word that is none; `--` ends them. */
+function readOptions(all: readonly string[], withValue: ReadonlySet<string>): Options {
+  const flags = new Set<string>();
+  const values = new Map<string, string>();
+  let index = 0;
+  for (let word = all[index]; word?.startsWith('-') === true; word = all[index]) {
+    index += 1;
+    if (word === '--') break;
+    if (withValue.has(word)) {
+      values.set(word, all[index] ?? '');
+      index += 1;
+    } else {
+      flags.add(word);
+    }
+  }
+  return { flags, values, rest: all.slice(index) };
+}
+
+function readPort(text: string | undefined): number | 'invalid' | undefined {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  return Number.isInteger(port) && port > 0 && port < 2 ** 32 ? port : 'invalid';
+}
+
+/** Words separated by spaces; double quotes hold spaces together, as the kernel splits its command line. */
+function words(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"|\S+/g)].map((match) => match[1] ?? match[0]);
+}

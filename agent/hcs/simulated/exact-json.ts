@@ -1,0 +1,13 @@
+// JSON whose integers keep all their digits: HCS documents hold unsigned 64-bit numbers (hcs-documents §0.1). Integers
+// that a JavaScript number cannot hold exactly become bigints.
+
+const integer = /^-?\d+$/;
+
+/** Throws a SyntaxError for what is not JSON. */
+export function parseExactJson(text: string): unknown {
+  return JSON.parse(text, (_name: string, value: unknown, context?: { readonly source?: string }) => {
+    if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+    const source = context?.source ?? '';
+    return integer.test(source) ? BigInt(source) : value;
+  });
+}

@@ -1,0 +1,17 @@
+// A simulated guest dials its host. A host that does not listen refuses, whether or not its socket file was left behind.
+import { connect, type Socket } from 'node:net';
+
+export type Dial = (port: number) => Promise<Socket | 'refused'>;
+
+export function dialPath(path: string): Promise<Socket | 'refused'> {
+  return new Promise((resolve) => {
+    const socket = connect({ path, allowHalfOpen: true });
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      // Every user of the socket sees its end by `close`; an error alone must not end the node.
+      socket.on('error', () => {});
+      resolve(socket);
+    });
+    socket.once('error', () => resolve('refused'));
+  });
+}
