@@ -1,0 +1,149 @@
+// `lcow-agent document --host host.yaml -f manifest.yaml`: the documents that the VMs of a manifest would get on such a host. One JSON
+// line a VM, `{"namespace","name","document"}` or `{"namespace","name","error"}`; exit code 1 if anything failed.
+import { z } from 'zod';
+import { linuxUtilityVM } from '../../crds/linux-utility-vm.ts';
+import { fromSpec } from '../../protocol/options.ts';
+import { buildDocument } from '../document/build.ts';
+import type { BuildResult } from '../document/outcome.ts';
+import { fillOptions } from '../requested-options.ts';
+import { type ManifestObject, type ManifestValue, parseManifests } from './manifests.ts';
+import { type PreviewHost, parsePreviewHost } from './preview-host.ts';
+
+export interface DocumentCommandOptions {
+  /** Path of the host's description. */
+  readonly host: string;
+  /** Manifests; `-` is standard input. */
+  readonly filename: readonly string[];
+  /** Indented over several lines, for people. */
+  readonly pretty?: boolean | undefined;
+}
+
+/** The command's outside world. */
+export interface CommandIO {
+  /** `-` reads standard input. */
+  readonly read: (path: string) => Promise<string>;
+  readonly out: (line: string) => void;
+  readonly problem: (line: string) => void;
+}
+
+/** Returns the exit code. */
+export async function documentCommand(options: DocumentCommandOptions, io: CommandIO): Promise<number> {
+  const host = await readHost(options.host, io);
+  if (host === undefined) return 1;
+  const { objects, failed } = await readManifests(options.filename, io);
+  const configMaps = objects.filter(({ value }) => value.kind === 'ConfigMap');
+  const previews = objects
+    .filter(({ value }) => value.kind === 'LinuxUtilityVM')
+    .map((object) => preview(object, host, configMaps));
+  for (const line of previews) io.out(options.pretty === true ? prettyLine(line) : plainLine(line));
+  return failed || previews.some(({ result }) => result.kind === 'error') ? 1 : 0;
+}
+
+async function readHost(path: string, io: CommandIO): Promise<PreviewHost | undefined> {
+  try {
+    return parsePreviewHost(await io.read(path));
+  } catch (error) {
+    io.problem(`${path}: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** A file or document that cannot be read is reported, and the others go on. */
+async function readManifests(
+  paths: readonly string[],
+  io: CommandIO,
+): Promise<{ objects: ManifestObject[]; failed: boolean }> {
+  const objects: ManifestObject[] = [];
+  const problems: string[] = [];
+  for (const path of paths) {
+    try {
+      const manifests = parseManifests(path === '-' ? 'stdin' : path, await io.read(path));
+      objects.push(...manifests.objects);
+      problems.push(...manifests.problems);
+    } catch (error) {
+      problems.push(`${path}: ${messageOf(error)}`);
+    }
+  }
+  for (const problem of problems) io.problem(problem);
+  return { objects, failed: problems.length > 0 };
+}
+
+type PreviewResult = BuildResult | { readonly kind: 'error'; readonly message: string };
+
+interface Preview {
+  readonly namespace: string;
+  readonly name: string;
+  readonly result: PreviewResult;
+}
+
+const defaultNamespace = 'default';
+
+function preview({ value, place }: ManifestObject, host: PreviewHost, configMaps: readonly ManifestObject[]): Preview {
+  const namespace = value.metadata?.namespace ?? defaultNamespace;
+  const name = value.metadata?.name ?? '';
+  try {
+    return { namespace, name, result: build(value, host, configMaps) };
+  } catch (error) {
+    return { namespace, name, result: { kind: 'error', message: `${place}: ${messageOf(error)}` } };
+  }
+}
+
+function build(value: ManifestValue, host: PreviewHost, configMaps: readonly ManifestObject[]): BuildResult {
+  const { metadata, spec } = linuxUtilityVM.parse(value);
+  refuseUnknownFields(value['spec'], spec, 'spec');
+  const reference = spec.confidential?.securityPolicyFrom?.configMapKeyRef;
+  const securityPolicy =
+    reference && policyFrom(configMaps, metadata.namespace ?? defaultNamespace, reference.name, reference.key);
+  const requested = fromSpec(spec, { securityPolicy });
+  const uid = metadata.uid ?? metadata.name;
+  const { owner, defaults, facts, files } = host;
+  const machine = { id: uid, owner, bundleDirectory: host.bundleDirectory(uid), requested };
+  let devices = 0;
+  const randomGuid = () => `vmbus-${devices++}`;
+  return buildDocument({ ...fillOptions(machine, defaults, files), host: facts, files, randomGuid }).result;
+}
+
+const container = z.record(z.string(), z.unknown());
+
+/** Parsing leaves out fields that the schema does not know; a document must not silently lack what they meant. */
+function refuseUnknownFields(given: unknown, known: unknown, path: string): void {
+  const [from, to] = [container.safeParse(given), container.safeParse(known)];
+  if (!from.success || !to.success) return;
+  for (const [field, value] of Object.entries(from.data)) {
+    if (!Object.hasOwn(to.data, field)) throw new Error(`unknown field ${path}.${field}`);
+    refuseUnknownFields(value, to.data[field], `${path}.${field}`);
+  }
+}
+
+const configMap = z.looseObject({ data: z.record(z.string(), z.string()).default({}) });
+
+/** A referenced policy is looked for among the ConfigMaps of the same manifests. */
+function policyFrom(
+  configMaps: readonly ManifestObject[],
+  namespace: string,
+  name: string,
+  key: string,
+): string | undefined {
+  const found = configMaps.find(
+    ({ value }) => value.metadata?.name === name && (value.metadata.namespace ?? defaultNamespace) === namespace,
+  );
+  return found && configMap.parse(found.value).data[key];
+}
+
+/** The document is spliced in as it is, so that the line holds the very text that HCS would get. */
+function plainLine({ namespace, name, result }: Preview): string {
+  if (result.kind === 'error') return JSON.stringify({ namespace, name, error: result.message });
+  return `${JSON.stringify({ namespace, name }).slice(0, -1)},"document":${result.text}}`;
+}
+
+function prettyLine({ namespace, name, result }: Preview): string {
+  const outcome = result.kind === 'error' ? { error: result.message } : { document: result.document };
+  return JSON.stringify({ namespace, name, ...outcome }, undefined, 2);
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof z.ZodError) {
+    return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  }
+  return error instanceof Error ? error.message : String(error);
+}
