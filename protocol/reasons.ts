@@ -25,6 +25,10 @@ const table = {
   Preparing: { text: 'Boot files are looked up and the document is built.', action: 'retry' },
   Prepared: { text: 'Boot files were found and the document was built.', action: 'none' },
   InvalidSpec: { text: 'The stored object does not satisfy the schema.', action: 'stall' },
+  ReferenceUnreadable: {
+    text: 'Something that the manifest refers to does not exist or cannot be read.',
+    action: 'retry',
+  },
   InvalidOptions: { text: 'The options cannot be turned into a document on this host.', action: 'stall' },
   UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
   ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },

@@ -3,7 +3,6 @@
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
 import { type Clock, delay } from '../../protocol/clock.ts';
-import type { ReasonCode } from '../../protocol/reasons.ts';
 import type { ApiError } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import type { StoredMeta } from './objects.ts';
@@ -11,7 +10,8 @@ import type { StoredMeta } from './objects.ts';
 export interface EventRecord {
   readonly regarding: { readonly kind: string; readonly metadata: Pick<StoredMeta, 'name' | 'namespace' | 'uid'> };
   readonly type: 'Normal' | 'Warning';
-  readonly reason: ReasonCode;
+  /** A code of protocol/reasons.ts, unless an agent of another version sent it. */
+  readonly reason: string;
   /** What was done or found out, in CamelCase. */
   readonly action: string;
   readonly note: string;

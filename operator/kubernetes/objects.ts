@@ -20,6 +20,7 @@ const storedMeta = objectMeta.extend({
   uid: z.string(),
   resourceVersion: z.string(),
   generation: z.number().default(0),
+  annotations: z.record(z.string(), z.string()).transform(withoutCopies).optional(),
 });
 export type StoredMeta = z.infer<typeof storedMeta>;
 
@@ -88,6 +89,12 @@ const configMap = z.object({ data: z.record(z.string(), z.string()).default({}) 
 
 export function parseConfigMapData(raw: unknown): Readonly<Record<string, string>> | undefined {
   return configMap.safeParse(raw).data?.data;
+}
+
+/** What kubectl keeps there is a second copy of the whole manifest. */
+function withoutCopies(annotations: Record<string, string>): Record<string, string> {
+  const { 'kubectl.kubernetes.io/last-applied-configuration': _, ...others } = annotations;
+  return others;
 }
 
 export function objectKey(metadata: Pick<StoredMeta, 'name' | 'namespace'>): string {

@@ -1,0 +1,36 @@
+// What a session needs of the rest of the operator, and what it tells about itself.
+import type { Logger } from 'pino';
+import type { Clock } from '../../protocol/clock.ts';
+import type { DesiredMachine } from '../controller/agents.ts';
+import type { HostIntroduction } from '../controller/host-status.ts';
+import type { Acceptance } from '../controller/hosts.ts';
+import type { Inventory } from '../controller/inventory.ts';
+
+export interface AgentObserver {
+  received(type: string): void;
+  sent(type: string): void;
+  logLines(received: number, dropped: number, missing: number): void;
+  /** Something that a well-behaved agent does not do; each has a counter. */
+  misbehaved(nodeName: string, what: UnexpectedFromAgent): void;
+}
+
+export type UnexpectedFromAgent =
+  | 'unparsable_report'
+  | 'message_before_hello'
+  | 'second_hello'
+  | 'too_many_virtual_machines'
+  | 'log_of_unknown_vm'
+  | 'removed_unknown_vm';
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observer: AgentObserver;
+  readonly inventory: Inventory;
+  readonly replica: string;
+  readonly heartbeatSeconds: number;
+  /** Takes the session's epoch. */
+  readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
+  /** Everything that the host shall have, as it is to be told now. */
+  readonly desired: (nodeName: string) => Promise<readonly DesiredMachine[]>;
+}

@@ -1,0 +1,224 @@
+// One agent's session (design §7). Reports reach the inventory; commands carry the session's epoch. The end of a session
+// changes nothing: no VM is judged by the absence of its agent.
+//
+//   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
+import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
+import { canonicalJson, sha256Hex } from '../../protocol/digest.ts';
+import {
+  type AgentMessage,
+  type Assignment,
+  closeCodes,
+  type Element,
+  type Hello,
+  type LogsMessage,
+  limits,
+  type OperatorMessage,
+  subprotocol,
+} from '../../protocol/messages.ts';
+import type { DesiredMachine } from '../controller/agents.ts';
+import { desiredParts } from './desired-parts.ts';
+import { GuestLogs } from './guest-logs.ts';
+import { Introduction } from './introduction.ts';
+import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
+
+export interface SessionEvents {
+  /** The epoch is ours: this session speaks for the node from now on, and no earlier one. */
+  accepted(session: AgentSession): void;
+  /** The whole desired state has been sent. */
+  live(session: AgentSession): void;
+}
+
+const introductionMilliseconds = 30_000;
+
+export class AgentSession {
+  readonly nodeName: string;
+  readonly #ports: SessionPorts;
+  readonly #events: SessionEvents;
+  readonly #introduction = new Introduction();
+  readonly #logs = new GuestLogs();
+  /** Digest of what was last sent of each VM. */
+  readonly #assigned = new Map<string, string>();
+  readonly #released = new Set<string>();
+  readonly #policies = new Set<string>();
+  #channel: Channel<AgentMessage, OperatorMessage> | undefined;
+  #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
+  #epoch = 0;
+
+  constructor(nodeName: string, ports: SessionPorts, events: SessionEvents) {
+    this.nodeName = nodeName;
+    this.#ports = ports;
+    this.#events = events;
+  }
+
+  /** `receive` must be what the channel calls. */
+  async run(channel: Channel<AgentMessage, OperatorMessage>): Promise<ChannelClosed> {
+    this.#channel = channel;
+    const timer = this.#ports.clock.after(introductionMilliseconds, () => {
+      if (this.#state === 'Introducing') this.close(closeCodes.malformed, 'no complete hello in time');
+    });
+    const closed = await channel.closed;
+    timer.cancel();
+    this.#state = 'Ended';
+    return closed;
+  }
+
+  close(code: number, reason: string): void {
+    this.#channel?.close(code, reason);
+  }
+
+  receive(message: AgentMessage): void {
+    this.#ports.observer.received(message.type);
+    if (message.type === 'hello') this.#hello(message);
+    else if (this.#state === 'Live' || this.#state === 'Welcoming') this.#report(message);
+    else if (!this.#introduction.amend(message))
+      this.#reject('message_before_hello', 'a report before a complete hello');
+  }
+
+  // --- commands -------------------------------------------------------------------------------------------------------
+
+  /** Once for each change: what the status remembers is no news to the agent, which said it. */
+  assign({ assignment, policy }: DesiredMachine): void {
+    if (this.#state !== 'Live') return; // the desired state follows when it is
+    const digest = digestOf(assignment);
+    if (this.#assigned.get(assignment.uid) === digest) return;
+    this.#sendPolicy(assignment, policy);
+    this.#note(assignment, digest);
+    this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: assignment });
+  }
+
+  release(uid: string): void {
+    if (this.#state !== 'Live' || this.#released.has(uid)) return;
+    this.#released.add(uid);
+    this.#assigned.delete(uid);
+    this.#send({ type: 'release', epoch: this.#epoch, uid });
+  }
+
+  hasReleased(uid: string): boolean {
+    return this.#released.has(uid);
+  }
+
+  // --- reports --------------------------------------------------------------------------------------------------------
+
+  #hello(hello: Hello): void {
+    const progress = this.#introduction.take(hello);
+    if (progress === 'Repeated') this.#reject('second_hello', 'a second hello');
+    if (progress === 'TooMany') this.#reject('too_many_virtual_machines', 'too many virtual machines');
+    if (progress !== 'Complete') return;
+    this.#state = 'Accepting';
+    this.#accept().catch((error: unknown) => {
+      this.#ports.logger.error({ host: this.nodeName, err: error }, 'a session could not be accepted');
+      this.close(1011, 'internal error');
+    });
+  }
+
+  #report(message: Exclude<AgentMessage, Hello>): void {
+    if (message.type === 'observed') this.#observed(message.virtualMachine);
+    else if (message.type === 'removed') this.#removed(message.uid);
+    else this.#logLines(message);
+  }
+
+  #observed(element: Element): void {
+    const { inventory, observer } = this.#ports;
+    const known = inventory.reportedOn(this.nodeName);
+    if (known.size >= limits.virtualMachinesPerHost && !known.has(element.uid)) {
+      this.#reject('too_many_virtual_machines', 'too many virtual machines');
+      return;
+    }
+    const report = inventory.observed(this.nodeName, element);
+    if (report?.failure !== undefined) observer.misbehaved(this.nodeName, 'unparsable_report');
+  }
+
+  #removed(uid: string): void {
+    const { inventory, observer } = this.#ports;
+    if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#released.has(uid)) {
+      observer.misbehaved(this.nodeName, 'removed_unknown_vm');
+    }
+    this.#assigned.delete(uid);
+    this.#released.delete(uid);
+    this.#logs.forget(uid);
+    inventory.removed(this.nodeName, uid);
+  }
+
+  #logLines(message: LogsMessage): void {
+    const { inventory, observer } = this.#ports;
+    const { uid, boot, first, lines } = message;
+    if (inventory.presence(this.nodeName, uid) !== 'Present') observer.misbehaved(this.nodeName, 'log_of_unknown_vm');
+    const tally = this.#logs.take(message);
+    observer.logLines(tally.lines.length, tally.dropped, tally.missing);
+    if (lines.length > 0) this.#send({ type: 'logsAck', uid, boot, sequence: first + lines.length - 1 });
+  }
+
+  // --- acceptance -----------------------------------------------------------------------------------------------------
+
+  async #accept(): Promise<void> {
+    const { host, protocolVersions } = this.#introduction;
+    if (host === undefined || !protocolVersions.includes(subprotocol)) {
+      this.close(closeCodes.malformed, `this operator speaks ${subprotocol}`);
+      return;
+    }
+    const acceptance = await this.#ports.accept(this.nodeName, host);
+    if (this.#state !== 'Accepting') return;
+    if (!acceptance.ok) {
+      this.#ports.logger.warn({ host: this.nodeName, error: acceptance.message }, 'a session was refused');
+      this.close(acceptance.retry ? closeCodes.shuttingDown : closeCodes.unauthorized, acceptance.message);
+      return;
+    }
+    this.#epoch = acceptance.epoch;
+    this.#welcome();
+    this.#sendDesired(await this.#ports.desired(this.nodeName));
+  }
+
+  #welcome(): void {
+    const { inventory, replica, heartbeatSeconds } = this.#ports;
+    this.#state = 'Welcoming';
+    this.#events.accepted(this);
+    inventory.begin(this.nodeName, this.#introduction.virtualMachines, this.#introduction.enumerated);
+    this.#send({ type: 'welcome', replica, epoch: this.#epoch, heartbeatSeconds, logWindow: limits.logWindow });
+  }
+
+  #sendDesired(machines: readonly DesiredMachine[]): void {
+    if (this.#state !== 'Welcoming') return;
+    for (const { assignment, policy } of machines) {
+      this.#sendPolicy(assignment, policy);
+      this.#note(assignment, digestOf(assignment));
+    }
+    const parts = desiredParts(machines);
+    for (const [index, virtualMachines] of parts.entries()) {
+      this.#send({
+        type: 'desired',
+        epoch: this.#epoch,
+        virtualMachines: [...virtualMachines],
+        last: index === parts.length - 1,
+      });
+    }
+    this.#state = 'Live';
+    this.#ports.inventory.settle(this.nodeName);
+    this.#events.live(this);
+  }
+
+  #note(assignment: Assignment, digest: string): void {
+    this.#assigned.set(assignment.uid, digest);
+    this.#released.delete(assignment.uid);
+    this.#ports.inventory.assigned(this.nodeName, assignment.uid);
+  }
+
+  /** A policy travels once a session, however many VMs have it. */
+  #sendPolicy({ policySHA256 }: Assignment, policy: string | undefined): void {
+    if (policySHA256 === undefined || policy === undefined || this.#policies.has(policySHA256)) return;
+    this.#policies.add(policySHA256);
+    this.#send({ type: 'policy', sha256: policySHA256, policy });
+  }
+
+  #send(message: OperatorMessage): void {
+    if (this.#channel?.send(message) === true) this.#ports.observer.sent(message.type);
+  }
+
+  #reject(what: UnexpectedFromAgent, reason: string): void {
+    this.#ports.observer.misbehaved(this.nodeName, what);
+    this.close(closeCodes.malformed, reason);
+  }
+}
+
+function digestOf({ remembered, ...news }: Assignment): string {
+  return sha256Hex(canonicalJson(news));
+}

@@ -1,0 +1,56 @@
+// The sessions of all agents: one a node, a newer one replaces the older. Commands go to whichever is current.
+import { closeCodes } from '../../protocol/messages.ts';
+import type { Agents, DesiredMachine } from '../controller/agents.ts';
+import type { AgentSession, SessionEvents } from './session.ts';
+
+export interface SessionListener {
+  /** The session has its agent's full attention: whatever changed meanwhile can be sent. */
+  live(nodeName: string): void;
+  /** The node has no session any more. */
+  ended(nodeName: string): void;
+}
+
+export class Sessions implements Agents, SessionEvents {
+  readonly #current = new Map<string, AgentSession>();
+  readonly #listener: SessionListener;
+
+  constructor(listener: SessionListener) {
+    this.#listener = listener;
+  }
+
+  get count(): number {
+    return this.#current.size;
+  }
+
+  accepted(session: AgentSession): void {
+    const older = this.#current.get(session.nodeName);
+    this.#current.set(session.nodeName, session);
+    if (older !== session) older?.close(closeCodes.replaced, 'replaced by a newer session');
+  }
+
+  live(session: AgentSession): void {
+    if (this.#current.get(session.nodeName) === session) this.#listener.live(session.nodeName);
+  }
+
+  ended(session: AgentSession): void {
+    if (this.#current.get(session.nodeName) !== session) return;
+    this.#current.delete(session.nodeName);
+    this.#listener.ended(session.nodeName);
+  }
+
+  assign(nodeName: string, desired: DesiredMachine): void {
+    this.#current.get(nodeName)?.assign(desired);
+  }
+
+  release(nodeName: string, uid: string): void {
+    this.#current.get(nodeName)?.release(uid);
+  }
+
+  hasReleased(nodeName: string, uid: string): boolean {
+    return this.#current.get(nodeName)?.hasReleased(uid) ?? false;
+  }
+
+  closeAll(code: number, reason: string): void {
+    for (const session of this.#current.values()) session.close(code, reason);
+  }
+}

@@ -1,0 +1,77 @@
+// All hosts together: who may take a VM, and whether every one of them has said what it has.
+import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import type { Host, Node } from '../kubernetes/objects.ts';
+import type { Inventory } from './inventory.ts';
+import { type Candidate, type Placement, place } from './placement.ts';
+import type { Promised, VirtualMachines } from './virtual-machines.ts';
+
+/** A cache of objects by name. */
+export interface Lookup<T> {
+  get(key: string): T | undefined;
+  values(): Iterable<T>;
+}
+
+interface Assumption {
+  readonly nodeName: string;
+  readonly memoryInMB: number;
+}
+
+export class Fleet {
+  readonly #hosts: Lookup<Host>;
+  readonly #nodes: Lookup<Node>;
+  readonly #inventory: Inventory;
+  readonly #machines: VirtualMachines;
+  /** Placements that are being written, by uid. */
+  readonly #assumed = new Map<string, Assumption>();
+
+  constructor(hosts: Lookup<Host>, nodes: Lookup<Node>, inventory: Inventory, machines: VirtualMachines) {
+    this.#hosts = hosts;
+    this.#nodes = nodes;
+    this.#inventory = inventory;
+    this.#machines = machines;
+  }
+
+  /** A placement counts as promised memory from now until `settle`. */
+  assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
+    const placement = place(spec, [...this.#candidates()]);
+    if (placement.placed) {
+      this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: spec.memory.sizeInMB });
+    }
+    return placement;
+  }
+
+  /** The placement was written, and is counted with the VM from now on, or was not. */
+  settle(uid: string): void {
+    this.#assumed.delete(uid);
+  }
+
+  /** Known hosts that may have the VM for all we know: not connected, or not completely enumerated. */
+  hostsThatMayHave(uid: string): readonly string[] {
+    return [...this.#hosts.values()]
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => this.#inventory.presence(name, uid) !== 'Absent')
+      .sort();
+  }
+
+  *#candidates(): Iterable<Candidate> {
+    for (const host of this.#hosts.values()) {
+      const { name } = host.metadata;
+      yield {
+        host,
+        node: this.#nodes.get(name),
+        connected: this.#inventory.isConnected(name),
+        promised: this.#promisedTo(name),
+      };
+    }
+  }
+
+  #promisedTo(nodeName: string): Promised {
+    let { memoryInMB, virtualMachines } = this.#machines.promisedTo(nodeName);
+    for (const assumption of this.#assumed.values()) {
+      if (assumption.nodeName !== nodeName) continue;
+      memoryInMB += assumption.memoryInMB;
+      virtualMachines += 1;
+    }
+    return { memoryInMB, virtualMachines };
+  }
+}

@@ -1,0 +1,126 @@
+// LinuxUtilityVMHosts: created when an agent first says hello, owned by the Node; a session is accepted by taking the next
+// epoch in the host's status (design §6); afterwards the status is written only when it changed.
+import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import { canonicalJson } from '../../protocol/digest.ts';
+import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
+import type { Host, Node } from '../kubernetes/objects.ts';
+import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import type { Lookup } from './fleet.ts';
+import { type HostIntroduction, nextHostStatus } from './host-status.ts';
+import type { Inventory } from './inventory.ts';
+import { done, type Result } from './queue.ts';
+import type { VirtualMachines } from './virtual-machines.ts';
+
+export interface HostsOptions {
+  readonly client: ResourceClient<Host>;
+  readonly nodes: ResourceClient<Node>;
+  readonly cache: Lookup<Host>;
+  readonly inventory: Inventory;
+  readonly machines: VirtualMachines;
+  readonly clock: Clock;
+  /** Names this process among all operators that ever ran. */
+  readonly replica: string;
+}
+
+export type Acceptance =
+  | { readonly ok: true; readonly epoch: number }
+  | { readonly ok: false; readonly retry: boolean; readonly message: string };
+
+type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
+
+const acceptAttempts = 5;
+const conflictPauseMilliseconds = 500;
+
+export class Hosts {
+  readonly #options: HostsOptions;
+  readonly #introductions = new Map<string, HostIntroduction>();
+
+  constructor(options: HostsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes the next epoch of the host for this replica. A replica that holds the newest one already goes on with it: among
+   * its own sessions it knows the order itself, so an agent that merely reconnects costs a read and no write.
+   */
+  async accept(nodeName: string, introduction: HostIntroduction): Promise<Acceptance> {
+    this.#introductions.set(nodeName, introduction);
+    for (let attempt = 1; attempt <= acceptAttempts; attempt += 1) {
+      const host = await this.#ensure(nodeName);
+      if (!host.ok) return refusal(nodeName, host.error);
+      const session = this.#nextSession(host.value, nodeName);
+      const next = this.#status(host.value, session, true);
+      if (sameStatus(host.value.status, next)) return { ok: true, epoch: session.epoch };
+      const written = await this.#options.client.replaceStatus(host.value.metadata, next);
+      if (written.ok) return { ok: true, epoch: session.epoch };
+      if (!isConflict(written.error)) return refusal(nodeName, written.error);
+    }
+    return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
+  }
+
+  async reconcile(nodeName: string): Promise<Result> {
+    const host = this.#options.cache.get(nodeName);
+    if (host === undefined) return done;
+    const next = this.#status(host, undefined, false);
+    if (sameStatus(host.status, next)) return done;
+    const written = await this.#options.client.replaceStatus(host.metadata, next);
+    if (written.ok || isNotFound(written.error)) return done;
+    if (isConflict(written.error)) return { kind: 'After', milliseconds: conflictPauseMilliseconds };
+    return { kind: 'Retry', error: written.error };
+  }
+
+  #status(host: Host, session: Session | undefined, connecting: boolean): LinuxUtilityVMHostStatus {
+    const { inventory, machines, clock } = this.#options;
+    const { name, generation } = host.metadata;
+    const untilDisconnected = connecting ? undefined : inventory.untilDisconnected(name);
+    const lapsed = untilDisconnected === 0 ? 'Disconnected' : 'Lapsed';
+    const reports = [...inventory.reportedOn(name).values()];
+    const reported = reports.filter(({ observed }) => observed?.phase === 'Running').length;
+    const running = connecting && reports.length === 0 ? (host.status.virtualMachines?.running ?? 0) : reported;
+    return nextHostStatus({
+      stored: host.status,
+      generation,
+      introduction: this.#introductions.get(name),
+      session,
+      connection: untilDisconnected === undefined ? 'Connected' : lapsed,
+      virtualMachines: { desired: machines.keysOn(name).size, running },
+      now: clock.now(),
+    });
+  }
+
+  #nextSession(host: Host, nodeName: string): Session {
+    const { replica } = this.#options;
+    const stored = host.status.session;
+    const nodeUID = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName)?.uid;
+    const epoch = stored?.replica === replica ? stored.epoch : (stored?.epoch ?? 0) + 1;
+    return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
+  }
+
+  async #ensure(nodeName: string): Promise<Outcome<Host>> {
+    const { client } = this.#options;
+    const live = await client.get({ name: nodeName });
+    if (live.ok || !isNotFound(live.error)) return live;
+    const created = await this.#create(nodeName);
+    return !created.ok && isAlreadyExists(created.error) ? client.get({ name: nodeName }) : created;
+  }
+
+  async #create(nodeName: string): Promise<Outcome<Host>> {
+    const node = await this.#options.nodes.get({ name: nodeName });
+    if (!node.ok) return node;
+    const owner = { apiVersion: 'v1', kind: 'Node', name: nodeName, uid: node.value.metadata.uid };
+    return this.#options.client.create(
+      { name: nodeName },
+      { metadata: { name: nodeName, ownerReferences: [owner] }, spec: {} },
+    );
+  }
+}
+
+function refusal(nodeName: string, error: ApiError): Acceptance {
+  const message = isNotFound(error) ? `there is no Node ${nodeName}` : error.message;
+  return { ok: false, retry: !isNotFound(error), message };
+}
+
+function sameStatus(a: LinuxUtilityVMHostStatus, b: LinuxUtilityVMHostStatus): boolean {
+  return canonicalJson(a) === canonicalJson(b);
+}

@@ -1,0 +1,74 @@
+// What an agent's report contributes to the status, within the bounds of the CRD. A report that answers no assignment yet,
+// or whose VM could not be read, says nothing by leaving something out: then the stored value stays.
+import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
+import type { Devices, ObservedVirtualMachine } from '../../protocol/messages.ts';
+
+const bounds = { exitMessageChars: 1_024, memoryInMB: 2 ** 40 } as const;
+
+type ObservedStatus = Omit<LinuxUtilityVMStatus, 'conditions' | 'nodeName' | 'observedGeneration' | 'phase'>;
+
+export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedVirtualMachine): ObservedStatus {
+  const { lastExit, processorCount, memorySizeInMB, devices } = observed;
+  const current = compact<ObservedStatus>({
+    systemID: observed.systemID,
+    runtimeID: observed.runtimeID,
+    documentDigest: observed.documentDigest,
+    optionsDigest: observed.optionsDigest,
+    policyDigest: observed.policyDigest,
+    processorCount: processorCount === undefined ? undefined : Math.max(0, processorCount),
+    memorySizeInMB: memorySizeInMB === undefined ? undefined : Math.min(memorySizeInMB, bounds.memoryInMB),
+    guest: observed.guest,
+    guestLog: observed.guestLog,
+    startFailure: observed.startFailure === undefined ? undefined : compact(observed.startFailure),
+    bootTimings: compact(observed.bootTimings),
+    warnings: observed.warnings.length === 0 ? undefined : observed.warnings,
+    devices: devices === undefined ? undefined : distinct(devices),
+    restarts: observed.restarts,
+  });
+  const history = compact<ObservedStatus>({
+    startTime: observed.startTime ?? stored.startTime,
+    restartedAt: observed.restartedAt ?? stored.restartedAt,
+    lastExit:
+      lastExit === undefined
+        ? stored.lastExit
+        : { ...lastExit, message: lastExit.message.slice(0, bounds.exitMessageChars) },
+  });
+  const complete = observed.generation !== undefined && observed.phase !== 'Unknown';
+  if (complete) return { ...current, ...history };
+  return {
+    ...storedObservations(stored),
+    ...current,
+    ...history,
+    restarts: Math.max(stored.restarts ?? 0, observed.restarts),
+  };
+}
+
+/** What an earlier report contributed. */
+export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus {
+  const { conditions, nodeName, observedGeneration, phase, ...observations } = stored;
+  return observations;
+}
+
+/** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */
+export function historyOf(stored: LinuxUtilityVMStatus): ObservedStatus {
+  const { startTime, restarts, restartedAt, lastExit, guestLog } = stored;
+  return compact<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
+}
+
+/** Without members that are undefined, which JSON would leave out and a comparison would not. */
+function compact<T extends object>(members: { [K in keyof T]?: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** The API server refuses lists that name one slot twice; one bad entry must not cost the whole status. */
+function distinct({ vpmem, scsi, assigned }: Devices): Devices {
+  return {
+    vpmem: distinctBy(vpmem, ({ slot }) => `${slot}`),
+    scsi: distinctBy(scsi, ({ controller, lun }) => `${controller}/${lun}`),
+    assigned: distinctBy(assigned, ({ vmbusID }) => vmbusID),
+  };
+}
+
+function distinctBy<T>(items: readonly T[], key: (item: T) => string): T[] {
+  return [...new Map(items.map((item) => [key(item), item])).values()];
+}

@@ -1,0 +1,195 @@
+// One pass over one LinuxUtilityVM: from what is stored, watched and reported to the next write or message. Level-triggered:
+// every pass decides from scratch, and a pass that changes nothing writes nothing.
+//
+//   finalizer → (adopt | place) → status.nodeName → assign → status of what the agent reports → … → teardown
+import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import type { VirtualMachine } from '../kubernetes/objects.ts';
+import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import type { Agents, DesiredMachine } from './agents.ts';
+import { desiredMachine, fitsIntoFrame, isPaused } from './assignment.ts';
+import type { Fleet } from './fleet.ts';
+import type { Inventory } from './inventory.ts';
+import type { NodeFates } from './node-fate.ts';
+import { done, type Result } from './queue.ts';
+import type { ReferenceReader } from './references.ts';
+import { nextStatus, type StatusInputs, scheduledVerdict, type Verdict } from './status.ts';
+import type { StatusWriter, Written } from './status-writer.ts';
+import type { Teardown } from './teardown.ts';
+import type { VirtualMachines } from './virtual-machines.ts';
+
+export interface ReconcilerOptions {
+  readonly client: ResourceClient<VirtualMachine>;
+  readonly machines: VirtualMachines;
+  readonly inventory: Inventory;
+  readonly fleet: Fleet;
+  readonly fates: NodeFates;
+  readonly references: ReferenceReader;
+  readonly agents: Agents;
+  readonly writer: StatusWriter;
+  readonly teardown: Teardown;
+  readonly clock: Clock;
+}
+
+export type Wanted =
+  | { readonly ok: true; readonly desired: DesiredMachine }
+  | { readonly ok: false; readonly verdict: Verdict };
+
+/** What nobody tells us about: a ConfigMap that appears, a Node that is gone for good. */
+const recheckMilliseconds = 15_000;
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  /** Uids that got their finalizer from this operator and no host yet: no agent can know of them. */
+  readonly #neverPlaced = new Set<string>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(key: string): Promise<Result> {
+    const object = this.#options.machines.get(key);
+    if (object === undefined) return done;
+    const { uid, deletionTimestamp } = object.metadata;
+    if (deletionTimestamp !== undefined) return this.#options.teardown.reconcile(object, this.#neverPlaced.has(uid));
+    if (object.metadata.finalizers?.includes(finalizer) === true) return this.#keep(object);
+    return this.#hold(object);
+  }
+
+  /** The object is gone. */
+  forget(uid: string): void {
+    this.#neverPlaced.delete(uid);
+  }
+
+  /** What its agent is to be told of a VM; also used for the whole desired state at the start of a session. */
+  async wanted(object: VirtualMachine): Promise<Wanted> {
+    if (!object.spec.ok) return { ok: false, verdict: { reason: 'InvalidSpec', message: object.spec.message } };
+    const spec = object.spec.value;
+    const references = await this.#options.references.read(object.metadata.namespace ?? '', spec);
+    if (!references.ok) return references;
+    const desired = desiredMachine(object, spec, references);
+    if (fitsIntoFrame(desired.assignment)) return { ok: true, desired };
+    return {
+      ok: false,
+      verdict: { reason: 'InvalidOptions', message: 'the options are too large to be sent to an agent' },
+    };
+  }
+
+  /** The finalizer comes before everything else, so that nothing is started that a deletion would not wait for. */
+  async #hold(object: VirtualMachine): Promise<Result> {
+    const { client, machines, writer } = this.#options;
+    const outcome = await client.patchFinalizers(object.metadata, [...(object.metadata.finalizers ?? []), finalizer]);
+    if (!outcome.ok) return writer.refused(object, outcome.error);
+    machines.remember(outcome.value);
+    if (outcome.value.status.nodeName === undefined) this.#neverPlaced.add(outcome.value.metadata.uid);
+    return this.#keep(outcome.value);
+  }
+
+  async #keep(object: VirtualMachine): Promise<Result> {
+    const nodeName = object.status.nodeName;
+    if (nodeName === undefined) return this.#findHost(object);
+    this.#neverPlaced.delete(object.metadata.uid);
+    if (this.#options.inventory.untilDisconnected(nodeName) === 0) return this.#whileDisconnected(object, nodeName);
+    const wanted = await this.wanted(object);
+    if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
+    const { result } = await this.#write(object, { blocked: wanted.ok ? undefined : wanted.verdict });
+    return soonest(result, wanted.ok ? done : { kind: 'After', milliseconds: recheckMilliseconds });
+  }
+
+  async #findHost(object: VirtualMachine): Promise<Result> {
+    const { uid } = object.metadata;
+    const holder = this.#options.inventory.holdersOf(uid)[0];
+    if (holder !== undefined) {
+      const scheduled = { reason: 'Placed', message: `taken back to ${holder}, whose agent has it` };
+      return this.#settleOn(object, holder, scheduled);
+    }
+    if (isPaused(object.metadata))
+      return this.#unplaced(object, { reason: 'Paused', message: 'paused before it was placed' });
+    const unsure = this.#neverPlaced.has(uid) ? [] : this.#options.fleet.hostsThatMayHave(uid);
+    if (unsure.length > 0) return this.#unplaced(object, inventoryPending(unsure));
+    const wanted = await this.wanted(object);
+    if (!wanted.ok || !object.spec.ok) return this.#blocked(object, wanted);
+    return this.#place(object, object.spec.value);
+  }
+
+  async #place(object: VirtualMachine, spec: LinuxUtilityVMSpec): Promise<Result> {
+    const { fleet } = this.#options;
+    const placement = fleet.assume(object.metadata.uid, spec);
+    if (!placement.placed) return this.#unplaced(object, placement);
+    try {
+      const { nodeName, reason } = placement;
+      const message = reason === 'Pinned' ? `spec.nodeName is ${nodeName}` : `placed on ${nodeName}`;
+      return await this.#settleOn(object, nodeName, { reason, message });
+    } finally {
+      fleet.settle(object.metadata.uid);
+    }
+  }
+
+  /** The choice is stored before the agent hears of it. */
+  async #settleOn(object: VirtualMachine, nodeName: string, scheduled: StatusInputs['scheduled']): Promise<Result> {
+    const written = await this.#write(object, { nodeName, scheduled });
+    if (written.object?.status.nodeName !== nodeName) return written.result;
+    return this.#keep(written.object);
+  }
+
+  async #unplaced(object: VirtualMachine, scheduled: Pick<Verdict, 'reason' | 'message'>): Promise<Result> {
+    return (await this.#write(object, { scheduled })).result;
+  }
+
+  async #blocked(object: VirtualMachine, wanted: Wanted): Promise<Result> {
+    const verdict = wanted.ok ? undefined : wanted.verdict;
+    const scheduled = { reason: verdict?.reason ?? 'InvalidSpec', message: 'not placed before it can be assigned' };
+    const { result } = await this.#write(object, { scheduled, blocked: verdict });
+    return soonest(result, { kind: 'After', milliseconds: recheckMilliseconds });
+  }
+
+  /** Its VMs stay with the host, unless the machine cannot run them any more: then they may be placed anew. */
+  async #whileDisconnected(object: VirtualMachine, nodeName: string): Promise<Result> {
+    const fate = await this.#options.fates.of(nodeName);
+    const mayMove = fate !== 'MayRun' && object.spec.ok && object.spec.value.nodeName === undefined;
+    if (!mayMove) {
+      const { result } = await this.#write(object, {});
+      return soonest(result, { kind: 'After', milliseconds: recheckMilliseconds });
+    }
+    const why = fate === 'Gone' ? 'is gone' : 'is out of service';
+    const written = await this.#write(object, {
+      nodeName: undefined,
+      scheduled: { reason: 'NoHostFits', message: `node ${nodeName} ${why}; looking for another host` },
+    });
+    if (written.object !== undefined) this.#neverPlaced.add(object.metadata.uid);
+    return soonest(written.result, { kind: 'After', milliseconds: 0 });
+  }
+
+  #write(
+    object: VirtualMachine,
+    decided: Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked'>>,
+  ): Promise<Written> {
+    const { inventory, clock, writer } = this.#options;
+    const nodeName = 'nodeName' in decided ? decided.nodeName : object.status.nodeName;
+    const next = nextStatus({
+      object,
+      nodeName,
+      scheduled: decided.scheduled ?? scheduledVerdict(object, nodeName),
+      report: nodeName === undefined ? undefined : inventory.reportOf(nodeName, object.metadata.uid),
+      disconnected: nodeName !== undefined && inventory.untilDisconnected(nodeName) === 0,
+      blocked: decided.blocked,
+      terminating: undefined,
+      now: clock.now(),
+    });
+    return writer.write(object, next);
+  }
+}
+
+function inventoryPending(hosts: readonly string[]): Verdict {
+  const names = hosts.slice(0, 3).join(', ');
+  return {
+    reason: 'InventoryPending',
+    message: `it may run already: ${hosts.length} hosts have not yet listed their VMs, for example ${names}`,
+  };
+}
+
+function soonest(result: Result, other: Result): Result {
+  if (result.kind === 'Retry' || other.kind === 'Done') return result;
+  if (result.kind === 'Done' || other.kind === 'Retry') return other;
+  return result.milliseconds <= other.milliseconds ? result : other;
+}

@@ -1,0 +1,183 @@
+// The status of a LinuxUtilityVM as a pure function of what is stored, what its agent reported and what the operator
+// decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
+import type { LinuxUtilityVMStatus, Phase } from '../../crds/linux-utility-vm.ts';
+import { canonicalJson } from '../../protocol/digest.ts';
+import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
+import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
+import type { Report } from './inventory.ts';
+import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
+
+export interface Verdict {
+  readonly reason: ReasonCode;
+  readonly message: string;
+}
+
+export interface StatusInputs {
+  readonly object: VirtualMachine;
+  /** The host that the VM is assigned to from now on. */
+  readonly nodeName: string | undefined;
+  readonly scheduled: { readonly reason: string; readonly message: string };
+  readonly report: Report | undefined;
+  /** The host has been without a session for long: what only its agent can know is unknown. */
+  readonly disconnected: boolean;
+  /** Why the VM cannot be handed to an agent as it stands. */
+  readonly blocked: Verdict | undefined;
+  /** What a deletion waits for. */
+  readonly terminating: Verdict | undefined;
+  readonly now: number;
+}
+
+const agentConditions: ReadonlySet<string> = new Set([
+  'Prepared',
+  'Created',
+  'GuestConnected',
+  'Ready',
+  'RestartRequired',
+  'Stalled',
+  'Reconciling',
+]);
+
+export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
+  const { object, nodeName, report, now } = inputs;
+  const stored = object.status;
+  const observedGeneration = generationOf(inputs);
+  return {
+    ...observations(inputs),
+    observedGeneration,
+    phase: phaseOf(inputs),
+    ...(nodeName === undefined ? {} : { nodeName }),
+    conditions: conditionsOf(
+      stored.conditions ?? [],
+      [...agentJudgements(inputs), ...failureJudgements(report), ...operatorJudgements(inputs)],
+      observedGeneration,
+      now,
+    ),
+  };
+}
+
+/** Never backwards: an agent that has not heard of the newest generation does not make an older one current again. */
+function generationOf({ object, nodeName, report, blocked }: StatusInputs): number {
+  const known = object.status.observedGeneration ?? 0;
+  if (nodeName === undefined || blocked !== undefined) return object.metadata.generation;
+  return Math.max(known, report?.observed?.generation ?? 0);
+}
+
+function observations({ object, nodeName, report }: StatusInputs) {
+  const stored = object.status;
+  if (nodeName === undefined) return historyOf(stored);
+  return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
+}
+
+function phaseOf({ object, nodeName, report, disconnected }: StatusInputs): Phase {
+  if (nodeName === undefined) return 'Pending';
+  if (disconnected) return 'Unknown';
+  if (report?.observed !== undefined) return report.observed.phase;
+  const { phase = 'Pending' } = object.status;
+  return phase === 'Pending' ? 'Scheduled' : phase;
+}
+
+function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
+  const { object, nodeName, report, disconnected } = inputs;
+  if (nodeName === undefined)
+    return [{ type: 'Ready', status: 'False', reason: inputs.scheduled.reason, message: inputs.scheduled.message }];
+  const judged =
+    report?.observed?.conditions ?? (object.status.conditions ?? []).filter(({ type }) => agentConditions.has(type));
+  const waiting: Judgement = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'Preparing',
+    message: 'the agent has not reported yet',
+  };
+  const known: readonly Judgement[] =
+    isPendingOnly(object.status) && report?.observed === undefined ? [waiting] : judged;
+  if (!disconnected) return known.length === 0 ? [waiting] : known;
+  const message = `the agent of ${nodeName} has not been connected for more than 60 s; the VM may still run`;
+  return (known.length === 0 ? [waiting] : known).map(({ type }) => ({
+    type,
+    status: 'Unknown',
+    reason: 'HostDisconnected',
+    message,
+  }));
+}
+
+/** The stored Ready is about the search for a host, which is over. */
+function isPendingOnly({ phase = 'Pending' }: LinuxUtilityVMStatus): boolean {
+  return phase === 'Pending';
+}
+
+function failureJudgements(report: Report | undefined): readonly Judgement[] {
+  if (report?.failure === undefined) return [];
+  return stalled(report.failure);
+}
+
+function operatorJudgements({ nodeName, scheduled, blocked, terminating }: StatusInputs): readonly Judgement[] {
+  return [
+    {
+      type: 'Scheduled',
+      status: nodeName === undefined ? 'False' : 'True',
+      reason: scheduled.reason,
+      message: scheduled.message,
+    },
+    ...(blocked === undefined ? [] : stalled(blocked)),
+    ...(terminating === undefined ? [] : [{ type: 'Terminating', status: 'True', ...terminating } as const]),
+  ];
+}
+
+function stalled({ reason, message }: { readonly reason: ReasonCode; readonly message: string }): readonly Judgement[] {
+  const notReady: Judgement = { type: 'Ready', status: 'False', reason, message };
+  return reasons[reason].action === 'stall' ? [notReady, { ...notReady, type: 'Stalled', status: 'True' }] : [notReady];
+}
+
+/** Of a VM that has its host: as it was told when it was placed. */
+export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | undefined): StatusInputs['scheduled'] {
+  const stored = conditionOf(status.conditions, 'Scheduled');
+  if (stored !== undefined && (stored.status === 'True') === (nodeName !== undefined)) return stored;
+  if (nodeName === undefined) return { reason: 'NoHostFits', message: 'not placed yet' };
+  return { reason: 'Placed', message: `placed on ${nodeName}` };
+}
+
+/** Whether a status has to be written, given the stored one. */
+export type WriteNeed =
+  | { readonly kind: 'None' }
+  | { readonly kind: 'Now' }
+  /** Once what `what` names has lasted for 2 s: most such states are gone before. */
+  | { readonly kind: 'WhenLasting'; readonly what: string };
+
+const transientPhases: ReadonlySet<Phase | undefined> = new Set([
+  'Staging',
+  'Creating',
+  'Starting',
+  'Stopping',
+  'Unknown',
+]);
+const headLines = 5;
+
+export function writeNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
+  if (sameStatus(withoutLog(stored), withoutLog(next))) {
+    const head = stored.guestLog?.head ?? [];
+    const bootIsBeingLogged =
+      head.length < headLines && !sameStatus({ guestLog: { head } }, { guestLog: { head: next.guestLog?.head ?? [] } });
+    return bootIsBeingLogged ? { kind: 'WhenLasting', what: 'log head' } : { kind: 'None' };
+  }
+  if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
+  if (conditionOf(next.conditions, 'Terminating') !== undefined) return { kind: 'WhenLasting', what: 'termination' };
+  if (transientPhases.has(next.phase)) return { kind: 'WhenLasting', what: `phase ${next.phase}` };
+  return { kind: 'Now' };
+}
+
+function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  return rest;
+}
+
+function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
+  return canonicalJson(a) === canonicalJson(b);
+}
+
+/** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */
+function operatorPart({ conditions = [] }: LinuxUtilityVMStatus): string {
+  return conditions
+    .filter(({ type, reason }) => type === 'Scheduled' || reason === 'HostDisconnected')
+    .map(({ type, status, reason, message }) => `${type}\0${status}\0${reason}\0${message}`)
+    .join('\n');
+}

@@ -1,0 +1,103 @@
+// The VMs as this operator knows them: what the watch said, or what our own last write answered while the watch has not
+// caught up, so that nothing is decided twice. Indexed by uid and by host, with the memory promised to each host.
+
+import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
+import type { Change } from '../kubernetes/reflector.ts';
+
+export interface Promised {
+  readonly memoryInMB: number;
+  readonly virtualMachines: number;
+}
+
+export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
+
+export class VirtualMachines {
+  readonly #byKey = new Map<string, VirtualMachine>();
+  readonly #keyOfUid = new Map<string, string>();
+  readonly #keysOfNode = new Map<string, Set<string>>();
+  readonly #promised = new Map<string, Promised>();
+
+  get(key: string): VirtualMachine | undefined {
+    return this.#byKey.get(key);
+  }
+
+  keyOfUid(uid: string): string | undefined {
+    return this.#keyOfUid.get(uid);
+  }
+
+  byUid(uid: string): VirtualMachine | undefined {
+    const key = this.#keyOfUid.get(uid);
+    return key === undefined ? undefined : this.#byKey.get(key);
+  }
+
+  keys(): Iterable<string> {
+    return this.#byKey.keys();
+  }
+
+  all(): Iterable<VirtualMachine> {
+    return this.#byKey.values();
+  }
+
+  keysOn(nodeName: string): ReadonlySet<string> {
+    return this.#keysOfNode.get(nodeName) ?? new Set();
+  }
+
+  promisedTo(nodeName: string): Promised {
+    return this.#promised.get(nodeName) ?? nothingPromised;
+  }
+
+  observe(change: Change<VirtualMachine>): void {
+    if (change.type === 'Applied') this.remember(change.object);
+    else if (this.#byKey.get(change.key)?.metadata.uid === change.object.metadata.uid) this.#forget(change.key);
+  }
+
+  /** Also what a write answered. An older version of an object than the known one is not taken. */
+  remember(object: VirtualMachine): void {
+    const key = objectKey(object.metadata);
+    const known = this.#byKey.get(key);
+    if (known !== undefined && isNewer(known, object)) return;
+    if (known !== undefined) this.#forget(key);
+    this.#byKey.set(key, object);
+    this.#keyOfUid.set(object.metadata.uid, key);
+    this.#account(key, object, 1);
+  }
+
+  #forget(key: string): void {
+    const known = this.#byKey.get(key);
+    if (known === undefined) return;
+    this.#byKey.delete(key);
+    this.#keyOfUid.delete(known.metadata.uid);
+    this.#account(key, known, -1);
+  }
+
+  #account(key: string, object: VirtualMachine, sign: 1 | -1): void {
+    const { nodeName } = object.status;
+    if (nodeName === undefined) return;
+    const keys = this.#keysOfNode.get(nodeName) ?? new Set();
+    if (sign === 1) keys.add(key);
+    else keys.delete(key);
+    const before = this.promisedTo(nodeName);
+    const after = {
+      memoryInMB: before.memoryInMB + sign * memoryOf(object),
+      virtualMachines: before.virtualMachines + sign,
+    };
+    if (keys.size === 0) {
+      this.#keysOfNode.delete(nodeName);
+      this.#promised.delete(nodeName);
+    } else {
+      this.#keysOfNode.set(nodeName, keys);
+      this.#promised.set(nodeName, after);
+    }
+  }
+}
+
+/** A spec that cannot be read still holds what its VM was created with. */
+function memoryOf(object: VirtualMachine): number {
+  return object.spec.ok ? object.spec.value.memory.sizeInMB : (object.status.memorySizeInMB ?? 0);
+}
+
+/** Versions of one collection are comparable as numbers (Kubernetes 1.35 promises it; etcd always did so). */
+function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {
+  const [a, b] = [known.metadata.resourceVersion, other.metadata.resourceVersion];
+  return a.length === b.length ? a > b : a.length > b.length;
+}

@@ -1,0 +1,164 @@
+// The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
+import type { Clock, Random } from '../protocol/clock.ts';
+import type { Caches } from './caches.ts';
+import type { Agents, DesiredMachine } from './controller/agents.ts';
+import { Disconnections } from './controller/disconnections.ts';
+import { Fleet } from './controller/fleet.ts';
+import { ForeignMachines } from './controller/foreign-machines.ts';
+import { Hosts } from './controller/hosts.ts';
+import { Inventory } from './controller/inventory.ts';
+import { NodeFates } from './controller/node-fate.ts';
+import { Pacing } from './controller/pacing.ts';
+import { type Result, WorkQueue } from './controller/queue.ts';
+import { Reconciler } from './controller/reconcile.ts';
+import { ReferenceReader } from './controller/references.ts';
+import { StatusWriter } from './controller/status-writer.ts';
+import { Teardown } from './controller/teardown.ts';
+import { VirtualMachines } from './controller/virtual-machines.ts';
+import type { Outcome } from './kubernetes/api-error.ts';
+import { EventRecorder } from './kubernetes/events.ts';
+import type { KubeHttp } from './kubernetes/http.ts';
+import { parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
+import { list } from './kubernetes/watch.ts';
+import type { Metrics } from './metrics.ts';
+import { Triggers } from './triggers.ts';
+
+export interface ControllersOptions {
+  readonly http: KubeHttp;
+  readonly caches: Caches;
+  readonly agents: Agents;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly replica: string;
+}
+
+const workers = { machines: 16, hosts: 4, foreign: 1 } as const;
+const maximumKeys = 100_000;
+
+export class Controllers {
+  readonly machines = new VirtualMachines();
+  readonly inventory: Inventory;
+  readonly hosts: Hosts;
+  readonly triggers: Triggers;
+  readonly #options: ControllersOptions;
+  readonly #events: EventRecorder;
+  readonly #reconciler: Reconciler;
+  readonly #queues: readonly WorkQueue[];
+  readonly #stopping = new AbortController();
+
+  constructor(options: ControllersOptions) {
+    this.#options = options;
+    const { http, clock, replica, metrics, caches } = options;
+    this.inventory = new Inventory(clock);
+    this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
+    const pacing = new Pacing(clock);
+    this.#reconciler = this.#createReconciler(pacing);
+    this.hosts = new Hosts({
+      client: caches.hosts.client,
+      nodes: caches.nodes.client,
+      cache: caches.hosts.cache,
+      inventory: this.inventory,
+      machines: this.machines,
+      clock,
+      replica,
+    });
+    const machineQueue = this.#queue('machines', (key) => this.#reconciler.reconcile(key));
+    const hostQueue = this.#queue('hosts', (key) => this.hosts.reconcile(key));
+    const foreign = this.#createForeign((key) => machineQueue.add(key));
+    const foreignQueue = this.#queue('foreign', (nodeName) => foreign.reconcile(nodeName));
+    this.#queues = [machineQueue, hostQueue, foreignQueue];
+    this.triggers = new Triggers({
+      clock,
+      caches,
+      machines: this.machines,
+      inventory: this.inventory,
+      disconnections: new Disconnections({
+        clock,
+        inventory: this.inventory,
+        machines: this.machines,
+        wakeHost: (nodeName) => hostQueue.add(nodeName),
+        wakeMachine: (key, milliseconds) => machineQueue.addAfter(key, milliseconds),
+      }),
+      foreign,
+      machineQueue,
+      hostQueue,
+      foreignQueue,
+      forget: (uid) => {
+        pacing.forget(uid);
+        this.#reconciler.forget(uid);
+      },
+    });
+  }
+
+  get queueDepths(): ReadonlyMap<string, number> {
+    return new Map(this.#queues.map((queue) => [queue.name, queue.depth]));
+  }
+
+  /** Everything that a host shall have. A VM that cannot be told of now is left out: its host keeps it as it is. */
+  async desired(nodeName: string): Promise<readonly DesiredMachine[]> {
+    const desired: DesiredMachine[] = [];
+    for (const key of [...this.machines.keysOn(nodeName)].sort()) {
+      const object = this.machines.get(key);
+      if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
+      const wanted = await this.#reconciler.wanted(object);
+      if (wanted.ok) desired.push(wanted.desired);
+    }
+    return desired;
+  }
+
+  /** What is being written is finished. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#queues.map((queue) => queue.stop()));
+    await this.#events.stop();
+  }
+
+  #createReconciler(pacing: Pacing): Reconciler {
+    const { http, caches, clock, agents, metrics } = this.#options;
+    const { machines, inventory } = this;
+    const { client } = caches.machines;
+    const record = this.#events.record.bind(this.#events);
+    const writer = new StatusWriter({ client, machines, pacing, record, observer: metrics });
+    const fleet = new Fleet(caches.hosts.cache, caches.nodes.cache, inventory, machines);
+    const fates = new NodeFates(caches.nodes.cache, inventory, (name) => caches.nodes.client.get({ name }), clock);
+    const shared = { client, machines, inventory, fleet, fates, agents, writer, clock };
+    const teardown = new Teardown({ ...shared, record });
+    return new Reconciler({ ...shared, teardown, references: new ReferenceReader(http) });
+  }
+
+  #createForeign(wake: (key: string) => void): ForeignMachines {
+    const { caches, agents, metrics } = this.#options;
+    return new ForeignMachines({
+      client: caches.machines.client,
+      listLive: () => this.#listLive(),
+      machines: this.machines,
+      inventory: this.inventory,
+      agents,
+      wake,
+      onForeign: (nodeName, uid) => metrics.foreign(nodeName, uid),
+    });
+  }
+
+  async #listLive(): Promise<Outcome<readonly VirtualMachine[]>> {
+    const { http, caches } = this.#options;
+    const listed = await list(http, caches.machines.client.collectionPath, this.#stopping.signal);
+    if (!listed.ok) return listed;
+    return { ok: true, value: listed.value.items.flatMap((item) => parseVirtualMachine(item) ?? []) };
+  }
+
+  #queue(name: keyof typeof workers, work: (key: string) => Promise<Result>): WorkQueue {
+    const { clock, random, metrics } = this.#options;
+    const resync = () => this.triggers.resync();
+    return new WorkQueue({
+      name,
+      clock,
+      random,
+      observer: metrics,
+      concurrency: workers[name],
+      maximumKeys,
+      work,
+      resync,
+    });
+  }
+}

@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// lcow-operator: command line and process.
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { pino } from 'pino';
+import packageJson from '../package.json' with { type: 'json' };
+import { systemClock } from '../protocol/clock.ts';
+import { StaticTokens } from './agents/authentication.ts';
+import type { AgentServerOptions } from './agents/server.ts';
+import { loadClusterAccess } from './kubernetes/cluster-access.ts';
+import { Operator } from './operator.ts';
+
+interface Flags {
+  readonly kubeconfig?: string;
+  readonly agentsPort: number;
+  readonly healthPort: number;
+  readonly agentTokens: string;
+  readonly tlsCertificate?: string;
+  readonly tlsKey?: string;
+  readonly bindAddress: string;
+  readonly logLevel: string;
+  readonly heartbeatSeconds: number;
+}
+
+const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+
+const command = new Command('lcow-operator')
+  .description('Runs LinuxUtilityVMs on Windows nodes: watches the resources, places them, and tells the agents.')
+  .version(packageJson.version)
+  .option('--kubeconfig <file>', 'how to reach the API server (default: KUBECONFIG, ~/.kube/config, or the pod)')
+  .option('--agents-port <port>', 'port for agents; 0 takes any', integer(0, 65_535), 8443)
+  .option('--health-port <port>', 'port for /metrics, /healthz and /readyz; 0 takes any', integer(0, 65_535), 8080)
+  .requiredOption('--agent-tokens <file>', 'YAML or JSON file that maps the token of each agent to its node')
+  .option('--tls-certificate <file>', 'serving certificate for agents, PEM')
+  .option('--tls-key <file>', 'its key, PEM')
+  .option('--bind-address <address>', 'address to listen on; on a loopback address TLS may be left out', '0.0.0.0')
+  .addOption(
+    new Option('--log-level <level>', 'least severe lines to log')
+      .choices(['debug', 'info', 'warn', 'error', 'silent'])
+      .default('info'),
+  )
+  .option('--heartbeat-seconds <seconds>', 'how often agents are pinged', number(0.05, 300), 10);
+
+await run(command.parse().opts<Flags>());
+
+async function run(flags: Flags): Promise<void> {
+  const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime });
+  const operator = new Operator({
+    access: loadClusterAccess(flags.kubeconfig, systemClock),
+    authenticator: new StaticTokens(flags.agentTokens),
+    tls: serving(flags),
+    bindAddress: flags.bindAddress,
+    agentsPort: flags.agentsPort,
+    healthPort: flags.healthPort,
+    heartbeatSeconds: flags.heartbeatSeconds,
+    version: packageJson.version,
+    replica: `${hostname()}-${randomUUID().slice(0, 8)}`,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+  });
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    void operator.stop().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  await operator.start();
+}
+
+function serving({ tlsCertificate, tlsKey, bindAddress }: Flags): AgentServerOptions['tls'] {
+  if (tlsCertificate !== undefined && tlsKey !== undefined) {
+    return { certificate: readFileSync(tlsCertificate), key: readFileSync(tlsKey) };
+  }
+  if (tlsCertificate !== undefined || tlsKey !== undefined) {
+    command.error('--tls-certificate and --tls-key belong together');
+  }
+  if (!loopback.test(bindAddress)) {
+    command.error('agents need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address');
+  }
+  return undefined;
+}
+
+function integer(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = number(minimum, maximum)(text);
+    if (!Number.isInteger(value)) throw new InvalidArgumentError('must be a whole number');
+    return value;
+  };
+}
+
+function number(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= minimum && value <= maximum)) {
+      throw new InvalidArgumentError(`must be a number from ${minimum} to ${maximum}`);
+    }
+    return value;
+  };
+}

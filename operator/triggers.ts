@@ -1,0 +1,118 @@
+// What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
+// A trigger never decides anything; it only adds keys.
+import type { Clock, Timer } from '../protocol/clock.ts';
+import type { SessionListener } from './agents/sessions.ts';
+import type { Caches } from './caches.ts';
+import type { Disconnections } from './controller/disconnections.ts';
+import { type ForeignMachines, foreignDelayMilliseconds } from './controller/foreign-machines.ts';
+import type { Inventory } from './controller/inventory.ts';
+import type { WorkQueue } from './controller/queue.ts';
+import type { VirtualMachines } from './controller/virtual-machines.ts';
+
+export interface TriggersOptions {
+  readonly clock: Clock;
+  readonly caches: Caches;
+  readonly machines: VirtualMachines;
+  readonly inventory: Inventory;
+  readonly disconnections: Disconnections;
+  readonly foreign: ForeignMachines;
+  readonly machineQueue: WorkQueue;
+  readonly hostQueue: WorkQueue;
+  readonly foreignQueue: WorkQueue;
+  readonly forget: (uid: string) => void;
+}
+
+/** Counts of a host's VMs change with each of them; they are written at most this often. */
+const hostCountsMilliseconds = 2_000;
+const unplacedMilliseconds = 200;
+
+export class Triggers implements SessionListener {
+  readonly #options: TriggersOptions;
+  #unplaced: Timer | undefined;
+
+  constructor(options: TriggersOptions) {
+    this.#options = options;
+    this.#onMachines();
+    const { caches, hostQueue, inventory } = options;
+    caches.hosts.cache.onChange(({ key }) => {
+      hostQueue.add(key);
+      this.#wakeUnplaced();
+    });
+    caches.nodes.cache.onChange((change) => {
+      if (change.type === 'Deleted') this.#wakeMachinesOn(change.key);
+      this.#wakeUnplaced();
+    });
+    inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
+  }
+
+  /** Once the objects are known: hosts whose agents never come must be noticed, too. */
+  started(): void {
+    const { machines, caches, disconnections } = this.#options;
+    const nodeNames = new Set([...caches.hosts.cache.values()].map(({ metadata }) => metadata.name));
+    for (const { status } of machines.all()) if (status.nodeName !== undefined) nodeNames.add(status.nodeName);
+    for (const nodeName of nodeNames) disconnections.watch(nodeName);
+  }
+
+  /** After a queue overflowed: everything is looked at again. */
+  resync(): void {
+    const { machines, machineQueue, hostQueue, foreignQueue, caches } = this.#options;
+    for (const key of machines.keys()) machineQueue.add(key);
+    for (const { metadata } of caches.hosts.cache.values()) {
+      hostQueue.add(metadata.name);
+      foreignQueue.add(metadata.name);
+    }
+  }
+
+  live(nodeName: string): void {
+    const { inventory, hostQueue } = this.#options;
+    this.#wakeMachinesOn(nodeName);
+    for (const uid of inventory.reportedOn(nodeName).keys()) this.#reported(nodeName, uid);
+    hostQueue.add(nodeName);
+    this.#wakeUnplaced();
+  }
+
+  ended(nodeName: string): void {
+    this.#options.inventory.end(nodeName);
+    this.#options.disconnections.watch(nodeName);
+  }
+
+  #onMachines(): void {
+    const { caches, machines, machineQueue, hostQueue, foreignQueue, inventory, forget } = this.#options;
+    caches.machines.cache.onChange((change) => {
+      machines.observe(change);
+      const { nodeName } = change.object.status;
+      if (nodeName !== undefined) hostQueue.addAfter(nodeName, hostCountsMilliseconds);
+      if (change.type === 'Applied') {
+        machineQueue.add(change.key);
+        return;
+      }
+      const { uid } = change.object.metadata;
+      forget(uid);
+      for (const holder of inventory.holdersOf(uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
+      this.#wakeUnplaced();
+    });
+  }
+
+  #reported(nodeName: string, uid: string): void {
+    const { machines, machineQueue, hostQueue, foreignQueue, foreign } = this.#options;
+    const key = machines.keyOfUid(uid);
+    if (key !== undefined) machineQueue.add(key);
+    if (foreign.isSuspect(nodeName, uid)) foreignQueue.addAfter(nodeName, foreignDelayMilliseconds);
+    hostQueue.addAfter(nodeName, hostCountsMilliseconds);
+  }
+
+  #wakeMachinesOn(nodeName: string): void {
+    for (const key of this.#options.machines.keysOn(nodeName)) this.#options.machineQueue.add(key);
+  }
+
+  /** Room may have come up; many causes in a row make one look at all that wait. */
+  #wakeUnplaced(): void {
+    const { clock, machines, machineQueue } = this.#options;
+    this.#unplaced ??= clock.after(unplacedMilliseconds, () => {
+      this.#unplaced = undefined;
+      for (const key of machines.keys()) {
+        if (machines.get(key)?.status.nodeName === undefined) machineQueue.add(key);
+      }
+    });
+  }
+}
