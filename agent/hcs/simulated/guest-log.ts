@@ -56,10 +56,10 @@ export class GuestLog {
 
   /** The guest is gone: what was written before still arrives. */
   end(): void {
-    const rest = Buffer.concat(this.#waiting);
+    const inFlight = this.#isPumping ? 1 : 0;
+    const rest = Buffer.concat(this.#waiting.slice(inFlight));
     this.#waiting.length = 0;
-    this.#socket?.end(this.#isPumping ? undefined : rest);
-    this.#socket?.resume();
+    this.#socket?.end(rest);
     this.#socket = undefined;
   }
 

@@ -1,0 +1,59 @@
+// The SCSI disks of a system: controllers come with the document, disks with it or later (hcs-runtime B.6).
+import type { ComputeSystemDocument } from './document-schema.ts';
+
+/** GUIDs of the controllers 0 to 3, as guests count them. */
+export const scsiControllers: readonly string[] = [
+  'df6d0690-79e5-55b6-a5ec-c1e2f77f580a',
+  '0110f83b-de10-5172-a266-78bca56bf50a',
+  'b5d2d8d4-3a75-51bf-945b-3444dc6b8579',
+  '305891a9-b251-5dfe-91a2-c25d9212275b',
+];
+
+const maxLun = 63;
+
+export class Attachments {
+  readonly #controllers: ReadonlySet<string>;
+  /** `controller GUID/lun` → path. */
+  readonly #paths = new Map<string, string>();
+
+  constructor(controllers: Iterable<string>) {
+    this.#controllers = new Set([...controllers].map((name) => name.toLowerCase()));
+  }
+
+  paths(): readonly string[] {
+    return [...this.#paths.values()];
+  }
+
+  has(controller: number, lun: number): boolean {
+    const guid = scsiControllers[controller];
+    return guid !== undefined && this.#paths.has(placeOf(guid, lun));
+  }
+
+  /** The cause of the refusal, or undefined. */
+  add(controller: string, lun: number, path: string): string | undefined {
+    if (!this.#controllers.has(controller.toLowerCase())) return `there is no SCSI controller ${controller}`;
+    const place = placeOf(controller, lun);
+    if (lun > maxLun) return `LUN ${lun} is more than ${maxLun}`;
+    if (this.#paths.has(place)) return `${place} is in use`;
+    this.#paths.set(place, path);
+    return undefined;
+  }
+
+  remove(controller: string, lun: number): string | undefined {
+    const place = placeOf(controller, lun);
+    return this.#paths.delete(place) ? undefined : `nothing is attached at ${place}`;
+  }
+}
+
+function placeOf(controller: string, lun: number): string {
+  return `${controller.toLowerCase()}/${lun}`;
+}
+
+export function attachmentsOf(document: ComputeSystemDocument): Attachments {
+  const scsi = Object.entries(document.VirtualMachine?.Devices?.Scsi ?? {});
+  const attachments = new Attachments(scsi.map(([controller]) => controller));
+  for (const [controller, { Attachments: disks }] of scsi) {
+    for (const [lun, disk] of Object.entries(disks ?? {})) attachments.add(controller, Number(lun), disk.Path ?? '');
+  }
+  return attachments;
+}

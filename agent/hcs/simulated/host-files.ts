@@ -1,0 +1,85 @@
+// File calls of the agent against the simulated node: scripted failures, files that VMs hold open, and a copy of the
+// table in the state folder, since files outlive a reboot of the node.
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { FileFact } from '../../windows-host.ts';
+import { causes, type FileEntry, FileTable, fileEntry, keyOf } from './file-table.ts';
+import type { SimulatedHostFile } from './host-file.ts';
+import type { Script, Step } from './script.ts';
+
+/** A failure of a file call, in the words of Windows. */
+export class FileFailure extends Error {
+  override readonly name = 'FileFailure';
+}
+
+export interface HostFilesOptions {
+  readonly host: SimulatedHostFile;
+  readonly stateDirectory: string;
+  readonly script: Script;
+  /** Paths that nobody can replace or delete now. */
+  readonly openFiles: () => readonly string[];
+}
+
+export class HostFiles {
+  readonly table: FileTable;
+  readonly #options: HostFilesOptions;
+  #saved: Promise<void> = Promise.resolve();
+
+  private constructor(options: HostFilesOptions, entries: Iterable<FileEntry>) {
+    this.#options = options;
+    this.table = new FileTable(entries, options.host.bootFilesPath);
+  }
+
+  /** The files of an earlier life of the node if there was one, else those of its description. */
+  static async load(options: HostFilesOptions): Promise<HostFiles> {
+    await mkdir(options.stateDirectory, { recursive: true });
+    const saved = await readFile(join(options.stateDirectory, 'files.json'), 'utf8').catch(() => undefined);
+    const described = Object.entries(options.host.files).map(([path, size]) => ({ path, size, isGranted: false }));
+    return new HostFiles(options, saved === undefined ? described : z.array(fileEntry).parse(JSON.parse(saved)));
+  }
+
+  async stat(path: string): Promise<FileFact> {
+    const verdict = await this.#options.script.visit('stat', { path });
+    return verdict.kind === 'fail' ? { kind: 'error', message: verdict.message } : this.table.stat(path);
+  }
+
+  copy(from: string, to: string): Promise<void> {
+    return this.#change('copy', to, () => (this.#isOpen(to) ? causes.inUse : this.table.copy(from, to)));
+  }
+
+  delete(path: string): Promise<void> {
+    return this.#change('delete', path, () => (this.#isOpen(path) ? causes.inUse : this.table.delete(path)));
+  }
+
+  grant(path: string): Promise<void> {
+    return this.#change('grant', path, () => {
+      const cause = this.table.grant(path);
+      return cause === undefined ? undefined : `GrantVmGroupAccess: os.Stat ${path}: ${cause}`;
+    });
+  }
+
+  #isOpen(path: string): boolean {
+    const key = keyOf(path);
+    return this.#options.openFiles().some((each) => keyOf(each) === key);
+  }
+
+  async #change(step: Step, path: string, change: () => string | undefined): Promise<void> {
+    const verdict = await this.#options.script.visit(step, { path });
+    const cause = verdict.kind === 'fail' ? verdict.message : change();
+    if (cause !== undefined) throw new FileFailure(cause);
+    await this.#save();
+  }
+
+  /** One write at a time, each with the newest table. */
+  #save(): Promise<void> {
+    const file = join(this.#options.stateDirectory, 'files.json');
+    this.#saved = this.#saved
+      .catch(() => {})
+      .then(async () => {
+        await writeFile(`${file}.new`, JSON.stringify(this.table.entries()));
+        await rename(`${file}.new`, file);
+      });
+    return this.#saved;
+  }
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+// The service process of a simulated node: `main.ts --socket PATH --host host.yaml --state-dir DIR`. It prints one line
+// once it serves, and ends with its VMs on SIGTERM or SIGINT.
+import { Command } from 'commander';
+import { z } from 'zod';
+import { readHostFile } from './host-file.ts';
+import { runSimulatedHost } from './service.ts';
+
+const options = z.object({ socket: z.string(), host: z.string(), stateDir: z.string() });
+
+async function main(argv: readonly string[]): Promise<void> {
+  const command = new Command('simulated-host')
+    .description('One simulated Windows node with its compute service')
+    .requiredOption('--socket <path>', 'Unix socket on which it serves')
+    .requiredOption('--host <file>', 'description of the node (host.yaml)')
+    .requiredOption('--state-dir <folder>', "where the node's file table is kept")
+    .parse(argv);
+  const { socket, host, stateDir } = options.parse(command.opts());
+  const running = await runSimulatedHost({
+    socketPath: socket,
+    host: await readHostFile(host),
+    stateDirectory: stateDir,
+  });
+  const stop = () => void running.close().finally(() => process.exit(0));
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  process.stdout.write(`serving ${socket}\n`);
+}
+
+try {
+  await main(process.argv);
+} catch (error) {
+  process.stderr.write(`simulated-host: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
