@@ -72,10 +72,7 @@ describe('lcow-agent document', () => {
       'o.yaml': manifest('d', '{boot: {kernelFil: x}}'),
     });
     expect(code).toBe(1);
-    expect(problems).toEqual([
-      expect.stringMatching(/^m\.yaml:7: /),
-      expect.stringMatching(/^m\.yaml:8: not a Kube/),
-    ]);
+    expect(problems).toEqual([expect.stringMatching(/^m\.yaml:7: /), expect.stringMatching(/^m\.yaml:8: not a Kube/)]);
     expect(out.map((line) => JSON.parse(line).name)).toEqual(['a', 'b', 'c', 'd']);
     expect(out[2]).toContain('n.yaml:1: spec.memory.sizeInMB: ');
     expect(out[3]).toContain('unknown field spec.boot.kernelFil');

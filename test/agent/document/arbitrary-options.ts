@@ -22,6 +22,12 @@ const service = fc.record({
   Disabled: fc.boolean(),
 });
 
+/**
+ * Without backslashes: once an object with the key `\` was parsed, V8 13.6 takes an escaped key like `\u2028` in the same place for
+ * that key, and these properties parse what was built.
+ */
+const serviceKey = fc.oneof(text, fc.constantFrom('7', '10', '0')).filter((key) => !key.includes('\\'));
+
 const device = fc.record({ deviceInstanceID: text, virtualFunctionIndex: fc.nat({ max: 2 }) });
 
 /** Most options are left alone: with all of them random hardly any build would end in a document. */
@@ -47,9 +53,7 @@ export const anyChanges: fc.Arbitrary<LinuxOptionChanges> = fc.record({
   ResourcePartitionID: seldom(text),
   ProcessDumpLocation: seldom(text),
   SCSIControllerCount: seldom(fc.nat({ max: 5 })),
-  AdditionalHyperVConfig: seldom(
-    fc.dictionary(fc.oneof(text, fc.constantFrom('7', '10', '0')), service, { maxKeys: 4 }),
-  ),
+  AdditionalHyperVConfig: seldom(fc.dictionary(serviceKey, service, { maxKeys: 4 })),
   MaxMemorySizePerNumaNode: seldom(uint64),
   MaxProcessorsPerNumaNode: seldom(uint32),
   PreferredPhysicalNumaNodes: seldom(fc.array(uint32, { maxLength: 3 })),
