@@ -1,0 +1,16 @@
+// Waits for what must become true, not for time to pass.
+
+const boundMilliseconds = 10_000;
+
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const deadline = Date.now() + boundMilliseconds;
+  while (Date.now() < deadline) {
+    const found = await probe();
+    if (found !== undefined && found !== false) return found;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  throw new Error(`not within ${boundMilliseconds} ms: ${what}`);
+}
