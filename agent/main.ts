@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 // The program `lcow-agent`: without a subcommand, the agent of a node.
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { runAgent } from './agent.ts';
-import { connectNode } from './connect-node.ts';
+import { type CommandIO, type DocumentCommandOptions, documentCommand } from './commands/document.ts';
+import { type BackendName, backends, connectSimulatedNode } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
 import { defaultTimeouts } from './timeouts.ts';
@@ -13,9 +16,9 @@ import { defaultTimeouts } from './timeouts.ts';
 /** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
 const serviceLostExitCode = 75;
 
-const { version } = z.object({ version: z.string() }).parse(
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')),
-);
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
 
 interface Arguments {
   readonly operatorUrl: string;
@@ -23,20 +26,20 @@ interface Arguments {
   readonly caFile?: string;
   readonly stateDir: string;
   readonly stateFolder?: string;
-  readonly backend: 'computecore' | 'simulated';
-  readonly simulatedSocket?: string;
+  readonly backend: BackendName;
+  readonly simulatedSocket: string;
   readonly bootTimeout: number;
   readonly logLevel: string;
 }
 
-function operatorUrl(text: string): string {
-  const problem = urlProblem(text);
+function operatorUrl(url: string): string {
+  const problem = urlProblem(url);
   if (problem !== undefined) throw new InvalidArgumentError(problem);
-  return text;
+  return url;
 }
 
-function positiveSeconds(text: string): number {
-  const seconds = Number(text);
+function positiveSeconds(given: string): number {
+  const seconds = Number(given);
   if (!(seconds > 0 && seconds <= 86_400)) throw new InvalidArgumentError('seconds, above 0 and at most a day');
   return seconds;
 }
@@ -44,33 +47,45 @@ function positiveSeconds(text: string): number {
 const isWindows = process.platform === 'win32';
 const defaultStateDir = isWindows ? `${process.env.ProgramData ?? 'C:\\ProgramData'}\\lcow` : '/var/lib/lcow';
 
-function parseArguments(): Arguments {
-  return new Command('lcow-agent')
+const commandIO: CommandIO = {
+  read: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
+  out: (line) => process.stdout.write(`${line}\n`),
+  problem: (line) => process.stderr.write(`${line}\n`),
+};
+
+function program(exitWith: (code: number) => void): Command {
+  const agent = new Command('lcow-agent')
     .description('Runs the Linux utility VMs of a Windows node, as the lcow-operator says.')
     .version(version)
+    .enablePositionalOptions();
+  agent
+    .command('run', { isDefault: true })
+    .description('the agent of a node (the default)')
     .requiredOption('--operator-url <url>', 'where the operator listens, wss://<host>:8443/v1/agents', operatorUrl)
     .requiredOption('--token-file <path>', 'the token that proves which node this is; read before each connection')
     .option('--ca-file <path>', 'the only CA that is trusted for the operator (PEM)')
     .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
-    .option('--state-folder <path>', 'the same folder by its Windows path, for documents', undefined)
-    .addOption(
-      new Option('--backend <name>', 'who runs the VMs')
-        .choices(['computecore', 'simulated'])
-        .default(isWindows ? 'computecore' : 'simulated'),
-    )
-    .option('--simulated-socket <path>', 'socket of the simulated node, for --backend simulated')
+    .option('--state-folder <path>', 'the same folder by its Windows path, for documents')
+    .addOption(new Option('--backend <name>', 'who runs the VMs').choices(backends).default('simulated'))
+    .requiredOption('--simulated-socket <path>', 'socket of the simulated node')
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
     .addOption(
       new Option('--log-level <level>', 'of the agent itself')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
         .default('info'),
     )
-    .parse()
-    .opts<Arguments>();
+    .action(async (settings: Arguments) => exitWith(await run(settings)));
+  agent
+    .command('document')
+    .description('print the HCS documents that the VMs of manifests would get on a host, one JSON line each')
+    .requiredOption('--host <file>', 'description of the host: architecture, build, logicalProcessors, files …')
+    .requiredOption('-f, --filename <file...>', 'manifests; - is standard input')
+    .option('--pretty', 'indented, for people')
+    .action(async (settings: DocumentCommandOptions) => exitWith(await documentCommand(settings, commandIO)));
+  return agent;
 }
 
-async function main(): Promise<number> {
-  const settings = parseArguments();
+async function run(settings: Arguments): Promise<number> {
   const logger = pino({ level: settings.logLevel, base: { program: 'lcow-agent' } });
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
@@ -83,7 +98,7 @@ async function main(): Promise<number> {
         stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },
-      () => connectNode(settings.backend, settings.simulatedSocket, logger),
+      () => connectSimulatedNode(settings.simulatedSocket),
       logger,
       stop.signal,
     );
@@ -96,4 +111,6 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+await program((code) => {
+  process.exitCode = code;
+}).parseAsync();

@@ -83,14 +83,7 @@ export class ClusterView {
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     this.#children.add(child);
-    let lines: string[] = [];
-    // Each event is an indented object: its last line is a brace at the margin.
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      lines.push(line);
-      if (line !== '}') return;
-      this.#apply(JSON.parse(lines.join('\n')));
-      lines = [];
-    });
+    createInterface({ input: child.stdout }).on('line', (line) => this.#apply(JSON.parse(line)));
     child.once('exit', () => {
       this.#children.delete(child);
       if (!this.#stopped) setTimeout(() => this.#watch(resource), watchRestart).unref();

@@ -56,7 +56,7 @@ export class LocalSystem {
   /** Makes folders, certificates and tokens; starts nothing. */
   static async prepare(settings: SystemSettings): Promise<LocalSystem> {
     const { directory } = settings;
-    for (const folder of ['logs', 'pki', 'state']) await mkdir(join(directory, folder), { recursive: true });
+    for (const folder of ['logs', 'pki', 'state', 'nodes']) await mkdir(join(directory, folder), { recursive: true });
     const [certificates, agentsPort, healthPort] = await Promise.all([makeCertificates(), freePort(), freePort()]);
     await writeFile(join(directory, 'pki', 'ca.crt'), certificates.authority);
     await writeFile(join(directory, 'pki', 'tls.crt'), certificates.serving.certificate);
@@ -133,7 +133,7 @@ export class LocalSystem {
     const host = {
       name: `host ${name}`,
       script: join(project, 'agent', 'hcs', 'simulated', 'main.ts'),
-      arguments: ['--socket', hostSocket, '--host', hostFile],
+      arguments: ['--socket', hostSocket, '--host', hostFile, '--state-dir', join(directory, 'nodes', name)],
       logFile: join(directory, 'logs', `host-${name}.log`),
     };
     const flags = [
