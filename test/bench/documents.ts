@@ -16,7 +16,6 @@ const promised: readonly (readonly [name: string, ratio: number])[] = [
 ];
 
 const runs = 5;
-const warmUpMilliseconds = 300;
 const runMilliseconds = 300;
 
 export interface DocumentFigure {
@@ -45,17 +44,17 @@ function onlyCase(cases: readonly DocumentCase[], name: string): DocumentCase[] 
 function figure(name: string, cases: readonly DocumentCase[], promisedRatio: number | undefined): DocumentFigure {
   const builds = cases.map(buildOf);
   const parsed = cases.map((testCase): unknown => JSON.parse(testCase.documentText ?? ''));
-  const microseconds = medianMicroseconds(() => {
-    for (const build of builds) {
-      consume(build());
-    }
-  }, cases.length);
-  const stringify = medianMicroseconds(() => {
-    for (const document of parsed) {
-      consume(JSON.stringify(document));
-    }
-  }, cases.length);
-  return { name, microseconds, ratio: microseconds / stringify, promisedRatio };
+  const times = Array.from({ length: runs + 1 }, () => ({
+    build: microsecondsPerItem(builds, (build) => build()),
+    stringify: microsecondsPerItem(parsed, (document) => JSON.stringify(document)),
+  })).slice(1); // The first run warms up.
+  return {
+    name,
+    microseconds: median(times.map(({ build }) => build)),
+    // Run by run, so that a load on the machine that comes or goes hits both sides.
+    ratio: median(times.map(({ build, stringify }) => build / stringify)),
+    promisedRatio,
+  };
 }
 
 /** Each build makes its options anew and changes the owner, so that no result can be a remembered one. */
@@ -99,27 +98,23 @@ class FactsInMemory implements FileFacts {
   }
 }
 
-function medianMicroseconds(work: () => void, itemsPerCall: number): number {
-  repeatFor(work, warmUpMilliseconds);
-  const times = Array.from({ length: runs }, () => {
-    const { calls, milliseconds } = repeatFor(work, runMilliseconds);
-    return (milliseconds * 1000) / (calls * itemsPerCall);
-  }).sort((a, b) => a - b);
-  return times[Math.floor(runs / 2)] ?? Number.NaN;
-}
-
-function repeatFor(work: () => void, milliseconds: number): { calls: number; milliseconds: number } {
+function microsecondsPerItem<T>(items: readonly T[], work: (item: T) => unknown): number {
   const start = performance.now();
-  let calls = 0;
+  let done = 0;
   let elapsed = 0;
-  while (elapsed < milliseconds) {
+  while (elapsed < runMilliseconds) {
     for (let batch = 0; batch < 20; batch++) {
-      work();
+      for (const item of items) consume(work(item));
     }
-    calls += 20;
+    done += 20 * items.length;
     elapsed = performance.now() - start;
   }
-  return { calls, milliseconds: elapsed };
+  return (elapsed * 1000) / done;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** Keeps results alive, so that the engine cannot leave out the work. */
