@@ -88,9 +88,14 @@ export interface DocumentOptions {
   readonly terminatesWithLastHandle?: boolean;
 }
 
+/** A guest whose log goes nowhere, so that it lives without an agent that listens for it. */
+export const quietCommand = '/bin/vsockexec /bin/gcs -v4 -log-format json -loglevel info';
+/** A guest that dies when its log is refused. */
+export const loggingCommand = '/bin/vsockexec -e 109 /bin/gcs -v4 -log-format json -loglevel info';
+
 /** The ordinary document, kernel direct, less what does not matter here (hcs-documents §12.1). */
 export function ordinaryDocument(options: DocumentOptions = {}) {
-  const command = options.command ?? '/bin/vsockexec -e 109 /bin/gcs -v4 -log-format json -loglevel info';
+  const command = options.command ?? quietCommand;
   return {
     Owner: 'lcow-agent',
     SchemaVersion: { Major: 2, Minor: 1 },

@@ -1,0 +1,9 @@
+// A process that creates and starts one VM, says so, and holds its handle until it is killed.
+import { connectSimulatedHost } from '../../../agent/hcs/simulated/client.ts';
+import { systemId } from '../../../agent/hcs/simulated/rpc.ts';
+
+const [socketPath = '', socketDirectory = '', id = '', document = ''] = process.argv.slice(2);
+const { backend } = await connectSimulatedHost(socketPath, socketDirectory);
+const system = await backend.create(systemId.parse(id), document);
+await system.start();
+process.stdout.write('started\n');
