@@ -140,6 +140,11 @@ export class GuestRun {
   async close(): Promise<void> {
     const { clock, timeouts } = this.#ports;
     if (this.#reading !== undefined) await Promise.race([this.#reading, delay(clock, timeouts.drainLogs)]);
+    await this.abandon();
+  }
+
+  /** Gives the sockets back at once; the guest, if it runs, dials the next agent. */
+  async abandon(): Promise<void> {
     this.#over.abort();
     this.#bridge?.close();
     const { entropy, log, bridge } = this.#listeners;

@@ -191,7 +191,8 @@ function readyOf(view: MachineView, decision: Decision): ObservedCondition {
   const { state, trouble, record } = view;
   if (state === 'Unknown') return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
   if (decision.kind === 'settled') return readyWhenSettled(view, decision.reason);
-  if (decision.kind === 'stop') return condition('Ready', 'False', state === 'Stopping' ? 'Stopping' : decision.reason);
+  if (decision.kind === 'stop')
+    return condition('Ready', 'False', decision.reason === 'Halted' ? 'Stopping' : decision.reason);
   if (trouble !== undefined) return troubled('Ready', trouble);
   if (isRunning(view)) return readyWhenSettled(view, 'Running');
   if (decision.kind === 'leave' && record.assignment?.paused === true) return condition('Ready', 'False', 'Paused');

@@ -117,6 +117,7 @@ export class VirtualMachine {
       if (event !== undefined) this.#transition(event);
     }
     signal.removeEventListener('abort', onAbort);
+    await this.#run?.abandon();
   }
 
   async #step(signal: AbortSignal): Promise<MachineEvent | undefined> {

@@ -1,0 +1,115 @@
+// The VMs of an agent without its link to the operator, on a simulated node: what a test can kill and start again.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { FileJournal, type Journal } from '../../agent/journal.ts';
+import type { MachinePorts } from '../../agent/machine-ports.ts';
+import { prepareBoot } from '../../agent/preparation.ts';
+import { Supervisor } from '../../agent/supervisor.ts';
+import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { TestNode } from './hcs/simulated-node.ts';
+import { until } from './hcs/until.ts';
+
+/** Short enough for a test, long enough for two busy cores. */
+export const testTimeouts: Timeouts = {
+  ...defaultTimeouts,
+  bootTimeout: 5_000,
+  exit: 2_000,
+  cleanUpRetry: 20,
+  backOffUnit: 10,
+  backOffMaximum: 100,
+  enumerateRetry: 20,
+  drainLogs: 1_000,
+};
+
+export interface CoreOptions {
+  readonly timeouts?: Partial<Timeouts>;
+  readonly journal?: Journal;
+}
+
+export interface AgentCore extends AsyncDisposable {
+  readonly supervisor: Supervisor;
+  readonly removed: Set<string>;
+  readonly lines: string[];
+  serviceLost: boolean;
+  /** As SIGKILL would: nothing is told to anybody, handles run down. */
+  kill(): Promise<void>;
+  observed(uid: string): ObservedVirtualMachine;
+  /** Waits until the VM is as the predicate says. */
+  until(
+    uid: string,
+    what: string,
+    holds: (observed: ObservedVirtualMachine) => boolean,
+  ): Promise<ObservedVirtualMachine>;
+}
+
+export async function startCore(node: TestNode, options: CoreOptions = {}): Promise<AgentCore> {
+  const connection = await node.connect();
+  const stop = new AbortController();
+  const ports: MachinePorts = {
+    clock: systemClock,
+    random: Math.random,
+    randomBytes,
+    ...connection,
+    journal: options.journal ?? new FileJournal(`${node.folder}/agent`),
+    timeouts: { ...testTimeouts, ...options.timeouts },
+    logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
+    agentBootID: randomUUID(),
+    prepare: (assignment) =>
+      prepareBoot(assignment, { ...connection, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow' }),
+  };
+  const removed = new Set<string>();
+  const supervisor = new Supervisor(
+    ports,
+    {
+      changed: () => undefined,
+      removed: (uid) => removed.add(uid),
+      logged: () => undefined,
+      serviceLost: () => {
+        core.serviceLost = true;
+      },
+    },
+    stop.signal,
+  );
+  const core: AgentCore = {
+    supervisor,
+    removed,
+    lines: [],
+    serviceLost: false,
+    async kill() {
+      stop.abort();
+      await connection.close();
+      await supervisor.ended();
+    },
+    observed(uid) {
+      const observed = supervisor.observe(uid);
+      if (observed === undefined) throw new Error(`the agent does not know ${uid}`);
+      return observed;
+    },
+    async until(uid, what, holds) {
+      const find = () => {
+        const observed = supervisor.observe(uid);
+        return observed !== undefined && holds(observed) ? observed : undefined;
+      };
+      return await until(what, find).catch((error: Error) => {
+        throw new Error(`${error.message}: ${JSON.stringify(supervisor.observe(uid), undefined, 1)}`);
+      });
+    },
+    [Symbol.asyncDispose]: () => core.kill(),
+  };
+  await supervisor.recover();
+  return core;
+}
+
+export function condition(
+  observed: ObservedVirtualMachine,
+  type: ObservedCondition['type'],
+): ObservedCondition | undefined {
+  return observed.conditions.find((each) => each.type === type);
+}
+
+export const isReady = (observed: ObservedVirtualMachine) => condition(observed, 'Ready')?.status === 'True';
+export const isRunning = (observed: ObservedVirtualMachine) => observed.phase === 'Running' && isReady(observed);
+export const hasReason = (reason: string) => (observed: ObservedVirtualMachine) =>
+  condition(observed, 'Ready')?.reason === reason;

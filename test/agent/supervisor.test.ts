@@ -1,0 +1,431 @@
+// The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { systemIdOf } from '../../agent/system-id.ts';
+import { optionsDigest } from '../../protocol/digest.ts';
+import type { Assignment } from '../../protocol/messages.ts';
+import { condition, hasReason, isReady, isRunning, startCore } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { bootFolder, defaultHost, ordinaryDocument, startNode, type TestNode } from './hcs/simulated-node.ts';
+import { until } from './hcs/until.ts';
+
+const systemID = systemIdOf(uid);
+
+async function expectNothingLeft(node: TestNode): Promise<void> {
+  expect(await node.control.systems()).toEqual([]);
+  expect(await readdir(`${node.folder}/agent/vms`)).toEqual([]);
+  expect((await node.control.files()).map(({ path }) => path).filter((path) => path.includes('lcow'))).toEqual([]);
+}
+
+describe('a VM that is assigned', () => {
+  it('runs, and tells how it got there', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    const observed = await core.until(uid, 'running', isRunning);
+    expect(observed).toMatchObject({
+      uid,
+      generation: 1,
+      systemID,
+      optionsDigest: optionsDigest({}),
+      restarts: 0,
+      processorCount: 2,
+      memorySizeInMB: 1024,
+      guest: { osType: 'linux', protocolVersion: 4 },
+    });
+    expect(observed.guestLog.head[0]).toContain('GCS started');
+    const order = ['prepared', 'created', 'started', 'entropy', 'log', 'guestConnected'] as const;
+    for (const phase of order) expect(observed.bootTimings[phase], phase).toBeDefined();
+    for (const type of ['Prepared', 'Created', 'GuestConnected', 'Ready'] as const) {
+      expect(condition(observed, type)?.status, type).toBe('True');
+    }
+    expect(observed.runtimeID).toBe((await node.control.system(systemID))?.runtimeId);
+  });
+
+  it('leaves nothing behind once it is released', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('is removed at once when nobody knows it', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    core.supervisor.release(uid);
+    expect(core.removed.has(uid)).toBe(true);
+  });
+
+  it('starts anew when it is assigned again before its teardown is done', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    const first = await core.until(uid, 'running', isRunning);
+    core.supervisor.release(uid);
+    await core.supervisor.assign(makeAssignment({ generation: 2 }));
+    const second = await core.until(uid, 'running anew', (now) => isRunning(now) && now.runtimeID !== first.runtimeID);
+    expect(second.generation).toBe(2);
+    expect(core.removed.has(uid)).toBe(true);
+  });
+});
+
+describe('the run strategy', () => {
+  it('Halted stops the VM, Always starts it again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted', generation: 2 }));
+    const halted = await core.until(uid, 'halted', (now) => now.phase === 'Stopped' && isReady(now));
+    expect(halted).toMatchObject({ generation: 2, lastExit: { type: 'ForcedExit' } });
+    expect(await node.control.systems()).toEqual([]);
+    await core.supervisor.assign(makeAssignment({ generation: 3 }));
+    expect((await core.until(uid, 'running again', isRunning)).restarts).toBe(1);
+  });
+
+  it.each([
+    ['Always', 'powerOff', 'again'],
+    ['Always', 'crash', 'again'],
+    ['RerunOnFailure', 'powerOff', 'Completed'],
+    ['RerunOnFailure', 'panic', 'again'],
+    ['Once', 'powerOff', 'Completed'],
+    ['Once', 'crash', 'Failed'],
+  ] as const)('%s after a %s: %s', async (runStrategy, how, then) => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ runStrategy }));
+    const first = await core.until(uid, 'running', isRunning);
+    await node.control.endGuest(systemID, how);
+    if (then === 'again') {
+      const again = await core.until(uid, 'again', (now) => isRunning(now) && now.restarts === 1);
+      expect(again.runtimeID).not.toBe(first.runtimeID);
+      expect(again.lastExit?.type).toBe(how === 'powerOff' ? 'GracefulExit' : 'UnexpectedExit');
+      return;
+    }
+    const ended = await core.until(uid, then, hasReason(then));
+    expect(condition(ended, 'Ready')?.status).toBe(then === 'Completed' ? 'True' : 'False');
+    expect(condition(ended, 'Stalled')?.status).toBe(then === 'Completed' ? undefined : 'True');
+    expect(ended.phase).toBe(then === 'Completed' ? 'Stopped' : 'Failed');
+  });
+
+  it('restarts on request, once for each request', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    const request = makeAssignment({ restartedAt: '2026-11-24T12:00:00Z' });
+    await core.supervisor.assign(request);
+    const again = await core.until(uid, 'restarted', (now) => isRunning(now) && now.restarts === 1);
+    expect(again.restartedAt).toBe('2026-11-24T12:00:00Z');
+    await core.supervisor.assign(request);
+    expect(core.observed(uid)).toMatchObject({ restarts: 1, phase: 'Running' });
+  });
+
+  it.each([['OnRestart'], ['Recreate']] as const)('takes other options as %s says', async (updateStrategy) => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ updateStrategy }));
+    const first = await core.until(uid, 'running', isRunning);
+    const options = { MemorySizeInMB: 2048 };
+    await core.supervisor.assign(makeAssignment({ updateStrategy, options, generation: 2 }));
+    if (updateStrategy === 'Recreate') {
+      expect(await core.until(uid, 'made anew', (now) => isRunning(now) && now.memorySizeInMB === 2048)).toBeDefined();
+      return;
+    }
+    const observed = core.observed(uid);
+    expect(observed).toMatchObject({ runtimeID: first.runtimeID, memorySizeInMB: 1024, generation: 2 });
+    expect(condition(observed, 'RestartRequired')?.status).toBe('True');
+    expect(isReady(observed)).toBe(true);
+    await core.supervisor.assign(makeAssignment({ updateStrategy, generation: 3 }));
+    expect(condition(core.observed(uid), 'RestartRequired')).toBeUndefined();
+  });
+
+  it('a paused VM stays as it is', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await core.supervisor.assign(makeAssignment({ paused: true, runStrategy: 'Halted', generation: 2 }));
+    expect(core.observed(uid)).toMatchObject({ phase: 'Running', generation: 2 });
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted', generation: 3 }));
+    await core.until(uid, 'halted', hasReason('Halted'));
+  });
+});
+
+describe('an agent that was killed', () => {
+  const outlives: Partial<Assignment> = {
+    options: { TerminateOnAgentExit: false },
+    optionsDigest: optionsDigest({ TerminateOnAgentExit: false }),
+  };
+
+  it('finds a VM that may outlive it never stopped, and hears its guest again', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment(outlives));
+    const before = await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await using second = await startCore(node);
+    const after = await second.until(uid, 'adopted', isRunning);
+    for (const member of ['runtimeID', 'startTime', 'restarts', 'documentDigest', 'guest'] as const) {
+      expect(after[member], member).toEqual(before[member]);
+    }
+    await second.until(uid, 'the log goes on', (now) => now.guestLog.total > before.guestLog.total);
+    second.supervisor.release(uid);
+    await until('removed', () => second.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('tells of an exit while it was away', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment({ ...outlives, runStrategy: 'Once' }));
+    await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await node.control.endGuest(systemID, 'powerOff');
+    await until('gone', async () => (await node.control.systems()).length === 0);
+    await using second = await startCore(node);
+    const after = await second.until(uid, 'judged', hasReason('Failed'));
+    expect(after.lastExit).toMatchObject({ type: 'Unknown', message: expect.stringContaining('away') });
+  });
+
+  it.each([
+    ['Always', 'again'],
+    ['RerunOnFailure', 'again'],
+    ['Once', 'AgentRestarted'],
+  ] as const)('took a VM along; %s: %s', async (runStrategy, then) => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment({ runStrategy }));
+    const before = await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await using second = await startCore(node);
+    const isThere = then === 'again' ? isRunning : hasReason(then);
+    const after = await second.until(uid, then, isThere);
+    expect(after.lastExit?.type).toBe('AgentExit');
+    expect(after.runtimeID).not.toBe(before.runtimeID);
+    expect(after.restarts).toBe(then === 'again' ? 1 : 0);
+    if (then !== 'again') expect(condition(after, 'Stalled')?.status).toBe('True');
+  });
+
+  it('does not run a Once VM twice when its journal is lost, since the status remembers', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment({ runStrategy: 'Once' }));
+    const { startTime } = await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await rm(`${node.folder}/agent`, { recursive: true });
+    await using second = await startCore(node);
+    await second.supervisor.assign(
+      makeAssignment({ runStrategy: 'Once', remembered: { restarts: 0, ...(startTime && { startTime }) } }),
+    );
+    await second.until(uid, 'judged', hasReason('AgentRestarted'));
+    expect((await node.control.visits()).filter(({ step }) => step === 'start')).toHaveLength(1);
+  });
+
+  it('leaves a system alone that no journal knows, until the operator speaks', async () => {
+    await using node = await startNode();
+    const stranger = await node.connect();
+    const document = ordinaryDocument({ terminatesWithLastHandle: false });
+    await (await stranger.backend.create(systemID, JSON.stringify(document))).start();
+    await using core = await startCore(node);
+    expect(core.observed(uid)).toMatchObject({ phase: 'Unknown' });
+    expect((await node.control.system(systemID))?.state).toBe('Running');
+    await stranger.close();
+    await core.supervisor.assign(makeAssignment());
+    const observed = await core.until(uid, 'running', isRunning);
+    expect(observed.runtimeID).toBe((await node.control.system(systemID))?.runtimeId);
+    expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it('does not touch the systems of others', async () => {
+    await using node = await startNode();
+    const stranger = await node.connect();
+    const document = { ...ordinaryDocument({ terminatesWithLastHandle: false }), Owner: 'somebody-else' };
+    await stranger.backend.create(systemID, JSON.stringify(document));
+    await using core = await startCore(node);
+    expect(core.supervisor.uids()).toEqual([]);
+  });
+});
+
+describe('what goes wrong', () => {
+  it('a missing kernel stalls the VM with the original text, and other options mend it', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    const stalled = await core.until(uid, 'stalled', (now) => condition(now, 'Stalled') !== undefined);
+    const text = `kernel: '${bootFolder}\\nothing' not found`;
+    for (const type of ['Prepared', 'Ready', 'Stalled'] as const) {
+      expect(condition(stalled, type), type).toMatchObject({ reason: 'InvalidOptions', message: text });
+    }
+    expect(stalled.phase).toBe('Failed');
+    await core.supervisor.assign(makeAssignment({ generation: 2 }));
+    expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
+  });
+
+  it('a host that lacks the memory is asked again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options: { MemorySizeInMB: 100_000, AllowOvercommit: false } }));
+    const observed = await core.until(uid, 'tried twice', (now) => (now.startFailure?.count ?? 0) >= 2);
+    expect(condition(observed, 'Ready')?.reason).toBe('InsufficientResources');
+    expect(condition(observed, 'Stalled')).toBeUndefined();
+  });
+
+  it.each([
+    ['entropy', 'fetch entropy'],
+    ['log', 'connect its log'],
+    ['negotiate', 'answer on its bridge'],
+  ] as const)('a guest that stalls at %s is given up with what was waited for', async (at, words) => {
+    await using node = await startNode();
+    await node.control.script({ at, stall: true });
+    await using core = await startCore(node, { timeouts: { bootTimeout: 300 } });
+    await core.supervisor.assign(makeAssignment());
+    const observed = await core.until(uid, 'timed out', hasReason('BootTimeout'));
+    expect(condition(observed, 'Ready')?.message).toContain(words);
+    await core.until(uid, 'running in the end', isRunning);
+    expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it.each(['create', 'start', 'properties'] as const)(
+    'a failure of %s leaves nothing and is tried again',
+    async (at) => {
+      await using node = await startNode();
+      await node.control.script({ at, fail: { hresult: '0x80370114' } });
+      await using core = await startCore(node);
+      await core.supervisor.assign(makeAssignment());
+      const failed = await core.until(uid, 'failed once', (now) => now.startFailure?.count === 1);
+      expect(failed.startFailure?.retryAfter).toBeDefined();
+      await core.until(uid, 'running', isRunning);
+      expect(await node.control.systems()).toHaveLength(1);
+    },
+  );
+
+  it('a create that comes back late is terminated before anything is made under its id', async () => {
+    await using node = await startNode();
+    const rule = await node.control.script({ at: 'create', stall: true });
+    await using core = await startCore(node, { timeouts: { create: 50 } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'draining', hasReason('CallOverdue'));
+    expect((await node.control.visits()).filter(({ step }) => step === 'create')).toHaveLength(1);
+    await node.control.release(rule);
+    await core.until(uid, 'running', isRunning);
+    expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it('a bridge that breaks is not the end of the VM', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    const before = await core.until(uid, 'running', isRunning);
+    const rule = await node.control.script({ at: 'negotiate', stall: true });
+    await node.control.dropBridge(systemID);
+    await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
+    await node.control.release(rule);
+    const after = await core.until(uid, 'connected again', isRunning);
+    expect(after.runtimeID).toBe(before.runtimeID);
+  });
+
+  it('a journal that cannot be written blocks starting, but not stopping', async () => {
+    await using node = await startNode();
+    const journal = new FailingJournal();
+    await using core = await startCore(node, { journal });
+    journal.fails = true;
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'blocked', hasReason('JournalUnwritable'));
+    expect(await node.control.visits()).not.toContainEqual(expect.objectContaining({ step: 'create' }));
+    journal.fails = false;
+    await core.until(uid, 'running', isRunning);
+    journal.fails = true;
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted' }));
+    await core.until(uid, 'halted', hasReason('Halted'));
+    expect(await node.control.systems()).toEqual([]);
+  });
+
+  it('a terminate that is refused is tried again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await node.control.script({ at: 'terminate', fail: { hresult: '0x80070005' }, times: 2 });
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('a boot that is no longer wanted is cut short', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'entropy', stall: true });
+    await using core = await startCore(node, { timeouts: { bootTimeout: 60_000 } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'starting', (now) => now.phase === 'Starting');
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('says when the compute service went away', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await node.control.disconnectClients();
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).phase).toBe('Unknown');
+  });
+});
+
+describe('a confidential VM', () => {
+  const files = {
+    ...defaultHost.files,
+    [`${bootFolder}\\kernel.vmgs`]: 4096,
+    [`${bootFolder}\\rootfs.vhd`]: 8192,
+  };
+  const policy = Buffer.from('package policy').toString('base64');
+  const options = { SecurityPolicy: policy, SecurityPolicyEnabled: true };
+
+  it('gets its boot files staged, and they go with it', async () => {
+    await using node = await startNode({ files, isolation: ['SNP'] });
+    await mkdir(`${node.folder}/agent`, { recursive: true });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options }));
+    const observed = await core.until(uid, 'running', isRunning);
+    expect(observed.policyDigest).toBeDefined();
+    const staged = (await node.control.files()).map(({ path }) => path).filter((path) => path.includes(uid));
+    expect(staged).toHaveLength(2);
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('leaves nothing when a copy or a grant fails, and never boots without isolation', async () => {
+    await using node = await startNode({ files, isolation: ['SNP'] });
+    await node.control.script({ at: 'grant', fail: { message: 'Access is denied.' }, times: 'always' });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options }));
+    const observed = await core.until(uid, 'failed', hasReason('StagingFailed'));
+    expect(condition(observed, 'Ready')?.message).toContain('failed to grant VM group access ALL: Access is denied.');
+    expect(await node.control.visits()).not.toContainEqual(expect.objectContaining({ step: 'create' }));
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+});
+
+class FailingJournal {
+  fails = false;
+
+  load() {
+    return Promise.resolve({ records: [], quarantined: [] });
+  }
+
+  write(): Promise<void> {
+    return this.fails ? Promise.reject(new Error('no space left on device')) : Promise.resolve();
+  }
+
+  remove(): Promise<void> {
+    return Promise.resolve();
+  }
+}
