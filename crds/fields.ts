@@ -66,10 +66,16 @@ export function fileName(description: string, folderField: string) {
     .max(255)
     .meta({
       description,
-      ...rules({
-        rule: String.raw`self.matches(r'''^[^\x00-\x1f<>:"/\\|?*]*[^\x00-\x1f<>:"/\\|?*. ]$''')`,
-        message: `must be a bare file name: no folder, none of < > : " / \\ | ? *, no dot or space at the end; the folder belongs into ${folderField}`,
-      }),
+      ...rules(
+        {
+          rule: String.raw`self.matches(r'''^[^\x00-\x1f<>:"/\\|?*]*[^\x00-\x1f<>:"/\\|?*. ]$''')`,
+          message: `must be a bare file name: no folder, none of < > : " / \\ | ? *, no dot or space at the end; the folder belongs into ${folderField}`,
+        },
+        {
+          rule: "!self.matches('(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])([ .].*)?$')",
+          message: 'must not be the name of a device, which Windows opens in any folder: rename the file',
+        },
+      ),
     });
 }
 

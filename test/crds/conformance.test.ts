@@ -9,8 +9,9 @@ import { customResourceDefinition } from '../../crds/custom-resource-definition.
 import { finalizer, linuxUtilityVM, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHost } from '../../crds/linux-utility-vm-host.ts';
 import type { Cluster } from '../controlplane/control-plane.ts';
+import { kubectl } from '../controlplane/kubectl.ts';
 import { ApiProxy, type ApiResponse } from '../controlplane/proxy.ts';
-import { openCluster } from '../controlplane/shared.ts';
+import { openCluster, type ProvidedCluster } from '../controlplane/shared.ts';
 
 const spec = z.record(z.string(), z.unknown());
 const good = z.array(z.strictObject({ name: z.string(), spec })).parse(manifests('good'));
@@ -29,11 +30,13 @@ const hosts = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';
 const refusal = z.object({ status: z.literal('Failure'), message: z.string() });
 const resourceVersioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
 
+let cluster: ProvidedCluster;
 let api: ApiProxy;
 const cleanUp: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
-  api = await ApiProxy.open(inject('cluster') ?? (await ownCluster()));
+  cluster = inject('cluster') ?? (await ownCluster());
+  api = await ApiProxy.open(cluster);
   cleanUp.unshift(() => api[Symbol.asyncDispose]());
 });
 
@@ -103,6 +106,10 @@ describe('the API server refuses', () => {
   test.each(bad)('$name', async ({ spec, field, says }) => {
     expectRefusal(await apply(uniqueName(), spec, true), field, says);
   });
+});
+
+test('the API server refuses a VM without a spec', async () => {
+  expectRefusal(await apply(uniqueName(), undefined, true), 'spec', 'Required value');
 });
 
 test('the defaults that depend neither on the host nor on other fields are filled in', async () => {
@@ -209,6 +216,33 @@ test('a host is created with a spec or without, and gets its status', async () =
   expect(linuxUtilityVMHost.parse(written.body).status).toEqual(status);
   const patched = await api.patch(`${hosts}/${name}`, 'merge-patch+json', { spec: { memoryOvercommitPercent: 0 } });
   expectRefusal(patched, 'spec.memoryOvercommitPercent', 'greater than or equal to 1');
+});
+
+describe('kubectl', () => {
+  const header = async (...args: string[]) => (await kubectl(cluster, ['get', ...args])).split('\n')[0]?.split(/ {2,}/);
+
+  test('shows the columns of VMs', async () => {
+    await create({});
+    expect(await header('luvm')).toEqual(['NAME', 'PHASE', 'READY', 'NODE', 'RESTARTS', 'AGE']);
+    const wide = ['REASON', 'STRATEGY', 'GUEST', 'CPUS', 'MEMORY', 'ISOLATION', 'LAST EXIT', 'RUNTIME ID'];
+    expect(await header('luvm', '-o', 'wide')).toEqual(expect.arrayContaining(wide));
+    expect(await kubectl(cluster, ['get', 'lcow', '-o', 'name'])).toContain('linuxutilityvm.lcow.dev/');
+  });
+
+  test('shows the columns of hosts', async () => {
+    const name = uniqueName();
+    await api.request('POST', hosts, {
+      apiVersion: 'lcow.dev/v1alpha1',
+      kind: 'LinuxUtilityVMHost',
+      metadata: { name },
+    });
+    cleanUp.unshift(() => api.request('DELETE', `${hosts}/${name}`));
+    expect(await header('luvmhost')).toEqual(['NAME', 'CONNECTED', 'BUILD', 'CPUS', 'VMS', 'AGENT', 'AGE']);
+  });
+
+  test('explains a field', async () => {
+    expect(await kubectl(cluster, ['explain', 'luvm.spec.boot.kernelFile'])).toContain('Kernel in that folder.');
+  });
 });
 
 describe('an object whose spec a later version forbids', () => {
