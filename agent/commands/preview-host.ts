@@ -19,6 +19,12 @@ const hostFile = z.strictObject({
   owner: z.string().default(ownerTag),
   /** Path to size in bytes: every file that exists. */
   files: z.record(z.string(), z.int().min(0)).default({}),
+  // What only a simulated node of the same file has (agent/hcs/simulated/host-file.ts); documents do not depend on it.
+  memoryInMB: z.unknown().optional(),
+  numaNodes: z.unknown().optional(),
+  isolation: z.unknown().optional(),
+  timing: z.unknown().optional(),
+  script: z.unknown().optional(),
 });
 
 export interface PreviewHost {
