@@ -117,6 +117,7 @@ export class GuestLogParser {
       if (byte === lineFeed) this.#atLineStart = true;
       start += 1;
     }
+    if (this.#text.isOpen) this.#text.append(bytes.subarray(0, start));
     this.#bytes.consume(start);
     if (start === bytes.length) return false;
     const isDone = this.#atLineStart && this.#tryWholeLine(bytes.subarray(start));

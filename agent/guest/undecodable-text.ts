@@ -9,8 +9,9 @@ export class UndecodableText {
   #text = '';
   #bytes = 0;
   #total = 0;
+  #isOpen = false;
 
-  /** `emit` gets each text, trimmed and never empty; none comes from more than `limit` bytes. */
+  /** `emit` gets each text without white space around it, never blank; none comes from more than `limit` bytes. */
   constructor(limit: number, emit: (text: string) => void) {
     this.#limit = limit;
     this.#emit = emit;
@@ -21,7 +22,13 @@ export class UndecodableText {
     return this.#total;
   }
 
+  /** Between the first piece of a text and its `flush`: white space is part of the text then. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   append(bytes: Buffer): void {
+    this.#isOpen ||= bytes.length > 0;
     this.#total += bytes.length;
     for (let rest = bytes; rest.length > 0; ) {
       const piece = rest.subarray(0, this.#limit - this.#bytes);
@@ -33,7 +40,8 @@ export class UndecodableText {
   }
 
   flush(): void {
-    if (this.#bytes === 0) return;
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     this.#text += this.#decoder.end();
     this.#hand();
   }
