@@ -56,7 +56,7 @@ const node = z.object({
 });
 export type Node = z.infer<typeof node>;
 
-const envelope = z.looseObject({ metadata: storedMeta, spec: z.unknown(), status: z.unknown() });
+const envelope = z.looseObject({ metadata: storedMeta, spec: z.unknown().optional(), status: z.unknown().optional() });
 const essentialStatus = z.object({ nodeName: z.string().optional().catch(undefined) });
 
 /** Undefined when it is not even an object with metadata. */

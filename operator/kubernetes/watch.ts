@@ -38,7 +38,7 @@ export type WatchEvent =
 
 const line = z.object({
   type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
-  object: z.unknown(),
+  object: z.unknown().optional(),
 });
 const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
 

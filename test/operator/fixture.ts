@@ -1,0 +1,147 @@
+// An operator in this process against a real API server of its own, so that no other test's objects come into play.
+import { pino } from 'pino';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { apiVersion, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
+import type { AgentAuthenticator } from '../../operator/agents/authentication.ts';
+import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
+import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
+import { parseHost, parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
+import { Operator, type OperatorPorts } from '../../operator/operator.ts';
+import { systemClock } from '../../protocol/clock.ts';
+
+/** A token is the name of its node. */
+const tokensAreNames: AgentAuthenticator = {
+  authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }),
+};
+
+export interface RunningOperator extends OperatorPorts {
+  readonly operator: Operator;
+}
+
+export class OperatorFixture {
+  readonly kubeconfigPath: string;
+  readonly #http: KubeHttp;
+  #replicas = 0;
+
+  constructor(kubeconfigPath: string) {
+    this.kubeconfigPath = kubeconfigPath;
+    const access = loadClusterAccess(kubeconfigPath, systemClock);
+    this.#http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
+  }
+
+  async start(): Promise<RunningOperator> {
+    this.#replicas += 1;
+    const operator = new Operator({
+      access: loadClusterAccess(this.kubeconfigPath, systemClock),
+      authenticator: tokensAreNames,
+      tls: undefined,
+      bindAddress: '127.0.0.1',
+      agentsPort: 0,
+      healthPort: 0,
+      heartbeatSeconds: 1,
+      version: 'test',
+      replica: `replica-${this.#replicas}`,
+      clock: systemClock,
+      random: Math.random,
+      logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
+    });
+    const ports = await operator.start();
+    await until(async () => (await fetch(`http://127.0.0.1:${ports.health}/readyz`)).ok);
+    return { operator, ...ports };
+  }
+
+  async request(request: KubeRequest): Promise<unknown> {
+    const outcome = await this.#http.request(request);
+    if (!outcome.ok) throw new Error(`${request.method} ${request.path}: ${outcome.error.message}`);
+    return outcome.value;
+  }
+
+  async createNode(name: string): Promise<void> {
+    await this.request({
+      method: 'POST',
+      path: '/api/v1/nodes',
+      body: { apiVersion: 'v1', kind: 'Node', metadata: { name } },
+    });
+  }
+
+  async create(name: string, spec: LinuxUtilityVMManifestSpec = {}): Promise<VirtualMachine> {
+    const body = { apiVersion, kind: 'LinuxUtilityVM', metadata: { name }, spec };
+    return parsed(await this.request({ method: 'POST', path: machinesPath, body }));
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.request({ method: 'DELETE', path: `${machinesPath}/${name}` });
+  }
+
+  async patch(name: string, body: object): Promise<void> {
+    const contentType = 'application/merge-patch+json';
+    await this.request({ method: 'PATCH', path: `${machinesPath}/${name}`, contentType, body });
+  }
+
+  async get(name: string): Promise<VirtualMachine | undefined> {
+    const outcome = await this.#http.request({ method: 'GET', path: `${machinesPath}/${name}` });
+    return outcome.ok ? parsed(outcome.value) : undefined;
+  }
+
+  async host(name: string) {
+    const outcome = await this.#http.request({
+      method: 'GET',
+      path: `${hostsPath}/${name}`,
+    });
+    return outcome.ok ? parseHost(outcome.value) : undefined;
+  }
+
+  async events(uid: string): Promise<readonly Event[]> {
+    const answer = events.parse(
+      await this.request({ method: 'GET', path: '/apis/events.k8s.io/v1/namespaces/default/events' }),
+    );
+    return answer.items.filter(({ regarding }) => regarding.uid === uid);
+  }
+
+  /** Waits for Ready to have this status; returns the object. */
+  async untilReady(name: string, status = 'True'): Promise<VirtualMachine> {
+    return this.untilObject(name, (object) => readyOf(object)?.status === status);
+  }
+
+  async untilObject(name: string, condition: (object: VirtualMachine) => boolean): Promise<VirtualMachine> {
+    let last: VirtualMachine | undefined;
+    await until(async () => {
+      last = await this.get(name);
+      return last !== undefined && condition(last);
+    });
+    if (last === undefined) throw new Error('unreachable');
+    return last;
+  }
+
+  async untilGone(name: string): Promise<void> {
+    await until(async () => (await this.get(name)) === undefined);
+  }
+}
+
+export const hostsPath = `/apis/${apiVersion}/linuxutilityvmhosts`;
+export const machinesPath = `/apis/${apiVersion}/namespaces/default/linuxutilityvms`;
+
+const event = z.object({
+  reason: z.string(),
+  type: z.string(),
+  note: z.string(),
+  reportingController: z.string(),
+  regarding: z.object({ uid: z.string() }),
+});
+const events = z.object({ items: z.array(event) });
+type Event = z.infer<typeof event>;
+
+export function readyOf(object: VirtualMachine) {
+  return object.status.conditions?.find(({ type }) => type === 'Ready');
+}
+
+export async function until(condition: () => boolean | Promise<boolean>, timeout = 15_000): Promise<void> {
+  await expect.poll(condition, { timeout, interval: 20 }).toBe(true);
+}
+
+function parsed(raw: unknown): VirtualMachine {
+  const object = parseVirtualMachine(raw);
+  if (object === undefined) throw new Error('no LinuxUtilityVM');
+  return object;
+}

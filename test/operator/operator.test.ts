@@ -1,0 +1,318 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { finalizer, forceDeleteAnnotation, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { installCustomResources } from '../controlplane/shared.ts';
+import { hostsPath, machinesPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
+import { observedMachine, ScriptedAgent, someHost } from './scripted-agent.ts';
+
+let controlPlane: ControlPlane;
+let fixture: OperatorFixture;
+let operator: RunningOperator;
+const agents: ScriptedAgent[] = [];
+let names = 0;
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane();
+  await installCustomResources(controlPlane);
+  fixture = new OperatorFixture(controlPlane.kubeconfigPath);
+}, 120_000);
+
+afterAll(async () => {
+  await controlPlane?.stop();
+});
+
+beforeEach(async () => {
+  operator = await fixture.start();
+});
+
+afterEach(async () => {
+  await operator.operator.stop();
+  for (const agent of agents.splice(0)) await agent.disconnect();
+  await fixture.request({ method: 'DELETE', path: '/api/v1/nodes' });
+  await fixture.request({ method: 'DELETE', path: hostsPath });
+});
+
+const json = async (path: string) => JSON.stringify(await fixture.request({ method: 'GET', path }));
+
+async function node(host = someHost): Promise<{ agent: ScriptedAgent; nodeName: string }> {
+  names += 1;
+  const nodeName = `node-${names}`;
+  await fixture.createNode(nodeName);
+  const agent = new ScriptedAgent();
+  agents.push(agent);
+  await agent.connect(operator.agents, nodeName, host);
+  await until(() => agent.receivedOf('desired').some(({ last }) => last));
+  return { agent, nodeName };
+}
+
+async function restart(...connected: { agent: ScriptedAgent; nodeName: string }[]): Promise<void> {
+  await operator.operator.stop();
+  operator = await fixture.start();
+  for (const { agent, nodeName } of connected) {
+    agent.received.length = 0;
+    await agent.connect(operator.agents, nodeName);
+    await until(() => agent.receivedOf('desired').some(({ last }) => last));
+  }
+}
+
+/** Writes that the API server has taken for our kinds and Events since it started, from its own metrics. */
+async function writes(): Promise<number> {
+  const text = await controlPlaneMetrics();
+  return [...text.matchAll(/^apiserver_request_total\{(.*)\} (\d+)/gm)]
+    .filter(
+      ([, labels = '']) =>
+        /verb="(POST|PUT|PATCH|APPLY|DELETE)"/.test(labels) && /resource="(linuxutilityvm|event)/.test(labels),
+    )
+    .reduce((sum, [, , count]) => sum + Number(count), 0);
+}
+
+async function controlPlaneMetrics(): Promise<string> {
+  const { kubectl } = await import('../controlplane/kubectl.ts');
+  return kubectl(controlPlane, ['get', '--raw', '/metrics']);
+}
+
+describe('operator', () => {
+  it('takes a VM from its creation to Ready and from its deletion to nothing', async () => {
+    const { agent, nodeName } = await node();
+    const { metadata } = await fixture.create('whole-life', { memory: { sizeInMB: 2048 } });
+    const ready = await fixture.untilReady('whole-life');
+    expect(ready.metadata.finalizers).toContain(finalizer);
+    expect(ready.status).toMatchObject({
+      nodeName,
+      phase: 'Running',
+      observedGeneration: 1,
+      systemID: `luvm-${metadata.uid}`,
+    });
+    expect(agent.assignments.get(metadata.uid)).toMatchObject({
+      name: 'whole-life',
+      namespace: 'default',
+      runStrategy: 'Always',
+      options: { MemorySizeInMB: 2048 },
+    });
+    await until(async () => (await fixture.events(metadata.uid)).length >= 2);
+    expect((await fixture.events(metadata.uid)).map(({ reason }) => reason).sort()).toEqual(['Placed', 'Running']);
+
+    await fixture.delete('whole-life');
+    await fixture.untilGone('whole-life');
+    expect(agent.receivedOf('release').map(({ uid }) => uid)).toEqual([metadata.uid]);
+    expect(agent.machines.size).toBe(0);
+    const host = await fixture.host(nodeName);
+    expect(host?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'Node', name: nodeName });
+    expect(host?.status).toMatchObject({ osBuild: 20_348, agentVersion: 'scripted', session: { epoch: 1 } });
+  });
+
+  it('stores the host before the agent hears of the VM', async () => {
+    const { agent, nodeName } = await node();
+    const storedAtAssign: (string | undefined)[] = [];
+    agent.onAssign = (assignment) => {
+      void fixture.get(assignment.name).then((object) => {
+        storedAtAssign.push(object?.status.nodeName);
+        agent.run(assignment);
+      });
+    };
+    await fixture.create('stored-first');
+    await fixture.untilReady('stored-first');
+    expect(storedAtAssign).toEqual([nodeName]);
+    await fixture.delete('stored-first');
+    await fixture.untilGone('stored-first');
+  });
+
+  it('holds a deleted object until its agent has confirmed, and says what it waits for', async () => {
+    const { agent, nodeName } = await node();
+    const { metadata } = await fixture.create('held');
+    await fixture.untilReady('held');
+    agent.onRelease = () => {};
+    await fixture.delete('held');
+    const held = await fixture.untilObject(
+      'held',
+      ({ status }) => status.conditions?.some(({ type }) => type === 'Terminating') === true,
+    );
+    expect(held.status.conditions?.find(({ type }) => type === 'Terminating')?.message).toContain(nodeName);
+    expect(held.status.nodeName).toBe(nodeName);
+    agent.remove(metadata.uid);
+    await fixture.untilGone('held');
+  });
+
+  it('lets an object go by the force annotation, and has the VM torn down afterwards', async () => {
+    const { agent } = await node();
+    const { metadata } = await fixture.create('forced');
+    await fixture.untilReady('forced');
+    agent.onRelease = () => {};
+    await fixture.delete('forced');
+    await fixture.patch('forced', { metadata: { annotations: { [forceDeleteAnnotation]: 'true' } } });
+    await fixture.untilGone('forced');
+    await until(() => agent.receivedOf('release').some(({ uid }) => uid === metadata.uid));
+  });
+
+  it('changes nothing about a VM when it is restarted, and deletes one that was deleted meanwhile', async () => {
+    const connected = await node();
+    await fixture.create('survivor');
+    await fixture.create('deleted-meanwhile');
+    await fixture.untilReady('deleted-meanwhile');
+    const before = await fixture.untilReady('survivor');
+    await operator.operator.stop();
+    await fixture.delete('deleted-meanwhile');
+    await restart(connected);
+    await fixture.untilGone('deleted-meanwhile');
+    const after = await fixture.get('survivor');
+    expect(after?.status).toEqual(before.status);
+    expect(connected.agent.receivedOf('release')).toHaveLength(1);
+    expect((await fixture.host(connected.nodeName))?.status.session?.epoch).toBe(2);
+    await fixture.delete('survivor');
+    await fixture.untilGone('survivor');
+  });
+
+  it('tells a host to give up a VM that has no object, and no sooner than a live read showed that', async () => {
+    const { agent } = await node();
+    const uid = '11111111-2222-4333-8444-555555555555';
+    agent.observe(observedMachine(uid));
+    await until(() => agent.receivedOf('release').some((message) => message.uid === uid));
+    expect(await json(machinesPath)).not.toContain(uid);
+  });
+
+  it('takes a VM back to the host that reports it when its status was lost', async () => {
+    const connected = await node();
+    const { metadata } = await fixture.create('restored');
+    await fixture.untilReady('restored');
+    await operator.operator.stop();
+    const stored = await fixture.get('restored');
+    const { name, uid, resourceVersion } = stored?.metadata ?? metadata;
+    await fixture.request({
+      method: 'PUT',
+      path: `${machinesPath}/restored/status`,
+      body: {
+        apiVersion: 'lcow.dev/v1alpha1',
+        kind: 'LinuxUtilityVM',
+        metadata: { name, namespace: 'default', uid, resourceVersion },
+        status: {},
+      },
+    });
+    operator = await fixture.start();
+    const pending = await fixture.untilObject('restored', ({ status }) => status.phase === 'Pending');
+    expect(readyOf(pending)?.reason).toBe('InventoryPending');
+    await connected.agent.connect(operator.agents, connected.nodeName);
+    const back = await fixture.untilReady('restored');
+    expect(back.status.nodeName).toBe(connected.nodeName);
+    expect(connected.agent.receivedOf('release')).toEqual([]);
+    await fixture.delete('restored');
+    await fixture.untilGone('restored');
+  });
+
+  it('writes nothing for an idle fleet whose guests log, a reconnect included', async () => {
+    const { agent, nodeName } = await node();
+    const { metadata } = await fixture.create('idle');
+    await fixture.untilReady('idle');
+    // Counts of the host are written up to 2 s later, its Events after that.
+    await until(async () => (await fixture.host(nodeName))?.status.virtualMachines?.running === 1);
+    await until(async () => (await fixture.events(metadata.uid)).length >= 2);
+    const before = await writes();
+    const machine = agent.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
+    for (let total = 7; total < 30; total += 1) {
+      agent.observe({ ...machine, guestLog: { ...machine.guestLog, tail: [`${total}`], total } });
+    }
+    await agent.disconnect();
+    agent.received.length = 0;
+    await agent.connect(operator.agents, nodeName);
+    await until(() => agent.receivedOf('desired').some(({ last }) => last));
+    // Long enough for whatever would be written late: the sentinel's own 2 s have passed.
+    await fixture.create('sentinel', { nodeName });
+    await fixture.untilReady('sentinel');
+    await until(async () => (await fixture.host(nodeName))?.status.virtualMachines?.running === 2);
+    const sentinelWrites = 1 + 3 + 1 + 2; // create; finalizer, placement, Ready; host counts; two Events
+    expect((await writes()) - before).toBeLessThanOrEqual(sentinelWrites + 1);
+    expect((await fixture.get('idle'))?.status.guestLog?.tail).toEqual(['6']);
+    for (const name of ['idle', 'sentinel']) {
+      await fixture.delete(name);
+      await fixture.untilGone(name);
+    }
+  });
+
+  it('says why a VM fits nowhere, and places it when it fits', async () => {
+    const { nodeName } = await node({ ...someHost, memoryInMB: 1024 });
+    await fixture.create('too-big', { memory: { sizeInMB: 4096 } });
+    const pending = await fixture.untilReady('too-big', 'False');
+    expect(readyOf(pending)).toMatchObject({
+      reason: 'NoHostFits',
+      message: expect.stringContaining(
+        `0/1 hosts fit: 1 insufficient memory; for example ${nodeName} (insufficient memory)`,
+      ),
+    });
+    const roomy = await node();
+    const ready = await fixture.untilReady('too-big');
+    expect(ready.status.nodeName).toBe(roomy.nodeName);
+    await fixture.delete('too-big');
+    await fixture.untilGone('too-big');
+  });
+
+  it('waits for the agent of a pinned VM, deletes what was never placed, and leaves a paused one alone', async () => {
+    await fixture.create('pinned', { nodeName: 'not-there-yet' });
+    expect(readyOf(await fixture.untilReady('pinned', 'False'))?.reason).toBe('HostNotReady');
+    await fixture.delete('pinned');
+    await fixture.untilGone('pinned');
+
+    await fixture.create('blocked', {
+      confidential: { securityPolicyFrom: { configMapKeyRef: { name: 'policies', key: 'missing' } } },
+    });
+    expect(readyOf(await fixture.untilReady('blocked', 'False'))?.reason).toBe('ReferenceUnreadable');
+    await fixture.delete('blocked');
+    await fixture.untilGone('blocked');
+
+    const { agent } = await node();
+    const { metadata } = await fixture.create('paused');
+    await fixture.untilReady('paused');
+    await fixture.patch('paused', { metadata: { annotations: { [pausedAnnotation]: 'true' } } });
+    await until(() => agent.assignments.get(metadata.uid)?.paused === true);
+    await fixture.delete('paused');
+    await fixture.untilGone('paused');
+  });
+
+  it('sends the policy of a confidential VM once and apart from its options', async () => {
+    const { agent } = await node({ ...someHost, isolation: ['SNP'] });
+    const policy = Buffer.from('package policy').toString('base64');
+    for (const name of ['secret-1', 'secret-2']) {
+      await fixture.create(name, { confidential: { securityPolicy: policy } });
+      await fixture.untilReady(name);
+    }
+    expect(agent.receivedOf('policy')).toMatchObject([{ policy }]);
+    for (const { options } of agent.assignments.values()) expect(options.SecurityPolicy).toBeUndefined();
+    for (const name of ['secret-1', 'secret-2']) {
+      await fixture.delete(name);
+      await fixture.untilGone(name);
+    }
+  });
+
+  it('replaces an older session of a node by a newer one', async () => {
+    const { agent, nodeName } = await node();
+    const closed = agent.closed;
+    const newer = new ScriptedAgent();
+    agents.push(newer);
+    await newer.connect(operator.agents, nodeName);
+    expect((await closed).code).toBe(4409);
+    await until(() => newer.receivedOf('welcome').length === 1);
+    const metrics = await (await fetch(`http://127.0.0.1:${operator.health}/metrics`)).text();
+    expect(metrics).toContain('lcow_agent_sessions 1');
+    expect(metrics).toContain('lcow_build_info{version="test"} 1');
+  });
+
+  it('loses nothing while the API server is away, and keeps its agents', async () => {
+    const { agent } = await node();
+    await fixture.create('before-outage');
+    const { metadata } = await fixture.untilReady('before-outage');
+    await controlPlane.apiServer.stop();
+    const machine = agent.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
+    agent.observe({ ...machine, restarts: 1 });
+    await until(async () => {
+      const text = await (await fetch(`http://127.0.0.1:${operator.health}/metrics`)).text();
+      return /rest_client_requests_total\{method="PUT",code="0"\} [1-9]/.test(text);
+    });
+    await controlPlane.apiServer.start();
+    await fixture.untilObject('before-outage', ({ status }) => status.restarts === 1);
+    expect(agent.receivedOf('welcome')).toHaveLength(1);
+    await fixture.create('after-outage');
+    await fixture.untilObject('after-outage', (object) => readyOf(object)?.status === 'True');
+    for (const name of ['before-outage', 'after-outage']) {
+      await fixture.delete(name);
+      await fixture.untilGone(name);
+    }
+  }, 60_000);
+});

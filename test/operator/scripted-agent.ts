@@ -1,0 +1,138 @@
+// An agent that a test scripts: speaks lcow.v1 over a real WebSocket, remembers what it was told, and by default does at
+// once what it is told to.
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import {
+  type AgentMessage,
+  type Assignment,
+  agentsPath,
+  type HostFacts,
+  type ObservedVirtualMachine,
+  type OperatorMessage,
+  operatorMessage,
+  parseAssignment,
+  subprotocol,
+} from '../../protocol/messages.ts';
+
+export const someHost: HostFacts = {
+  osBuild: 20_348,
+  architecture: 'amd64',
+  logicalProcessors: 8,
+  memoryInMB: 65_536,
+  numaNodes: [{ number: 0, logicalProcessors: 8, memoryInMB: 65_536 }],
+  isolation: [],
+  bootFiles: [{ path: 'C:\\LinuxBootFiles', files: ['kernel', 'initrd.img'] }],
+};
+
+export function observedMachine(uid: string, changes: Partial<ObservedVirtualMachine> = {}): ObservedVirtualMachine {
+  return {
+    uid,
+    phase: 'Running',
+    conditions: [
+      { type: 'Prepared', status: 'True', reason: 'Prepared', message: 'built' },
+      { type: 'Created', status: 'True', reason: 'Created', message: 'exists' },
+      { type: 'GuestConnected', status: 'True', reason: 'Connected', message: 'connected' },
+      { type: 'Ready', status: 'True', reason: 'Running', message: 'runs' },
+    ],
+    restarts: 0,
+    guestLog: { head: ['1', '2', '3', '4', '5'], tail: ['6'], total: 6, dropped: 0 },
+    bootTimings: {},
+    warnings: [],
+    startTime: '2026-01-01T00:00:00.000Z',
+    systemID: `luvm-${uid}`,
+    ...changes,
+  };
+}
+
+export class ScriptedAgent {
+  /** VMs that it has, as it reports them. */
+  readonly machines = new Map<string, ObservedVirtualMachine>();
+  readonly assignments = new Map<string, Assignment>();
+  readonly received: OperatorMessage[] = [];
+  /** What it does when it is told of a VM; by default it runs at once. */
+  onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
+  onRelease: (uid: string) => void = (uid) => this.remove(uid);
+  #channel: Channel<OperatorMessage, AgentMessage> | undefined;
+
+  async connect(port: number, token: string, host: HostFacts = someHost): Promise<void> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${agentsPath}`, [subprotocol], {
+      headers: { authorization: `Bearer ${token}` },
+      perMessageDeflate: false,
+    });
+    await once(socket, 'open');
+    this.#channel = new Channel<OperatorMessage, AgentMessage>(socket, {
+      schema: operatorMessage,
+      clock: systemClock,
+      heartbeat: 'watcher',
+      heartbeatSeconds: 10,
+      onMessage: (message) => this.#receive(message),
+    });
+    this.hello(host);
+  }
+
+  hello(host: HostFacts = someHost): void {
+    this.send({
+      type: 'hello',
+      protocolVersions: [subprotocol],
+      agentVersion: 'scripted',
+      bootID: '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f',
+      host,
+      virtualMachines: [...this.machines.values()],
+      complete: true,
+      last: true,
+    });
+  }
+
+  get closed(): Promise<ChannelClosed> {
+    if (this.#channel === undefined) throw new Error('not connected');
+    return this.#channel.closed;
+  }
+
+  async disconnect(): Promise<void> {
+    this.#channel?.close(1000, 'bye');
+    await this.closed;
+  }
+
+  send(message: AgentMessage): void {
+    this.#channel?.send(message);
+  }
+
+  run({ uid, generation, optionsDigest }: Assignment): void {
+    this.observe(observedMachine(uid, { generation, optionsDigest, wantedDigest: optionsDigest }));
+  }
+
+  observe(machine: ObservedVirtualMachine): void {
+    this.machines.set(machine.uid, machine);
+    this.send({ type: 'observed', virtualMachine: machine });
+  }
+
+  remove(uid: string): void {
+    this.machines.delete(uid);
+    this.assignments.delete(uid);
+    this.send({ type: 'removed', uid });
+  }
+
+  receivedOf<T extends OperatorMessage['type']>(type: T): Extract<OperatorMessage, { type: T }>[] {
+    return this.received.filter((message): message is Extract<OperatorMessage, { type: T }> => message.type === type);
+  }
+
+  #receive(message: OperatorMessage): void {
+    this.received.push(message);
+    if (message.type === 'desired') for (const element of message.virtualMachines) this.#assign(element);
+    if (message.type === 'assign') this.#assign(message.virtualMachine);
+    if (message.type === 'release') this.onRelease(message.uid);
+  }
+
+  #assign(element: { uid: string }): void {
+    const parsed = parseAssignment(element);
+    if (!parsed.ok) throw new Error(parsed.failure.message);
+    const before = this.assignments.get(element.uid);
+    this.assignments.set(element.uid, parsed.value);
+    const known = this.machines.get(element.uid);
+    const sameAsKnown =
+      known?.wantedDigest === parsed.value.optionsDigest && known.generation === parsed.value.generation;
+    if (before?.generation !== parsed.value.generation && !sameAsKnown) this.onAssign(parsed.value);
+  }
+}
