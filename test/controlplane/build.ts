@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { access, mkdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -28,7 +28,7 @@ export async function build(): Promise<Binaries> {
   while (!(await exists(folder))) {
     await using lock = await tryLock(`${folder}.lock`);
     if (lock === undefined) await sleep(1000);
-    else if (!(await exists(folder))) await buildInto(folder);
+    else if (!(await exists(folder))) await buildAfterOthers(cache, folder);
   }
   return binaries;
 }
@@ -37,6 +37,15 @@ async function digestOfSources(): Promise<string> {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`);
   for (const name of sourceFiles) hash.update(await readFile(join(sources, name)));
   return hash.digest('hex').slice(0, 16);
+}
+
+/** Only the holder of the lock builds, so what is unfinished now was left by a build that was killed. */
+async function buildAfterOthers(cache: string, folder: string): Promise<void> {
+  const leftovers = (await readdir(cache)).filter(
+    (name) => name.startsWith(`${basename(folder)}.`) && !name.endsWith('.lock'),
+  );
+  await Promise.all(leftovers.map((name) => rm(join(cache, name), { recursive: true, force: true })));
+  await buildInto(folder);
 }
 
 /** The folder appears complete or not at all, so a build that is cut off, or one beside it, does no harm. */
