@@ -39,6 +39,7 @@ const standardNames = ['time', 'level', 'msg'] as const;
 type StandardName = (typeof standardNames)[number];
 type Member = readonly [name: string, value: JsonValue];
 type Members = readonly Member[];
+type Fields = Record<string, JsonValue>;
 
 /** A Windows guest's event log entries carry their text in one of these members (step 4). */
 const eventTextNames = ['message', 'Message'];
@@ -59,19 +60,25 @@ function makeRecord(members: Members, vmId: string): GuestLogRecord {
   let level: LogLevel = 'info';
   let time = zeroTime;
   let message = '';
+  const fields: Fields = {};
   for (const [name, value] of members) {
     const standard = standardName(name);
+    if (standard !== name) setField(fields, name, normaliseNumber(value));
     if (standard === undefined || value === null) continue;
     if (standard === 'level') level = readLevel(value);
     else if (standard === 'time') time = readTime(value);
     else message = readMessage(value);
   }
-  const fields = new Map(members.map(([name, value]) => [name, normaliseNumber(value)]));
-  for (const name of standardNames) fields.delete(name);
   message = takeEventText(fields) ?? message;
-  fields.set('uvm-id', vmId).set('vm.time', time);
-  // Unlike an assignment, this makes a field of a member named `__proto__`.
-  return { level, message, fields: Object.fromEntries(fields) };
+  fields['uvm-id'] = vmId;
+  fields['vm.time'] = time;
+  return { level, message, fields };
+}
+
+function setField(fields: Fields, name: string, value: JsonValue): void {
+  // An assignment to this one name would set the prototype.
+  if (name === '__proto__') Object.defineProperty(fields, name, { value, configurable: true, enumerable: true, writable: true });
+  else fields[name] = value;
 }
 
 function readLevel(value: JsonValue): LogLevel {
@@ -91,12 +98,12 @@ function readMessage(value: JsonValue): string {
   return value;
 }
 
-function takeEventText(fields: Map<string, JsonValue>): string | undefined {
-  if (fields.get('Source') !== 'ETW') return undefined;
+function takeEventText(fields: Fields): string | undefined {
+  if (fields['Source'] !== 'ETW') return undefined;
   for (const name of eventTextNames) {
-    const value = fields.get(name);
+    const value = fields[name];
     if (typeof value !== 'string') continue;
-    fields.delete(name);
+    delete fields[name];
     return value;
   }
   return undefined;

@@ -116,7 +116,7 @@ describe('any stream', () => {
     );
   });
 
-  it('keeps every byte of its text, and counts it', () => {
+  it('counts what it keeps', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
         const bytes = Buffer.from(pieces.join(''));
@@ -129,6 +129,23 @@ describe('any stream', () => {
         expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(counts.undecodableBytes);
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  it('loses no character of what is no record', () => {
+    const lines = fc.array(
+      fc.string({ unit: 'grapheme' }).map((text) => `x${text}\n`),
+      { minLength: 1, maxLength: 10 },
+    );
+    fc.assert(
+      fc.property(lines, (texts) => {
+        const { records, counts } = parse(Buffer.from(texts.join('')), [], small);
+        const kept = records.map(({ fields }) => fields['stderr']).join('');
+        const withoutSpace = (text: string) => text.replace(/\s/g, '');
+        expect(withoutSpace(kept)).toBe(withoutSpace(texts.join('')));
+        expect(counts.undecodableBytes).toBe(counts.bytes);
+      }),
+      { numRuns: 300 },
     );
   });
 
