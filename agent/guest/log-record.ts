@@ -77,7 +77,8 @@ function makeRecord(members: Members, vmId: string): GuestLogRecord {
 
 function setField(fields: Fields, name: string, value: JsonValue): void {
   // An assignment to this one name would set the prototype.
-  if (name === '__proto__') Object.defineProperty(fields, name, { value, configurable: true, enumerable: true, writable: true });
+  if (name === '__proto__')
+    Object.defineProperty(fields, name, { value, configurable: true, enumerable: true, writable: true });
   else fields[name] = value;
 }
 
