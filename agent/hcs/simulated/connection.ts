@@ -86,7 +86,10 @@ export class Connection {
 
   #callCommon<M extends keyof CommonHandlers>(method: M, params: unknown): unknown {
     const handler: CommonHandlers[M] = this.#common[method];
-    return handler(parseParams(method, params));
+    const parsed = parseParams(method, params);
+    // Handles mean something only to whom they were given: ERROR_INVALID_HANDLE to others (hcs-runtime A.6).
+    if ('handle' in parsed && !this.#handles.has(parsed.handle)) throw new HcsError(method, 0x8007_0006);
+    return handler(parsed);
   }
 
   /** A client that vanished while it waited for its handle has it run down at once. */

@@ -41,7 +41,7 @@ class SimulatedGuestListener implements GuestListener {
   readonly #server: Server;
   readonly #arrived: Socket[] = [];
   readonly #waiting = new Set<Waiting>();
-  #closing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor() {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#arrive(socket));
@@ -59,7 +59,7 @@ class SimulatedGuestListener implements GuestListener {
 
   accept(signal: AbortSignal): Promise<Duplex> {
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#closing !== undefined) return Promise.reject(new Error('the listener is closed'));
+    if (this.#isClosed) return Promise.reject(new Error('the listener is closed'));
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) return Promise.resolve(arrived);
     return new Promise((resolve, reject) => {
@@ -83,15 +83,20 @@ class SimulatedGuestListener implements GuestListener {
     });
   }
 
+  /** The address is free at once; connections that were accepted live on. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    if (this.#isClosed) return Promise.resolve();
+    this.#isClosed = true;
+    this.#server.close();
+    for (const waiting of this.#waiting) waiting.reject(new Error('the listener was closed'));
+    for (const socket of this.#arrived.splice(0)) socket.destroy();
+    return Promise.resolve();
   }
 
   #arrive(socket: Socket): void {
     const [first] = this.#waiting;
     if (first !== undefined) first.resolve(socket);
-    else if (this.#closing === undefined && this.#arrived.length < backlog) this.#keep(socket);
+    else if (!this.#isClosed && this.#arrived.length < backlog) this.#keep(socket);
     else socket.destroy();
   }
 
@@ -99,14 +104,6 @@ class SimulatedGuestListener implements GuestListener {
   #keep(socket: Socket): void {
     socket.on('error', () => {});
     this.#arrived.push(socket);
-  }
-
-  async #close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const waiting of this.#waiting) waiting.reject(new Error('the listener was closed'));
-    for (const socket of this.#arrived.splice(0)) socket.destroy();
-    // Accepted connections live on, and the server's own close waits for them: the address is free before.
-    void closed;
   }
 }
 

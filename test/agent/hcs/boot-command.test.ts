@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { readBootCommand } from '../../../agent/hcs/simulated/boot-command.ts';
+
+const kernel = ' initcall_blacklist=virtio_vsock_init panic=-1 quiet nr_cpus=2 brd.rd_nr=0 pmtmr=0';
+const ordinary = { relaysLog: false, isInBackground: false, runsGuestService: true };
+
+describe('the command line of a guest', () => {
+  it.each([
+    ['-e 1 /bin/vsockexec -e 109 /bin/gcs -v4', { ...ordinary, entropyPort: 1, logPort: 109 }],
+    ['-e 1 -w /bin/vsockexec -o 109 -e 109 /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 109 }],
+    ['-e 1 /bin/vsockexec -o 110 -- /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 110 }],
+    ['-e 1 /bin/vsockexec /bin/gcs -v4', { ...ordinary, entropyPort: 1 }],
+    ['-e 1 /bin/vsockexec -r -e 109 /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 109, relaysLog: true }],
+    [
+      '-e 1 sh -c "/bin/vsockexec -e 109 /bin/gcs -v4 & exec sh"',
+      { ...ordinary, entropyPort: 1, logPort: 109, isInBackground: true },
+    ],
+    ['-e 1 /bin/sleep 100', { ...ordinary, entropyPort: 1, runsGuestService: false }],
+    ['/bin/gcs -v4', ordinary],
+  ])('%s', (command, expected) => {
+    expect(readBootCommand(`${kernel} -- ${command}`)).toEqual(expected);
+  });
+
+  it.each([
+    ['-e 0 /bin/vsockexec /bin/gcs', 'init'],
+    ['-e x /bin/vsockexec /bin/gcs', 'init'],
+    ['-e 1 /bin/vsockexec -e 109', 'vsockexec'],
+    ['-e 1 /bin/vsockexec -e none /bin/gcs', 'vsockexec'],
+    ['-e 1 /bin/vsockexec -r /bin/gcs', 'vsockexec'],
+  ])('%s ends its guest', (command, culprit) => {
+    expect(readBootCommand(`${kernel} -- ${command}`).fatal).toContain(culprit);
+  });
+
+  it('starts the service by default', () => {
+    expect(readBootCommand(kernel)).toEqual(ordinary);
+  });
+});
