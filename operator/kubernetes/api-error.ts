@@ -10,6 +10,8 @@ export interface ApiError {
   /** The same request may succeed later. */
   readonly retryable: boolean;
   readonly retryAfterMilliseconds?: number;
+  /** The object that the error is about, as the API server names it. */
+  readonly objectName?: string;
 }
 
 export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ApiError };
@@ -22,7 +24,9 @@ export function failed<T>(error: ApiError): Outcome<T> {
   return { ok: false, error };
 }
 
-export const isNotFound = (error: ApiError): boolean => error.code === 404;
+/** The object does not exist. A 404 that names none only says that its kind is not served (yet, or any more). */
+export const isNotFound = (error: ApiError): boolean =>
+  error.code === 404 && error.reason === 'NotFound' && error.objectName !== undefined;
 export const isConflict = (error: ApiError): boolean => error.code === 409 && error.reason !== 'AlreadyExists';
 export const isAlreadyExists = (error: ApiError): boolean => error.code === 409 && error.reason === 'AlreadyExists';
 export const isGone = (error: ApiError): boolean => error.code === 410 || error.reason === 'Expired';
@@ -31,7 +35,7 @@ const statusObject = z.object({
   code: z.number().optional(),
   reason: z.string().optional(),
   message: z.string().optional(),
-  details: z.object({ retryAfterSeconds: z.number().optional() }).optional(),
+  details: z.object({ name: z.string().optional(), retryAfterSeconds: z.number().optional() }).optional(),
 });
 
 /** From the answer to a request, or from the `ERROR` event of a watch. */
@@ -45,6 +49,7 @@ export function apiErrorFromStatus(code: number, body: unknown, retryAfterHeader
     reason: status.reason ?? `Http${effectiveCode}`,
     message: status.message ?? `the API server answered ${effectiveCode}`,
     retryable: effectiveCode === 429 || effectiveCode >= 500,
+    ...(status.details?.name === undefined ? {} : { objectName: status.details.name }),
     ...(Number.isFinite(retryAfter) && retryAfter >= 0 ? { retryAfterMilliseconds: retryAfter * 1000 } : {}),
   };
 }
