@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { runAgent } from './agent.ts';
-import { type CommandIO, type DocumentCommandOptions, documentCommand } from './commands/document.ts';
+import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { type BackendName, backends, connectSimulatedNode } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
@@ -81,7 +81,11 @@ function program(exitWith: (code: number) => void): Command {
     .requiredOption('--host <file>', 'description of the host: architecture, build, logicalProcessors, files …')
     .requiredOption('-f, --filename <file...>', 'manifests; - is standard input')
     .option('--pretty', 'indented, for people')
-    .action(async (settings: DocumentCommandOptions) => exitWith(await documentCommand(settings, commandIO)));
+    .action(async (settings: DocumentCommandOptions) => {
+      // Loaded on demand: an agent that runs has no use for YAML and the schemas of manifests.
+      const { documentCommand } = await import('./commands/document.ts');
+      exitWith(await documentCommand(settings, commandIO));
+    });
   return agent;
 }
 

@@ -79,6 +79,11 @@ export class HcsError extends Error {
     return this.#matches(0x010f);
   }
 
+  /** The document is not what HCS understands: sending it again cannot help. */
+  get isDocumentRefused(): boolean {
+    return this.#matches(0x010d) || this.#win32 === 0x0d;
+  }
+
   /** The compute service went away: nothing is known about the system. */
   get isServiceDisconnect(): boolean {
     return this.#matches(0x011e);

@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { cacheFolder } from '../cache-folder.ts';
 
 const sources = fileURLToPath(new URL('./server/', import.meta.url));
 const sourceFiles = ['go.mod', 'go.sum', 'main.go'];
@@ -21,14 +21,13 @@ export interface Binaries {
 
 /** Returns the binaries, after building them if these sources were not built before. */
 export async function build(): Promise<Binaries> {
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'lcow-operator');
-  const folder = join(cache, `controlplane-${await digestOfSources()}`);
+  const folder = join(cacheFolder, `controlplane-${await digestOfSources()}`);
   const binaries = { controlplane: join(folder, 'controlplane'), kubectl: join(folder, 'kubectl') };
-  await mkdir(cache, { recursive: true });
+  await mkdir(cacheFolder, { recursive: true });
   while (!(await exists(folder))) {
     await using lock = await tryLock(`${folder}.lock`);
     if (lock === undefined) await sleep(1000);
-    else if (!(await exists(folder))) await buildAfterOthers(cache, folder);
+    else if (!(await exists(folder))) await buildAfterOthers(folder);
   }
   return binaries;
 }
@@ -40,11 +39,11 @@ async function digestOfSources(): Promise<string> {
 }
 
 /** Only the holder of the lock builds, so what is unfinished now was left by a build that was killed. */
-async function buildAfterOthers(cache: string, folder: string): Promise<void> {
-  const leftovers = (await readdir(cache)).filter(
+async function buildAfterOthers(folder: string): Promise<void> {
+  const leftovers = (await readdir(cacheFolder)).filter(
     (name) => name.startsWith(`${basename(folder)}.`) && !name.endsWith('.lock'),
   );
-  await Promise.all(leftovers.map((name) => rm(join(cache, name), { recursive: true, force: true })));
+  await Promise.all(leftovers.map((name) => rm(join(cacheFolder, name), { recursive: true, force: true })));
   await buildInto(folder);
 }
 
