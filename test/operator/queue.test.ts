@@ -1,0 +1,183 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  done,
+  type QueueObserver,
+  type QueueOptions,
+  type Result,
+  WorkQueue,
+} from '../../operator/controller/queue.ts';
+import { ManualClock, settle } from './manual-clock.ts';
+
+const silent: QueueObserver = {
+  added: () => {},
+  started: () => {},
+  finished: () => {},
+  retried: () => {},
+  overflowed: () => {},
+};
+
+function queueOf(work: QueueOptions['work'], changes: Partial<QueueOptions> = {}) {
+  const clock = new ManualClock();
+  const queue = new WorkQueue({
+    name: 'test',
+    clock,
+    random: () => 0.5,
+    observer: silent,
+    concurrency: 4,
+    maximumKeys: 100,
+    work,
+    resync: () => {},
+    ...changes,
+  });
+  return { clock, queue };
+}
+
+describe('work queue', () => {
+  it('works on a key once at a time and once more if it was added meanwhile', async () => {
+    const gate = Promise.withResolvers<void>();
+    let runs = 0;
+    const { queue } = queueOf(async () => {
+      runs += 1;
+      if (runs === 1) await gate.promise;
+      return done;
+    });
+    for (let each = 0; each < 5; each += 1) queue.add('a');
+    await settle();
+    for (let each = 0; each < 5; each += 1) queue.add('a');
+    expect(runs).toBe(1);
+    gate.resolve();
+    await settle();
+    expect(runs).toBe(2);
+  });
+
+  it('repeats a failing key with growing pauses, and begins anew after a success', async () => {
+    const starts: number[] = [];
+    let failing = true;
+    const { queue, clock } = queueOf(() => {
+      starts.push(clock.now());
+      return Promise.resolve<Result>(failing ? { kind: 'Retry', error: new Error('no') } : done);
+    });
+    queue.add('a');
+    await clock.advance(400_000);
+    const pauses = starts.slice(1).map((time, index) => time - (starts[index] ?? 0));
+    expect(pauses.slice(0, 4)).toEqual([75, 150, 300, 600]);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(60_000);
+    failing = false;
+    await clock.advance(60_000);
+    failing = true;
+    starts.length = 0;
+    queue.add('a');
+    await clock.advance(75);
+    expect(starts).toHaveLength(2);
+  });
+
+  it('takes a thrown error for a failure and goes on', async () => {
+    const worked: string[] = [];
+    const { queue, clock } = queueOf((key) => {
+      worked.push(key);
+      if (key === 'bad' && worked.length < 3) throw new Error('boom');
+      return Promise.resolve(done);
+    });
+    queue.add('bad');
+    queue.add('good');
+    await clock.advance(1_000);
+    expect(worked).toEqual(['bad', 'good', 'bad']);
+  });
+
+  it('asks for everything again after it had no room', async () => {
+    const worked = new Set<string>();
+    const keys = Array.from({ length: 50 }, (_, index) => `${index}`);
+    const { queue, clock } = queueOf(
+      async (key) => {
+        await settle();
+        worked.add(key);
+        return done;
+      },
+      {
+        maximumKeys: 10,
+        concurrency: 1,
+        resync: () => {
+          for (const key of keys) if (!worked.has(key)) queue.add(key);
+        },
+      },
+    );
+    for (const key of keys) queue.add(key);
+    for (let round = 0; round < 200 && worked.size < keys.length; round += 1) await clock.advance(1);
+    expect(worked.size).toBe(keys.length);
+  });
+
+  it('lets the earliest of several later looks count', async () => {
+    let runs = 0;
+    const { queue, clock } = queueOf(() => {
+      runs += 1;
+      return Promise.resolve(done);
+    });
+    queue.addAfter('a', 5_000);
+    queue.addAfter('a', 1_000);
+    queue.addAfter('a', 9_000);
+    await clock.advance(1_000);
+    expect(runs).toBe(1);
+    await clock.advance(20_000);
+    expect(runs).toBe(1);
+  });
+
+  it('waits for what is being worked on when it stops, and takes nothing more', async () => {
+    const gate = Promise.withResolvers<void>();
+    let stopped = false;
+    const { queue } = queueOf(async () => {
+      await gate.promise;
+      return done;
+    });
+    queue.add('a');
+    const stopping = queue.stop().then(() => {
+      stopped = true;
+    });
+    queue.add('b');
+    await settle();
+    expect(stopped).toBe(false);
+    gate.resolve();
+    await stopping;
+    expect(queue.depth).toBe(0);
+  });
+
+  it('never works on one key twice at once, and works on every key after its last change', async () => {
+    const step = fc.oneof(
+      fc.record({ add: fc.constantFrom('a', 'b', 'c', 'd', 'e') }),
+      fc.record({ wait: fc.integer({ min: 1, max: 500 }) }),
+    );
+    const outcomes = fc.infiniteStream(fc.constantFrom<Result['kind']>('Done', 'Done', 'Retry', 'After'));
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), outcomes, async (steps, stream) => {
+        const version = new Map<string, number>();
+        const seen = new Map<string, number>();
+        const busy = new Set<string>();
+        const { queue, clock } = queueOf(
+          async (key) => {
+            expect(busy.has(key)).toBe(false);
+            busy.add(key);
+            const at = version.get(key) ?? 0;
+            await settle();
+            busy.delete(key);
+            const kind = stream.next().value ?? 'Done';
+            if (kind === 'Retry') return { kind, error: 'x' };
+            seen.set(key, at);
+            return kind === 'After' ? { kind, milliseconds: 100 } : { kind: 'Done' };
+          },
+          { concurrency: 2 },
+        );
+        for (const each of steps) {
+          if ('add' in each) {
+            version.set(each.add, (version.get(each.add) ?? 0) + 1);
+            queue.add(each.add);
+          } else await clock.advance(each.wait);
+        }
+        for (let round = 0; round < 100 && [...version].some(([key, at]) => seen.get(key) !== at); round += 1) {
+          await clock.advance(10_000);
+        }
+        expect(seen).toEqual(version);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
