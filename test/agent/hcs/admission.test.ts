@@ -9,7 +9,17 @@ import { FileTable } from '../../../agent/hcs/simulated/file-table.ts';
 import { simulatedHostFile } from '../../../agent/hcs/simulated/host-file.ts';
 import { defaultHost, loggingCommand, ordinaryDocument } from './simulated-node.ts';
 
-const goldenCase = z.object({ name: z.string(), expect: z.object({ document: z.unknown().optional() }) });
+const goldenCase = z.object({
+  name: z.string(),
+  host: z.object({ arch: z.enum(['amd64', 'arm64']), build: z.int(), logicalProcessors: z.int() }),
+  files: z.record(z.string(), z.union([z.int(), z.bigint()])),
+  expect: z.object({
+    document: z.unknown().optional(),
+    stagedCopies: z.array(z.object({ from: z.string(), to: z.string() })).default([]),
+    grantedAll: z.array(z.string()).default([]),
+  }),
+});
+type GoldenCase = z.infer<typeof goldenCase>;
 const goldenFile = new URL('../../golden/hcs-documents.json', import.meta.url);
 const documents = z
   .array(goldenCase)
@@ -22,25 +32,73 @@ const nonsense: readonly RegExp[] = [
   /^VirtualMachine\.Devices\.HvSocket\.HvSocketConfig\.ServiceTable\..*: Invalid key in record$/,
 ];
 
-/** The keys of assigned devices are random GUIDs, shown as `vmbus-0` and so on. */
-function withGuids(document: unknown): unknown {
+/** What HCS refuses of documents that the builder makes from options out of all bounds. */
+const outOfBounds: readonly RegExp[] = [
+  /Memory\.SizeInMB must be at least 1$/,
+  /Processor\.Count (0|2147483648|4294967295) is not between 1 and \d+$/,
+  /INVALID_JSON .* must be a GUID/,
+  /INVALID_JSON .* Invalid key in record/,
+  // Cases in which looking at the file fails, but not as "not found".
+  /'C:\\LinuxBootFiles\\(secret|rootfs\.vhd)' not found$/,
+];
+
+/** The document as HCS gets it: the keys of assigned devices are random GUIDs, shown as `vmbus-0` and so on. */
+function textOf(document: unknown): string {
   const text = JSON.stringify(document, (_, value) => (typeof value === 'bigint' ? `big:${value}` : value));
   const named = text.replace(/"vmbus-(\d+)"/g, (_, number: string) => {
     return `"00000000-0000-0000-0000-${number.padStart(12, '0')}"`;
   });
-  return parseExactJson(named.replace(/"big:(-?\d+)"/g, '$1'));
+  return named.replace(/"big:(-?\d+)"/g, '$1');
+}
+
+/** The files of the case, with what its plan staged and granted. */
+function filesOf({ files, expect: { stagedCopies, grantedAll } }: GoldenCase): FileTable {
+  const entries = Object.entries(files).map(([path, size]) => ({ path, size: Number(size), isGranted: false }));
+  const table = new FileTable(entries, 'C:\\LinuxBootFiles');
+  for (const { from, to } of stagedCopies) table.copy(from, to);
+  for (const path of grantedAll) table.grant(path);
+  return table;
+}
+
+function refusalOf(testCase: GoldenCase): string | undefined {
+  const { arch, build, logicalProcessors } = testCase.host;
+  const host = simulatedHostFile.parse({
+    architecture: arch,
+    build,
+    logicalProcessors: Math.min(Math.max(logicalProcessors, 1), 2048),
+    isolation: ['SNP'],
+  });
+  try {
+    admit(textOf(testCase.expect.document), {
+      host,
+      files: filesOf(testCase),
+      freeMemoryInMB: Number.POSITIVE_INFINITY,
+    });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 describe('the schema of documents', () => {
   it('accepts every golden document, apart from nonsense that is listed by rule', () => {
     expect(documents).toHaveLength(273);
     const complaints = documents.flatMap(({ name, expect: { document } }) => {
-      const result = computeSystem.safeParse(withGuids(document));
+      const result = computeSystem.safeParse(parseExactJson(textOf(document)));
       const issues = result.success ? [] : result.error.issues;
       const texts = issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
       return texts.filter((text) => !nonsense.some((rule) => rule.test(text))).map((text) => `${name}: ${text}`);
     });
     expect(complaints).toEqual([]);
+  });
+
+  it('is followed by HCS creating them, unless a value is out of all bounds', () => {
+    const refusals = documents.flatMap((testCase) => {
+      const refusal = refusalOf(testCase);
+      return refusal === undefined ? [] : [refusal];
+    });
+    expect(refusals.filter((text) => !outOfBounds.some((rule) => rule.test(text)))).toEqual([]);
+    expect(refusals.length).toBeLessThan(20);
   });
 
   it('refuses an unknown member wherever it is', () => {

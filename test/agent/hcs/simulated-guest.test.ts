@@ -243,6 +243,24 @@ describe('a simulated guest', () => {
     expect(await second.system.ended).toMatchObject({ exit: { exitType: 'GracefulExit' } });
   });
 
+  it('boots sealed from its guest state when it is confidential, and only with access to it', async () => {
+    const state = 'D:\\vm\\guest.vmgs';
+    await using node = await startNode({ isolation: ['SNP'], files: { [state]: 100 } });
+    const { backend, host, sockets } = await node.connect();
+    const document = JSON.stringify(confidentialDocument(state));
+    await expect(backend.create(newSystemId(), document)).rejects.toThrow('ERROR_ACCESS_DENIED');
+    await host.grantVmGroupAccess(state);
+    const system = await backend.create(newSystemId(), document);
+    const { runtimeId } = await system.properties();
+    if (runtimeId === undefined) throw new Error('no runtime id');
+    const log = await sockets.listen(runtimeId, guestPorts.log);
+    const bridge = await sockets.listen(runtimeId, guestPorts.bridge);
+    await system.start();
+    (await log.accept(bound())).resume();
+    const guest = GuestBridge.connect(await bridge.accept(bound()), { clock: systemClock, firstId: 0n });
+    expect((await guest.negotiate(bound())).osType).toBe('linux');
+  });
+
   it('can be terminated while it waits for its seed', async () => {
     await using node = await startNode();
     const { system, entropy } = await createMachine(await node.connect());
@@ -256,3 +274,24 @@ describe('a simulated guest', () => {
     await ended;
   });
 });
+
+/** The confidential document, less what does not matter here (hcs-documents §12.9). */
+function confidentialDocument(guestState: string) {
+  const { Owner, ShouldTerminateOnLastHandleClosed, VirtualMachine } = ordinaryDocument();
+  return {
+    Owner,
+    ShouldTerminateOnLastHandleClosed,
+    SchemaVersion: { Major: 2, Minor: 5 },
+    VirtualMachine: {
+      ...VirtualMachine,
+      Chipset: { Uefi: { ApplySecureBootTemplate: 'Apply' } },
+      GuestState: { GuestStateFilePath: guestState, GuestStateFileType: 'FileMode', ForceTransientState: true },
+      SecuritySettings: {
+        Isolation: {
+          IsolationType: 'SecureNestedPaging',
+          LaunchData: '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+        },
+      },
+    },
+  };
+}
