@@ -148,12 +148,14 @@ class SimulatedComputeSystem implements ComputeSystem {
 
   async #close(): Promise<void> {
     this.#ends.settle(this.#handle, { kind: 'closed' });
-    this.#ends.forget(this.#handle);
     try {
       await this.#client.call('close', { handle: this.#handle });
     } catch (error) {
       // A service that is gone has run the handle down.
       if (!(error instanceof HcsError && error.isServiceDisconnect)) throw error;
+    } finally {
+      // Nothing more comes for the handle once the service has answered.
+      this.#ends.forget(this.#handle);
     }
   }
 }
