@@ -2,12 +2,12 @@
 //
 //   open ──► (requests, responses, late answers) ──► closed
 //
-// There is one way out. What kills a bridge is in E.5: the stream's end or error, a bad size, an unknown kind, an answer
-// to a question that was never asked, an undecodable answer, a notification that is not about a container of ours, a
+// There is one way out. What kills a bridge is in E.5: the stream's end or error, a bad size, an unknown kind, a second
+// answer, an undecodable answer, a notification that is not about a container of ours, a
 // request that overran its limit, `close`. Its death fails all outstanding requests, touches no other bridge, and stops
 // no VM: that is for the caller to decide.
-// Unlike the original it tolerates answers to requests of an earlier connection (E.7): its ids begin with `firstId`,
-// and what answers a lower one is counted.
+// Unlike the original it tolerates answers to requests of an earlier connection (E.7), also of an earlier process, whose
+// ids may have been higher: what answers an id that this connection never gave is counted. Only a second answer kills.
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { Clock, Timer } from '../../protocol/clock.ts';
@@ -34,7 +34,7 @@ export type { GuestIdentity } from './bridge-messages.ts';
 
 export interface BridgeOptions {
   readonly clock: Clock;
-  /** A number above all ids that the guest may still hold an answer to. */
+  /** The first of ids that the guest holds no answer to: the last connection's `nextId`, or a fresh high number. */
   readonly firstId: bigint;
   /** How long one request may take before the bridge is given up; 5 minutes as in the original (A.7). */
   readonly requestMilliseconds?: number;
@@ -192,8 +192,9 @@ export class GuestBridge {
   #answer(frame: Frame): void {
     const request = this.#outstanding.get(frame.id);
     if (request === undefined) {
-      if (frame.id < this.#firstId) this.#lateAnswers += 1;
-      else this.#fail(`response to unknown request ${frame.id}`);
+      const isOwn = frame.id >= this.#firstId && frame.id < this.#nextId;
+      if (isOwn) this.#fail(`second response to request ${frame.id}`);
+      else this.#lateAnswers += 1;
       return;
     }
     if (frame.type !== responseType(request.type)) {
