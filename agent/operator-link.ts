@@ -38,7 +38,8 @@ export class OperatorLink {
   readonly #ports: LinkPorts;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  #current: OperatorSession | undefined;
+  /** One, or two while a connection is renewed: each is told everything, since either may be the one that lasts. */
+  readonly #sessions = new Set<OperatorSession>();
 
   constructor(ports: LinkPorts) {
     this.#ports = ports;
@@ -46,20 +47,16 @@ export class OperatorLink {
     this.#clock = ports.clock;
   }
 
-  get connected(): boolean {
-    return this.#current !== undefined;
-  }
-
   changed(uid: string): void {
-    this.#current?.changed(uid);
+    for (const session of this.#sessions) session.changed(uid);
   }
 
   removed(uid: string): void {
-    this.#current?.removed(uid);
+    for (const session of this.#sessions) session.removed(uid);
   }
 
   logged(uid: string): void {
-    this.#current?.logged(uid);
+    for (const session of this.#sessions) session.logged(uid);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -80,18 +77,14 @@ export class OperatorLink {
   /** Serves one session after another for as long as each can be renewed; resolves when the last one ended. */
   async #serve(first: OperatorSession, signal: AbortSignal): Promise<void> {
     let session = first;
-    const onAbort = () => this.#current?.close(1000, 'the agent stops');
-    signal.addEventListener('abort', onAbort, { once: true });
     for (;;) {
       const end = await Promise.race([session.closed, this.#renewalTime(signal)]);
       if (end !== undefined) {
-        if (this.#current === session) this.#current = undefined;
         this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
         break;
       }
       session = await this.#renew(session, signal);
     }
-    signal.removeEventListener('abort', onAbort);
   }
 
   #renewalTime(signal: AbortSignal): Promise<undefined> {
@@ -118,9 +111,9 @@ export class OperatorLink {
     const host = await this.#ports.hostFacts();
     const socket = await this.#ports.dial(signal);
     const session = new OperatorSession(socket, { ...this.#ports, host });
-    const before = this.#current;
-    // From here on changes go to the new session: what it did not say in its `hello` it must say after it.
-    this.#current = session;
+    closeOnAbort(session, signal);
+    this.#sessions.add(session);
+    session.closed.then(() => this.#sessions.delete(session));
     const limit = new AbortController();
     const outcome = await Promise.race([
       session.welcomed,
@@ -132,7 +125,6 @@ export class OperatorLink {
     ]);
     limit.abort();
     if ('code' in outcome) {
-      this.#current = before;
       session.close(1002, outcome.reason);
       throw new Error(`the operator closed the session: ${outcome.reason} (${outcome.code})`);
     }
@@ -145,4 +137,11 @@ export class OperatorLink {
     const { firstRetry, lastRetry } = this.#ports.times;
     return this.#ports.random() * Math.min(lastRetry, firstRetry * 2 ** Math.min(failures, 16));
   }
+}
+
+function closeOnAbort(session: OperatorSession, signal: AbortSignal): void {
+  const onAbort = () => session.close(1000, 'the agent stops');
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  session.closed.then(() => signal.removeEventListener('abort', onAbort));
 }

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
 import { prepareBoot } from '../../agent/preparation.ts';
-import { Supervisor } from '../../agent/supervisor.ts';
+import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
 import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
@@ -26,12 +26,12 @@ export const testTimeouts: Timeouts = {
 export interface CoreOptions {
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
+  readonly listener?: Omit<SupervisorListener, 'serviceLost'>;
 }
 
 export interface AgentCore extends AsyncDisposable {
   readonly supervisor: Supervisor;
   readonly removed: Set<string>;
-  readonly lines: string[];
   serviceLost: boolean;
   /** As SIGKILL would: nothing is told to anybody, handles run down. */
   kill(): Promise<void>;
@@ -63,9 +63,12 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
   const supervisor = new Supervisor(
     ports,
     {
-      changed: () => undefined,
-      removed: (uid) => removed.add(uid),
-      logged: () => undefined,
+      changed: (uid) => options.listener?.changed(uid),
+      removed: (uid) => {
+        removed.add(uid);
+        options.listener?.removed(uid);
+      },
+      logged: (uid) => options.listener?.logged(uid),
       serviceLost: () => {
         core.serviceLost = true;
       },
@@ -75,7 +78,6 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
   const core: AgentCore = {
     supervisor,
     removed,
-    lines: [],
     serviceLost: false,
     async kill() {
       stop.abort();

@@ -1,0 +1,261 @@
+// The agent's end of the wire: a real WebSocket to a scripted operator, real VMs on a simulated node behind it.
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { dial, urlProblem } from '../../agent/dial.ts';
+import { type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
+import { systemIdOf } from '../../agent/system-id.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import type { Element, Hello, OperatorMessage } from '../../protocol/messages.ts';
+import { type AgentCore, startCore } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { startNode, type TestNode } from './hcs/simulated-node.ts';
+import { until } from './hcs/until.ts';
+import { ScriptedOperator, type Session } from './scripted-operator.ts';
+
+const fast: LinkTimes = { firstRetry: 5, lastRetry: 20, healthy: 60_000, renewal: 3_600_000, welcome: 2_000 };
+const welcome = (epoch: number, logWindow = 0): OperatorMessage => ({
+  type: 'welcome',
+  replica: 'operator-0',
+  epoch,
+  heartbeatSeconds: 10,
+  logWindow,
+});
+
+interface Linked extends AsyncDisposable {
+  readonly node: TestNode;
+  readonly core: AgentCore;
+  readonly operator: ScriptedOperator;
+  readonly tokenFile: string;
+}
+
+async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
+  const stack = new AsyncDisposableStack();
+  const node = stack.use(await startNode());
+  const operator = stack.use(await ScriptedOperator.start());
+  const folder = await mkdtemp(join(tmpdir(), 'link-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  const tokenFile = join(folder, 'token');
+  await writeFile(tokenFile, 'first token\n');
+  const stop = new AbortController();
+  const core = stack.use(
+    await startCore(node, {
+      listener: {
+        changed: (changed) => link.changed(changed),
+        removed: (removed) => link.removed(removed),
+        logged: (logged) => link.logged(logged),
+      },
+    }),
+  );
+  const { host } = await node.connect();
+  const link: OperatorLink = new OperatorLink({
+    clock: systemClock,
+    random: Math.random,
+    logger: pino({ level: 'silent' }),
+    supervisor: core.supervisor,
+    agentVersion: '1.2.3',
+    agentBootID: randomUUID(),
+    times: { ...fast, ...times },
+    dial: (signal) => dial({ url: operator.url, tokenFile, caFile: undefined }, signal),
+    hostFacts: () => host.facts(),
+  });
+  const running = link.run(stop.signal);
+  stack.defer(async () => {
+    stop.abort();
+    await running;
+  });
+  return { node, core, operator, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function welcomed(linked: Linked, epoch = 1, logWindow = 0): Promise<Session> {
+  const session = await linked.operator.session(epoch - 1);
+  await session.hello();
+  session.send(welcome(epoch, logWindow));
+  return session;
+}
+
+const isRunning = ({ virtualMachine }: { virtualMachine: Element }) =>
+  virtualMachine['phase'] === 'Running' && JSON.stringify(virtualMachine['conditions']).includes('"Running"');
+
+describe('a session', () => {
+  it('begins with who the agent is and what it has', async () => {
+    await using linked = await startLinked();
+    const session = await linked.operator.session(0);
+    const hello: Hello = await session.hello();
+    expect(session.authorization).toBe('Bearer first token');
+    expect(hello).toMatchObject({
+      protocolVersions: ['lcow.v1'],
+      agentVersion: '1.2.3',
+      complete: true,
+      host: { osBuild: 20348, architecture: 'amd64', logicalProcessors: 8 },
+      virtualMachines: [],
+    });
+  });
+
+  it('takes what shall be and says what is, up to the removal', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    session.send({ type: 'desired', epoch: 1, virtualMachines: [makeAssignment()], last: true });
+    const { virtualMachine } = await session.next('observed', isRunning);
+    expect(virtualMachine).toMatchObject({ uid, generation: 1, phase: 'Running' });
+    session.send({ type: 'release', epoch: 1, uid });
+    expect(await session.next('removed')).toEqual({ type: 'removed', uid });
+  });
+
+  it('ignores commands of another epoch', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    session.send({ type: 'release', epoch: 2, uid });
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment({ generation: 7 }) });
+    await session.next('observed', ({ virtualMachine }) => virtualMachine['generation'] === 7);
+    expect(session.messages.some(({ type }) => type === 'removed')).toBe(false);
+  });
+
+  it('takes nothing away that the operator does not mention', async () => {
+    await using linked = await startLinked();
+    const first = await welcomed(linked, 1);
+    first.send({ type: 'desired', epoch: 1, virtualMachines: [makeAssignment()], last: true });
+    await first.next('observed', isRunning);
+    first.close(1001);
+    const second = await welcomed(linked, 2);
+    second.send({ type: 'desired', epoch: 2, virtualMachines: [], last: true });
+    const hello = await second.hello();
+    expect(hello.virtualMachines).toMatchObject([{ uid, phase: 'Running' }]);
+    expect((await linked.node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+  });
+
+  it('ends with a malformed message, and the next one begins', async () => {
+    await using linked = await startLinked();
+    const first = await welcomed(linked);
+    first.send('{"type":"nonsense"}');
+    await until('the session ends', () => !first.open);
+    const second = await welcomed(linked, 2);
+    expect(second.open).toBe(true);
+  });
+});
+
+describe('an assignment', () => {
+  const refusedWith =
+    (reason: string) =>
+    ({ virtualMachine }: { virtualMachine: Element }) =>
+      JSON.stringify(virtualMachine['conditions'] ?? []).includes(`"${reason}"`);
+
+  it('with an unknown option fails that VM only', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    const other = { ...makeAssignment(), uid: randomUUID() };
+    const unknown = { ...makeAssignment(), options: { FutureOption: true } };
+    session.send({ type: 'desired', epoch: 1, virtualMachines: [unknown, other], last: true });
+    await session.next(
+      'observed',
+      ({ virtualMachine }) => virtualMachine.uid === other.uid && isRunning({ virtualMachine }),
+    );
+    const { virtualMachine } = await session.next('observed', refusedWith('UnsupportedByAgent'));
+    expect(JSON.stringify(virtualMachine)).toContain('FutureOption');
+  });
+
+  it('whose options are not what the digest says is refused', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    const changed = { ...makeAssignment(), options: { MemorySizeInMB: 2 } };
+    session.send({ type: 'assign', epoch: 1, virtualMachine: changed });
+    await session.next('observed', refusedWith('ProtocolError'));
+    expect(await linked.node.control.systems()).toEqual([]);
+  });
+
+  it('gets its policy from an earlier message, by its digest', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    const policy = Buffer.from('package policy').toString('base64');
+    const digest = optionsDigest({ SecurityPolicy: policy });
+    const assignment = { ...makeAssignment({ optionsDigest: digest }), policySHA256: sha256Hex(policy) };
+    session.send({ type: 'assign', epoch: 1, virtualMachine: assignment });
+    await session.next('observed', refusedWith('ProtocolError'));
+    session.send({ type: 'policy', sha256: sha256Hex(policy), policy });
+    session.send({ type: 'assign', epoch: 1, virtualMachine: assignment });
+    await session.next('observed', isRunning);
+    expect((await linked.node.control.system(systemIdOf(uid)))?.guest?.securityPolicy).toBe(policy);
+  });
+});
+
+describe('guest logs', () => {
+  it('come within the window, in order, and again after a reconnect if they were not acknowledged', async () => {
+    await using linked = await startLinked();
+    const first = await welcomed(linked, 1, 4);
+    first.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    const lines = () => first.messages.flatMap((message) => (message.type === 'logs' ? message.lines : []));
+    await until('a full window', () => lines().length === 4);
+    await first.next('observed', isRunning);
+    expect(lines()).toHaveLength(4);
+    first.send({ type: 'logsAck', uid, boot: 1, sequence: 1 });
+    await until('two more', () => lines().length === 6);
+    first.close(1001);
+    const second = await welcomed(linked, 2, 100);
+    const again = await second.next('logs');
+    expect(again).toMatchObject({ boot: 1, first: 2, dropped: 0 });
+  });
+
+  it('are not sent when nobody asked', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    expect(session.messages.filter(({ type }) => type === 'logs')).toEqual([]);
+  });
+
+  it('are no news of the VM once its boot has been told', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked, 1, 1000);
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    const count = () => session.messages.filter(({ type }) => type === 'observed').length;
+    const before = count();
+    const seen = session.messages.length;
+    await until('many lines', () => session.messages.slice(seen).filter(({ type }) => type === 'logs').length > 5);
+    expect(count()).toBe(before);
+  });
+});
+
+describe('the link', () => {
+  it('renews its connection before the old one ends, with a token read anew', async () => {
+    await using linked = await startLinked({ renewal: 50 });
+    const first = await welcomed(linked);
+    await writeFile(linked.tokenFile, 'second token');
+    const second = await linked.operator.session(1);
+    await second.hello();
+    expect(first.open).toBe(true);
+    second.send(welcome(2));
+    await until('the old one ends', () => !first.open);
+    expect(second.authorization).toBe('Bearer second token');
+    expect(second.open).toBe(true);
+  });
+
+  it('goes on with the old connection when a new one cannot be had', async () => {
+    await using linked = await startLinked({ renewal: 50, welcome: 100 });
+    const first = await welcomed(linked);
+    await linked.operator.session(2);
+    expect(first.open).toBe(true);
+    first.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await first.next('observed', isRunning);
+  });
+});
+
+describe('the address of the operator', () => {
+  it.each([
+    ['wss://lcow-operator.lcow-system.svc:8443/v1/agents', undefined],
+    ['ws://127.0.0.1:8443/v1/agents', undefined],
+    ['ws://operator:8443/v1/agents', 'not encrypted'],
+    ['https://operator:8443', 'wss://'],
+    ['operator', 'not a URL'],
+  ])('%s', (url, problem) => {
+    const found = urlProblem(url);
+    if (problem === undefined) expect(found).toBeUndefined();
+    else expect(found).toContain(problem);
+  });
+});
