@@ -1,0 +1,392 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { type AgentAuthenticator, StaticTokens } from '../../operator/agents/authentication.ts';
+import { AgentServer } from '../../operator/agents/server.ts';
+import { Sessions } from '../../operator/agents/sessions.ts';
+import type { DesiredMachine } from '../../operator/controller/agents.ts';
+import { desiredMachine } from '../../operator/controller/assignment.ts';
+import type { Acceptance } from '../../operator/controller/hosts.ts';
+import { Inventory } from '../../operator/controller/inventory.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import {
+  agentsPath,
+  closeCodes,
+  type Hello,
+  limits,
+  type ObservedVirtualMachine,
+  subprotocol,
+} from '../../protocol/messages.ts';
+import { makeCertificates } from '../controlplane/certificates.ts';
+import { until } from './fixture.ts';
+import { makeMachine, someUid } from './objects.ts';
+import { observedMachine, ScriptedAgent, someHost } from './scripted-agent.ts';
+
+class Harness {
+  readonly inventory = new Inventory(systemClock);
+  readonly events: string[] = [];
+  readonly misbehaviour: string[] = [];
+  readonly logLines: (readonly [number, number, number])[] = [];
+  readonly sessions: Sessions;
+  readonly server: AgentServer;
+  desired: readonly DesiredMachine[] = [];
+  accept: () => Promise<Acceptance> = () => Promise.resolve({ ok: true, epoch: 7 });
+  ready = true;
+  port = 0;
+
+  constructor(authenticator: AgentAuthenticator, tls?: { certificate: Buffer; key: Buffer }) {
+    this.sessions = new Sessions({
+      live: (nodeName) => this.events.push(`live ${nodeName}`),
+      ended: (nodeName) => this.events.push(`ended ${nodeName}`),
+    });
+    this.server = new AgentServer({
+      ports: {
+        clock: systemClock,
+        logger: pino({ level: 'silent' }),
+        observer: {
+          received: () => {},
+          sent: () => {},
+          logLines: (...counts) => this.logLines.push(counts),
+          misbehaved: (_nodeName, what) => this.misbehaviour.push(what),
+        },
+        inventory: this.inventory,
+        replica: 'replica-1',
+        heartbeatSeconds: 10,
+        accept: () => this.accept(),
+        desired: () => Promise.resolve(this.desired),
+      },
+      sessions: this.sessions,
+      authenticator,
+      tls,
+      bindAddress: '127.0.0.1',
+      port: 0,
+      ready: () => this.ready,
+    });
+  }
+
+  async start(): Promise<void> {
+    this.port = (await this.server.listen()).port;
+  }
+
+  async connect(nodeName = 'node-a'): Promise<ScriptedAgent> {
+    const agent = new ScriptedAgent();
+    await agent.connect(this.port, nodeName);
+    return agent;
+  }
+
+  async connectLive(): Promise<ScriptedAgent> {
+    const agent = await this.connect();
+    await until(() => agent.receivedOf('desired').some(({ last }) => last));
+    return agent;
+  }
+}
+
+const tokensAreNames: AgentAuthenticator = {
+  authenticate: (bearer) =>
+    Promise.resolve(
+      bearer === 'bad' ? { ok: false, retry: false, message: 'unknown' } : { ok: true, nodeName: bearer },
+    ),
+};
+
+let harness: Harness;
+beforeEach(async () => {
+  harness = new Harness(tokensAreNames);
+  await harness.start();
+});
+afterEach(() => harness.server.close());
+
+function desiredFor(uid: string, securityPolicy?: string, disks = 0): DesiredMachine {
+  const confidential =
+    securityPolicy === undefined ? {} : { confidential: { securityPolicy, isolation: 'None' as const } };
+  const object = makeMachine({
+    metadata: { uid, name: `vm-${uid.slice(-4)}` },
+    spec: {
+      ...confidential,
+      storage: {
+        disks: Array.from({ length: disks }, (_, index) => ({
+          name: `disk-${index}`,
+          path: `C:\\${'x'.repeat(1_000)}`,
+        })),
+      },
+    },
+  });
+  if (!object.spec.ok) throw new Error(object.spec.message);
+  return desiredMachine(object, object.spec.value, { securityPolicy: undefined });
+}
+
+const uidOf = (index: number) => `6a3f2c1e-0b7d-4c55-9a51-${String(index).padStart(12, '0')}`;
+
+function hello(virtualMachines: ObservedVirtualMachine[], changes: Partial<Hello> = {}): Hello {
+  return {
+    type: 'hello',
+    protocolVersions: [subprotocol],
+    agentVersion: 'x',
+    bootID: someUid,
+    host: someHost,
+    complete: true,
+    virtualMachines,
+    last: true,
+    ...changes,
+  };
+}
+
+interface Attempt {
+  readonly path?: string;
+  readonly protocol?: string;
+  readonly token?: string;
+}
+
+/** The HTTP status with which a connection is refused. */
+function refusal({
+  path = agentsPath,
+  protocol = subprotocol,
+  token = 'node-a',
+}: Attempt): Promise<number | undefined> {
+  const socket = new WebSocket(`ws://127.0.0.1:${harness.port}${path}`, protocol === '' ? [] : [protocol], {
+    ...(token === '' ? {} : { headers: { authorization: `Bearer ${token}` } }),
+  });
+  socket.on('error', () => {});
+  return new Promise((resolve) => {
+    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    socket.on('open', () => resolve(undefined));
+  });
+}
+
+describe('agent server', () => {
+  it.each<[string, Attempt, number]>([
+    ['another path', { path: '/v1/other' }, 404],
+    ['no subprotocol', { protocol: '' }, 400],
+    ['another subprotocol', { protocol: 'lcow.v9' }, 400],
+    ['no token', { token: '' }, 401],
+    ['an unknown token', { token: 'bad' }, 401],
+  ])('refuses %s', async (_name, attempt, code) => {
+    expect(await refusal(attempt)).toBe(code);
+    expect(harness.sessions.count).toBe(0);
+  });
+
+  it('asks to come again while it does not know the objects, and tells a browser that this is no web site', async () => {
+    harness.ready = false;
+    expect(await refusal({})).toBe(503);
+    const code = await new Promise((resolve) => {
+      http.get(`http://127.0.0.1:${harness.port}/`, (response) => resolve(response.resume().statusCode));
+    });
+    expect(code).toBe(426);
+  });
+
+  it('serves TLS 1.3 only', async () => {
+    const { authority, serving } = await makeCertificates();
+    const secure = new Harness(tokensAreNames, {
+      certificate: Buffer.from(serving.certificate),
+      key: Buffer.from(serving.key),
+    });
+    await secure.start();
+    const dial = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
+      new Promise<string>((resolve) => {
+        const headers = { authorization: 'Bearer node-a' };
+        const socket = new WebSocket(`wss://127.0.0.1:${secure.port}${agentsPath}`, [subprotocol], {
+          ca: authority,
+          maxVersion,
+          headers,
+        });
+        socket.on('open', () => resolve('open'));
+        socket.on('error', () => resolve('refused'));
+      });
+    expect(await dial('TLSv1.2')).toBe('refused');
+    expect(await dial('TLSv1.3')).toBe('open');
+    await secure.server.close();
+  });
+});
+
+describe('session', () => {
+  it('welcomes with its epoch and sends the whole desired state, in parts with a last mark', async () => {
+    harness.desired = Array.from({ length: 150 }, (_, index) => desiredFor(uidOf(index)));
+    const agent = await harness.connectLive();
+    expect(agent.received[0]).toMatchObject({ type: 'welcome', epoch: 7, replica: 'replica-1', heartbeatSeconds: 10 });
+    expect(agent.receivedOf('desired').map(({ virtualMachines, last }) => [virtualMachines.length, last])).toEqual([
+      [64, false],
+      [64, false],
+      [22, true],
+    ]);
+    expect(harness.events).toEqual(['live node-a']);
+  });
+
+  it('keeps each part within a frame, however large the options are', async () => {
+    harness.desired = Array.from({ length: 60 }, (_, index) => desiredFor(uidOf(index), undefined, 40));
+    const agent = await harness.connectLive();
+    const parts = agent.receivedOf('desired');
+    expect(parts.length).toBeGreaterThan(2);
+    for (const part of parts) expect(Buffer.byteLength(JSON.stringify(part))).toBeLessThanOrEqual(limits.frameBytes);
+    expect(parts.flatMap(({ virtualMachines }) => virtualMachines)).toHaveLength(60);
+  });
+
+  it('collects a hello in parts, with what changed before the welcome', async () => {
+    const gate = Promise.withResolvers<Acceptance>();
+    harness.accept = () => gate.promise;
+    const agent = new ScriptedAgent();
+    agent.hello = () => {
+      agent.send(hello([observedMachine(uidOf(1)), observedMachine(uidOf(2))], { last: false }));
+      agent.send(hello([observedMachine(uidOf(3))]));
+      agent.observe(observedMachine(uidOf(1), { phase: 'Stopped' }));
+      agent.remove(uidOf(2));
+    };
+    await agent.connect(harness.port, 'node-a');
+    gate.resolve({ ok: true, epoch: 1 });
+    await until(() => agent.receivedOf('desired').length === 1);
+    await until(() => harness.inventory.reportOf('node-a', uidOf(1))?.observed?.phase === 'Stopped');
+    expect(harness.inventory.presence('node-a', uidOf(2))).toBe('Absent');
+    expect(harness.inventory.presence('node-a', uidOf(3))).toBe('Present');
+  });
+
+  it('concludes nothing from an incomplete enumeration', async () => {
+    const agent = new ScriptedAgent();
+    agent.hello = () => agent.send(hello([], { complete: false }));
+    await agent.connect(harness.port, 'node-a');
+    await until(() => agent.receivedOf('desired').length === 1);
+    expect(harness.inventory.presence('node-a', someUid)).toBe('Unknown');
+  });
+
+  it('sends an assignment once for each change, its policy before it and once a session', async () => {
+    const agent = await harness.connectLive();
+    const first = desiredFor(uidOf(1), 'cG9saWN5');
+    for (let each = 0; each < 3; each += 1) harness.sessions.assign('node-a', first);
+    const remembered = { ...first.assignment, remembered: { restarts: 9 } };
+    harness.sessions.assign('node-a', { ...first, assignment: remembered });
+    harness.sessions.assign('node-a', desiredFor(uidOf(2), 'cG9saWN5'));
+    harness.sessions.assign('node-a', { ...first, assignment: { ...first.assignment, paused: true } });
+    await until(() => agent.receivedOf('assign').length === 3);
+    expect(agent.received.slice(2).map(({ type }) => type)).toEqual(['policy', 'assign', 'assign', 'assign']);
+    expect(agent.receivedOf('assign').every(({ epoch }) => epoch === 7)).toBe(true);
+  });
+
+  it('takes a VM that it assigned for present until the agent says that it is gone', async () => {
+    const agent = await harness.connectLive();
+    agent.onAssign = () => {};
+    harness.sessions.assign('node-a', desiredFor(someUid));
+    expect(harness.inventory.presence('node-a', someUid)).toBe('Present');
+    harness.sessions.release('node-a', someUid);
+    harness.sessions.release('node-a', someUid);
+    expect(harness.sessions.hasReleased('node-a', someUid)).toBe(true);
+    await until(() => harness.inventory.presence('node-a', someUid) === 'Absent');
+    expect(agent.receivedOf('release')).toHaveLength(1);
+  });
+
+  it('changes nothing when it ends, except that its host is away', async () => {
+    const agent = await harness.connectLive();
+    agent.observe(observedMachine(someUid));
+    await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
+    await agent.disconnect();
+    await until(() => harness.events.includes('ended node-a'));
+    expect(harness.inventory.reportOf('node-a', someUid)).toBeDefined();
+    expect(harness.sessions.count).toBe(0);
+  });
+
+  it('gives way to a newer session of its node, whose end alone counts', async () => {
+    const older = await harness.connectLive();
+    const newer = await harness.connectLive();
+    expect((await older.closed).code).toBe(closeCodes.replaced);
+    expect(harness.events).toEqual(['live node-a', 'live node-a']);
+    await newer.disconnect();
+    await until(() => harness.events.includes('ended node-a'));
+  });
+
+  it('ends when its epoch is refused: for good, or to come again', async () => {
+    harness.accept = () => Promise.resolve({ ok: false, retry: false, message: 'there is no Node node-a' });
+    expect(await (await harness.connect()).closed).toMatchObject({
+      code: closeCodes.unauthorized,
+      reason: 'there is no Node node-a',
+    });
+    harness.accept = () => Promise.resolve({ ok: false, retry: true, message: 'not now' });
+    expect((await (await harness.connect()).closed).code).toBe(closeCodes.shuttingDown);
+    harness.accept = () => Promise.reject(new Error('boom'));
+    expect((await (await harness.connect()).closed).code).toBe(1011);
+  });
+
+  it('ends on what no agent does, alone', async () => {
+    const bystander = await harness.connectLive();
+    const twice = await harness.connect('node-b');
+    twice.hello();
+    expect((await twice.closed).code).toBe(closeCodes.malformed);
+    const hasty = new ScriptedAgent();
+    hasty.hello = () => hasty.observe(observedMachine(someUid));
+    await hasty.connect(harness.port, 'node-c');
+    expect((await hasty.closed).code).toBe(closeCodes.malformed);
+    const stranger = new ScriptedAgent();
+    stranger.hello = () => stranger.send(hello([], { protocolVersions: ['lcow.v9'] }));
+    await stranger.connect(harness.port, 'node-d');
+    expect((await stranger.closed).code).toBe(closeCodes.malformed);
+    expect(harness.misbehaviour).toEqual(['second_hello', 'message_before_hello']);
+    bystander.observe(observedMachine(someUid));
+    await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
+  });
+
+  it('bounds the VMs that an agent can report', async () => {
+    const agent = await harness.connectLive();
+    for (let index = 0; index <= limits.virtualMachinesPerHost; index += 1)
+      agent.observe(observedMachine(uidOf(index)));
+    expect((await agent.closed).code).toBe(closeCodes.malformed);
+    expect(harness.misbehaviour).toEqual(['too_many_virtual_machines']);
+  });
+
+  it('lets an element that cannot be read affect its VM only', async () => {
+    const agent = await harness.connectLive();
+    agent.observe(observedMachine(uidOf(1)));
+    agent.send({ type: 'observed', virtualMachine: { uid: uidOf(1), phase: 'Dancing' } });
+    agent.observe(observedMachine(uidOf(2)));
+    await until(() => harness.inventory.reportOf('node-a', uidOf(2)) !== undefined);
+    const report = harness.inventory.reportOf('node-a', uidOf(1));
+    expect(report?.failure?.reason).toBe('ProtocolError');
+    expect(report?.observed?.phase).toBe('Running');
+    expect(harness.misbehaviour).toEqual(['unparsable_report']);
+  });
+
+  it('acknowledges log lines and counts each once, what was dropped, and what is missing', async () => {
+    const agent = await harness.connectLive();
+    agent.observe(observedMachine(someUid));
+    const logs = { type: 'logs', uid: someUid, boot: 1 } as const;
+    agent.send({ ...logs, first: 0, lines: ['a', 'b'], dropped: 0 });
+    agent.send({ ...logs, first: 1, lines: ['b', 'c'], dropped: 0 });
+    agent.send({ ...logs, first: 10, lines: ['d'], dropped: 5 });
+    agent.send({ ...logs, boot: 2, first: 0, lines: ['e'], dropped: 0 });
+    await until(() => agent.receivedOf('logsAck').length === 4);
+    expect(agent.receivedOf('logsAck').map(({ boot, sequence }) => [boot, sequence])).toEqual([
+      [1, 1],
+      [1, 2],
+      [1, 10],
+      [2, 0],
+    ]);
+    expect(harness.logLines).toEqual([
+      [2, 0, 0],
+      [1, 0, 0],
+      [1, 5, 2],
+      [1, 0, 0],
+    ]);
+  });
+
+  it('tells agents to dial again when the operator stops', async () => {
+    const agent = await harness.connectLive();
+    await harness.server.close();
+    expect((await agent.closed).code).toBe(closeCodes.shuttingDown);
+  });
+});
+
+describe('static tokens', () => {
+  it('name the node of each token, are read again when they change, and cannot be judged without their file', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'lcow-tokens-'));
+    const path = join(directory, 'tokens.yaml');
+    const tokens = new StaticTokens(path);
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false, retry: true });
+    await writeFile(path, 'token-of-node-a-1: node-a\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
+    expect(await tokens.authenticate('token-of-node-b-1')).toMatchObject({ ok: false, retry: false });
+    await writeFile(path, JSON.stringify({ 'token-of-node-b-1': 'node-b' }));
+    expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false });
+    await writeFile(path, 'short: node-a\n');
+    expect(await tokens.authenticate('short')).toMatchObject({ ok: false, retry: true });
+    await rm(directory, { recursive: true });
+  });
+});
