@@ -12,6 +12,8 @@ export interface GuestBoot {
   readonly runsGuestService: boolean;
   /** Why init or vsockexec gives up at once. */
   readonly fatal?: string;
+  /** The guest powers itself off this long after it was up; real kernels ignore the parameter. */
+  readonly powerOffAfterMilliseconds?: number;
 }
 
 /** The command line of a confidential guest is sealed in its image (hcs-documents §7.2). */
@@ -26,6 +28,12 @@ export const sealedBoot: GuestBoot = {
 const idleBoot: GuestBoot = { relaysLog: false, isInBackground: false, runsGuestService: false };
 
 export function readBootCommand(commandLine: string): GuestBoot {
+  const powerOff = /(?:^| )simulated_guest\.poweroff_after_ms=(\d{1,7})(?: |$)/.exec(commandLine)?.[1];
+  const boot = readInit(commandLine);
+  return powerOff === undefined ? boot : { ...boot, powerOffAfterMilliseconds: Number(powerOff) };
+}
+
+function readInit(commandLine: string): GuestBoot {
   const separator = commandLine.indexOf(' -- ');
   if (separator < 0) return { ...idleBoot, runsGuestService: true };
   const init = readOptions(words(commandLine.slice(separator + 4)), new Set(['-e', '-d']));

@@ -176,6 +176,13 @@ export class SimulatedGuest {
     void this.writeLog(logLine(this.#options.clock.now(), 'bridge negotiated', { version: 4 }));
     // Only a rule that ends the guest has an effect here, and then the visit has already done it.
     this.#visit('running').catch(() => {});
+    const after = this.#options.boot.powerOffAfterMilliseconds;
+    if (after === undefined) return;
+    // Rejects when the guest ends before.
+    delay(this.#options.clock, after, this.#life.signal).then(
+      () => this.end('powerOff'),
+      () => {},
+    );
   }
 
   /** Rejects when the guest is gone by the time the step is passed. */

@@ -21,6 +21,15 @@ describe('the command line of a guest', () => {
     expect(readBootCommand(`${kernel} -- ${command}`)).toEqual(expected);
   });
 
+  it('may have the guest power itself off, by a parameter that real kernels ignore', () => {
+    const parameter = ' simulated_guest.poweroff_after_ms=250';
+    expect(readBootCommand(`${kernel}${parameter} -- /bin/gcs`)).toEqual({
+      ...ordinary,
+      powerOffAfterMilliseconds: 250,
+    });
+    expect(readBootCommand(`${kernel} x${parameter.trim()} -- /bin/gcs`)).toEqual(ordinary);
+  });
+
   it.each([
     ['-e 0 /bin/vsockexec /bin/gcs', 'init'],
     ['-e x /bin/vsockexec /bin/gcs', 'init'],

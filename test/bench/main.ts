@@ -1,0 +1,52 @@
+// `npm run bench [-- name …]`: prints the figures behind docs/specification.md.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { benchDocuments } from './documents.ts';
+import { benchIdle } from './idle.ts';
+import { benchMemory } from './memory.ts';
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  async documents() {
+    for (const { name, microseconds, ratio, promisedRatio } of benchDocuments()) {
+      const promise = promisedRatio === undefined ? '' : `, promised ${promisedRatio}`;
+      say(`documents · ${name}: ${microseconds.toFixed(1)} µs, ${ratio.toFixed(2)} × JSON.stringify${promise}`);
+    }
+  },
+  async start() {
+    const begun = Date.now();
+    const playground = fileURLToPath(new URL('../playground/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [playground, '--once'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    let settled: number | undefined;
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+      if (settled === undefined && output.includes('Every example is in its expected state.'))
+        settled = Date.now() - begun;
+    });
+    const [code] = await once(child, 'close');
+    if (code !== 0 || settled === undefined) throw new Error(`npm start -- --once ended with ${code}:\n${output}`);
+    say(`start · every example in its state after ${(settled / 1000).toFixed(1)} s, promised 15 s`);
+  },
+  async memory() {
+    for (const { program, mebibytes, promised } of await benchMemory()) {
+      say(`memory · ${program}: ${mebibytes.toFixed(0)} MiB resident, promised ${promised} MiB`);
+    }
+  },
+  async idle() {
+    const { writes, events, reconnects, logLines } = await benchIdle();
+    say(
+      `idle · ${logLines} log lines, ${reconnects} reconnect: ${writes} writes to lcow.dev, ${events} to events, promised none`,
+    );
+  },
+};
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => benches[name] === undefined);
+if (unknown.length > 0) {
+  process.stderr.write(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`);
+  process.exit(2);
+}
+for (const name of names.length > 0 ? names : Object.keys(benches)) await benches[name]?.();
