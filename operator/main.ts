@@ -24,6 +24,8 @@ interface Flags {
   readonly heartbeatSeconds: number;
 }
 
+/** Within the 30 s that a pod is given. */
+const stopMilliseconds = 20_000;
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 const command = new Command('lcow-operator')
@@ -66,6 +68,7 @@ async function run(flags: Flags): Promise<void> {
     if (stopping) process.exit(1);
     stopping = true;
     logger.info({ signal }, 'stopping');
+    systemClock.after(stopMilliseconds, () => process.exit(1));
     void operator.stop().then(() => process.exit(0));
   };
   process.on('SIGTERM', stop);

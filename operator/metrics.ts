@@ -133,7 +133,7 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     this.#logger.debug({ vm }, 'conflict');
   }
 
-  dropped(record: EventRecord, why: 'queue_full' | ApiError): void {
+  dropped(record: EventRecord, why: Parameters<EventObserver['dropped']>[1]): void {
     const label = typeof why === 'string' ? why : why.reason;
     this.#eventsDropped.inc({ why: label });
     this.#logger.warn({ uid: record.regarding.metadata.uid, reason: record.reason, why }, 'an Event was dropped');

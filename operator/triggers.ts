@@ -82,13 +82,14 @@ export class Triggers implements SessionListener {
       machines.observe(change);
       const { nodeName } = change.object.status;
       if (nodeName !== undefined) hostQueue.addAfter(nodeName, hostCountsMilliseconds);
+      const { uid } = change.object.metadata;
+      const moved = change.type === 'Deleted' || change.previous?.status.nodeName !== nodeName;
+      if (moved) for (const holder of inventory.holdersOf(uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
       if (change.type === 'Applied') {
         machineQueue.add(change.key);
         return;
       }
-      const { uid } = change.object.metadata;
       forget(uid);
-      for (const holder of inventory.holdersOf(uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
       this.#wakeUnplaced();
     });
   }

@@ -2,7 +2,7 @@
 import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { Inventory } from './inventory.ts';
-import { type Candidate, type Placement, place } from './placement.ts';
+import { type Candidate, isOutOfService, type Placement, place } from './placement.ts';
 import type { Promised, VirtualMachines } from './virtual-machines.ts';
 
 /** A cache of objects by name. */
@@ -45,12 +45,17 @@ export class Fleet {
     this.#assumed.delete(uid);
   }
 
-  /** Known hosts that may have the VM for all we know: not connected, or not completely enumerated. */
+  /** Known hosts that may have the VM for all we know: not connected, or not completely enumerated, and not fenced. */
   hostsThatMayHave(uid: string): readonly string[] {
     return [...this.#hosts.values()]
       .map(({ metadata }) => metadata.name)
-      .filter((name) => this.#inventory.presence(name, uid) !== 'Absent')
+      .filter((name) => this.#inventory.presence(name, uid) !== 'Absent' && !this.#isFenced(name))
       .sort();
+  }
+
+  #isFenced(nodeName: string): boolean {
+    const node = this.#nodes.get(nodeName);
+    return !this.#inventory.isConnected(nodeName) && node !== undefined && isOutOfService(node);
   }
 
   *#candidates(): Iterable<Candidate> {

@@ -5,7 +5,7 @@ import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Node } from '../kubernetes/objects.ts';
 import type { Lookup } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
-import { outOfServiceTaint } from './placement.ts';
+import { isOutOfService } from './placement.ts';
 
 export type Fate = 'MayRun' | 'OutOfService' | 'Gone';
 
@@ -40,8 +40,7 @@ export class NodeFates {
   async of(nodeName: string): Promise<Fate> {
     if (this.#inventory.isConnected(nodeName)) return this.#exists(nodeName);
     const cached = this.#nodes.get(nodeName);
-    if (cached?.spec.taints.some(({ key }) => key === outOfServiceTaint) === true) return 'OutOfService';
-    if (cached !== undefined) return this.#exists(nodeName);
+    if (cached !== undefined) return isOutOfService(cached) ? 'OutOfService' : this.#exists(nodeName);
     return this.#whenAbsent(nodeName);
   }
 

@@ -9,7 +9,7 @@ type ObservedStatus = Omit<LinuxUtilityVMStatus, 'conditions' | 'nodeName' | 'ob
 
 export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedVirtualMachine): ObservedStatus {
   const { lastExit, processorCount, memorySizeInMB, devices } = observed;
-  const current = compact<ObservedStatus>({
+  const current = present<ObservedStatus>({
     systemID: observed.systemID,
     runtimeID: observed.runtimeID,
     documentDigest: observed.documentDigest,
@@ -19,13 +19,13 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
     memorySizeInMB: memorySizeInMB === undefined ? undefined : Math.min(memorySizeInMB, bounds.memoryInMB),
     guest: observed.guest,
     guestLog: observed.guestLog,
-    startFailure: observed.startFailure === undefined ? undefined : compact(observed.startFailure),
-    bootTimings: compact(observed.bootTimings),
+    startFailure: observed.startFailure,
+    bootTimings: observed.bootTimings,
     warnings: observed.warnings.length === 0 ? undefined : observed.warnings,
     devices: devices === undefined ? undefined : distinct(devices),
     restarts: observed.restarts,
   });
-  const history = compact<ObservedStatus>({
+  const history = present<ObservedStatus>({
     startTime: observed.startTime ?? stored.startTime,
     restartedAt: observed.restartedAt ?? stored.restartedAt,
     lastExit:
@@ -52,12 +52,14 @@ export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus
 /** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */
 export function historyOf(stored: LinuxUtilityVMStatus): ObservedStatus {
   const { startTime, restarts, restartedAt, lastExit, guestLog } = stored;
-  return compact<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
+  return present<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
 }
 
-/** Without members that are undefined, which JSON would leave out and a comparison would not. */
-function compact<T extends object>(members: { [K in keyof T]?: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
+/** Without members that are undefined: spread over others, they would erase them. */
+function present<T extends object>(members: T): Partial<T> {
+  const result: Partial<T> = {};
+  for (const name in members) if (members[name] !== undefined) result[name] = members[name];
+  return result;
 }
 
 /** The API server refuses lists that name one slot twice; one bad entry must not cost the whole status. */

@@ -116,7 +116,12 @@ function matches(labels: Readonly<Record<string, string>>, selector: Readonly<Re
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
-export const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
+const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
+
+/** The cluster says that the machine is powered off. */
+export function isOutOfService({ spec }: Node): boolean {
+  return spec.taints.some(({ key }) => key === outOfServiceTaint);
+}
 
 function untolerated(taints: readonly Taint[], tolerations: readonly Toleration[]): string | undefined {
   const taint = taints.find(

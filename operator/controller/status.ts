@@ -160,6 +160,8 @@ export function writeNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStat
       head.length < headLines && !sameStatus({ guestLog: { head } }, { guestLog: { head: next.guestLog?.head ?? [] } });
     return bootIsBeingLogged ? { kind: 'WhenLasting', what: 'log head' } : { kind: 'None' };
   }
+  const scheduled = conditionOf(next.conditions, 'Scheduled');
+  if (scheduled?.reason === 'InventoryPending') return { kind: 'WhenLasting', what: 'inventory' };
   if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
   if (conditionOf(next.conditions, 'Terminating') !== undefined) return { kind: 'WhenLasting', what: 'termination' };
   if (transientPhases.has(next.phase)) return { kind: 'WhenLasting', what: `phase ${next.phase}` };

@@ -11,11 +11,16 @@ export interface Promised {
 
 export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
 
+/** More than can have gone while one write was on its way. */
+const rememberedGone = 10_000;
+
 export class VirtualMachines {
   readonly #byKey = new Map<string, VirtualMachine>();
   readonly #keyOfUid = new Map<string, string>();
   readonly #keysOfNode = new Map<string, Set<string>>();
   readonly #promised = new Map<string, Promised>();
+  /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
+  readonly #gone = new Set<string>();
 
   get(key: string): VirtualMachine | undefined {
     return this.#byKey.get(key);
@@ -47,19 +52,32 @@ export class VirtualMachines {
   }
 
   observe(change: Change<VirtualMachine>): void {
-    if (change.type === 'Applied') this.remember(change.object);
-    else if (this.#byKey.get(change.key)?.metadata.uid === change.object.metadata.uid) this.#forget(change.key);
+    if (change.type === 'Applied') {
+      this.remember(change.object);
+      return;
+    }
+    const { uid } = change.object.metadata;
+    this.#bury(uid);
+    if (this.#byKey.get(change.key)?.metadata.uid === uid) this.#forget(change.key);
   }
 
   /** Also what a write answered. An older version of an object than the known one is not taken. */
   remember(object: VirtualMachine): void {
     const key = objectKey(object.metadata);
     const known = this.#byKey.get(key);
-    if (known !== undefined && isNewer(known, object)) return;
+    if (this.#gone.has(object.metadata.uid) || (known !== undefined && isNewer(known, object))) return;
     if (known !== undefined) this.#forget(key);
     this.#byKey.set(key, object);
     this.#keyOfUid.set(object.metadata.uid, key);
     this.#account(key, object, 1);
+  }
+
+  #bury(uid: string): void {
+    this.#gone.add(uid);
+    for (const oldest of this.#gone) {
+      if (this.#gone.size <= rememberedGone) return;
+      this.#gone.delete(oldest);
+    }
   }
 
   #forget(key: string): void {

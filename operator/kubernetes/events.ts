@@ -18,7 +18,7 @@ export interface EventRecord {
 }
 
 export interface EventObserver {
-  dropped(record: EventRecord, why: 'queue_full' | ApiError): void;
+  dropped(record: EventRecord, why: 'queue_full' | 'stopped' | ApiError): void;
 }
 
 export interface EventRecorderOptions {
@@ -29,6 +29,7 @@ export interface EventRecorderOptions {
 }
 
 const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4 } as const;
+const stopMilliseconds = 3_000;
 const seriesMilliseconds = { window: 10 * 60_000, writeEvery: 60_000 } as const;
 
 interface Series {
@@ -65,9 +66,11 @@ export class EventRecorder {
     this.#enqueue(key, series);
   }
 
-  /** Writes what waits, then records no more. */
+  /** Writes what waits, as far as the API server takes it within a few seconds. */
   async stop(): Promise<void> {
+    const timer = this.#options.clock.after(stopMilliseconds, () => this.#stop.abort());
     await this.#work;
+    timer.cancel();
     this.#stop.abort();
   }
 
@@ -95,6 +98,10 @@ export class EventRecorder {
     for (const [key, series] of this.#waiting) {
       this.#waiting.delete(key);
       series.writtenAt = this.#options.clock.now();
+      if (this.#stop.signal.aborted) {
+        this.#options.observer.dropped(series.record, 'stopped');
+        continue;
+      }
       const error = await this.#write(series);
       if (error !== undefined) this.#options.observer.dropped(series.record, error);
     }
@@ -103,9 +110,8 @@ export class EventRecorder {
   async #write(series: Series): Promise<ApiError | undefined> {
     const count = series.count;
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await this.#options.http.request(
-        series.writtenCount === 0 ? this.#creation(series) : this.#update(series),
-      );
+      const request = series.writtenCount === 0 ? this.#creation(series) : this.#update(series);
+      const outcome = await this.#options.http.request({ ...request, signal: this.#stop.signal });
       if (outcome.ok) {
         series.writtenCount = count;
         return undefined;
