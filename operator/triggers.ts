@@ -35,7 +35,7 @@ export class Triggers implements SessionListener {
     this.#onMachines();
     const { caches, hostQueue, inventory } = options;
     caches.hosts.cache.onChange(({ key }) => {
-      hostQueue.add(key);
+      hostQueue.addAfter(key, hostCountsMilliseconds);
       this.#wakeUnplaced();
     });
     caches.nodes.cache.onChange((change) => {

@@ -1,8 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer, forceDeleteAnnotation, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
+import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { hostsPath, machinesPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
+import {
+  fasterClock,
+  hostsPath,
+  machinesPath,
+  OperatorFixture,
+  type RunningOperator,
+  readyOf,
+  until,
+} from './fixture.ts';
 import { observedMachine, ScriptedAgent, someHost } from './scripted-agent.ts';
 
 let controlPlane: ControlPlane;
@@ -32,6 +41,7 @@ afterEach(async () => {
   await fixture.request({ method: 'DELETE', path: hostsPath });
 });
 
+const conditionOf = ({ status }: VirtualMachine, name: string) => status.conditions?.find(({ type }) => type === name);
 const json = async (path: string) => JSON.stringify(await fixture.request({ method: 'GET', path }));
 
 async function node(host = someHost): Promise<{ agent: ScriptedAgent; nodeName: string }> {
@@ -107,11 +117,8 @@ describe('operator', () => {
     await fixture.untilReady('held');
     agent.onRelease = () => {};
     await fixture.delete('held');
-    const held = await fixture.untilObject(
-      'held',
-      ({ status }) => status.conditions?.some(({ type }) => type === 'Terminating') === true,
-    );
-    expect(held.status.conditions?.find(({ type }) => type === 'Terminating')?.message).toContain(nodeName);
+    const held = await fixture.untilObject('held', (object) => conditionOf(object, 'Terminating') !== undefined);
+    expect(conditionOf(held, 'Terminating')?.message).toContain(nodeName);
     expect(held.status.nodeName).toBe(nodeName);
     agent.remove(metadata.uid);
     await fixture.untilGone('held');
@@ -282,6 +289,33 @@ describe('operator', () => {
     expect(metrics).toContain('lcow_agent_sessions 1');
     expect(metrics).toContain('lcow_build_info{version="test"} 1');
   });
+
+  it('leaves the VMs of a host that is away to it, until its Node is gone for a minute', async () => {
+    await operator.operator.stop();
+    operator = await fixture.start(fasterClock(30));
+    const lost = await node();
+    for (const name of ['to-move', 'to-delete']) {
+      await fixture.create(name);
+      await fixture.untilReady(name);
+    }
+    const other = await node();
+    await lost.agent.disconnect();
+    const away = await fixture.untilReady('to-move', 'Unknown');
+    expect(away.status).toMatchObject({ nodeName: lost.nodeName, phase: 'Unknown' });
+    expect(readyOf(away)?.reason).toBe('HostDisconnected');
+    await fixture.delete('to-delete');
+    const held = await fixture.untilObject('to-delete', (object) => conditionOf(object, 'Terminating') !== undefined);
+    expect(conditionOf(held, 'Terminating')?.message).toContain('out-of-service');
+    expect(other.agent.assignments.size).toBe(0);
+
+    await fixture.request({ method: 'DELETE', path: `/api/v1/nodes/${lost.nodeName}` });
+    await fixture.untilGone('to-delete');
+    const moved = await fixture.untilObject('to-move', ({ status }) => status.nodeName === other.nodeName);
+    await fixture.untilReady('to-move');
+    expect(moved.metadata.uid).toBe(away.metadata.uid);
+    await fixture.delete('to-move');
+    await fixture.untilGone('to-move');
+  }, 60_000);
 
   it('loses nothing while the API server is away, and keeps its agents', async () => {
     const { agent } = await node();
