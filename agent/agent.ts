@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
+import type { AllowList } from './allow-list.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import type { HcsBackend } from './hcs/backend.ts';
@@ -31,6 +32,7 @@ export interface AgentSettings {
   /** The same folder by its Windows path, as it goes into documents. */
   readonly stateFolder: string;
   readonly timeouts: Timeouts;
+  readonly allowed: AllowList;
 }
 
 /** How a run ended: on request, or because the compute service went away, so that a new process has to look anew. */
@@ -60,7 +62,12 @@ export async function runAgent(
     logger,
     agentBootID,
     prepare: (assignment) =>
-      prepareBoot(assignment, { ...node, randomGuid: randomUUID, stateFolder: settings.stateFolder }),
+      prepareBoot(assignment, {
+        ...node,
+        randomGuid: randomUUID,
+        stateFolder: settings.stateFolder,
+        allowed: settings.allowed,
+      }),
   };
   const supervisor: Supervisor = new Supervisor(
     ports,

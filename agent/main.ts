@@ -29,6 +29,9 @@ interface Arguments {
   readonly backend: BackendName;
   readonly simulatedSocket: string;
   readonly bootTimeout: number;
+  readonly allowedPath: readonly string[];
+  readonly allowedPipe: readonly string[];
+  readonly allowedDevice: readonly string[];
   readonly logLevel: string;
 }
 
@@ -69,6 +72,13 @@ function program(exitWith: (code: number) => void): Command {
     .addOption(new Option('--backend <name>', 'who runs the VMs').choices(backends).default('simulated'))
     .requiredOption('--simulated-socket <path>', 'socket of the simulated node')
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
+    .option(
+      '--allowed-path <folder...>',
+      'more folders that specs may name files in, besides boot and state folder',
+      [],
+    )
+    .option('--allowed-pipe <name...>', 'named pipes that specs may use for consoles; a final * is any ending', [])
+    .option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending', [])
     .addOption(
       new Option('--log-level <level>', 'of the agent itself')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
@@ -100,6 +110,7 @@ async function run(settings: Arguments): Promise<number> {
         operator: { url: settings.operatorUrl, tokenFile: settings.tokenFile, caFile: settings.caFile },
         stateDir: settings.stateDir,
         stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
+        allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },
       () => connectSimulatedNode(settings.simulatedSocket),

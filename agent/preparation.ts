@@ -2,6 +2,7 @@
 import { documentDigest, sha256Hex } from '../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../protocol/messages.ts';
 import type { RequestedOptions } from '../protocol/options.ts';
+import { type AllowList, requireAllowed } from './allow-list.ts';
 import { buildDocument } from './document/build.ts';
 import type { BuildInput } from './document/build-context.ts';
 import type { DefaultsHost } from './document/defaults.ts';
@@ -23,14 +24,18 @@ export interface PreparationPorts {
   readonly randomGuid: () => string;
   /** Windows path of the agent's state folder. */
   readonly stateFolder: string;
+  /** What specs may name besides the default boot folder and the state folder. */
+  readonly allowed: AllowList;
 }
 
 /** Rejects with a `MachineFailure` that carries the original's error text (hcs-documents §13). */
 export async function prepareBoot(assignment: Assignment, ports: PreparationPorts): Promise<BootPlan> {
   const { uid, options: requested } = assignment;
   const host = await defaultsHost(ports.host);
+  const { allowed, stateFolder } = ports;
+  requireAllowed(requested, { ...allowed, paths: [host.bootFolder, stateFolder, ...allowed.paths] });
   const files = await gatherFiles(pathsToStat(requested, host), ports.host);
-  const bundleDirectory = joinPath(ports.stateFolder, 'vms', uid);
+  const bundleDirectory = joinPath(stateFolder, 'vms', uid);
   const filled = fillOptions({ id: systemIdOf(uid), owner: ownerTag, bundleDirectory, requested }, host, files);
   const input: BuildInput = {
     ...filled,

@@ -229,6 +229,7 @@ function progressOf(record: MachineRecord, state: MachineState): ReasonCode {
       return 'Starting';
     case 'Idle':
     case 'Cleaning':
+      if (record.failures > 1) return 'BackOff';
       return record.lastExit === undefined ? 'Preparing' : 'Exited';
     default:
       return 'Stopping';

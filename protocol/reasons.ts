@@ -32,6 +32,11 @@ const table = {
   InvalidOptions: { text: 'The options cannot be turned into a document on this host.', action: 'stall' },
   UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
   ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },
+  PathNotAllowed: {
+    text: 'The manifest names a path or pipe that the agent of the host does not allow.',
+    action: 'stall',
+  },
+  DeviceNotAllowed: { text: 'The manifest names a device that the agent of the host does not allow.', action: 'stall' },
   HostQueryFailed: { text: 'The host could not be asked for its facts.', action: 'retry' },
   StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'retry' },
   JournalUnwritable: { text: 'The agent cannot write its journal; it starts nothing before it can.', action: 'retry' },

@@ -23,6 +23,8 @@ export const testTimeouts: Timeouts = {
   drainLogs: 1_000,
 };
 
+const allowed = { paths: ['C:\\'], pipes: ['*'], devices: ['*'] };
+
 export interface CoreOptions {
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
@@ -57,7 +59,7 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
     prepare: (assignment) =>
-      prepareBoot(assignment, { ...connection, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow' }),
+      prepareBoot(assignment, { ...connection, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),
   };
   const removed = new Set<string>();
   const supervisor = new Supervisor(

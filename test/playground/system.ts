@@ -143,6 +143,8 @@ export class LocalSystem {
       ['--state-dir', stateDir],
       ['--backend', 'simulated'],
       ['--simulated-socket', hostSocket],
+      // Nothing here is worth protecting.
+      ['--allowed-path', 'C:\\', '--allowed-pipe', '*', '--allowed-device', '*'],
     ].flat();
     const agent = {
       name: `agent ${name}`,
