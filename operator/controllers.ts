@@ -20,6 +20,7 @@ import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
 import { parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
 import { list } from './kubernetes/watch.ts';
+import { inReconcileOf } from './log-context.ts';
 import type { Metrics } from './metrics.ts';
 import { Triggers } from './triggers.ts';
 
@@ -63,7 +64,7 @@ export class Controllers {
       clock,
       replica,
     });
-    const machineQueue = this.#queue('machines', (key) => this.#reconciler.reconcile(key));
+    const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)));
     const hostQueue = this.#queue('hosts', (key) => this.hosts.reconcile(key));
     const foreign = this.#createForeign((key) => machineQueue.add(key));
     const foreignQueue = this.#queue('foreign', (nodeName) => foreign.reconcile(nodeName));

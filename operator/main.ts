@@ -10,6 +10,7 @@ import { systemClock } from '../protocol/clock.ts';
 import { StaticTokens } from './agents/authentication.ts';
 import type { AgentServerOptions } from './agents/server.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
+import { logContext } from './log-context.ts';
 import { Operator } from './operator.ts';
 
 interface Flags {
@@ -48,7 +49,7 @@ const command = new Command('lcow-operator')
 await run(command.parse().opts<Flags>());
 
 async function run(flags: Flags): Promise<void> {
-  const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime });
+  const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext });
   const operator = new Operator({
     access: loadClusterAccess(flags.kubeconfig, systemClock),
     authenticator: new StaticTokens(flags.agentTokens),

@@ -124,8 +124,7 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
 
   statusWritten({ metadata, status }: VirtualMachine): void {
     this.#statusWrites.inc();
-    const vm = `${metadata.namespace}/${metadata.name}`;
-    this.#logger.info({ vm, uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
+    this.#logger.info({ uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
   }
 
   conflict(vm: string): void {

@@ -11,7 +11,7 @@ export interface Reason {
 
 const table = {
   // Placement
-  Placed: { text: 'A host was chosen.', action: 'none' },
+  Scheduled: { text: 'A host was chosen.', action: 'none' },
   Pinned: { text: 'The manifest names the host.', action: 'none' },
   NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
   HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
@@ -49,6 +49,7 @@ const table = {
   DocumentRefused: { text: 'HCS does not accept the document.', action: 'stall' },
   InsufficientResources: { text: 'The host has not the memory or processors for the VM.', action: 'retry' },
   Starting: { text: 'The VM is booting.', action: 'retry' },
+  Started: { text: 'The VM was started and its guest is up (an event; the condition says Running).', action: 'none' },
   StartFailed: { text: 'HCS could not start the VM.', action: 'retry' },
   BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
   ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },

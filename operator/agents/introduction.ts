@@ -29,8 +29,11 @@ export class Introduction {
     return this.#last?.complete ?? false;
   }
 
-  get virtualMachines(): readonly Element[] {
-    return [...this.#elements.values()];
+  /** Hands them over: they are kept elsewhere from now on. */
+  takeVirtualMachines(): readonly Element[] {
+    const elements = [...this.#elements.values()];
+    this.#elements.clear();
+    return elements;
   }
 
   get host(): HostIntroduction | undefined {

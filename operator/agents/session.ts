@@ -172,7 +172,7 @@ export class AgentSession {
     const { inventory, replica, heartbeatSeconds } = this.#ports;
     this.#state = 'Welcoming';
     this.#events.accepted(this);
-    inventory.begin(this.nodeName, this.#introduction.virtualMachines, this.#introduction.enumerated);
+    inventory.begin(this.nodeName, this.#introduction.takeVirtualMachines(), this.#introduction.enumerated);
     this.#send({ type: 'welcome', replica, epoch: this.#epoch, heartbeatSeconds, logWindow: limits.logWindow });
   }
 

@@ -35,6 +35,8 @@ const conflictPauseMilliseconds = 500;
 export class Hosts {
   readonly #options: HostsOptions;
   readonly #introductions = new Map<string, HostIntroduction>();
+  /** Of the sessions that this replica accepted; outlives a record that somebody deletes. */
+  readonly #epochs = new Map<string, number>();
 
   constructor(options: HostsOptions) {
     this.#options = options;
@@ -51,9 +53,12 @@ export class Hosts {
       if (!host.ok) return refusal(nodeName, host.error);
       const session = this.#nextSession(host.value, nodeName);
       const next = this.#status(host.value, session, true);
-      if (sameStatus(host.value.status, next)) return { ok: true, epoch: session.epoch };
-      const written = await this.#options.client.replaceStatus(host.value.metadata, next);
-      if (written.ok) return { ok: true, epoch: session.epoch };
+      const unchanged = sameStatus(host.value.status, next);
+      const written = unchanged ? host : await this.#options.client.replaceStatus(host.value.metadata, next);
+      if (written.ok) {
+        this.#epochs.set(nodeName, session.epoch);
+        return { ok: true, epoch: session.epoch };
+      }
       if (!isConflict(written.error)) return refusal(nodeName, written.error);
     }
     return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
@@ -61,13 +66,21 @@ export class Hosts {
 
   async reconcile(nodeName: string): Promise<Result> {
     const host = this.#options.cache.get(nodeName);
-    if (host === undefined) return done;
+    if (host === undefined) return this.#restore(nodeName);
     const next = this.#status(host, undefined, false);
     if (sameStatus(host.status, next)) return done;
     const written = await this.#options.client.replaceStatus(host.metadata, next);
     if (written.ok || isNotFound(written.error)) return done;
     if (isConflict(written.error)) return { kind: 'After', milliseconds: conflictPauseMilliseconds };
     return { kind: 'Retry', error: written.error };
+  }
+
+  /** Somebody deleted the record of a host whose agent is connected. */
+  async #restore(nodeName: string): Promise<Result> {
+    const introduction = this.#introductions.get(nodeName);
+    if (introduction === undefined || !this.#options.inventory.isConnected(nodeName)) return done;
+    const acceptance = await this.accept(nodeName, introduction);
+    return acceptance.ok || !acceptance.retry ? done : { kind: 'Retry', error: acceptance.message };
   }
 
   #status(host: Host, session: Session | undefined, connecting: boolean): LinuxUtilityVMHostStatus {
@@ -93,7 +106,9 @@ export class Hosts {
     const { replica } = this.#options;
     const stored = host.status.session;
     const nodeUID = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName)?.uid;
-    const epoch = stored?.replica === replica ? stored.epoch : (stored?.epoch ?? 0) + 1;
+    const own =
+      stored === undefined ? this.#epochs.get(nodeName) : stored.replica === replica ? stored.epoch : undefined;
+    const epoch = own ?? (stored?.epoch ?? 0) + 1;
     return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
   }
 

@@ -12,7 +12,7 @@ export interface Candidate {
 }
 
 export type Placement =
-  | { readonly placed: true; readonly nodeName: string; readonly reason: 'Placed' | 'Pinned' }
+  | { readonly placed: true; readonly nodeName: string; readonly reason: 'Scheduled' | 'Pinned' }
   | { readonly placed: false; readonly reason: 'NoHostFits' | 'HostNotReady'; readonly message: string };
 
 /** What of the options needs which Windows build (docs/reference/hcs-documents.md §2–§4). */
@@ -67,7 +67,7 @@ export function place(spec: LinuxUtilityVMSpec, candidates: readonly Candidate[]
     .filter(({ refusal }) => refusal === undefined)
     .map(({ candidate }) => ({ nodeName: candidate.host.metadata.name, share: shareOf(candidate) }))
     .sort((a, b) => a.share - b.share || (a.nodeName < b.nodeName ? -1 : 1))[0];
-  if (best !== undefined) return { placed: true, nodeName: best.nodeName, reason: 'Placed' };
+  if (best !== undefined) return { placed: true, nodeName: best.nodeName, reason: 'Scheduled' };
   return { placed: false, reason: 'NoHostFits', message: explain(judged) };
 }
 

@@ -100,7 +100,7 @@ export class Reconciler {
     const { uid } = object.metadata;
     const holder = this.#options.inventory.holdersOf(uid)[0];
     if (holder !== undefined) {
-      const scheduled = { reason: 'Placed', message: `taken back to ${holder}, whose agent has it` };
+      const scheduled = { reason: 'Scheduled', message: `taken back to ${holder}, whose agent has it` };
       return this.#settleOn(object, holder, scheduled);
     }
     if (isPaused(object.metadata))

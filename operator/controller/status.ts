@@ -134,7 +134,7 @@ export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | 
   const stored = conditionOf(status.conditions, 'Scheduled');
   if (stored !== undefined && (stored.status === 'True') === (nodeName !== undefined)) return stored;
   if (nodeName === undefined) return { reason: 'NoHostFits', message: 'not placed yet' };
-  return { reason: 'Placed', message: `placed on ${nodeName}` };
+  return { reason: 'Scheduled', message: `placed on ${nodeName}` };
 }
 
 /** Whether a status has to be written, given the stored one. */

@@ -20,6 +20,7 @@ const unremarkable: ReadonlySet<string> = new Set([
   'Stopping',
   'Restarting',
   'NotConnected',
+  'Exited', // told by the exit itself
 ]);
 
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
@@ -42,9 +43,12 @@ function exit(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readon
 
 function readiness(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   const [was, is] = [conditionOf(before.conditions, 'Ready'), conditionOf(after.conditions, 'Ready')];
-  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return [];
-  if (unremarkable.has(is.reason) || is.reason === 'Exited') return [];
-  return [
-    { type: is.status === 'True' ? 'Normal' : 'Warning', reason: is.reason, action: 'Reconcile', note: is.message },
-  ];
+  if (is === undefined || unremarkable.has(is.reason)) return [];
+  const { status, message: note } = is;
+  const started = after.startTime !== before.startTime || was?.status === 'False';
+  if (is.reason === 'Running' && started) {
+    return [{ type: 'Normal', reason: 'Started', action: 'Start', note }];
+  }
+  if (was?.status === status && was.reason === is.reason) return [];
+  return [{ type: status === 'True' ? 'Normal' : 'Warning', reason: is.reason, action: 'Reconcile', note }];
 }

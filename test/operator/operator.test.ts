@@ -84,7 +84,7 @@ describe('operator', () => {
       options: { MemorySizeInMB: 2048 },
     });
     await until(async () => (await fixture.events(metadata.uid)).length >= 2);
-    expect((await fixture.events(metadata.uid)).map(({ reason }) => reason).sort()).toEqual(['Placed', 'Running']);
+    expect((await fixture.events(metadata.uid)).map(({ reason }) => reason).sort()).toEqual(['Scheduled', 'Started']);
 
     await fixture.delete('whole-life');
     await fixture.untilGone('whole-life');
@@ -275,6 +275,18 @@ describe('operator', () => {
       await fixture.delete(name);
       await fixture.untilGone(name);
     }
+  });
+
+  it('makes the record of a connected host anew when somebody deletes it', async () => {
+    const { nodeName } = await node();
+    await until(async () => (await fixture.host(nodeName)) !== undefined);
+    const before = await fixture.host(nodeName);
+    await fixture.request({ method: 'DELETE', path: `${hostsPath}/${nodeName}` });
+    await until(async () => {
+      const after = await fixture.host(nodeName);
+      return after !== undefined && after.metadata.uid !== before?.metadata.uid && after.status.session !== undefined;
+    });
+    expect((await fixture.host(nodeName))?.status.session).toEqual(before?.status.session);
   });
 
   it('replaces an older session of a node by a newer one', async () => {

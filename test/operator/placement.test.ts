@@ -89,7 +89,7 @@ describe('placement', () => {
       promised: { memoryInMB: 2_048, virtualMachines: 1 },
     });
     const large = candidate('large', { promised: { memoryInMB: 4_096, virtualMachines: 9 } });
-    expect(place(spec(), [small, large])).toEqual({ placed: true, nodeName: 'large', reason: 'Placed' });
+    expect(place(spec(), [small, large])).toEqual({ placed: true, nodeName: 'large', reason: 'Scheduled' });
     expect(place(spec(), [candidate('b'), candidate('a'), candidate('c')])).toMatchObject({ nodeName: 'a' });
   });
 

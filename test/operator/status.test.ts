@@ -14,7 +14,7 @@ function inputs(changes: Partial<StatusInputs> = {}): StatusInputs {
   return {
     object: makeMachine(),
     nodeName: 'node-a',
-    scheduled: { reason: 'Placed', message: 'placed on node-a' },
+    scheduled: { reason: 'Scheduled', message: 'placed on node-a' },
     report: undefined,
     disconnected: false,
     blocked: undefined,
@@ -256,8 +256,8 @@ describe('transitions', () => {
   it('tells of placement, of reaching what was asked for, of exits and of failures, and not of the way there', () => {
     const placed = nextStatus(inputs());
     const running = nextStatus(inputs({ object: stored(placed), report: reported() }));
-    expect(transitions({}, placed).map(({ reason, type }) => [reason, type])).toEqual([['Placed', 'Normal']]);
-    expect(transitions(placed, running).map(({ reason, type }) => [reason, type])).toEqual([['Running', 'Normal']]);
+    expect(transitions({}, placed).map(({ reason, type }) => [reason, type])).toEqual([['Scheduled', 'Normal']]);
+    expect(transitions(placed, running).map(({ reason, type }) => [reason, type])).toEqual([['Started', 'Normal']]);
     const lastExit = { type: 'UnexpectedExit', time: '2026-05-01T12:00:00Z', message: 'bugcheck' } as const;
     const ready = { type: 'Ready', status: 'False', reason: 'BackOff', message: 'in 10 s' } as const;
     const failed = nextStatus(

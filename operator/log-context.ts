@@ -1,0 +1,21 @@
+// What every log line of one pass of a controller carries, however deep it is written.
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+export interface LogContext {
+  readonly vm: string;
+  /** Numbers the passes of this process. */
+  readonly reconcile: number;
+}
+
+const storage = new AsyncLocalStorage<LogContext>();
+let passes = 0;
+
+export function inReconcileOf<T>(vm: string, pass: () => T): T {
+  passes += 1;
+  return storage.run({ vm, reconcile: passes }, pass);
+}
+
+/** For pino's `mixin`. */
+export function logContext(): LogContext | object {
+  return storage.getStore() ?? {};
+}
