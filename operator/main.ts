@@ -46,7 +46,12 @@ const command = new Command('lcow-operator')
   )
   .option('--heartbeat-seconds <seconds>', 'how often agents are pinged', number(0.05, 300), 10);
 
-await run(command.parse().opts<Flags>());
+try {
+  await run(command.parse().opts<Flags>());
+} catch (error) {
+  // A file that cannot be read, a port that is taken: for whoever started it, not a stack.
+  command.error(`lcow-operator: ${error instanceof Error ? error.message : String(error)}`);
+}
 
 async function run(flags: Flags): Promise<void> {
   const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext });

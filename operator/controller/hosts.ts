@@ -104,12 +104,15 @@ export class Hosts {
 
   #nextSession(host: Host, nodeName: string): Session {
     const { replica } = this.#options;
-    const stored = host.status.session;
     const nodeUID = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName)?.uid;
-    const own =
-      stored === undefined ? this.#epochs.get(nodeName) : stored.replica === replica ? stored.epoch : undefined;
-    const epoch = own ?? (stored?.epoch ?? 0) + 1;
+    const epoch = this.#ownEpoch(host, nodeName) ?? (host.status.session?.epoch ?? 0) + 1;
     return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
+  }
+
+  /** The newest epoch of the host, if this replica holds it; of a record made anew, the one that its agent knows. */
+  #ownEpoch({ status }: Host, nodeName: string): number | undefined {
+    if (status.session === undefined) return this.#epochs.get(nodeName);
+    return status.session.replica === this.#options.replica ? status.session.epoch : undefined;
   }
 
   async #ensure(nodeName: string): Promise<Outcome<Host>> {
