@@ -140,8 +140,8 @@ function lastExitOf(exit: SystemExit, time: string): LastExit {
 }
 
 export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
-  const failures = record.failures + 1;
-  // What only a change of the manifest or the host can mend is looked at again at the slowest pace.
+  // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.
+  const failures = failure.stalls ? Math.max(record.failures, 1) : record.failures + 1;
   const wait = failure.stalls ? ports.timeouts.backOffMaximum : backOff(failures, ports);
   return { ...record, failures, retryAfter: new Date(ports.clock.now() + wait).toISOString() };
 }

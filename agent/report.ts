@@ -59,7 +59,7 @@ export function report(view: MachineView): ObservedVirtualMachine {
     ...(record.lastExit && { lastExit: record.lastExit }),
     ...(isRunning(view) && record.guest && { guest: record.guest }),
     guestLog: view.log.summary(),
-    ...startFailure(record, isRunning(view)),
+    ...startFailure(record, !isRunning(view) && !stalls(view.trouble)),
     bootTimings: record.bootTimings,
     warnings: record.applied?.warnings ?? [],
   };
@@ -86,9 +86,9 @@ function systemFacts({ record, systemID }: MachineView) {
   return { systemID, ...(record.runtimeID !== undefined && { runtimeID: record.runtimeID }) };
 }
 
-function startFailure({ failures, retryAfter }: MachineRecord, runs: boolean) {
+function startFailure({ failures, retryAfter }: MachineRecord, isAwaited: boolean) {
   if (failures === 0) return undefined;
-  return { startFailure: { count: failures, ...(retryAfter !== undefined && !runs && { retryAfter }) } };
+  return { startFailure: { count: failures, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
 }
 
 function systemExists(state: MachineState): boolean {

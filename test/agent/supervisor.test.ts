@@ -261,6 +261,11 @@ describe('what goes wrong', () => {
       expect(condition(stalled, type), type).toMatchObject({ reason: 'InvalidOptions', message: text });
     }
     expect(stalled.phase).toBe('Failed');
+    // The agent goes on looking, in case the host was mended; that alone is no news.
+    const visits = async () => (await node.control.visits()).filter(({ step }) => step === 'processorTopology').length;
+    const before = await visits();
+    await until('looked again', async () => (await visits()) > before + 1);
+    expect({ ...core.observed(uid), guestLog: stalled.guestLog }).toEqual(stalled);
     await core.supervisor.assign(makeAssignment({ generation: 2 }));
     expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
   });

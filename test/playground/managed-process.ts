@@ -44,7 +44,7 @@ export class ManagedProcess {
 
   /** The same program by hand, for who wants to replace it. */
   get commandLine(): string {
-    return ['node', this.program.script, ...this.program.arguments].join(' ');
+    return ['node', this.program.script, ...this.program.arguments].map(quoted).join(' ');
   }
 
   async start(): Promise<void> {
@@ -91,4 +91,8 @@ export class ManagedProcess {
       });
     }, restartDelay);
   }
+}
+
+function quoted(word: string): string {
+  return /^[\w./:=@-]+$/.test(word) ? word : `'${word}'`;
 }
