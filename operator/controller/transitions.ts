@@ -46,7 +46,7 @@ function readiness(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): r
   if (is === undefined || unremarkable.has(is.reason)) return [];
   const { status, message: note } = is;
   const started = after.startTime !== before.startTime || was?.status === 'False';
-  if (is.reason === 'Running' && started) {
+  if (status === 'True' && is.reason === 'Running' && started) {
     return [{ type: 'Normal', reason: 'Started', action: 'Start', note }];
   }
   if (was?.status === status && was.reason === is.reason) return [];

@@ -248,11 +248,18 @@ describe('write rules', () => {
         expect(writeNeed(after, settled)).toEqual({ kind: 'None' });
         expect(transitions(after, settled)).toEqual([]);
       }),
+      { numRuns: 500 },
     );
   });
 });
 
 describe('transitions', () => {
+  it('tells of a start only when the VM is ready', () => {
+    const odd = { type: 'Ready', status: 'False', reason: 'Running', message: '' } as const;
+    const status = nextStatus(inputs({ report: reported({ conditions: [odd] }) }));
+    expect(transitions(status, status)).toEqual([]);
+  });
+
   it('tells of placement, of reaching what was asked for, of exits and of failures, and not of the way there', () => {
     const placed = nextStatus(inputs());
     const running = nextStatus(inputs({ object: stored(placed), report: reported() }));
