@@ -23,11 +23,6 @@ export function consoleArguments(options: LinuxOptions, architecture: Architectu
 }
 
 /** Text of the pipe is not checked. */
-export function comPorts(options: LinuxOptions): Devices['ComPorts'] {
-  return options.ConsolePipe === '' ? undefined : { '0': { NamedPipe: options.ConsolePipe } };
-}
-
-/** Each of Keyboard, EnhancedModeVideo and VideoMonitor: written as `{}`. */
-export function graphicsDevice(options: LinuxOptions): Devices['Keyboard'] {
-  return options.EnableGraphicsConsole ? {} : undefined;
+export function comPorts(pipe: string): NonNullable<Devices['ComPorts']> {
+  return { '0': { NamedPipe: pipe } };
 }

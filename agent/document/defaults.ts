@@ -1,5 +1,5 @@
 // The options before anybody asks for anything (docs/reference/hcs-documents.md §1, default columns).
-import { updateBootFilesPath } from './boot-files.ts';
+import { type BootSelection, updateBootFilesPath } from './boot-files.ts';
 import { BootFile, Build, Default } from './constants.ts';
 import type { FileFacts, HostFacts } from './facts.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
@@ -25,15 +25,31 @@ export function defaultOptions(
   logLevel = 'info',
 ): LinuxOptions {
   const isArm64 = host.architecture === 'arm64';
-  const beforeProbe: LinuxOptions = {
+  const boot = defaultBootSelection(host, files);
+  return {
     ...constantDefaults,
     ID: identity.id,
     Owner: identity.owner,
     ProcessorCount: host.visibleProcessors === 1 ? 1 : 2,
-    KernelDirect: !isArm64 && host.build >= Build.KernelDirect,
+    BootFilesPath: boot.BootFilesPath,
+    KernelFile: boot.KernelFile,
+    KernelDirect: boot.KernelDirect,
+    RootFSFile: boot.RootFSFile,
     ExecCommandLine: defaultExecCommandLine(logLevel),
     VPMemDeviceCount: isArm64 ? 0 : Default.VPMemDevices,
     VPMemNoMultiMapping: host.build < Build.VPMemMultiMapping,
+    PreferredRootFSType: boot.PreferredRootFSType,
+  };
+}
+
+/** The original fills all defaults and then moves from no folder to the default one, which takes what it finds there. */
+function defaultBootSelection(host: DefaultsHost, files: FileFacts): BootSelection {
+  const beforeProbe: BootSelection = {
+    BootFilesPath: '',
+    KernelFile: BootFile.Kernel,
+    KernelDirect: host.architecture !== 'arm64' && host.build >= Build.KernelDirect,
+    RootFSFile: BootFile.InitRd,
+    PreferredRootFSType: RootFsType.InitRd,
   };
   return updateBootFilesPath(beforeProbe, host.bootFolder, host.currentDirectory, files);
 }

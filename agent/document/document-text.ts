@@ -6,7 +6,7 @@ import type { ServiceTable } from './service-table.ts';
 
 export function documentText(document: ComputeSystem): string {
   const text = JSON.stringify(document);
-  const table = document.VirtualMachine.Devices.HvSocket.HvSocketConfig.ServiceTable;
+  const table = document.VirtualMachine.Devices.HvSocket?.HvSocketConfig.ServiceTable;
   return escapeMarkup(table === undefined ? text : withSortedTable(text, table));
 }
 

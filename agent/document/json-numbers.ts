@@ -17,16 +17,13 @@ export type Uint64 = number | RawJson;
 
 const largestExact = BigInt(Number.MAX_SAFE_INTEGER);
 
-export function uint64(value: bigint): Uint64 | undefined {
-  if (value === 0n) {
-    return undefined;
-  }
+export function uint64(value: bigint): Uint64 {
   return value <= largestExact ? Number(value) : JSON.rawJSON(value.toString());
 }
 
 /** int32 → uint64 with sign extension: −1 becomes 18446744073709551615. */
-export function signExtended(value: number): Uint64 | undefined {
-  return value < 0 ? uint64(BigInt.asUintN(64, BigInt(value))) : unlessEmpty(value);
+export function signExtended(value: number): Uint64 {
+  return value < 0 ? uint64(BigInt.asUintN(64, BigInt(value))) : value;
 }
 
 /** The omission rule for plain values: false, 0 and "" are not written. */

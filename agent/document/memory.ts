@@ -1,8 +1,8 @@
 // ComputeTopology.Memory (docs/reference/hcs-documents.md §4, §6.2).
 import { type BuildContext, warn } from './build-context.ts';
-import { uint64, unlessEmpty } from './json-numbers.ts';
+import { uint64 } from './json-numbers.ts';
 import type { LinuxOptions } from './options.ts';
-import type { Memory } from './schema.ts';
+import type { Memory, Writable } from './schema.ts';
 
 /** Rounded up to an even number of MB in 64 bits: the largest odd number wraps to 0. */
 export function normaliseMemory(context: BuildContext): bigint {
@@ -16,14 +16,14 @@ export function normaliseMemory(context: BuildContext): bigint {
 }
 
 export function buildMemory(options: LinuxOptions, sizeInMB: bigint, slitType: string | undefined): Memory {
-  return {
-    SizeInMB: uint64(sizeInMB),
-    AllowOvercommit: unlessEmpty(options.AllowOvercommit),
-    EnableColdDiscardHint: unlessEmpty(options.EnableColdDiscardHint),
-    EnableDeferredCommit: unlessEmpty(options.EnableDeferredCommit),
-    LowMmioGapInMB: uint64(options.LowMMIOGapInMB),
-    HighMmioBaseInMB: uint64(options.HighMMIOBaseInMB),
-    HighMmioGapInMB: uint64(options.HighMMIOGapInMB),
-    SlitType: slitType,
-  };
+  const memory: Writable<Memory> = {};
+  if (sizeInMB !== 0n) memory.SizeInMB = uint64(sizeInMB);
+  if (options.AllowOvercommit) memory.AllowOvercommit = true;
+  if (options.EnableColdDiscardHint) memory.EnableColdDiscardHint = true;
+  if (options.EnableDeferredCommit) memory.EnableDeferredCommit = true;
+  if (options.LowMMIOGapInMB !== 0n) memory.LowMmioGapInMB = uint64(options.LowMMIOGapInMB);
+  if (options.HighMMIOBaseInMB !== 0n) memory.HighMmioBaseInMB = uint64(options.HighMMIOBaseInMB);
+  if (options.HighMMIOGapInMB !== 0n) memory.HighMmioGapInMB = uint64(options.HighMMIOGapInMB);
+  if (slitType !== undefined) memory.SlitType = slitType;
+  return memory;
 }

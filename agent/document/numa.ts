@@ -6,7 +6,7 @@ import { uint64, unlessEmpty } from './json-numbers.ts';
 import { type NumaNode, sumNodes, validateNodes } from './numa-validation.ts';
 import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
-import type { Numa, NumaProcessors, NumaSetting } from './schema.ts';
+import type { Numa, NumaProcessors, NumaSetting, Writable } from './schema.ts';
 
 /** How memory distances are described to the guest; only with vNUMA. */
 export const numaSlitType = 'FirmwareFallbackMeasured';
@@ -97,14 +97,14 @@ function pairLists(options: LinuxOptions): NumaNode[] {
 }
 
 function numaSetting(node: NumaNode): NumaSetting {
-  return {
-    VirtualNodeNumber: unlessEmpty(node.virtualNode),
-    PhysicalNodeNumber: unlessEmpty(node.physicalNode),
-    VirtualSocketNumber: unlessEmpty(node.virtualNode),
-    CountOfProcessors: unlessEmpty(node.processors),
-    CountOfMemoryBlocks: uint64(node.memoryBlocks),
-    MemoryBackingType: 'Physical',
-  };
+  const setting: Writable<NumaSetting> = {};
+  if (node.virtualNode !== 0) setting.VirtualNodeNumber = node.virtualNode;
+  if (node.physicalNode !== 0) setting.PhysicalNodeNumber = node.physicalNode;
+  if (node.virtualNode !== 0) setting.VirtualSocketNumber = node.virtualNode;
+  if (node.processors !== 0) setting.CountOfProcessors = node.processors;
+  setting.CountOfMemoryBlocks = uint64(node.memoryBlocks);
+  setting.MemoryBackingType = 'Physical';
+  return setting;
 }
 
 function preferredNodes(options: LinuxOptions): readonly number[] | undefined {

@@ -111,8 +111,15 @@ export type LinuxOptionChanges = { readonly [Name in keyof LinuxOptions]?: Linux
 
 /** `base` with the members that `changes` has; empty, 0 and false do replace. */
 export function changeOptions(base: LinuxOptions, changes: LinuxOptionChanges): LinuxOptions {
-  const given = Object.values(changes).includes(undefined) ? withoutUndefined(changes) : changes;
+  const given = hasUndefined(changes) ? withoutUndefined(changes) : changes;
   return Object.assign({ ...base }, given);
+}
+
+function hasUndefined<T extends object>(members: T): boolean {
+  for (const name in members) {
+    if (members[name] === undefined) return true;
+  }
+  return false;
 }
 
 function withoutUndefined(changes: LinuxOptionChanges): LinuxOptionChanges {

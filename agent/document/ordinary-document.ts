@@ -3,17 +3,18 @@
 import { buildAssignedDevices } from './assigned-devices.ts';
 import type { BuildContext } from './build-context.ts';
 import { type BootPaths, ordinaryChipset } from './chipset.ts';
-import { comPorts, graphicsDevice } from './console.ts';
+import { comPorts } from './console.ts';
 import { SecurityDescriptor } from './constants.ts';
 import { exists } from './facts.ts';
 import { parseGuid } from './guid.ts';
 import { buildKernelCommandLine } from './kernel-command-line.ts';
 import { buildMemory, normaliseMemory } from './memory.ts';
 import { fitNuma, type NumaTopology, numaSlitType, prepareNuma } from './numa.ts';
+import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
-import { buildProcessor, unsignedCount } from './processor.ts';
+import { buildProcessor, unsignedCount, verifiedCount } from './processor.ts';
 import { buildRootFileSystem, buildVirtualPMem, type RootFileSystem } from './root-file-system.ts';
-import type { Devices, Topology } from './schema.ts';
+import type { Devices, HvSocketConfig, Topology, Writable } from './schema.ts';
 import { ordinaryServiceTable } from './service-table.ts';
 import { type BuiltMachine, computeSystem, SchemaVersion } from './skeleton.ts';
 import { buildScsi, buildStorageQoS } from './storage.ts';
@@ -60,39 +61,49 @@ interface BuiltTopology {
 
 function buildTopology(context: BuildContext): BuiltTopology {
   const { options } = context;
-  const processor = buildProcessor(context);
+  const processorCount = verifiedCount(context);
   const numa = prepareNuma(context);
   const memorySizeInMB = normaliseMemory(context);
   if (numa !== undefined) {
-    fitNuma(numa, options, unsignedCount(processor.count), memorySizeInMB);
+    fitNuma(numa, options, unsignedCount(processorCount), memorySizeInMB);
   }
   const topology: Topology = {
     Memory: buildMemory(options, memorySizeInMB, numa === undefined ? undefined : numaSlitType),
-    Processor: { ...processor.section, NumaProcessorsSettings: numa?.processors },
+    Processor: buildProcessor(options, processorCount, numa?.processors),
     Numa: numa?.numa,
   };
-  return { topology, numa, processorCount: processor.count, memorySizeInMB };
+  return { topology, numa, processorCount, memorySizeInMB };
 }
 
-function buildDevices(context: BuildContext, root: RootFileSystem, virtualPci: Devices['VirtualPci']): Devices {
+function buildDevices(
+  context: BuildContext,
+  root: RootFileSystem,
+  virtualPci: Devices['VirtualPci'] | undefined,
+): Devices {
   const { options } = context;
-  return {
-    ComPorts: comPorts(options),
-    Scsi: buildScsi(context.scsiControllerCount, root.scsiDisk),
-    VirtualPMem: buildVirtualPMem(options, root.vpmemFile),
-    VideoMonitor: graphicsDevice(options),
-    Keyboard: graphicsDevice(options),
-    HvSocket: {
-      HvSocketConfig: {
-        // No descriptor for connecting here, unlike the SNP document (quirk 5).
-        DefaultBindSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,
-        ServiceTable: ordinaryServiceTable(options),
-      },
-    },
-    EnhancedModeVideo: graphicsDevice(options),
-    Plan9: {},
-    VirtualPci: virtualPci,
+  const devices: Writable<Devices> = {};
+  if (options.ConsolePipe !== '') devices.ComPorts = comPorts(options.ConsolePipe);
+  if (context.scsiControllerCount > 0) devices.Scsi = buildScsi(context.scsiControllerCount, root.scsiDisk);
+  if (options.VPMemDeviceCount > 0) devices.VirtualPMem = buildVirtualPMem(options, root.vpmemFile);
+  if (options.EnableGraphicsConsole) {
+    devices.VideoMonitor = {};
+    devices.Keyboard = {};
+  }
+  devices.HvSocket = { HvSocketConfig: hvSocketConfig(options) };
+  if (options.EnableGraphicsConsole) devices.EnhancedModeVideo = {};
+  devices.Plan9 = {};
+  if (virtualPci !== undefined) devices.VirtualPci = virtualPci;
+  return devices;
+}
+
+/** No descriptor for connecting here, unlike the SNP document (quirk 5). */
+function hvSocketConfig(options: LinuxOptions): HvSocketConfig {
+  const config: Writable<HvSocketConfig> = {
+    DefaultBindSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,
   };
+  const table = ordinaryServiceTable(options);
+  if (table !== undefined) config.ServiceTable = table;
+  return config;
 }
 
 function resourcePartition(context: BuildContext): string | undefined {

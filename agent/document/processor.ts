@@ -1,35 +1,31 @@
 // ComputeTopology.Processor (docs/reference/hcs-documents.md §4).
 import { type BuildContext, warn } from './build-context.ts';
 import { Build } from './constants.ts';
-import { signExtended, unlessEmpty } from './json-numbers.ts';
+import { signExtended } from './json-numbers.ts';
+import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
-import type { Processor } from './schema.ts';
+import type { NumaProcessors, Processor, Writable } from './schema.ts';
 
-export interface ProcessorSection {
-  /** Clamped to the host's, signed 32 bits: what the VM counts as its processors. */
-  readonly count: number;
-  readonly section: Processor;
-}
-
-export function buildProcessor(context: BuildContext): ProcessorSection {
-  const { options, host } = context;
+/** The count that the VM gets, signed 32 bits: clamped to the host's. Fails for a CPU group that the host cannot set. */
+export function verifiedCount(context: BuildContext): number {
   const count = clampedCount(context);
-  const cpuGroup = options.CPUGroupID;
-  if (cpuGroup !== '' && host.build < Build.CpuGroupAtCreation) {
+  if (context.options.CPUGroupID !== '' && context.host.build < Build.CpuGroupAtCreation) {
     throw new DocumentError(
       'CpuGroupUnsupported',
       `cpu group assignment on create requires a build of ${Build.CpuGroupAtCreation} or higher`,
     );
   }
-  return {
-    count,
-    section: {
-      Count: unlessEmpty(unsignedCount(count)),
-      Limit: signExtended(options.ProcessorLimit),
-      Weight: signExtended(options.ProcessorWeight),
-      CpuGroup: cpuGroup === '' ? undefined : { Id: cpuGroup },
-    },
-  };
+  return count;
+}
+
+export function buildProcessor(options: LinuxOptions, count: number, numa: NumaProcessors | undefined): Processor {
+  const processor: Writable<Processor> = {};
+  if (count !== 0) processor.Count = unsignedCount(count);
+  if (options.ProcessorLimit !== 0) processor.Limit = signExtended(options.ProcessorLimit);
+  if (options.ProcessorWeight !== 0) processor.Weight = signExtended(options.ProcessorWeight);
+  if (options.CPUGroupID !== '') processor.CpuGroup = { Id: options.CPUGroupID };
+  if (numa !== undefined) processor.NumaProcessorsSettings = numa;
+  return processor;
 }
 
 /** int32 → uint32: −1 becomes 4294967295. */

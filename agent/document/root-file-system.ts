@@ -6,7 +6,7 @@ import { uint64 } from './json-numbers.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
 import { DocumentError, type VPMemSlot } from './outcome.ts';
 import { quoteText } from './quoted-text.ts';
-import type { VirtualPMemController } from './schema.ts';
+import type { VirtualPMemController, Writable } from './schema.ts';
 
 export interface RootFileSystem {
   /** First fragment of the kernel command line; may be empty. */
@@ -85,15 +85,12 @@ function allocateFromPool(bytes: number): number {
   return rounded;
 }
 
-/** Devices.VirtualPMem (§6.7). */
-export function buildVirtualPMem(options: LinuxOptions, file: string | undefined): VirtualPMemController | undefined {
-  if (options.VPMemDeviceCount === 0) {
-    return undefined;
-  }
-  return {
-    // Quirk 3: `.vhdx` files are announced as Vhd1 too.
-    Devices: file === undefined ? undefined : { '0': { HostPath: file, ReadOnly: true, ImageFormat: 'Vhd1' } },
-    MaximumCount: options.VPMemDeviceCount,
-    MaximumSizeBytes: uint64(options.VPMemSizeBytes),
-  };
+/** Devices.VirtualPMem, for a VM that has such devices (§6.7). */
+export function buildVirtualPMem(options: LinuxOptions, file: string | undefined): VirtualPMemController {
+  const controller: Writable<VirtualPMemController> = {};
+  // Quirk 3: `.vhdx` files are announced as Vhd1 too.
+  if (file !== undefined) controller.Devices = { '0': { HostPath: file, ReadOnly: true, ImageFormat: 'Vhd1' } };
+  controller.MaximumCount = options.VPMemDeviceCount;
+  if (options.VPMemSizeBytes !== 0n) controller.MaximumSizeBytes = uint64(options.VPMemSizeBytes);
+  return controller;
 }

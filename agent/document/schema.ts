@@ -1,11 +1,15 @@
 // The members of the HCS document that a Linux utility VM uses, in the order in which they are written
-// (docs/reference/hcs-documents.md §8, the bold ones). An undefined member is not written.
+// (docs/reference/hcs-documents.md §8, the bold ones). An absent member is not written. Sections of many optional members are put
+// together one by one, in this order: leaving members undefined instead costs the serialiser a tenth of its time.
 import type { RawJson, Uint64 } from './json-numbers.ts';
 import type { ServiceTable } from './service-table.ts';
 
 export type { RawJson, Uint64 };
 
 type Optional<T> = T | undefined;
+
+/** A section that is being put together. */
+export type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** An object that is written as `{}`. */
 export type Empty = Readonly<Record<never, never>>;
@@ -60,22 +64,22 @@ export interface Topology {
 }
 
 export interface Memory {
-  readonly SizeInMB: Optional<Uint64>;
-  readonly AllowOvercommit: Optional<boolean>;
-  readonly EnableColdDiscardHint: Optional<boolean>;
-  readonly EnableDeferredCommit: Optional<boolean>;
-  readonly LowMmioGapInMB: Optional<Uint64>;
-  readonly HighMmioBaseInMB: Optional<Uint64>;
-  readonly HighMmioGapInMB: Optional<Uint64>;
-  readonly SlitType: Optional<string>;
+  readonly SizeInMB?: Uint64;
+  readonly AllowOvercommit?: boolean;
+  readonly EnableColdDiscardHint?: boolean;
+  readonly EnableDeferredCommit?: boolean;
+  readonly LowMmioGapInMB?: Uint64;
+  readonly HighMmioBaseInMB?: Uint64;
+  readonly HighMmioGapInMB?: Uint64;
+  readonly SlitType?: string;
 }
 
 export interface Processor {
-  readonly Count: Optional<number>;
-  readonly Limit: Optional<Uint64>;
-  readonly Weight: Optional<Uint64>;
-  readonly CpuGroup: Optional<{ readonly Id: string }>;
-  readonly NumaProcessorsSettings?: Optional<NumaProcessors>;
+  readonly Count?: number;
+  readonly Limit?: Uint64;
+  readonly Weight?: Uint64;
+  readonly CpuGroup?: { readonly Id: string };
+  readonly NumaProcessorsSettings?: NumaProcessors;
 }
 
 /** Snake case in the schema itself (quirk 4). */
@@ -91,24 +95,24 @@ export interface Numa {
 }
 
 export interface NumaSetting {
-  readonly VirtualNodeNumber: Optional<number>;
-  readonly PhysicalNodeNumber: Optional<number>;
-  readonly VirtualSocketNumber: Optional<number>;
-  readonly CountOfProcessors: Optional<number>;
-  readonly CountOfMemoryBlocks: Optional<Uint64>;
-  readonly MemoryBackingType: string;
+  readonly VirtualNodeNumber?: number;
+  readonly PhysicalNodeNumber?: number;
+  readonly VirtualSocketNumber?: number;
+  readonly CountOfProcessors?: number;
+  readonly CountOfMemoryBlocks?: Uint64;
+  readonly MemoryBackingType?: string;
 }
 
 export interface Devices {
-  readonly ComPorts?: Optional<Readonly<Record<string, { readonly NamedPipe: string }>>>;
-  readonly Scsi: Optional<Readonly<Record<string, ScsiController>>>;
-  readonly VirtualPMem?: Optional<VirtualPMemController>;
-  readonly VideoMonitor?: Optional<Empty>;
-  readonly Keyboard?: Optional<Empty>;
-  readonly HvSocket: { readonly HvSocketConfig: HvSocketConfig };
-  readonly EnhancedModeVideo?: Optional<Empty>;
-  readonly Plan9: Empty;
-  readonly VirtualPci?: Optional<Readonly<Record<string, VirtualPciDevice>>>;
+  readonly ComPorts?: Readonly<Record<string, { readonly NamedPipe: string }>>;
+  readonly Scsi?: Readonly<Record<string, ScsiController>>;
+  readonly VirtualPMem?: VirtualPMemController;
+  readonly VideoMonitor?: Empty;
+  readonly Keyboard?: Empty;
+  readonly HvSocket?: { readonly HvSocketConfig: HvSocketConfig };
+  readonly EnhancedModeVideo?: Empty;
+  readonly Plan9?: Empty;
+  readonly VirtualPci?: Readonly<Record<string, VirtualPciDevice>>;
 }
 
 export interface ScsiController {
@@ -122,9 +126,9 @@ export interface Attachment {
 }
 
 export interface VirtualPMemController {
-  readonly Devices: Optional<Readonly<Record<string, VirtualPMemDevice>>>;
-  readonly MaximumCount: number;
-  readonly MaximumSizeBytes: Optional<Uint64>;
+  readonly Devices?: Readonly<Record<string, VirtualPMemDevice>>;
+  readonly MaximumCount?: number;
+  readonly MaximumSizeBytes?: Uint64;
 }
 
 export interface VirtualPMemDevice {
@@ -136,7 +140,7 @@ export interface VirtualPMemDevice {
 export interface HvSocketConfig {
   readonly DefaultBindSecurityDescriptor: string;
   readonly DefaultConnectSecurityDescriptor?: string;
-  readonly ServiceTable: Optional<ServiceTable>;
+  readonly ServiceTable?: Optional<ServiceTable>;
 }
 
 export interface VirtualPciDevice {

@@ -10,8 +10,8 @@ import { launchData } from './launch-data.ts';
 import { buildMemory, normaliseMemory } from './memory.ts';
 import { RootFsType } from './options.ts';
 import { DocumentError } from './outcome.ts';
-import { buildProcessor } from './processor.ts';
-import type { SecuritySettings } from './schema.ts';
+import { buildProcessor, verifiedCount } from './processor.ts';
+import type { Devices, SecuritySettings, Writable } from './schema.ts';
 import { snpServiceTable } from './service-table.ts';
 import { type BuiltMachine, computeSystem, SchemaVersion } from './skeleton.ts';
 import { buildScsi, buildStorageQoS } from './storage.ts';
@@ -27,7 +27,7 @@ interface Staging {
 export function buildSnpDocument(context: BuildContext): BuiltMachine {
   const { options } = context;
   const staging = findTemplates(context);
-  const processor = buildProcessor(context);
+  const processorCount = verifiedCount(context);
   stage(context, staging);
   const memorySizeInMB = normaliseMemory(context);
   const document = computeSystem(context, SchemaVersion.Snp, {
@@ -35,19 +35,9 @@ export function buildSnpDocument(context: BuildContext): BuiltMachine {
     Chipset: snpChipset,
     ComputeTopology: {
       Memory: buildMemory(options, memorySizeInMB, undefined),
-      Processor: processor.section,
+      Processor: buildProcessor(options, processorCount, undefined),
     },
-    Devices: {
-      Scsi: buildScsi(context.scsiControllerCount, attachedRoot(context, staging)),
-      HvSocket: {
-        HvSocketConfig: {
-          DefaultBindSecurityDescriptor: SecurityDescriptor.Everyone,
-          DefaultConnectSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,
-          ServiceTable: snpServiceTable(options),
-        },
-      },
-      Plan9: {},
-    },
+    Devices: buildDevices(context, staging),
     GuestState: {
       GuestStateFilePath: unlessEmpty(staging.vmgsCopy),
       GuestStateFileType: 'FileMode',
@@ -57,7 +47,7 @@ export function buildSnpDocument(context: BuildContext): BuiltMachine {
     // Last, since a bad policy is found only after everything is staged.
     SecuritySettings: securitySettings(context),
   });
-  return { document, processorCount: processor.count, memorySizeInMB, execCommandLine: options.ExecCommandLine };
+  return { document, processorCount, memorySizeInMB, execCommandLine: options.ExecCommandLine };
 }
 
 /** Both templates must exist, the VHD also when dm-verity is off. An empty name is the folder itself: it passes, and the copy fails. */
@@ -113,9 +103,25 @@ function copyErrorPrefix(what: string, from: string, to: string): string {
   return `failed to copy ${what} file: failed CopyFileW Win32 call from '${from}' to '${to}': `;
 }
 
-/** DmVerityMode off, or no controller: the copy is made but not attached. */
+function buildDevices(context: BuildContext, staging: Staging): Devices {
+  const devices: Writable<Devices> = {};
+  if (context.scsiControllerCount > 0) {
+    devices.Scsi = buildScsi(context.scsiControllerCount, attachedRoot(context, staging));
+  }
+  devices.HvSocket = {
+    HvSocketConfig: {
+      DefaultBindSecurityDescriptor: SecurityDescriptor.Everyone,
+      DefaultConnectSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,
+      ServiceTable: snpServiceTable(context.options),
+    },
+  };
+  devices.Plan9 = {};
+  return devices;
+}
+
+/** With DmVerityMode off the copy is made but not attached. */
 function attachedRoot(context: BuildContext, staging: Staging): string | undefined {
-  if (!context.options.DmVerityMode || context.scsiControllerCount === 0) {
+  if (!context.options.DmVerityMode) {
     return undefined;
   }
   reserveRootSlot(context);

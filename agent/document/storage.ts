@@ -16,11 +16,8 @@ const inKeyOrder = scsiControllerGuids
   .map((guid, index) => ({ guid, index }))
   .sort((a, b) => (a.guid < b.guid ? -1 : 1));
 
-/** `count` controllers, none for 0; the first one holds the read-only disk `rootDisk` at LUN 0 when given. */
-export function buildScsi(count: number, rootDisk: string | undefined): Record<string, ScsiController> | undefined {
-  if (count === 0) {
-    return undefined;
-  }
+/** `count` controllers; the first one holds the read-only disk `rootDisk` at LUN 0 when given. */
+export function buildScsi(count: number, rootDisk: string | undefined): Record<string, ScsiController> {
   const controllers: Record<string, ScsiController> = {};
   for (const { guid, index } of inKeyOrder) {
     if (index < count) {

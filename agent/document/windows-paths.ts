@@ -3,9 +3,6 @@
 
 const separators = /[\\/]+/;
 
-/** A path without anything to clean: a drive, then names that neither start with a dot nor hold `/`, `:` or a doubled `\`. */
-const alreadyClean = /^[A-Za-z]:(?:\\[^\\/.:][^\\/:]*)+$/;
-
 /** Joins the elements that are not empty with `\` and cleans the result; nothing but empty elements give "". */
 export function joinPath(...elements: readonly string[]): string {
   let joined = '';
@@ -27,7 +24,7 @@ function appendElement(path: string, element: string): string {
 
 /** Resolves `.`, `..` and repeated separators, makes every separator `\`, drops a trailing one except on a root. */
 export function cleanPath(path: string): string {
-  if (alreadyClean.test(path)) {
+  if (isPlainlyClean(path)) {
     return path;
   }
   const volume = volumeName(path);
@@ -41,6 +38,17 @@ export function cleanPath(path: string): string {
   const names = resolveDots(rest.split(separators), rooted).join('\\');
   const cleaned = rooted ? `\\${names}` : names || '.';
   return volume === '' ? guardAgainstVolume(cleaned) : cleanVolume + cleaned;
+}
+
+/** Most paths: below the root of a drive, with nothing that could need cleaning. Searches are much faster than a pattern here. */
+function isPlainlyClean(path: string): boolean {
+  return (
+    path.startsWith(':\\', 1) &&
+    !path.includes('/') &&
+    !path.includes('\\.') &&
+    !path.includes('\\\\') &&
+    !path.endsWith('\\')
+  );
 }
 
 function resolveDots(names: readonly string[], rooted: boolean): string[] {
