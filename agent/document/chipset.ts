@@ -2,7 +2,7 @@
 import { secureBootTemplateId } from './constants.ts';
 import { unlessEmpty } from './json-numbers.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
-import type { Chipset } from './schema.ts';
+import type { Chipset, LinuxKernelDirect, Writable } from './schema.ts';
 
 export interface BootPaths {
   readonly kernel: string;
@@ -15,13 +15,11 @@ export function ordinaryChipset(options: LinuxOptions, paths: BootPaths, command
 
 function kernelDirect(options: LinuxOptions, paths: BootPaths, commandLine: string): Chipset {
   const isRamdisk = options.PreferredRootFSType === RootFsType.InitRd;
-  return {
-    LinuxKernelDirect: {
-      KernelFilePath: unlessEmpty(paths.kernel),
-      InitRdPath: isRamdisk ? unlessEmpty(paths.rootFileSystem) : undefined,
-      KernelCmdLine: commandLine,
-    },
-  };
+  const boot: Writable<LinuxKernelDirect> = {};
+  if (paths.kernel !== '') boot.KernelFilePath = paths.kernel;
+  if (isRamdisk && paths.rootFileSystem !== '') boot.InitRdPath = paths.rootFileSystem;
+  boot.KernelCmdLine = commandLine;
+  return { LinuxKernelDirect: boot };
 }
 
 /** Quirk 24: folder and kernel name as given, uncleaned, unlike every other path. */

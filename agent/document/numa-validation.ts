@@ -16,7 +16,7 @@ export interface NumaTotal {
 }
 
 /** Sums wrap in the original's widths, 32 and 64 bits (quirk 22). */
-export function sumNodes(nodes: readonly NumaNode[]): NumaTotal {
+function sumNodes(nodes: readonly NumaNode[]): NumaTotal {
   let processors = 0;
   let memoryBlocks = 0n;
   for (const node of nodes) {
@@ -26,7 +26,8 @@ export function sumNodes(nodes: readonly NumaNode[]): NumaTotal {
   return { processors, memoryBlocks };
 }
 
-export function validateNodes(nodes: readonly NumaNode[]): void {
+/** Returns what the nodes add up to. */
+export function validateNodes(nodes: readonly NumaNode[]): NumaTotal {
   const wildcard = nodes[0]?.physicalNode === wildcardNumaNode;
   for (const node of nodes) {
     validateNode(node, wildcard);
@@ -39,6 +40,7 @@ export function validateNodes(nodes: readonly NumaNode[]): void {
   if (total.memoryBlocks === 0n && wildcard) {
     throw new DocumentError('InvalidNuma', 'completely empty topology is not allowed');
   }
+  return total;
 }
 
 function validateNode(node: NumaNode, wildcard: boolean): void {

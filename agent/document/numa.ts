@@ -2,8 +2,8 @@
 // The validation of the explicit form is in numa-validation.ts.
 import { type BuildContext, warn } from './build-context.ts';
 import { Build } from './constants.ts';
-import { uint64, unlessEmpty } from './json-numbers.ts';
-import { type NumaNode, sumNodes, validateNodes } from './numa-validation.ts';
+import { uint64 } from './json-numbers.ts';
+import { type NumaNode, type NumaTotal, validateNodes } from './numa-validation.ts';
 import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
 import type { Numa, NumaProcessors, NumaSetting, Writable } from './schema.ts';
@@ -15,8 +15,8 @@ export interface NumaTopology {
   readonly numa: Numa;
   /** Implicit form only. */
   readonly processors: NumaProcessors | undefined;
-  /** Explicit form only. */
-  readonly nodes: readonly NumaNode[];
+  /** What the nodes add up to; nothing for the implicit form. */
+  readonly total: NumaTotal;
 }
 
 export function prepareNuma(context: BuildContext): NumaTopology | undefined {
@@ -49,30 +49,20 @@ function implicitTopology(options: LinuxOptions): NumaTopology {
     throw numaError('max size per node must be set when max processors per numa node is set');
   }
   return {
-    numa: {
-      VirtualNodeCount: undefined,
-      PreferredPhysicalNodes: preferredNodes(options),
-      Settings: undefined,
-      MaxSizePerNode: uint64(options.MaxMemorySizePerNumaNode),
-    },
+    numa: { ...preferredNodes(options), MaxSizePerNode: uint64(options.MaxMemorySizePerNumaNode) },
     processors: { count_per_node: { max: options.MaxProcessorsPerNumaNode } },
-    nodes: [],
+    total: { processors: 0, memoryBlocks: 0n },
   };
 }
 
 function explicitTopology(options: LinuxOptions): NumaTopology {
   const nodes = pairLists(options);
-  validateNodes(nodes);
+  const total = validateNodes(nodes);
   return {
-    numa: {
-      // An 8-bit number in the schema.
-      VirtualNodeCount: unlessEmpty(nodes.length % 256),
-      PreferredPhysicalNodes: preferredNodes(options),
-      Settings: nodes.map(numaSetting),
-      MaxSizePerNode: undefined,
-    },
+    // The count is an 8-bit number in the schema, but validation lets no more than 65 nodes pass.
+    numa: { VirtualNodeCount: nodes.length, ...preferredNodes(options), Settings: nodes.map(numaSetting) },
     processors: undefined,
-    nodes,
+    total,
   };
 }
 
@@ -107,8 +97,8 @@ function numaSetting(node: NumaNode): NumaSetting {
   return setting;
 }
 
-function preferredNodes(options: LinuxOptions): readonly number[] | undefined {
-  return options.PreferredPhysicalNumaNodes.length === 0 ? undefined : options.PreferredPhysicalNumaNodes;
+function preferredNodes({ PreferredPhysicalNumaNodes: nodes }: LinuxOptions): Pick<Numa, 'PreferredPhysicalNodes'> {
+  return nodes.length === 0 ? {} : { PreferredPhysicalNodes: nodes };
 }
 
 /** §5.3, after memory is normalised. One memory block counts as 1 MB; a sum of zero passes, so the implicit form always does. */
@@ -121,7 +111,7 @@ export function fitNuma(
   if (options.AllowOvercommit) {
     throw numaError('vNUMA supports only Physical memory backing type');
   }
-  const total = sumNodes(topology.nodes);
+  const { total } = topology;
   if (total.processors !== 0 && total.processors !== unsignedProcessorCount) {
     throw mismatch(`processor count ${total.processors} does not match UVM processor count ${unsignedProcessorCount}`);
   }

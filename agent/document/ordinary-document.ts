@@ -14,7 +14,7 @@ import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
 import { buildProcessor, unsignedCount, verifiedCount } from './processor.ts';
 import { buildRootFileSystem, buildVirtualPMem, type RootFileSystem } from './root-file-system.ts';
-import type { Devices, HvSocketConfig, Topology, Writable } from './schema.ts';
+import type { Devices, HvSocketConfig, Topology, VirtualMachine, Writable } from './schema.ts';
 import { ordinaryServiceTable } from './service-table.ts';
 import { type BuiltMachine, computeSystem, SchemaVersion } from './skeleton.ts';
 import { buildScsi, buildStorageQoS } from './storage.ts';
@@ -27,14 +27,17 @@ export function buildOrdinaryDocument(context: BuildContext): BuiltMachine {
   const virtualPci = buildAssignedDevices(context, numa !== undefined);
   const root = buildRootFileSystem(context, paths.rootFileSystem);
   const commandLine = buildKernelCommandLine(context, root.kernelArguments);
-  const document = computeSystem(context, SchemaVersion.Ordinary, {
+  const machine: Writable<VirtualMachine> = {
     StopOnReset: true,
     Chipset: ordinaryChipset(options, paths, commandLine.text),
     ComputeTopology: topology,
     Devices: buildDevices(context, root, virtualPci),
-    StorageQoS: buildStorageQoS(options),
-    ResourcePartitionId: resourcePartition(context),
-  });
+  };
+  const storageQoS = buildStorageQoS(options);
+  if (storageQoS !== undefined) machine.StorageQoS = storageQoS;
+  const partition = resourcePartition(context);
+  if (partition !== undefined) machine.ResourcePartitionId = partition;
+  const document = computeSystem(context, SchemaVersion.Ordinary, machine);
   return { document, processorCount, memorySizeInMB, execCommandLine: commandLine.execCommandLine };
 }
 
@@ -67,11 +70,11 @@ function buildTopology(context: BuildContext): BuiltTopology {
   if (numa !== undefined) {
     fitNuma(numa, options, unsignedCount(processorCount), memorySizeInMB);
   }
-  const topology: Topology = {
+  const topology: Writable<Topology> = {
     Memory: buildMemory(options, memorySizeInMB, numa === undefined ? undefined : numaSlitType),
     Processor: buildProcessor(options, processorCount, numa?.processors),
-    Numa: numa?.numa,
   };
+  if (numa !== undefined) topology.Numa = numa.numa;
   return { topology, numa, processorCount, memorySizeInMB };
 }
 

@@ -26,11 +26,11 @@ export interface VirtualMachine {
   readonly Chipset: Chipset;
   readonly ComputeTopology: Topology;
   readonly Devices: Devices;
-  readonly GuestState?: Optional<GuestState>;
-  readonly StorageQoS: Optional<StorageQoS>;
-  readonly SecuritySettings?: Optional<SecuritySettings>;
+  readonly GuestState?: GuestState;
+  readonly StorageQoS?: StorageQoS;
+  readonly SecuritySettings?: SecuritySettings;
   /** Later upstream. */
-  readonly ResourcePartitionId?: Optional<string>;
+  readonly ResourcePartitionId?: string;
 }
 
 export interface Chipset {
@@ -52,15 +52,15 @@ export interface UefiBootEntry {
 }
 
 export interface LinuxKernelDirect {
-  readonly KernelFilePath: Optional<string>;
-  readonly InitRdPath: Optional<string>;
-  readonly KernelCmdLine: string;
+  readonly KernelFilePath?: string;
+  readonly InitRdPath?: string;
+  readonly KernelCmdLine?: string;
 }
 
 export interface Topology {
   readonly Memory: Memory;
   readonly Processor: Processor;
-  readonly Numa?: Optional<Numa>;
+  readonly Numa?: Numa;
 }
 
 export interface Memory {
@@ -88,10 +88,10 @@ export interface NumaProcessors {
 }
 
 export interface Numa {
-  readonly VirtualNodeCount: Optional<number>;
-  readonly PreferredPhysicalNodes: Optional<readonly number[]>;
-  readonly Settings: Optional<readonly NumaSetting[]>;
-  readonly MaxSizePerNode: Optional<Uint64>;
+  readonly VirtualNodeCount?: number;
+  readonly PreferredPhysicalNodes?: readonly number[];
+  readonly Settings?: readonly NumaSetting[];
+  readonly MaxSizePerNode?: Uint64;
 }
 
 export interface NumaSetting {

@@ -11,7 +11,7 @@ import { buildMemory, normaliseMemory } from './memory.ts';
 import { RootFsType } from './options.ts';
 import { DocumentError } from './outcome.ts';
 import { buildProcessor, verifiedCount } from './processor.ts';
-import type { Devices, SecuritySettings, Writable } from './schema.ts';
+import type { Devices, SecuritySettings, VirtualMachine, Writable } from './schema.ts';
 import { snpServiceTable } from './service-table.ts';
 import { type BuiltMachine, computeSystem, SchemaVersion } from './skeleton.ts';
 import { buildScsi, buildStorageQoS } from './storage.ts';
@@ -30,7 +30,7 @@ export function buildSnpDocument(context: BuildContext): BuiltMachine {
   const processorCount = verifiedCount(context);
   stage(context, staging);
   const memorySizeInMB = normaliseMemory(context);
-  const document = computeSystem(context, SchemaVersion.Snp, {
+  const machine: Writable<VirtualMachine> = {
     StopOnReset: true,
     Chipset: snpChipset,
     ComputeTopology: {
@@ -43,10 +43,12 @@ export function buildSnpDocument(context: BuildContext): BuiltMachine {
       GuestStateFileType: 'FileMode',
       ForceTransientState: true,
     },
-    StorageQoS: buildStorageQoS(options),
-    // Last, since a bad policy is found only after everything is staged.
-    SecuritySettings: securitySettings(context),
-  });
+  };
+  const storageQoS = buildStorageQoS(options);
+  if (storageQoS !== undefined) machine.StorageQoS = storageQoS;
+  // Last, since a bad policy is found only after everything is staged.
+  machine.SecuritySettings = securitySettings(context);
+  const document = computeSystem(context, SchemaVersion.Snp, machine);
   return { document, processorCount, memorySizeInMB, execCommandLine: options.ExecCommandLine };
 }
 

@@ -16,15 +16,17 @@ const inKeyOrder = scsiControllerGuids
   .map((guid, index) => ({ guid, index }))
   .sort((a, b) => (a.guid < b.guid ? -1 : 1));
 
+type Controllers = Readonly<Record<string, ScsiController>>;
+
+/** By their count: nothing attached yet. */
+const emptyControllers: readonly Controllers[] = [0, 1, 2, 3, 4].map((count) =>
+  Object.fromEntries(inKeyOrder.filter(({ index }) => index < count).map(({ guid }) => [guid, {}])),
+);
+
 /** `count` controllers; the first one holds the read-only disk `rootDisk` at LUN 0 when given. */
-export function buildScsi(count: number, rootDisk: string | undefined): Record<string, ScsiController> {
-  const controllers: Record<string, ScsiController> = {};
-  for (const { guid, index } of inKeyOrder) {
-    if (index < count) {
-      controllers[guid] = index === 0 && rootDisk !== undefined ? withRootDisk(rootDisk) : {};
-    }
-  }
-  return controllers;
+export function buildScsi(count: number, rootDisk: string | undefined): Controllers {
+  const controllers = emptyControllers[count] ?? {};
+  return rootDisk === undefined ? controllers : { ...controllers, [scsiControllerGuids[0]]: withRootDisk(rootDisk) };
 }
 
 function withRootDisk(path: string): ScsiController {
