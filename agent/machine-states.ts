@@ -57,6 +57,6 @@ export const transitions: Readonly<Record<MachineState, Partial<Readonly<Record<
   Running: { stop: 'Stopping', exited: 'Stopping', lost: 'Unknown' },
   Stopping: { stopped: 'Cleaning', failed: 'Stopping', overdue: 'Draining', lost: 'Unknown' },
   Draining: { returned: 'Stopping', lost: 'Unknown' },
-  Cleaning: { cleaned: 'Idle', failed: 'Cleaning', lost: 'Unknown' },
+  Cleaning: { cleaned: 'Idle', failed: 'Cleaning', overdue: 'Draining', lost: 'Unknown' },
   Forgotten: {},
 };

@@ -15,7 +15,7 @@ export interface Timeouts {
   readonly drainLogs: number;
   /** Closing a handle. */
   readonly closeHandle: number;
-  /** Copying one boot file. */
+  /** Copying or deleting one boot file. */
   readonly copy: number;
   /** Between two attempts of a stop or clean-up that failed. */
   readonly cleanUpRetry: number;
@@ -26,6 +26,8 @@ export interface Timeouts {
   readonly backOffMaximum: number;
   /** A VM that has run this long starts counting its failures from zero. */
   readonly backOffReset: number;
+  /** How often the state of a running VM is read, in case its exit event was lost. */
+  readonly liveness: number;
   /** Between two attempts to enumerate HCS when it refuses. */
   readonly enumerateRetry: number;
 }
@@ -47,5 +49,6 @@ export const defaultTimeouts: Timeouts = {
   backOffUnit: 10 * second,
   backOffMaximum: 5 * minute,
   backOffReset: 10 * minute,
+  liveness: 30 * second,
   enumerateRetry: 5 * second,
 };

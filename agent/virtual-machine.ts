@@ -22,9 +22,6 @@ import { failureOf } from './step-failure.ts';
 import { isStopped, terminateSystem } from './teardown.ts';
 import { Wakeup } from './wakeup.ts';
 
-/** How often the state of a running VM is read, in case its exit event was lost. */
-const livenessInterval = 30_000;
-
 export interface MachineListener {
   changed(machine: VirtualMachine): void;
   logged(machine: VirtualMachine, line: string): void;
@@ -124,14 +121,19 @@ export class VirtualMachine {
     try {
       return await this.#act(signal);
     } catch (error) {
-      if (error instanceof CallOverdue) {
-        this.#overdue = error.late;
-        this.#setTrouble({ reason: 'CallOverdue', message: error.message });
-        return 'overdue';
-      }
+      if (error instanceof CallOverdue) return this.#wentOverdue(error);
       if (error instanceof HcsError && error.isServiceDisconnect) return 'lost';
       return this.#failed(error);
     }
+  }
+
+  async #wentOverdue(error: CallOverdue): Promise<MachineEvent | undefined> {
+    this.#overdue = error.late;
+    this.#setTrouble({ reason: 'CallOverdue', message: error.message });
+    if (this.#state !== 'Unknown') return 'overdue';
+    // What is there may be a VM that shall go on: it is not stopped for a slow answer.
+    await this.#lateResult();
+    return undefined;
   }
 
   #act(signal: AbortSignal): Promise<MachineEvent | undefined> {
@@ -167,20 +169,34 @@ export class VirtualMachine {
     const isStranger = found?.properties !== undefined && this.#record.assignment === undefined && !this.#released;
     if (found === undefined || isStranger) return this.#sleep(undefined, signal);
     const { properties } = found;
-    if (properties !== undefined && history.mayAdopt(this.#record, properties)) return this.#adopt(properties);
+    const system = properties === undefined ? undefined : await this.#openFound();
+    if (system !== undefined && properties !== undefined && history.mayAdopt(this.#record, properties)) {
+      return this.#adopt(properties);
+    }
     this.#record = history.endedWhileAway(this.#record, this.#now());
     this.#found = undefined;
-    if (properties === undefined) return 'foundNothing';
-    this.#system = await this.#bounded('query', 'HcsOpenComputeSystem', () => this.#ports.backend.open(this.systemID));
-    return 'leftover';
+    this.#trouble = undefined;
+    return system === undefined ? 'foundNothing' : 'leftover';
+  }
+
+  /** Undefined when it has gone since it was enumerated, as one whose last handle ran down with a dying agent. */
+  async #openFound(): Promise<ComputeSystem | undefined> {
+    try {
+      this.#system ??= await this.#bounded('query', 'HcsOpenComputeSystem', () =>
+        this.#ports.backend.open(this.systemID),
+      );
+      return this.#system;
+    } catch (error) {
+      if (error instanceof HcsError && error.isNotFound) return undefined;
+      throw error;
+    }
   }
 
   async #adopt(properties: SystemProperties): Promise<MachineEvent> {
-    const { backend, sockets } = this.#ports;
-    this.#system = await this.#bounded('query', 'HcsOpenComputeSystem', () => backend.open(this.systemID));
-    this.#run = await GuestRun.open(sockets, history.runtimeIdOf(properties), this.#runPorts());
+    this.#run = await GuestRun.open(this.#ports.sockets, history.runtimeIdOf(properties), this.#runPorts());
     this.#run.resume();
     this.#found = undefined;
+    this.#trouble = undefined;
     this.#ports.logger.info({ uid: this.uid, runtimeID: this.#record.runtimeID }, 'adopted the running VM');
     return 'adopted';
   }
@@ -248,11 +264,23 @@ export class VirtualMachine {
       return 'stop';
     }
     const system = this.#currentSystem();
-    const happened = await Promise.race([system.ended, this.#sleep(livenessInterval, signal)]);
+    const happened = await Promise.race([system.ended, this.#sleep(this.#ports.timeouts.liveness, signal)]);
     if (happened !== undefined) return this.#exitObserved(happened);
     if (signal.aborted) return undefined;
-    if (!(await isStopped(system, this.#ports.clock, this.#ports.timeouts))) return undefined;
+    if (!(await this.#hasStopped(system))) return undefined;
     return this.#exitObserved({ kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
+  }
+
+  /** A slow answer is no sign of a stop; the next question is asked once it has come. */
+  async #hasStopped(system: ComputeSystem): Promise<boolean> {
+    try {
+      return await isStopped(system, this.#ports.clock, this.#ports.timeouts);
+    } catch (error) {
+      if (!(error instanceof CallOverdue)) throw error;
+      this.#ports.logger.warn({ uid: this.uid, error: error.message }, 'the state of the VM cannot be read');
+      await Promise.race([system.ended, error.late.catch(() => undefined)]);
+      return false;
+    }
   }
 
   #exitObserved(end: SystemEnd): MachineEvent {
@@ -282,17 +310,23 @@ export class VirtualMachine {
 
   /** The id is not used again before the call has come back; what a late success made is then stopped. */
   async #drain(): Promise<MachineEvent> {
+    await this.#lateResult();
+    return 'returned';
+  }
+
+  async #lateResult(): Promise<void> {
     const result = await this.#overdue?.catch((error: unknown) => {
       this.#ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'an overdue call failed at last');
       return undefined;
     });
     this.#overdue = undefined;
     if (this.#system === undefined && isComputeSystem(result)) this.#system = result;
-    return 'returned';
   }
 
   async #clean(): Promise<MachineEvent> {
-    for (const { path } of this.#record.acquired) await this.#ports.host.deleteFile(path);
+    for (const { path } of this.#record.acquired) {
+      await this.#bounded('copy', 'DeleteFileW', () => this.#ports.host.deleteFile(path));
+    }
     this.#plan = undefined;
     this.#record = { ...history.withLog(this.#record, this.log.summary()), stage: 'none', acquired: [] };
     delete this.#record.runtimeID;
@@ -393,7 +427,7 @@ export class VirtualMachine {
     });
   }
 
-  #bounded<T>(bound: 'create' | 'query' | 'closeHandle', call: string, run: () => Promise<T>): Promise<T> {
+  #bounded<T>(bound: 'create' | 'query' | 'copy' | 'closeHandle', call: string, run: () => Promise<T>): Promise<T> {
     return bounded(this.#ports.clock, this.#ports.timeouts[bound], call, run);
   }
 

@@ -11,8 +11,7 @@ export interface Reason {
 
 const table = {
   // Placement
-  Scheduled: { text: 'A host was chosen.', action: 'none' },
-  Pinned: { text: 'The manifest names the host.', action: 'none' },
+  Scheduled: { text: 'The VM has a host.', action: 'none' },
   NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
   HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
   InventoryPending: { text: 'Placed once every known host has said which VMs it has.', action: 'retry' },

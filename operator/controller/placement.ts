@@ -12,7 +12,7 @@ export interface Candidate {
 }
 
 export type Placement =
-  | { readonly placed: true; readonly nodeName: string; readonly reason: 'Scheduled' | 'Pinned' }
+  | { readonly placed: true; readonly nodeName: string }
   | { readonly placed: false; readonly reason: 'NoHostFits' | 'HostNotReady'; readonly message: string };
 
 /** What of the options needs which Windows build (docs/reference/hcs-documents.md §2–§4). */
@@ -67,14 +67,14 @@ export function place(spec: LinuxUtilityVMSpec, candidates: readonly Candidate[]
     .filter(({ refusal }) => refusal === undefined)
     .map(({ candidate }) => ({ nodeName: candidate.host.metadata.name, share: shareOf(candidate) }))
     .sort((a, b) => a.share - b.share || (a.nodeName < b.nodeName ? -1 : 1))[0];
-  if (best !== undefined) return { placed: true, nodeName: best.nodeName, reason: 'Scheduled' };
+  if (best !== undefined) return { placed: true, nodeName: best.nodeName };
   return { placed: false, reason: 'NoHostFits', message: explain(judged) };
 }
 
 /** As for a Pod with a nodeName, the manifest's author decides; only an agent must be there. */
 function placePinned(nodeName: string, candidates: readonly Candidate[]): Placement {
   const candidate = candidates.find(({ host }) => host.metadata.name === nodeName);
-  if (candidate?.connected === true) return { placed: true, nodeName, reason: 'Pinned' };
+  if (candidate?.connected === true) return { placed: true, nodeName };
   const message =
     candidate === undefined
       ? `spec.nodeName is ${nodeName}, of which no agent has reported yet`

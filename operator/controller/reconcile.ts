@@ -117,9 +117,9 @@ export class Reconciler {
     const placement = fleet.assume(object.metadata.uid, spec);
     if (!placement.placed) return this.#unplaced(object, placement);
     try {
-      const { nodeName, reason } = placement;
-      const message = reason === 'Pinned' ? `spec.nodeName is ${nodeName}` : `placed on ${nodeName}`;
-      return await this.#settleOn(object, nodeName, { reason, message });
+      const { nodeName } = placement;
+      const message = spec.nodeName === undefined ? `placed on ${nodeName}` : `spec.nodeName is ${nodeName}`;
+      return await this.#settleOn(object, nodeName, { reason: 'Scheduled', message });
     } finally {
       fleet.settle(object.metadata.uid);
     }

@@ -240,6 +240,34 @@ describe('an agent that was killed', () => {
     expect(await node.control.systems()).toHaveLength(1);
   });
 
+  it('is not misled by a system that goes between being listed and being opened', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment());
+    await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await node.control.script({ at: 'open', fail: { hresult: '0x8037010e' } });
+    const stranger = await node.connect();
+    await until('gone', async () => (await node.control.systems()).length === 0);
+    const again = await stranger.backend.create(systemID, JSON.stringify(ordinaryDocument()));
+    await using second = await startCore(node);
+    await again.close();
+    await second.until(uid, 'running again', (now) => isRunning(now) && now.lastExit?.type === 'AgentExit');
+  });
+
+  it('waits for a slow answer instead of stopping a VM that may outlive it', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment(outlives));
+    const before = await first.until(uid, 'running', isRunning);
+    await first.kill();
+    const rule = await node.control.script({ at: 'open', stall: true });
+    await using second = await startCore(node, { timeouts: { query: 50 } });
+    await until('overdue', () => JSON.stringify(second.observed(uid)).includes('CallOverdue'));
+    await node.control.release(rule);
+    expect((await second.until(uid, 'adopted', isRunning)).runtimeID).toBe(before.runtimeID);
+  });
+
   it('does not touch the systems of others', async () => {
     await using node = await startNode();
     const stranger = await node.connect();
@@ -318,6 +346,20 @@ describe('what goes wrong', () => {
     await node.control.release(rule);
     await core.until(uid, 'running', isRunning);
     expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it('a state that cannot be read is no reason to stop a VM', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node, { timeouts: { query: 50, liveness: 20 } });
+    await core.supervisor.assign(makeAssignment());
+    const before = await core.until(uid, 'running', isRunning);
+    const asked = async () => (await node.control.visits()).filter(({ step }) => step === 'properties').length;
+    const rule = await node.control.script({ at: 'properties', stall: true });
+    const stalledAt = await asked();
+    await until('asked', async () => (await asked()) > stalledAt);
+    await node.control.release(rule);
+    await until('asked again', async () => (await asked()) > stalledAt + 2);
+    expect(core.observed(uid)).toMatchObject({ phase: 'Running', runtimeID: before.runtimeID, restarts: 0 });
   });
 
   it('a bridge that breaks is not the end of the VM', async () => {

@@ -89,13 +89,13 @@ describe('placement', () => {
       promised: { memoryInMB: 2_048, virtualMachines: 1 },
     });
     const large = candidate('large', { promised: { memoryInMB: 4_096, virtualMachines: 9 } });
-    expect(place(spec(), [small, large])).toEqual({ placed: true, nodeName: 'large', reason: 'Scheduled' });
+    expect(place(spec(), [small, large])).toEqual({ placed: true, nodeName: 'large' });
     expect(place(spec(), [candidate('b'), candidate('a'), candidate('c')])).toMatchObject({ nodeName: 'a' });
   });
 
   it('leaves a pinned VM to its host, cordoned or not, once that has an agent', () => {
     const cordoned = candidate('a', { node: makeNode('a', { spec: { unschedulable: true } }) });
-    expect(place(spec({ nodeName: 'a' }), [cordoned])).toEqual({ placed: true, nodeName: 'a', reason: 'Pinned' });
+    expect(place(spec({ nodeName: 'a' }), [cordoned])).toEqual({ placed: true, nodeName: 'a' });
     expect(place(spec({ nodeName: 'a' }), [candidate('a', { connected: false })])).toMatchObject({
       reason: 'HostNotReady',
     });
