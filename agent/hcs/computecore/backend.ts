@@ -1,0 +1,136 @@
+// The HCS of this Windows node through computecore.dll (hcs-runtime A, B).
+import type { ComputeSystem, HcsBackend, SystemId, SystemProperties } from '../backend.ts';
+import { HcsError, hresult } from '../errors.ts';
+import { type HostTopology, parseEnumeration, parseTopology, topologyQuery } from './documents.ts';
+import { failure, ownResults, succeeded } from './failure.ts';
+import type { ComputeCore, SystemHandle } from './native.ts';
+import { runOperation } from './operation.ts';
+import { ComputeCoreSystem } from './system.ts';
+
+export class ComputeCoreBackend implements HcsBackend {
+  readonly #native: ComputeCore;
+  readonly #systems = new Set<ComputeCoreSystem>();
+  readonly #running = new Set<Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(native: ComputeCore) {
+    this.#native = native;
+  }
+
+  processorTopology(): Promise<HostTopology> {
+    const call = 'HcsGetServiceProperties';
+    return this.#call(call, async () => {
+      const result = await this.#native.serviceProperties(topologyQuery);
+      if (!succeeded(result.hresult)) throw failure(call, result.hresult, result.document);
+      return parseTopology(call, result.document);
+    });
+  }
+
+  enumerate(): Promise<readonly SystemProperties[]> {
+    const call = 'HcsEnumerateComputeSystems';
+    return this.#call(call, async () => {
+      const document = await runOperation(this.#native, call, (operation) => this.#native.enumerate('{}', operation));
+      return parseEnumeration(call, document);
+    });
+  }
+
+  create(id: SystemId, document: string): Promise<ComputeSystem> {
+    return this.#call('HcsCreateComputeSystem', async () => {
+      const system = this.#keep(id, await this.#create(id, document));
+      try {
+        await system.listen();
+      } catch (error) {
+        // It would run without anyone who knows of it.
+        await system.terminate().catch(() => undefined);
+        await system.close();
+        throw error;
+      }
+      return system;
+    });
+  }
+
+  open(id: SystemId): Promise<ComputeSystem> {
+    const call = 'HcsOpenComputeSystem';
+    return this.#call(call, async () => {
+      const opened = await this.#native.openSystem(id);
+      if (!succeeded(opened.hresult)) throw failure(call, opened.hresult, undefined);
+      if (opened.system === undefined) throw noHandle(call);
+      const system = this.#keep(id, opened.system);
+      try {
+        await system.listen();
+        await system.findOutWhetherItEnded();
+      } catch (error) {
+        await system.close();
+        throw error;
+      }
+      return system;
+    });
+  }
+
+  /** Access of this VM alone to a file (hcs-runtime G.2); the VM need not exist yet. */
+  grantVmAccess(id: SystemId, path: string): Promise<void> {
+    return this.#access('HcsGrantVmAccess', () => this.#native.grantVmAccess(id, path));
+  }
+
+  revokeVmAccess(id: SystemId, path: string): Promise<void> {
+    return this.#access('HcsRevokeVmAccess', () => this.#native.revokeVmAccess(id, path));
+  }
+
+  /** As if the connection to the service was lost: handles are closed, when the calls on them have come back. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const released = [...this.#systems].map((system) => system.disconnect());
+    await Promise.allSettled(this.#running);
+    await Promise.all(released);
+    // What was still being created or opened meanwhile.
+    await Promise.all([...this.#systems].map((system) => system.disconnect()));
+  }
+
+  async #create(id: SystemId, document: string): Promise<SystemHandle> {
+    const call = 'HcsCreateComputeSystem';
+    let handle: SystemHandle | undefined;
+    try {
+      await runOperation(this.#native, call, async (operation) => {
+        const created = await this.#native.createSystem(id, document, operation);
+        handle = created.system;
+        return created.hresult;
+      });
+    } catch (error) {
+      // HCS gives the handle before it knows whether there will be a system.
+      if (handle !== undefined) await this.#native.closeSystem(handle);
+      throw error;
+    }
+    if (handle === undefined) throw noHandle(call);
+    return handle;
+  }
+
+  #keep(id: SystemId, handle: SystemHandle): ComputeCoreSystem {
+    const system: ComputeCoreSystem = new ComputeCoreSystem(this.#native, id, handle, () =>
+      this.#systems.delete(system),
+    );
+    this.#systems.add(system);
+    return system;
+  }
+
+  async #access(call: string, run: () => Promise<number>): Promise<void> {
+    await this.#call(call, async () => {
+      const code = await run();
+      if (!succeeded(code)) throw failure(call, code, undefined);
+    });
+  }
+
+  async #call<T>(call: string, run: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new HcsError(call, hresult.serviceDisconnect, 'the backend was closed');
+    const running = run();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+}
+
+function noHandle(call: string): HcsError {
+  return new HcsError(call, ownResults.unexpectedAnswer, 'HCS gave no handle');
+}

@@ -1,0 +1,84 @@
+// What HCS answers, parsed (hcs-runtime A.2, B.5). HCS leaves members out when they are zero, and newer builds add some:
+// only what nothing can be said without is required.
+import { z } from 'zod';
+import type { ProcessorTopology, RuntimeId, SystemExit, SystemProperties } from '../backend.ts';
+import { HcsError } from '../errors.ts';
+import { ownResults, parseJson } from './failure.ts';
+
+/** The basic properties, which every query answers. */
+export const basicQuery = '{}';
+export const topologyQuery = '{"PropertyTypes":["ProcessorTopology"]}';
+
+const zeroGuid = '00000000-0000-0000-0000-000000000000';
+const runtimeId = z.guid().transform((text) => text as RuntimeId);
+const systemState = z.enum(['Created', 'Running', 'Paused', 'Stopped', 'SavedAsTemplate', 'Unknown']);
+const exitType = z.enum(['GracefulExit', 'ForcedExit', 'UnexpectedExit', 'None', 'Unknown']);
+
+const properties = z
+  .object({
+    Id: z.string(),
+    Owner: z.string().catch(''),
+    State: systemState.optional().catch(undefined),
+    Stopped: z.boolean().catch(false),
+    RuntimeId: runtimeId.optional().catch(undefined),
+    ExitType: exitType.catch('Unknown'),
+  })
+  .transform(({ Id, Owner, State, Stopped, RuntimeId, ExitType }) => ({
+    id: Id,
+    owner: Owner,
+    state: State ?? (Stopped ? 'Stopped' : 'Unknown'),
+    ...(RuntimeId !== undefined && RuntimeId !== zeroGuid && { runtimeId: RuntimeId }),
+    exitType: ExitType,
+  }));
+export interface AnsweredProperties {
+  readonly properties: SystemProperties;
+  readonly exitType: SystemExit['exitType'];
+}
+
+const exitStatus = z.object({ Status: z.int().catch(0), ExitType: exitType.catch('Unknown') });
+
+const topology = z.object({
+  LogicalProcessorCount: z.int().min(1),
+  LogicalProcessors: z.array(z.object({ NodeNumber: z.int().min(0).catch(0) })).catch([]),
+});
+/** Hcsshim requires exactly one element too. */
+const topologyAnswer = z.object({ Properties: z.tuple([topology]) });
+
+export interface HostTopology extends ProcessorTopology {
+  /** How many logical processors each NUMA node has, by its number. */
+  readonly processorsOfNode: ReadonlyMap<number, number>;
+}
+
+export function parseProperties(call: string, document: string | undefined): AnsweredProperties {
+  const { exitType, ...rest } = parse(call, properties, document);
+  return { properties: rest, exitType };
+}
+
+export function parseEnumeration(call: string, document: string | undefined): readonly SystemProperties[] {
+  return parse(call, z.array(properties), document).map(({ exitType: _, ...rest }) => rest);
+}
+
+export function parseTopology(call: string, document: string | undefined): HostTopology {
+  const [answer] = parse(call, topologyAnswer, document).Properties;
+  const processorsOfNode = new Map<number, number>();
+  for (const { NodeNumber } of answer.LogicalProcessors)
+    processorsOfNode.set(NodeNumber, (processorsOfNode.get(NodeNumber) ?? 0) + 1);
+  return { logicalProcessorCount: answer.LogicalProcessorCount, processorsOfNode };
+}
+
+/** A system that exited has exited, whatever the text that says so looks like. */
+export function parseExit(document: string | undefined): SystemExit {
+  const parsed = exitStatus.safeParse(parseJson(document));
+  if (!parsed.success) return { exitType: 'Unknown', status: 0 };
+  return { exitType: parsed.data.ExitType, status: parsed.data.Status >>> 0 };
+}
+
+function parse<T>(call: string, schema: z.ZodType<T>, document: string | undefined): T {
+  if (document === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'HCS answered with no document');
+  const value = parseJson(document);
+  if (value === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'HCS answered with what is not JSON');
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = z.prettifyError(parsed.error).replaceAll('\n', ' ');
+  throw new HcsError(call, ownResults.unexpectedAnswer, `HCS answered with an unexpected document: ${issue}`);
+}

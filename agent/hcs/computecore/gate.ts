@@ -1,0 +1,29 @@
+// Lets so many calls run at once, and the others wait for their turn. Each native call that waits occupies a thread of
+// libuv's pool, which files and name look-ups need too (hcs-runtime A.4).
+
+export class Gate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(width: number) {
+    this.#free = width;
+  }
+
+  async pass<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise<void>((admit) => this.#waiting.push(admit));
+    try {
+      return await call();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free += 1;
+      else next();
+    }
+  }
+}
+
+/** Threads of libuv's pool in this process. */
+export function poolSize(environment: NodeJS.ProcessEnv): number {
+  const size = Number(environment['UV_THREADPOOL_SIZE']);
+  return Number.isInteger(size) && size >= 1 ? Math.min(size, 1024) : 4;
+}

@@ -1,0 +1,27 @@
+// One operation is one call (hcs-runtime A.5): created, used, awaited through its callback, asked for its result, closed.
+// The callback can come before the call that it completes has returned; nothing is closed before both have come.
+import { HcsError, hresult } from '../errors.ts';
+import { failure, succeeded } from './failure.ts';
+import type { ComputeCore, OperationHandle } from './native.ts';
+
+/** Resolves with the result document; rejects with an `HcsError`. Bounding it is the caller's part. */
+export async function runOperation(
+  native: ComputeCore,
+  call: string,
+  submit: (operation: OperationHandle) => Promise<number>,
+): Promise<string | undefined> {
+  const completed = Promise.withResolvers<void>();
+  const operation = native.createOperation(completed.resolve);
+  if (operation === undefined) throw new HcsError('HcsCreateOperation', hresult.outOfMemory);
+  try {
+    const submitted = await submit(operation);
+    if (succeeded(submitted)) await completed.promise;
+    // A call that fails at once may have left a document too.
+    const result = await native.operationResult(operation);
+    const code = succeeded(submitted) ? result.hresult : submitted;
+    if (!succeeded(code)) throw failure(call, code, result.document);
+    return result.document;
+  } finally {
+    await native.closeOperation(operation);
+  }
+}

@@ -1,0 +1,145 @@
+// One handle of a compute system (hcs-runtime B.1). Calls on it are counted: the handle is closed when none runs any more,
+// because closing it under a running call crashes the library (hcs-runtime A.5).
+import type { ComputeSystem, SystemEnd, SystemId, SystemProperties } from '../backend.ts';
+import { HcsError, hresult } from '../errors.ts';
+import { basicQuery, parseExit, parseProperties } from './documents.ts';
+import { failure, isBenignForEnding, ownResults, succeeded } from './failure.ts';
+import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './native.ts';
+import { runOperation } from './operation.ts';
+
+/** The HCS_EVENT_TYPEs that end what a handle can tell (hcs-runtime A.2); the others are of no use here. */
+const eventTypes = { systemExited: 0x1, serviceDisconnect: 0x0200_0000 } as const;
+
+export class ComputeCoreSystem implements ComputeSystem {
+  readonly id: SystemId;
+  readonly #native: ComputeCore;
+  readonly #handle: SystemHandle;
+  readonly #onClosed: () => void;
+  readonly #end = Promise.withResolvers<SystemEnd>();
+  readonly #running = new Set<Promise<unknown>>();
+  #isUsable = true;
+  #isLost = false;
+  #released: Promise<void> | undefined;
+
+  constructor(native: ComputeCore, id: SystemId, handle: SystemHandle, onClosed: () => void) {
+    this.#native = native;
+    this.id = id;
+    this.#handle = handle;
+    this.#onClosed = onClosed;
+  }
+
+  get ended(): Promise<SystemEnd> {
+    return this.#end.promise;
+  }
+
+  /** Of a system that was just created: its exit is still to come. */
+  async listen(): Promise<void> {
+    const call = 'HcsSetComputeSystemCallback';
+    const code = await this.#call(call, () => this.#native.listen(this.#handle, (event) => this.#happened(event)));
+    if (!succeeded(code)) throw failure(call, code, undefined);
+  }
+
+  /** Of a system that was opened: it may have exited before this handle listened, and no event tells that again. */
+  async findOutWhetherItEnded(): Promise<void> {
+    const call = 'HcsGetComputeSystemProperties';
+    try {
+      const { properties, exitType } = parseProperties(call, await this.#query());
+      if (properties.state !== 'Stopped') return;
+      this.#end.resolve({ kind: 'exited', exit: (await this.#exitStatus()) ?? { exitType, status: 0 } });
+    } catch (error) {
+      if (!(error instanceof HcsError && (error.isAlreadyStopped || error.isNotFound))) throw error;
+      this.#end.resolve({ kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.#operate('HcsStartComputeSystem', (operation) => this.#native.start(this.#handle, operation));
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#endIt('HcsShutDownComputeSystem', (operation) => this.#native.shutDown(this.#handle, operation));
+  }
+
+  async terminate(): Promise<void> {
+    await this.#endIt('HcsTerminateComputeSystem', (operation) => this.#native.terminate(this.#handle, operation));
+  }
+
+  async modify(document: string): Promise<void> {
+    await this.#operate('HcsModifyComputeSystem', (operation) =>
+      this.#native.modify(this.#handle, document, operation),
+    );
+  }
+
+  async properties(): Promise<SystemProperties> {
+    return parseProperties('HcsGetComputeSystemProperties', await this.#query()).properties;
+  }
+
+  /** Resolves when the handle is closed, after the last call on it. */
+  close(): Promise<void> {
+    // HCS sends no final event (hcs-runtime A.4).
+    this.#end.resolve({ kind: 'closed' });
+    return this.#release();
+  }
+
+  /** Nothing is known of the system any more, and whoever used this handle forgets it: it is closed by itself. */
+  disconnect(): Promise<void> {
+    this.#isLost = true;
+    this.#end.resolve({ kind: 'serviceDisconnected' });
+    return this.#release();
+  }
+
+  #happened({ type, data }: NativeEvent): void {
+    if (type === eventTypes.systemExited) this.#end.resolve({ kind: 'exited', exit: parseExit(data) });
+    // Its failure, if any, is for whoever closes the handle.
+    if (type === eventTypes.serviceDisconnect) this.disconnect().catch(() => undefined);
+  }
+
+  #query(): Promise<string | undefined> {
+    return this.#operate('HcsGetComputeSystemProperties', (operation) =>
+      this.#native.properties(this.#handle, basicQuery, operation),
+    );
+  }
+
+  async #exitStatus() {
+    const { exitStatus } = this.#native;
+    if (exitStatus === undefined) return undefined;
+    const result = await this.#call('HcsWaitForComputeSystemExit', () => exitStatus(this.#handle));
+    return succeeded(result.hresult) && result.document !== undefined ? parseExit(result.document) : undefined;
+  }
+
+  async #endIt(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<void> {
+    try {
+      await this.#operate(call, submit);
+    } catch (error) {
+      if (!isBenignForEnding(error)) throw error;
+    }
+  }
+
+  #operate(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<string | undefined> {
+    return this.#call(call, () => runOperation(this.#native, call, submit));
+  }
+
+  async #call<T>(call: string, run: () => Promise<T>): Promise<T> {
+    if (this.#isLost) throw new HcsError(call, hresult.serviceDisconnect);
+    if (!this.#isUsable) throw new HcsError(call, ownResults.invalidHandle, 'the handle was closed');
+    const running = run();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  #release(): Promise<void> {
+    this.#isUsable = false;
+    this.#released ??= this.#closeHandle();
+    return this.#released;
+  }
+
+  async #closeHandle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+    await this.#native.closeSystem(this.#handle);
+    this.#onClosed();
+  }
+}

@@ -1,0 +1,160 @@
+#include "double.h"
+
+#include <stdlib.h>
+
+static struct operation *operations = NULL;
+
+struct operation *operation_of(const char *call, handle_value handle) {
+  struct operation *operation = operations;
+  while (operation != NULL && operation->handle != handle) operation = operation->next;
+  check_handle(call, handle, KIND_OPERATION, operation);
+  return operation;
+}
+
+int operation_count(void) {
+  int count = 0;
+  for (struct operation *each = operations; each != NULL; each = each->next) count++;
+  return count;
+}
+
+struct run {
+  struct operation *operation;
+  struct system_handle *on;
+  effect effect;
+  struct scripted scripted;
+  int releases;
+};
+
+static void wait_as_scripted(const struct run *run) {
+  if (run->scripted.action == ACTION_HOLD) {
+    while (releases == run->releases) monitor_wait(&world, 1000);
+  } else if (run->scripted.action == ACTION_DELAY) {
+    monitor_leave(&world);
+    sleep_milliseconds(run->scripted.value);
+    monitor_enter(&world);
+  }
+}
+
+static void take_effect(struct run *run) {
+  struct operation *operation = run->operation;
+  struct scripted *scripted = &run->scripted;
+  if (scripted->action == ACTION_FAIL_OPERATION) operation->result = (result_code)scripted->value;
+  else operation->result = run->effect(run->on, operation);
+  int replaces = scripted->action == ACTION_FAIL_OPERATION || scripted->action == ACTION_RESULT;
+  if (replaces || scripted->action == ACTION_NO_RESULT) {
+    free(operation->document);
+    operation->document = scripted->text;
+    scripted->text = NULL;
+  }
+  free(scripted->text);
+}
+
+static void complete(struct run *run) {
+  struct operation *operation = run->operation;
+  int times = run->scripted.action == ACTION_COMPLETE_TWICE ? 2 : 1;
+  operation->state = OPERATION_COMPLETE;
+  if (run->on != NULL) run->on->operations--;
+  operation->callbacks++;
+  monitor_changed(&world);
+  if (operation->callback != NULL) {
+    handle_value handle = operation->handle;
+    completion_callback callback = operation->callback;
+    void *context = operation->context;
+    monitor_leave(&world);
+    for (int i = 0; i < times; i++) callback(handle, context);
+    monitor_enter(&world);
+  }
+  operation->callbacks--;
+  monitor_changed(&world);
+}
+
+static void run_thread(void *argument) {
+  struct run *run = argument;
+  monitor_enter(&world);
+  wait_as_scripted(run);
+  take_effect(run);
+  complete(run);
+  monitor_leave(&world);
+  free(run);
+}
+
+static result_code refuse(struct operation *operation, result_code refusal, char16 *document) {
+  free(operation->document);
+  operation->document = document;
+  operation->result = refusal;
+  operation->state = OPERATION_COMPLETE;
+  return refusal;
+}
+
+result_code run_operation(const char *call, struct operation *operation, struct system_handle *on, effect effect,
+                          result_code refusal) {
+  if (operation->state != OPERATION_NEW) return HCS_E_OPERATION_ALREADY_STARTED;
+  struct scripted scripted = script_at(call);
+  if (scripted.action == ACTION_FAIL_CALL) return refuse(operation, (result_code)scripted.value, scripted.text);
+  if (scripted.action == ACTION_BLOCK) {
+    monitor_leave(&world);
+    sleep_milliseconds(scripted.value);
+    monitor_enter(&world);
+  }
+  if (refusal != S_OK) {
+    free(scripted.text);
+    return refuse(operation, refusal, NULL);
+  }
+  struct run *run = malloc(sizeof *run);
+  *run = (struct run){operation, on, effect, scripted, releases};
+  operation->state = OPERATION_RUNNING;
+  if (on != NULL) on->operations++;
+  if (!thread_detached(run_thread, run)) violation("%s: no thread", call);
+  return S_OK;
+}
+
+/* --- exports --------------------------------------------------------------------------------------------------------- */
+
+EXPORT handle_value HcsCreateOperation(void *context, completion_callback callback) {
+  monitor_enter(&world);
+  struct scripted scripted = script_at("HcsCreateOperation");
+  free(scripted.text);
+  struct operation *operation = NULL;
+  if (scripted.action != ACTION_FAIL_CALL) {
+    operation = calloc(1, sizeof *operation);
+    operation->handle = new_handle(KIND_OPERATION);
+    operation->callback = callback;
+    operation->context = context;
+    operation->next = operations;
+    operations = operation;
+  }
+  monitor_leave(&world);
+  return operation != NULL ? operation->handle : NULL;
+}
+
+EXPORT void HcsCloseOperation(handle_value handle) {
+  monitor_enter(&world);
+  struct operation *operation = operation_of("HcsCloseOperation", handle);
+  if (operation->state == OPERATION_RUNNING) violation("HcsCloseOperation: the operation is still running");
+  wait_until_zero(&operation->callbacks, "HcsCloseOperation");
+  struct operation **at = &operations;
+  while (*at != operation) at = &(*at)->next;
+  *at = operation->next;
+  free(operation->document);
+  free(operation);
+  monitor_leave(&world);
+}
+
+EXPORT result_code HcsGetOperationResult(handle_value handle, char16 **document) {
+  monitor_enter(&world);
+  struct operation *operation = operation_of("HcsGetOperationResult", handle);
+  struct scripted scripted = script_at("HcsGetOperationResult");
+  free(scripted.text);
+  result_code result;
+  if (document != NULL) *document = NULL;
+  if (scripted.action == ACTION_FAIL_CALL) {
+    result = (result_code)scripted.value;
+  } else if (operation->state != OPERATION_COMPLETE) {
+    result = operation->state == OPERATION_NEW ? HCS_E_OPERATION_NOT_STARTED : HCS_E_OPERATION_PENDING;
+  } else {
+    result = operation->result;
+    if (document != NULL) *document = result_text(operation->document);
+  }
+  monitor_leave(&world);
+  return result;
+}
