@@ -18,7 +18,8 @@ describe('kubectl', () => {
     expect(columns).toMatch(/story\s+Running\s+True\s+win-2022-a\s+0/);
     await running.until('events', async () => {
       const story = await running.kubectl(['describe', 'luvm', 'story']);
-      return /Scheduled[\s\S]*Started/.test(story.slice(story.indexOf('Events:')));
+      const events = story.slice(story.indexOf('Events:'));
+      return ['Scheduled', 'Started'].every((reason) => events.includes(reason));
     });
     const found = await running.get('story');
     expect(found?.status).toMatchObject({ observedGeneration: 1, memorySizeInMB: 512, restarts: 0 });
@@ -129,8 +130,9 @@ describe('programs that die', () => {
     const before = await running.untilMachine('patient', 'runs', isRunning);
     await running.controlPlane.apiServer.kill();
     using control = await disposable('win-2022-a');
-    await control.endGuest(`luvm-${before.metadata.uid}`, 'powerOff');
-    await running.until('the VM has ended', async () => (await control.systems()).length === 0);
+    const id = `luvm-${before.metadata.uid}`;
+    await control.endGuest(id, 'powerOff');
+    await running.until('the VM has ended', async () => (await control.system(id)) === undefined);
     await running.controlPlane.apiServer.start();
     const after = await running.untilMachine('patient', 'has completed', (now) => now.status.phase === 'Stopped');
     expect(condition(after, 'Ready')).toMatchObject({ status: 'True', reason: 'Completed' });
