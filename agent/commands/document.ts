@@ -103,16 +103,19 @@ function build(value: ManifestValue, host: PreviewHost, configMaps: readonly Man
   return buildDocument({ ...fillOptions(machine, defaults, files), host: facts, files, randomGuid }).result;
 }
 
-const container = z.record(z.string(), z.unknown());
-
 /** Parsing leaves out fields that the schema does not know; a document must not silently lack what they meant. */
 function refuseUnknownFields(given: unknown, known: unknown, path: string): void {
-  const [from, to] = [container.safeParse(given), container.safeParse(known)];
-  if (!from.success || !to.success) return;
-  for (const [field, value] of Object.entries(from.data)) {
-    if (!Object.hasOwn(to.data, field)) throw new Error(`unknown field ${path}.${field}`);
-    refuseUnknownFields(value, to.data[field], `${path}.${field}`);
+  if (!isContainer(given) || !isContainer(known)) return;
+  const parsed = new Map<string, unknown>(Object.entries(known));
+  for (const [field, value] of Object.entries(given)) {
+    const place = Array.isArray(given) ? `${path}[${field}]` : `${path}.${field}`;
+    if (!parsed.has(field)) throw new Error(`unknown field ${place}`);
+    refuseUnknownFields(value, parsed.get(field), place);
   }
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 const configMap = z.looseObject({ data: z.record(z.string(), z.string()).default({}) });

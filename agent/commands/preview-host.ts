@@ -18,7 +18,7 @@ const hostFile = z.strictObject({
   bundleDirectory: z.string().optional(),
   owner: z.string().default(ownerTag),
   /** Path to size in bytes: every file that exists. */
-  files: z.record(z.string(), z.int().min(0)).default({}),
+  files: z.record(z.string(), z.int().min(0)).nullish(),
   // What only a simulated node of the same file has (agent/hcs/simulated/host-file.ts); documents do not depend on it.
   memoryInMB: z.unknown().optional(),
   numaNodes: z.unknown().optional(),
@@ -47,7 +47,7 @@ export function parsePreviewHost(text: string): PreviewHost {
       currentDirectory,
     },
     facts: { architecture, build, processors: { kind: 'known', logicalProcessors } },
-    files: describedFiles(host.files),
+    files: describedFiles(host.files ?? {}),
     owner: host.owner,
     bundleDirectory: (uid) => bundleDirectory ?? joinPath(stateFolder, 'vms', uid),
   };

@@ -37,7 +37,11 @@ export function cleanPath(path: string): string {
   const rooted = isSeparator(rest.charAt(0));
   const names = resolveDots(rest.split(separators), rooted).join('\\');
   const cleaned = rooted ? `\\${names}` : names || '.';
-  return volume === '' ? guardAgainstVolume(cleaned) : cleanVolume + cleaned;
+  if (volume !== '') {
+    return cleanVolume + cleaned;
+  }
+  // What stands at the start of the path as given cannot have turned into a volume.
+  return path.startsWith(cleaned) ? cleaned : guardAgainstVolume(cleaned);
 }
 
 /** Most paths: below the root of a drive, with nothing that could need cleaning. Searches are much faster than a pattern here. */
@@ -75,7 +79,7 @@ function guardAgainstVolume(cleaned: string): string {
   if (firstName.includes(':')) {
     return `.\\${cleaned}`;
   }
-  return cleaned.startsWith('\\??\\') ? `\\.${cleaned}` : cleaned;
+  return cleaned.startsWith('\\??') ? `\\.${cleaned}` : cleaned;
 }
 
 /** The absolute, cleaned form of `path`; "" is the current directory. */

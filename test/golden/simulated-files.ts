@@ -33,7 +33,12 @@ export class SimulatedFiles implements FileFacts {
     if (size !== undefined) {
       return { kind: 'file', size };
     }
-    return this.#folders.has(key) ? { kind: 'folder' } : { kind: 'notFound' };
+    return this.#hasFolder(key) ? { kind: 'folder' } : { kind: 'notFound' };
+  }
+
+  /** Roots are looked up with their separator: `C:\`, `\\server\share\`. */
+  #hasFolder(key: string): boolean {
+    return this.#folders.has(key.endsWith('\\') ? key.slice(0, -1) : key);
   }
 
   /** The cause of a failure, or nothing. */
@@ -44,7 +49,7 @@ export class SimulatedFiles implements FileFacts {
     }
     const size = this.#sizes.get(from.toLowerCase());
     if (size === undefined) {
-      return this.#folders.has(from.toLowerCase()) ? 'Access is denied.' : 'The system cannot find the file specified.';
+      return this.#hasFolder(from.toLowerCase()) ? 'Access is denied.' : 'The system cannot find the file specified.';
     }
     this.#add(to, size);
     return undefined;
@@ -67,9 +72,6 @@ export class SimulatedFiles implements FileFacts {
     this.#sizes.set(key, size);
     for (let end = key.lastIndexOf('\\'); end > 0; end = key.lastIndexOf('\\', end - 1)) {
       this.#folders.add(key.slice(0, end));
-      if (key.charAt(end - 1) === ':') {
-        this.#folders.add(key.slice(0, end + 1));
-      }
     }
   }
 }

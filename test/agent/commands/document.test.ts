@@ -70,12 +70,14 @@ describe('lcow-agent document', () => {
       'm.yaml': `${manifest('a', '{}')}---\na: [\n---\njust text\n---\n${manifest('b', '{}')}`,
       'n.yaml': manifest('c', '{memory: {sizeInMB: many}}'),
       'o.yaml': manifest('d', '{boot: {kernelFil: x}}'),
+      'p.yaml': manifest('e', "{storage: {disks: [{name: a, path: 'D:\\a.vhd', readonly: true}]}}"),
     });
     expect(code).toBe(1);
     expect(problems).toEqual([expect.stringMatching(/^m\.yaml:7: /), expect.stringMatching(/^m\.yaml:8: not a Kube/)]);
-    expect(out.map((line) => JSON.parse(line).name)).toEqual(['a', 'b', 'c', 'd']);
+    expect(out.map((line) => JSON.parse(line).name)).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(out[2]).toContain('n.yaml:1: spec.memory.sizeInMB: ');
     expect(out[3]).toContain('unknown field spec.boot.kernelFil');
+    expect(out[4]).toContain('unknown field spec.storage.disks[0].readonly');
   });
 
   it('expands lists, as kubectl prints several objects', async () => {
