@@ -234,26 +234,6 @@ EXPORT result_code HcsSetComputeSystemCallback(handle_value system, uint32_t opt
   return result;
 }
 
-EXPORT result_code HcsWaitForComputeSystemExit(handle_value system, uint32_t timeout, char16 **exit) {
-  static const char call[] = "HcsWaitForComputeSystemExit";
-  monitor_enter(&world);
-  struct system_handle *handle = system_handle_of(call, system);
-  uint64_t deadline = now_milliseconds() + timeout;
-  handle->calls++;
-  char16 *replaced = NULL;
-  result_code result = scripted_call(call, &replaced);
-  *exit = NULL;
-  while (result == S_OK && handle->system->state != SYSTEM_STOPPED) {
-    if (now_milliseconds() >= deadline) result = HCS_E_OPERATION_TIMEOUT;
-    else monitor_wait(&world, 10);
-  }
-  if (result == S_OK) *exit = result_text(replaced != NULL ? replaced : handle->system->exit_document);
-  free(replaced);
-  handle->calls--;
-  monitor_leave(&world);
-  return result;
-}
-
 EXPORT result_code HcsGetServiceProperties(const char16 *query, char16 **properties) {
   monitor_enter(&world);
   struct json parsed;
@@ -288,7 +268,28 @@ EXPORT result_code HcsRevokeVmAccess(const char16 *id, const char16 *path) {
   return file_access("HcsRevokeVmAccess", id, path);
 }
 
+/* What came after Windows Server 2019. */
 #ifndef DOUBLE_OF_SERVER_2019
+EXPORT result_code HcsWaitForComputeSystemExit(handle_value system, uint32_t timeout, char16 **exit) {
+  static const char call[] = "HcsWaitForComputeSystemExit";
+  monitor_enter(&world);
+  struct system_handle *handle = system_handle_of(call, system);
+  uint64_t deadline = now_milliseconds() + timeout;
+  handle->calls++;
+  char16 *replaced = NULL;
+  result_code result = scripted_call(call, &replaced);
+  *exit = NULL;
+  while (result == S_OK && handle->system->state != SYSTEM_STOPPED) {
+    if (now_milliseconds() >= deadline) result = HCS_E_OPERATION_TIMEOUT;
+    else monitor_wait(&world, 10);
+  }
+  if (result == S_OK) *exit = result_text(replaced != NULL ? replaced : handle->system->exit_document);
+  free(replaced);
+  handle->calls--;
+  monitor_leave(&world);
+  return result;
+}
+
 EXPORT result_code HcsGrantVmGroupAccess(const char16 *path) { return file_access("HcsGrantVmGroupAccess", NULL, path); }
 
 EXPORT result_code HcsRevokeVmGroupAccess(const char16 *path) { return file_access("HcsRevokeVmGroupAccess", NULL, path); }

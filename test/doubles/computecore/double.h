@@ -44,7 +44,9 @@ __attribute__((format(printf, 1, 2)))
 _Noreturn void violation(const char *format, ...);
 
 /* Waits while the lock is held. A wait that takes this long is one for a callback that cannot run. */
+#ifndef DEADLOCK_MILLISECONDS
 #define DEADLOCK_MILLISECONDS 10000
+#endif
 void wait_until_zero(const int *count, const char *what);
 
 /* A counted copy that must come back through LocalFree. */
