@@ -89,18 +89,32 @@ function preview({ value, place }: ManifestObject, host: PreviewHost, configMaps
 }
 
 function build(value: ManifestValue, host: PreviewHost, configMaps: readonly ManifestObject[]): BuildResult {
-  const { metadata, spec } = linuxUtilityVM.parse(value);
-  refuseUnknownFields(value['spec'], spec, 'spec');
+  const given = withoutNulls(value['spec']);
+  const { spec } = shown.parse({ ...value, spec: given });
+  refuseUnknownFields(given, spec, 'spec');
+  const { namespace = defaultNamespace, uid = value.metadata?.name || 'unnamed' } = value.metadata ?? {};
   const reference = spec.confidential?.securityPolicyFrom?.configMapKeyRef;
-  const securityPolicy =
-    reference && policyFrom(configMaps, metadata.namespace ?? defaultNamespace, reference.name, reference.key);
+  const securityPolicy = reference && policyFrom(configMaps, namespace, reference.name, reference.key);
   const requested = fromSpec(spec, { securityPolicy });
-  const uid = metadata.uid ?? metadata.name;
   const { owner, defaults, facts, files } = host;
   const machine = { id: uid, owner, bundleDirectory: host.bundleDirectory(uid), requested };
   let devices = 0;
   const randomGuid = () => `vmbus-${devices++}`;
   return buildDocument({ ...fillOptions(machine, defaults, files), host: facts, files, randomGuid }).result;
+}
+
+/** Metadata and status may be what they want: a manifest that was printed by kubectl has nulls there. */
+const shown = linuxUtilityVM.pick({ apiVersion: true, kind: true, spec: true });
+
+/** Names of fields are letters only; GUIDs, the keys of the service table, are not. */
+const fieldName = /^[A-Za-z]+$/;
+
+/** A section with nothing below it is null in YAML. The API server takes such a field for absent, and so does the preview. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (!isContainer(value)) return value;
+  const present = Object.entries(value).filter(([name, member]) => member !== null || !fieldName.test(name));
+  return Object.fromEntries(present.map(([name, member]) => [name, withoutNulls(member)]));
 }
 
 /** Parsing leaves out fields that the schema does not know; a document must not silently lack what they meant. */

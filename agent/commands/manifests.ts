@@ -16,7 +16,9 @@ export interface Manifests {
 
 const anyObject = z.looseObject({
   kind: z.string().min(1),
-  metadata: z.looseObject({ name: z.string().optional(), namespace: z.string().optional() }).optional(),
+  metadata: z
+    .looseObject({ name: z.string().optional(), namespace: z.string().optional(), uid: z.string().optional() })
+    .optional(),
 });
 export type ManifestValue = z.infer<typeof anyObject>;
 

@@ -80,6 +80,30 @@ describe('lcow-agent document', () => {
     expect(out[4]).toContain('unknown field spec.storage.disks[0].readonly');
   });
 
+  it('takes manifests as kubectl prints them before they are created', async () => {
+    const text = `${manifest('a', '{}')}status: {phase: from a later version}\n`;
+    const printed = text.replace('{name: a,', '{creationTimestamp: null, generateName: a-,');
+    const { code, out } = await run({ '-': printed });
+    expect(code).toBe(0);
+    expect(out[0]).toMatch(/^\{"namespace":"lab","name":"","document":/);
+  });
+
+  it('takes an empty section for an absent one, but not an empty service', async () => {
+    const plain = await run({ '-': manifest('a', '{}') });
+    const empty = await run({ '-': manifest('a', '{boot: , memory: {sizeInMB: }, storage: {qos: }}') });
+    expect(empty).toEqual(plain);
+    const service = await run({
+      '-': manifest('a', '{hvSocket: {serviceTable: {0000006d-facb-11e6-bd58-64006a7986d3: }}}'),
+    });
+    expect(service.out[0]).toContain('"error":"stdin:1: spec.hvSocket.serviceTable.0000006d-');
+  });
+
+  it('numbers only devices, also for a VM without a name', async () => {
+    const spec = "{devices: {assigned: [{instanceID: 'PCIP\\VEN_1'}]}}";
+    const { out } = await run({ '-': manifest('x', spec).replace('name: x', "name: ''") });
+    expect(out[0]).toContain('"VirtualPci":{"vmbus-0":');
+  });
+
   it('expands lists, as kubectl prints several objects', async () => {
     const items = ['a', 'b'].map(
       (name) => `{kind: LinuxUtilityVM, apiVersion: lcow.dev/v1alpha1, metadata: {name: ${name}}, spec: {}}`,
