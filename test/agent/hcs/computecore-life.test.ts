@@ -209,7 +209,7 @@ describe('many at once', () => {
 
   it('leave nothing behind: 2,000 lives', async () => {
     const program = fileURLToPath(new URL('../../doubles/computecore-soak.ts', import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', program]);
+    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--max-semi-space-size=1', program]);
     const { lives, left, growth } = soak.parse(JSON.parse(stdout));
     expect(lives).toBeGreaterThanOrEqual(2_000);
     expect(left).toEqual(nothingLeft);
