@@ -10,12 +10,15 @@ import {
   observedVirtualMachine,
 } from '../protocol/messages.ts';
 import { requestedOptions } from '../protocol/options.ts';
+import { type ReasonCode, reasons } from '../protocol/reasons.ts';
 
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file). */
 const acquired = z.object({ kind: z.literal('copy'), path: z.string() });
 export type Acquired = z.infer<typeof acquired>;
 
 /** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
+const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Object.hasOwn(reasons, code));
+
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
 export type Stage = (typeof stages)[number];
 
@@ -57,6 +60,8 @@ export const machineRecord = z.object({
   failures: z.int().min(0),
   /** Not started again before this time. */
   retryAfter: z.string().optional(),
+  /** Why the last attempt failed, until the VM runs or something else is wanted. */
+  trouble: z.object({ reason: reasonCode, message: z.string() }).optional(),
   bootTimings,
   guest: observedVirtualMachine.shape.guest,
   guestLog: guestLogSummary,

@@ -114,7 +114,7 @@ const phases: Readonly<Record<MachineState, MachinePhase>> = {
 
 function phaseOf(view: MachineView, decision: Decision): MachinePhase {
   // A hopeless VM is looked at again from time to time; that alone is no news.
-  if (stalls(view.trouble) && presenceOf[view.state] !== 'running') return 'Failed';
+  if (stalls(view.trouble) && presenceOf[view.state] !== 'running' && view.state !== 'Unknown') return 'Failed';
   if (view.state !== 'Idle') return phases[view.state];
   const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
   return failed ? 'Failed' : 'Stopped';
@@ -133,7 +133,7 @@ function conditionsOf(view: MachineView, decision: Decision): ObservedCondition[
       ),
     );
   }
-  const stalled = ready.status !== 'True' && (stalls(view.trouble) || stallsByOutcome(decision));
+  const stalled = ready.status === 'False' && (stalls(view.trouble) || stallsByOutcome(decision));
   if (stalled) conditions.push({ ...ready, type: 'Stalled', status: 'True' });
   else if (ready.status === 'False' && view.record.assignment?.paused !== true) {
     conditions.push({ ...ready, type: 'Reconciling', status: 'True' });

@@ -60,10 +60,18 @@ export class Supervisor {
     }
     const known = new Set(records.map((record) => record.uid));
     const unknown = [...ours.keys()].filter((uid) => !known.has(uid));
-    for (const record of [...records, ...unknown.map((uid) => newRecord(uid, this.#ports.agentBootID))]) {
-      this.#add(record).found(ours.get(record.uid));
-    }
+    const recovering = records.map((record) => this.#find(record, ours.get(record.uid)));
+    for (const uid of unknown) this.#find(newRecord(uid, this.#ports.agentBootID), ours.get(uid));
+    // What is said of a VM before it was looked at is no more than that it is unknown; a slow one is not waited for.
+    const patience = delay(this.#ports.clock, this.#ports.timeouts.recovery, this.#signal);
+    await Promise.race([Promise.all(recovering.map(({ known }) => known)), patience]);
     this.#ports.logger.info({ journaled: records.length, inHcs: ours.size, unknown: unknown.length }, 'recovered');
+  }
+
+  #find(record: MachineRecord, properties: SystemProperties | undefined): VirtualMachine {
+    const machine = this.#add(record);
+    machine.found(properties);
+    return machine;
   }
 
   async #enumerate(): Promise<readonly SystemProperties[]> {

@@ -26,6 +26,8 @@ export interface Timeouts {
   readonly backOffMaximum: number;
   /** A VM that has run this long starts counting its failures from zero. */
   readonly backOffReset: number;
+  /** From the enumeration at the start until what was found is told, also of VMs that are still being looked at. */
+  readonly recovery: number;
   /** How often the state of a running VM is read, in case its exit event was lost. */
   readonly liveness: number;
   /** Between two attempts to enumerate HCS when it refuses. */
@@ -49,6 +51,7 @@ export const defaultTimeouts: Timeouts = {
   backOffUnit: 10 * second,
   backOffMaximum: 5 * minute,
   backOffReset: 10 * minute,
+  recovery: 5 * second,
   liveness: 30 * second,
   enumerateRetry: 5 * second,
 };

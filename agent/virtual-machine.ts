@@ -4,6 +4,7 @@
 
 import { delay } from '../protocol/clock.ts';
 import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts';
+import type { ReasonCode } from '../protocol/reasons.ts';
 import { bounded } from './bounded.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestLog } from './guest-log.ts';
@@ -33,6 +34,8 @@ export class VirtualMachine {
   readonly uid: string;
   readonly systemID: SystemId;
   readonly log: GuestLog;
+  /** Resolves once it is known what is there. */
+  readonly known: Promise<void>;
 
   readonly #ports: MachinePorts;
   readonly #listener: MachineListener;
@@ -49,13 +52,19 @@ export class VirtualMachine {
   #interrupt = new AbortController();
   #overdue: Promise<unknown> | undefined;
   #stopReason: StopReason | undefined;
+  readonly #resolveKnown: () => void;
 
   constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
     this.uid = record.uid;
     this.systemID = systemID;
-    this.#record = record;
+    const { trouble, ...rest } = record;
+    this.#record = rest;
+    this.#trouble = trouble;
     this.#ports = ports;
     this.#listener = listener;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.known = promise;
+    this.#resolveKnown = resolve;
     this.log = new GuestLog(record.uid, record.boot, record.guestLog);
   }
 
@@ -175,7 +184,7 @@ export class VirtualMachine {
     }
     this.#record = history.endedWhileAway(this.#record, this.#now());
     this.#found = undefined;
-    this.#trouble = undefined;
+    this.#clearTrouble('HostQueryFailed', 'CallOverdue');
     return system === undefined ? 'foundNothing' : 'leftover';
   }
 
@@ -196,7 +205,7 @@ export class VirtualMachine {
     this.#run = await GuestRun.open(this.#ports.sockets, history.runtimeIdOf(properties), this.#runPorts());
     this.#run.resume();
     this.#found = undefined;
-    this.#trouble = undefined;
+    this.#clearTrouble('HostQueryFailed', 'CallOverdue');
     this.#ports.logger.info({ uid: this.uid, runtimeID: this.#record.runtimeID }, 'adopted the running VM');
     return 'adopted';
   }
@@ -250,9 +259,9 @@ export class VirtualMachine {
     await this.#write();
     const guest = await this.#currentRun().boot(this.#currentSystem(), plan, this.#interrupt.signal);
     this.#record = history.up(this.#record, guest, this.log.summary(), this.#now());
+    this.#trouble = undefined;
     // Durable before it is reported: a `Once` VM that was Running never runs again.
     await this.#write();
-    this.#trouble = undefined;
     return 'up';
   }
 
@@ -330,8 +339,8 @@ export class VirtualMachine {
     this.#plan = undefined;
     this.#record = { ...history.withLog(this.#record, this.log.summary()), stage: 'none', acquired: [] };
     delete this.#record.runtimeID;
+    this.#clearTrouble('CleanUpFailed', 'StopFailed');
     await this.#tryWrite();
-    if (this.#trouble?.reason === 'CleanUpFailed' || this.#trouble?.reason === 'StopFailed') this.#trouble = undefined;
     return 'cleaned';
   }
 
@@ -366,6 +375,11 @@ export class VirtualMachine {
     this.#listener.changed(this);
   }
 
+  /** It is over, whatever it was about. */
+  #clearTrouble(...reasons: readonly ReasonCode[]): void {
+    if (this.#trouble !== undefined && reasons.includes(this.#trouble.reason)) this.#trouble = undefined;
+  }
+
   /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */
   #reconsider(): void {
     if (presenceOf[this.#state] === 'booting' && decide(this.#record, 'booting', this.#released).kind === 'stop') {
@@ -384,6 +398,7 @@ export class VirtualMachine {
     if (next === undefined) throw new Error(`${this.#state} has no transition for ${event}`);
     this.#ports.logger.debug({ uid: this.uid, from: this.#state, event, to: next }, 'transition');
     this.#state = next;
+    if (next !== 'Unknown') this.#resolveKnown();
     if (event === 'lost') this.#forgetHandles();
     this.#listener.changed(this);
   }
@@ -433,7 +448,7 @@ export class VirtualMachine {
 
   async #write(): Promise<void> {
     try {
-      await this.#ports.journal.write(this.#record);
+      await this.#ports.journal.write({ ...this.#record, ...(this.#trouble && { trouble: this.#trouble }) });
     } catch (error) {
       throw new MachineFailure('JournalUnwritable', `cannot write the journal: ${messageOf(error)}`, error);
     }

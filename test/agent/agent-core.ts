@@ -20,6 +20,7 @@ export const testTimeouts: Timeouts = {
   backOffUnit: 10,
   backOffMaximum: 100,
   enumerateRetry: 20,
+  recovery: 200,
   drainLogs: 1_000,
 };
 

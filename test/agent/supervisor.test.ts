@@ -1,6 +1,7 @@
 // The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { FileJournal } from '../../agent/journal.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { Assignment } from '../../protocol/messages.ts';
@@ -296,6 +297,22 @@ describe('what goes wrong', () => {
     expect({ ...core.observed(uid), guestLog: stalled.guestLog }).toEqual(stalled);
     await core.supervisor.assign(makeAssignment({ generation: 2 }));
     expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
+  });
+
+  it('a VM that is stalled still is after its agent was killed', async () => {
+    await using node = await startNode();
+    const first = await startCore(node, { timeouts: { backOffMaximum: 3_600_000 } });
+    await first.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    const before = await first.until(
+      uid,
+      'stalled',
+      (now) => condition(now, 'Stalled') !== undefined && now.phase === 'Failed',
+    );
+    await until('written', async () => (await new FileJournal(`${node.folder}/agent`).load()).records[0]?.trouble);
+    await first.kill();
+    await using second = await startCore(node);
+    const after = await second.until(uid, 'recovered', (now) => now.phase !== 'Unknown' && now.phase !== 'Stopping');
+    expect(after).toEqual(before);
   });
 
   it('a host that lacks the memory is asked again', async () => {

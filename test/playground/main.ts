@@ -10,6 +10,7 @@ import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { ClusterView } from './cluster-view.ts';
 import { type Example, isAsExpected, readExamples, stateOf } from './expectation.ts';
+import { GuestLines } from './guest-lines.ts';
 import type { ProcessEvent } from './managed-process.ts';
 import { LocalSystem, threeHosts } from './system.ts';
 import { renderTables } from './table.ts';
@@ -31,6 +32,7 @@ class Playground {
   readonly #system: LocalSystem;
   readonly #view: ClusterView;
   readonly #examples: readonly Example[];
+  readonly #lines: GuestLines;
   readonly #told = new Map<string, string>();
   #changed = Promise.withResolvers<void>();
 
@@ -38,6 +40,7 @@ class Playground {
     this.#cluster = cluster;
     this.#system = system;
     this.#examples = examples;
+    this.#lines = new GuestLines(system.nodes.map(({ agent }) => agent.program.logFile));
     this.#view = new ClusterView(cluster, () => {
       this.#changed.resolve();
       this.#changed = Promise.withResolvers();
@@ -108,10 +111,16 @@ class Playground {
       sleep(redrawMilliseconds, undefined, { signal: ends }).catch(() => undefined),
     ]);
     timer.abort();
+    await this.#lines.read();
   }
 
   tables(width: number): string {
-    return renderTables(this.#view.machines.values(), this.#view.hosts.values(), Date.now(), width);
+    const contents = {
+      machines: this.#view.machines.values(),
+      hosts: this.#view.hosts.values(),
+      latestLine: (vm: string) => this.#lines.of(vm),
+    };
+    return renderTables(contents, Date.now(), width);
   }
 
   /** Prints each VM whose state is another than before. */

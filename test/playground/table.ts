@@ -4,8 +4,15 @@ import { lastLogLine, readyCondition } from './expectation.ts';
 
 const gap = '  ';
 
-export function renderTables(machines: Iterable<Machine>, hosts: Iterable<Host>, now: number, width: number): string {
-  const machineRows = [...machines].sort(byName).map((machine) => machineRow(machine, now));
+export interface TableContents {
+  readonly machines: Iterable<Machine>;
+  readonly hosts: Iterable<Host>;
+  /** The latest line of a guest, where it is known better than from its status. */
+  readonly latestLine: (vm: string) => string | undefined;
+}
+
+export function renderTables({ machines, hosts, latestLine }: TableContents, now: number, width: number): string {
+  const machineRows = [...machines].sort(byName).map((machine) => machineRow(machine, latestLine, now));
   const hostRows = [...hosts].sort(byName).map((host) => hostRow(host, now));
   return [
     ...renderTable(['VM', 'PHASE', 'READY', 'NODE', 'RESTARTS', 'AGE', 'LAST LOG LINE OR REASON'], machineRows, width),
@@ -14,12 +21,16 @@ export function renderTables(machines: Iterable<Machine>, hosts: Iterable<Host>,
   ].join('\n');
 }
 
-function machineRow(machine: Machine, now: number): string[] {
+function machineRow(machine: Machine, latestLine: TableContents['latestLine'], now: number): string[] {
   const { metadata, status } = machine;
+  const name = `${metadata.namespace}/${metadata.name}`;
   const ready = readyCondition(machine);
-  const text = status?.phase === 'Running' ? lastLogLine(machine) : `${ready?.reason ?? ''}: ${ready?.message ?? ''}`;
+  const text =
+    status?.phase === 'Running'
+      ? (latestLine(name) ?? lastLogLine(machine))
+      : `${ready?.reason ?? ''}: ${ready?.message ?? ''}`;
   return [
-    `${metadata.namespace}/${metadata.name}`,
+    name,
     status?.phase ?? 'Pending',
     ready?.status ?? '',
     status?.nodeName ?? '',

@@ -1,0 +1,50 @@
+// The latest line of each guest, read from the log files of the agents as a log collector would: the status of a VM does not
+// change with every line.
+import { type FileHandle, open } from 'node:fs/promises';
+import { z } from 'zod';
+
+const guestLine = z.object({ guest: z.literal(true), vm: z.string(), msg: z.string() });
+
+export class GuestLines {
+  readonly #latest = new Map<string, string>();
+  readonly #files: readonly LogFile[];
+
+  constructor(paths: readonly string[]) {
+    this.#files = paths.map((path) => new LogFile(path));
+  }
+
+  /** The latest line of `<namespace>/<name>`. */
+  of(vm: string): string | undefined {
+    return this.#latest.get(vm);
+  }
+
+  async read(): Promise<void> {
+    for (const file of this.#files) {
+      for (const line of await file.newLines()) {
+        const parsed = line.includes('"guest":true') ? guestLine.safeParse(JSON.parse(line)) : undefined;
+        if (parsed?.success === true) this.#latest.set(parsed.data.vm, parsed.data.msg);
+      }
+    }
+  }
+}
+
+class LogFile {
+  readonly #path: string;
+  #handle: FileHandle | undefined;
+  #rest = '';
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Complete lines since the last call; none while the file does not exist. */
+  async newLines(): Promise<string[]> {
+    this.#handle ??= await open(this.#path).catch(() => undefined);
+    if (this.#handle === undefined) return [];
+    const buffer = Buffer.alloc(256 * 1024);
+    const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length);
+    const lines = (this.#rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
+    this.#rest = lines.pop() ?? '';
+    return lines;
+  }
+}
