@@ -19,8 +19,12 @@ interface BackOffPorts {
 export function assigned(record: MachineRecord, assignment: Assignment): MachineRecord {
   const before = record.assignment ?? assignment;
   const known = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
-  const anew = before.optionsDigest !== assignment.optionsDigest || before.restartedAt !== assignment.restartedAt;
-  return { ...(anew ? withoutFailures(known) : known), assignment };
+  return { ...(isAnew(before, assignment) ? withoutFailures(known) : known), assignment };
+}
+
+/** What is wanted now is worth an attempt at once. */
+export function isAnew(before: Assignment, after: Assignment): boolean {
+  return before.optionsDigest !== after.optionsDigest || before.restartedAt !== after.restartedAt;
 }
 
 function remembering(record: MachineRecord, { remembered }: Assignment): MachineRecord {
@@ -87,8 +91,10 @@ export function up(
   };
 }
 
-export function withLog(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
-  return { ...record, guestLog };
+/** Nothing of the run is left on the host. */
+export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
+  const { runtimeID: _, ...rest } = record;
+  return { ...rest, guestLog, stage: 'none', acquired: [] };
 }
 
 /** A restart on request makes even a `Once` VM one that has not run yet. */

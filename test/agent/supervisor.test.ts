@@ -294,7 +294,9 @@ describe('what goes wrong', () => {
     const visits = async () => (await node.control.visits()).filter(({ step }) => step === 'processorTopology').length;
     const before = await visits();
     await until('looked again', async () => (await visits()) > before + 1);
-    expect({ ...core.observed(uid), guestLog: stalled.guestLog }).toEqual(stalled);
+    expect(core.observed(uid)).toEqual(stalled);
+    await core.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    expect(core.observed(uid)).toEqual(stalled);
     await core.supervisor.assign(makeAssignment({ generation: 2 }));
     expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
   });

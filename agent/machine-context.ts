@@ -1,0 +1,163 @@
+// What the steps of one VM's life work on: its record, the handles that are open just now, and the ways to wait and write.
+// Only `virtual-machine.ts` and `machine-steps.ts` use it.
+import type { ReasonCode } from '../protocol/reasons.ts';
+import { bounded } from './bounded.ts';
+import { MachineFailure, messageOf } from './failure.ts';
+import type { GuestLog } from './guest-log.ts';
+import type { GuestRun, GuestRunPorts } from './guest-run.ts';
+import type { ComputeSystem, SystemId, SystemProperties } from './hcs/backend.ts';
+import * as history from './machine-history.ts';
+import type { MachinePorts } from './machine-ports.ts';
+import type { MachineRecord } from './machine-record.ts';
+import type { BootPlan } from './plan.ts';
+import type { Trouble } from './report.ts';
+import type { StopReason } from './run-decision.ts';
+import type { Timeouts } from './timeouts.ts';
+import { Wakeup } from './wakeup.ts';
+
+/** Who is told what happens to the VM. */
+export interface ContextListener {
+  changed(): void;
+  logged(line: string): void;
+}
+
+type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle'>;
+
+export class MachineContext {
+  readonly uid: string;
+  readonly systemID: SystemId;
+  readonly ports: MachinePorts;
+  readonly log: GuestLog;
+  readonly wakeup = new Wakeup();
+
+  record: MachineRecord;
+  released = false;
+  trouble: Trouble | undefined;
+  /** What a complete enumeration of HCS found under this VM's id; undefined before one. */
+  found: { readonly properties: SystemProperties | undefined } | undefined;
+  plan: BootPlan | undefined;
+  system: ComputeSystem | undefined;
+  run: GuestRun | undefined;
+  /** Cuts the boot short that is under way. */
+  interrupt = new AbortController();
+  /** A call that exceeded its bound and is still running. */
+  overdue: Promise<unknown> | undefined;
+  stopReason: StopReason | undefined;
+
+  readonly #listener: ContextListener;
+
+  constructor(
+    record: MachineRecord,
+    systemID: SystemId,
+    log: GuestLog,
+    ports: MachinePorts,
+    listener: ContextListener,
+  ) {
+    const { trouble, ...rest } = record;
+    this.uid = record.uid;
+    this.systemID = systemID;
+    this.record = rest;
+    this.trouble = trouble;
+    this.log = log;
+    this.ports = ports;
+    this.#listener = listener;
+  }
+
+  setTrouble(trouble: Trouble): void {
+    this.trouble = trouble;
+    this.#listener.changed();
+  }
+
+  /** It is over, if it was one of these. */
+  clearTrouble(...over: readonly ReasonCode[]): void {
+    if (this.trouble !== undefined && over.includes(this.trouble.reason)) this.trouble = undefined;
+  }
+
+  /** Until something changed, or for so many milliseconds. */
+  async sleep(milliseconds: number | undefined, signal: AbortSignal): Promise<undefined> {
+    if (signal.aborted) return;
+    const wake = () => this.wakeup.notify();
+    const timer = milliseconds === undefined ? undefined : this.ports.clock.after(milliseconds, wake);
+    await this.wakeup.wait();
+    timer?.cancel();
+  }
+
+  bounded<T>(bound: Bound, call: string, run: () => Promise<T>): Promise<T> {
+    return bounded(this.ports.clock, this.ports.timeouts[bound], call, run);
+  }
+
+  now(): string {
+    return new Date(this.ports.clock.now()).toISOString();
+  }
+
+  async write(): Promise<void> {
+    try {
+      await this.ports.journal.write({ ...this.record, ...(this.trouble && { trouble: this.trouble }) });
+    } catch (error) {
+      throw new MachineFailure('JournalUnwritable', `cannot write the journal: ${messageOf(error)}`, error);
+    }
+  }
+
+  /** For what must not be held up by a full disk: releasing. */
+  async tryWrite(): Promise<void> {
+    await this.write().catch((error: MachineFailure) => {
+      this.ports.logger.error({ uid: this.uid, error: error.message }, 'journal not written');
+    });
+  }
+
+  /** Waits for the overdue call, and keeps the system that it may have made or opened after all. */
+  async lateResult(): Promise<void> {
+    const result = await this.overdue?.catch((error: unknown) => {
+      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'an overdue call failed at last');
+      return undefined;
+    });
+    this.overdue = undefined;
+    if (this.system === undefined && isComputeSystem(result)) this.system = result;
+  }
+
+  /** The compute service went away, and every handle with it. */
+  forgetHandles(): void {
+    const { run } = this;
+    this.system = undefined;
+    this.run = undefined;
+    this.overdue = undefined;
+    run?.abandon().catch((error: unknown) => {
+      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'the sockets of the guest did not close');
+    });
+  }
+
+  guestRunPorts(): GuestRunPorts {
+    return {
+      ...this.ports,
+      uid: this.uid,
+      onLine: (line) => {
+        this.log.append(line);
+        this.#listener.logged(line);
+      },
+      onPhase: (phase) => {
+        this.record = history.timed(this.record, phase, this.now());
+        this.#listener.changed();
+      },
+      onConnection: () => this.#listener.changed(),
+    };
+  }
+
+  currentPlan(): BootPlan {
+    if (this.plan === undefined) throw new MachineFailure('HostQueryFailed', 'the VM was not prepared');
+    return this.plan;
+  }
+
+  currentSystem(): ComputeSystem {
+    if (this.system === undefined) throw new MachineFailure('NotCreated', 'the compute system does not exist');
+    return this.system;
+  }
+
+  currentRun(): GuestRun {
+    if (this.run === undefined) throw new MachineFailure('NotCreated', 'the listeners of the guest are not open');
+    return this.run;
+  }
+}
+
+function isComputeSystem(value: unknown): value is ComputeSystem {
+  return typeof value === 'object' && value !== null && 'terminate' in value && 'ended' in value;
+}

@@ -1,0 +1,201 @@
+// What is done in each state of a VM (`machine-states.ts`), and which event it ends with; undefined when nothing happened
+// yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
+// is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
+import { CallOverdue, MachineFailure } from './failure.ts';
+import { GuestRun } from './guest-run.ts';
+import type { ComputeSystem, SystemEnd, SystemProperties } from './hcs/backend.ts';
+import { HcsError } from './hcs/errors.ts';
+import type { MachineContext } from './machine-context.ts';
+import * as history from './machine-history.ts';
+import type { MachineEvent, MachineState } from './machine-states.ts';
+import { decide } from './run-decision.ts';
+import { stage } from './staging.ts';
+import { isStopped, terminateSystem } from './teardown.ts';
+
+type Step = (machine: MachineContext, signal: AbortSignal) => Promise<MachineEvent | undefined>;
+
+export const steps: Readonly<Record<MachineState, Step>> = {
+  Unknown: recover,
+  Idle: idle,
+  Preparing: prepare,
+  Creating: create,
+  Starting: start,
+  Running: watch,
+  Stopping: stop,
+  Draining: drain,
+  Cleaning: clean,
+  Forgotten: async () => undefined,
+};
+
+// --- what is there ----------------------------------------------------------------------------------------------------
+
+async function recover(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
+  const { found, record, released } = machine;
+  // A system that no journal knows is reported and left alone until the operator assigns or releases it.
+  const isStranger = found?.properties !== undefined && record.assignment === undefined && !released;
+  if (found === undefined || isStranger) return machine.sleep(undefined, signal);
+  const { properties } = found;
+  const system = properties === undefined ? undefined : await openFound(machine);
+  if (system !== undefined && properties !== undefined && history.mayAdopt(record, properties)) {
+    await adopt(machine, properties);
+    return 'adopted';
+  }
+  machine.record = history.endedWhileAway(machine.record, machine.now());
+  machine.found = undefined;
+  machine.clearTrouble('HostQueryFailed', 'CallOverdue');
+  return system === undefined ? 'foundNothing' : 'leftover';
+}
+
+/** Undefined when it has gone since it was enumerated, as one whose last handle ran down with a dying agent. */
+async function openFound(machine: MachineContext): Promise<ComputeSystem | undefined> {
+  const { backend } = machine.ports;
+  try {
+    machine.system ??= await machine.bounded('query', 'HcsOpenComputeSystem', () => backend.open(machine.systemID));
+    return machine.system;
+  } catch (error) {
+    if (error instanceof HcsError && error.isNotFound) return undefined;
+    throw error;
+  }
+}
+
+async function adopt(machine: MachineContext, properties: SystemProperties): Promise<void> {
+  const { logger, sockets } = machine.ports;
+  machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
+  machine.run.resume();
+  machine.found = undefined;
+  machine.clearTrouble('HostQueryFailed', 'CallOverdue');
+  logger.info({ uid: machine.uid, runtimeID: properties.runtimeId }, 'adopted the running VM');
+}
+
+// --- on the way up ----------------------------------------------------------------------------------------------------
+
+async function idle(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
+  if (machine.released) {
+    await machine.ports.journal.remove(machine.uid);
+    return 'forget';
+  }
+  const decision = decide(machine.record, 'absent', false);
+  if (decision.kind === 'settled' && decision.reason === 'Halted') {
+    machine.record = history.withoutFailures(machine.record);
+  }
+  if (decision.kind !== 'start') return machine.sleep(undefined, signal);
+  const wait = decision.notBefore - machine.ports.clock.now();
+  return wait > 0 ? machine.sleep(wait, signal) : 'start';
+}
+
+async function prepare(machine: MachineContext): Promise<MachineEvent> {
+  const { ports, record } = machine;
+  if (record.assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
+  machine.interrupt = new AbortController();
+  machine.record = history.attemptBegun(record, record.assignment, ports.agentBootID);
+  const plan = await ports.prepare(record.assignment);
+  machine.plan = plan;
+  machine.record = history.planned(machine.record, plan, machine.now());
+  await machine.write();
+  await stage(plan.staging, ports);
+  return unlessInterrupted(machine, 'prepared');
+}
+
+async function create(machine: MachineContext): Promise<MachineEvent> {
+  const { document } = machine.currentPlan();
+  const { backend, sockets } = machine.ports;
+  machine.record = { ...machine.record, stage: 'creating' };
+  await machine.write();
+  const system = await machine.bounded('create', 'HcsCreateComputeSystem', () =>
+    backend.create(machine.systemID, document),
+  );
+  machine.system = system;
+  const properties = await machine.bounded('query', 'HcsGetComputeSystemProperties', () => system.properties());
+  machine.record = history.created(machine.record, properties, machine.now());
+  machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
+  return unlessInterrupted(machine, 'created');
+}
+
+async function start(machine: MachineContext): Promise<MachineEvent> {
+  const plan = machine.currentPlan();
+  machine.log.beginBoot(machine.record.boot);
+  machine.record = { ...machine.record, stage: 'starting' };
+  await machine.write();
+  const guest = await machine.currentRun().boot(machine.currentSystem(), plan, machine.interrupt.signal);
+  machine.record = history.up(machine.record, guest, machine.log.summary(), machine.now());
+  machine.trouble = undefined;
+  // Durable before it is reported: a `Once` VM that was Running never runs again.
+  await machine.write();
+  return 'up';
+}
+
+function unlessInterrupted(machine: MachineContext, event: MachineEvent): MachineEvent {
+  return machine.interrupt.signal.aborted ? 'failed' : event;
+}
+
+// --- while it runs ----------------------------------------------------------------------------------------------------
+
+async function watch(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
+  const decision = decide(machine.record, 'running', machine.released);
+  if (decision.kind === 'stop') {
+    machine.stopReason = decision.reason;
+    machine.record = history.stopDecided(machine.record, decision.reason);
+    return 'stop';
+  }
+  const system = machine.currentSystem();
+  const happened = await Promise.race([system.ended, machine.sleep(machine.ports.timeouts.liveness, signal)]);
+  if (happened !== undefined) return exitObserved(machine, happened);
+  if (signal.aborted || !(await hasStopped(machine, system))) return undefined;
+  return exitObserved(machine, { kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
+}
+
+/** A slow answer is no sign of a stop; the next question is asked once it has come. */
+async function hasStopped({ ports, uid }: MachineContext, system: ComputeSystem): Promise<boolean> {
+  try {
+    return await isStopped(system, ports.clock, ports.timeouts);
+  } catch (error) {
+    if (!(error instanceof CallOverdue)) throw error;
+    ports.logger.warn({ uid, error: error.message }, 'the state of the VM cannot be read');
+    await Promise.race([system.ended, error.late.catch(() => undefined)]);
+    return false;
+  }
+}
+
+function exitObserved(machine: MachineContext, end: SystemEnd): MachineEvent {
+  if (end.kind === 'serviceDisconnected') return 'lost';
+  const exit = end.kind === 'exited' ? end.exit : { exitType: 'Unknown' as const, status: 0 };
+  machine.record = history.exited(machine.record, exit, machine.ports);
+  return 'exited';
+}
+
+// --- on the way down --------------------------------------------------------------------------------------------------
+
+async function stop(machine: MachineContext): Promise<MachineEvent> {
+  const { clock, timeouts } = machine.ports;
+  const wasRunning = machine.record.stage === 'running';
+  machine.record = { ...machine.record, stage: 'stopping' };
+  await machine.tryWrite();
+  const { system } = machine;
+  if (system === undefined) return 'stopped';
+  const end = await terminateSystem(system, clock, timeouts);
+  if (end.kind === 'lost') return 'lost';
+  if (wasRunning) machine.record = history.stopped(machine.record, end.exit, machine.stopReason, machine.now());
+  await machine.run?.close();
+  machine.run = undefined;
+  await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
+  machine.system = undefined;
+  return 'stopped';
+}
+
+/** The id is not used again before the call has come back; what a late success made is then stopped. */
+async function drain(machine: MachineContext): Promise<MachineEvent> {
+  await machine.lateResult();
+  return 'returned';
+}
+
+async function clean(machine: MachineContext): Promise<MachineEvent> {
+  const { host } = machine.ports;
+  for (const { path } of machine.record.acquired) {
+    await machine.bounded('copy', 'DeleteFileW', () => host.deleteFile(path));
+  }
+  machine.plan = undefined;
+  machine.record = history.cleaned(machine.record, machine.log.summary());
+  machine.clearTrouble('CleanUpFailed', 'StopFailed');
+  await machine.tryWrite();
+  return 'cleaned';
+}
