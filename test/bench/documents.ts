@@ -16,7 +16,8 @@ const promised: readonly (readonly [name: string, ratio: number])[] = [
 ];
 
 const runs = 5;
-const runMilliseconds = 300;
+const slicesPerRun = 100;
+const sliceMilliseconds = 3;
 
 export interface DocumentFigure {
   readonly name: string;
@@ -44,16 +45,24 @@ function onlyCase(cases: readonly DocumentCase[], name: string): DocumentCase[] 
 function figure(name: string, cases: readonly DocumentCase[], promisedRatio: number | undefined): DocumentFigure {
   const builds = cases.map(buildOf);
   const parsed = cases.map((testCase): unknown => JSON.parse(testCase.documentText ?? ''));
-  const times = Array.from({ length: runs + 1 }, () => ({
-    build: microsecondsPerItem(builds, (build) => build()),
-    stringify: microsecondsPerItem(parsed, (document) => JSON.stringify(document)),
-  })).slice(1); // The first run warms up.
+  const times = Array.from({ length: runs + 1 }, () => oneRun(builds, parsed)).slice(1); // The first run warms up.
   return {
     name,
     microseconds: median(times.map(({ build }) => build)),
-    // Run by run, so that a load on the machine that comes or goes hits both sides.
     ratio: median(times.map(({ build, stringify }) => build / stringify)),
     promisedRatio,
+  };
+}
+
+/** Short slices of both sides in turn, so that a load on the machine that comes or goes hits both. */
+function oneRun(builds: readonly (() => BuildOutcome)[], parsed: readonly unknown[]) {
+  const slices = Array.from({ length: slicesPerRun }, () => ({
+    build: microsecondsPerItem(builds, (build) => build()),
+    stringify: microsecondsPerItem(parsed, (document) => JSON.stringify(document)),
+  }));
+  return {
+    build: median(slices.map(({ build }) => build)),
+    stringify: median(slices.map(({ stringify }) => stringify)),
   };
 }
 
@@ -99,14 +108,16 @@ class FactsInMemory implements FileFacts {
 }
 
 function microsecondsPerItem<T>(items: readonly T[], work: (item: T) => unknown): number {
+  // Between two looks at the clock: enough items that the looks do not count.
+  const batches = Math.ceil(100 / items.length);
   const start = performance.now();
   let done = 0;
   let elapsed = 0;
-  while (elapsed < runMilliseconds) {
-    for (let batch = 0; batch < 20; batch++) {
+  while (elapsed < sliceMilliseconds) {
+    for (let batch = 0; batch < batches; batch++) {
       for (const item of items) consume(work(item));
     }
-    done += 20 * items.length;
+    done += batches * items.length;
     elapsed = performance.now() - start;
   }
   return (elapsed * 1000) / done;
