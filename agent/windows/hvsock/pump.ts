@@ -1,0 +1,177 @@
+// Moves bytes between Hyper-V sockets and the main thread, on a thread of its own: Node cannot adopt such a socket
+// (hcs-runtime C.3). One loop for all sockets, which sleeps in `poll` and is woken by whatever it waits for, a datagram of
+// the main thread included.
+import { PumpConnection } from './pump-connection.ts';
+import type { FromPump, ToPump } from './pump-messages.ts';
+import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';
+
+/** As hcsshim has it (hcs-runtime H). */
+const backlog = 16;
+/** A lost wake-up is made up for after this time. */
+const longestSleep = 250;
+/** What is reported again and again, although nothing can be done about it, is left out for this time. */
+const restMilliseconds = 10;
+const receiveBytes = 64 << 10;
+
+export interface PumpPorts {
+  readonly winsock: Winsock;
+  readonly post: (message: FromPump) => void;
+  /** The next message of the main thread, if there is one. */
+  readonly next: () => ToPump | undefined;
+  /** From now on the main thread has to wake the pump. */
+  readonly mayNeedWaking: () => void;
+}
+
+export class Pump {
+  readonly #ports: PumpPorts;
+  readonly #listeners = new Map<number, Socket>();
+  readonly #connections = new Map<number, PumpConnection>();
+  readonly #buffer = new Uint8Array(receiveBytes);
+  #lastConnection = 0;
+  #isStopped = false;
+
+  constructor(ports: PumpPorts) {
+    this.#ports = ports;
+  }
+
+  /** Returns when the main thread says `stop`. */
+  run(): void {
+    const { winsock, post } = this.#ports;
+    const wake = winsock.openWakeSocket();
+    post({ type: 'ready', wakePort: wake.port });
+    while (!this.#isStopped) {
+      this.#obey();
+      if (!this.#isStopped) this.#turn(wake.socket);
+    }
+    for (const socket of this.#listeners.values()) winsock.close(socket);
+    for (const connection of this.#connections.values()) winsock.close(connection.socket);
+    winsock.close(wake.socket);
+  }
+
+  #turn(wakeSocket: Socket): void {
+    const now = performance.now();
+    const listeners = [...this.#listeners];
+    const connections = [...this.#connections.values()].filter((each) => each.interest !== 0);
+    const ready = connections.filter((each) => each.restsUntil <= now);
+    const entries: PollEntry[] = [
+      { socket: wakeSocket, interest: pollBits.readable },
+      ...listeners.map(([, socket]) => ({ socket, interest: pollBits.readable })),
+      ...ready,
+    ];
+    const happened = this.#ports.winsock.poll(
+      entries,
+      ready.length < connections.length ? restMilliseconds : longestSleep,
+    );
+    if (happened[0] !== 0) this.#drain(wakeSocket);
+    for (const [index, [listener, socket]] of listeners.entries())
+      if (happened[1 + index] !== 0) this.#accept(listener, socket);
+    for (const [index, connection] of ready.entries())
+      if (happened[1 + listeners.length + index] !== 0) this.#move(connection);
+  }
+
+  /** Wake-ups have no content. */
+  #drain(wakeSocket: Socket): void {
+    try {
+      while (this.#ports.winsock.receive(wakeSocket, this.#buffer) !== undefined);
+    } catch (error) {
+      if (!(error instanceof WinsockError)) throw error;
+    }
+  }
+
+  #accept(listener: number, socket: Socket): void {
+    try {
+      for (;;) {
+        const accepted = this.#ports.winsock.accept(socket);
+        if (accepted === undefined) return;
+        this.#lastConnection += 1;
+        this.#connections.set(this.#lastConnection, new PumpConnection(this.#lastConnection, accepted));
+        this.#ports.post({ type: 'accepted', listener, connection: this.#lastConnection });
+      }
+    } catch (error) {
+      // A caller that went away before it was accepted is no matter of the listener.
+      if (!(error instanceof WinsockError)) throw error;
+    }
+  }
+
+  #move(connection: PumpConnection): void {
+    try {
+      if (connection.move(this.#ports.winsock, this.#buffer, this.#ports.post)) return;
+      connection.restsUntil = performance.now() + restMilliseconds;
+    } catch (error) {
+      this.#broke(connection, error);
+    }
+  }
+
+  #broke(connection: PumpConnection, error: unknown): void {
+    if (!(error instanceof WinsockError)) throw error;
+    this.#close(connection);
+    this.#ports.post({ type: 'broken', connection: connection.id, failure: error.failure });
+  }
+
+  #close(connection: PumpConnection): void {
+    this.#connections.delete(connection.id);
+    this.#ports.winsock.close(connection.socket);
+  }
+
+  #obey(): void {
+    this.#ports.mayNeedWaking();
+    for (let message = this.#ports.next(); message !== undefined; message = this.#ports.next()) {
+      switch (message.type) {
+        case 'listen':
+          this.#listen(message.listener, message.address);
+          break;
+        case 'closeListener':
+          this.#closeListener(message.listener);
+          break;
+        case 'stop':
+          this.#isStopped = true;
+          return;
+        default:
+          this.#serve(message);
+      }
+    }
+  }
+
+  #listen(listener: number, address: Uint8Array): void {
+    const { winsock, post } = this.#ports;
+    try {
+      this.#listeners.set(listener, winsock.listen(address, backlog));
+      post({ type: 'listening', listener });
+    } catch (error) {
+      if (!(error instanceof WinsockError)) throw error;
+      post({ type: 'listenFailed', listener, failure: error.failure });
+    }
+  }
+
+  #closeListener(listener: number): void {
+    const socket = this.#listeners.get(listener);
+    if (socket !== undefined) this.#ports.winsock.close(socket);
+    this.#listeners.delete(listener);
+    this.#ports.post({ type: 'listenerClosed', listener });
+  }
+
+  /** What is said to a connection that broke meanwhile is past. */
+  #serve(message: Extract<ToPump, { readonly connection: number }>): void {
+    const connection = this.#connections.get(message.connection);
+    if (connection === undefined) return;
+    connection.restsUntil = 0;
+    try {
+      switch (message.type) {
+        case 'write':
+          connection.write(message.bytes);
+          break;
+        case 'credit':
+          connection.credit += message.bytes;
+          break;
+        case 'shutdown':
+          this.#ports.winsock.shutdown(connection.socket);
+          break;
+        case 'close':
+          this.#close(connection);
+          break;
+      }
+    } catch (error) {
+      this.#broke(connection, error);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+// The Hyper-V sockets on which guests dial this host (hcs-runtime C.3).
+import type { Duplex } from 'node:stream';
+import type { GuestListener, GuestSockets } from '../../guest/sockets.ts';
+import type { RuntimeId } from '../../hcs/backend.ts';
+import { hyperVAddress, vsockServiceId } from '../hvsock-address.ts';
+import { AcceptQueue } from './accept-queue.ts';
+import { HyperVConnection } from './connection.ts';
+import type { FromPump } from './pump-messages.ts';
+import { PumpThread } from './pump-thread.ts';
+import { socketError } from './socket-error.ts';
+
+/** Connections of one listener that nobody has accepted yet. */
+const backlog = 16;
+
+export class HyperVSockets implements GuestSockets {
+  readonly #listeners = new Map<number, HyperVListener>();
+  readonly #connections = new Map<number, HyperVConnection>();
+  #pump: PumpThread | undefined;
+  #death: Error | undefined;
+  #lastListener = 0;
+
+  /** @param library path of ws2_32.dll */
+  static async start(library: string): Promise<HyperVSockets> {
+    const sockets = new HyperVSockets();
+    sockets.#pump = await PumpThread.start(
+      library,
+      (message) => sockets.#received(message),
+      (cause) => sockets.#died(cause),
+    );
+    return sockets;
+  }
+
+  async listen(runtimeId: RuntimeId, port: number): Promise<GuestListener> {
+    const address = hyperVAddress(runtimeId, vsockServiceId(port));
+    const pump = this.#livePump();
+    this.#lastListener += 1;
+    const number = this.#lastListener;
+    const listener = new HyperVListener(() => pump.send({ type: 'closeListener', listener: number }));
+    this.#listeners.set(number, listener);
+    pump.send({ type: 'listen', listener: number, address });
+    await listener.listening.promise;
+    return listener;
+  }
+
+  /** Listeners and connections end with it. */
+  async close(): Promise<void> {
+    const pump = this.#pump;
+    this.#pump = undefined;
+    if (pump === undefined) return;
+    this.#end(new Error('the sockets were closed'));
+    await pump.stop();
+  }
+
+  #livePump(): PumpThread {
+    if (this.#death !== undefined) throw this.#death;
+    if (this.#pump === undefined) throw new Error('the sockets are closed');
+    return this.#pump;
+  }
+
+  #received(message: FromPump): void {
+    if ('connection' in message && message.type !== 'accepted') this.#receivedBy(message);
+    else if ('listener' in message) this.#receivedFor(message);
+  }
+
+  #receivedFor(message: Extract<FromPump, { readonly listener: number }>): void {
+    const listener = this.#listeners.get(message.listener);
+    switch (message.type) {
+      case 'listening':
+        listener?.listening.resolve();
+        break;
+      case 'listenFailed':
+        this.#listeners.delete(message.listener);
+        listener?.listening.reject(socketError(message.failure));
+        break;
+      case 'listenerClosed':
+        this.#listeners.delete(message.listener);
+        listener?.closed.resolve();
+        break;
+      case 'accepted':
+        this.#accepted(message.connection, listener);
+        break;
+    }
+  }
+
+  #accepted(id: number, listener: HyperVListener | undefined): void {
+    const connection = new HyperVConnection(
+      id,
+      (message) => this.#pump?.send(message),
+      () => this.#connections.delete(id),
+    );
+    this.#connections.set(id, connection);
+    if (listener === undefined) connection.destroy();
+    else listener.queue.arrive(connection);
+  }
+
+  /** What comes for a connection that was closed meanwhile is past. */
+  #receivedBy(
+    message: Exclude<Extract<FromPump, { readonly connection: number }>, { readonly type: 'accepted' }>,
+  ): void {
+    const connection = this.#connections.get(message.connection);
+    switch (message.type) {
+      case 'data':
+        connection?.received(message.bytes);
+        break;
+      case 'end':
+        connection?.ended();
+        break;
+      case 'written':
+        connection?.handedOver();
+        break;
+      case 'broken':
+        connection?.broke(message.failure);
+        break;
+    }
+  }
+
+  #died(cause: unknown): void {
+    this.#pump = undefined;
+    this.#death = new Error('the thread of the Hyper-V sockets died', { cause });
+    this.#end(this.#death);
+  }
+
+  #end(cause: Error): void {
+    for (const listener of this.#listeners.values()) listener.end(cause);
+    this.#listeners.clear();
+    for (const connection of this.#connections.values()) connection.died(cause);
+    this.#connections.clear();
+  }
+}
+
+class HyperVListener implements GuestListener {
+  readonly queue = new AcceptQueue(backlog);
+  readonly listening = Promise.withResolvers<void>();
+  readonly closed = Promise.withResolvers<void>();
+  readonly #requestClose: () => void;
+  #isClosing = false;
+
+  constructor(requestClose: () => void) {
+    this.#requestClose = requestClose;
+  }
+
+  accept(signal: AbortSignal): Promise<Duplex> {
+    return this.queue.accept(signal);
+  }
+
+  /** The address is free when it resolves; connections that were accepted live on. */
+  close(): Promise<void> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      this.queue.close(new Error('the listener was closed'));
+      this.#requestClose();
+    }
+    return this.closed.promise;
+  }
+
+  /** Its thread is gone, and its socket with it. */
+  end(cause: Error): void {
+    this.#isClosing = true;
+    this.queue.close(cause);
+    this.listening.reject(cause);
+    this.closed.resolve();
+  }
+}

@@ -1,0 +1,156 @@
+// The calls of ws2_32.dll that the pump makes (hcs-runtime C.3), on its own thread and directly: none of them waits, except
+// for `poll`, which is where the pump sleeps.
+import koffi, { type LibraryHandle } from 'koffi';
+import type { SocketFailure } from './pump-messages.ts';
+
+/** A SOCKET. */
+export type Socket = number;
+
+/** WSAPOLLFD bits. */
+export const pollBits = { readable: 0x0100, writable: 0x0010, error: 0x0001, hangUp: 0x0002, invalid: 0x0004 } as const;
+
+export interface PollEntry {
+  readonly socket: Socket;
+  readonly interest: number;
+}
+
+export class WinsockError extends Error {
+  override readonly name = 'WinsockError';
+  readonly failure: SocketFailure;
+
+  constructor(failure: SocketFailure) {
+    super(`${failure.step}: Winsock error ${failure.code}`);
+    this.failure = failure;
+  }
+}
+
+const hyperV = { family: 34, protocolRaw: 1 } as const;
+const streamSocket = 1;
+const internet = { family: 2, datagramSocket: 2 } as const;
+const invalidSocket = -1;
+const setNonBlocking = 0x8004_667e | 0;
+const shutdownSend = 1;
+const wouldBlock = 10035;
+/** WSAENOTCONN, WSAESHUTDOWN. */
+const closedAlready = new Set([10057, 10058]);
+const version22 = 0x0202;
+const pollEntryBytes = 16;
+
+export class Winsock {
+  readonly #functions: ReturnType<typeof bind>;
+
+  constructor(path: string) {
+    this.#functions = bind(koffi.load(path));
+    const code = this.#functions.startup(version22, new Uint8Array(512));
+    if (code !== 0) throw new Error(`WSAStartup failed with ${code}`);
+  }
+
+  /** A listening socket that does not block. */
+  listen(address: Uint8Array, backlog: number): Socket {
+    const socket = this.#open('socket', hyperV.family, streamSocket, hyperV.protocolRaw);
+    try {
+      this.#check('bind', this.#functions.bind(socket, address, address.byteLength));
+      this.#check('listen', this.#functions.listen(socket, backlog));
+      return socket;
+    } catch (error) {
+      this.close(socket);
+      throw error;
+    }
+  }
+
+  /** A datagram socket on a free port of the loopback address, whose datagrams end a `poll`. */
+  openWakeSocket(): { readonly socket: Socket; readonly port: number } {
+    const socket = this.#open('socket', internet.family, internet.datagramSocket, 0);
+    const address = Buffer.alloc(16);
+    address.writeUInt16LE(internet.family, 0);
+    address.set([127, 0, 0, 1], 4);
+    this.#check('bind', this.#functions.bind(socket, address, address.byteLength));
+    this.#check('bind', this.#functions.getsockname(socket, address, [address.byteLength]));
+    return { socket, port: address.readUInt16BE(2) };
+  }
+
+  /** Undefined when nobody waits. */
+  accept(listener: Socket): Socket | undefined {
+    const socket = Number(this.#functions.accept(listener, null, null));
+    if (socket === invalidSocket) return this.#nothingYet('accept');
+    this.#neverBlock(socket);
+    return socket;
+  }
+
+  /** How many bytes came, 0 at the end of the stream; undefined when none are there yet. */
+  receive(socket: Socket, into: Uint8Array): number | undefined {
+    const count = this.#functions.recv(socket, into, into.byteLength, 0);
+    return count < 0 ? this.#nothingYet('recv') : count;
+  }
+
+  /** How many bytes were taken; undefined when none can be now. */
+  send(socket: Socket, bytes: Uint8Array): number | undefined {
+    const count = this.#functions.send(socket, bytes, bytes.byteLength, 0);
+    return count < 0 ? this.#nothingYet('send') : count;
+  }
+
+  /** A connection that is closed already needs none (hcs-runtime C.3). */
+  shutdown(socket: Socket): void {
+    if (this.#functions.shutdown(socket, shutdownSend) === 0) return;
+    const code = this.#functions.lastError();
+    if (!closedAlready.has(code)) throw new WinsockError({ step: 'shutdown', code });
+  }
+
+  close(socket: Socket): void {
+    this.#functions.closesocket(socket);
+  }
+
+  /** Sleeps until something happened or the time is over. Returns what happened, in the order of the entries. */
+  poll(entries: readonly PollEntry[], milliseconds: number): readonly number[] {
+    const bytes = Buffer.alloc(entries.length * pollEntryBytes);
+    for (const [index, { socket, interest }] of entries.entries()) {
+      bytes.writeBigInt64LE(BigInt(socket), index * pollEntryBytes);
+      bytes.writeInt16LE(interest, index * pollEntryBytes + 8);
+    }
+    const count = this.#functions.poll(bytes, entries.length, milliseconds);
+    if (count < 0) throw new Error(`WSAPoll failed with ${this.#functions.lastError()}`);
+    return entries.map((_, index) => bytes.readInt16LE(index * pollEntryBytes + 10));
+  }
+
+  #open(step: 'socket', family: number, type: number, protocol: number): Socket {
+    const socket = Number(this.#functions.socket(family, type, protocol));
+    if (socket === invalidSocket) throw new WinsockError({ step, code: this.#functions.lastError() });
+    this.#neverBlock(socket);
+    return socket;
+  }
+
+  #neverBlock(socket: Socket): void {
+    this.#functions.ioctlsocket(socket, setNonBlocking, [1]);
+  }
+
+  #nothingYet(step: SocketFailure['step']): undefined {
+    const code = this.#functions.lastError();
+    if (code !== wouldBlock) throw new WinsockError({ step, code });
+  }
+
+  #check(step: SocketFailure['step'], result: number): void {
+    if (result !== 0) throw new WinsockError({ step, code: this.#functions.lastError() });
+  }
+}
+
+function bind(library: LibraryHandle) {
+  const bytes = koffi.pointer('uint8_t');
+  const int32InOut = koffi.inout(koffi.pointer('int32_t'));
+  const declare = (name: string, result: string, parameters: Parameters<LibraryHandle['func']>[3]) =>
+    library.func('__stdcall', name, result, parameters);
+  return {
+    startup: declare('WSAStartup', 'int', ['uint16_t', bytes]),
+    lastError: declare('WSAGetLastError', 'int', []),
+    socket: declare('socket', 'intptr_t', ['int', 'int', 'int']),
+    bind: declare('bind', 'int', ['intptr_t', bytes, 'int']),
+    getsockname: declare('getsockname', 'int', ['intptr_t', bytes, int32InOut]),
+    listen: declare('listen', 'int', ['intptr_t', 'int']),
+    accept: declare('accept', 'intptr_t', ['intptr_t', koffi.pointer('void'), koffi.pointer('void')]),
+    ioctlsocket: declare('ioctlsocket', 'int', ['intptr_t', 'int32_t', int32InOut]),
+    recv: declare('recv', 'int', ['intptr_t', bytes, 'int', 'int']),
+    send: declare('send', 'int', ['intptr_t', bytes, 'int', 'int']),
+    shutdown: declare('shutdown', 'int', ['intptr_t', 'int']),
+    closesocket: declare('closesocket', 'int', ['intptr_t']),
+    poll: declare('WSAPoll', 'int', [bytes, 'uint32_t', 'int']),
+  };
+}

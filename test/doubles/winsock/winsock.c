@@ -1,0 +1,189 @@
+/* The exports of ws2_32.dll that the agent calls, on Linux: a Hyper-V socket is a Unix socket whose abstract name is
+   "hvsock-" and the 32 bytes of VM id and service id in hexadecimal. The kernel is asked directly, because the names of
+   these exports are those of the C library's functions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define EXPORT(name) __asm__(name) __attribute__((visibility("default")))
+
+#define FAMILY_HYPERV 34
+#define HYPERV_ADDRESS_BYTES 36
+#define FIONBIO_COMMAND ((int32_t)0x8004667e)
+
+static __thread int last_error;
+static int sockets_open;
+
+/* What the test wants to fail next: the Winsock error of the call of that name. */
+static char failing_call[16];
+static int failing_code;
+
+static const struct {
+  int linux_error;
+  int winsock_error;
+} errors[] = {
+    {EACCES, 10013},    {EINVAL, 10022},       {EAGAIN, 10035},     {EAFNOSUPPORT, 10047}, {EADDRINUSE, 10048},
+    {ECONNABORTED, 10053}, {ECONNRESET, 10054}, {EPIPE, 10054},      {ENOTCONN, 10057},     {EBADF, 10038},
+    {ENOTSOCK, 10038},
+};
+
+static long outcome(long result) {
+  if (result >= 0) return result;
+  last_error = 10000;
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    if (errors[i].linux_error == errno) last_error = errors[i].winsock_error;
+  return -1;
+}
+
+static int fails(const char *call) {
+  if (strcmp(failing_call, call) != 0) return 0;
+  failing_call[0] = 0;
+  last_error = failing_code;
+  return 1;
+}
+
+void fail_next(const char *call, int code) EXPORT("DoubleFail");
+void fail_next(const char *call, int code) {
+  failing_code = code;
+  strncpy(failing_call, call, sizeof failing_call - 1);
+}
+
+int count_open(void) EXPORT("DoubleOpenSockets");
+int count_open(void) { return __atomic_load_n(&sockets_open, __ATOMIC_SEQ_CST); }
+
+static intptr_t opened(long result) {
+  if (result >= 0) __atomic_add_fetch(&sockets_open, 1, __ATOMIC_SEQ_CST);
+  return outcome(result);
+}
+
+int ws_startup(uint16_t version, uint8_t *data) EXPORT("WSAStartup");
+int ws_startup(uint16_t version, uint8_t *data) {
+  data[0] = (uint8_t)version;
+  return version == 0x0202 ? 0 : 10092;
+}
+
+int ws_last_error(void) EXPORT("WSAGetLastError");
+int ws_last_error(void) { return last_error; }
+
+intptr_t ws_socket(int family, int type, int protocol) EXPORT("socket");
+intptr_t ws_socket(int family, int type, int protocol) {
+  if (fails("socket")) return -1;
+  if (family == FAMILY_HYPERV) {
+    errno = EINVAL;
+    if (type != SOCK_STREAM || protocol != 1) return outcome(-1);
+    return opened(syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+  return opened(syscall(SYS_socket, family, type | SOCK_CLOEXEC, protocol));
+}
+
+static socklen_t unix_address(const uint8_t *address, struct sockaddr_un *name) {
+  static const char prefix[] = "hvsock-";
+  memset(name, 0, sizeof *name);
+  name->sun_family = AF_UNIX;
+  char *at = name->sun_path + 1;
+  memcpy(at, prefix, sizeof prefix - 1);
+  at += sizeof prefix - 1;
+  for (int i = 4; i < HYPERV_ADDRESS_BYTES; i++) at += sprintf(at, "%02x", address[i]);
+  return (socklen_t)(at - (char *)name);
+}
+
+int ws_bind(intptr_t socket, const uint8_t *address, int length) EXPORT("bind");
+int ws_bind(intptr_t socket, const uint8_t *address, int length) {
+  if (fails("bind")) return -1;
+  if (address[0] != FAMILY_HYPERV || address[1] != 0) return (int)outcome(syscall(SYS_bind, socket, address, length));
+  errno = EINVAL;
+  if (length != HYPERV_ADDRESS_BYTES) return (int)outcome(-1);
+  struct sockaddr_un name;
+  socklen_t name_length = unix_address(address, &name);
+  return (int)outcome(syscall(SYS_bind, socket, &name, name_length));
+}
+
+int ws_getsockname(intptr_t socket, uint8_t *address, int32_t *length) EXPORT("getsockname");
+int ws_getsockname(intptr_t socket, uint8_t *address, int32_t *length) {
+  return (int)outcome(syscall(SYS_getsockname, socket, address, length));
+}
+
+int ws_listen(intptr_t socket, int backlog) EXPORT("listen");
+int ws_listen(intptr_t socket, int backlog) {
+  return fails("listen") ? -1 : (int)outcome(syscall(SYS_listen, socket, backlog));
+}
+
+intptr_t ws_accept(intptr_t socket, void *address, void *length) EXPORT("accept");
+intptr_t ws_accept(intptr_t socket, void *address, void *length) {
+  if (fails("accept")) return -1;
+  return opened(syscall(SYS_accept4, socket, address, length, SOCK_CLOEXEC));
+}
+
+int ws_ioctl(intptr_t socket, int32_t command, int32_t *argument) EXPORT("ioctlsocket");
+int ws_ioctl(intptr_t socket, int32_t command, int32_t *argument) {
+  errno = EINVAL;
+  if (command != FIONBIO_COMMAND || *argument != 1) return (int)outcome(-1);
+  return (int)outcome(syscall(SYS_fcntl, socket, F_SETFL, O_NONBLOCK));
+}
+
+static int is_stream(intptr_t socket) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_TYPE, &type, &length);
+  return type == SOCK_STREAM;
+}
+
+int ws_recv(intptr_t socket, uint8_t *bytes, int length, int flags) EXPORT("recv");
+int ws_recv(intptr_t socket, uint8_t *bytes, int length, int flags) {
+  if (is_stream(socket) && fails("recv")) return -1;
+  return (int)outcome(syscall(SYS_recvfrom, socket, bytes, length, flags, NULL, NULL));
+}
+
+int ws_send(intptr_t socket, const uint8_t *bytes, int length, int flags) EXPORT("send");
+int ws_send(intptr_t socket, const uint8_t *bytes, int length, int flags) {
+  if (fails("send")) return -1;
+  return (int)outcome(syscall(SYS_sendto, socket, bytes, length, flags | MSG_NOSIGNAL, NULL, 0));
+}
+
+int ws_shutdown(intptr_t socket, int how) EXPORT("shutdown");
+int ws_shutdown(intptr_t socket, int how) {
+  return fails("shutdown") ? -1 : (int)outcome(syscall(SYS_shutdown, socket, how));
+}
+
+int ws_close(intptr_t socket) EXPORT("closesocket");
+int ws_close(intptr_t socket) {
+  long result = syscall(SYS_close, socket);
+  if (result == 0) __atomic_sub_fetch(&sockets_open, 1, __ATOMIC_SEQ_CST);
+  return (int)outcome(result);
+}
+
+struct winsock_poll {
+  intptr_t socket;
+  int16_t events;
+  int16_t happened;
+};
+
+#define READABLE 0x0100
+#define WRITABLE 0x0010
+
+int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) EXPORT("WSAPoll");
+int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) {
+  struct pollfd polled[1024];
+  errno = EINVAL;
+  if (count == 0 || count > 1024) return (int)outcome(-1);
+  for (uint32_t i = 0; i < count; i++) {
+    int events = (entries[i].events & READABLE ? POLLIN : 0) | (entries[i].events & WRITABLE ? POLLOUT : 0);
+    polled[i] = (struct pollfd){(int)entries[i].socket, (short)events, 0};
+  }
+  long result = syscall(SYS_poll, polled, count, milliseconds);
+  if (result < 0 && errno == EINTR) result = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    short happened = result > 0 ? polled[i].revents : 0;
+    entries[i].happened = (int16_t)((happened & POLLIN ? READABLE : 0) | (happened & POLLOUT ? WRITABLE : 0) |
+                                    (happened & POLLERR ? 1 : 0) | (happened & POLLHUP ? 2 : 0) |
+                                    (happened & POLLNVAL ? 4 : 0));
+  }
+  return (int)outcome(result);
+}
