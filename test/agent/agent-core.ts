@@ -8,6 +8,7 @@ import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
 import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { Outside } from './crash-points.ts';
 import type { TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
@@ -29,6 +30,10 @@ const allowed = { paths: ['C:\\'], pipes: ['*'], devices: ['*'] };
 export interface CoreOptions {
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
+  /** Stands between the agent and everything outside of it. */
+  readonly outside?: Outside;
+  /** False leaves the recovery to the test. */
+  readonly recovers?: boolean;
   readonly listener?: Omit<SupervisorListener, 'serviceLost'>;
 }
 
@@ -38,6 +43,8 @@ export interface AgentCore extends AsyncDisposable {
   serviceLost: boolean;
   /** As SIGKILL would: nothing is told to anybody, handles run down. */
   kill(): Promise<void>;
+  /** The same for an agent whose calls do not come back any more. */
+  vanish(): Promise<void>;
   observed(uid: string): ObservedVirtualMachine;
   /** Waits until the VM is as the predicate says. */
   until(
@@ -50,17 +57,18 @@ export interface AgentCore extends AsyncDisposable {
 export async function startCore(node: TestNode, options: CoreOptions = {}): Promise<AgentCore> {
   const connection = await node.connect();
   const stop = new AbortController();
+  const journal = options.journal ?? new FileJournal(`${node.folder}/agent`);
+  const outside = options.outside?.wrap({ ...connection, journal }) ?? { ...connection, journal };
   const ports: MachinePorts = {
     clock: systemClock,
     random: Math.random,
     randomBytes,
-    ...connection,
-    journal: options.journal ?? new FileJournal(`${node.folder}/agent`),
+    ...outside,
     timeouts: { ...testTimeouts, ...options.timeouts },
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
     prepare: (assignment) =>
-      prepareBoot(assignment, { ...connection, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),
+      prepareBoot(assignment, { ...outside, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),
   };
   const removed = new Set<string>();
   const supervisor = new Supervisor(
@@ -87,6 +95,10 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
       await connection.close();
       await supervisor.ended();
     },
+    async vanish() {
+      stop.abort();
+      await connection.close();
+    },
     observed(uid) {
       const observed = supervisor.observe(uid);
       if (observed === undefined) throw new Error(`the agent does not know ${uid}`);
@@ -103,7 +115,7 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
     },
     [Symbol.asyncDispose]: () => core.kill(),
   };
-  await supervisor.recover();
+  if (options.recovers !== false) await supervisor.recover();
   return core;
 }
 

@@ -60,7 +60,8 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
     agentVersion: '1.2.3',
     agentBootID: randomUUID(),
     times: { ...fast, ...times },
-    dial: (signal) => dial({ url: operator.url, tokenFile, caFile: undefined }, signal),
+    dial: (signal) =>
+      dial({ url: operator.url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal),
     hostFacts: () => host.facts(),
   });
   const running = link.run(stop.signal);

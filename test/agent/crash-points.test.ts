@@ -1,0 +1,178 @@
+// Kills the agent at every call that it makes to the outside, and proves that the next one ends where an agent that was
+// never killed does, with nothing left over. What exists is always known: the journal is written before the effect.
+import { readdir } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { FileJournal, type Journal } from '../../agent/journal.ts';
+import { systemIdOf } from '../../agent/system-id.ts';
+import type { Assignment, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { type AgentCore, condition, hasReason, isRunning, startCore } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { type CrashPoint, Outside } from './crash-points.ts';
+import { bootFolder, defaultHost, startNode, type TestNode } from './hcs/simulated-node.ts';
+import { until } from './hcs/until.ts';
+
+interface Scenario {
+  /** What is assigned, one after the other, each once the one before has come to its end. */
+  readonly assignments: readonly Assignment[];
+  readonly isThere: (observed: ObservedVirtualMachine) => boolean;
+}
+
+const confidential = {
+  SecurityPolicy: Buffer.from('package policy').toString('base64'),
+  SecurityPolicyEnabled: true,
+};
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  'a VM that boots': { assignments: [makeAssignment()], isThere: isRunning },
+  'a VM that may outlive its agent': {
+    assignments: [makeAssignment({ options: { TerminateOnAgentExit: false } })],
+    isThere: isRunning,
+  },
+  'a confidential VM': { assignments: [makeAssignment({ options: confidential })], isThere: isRunning },
+  'a VM that is halted': {
+    assignments: [makeAssignment(), makeAssignment({ runStrategy: 'Halted', generation: 2 })],
+    isThere: hasReason('Halted'),
+  },
+  'a VM that is restarted on request': {
+    assignments: [makeAssignment(), makeAssignment({ restartedAt: 'now', generation: 2 })],
+    isThere: (observed) => isRunning(observed) && observed.restartedAt === 'now',
+  },
+  'a VM that is made anew': {
+    assignments: [
+      makeAssignment({ updateStrategy: 'Recreate' }),
+      makeAssignment({ updateStrategy: 'Recreate', options: { MemorySizeInMB: 2048 }, generation: 2 }),
+    ],
+    isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+};
+
+const host = {
+  files: { ...defaultHost.files, [`${bootFolder}\\kernel.vmgs`]: 4096, [`${bootFolder}\\rootfs.vhd`]: 8192 },
+  isolation: ['SNP' as const],
+};
+
+/** What must be equal, however often the agent died on the way. */
+function essence(observed: ObservedVirtualMachine) {
+  const { phase, generation, restartedAt } = observed;
+  const { optionsDigest, policyDigest, processorCount, memorySizeInMB } = observed;
+  // An agent that died early enough has never made a VM that is halted by now.
+  const applied = phase === 'Running' && { optionsDigest, policyDigest, processorCount, memorySizeInMB };
+  return { phase, generation, restartedAt, applied, ready: condition(observed, 'Ready') };
+}
+
+async function play(core: AgentCore, { assignments, isThere }: Scenario): Promise<ObservedVirtualMachine> {
+  for (const assignment of assignments.slice(0, -1)) {
+    await core.supervisor.assign(assignment);
+    await core.until(uid, 'running', isRunning);
+  }
+  const last = assignments.at(-1);
+  if (last !== undefined) await core.supervisor.assign(last);
+  return core.until(uid, 'there', isThere);
+}
+
+/** Staged files and systems of ours on the host. */
+async function possessions(node: TestNode): Promise<string[]> {
+  const files = (await node.control.files()).map(({ path }) => path).filter((path) => path.includes(uid));
+  return [...files, ...(await node.control.systems()).map(({ id }) => id)];
+}
+
+/** What is on the host without being in the journal. */
+async function unjournaled(node: TestNode): Promise<string[]> {
+  const { records } = await honestJournal(node).load();
+  const known = records.flatMap((record) => [systemIdOf(record.uid), ...record.acquired.map(({ path }) => path)]);
+  return (await possessions(node)).filter((each) => !known.some((path) => path.toLowerCase() === each.toLowerCase()));
+}
+
+interface Death {
+  readonly essence: ReturnType<typeof essence>;
+  /** On the host at the death of the agent, and not in its journal. */
+  readonly unknown: readonly string[];
+  readonly left: readonly string[];
+}
+
+type JournalOf = (node: TestNode) => Journal;
+const honestJournal: JournalOf = (node) => new FileJournal(`${node.folder}/agent`);
+
+async function dieAndRecover(scenario: Scenario, point: CrashPoint, journalOf: JournalOf): Promise<Death> {
+  await using node = await startNode(host);
+  const outside = new Outside(point);
+  const first = await startCore(node, { outside, journal: journalOf(node), recovers: false });
+  const played = first.supervisor.recover().then(() => play(first, scenario));
+  played.catch(() => undefined);
+  await Promise.race([outside.died, played]);
+  await outside.bury();
+  await first.vanish();
+  const unknown = await unjournaled(node);
+  await until('run-down', async () => (await node.control.systems()).every(({ handles }) => handles === 0));
+  await using second = await startCore(node);
+  const last = scenario.assignments.at(-1) ?? makeAssignment();
+  await second.supervisor.assign(last);
+  const observed = await second.until(uid, 'there', scenario.isThere);
+  second.supervisor.release(uid);
+  await until('removed', () => second.removed.has(uid));
+  return {
+    essence: essence(observed),
+    unknown,
+    left: [...(await possessions(node)), ...(await readdir(`${node.folder}/agent/vms`))],
+  };
+}
+
+async function callsOf(
+  scenario: Scenario,
+): Promise<{ calls: readonly string[]; undisturbed: ReturnType<typeof essence> }> {
+  await using node = await startNode(host);
+  const outside = new Outside(undefined);
+  await using core = await startCore(node, { outside });
+  const undisturbed = essence(await play(core, scenario));
+  return { calls: [...outside.calls], undisturbed };
+}
+
+describe('an agent that dies at any call', () => {
+  it.each(Object.entries(scenarios))(
+    '%s',
+    async (name, scenario) => {
+      const { calls, undisturbed } = await callsOf(scenario);
+      expect(calls.length).toBeGreaterThan(15);
+      for (const [index, call] of calls.entries()) {
+        for (const when of ['before', 'after'] as const) {
+          const death = await dieAndRecover(scenario, { call: index + 1, when }, honestJournal);
+          const where = `${when} call ${index + 1}, ${call}`;
+          expect(death, where).toEqual({ essence: undisturbed, unknown: [], left: [] });
+        }
+      }
+      process.stdout.write(`crash points · ${name}: ${calls.length * 2}\n`);
+    },
+    120_000,
+  );
+
+  it('would be found out if it wrote its journal after the effect', async () => {
+    const scenario = scenarios['a confidential VM'] ?? { assignments: [], isThere: isRunning };
+    const { calls } = await callsOf(scenario);
+    const afterFirstCopy = { call: calls.indexOf('copyFile') + 1, when: 'after' as const };
+    const death = await dieAndRecover(scenario, afterFirstCopy, (node) => new LateJournal(honestJournal(node)));
+    expect(death.unknown).not.toEqual([]);
+  });
+});
+
+/** Says that it has written one write before it has. */
+class LateJournal implements Journal {
+  readonly #journal: Journal;
+  #late: (() => Promise<void>) | undefined;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  load() {
+    return this.#journal.load();
+  }
+
+  async write(record: Parameters<Journal['write']>[0]): Promise<void> {
+    await this.#late?.();
+    this.#late = () => this.#journal.write(record);
+  }
+
+  remove(of: string): Promise<void> {
+    return this.#journal.remove(of);
+  }
+}
