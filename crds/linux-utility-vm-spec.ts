@@ -190,11 +190,19 @@ const boot = z
   })
   .meta({
     description: 'What the VM boots, and how.',
-    ...rules({
-      rule: "!self.?dmVerityMode.orValue(false) || self.?dmVerityCreateArgs.orValue('') != ''",
-      message: 'boot.dmVerityCreateArgs is required with boot.dmVerityMode: set it, or leave dmVerityMode out',
-      fieldPath: '.dmVerityCreateArgs',
-    }),
+    ...rules(
+      {
+        rule: "!self.?dmVerityMode.orValue(false) || self.?dmVerityCreateArgs.orValue('') != ''",
+        message: 'boot.dmVerityCreateArgs is required with boot.dmVerityMode: set it, or leave dmVerityMode out',
+        fieldPath: '.dmVerityCreateArgs',
+      },
+      {
+        // Booted by UEFI it is spliced into the kernel command line as initrd=/<name>.
+        rule: "!has(self.rootFSFile) || !self.rootFSFile.contains(' ')",
+        message: 'boot.rootFSFile must not contain spaces, which would begin another kernel argument: rename the file',
+        fieldPath: '.rootFSFile',
+      },
+    ),
   })
   .optional();
 
