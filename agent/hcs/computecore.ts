@@ -3,27 +3,18 @@
 // A callback runs on the JavaScript thread while the native thread that makes it waits. So a call that may wait for a
 // callback, or for the service, runs on a thread of libuv's pool; the only call made directly is HcsCreateOperation, which
 // just allocates. And none of the pool's threads may be needed for JavaScript to go on: half of them stay free.
-import { join } from 'node:path';
 import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
+import { type WindowsLibraries, windowsLibraries } from '../windows/system-library.ts';
 import { ComputeCoreBackend } from './computecore/backend.ts';
 import { type Export, type NativeFunctions, optionalExports, type Receiver } from './computecore/functions.ts';
 import { ComputeCoreLibrary } from './computecore/library.ts';
 import type { OperationHandle } from './computecore/native.ts';
 
-export interface ComputeCorePaths {
-  readonly computecore: string;
-  /** Has LocalFree, with which result documents are released. */
-  readonly kernel32: string;
-}
-
-/** Libraries come from System32 only (hcs-runtime A.0). */
-export function systemLibraries(environment: NodeJS.ProcessEnv = process.env): ComputeCorePaths {
-  const system32 = join(environment['SystemRoot'] ?? 'C:\\Windows', 'System32');
-  return { computecore: join(system32, 'computecore.dll'), kernel32: join(system32, 'kernel32.dll') };
-}
+/** kernel32 has LocalFree, with which result documents are released. */
+export type ComputeCorePaths = Pick<WindowsLibraries, 'computecore' | 'kernel32'>;
 
 /** Close the backend before the process ends: a callback that comes while Node is taken down aborts it. */
-export function connectComputeCore(paths: ComputeCorePaths = systemLibraries()): ComputeCoreBackend {
+export function connectComputeCore(paths: ComputeCorePaths = windowsLibraries()): ComputeCoreBackend {
   const key = `${paths.computecore}\n${paths.kernel32}`;
   const library = libraries.get(key) ?? new ComputeCoreLibrary(new ComputeCoreFunctions(paths));
   libraries.set(key, library);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../cache-folder.ts';
 
-export const doubles = ['computecore', 'winsock'] as const;
+export const doubles = ['computecore', 'winsock', 'win32'] as const;
 export type DoubleName = (typeof doubles)[number];
 
 export interface BuildOptions {

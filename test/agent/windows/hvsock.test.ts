@@ -96,7 +96,7 @@ describe('a listener', () => {
     await once(guest, 'connect');
     // Refused or cut off, depending on how far it came.
     guest.resume();
-    const over = Promise.race([once(guest, 'end'), once(guest, 'close')]);
+    const over = new Promise((resolve) => guest.once('end', resolve).once('close', resolve));
     await listener.close();
     await over;
     guest.destroy();

@@ -1,0 +1,41 @@
+// The console of a VM whose serial port is a named pipe (`ComPorts`, hcs-documents §6): read through Node's own pipes, which
+// need no native code. HCS makes the pipe when the VM starts, and a reader may come before it or lose it at a reset.
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const retryMilliseconds = 100;
+/** The pipe is not there yet, or its one instance is taken for a moment. */
+const retriedCodes: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'EBUSY', 'EAGAIN']);
+
+/** Yields what the console prints until the signal aborts; a slow reader slows the guest's console. */
+export async function* readConsole(pipe: string, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  while (!signal.aborted) {
+    const socket = await dial(pipe, signal);
+    if (socket !== undefined) yield* readAll(socket, signal);
+    await sleep(retryMilliseconds, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Undefined when it is worth another attempt. */
+function dial(pipe: string, signal: AbortSignal): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path: pipe, signal });
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (signal.aborted || retriedCodes.has(error.code ?? '')) resolve(undefined);
+      else reject(error);
+    });
+  });
+}
+
+async function* readAll(socket: Socket, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for await (const bytes of socket) yield bytes;
+  } catch (error) {
+    // The VM's end of a pipe breaks when the VM ends or is reset.
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (!signal.aborted && code !== 'EPIPE' && code !== 'ECONNRESET') throw error;
+  } finally {
+    socket.destroy();
+  }
+}

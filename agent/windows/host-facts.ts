@@ -1,0 +1,70 @@
+// What this Windows host is, for the operator's placement and the document builder. Everything is read anew each time:
+// memory and processors can be changed while a host runs.
+import { readdir, stat } from 'node:fs/promises';
+import { arch, cpus, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { HostFacts } from '../../protocol/messages.ts';
+import type { HostTopology } from '../hcs/computecore/documents.ts';
+
+export interface HostFactSources {
+  readonly topology: () => Promise<HostTopology>;
+  /** Declared by whoever runs the host: nothing on it tells reliably. */
+  readonly isolation: HostFacts['isolation'];
+  readonly environment: NodeJS.ProcessEnv;
+  /** argv[0] of the process. */
+  readonly program: string;
+}
+
+const bytesPerMebibyte = 2 ** 20;
+/** Names that one folder of boot files may have in the message to the operator. */
+const largestFolder = 256;
+
+export async function hostFacts(sources: HostFactSources): Promise<HostFacts> {
+  const memoryInMB = Math.floor(totalmem() / bytesPerMebibyte);
+  const topology = await sources.topology().catch(() => visibleProcessors());
+  return {
+    osBuild: buildNumber(release()),
+    architecture: arch() === 'arm64' ? 'arm64' : 'amd64',
+    logicalProcessors: topology.logicalProcessorCount,
+    memoryInMB,
+    numaNodes: numaNodes(topology, memoryInMB),
+    isolation: sources.isolation,
+    bootFiles: [await bootFolder(sources)],
+  };
+}
+
+/** "10.0.20348" → 20348; 0 when it is of another form. */
+export function buildNumber(version: string): number {
+  const build = Number(version.split('.')[2]);
+  return Number.isInteger(build) && build >= 0 && build <= 0xffff ? build : 0;
+}
+
+/** Without HCS: what this process sees, which with several processor groups is less than all. */
+function visibleProcessors(): HostTopology {
+  const logicalProcessorCount = cpus().length;
+  return { logicalProcessorCount, processorsOfNode: new Map([[0, logicalProcessorCount]]) };
+}
+
+/** HCS tells a node's processors but not its memory: an even share is the best guess. */
+function numaNodes({ processorsOfNode }: HostTopology, memoryInMB: number): HostFacts['numaNodes'] {
+  const nodes = [...processorsOfNode].sort(([a], [b]) => a - b).slice(0, 64);
+  const share = Math.floor(memoryInMB / Math.max(nodes.length, 1));
+  return nodes.map(([number, logicalProcessors]) => ({ number, logicalProcessors, memoryInMB: share }));
+}
+
+/** The original's default folder (hcs-documents §2.2). */
+async function bootFolder({ environment, program }: HostFactSources): Promise<HostFacts['bootFiles'][number]> {
+  const beside = join(dirname(program), 'LinuxBootFiles');
+  const path = (await exists(beside))
+    ? beside
+    : join(environment['ProgramFiles'] ?? 'C:\\Program Files', 'Linux Containers');
+  const files = await readdir(path).catch((): string[] => []);
+  return { path, files: files.sort().slice(0, largestFolder) };
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

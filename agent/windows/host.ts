@@ -1,0 +1,59 @@
+// The Windows node that the agent runs on: its facts and its files.
+import { stat, unlink } from 'node:fs/promises';
+import type { HostFacts } from '../../protocol/messages.ts';
+import type { FileFact, WindowsHost } from '../windows-host.ts';
+import { FileCopier } from './copy-file.ts';
+import { type HostFactSources, hostFacts } from './host-facts.ts';
+import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
+import { SystemMessages } from './system-message.ts';
+import { VmGroupAccess } from './vm-group-access.ts';
+
+/** What a path that does not exist is refused with: a missing folder on the way is one too. */
+const notFoundCodes: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
+
+export class LocalWindowsHost implements WindowsHost {
+  readonly #sources: HostFactSources;
+  readonly #copier: FileCopier;
+  readonly #access: VmGroupAccess;
+
+  constructor(sources: HostFactSources, libraries: WindowsLibraries = windowsLibraries()) {
+    const messages = new SystemMessages(libraries.kernel32);
+    this.#sources = sources;
+    this.#copier = new FileCopier(libraries.kernel32, messages);
+    this.#access = new VmGroupAccess(libraries, messages);
+  }
+
+  facts(): Promise<HostFacts> {
+    return hostFacts(this.#sources);
+  }
+
+  async stat(path: string): Promise<FileFact> {
+    try {
+      const found = await stat(path);
+      return found.isDirectory() ? { kind: 'folder' } : { kind: 'file', size: found.size };
+    } catch (error) {
+      if (isNotFound(error)) return { kind: 'notFound' };
+      return { kind: 'error', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  copyFile(from: string, to: string): Promise<void> {
+    return this.#copier.copy(from, to);
+  }
+
+  async deleteFile(path: string): Promise<void> {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  grantVmGroupAccess(path: string): Promise<void> {
+    return this.#access.grant(path);
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && notFoundCodes.has(String(error.code));
+}

@@ -1,0 +1,50 @@
+// Connects the agent to the Windows node that it runs on.
+import { systemClock } from '../../protocol/clock.ts';
+import type { HostFacts } from '../../protocol/messages.ts';
+import type { AgentNode } from '../agent.ts';
+import type { ComputeCoreBackend } from '../hcs/computecore/backend.ts';
+import { connectComputeCore } from '../hcs/computecore.ts';
+import { LocalWindowsHost } from './host.ts';
+import { HyperVSockets } from './hvsock/sockets.ts';
+import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
+
+export interface WindowsNodeOptions {
+  readonly isolation: HostFacts['isolation'];
+  /** Others than those of the system. */
+  readonly libraries?: WindowsLibraries;
+  readonly backend?: ComputeCoreBackend;
+}
+
+/** A call of HCS that does not come back must not keep the agent from ending. */
+const closeMilliseconds = 30_000;
+
+export async function connectWindowsNode(options: WindowsNodeOptions): Promise<AgentNode> {
+  const libraries = options.libraries ?? windowsLibraries();
+  const backend = options.backend ?? connectComputeCore(libraries);
+  const sockets = await HyperVSockets.start(libraries.ws2_32);
+  const sources = {
+    topology: () => backend.processorTopology(),
+    isolation: options.isolation,
+    environment: process.env,
+    program: process.argv0,
+  };
+  return {
+    backend,
+    host: new LocalWindowsHost(sources, libraries),
+    sockets,
+    async close() {
+      await sockets.close();
+      await closeInTime(backend);
+    },
+  };
+}
+
+function closeInTime(backend: ComputeCoreBackend): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = systemClock.after(closeMilliseconds, resolve);
+    backend
+      .close()
+      .finally(() => timer.cancel())
+      .then(resolve, reject);
+  });
+}
