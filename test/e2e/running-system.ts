@@ -8,7 +8,7 @@ import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { LocalSystem, threeHosts } from '../playground/system.ts';
+import { LocalSystem, type SystemSettings, threeHosts } from '../playground/system.ts';
 
 const machine = z.looseObject({
   metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }),
@@ -43,10 +43,16 @@ export class RunningSystem implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  static async start(hosts = threeHosts): Promise<RunningSystem> {
+  static async start(
+    hosts = threeHosts,
+    customise: (controlPlane: ControlPlane, directory: string) => Promise<Partial<SystemSettings>> = async () => ({}),
+    onPrepared: (system: LocalSystem) => void = () => {},
+  ): Promise<RunningSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'e2e-'));
     const controlPlane = await startControlPlane();
-    const system = await LocalSystem.prepare({ cluster: controlPlane, directory, hosts });
+    const custom = await customise(controlPlane, directory);
+    const system = await LocalSystem.prepare({ cluster: controlPlane, directory, hosts, ...custom });
+    onPrepared(system);
     const running = new RunningSystem(controlPlane, system, directory);
     try {
       await Promise.all([system.startHosts(), installCustomResources(controlPlane), system.createNodes()]);

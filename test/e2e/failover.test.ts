@@ -1,0 +1,181 @@
+// Two replicas of the operator and five agents, as processes: the leader dies, or is frozen and comes back.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { OperatorReplica } from '../playground/system.ts';
+import { AgentsService } from './agents-service.ts';
+import { AuditedAccess } from './audited-access.ts';
+import { isRunning, type Machine, RunningSystem } from './running-system.ts';
+
+const nodeNames = ['a', 'b', 'c', 'd', 'e'].map((letter) => `win-node-${letter}`);
+const hostFile = fileURLToPath(new URL('../playground/hosts/win-2025-a.yaml', import.meta.url));
+const lease = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });
+
+let running: RunningSystem;
+let service: AgentsService;
+const accesses: AuditedAccess[] = [];
+
+beforeAll(async () => {
+  service = await AgentsService.listen();
+  running = await RunningSystem.start(
+    new Map(nodeNames.map((name) => [name, hostFile])),
+    async (controlPlane, directory) => {
+      for (const name of ['first', 'second']) {
+        accesses.push(await AuditedAccess.open(controlPlane, join(directory, `${name}.kubeconfig`)));
+      }
+      return { replicas: accesses, agentsService: service.port, operatorFlags: ['--heartbeat-seconds', '2'] };
+    },
+    (system) => {
+      service.backends = system.replicas.map(({ agentsPort }) => agentsPort);
+    },
+  );
+}, 900_000);
+
+afterAll(async () => {
+  await running?.[Symbol.asyncDispose]();
+  await service.close();
+  for (const access of accesses) await access[Symbol.asyncDispose]();
+});
+
+interface Roles {
+  readonly leader: OperatorReplica;
+  readonly leaderAccess: AuditedAccess;
+  readonly standby: OperatorReplica;
+}
+
+async function metric(replica: OperatorReplica, name: string): Promise<string | undefined> {
+  const answer = await fetch(`http://127.0.0.1:${replica.healthPort}/metrics`, { signal: AbortSignal.timeout(1_000) })
+    .then((response) => response.text())
+    .catch(() => '');
+  return new RegExp(`^${name} (\\S+)$`, 'm').exec(answer)?.[1];
+}
+
+const leads = async (replica: OperatorReplica) => (await metric(replica, 'lcow_leader')) === '1';
+
+async function roles(): Promise<Roles> {
+  const [first, second] = running.system.replicas;
+  const [firstAccess, secondAccess] = accesses;
+  if (second === undefined || firstAccess === undefined || secondAccess === undefined) throw new Error('two replicas');
+  return await running.until('one replica leads and one stands by', async () => {
+    const [firstLeads, secondLeads] = [await leads(first), await leads(second)];
+    if (firstLeads && !secondLeads && (await metric(second, 'lcow_leader')) === '0') {
+      return { leader: first, leaderAccess: firstAccess, standby: second };
+    }
+    if (secondLeads && !firstLeads && (await metric(first, 'lcow_leader')) === '0') {
+      return { leader: second, leaderAccess: secondAccess, standby: first };
+    }
+    return undefined;
+  });
+}
+
+async function holder(): Promise<string> {
+  const text = await running.kubectl(['get', 'lease', 'lcow-operator', '-o', 'json']);
+  return lease.parse(JSON.parse(text)).spec.holderIdentity;
+}
+
+/** One VM on each node, all running. */
+async function fleet(prefix: string): Promise<readonly Machine[]> {
+  await Promise.all(nodeNames.map((nodeName) => running.apply(`${prefix}-${nodeName}`, { nodeName })));
+  return Promise.all(nodeNames.map((name) => running.untilMachine(`${prefix}-${name}`, 'runs', isRunning)));
+}
+
+async function calls(): Promise<readonly string[]> {
+  return (
+    await Promise.all(
+      nodeNames.map(async (name) => {
+        const control = await running.control(name);
+        const systems = await control.systems();
+        control.close();
+        return systems.map((system) => JSON.stringify(system));
+      }),
+    )
+  ).flat();
+}
+
+async function expectUntouched(prefix: string, before: readonly Machine[]): Promise<void> {
+  for (const [index, name] of nodeNames.entries()) {
+    const after = await running.get(`${prefix}-${name}`);
+    const { runtimeID, startTime } = before[index]?.status ?? {};
+    expect(after?.status).toMatchObject({ runtimeID, startTime, restarts: 0, nodeName: name });
+  }
+}
+
+const remove = (prefix: string) =>
+  running.kubectl(['delete', 'luvm', ...nodeNames.map((name) => `${prefix}-${name}`), '--timeout=30s']);
+
+describe('failover', () => {
+  it('kill -9 of the leader loses and restarts no VM, and the state is right within 15 s', async () => {
+    const before = await fleet('killed');
+    const systems = await calls();
+    const { leader, standby } = await roles();
+    await leader.process.kill();
+    const killedAt = Date.now();
+    await running.apply('killed-newcomer', { nodeName: 'win-node-c' });
+    await running.kubectl(['delete', 'luvm', 'killed-win-node-e', '--wait=false']);
+    await running.untilMachine('killed-newcomer', 'runs under the next leader', isRunning);
+    await running.until(
+      'killed-win-node-e is gone',
+      async () => (await running.get('killed-win-node-e')) === undefined,
+    );
+    expect(Date.now() - killedAt).toBeLessThan(15_000);
+    expect(await leads(standby)).toBe(true);
+    await running.until('every agent is with the next leader', async () => {
+      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+    });
+    await running.apply('killed-win-node-e', { nodeName: 'win-node-e' });
+    await running.untilMachine('killed-win-node-e', 'runs', isRunning);
+    for (const name of nodeNames.slice(0, -1)) {
+      const { runtimeID, startTime } = before[nodeNames.indexOf(name)]?.status ?? {};
+      expect((await running.get(`killed-${name}`))?.status).toMatchObject({ runtimeID, startTime, restarts: 0 });
+    }
+    expect(await calls()).toEqual(expect.arrayContaining(systems.slice(0, -1)));
+    await running.kubectl(['delete', 'luvm', 'killed-newcomer', '--timeout=30s']);
+    await remove('killed');
+  }, 120_000);
+
+  it('a frozen leader is followed by the standby within 45 s, and writes nothing when it wakes', async () => {
+    const before = await fleet('frozen');
+    const { leader, leaderAccess, standby } = await roles();
+    const { pid } = leader.process;
+    if (pid === undefined) throw new Error('the leader has no process');
+    const formerHolder = await holder();
+    process.kill(pid, 'SIGSTOP');
+    const frozenAt = Date.now();
+    await running.apply('frozen-newcomer', { nodeName: 'win-node-c' });
+    await running.until('the standby leads', () => leads(standby));
+    const followedAt = Date.now();
+    await running.untilMachine('frozen-newcomer', 'runs under the next leader', isRunning);
+    expect(Date.now() - frozenAt).toBeLessThan(45_000);
+    expect(await holder()).not.toBe(formerHolder);
+
+    // What it would write about, had it not lost the Lease meanwhile.
+    await Promise.all(nodeNames.map((nodeName) => running.apply(`awaited-${nodeName}`, { nodeName })));
+    process.kill(pid, 'SIGCONT');
+    await running.until('the former leader knows', async () => (await metric(leader, 'lcow_leader')) === '0');
+    await Promise.all(nodeNames.map((name) => running.untilMachine(`awaited-${name}`, 'runs', isRunning)));
+    await running.until('every agent is with the next leader', async () => {
+      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+    });
+    expect(leaderAccess.writesBetween(followedAt, Date.now())).toEqual([]);
+    await expectUntouched('frozen', before);
+    await running.kubectl(['delete', 'luvm', 'frozen-newcomer', '--timeout=30s']);
+    await remove('awaited');
+    await remove('frozen');
+  }, 180_000);
+
+  it('a leader that stops in order is followed at once', async () => {
+    const before = await fleet('stopped');
+    const { leader, standby } = await roles();
+    const stoppedAt = Date.now();
+    await leader.process.stop();
+    await running.until('the standby leads', () => leads(standby));
+    expect(Date.now() - stoppedAt).toBeLessThan(6_000);
+    await running.until('every agent is with the next leader', async () => {
+      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+    });
+    await leader.process.start();
+    await expectUntouched('stopped', before);
+    await remove('stopped');
+  }, 120_000);
+});

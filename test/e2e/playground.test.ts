@@ -1,0 +1,36 @@
+// `npm start -- --once` as a user runs it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { readExamples } from '../playground/expectation.ts';
+
+const program = fileURLToPath(new URL('../playground/main.ts', import.meta.url));
+const examplesFolder = fileURLToPath(new URL('../../examples/', import.meta.url));
+
+it('brings every example into its state, shows it, and ends', async () => {
+  const child = spawn(process.execPath, [program, '--once'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  expect(code, output).toBe(0);
+  expect(output).toContain('Every example is in its expected state.');
+  const table = output.split('\n').filter((line) => /^default\//.test(line));
+  const examples = await readExamples(examplesFolder);
+  expect(examples.length).toBeGreaterThanOrEqual(5);
+  for (const { key, expected } of examples) {
+    const row = table.find((line) => line.startsWith(`${key} `)) ?? '';
+    const [phase = '', reason = ''] = expected.split('/');
+    expect(row, key).toContain(phase);
+    // A running VM shows what its guest said last, any other why it is as it is.
+    expect(row, key).toMatch(
+      phase === 'Running' ? /info (GCS started|kmsg read|bridge negotiated|uptime)/ : new RegExp(reason),
+    );
+  }
+}, 120_000);
+
+it('has an example for each file in examples/', async () => {
+  const files = (await readdir(examplesFolder)).filter((name) => name.endsWith('.yaml'));
+  const examples = await readExamples(examplesFolder);
+  expect(new Set(examples.map(({ file }) => file)).size).toBe(files.length);
+});
