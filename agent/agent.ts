@@ -87,7 +87,7 @@ export async function runAgent(
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
-    dial: (dialSignal) => dial(settings.operator, dialSignal),
+    dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });
   try {

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../protocol/channel.ts';
+import { type Clock, delay, type Random } from '../protocol/clock.ts';
 import { subprotocol } from '../protocol/messages.ts';
 
 export interface DialSettings {
@@ -24,7 +25,34 @@ export function urlProblem(text: string): string | undefined {
   return loopbackHosts.has(url.hostname) ? undefined : `${text} is not encrypted: use wss:// except on loopback`;
 }
 
-export async function dial(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
+export interface DialPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A standby answers 503, and another replica is asked within a second (design §6), for this many times. */
+const standbyAttempts = 30;
+const standbyPauseMilliseconds = { least: 250, spread: 500 } as const;
+
+/** Resolves with an open socket to the replica that leads. */
+export async function dial(settings: DialSettings, ports: DialPorts, signal: AbortSignal): Promise<WebSocket> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await open(settings, signal);
+    } catch (error) {
+      if (!(error instanceof StandbyError) || attempt >= standbyAttempts) throw error;
+    }
+    await delay(ports.clock, standbyPauseMilliseconds.least + ports.random() * standbyPauseMilliseconds.spread, signal);
+  }
+}
+
+class StandbyError extends Error {
+  constructor() {
+    super('the operator answered 503: no replica leads, or this one does not');
+  }
+}
+
+async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
   const token = (await readFile(settings.tokenFile, 'utf8')).trim();
   const options: ClientOptions = {
     headers: { authorization: `Bearer ${token}` },
@@ -54,7 +82,11 @@ export async function dial(settings: DialSettings, signal: AbortSignal): Promise
     socket.once('unexpected-response', (_request, response) => {
       settled();
       response.resume();
-      reject(new Error(`the operator answered ${response.statusCode} ${response.statusMessage ?? ''}`.trim()));
+      reject(
+        response.statusCode === 503
+          ? new StandbyError()
+          : new Error(`the operator answered ${response.statusCode} ${response.statusMessage ?? ''}`.trim()),
+      );
     });
   });
 }

@@ -2,6 +2,7 @@
 // connection after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import type { ChannelClosed } from '../protocol/channel.ts';
 import { type Clock, delay, type Random } from '../protocol/clock.ts';
 import { closeCodes } from '../protocol/messages.ts';
 import { messageOf } from './failure.ts';
@@ -64,8 +65,10 @@ export class OperatorLink {
     while (!signal.aborted) {
       const begun = this.#clock.now();
       try {
-        await this.#serve(await this.#connect(signal), signal);
-        failures = this.#clock.now() - begun >= this.#ports.times.healthy ? 0 : failures + 1;
+        const end = await this.#serve(await this.#connect(signal), signal);
+        // A replica that hands over says so: the next one is waiting.
+        const handedOver = end.code === closeCodes.shuttingDown;
+        failures = handedOver || this.#clock.now() - begun >= this.#ports.times.healthy ? 0 : failures + 1;
       } catch (error) {
         failures += 1;
         if (!signal.aborted) this.#logger.warn({ error: messageOf(error) }, 'no connection to the operator');
@@ -75,13 +78,13 @@ export class OperatorLink {
   }
 
   /** Serves one session after another for as long as each can be renewed; resolves when the last one ended. */
-  async #serve(first: OperatorSession, signal: AbortSignal): Promise<void> {
+  async #serve(first: OperatorSession, signal: AbortSignal): Promise<ChannelClosed> {
     let session = first;
     for (;;) {
       const end = await Promise.race([session.closed, this.#renewalTime(signal)]);
       if (end !== undefined) {
         this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
-        break;
+        return end;
       }
       session = await this.#renew(session, signal);
     }

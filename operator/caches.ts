@@ -12,7 +12,16 @@ import {
   type VirtualMachine,
 } from './kubernetes/objects.ts';
 import { Reflector, type ReflectorObserver } from './kubernetes/reflector.ts';
-import { ResourceClient, type ResourceKind } from './kubernetes/resource-client.ts';
+import { collectionPath, ResourceClient, type ResourceKind } from './kubernetes/resource-client.ts';
+
+export const machineKind: ResourceKind<VirtualMachine> = {
+  apiVersion,
+  kind: 'LinuxUtilityVM',
+  plural: virtualMachinePlural,
+  parse: parseVirtualMachine,
+};
+const hostKind: ResourceKind<Host> = { apiVersion, kind: 'LinuxUtilityVMHost', plural: hostPlural, parse: parseHost };
+const nodeKind: ResourceKind<Node> = { apiVersion: 'v1', kind: 'Node', plural: 'nodes', parse: parseNode };
 
 export interface CachesOptions {
   readonly http: KubeHttp;
@@ -21,49 +30,51 @@ export interface CachesOptions {
   readonly observer: ReflectorObserver;
 }
 
-interface Collection<T extends Stored> {
-  readonly client: ResourceClient<T>;
-  readonly cache: Reflector<T>;
-}
-
+/** Kept warm by every replica. */
 export class Caches {
-  readonly machines: Collection<VirtualMachine>;
-  readonly hosts: Collection<Host>;
-  readonly nodes: Collection<Node>;
+  readonly machines: Reflector<VirtualMachine>;
+  readonly hosts: Reflector<Host>;
+  readonly nodes: Reflector<Node>;
 
   constructor(options: CachesOptions) {
-    this.machines = collection(options, {
-      apiVersion,
-      kind: 'LinuxUtilityVM',
-      plural: virtualMachinePlural,
-      parse: parseVirtualMachine,
-    });
-    this.hosts = collection(options, { apiVersion, kind: 'LinuxUtilityVMHost', plural: hostPlural, parse: parseHost });
-    this.nodes = collection(options, { apiVersion: 'v1', kind: 'Node', plural: 'nodes', parse: parseNode });
+    this.machines = reflector(options, machineKind);
+    this.hosts = reflector(options, hostKind);
+    this.nodes = reflector(options, nodeKind);
   }
 
   /** What has not been listed yet. */
   get missing(): readonly string[] {
     return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
-      .filter(([, { cache }]) => !cache.hasSynced)
+      .filter(([, cache]) => !cache.hasSynced)
       .map(([name]) => name);
   }
 
-  /** Hosts and nodes first: what is decided about VMs depends on them. */
+  /** Resolves when everything has been listed. */
   async start(): Promise<void> {
-    this.hosts.cache.start();
-    this.nodes.cache.start();
-    await Promise.all([this.hosts.cache.waitForSync(), this.nodes.cache.waitForSync()]);
-    this.machines.cache.start();
-    await this.machines.cache.waitForSync();
+    const all = [this.hosts, this.nodes, this.machines];
+    for (const cache of all) cache.start();
+    await Promise.all(all.map((cache) => cache.waitForSync()));
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.machines.cache.stop(), this.hosts.cache.stop(), this.nodes.cache.stop()]);
+    await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
   }
 }
 
-function collection<T extends Stored>(options: CachesOptions, kind: ResourceKind<T>): Collection<T> {
-  const client = new ResourceClient(options.http, kind);
-  return { client, cache: new Reflector({ ...options, path: client.collectionPath, parse: kind.parse }) };
+export interface Clients {
+  readonly machines: ResourceClient<VirtualMachine>;
+  readonly hosts: ResourceClient<Host>;
+  readonly nodes: ResourceClient<Node>;
+}
+
+export function clientsOver(http: KubeHttp): Clients {
+  return {
+    machines: new ResourceClient(http, machineKind),
+    hosts: new ResourceClient(http, hostKind),
+    nodes: new ResourceClient(http, nodeKind),
+  };
+}
+
+function reflector<T extends Stored>(options: CachesOptions, kind: ResourceKind<T>): Reflector<T> {
+  return new Reflector({ ...options, path: collectionPath(kind), parse: kind.parse });
 }

@@ -1,6 +1,6 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
 import type { Clock, Random } from '../protocol/clock.ts';
-import type { Caches } from './caches.ts';
+import { type Caches, type Clients, machineKind } from './caches.ts';
 import type { Agents, DesiredMachine } from './controller/agents.ts';
 import { Disconnections } from './controller/disconnections.ts';
 import { Fleet } from './controller/fleet.ts';
@@ -19,6 +19,7 @@ import type { Outcome } from './kubernetes/api-error.ts';
 import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
 import { parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
+import { collectionPath } from './kubernetes/resource-client.ts';
 import { list } from './kubernetes/watch.ts';
 import { inReconcileOf } from './log-context.ts';
 import type { Metrics } from './metrics.ts';
@@ -27,6 +28,7 @@ import { Triggers } from './triggers.ts';
 export interface ControllersOptions {
   readonly http: KubeHttp;
   readonly caches: Caches;
+  readonly clients: Clients;
   readonly agents: Agents;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -50,20 +52,21 @@ export class Controllers {
 
   constructor(options: ControllersOptions) {
     this.#options = options;
-    const { http, clock, replica, metrics, caches } = options;
+    const { http, clock, replica, metrics, caches, clients } = options;
     this.inventory = new Inventory(clock);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);
-    this.#reconciler = this.#createReconciler(pacing);
     this.hosts = new Hosts({
-      client: caches.hosts.client,
-      nodes: caches.nodes.client,
-      cache: caches.hosts.cache,
+      client: clients.hosts,
+      nodes: clients.nodes,
+      cache: caches.hosts,
       inventory: this.inventory,
       machines: this.machines,
       clock,
       replica,
+      onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
     });
+    this.#reconciler = this.#createReconciler(pacing);
     const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)));
     const hostQueue = this.#queue('hosts', (key) => this.hosts.reconcile(key));
     const foreign = this.#createForeign((key) => machineQueue.add(key));
@@ -74,6 +77,7 @@ export class Controllers {
       caches,
       machines: this.machines,
       inventory: this.inventory,
+      hosts: this.hosts,
       disconnections: new Disconnections({
         clock,
         inventory: this.inventory,
@@ -108,30 +112,38 @@ export class Controllers {
     return desired;
   }
 
+  /** The objects must be known. */
+  start(): void {
+    this.triggers.start();
+  }
+
   /** What is being written is finished. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.triggers.stop();
     await Promise.all(this.#queues.map((queue) => queue.stop()));
     await this.#events.stop();
   }
 
   #createReconciler(pacing: Pacing): Reconciler {
-    const { http, caches, clock, agents, metrics } = this.#options;
+    const { http, caches, clients, clock, agents, metrics } = this.#options;
     const { machines, inventory } = this;
-    const { client } = caches.machines;
+    const client = clients.machines;
     const record = this.#events.record.bind(this.#events);
-    const writer = new StatusWriter({ client, machines, pacing, record, observer: metrics });
-    const fleet = new Fleet(caches.hosts.cache, caches.nodes.cache, inventory, machines);
-    const fates = new NodeFates(caches.nodes.cache, inventory, (name) => caches.nodes.client.get({ name }), clock);
-    const shared = { client, machines, inventory, fleet, fates, agents, writer, clock };
+    const mayWriteFor = (nodeName: string) => this.hosts.mayWriteFor(nodeName);
+    const writer = new StatusWriter({ client, machines, pacing, record, mayWriteFor, observer: metrics });
+    const fleet = new Fleet(caches.hosts, caches.nodes, inventory, machines);
+    const fates = new NodeFates(caches.nodes, inventory, (name) => clients.nodes.get({ name }), clock);
+    const { hosts } = this;
+    const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
     const teardown = new Teardown({ ...shared, record });
     return new Reconciler({ ...shared, teardown, references: new ReferenceReader(http) });
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {
-    const { caches, agents, metrics } = this.#options;
+    const { clients, agents, metrics } = this.#options;
     return new ForeignMachines({
-      client: caches.machines.client,
+      client: clients.machines,
       listLive: () => this.#listLive(),
       machines: this.machines,
       inventory: this.inventory,
@@ -142,8 +154,8 @@ export class Controllers {
   }
 
   async #listLive(): Promise<Outcome<readonly VirtualMachine[]>> {
-    const { http, caches } = this.#options;
-    const listed = await list(http, caches.machines.client.collectionPath, this.#stopping.signal);
+    const { http } = this.#options;
+    const listed = await list(http, collectionPath(machineKind), this.#stopping.signal);
     if (!listed.ok) return listed;
     return { ok: true, value: listed.value.items.flatMap((item) => parseVirtualMachine(item) ?? []) };
   }

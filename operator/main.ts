@@ -9,12 +9,16 @@ import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../protocol/clock.ts';
 import { StaticTokens } from './agents/authentication.ts';
 import type { AgentServerOptions } from './agents/server.ts';
-import { loadClusterAccess } from './kubernetes/cluster-access.ts';
+import { type ClusterAccess, loadClusterAccess } from './kubernetes/cluster-access.ts';
+import { KubeHttp } from './kubernetes/http.ts';
+import { LeaseElection } from './kubernetes/lease.ts';
+import { LeaseClient } from './kubernetes/lease-client.ts';
 import { logContext } from './log-context.ts';
 import { Operator } from './operator.ts';
 
 interface Flags {
   readonly kubeconfig?: string;
+  readonly namespace: string;
   readonly agentsPort: number;
   readonly healthPort: number;
   readonly agentTokens: string;
@@ -33,6 +37,7 @@ const command = new Command('lcow-operator')
   .description('Runs LinuxUtilityVMs on Windows nodes: watches the resources, places them, and tells the agents.')
   .version(packageJson.version)
   .option('--kubeconfig <file>', 'how to reach the API server (default: KUBECONFIG, ~/.kube/config, or the pod)')
+  .option('--namespace <name>', 'where the Lease of the leader is kept (default: that of the pod)', podNamespace())
   .option('--agents-port <port>', 'port for agents; 0 takes any', integer(0, 65_535), 8443)
   .option('--health-port <port>', 'port for /metrics, /healthz and /readyz; 0 takes any', integer(0, 65_535), 8080)
   .requiredOption('--agent-tokens <file>', 'YAML or JSON file that maps the token of each agent to its node')
@@ -55,8 +60,11 @@ try {
 
 async function run(flags: Flags): Promise<void> {
   const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext });
+  const access = loadClusterAccess(flags.kubeconfig, systemClock);
+  const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
   const operator = new Operator({
-    access: loadClusterAccess(flags.kubeconfig, systemClock),
+    access,
+    election: leaseElection(access, replica, flags),
     authenticator: new StaticTokens(flags.agentTokens),
     tls: serving(flags),
     bindAddress: flags.bindAddress,
@@ -64,7 +72,7 @@ async function run(flags: Flags): Promise<void> {
     healthPort: flags.healthPort,
     heartbeatSeconds: flags.heartbeatSeconds,
     version: packageJson.version,
-    replica: `${hostname()}-${randomUUID().slice(0, 8)}`,
+    replica,
     clock: systemClock,
     random: Math.random,
     logger,
@@ -80,6 +88,23 @@ async function run(flags: Flags): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   await operator.start();
+}
+
+function leaseElection(access: ClusterAccess, replica: string, { namespace }: Flags): LeaseElection {
+  const clock = systemClock;
+  const random = Math.random;
+  const http = new KubeHttp({ access, clock, random, version: packageJson.version, replica });
+  const client = new LeaseClient({ http, clock, namespace, name: 'lcow-operator' });
+  return new LeaseElection({ client, clock, random, monotonic: () => performance.now(), identity: replica });
+}
+
+/** As the kubelet mounts it. */
+function podNamespace(): string {
+  try {
+    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();
+  } catch {
+    return 'default';
+  }
 }
 
 function serving({ tlsCertificate, tlsKey, bindAddress }: Flags): AgentServerOptions['tls'] {

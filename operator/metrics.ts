@@ -15,6 +15,8 @@ export interface MetricSources {
   readonly virtualMachines: () => Iterable<VirtualMachine>;
   readonly sessions: () => number;
   readonly queueDepths: () => ReadonlyMap<string, number>;
+  /** Whether this replica may write. */
+  readonly leads: () => boolean;
 }
 
 const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
@@ -46,6 +48,9 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     'method',
     'code',
   ]);
+  readonly #leaseFailures = this.#counter('lcow_lease_failures_total', 'Requests about the Lease that failed.', [
+    'reason',
+  ]);
   readonly #lists = this.#counter('reflector_lists_total', 'Complete lists.', ['path']);
   readonly #watchFailures = this.#counter('reflector_failures_total', 'Lists and watches that failed.', [
     'path',
@@ -64,6 +69,14 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
       { version },
       1,
     );
+    new Gauge({
+      name: 'lcow_leader',
+      help: '1 while this replica leads and may write.',
+      registers,
+      collect() {
+        this.set(sources.leads() ? 1 : 0);
+      },
+    });
     new Gauge({
       name: 'lcow_agent_sessions',
       help: 'Agents that are connected.',
@@ -157,6 +170,14 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
 
   overflowed(name: string): void {
     this.unexpected(name, 'queue_overflow', undefined);
+  }
+
+  // --- leadership -----------------------------------------------------------------------------------------------------
+
+  /** A request about the Lease failed. */
+  leaseFailed(error: ApiError): void {
+    this.#leaseFailures.inc({ reason: error.reason });
+    this.#logger.warn({ code: error.code, reason: error.reason, error: error.message }, 'the Lease could not be kept');
   }
 
   // --- API server -----------------------------------------------------------------------------------------------------

@@ -1,18 +1,20 @@
-// The operator put together: watches on one side, agents on the other, controllers between them.
+// The operator put together: a warm cache and two servers for as long as the process lives, and a term of leadership while
+// this replica has one (design §6).
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer, type AgentServerOptions } from './agents/server.ts';
-import { Sessions } from './agents/sessions.ts';
 import { Caches } from './caches.ts';
-import { Controllers } from './controllers.ts';
 import { HealthServer } from './health.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
+import type { Election, Term } from './kubernetes/lease.ts';
+import { Leadership } from './leadership.ts';
 import { Metrics } from './metrics.ts';
 
 export interface OperatorOptions {
   readonly access: ClusterAccess;
+  readonly election: Election;
   readonly authenticator: AgentAuthenticator;
   readonly tls: AgentServerOptions['tls'];
   readonly bindAddress: string;
@@ -36,64 +38,94 @@ export class Operator {
   readonly metrics: Metrics;
   readonly #options: OperatorOptions;
   readonly #caches: Caches;
-  readonly #controllers: Controllers;
   readonly #agentServer: AgentServer;
   readonly #healthServer: HealthServer;
+  #leadership: Leadership | undefined;
+  /** Terms that are over and not done yet. */
+  readonly #yielding = new Set<Promise<void>>();
   #stopped = false;
 
   constructor(options: OperatorOptions) {
-    const { access, clock, random, version, replica, logger } = options;
+    const { access, clock, random, version, replica, logger, authenticator, tls, bindAddress } = options;
     this.#options = options;
-    const metrics = new Metrics(logger, version, {
-      virtualMachines: () => this.#controllers.machines.all(),
-      sessions: () => sessions.count,
-      queueDepths: () => this.#controllers.queueDepths,
-    });
+    const metrics = this.#createMetrics();
     const onResult = metrics.request.bind(metrics);
-    const http = new KubeHttp({ access, clock, random, version, onResult });
-    const sessions = new Sessions({
-      live: (nodeName) => this.#controllers.triggers.live(nodeName),
-      ended: (nodeName) => this.#controllers.triggers.ended(nodeName),
-    });
+    const http = new KubeHttp({ access, clock, random, version, replica, onResult, mayWrite: () => false });
     this.metrics = metrics;
     this.#caches = new Caches({ http, clock, random, observer: metrics });
-    this.#controllers = new Controllers({
-      http,
-      caches: this.#caches,
-      agents: sessions,
-      metrics,
+    this.#agentServer = new AgentServer({
       clock,
-      random,
-      replica,
+      logger,
+      service: () => this.#leadership?.service,
+      authenticator,
+      tls,
+      bindAddress,
+      port: options.agentsPort,
     });
-    this.#agentServer = this.#createAgentServer(sessions);
     this.#healthServer = new HealthServer({
       registry: metrics.registry,
-      bindAddress: options.bindAddress,
+      bindAddress,
       port: options.healthPort,
       notReady: () => this.#notReady(),
     });
   }
 
-  /** Resolves when both servers listen; agents are taken in once the objects are known. */
+  /** Whether this replica serves agents. */
+  get leads(): boolean {
+    return this.#leadership?.mayWrite ?? false;
+  }
+
+  /** Resolves when both servers listen; the replica stands for leader once it knows the objects. */
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();
     const { logger, replica, version } = this.#options;
     logger.info({ replica, version, agents: agents.port, health: health.port }, 'listening');
     void this.#caches.start().then(() => {
-      if (!this.#stopped) this.#controllers.triggers.started();
+      if (!this.#stopped) this.#stand();
     });
     return { agents: agents.port, health: health.port };
   }
 
-  /** Agents are told to dial again; what is being written is finished. */
+  /** Agents are told to dial again; what is being written is finished; then another replica may lead. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#agentServer.close();
-    await this.#controllers.stop();
+    await Promise.all([this.#leadership?.stop(), ...this.#yielding]);
+    await this.#options.election.stop();
     await this.#caches.stop();
     await this.#healthServer.close();
+  }
+
+  #stand(): void {
+    const { logger, election } = this.#options;
+    election.start({
+      began: (term) => this.#lead(term),
+      resumed: () => {
+        logger.info('leads on');
+        this.#leadership?.resume();
+      },
+      ended: () => this.#yield(),
+      failed: (error) => this.metrics.leaseFailed(error),
+    });
+  }
+
+  #lead(term: Term): void {
+    if (this.#stopped) return;
+    this.#options.logger.info({ replica: this.#options.replica }, 'leads');
+    this.#leadership = new Leadership({ ...this.#options, caches: this.#caches, metrics: this.metrics }, term);
+    this.#leadership.start();
+  }
+
+  /** What the term has under way can do no harm any more, and ends by itself. */
+  #yield(): void {
+    const leadership = this.#leadership;
+    if (leadership === undefined) return;
+    this.#leadership = undefined;
+    this.#options.logger.warn('leads no more');
+    this.#agentServer.dismiss('this replica leads no more');
+    const ended = leadership.stop().finally(() => this.#yielding.delete(ended));
+    this.#yielding.add(ended);
   }
 
   #notReady(): string | undefined {
@@ -101,26 +133,12 @@ export class Operator {
     return missing.length === 0 ? undefined : `not listed yet: ${missing.join(', ')}`;
   }
 
-  #createAgentServer(sessions: Sessions): AgentServer {
-    const { clock, logger, replica, heartbeatSeconds, authenticator, tls, bindAddress, agentsPort } = this.#options;
-    const { inventory, hosts } = this.#controllers;
-    return new AgentServer({
-      ports: {
-        clock,
-        logger,
-        observer: this.metrics,
-        inventory,
-        replica,
-        heartbeatSeconds,
-        accept: (nodeName, introduction) => hosts.accept(nodeName, introduction),
-        desired: (nodeName) => this.#controllers.desired(nodeName),
-      },
-      sessions,
-      authenticator,
-      tls,
-      bindAddress,
-      port: agentsPort,
-      ready: () => this.#notReady() === undefined,
+  #createMetrics(): Metrics {
+    return new Metrics(this.#options.logger, this.#options.version, {
+      virtualMachines: () => this.#leadership?.controllers.machines.all() ?? [],
+      sessions: () => this.#leadership?.service.sessions.count ?? 0,
+      queueDepths: () => this.#leadership?.controllers.queueDepths ?? new Map(),
+      leads: () => this.leads,
     });
   }
 }

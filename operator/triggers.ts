@@ -5,6 +5,7 @@ import type { SessionListener } from './agents/sessions.ts';
 import type { Caches } from './caches.ts';
 import type { Disconnections } from './controller/disconnections.ts';
 import { type ForeignMachines, foreignDelayMilliseconds } from './controller/foreign-machines.ts';
+import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
@@ -14,6 +15,7 @@ export interface TriggersOptions {
   readonly caches: Caches;
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
+  readonly hosts: Hosts;
   readonly disconnections: Disconnections;
   readonly foreign: ForeignMachines;
   readonly machineQueue: WorkQueue;
@@ -28,36 +30,44 @@ const unplacedMilliseconds = 200;
 
 export class Triggers implements SessionListener {
   readonly #options: TriggersOptions;
+  #subscriptions: (() => void)[] = [];
   #unplaced: Timer | undefined;
 
   constructor(options: TriggersOptions) {
     this.#options = options;
-    this.#onMachines();
-    const { caches, hostQueue, inventory } = options;
-    caches.hosts.cache.onChange(({ key }) => {
-      hostQueue.addAfter(key, hostCountsMilliseconds);
-      this.#wakeUnplaced();
-    });
-    caches.nodes.cache.onChange((change) => {
-      if (change.type === 'Deleted') this.#wakeMachinesOn(change.key);
-      this.#wakeUnplaced();
-    });
-    inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
   }
 
-  /** Once the objects are known: hosts whose agents never come must be noticed, too. */
-  started(): void {
-    const { machines, caches, disconnections } = this.#options;
-    const nodeNames = new Set([...caches.hosts.cache.values()].map(({ metadata }) => metadata.name));
+  /** The objects must be known. Hosts whose agents never come must be noticed, too. */
+  start(): void {
+    const { machines, caches, disconnections, hostQueue, inventory, hosts } = this.#options;
+    inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
+    this.#subscriptions = [
+      this.#onMachines(),
+      caches.hosts.onChange((change) => {
+        if (change.type === 'Applied') hosts.observe(change.object);
+        hostQueue.addAfter(change.key, hostCountsMilliseconds);
+        this.#wakeUnplaced();
+      }),
+      caches.nodes.onChange((change) => {
+        if (change.type === 'Deleted') this.#wakeMachinesOn(change.key);
+        this.#wakeUnplaced();
+      }),
+    ];
+    const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
     for (const { status } of machines.all()) if (status.nodeName !== undefined) nodeNames.add(status.nodeName);
     for (const nodeName of nodeNames) disconnections.watch(nodeName);
   }
 
-  /** After a queue overflowed: everything is looked at again. */
+  stop(): void {
+    for (const end of this.#subscriptions.splice(0)) end();
+    this.#unplaced?.cancel();
+  }
+
+  /** After a queue overflowed, or writes were not allowed: everything is looked at again. */
   resync(): void {
     const { machines, machineQueue, hostQueue, foreignQueue, caches } = this.#options;
     for (const key of machines.keys()) machineQueue.add(key);
-    for (const { metadata } of caches.hosts.cache.values()) {
+    for (const { metadata } of caches.hosts.values()) {
       hostQueue.add(metadata.name);
       foreignQueue.add(metadata.name);
     }
@@ -76,9 +86,9 @@ export class Triggers implements SessionListener {
     this.#options.disconnections.watch(nodeName);
   }
 
-  #onMachines(): void {
+  #onMachines(): () => void {
     const { caches, machines, machineQueue, hostQueue, foreignQueue, inventory, forget } = this.#options;
-    caches.machines.cache.onChange((change) => {
+    return caches.machines.onChange((change) => {
       machines.observe(change);
       const { nodeName } = change.object.status;
       if (nodeName !== undefined) hostQueue.addAfter(nodeName, hostCountsMilliseconds);

@@ -13,7 +13,8 @@ export interface AgentAuthenticator {
   authenticate(bearer: string): Promise<Authentication>;
 }
 
-const tokenFile = z.record(z.string().min(16, 'a token must have at least 16 characters'), z.string().min(1).max(253));
+const tokenChars = 16;
+const tokenFile = z.record(z.string().min(tokenChars), z.string().min(1).max(253));
 
 /** A YAML or JSON file that maps each token to the name of its node; read again whenever it changes. */
 export class StaticTokens implements AgentAuthenticator {
@@ -40,8 +41,10 @@ export class StaticTokens implements AgentAuthenticator {
     const { mtimeMs, size, ino } = await stat(this.#path);
     const version = `${mtimeMs}/${size}/${ino}`;
     if (this.#loaded?.version === version) return this.#loaded.nodeOfDigest;
-    const tokens = tokenFile.parse(parse(await readFile(this.#path, 'utf8')));
-    const nodeOfDigest = new Map(Object.entries(tokens).map(([token, node]) => [digestOf(token), node]));
+    const tokens = tokenFile.safeParse(parse(await readFile(this.#path, 'utf8')));
+    // What zod says of it would put the tokens into our log.
+    if (!tokens.success) throw new Error(`it must map tokens of at least ${tokenChars} characters to names of nodes`);
+    const nodeOfDigest = new Map(Object.entries(tokens.data).map(([token, node]) => [digestOf(token), node]));
     this.#loaded = { version, nodeOfDigest };
     return nodeOfDigest;
   }

@@ -5,8 +5,10 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Channel, webSocketMaxPayload } from '../../protocol/channel.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import {
   type AgentMessage,
   agentMessage,
@@ -20,18 +22,25 @@ import { AgentSession } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
 
-export interface AgentServerOptions {
+/** What a replica that leads offers to agents. */
+export interface AgentService {
   readonly ports: SessionPorts;
   readonly sessions: Sessions;
+}
+
+export interface AgentServerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Undefined while this replica does not lead: agents are asked to come again, and reach another one. */
+  readonly service: () => AgentService | undefined;
   readonly authenticator: AgentAuthenticator;
   /** Absent: without TLS, for loopback only. */
   readonly tls: { readonly certificate: Buffer; readonly key: Buffer } | undefined;
   readonly bindAddress: string;
   readonly port: number;
-  /** Until this operator knows the objects, agents are asked to come again. */
-  readonly ready: () => boolean;
 }
 
+const dismissMilliseconds = 1_000;
 const bounds = { connections: 6_000, handshakeMilliseconds: 10_000, headerBytes: 16 * 1024 } as const;
 
 export class AgentServer {
@@ -52,7 +61,7 @@ export class AgentServer {
     this.#http.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
       this.#upgrade(request, socket, head).catch((error: unknown) => {
-        options.ports.logger.error({ err: error }, 'an agent could not be taken in');
+        options.logger.error({ err: error }, 'an agent could not be taken in');
         refuse(socket, 500);
       });
     });
@@ -70,35 +79,44 @@ export class AgentServer {
   async close(): Promise<void> {
     this.#closing = true;
     this.#http.close();
-    for (const socket of this.#webSockets.clients) socket.close(closeCodes.shuttingDown, 'the operator shuts down');
+    this.dismiss('the operator shuts down');
     await Promise.race([once(this.#http, 'close'), this.#grace()]);
     for (const socket of this.#webSockets.clients) socket.terminate();
     this.#http.closeAllConnections();
   }
 
+  /** Every agent is to dial again. */
+  dismiss(why: string): void {
+    for (const socket of this.#webSockets.clients) {
+      socket.close(closeCodes.shuttingDown, why);
+      this.#options.clock.after(dismissMilliseconds, () => socket.terminate());
+    }
+  }
+
   #grace(): Promise<void> {
-    return new Promise((resolve) => this.#options.ports.clock.after(1_000, resolve));
+    return new Promise((resolve) => this.#options.clock.after(dismissMilliseconds, resolve));
   }
 
   async #upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const { authenticator, ports, ready } = this.#options;
+    const { authenticator, logger, service } = this.#options;
     const problem = problemOf(request);
     if (problem !== undefined) return refuse(socket, problem);
-    if (this.#closing || !ready()) return refuse(socket, 503);
+    if (this.#closing || service() === undefined) return refuse(socket, 503);
     const bearer = /^Bearer (\S{1,8192})$/.exec(request.headers.authorization ?? '')?.[1];
     if (bearer === undefined) return refuse(socket, 401);
     const authentication = await authenticator.authenticate(bearer);
     if (!authentication.ok) {
-      ports.logger.warn({ peer: request.socket.remoteAddress, error: authentication.message }, 'an agent was refused');
+      logger.warn({ peer: request.socket.remoteAddress, error: authentication.message }, 'an agent was refused');
       return refuse(socket, authentication.retry ? 503 : 401);
     }
+    const current = service();
+    if (this.#closing || current === undefined) return refuse(socket, 503);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void this.#serve(webSocket, authentication.nodeName);
+      void this.#serve(webSocket, authentication.nodeName, current);
     });
   }
 
-  async #serve(webSocket: WebSocket, nodeName: string): Promise<void> {
-    const { ports, sessions } = this.#options;
+  async #serve(webSocket: WebSocket, nodeName: string, { ports, sessions }: AgentService): Promise<void> {
     const session = new AgentSession(nodeName, ports, sessions);
     const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
       schema: agentMessage,

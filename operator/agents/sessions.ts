@@ -13,9 +13,12 @@ export interface SessionListener {
 export class Sessions implements Agents, SessionEvents {
   readonly #current = new Map<string, AgentSession>();
   readonly #listener: SessionListener;
+  readonly #mayCommand: () => boolean;
 
-  constructor(listener: SessionListener) {
+  /** `mayCommand`: whether this replica leads for certain. What is not said now is said when it does again. */
+  constructor(listener: SessionListener, mayCommand: () => boolean) {
     this.#listener = listener;
+    this.#mayCommand = mayCommand;
   }
 
   get count(): number {
@@ -39,18 +42,18 @@ export class Sessions implements Agents, SessionEvents {
   }
 
   assign(nodeName: string, desired: DesiredMachine): void {
-    this.#current.get(nodeName)?.assign(desired);
+    if (this.#mayCommand()) this.#current.get(nodeName)?.assign(desired);
   }
 
   release(nodeName: string, uid: string): void {
-    this.#current.get(nodeName)?.release(uid);
+    if (this.#mayCommand()) this.#current.get(nodeName)?.release(uid);
   }
 
   hasReleased(nodeName: string, uid: string): boolean {
     return this.#current.get(nodeName)?.hasReleased(uid) ?? false;
   }
 
-  closeAll(code: number, reason: string): void {
-    for (const session of this.#current.values()) session.close(code, reason);
+  surrender(nodeName: string): void {
+    this.#current.get(nodeName)?.close(closeCodes.shuttingDown, 'another replica has a newer session of this node');
   }
 }

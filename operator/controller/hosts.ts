@@ -21,6 +21,8 @@ export interface HostsOptions {
   readonly clock: Clock;
   /** Names this process among all operators that ever ran. */
   readonly replica: string;
+  /** Another replica took an epoch after ours. */
+  readonly onSuperseded: (nodeName: string) => void;
 }
 
 export type Acceptance =
@@ -37,6 +39,8 @@ export class Hosts {
   readonly #introductions = new Map<string, HostIntroduction>();
   /** Of the sessions that this replica accepted; outlives a record that somebody deletes. */
   readonly #epochs = new Map<string, number>();
+  /** The newest epochs that other replicas took, as far as the watch has told. */
+  readonly #foreignEpochs = new Map<string, number>();
 
   constructor(options: HostsOptions) {
     this.#options = options;
@@ -57,19 +61,39 @@ export class Hosts {
       const written = unchanged ? host : await this.#options.client.replaceStatus(host.value.metadata, next);
       if (written.ok) {
         this.#epochs.set(nodeName, session.epoch);
-        return { ok: true, epoch: session.epoch };
+        if (this.mayWriteFor(nodeName)) return { ok: true, epoch: session.epoch };
+        return { ok: false, retry: true, message: 'another replica has taken a newer epoch' };
       }
       if (!isConflict(written.error)) return refusal(nodeName, written.error);
     }
     return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
   }
 
+  /** A record that names a newer epoch of another replica fences this one off (design §6). */
+  observe({ metadata: { name }, status: { session } }: Host): void {
+    if (session === undefined || session.replica === this.#options.replica) return;
+    const before = this.mayWriteFor(name);
+    this.#foreignEpochs.set(name, Math.max(session.epoch, this.#foreignEpochs.get(name) ?? 0));
+    if (before && !this.mayWriteFor(name)) this.#options.onSuperseded(name);
+  }
+
+  /** Whether anything may be written about VMs of this host: not once another replica took an epoch after ours. */
+  mayWriteFor(nodeName: string): boolean {
+    const own = this.#epochs.get(nodeName);
+    return own === undefined || (this.#foreignEpochs.get(nodeName) ?? 0) < own;
+  }
+
   async reconcile(nodeName: string): Promise<Result> {
     const host = this.#options.cache.get(nodeName);
     if (host === undefined) return this.#restore(nodeName);
-    const next = this.#status(host, undefined, false);
+    const fenced = !this.mayWriteFor(nodeName);
+    if (fenced && this.#options.inventory.untilDisconnected(nodeName) !== 0) return done;
+    // The agent that the other replica had is with nobody any more: the host is taken back by the next epoch.
+    const session = fenced ? this.#nextSession(host, nodeName) : undefined;
+    const next = this.#status(host, session, false);
     if (sameStatus(host.status, next)) return done;
     const written = await this.#options.client.replaceStatus(host.metadata, next);
+    if (written.ok && session !== undefined) this.#epochs.set(nodeName, session.epoch);
     if (written.ok || isNotFound(written.error)) return done;
     if (isConflict(written.error)) return { kind: 'After', milliseconds: conflictPauseMilliseconds };
     return { kind: 'Retry', error: written.error };

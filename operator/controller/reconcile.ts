@@ -9,6 +9,7 @@ import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents, DesiredMachine } from './agents.ts';
 import { desiredMachine, fitsIntoFrame, isPaused } from './assignment.ts';
 import type { Fleet } from './fleet.ts';
+import type { Hosts } from './hosts.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
 import { done, type Result } from './queue.ts';
@@ -24,6 +25,7 @@ export interface ReconcilerOptions {
   readonly inventory: Inventory;
   readonly fleet: Fleet;
   readonly fates: NodeFates;
+  readonly hosts: Pick<Hosts, 'mayWriteFor'>;
   readonly references: ReferenceReader;
   readonly agents: Agents;
   readonly writer: StatusWriter;
@@ -36,7 +38,7 @@ export type Wanted =
   | { readonly ok: false; readonly verdict: Verdict };
 
 /** What nobody tells us about: a ConfigMap that appears, a Node that is gone for good. */
-const recheckMilliseconds = 15_000;
+const recheck: Result = { kind: 'After', milliseconds: 15_000 };
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
@@ -51,6 +53,8 @@ export class Reconciler {
     const object = this.#options.machines.get(key);
     if (object === undefined) return done;
     const { uid, deletionTimestamp } = object.metadata;
+    const { nodeName } = object.status;
+    if (nodeName !== undefined && !this.#options.hosts.mayWriteFor(nodeName)) return recheck;
     if (deletionTimestamp !== undefined) return this.#options.teardown.reconcile(object, this.#neverPlaced.has(uid));
     if (object.metadata.finalizers?.includes(finalizer) === true) return this.#keep(object);
     return this.#hold(object);
@@ -93,7 +97,7 @@ export class Reconciler {
     const wanted = await this.wanted(object);
     if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
     const { result } = await this.#write(object, { blocked: wanted.ok ? undefined : wanted.verdict });
-    return soonest(result, wanted.ok ? done : { kind: 'After', milliseconds: recheckMilliseconds });
+    return soonest(result, wanted.ok ? done : recheck);
   }
 
   async #findHost(object: VirtualMachine): Promise<Result> {
@@ -140,7 +144,7 @@ export class Reconciler {
     const verdict = wanted.ok ? undefined : wanted.verdict;
     const scheduled = { reason: verdict?.reason ?? 'InvalidSpec', message: 'not placed before it can be assigned' };
     const { result } = await this.#write(object, { scheduled, blocked: verdict });
-    return soonest(result, { kind: 'After', milliseconds: recheckMilliseconds });
+    return soonest(result, recheck);
   }
 
   /** Its VMs stay with the host, unless the machine cannot run them any more: then they may be placed anew. */
@@ -149,7 +153,7 @@ export class Reconciler {
     const mayMove = fate !== 'MayRun' && object.spec.ok && object.spec.value.nodeName === undefined;
     if (!mayMove) {
       const { result } = await this.#write(object, {});
-      return soonest(result, { kind: 'After', milliseconds: recheckMilliseconds });
+      return soonest(result, recheck);
     }
     const why = fate === 'Gone' ? 'is gone' : 'is out of service';
     const written = await this.#write(object, {

@@ -22,6 +22,8 @@ export interface StatusWriterOptions {
   readonly machines: VirtualMachines;
   readonly pacing: Pacing;
   readonly record: (event: EventRecord) => void;
+  /** False while another replica speaks for the host. */
+  readonly mayWriteFor: (nodeName: string) => boolean;
   readonly observer: StatusObserver;
 }
 
@@ -30,6 +32,8 @@ export interface Written {
   readonly object: VirtualMachine | undefined;
   readonly result: Result;
 }
+
+const fenced: Written = { object: undefined, result: { kind: 'After', milliseconds: 15_000 } };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
@@ -41,6 +45,8 @@ export class StatusWriter {
   async write(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
     const { pacing } = this.#options;
     const { uid } = object.metadata;
+    const nodeName = object.status.nodeName ?? next.nodeName;
+    if (nodeName !== undefined && !this.#options.mayWriteFor(nodeName)) return fenced;
     const need = writeNeed(object.status, next);
     if (need.kind === 'WhenLasting') {
       const milliseconds = pacing.remaining(uid, need.what);

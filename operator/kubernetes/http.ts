@@ -2,6 +2,7 @@
 // levels can tell, a timeout for each request, and retries of reads.
 import http from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { ClusterAccess, Credentials } from './cluster-access.ts';
@@ -22,8 +23,12 @@ export interface KubeHttpOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly version: string;
+  /** Tells the replicas apart in audit logs. */
+  readonly replica?: string;
   /** Called once for each answer or failure, for metrics. */
   readonly onResult?: (method: string, code: number) => void;
+  /** Asked at the last moment before anything is sent that is not a read. */
+  readonly mayWrite?: () => boolean;
 }
 
 const idleMillisecondsDefault = 30_000;
@@ -89,7 +94,7 @@ export class KubeHttp {
     pool: (credentials: Credentials) => http.Agent,
     fresh: boolean,
   ): Promise<Outcome<http.IncomingMessage>> {
-    const { access, version } = this.#options;
+    const { access, version, replica } = this.#options;
     let credentials: Credentials;
     try {
       credentials = await access.credentials(fresh);
@@ -100,7 +105,7 @@ export class KubeHttp {
     const headers: http.OutgoingHttpHeaders = {
       ...credentials.headers,
       accept: 'application/json',
-      'user-agent': `lcow-operator/${version}`,
+      'user-agent': `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`,
       ...(body === undefined
         ? {}
         : {
@@ -108,8 +113,10 @@ export class KubeHttp {
             'content-length': Buffer.byteLength(body),
           }),
     };
+    const { mayWrite } = this.#options;
     return exchange(urlOf(access.server, request), {
       method: request.method,
+      maySend: request.method === 'GET' || mayWrite === undefined ? () => true : mayWrite,
       agent: pool(credentials),
       headers,
       body,
@@ -137,6 +144,7 @@ function urlOf(server: URL, request: KubeRequest): URL {
 
 interface Exchange {
   readonly method: string;
+  readonly maySend: () => boolean;
   readonly agent: http.Agent;
   readonly headers: http.OutgoingHttpHeaders;
   readonly body: string | undefined;
@@ -144,22 +152,51 @@ interface Exchange {
   readonly idleMilliseconds: number;
 }
 
-function exchange(url: URL, { method, agent, headers, body, signal, idleMilliseconds }: Exchange) {
+function exchange(url: URL, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
+  const { method, maySend, agent, headers, body, signal, idleMilliseconds } = options;
   const transport = url.protocol === 'https:' ? https : http;
   const abort = signal === undefined ? {} : { signal };
-  return new Promise<Outcome<http.IncomingMessage>>((resolve) => {
+  return new Promise((resolve) => {
     const request = transport.request(url, { method, agent, headers, ...abort }, (response) => {
       response.on('error', () => {}); // told again to whoever reads the body
       resolve(succeeded(response));
     });
-    request.on('socket', (socket) => socket.setKeepAlive(true, 30_000));
-    request.setTimeout(idleMilliseconds, () => request.destroy(new Error(`nothing for ${idleMilliseconds / 1000} s`)));
-    request.on('error', (error) => {
-      const reason = signal?.aborted === true ? 'Aborted' : 'ConnectionFailed';
-      resolve(failed(connectionError(reason, error.message)));
+    request.on('socket', (socket) => {
+      socket.setKeepAlive(true, 30_000);
+      whenOpen(socket, url.protocol, () => {
+        if (maySend()) request.end(body);
+        else request.destroy(new FencedError());
+      });
     });
-    request.end(body);
+    request.setTimeout(idleMilliseconds, () => request.destroy(new Error(`nothing for ${idleMilliseconds / 1000} s`)));
+    request.on('error', (error) => resolve(failed(errorOf(error, signal))));
   });
+}
+
+/** Connections whose handshake is over: TLS sockets do not tell. */
+const opened = new WeakSet<Socket>();
+
+/** A connection may take its time: what was allowed before it was open need not be allowed after. */
+function whenOpen(socket: Socket, protocol: string, send: () => void): void {
+  if (opened.has(socket) || (protocol === 'http:' && !socket.connecting)) {
+    send();
+    return;
+  }
+  socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+    opened.add(socket);
+    send();
+  });
+}
+
+class FencedError extends Error {
+  constructor() {
+    super('another replica may be leading: nothing is written');
+  }
+}
+
+function errorOf(error: Error, signal: AbortSignal | undefined): ApiError {
+  if (error instanceof FencedError) return connectionError('Fenced', error.message);
+  return connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', error.message);
 }
 
 async function readJson(response: http.IncomingMessage): Promise<Outcome<unknown>> {

@@ -42,7 +42,7 @@ const timing = {
 export class Reflector<T extends Stored> {
   readonly #options: ReflectorOptions<T>;
   readonly #store = new Map<string, T>();
-  readonly #handlers: ((change: Change<T>) => void)[] = [];
+  readonly #handlers = new Set<(change: Change<T>) => void>();
   readonly #stop = new AbortController();
   #resourceVersion: string | undefined;
   #synced = false;
@@ -66,9 +66,13 @@ export class Reflector<T extends Stored> {
     return this.#store.values();
   }
 
-  /** Must be called before `start`; every object is told as `Applied` once. */
-  onChange(handler: (change: Change<T>) => void): void {
-    this.#handlers.push(handler);
+  /** Every object that is known already is told as `Applied` first. Returns what ends it. */
+  onChange(handler: (change: Change<T>) => void): () => void {
+    for (const [key, object] of this.#store) {
+      this.#tellOne(handler, { type: 'Applied', key, object, previous: undefined });
+    }
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
   }
 
   start(): void {
@@ -181,12 +185,14 @@ export class Reflector<T extends Stored> {
   }
 
   #tell(change: Change<T>): void {
-    for (const handler of this.#handlers) {
-      try {
-        handler(change);
-      } catch (error) {
-        this.#options.observer.unexpected(this.#options.path, 'handler_error', error);
-      }
+    for (const handler of this.#handlers) this.#tellOne(handler, change);
+  }
+
+  #tellOne(handler: (change: Change<T>) => void, change: Change<T>): void {
+    try {
+      handler(change);
+    } catch (error) {
+      this.#options.observer.unexpected(this.#options.path, 'handler_error', error);
     }
   }
 

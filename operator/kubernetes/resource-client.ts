@@ -25,22 +25,17 @@ export class ResourceClient<T extends Stored> {
     this.#kind = kind;
   }
 
-  /** Of all namespaces. */
-  get collectionPath(): string {
-    return collectionPath(this.#kind.apiVersion, this.#kind.plural, undefined);
-  }
-
   /** A live read, as the API server has it now. */
   async get(object: ObjectName): Promise<Outcome<T>> {
     return this.#parse(await this.#http.request({ method: 'GET', path: this.#path(object) }));
   }
 
   async create(object: ObjectName, body: object): Promise<Outcome<T>> {
-    const { apiVersion, kind, plural } = this.#kind;
+    const { apiVersion, kind } = this.#kind;
     return this.#parse(
       await this.#http.request({
         method: 'POST',
-        path: collectionPath(apiVersion, plural, object.namespace),
+        path: collectionPath(this.#kind, object.namespace),
         query: { fieldManager: 'lcow-operator' },
         body: { apiVersion, kind, ...body },
       }),
@@ -76,8 +71,7 @@ export class ResourceClient<T extends Stored> {
   }
 
   #path(object: ObjectName): string {
-    const { apiVersion, plural } = this.#kind;
-    return `${collectionPath(apiVersion, plural, object.namespace)}/${encodeURIComponent(object.name)}`;
+    return `${collectionPath(this.#kind, object.namespace)}/${encodeURIComponent(object.name)}`;
   }
 
   #parse(outcome: Outcome<unknown>): Outcome<T> {
@@ -88,7 +82,11 @@ export class ResourceClient<T extends Stored> {
   }
 }
 
-function collectionPath(apiVersion: string, plural: string, namespace: string | undefined): string {
+/** Of one namespace, or of all. */
+export function collectionPath(
+  { apiVersion, plural }: Pick<ResourceKind<unknown>, 'apiVersion' | 'plural'>,
+  namespace?: string,
+): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const scope = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${root}${scope}/${plural}`;

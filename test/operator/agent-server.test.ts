@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type AgentAuthenticator, StaticTokens } from '../../operator/agents/authentication.ts';
 import { AgentServer } from '../../operator/agents/server.ts';
+import type { SessionPorts } from '../../operator/agents/session-ports.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
 import { desiredMachine } from '../../operator/controller/assignment.ts';
@@ -35,36 +36,40 @@ class Harness {
   readonly server: AgentServer;
   desired: readonly DesiredMachine[] = [];
   accept: () => Promise<Acceptance> = () => Promise.resolve({ ok: true, epoch: 7 });
-  ready = true;
+  leads = true;
   port = 0;
 
   constructor(authenticator: AgentAuthenticator, tls?: { certificate: Buffer; key: Buffer }) {
-    this.sessions = new Sessions({
-      live: (nodeName) => this.events.push(`live ${nodeName}`),
-      ended: (nodeName) => this.events.push(`ended ${nodeName}`),
-    });
-    this.server = new AgentServer({
-      ports: {
-        clock: systemClock,
-        logger: pino({ level: 'silent' }),
-        observer: {
-          received: () => {},
-          sent: () => {},
-          logLines: (...counts) => this.logLines.push(counts),
-          misbehaved: (_nodeName, what) => this.misbehaviour.push(what),
-        },
-        inventory: this.inventory,
-        replica: 'replica-1',
-        heartbeatSeconds: 10,
-        accept: () => this.accept(),
-        desired: () => Promise.resolve(this.desired),
+    this.sessions = new Sessions(
+      {
+        live: (nodeName) => this.events.push(`live ${nodeName}`),
+        ended: (nodeName) => this.events.push(`ended ${nodeName}`),
       },
-      sessions: this.sessions,
+      () => this.leads,
+    );
+    const ports: SessionPorts = {
+      clock: systemClock,
+      logger: pino({ level: 'silent' }),
+      observer: {
+        received: () => {},
+        sent: () => {},
+        logLines: (...counts) => this.logLines.push(counts),
+        misbehaved: (_nodeName, what) => this.misbehaviour.push(what),
+      },
+      inventory: this.inventory,
+      replica: 'replica-1',
+      heartbeatSeconds: 10,
+      accept: () => this.accept(),
+      desired: () => Promise.resolve(this.desired),
+    };
+    this.server = new AgentServer({
+      clock: systemClock,
+      logger: ports.logger,
+      service: () => (this.leads ? { ports, sessions: this.sessions } : undefined),
       authenticator,
       tls,
       bindAddress: '127.0.0.1',
       port: 0,
-      ready: () => this.ready,
     });
   }
 
@@ -168,8 +173,8 @@ describe('agent server', () => {
     expect(harness.sessions.count).toBe(0);
   });
 
-  it('asks to come again while it does not know the objects, and tells a browser that this is no web site', async () => {
-    harness.ready = false;
+  it('asks to come again while it does not lead, and tells a browser that this is no web site', async () => {
+    harness.leads = false;
     expect(await refusal({})).toBe(503);
     const code = await new Promise((resolve) => {
       http.get(`http://127.0.0.1:${harness.port}/`, (response) => resolve(response.resume().statusCode));

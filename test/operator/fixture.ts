@@ -4,8 +4,10 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { apiVersion, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
 import type { AgentAuthenticator } from '../../operator/agents/authentication.ts';
-import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
+import { type ClusterAccess, loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
+import { type Election, LeaseElection } from '../../operator/kubernetes/lease.ts';
+import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
 import { parseHost, parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { Operator, type OperatorPorts } from '../../operator/operator.ts';
 import { type Clock, systemClock } from '../../protocol/clock.ts';
@@ -17,7 +19,22 @@ const tokensAreNames: AgentAuthenticator = {
 
 export interface RunningOperator extends OperatorPorts {
   readonly operator: Operator;
+  readonly replica: string;
 }
+
+export interface StartOptions {
+  readonly clock?: Clock;
+  readonly election?: Election;
+  readonly access?: ClusterAccess;
+  /** Whether to wait until it leads. */
+  readonly leads?: boolean;
+}
+
+/** A replica that takes itself for the leader, whatever the Lease says. */
+export const alwaysElected: Election = {
+  start: (listener) => listener.began({ mayWrite: true }),
+  stop: () => Promise.resolve(),
+};
 
 export class OperatorFixture {
   readonly kubeconfigPath: string;
@@ -30,10 +47,13 @@ export class OperatorFixture {
     this.#http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
   }
 
-  async start(clock: Clock = systemClock): Promise<RunningOperator> {
+  /** Resolves when the operator leads, if it is to. */
+  async start({ clock = systemClock, election, access, leads = true }: StartOptions = {}): Promise<RunningOperator> {
     this.#replicas += 1;
+    const replica = `replica-${this.#replicas}`;
     const operator = new Operator({
-      access: loadClusterAccess(this.kubeconfigPath, systemClock),
+      access: access ?? loadClusterAccess(this.kubeconfigPath, systemClock),
+      election: election ?? this.election(replica),
       authenticator: tokensAreNames,
       tls: undefined,
       bindAddress: '127.0.0.1',
@@ -41,14 +61,22 @@ export class OperatorFixture {
       healthPort: 0,
       heartbeatSeconds: 100,
       version: 'test',
-      replica: `replica-${this.#replicas}`,
+      replica,
       clock,
       random: Math.random,
       logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
     });
     const ports = await operator.start();
     await until(async () => (await fetch(`http://127.0.0.1:${ports.health}/readyz`)).ok);
-    return { operator, ...ports };
+    if (leads) await until(() => operator.leads);
+    return { operator, replica, ...ports };
+  }
+
+  /** Real time, whatever clock the operator has: other replicas go by it. */
+  election(identity: string, http: KubeHttp = this.#http): Election {
+    const clock = systemClock;
+    const client = new LeaseClient({ http, clock, namespace: 'default', name: 'lcow-operator' });
+    return new LeaseElection({ client, clock, random: Math.random, monotonic: () => performance.now(), identity });
   }
 
   async request(request: KubeRequest): Promise<unknown> {

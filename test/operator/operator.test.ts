@@ -304,7 +304,7 @@ describe('operator', () => {
 
   it('leaves the VMs of a host that is away to it, until its Node is gone for a minute', async () => {
     await operator.operator.stop();
-    operator = await fixture.start(fasterClock(30));
+    operator = await fixture.start({ clock: fasterClock(30) });
     const lost = await node();
     for (const name of ['to-move', 'to-delete']) {
       await fixture.create(name);

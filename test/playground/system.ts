@@ -21,6 +21,16 @@ export interface SystemSettings {
   /** More flags for the operator and the agents. */
   readonly operatorFlags?: readonly string[];
   readonly agentFlags?: readonly string[];
+  /** One operator unless said otherwise. Each reaches the API server by a kubeconfig of its own. */
+  readonly replicas?: readonly { readonly kubeconfigPath: string }[];
+  /** Where agents dial, if not the first operator itself. */
+  readonly agentsService?: number;
+}
+
+export interface OperatorReplica {
+  readonly process: ManagedProcess;
+  readonly agentsPort: number;
+  readonly healthPort: number;
 }
 
 export interface SimulatedNode {
@@ -40,16 +50,19 @@ export const threeHosts: ReadonlyMap<string, string> = new Map(
 );
 
 export class LocalSystem {
-  readonly operator: ManagedProcess;
+  readonly replicas: readonly [OperatorReplica, ...OperatorReplica[]];
   readonly nodes: readonly SimulatedNode[];
-  readonly agentsPort: number;
-  readonly healthPort: number;
   readonly #settings: SystemSettings;
 
-  private constructor(settings: SystemSettings, ports: readonly [number, number]) {
+  private constructor(settings: SystemSettings, ports: ReadonlyMap<string, readonly [number, number]>) {
     this.#settings = settings;
-    [this.agentsPort, this.healthPort] = ports;
-    this.operator = this.#operatorProcess();
+    const { replicas = [settings.cluster] } = settings;
+    const [first, ...others] = [...ports].map(([name, [agentsPort, healthPort]], index) => {
+      const { kubeconfigPath } = replicas[index] ?? settings.cluster;
+      return this.#replica(name, kubeconfigPath, agentsPort, healthPort);
+    });
+    if (first === undefined) throw new Error('a system needs an operator');
+    this.replicas = [first, ...others];
     this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile));
   }
 
@@ -57,7 +70,12 @@ export class LocalSystem {
   static async prepare(settings: SystemSettings): Promise<LocalSystem> {
     const { directory } = settings;
     for (const folder of ['logs', 'pki', 'state', 'nodes']) await mkdir(join(directory, folder), { recursive: true });
-    const [certificates, agentsPort, healthPort] = await Promise.all([makeCertificates(), freePort(), freePort()]);
+    const certificates = await makeCertificates();
+    const names = (settings.replicas ?? [settings.cluster]).map(
+      (_, index) => `operator${index === 0 ? '' : `-${index + 1}`}`,
+    );
+    const ports = new Map<string, readonly [number, number]>();
+    for (const name of names) ports.set(name, [await freePort(), await freePort()]);
     await writeFile(join(directory, 'pki', 'ca.crt'), certificates.authority);
     await writeFile(join(directory, 'pki', 'tls.crt'), certificates.serving.certificate);
     await writeFile(join(directory, 'pki', 'tls.key'), certificates.serving.key, { mode: 0o600 });
@@ -65,7 +83,15 @@ export class LocalSystem {
     await writeFile(join(directory, 'pki', 'tokens.json'), JSON.stringify(Object.fromEntries(tokens)), { mode: 0o600 });
     for (const [token, name] of tokens)
       await writeFile(join(directory, 'pki', `${name}.token`), token, { mode: 0o600 });
-    return new LocalSystem(settings, [agentsPort, healthPort]);
+    return new LocalSystem(settings, ports);
+  }
+
+  get operator(): ManagedProcess {
+    return this.replicas[0].process;
+  }
+
+  get healthPort(): number {
+    return this.replicas[0].healthPort;
   }
 
   /** The Windows nodes themselves; needs no API server. */
@@ -91,7 +117,7 @@ export class LocalSystem {
   }
 
   async startPrograms(): Promise<void> {
-    await this.operator.start();
+    await Promise.all(this.replicas.map((replica) => replica.process.start()));
     await Promise.all(this.nodes.map(({ agent }) => agent.start()));
   }
 
@@ -103,31 +129,34 @@ export class LocalSystem {
 
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map(({ agent }) => agent.stop()));
-    await Promise.all([this.operator.stop(), ...this.nodes.map(({ host }) => host.stop())]);
+    await Promise.all([
+      ...this.replicas.map((replica) => replica.process.stop()),
+      ...this.nodes.map(({ host }) => host.stop()),
+    ]);
   }
 
-  #operatorProcess(): ManagedProcess {
-    const { directory, cluster, operatorFlags = [], onEvent } = this.#settings;
+  #replica(name: string, kubeconfigPath: string, agentsPort: number, healthPort: number): OperatorReplica {
+    const { directory, operatorFlags = [], onEvent } = this.#settings;
     const flags = [
-      ['--kubeconfig', cluster.kubeconfigPath],
+      ['--kubeconfig', kubeconfigPath],
       ['--bind-address', '127.0.0.1'],
-      ['--agents-port', String(this.agentsPort)],
-      ['--health-port', String(this.healthPort)],
+      ['--agents-port', String(agentsPort)],
+      ['--health-port', String(healthPort)],
       ['--agent-tokens', join(directory, 'pki', 'tokens.json')],
       ['--tls-certificate', join(directory, 'pki', 'tls.crt')],
       ['--tls-key', join(directory, 'pki', 'tls.key')],
     ].flat();
     const program = {
-      name: 'operator',
+      name,
       script: join(project, 'operator', 'main.ts'),
       arguments: [...flags, ...operatorFlags],
-      logFile: join(directory, 'logs', 'operator.log'),
+      logFile: join(directory, 'logs', `${name}.log`),
     };
-    return new ManagedProcess(program, onEvent);
+    return { process: new ManagedProcess(program, onEvent), agentsPort, healthPort };
   }
 
   #node(name: string, hostFile: string): SimulatedNode {
-    const { directory, agentFlags = [], onEvent } = this.#settings;
+    const { directory, agentFlags = [], agentsService, onEvent } = this.#settings;
     const hostSocket = join(directory, `${name}.sock`);
     const stateDir = join(directory, 'state', name);
     const host = {
@@ -137,7 +166,7 @@ export class LocalSystem {
       logFile: join(directory, 'logs', `host-${name}.log`),
     };
     const flags = [
-      ['--operator-url', `wss://127.0.0.1:${this.agentsPort}/v1/agents`],
+      ['--operator-url', `wss://127.0.0.1:${agentsService ?? this.replicas[0].agentsPort}/v1/agents`],
       ['--token-file', join(directory, 'pki', `${name}.token`)],
       ['--ca-file', join(directory, 'pki', 'ca.crt')],
       ['--state-dir', stateDir],

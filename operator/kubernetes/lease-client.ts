@@ -1,0 +1,125 @@
+// Reads and writes one Lease. Every write names the version that it replaces, so that of two takers one wins.
+import { z } from 'zod';
+import { type Clock, delay } from '../../protocol/clock.ts';
+import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+import type { KubeHttp, KubeRequest } from './http.ts';
+
+const lease = z.object({
+  metadata: z.looseObject({ name: z.string(), resourceVersion: z.string() }),
+  spec: z
+    .object({
+      holderIdentity: z.string().optional(),
+      leaseDurationSeconds: z.number().optional(),
+      acquireTime: z.string().optional(),
+      leaseTransitions: z.number().default(0),
+    })
+    .prefault({}),
+});
+
+export interface LeaseRecord {
+  /** As the API server sent it, labels of other people included. */
+  readonly metadata: z.infer<typeof lease>['metadata'];
+  readonly holder: string | undefined;
+  readonly durationMilliseconds: number;
+  readonly acquireTime: string | undefined;
+  readonly transitions: number;
+}
+
+export interface Claim {
+  /** Undefined gives the Lease up. */
+  readonly holder: string | undefined;
+  /** Wall-clock time, for people; nobody computes with it. */
+  readonly now: number;
+  readonly durationMilliseconds?: number;
+  readonly timeoutMilliseconds?: number;
+}
+
+/** Where one Lease is kept. */
+export interface LeaseStore {
+  get(timeoutMilliseconds: number): Promise<Outcome<LeaseRecord>>;
+  create(claim: Claim): Promise<Outcome<LeaseRecord>>;
+  /** Only in the version that `record` was read in. */
+  replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>>;
+}
+
+export interface LeaseClientOptions {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const defaultTimeoutMilliseconds = 4_000;
+
+export class LeaseClient implements LeaseStore {
+  readonly #options: LeaseClientOptions;
+
+  constructor(options: LeaseClientOptions) {
+    this.#options = options;
+  }
+
+  get(timeoutMilliseconds: number): Promise<Outcome<LeaseRecord>> {
+    return this.#request({ method: 'GET', path: `${this.#collection}/${this.#options.name}` }, timeoutMilliseconds);
+  }
+
+  create(claim: Claim): Promise<Outcome<LeaseRecord>> {
+    const metadata = { name: this.#options.name, namespace: this.#options.namespace };
+    const body = { ...typeMeta, metadata, spec: specOf(claim, undefined) };
+    return this.#request({ method: 'POST', path: this.#collection, body }, claim.timeoutMilliseconds);
+  }
+
+  replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>> {
+    const body = { ...typeMeta, metadata: record.metadata, spec: specOf(claim, record) };
+    const path = `${this.#collection}/${this.#options.name}`;
+    return this.#request({ method: 'PUT', path, body }, claim.timeoutMilliseconds);
+  }
+
+  get #collection(): string {
+    return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(this.#options.namespace)}/leases`;
+  }
+
+  async #request(
+    request: KubeRequest,
+    timeoutMilliseconds = defaultTimeoutMilliseconds,
+  ): Promise<Outcome<LeaseRecord>> {
+    const { http, clock } = this.#options;
+    const timeout = new AbortController();
+    const answered = new AbortController();
+    delay(clock, timeoutMilliseconds, answered.signal).then(
+      () => timeout.abort(),
+      () => {},
+    );
+    const answer = await http.request({ ...request, signal: timeout.signal });
+    answered.abort();
+    return answer.ok ? parse(answer.value) : answer;
+  }
+}
+
+const typeMeta = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' } as const;
+
+function specOf({ holder, now, durationMilliseconds }: Claim, before: LeaseRecord | undefined): object {
+  const time = new Date(now).toISOString().replace('Z', '000Z');
+  const changed = holder !== before?.holder;
+  const transitions = before?.transitions ?? 0;
+  return {
+    holderIdentity: holder ?? '',
+    // Zero is not allowed; a Lease without a holder is free whatever it says.
+    leaseDurationSeconds: durationMilliseconds === undefined ? 1 : Math.ceil(durationMilliseconds / 1000),
+    acquireTime: changed ? time : (before?.acquireTime ?? time),
+    renewTime: time,
+    leaseTransitions: changed && before !== undefined && holder !== undefined ? transitions + 1 : transitions,
+  };
+}
+
+function parse(raw: unknown): Outcome<LeaseRecord> {
+  const parsed = lease.safeParse(raw);
+  if (!parsed.success) return failed(connectionError('MalformedResponse', 'the answer is no Lease'));
+  const { metadata, spec } = parsed.data;
+  return succeeded({
+    metadata,
+    holder: spec.holderIdentity === undefined || spec.holderIdentity === '' ? undefined : spec.holderIdentity,
+    durationMilliseconds: (spec.leaseDurationSeconds ?? 0) * 1000,
+    acquireTime: spec.acquireTime,
+    transitions: spec.leaseTransitions,
+  });
+}

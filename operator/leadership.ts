@@ -1,0 +1,79 @@
+// What one term of leadership has: controllers, the agents' sessions, and a way to the API server that ends with it.
+// Nothing of it outlives the term, so that what an earlier term still has under way can never write in a later one.
+import type { Logger } from 'pino';
+import type { Clock, Random } from '../protocol/clock.ts';
+import type { AgentService } from './agents/server.ts';
+import { Sessions } from './agents/sessions.ts';
+import { type Caches, clientsOver } from './caches.ts';
+import { Controllers } from './controllers.ts';
+import type { ClusterAccess } from './kubernetes/cluster-access.ts';
+import { KubeHttp } from './kubernetes/http.ts';
+import type { Term } from './kubernetes/lease.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface LeadershipOptions {
+  readonly access: ClusterAccess;
+  readonly caches: Caches;
+  readonly metrics: Metrics;
+  readonly heartbeatSeconds: number;
+  readonly version: string;
+  readonly replica: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class Leadership {
+  readonly controllers: Controllers;
+  readonly service: AgentService;
+  readonly #term: Term;
+
+  constructor(options: LeadershipOptions, term: Term) {
+    const { access, caches, metrics, heartbeatSeconds, version, replica, clock, random, logger } = options;
+    this.#term = term;
+    const mayWrite = () => term.mayWrite;
+    const onResult = metrics.request.bind(metrics);
+    const http = new KubeHttp({ access, clock, random, version, replica, onResult, mayWrite });
+    const sessions = new Sessions(
+      {
+        live: (nodeName) => this.controllers.triggers.live(nodeName),
+        ended: (nodeName) => this.controllers.triggers.ended(nodeName),
+      },
+      mayWrite,
+    );
+    const clients = clientsOver(http);
+    this.controllers = new Controllers({ http, caches, clients, agents: sessions, metrics, clock, random, replica });
+    const { inventory, hosts } = this.controllers;
+    this.service = {
+      ports: {
+        clock,
+        logger,
+        observer: metrics,
+        inventory,
+        replica,
+        heartbeatSeconds,
+        accept: (nodeName, introduction) => hosts.accept(nodeName, introduction),
+        desired: (nodeName) => this.controllers.desired(nodeName),
+      },
+      sessions,
+    };
+  }
+
+  get mayWrite(): boolean {
+    return this.#term.mayWrite;
+  }
+
+  start(): void {
+    this.controllers.start();
+  }
+
+  /** Whatever was refused while nothing might be written is done now. */
+  resume(): void {
+    this.controllers.triggers.resync();
+  }
+
+  /** What is being written is finished. */
+  stop(): Promise<void> {
+    return this.controllers.stop();
+  }
+}

@@ -1,0 +1,189 @@
+// Who leads, and when a leader stops to write: on a clock that the test moves.
+import { beforeEach, describe, expect, it } from 'vitest';
+import { connectionError, failed, type Outcome, succeeded } from '../../operator/kubernetes/api-error.ts';
+import { LeaseElection, type Term } from '../../operator/kubernetes/lease.ts';
+import type { Claim, LeaseRecord, LeaseStore } from '../../operator/kubernetes/lease-client.ts';
+import { ManualClock } from './manual-clock.ts';
+
+/** The API server's Lease. */
+class ScriptedLease implements LeaseStore {
+  record: LeaseRecord | undefined;
+  reachable = true;
+  writes = 0;
+  #version = 0;
+
+  get(): Promise<Outcome<LeaseRecord>> {
+    if (!this.reachable) return Promise.resolve(away);
+    return Promise.resolve(this.record === undefined ? notFound : succeeded(this.record));
+  }
+
+  create(claim: Claim): Promise<Outcome<LeaseRecord>> {
+    if (!this.reachable) return Promise.resolve(away);
+    return Promise.resolve(this.record === undefined ? this.#store(claim, 0) : alreadyExists);
+  }
+
+  replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>> {
+    if (!this.reachable) return Promise.resolve(away);
+    if (this.record === undefined) return Promise.resolve(notFound);
+    const same = this.record.metadata.resourceVersion === record.metadata.resourceVersion;
+    return Promise.resolve(same ? this.#store(claim, this.record.transitions) : conflict);
+  }
+
+  touch(): void {
+    if (this.record !== undefined) this.#store({ holder: this.record.holder, now: 0, durationMilliseconds: 10_000 }, 0);
+  }
+
+  #store({ holder, durationMilliseconds = 1_000 }: Claim, transitions: number): Outcome<LeaseRecord> {
+    this.#version += 1;
+    this.writes += 1;
+    const metadata = { name: 'lcow-operator', resourceVersion: String(this.#version) };
+    this.record = { metadata, holder, durationMilliseconds, acquireTime: undefined, transitions };
+    return succeeded(this.record);
+  }
+}
+
+const away = failed<LeaseRecord>(connectionError('ConnectionFailed', 'away'));
+const refused = (code: number, reason: string) =>
+  failed<LeaseRecord>({ code, reason, message: reason, retryable: false, objectName: 'lcow-operator' });
+const notFound = refused(404, 'NotFound');
+const conflict = refused(409, 'Conflict');
+const alreadyExists = refused(409, 'AlreadyExists');
+
+class Candidate {
+  readonly events: string[] = [];
+  readonly election: LeaseElection;
+  term: Term | undefined;
+
+  constructor(identity: string, client: LeaseStore, clock: ManualClock, monotonic = () => clock.now()) {
+    this.election = new LeaseElection({ client, clock, random: () => 0.5, monotonic, identity });
+  }
+
+  start(): this {
+    this.election.start({
+      began: (term) => {
+        this.term = term;
+        this.events.push('began');
+      },
+      resumed: () => this.events.push('resumed'),
+      ended: () => this.events.push('ended'),
+      failed: () => {},
+    });
+    return this;
+  }
+
+  get leads(): boolean {
+    return this.term?.mayWrite ?? false;
+  }
+}
+
+let clock: ManualClock;
+let lease: ScriptedLease;
+beforeEach(() => {
+  clock = new ManualClock();
+  lease = new ScriptedLease();
+});
+
+/** Each reaches the API server by a way of its own. */
+function candidates(): readonly [Candidate, Candidate, { reachable: boolean }] {
+  const way = { reachable: true };
+  const throughWay: LeaseStore = {
+    get: () => (way.reachable ? lease.get() : Promise.resolve(away)),
+    create: (claim) => (way.reachable ? lease.create(claim) : Promise.resolve(away)),
+    replace: (record, claim) => (way.reachable ? lease.replace(record, claim) : Promise.resolve(away)),
+  };
+  return [new Candidate('a', throughWay, clock), new Candidate('b', lease, clock), way];
+}
+
+describe('the election of a leader', () => {
+  it('has one winner, who stays', async () => {
+    const [a, b] = candidates();
+    a.start();
+    b.start();
+    await clock.advance(120_000);
+    expect([a.leads, b.leads]).toEqual([true, false]);
+    expect(a.events).toEqual(['began']);
+    expect(lease.record?.holder).toBe('a');
+  });
+
+  it('passes on at once when the leader stops in order', async () => {
+    const [a, b] = candidates();
+    a.start();
+    await clock.advance(1_000);
+    b.start();
+    await clock.advance(1_000);
+    await a.election.stop();
+    expect(a.leads).toBe(false);
+    await clock.advance(2_100);
+    expect(b.leads).toBe(true);
+    expect(lease.record?.transitions).toBeLessThanOrEqual(1);
+  });
+
+  it('never has two who may write: the old one stops 3 s before the new one can begin', async () => {
+    const [a, b, way] = candidates();
+    a.start();
+    await clock.advance(5_000);
+    b.start();
+    await clock.advance(5_000);
+    way.reachable = false;
+    let pause = 0;
+    for (let step = 0; step < 300 && !b.leads; step += 1) {
+      await clock.advance(100);
+      expect(a.leads && b.leads).toBe(false);
+      if (!a.leads && !b.leads) pause += 100;
+    }
+    expect(b.leads).toBe(true);
+    expect(pause).toBeGreaterThanOrEqual(2_500);
+    way.reachable = true;
+    await clock.advance(3_000);
+    expect(a.events).toEqual(['began', 'ended']);
+    expect(lease.record?.holder).toBe('b');
+  });
+
+  it('leaves a leader its term when only the API server was away, and ends it after 45 s', async () => {
+    const a = new Candidate('a', lease, clock).start();
+    await clock.advance(3_000);
+    lease.reachable = false;
+    await clock.advance(30_000);
+    expect(a.leads).toBe(false);
+    lease.reachable = true;
+    await clock.advance(3_000);
+    expect(a.leads).toBe(true);
+    expect(a.events).toEqual(['began', 'resumed']);
+    lease.reachable = false;
+    await clock.advance(50_000);
+    expect(a.events).toEqual(['began', 'resumed', 'ended']);
+    lease.reachable = true;
+    await clock.advance(3_000);
+    expect(a.events).toEqual(['began', 'resumed', 'ended', 'began']);
+  });
+
+  it('is not ended by somebody who touches the Lease, but by one who deletes it', async () => {
+    const a = new Candidate('a', lease, clock).start();
+    await clock.advance(3_000);
+    lease.touch();
+    await clock.advance(10_000);
+    expect(a.events).toEqual(['began']);
+    lease.record = undefined;
+    await clock.advance(5_000);
+    expect(a.events).toEqual(['began', 'ended', 'began']);
+  });
+
+  it('does not care about steps of the wall clock', async () => {
+    let monotonic = 0;
+    const stepping = new Candidate('a', lease, clock, () => monotonic).start();
+    for (let step = 0; step < 40; step += 1) {
+      monotonic += 1_000;
+      await clock.advance(step === 20 ? 3_600_000 : 1_000);
+    }
+    expect(stepping.events).toEqual(['began']);
+  });
+
+  it('a leader that was frozen knows when it wakes that it may not write', async () => {
+    let monotonic = 0;
+    const a = new Candidate('a', lease, clock, () => monotonic).start();
+    await clock.advance(100);
+    expect(a.leads).toBe(true);
+    monotonic += 7_000;
+    expect(a.leads).toBe(false);
+  });
+});
