@@ -37,8 +37,7 @@ export class ComputeCoreLibrary implements ComputeCore {
     if (operation === undefined) return undefined;
     this.#completions.set(context, completed);
     this.#contextOfOperation.set(operation, context);
-    // Nothing else keeps the process alive while an operation is under way.
-    this.#keepAlive.ref();
+    this.#stayAlive();
     return operation;
   }
 
@@ -52,7 +51,7 @@ export class ComputeCoreLibrary implements ComputeCore {
     this.#contextOfOperation.delete(operation);
     await this.#prompt.pass(() => this.#call('HcsCloseOperation', operation));
     if (context !== undefined) this.#completions.delete(context);
-    if (this.#completions.size === 0) this.#keepAlive.unref();
+    this.#stayAlive();
   }
 
   enumerate(query: string, operation: OperationHandle): Promise<number> {
@@ -72,6 +71,7 @@ export class ComputeCoreLibrary implements ComputeCore {
     const context = this.#lastContext;
     this.#listeners.set(context, happened);
     this.#contextOfSystem.set(system, context);
+    this.#stayAlive();
     return this.#serviceCall(
       'HcsSetComputeSystemCallback',
       system,
@@ -86,6 +86,7 @@ export class ComputeCoreLibrary implements ComputeCore {
     this.#contextOfSystem.delete(system);
     await this.#service.pass(() => this.#call('HcsCloseComputeSystem', system));
     if (context !== undefined) this.#listeners.delete(context);
+    this.#stayAlive();
   }
 
   start(system: SystemHandle, operation: OperationHandle): Promise<number> {
@@ -132,6 +133,12 @@ export class ComputeCoreLibrary implements ComputeCore {
 
   get revokeVmGroupAccess(): ComputeCore['revokeVmGroupAccess'] {
     return this.#pathCall('HcsRevokeVmGroupAccess');
+  }
+
+  /** A callback that is to come does not keep the process alive by itself. */
+  #stayAlive(): void {
+    if (this.#completions.size + this.#listeners.size > 0) this.#keepAlive.ref();
+    else this.#keepAlive.unref();
   }
 
   // --- calls ------------------------------------------------------------------------------------------------------------
