@@ -11,6 +11,9 @@ import { GuestBridge } from './guest/bridge.ts';
 import { GuestProtocolError, GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
+import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
+import type { GuestLogRecord } from './guest/log-record.ts';
+import { scrubRecord } from './guest/log-scrubber.ts';
 import { readGuestLog } from './guest/log-stream.ts';
 import { type GuestListener, type GuestSockets, guestPorts } from './guest/sockets.ts';
 import type { ComputeSystem, RuntimeId } from './hcs/backend.ts';
@@ -28,9 +31,19 @@ export interface GuestRunPorts {
   readonly randomBytes: RandomBytes;
   readonly timeouts: Timeouts;
   readonly onLine: (line: string) => void;
+  /** What of the guest's log is withheld; nothing when absent. */
+  readonly log?: GuestLogPolicy;
   readonly onPhase: (phase: keyof BootTimings) => void;
   /** The guest's bridge came up or went away. */
   readonly onConnection: () => void;
+}
+
+export interface GuestLogPolicy {
+  /** Secrets are taken out (guest.scrubLogs). */
+  readonly scrub?: boolean;
+  readonly rate?: LogRate;
+  /** Records that came too fast and became no line. */
+  readonly onDropped?: (records: number) => void;
 }
 
 interface Listeners {
@@ -163,18 +176,35 @@ export class GuestRun {
   }
 
   async #serveLog(): Promise<void> {
-    const { uid, onLine, clock } = this.#ports;
+    const { uid, clock } = this.#ports;
     const { signal } = this.#over;
     while (!signal.aborted) {
       const stream = await this.#listeners.log.accept(signal);
       this.#firstLog.resolve();
-      this.#reading = readGuestLog(stream, { vmId: uid }, (records) => {
-        for (const record of records) onLine(logLine(record));
-      });
+      const receiver = this.#logReceiver();
+      this.#reading = readGuestLog(stream, { vmId: uid }, receiver.deliver).then(receiver.end);
       signal.addEventListener('abort', () => stream.destroy(), { once: true });
       await this.#reading;
       await delay(clock, redialPause, signal);
     }
+  }
+
+  /** For one connection: what its records become. */
+  #logReceiver(): { readonly deliver: (records: readonly GuestLogRecord[]) => void; readonly end: () => void } {
+    const { clock, log, onLine, uid } = this.#ports;
+    const limiter = log?.rate === undefined ? undefined : new LogLimiter(log.rate, clock, uid);
+    const deliver = (records: readonly GuestLogRecord[]) => {
+      for (const record of records) onLine(logLine(log?.scrub === true ? scrubRecord(record) : record));
+    };
+    if (limiter === undefined) return { deliver, end: () => undefined };
+    return {
+      deliver: (records) => {
+        const before = limiter.dropped;
+        deliver(limiter.admit(records));
+        if (limiter.dropped > before) log?.onDropped?.(limiter.dropped - before);
+      },
+      end: () => deliver(limiter.end()),
+    };
   }
 
   async #serveBridge(): Promise<void> {

@@ -1,5 +1,5 @@
 // One record of the guest's log as the one line that users see: time, level, message, then what else the guest said.
-import type { GuestLogRecord } from './guest/log-record.ts';
+import type { GuestLogRecord, JsonValue } from './guest/log-record.ts';
 import { zeroTime } from './guest/log-time.ts';
 
 /** Members that every record carries for programs; a human has them from elsewhere. */
@@ -10,13 +10,23 @@ export function logLine({ level, message, fields }: GuestLogRecord): string {
   const stamp = typeof time === 'string' && time !== zeroTime ? `${time} ` : '';
   const rest = Object.entries(fields)
     .filter(([name]) => !hidden.has(name))
-    .map(([name, value]) => ` ${name}=${typeof value === 'string' ? quoteIfNeeded(value) : JSON.stringify(value)}`)
+    .map(([name, value]) => ` ${oneLine(name)}=${typeof value === 'string' ? quoteIfNeeded(value) : asJson(value)}`)
     .join('');
   return `${stamp}${level} ${oneLine(message)}${rest}`;
 }
 
+/** A guest may nest values deeper than they can be written here. */
+function asJson(value: JsonValue): string {
+  try {
+    return oneLine(JSON.stringify(value));
+  } catch (error) {
+    if (error instanceof RangeError) return '[nested too deeply to be shown]';
+    throw error;
+  }
+}
+
 function quoteIfNeeded(value: string): string {
-  return /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
+  return /^[\w./:@+-]+$/.test(value) ? value : oneLine(JSON.stringify(value));
 }
 
 // A guest is hostile until proven otherwise: what it writes must not steer the terminal of who reads it.

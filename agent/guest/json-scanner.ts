@@ -1,10 +1,10 @@
 // Finds the end of one JSON value in a stream of bytes, a byte at a time, however the stream is cut into chunks.
-// The grammar is RFC 8259, as the guest's log decoder reads it (hcs-runtime D.4); nesting is bounded, since what comes
-// of a value is serialised again by recursive code.
+// The grammar is RFC 8259 and the bound of nesting that of the guest's log decoder (hcs-runtime D.4).
 
 export type ScanStep = 'more' | 'endAfter' | 'endBefore' | 'error';
 
-export const nestingLimit = 1000;
+/** The depth at which the guest's own decoder gives up. */
+export const nestingLimit = 10_000;
 
 const tab = 0x09;
 const lineFeed = 0x0a;

@@ -1,15 +1,11 @@
 // One value of the guest's log stream becomes one record (hcs-runtime D.4, steps 1 to 7). The guest writes with a Go
 // library and the rules are those of its decoder: names of the standard members in any letter case, the last of several
 // wins, null counts as absent.
+import { readFlatMembers } from './flat-json.ts';
+import { type JsonValue, type Members, NumberOutOfRange, readMembers } from './json-members.ts';
 import { normaliseTime, zeroTime } from './log-time.ts';
 
-export type JsonValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly JsonValue[]
-  | { readonly [name: string]: JsonValue };
+export type { JsonValue } from './json-members.ts';
 
 export type LogLevel = 'error' | 'warning' | 'info' | 'debug' | 'trace';
 
@@ -37,8 +33,6 @@ const levels: ReadonlyMap<string, LogLevel> = new Map([
 
 const standardNames = ['time', 'level', 'msg'] as const;
 type StandardName = (typeof standardNames)[number];
-type Member = readonly [name: string, value: JsonValue];
-type Members = readonly Member[];
 type Fields = Record<string, JsonValue>;
 
 /** A Windows guest's event log entries carry their text in one of these members (step 4). */
@@ -46,12 +40,13 @@ const eventTextNames = ['message', 'Message'];
 
 class Refused extends Error {}
 
-/** `value` is what `text` parses to, `text` one complete JSON value. */
-export function toLogRecord(text: string, value: JsonValue, vmId: string): LogValue {
+/** `text` is one complete JSON value, or anything else that then is undefined. */
+export function toLogRecord(text: string, vmId: string): LogValue | undefined {
   try {
-    return { ok: true, record: makeRecord(membersOf(text, value), vmId) };
+    const members = readFlatMembers(text) ?? parsedMembers(text);
+    return members === undefined ? undefined : { ok: true, record: makeRecord(members, vmId) };
   } catch (error) {
-    if (error instanceof Refused) return { ok: false, reason: error.message };
+    if (error instanceof Refused || error instanceof NumberOutOfRange) return { ok: false, reason: error.message };
     throw error;
   }
 }
@@ -61,12 +56,12 @@ function makeRecord(members: Members, vmId: string): GuestLogRecord {
   let time = zeroTime;
   let message = '';
   const fields: Fields = {};
-  for (const [name, value] of members) {
+  for (const [name, value, isEscaped] of members) {
     const standard = standardName(name);
     if (standard !== name) setField(fields, name, normaliseNumber(value));
     if (standard === undefined || value === null) continue;
     if (standard === 'level') level = readLevel(value);
-    else if (standard === 'time') time = readTime(value);
+    else if (standard === 'time') time = readTime(value, isEscaped);
     else message = readMessage(value);
   }
   message = takeEventText(fields) ?? message;
@@ -83,19 +78,24 @@ function setField(fields: Fields, name: string, value: JsonValue): void {
 }
 
 function readLevel(value: JsonValue): LogLevel {
-  const level = typeof value === 'string' ? levels.get(value.toLowerCase()) : undefined;
-  if (level === undefined) throw new Refused(`not a valid level: ${clip(value)}`);
+  const level = typeof value === 'string' ? levels.get(lowerCase(value)) : undefined;
+  if (level === undefined) throw new Refused('not a valid level');
   return level;
 }
 
-function readTime(value: JsonValue): string {
-  const time = typeof value === 'string' ? normaliseTime(value) : undefined;
-  if (time === undefined) throw new Refused(`not a valid time: ${clip(value)}`);
+/** One character for one, as the guest's library does it: `İ` is an `i` and nothing else. */
+function lowerCase(text: string): string {
+  return text.replaceAll('\u{130}', 'i').toLowerCase();
+}
+
+function readTime(value: JsonValue, isEscaped = false): string {
+  const time = typeof value === 'string' && !isEscaped ? normaliseTime(value) : undefined;
+  if (time === undefined) throw new Refused('not a valid time');
   return time;
 }
 
 function readMessage(value: JsonValue): string {
-  if (typeof value !== 'string') throw new Refused(`the message is not a text: ${clip(value)}`);
+  if (typeof value !== 'string') throw new Refused('the message is not a text');
   return value;
 }
 
@@ -117,89 +117,31 @@ function normaliseNumber(value: JsonValue): JsonValue {
 
 function standardName(name: string): StandardName | undefined {
   if (name.length < 3 || name.length > 5) return undefined;
+  if (name === 'time' || name === 'level' || name === 'msg') return name;
   // The long s is the one letter outside ASCII that folds onto a letter of these names.
   const folded = name.toLowerCase().replaceAll('ſ', 's');
   return standardNames.find((standard) => standard === folded);
 }
 
 /** The members in order. Null stands for an object without any (D.4, step 6). */
-function membersOf(text: string, value: JsonValue): Members {
-  if (value === null) return [];
-  if (typeof value !== 'object' || isList(value)) throw new Refused(`not an object: ${clip(value)}`);
-  if (hasInfinity(value)) throw new Refused('a number is beyond the range of floats');
-  const members = Object.entries(value);
-  return needsCare(text, members) ? writtenMembers(text) : members;
+function parsedMembers(text: string): Members | undefined {
+  const parsed = tryParse(text);
+  if (parsed === undefined) return undefined;
+  if (parsed.value === null) return [];
+  if (typeof parsed.value !== 'object' || Array.isArray(parsed.value))
+    throw new Refused(`not an object: ${clip(text)}`);
+  return readMembers(text);
 }
 
-function isList(value: object): value is readonly JsonValue[] {
-  return Array.isArray(value);
-}
-
-/** Whether order or escapes matter, which `JSON.parse` hides: it merges equal names and keeps lone surrogates. */
-function needsCare(text: string, members: Members): boolean {
-  if (text.includes('\\u')) return true;
-  const isRepeated = (quoted: string) => text.indexOf(quoted) !== text.lastIndexOf(quoted);
-  if (isRepeated('"time"') || isRepeated('"level"') || isRepeated('"msg"')) return true;
-  return members.some(([name]) => {
-    const standard = standardName(name);
-    return standard !== undefined && standard !== name;
-  });
-}
-
-/** Strings whole, and the characters that structure JSON. */
-const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/g;
-
-const depthChanges: ReadonlyMap<string, number> = new Map([
-  ['{', 1],
-  ['[', 1],
-  ['}', -1],
-  [']', -1],
-]);
-
-/** The members of an object as they are written, with repetitions. */
-function writtenMembers(text: string): Members {
-  const members: Member[] = [];
-  let name = '""';
-  let valueStart: number | undefined;
-  for (const [found, index] of outerTokens(text)) {
-    if (found === ':') valueStart = index + 1;
-    else if (valueStart === undefined) name = found;
-    else if (found === ',' || found === '}') {
-      members.push([String(wellFormed(parse(name))), wellFormed(parse(text.slice(valueStart, index)))]);
-      valueStart = undefined;
-    }
-  }
-  return members;
-}
-
-/** The tokens of the object itself: names, texts, colons and commas, and its closing brace. */
-function* outerTokens(text: string): Generator<readonly [token: string, index: number]> {
-  let depth = 0;
-  for (const { 0: found, index } of text.matchAll(token)) {
-    const change = depthChanges.get(found) ?? 0;
-    depth += change;
-    if (change < 0 ? depth === 0 : depth === 1 && change === 0) yield [found, index];
+/** Only to learn whether the text is JSON and of which kind. */
+function tryParse(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
   }
 }
 
-function parse(text: string): JsonValue {
-  return JSON.parse(text);
-}
-
-function hasInfinity(value: JsonValue): boolean {
-  if (typeof value === 'number') return !Number.isFinite(value);
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some(hasInfinity);
-}
-
-/** Lone surrogates become U+FFFD, as every other text that is no Unicode. */
-function wellFormed(value: JsonValue): JsonValue {
-  if (typeof value === 'string') return value.toWellFormed();
-  if (typeof value !== 'object' || value === null) return value;
-  if (isList(value)) return value.map(wellFormed);
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name.toWellFormed(), wellFormed(inner)]));
-}
-
-function clip(value: JsonValue): string {
-  return JSON.stringify(value).slice(0, 80);
+function clip(text: string): string {
+  return text.slice(0, 80);
 }

@@ -7,10 +7,23 @@ export const zeroTime = '0001-01-01T00:00:00Z';
 
 const shape = /^(\d{4})-(\d{2})-(\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/;
 
+/** The spelling that a guest writes, which is already the one that is returned; its minute must be known to be one. */
+const usualShape = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(?:\.\d{0,8}[1-9])?Z$/;
+const minuteLength = '2024-01-15T10:30'.length;
+/** The minute of the last time that was one: lines of a log are of the same minute by the thousand. */
+let validMinute = ' ';
+
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** The time in its one spelling: no trailing zeros, `Z` for an offset of nothing. Undefined when it is no time. */
 export function normaliseTime(text: string): string | undefined {
+  if (text.startsWith(validMinute) && usualShape.test(text)) return text;
+  const time = readTime(text);
+  if (time !== undefined && usualShape.test(time)) validMinute = time.slice(0, minuteLength);
+  return time;
+}
+
+function readTime(text: string): string | undefined {
   const match = shape.exec(text);
   if (match === null) return undefined;
   const [, year = '', month = '', day = '', hour = '', minute = '', second = '', fraction = ''] = match;

@@ -1,6 +1,7 @@
 // Text of the log stream that is no log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
 // What belongs together is kept together, up to a limit.
 import { StringDecoder } from 'node:string_decoder';
+import { isWhiteSpace } from './json-scanner.ts';
 
 export class UndecodableText {
   readonly #limit: number;
@@ -47,9 +48,18 @@ export class UndecodableText {
   }
 
   #hand(): void {
-    const text = this.#text.replace(/^[ \t\r\n]+/, '').trimEnd();
+    const text = trim(this.#text);
     this.#text = '';
     this.#bytes = 0;
     if (text !== '') this.#emit(text);
   }
+}
+
+/** Without white space in the sense of JSON around it; other characters that leave no trace are still characters. */
+function trim(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isWhiteSpace(text.charCodeAt(start))) start += 1;
+  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }

@@ -2,8 +2,11 @@
 // itself, while the decoders of the platform replace a whole broken sequence by one.
 import { isUtf8 } from 'node:buffer';
 
-export function decodeUtf8(bytes: Buffer): string {
-  return isUtf8(bytes) ? bytes.toString('utf8') : decodeBroken(bytes);
+export function decodeUtf8(bytes: Buffer, start = 0, end = bytes.length): string {
+  const text = bytes.toString('utf8', start, end);
+  if (!text.includes('\u{fffd}')) return text;
+  const part = bytes.subarray(start, end);
+  return isUtf8(part) ? text : decodeBroken(part);
 }
 
 function decodeBroken(bytes: Buffer): string {

@@ -5,6 +5,7 @@ import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
 import { readGuestLog } from '../../../agent/guest/log-stream.ts';
 import { normaliseTime } from '../../../agent/guest/log-time.ts';
 import { type GuestLogOptions, GuestLogParser } from '../../../agent/guest/logs.ts';
+import { logLine } from '../../../agent/log-line.ts';
 import { difference, readCases } from '../../golden/guest-logs.ts';
 
 const golden = readCases(new URL('../../golden/guest-logs.json', import.meta.url).pathname);
@@ -54,11 +55,12 @@ describe('the guest log', () => {
     expect(found).toEqual([`gcs terminated <${long}>`, 'b']);
   });
 
-  it('bounds the nesting of a value', () => {
-    const deep = `{"a":${'['.repeat(5000)}${']'.repeat(5000)}}`;
-    const { records } = parse(Buffer.from(`${deep}\n{"msg":"b"}\n`));
-    expect(records.map(({ message }) => message)).toEqual(['gcs terminated', 'b']);
-    JSON.stringify(parse(Buffer.from(`{"a":${'['.repeat(999)}${']'.repeat(999)}}\n`)).records);
+  it('bounds the nesting of a value, and reads up to there', () => {
+    const nested = (depth: number) => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}\n{"msg":"b"}\n`);
+    expect(parse(nested(20_000)).records.map(({ message }) => message)).toEqual(['gcs terminated', 'b']);
+    const [deepest] = parse(nested(9_999)).records;
+    expect(deepest?.fields).toMatchObject({ 'uvm-id': 'vm-1' });
+    expect(deepest === undefined ? '' : logLine(deepest)).toBe('info  a=[nested too deeply to be shown]');
   });
 
   it('cuts long text into bounded records and loses nothing of it', () => {
@@ -74,6 +76,28 @@ describe('the guest log', () => {
     const [nested] = parse(Buffer.from('{"msg":"\\ud800","o":{"a,b":["}",{"c":"\\u0041"}]},"z":{}}\n')).records;
     expect(nested).toMatchObject({ message: '\ufffd', fields: { o: { 'a,b': ['}', { c: 'A' }] }, z: {} } });
     expect(messages('{"msg":5,"msg":"a"}\n')).toEqual(['gcs log read <{"msg":5,"msg":"a"}>']);
+  });
+
+  it.each([
+    ['a number beyond the floats that a later member replaces', '{"a":1e400,"a":1}'],
+    ['one inside of a member', '{"o":{"a":[-1e400]}}'],
+    ['one of many digits', `{"a":${'9'.repeat(309)}}`],
+    ['a time that is written with an escape', '{"time":"2024-01-15T10:30:00\\u005a"}'],
+  ])('refuses %s', (_, text) => {
+    expect(messages(`${text}\n`)).toEqual([`gcs log read <${text}>`]);
+  });
+
+  it('lowers the letters of a level one by one, as the original', () => {
+    expect(parse(Buffer.from('{"level":"\u{130}NFO"}\n')).records).toMatchObject([{ level: 'info' }]);
+  });
+
+  it('is not taken in by what V8 remembers of other names', () => {
+    const text = '{"a":1,"\\\\":2,"o":{"a":1,"\\\\":2}}\n{"a":1,"\\u2028":2,"o":{"a":1,"\\u2028":2}}\n';
+    const found = parse(Buffer.from(text)).records.map(({ fields }) => fields);
+    expect(found).toMatchObject([
+      { a: 1, '\\': 2, o: { a: 1, '\\': 2 } },
+      { a: 1, '\u2028': 2, o: { a: 1, '\u2028': 2 } },
+    ]);
   });
 });
 
@@ -113,6 +137,27 @@ describe('any stream', () => {
         expect(parse(bytes, places, options)).toEqual(parse(bytes, [], options));
       }),
       { numRuns: 1500 },
+    );
+  });
+
+  it('gives the same records whether a line is of the usual shape or not', () => {
+    const scalar = fc.oneof(
+      fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
+      fc.constantFrom('true', 'null', '-0', '1e2', '"\\\\"', '"\\u0041\\""', '"2024-01-15T10:30:00.5Z"', '"warn"'),
+    );
+    const name = fc.oneof(fc.constantFrom('time', 'level', 'msg', 'Msg', 'k'), fc.string({ unit: 'grapheme-ascii' }));
+    const lines = fc.array(fc.tuple(name, scalar), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(lines, (members) => {
+        const written = members.map(([each, value]) => `${JSON.stringify(each)}:${value}`).join(',');
+        const usual = parse(Buffer.from(`{${written}}\n`)).records;
+        const spaced = parse(Buffer.from(`{ ${written}}\n`)).records;
+        const isRefused = usual.some(({ message }) => message === 'gcs log read');
+        if (isRefused) expect(spaced.map(({ message }) => message)).toEqual(['gcs log read']);
+        else expect(usual).toEqual(spaced);
+      }),
+      { numRuns: 1000 },
     );
   });
 
@@ -200,10 +245,11 @@ describe('the log connection', () => {
     const source = new PassThrough();
     const gate = Promise.withResolvers<void>();
     let calls = 0;
-    const done = readGuestLog(source, { vmId: 'v' }, () => {
+    const deliver = () => {
       calls += 1;
       return gate.promise;
-    });
+    };
+    const done = readGuestLog(source, { vmId: 'v' }, deliver);
     source.write(line);
     source.write('{"msg":"b"}\n');
     source.end();
@@ -219,10 +265,11 @@ describe('the log connection', () => {
   ])('takes the error %s for what it is', async (code, expected) => {
     const source = new PassThrough();
     const delivered: string[] = [];
-    const done = readGuestLog(source, { vmId: 'v' }, (records) => {
+    const deliver = (records: readonly GuestLogRecord[]) => {
       delivered.push(...records.map(({ message }) => message));
       source.destroy(Object.assign(new Error('broken'), { code }));
-    });
+    };
+    const done = readGuestLog(source, { vmId: 'v' }, deliver);
     source.write(line);
     await done;
     expect(delivered).toEqual(expected);
