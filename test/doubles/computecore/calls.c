@@ -8,32 +8,32 @@
 static result_code state_of(struct system_handle *on) {
   if (on->system == NULL) return HCS_E_SYSTEM_NOT_FOUND;
   if (on->system->state == SYSTEM_STOPPED) return HCS_E_SYSTEM_ALREADY_STOPPED;
-  return S_OK;
+  return RESULT_OK;
 }
 
 static result_code created(struct system_handle *on, struct operation *operation) {
   (void)operation;
   if (on->system == NULL) return HCS_E_SYSTEM_ALREADY_EXISTS;
   on->system->state = SYSTEM_CREATED;
-  return S_OK;
+  return RESULT_OK;
 }
 
 static result_code started(struct system_handle *on, struct operation *operation) {
   (void)operation;
   result_code refusal = state_of(on);
-  if (refusal != S_OK) return refusal;
+  if (refusal != RESULT_OK) return refusal;
   if (on->system->state != SYSTEM_CREATED) return HCS_E_INVALID_STATE;
   on->system->state = SYSTEM_RUNNING;
-  return S_OK;
+  return RESULT_OK;
 }
 
 static result_code ends(struct system_handle *on, const char *exit_type) {
   result_code refusal = state_of(on);
-  if (refusal != S_OK) return refusal;
+  if (refusal != RESULT_OK) return refusal;
   char16 *type = text_from(exit_type);
   system_exits(on->system, type, 0);
   free(type);
-  return S_OK;
+  return RESULT_OK;
 }
 
 static result_code shut_down(struct system_handle *on, struct operation *operation) {
@@ -56,7 +56,7 @@ static result_code modified(struct system_handle *on, struct operation *operatio
 static result_code queried(struct system_handle *on, struct operation *operation) {
   if (on->system == NULL) return HCS_E_SYSTEM_NOT_FOUND;
   operation->document = properties_of(on->system);
-  return S_OK;
+  return RESULT_OK;
 }
 
 static result_code enumerated(struct system_handle *on, struct operation *operation) {
@@ -73,7 +73,7 @@ static result_code enumerated(struct system_handle *on, struct operation *operat
   char16 *before = operation->document;
   operation->document = text_format("%S]", before);
   free(before);
-  return S_OK;
+  return RESULT_OK;
 }
 
 /* --- documents: the upper two levels of the schema (hcs-documents §8) ------------------------------------------------ */
@@ -114,8 +114,8 @@ EXPORT result_code HcsCreateComputeSystem(const char16 *id, const char16 *config
   int is_valid = is_document(configuration, &document);
   struct system_handle *handle = is_valid ? new_system_handle(add_system(id, document)) : NULL;
   *created_handle = NULL;
-  result_code result = run_operation(call, operation, handle, created, is_valid ? S_OK : HCS_E_INVALID_JSON);
-  if (result == S_OK) {
+  result_code result = run_operation(call, operation, handle, created, is_valid ? RESULT_OK : HCS_E_INVALID_JSON);
+  if (result == RESULT_OK) {
     *created_handle = handle->handle;
   } else if (handle != NULL) {
     if (handle->system != NULL) handle->system->ends_with_last_handle = 1;
@@ -139,29 +139,29 @@ static result_code call_on_system(const char *call, handle_value system, handle_
 
 EXPORT result_code HcsStartComputeSystem(handle_value system, handle_value operation, const char16 *options) {
   if (options == NULL || *options != 0) violation("HcsStartComputeSystem: the options are not the empty text");
-  return call_on_system("HcsStartComputeSystem", system, operation, started, S_OK);
+  return call_on_system("HcsStartComputeSystem", system, operation, started, RESULT_OK);
 }
 
 EXPORT result_code HcsShutDownComputeSystem(handle_value system, handle_value operation, const char16 *options) {
   if (options == NULL || *options != 0) violation("HcsShutDownComputeSystem: the options are not the empty text");
-  return call_on_system("HcsShutDownComputeSystem", system, operation, shut_down, S_OK);
+  return call_on_system("HcsShutDownComputeSystem", system, operation, shut_down, RESULT_OK);
 }
 
 EXPORT result_code HcsTerminateComputeSystem(handle_value system, handle_value operation, const char16 *options) {
   if (options == NULL || *options != 0) violation("HcsTerminateComputeSystem: the options are not the empty text");
-  return call_on_system("HcsTerminateComputeSystem", system, operation, terminated, S_OK);
+  return call_on_system("HcsTerminateComputeSystem", system, operation, terminated, RESULT_OK);
 }
 
 EXPORT result_code HcsGetComputeSystemProperties(handle_value system, handle_value operation, const char16 *query) {
   struct json parsed;
-  result_code refusal = query == NULL || json_parse(query, &parsed) ? S_OK : HCS_E_INVALID_JSON;
+  result_code refusal = query == NULL || json_parse(query, &parsed) ? RESULT_OK : HCS_E_INVALID_JSON;
   return call_on_system("HcsGetComputeSystemProperties", system, operation, queried, refusal);
 }
 
 EXPORT result_code HcsModifyComputeSystem(handle_value system, handle_value operation, const char16 *configuration,
                                           void *identity) {
   if (identity != NULL) violation("HcsModifyComputeSystem: the identity must be NULL");
-  result_code refusal = is_modification(configuration) ? S_OK : HCS_E_INVALID_JSON;
+  result_code refusal = is_modification(configuration) ? RESULT_OK : HCS_E_INVALID_JSON;
   return call_on_system("HcsModifyComputeSystem", system, operation, modified, refusal);
 }
 
@@ -170,7 +170,7 @@ EXPORT result_code HcsEnumerateComputeSystems(const char16 *query, handle_value 
   struct json parsed;
   monitor_enter(&world);
   struct operation *operation = operation_of(call, operation_handle);
-  result_code refusal = query == NULL || json_parse(query, &parsed) ? S_OK : HCS_E_INVALID_JSON;
+  result_code refusal = query == NULL || json_parse(query, &parsed) ? RESULT_OK : HCS_E_INVALID_JSON;
   result_code result = run_operation(call, operation, NULL, enumerated, refusal);
   monitor_leave(&world);
   return result;
@@ -191,7 +191,7 @@ static result_code scripted_call(const char *call, char16 **replaced) {
     scripted.text = NULL;
   }
   free(scripted.text);
-  return scripted.action == ACTION_FAIL_CALL ? (result_code)scripted.value : S_OK;
+  return scripted.action == ACTION_FAIL_CALL ? (result_code)scripted.value : RESULT_OK;
 }
 
 EXPORT result_code HcsOpenComputeSystem(const char16 *id, uint32_t access, handle_value *opened) {
@@ -200,8 +200,8 @@ EXPORT result_code HcsOpenComputeSystem(const char16 *id, uint32_t access, handl
   *opened = NULL;
   result_code result = scripted_call("HcsOpenComputeSystem", NULL);
   struct system *system = system_of_id(id);
-  if (result == S_OK && (system == NULL || system->state == SYSTEM_CREATING)) result = HCS_E_SYSTEM_NOT_FOUND;
-  if (result == S_OK) *opened = new_system_handle(system)->handle;
+  if (result == RESULT_OK && (system == NULL || system->state == SYSTEM_CREATING)) result = HCS_E_SYSTEM_NOT_FOUND;
+  if (result == RESULT_OK) *opened = new_system_handle(system)->handle;
   monitor_leave(&world);
   return result;
 }
@@ -225,8 +225,8 @@ EXPORT result_code HcsSetComputeSystemCallback(handle_value system, uint32_t opt
   handle->calls++;
   result_code result = scripted_call(call, NULL);
   handle->calls--;
-  if (result == S_OK && handle->system == NULL) result = HCS_E_SYSTEM_NOT_FOUND;
-  if (result == S_OK) {
+  if (result == RESULT_OK && handle->system == NULL) result = HCS_E_SYSTEM_NOT_FOUND;
+  if (result == RESULT_OK) {
     handle->callback = callback;
     handle->context = context;
   }
@@ -240,12 +240,12 @@ EXPORT result_code HcsGetServiceProperties(const char16 *query, char16 **propert
   char16 *replaced = NULL;
   *properties = NULL;
   result_code result = scripted_call("HcsGetServiceProperties", &replaced);
-  if (result == S_OK && query != NULL && !json_parse(query, &parsed)) result = HCS_E_INVALID_JSON;
+  if (result == RESULT_OK && query != NULL && !json_parse(query, &parsed)) result = HCS_E_INVALID_JSON;
   char16 *topology = text_from(
       "{\"Properties\":[{\"LogicalProcessorCount\":2,\"LogicalProcessors\":["
       "{\"LpIndex\":0,\"NodeNumber\":0,\"PackageId\":0,\"CoreId\":0,\"RootVpIndex\":0},"
       "{\"LpIndex\":1,\"NodeNumber\":0,\"PackageId\":0,\"CoreId\":1,\"RootVpIndex\":1}]}]}");
-  if (replaced != NULL || result == S_OK) *properties = result_text(replaced != NULL ? replaced : topology);
+  if (replaced != NULL || result == RESULT_OK) *properties = result_text(replaced != NULL ? replaced : topology);
   free(topology);
   free(replaced);
   monitor_leave(&world);
@@ -255,7 +255,7 @@ EXPORT result_code HcsGetServiceProperties(const char16 *query, char16 **propert
 static result_code file_access(const char *call, const char16 *id, const char16 *path) {
   monitor_enter(&world);
   result_code result = scripted_call(call, NULL);
-  if (result == S_OK && (path == NULL || *path == 0 || (id != NULL && *id == 0))) result = E_INVALID_ARGUMENT;
+  if (result == RESULT_OK && (path == NULL || *path == 0 || (id != NULL && *id == 0))) result = E_INVALID_ARGUMENT;
   monitor_leave(&world);
   return result;
 }
@@ -279,11 +279,11 @@ EXPORT result_code HcsWaitForComputeSystemExit(handle_value system, uint32_t tim
   char16 *replaced = NULL;
   result_code result = scripted_call(call, &replaced);
   *exit = NULL;
-  while (result == S_OK && handle->system->state != SYSTEM_STOPPED) {
+  while (result == RESULT_OK && handle->system->state != SYSTEM_STOPPED) {
     if (now_milliseconds() >= deadline) result = HCS_E_OPERATION_TIMEOUT;
     else monitor_wait(&world, 10);
   }
-  if (result == S_OK) *exit = result_text(replaced != NULL ? replaced : handle->system->exit_document);
+  if (result == RESULT_OK) *exit = result_text(replaced != NULL ? replaced : handle->system->exit_document);
   free(replaced);
   handle->calls--;
   monitor_leave(&world);

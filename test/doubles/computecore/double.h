@@ -11,7 +11,7 @@ typedef int32_t result_code;
 /* What the caller holds is a number that is never used twice, so a handle that was closed is recognised. */
 typedef struct opaque *handle_value;
 
-#define S_OK 0
+#define RESULT_OK 0
 #define E_OUT_OF_MEMORY ((result_code)0x8007000e)
 #define E_INVALID_ARGUMENT ((result_code)0x80070057)
 #define HCS_E_INVALID_STATE ((result_code)0x80370105)

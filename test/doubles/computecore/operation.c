@@ -96,7 +96,7 @@ result_code run_operation(const char *call, struct operation *operation, struct 
     sleep_milliseconds(scripted.value);
     monitor_enter(&world);
   }
-  if (refusal != S_OK) {
+  if (refusal != RESULT_OK) {
     free(scripted.text);
     return refuse(operation, refusal, NULL);
   }
@@ -105,7 +105,7 @@ result_code run_operation(const char *call, struct operation *operation, struct 
   operation->state = OPERATION_RUNNING;
   if (on != NULL) on->operations++;
   if (!thread_detached(run_thread, run)) violation("%s: no thread", call);
-  return S_OK;
+  return RESULT_OK;
 }
 
 /* --- exports --------------------------------------------------------------------------------------------------------- */
