@@ -34,6 +34,7 @@ export class PumpThread {
       else received(message);
     });
     worker.once('error', (error) => {
+      port1.close();
       ready.reject(error);
       died(error);
     });

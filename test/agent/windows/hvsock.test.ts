@@ -15,6 +15,8 @@ let library: string;
 let failNext: (call: string, code: number) => void;
 let openSockets: () => number;
 let sockets: HyperVSockets;
+/** Sockets of a pump that died: the kernel has them until the process ends. */
+let leaked = 0;
 let runtimeId: RuntimeId;
 const never = new AbortController().signal;
 
@@ -29,7 +31,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await sockets.close();
-  expect(openSockets()).toBe(0);
+  expect(openSockets()).toBe(leaked);
 });
 
 function dial(port: number): Socket {
@@ -247,6 +249,28 @@ describe('many connections', () => {
     });
     for (const [index, { guest }] of pairs.entries()) guest.resume().end(texts[index] ?? '');
     expect(await Promise.all(heard)).toEqual(texts);
-    await until('all are closed', () => openSockets() <= 2);
+    await until('all are closed', () => openSockets() <= leaked + 2);
+  });
+});
+
+describe('a pump', () => {
+  it('that cannot start says why', async () => {
+    await expect(HyperVSockets.start('/none/ws2_32.dll')).rejects.toThrow('Failed to load shared library');
+  });
+
+  it('that dies ends what hung on it', async () => {
+    const own = await HyperVSockets.start(library);
+    const listener = await own.listen(runtimeId, 7);
+    const accepting = failureOf(listener.accept(never));
+    failNext('WSAPoll', 10050);
+    // Its next turn is the last.
+    const listening = failureOf(own.listen(runtimeId, 8));
+    const died = { message: 'the thread of the Hyper-V sockets died' };
+    expect(await accepting).toMatchObject(died);
+    await listening;
+    expect(await failureOf(own.listen(runtimeId, 9))).toMatchObject(died);
+    await listener.close();
+    await own.close();
+    leaked = openSockets() - 1;
   });
 });

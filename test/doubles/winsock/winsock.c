@@ -171,6 +171,7 @@ struct winsock_poll {
 int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) EXPORT("WSAPoll");
 int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) {
   struct pollfd polled[1024];
+  if (fails("WSAPoll")) return -1;
   errno = EINVAL;
   if (count == 0 || count > 1024) return (int)outcome(-1);
   for (uint32_t i = 0; i < count; i++) {
