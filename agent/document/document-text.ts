@@ -36,7 +36,7 @@ const markupEscapes: readonly (readonly [character: string, escaped: string])[] 
 ];
 
 /** Five searches for one character each are faster than one for all of them. */
-function escapeMarkup(text: string): string {
+export function escapeMarkup(text: string): string {
   let safe = text;
   for (const [character, escaped] of markupEscapes) {
     if (safe.includes(character)) {

@@ -1,0 +1,104 @@
+// SCSI disks of a running VM (hcs-runtime B.6): the documents, and the two sequences that host and guest go through.
+// The host's half comes first when a disk is attached and last when it is detached.
+import { scsiControllerGuids } from '../../document/constants.ts';
+import { type ChangeTarget, type HostModification, modifyDocument } from './document.ts';
+
+export interface ScsiSlot {
+  readonly controller: number;
+  readonly lun: number;
+}
+
+export interface ScsiAttachment extends ScsiSlot {
+  readonly type: 'VirtualDisk' | 'PassThru' | 'ExtensibleVirtualDisk';
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Of an `ExtensibleVirtualDisk`. */
+  readonly extensibleType?: string;
+}
+
+export interface ScsiMount {
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+  readonly partition?: number;
+  readonly encrypted?: boolean;
+  readonly options?: readonly string[];
+  readonly blockDevice?: boolean;
+  readonly ensureFilesystem?: boolean;
+  readonly filesystem?: string;
+}
+
+export interface ScsiDisk {
+  readonly attachment: ScsiAttachment;
+  /** Absent: the guest is not asked to mount it. */
+  readonly mount: ScsiMount | undefined;
+}
+
+/** Rejects with the first failure, and then undoes what was done. What cannot be undone is told and left. */
+export async function attachDisk(
+  { attachment, mount }: ScsiDisk,
+  target: ChangeTarget,
+  undoFailed: (error: unknown) => void,
+): Promise<void> {
+  await target.host(modifyDocument(scsiAttach(attachment)));
+  if (mount === undefined) return;
+  try {
+    await target.guest?.(mountRequest('Add', attachment, mount));
+  } catch (error) {
+    await removeDisk(attachment, target).catch(undoFailed);
+    const { controller, lun } = attachment;
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new Error(`mount scsi controller ${controller} lun ${lun} at ${mount.guestPath}: ${cause}`, { cause: error });
+  }
+}
+
+/** A guest that still uses the disk refuses; then the host is not asked. */
+export async function detachDisk({ attachment, mount }: ScsiDisk, target: ChangeTarget): Promise<void> {
+  if (mount !== undefined) await target.guest?.(mountRequest('Remove', attachment, mount));
+  await removeDisk(attachment, target);
+}
+
+async function removeDisk(slot: ScsiSlot, target: ChangeTarget): Promise<void> {
+  const { controller: Controller, lun: Lun } = slot;
+  await target.guest?.({ resourceType: 'SCSIDevice', requestType: 'Remove', settings: { Controller, Lun } });
+  await target.host(modifyDocument(scsiDetach(slot)));
+}
+
+export function scsiAttach(attachment: ScsiAttachment): HostModification {
+  const settings = {
+    Type: attachment.type,
+    Path: attachment.path,
+    ReadOnly: attachment.readOnly || undefined,
+    ExtensibleVirtualDiskType: attachment.extensibleType,
+  };
+  return { resourcePath: pathOf(attachment), requestType: 'Add', settings };
+}
+
+export function scsiDetach(slot: ScsiSlot): HostModification {
+  return { resourcePath: pathOf(slot), requestType: 'Remove' };
+}
+
+function pathOf({ controller, lun }: ScsiSlot): string {
+  const guid = scsiControllerGuids[controller];
+  if (guid === undefined) throw new RangeError(`there is no SCSI controller ${controller}`);
+  return `VirtualMachine/Devices/Scsi/${guid}/Attachments/${lun}`;
+}
+
+/** How to mount is said at the mount only. */
+function mountRequest(requestType: 'Add' | 'Remove', { controller, lun }: ScsiSlot, mount: ScsiMount) {
+  const place = {
+    MountPath: mount.guestPath,
+    Lun: lun,
+    Controller: controller,
+    Partition: mount.partition ?? 0,
+    ReadOnly: mount.readOnly,
+    BlockDev: mount.blockDevice ?? false,
+  };
+  const how = {
+    Encrypted: mount.encrypted ?? false,
+    Options: [...(mount.options ?? [])].sort(),
+    EnsureFilesystem: mount.ensureFilesystem ?? false,
+    Filesystem: mount.filesystem ?? '',
+  };
+  const settings = requestType === 'Add' ? { ...place, ...how } : place;
+  return { resourceType: 'MappedVirtualDisk', requestType, settings } as const;
+}
