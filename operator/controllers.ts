@@ -78,6 +78,7 @@ export class Controllers {
       machines: this.machines,
       inventory: this.inventory,
       hosts: this.hosts,
+      agents: options.agents,
       disconnections: new Disconnections({
         clock,
         inventory: this.inventory,

@@ -7,41 +7,44 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../protocol/clock.ts';
-import { StaticTokens } from './agents/authentication.ts';
-import type { AgentServerOptions } from './agents/server.ts';
-import { type ClusterAccess, loadClusterAccess } from './kubernetes/cluster-access.ts';
+import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
+import { loadClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
 import { logContext } from './log-context.ts';
 import { Operator } from './operator.ts';
 
-interface Flags {
+interface Flags extends IdentityFlags {
   readonly kubeconfig?: string;
-  readonly namespace: string;
   readonly agentsPort: number;
   readonly healthPort: number;
-  readonly agentTokens: string;
-  readonly tlsCertificate?: string;
-  readonly tlsKey?: string;
-  readonly bindAddress: string;
   readonly logLevel: string;
   readonly heartbeatSeconds: number;
 }
 
 /** Within the 30 s that a pod is given. */
 const stopMilliseconds = 20_000;
-const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 const command = new Command('lcow-operator')
   .description('Runs LinuxUtilityVMs on Windows nodes: watches the resources, places them, and tells the agents.')
   .version(packageJson.version)
   .option('--kubeconfig <file>', 'how to reach the API server (default: KUBECONFIG, ~/.kube/config, or the pod)')
-  .option('--namespace <name>', 'where the Lease of the leader is kept (default: that of the pod)', podNamespace())
+  .option(
+    '--namespace <name>',
+    'where Lease, Secret and ConfigMap of the operator are kept (default: that of the pod)',
+    podNamespace(),
+  )
   .option('--agents-port <port>', 'port for agents; 0 takes any', integer(0, 65_535), 8443)
   .option('--health-port <port>', 'port for /metrics, /healthz and /readyz; 0 takes any', integer(0, 65_535), 8080)
-  .requiredOption('--agent-tokens <file>', 'YAML or JSON file that maps the token of each agent to its node')
-  .option('--tls-certificate <file>', 'serving certificate for agents, PEM')
+  .option(
+    '--agent-service-account <name>',
+    'service account of the agents, [namespace/]name; their tokens are reviewed by the API server',
+    'lcow-agent',
+  )
+  .option('--agent-tokens <file>', 'for development, instead: YAML or JSON file that maps tokens to names of nodes')
+  .option('--serving-name <name...>', 'more names or addresses that agents reach the operator by', [])
+  .option('--tls-certificate <file>', 'serving certificate for agents, PEM (default: of an authority of our own)')
   .option('--tls-key <file>', 'its key, PEM')
   .option('--bind-address <address>', 'address to listen on; on a loopback address TLS may be left out', '0.0.0.0')
   .addOption(
@@ -60,21 +63,32 @@ try {
 
 async function run(flags: Flags): Promise<void> {
   const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext });
-  const access = loadClusterAccess(flags.kubeconfig, systemClock);
+  const problem = identityProblem(flags);
+  if (problem !== undefined) command.error(problem);
+  const [clock, random, version] = [systemClock, Math.random, packageJson.version];
+  const access = loadClusterAccess(flags.kubeconfig, clock);
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const http = new KubeHttp({ access, clock, random, version, replica });
+  const lease = new LeaseClient({ http, clock, namespace: flags.namespace, name: 'lcow-operator' });
   const operator = new Operator({
     access,
-    election: leaseElection(access, replica, flags),
-    authenticator: new StaticTokens(flags.agentTokens),
-    tls: serving(flags),
+    election: new LeaseElection({
+      client: lease,
+      clock,
+      random,
+      monotonic: () => performance.now(),
+      identity: replica,
+    }),
+    authenticator: authenticatorOf(flags, { http, clock, random }),
+    certificates: certificatesOf(flags, { http, clock, random }),
     bindAddress: flags.bindAddress,
     agentsPort: flags.agentsPort,
     healthPort: flags.healthPort,
     heartbeatSeconds: flags.heartbeatSeconds,
-    version: packageJson.version,
+    version,
     replica,
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    random,
     logger,
   });
   let stopping = false;
@@ -90,14 +104,6 @@ async function run(flags: Flags): Promise<void> {
   await operator.start();
 }
 
-function leaseElection(access: ClusterAccess, replica: string, { namespace }: Flags): LeaseElection {
-  const clock = systemClock;
-  const random = Math.random;
-  const http = new KubeHttp({ access, clock, random, version: packageJson.version, replica });
-  const client = new LeaseClient({ http, clock, namespace, name: 'lcow-operator' });
-  return new LeaseElection({ client, clock, random, monotonic: () => performance.now(), identity: replica });
-}
-
 /** As the kubelet mounts it. */
 function podNamespace(): string {
   try {
@@ -105,19 +111,6 @@ function podNamespace(): string {
   } catch {
     return 'default';
   }
-}
-
-function serving({ tlsCertificate, tlsKey, bindAddress }: Flags): AgentServerOptions['tls'] {
-  if (tlsCertificate !== undefined && tlsKey !== undefined) {
-    return { certificate: readFileSync(tlsCertificate), key: readFileSync(tlsKey) };
-  }
-  if (tlsCertificate !== undefined || tlsKey !== undefined) {
-    command.error('--tls-certificate and --tls-key belong together');
-  }
-  if (!loopback.test(bindAddress)) {
-    command.error('agents need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address');
-  }
-  return undefined;
 }
 
 function integer(minimum: number, maximum: number): (text: string) => number {

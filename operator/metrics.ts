@@ -51,6 +51,10 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
   readonly #leaseFailures = this.#counter('lcow_lease_failures_total', 'Requests about the Lease that failed.', [
     'reason',
   ]);
+  readonly #certificateFailures = this.#counter(
+    'lcow_certificate_failures_total',
+    'Looks after the serving certificate that failed.',
+  );
   readonly #lists = this.#counter('reflector_lists_total', 'Complete lists.', ['path']);
   readonly #watchFailures = this.#counter('reflector_failures_total', 'Lists and watches that failed.', [
     'path',
@@ -170,6 +174,12 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
 
   overflowed(name: string): void {
     this.unexpected(name, 'queue_overflow', undefined);
+  }
+
+  /** The certificate in use goes on; a lasting failure ends in its expiry. */
+  certificatesFailed(error: string): void {
+    this.#certificateFailures.inc();
+    this.#logger.warn({ error }, 'the certificates could not be looked after');
   }
 
   // --- leadership -----------------------------------------------------------------------------------------------------

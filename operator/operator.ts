@@ -3,8 +3,9 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
-import { AgentServer, type AgentServerOptions } from './agents/server.ts';
+import { AgentServer } from './agents/server.ts';
 import { Caches } from './caches.ts';
+import type { CertificateSource } from './certificates/source.ts';
 import { HealthServer } from './health.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -16,7 +17,8 @@ export interface OperatorOptions {
   readonly access: ClusterAccess;
   readonly election: Election;
   readonly authenticator: AgentAuthenticator;
-  readonly tls: AgentServerOptions['tls'];
+  /** Undefined: without TLS, for loopback only. */
+  readonly certificates: CertificateSource | undefined;
   readonly bindAddress: string;
   readonly agentsPort: number;
   readonly healthPort: number;
@@ -46,7 +48,7 @@ export class Operator {
   #stopped = false;
 
   constructor(options: OperatorOptions) {
-    const { access, clock, random, version, replica, logger, authenticator, tls, bindAddress } = options;
+    const { access, clock, random, version, replica, logger, authenticator, bindAddress } = options;
     this.#options = options;
     const metrics = this.#createMetrics();
     const onResult = metrics.request.bind(metrics);
@@ -58,7 +60,7 @@ export class Operator {
       logger,
       service: () => this.#leadership?.service,
       authenticator,
-      tls,
+      tls: options.certificates !== undefined,
       bindAddress,
       port: options.agentsPort,
     });
@@ -79,7 +81,11 @@ export class Operator {
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();
-    const { logger, replica, version } = this.#options;
+    const { logger, replica, version, certificates } = this.#options;
+    certificates?.start({
+      serving: (certificate) => this.#agentServer.useCertificate(certificate),
+      failed: (message) => this.metrics.certificatesFailed(message),
+    });
     logger.info({ replica, version, agents: agents.port, health: health.port }, 'listening');
     void this.#caches.start().then(() => {
       if (!this.#stopped) this.#stand();
@@ -93,6 +99,7 @@ export class Operator {
     await this.#agentServer.close();
     await Promise.all([this.#leadership?.stop(), ...this.#yielding]);
     await this.#options.election.stop();
+    await this.#options.certificates?.stop();
     await this.#caches.stop();
     await this.#healthServer.close();
   }

@@ -3,6 +3,7 @@
 import type { Clock, Timer } from '../protocol/clock.ts';
 import type { SessionListener } from './agents/sessions.ts';
 import type { Caches } from './caches.ts';
+import type { Agents } from './controller/agents.ts';
 import type { Disconnections } from './controller/disconnections.ts';
 import { type ForeignMachines, foreignDelayMilliseconds } from './controller/foreign-machines.ts';
 import type { Hosts } from './controller/hosts.ts';
@@ -16,6 +17,7 @@ export interface TriggersOptions {
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
   readonly hosts: Hosts;
+  readonly agents: Agents;
   readonly disconnections: Disconnections;
   readonly foreign: ForeignMachines;
   readonly machineQueue: WorkQueue;
@@ -39,7 +41,7 @@ export class Triggers implements SessionListener {
 
   /** The objects must be known. Hosts whose agents never come must be noticed, too. */
   start(): void {
-    const { machines, caches, disconnections, hostQueue, inventory, hosts } = this.#options;
+    const { machines, caches, disconnections, hostQueue, inventory, hosts, agents } = this.#options;
     inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
     this.#subscriptions = [
       this.#onMachines(),
@@ -50,6 +52,7 @@ export class Triggers implements SessionListener {
       }),
       caches.nodes.onChange((change) => {
         if (change.type === 'Deleted') this.#wakeMachinesOn(change.key);
+        else agents.nodeIs(change.key, change.object.metadata.uid);
         this.#wakeUnplaced();
       }),
     ];

@@ -3,6 +3,7 @@
 // this order: control messages (bounded; overflow ends the session), the latest state per key, and log lines.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
+import { Allowance } from './allowance.ts';
 import type { Clock, Timer } from './clock.ts';
 import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
 import { closeCodes, limits } from './messages.ts';
@@ -32,6 +33,9 @@ export interface ChannelSettings<In> {
   readonly heartbeat: 'pinger' | 'watcher';
   readonly heartbeatSeconds: number;
   readonly onMessage: (message: In) => void;
+  /** Messages above it wait in the network, where they are the other side's. */
+  readonly receiveLimit?: { readonly perSecond: number; readonly burst: number };
+  readonly onThrottled?: () => void;
 }
 
 export interface ChannelClosed {
@@ -47,6 +51,7 @@ export class Channel<In, Out extends object> {
   readonly #control = new FrameQueue();
   readonly #latest = new Map<string, Out>();
   readonly #logs = new FrameQueue();
+  readonly #allowance: Allowance | undefined;
   #inFlightBytes = 0;
   #missed = 0;
   #heartbeat: Timer | undefined;
@@ -57,6 +62,8 @@ export class Channel<In, Out extends object> {
   constructor(socket: WebSocket, settings: ChannelSettings<In>) {
     this.#socket = socket;
     this.#settings = settings;
+    const { receiveLimit, clock } = settings;
+    this.#allowance = receiveLimit && new Allowance(clock, receiveLimit.perSecond, receiveLimit.burst);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -128,6 +135,7 @@ export class Channel<In, Out extends object> {
   #receive(data: RawData, isBinary: boolean): void {
     this.#alive();
     if (!this.open) return;
+    this.#throttle();
     const parsed = isBinary ? { error: 'binary frame' } : parseFrame(data, this.#settings.schema);
     if ('error' in parsed) {
       this.close(closeCodes.malformed, parsed.error);
@@ -138,6 +146,14 @@ export class Channel<In, Out extends object> {
     } catch (error) {
       this.close(1011, `message handler failed: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  #throttle(): void {
+    const milliseconds = this.#allowance?.take() ?? 0;
+    if (milliseconds === 0 || this.#socket.isPaused) return;
+    this.#settings.onThrottled?.();
+    this.#socket.pause();
+    this.#settings.clock.after(milliseconds, () => this.#socket.resume());
   }
 
   #pump(): void {

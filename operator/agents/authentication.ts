@@ -1,11 +1,17 @@
-// Who an agent is: its bearer token names the node that it may speak for. TokenReview will be another implementation.
+// Who an agent is: its bearer token names the node that it may speak for. Here by a file, for development; in a cluster
+// the API server says it (token-review.ts).
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
 export type Authentication =
-  | { readonly ok: true; readonly nodeName: string }
+  | {
+      readonly ok: true;
+      readonly nodeName: string;
+      /** Of the Node that the token is bound to, where that is known. */
+      readonly nodeUID?: string;
+    }
   /** `retry`: it could not be judged now. The message is for our log, never for the peer. */
   | { readonly ok: false; readonly retry: boolean; readonly message: string };
 

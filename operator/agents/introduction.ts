@@ -38,7 +38,7 @@ export class Introduction {
 
   get host(): HostIntroduction | undefined {
     if (this.#last === undefined) return undefined;
-    return { agentVersion: this.#last.agentVersion, facts: this.#last.host };
+    return { agentVersion: this.#last.agentVersion, facts: this.#last.host, nodeUID: undefined };
   }
 
   get protocolVersions(): readonly string[] {

@@ -18,7 +18,7 @@ import {
   subprotocol,
 } from '../../protocol/messages.ts';
 import type { AgentAuthenticator } from './authentication.ts';
-import { AgentSession } from './session.ts';
+import { type AgentIdentity, AgentSession } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -28,20 +28,33 @@ export interface AgentService {
   readonly sessions: Sessions;
 }
 
+/** PEM. */
+export interface ServingCertificate {
+  readonly certificate: string | Buffer;
+  readonly key: string | Buffer;
+}
+
 export interface AgentServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Undefined while this replica does not lead: agents are asked to come again, and reach another one. */
   readonly service: () => AgentService | undefined;
   readonly authenticator: AgentAuthenticator;
-  /** Absent: without TLS, for loopback only. */
-  readonly tls: { readonly certificate: Buffer; readonly key: Buffer } | undefined;
+  /** Without TLS: for loopback only. With it, handshakes fail until the first `useCertificate`. */
+  readonly tls: boolean;
   readonly bindAddress: string;
   readonly port: number;
 }
 
 const dismissMilliseconds = 1_000;
-const bounds = { connections: 6_000, handshakeMilliseconds: 10_000, headerBytes: 16 * 1024 } as const;
+const bounds = {
+  connections: 6_000,
+  /** Of one node: the session, the one that renews it, and what a network left half open. */
+  connectionsPerNode: 4,
+  handshakeMilliseconds: 10_000,
+  headerBytes: 16 * 1024,
+  messages: { perSecond: 2_000, burst: 8_192 },
+} as const;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
@@ -52,6 +65,8 @@ export class AgentServer {
     perMessageDeflate: false,
     handleProtocols: () => subprotocol,
   });
+  /** Connections by node. */
+  readonly #open = new Map<string, number>();
   #closing = false;
 
   constructor(options: AgentServerOptions) {
@@ -85,6 +100,13 @@ export class AgentServer {
     this.#http.closeAllConnections();
   }
 
+  /** For handshakes from now on; connections that are open go on. */
+  useCertificate({ certificate, key }: ServingCertificate): void {
+    if (this.#http instanceof https.Server) {
+      this.#http.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' });
+    }
+  }
+
   /** Every agent is to dial again. */
   dismiss(why: string): void {
     for (const socket of this.#webSockets.clients) {
@@ -111,24 +133,37 @@ export class AgentServer {
     }
     const current = service();
     if (this.#closing || current === undefined) return refuse(socket, 503);
+    const open = this.#open.get(authentication.nodeName) ?? 0;
+    if (open >= bounds.connectionsPerNode) return refuse(socket, 429);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void this.#serve(webSocket, authentication.nodeName, current);
+      void this.#serve(webSocket, authentication, current);
     });
   }
 
-  async #serve(webSocket: WebSocket, nodeName: string, { ports, sessions }: AgentService): Promise<void> {
-    const session = new AgentSession(nodeName, ports, sessions);
+  async #serve(webSocket: WebSocket, agent: AgentIdentity, { ports, sessions }: AgentService): Promise<void> {
+    const { nodeName } = agent;
+    const session = new AgentSession(agent, ports, sessions);
     const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
       schema: agentMessage,
       clock: ports.clock,
       heartbeat: 'pinger',
       heartbeatSeconds: ports.heartbeatSeconds,
+      receiveLimit: bounds.messages,
+      onThrottled: () => ports.observer.misbehaved(nodeName, 'too_many_messages'),
       onMessage: (message) => session.receive(message),
     });
     ports.logger.info({ host: nodeName }, 'an agent connected');
+    this.#count(nodeName, 1);
     const closed = await session.run(channel);
+    this.#count(nodeName, -1);
     ports.logger.info({ host: nodeName, code: closed.code, reason: closed.reason }, 'an agent disconnected');
     sessions.ended(session);
+  }
+
+  #count(nodeName: string, change: 1 | -1): void {
+    const open = (this.#open.get(nodeName) ?? 0) + change;
+    if (open === 0) this.#open.delete(nodeName);
+    else this.#open.set(nodeName, open);
   }
 }
 
@@ -136,15 +171,15 @@ function createServer({ tls }: AgentServerOptions): http.Server {
   const common = {
     headersTimeout: bounds.handshakeMilliseconds,
     requestTimeout: bounds.handshakeMilliseconds,
+    connectionsCheckingInterval: bounds.handshakeMilliseconds / 2,
     maxHeaderSize: bounds.headerBytes,
   };
   const answer: http.RequestListener = (_request, response) => {
     response.writeHead(426, { connection: 'close' }).end();
   };
-  if (tls === undefined) return http.createServer(common, answer);
-  const { certificate, key } = tls;
+  if (!tls) return http.createServer(common, answer);
   return https.createServer(
-    { ...common, cert: certificate, key, minVersion: 'TLSv1.3', handshakeTimeout: bounds.handshakeMilliseconds },
+    { ...common, minVersion: 'TLSv1.3', handshakeTimeout: bounds.handshakeMilliseconds },
     answer,
   );
 }

@@ -19,6 +19,7 @@ export type UnexpectedFromAgent =
   | 'message_before_hello'
   | 'second_hello'
   | 'too_many_virtual_machines'
+  | 'too_many_messages'
   | 'log_of_unknown_vm'
   | 'removed_unknown_vm';
 

@@ -21,6 +21,11 @@ import { GuestLogs } from './guest-logs.ts';
 import { Introduction } from './introduction.ts';
 import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
 
+export interface AgentIdentity {
+  readonly nodeName: string;
+  readonly nodeUID?: string;
+}
+
 export interface SessionEvents {
   /** The epoch is ours: this session speaks for the node from now on, and no earlier one. */
   accepted(session: AgentSession): void;
@@ -32,6 +37,8 @@ const introductionMilliseconds = 30_000;
 
 export class AgentSession {
   readonly nodeName: string;
+  /** Of the Node whose token the agent showed, where that is known. */
+  readonly nodeUID: string | undefined;
   readonly #ports: SessionPorts;
   readonly #events: SessionEvents;
   readonly #introduction = new Introduction();
@@ -44,8 +51,9 @@ export class AgentSession {
   #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
   #epoch = 0;
 
-  constructor(nodeName: string, ports: SessionPorts, events: SessionEvents) {
+  constructor({ nodeName, nodeUID }: AgentIdentity, ports: SessionPorts, events: SessionEvents) {
     this.nodeName = nodeName;
+    this.nodeUID = nodeUID;
     this.#ports = ports;
     this.#events = events;
   }
@@ -156,7 +164,7 @@ export class AgentSession {
       this.close(closeCodes.malformed, `this operator speaks ${subprotocol}`);
       return;
     }
-    const acceptance = await this.#ports.accept(this.nodeName, host);
+    const acceptance = await this.#ports.accept(this.nodeName, { ...host, nodeUID: this.nodeUID });
     if (this.#state !== 'Accepting') return;
     if (!acceptance.ok) {
       this.#ports.logger.warn({ host: this.nodeName, error: acceptance.message }, 'a session was refused');

@@ -53,6 +53,13 @@ export class Sessions implements Agents, SessionEvents {
     return this.#current.get(nodeName)?.hasReleased(uid) ?? false;
   }
 
+  /** The Node of this name is another one than before: whoever speaks for the former one speaks for a machine that is gone. */
+  nodeIs(nodeName: string, nodeUID: string): void {
+    const session = this.#current.get(nodeName);
+    if (session?.nodeUID === undefined || session.nodeUID === nodeUID) return;
+    session.close(closeCodes.unauthorized, `the token is of an earlier Node ${nodeName}`);
+  }
+
   surrender(nodeName: string): void {
     this.#current.get(nodeName)?.close(closeCodes.shuttingDown, 'another replica has a newer session of this node');
   }

@@ -13,6 +13,8 @@ export interface Agents {
   /** Only after a live read of the object has shown that the host must give the VM up (design §1, invariant 2). */
   release(nodeName: string, uid: string): void;
   hasReleased(nodeName: string, uid: string): boolean;
+  /** The Node has this uid now; sessions of an earlier one end. */
+  nodeIs(nodeName: string, nodeUID: string): void;
   /** Another replica speaks to the node: our session with it ends. */
   surrender(nodeName: string): void;
 }

@@ -6,6 +6,8 @@ import { conditionsOf, type Judgement } from './conditions.ts';
 export interface HostIntroduction {
   readonly agentVersion: string;
   readonly facts: HostFacts;
+  /** The Node that the agent proved to run on, where its token says so. */
+  readonly nodeUID: string | undefined;
 }
 
 /** `Lapsed`: without a session, for less than 60 s; says nothing new. */

@@ -128,7 +128,8 @@ export class Hosts {
 
   #nextSession(host: Host, nodeName: string): Session {
     const { replica } = this.#options;
-    const nodeUID = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName)?.uid;
+    const owner = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName);
+    const nodeUID = this.#introductions.get(nodeName)?.nodeUID ?? owner?.uid;
     const epoch = this.#ownEpoch(host, nodeName) ?? (host.status.session?.epoch ?? 0) + 1;
     return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
   }

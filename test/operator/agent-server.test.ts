@@ -39,7 +39,7 @@ class Harness {
   leads = true;
   port = 0;
 
-  constructor(authenticator: AgentAuthenticator, tls?: { certificate: Buffer; key: Buffer }) {
+  constructor(authenticator: AgentAuthenticator, tls = false) {
     this.sessions = new Sessions(
       {
         live: (nodeName) => this.events.push(`live ${nodeName}`),
@@ -184,10 +184,7 @@ describe('agent server', () => {
 
   it('serves TLS 1.3 only', async () => {
     const { authority, serving } = await makeCertificates();
-    const secure = new Harness(tokensAreNames, {
-      certificate: Buffer.from(serving.certificate),
-      key: Buffer.from(serving.key),
-    });
+    const secure = new Harness(tokensAreNames, true);
     await secure.start();
     const dial = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
       new Promise<string>((resolve) => {
@@ -200,6 +197,8 @@ describe('agent server', () => {
         socket.on('open', () => resolve('open'));
         socket.on('error', () => resolve('refused'));
       });
+    expect(await dial('TLSv1.3')).toBe('refused');
+    secure.server.useCertificate(serving);
     expect(await dial('TLSv1.2')).toBe('refused');
     expect(await dial('TLSv1.3')).toBe('open');
     await secure.server.close();
@@ -369,6 +368,31 @@ describe('session', () => {
       [1, 5, 2],
       [1, 0, 0],
     ]);
+  });
+
+  it('has an agent that says too much wait, and loses nothing of it', async () => {
+    const bystander = await harness.connect('node-b');
+    await until(() => bystander.receivedOf('desired').length === 1);
+    const agent = await harness.connectLive();
+    for (let restarts = 1; restarts <= 12_000; restarts += 1) agent.observe(observedMachine(someUid, { restarts }));
+    bystander.observe(observedMachine(uidOf(1)));
+    await until(() => harness.inventory.reportOf('node-b', uidOf(1)) !== undefined, 1_000);
+    await until(() => harness.inventory.reportOf('node-a', someUid)?.observed?.restarts === 12_000);
+    expect(harness.misbehaviour).toContain('too_many_messages');
+    expect(harness.sessions.count).toBe(2);
+  });
+
+  it('bounds the connections of one node', async () => {
+    const agents = [];
+    for (let each = 0; each < 4; each += 1) {
+      const silent = new ScriptedAgent();
+      silent.hello = () => {};
+      await silent.connect(harness.port, 'node-a');
+      agents.push(silent);
+    }
+    expect(await refusal({})).toBe(429);
+    await agents[0]?.disconnect();
+    await until(async () => (await refusal({})) === undefined);
   });
 
   it('tells agents to dial again when the operator stops', async () => {

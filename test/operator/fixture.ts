@@ -4,7 +4,8 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { apiVersion, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
 import type { AgentAuthenticator } from '../../operator/agents/authentication.ts';
-import { type ClusterAccess, loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
+import type { CertificateSource } from '../../operator/certificates/source.ts';
+import { type ClusterAccess, loadClusterAccess, plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
 import { type Election, LeaseElection } from '../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
@@ -26,6 +27,8 @@ export interface StartOptions {
   readonly clock?: Clock;
   readonly election?: Election;
   readonly access?: ClusterAccess;
+  readonly authenticator?: AgentAuthenticator;
+  readonly certificates?: CertificateSource;
   /** Whether to wait until it leads. */
   readonly leads?: boolean;
 }
@@ -38,24 +41,31 @@ export const alwaysElected: Election = {
 
 export class OperatorFixture {
   readonly kubeconfigPath: string;
-  readonly #http: KubeHttp;
+  readonly http: KubeHttp;
   #replicas = 0;
 
   constructor(kubeconfigPath: string) {
     this.kubeconfigPath = kubeconfigPath;
     const access = loadClusterAccess(kubeconfigPath, systemClock);
-    this.#http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
+    this.http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
   }
 
   /** Resolves when the operator leads, if it is to. */
-  async start({ clock = systemClock, election, access, leads = true }: StartOptions = {}): Promise<RunningOperator> {
+  async start({
+    clock = systemClock,
+    election,
+    access,
+    leads = true,
+    authenticator = tokensAreNames,
+    certificates,
+  }: StartOptions = {}): Promise<RunningOperator> {
     this.#replicas += 1;
     const replica = `replica-${this.#replicas}`;
     const operator = new Operator({
       access: access ?? loadClusterAccess(this.kubeconfigPath, systemClock),
       election: election ?? this.election(replica),
-      authenticator: tokensAreNames,
-      tls: undefined,
+      authenticator,
+      certificates,
       bindAddress: '127.0.0.1',
       agentsPort: 0,
       healthPort: 0,
@@ -73,14 +83,22 @@ export class OperatorFixture {
   }
 
   /** Real time, whatever clock the operator has: other replicas go by it. */
-  election(identity: string, http: KubeHttp = this.#http): Election {
+  election(identity: string, http: KubeHttp = this.http): Election {
     const clock = systemClock;
     const client = new LeaseClient({ http, clock, namespace: 'default', name: 'lcow-operator' });
     return new LeaseElection({ client, clock, random: Math.random, monotonic: () => performance.now(), identity });
   }
 
+  /** Another way to the API server, or to somewhere else. */
+  httpWith(changes: { readonly onResult?: () => void; readonly server?: URL }): KubeHttp {
+    const { onResult, server } = changes;
+    const access = server === undefined ? loadClusterAccess(this.kubeconfigPath, systemClock) : plainAccess(server);
+    const observed = onResult === undefined ? {} : { onResult };
+    return new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test', ...observed });
+  }
+
   async request(request: KubeRequest): Promise<unknown> {
-    const outcome = await this.#http.request(request);
+    const outcome = await this.http.request(request);
     if (!outcome.ok) throw new Error(`${request.method} ${request.path}: ${outcome.error.message}`);
     return outcome.value;
   }
@@ -108,12 +126,12 @@ export class OperatorFixture {
   }
 
   async get(name: string): Promise<VirtualMachine | undefined> {
-    const outcome = await this.#http.request({ method: 'GET', path: `${machinesPath}/${name}` });
+    const outcome = await this.http.request({ method: 'GET', path: `${machinesPath}/${name}` });
     return outcome.ok ? parsed(outcome.value) : undefined;
   }
 
   async host(name: string) {
-    const outcome = await this.#http.request({
+    const outcome = await this.http.request({
       method: 'GET',
       path: `${hostsPath}/${name}`,
     });

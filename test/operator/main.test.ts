@@ -49,13 +49,12 @@ describe('lcow-operator', () => {
     }
     const tokens = ['--agent-tokens', join(directory, 'tokens.yaml'), '--kubeconfig', join(directory, 'kubeconfig')];
     const open = await end(start(...tokens));
-    expect(open).toMatchObject({ code: 1, stderr: expect.stringContaining('agents need TLS') });
+    expect(open).toMatchObject({ code: 1, stderr: expect.stringContaining('need TLS') });
     const half = await end(start(...tokens, '--tls-key', 'x'));
     expect(half).toMatchObject({ code: 1, stderr: expect.stringContaining('belong together') });
     const missing = await end(start('--agent-tokens', 'x', '--bind-address', '::1', '--kubeconfig', '/no/such/file'));
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/^lcow-operator: .*no.such.file/) });
     expect((await end(start(...tokens, '--agents-port', 'many'))).stderr).toContain('must be a number');
-    expect((await end(start())).stderr).toContain('--agent-tokens');
   });
 
   it('lives without an API server, is not ready, tells no secrets, and stops when asked', async () => {

@@ -62,6 +62,12 @@ export class ScriptedAgent {
       perMessageDeflate: false,
     });
     await once(socket, 'open');
+    this.attach(socket);
+    this.hello(host);
+  }
+
+  /** Takes over an open socket. */
+  attach(socket: WebSocket): void {
     this.#channel = new Channel<OperatorMessage, AgentMessage>(socket, {
       schema: operatorMessage,
       clock: systemClock,
@@ -69,7 +75,6 @@ export class ScriptedAgent {
       heartbeatSeconds: 10,
       onMessage: (message) => this.#receive(message),
     });
-    this.hello(host);
   }
 
   hello(host: HostFacts = someHost): void {
@@ -88,6 +93,10 @@ export class ScriptedAgent {
   get closed(): Promise<ChannelClosed> {
     if (this.#channel === undefined) throw new Error('not connected');
     return this.#channel.closed;
+  }
+
+  get isOpen(): boolean {
+    return this.#channel?.open ?? false;
   }
 
   async disconnect(): Promise<void> {

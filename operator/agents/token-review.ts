@@ -1,0 +1,121 @@
+// Agents by their projected service account token (design §7): the API server says whose it is, which pod and which Node it
+// is bound to. A token of an earlier Node of the same name is refused: that machine is gone.
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Clock } from '../../protocol/clock.ts';
+import { isNotFound } from '../kubernetes/api-error.ts';
+import type { KubeHttp } from '../kubernetes/http.ts';
+import { parseNode } from '../kubernetes/objects.ts';
+import type { AgentAuthenticator, Authentication } from './authentication.ts';
+
+export const agentAudience = 'lcow-operator';
+
+export interface TokenReviewsOptions {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  /** `system:serviceaccount:<namespace>:<name>` of the agents. */
+  readonly userName: string;
+}
+
+const bounds = { inFlight: 64, remembered: 8_192, rememberedMilliseconds: 10_000, requestMilliseconds: 8_000 } as const;
+/** Three parts of base64url: what is anything else is not worth a request. */
+const jsonWebToken = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+const review = z.object({
+  status: z.object({
+    authenticated: z.boolean().default(false),
+    audiences: z.array(z.string()).default([]),
+    error: z.string().default(''),
+    user: z
+      .object({ username: z.string().default(''), extra: z.record(z.string(), z.array(z.string())).default({}) })
+      .prefault({}),
+  }),
+});
+type Review = z.infer<typeof review>['status'];
+
+export class TokenReviews implements AgentAuthenticator {
+  readonly #options: TokenReviewsOptions;
+  /** By digest of the token: what was found out, or is being found out. */
+  readonly #known = new Map<string, { readonly at: number; readonly result: Promise<Authentication> }>();
+  #inFlight = 0;
+
+  constructor(options: TokenReviewsOptions) {
+    this.#options = options;
+  }
+
+  async authenticate(bearer: string): Promise<Authentication> {
+    if (!jsonWebToken.test(bearer)) return refused('not a service account token');
+    const digest = createHash('sha256').update(bearer).digest('base64');
+    const now = this.#options.clock.now();
+    const known = this.#known.get(digest);
+    if (known !== undefined && Math.abs(now - known.at) < bounds.rememberedMilliseconds) return known.result;
+    if (this.#inFlight >= bounds.inFlight) return later('too many tokens are being reviewed');
+    const result = this.#review(bearer);
+    this.#remember(digest, now, result);
+    const authentication = await result;
+    if (!authentication.ok && authentication.retry) this.#known.delete(digest);
+    return authentication;
+  }
+
+  #remember(digest: string, at: number, result: Promise<Authentication>): void {
+    this.#known.delete(digest);
+    this.#known.set(digest, { at, result });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= bounds.remembered) return;
+      this.#known.delete(oldest);
+    }
+  }
+
+  async #review(token: string): Promise<Authentication> {
+    this.#inFlight += 1;
+    const timeout = new AbortController();
+    const timer = this.#options.clock.after(bounds.requestMilliseconds, () => timeout.abort());
+    try {
+      const answer = await this.#options.http.request({
+        method: 'POST',
+        path: '/apis/authentication.k8s.io/v1/tokenreviews',
+        body: {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token, audiences: [agentAudience] },
+        },
+        signal: timeout.signal,
+      });
+      if (!answer.ok) return later(`the token cannot be reviewed: ${answer.error.message}`);
+      const parsed = review.safeParse(answer.value);
+      if (!parsed.success) return later('the answer is no TokenReview');
+      return await this.#judge(parsed.data.status, timeout.signal);
+    } finally {
+      timer.cancel();
+      this.#inFlight -= 1;
+    }
+  }
+
+  async #judge({ authenticated, audiences, error, user }: Review, signal: AbortSignal): Promise<Authentication> {
+    const { userName } = this.#options;
+    const nodeName = extraOf(user.extra, 'node-name');
+    const nodeUID = extraOf(user.extra, 'node-uid');
+    if (!authenticated) return refused(`the API server does not know the token: ${error}`);
+    if (!audiences.includes(agentAudience)) return refused(`the token is not for ${agentAudience}`);
+    if (user.username !== userName) return refused(`${user.username} is not ${userName}`);
+    if (nodeName === undefined || nodeUID === undefined) return refused('the token is not bound to a pod on a Node');
+    return this.#compareNode(nodeName, nodeUID, signal);
+  }
+
+  async #compareNode(nodeName: string, nodeUID: string, signal: AbortSignal): Promise<Authentication> {
+    const path = `/api/v1/nodes/${encodeURIComponent(nodeName)}`;
+    const answer = await this.#options.http.request({ method: 'GET', path, signal });
+    if (!answer.ok && isNotFound(answer.error)) return refused(`there is no Node ${nodeName}`);
+    const node = answer.ok ? parseNode(answer.value) : undefined;
+    if (node === undefined) return later(`Node ${nodeName} cannot be read`);
+    if (node.metadata.uid === nodeUID) return { ok: true, nodeName, nodeUID };
+    return refused(`the token is of an earlier Node ${nodeName}`);
+  }
+}
+
+function extraOf(extra: Readonly<Record<string, readonly string[]>>, name: string): string | undefined {
+  return extra[`authentication.kubernetes.io/${name}`]?.[0];
+}
+
+const refused = (message: string): Authentication => ({ ok: false, retry: false, message });
+const later = (message: string): Authentication => ({ ok: false, retry: true, message });

@@ -1,0 +1,171 @@
+// Keeps the certificates in a Secret and what agents are to trust in a ConfigMap. Any replica rotates them; of two that do
+// so at once one wins, and the other takes what it finds. While the API server is away, those in use go on.
+import { z } from 'zod';
+import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/api-error.ts';
+import type { KubeHttp } from '../kubernetes/http.ts';
+import type { KeyPair } from './authority.ts';
+import { type CertificateSet, rotate, trustBundle } from './rotation.ts';
+import type { CertificateObserver, CertificateSource } from './source.ts';
+
+export interface CertificateStoreOptions {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly namespace: string;
+  /** That agents may reach the operator by. */
+  readonly names: readonly string[];
+}
+
+export const certificateSecret = 'lcow-operator-certificates';
+export const trustConfigMap = 'lcow-operator-ca';
+const milliseconds = { check: 5 * 60_000, retry: 2_000 } as const;
+
+/** Of Secrets and ConfigMaps. */
+const stored = z.object({
+  metadata: z.looseObject({ name: z.string(), resourceVersion: z.string() }),
+  data: z.record(z.string(), z.string()).default({}),
+});
+type StoredData = z.infer<typeof stored>;
+
+type Problem = string | undefined;
+
+export class CertificateStore implements CertificateSource {
+  readonly #options: CertificateStoreOptions;
+  #observer: CertificateObserver | undefined;
+  #timer: Timer | undefined;
+  #working: Promise<void> | undefined;
+  #stopped = false;
+  #serving: KeyPair | undefined;
+
+  constructor(options: CertificateStoreOptions) {
+    this.#options = options;
+  }
+
+  start(observer: CertificateObserver): void {
+    this.#observer = observer;
+    this.#work();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#working;
+  }
+
+  #work(): void {
+    this.#working = this.#check().then((problem) => {
+      if (problem !== undefined) this.#observer?.failed(problem);
+      if (this.#stopped) return;
+      const { clock, random } = this.#options;
+      const pause = problem === undefined ? milliseconds.check : milliseconds.retry;
+      this.#timer = clock.after(pause * (0.5 + random()), () => this.#work());
+    });
+  }
+
+  /** One look: what is stored, what shall be, who is told. */
+  async #check(): Promise<Problem> {
+    const secret = await this.#read('secrets', certificateSecret);
+    if (!secret.ok) return secret.problem;
+    const before = secret.value === undefined ? undefined : decode(secret.value.data);
+    const set = await rotate(before, this.#options.names, this.#options.clock.now());
+    const problem =
+      (JSON.stringify(set) === JSON.stringify(before) ? undefined : await this.#keep(secret.value, set)) ??
+      (await this.#publish(trustBundle(set)));
+    if (problem !== undefined) return problem;
+    if (this.#serving?.certificate !== set.serving.certificate) {
+      this.#serving = set.serving;
+      this.#observer?.serving(set.serving);
+    }
+    return undefined;
+  }
+
+  #keep(before: StoredData | undefined, set: CertificateSet): Promise<Problem> {
+    return this.#write('secrets', 'Secret', certificateSecret, before, encode(set));
+  }
+
+  async #publish(bundle: string): Promise<Problem> {
+    const found = await this.#read('configmaps', trustConfigMap);
+    if (!found.ok) return found.problem;
+    if (found.value?.data['ca.crt'] === bundle) return undefined;
+    return this.#write('configmaps', 'ConfigMap', trustConfigMap, found.value, { 'ca.crt': bundle });
+  }
+
+  async #read(
+    plural: string,
+    name: string,
+  ): Promise<
+    { readonly ok: true; readonly value: StoredData | undefined } | { readonly ok: false; readonly problem: string }
+  > {
+    const answer = await this.#options.http.request({ method: 'GET', path: `${this.#path(plural)}/${name}` });
+    if (!answer.ok && isNotFound(answer.error)) return { ok: true, value: undefined };
+    if (!answer.ok) return { ok: false, problem: `${plural}/${name} cannot be read: ${answer.error.message}` };
+    const parsed = stored.safeParse(answer.value);
+    return parsed.success
+      ? { ok: true, value: parsed.data }
+      : { ok: false, problem: `${plural}/${name} is not as expected` };
+  }
+
+  async #write(
+    plural: string,
+    kind: string,
+    name: string,
+    before: StoredData | undefined,
+    data: Readonly<Record<string, string>>,
+  ): Promise<Problem> {
+    const { namespace } = this.#options;
+    const path = this.#path(plural);
+    const answer = await this.#options.http.request(
+      before === undefined
+        ? { method: 'POST', path, body: { apiVersion: 'v1', kind, metadata: { name, namespace }, data } }
+        : {
+            method: 'PUT',
+            path: `${path}/${name}`,
+            body: { apiVersion: 'v1', kind, metadata: before.metadata, data: { ...before.data, ...data } },
+          },
+    );
+    if (answer.ok) return undefined;
+    if (isConflict(answer.error) || isAlreadyExists(answer.error)) return `another replica wrote ${plural}/${name}`;
+    return `${plural}/${name} cannot be written: ${answer.error.message}`;
+  }
+
+  #path(plural: string): string {
+    return `/api/v1/namespaces/${encodeURIComponent(this.#options.namespace)}/${plural}`;
+  }
+}
+
+const files = {
+  authority: ['ca.crt', 'ca.key'],
+  successor: ['next-ca.crt', 'next-ca.key'],
+  serving: ['tls.crt', 'tls.key'],
+} as const;
+const formerFile = 'former-ca.crt';
+
+function decode(data: Readonly<Record<string, string>>): CertificateSet | undefined {
+  const text = (name: string) => {
+    const value = data[name];
+    return value === undefined || value === '' ? undefined : Buffer.from(value, 'base64').toString('utf8');
+  };
+  const pair = ([certificate, key]: readonly [string, string]): KeyPair | undefined => {
+    const [one, other] = [text(certificate), text(key)];
+    return one === undefined || other === undefined ? undefined : { certificate: one, key: other };
+  };
+  const [authority, serving] = [pair(files.authority), pair(files.serving)];
+  if (authority === undefined || serving === undefined) return undefined;
+  return { authority, successor: pair(files.successor), former: text(formerFile), serving };
+}
+
+/** What there is not is written as empty: a left-over would come back. */
+function encode({ authority, successor, former, serving }: CertificateSet): Record<string, string> {
+  const base64 = (text: string | undefined) => Buffer.from(text ?? '').toString('base64');
+  const pair = ([certificate, key]: readonly [string, string], value: KeyPair | undefined) => ({
+    [certificate]: base64(value?.certificate),
+    [key]: base64(value?.key),
+  });
+  return {
+    ...pair(files.authority, authority),
+    ...pair(files.successor, successor),
+    [formerFile]: base64(former),
+    ...pair(files.serving, serving),
+  };
+}

@@ -1,0 +1,56 @@
+// Who the operator is to agents and they to it, as the flags say: in a cluster by TokenReview and certificates of our own,
+// in development by files, or without TLS on loopback.
+import type { Clock, Random } from '../protocol/clock.ts';
+import { type AgentAuthenticator, StaticTokens } from './agents/authentication.ts';
+import { TokenReviews } from './agents/token-review.ts';
+import { CertificateFiles, type CertificateSource } from './certificates/source.ts';
+import { CertificateStore } from './certificates/store.ts';
+import type { KubeHttp } from './kubernetes/http.ts';
+
+export interface IdentityFlags {
+  readonly namespace: string;
+  readonly agentTokens?: string;
+  readonly agentServiceAccount: string;
+  readonly servingName: readonly string[];
+  readonly tlsCertificate?: string;
+  readonly tlsKey?: string;
+  readonly bindAddress: string;
+}
+
+export interface IdentityPorts {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+
+/** What is wrong with the flags, or undefined. */
+export function identityProblem({
+  agentTokens,
+  tlsCertificate,
+  tlsKey,
+  bindAddress,
+}: IdentityFlags): string | undefined {
+  if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
+    return '--tls-certificate and --tls-key belong together';
+  }
+  if (agentTokens === undefined || tlsCertificate !== undefined || loopback.test(bindAddress)) return undefined;
+  return 'agents with --agent-tokens need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address';
+}
+
+export function authenticatorOf(flags: IdentityFlags, ports: IdentityPorts): AgentAuthenticator {
+  if (flags.agentTokens !== undefined) return new StaticTokens(flags.agentTokens);
+  const [name = '', namespace = flags.namespace] = flags.agentServiceAccount.split('/').reverse();
+  return new TokenReviews({ ...ports, userName: `system:serviceaccount:${namespace}:${name}` });
+}
+
+/** Undefined: without TLS. */
+export function certificatesOf(flags: IdentityFlags, ports: IdentityPorts): CertificateSource | undefined {
+  const { tlsCertificate: certificate, tlsKey: key, namespace, servingName } = flags;
+  if (certificate !== undefined && key !== undefined) return new CertificateFiles({ certificate, key }, ports.clock);
+  if (flags.agentTokens !== undefined) return undefined;
+  const service = `lcow-operator.${namespace}.svc`;
+  const names = ['lcow-operator', service, `${service}.cluster.local`, ...servingName];
+  return new CertificateStore({ ...ports, namespace, names: [...new Set(names)] });
+}

@@ -1,0 +1,28 @@
+// So many things a second, and so many at once: the token bucket.
+import type { Clock } from './clock.ts';
+
+export class Allowance {
+  readonly #clock: Clock;
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #left: number;
+  #at: number;
+
+  constructor(clock: Clock, perSecond: number, burst: number) {
+    this.#clock = clock;
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#left = burst;
+    this.#at = clock.now();
+  }
+
+  /** Takes one; answers after how many milliseconds another one may be taken. */
+  take(): number {
+    const now = this.#clock.now();
+    // A clock that was set back earns nothing.
+    const earned = (Math.max(0, now - this.#at) * this.#perSecond) / 1000;
+    this.#at = now;
+    this.#left = Math.min(this.#burst, this.#left + earned) - 1;
+    return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#perSecond);
+  }
+}
