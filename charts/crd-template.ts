@@ -1,0 +1,26 @@
+// A CustomResourceDefinition as a template. It is not in the folder crds/ of the chart, since Helm installs what is there
+// once and never upgrades it.
+
+/** `text` is a file of crds/. */
+export function crdTemplate(text: string): string {
+  const [heading = '', ...lines] = text.split('\n');
+  const metadata = lines.indexOf('metadata:');
+  if (!heading.startsWith('# Generated') || metadata < 0) throw new Error('not a generated CustomResourceDefinition');
+  if (text.includes('{{')) throw new Error('braces of a description would be taken for a template');
+  const [name = '', ...rest] = lines.slice(metadata + 1);
+  return [
+    heading,
+    '{{- if .Values.crds.enabled }}',
+    ...lines.slice(0, metadata + 1),
+    name,
+    '  labels:',
+    '    {{- include "lcow-operator.labels" . | nindent 4 }}',
+    '  {{- if .Values.crds.keep }}',
+    '  annotations:',
+    '    helm.sh/resource-policy: keep',
+    '  {{- end }}',
+    ...rest.slice(0, rest.lastIndexOf('')),
+    '{{- end }}',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,79 @@
+// `npm run generate:charts` writes what of the charts is made from something else: values.schema.json and the table in
+// README.md from values.yaml, the templates of the CustomResourceDefinitions from crds/. `--check` only tells whether they
+// are current.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { crdTemplate } from './crd-template.ts';
+import { readValues } from './values-file.ts';
+import { valuesSchema } from './values-schema.ts';
+import { valuesTable } from './values-table.ts';
+
+export const charts = ['lcow-operator', 'lcow-agent'] as const;
+
+const folder = new URL('./', import.meta.url);
+const crdFolder = new URL('../crds/', import.meta.url);
+const crdTemplates = 'lcow-operator/templates/crds/';
+const [tableBegin, tableEnd] = ['<!-- values, generated from values.yaml -->', '<!-- end of values -->'];
+
+/** What shall be: path below charts/ to text. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  return new Map([...charts.flatMap(documentation), ...crdFiles()]);
+}
+
+function documentation(chart: string): [string, string][] {
+  const values = readValues(read(`${chart}/values.yaml`));
+  const schema = JSON.stringify(valuesSchema(`Values of ${chart}`, values), undefined, 2);
+  return [
+    [`${chart}/values.schema.json`, `${schema}\n`],
+    [`${chart}/README.md`, withTable(read(`${chart}/README.md`), valuesTable(values))],
+  ];
+}
+
+/** The rest of a README is written by hand. */
+export function withTable(readme: string, table: string): string {
+  const [begin, end] = [readme.indexOf(tableBegin), readme.indexOf(tableEnd)];
+  if (begin < 0 || end < begin) throw new Error(`README.md lacks ${tableBegin} … ${tableEnd}`);
+  return `${readme.slice(0, begin + tableBegin.length)}\n\n${table}\n\n${readme.slice(end)}`;
+}
+
+function crdFiles(): [string, string][] {
+  const names = readdirSync(crdFolder).filter((name) => name.endsWith('.yaml'));
+  return names.map((name) => [`${crdTemplates}${name}`, crdTemplate(readFileSync(new URL(name, crdFolder), 'utf8'))]);
+}
+
+/** What is wrong with the files as they are, one line each. */
+export function staleFiles(): readonly string[] {
+  const expected = generatedFiles();
+  const changed = [...expected].filter(([path, text]) => readIfThere(path) !== text).map(([path]) => path);
+  const surplus = readdirSync(new URL(crdTemplates, folder))
+    .map((name) => `${crdTemplates}${name}`)
+    .filter((path) => !expected.has(path));
+  return [
+    ...changed.map((path) => `charts/${path} is not what it is generated from`),
+    ...surplus.map((path) => `charts/${path} is of no kind`),
+  ];
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(path, folder), 'utf8');
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return read(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function main(arguments_: readonly string[]): number {
+  if (arguments_.includes('--check')) {
+    const found = staleFiles();
+    if (found.length === 0) return 0;
+    process.stderr.write(`${found.join('\n')}\nrun \`npm run generate:charts\` and commit the result\n`);
+    return 1;
+  }
+  for (const [path, text] of generatedFiles()) writeFileSync(new URL(path, folder), text);
+  return 0;
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.slice(2));

@@ -1,0 +1,53 @@
+// The objects of a chart as Helm renders them.
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import { chartFolder, helm } from './helm.ts';
+
+const object = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string().optional(),
+    labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).default({}),
+  }),
+});
+export type Rendered = z.infer<typeof object>;
+
+export interface Rendering {
+  readonly chart: string;
+  readonly values?: string;
+  readonly set?: readonly string[];
+  readonly release?: string;
+  readonly namespace?: string;
+}
+
+export const valuesFile = (name: string) => new URL(`./values/${name}.yaml`, import.meta.url).pathname;
+
+/** What is common to `helm template`, `install` and `upgrade`. */
+export function chartArguments({ chart, values, set = [], release = chart, namespace = 'lcow-system' }: Rendering) {
+  return [
+    ...[release, chartFolder(chart), '--namespace', namespace],
+    ...(values === undefined ? [] : ['--values', valuesFile(values)]),
+    ...set.flatMap((setting) => ['--set', setting]),
+  ];
+}
+
+export async function render(rendering: Rendering): Promise<readonly Rendered[]> {
+  return parseObjects(await helm(['template', ...chartArguments(rendering), '--kube-version', '1.37.2']));
+}
+
+export function parseObjects(text: string): readonly Rendered[] {
+  return parseAllDocuments(text)
+    .map((document) => document.toJS() as unknown)
+    .filter((content) => content !== null)
+    .map((content) => object.parse(content));
+}
+
+export const isHook = ({ metadata }: Rendered) => metadata.annotations['helm.sh/hook'] !== undefined;
+
+/** For messages: `Role lcow-system/lcow-operator`. */
+export function title({ kind, metadata: { namespace, name } }: Rendered): string {
+  return `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+}

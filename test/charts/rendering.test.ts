@@ -1,0 +1,146 @@
+// What Helm makes of the charts, without a cluster.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import packageJson from '../../package.json' with { type: 'json' };
+import { chartFolder, helm, runHelm } from './helm.ts';
+import { chartArguments, isHook, type Rendered, render, title, valuesFile } from './rendered.ts';
+
+const run = promisify(execFile);
+/** The first run on a machine builds Helm. */
+const buildTimeout = 900_000;
+
+const cases = [
+  { chart: 'lcow-operator' },
+  { chart: 'lcow-operator', values: 'operator-production' },
+  { chart: 'lcow-operator', values: 'operator-small' },
+  { chart: 'lcow-agent' },
+  { chart: 'lcow-agent', values: 'agent-elsewhere' },
+  { chart: 'lcow-agent', values: 'agent-confidential' },
+] as const;
+
+const podSpec = z.looseObject({
+  containers: z.array(z.looseObject({ image: z.string(), args: z.array(z.string()).default([]) })).min(1),
+});
+const workload = z.looseObject({ spec: z.object({ template: z.object({ spec: podSpec }) }).loose() });
+
+beforeAll(async () => {
+  await helm(['version']);
+}, buildTimeout);
+
+describe.each(cases)('$chart with values $values', (rendering) => {
+  it('passes helm lint --strict', async () => {
+    const values = 'values' in rendering ? ['--values', valuesFile(rendering.values)] : [];
+    const { code, stdout, stderr } = await runHelm(['lint', '--strict', chartFolder(rendering.chart), ...values]);
+    expect({ code, said: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, said: '' });
+  });
+
+  it('labels every object and puts it into the namespace of the release', async () => {
+    const objects = (await render(rendering)).filter(({ metadata }) => metadata.name !== 'lcow-operator-extra');
+    const own = objects.filter(({ metadata }) => metadata.name !== 'lcow-ca');
+    for (const each of own) {
+      expect(each.metadata.labels, title(each)).toMatchObject({
+        'app.kubernetes.io/instance': rendering.chart,
+        'app.kubernetes.io/managed-by': 'Helm',
+        'app.kubernetes.io/part-of': 'lcow',
+      });
+      expect(['lcow-system', undefined]).toContain(each.metadata.namespace);
+    }
+  });
+});
+
+describe('versions', () => {
+  it.each(['lcow-operator', 'lcow-agent'])('of %s are those of the package', async (chart) => {
+    const shown = await helm(['show', 'chart', chartFolder(chart)]);
+    expect(shown).toContain(`\nversion: ${packageJson.version}\n`);
+    expect(shown).toContain(`appVersion: ${packageJson.version}\n`);
+    expect(shown).toMatch(new RegExp(`image: \\S+/${chart}:${packageJson.version}\\n`));
+  });
+
+  it.each(['lcow-operator', 'lcow-agent'])('of Kubernetes that %s does not work on are refused', async (chart) => {
+    const { stderr } = await runHelm(['template', ...chartArguments({ chart }), '--kube-version', '1.31.4']);
+    expect(stderr).toContain('kubeVersion');
+  });
+});
+
+describe('the schema of values refuses', () => {
+  it.each([
+    ['lcow-operator', 'replicas=0', '/replicas'],
+    ['lcow-operator', 'replicas=two', '/replicas'],
+    ['lcow-operator', 'replica=2', 'replica'],
+    ['lcow-operator', 'image.digest=sha256:abc', '/image/digest'],
+    ['lcow-operator', 'image.pullPolicy=Sometimes', '/image/pullPolicy'],
+    ['lcow-operator', 'crds.keep=maybe', '/crds/keep'],
+    ['lcow-operator', 'service.type=ExternalName', '/service/type'],
+    ['lcow-operator', 'imagePullSecrets[0]=registry', '/imagePullSecrets/0'],
+    ['lcow-agent', 'operator.url=ws://operator:8443', '/operator/url'],
+    ['lcow-agent', 'token.expirationSeconds=60', '/token/expirationSeconds'],
+    ['lcow-agent', 'updateStrategy.type=Recreate', '/updateStrategy/type'],
+    ['lcow-agent', 'stateDir=/var/lib/lcow', '/stateDir'],
+    ['lcow-agent', 'healthPort=0', '/healthPort'],
+  ])('%s --set %s, naming the key', async (chart, set, key) => {
+    const { code, stderr } = await runHelm(['template', ...chartArguments({ chart, set: [set] })]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(key);
+  });
+});
+
+describe('an image', () => {
+  it.each([
+    [[], 'ghcr.io/lcow-dev/lcow-operator:0.1.0'],
+    [['image.registry=registry.example.com', 'image.tag=edge'], 'registry.example.com/lcow-dev/lcow-operator:edge'],
+    [[`image.digest=sha256:${'0'.repeat(64)}`], `ghcr.io/lcow-dev/lcow-operator:0.1.0@sha256:${'0'.repeat(64)}`],
+  ])('with %s is %s', async (set, image) => {
+    const [deployment] = (await render({ chart: 'lcow-operator', set })).filter(({ kind }) => kind === 'Deployment');
+    expect(workload.parse(deployment).spec.template.spec.containers[0]?.image).toBe(image);
+  });
+});
+
+describe('flags', () => {
+  /** Flags of the chart that the program does not have yet; this list must become empty. */
+  const awaited = { operator: ['--agent-service-account', '--serving-name'], agent: ['--health-port'] } as const;
+
+  it.each([
+    ['operator', 'Deployment', ['operator-production']],
+    ['agent', 'DaemonSet', ['agent-elsewhere', 'agent-confidential']],
+  ] as const)('of the %s are those of the program', async (program, kind, values) => {
+    const help = await helpOf(program);
+    const rendered = await Promise.all(
+      [undefined, ...values].map((file) =>
+        render({ chart: `lcow-${program}`, ...(file !== undefined && { values: file }), set: ['extraArgs=null'] }),
+      ),
+    );
+    const used = new Set(rendered.flatMap((objects) => flagsOf(objects.filter((each) => each.kind === kind))));
+    const known = (flag: string) => help.includes(`${flag} `) || awaited[program].some((each) => each === flag);
+    expect([...used].filter((flag) => !known(flag))).toEqual([]);
+  });
+
+  async function helpOf(program: string): Promise<string> {
+    const arguments_ = program === 'agent' ? ['run', '--help'] : ['--help'];
+    const { stdout } = await run(process.execPath, [`${program}/main.ts`, ...arguments_]);
+    return stdout;
+  }
+
+  function flagsOf(objects: readonly Rendered[]): readonly string[] {
+    const containers = objects.flatMap((each) => workload.parse(each).spec.template.spec.containers);
+    return containers.flatMap(({ args }) => args.map((argument) => argument.split('=')[0] ?? ''));
+  }
+});
+
+describe('the agent', () => {
+  it('dials the Service by the variables that every pod of the namespace has', async () => {
+    const text = JSON.stringify(await render({ chart: 'lcow-agent' }));
+    expect(text).toContain('wss://$(LCOW_OPERATOR_SERVICE_HOST):$(LCOW_OPERATOR_SERVICE_PORT)/v1/agents');
+    const services = (await render({ chart: 'lcow-operator' })).filter(({ kind }) => kind === 'Service');
+    expect(services.map(({ metadata }) => metadata.name)).toContain('lcow-operator');
+  });
+
+  it('trusts the ConfigMap that the release of the operator has', async () => {
+    const maps = (await render({ chart: 'lcow-operator' })).filter(
+      (each) => each.kind === 'ConfigMap' && !isHook(each),
+    );
+    expect(maps.map(({ metadata }) => metadata.name)).toEqual(['lcow-operator-ca']);
+    expect(JSON.stringify(await render({ chart: 'lcow-agent' }))).toContain('"configMap":{"name":"lcow-operator-ca"');
+  });
+});
