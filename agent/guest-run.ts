@@ -1,28 +1,25 @@
 // The sockets of one run of a VM and what is served on them: entropy once, the log and the bridge for as long as the VM
 // runs (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the VM runs, since a
 // refused dial kills the guest or leaves it mute (design §8).
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { type Clock, delay } from '../protocol/clock.ts';
 import type { BootTimings } from '../protocol/messages.ts';
 import { bounded } from './bounded.ts';
 import { MachineFailure, messageOf } from './failure.ts';
-import { GuestBridge } from './guest/bridge.ts';
-import { GuestProtocolError, GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
 import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { scrubRecord } from './guest/log-scrubber.ts';
 import { readGuestLog } from './guest/log-stream.ts';
+import type { GuestCommand } from './guest/process-request.ts';
+import type { GuestProcess, GuestProcessesOptions, StdioWanted } from './guest/processes.ts';
 import { type GuestListener, type GuestSockets, guestPorts } from './guest/sockets.ts';
+import { GuestConversation, redialPause } from './guest-conversation.ts';
 import type { ComputeSystem, RuntimeId } from './hcs/backend.ts';
 import { logLine } from './log-line.ts';
 import type { BootPlan } from './plan.ts';
 import type { Timeouts } from './timeouts.ts';
-
-/** Between two connections that a guest dials and drops at once. */
-const redialPause = 100;
 
 export interface GuestRunPorts {
   readonly uid: string;
@@ -34,6 +31,8 @@ export interface GuestRunPorts {
   /** What of the guest's log is withheld; nothing when absent. */
   readonly log?: GuestLogPolicy;
   readonly onPhase: (phase: keyof BootTimings) => void;
+  /** Where the ports of processes' streams begin, and where that is written down. */
+  readonly stdio?: Pick<GuestProcessesOptions, 'firstPort' | 'onNextPort'>;
   /** The guest's bridge came up or went away. */
   readonly onConnection: () => void;
 }
@@ -55,20 +54,15 @@ interface Listeners {
 export class GuestRun {
   readonly #ports: GuestRunPorts;
   readonly #listeners: Listeners;
+  readonly #conversation: GuestConversation;
   readonly #over = new AbortController();
   readonly #firstLog = Promise.withResolvers<void>();
-  readonly #firstGuest = Promise.withResolvers<GuestIdentity>();
-  #bridge: GuestBridge | undefined;
-  #connected = false;
-  /** A fresh high number in each process: late answers to an earlier agent are told apart by it (hcs-runtime E.7). */
-  #nextBridgeId = BigInt(randomBytes(4).readUInt32LE()) << 24n;
   #reading: Promise<unknown> | undefined;
 
-  private constructor(listeners: Listeners, ports: GuestRunPorts) {
+  private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
     this.#listeners = listeners;
     this.#ports = ports;
-    // Nobody may be waiting when they fail.
-    this.#firstGuest.promise.catch(() => undefined);
+    this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
   }
 
   /** Listens on all three ports, or on none. Before the VM starts, since a guest dials once. */
@@ -85,7 +79,7 @@ export class GuestRun {
         log: await listen(guestPorts.log),
         bridge: await listen(guestPorts.bridge),
       };
-      return new GuestRun(listeners, ports);
+      return new GuestRun(listeners, ports, (port) => sockets.listen(runtimeId, port));
     } catch (error) {
       for (const listener of opened) await listener.close();
       throw error;
@@ -93,7 +87,21 @@ export class GuestRun {
   }
 
   get guestConnected(): boolean {
-    return this.#connected;
+    return this.#conversation.isConnected;
+  }
+
+  /** Starts a process in the VM. Whether that is allowed is for the caller to know (a confidential VM's policy decides). */
+  execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
+    return this.#conversation.processes.execute(command, wanted, AbortSignal.any([signal, this.#over.signal]));
+  }
+
+  /** Asks the guest to power itself off; resolves when its bridge has ended. */
+  powerOff(signal: AbortSignal): Promise<void> {
+    return this.#conversation.bridge.powerOff(signal);
+  }
+
+  dumpStacks(): Promise<string> {
+    return this.#conversation.bridge.dumpStacks();
   }
 
   /**
@@ -129,7 +137,7 @@ export class GuestRun {
       }
       if (!plan.expects.bridge) return undefined;
       awaited = `the guest to answer on its bridge, port ${guestPorts.bridge}`;
-      const guest = await abortable(this.#firstGuest.promise, signal);
+      const guest = await abortable(this.#conversation.first, signal);
       await this.#sendPolicy(plan, signal);
       onPhase('guestConnected');
       return guest;
@@ -146,7 +154,7 @@ export class GuestRun {
       if (!this.#over.signal.aborted) logger.error({ uid, error: messageOf(error) }, `${what} is not served any more`);
     };
     this.#serveLog().catch(failed('the guest log'));
-    this.#serveBridge().catch(failed('the guest bridge'));
+    this.#conversation.serve(this.#over.signal).catch(failed('the guest bridge'));
   }
 
   /** Of a VM that ended: reads what is left of its log, within bounds, and gives the sockets back. */
@@ -159,19 +167,19 @@ export class GuestRun {
   /** Gives the sockets back at once; the guest, if it runs, dials the next agent. */
   async abandon(): Promise<void> {
     this.#over.abort();
-    this.#bridge?.close();
+    this.#conversation.close();
     const { entropy, log, bridge } = this.#listeners;
     await Promise.all([entropy.close(), log.close(), bridge.close()]);
   }
 
   async #sendPolicy({ policy }: BootPlan, signal: AbortSignal): Promise<void> {
-    if (policy === undefined || this.#bridge === undefined) return;
+    if (policy === undefined) return;
     const settings = {
       EnforcerType: policy.enforcerType,
       EncodedSecurityPolicy: policy.encodedSecurityPolicy,
       EncodedUVMReference: policy.encodedUVMReference,
     };
-    const sent = this.#bridge.modify({ resourceType: 'SecurityPolicy', requestType: 'Add', settings });
+    const sent = this.#conversation.bridge.modify({ resourceType: 'SecurityPolicy', requestType: 'Add', settings });
     await abortable(sent, signal);
   }
 
@@ -205,37 +213,6 @@ export class GuestRun {
       },
       end: () => deliver(limiter.end()),
     };
-  }
-
-  async #serveBridge(): Promise<void> {
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      const stream = await this.#listeners.bridge.accept(signal);
-      const bridge = GuestBridge.connect(stream, { clock: this.#ports.clock, firstId: this.#nextBridgeId });
-      this.#bridge = bridge;
-      await this.#converse(bridge, signal);
-      this.#nextBridgeId = bridge.nextId;
-      await delay(this.#ports.clock, redialPause, signal);
-    }
-  }
-
-  /** From the negotiation to the end of one connection. The guest dials again by itself (hcs-runtime E.1). */
-  async #converse(bridge: GuestBridge, signal: AbortSignal): Promise<void> {
-    const { uid, logger, onConnection } = this.#ports;
-    try {
-      const guest = await bridge.negotiate(signal);
-      this.#connected = true;
-      this.#firstGuest.resolve(guest);
-      onConnection();
-      const end = await bridge.closed;
-      if (end.kind === 'failed') logger.warn({ uid, error: end.message }, 'the guest bridge ended');
-    } catch (error) {
-      if (!signal.aborted) logger.warn({ uid, error: messageOf(error) }, 'the guest bridge did not come up');
-      if (error instanceof GuestProtocolError || error instanceof GuestRefusal) this.#firstGuest.reject(error);
-      bridge.close();
-    }
-    this.#connected = false;
-    onConnection();
   }
 }
 

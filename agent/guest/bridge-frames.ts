@@ -34,6 +34,14 @@ export function encodeFrame(type: number, id: bigint, payload: string): Buffer {
   return frame;
 }
 
+/** The JSON inside of a text member, which the original does escape for HTML (E.2). */
+export function encodeInnerJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** JSON as the original host writes it: no HTML escapes, but the two line separators of Unicode, and a final line feed. */
 export function encodeHostJson(value: unknown): string {
   const text = JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');

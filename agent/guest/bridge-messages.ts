@@ -1,6 +1,6 @@
 // What host and guest say to each other over the bridge (hcs-runtime E.2 to E.6).
 import { z } from 'zod';
-import { encodeHostJson } from './bridge-frames.ts';
+import { encodeHostJson, encodeInnerJson } from './bridge-frames.ts';
 
 export const nullId = '00000000-0000-0000-0000-000000000000';
 /** The only protocol version there is. */
@@ -8,6 +8,10 @@ export const protocolVersion = 4;
 
 /** Types of requests, and whether the host may give up waiting for the answer without harm (E.5). */
 export const requests = {
+  executeProcess: { type: 0x1010_0501, cancellable: false },
+  /** The one request that may stay unanswered for as long as a process runs. */
+  waitForProcess: { type: 0x1010_0601, cancellable: true },
+  getProperties: { type: 0x1010_0901, cancellable: true },
   shutdownGraceful: { type: 0x1010_0301, cancellable: true },
   shutdownForced: { type: 0x1010_0401, cancellable: true },
   modifySettings: { type: 0x1010_0a01, cancellable: false },
@@ -34,7 +38,19 @@ export const payloads = {
   /** About the VM itself, without further members: shutdown, dump stacks. */
   plain: () => encodeHostJson(common),
   modifySettings: (request: unknown) => encodeHostJson({ ...common, Request: request }),
+  executeProcess: (settings: unknown) => encodeHostJson({ ...common, Settings: settings }),
+  waitForProcess: (processId: number, milliseconds: number) =>
+    encodeHostJson({ ...common, ProcessId: processId, TimeoutInMs: milliseconds }),
+  getProperties: (containerId: string, types: readonly string[]) =>
+    encodeHostJson({
+      ...common,
+      ContainerId: containerId,
+      Query: encodeInnerJson(types.length === 0 ? {} : { PropertyTypes: types }),
+    }),
 };
+
+/** In place of a time limit: wait for ever. */
+export const noTimeLimit = 0xffff_ffff;
 
 // --- responses --------------------------------------------------------------------------------------------------------
 
@@ -90,6 +106,10 @@ export function identityOf(answer: NegotiateResponse): GuestIdentity {
 
 export const dumpStacksResponse = z.object({ GuestStacks: z.string().default('') });
 export const emptyResponse = z.object({});
+const unsigned = z.int().min(0).max(0xffff_ffff);
+export const executeResponse = z.object({ ProcessId: unsigned.default(0) });
+export const waitResponse = z.object({ ExitCode: unsigned.default(0) });
+export const propertiesResponse = z.object({ Properties: z.string().default('{}') });
 
 export const exitNotification = z.object({
   ContainerId: z.string(),

@@ -7,6 +7,7 @@ import { GuestBridge } from '../../agent/guest/bridge.ts';
 import { FrameReader } from '../../agent/guest/bridge-frames.ts';
 import { nullId } from '../../agent/guest/bridge-messages.ts';
 import type { GuestModification } from '../../agent/guest/guest-modification.ts';
+import type { GuestCommand } from '../../agent/guest/process-request.ts';
 import { systemClock } from '../../protocol/clock.ts';
 
 const requestCase = z.object({
@@ -33,22 +34,78 @@ const modifications = {
   SecurityPolicy: z.object({ ...known, settings: z.looseObject({}) }),
   SecurityPolicyFragment: z.object({ ...known, settings: z.looseObject({}) }),
   VPCIDevice: z.object({ ...known, settings: z.looseObject({}) }),
+  MappedDirectory: z.object({ ...known, settings: z.looseObject({}) }),
+  VPMemDevice: z.object({ ...known, settings: z.looseObject({}) }),
+  CombinedLayers: z.object({ ...known, settings: z.looseObject({}) }),
+  Network: z.object({ ...known, settings: z.looseObject({}) }),
   PodCgroupMemoryLimit: z.object(known),
 };
 
+const port = z.int().optional();
+const executeRequest = z.object({
+  args: z.array(z.string()),
+  commandLine: z.string().optional(),
+  cwd: z.string(),
+  env: z.array(z.string()),
+  user: z.string().optional(),
+  terminal: z.boolean().default(false),
+  consoleSize: z.object({ height: z.int(), width: z.int() }).optional(),
+  stdinPort: port,
+  stdoutPort: port,
+  stderrPort: port,
+});
+const waitRequest = z.object({ processId: z.int(), timeoutMs: z.int() });
+const propertiesRequest = z.object({ containerId: z.string(), types: z.array(z.string()) });
+
 type Ask = (bridge: GuestBridge) => Promise<unknown>;
+type Request = RequestCase['request'];
+
+const never = new AbortController().signal;
+
+/** Requests about the VM itself, by message. */
+const asks: Readonly<Record<string, (request: Request) => Ask | undefined>> = {
+  DumpStacks: () => (bridge) => bridge.dumpStacks(),
+  ShutdownGraceful: () => (bridge) => bridge.powerOff(never),
+  ShutdownForced: () => (bridge) => bridge.powerOff(never, 'shutdownForced'),
+  ExecuteProcess: (request) => askToExecute(executeRequest.parse(request)),
+  WaitForProcess: (request) => {
+    const { processId, timeoutMs } = waitRequest.parse(request);
+    return (bridge) => bridge.wait(processId, timeoutMs).exitCode;
+  },
+  ModifySettings: (request) => {
+    const modification = readModification(request);
+    return modification === undefined ? undefined : (bridge) => bridge.modify(modification);
+  },
+};
 
 /** How our host asks for the same thing, or undefined when it never does. */
-export function askFor(request: RequestCase['request']): Ask | undefined {
-  const signal = new AbortController().signal;
+export function askFor(request: Request): Ask | undefined {
   if ('ocsc' in request || 'otsc' in request) return undefined;
-  if (request.message === 'NegotiateProtocol') return (bridge) => bridge.negotiate(signal);
-  if (request.containerId !== nullId) return undefined;
-  if (request.message === 'DumpStacks') return (bridge) => bridge.dumpStacks();
-  if (request.message === 'ShutdownGraceful') return (bridge) => bridge.powerOff(signal);
-  if (request.message !== 'ModifySettings') return undefined;
-  const modification = readModification(request);
-  return modification === undefined ? undefined : (bridge) => bridge.modify(modification);
+  if (request.message === 'NegotiateProtocol') return (bridge) => bridge.negotiate(never);
+  // "Old query type" asks for the same properties in another way.
+  if (request.message === 'GetProperties') {
+    const { containerId, types } = propertiesRequest.parse(request);
+    return (bridge) => bridge.properties(containerId, types, never);
+  }
+  return request.containerId === nullId ? asks[request.message]?.(request) : undefined;
+}
+
+function askToExecute(request: z.infer<typeof executeRequest>): Ask {
+  const { args, commandLine, consoleSize, cwd, env, stderrPort, stdinPort, stdoutPort, terminal, user } = request;
+  const command: GuestCommand = {
+    args,
+    workingDirectory: cwd,
+    environment: env,
+    ...(commandLine === undefined ? {} : { commandLine }),
+    ...(user === undefined ? {} : { user }),
+    ...(terminal ? { terminal: consoleSize ?? {} } : {}),
+  };
+  const ports = {
+    ...(stdinPort === undefined ? {} : { stdin: stdinPort }),
+    ...(stdoutPort === undefined ? {} : { stdout: stdoutPort }),
+    ...(stderrPort === undefined ? {} : { stderr: stderrPort }),
+  };
+  return (bridge) => bridge.execute(command, ports);
 }
 
 function readModification(request: RequestCase['request']): GuestModification | undefined {

@@ -3,22 +3,18 @@
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { type Clock, delay } from '../../../protocol/clock.ts';
-import { encodeFrame, type Frame, FrameReader, responseType } from '../../guest/bridge-frames.ts';
+import { encodeFrame, encodeInnerJson, type Frame, FrameReader, responseType } from '../../guest/bridge-frames.ts';
 import { nullId, protocolVersion, requests } from '../../guest/bridge-messages.ts';
+import { GuestFailure, guestResults } from './guest-failure.ts';
+import { executeSettings, type GuestProcesses } from './guest-processes.ts';
 import type { Verdict } from './script.ts';
+
+export { guestResults } from './guest-failure.ts';
 
 /** The guest itself has no limit; the simulated one ends somewhere. */
 const maxRequestBytes = 16 << 20;
 /** Answers that wait for the next connection; others are lost. */
 const maxLateAnswers = 16;
-
-export const guestResults = {
-  notSupported: 0x8000_4001,
-  unspecified: 0x8000_4005,
-  invalidJson: 0xc037_010d,
-  protocolRange: 0xc037_010c,
-  noSuchContainer: 0xc037_010e,
-} as const;
 
 const base = z.object({ ContainerId: z.string().default(''), ActivityId: z.string().default(nullId) });
 const negotiateRequest = base.extend({ MinimumVersion: z.int(), MaximumVersion: z.int() });
@@ -29,6 +25,8 @@ const modifyRequest = base.extend({
     Settings: z.record(z.string(), z.unknown()).default({}),
   }),
 });
+const executeRequest = base.extend({ Settings: executeSettings });
+const waitRequest = base.extend({ ProcessId: z.int().min(0).max(0xffff_ffff) });
 export type GuestModifyRequest = z.infer<typeof modifyRequest>['Request'];
 
 export interface GuestServiceOptions {
@@ -39,21 +37,12 @@ export interface GuestServiceOptions {
   readonly visit: (step: 'bridge' | 'negotiate' | 'guestModify' | 'powerOff') => Promise<Verdict>;
   /** The error text with which the guest refuses, if it does. */
   readonly modify: (request: GuestModifyRequest) => string | undefined;
+  readonly processes: GuestProcesses;
   readonly powerOff: () => void;
   readonly onNegotiated: () => void;
 }
 
 type Answer = Readonly<Record<string, unknown>> | 'none';
-
-/** A failure that the guest reports as such. */
-class GuestFailure extends Error {
-  readonly result: number;
-
-  constructor(result: number, message: string) {
-    super(message);
-    this.result = result;
-  }
-}
 
 interface Connection {
   readonly socket: Socket;
@@ -129,8 +118,21 @@ export class GuestService {
     if (type === requests.modifySettings.type) return this.#modify(read(modifyRequest, request, text));
     if (type === requests.dumpStacks.type)
       return Promise.resolve({ GuestStacks: 'goroutine 1 [running]:\nmain.main()\n' });
+    if (type === requests.executeProcess.type) return this.#execute(read(executeRequest, request, text));
+    if (type === requests.waitForProcess.type) return this.#wait(read(waitRequest, request, text));
+    if (type === requests.getProperties.type) return Promise.reject(refuseProperties(read(base, request, text)));
     const isShutdown = type === requests.shutdownGraceful.type || type === requests.shutdownForced.type;
     return isShutdown ? this.#shutDown(read(base, request, text)) : Promise.reject(notSupported(type));
+  }
+
+  async #execute({ ContainerId, Settings }: z.infer<typeof executeRequest>): Promise<Answer> {
+    if (ContainerId !== nullId) throw noSuchContainer();
+    return { ProcessId: await this.#options.processes.execute(Settings) };
+  }
+
+  async #wait({ ContainerId, ProcessId }: z.infer<typeof waitRequest>): Promise<Answer> {
+    if (ContainerId !== nullId) throw noSuchContainer();
+    return { ExitCode: await this.#options.processes.wait(ProcessId) };
   }
 
   async #negotiate(connection: Connection, request: z.infer<typeof negotiateRequest>): Promise<Answer> {
@@ -157,7 +159,7 @@ export class GuestService {
 
   async #modify({ ContainerId, Request }: z.infer<typeof modifyRequest>): Promise<Answer> {
     await this.#pass('guestModify');
-    if (ContainerId !== nullId) throw new GuestFailure(guestResults.noSuchContainer, 'HRESULT: 0xc037010e');
+    if (ContainerId !== nullId) throw noSuchContainer();
     const refusal = this.#options.modify(Request);
     if (refusal !== undefined) throw new GuestFailure(guestResults.unspecified, refusal);
     return {};
@@ -165,7 +167,7 @@ export class GuestService {
 
   /** The VM itself is off before it could answer (E.6). */
   async #shutDown({ ContainerId }: z.infer<typeof base>): Promise<Answer> {
-    if (ContainerId !== nullId) throw new GuestFailure(guestResults.noSuchContainer, 'HRESULT: 0xc037010e');
+    if (ContainerId !== nullId) throw noSuchContainer();
     await this.#pass('powerOff');
     this.#options.powerOff();
     return 'none';
@@ -178,10 +180,19 @@ export class GuestService {
   }
 
   #send(request: Frame, body: Readonly<Record<string, unknown>>): void {
-    const frame = encodeFrame(responseType(request.type), request.id, guestJson(body));
+    const frame = encodeFrame(responseType(request.type), request.id, encodeInnerJson(body));
     if (this.#connection !== undefined) this.#connection.socket.write(frame);
     else if (this.#lateAnswers.length < maxLateAnswers) this.#lateAnswers.push(frame);
   }
+}
+
+function noSuchContainer(): GuestFailure {
+  return new GuestFailure(guestResults.noSuchContainer, 'HRESULT: 0xc037010e');
+}
+
+function refuseProperties({ ContainerId }: z.infer<typeof base>): GuestFailure {
+  if (ContainerId !== nullId) return noSuchContainer();
+  return new GuestFailure(guestResults.unspecified, 'getPropertiesV2 is not supported against the UVM');
 }
 
 function notSupported(type: number): GuestFailure {
@@ -201,12 +212,4 @@ function parseJson(payload: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The guest's encoder escapes what HTML would read (E.2). */
-function guestJson(body: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(body).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

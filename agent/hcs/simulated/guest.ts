@@ -6,6 +6,7 @@ import type { GuestBoot } from './boot-command.ts';
 import type { Dial } from './guest-dial.ts';
 import { GuestLog } from './guest-log.ts';
 import { kernelLines, logLine, panicText, startedLine } from './guest-log-lines.ts';
+import { GuestProcesses } from './guest-processes.ts';
 import { GuestResources } from './guest-resources.ts';
 import { GuestService } from './guest-service.ts';
 import type { HostTiming } from './host-file.ts';
@@ -32,9 +33,11 @@ export class SimulatedGuest {
   #entropyBytes = 0;
   #log: GuestLog | undefined;
   #service: GuestService | undefined;
+  readonly #processes: GuestProcesses;
 
   constructor(options: GuestOptions) {
     this.#options = options;
+    this.#processes = new GuestProcesses(options.dial);
     this.resources = new GuestResources(options.isDiskAttached);
   }
 
@@ -63,6 +66,7 @@ export class SimulatedGuest {
   kill(): void {
     this.#phase = 'ended';
     this.#log?.end();
+    this.#processes.end();
     this.#life.abort(new Error('the guest ended'));
   }
 
@@ -163,6 +167,7 @@ export class SimulatedGuest {
       clock,
       signal: this.#life.signal,
       visit: (step) => this.#visit(step),
+      processes: this.#processes,
       modify: (request) => this.resources.modify(request),
       powerOff: () => this.end('powerOff'),
       onNegotiated: () => this.#run(),
