@@ -1,15 +1,21 @@
 // Chooses who runs the VMs. Each backend is loaded only when it is the one, so that native code is not touched elsewhere.
 import { rm } from 'node:fs/promises';
+import type { HostFacts } from '../protocol/messages.ts';
 import type { AgentNode } from './agent.ts';
 
-export const backends = ['simulated'] as const;
-export type BackendName = (typeof backends)[number];
+export type NodeChoice =
+  | { readonly backend: 'computecore'; readonly isolation: HostFacts['isolation'] }
+  /** `socket`: on which the service process of the simulated node serves. */
+  | { readonly backend: 'simulated'; readonly socket: string };
 
-/** @param simulatedSocket on which the service process of the simulated node serves */
-export async function connectSimulatedNode(simulatedSocket: string): Promise<AgentNode> {
+export async function connectNode(choice: NodeChoice): Promise<AgentNode> {
+  if (choice.backend === 'computecore') {
+    const { connectWindowsNode } = await import('./windows/node.ts');
+    return connectWindowsNode({ isolation: choice.isolation });
+  }
   const { connectSimulatedHost } = await import('./hcs/simulated/client.ts');
-  const socketDirectory = `${simulatedSocket}.guests`;
+  const socketDirectory = `${choice.socket}.guests`;
   // We hold the node's lock, so what lies there is what a killed agent left behind.
   await rm(socketDirectory, { recursive: true, force: true });
-  return await connectSimulatedHost(simulatedSocket, socketDirectory);
+  return connectSimulatedHost(choice.socket, socketDirectory);
 }

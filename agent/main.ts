@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { z } from 'zod';
 import { runAgent } from './agent.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
-import { type BackendName, backends, connectSimulatedNode } from './connect-node.ts';
+import { connectNode, type NodeChoice } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
 import { defaultTimeouts } from './timeouts.ts';
@@ -26,8 +26,9 @@ interface Arguments {
   readonly caFile?: string;
   readonly stateDir: string;
   readonly stateFolder?: string;
-  readonly backend: BackendName;
-  readonly simulatedSocket: string;
+  readonly backend: NodeChoice['backend'];
+  readonly simulatedSocket?: string;
+  readonly isolation?: 'snp';
   readonly bootTimeout: number;
   readonly allowedPath: readonly string[];
   readonly allowedPipe: readonly string[];
@@ -69,8 +70,13 @@ function program(exitWith: (code: number) => void): Command {
     .option('--ca-file <path>', 'the only CA that is trusted for the operator (PEM)')
     .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
     .option('--state-folder <path>', 'the same folder by its Windows path, for documents')
-    .addOption(new Option('--backend <name>', 'who runs the VMs').choices(backends).default('simulated'))
-    .requiredOption('--simulated-socket <path>', 'socket of the simulated node')
+    .addOption(
+      new Option('--backend <name>', 'who runs the VMs: HCS, or a simulated node')
+        .choices(['computecore', 'simulated'])
+        .default(isWindows ? 'computecore' : 'simulated'),
+    )
+    .option('--simulated-socket <path>', 'socket of the simulated node, for --backend simulated')
+    .addOption(new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp']))
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
     .option(
       '--allowed-path <folder...>',
@@ -99,8 +105,18 @@ function program(exitWith: (code: number) => void): Command {
   return agent;
 }
 
+function nodeChoice({ backend, isolation, simulatedSocket }: Arguments): NodeChoice | undefined {
+  if (backend === 'computecore') return { backend, isolation: isolation === 'snp' ? ['SNP'] : [] };
+  return simulatedSocket === undefined ? undefined : { backend, socket: simulatedSocket };
+}
+
 async function run(settings: Arguments): Promise<number> {
   const logger = pino({ level: settings.logLevel, base: { program: 'lcow-agent' } });
+  const choice = nodeChoice(settings);
+  if (choice === undefined) {
+    logger.fatal('--backend simulated needs --simulated-socket');
+    return 2;
+  }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   try {
@@ -113,7 +129,7 @@ async function run(settings: Arguments): Promise<number> {
         allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },
-      () => connectSimulatedNode(settings.simulatedSocket),
+      () => connectNode(choice),
       logger,
       stop.signal,
     );
