@@ -8,6 +8,8 @@ export type FileFact =
   | { readonly kind: 'notFound' }
   | { readonly kind: 'error'; readonly message: string };
 
+export type VmGroupAccess = 'read' | 'all';
+
 export interface WindowsHost {
   facts(): Promise<HostFacts>;
   /** Never rejects for what the path is; paths are Windows paths, compared without regard to case. */
@@ -16,6 +18,6 @@ export interface WindowsHost {
   copyFile(from: string, to: string): Promise<void>;
   /** Succeeds when there is nothing to delete. */
   deleteFile(path: string): Promise<void>;
-  /** Full access for the group of all VMs, S-1-5-83-0 (hcs-documents §7.4). */
-  grantVmGroupAccess(path: string): Promise<void>;
+  /** For the group of all VMs, S-1-5-83-0 (hcs-documents §7.4, hcs-runtime G.2); absent means full access. */
+  grantVmGroupAccess(path: string, access?: VmGroupAccess): Promise<void>;
 }

@@ -59,5 +59,8 @@ export interface HcsBackend {
   enumerate(): Promise<readonly SystemProperties[]>;
   create(id: SystemId, document: string): Promise<ComputeSystem>;
   open(id: SystemId): Promise<ComputeSystem>;
+  /** Access of one VM to a file (hcs-runtime G.2); the VM need not exist. Revoking what was not granted succeeds. */
+  grantVmAccess(id: SystemId, path: string): Promise<void>;
+  revokeVmAccess(id: SystemId, path: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -47,6 +47,8 @@ export class Outside {
         enumerate: () => this.#call('enumerate', () => backend.enumerate()),
         create: (id, document) => this.#call('create', async () => this.#system(await backend.create(id, document))),
         open: (id) => this.#call('open', async () => this.#system(await backend.open(id))),
+        grantVmAccess: (id, path) => this.#call('grantVmAccess', () => backend.grantVmAccess(id, path)),
+        revokeVmAccess: (id, path) => this.#call('revokeVmAccess', () => backend.revokeVmAccess(id, path)),
         close: () => backend.close(),
       },
       host: {
@@ -54,7 +56,7 @@ export class Outside {
         stat: (path) => this.#call('stat', () => host.stat(path)),
         copyFile: (from, to) => this.#call('copyFile', () => host.copyFile(from, to)),
         deleteFile: (path) => this.#call('deleteFile', () => host.deleteFile(path)),
-        grantVmGroupAccess: (path) => this.#call('grant', () => host.grantVmGroupAccess(path)),
+        grantVmGroupAccess: (path, access) => this.#call('grant', () => host.grantVmGroupAccess(path, access)),
       },
       sockets: {
         listen: (runtimeId, port) =>

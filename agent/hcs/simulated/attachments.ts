@@ -24,6 +24,15 @@ export class Attachments {
     return [...this.#paths.values()];
   }
 
+  /** `controller:lun` → path. */
+  byPlace(): Readonly<Record<string, string>> {
+    const entries = [...this.#paths].map(([place, path]) => {
+      const [guid = '', lun] = place.split('/');
+      return [`${scsiControllers.indexOf(guid)}:${lun}`, path] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
   has(controller: number, lun: number): boolean {
     const guid = scsiControllers[controller];
     return guid !== undefined && this.#paths.has(placeOf(guid, lun));

@@ -42,7 +42,7 @@ const machine = 'VirtualMachine/';
 /** Path → what it does. Groups of the expression are the keys in the path. */
 const changes: readonly (readonly [RegExp, Apply])[] = [
   [pathOf('ComputeTopology/Memory/SizeInMB'), setMemory],
-  [pathOf('ComputeTopology/Processor/Limits'), checkOnly(limits)],
+  [pathOf('ComputeTopology/Processor/Limits'), setLimits],
   [pathOf('ComputeTopology/Processor/CpuGroup'), setGroup],
   [pathOf('Devices/Scsi/([^/]+)/Attachments/(\\d+)'), changeDisk],
   [pathOf('Devices/VirtualPMem/Devices/(\\d+)(?:/Mappings/(\\d+))?'), checkOnly(mapping)],
@@ -81,6 +81,11 @@ function setMemory(system: SimulatedSystem, request: Change, room: ChangeRoom): 
     refuse(hresult.noSystemResources, `${size} MB of memory are wanted and ${room.freeMemoryInMB} MB are free`);
   }
   system.memoryInMB = size;
+}
+
+function setLimits(system: SimulatedSystem, request: Change): void {
+  const given = Object.entries(read(limits, request.Settings ?? {}));
+  system.processorLimits = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
 }
 
 /** A system changes its group only by way of none (B.6). */

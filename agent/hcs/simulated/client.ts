@@ -3,7 +3,7 @@
 // ServiceDisconnect); connecting again is the caller's decision.
 import { mkdir } from 'node:fs/promises';
 import type { HostFacts } from '../../../protocol/messages.ts';
-import type { FileFact, WindowsHost } from '../../windows-host.ts';
+import type { FileFact, VmGroupAccess, WindowsHost } from '../../windows-host.ts';
 import type {
   ComputeSystem,
   HcsBackend,
@@ -100,6 +100,14 @@ export class SimulatedBackend implements HcsBackend {
     return new SimulatedComputeSystem(this.#client, this.#ends, id, handle);
   }
 
+  async grantVmAccess(id: SystemId, path: string): Promise<void> {
+    await this.#client.call('grantVmAccess', { id, path });
+  }
+
+  async revokeVmAccess(id: SystemId, path: string): Promise<void> {
+    await this.#client.call('revokeVmAccess', { id, path });
+  }
+
   close(): Promise<void> {
     return this.#client.close();
   }
@@ -183,7 +191,7 @@ export class SimulatedHost implements WindowsHost {
     await this.#client.call('deleteFile', { path });
   }
 
-  async grantVmGroupAccess(path: string): Promise<void> {
-    await this.#client.call('grantVmGroupAccess', { path });
+  async grantVmGroupAccess(path: string, access: VmGroupAccess = 'all'): Promise<void> {
+    await this.#client.call('grantVmGroupAccess', { path, access });
   }
 }

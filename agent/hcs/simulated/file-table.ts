@@ -2,9 +2,18 @@
 // Rules of folders and copies: test/golden/README.md, "The simulated host". Causes are in the words of Windows.
 import { win32 } from 'node:path';
 import { z } from 'zod';
-import type { FileFact } from '../../windows-host.ts';
+import type { FileFact, VmGroupAccess } from '../../windows-host.ts';
 
-export const fileEntry = z.object({ path: z.string(), size: z.int().min(0), isGranted: z.boolean() });
+export const fileEntry = z.object({
+  path: z.string(),
+  size: z.int().min(0),
+  /** The group of all VMs has full access. */
+  isGranted: z.boolean(),
+  /** It may read, at least. */
+  isReadable: z.boolean().exactOptional(),
+  /** Single VMs that have access. */
+  grantedTo: z.array(z.string()).exactOptional(),
+});
 export type FileEntry = z.infer<typeof fileEntry>;
 
 export const causes = {
@@ -65,10 +74,30 @@ export class FileTable {
   }
 
   /** Folders can be granted, but only files remember it. */
-  grant(path: string): string | undefined {
+  grant(path: string, access: VmGroupAccess = 'all'): string | undefined {
+    return this.#change(path, (entry) =>
+      access === 'all' ? { ...entry, isGranted: true } : { ...entry, isReadable: true },
+    );
+  }
+
+  grantTo(id: string, path: string): string | undefined {
+    return this.#change(path, ({ grantedTo = [], ...entry }) => ({
+      ...entry,
+      grantedTo: [...new Set([...grantedTo, id])],
+    }));
+  }
+
+  revokeFrom(id: string, path: string): string | undefined {
+    return this.#change(path, ({ grantedTo = [], ...entry }) => {
+      const others = grantedTo.filter((each) => each !== id);
+      return others.length === 0 ? entry : { ...entry, grantedTo: others };
+    });
+  }
+
+  #change(path: string, change: (entry: FileEntry) => FileEntry): string | undefined {
     const key = keyOf(path);
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#entries.set(key, { ...entry, isGranted: true });
+    if (entry !== undefined) this.#entries.set(key, change(entry));
     return entry === undefined && !this.#isFolder(key) ? causes.notFound : undefined;
   }
 

@@ -66,7 +66,9 @@ export class GuestResources {
     if (!parsed.success) return 'failed to unmarshal settings as MappedVirtualDisk';
     const { MountPath, Controller, Lun } = parsed.data;
     if (RequestType === 'Remove') {
-      return this.#mounts.delete(MountPath) ? undefined : `nothing is mounted at ${MountPath}`;
+      // The guest service does not mind that nothing is mounted there.
+      this.#mounts.delete(MountPath);
+      return undefined;
     }
     if (!this.#isDiskAttached(Controller, Lun)) return `no SCSI device at ${Controller}:${Lun}`;
     if (this.#mounts.has(MountPath)) return `${MountPath} is in use`;

@@ -3,7 +3,8 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { FileFact } from '../../windows-host.ts';
+import type { FileFact, VmGroupAccess } from '../../windows-host.ts';
+import { HcsError } from '../errors.ts';
 import { causes, type FileEntry, FileTable, fileEntry, keyOf } from './file-table.ts';
 import type { SimulatedHostFile } from './host-file.ts';
 import type { Script, Step } from './script.ts';
@@ -52,11 +53,19 @@ export class HostFiles {
     return this.#change('delete', path, () => (this.#isOpen(path) ? causes.inUse : this.table.delete(path)));
   }
 
-  grant(path: string): Promise<void> {
+  grant(path: string, access: VmGroupAccess): Promise<void> {
     return this.#change('grant', path, () => {
-      const cause = this.table.grant(path);
+      const cause = this.table.grant(path, access);
       return cause === undefined ? undefined : `GrantVmGroupAccess: os.Stat ${path}: ${cause}`;
     });
+  }
+
+  grantTo(id: string, path: string): Promise<void> {
+    return this.#changeByService('HcsGrantVmAccess', 'grantVm', path, () => this.table.grantTo(id, path));
+  }
+
+  revokeFrom(id: string, path: string): Promise<void> {
+    return this.#changeByService('HcsRevokeVmAccess', 'revokeVm', path, () => this.table.revokeFrom(id, path));
   }
 
   #isOpen(path: string): boolean {
@@ -68,6 +77,15 @@ export class HostFiles {
     const verdict = await this.#options.script.visit(step, { path });
     const cause = verdict.kind === 'fail' ? verdict.message : change();
     if (cause !== undefined) throw new FileFailure(cause);
+    await this.#save();
+  }
+
+  /** These are calls of HCS, which fail with an HRESULT. */
+  async #changeByService(operation: string, step: Step, path: string, change: () => string | undefined): Promise<void> {
+    const verdict = await this.#options.script.visit(step, { path });
+    if (verdict.kind === 'fail') throw new HcsError(operation, verdict.hresult ?? 0x8000_4005, verdict.message);
+    const cause = change();
+    if (cause !== undefined) throw new HcsError(operation, 0x8007_0002, `${path}: ${cause}`);
     await this.#save();
   }
 

@@ -161,6 +161,9 @@ export class SimulatedNode {
       document: system.text,
       handles: this.#handlesOf(system),
       memoryInMB: system.memoryInMB,
+      processorLimits: system.processorLimits,
+      cpuGroup: system.cpuGroup,
+      disks: system.attachments.byPlace(),
       terminatesWithLastHandle: system.terminatesWithLastHandle,
       exit: system.exit,
       guest: system.guest && {

@@ -52,6 +52,10 @@ export const systemDetail = systemProperties.extend({
   document: z.string(),
   handles: z.int(),
   memoryInMB: z.int(),
+  processorLimits: z.record(z.string(), z.number()),
+  cpuGroup: z.string().optional(),
+  /** `controller:lun` → path. */
+  disks: z.record(z.string(), z.string()),
   terminatesWithLastHandle: z.boolean(),
   exit: systemExit.optional(),
   guest: z
@@ -75,11 +79,16 @@ export const methods = {
   stat: { params: z.strictObject({ path }), result: fileFact },
   copyFile: { params: z.strictObject({ from: path, to: path }), result: nothing },
   deleteFile: { params: z.strictObject({ path }), result: nothing },
-  grantVmGroupAccess: { params: z.strictObject({ path }), result: nothing },
+  grantVmGroupAccess: {
+    params: z.strictObject({ path, access: z.enum(['read', 'all']).default('all') }),
+    result: nothing,
+  },
   processorTopology: { params: nothing, result: z.object({ logicalProcessorCount: z.int() }) },
   enumerate: { params: nothing, result: z.array(systemProperties) },
   create: { params: z.strictObject({ id: systemId, document: z.string() }), result: onHandle },
   open: { params: z.strictObject({ id: systemId }), result: onHandle },
+  grantVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },
+  revokeVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },
   start: { params: onHandle, result: nothing },
   shutdown: { params: onHandle, result: nothing },
   terminate: { params: onHandle, result: nothing },

@@ -10,6 +10,8 @@ export const steps = [
   'copy',
   'delete',
   'grant',
+  'grantVm',
+  'revokeVm',
   'processorTopology',
   'enumerate',
   'create',

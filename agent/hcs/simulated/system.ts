@@ -49,6 +49,8 @@ export class SimulatedSystem {
   readonly attachments: Attachments;
   /** What it takes of the host while it is not stopped. */
   memoryInMB: number;
+  /** As they were set while it ran. */
+  processorLimits: Readonly<Record<string, number>> = {};
   /** The processor group that it is in; absent = none. */
   cpuGroup: string | undefined;
   readonly #options: SystemOptions;
