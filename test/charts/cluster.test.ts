@@ -1,0 +1,208 @@
+// The charts on a real API server: what it takes, what it refuses, and what is left of a release.
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
+import { helm, runHelm } from './helm.ts';
+import { inventory } from './inventory.ts';
+import { chartArguments, type Rendering, render } from './rendered.ts';
+
+const operatorUser = 'system:serviceaccount:lcow-system:lcow-operator';
+
+let cluster: ControlPlane;
+const $ = (line: string, input?: string) => kubectl(cluster, line.split(' '), input);
+const attempt = (line: string, input?: string) => runKubectl(cluster, line.split(' '), input);
+const install = (rendering: Rendering) => helm(['install', ...chartArguments(rendering)], cluster);
+const uninstall = (release: string, ...flags: string[]) =>
+  runHelm(['uninstall', release, '--namespace', 'lcow-system', ...flags], cluster);
+
+beforeAll(async () => {
+  await helm(['version']);
+  cluster = await startControlPlane();
+  await $('apply -f -', await readFile(new URL('./monitoring-crds.yaml', import.meta.url), 'utf8'));
+  await $('wait --for=condition=Established crd --all --timeout=30s');
+  await $('create namespace lcow-system');
+  await $('label namespace lcow-system pod-security.kubernetes.io/enforce=privileged');
+  await $('create namespace restricted');
+  await $('label namespace restricted pod-security.kubernetes.io/enforce=restricted');
+  await $('label namespace restricted pod-security.kubernetes.io/warn=restricted');
+}, 900_000);
+
+afterAll(async () => {
+  await cluster?.stop();
+});
+
+describe('every object passes the API server', () => {
+  it.each([
+    { chart: 'lcow-operator' },
+    { chart: 'lcow-operator', values: 'operator-production' },
+    { chart: 'lcow-operator', values: 'operator-small' },
+    { chart: 'lcow-agent' },
+    { chart: 'lcow-agent', values: 'agent-elsewhere' },
+    { chart: 'lcow-agent', values: 'agent-confidential' },
+  ])('of $chart with values $values, without a warning', async (rendering) => {
+    const objects = await render(rendering);
+    const { code, stdout, stderr } = await attempt('apply --server-side --dry-run=server -f -', manifest(objects));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.trim().split('\n')).toHaveLength(objects.length);
+  });
+
+  it('of the operator under the restricted Pod Security level', async () => {
+    const objects = await render({ chart: 'lcow-operator', namespace: 'restricted' });
+    const { code, stderr } = await attempt('apply --server-side --dry-run=server -f -', manifest(objects));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  function manifest(objects: readonly unknown[]): string {
+    return objects.map((each) => stringify(each)).join('---\n');
+  }
+});
+
+describe('a release', () => {
+  it('is installed, upgraded and uninstalled, and nothing of it stays', async () => {
+    const before = await inventory(cluster);
+    await install({ chart: 'lcow-operator', set: ['crds.keep=false'] });
+    await install({ chart: 'lcow-agent' });
+    const set = ['crds.keep=false', 'replicas=3', 'commonLabels.team=platform'];
+    await helm(['upgrade', ...chartArguments({ chart: 'lcow-operator', set })], cluster);
+    await helm(['upgrade', ...chartArguments({ chart: 'lcow-agent', values: 'agent-elsewhere' })], cluster);
+    expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.spec.replicas}')).toBe('3');
+    expect(await uninstall('lcow-agent')).toMatchObject({ code: 0 });
+    expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
+    await expect.poll(() => inventory(cluster), { timeout: 60_000, interval: 2000 }).toEqual(before);
+  });
+
+  it('leaves the kinds and the VMs in place when it is told to, and takes them back', async () => {
+    await install({ chart: 'lcow-operator' });
+    await $('wait --for=condition=Established crd/linuxutilityvms.lcow.dev --timeout=30s');
+    await $('create -f -', vm('kept'));
+    expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
+    expect(await $('get luvm -o name')).toBe('linuxutilityvm.lcow.dev/kept\n');
+    await install({ chart: 'lcow-operator' });
+    expect(await $('get luvm -o name')).toBe('linuxutilityvm.lcow.dev/kept\n');
+    await $('delete luvm kept');
+  });
+
+  it('of a second name is refused, since a cluster has one operator', async () => {
+    const second = chartArguments({ chart: 'lcow-operator', release: 'another' });
+    expect((await runHelm(['install', ...second], cluster)).stderr).toContain('meta.helm.sh/release-name');
+  });
+
+  it('tells in its notes what the namespace of the agents lacks', async () => {
+    const notes = await install({ chart: 'lcow-agent', namespace: 'restricted' });
+    expect(notes).toContain('kubectl label namespace restricted pod-security.kubernetes.io/enforce=privileged');
+    expect(notes).toContain('There is no Service lcow-operator in namespace restricted');
+    await helm(['uninstall', 'lcow-agent', '--namespace', 'restricted'], cluster);
+  });
+
+  it('of the operator is not uninstalled while a host has VMs', async () => {
+    await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-a' } }));
+    await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(2)}`);
+    const before = await inventory(cluster);
+    await expect
+      .poll(async () => (await uninstall('lcow-operator')).stderr, { timeout: 20_000 })
+      .toContain('host win-a has 2 VMs, whose finalizers need the operator');
+    expect(await inventory(cluster)).toEqual(before);
+    await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(0)}`);
+    await expect.poll(async () => (await uninstall('lcow-operator')).code, { timeout: 20_000 }).toBe(0);
+    await $('delete luvmhost win-a');
+  });
+
+  it('is uninstalled in spite of VMs without hooks', async () => {
+    await install({ chart: 'lcow-operator' });
+    await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-b' } }));
+    await $(`patch luvmhost win-b --subresource=status --type=merge -p ${desired(1)}`);
+    expect(await uninstall('lcow-operator', '--no-hooks')).toMatchObject({ code: 0 });
+    await $('delete luvmhost win-b');
+  });
+
+  const host = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVMHost', spec: {} };
+  const desired = (count: number) => JSON.stringify({ status: { virtualMachines: { desired: count, running: 0 } } });
+});
+
+describe('the operator’s ServiceAccount', () => {
+  beforeAll(async () => {
+    await install({ chart: 'lcow-operator' });
+    await $('create -f -', vm('guarded', { finalizers: ['example.com/other'] }));
+  });
+
+  afterAll(async () => {
+    await uninstall('lcow-operator');
+  });
+
+  it.each([
+    ['the spec', { spec: { memory: { sizeInMB: 512 } } }, 'the operator must not change spec'],
+    ['labels', { metadata: { labels: { a: 'b' } } }, 'the operator must not change labels and annotations'],
+    ['annotations', { metadata: { annotations: { a: 'b' } } }, 'the operator must not change labels and annotations'],
+    ['finalizers of others', { metadata: { finalizers: [] } }, 'the finalizer lcow.dev/teardown only'],
+  ])('cannot change %s', async (_, patch, message) => {
+    // Dry, so that it can be tried until the policy, which is new, is in effect.
+    const line = `patch luvm guarded --as=${operatorUser} --dry-run=server --type=merge -p ${JSON.stringify(patch)}`;
+    await expect.poll(async () => (await attempt(line)).stderr, { timeout: 20_000 }).toContain(message);
+  });
+
+  it('can change its finalizer and the status', async () => {
+    const finalizers = JSON.stringify({ metadata: { finalizers: ['example.com/other', 'lcow.dev/teardown'] } });
+    await $(`patch luvm guarded --as=${operatorUser} --type=merge -p ${finalizers}`);
+    const object = JSON.parse(await $('get luvm guarded -o json'));
+    const status = { ...object, status: { phase: 'Pending' } };
+    await $(`replace --subresource=status --as=${operatorUser} -f -`, JSON.stringify(status));
+    expect(await $('get luvm guarded -o jsonpath={.status.phase}')).toBe('Pending');
+    await $('patch luvm guarded --type=merge -p {"metadata":{"finalizers":[]}}');
+  });
+
+  it('that people use is not guarded', async () => {
+    await $('patch luvm guarded --type=merge -p {"spec":{"memory":{"sizeInMB":512}}}');
+  });
+
+  it.each([
+    'get secrets',
+    'get secret/other --namespace=lcow-system',
+    'list secrets --namespace=lcow-system',
+    'update lease/other --namespace=lcow-system',
+    'create linuxutilityvms.lcow.dev',
+    'update linuxutilityvms.lcow.dev',
+    'delete linuxutilityvms.lcow.dev',
+    'delete linuxutilityvmhosts.lcow.dev',
+    'patch nodes',
+    'get pods',
+    'update configmap/other --namespace=lcow-system',
+  ])('may not %s', async (what) => {
+    expect((await attempt(`auth can-i ${what} --as=${operatorUser}`)).stdout).toBe('no\n');
+  });
+});
+
+describe('people', () => {
+  beforeAll(async () => {
+    await install({ chart: 'lcow-operator' });
+    for (const role of ['view', 'edit', 'admin']) {
+      await $(`create rolebinding ${role} --clusterrole=${role} --user=${role} --namespace=default`);
+    }
+    await $('create clusterrolebinding fleet --clusterrole=admin --user=fleet');
+  });
+
+  it.each([
+    ['view', 'get', 'linuxutilityvms.lcow.dev', 'yes'],
+    ['view', 'create', 'linuxutilityvms.lcow.dev', 'no'],
+    ['edit', 'create', 'linuxutilityvms.lcow.dev', 'yes'],
+    ['edit', 'deletecollection', 'linuxutilityvms.lcow.dev', 'yes'],
+    ['edit', 'update', 'linuxutilityvms.lcow.dev --subresource=status', 'no'],
+    ['admin', 'delete', 'linuxutilityvms.lcow.dev', 'yes'],
+    ['admin', 'update', 'linuxutilityvmhosts.lcow.dev -A', 'no'],
+    ['fleet', 'update', 'linuxutilityvmhosts.lcow.dev -A', 'yes'],
+  ])('bound as %s: %s %s? %s', async (user, verb, resource, answer) => {
+    const line = `auth can-i ${verb} ${resource} --as=${user}`;
+    // The controller aggregates in its own time, and the API server learns of it a little later.
+    await expect.poll(async () => (await attempt(line)).stdout.trim(), { timeout: 20_000 }).toBe(answer);
+  });
+});
+
+function vm(name: string, metadata: object = {}): string {
+  return JSON.stringify({
+    apiVersion: 'lcow.dev/v1alpha1',
+    kind: 'LinuxUtilityVM',
+    metadata: { name, namespace: 'default', ...metadata },
+    spec: { memory: { sizeInMB: 1024 } },
+  });
+}
