@@ -1,0 +1,131 @@
+// The operator with the rights of the chart and no others brings a VM up and down, is refused nothing, and there is no
+// right that it does not use.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { z } from 'zod';
+import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
+import { EventRecorder } from '../../operator/kubernetes/events.ts';
+import { KubeHttp } from '../../operator/kubernetes/http.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import { kubectl } from '../controlplane/kubectl.ts';
+import { InstalledSystem } from './installed-system.ts';
+import { rightOf } from './recording-proxy.ts';
+import { render } from './rendered.ts';
+
+const rule = z.object({
+  apiGroups: z.array(z.string()),
+  resources: z.array(z.string()),
+  verbs: z.array(z.string()),
+});
+const ruled = z.looseObject({ rules: z.array(rule) });
+
+let system: InstalledSystem;
+const $ = (line: string) => kubectl(system.cluster, line.split(' '));
+const until = (what: () => Promise<string>, expected: string | RegExp) =>
+  expect.poll(what, { timeout: 60_000, interval: 250 }).toMatch(expected);
+
+beforeAll(async () => {
+  system = await InstalledSystem.install();
+}, 900_000);
+
+afterAll(async () => {
+  await system?.[Symbol.asyncDispose]();
+});
+
+it('has no wildcard in any role', async () => {
+  for (const { apiGroups, resources, verbs } of await rules()) {
+    expect([...apiGroups, ...resources, ...verbs]).not.toContain('*');
+  }
+});
+
+it('tells the rights that a request needs', () => {
+  expect(rightOf('GET', '/apis/lcow.dev/v1alpha1/linuxutilityvms?watch=true')).toBe('watch lcow.dev/linuxutilityvms');
+  expect(rightOf('PUT', '/apis/lcow.dev/v1alpha1/namespaces/a/linuxutilityvms/b/status')).toBe(
+    'update lcow.dev/linuxutilityvms/status',
+  );
+  expect(rightOf('GET', '/api/v1/namespaces/a/configmaps/b')).toBe('get configmaps');
+  expect(rightOf('GET', '/api/v1/nodes/n')).toBe('get nodes');
+});
+
+it('is enough for a VM from its manifest to its deletion, and all of it is used', { timeout: 300_000 }, async () => {
+  await runOperator();
+  await system.startAgent();
+  await policyVm('confidential');
+  await $('wait --for=condition=Ready --timeout=60s luvm/confidential').catch(async (error: unknown) => {
+    throw new Error(`${String(error)}\n${await system.logs()}`);
+  });
+  await $('delete luvm confidential --timeout=60s');
+  await recordTwice();
+  await system.operator.stop();
+  // What somebody deletes is made anew.
+  await $('delete -n lcow-system lease/lcow-operator secret/lcow-operator-certificates configmap/lcow-operator-ca');
+  await runOperator();
+  expect(system.proxy.refused).toEqual([]);
+  expect([...system.proxy.used].sort()).toEqual([...rights(await rules())].sort());
+});
+
+/** Resolves when it leads and has published its CA. */
+async function runOperator(): Promise<void> {
+  await system.operator.start();
+  await until(() => $('get configmap lcow-operator-ca -n lcow-system --ignore-not-found -o yaml'), /BEGIN CERTIFICATE/);
+  await until(
+    () => $('get lease lcow-operator -n lcow-system --ignore-not-found -o jsonpath={.spec.holderIdentity}'),
+    /./,
+  );
+}
+
+/** A VM whose policy stands in a ConfigMap. */
+async function policyVm(name: string): Promise<void> {
+  const policy = Buffer.from('package policy').toString('base64');
+  await $(`create configmap policies --from-literal=policy=${policy}`);
+  await system.create({
+    apiVersion: 'lcow.dev/v1alpha1',
+    kind: 'LinuxUtilityVM',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      confidential: {
+        isolation: 'None',
+        securityPolicyFrom: { configMapKeyRef: { name: 'policies', key: 'policy' } },
+      },
+    },
+  });
+}
+
+/** A repeated Event is written again after a minute only, so the operator's own recorder is given a clock that jumps. */
+async function recordTwice(): Promise<void> {
+  let now = Date.now();
+  const clock = { ...systemClock, now: () => now, after: systemClock.after.bind(systemClock) };
+  const http = new KubeHttp({
+    access: plainAccess(new URL(system.proxy.url)),
+    clock,
+    random: Math.random,
+    version: '0',
+  });
+  const dropped: unknown[] = [];
+  const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
+  const events = new EventRecorder({ http, clock, instance: 'test', observer });
+  const metadata = { name: 'repeated', namespace: 'default', uid: 'f47ac10b-58cc-4372-a567-0e02b2c3d479' };
+  const regarding = { kind: 'LinuxUtilityVM', metadata };
+  const record = { regarding, type: 'Normal', reason: 'Started', action: 'Start', note: 'The VM runs.' } as const;
+  events.record(record);
+  await until(() => $('get events.events.k8s.io -o name'), 'repeated');
+  now += 61_000;
+  events.record(record);
+  await events.stop();
+  expect(dropped).toEqual([]);
+}
+
+async function rules(): Promise<readonly z.infer<typeof rule>[]> {
+  const roles = (await render({ chart: 'lcow-operator' })).filter(
+    ({ kind, metadata }) => ['Role', 'ClusterRole'].includes(kind) && metadata.name === 'lcow-operator',
+  );
+  return roles.flatMap((role) => ruled.parse(role).rules);
+}
+
+function rights(given: readonly z.infer<typeof rule>[]): ReadonlySet<string> {
+  const all = given.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group === '' ? '' : `${group}/`}${resource}`)),
+    ),
+  );
+  return new Set(all);
+}
