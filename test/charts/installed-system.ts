@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
@@ -46,12 +47,12 @@ export class InstalledSystem implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  /** Installs both charts; starts no program. */
-  static async install(): Promise<InstalledSystem> {
+  /** Installs both charts, by Helm unless said otherwise; starts no program. */
+  static async install(deploy = deployWithHelm): Promise<InstalledSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'installed-'));
     const cluster = await startControlPlane();
     await kubectl(cluster, ['create', 'namespace', namespace]);
-    for (const chart of ['lcow-operator', 'lcow-agent']) await helm(['install', ...chartArguments({ chart })], cluster);
+    for (const chart of ['lcow-operator', 'lcow-agent']) await deploy(cluster, chart);
     const proxy = await RecordingProxy.open({
       server: cluster.server,
       authority: await readFile(join(cluster.directory, 'ca.crt')),
@@ -87,6 +88,19 @@ export class InstalledSystem implements AsyncDisposable {
     for (const process of this.#agent) await process.start();
   }
 
+  /** Resolves when the operator leads and has published its CA. */
+  async startOperator(): Promise<void> {
+    await this.operator.start();
+    const wanted = [
+      ['configmap', 'lcow-operator-ca', '{.data}', 'BEGIN CERTIFICATE'],
+      ['lease', 'lcow-operator', '{.spec.holderIdentity}', '-'],
+    ] as const;
+    for (const [kind, name, path, text] of wanted) {
+      const read = ['get', kind, name, '-n', namespace, '--ignore-not-found', '-o', `jsonpath=${path}`];
+      while (!(await kubectl(this.cluster, read)).includes(text)) await sleep(250);
+    }
+  }
+
   async create(object: object): Promise<void> {
     await kubectl(this.cluster, ['create', '-f', '-'], JSON.stringify(object));
   }
@@ -104,6 +118,10 @@ export class InstalledSystem implements AsyncDisposable {
     await this.cluster.stop();
     await rm(this.#directory, { recursive: true, force: true });
   }
+}
+
+async function deployWithHelm(cluster: ControlPlane, chart: string): Promise<void> {
+  await helm(['install', ...chartArguments({ chart })], cluster);
 }
 
 async function rendered(chart: string, kind: string): Promise<Rendered | undefined> {

@@ -47,7 +47,7 @@ it('tells the rights that a request needs', () => {
 });
 
 it('is enough for a VM from its manifest to its deletion, and all of it is used', { timeout: 300_000 }, async () => {
-  await runOperator();
+  await system.startOperator();
   await system.startAgent();
   await policyVm('confidential');
   await $('wait --for=condition=Ready --timeout=60s luvm/confidential').catch(async (error: unknown) => {
@@ -58,20 +58,10 @@ it('is enough for a VM from its manifest to its deletion, and all of it is used'
   await system.operator.stop();
   // What somebody deletes is made anew.
   await $('delete -n lcow-system lease/lcow-operator secret/lcow-operator-certificates configmap/lcow-operator-ca');
-  await runOperator();
+  await system.startOperator();
   expect(system.proxy.refused).toEqual([]);
   expect([...system.proxy.used].sort()).toEqual([...rights(await rules())].sort());
 });
-
-/** Resolves when it leads and has published its CA. */
-async function runOperator(): Promise<void> {
-  await system.operator.start();
-  await until(() => $('get configmap lcow-operator-ca -n lcow-system --ignore-not-found -o yaml'), /BEGIN CERTIFICATE/);
-  await until(
-    () => $('get lease lcow-operator -n lcow-system --ignore-not-found -o jsonpath={.spec.holderIdentity}'),
-    /./,
-  );
-}
 
 /** A VM whose policy stands in a ConfigMap. */
 async function policyVm(name: string): Promise<void> {

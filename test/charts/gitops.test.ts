@@ -1,0 +1,152 @@
+// Charts and VMs as a GitOps tool applies them: what it wrote stays its own while everything runs, so that there is no drift.
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { ControlPlane } from '../controlplane/control-plane.ts';
+import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
+import { helm } from './helm.ts';
+import { InstalledSystem } from './installed-system.ts';
+import { chartArguments } from './rendered.ts';
+
+const manager = 'gitops';
+const folder = fileURLToPath(new URL('../../examples/gitops/', import.meta.url));
+const charts = ['lcow-operator', 'lcow-agent'];
+
+const owned = z.object({
+  items: z.array(
+    z.object({
+      kind: z.string(),
+      metadata: z.object({
+        name: z.string(),
+        managedFields: z
+          .array(
+            z.object({
+              manager: z.string(),
+              subresource: z.string().optional(),
+              fieldsV1: z.record(z.string(), z.unknown()),
+            }),
+          )
+          .default([]),
+      }),
+    }),
+  ),
+});
+
+let system: InstalledSystem;
+let manifests: readonly string[];
+
+beforeAll(async () => {
+  system = await InstalledSystem.install(async (cluster, chart) => apply(cluster, await rendered(chart)));
+  manifests = await Promise.all([
+    ...charts.map(rendered),
+    kubectl(system.cluster, ['kustomize', `${folder}fleet/production`]),
+  ]);
+}, 900_000);
+
+afterAll(async () => {
+  await system?.[Symbol.asyncDispose]();
+});
+
+it('a fleet from Git runs, and applying it again changes nothing', { timeout: 300_000 }, async () => {
+  await system.startOperator();
+  await system.startAgent();
+  const [fleet = ''] = manifests.slice(-1);
+  await apply(system.cluster, fleet);
+  await kubectl(system.cluster, [
+    'wait',
+    '--for=condition=Ready',
+    '--timeout=60s',
+    '-n',
+    'lcow-fleet',
+    'luvm',
+    '--all',
+  ]);
+  const before = await ownedBy(manager);
+  expect(before.length).toBeGreaterThan(20);
+  for (const manifest of manifests) {
+    const differences = ['diff', '--server-side', `--field-manager=${manager}`, '-f', '-'];
+    expect(await runKubectl(system.cluster, differences, manifest)).toMatchObject({ code: 0, stdout: '' });
+    await apply(system.cluster, manifest);
+  }
+  expect(await ownedBy(manager)).toEqual(before);
+  expect(await managersOfSpecs()).toEqual([manager]);
+});
+
+describe('the examples', () => {
+  const documents = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as unknown);
+
+  it('name charts and folders that are there, in the version of this package', async () => {
+    const files = await Promise.all(['argocd', 'flux'].map(readFolder));
+    const text = JSON.stringify(files.flat().flatMap(documents));
+    for (const [, path = ''] of text.matchAll(/"(?:chart|path)":"(?:\.\/)?((?:charts|examples)[^"{]*)/g)) {
+      expect(await readdir(new URL(`../../${path}`, import.meta.url)), path).not.toEqual([]);
+    }
+    const versions = [...text.matchAll(/"(?:targetRevision|tag)":"([^"]*)"/g)].map(([, version]) => version);
+    expect(new Set(versions)).toEqual(new Set([`v${packageJson.version}`]));
+  });
+
+  it('give the charts values that their schemas take', async () => {
+    const files = await Promise.all(['argocd', 'flux'].map(readFolder));
+    const found = files.flat().flatMap(documents).flatMap(valuesIn);
+    expect(found.map(({ chart }) => chart).sort()).toEqual([...charts, ...charts].sort());
+    for (const { chart, values } of found) {
+      await helm(['template', ...chartArguments({ chart }), '--values', '-'], { input: JSON.stringify(values) });
+    }
+  });
+
+  async function readFolder(name: string): Promise<readonly string[]> {
+    const names = (await readdir(`${folder}${name}`)).filter((file) => file.endsWith('.yaml'));
+    return Promise.all(names.map((file) => readFile(`${folder}${name}/${file}`, 'utf8')));
+  }
+});
+
+const application = z.object({
+  spec: z.object({ source: z.object({ path: z.string(), helm: z.object({ valuesObject: z.unknown() }) }) }),
+});
+const release = z.object({
+  spec: z.object({ chart: z.object({ spec: z.object({ chart: z.string() }) }), values: z.unknown() }),
+});
+
+function valuesIn(document: unknown): { chart: string; values: unknown }[] {
+  const argo = application.safeParse(document);
+  if (argo.success) return [chartAt(argo.data.spec.source.path, argo.data.spec.source.helm.valuesObject)];
+  const flux = release.safeParse(document);
+  return flux.success ? [chartAt(flux.data.spec.chart.spec.chart, flux.data.spec.values)] : [];
+}
+
+const chartAt = (path: string, values: unknown) => ({ chart: path.replace('charts/', ''), values });
+
+function rendered(chart: string): Promise<string> {
+  return helm(['template', ...chartArguments({ chart }), '--no-hooks', '--kube-version', '1.37.2']);
+}
+
+/** Never by force: a field that somebody else owns is a conflict. */
+async function apply(cluster: ControlPlane, manifest: string): Promise<void> {
+  await kubectl(cluster, ['apply', '--server-side', `--field-manager=${manager}`, '-f', '-'], manifest);
+}
+
+async function read(kinds: string): Promise<z.infer<typeof owned>['items']> {
+  const args = ['get', kinds, '--all-namespaces', '--show-managed-fields', '-o', 'json'];
+  return owned.parse(JSON.parse(await kubectl(system.cluster, args))).items;
+}
+
+/** Which fields of which objects are the manager's. */
+async function ownedBy(name: string): Promise<readonly string[]> {
+  const items = await read(
+    'luvm,deployment,daemonset,service,serviceaccount,configmap,secret,lease,role,clusterrole,crd,validatingadmissionpolicy',
+  );
+  return items.flatMap(({ kind, metadata }) =>
+    metadata.managedFields
+      .filter((entry) => entry.manager === name)
+      .map(({ fieldsV1 }) => `${kind} ${metadata.name} ${JSON.stringify(fieldsV1)}`),
+  );
+}
+
+/** Who owns anything of the spec of a VM. */
+async function managersOfSpecs(): Promise<readonly string[]> {
+  const entries = (await read('luvm')).flatMap(({ metadata }) => metadata.managedFields);
+  return [...new Set(entries.filter(({ fieldsV1 }) => 'f:spec' in fieldsV1).map(({ manager: who }) => who))];
+}
