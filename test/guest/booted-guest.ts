@@ -1,0 +1,100 @@
+// A real guest that the agent's own code boots: the document comes from the builder as for a Windows host, the sockets are
+// the agent's listeners, and an emulator plays the hypervisor.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { GuestIdentity } from '../../agent/guest/bridge-messages.ts';
+import { GuestRun } from '../../agent/guest-run.ts';
+import type { ComputeSystem, SystemEnd } from '../../agent/hcs/backend.ts';
+import { SimulatedGuestSockets } from '../../agent/hcs/simulated/guest-sockets.ts';
+import type { BootPlan, GuestPolicy } from '../../agent/plan.ts';
+import { prepareBoot } from '../../agent/preparation.ts';
+import { systemIdOf } from '../../agent/system-id.ts';
+import { defaultTimeouts } from '../../agent/timeouts.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import type { RequestedOptions } from '../../protocol/options.ts';
+import { makeAssignment } from '../agent/assignments.ts';
+import { startNode } from '../agent/hcs/simulated-node.ts';
+import type { Bed } from './bed.ts';
+import { QemuBackend } from './qemu-backend.ts';
+
+export interface BootedGuest extends AsyncDisposable {
+  readonly run: GuestRun;
+  readonly identity: GuestIdentity | undefined;
+  readonly plan: BootPlan;
+  /** Milliseconds from the start to each phase. */
+  readonly phases: ReadonlyMap<string, number>;
+  readonly lines: readonly string[];
+  readonly connections: () => number;
+  readonly ended: Promise<SystemEnd>;
+}
+
+const allowed = { paths: ['C:\\'], pipes: [], devices: [] };
+
+/** The options of a guest that runs on the bed. */
+export const bedOptions: RequestedOptions = { MemorySizeInMB: 512, ProcessorCount: 2, DisableTimeSyncService: true };
+
+export async function bootGuest(
+  bed: Bed,
+  { options = bedOptions, policy }: { readonly options?: RequestedOptions; readonly policy?: GuestPolicy } = {},
+): Promise<BootedGuest> {
+  const folder = await mkdtemp(join(tmpdir(), 'bed-'));
+  const backend = new QemuBackend(bed, folder);
+  const uid = randomUUID();
+  const plan = { ...(await planOf(uid, options)), policy };
+  const system: ComputeSystem = await backend.create(systemIdOf(uid), plan.document);
+  const { runtimeId } = await system.properties();
+  if (runtimeId === undefined) throw new Error('the backend gave no runtime id');
+  const begun = Date.now();
+  const phases = new Map<string, number>();
+  const lines: string[] = [];
+  let connections = 0;
+  const run = await GuestRun.open(new SimulatedGuestSockets(folder), runtimeId, {
+    uid,
+    clock: systemClock,
+    logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
+    randomBytes,
+    timeouts: { ...defaultTimeouts, bootTimeout: 40_000 },
+    onLine: (line) => lines.push(line),
+    onPhase: (phase) => phases.set(phase, Date.now() - begun),
+    onConnection: () => {
+      connections += 1;
+    },
+  });
+  const dispose = async () => {
+    await run.abandon();
+    await backend.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const identity = await run.boot(system, plan, new AbortController().signal);
+    return {
+      run,
+      identity,
+      plan,
+      phases,
+      lines,
+      connections: () => connections,
+      ended: system.ended,
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw new Error(`the guest did not boot; its log:\n${lines.join('\n')}`, { cause: error });
+  }
+}
+
+/** As the agent of a Windows host plans it; the host's files are simulated. */
+async function planOf(uid: string, options: RequestedOptions): Promise<BootPlan> {
+  await using node = await startNode();
+  const connection = await node.connect();
+  const stateFolder = 'C:\\ProgramData\\lcow';
+  return await prepareBoot(makeAssignment({ uid, options }), {
+    ...connection,
+    randomGuid: randomUUID,
+    stateFolder,
+    allowed,
+  });
+}

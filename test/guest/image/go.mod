@@ -1,0 +1,3 @@
+module lcow-test-guest
+
+go 1.24

@@ -1,0 +1,129 @@
+// One emulated machine that boots the document of a VM: software emulation, since hardware virtualisation is rarely to be
+// had where tests run, and a vsock device that turns each port of the host into a Unix socket beside others of its VM.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { SystemExit } from '../../agent/hcs/backend.ts';
+import type { Bed } from './bed.ts';
+
+/** The parts of a document that an emulator can follow. */
+export const bootableDocument = z.object({
+  Owner: z.string(),
+  VirtualMachine: z.object({
+    Chipset: z.object({ LinuxKernelDirect: z.object({ KernelCmdLine: z.string() }) }),
+    ComputeTopology: z.object({
+      Memory: z.object({ SizeInMB: z.int() }),
+      Processor: z.object({ Count: z.int() }),
+    }),
+  }),
+});
+export type BootableDocument = z.infer<typeof bootableDocument>;
+
+/** The two words of the command line that are true of Hyper-V only: here vsock is a virtio device, and it is on a PCI bus. */
+const hyperVOnly: ReadonlySet<string> = new Set(['initcall_blacklist=virtio_vsock_init', 'pci=off']);
+
+export function commandLineHere(commandLine: string): string {
+  const [kernel = '', ...rest] = commandLine.split(' -- ');
+  const words = kernel.split(' ').filter((word) => !hyperVOnly.has(word));
+  return [words.join(' '), ...rest].join(' -- ');
+}
+
+const event = z.object({ event: z.string(), data: z.object({ reason: z.string().optional() }).optional() });
+
+export interface MachineFiles {
+  /** Ports of the host are sockets of the name `<socketPrefix>_<port>`. */
+  readonly socketPrefix: string;
+  /** A folder for what this machine alone needs. */
+  readonly folder: string;
+}
+
+export class QemuMachine {
+  /** Never rejects. */
+  readonly exited: Promise<SystemExit>;
+  readonly #emulator: ChildProcess;
+  readonly #device: ChildProcess;
+  readonly #said: string[] = [];
+  #reason: string | undefined;
+
+  private constructor(emulator: ChildProcess, device: ChildProcess) {
+    this.#emulator = emulator;
+    this.#device = device;
+    this.exited = once(emulator, 'close').then(() => this.#exit());
+    emulator.stderr?.setEncoding('utf8').on('data', (text: string) => this.#said.push(text));
+    if (emulator.stdout !== null) createInterface(emulator.stdout).on('line', (line) => this.#observe(line));
+  }
+
+  static async start(bed: Bed, document: BootableDocument, files: MachineFiles): Promise<QemuMachine> {
+    const deviceSocket = join(files.folder, 'device');
+    const device = spawn(
+      bed.vsockDevice,
+      ['--guest-cid', '3', '--socket', deviceSocket, '--uds-path', files.socketPrefix],
+      { stdio: 'ignore' },
+    );
+    const failed = once(device, 'error').then(([error]) => Promise.reject(error));
+    failed.catch(() => undefined);
+    await Promise.race([untilThere(deviceSocket), failed]);
+    const emulator = spawn(bed.emulator, emulatorArguments(bed, document, deviceSocket), {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    await once(emulator, 'spawn');
+    emulator.stdin?.on('error', () => undefined);
+    emulator.stdin?.write('{"execute":"qmp_capabilities"}\n');
+    return new QemuMachine(emulator, device);
+  }
+
+  /** What the emulator complained of. */
+  get complaints(): string {
+    return this.#said.join('');
+  }
+
+  /** Cuts the power. */
+  kill(): void {
+    this.#reason ??= 'host-signal';
+    this.#emulator.kill('SIGKILL');
+  }
+
+  #observe(line: string): void {
+    const parsed = event.safeParse(JSON.parse(line));
+    if (parsed.success && parsed.data.event === 'SHUTDOWN') this.#reason ??= parsed.data.data?.reason;
+  }
+
+  #exit(): SystemExit {
+    this.#device.kill('SIGKILL');
+    if (this.#reason === 'guest-shutdown') return { exitType: 'GracefulExit', status: 0 };
+    if (this.#reason === 'host-signal') return { exitType: 'ForcedExit', status: 0 };
+    return { exitType: 'UnexpectedExit', status: 0 };
+  }
+}
+
+function emulatorArguments(bed: Bed, document: BootableDocument, deviceSocket: string): string[] {
+  const { Chipset, ComputeTopology } = document.VirtualMachine;
+  const memory = `${ComputeTopology.Memory.SizeInMB}M`;
+  return [
+    ...['-accel', 'tcg,thread=multi', '-M', 'q35,memory-backend=mem0', '-cpu', 'max', '-m', memory],
+    ...['-object', `memory-backend-memfd,id=mem0,size=${memory},share=on`],
+    ...['-smp', `${ComputeTopology.Processor.Count}`],
+    ...['-kernel', bed.kernel, '-initrd', bed.initrd],
+    ...['-append', commandLineHere(Chipset.LinuxKernelDirect.KernelCmdLine)],
+    ...['-chardev', `socket,id=c0,path=${deviceSocket}`, '-device', 'vhost-user-vsock-pci,chardev=c0'],
+    // A guest that resets itself ends, as HCS ends it (StopOnReset).
+    ...['-nodefaults', '-no-reboot', '-display', 'none'],
+    ...['-chardev', 'stdio,id=control', '-mon', 'chardev=control,mode=control'],
+  ];
+}
+
+async function untilThere(path: string): Promise<void> {
+  for (let turn = 0; turn < 200; turn += 1) {
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return;
+    await sleep(25);
+  }
+  throw new Error('the vsock device did not come up');
+}

@@ -1,0 +1,118 @@
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Bed, prepareBed } from './bed.ts';
+import { type BootedGuest, bootGuest } from './booted-guest.ts';
+import { commandLineHere } from './qemu-machine.ts';
+
+const bound = () => AbortSignal.timeout(20_000);
+const nothing = { stdin: false, stdout: false, stderr: false };
+const output = { ...nothing, stdout: true };
+
+let bed: Bed;
+let guest: BootedGuest;
+
+// The first time on a machine installs an emulator and builds a device.
+beforeAll(async () => {
+  bed = await prepareBed();
+  const policy = { enforcerType: 'open_door', encodedSecurityPolicy: 'e30=', encodedUVMReference: '' };
+  guest = await bootGuest(bed, { policy });
+}, 900_000);
+
+afterAll(async () => {
+  await guest?.[Symbol.asyncDispose]();
+});
+
+function read(stream: Readable | undefined): Promise<string> {
+  if (stream === undefined) throw new Error('no stream');
+  return text(stream);
+}
+
+describe('the command line of the document', () => {
+  it('loses exactly what is true of Hyper-V only', () => {
+    const { KernelCmdLine } = JSON.parse(guest.plan.document).VirtualMachine.Chipset.LinuxKernelDirect;
+    const dropped = KernelCmdLine.split(' ').filter(
+      (word: string) => !commandLineHere(KernelCmdLine).split(' ').includes(word),
+    );
+    expect(dropped).toEqual(['initcall_blacklist=virtio_vsock_init', 'pci=off']);
+  });
+});
+
+describe('a real Linux guest', () => {
+  it('is seeded, logs and negotiates, in this order', () => {
+    expect([...guest.phases.keys()]).toEqual(['started', 'entropy', 'log', 'guestConnected']);
+    expect(guest.identity).toMatchObject({ protocolVersion: 4, osType: 'linux' });
+    expect(guest.identity?.capabilities).toContain('DumpStacksSupported');
+  });
+
+  it('took all of the entropy', () => {
+    if (!bed.isForeign) expect(guest.lines.find((line) => line.includes('GCS started'))).toContain('entropyBytes=512');
+  });
+
+  it("sends its kernel's lines with their text", async () => {
+    await expect.poll(() => guest.lines.some((line) => line.includes('kmsg read'))).toBe(true);
+    expect(guest.lines.find((line) => line.includes('message="Linux version'))).toMatch(/^\d{4}-.*Z info kmsg read/);
+  });
+
+  it('was sent the policy', async () => {
+    if (!bed.isForeign) await expect.poll(() => guest.lines.join('\n')).toContain('security policy set');
+  });
+
+  it('runs a process and tells its output and code', async () => {
+    const uname = await guest.run.execute({ args: ['/bin/uname', '-a'] }, output, bound());
+    expect(await read(uname.stdout)).toMatch(/^Linux .*x86_64 GNU\/Linux\n$/);
+    expect(await uname.exitCode).toBe(0);
+  });
+
+  it('has the code of one that fails, and what it complained of', async () => {
+    const shell = await guest.run.execute(
+      { args: ['/bin/sh', '-c', 'echo no >&2; exit 7'] },
+      { ...nothing, stderr: true },
+      bound(),
+    );
+    expect(await read(shell.stderr)).toBe('no\n');
+    expect(await shell.exitCode).toBe(7);
+  });
+
+  it('gives a process its input, environment and folder', async () => {
+    const command = {
+      args: ['/bin/sh', '-c', 'read line; echo "$line $A $(pwd)"'],
+      workingDirectory: '/tmp',
+      environment: ['A=b', 'PATH=/bin'],
+    };
+    const shell = await guest.run.execute(command, { ...output, stdin: true }, bound());
+    shell.stdin?.write('hello\n');
+    expect(await read(shell.stdout)).toBe('hello b /tmp\n');
+    expect(await shell.exitCode).toBe(0);
+  });
+
+  it('says why a program cannot be run', async () => {
+    await expect(guest.run.execute({ args: ['/no/such'] }, output, bound())).rejects.toThrow(
+      'no such file or directory',
+    );
+  });
+
+  it('reports a process that another one killed', async () => {
+    const sleeping = await guest.run.execute({ args: ['/bin/sleep', '1000'] }, nothing, bound());
+    const kill = await guest.run.execute({ args: ['/bin/kill', '-9', `${sleeping.id}`] }, nothing, bound());
+    expect(await kill.exitCode).toBe(0);
+    expect(await sleeping.exitCode).toBe(4_294_967_295);
+  });
+
+  it('moves much output without loss', async () => {
+    const command = { args: ['/bin/sh', '-c', 'yes 0123456789abcdef | head -c 3000000'] };
+    const yes = await guest.run.execute(command, output, bound());
+    expect(await read(yes.stdout)).toHaveLength(3_000_000);
+    expect(await yes.exitCode).toBe(0);
+  });
+
+  it('dumps the stacks of its service', async () => {
+    expect(await guest.run.dumpStacks()).toContain('goroutine');
+  });
+
+  it('powers itself off, and that is a graceful exit', async () => {
+    await guest.run.powerOff(bound());
+    expect(await guest.ended).toEqual({ kind: 'exited', exit: { exitType: 'GracefulExit', status: 0 } });
+    await guest.run.close();
+  });
+});
