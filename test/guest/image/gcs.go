@@ -33,7 +33,8 @@ func runService(arguments []string) int {
 	if err := flags.Parse(arguments); err != nil {
 		return 1
 	}
-	signal.Ignore(syscall.SIGPIPE)
+	// Caught, not ignored: what is ignored stays so in every process that is started.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	seeded, _ := os.ReadFile("/run/entropy-bytes")
 	logLine("info", "GCS started", map[string]any{"branch": "test", "commit": "none", "version": "test", "entropyBytes": string(seeded)})
 	go followKernel()

@@ -25,7 +25,8 @@ var mounts = []struct{ kind, at, options string }{
 
 // runInit is process 1: its end is the end of the machine.
 func runInit(arguments []string) int {
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	// Caught, not ignored: what is ignored stays so in every program that is started.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
 	entropyPort, command, err := initOptions(arguments)
 	if err != nil {
 		complain("init: %v", err)
