@@ -43,7 +43,7 @@ export class GuestLog {
   }
 
   append(text: string): void {
-    const shown = text.slice(0, limits.statusLineChars);
+    const shown = shorten(text, limits.statusLineChars);
     if (this.#head.length < limits.logHeadLines) {
       this.#head.push(shown);
     } else {
@@ -51,7 +51,7 @@ export class GuestLog {
       if (this.#tail.length > limits.logTailLines) this.#tail.shift();
     }
     this.#total += 1;
-    this.#queue.push({ boot: this.#boot, sequence: this.#next, text: text.slice(0, limits.logLineChars) });
+    this.#queue.push({ boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) });
     this.#next += 1;
     if (this.#queue.length > queueLines) this.#dropOldestUnsent();
   }
@@ -110,4 +110,11 @@ export class GuestLog {
     this.#queue.splice(this.#inFlight < this.#queue.length ? this.#inFlight : 0, 1);
     this.#dropped += 1;
   }
+}
+
+/** What is cut off is told, and no character is cut in two. */
+function shorten(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const kept = text.slice(0, limit - 24).replace(/[\ud800-\udbff]$/, '');
+  return `${kept}… (${text.length - kept.length} more)`;
 }

@@ -8,6 +8,7 @@ import { bounded } from './bounded.ts';
 import { MachineFailure, messageOf } from './failure.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
+import type { GuestModification } from './guest/guest-modification.ts';
 import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { scrubRecord } from './guest/log-scrubber.ts';
@@ -41,6 +42,8 @@ export interface GuestLogPolicy {
   /** Secrets are taken out (guest.scrubLogs). */
   readonly scrub?: boolean;
   readonly rate?: LogRate;
+  /** Each record that becomes a line, before it does: for collectors and files. */
+  readonly onRecord?: (record: GuestLogRecord) => void;
   /** Records that came too fast and became no line. */
   readonly onDropped?: (records: number) => void;
 }
@@ -124,7 +127,7 @@ export class GuestRun {
       onPhase('entropy'),
     );
     entropy.catch(() => undefined);
-    this.resume();
+    this.#serve();
     try {
       await bounded(clock, timeouts.bootTimeout, 'HcsStartComputeSystem', () => system.start());
       onPhase('started');
@@ -147,8 +150,20 @@ export class GuestRun {
     }
   }
 
-  /** Serves log and bridge, also of a guest that was up before this agent was. */
+  /** Asks the guest for a change. Rejects when it refuses, and when it is not connected. */
+  async modify(modification: GuestModification): Promise<void> {
+    await this.#conversation.bridge.modify(modification);
+  }
+
+  /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */
   resume(): void {
+    const { clock, uid } = this.#ports;
+    const fields = { 'uvm-id': uid, 'vm.time': new Date(clock.now()).toISOString() };
+    this.#tell({ level: 'warning', message: 'guest log gap: the agent was away', fields });
+    this.#serve();
+  }
+
+  #serve(): void {
     const { logger, uid } = this.#ports;
     const failed = (what: string) => (error: unknown) => {
       if (!this.#over.signal.aborted) logger.error({ uid, error: messageOf(error) }, `${what} is not served any more`);
@@ -197,12 +212,17 @@ export class GuestRun {
     }
   }
 
+  #tell(record: GuestLogRecord): void {
+    this.#ports.log?.onRecord?.(record);
+    this.#ports.onLine(logLine(record));
+  }
+
   /** For one connection: what its records become. */
   #logReceiver(): { readonly deliver: (records: readonly GuestLogRecord[]) => void; readonly end: () => void } {
-    const { clock, log, onLine, uid } = this.#ports;
+    const { clock, log, uid } = this.#ports;
     const limiter = log?.rate === undefined ? undefined : new LogLimiter(log.rate, clock, uid);
     const deliver = (records: readonly GuestLogRecord[]) => {
-      for (const record of records) onLine(logLine(log?.scrub === true ? scrubRecord(record) : record));
+      for (const record of records) this.#tell(log?.scrub === true ? scrubRecord(record) : record);
     };
     if (limiter === undefined) return { deliver, end: () => undefined };
     return {

@@ -26,6 +26,14 @@ describe('the log of a guest', () => {
     expect(log.take(1)).toMatchObject({ first: 10, lines: ['line 10'], dropped: 10 });
   });
 
+  it('tells how much of a long line it shows', () => {
+    const log = newLog();
+    log.append(`${'x'.repeat(231)}\u{1f600}${'y'.repeat(100)}`);
+    const [shown = ''] = log.summary().head;
+    expect(shown).toBe(`${'x'.repeat(231)}… (102 more)`);
+    expect(shown.isWellFormed()).toBe(true);
+  });
+
   it('begins a boot anew without losing what is still to be delivered', () => {
     const log = newLog();
     log.append('old');

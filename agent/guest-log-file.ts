@@ -1,0 +1,141 @@
+// The log of one VM's guest as a file in the VM's folder: what an administrator finds on the node when nothing else is
+// there any more. It is rotated by size, and never holds up the guest: what the disk does not take in time is dropped,
+// counted, and told in the file itself.
+import { appendFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface GuestLogFileOptions {
+  readonly folder: string;
+  /** Bytes of one file. */
+  readonly maxBytes?: number;
+  /** Older files: `guest.log.1` is the youngest of them. */
+  readonly keptFiles?: number;
+  /** Bytes that wait for the disk. */
+  readonly maxWaitingBytes?: number;
+  /** The file cannot be written; told once, until it can be again. */
+  readonly onFailure: (error: Error) => void;
+}
+
+interface Waiting {
+  readonly text: string;
+  /** Lines that are lost, or not told of, when this is not written. */
+  readonly lost: number;
+  readonly isNotice: boolean;
+}
+
+export const guestLogName = 'guest.log';
+
+export class GuestLogFile {
+  readonly #path: string;
+  readonly #maxBytes: number;
+  readonly #keptFiles: number;
+  readonly #maxWaitingBytes: number;
+  readonly #onFailure: (error: Error) => void;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  /** Lines that were dropped since the file last told of any. */
+  #untold = 0;
+  #dropped = 0;
+  #size: number | undefined;
+  #hasFailed = false;
+  #writing: Promise<void> | undefined;
+
+  constructor(options: GuestLogFileOptions) {
+    this.#path = join(options.folder, guestLogName);
+    this.#maxBytes = options.maxBytes ?? 8 << 20;
+    this.#keptFiles = options.keptFiles ?? 3;
+    this.#maxWaitingBytes = options.maxWaitingBytes ?? 1 << 20;
+    this.#onFailure = options.onFailure;
+  }
+
+  /** All lines that never reached the file. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Never waits and never fails. */
+  append(line: string): void {
+    const bytes = Buffer.byteLength(line) + 1;
+    if (this.#waitingBytes + bytes > this.#maxWaitingBytes) {
+      this.#untold += 1;
+      this.#dropped += 1;
+      return;
+    }
+    if (this.#untold > 0) this.#tellOfDropped();
+    this.#waiting.push({ text: `${line}\n`, lost: 1, isNotice: false });
+    this.#waitingBytes += bytes;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Everything that was appended is in the file, or counted. */
+  async flush(): Promise<void> {
+    await this.#writing;
+    if (this.#untold > 0) this.#tellOfDropped();
+    if (this.#waiting.length > 0) await this.#writeWaiting();
+  }
+
+  #tellOfDropped(): void {
+    const text = `[${this.#untold} lines were dropped: the disk did not take them]\n`;
+    this.#waiting.push({ text, lost: this.#untold, isNotice: true });
+    this.#waitingBytes += text.length;
+    this.#untold = 0;
+  }
+
+  async #write(): Promise<void> {
+    // Lets what is appended in one turn be written at once.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#writeWaiting();
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const entries = this.#waiting;
+    const text = entries.map((entry) => entry.text).join('');
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    try {
+      await this.#makeRoom(Buffer.byteLength(text));
+      await appendFile(this.#path, text);
+      this.#size = (this.#size ?? 0) + Buffer.byteLength(text);
+      this.#hasFailed = false;
+    } catch (error) {
+      for (const { isNotice, lost } of entries) {
+        this.#untold += lost;
+        if (!isNotice) this.#dropped += lost;
+      }
+      this.#size = undefined;
+      if (!this.#hasFailed) this.#onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#hasFailed = true;
+    }
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    this.#size ??= await sizeOf(this.#path);
+    if (this.#size === 0 || this.#size + bytes <= this.#maxBytes) return;
+    await rm(this.#older(this.#keptFiles), { force: true });
+    for (let age = this.#keptFiles - 1; age >= 1; age -= 1) await move(this.#older(age), this.#older(age + 1));
+    if (this.#keptFiles > 0) await move(this.#path, this.#older(1));
+    else await rm(this.#path, { force: true });
+    this.#size = 0;
+  }
+
+  #older(age: number): string {
+    return `${this.#path}.${age}`;
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    (error: unknown) => (isMissing(error) ? 0 : Promise.reject(error)),
+  );
+}
+
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
