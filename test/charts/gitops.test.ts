@@ -65,7 +65,7 @@ it('a fleet from Git runs, and applying it again changes nothing', { timeout: 30
     '--all',
   ]);
   const before = await ownedBy(manager);
-  expect(before.length).toBeGreaterThan(20);
+  expect(before.length).toBeGreaterThan(15);
   for (const manifest of manifests) {
     const differences = ['diff', '--server-side', `--field-manager=${manager}`, '-f', '-'];
     expect(await runKubectl(system.cluster, differences, manifest)).toMatchObject({ code: 0, stdout: '' });

@@ -20,12 +20,16 @@ export const chartFolder = (name: string) => fileURLToPath(new URL(`../../charts
 
 let building: Promise<string> | undefined;
 
+export function helmPath(): Promise<string> {
+  building ??= helmBinary();
+  return building;
+}
+
 /** Runs `helm <args>`; a failure is a result like any other. */
 export async function runHelm(
   args: readonly string[],
   { kubeconfigPath, input = '' }: { readonly kubeconfigPath?: string; readonly input?: string } = {},
 ): Promise<HelmResult> {
-  building ??= helmBinary();
   // Nothing of the user's: neither plugins, nor repositories, nor a cluster.
   const home = join(cacheFolder, 'helm-home');
   const env = {
@@ -36,7 +40,7 @@ export async function runHelm(
     HELM_DATA_HOME: join(home, 'data'),
     KUBECONFIG: kubeconfigPath ?? join(home, 'none'),
   };
-  const child = spawn(await building, args, { env, stdio: 'pipe' });
+  const child = spawn(await helmPath(), args, { env, stdio: 'pipe' });
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

@@ -16,6 +16,7 @@ import { chartArguments, type Rendered, render } from './rendered.ts';
 
 const namespace = 'lcow-system';
 const nodeName = 'win-2025-a';
+const agentPod = 'lcow-agent-of-node';
 const scripts = fileURLToPath(new URL('../../', import.meta.url));
 const hostFile = fileURLToPath(new URL(`../playground/hosts/${nodeName}.yaml`, import.meta.url));
 
@@ -30,42 +31,45 @@ const template = z.object({
 
 export class InstalledSystem implements AsyncDisposable {
   readonly cluster: ControlPlane;
-  readonly proxy: RecordingProxy;
   readonly operator: ManagedProcess;
   readonly #agent: readonly ManagedProcess[];
   readonly #directory: string;
+  #proxy: RecordingProxy | undefined;
 
   private constructor(
     cluster: ControlPlane,
     directory: string,
-    proxy: RecordingProxy,
     processes: readonly [ManagedProcess, ...ManagedProcess[]],
   ) {
     this.cluster = cluster;
-    this.proxy = proxy;
     [this.operator, ...this.#agent] = processes;
     this.#directory = directory;
   }
 
-  /** Installs both charts, by Helm unless said otherwise; starts no program. */
-  static async install(deploy = deployWithHelm): Promise<InstalledSystem> {
+  /** A cluster without anything of ours. */
+  static async prepare(): Promise<InstalledSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'installed-'));
-    const cluster = await startControlPlane();
-    await kubectl(cluster, ['create', 'namespace', namespace]);
-    for (const chart of ['lcow-operator', 'lcow-agent']) await deploy(cluster, chart);
-    const proxy = await RecordingProxy.open({
-      server: cluster.server,
-      authority: await readFile(join(cluster.directory, 'ca.crt')),
-      token: (await kubectl(cluster, ['create', 'token', 'lcow-operator', '-n', namespace])).trim(),
-      kubeconfigPath: join(directory, 'kubeconfig'),
-    });
-    const port = await freePort();
+    const [port, cluster] = await Promise.all([freePort(), startControlPlane()]);
     const processes = [
       await operatorProcess(directory, port),
       hostProcess(directory),
       agentProcess(directory, port),
     ] as const;
-    return new InstalledSystem(cluster, directory, proxy, processes);
+    return new InstalledSystem(cluster, directory, processes);
+  }
+
+  /** Installs both charts, by Helm unless said otherwise; starts no program. */
+  static async install(deploy = deployWithHelm): Promise<InstalledSystem> {
+    const system = await InstalledSystem.prepare();
+    await kubectl(system.cluster, ['create', 'namespace', namespace]);
+    for (const chart of ['lcow-operator', 'lcow-agent']) await deploy(system.cluster, chart);
+    return system;
+  }
+
+  /** The operator's way to the API server, once it was started. */
+  get proxy(): RecordingProxy {
+    if (this.#proxy === undefined) throw new Error('the operator was not started yet');
+    return this.#proxy;
   }
 
   /** As the kubelet of the node would: a pod, its token and the CA in files. */
@@ -78,7 +82,7 @@ export class InstalledSystem implements AsyncDisposable {
       kind: 'Node',
       metadata: { name: nodeName, labels: { 'kubernetes.io/os': 'windows' } },
     });
-    const pod = { name: 'lcow-agent-of-node', namespace, labels: metadata.labels };
+    const pod = { name: agentPod, namespace, labels: metadata.labels };
     await this.create({ apiVersion: 'v1', kind: 'Pod', metadata: pod, spec: { ...spec, nodeName } });
     const bound = ['--bound-object-kind=Pod', `--bound-object-name=${pod.name}`, '--audience=lcow-operator'];
     const token = await kubectl(cluster, ['create', 'token', 'lcow-agent', '-n', namespace, ...bound]);
@@ -90,6 +94,12 @@ export class InstalledSystem implements AsyncDisposable {
 
   /** Resolves when the operator leads and has published its CA. */
   async startOperator(): Promise<void> {
+    this.#proxy ??= await RecordingProxy.open({
+      server: this.cluster.server,
+      authority: await readFile(join(this.cluster.directory, 'ca.crt')),
+      token: (await kubectl(this.cluster, ['create', 'token', 'lcow-operator', '-n', namespace])).trim(),
+      kubeconfigPath: join(this.#directory, 'kubeconfig'),
+    });
     await this.operator.start();
     const wanted = [
       ['configmap', 'lcow-operator-ca', '{.data}', 'BEGIN CERTIFICATE'],
@@ -105,6 +115,12 @@ export class InstalledSystem implements AsyncDisposable {
     await kubectl(this.cluster, ['create', '-f', '-'], JSON.stringify(object));
   }
 
+  /** As the kubelet would, once the pod is to end. */
+  async stopAgent(): Promise<void> {
+    for (const process of [...this.#agent].reverse()) await process.stop();
+    await kubectl(this.cluster, ['delete', 'pod', agentPod, '-n', namespace, '--force', '--ignore-not-found']);
+  }
+
   /** What the programs said. */
   async logs(): Promise<string> {
     const files = [this.operator, ...this.#agent].map(({ program }) => program.logFile);
@@ -114,7 +130,7 @@ export class InstalledSystem implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const process of [...this.#agent].reverse()) await process.stop();
     await this.operator.stop();
-    await this.proxy[Symbol.asyncDispose]();
+    await this.#proxy?.[Symbol.asyncDispose]();
     await this.cluster.stop();
     await rm(this.#directory, { recursive: true, force: true });
   }

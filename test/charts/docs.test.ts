@@ -1,0 +1,123 @@
+// docs/install.md and docs/gitops.md say what happens: their commands are run, in order, and answer as shown. There is no
+// kubelet, so the test starts the programs when their charts are installed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { helm, helmPath } from './helm.ts';
+import { InstalledSystem } from './installed-system.ts';
+import { chartArguments, render } from './rendered.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const pages = await Promise.all(
+  ['install', 'gitops'].map((name) => readFile(join(project, `docs/${name}.md`), 'utf8')),
+);
+const [install = '', gitops = ''] = pages;
+
+interface Step {
+  readonly command: string;
+  readonly output: string;
+}
+
+let system: InstalledSystem;
+let folder: string;
+
+beforeAll(async () => {
+  system = await InstalledSystem.prepare();
+  // The checkout, with the files of the page beside it.
+  folder = await mkdtemp(join(tmpdir(), 'docs-'));
+  for (const name of ['charts', 'examples']) await symlink(join(project, name), join(folder, name));
+  for (const [name, content] of filesOf(install)) await writeFile(join(folder, name), content);
+}, 900_000);
+
+afterAll(async () => {
+  await system?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('docs/install.md', () => {
+  it.each(stepsOf(install))('$command', { timeout: 180_000 }, async (step) => {
+    const expected = patternOf(step.output);
+    const deadline = Date.now() + 60_000;
+    let said = await run(step.command);
+    // A cluster takes its time; what is refused now may be right in a moment.
+    while (!expected.test(said) && Date.now() < deadline) said = await run(step.command);
+    expect(said).toMatch(expected);
+    await actAsKubelet(step.command);
+  });
+
+  it('shows values that the charts take', async () => {
+    for (const program of ['operator', 'agent']) {
+      const values = join(folder, `${program}-values.yaml`);
+      await helm(['template', ...chartArguments({ chart: `lcow-${program}` }), '--values', values]);
+    }
+  });
+
+  it('has a runbook for every alert', async () => {
+    const objects = await render({ chart: 'lcow-operator', values: 'operator-production' });
+    const text = JSON.stringify(objects.find(({ kind }) => kind === 'PrometheusRule'));
+    const alerts = [...text.matchAll(/"alert":"(\w+)"/g)].map(([, name = '']) => name);
+    expect([...install.matchAll(/^### (Lcow\w+)$/gm)].map(([, name]) => name)).toEqual(alerts);
+    for (const name of alerts) expect(text).toContain(`install.md#${name.toLowerCase()}"`);
+  });
+});
+
+describe('docs/gitops.md', () => {
+  it.each(stepsOf(gitops))('$command', async ({ command, output }) => {
+    expect(await run(command)).toMatch(patternOf(output));
+  });
+});
+
+async function actAsKubelet(command: string): Promise<void> {
+  if (command.startsWith('helm install lcow-operator')) await system.startOperator();
+  if (command.startsWith('helm install lcow-agent')) await system.startAgent();
+  if (command.startsWith('helm uninstall lcow-agent')) await system.stopAgent();
+}
+
+/** YAML blocks that begin with the name of their file. */
+function filesOf(page: string): readonly (readonly [string, string])[] {
+  const blocks = page.matchAll(/^```yaml\n# (\S+)\n([\s\S]*?)^```$/gm);
+  return [...blocks].map(([, name = '', content = '']) => [name, content] as const);
+}
+
+function stepsOf(page: string): readonly Step[] {
+  const blocks = [...page.matchAll(/^```console\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
+  return blocks.flatMap((block) =>
+    block
+      .split(/^\$ /m)
+      .slice(1)
+      .map((step) => {
+        const [command = '', ...output] = step.split('\n');
+        return { command, output: output.join('\n').trim() };
+      }),
+  );
+}
+
+/** `…` is anything, over lines when it stands alone. Columns are as wide as what is in them. */
+function patternOf(output: string): RegExp {
+  const escaped = output.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll(/ {2,}/g, ' +');
+  const lines = escaped.replaceAll(/^…\n?/gm, '[\\s\\S]*').replaceAll('…', '.*');
+  return new RegExp(`^${lines}$`);
+}
+
+/** What both streams say, as a terminal shows it. */
+async function run(command: string): Promise<string> {
+  const programs = [dirname(await helmPath()), dirname(system.cluster.kubectl)].join(':');
+  const env = {
+    ...process.env,
+    PATH: `${programs}:${process.env['PATH']}`,
+    KUBECONFIG: system.cluster.kubeconfigPath,
+    HELM_CACHE_HOME: join(folder, 'helm'),
+  };
+  const child = spawn('bash', ['-c', `${command} 2>&1`], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  return said
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+    .trim();
+}

@@ -1,0 +1,208 @@
+// How others judge our objects: one table of situations, each with the verdict of kstatus and that of Argo CD, whose Lua is
+// run as Argo CD runs it. The statuses are those that the operator really writes.
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { LuaFactory } from 'wasmoon';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { nextHostStatus } from '../../operator/controller/host-status.ts';
+import { nextStatus, type StatusInputs } from '../../operator/controller/status.ts';
+import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
+import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { makeMachine, someUid } from '../operator/objects.ts';
+import { observedMachine } from '../operator/scripted-agent.ts';
+import { type KStatus, kstatusOf } from './kstatus.ts';
+
+const folder = fileURLToPath(new URL('../../charts/argocd/', import.meta.url));
+const read = (file: string) => readFile(`${folder}${file}`, 'utf8');
+const now = Date.parse('2026-01-01T00:00:00Z');
+
+type ArgoHealth = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
+const health = z.object({ status: z.string(), message: z.string() });
+
+async function argoHealthOf(script: string, object: unknown): Promise<string> {
+  const lua = await new LuaFactory().createEngine();
+  try {
+    await lua.doString(`obj = ${luaLiteral(object)}`);
+    return health.parse(await lua.doString(await read(script))).status;
+  } finally {
+    lua.global.close();
+  }
+}
+
+function luaLiteral(value: unknown): string {
+  if (Array.isArray(value)) return `{${value.map(luaLiteral).join(',')}}`;
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value).filter(([, member]) => member !== undefined);
+    return `{${members.map(([name, member]) => `[${JSON.stringify(name)}]=${luaLiteral(member)}`).join(',')}}`;
+  }
+  return JSON.stringify(value);
+}
+
+const ready = (status: 'True' | 'False', reason: string) =>
+  ({ type: 'Ready', status, reason, message: reason }) as const;
+const stalled = (reason: string) => ({ type: 'Stalled', status: 'True', reason, message: reason }) as const;
+
+interface Situation {
+  readonly metadata?: Partial<VirtualMachine['metadata']>;
+  readonly observed?: Partial<ObservedVirtualMachine>;
+  readonly inputs?: Partial<StatusInputs>;
+}
+
+function objectIn({ metadata = {}, observed, inputs = {} }: Situation) {
+  const object = makeMachine({ metadata });
+  const report =
+    observed === undefined
+      ? undefined
+      : { observed: observedMachine(someUid, { generation: 1, ...observed }), failure: undefined };
+  const status = nextStatus({
+    object,
+    nodeName: 'node-a',
+    scheduled: { reason: 'Scheduled', message: 'placed on node-a' },
+    report,
+    disconnected: false,
+    blocked: undefined,
+    terminating: undefined,
+    now,
+    ...inputs,
+  });
+  return { metadata: object.metadata, status };
+}
+
+const verdict = (reason: 'Terminating' | 'HostDrained' | 'InvalidSpec' | 'ReferenceUnreadable') =>
+  ({ reason, message: reason }) as const;
+const noHost = { nodeName: undefined, scheduled: { reason: 'NoHostFits', message: '0/3 hosts fit' } } as const;
+
+const situations: readonly [string, Situation, KStatus, ArgoHealth][] = [
+  ['fits nowhere', { inputs: noHost }, 'InProgress', 'Progressing'],
+  ['placed, and its agent has not reported', {}, 'InProgress', 'Progressing'],
+  ['boots', { observed: { phase: 'Starting', conditions: [ready('False', 'Starting')] } }, 'InProgress', 'Progressing'],
+  ['runs', { observed: {} }, 'Current', 'Healthy'],
+  [
+    'runs, and a restart is required',
+    {
+      observed: { conditions: [ready('True', 'Running'), { ...stalled('RestartRequired'), type: 'RestartRequired' }] },
+    },
+    'Current',
+    'Healthy',
+  ],
+  ['halted as asked', { observed: { phase: 'Stopped', conditions: [ready('True', 'Halted')] } }, 'Current', 'Healthy'],
+  [
+    'ended well, once',
+    { observed: { phase: 'Stopped', conditions: [ready('True', 'Completed')] } },
+    'Current',
+    'Healthy',
+  ],
+  [
+    'ended badly, once',
+    { observed: { phase: 'Failed', conditions: [ready('False', 'Failed'), stalled('Failed')] } },
+    'Failed',
+    'Degraded',
+  ],
+  [
+    'has no kernel',
+    { observed: { phase: 'Failed', conditions: [ready('False', 'InvalidOptions'), stalled('InvalidOptions')] } },
+    'Failed',
+    'Degraded',
+  ],
+  [
+    'failed to start for the first time',
+    {
+      observed: { phase: 'Failed', conditions: [ready('False', 'BootTimeout')], startFailure: { count: 1 } },
+    },
+    'InProgress',
+    'Progressing',
+  ],
+  [
+    'crash loop',
+    {
+      observed: { phase: 'Failed', conditions: [ready('False', 'BackOff')], startFailure: { count: 5 } },
+    },
+    'InProgress',
+    'Degraded',
+  ],
+  [
+    'changed, and the agent does not know yet',
+    { metadata: { generation: 2 }, observed: {} },
+    'InProgress',
+    'Progressing',
+  ],
+  ['its agent is away', { observed: {}, inputs: { disconnected: true } }, 'InProgress', 'Degraded'],
+  [
+    'stopped by a drain',
+    {
+      observed: { phase: 'Stopped', conditions: [ready('True', 'Halted')] },
+      inputs: { blocked: verdict('HostDrained') },
+    },
+    'InProgress',
+    'Suspended',
+  ],
+  [
+    'stored before the schema was tightened',
+    { inputs: { ...noHost, blocked: verdict('InvalidSpec') } },
+    'Failed',
+    'Degraded',
+  ],
+  [
+    'policy not there yet',
+    { inputs: { ...noHost, blocked: verdict('ReferenceUnreadable') } },
+    'InProgress',
+    'Progressing',
+  ],
+  ['paused', { metadata: { annotations: { 'lcow.dev/paused': 'true' } }, observed: {} }, 'Current', 'Suspended'],
+  [
+    'being deleted',
+    {
+      metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' },
+      observed: {},
+      inputs: { terminating: verdict('Terminating') },
+    },
+    'Terminating',
+    'Progressing',
+  ],
+];
+
+describe('a LinuxUtilityVM that', () => {
+  it.each(situations)('%s', async (_name, situation, kstatus, argo) => {
+    const object = objectIn(situation);
+    expect(kstatusOf(object)).toBe(kstatus);
+    expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe(argo);
+  });
+
+  it('the operator has not seen yet is on its way', async () => {
+    const object = { metadata: { name: 'vm', generation: 1 } };
+    expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe('Progressing');
+  });
+});
+
+describe('a LinuxUtilityVMHost', () => {
+  it.each([
+    ['Connected', 'Healthy'],
+    ['Disconnected', 'Degraded'],
+  ] as const)('that is %s is %s', async (connection, argo) => {
+    const status = nextHostStatus({
+      stored: {},
+      generation: 1,
+      introduction: undefined,
+      session: undefined,
+      connection,
+      virtualMachines: { desired: 0, running: 0 },
+      now,
+    });
+    expect(await argoHealthOf('linux-utility-vm-host-health.lua', { metadata: { name: 'a' }, status })).toBe(argo);
+  });
+
+  it('without a status is on its way', async () => {
+    expect(await argoHealthOf('linux-utility-vm-host-health.lua', { metadata: { name: 'a' } })).toBe('Progressing');
+  });
+});
+
+it('argocd-cm.yaml holds exactly these scripts', async () => {
+  expect(parse(await read('argocd-cm.yaml'))).toEqual({
+    data: {
+      'resource.customizations.health.lcow.dev_LinuxUtilityVM': await read('linux-utility-vm-health.lua'),
+      'resource.customizations.health.lcow.dev_LinuxUtilityVMHost': await read('linux-utility-vm-host-health.lua'),
+    },
+  });
+});
