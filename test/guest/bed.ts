@@ -54,7 +54,18 @@ const applets = [
   'env',
 ];
 
-export async function prepareBed(): Promise<Bed> {
+/** Somebody's own boot files, in place of ours. */
+export interface OwnBootFiles {
+  readonly kernel?: string | undefined;
+  readonly initrd?: string | undefined;
+}
+
+const ownBootFiles: OwnBootFiles = {
+  kernel: process.env['LCOW_GUEST_KERNEL'],
+  initrd: process.env['LCOW_GUEST_INITRD'],
+};
+
+export async function prepareBed(own: OwnBootFiles = ownBootFiles): Promise<Bed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(`a real guest needs Linux on x64, this is ${process.platform} on ${process.arch}`);
   }
@@ -63,13 +74,12 @@ export async function prepareBed(): Promise<Bed> {
   await installEmulator();
   const vsockDevice = await installVsockDevice(folder);
   const boot = await bootFiles(folder);
-  const foreign = { kernel: process.env['LCOW_GUEST_KERNEL'], initrd: process.env['LCOW_GUEST_INITRD'] };
   return {
     emulator,
     vsockDevice,
-    kernel: foreign.kernel ?? boot.kernel,
-    initrd: foreign.initrd ?? (await makeInitrd(folder, boot)),
-    isForeign: foreign.initrd !== undefined,
+    kernel: own.kernel ?? boot.kernel,
+    initrd: own.initrd ?? (await makeInitrd(folder, boot)),
+    isForeign: own.initrd !== undefined,
   };
 }
 

@@ -29,6 +29,8 @@ export interface BootedGuest extends AsyncDisposable {
   readonly lines: readonly string[];
   readonly connections: () => number;
   readonly ended: Promise<SystemEnd>;
+  /** The agent goes, and another one takes the running guest over. */
+  readonly takeOver: () => Promise<GuestRun>;
 }
 
 const allowed = { paths: ['C:\\'], pipes: [], devices: [] };
@@ -51,18 +53,20 @@ export async function bootGuest(
   const phases = new Map<string, number>();
   const lines: string[] = [];
   let connections = 0;
-  const run = await GuestRun.open(new SimulatedGuestSockets(folder), runtimeId, {
-    uid,
-    clock: systemClock,
-    logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
-    randomBytes,
-    timeouts: { ...defaultTimeouts, bootTimeout: 40_000 },
-    onLine: (line) => lines.push(line),
-    onPhase: (phase) => phases.set(phase, Date.now() - begun),
-    onConnection: () => {
-      connections += 1;
-    },
-  });
+  const openRun = () =>
+    GuestRun.open(new SimulatedGuestSockets(folder), runtimeId, {
+      uid,
+      clock: systemClock,
+      logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
+      randomBytes,
+      timeouts: { ...defaultTimeouts, bootTimeout: 40_000 },
+      onLine: (line) => lines.push(line),
+      onPhase: (phase) => phases.set(phase, Date.now() - begun),
+      onConnection: () => {
+        connections += 1;
+      },
+    });
+  let run = await openRun();
   const dispose = async () => {
     await run.abandon();
     await backend.close();
@@ -78,6 +82,12 @@ export async function bootGuest(
       lines,
       connections: () => connections,
       ended: system.ended,
+      takeOver: async () => {
+        await run.abandon();
+        run = await openRun();
+        run.resume();
+        return run;
+      },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

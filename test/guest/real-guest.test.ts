@@ -1,11 +1,15 @@
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeAssignment } from '../agent/assignments.ts';
+import { startAgent } from './agent-on-bed.ts';
 import { type Bed, prepareBed } from './bed.ts';
-import { type BootedGuest, bootGuest } from './booted-guest.ts';
+import { type BootedGuest, bedOptions, bootGuest } from './booted-guest.ts';
 import { commandLineHere } from './qemu-machine.ts';
 
 const bound = () => AbortSignal.timeout(20_000);
+/** Two busy cores may be slow. */
+const soon = { timeout: 30_000 };
 const nothing = { stdin: false, stdout: false, stderr: false };
 const output = { ...nothing, stdout: true };
 
@@ -16,7 +20,7 @@ let guest: BootedGuest;
 beforeAll(async () => {
   bed = await prepareBed();
   const policy = { enforcerType: 'open_door', encodedSecurityPolicy: 'e30=', encodedUVMReference: '' };
-  guest = await bootGuest(bed, { policy });
+  guest = await bootGuest(bed, bed.isForeign ? {} : { policy });
 }, 900_000);
 
 afterAll(async () => {
@@ -46,16 +50,19 @@ describe('a real Linux guest', () => {
   });
 
   it('took all of the entropy', () => {
-    if (!bed.isForeign) expect(guest.lines.find((line) => line.includes('GCS started'))).toContain('entropyBytes=512');
+    if (bed.isForeign) return;
+    expect(guest.lines.find((line) => line.includes('GCS started'))).toContain('entropyBytes=512');
   });
 
   it("sends its kernel's lines with their text", async () => {
-    await expect.poll(() => guest.lines.some((line) => line.includes('kmsg read'))).toBe(true);
+    if (bed.isForeign) return;
+    await expect.poll(() => guest.lines.some((line) => line.includes('kmsg read')), soon).toBe(true);
     expect(guest.lines.find((line) => line.includes('message="Linux version'))).toMatch(/^\d{4}-.*Z info kmsg read/);
   });
 
   it('was sent the policy', async () => {
-    if (!bed.isForeign) await expect.poll(() => guest.lines.join('\n')).toContain('security policy set');
+    if (bed.isForeign) return;
+    await expect.poll(() => guest.lines.join('\n'), soon).toContain('security policy set');
   });
 
   it('runs a process and tells its output and code', async () => {
@@ -114,5 +121,34 @@ describe('a real Linux guest', () => {
     await guest.run.powerOff(bound());
     expect(await guest.ended).toEqual({ kind: 'exited', exit: { exitType: 'GracefulExit', status: 0 } });
     await guest.run.close();
+  });
+});
+
+describe('a guest that relays its log', () => {
+  it('goes on with the next agent, which tells of the gap', async () => {
+    await using relaying = await bootGuest(bed, { options: { ...bedOptions, TerminateOnAgentExit: false } });
+    const before = relaying.lines.length;
+    const next = await relaying.takeOver();
+    await expect.poll(() => next.guestConnected, soon).toBe(true);
+    expect(relaying.lines[before]).toMatch(/warning guest log gap: the agent was away$/);
+    const process = await next.execute({ args: ['/bin/echo', 'still', 'here'] }, output, bound());
+    expect(await read(process.stdout)).toBe('still here\n');
+    expect(await process.exitCode).toBe(0);
+    await expect(next.execute({ args: ['/no/such'] }, nothing, bound())).rejects.toThrow('no such file');
+    if (bed.isForeign) return;
+    await expect.poll(() => relaying.lines.slice(before).join('\n'), soon).toContain('request failed');
+  });
+});
+
+describe('an agent with real guests', () => {
+  it('shows a guest that is ready, with its log', async () => {
+    await using agent = await startAgent(bed);
+    const assignment = makeAssignment({ options: bedOptions });
+    agent.supervisor.assign(assignment);
+    const observed = () => agent.supervisor.observe(assignment.uid);
+    await expect.poll(() => observed()?.phase, soon).toBe('Running');
+    await expect.poll(() => observed()?.guestLog?.head.join('\n') ?? '', soon).toContain('GCS started');
+    await expect.poll(() => observed()?.guestLog?.total ?? 0, soon).toBeGreaterThan(bed.isForeign ? 1 : 20);
+    expect(observed()?.guest).toMatchObject({ osType: 'linux', protocolVersion: 4 });
   });
 });
