@@ -2,6 +2,7 @@
 // Only `virtual-machine.ts` and `machine-steps.ts` use it.
 import type { ReasonCode } from '../protocol/reasons.ts';
 import { bounded } from './bounded.ts';
+import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
 import type { GuestLog } from './guest-log.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
@@ -10,10 +11,20 @@ import * as history from './machine-history.ts';
 import type { MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
-import type { Trouble } from './report.ts';
 import type { StopReason } from './run-decision.ts';
 import type { Timeouts } from './timeouts.ts';
 import { Wakeup } from './wakeup.ts';
+
+/** How far the changes of the running VM are. */
+export interface LiveChange {
+  /** Why the last attempt did not make all of them. */
+  readonly trouble?: Trouble;
+  /** Not tried again before this time (ms since the epoch). */
+  readonly notBefore: number;
+  /** A change has exceeded its bound and is still under way: none is begun before it has come back. */
+  readonly isOverdue: boolean;
+}
+export const noChange: LiveChange = { notBefore: 0, isOverdue: false };
 
 /** Who is told what happens to the VM. */
 export interface ContextListener {
@@ -21,7 +32,7 @@ export interface ContextListener {
   logged(line: string): void;
 }
 
-type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle'>;
+type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
 
 export class MachineContext {
   readonly uid: string;
@@ -43,6 +54,7 @@ export class MachineContext {
   /** A call that exceeded its bound and is still running. */
   overdue: Promise<unknown> | undefined;
   stopReason: StopReason | undefined;
+  change: LiveChange = noChange;
 
   readonly #listener: ContextListener;
 
@@ -65,6 +77,11 @@ export class MachineContext {
 
   setTrouble(trouble: Trouble): void {
     this.trouble = trouble;
+    this.#listener.changed();
+  }
+
+  setChange(change: LiveChange): void {
+    this.change = change;
     this.#listener.changed();
   }
 
@@ -138,7 +155,11 @@ export class MachineContext {
         this.record = history.timed(this.record, phase, this.now());
         this.#listener.changed();
       },
-      onConnection: () => this.#listener.changed(),
+      onConnection: () => {
+        // Disks may have waited for it.
+        this.wakeup.notify();
+        this.#listener.changed();
+      },
     };
   }
 

@@ -94,7 +94,7 @@ export function up(
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
   const { runtimeID: _, ...rest } = record;
-  return { ...rest, guestLog, stage: 'none', acquired: [] };
+  return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
 }
 
 /** A restart on request makes even a `Once` VM one that has not run yet. */

@@ -12,8 +12,8 @@ import {
 import { requestedOptions } from '../protocol/options.ts';
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
 
-/** An effect on the host that has to be taken back: a staged copy (grants on it go with the file). */
-const acquired = z.object({ kind: z.literal('copy'), path: z.string() });
+/** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
+const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
 export type Acquired = z.infer<typeof acquired>;
 
 /** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
@@ -22,16 +22,39 @@ const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Ob
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
 export type Stage = (typeof stages)[number];
 
-/** With what the current or last run was made. */
+/** A disk that the running VM has, or may have: only `attached` is certain. */
+const machineDisk = z.object({
+  name: z.string(),
+  path: z.string(),
+  readOnly: z.boolean(),
+  /** As the manifest has it. */
+  mountPath: z.string().exactOptional(),
+  /** Where the guest has it; absent for a guest that is not asked for anything. */
+  guestPath: z.string().exactOptional(),
+  controller: z.int(),
+  lun: z.int(),
+  state: z.enum(['attaching', 'attached', 'detaching']),
+});
+export type MachineDisk = z.infer<typeof machineDisk>;
+
+/** What of a running VM can be set anew (design §8); disks come and go one by one. */
+export const resources = ['memory', 'processorLimits', 'cpuGroup'] as const;
+export type Resource = (typeof resources)[number];
+
+/** With what the current or last run was made, and changed since. */
 const applied = z.object({
   options: requestedOptions,
   optionsDigest: z.string(),
+  /** Of the document that it was created from. */
   documentDigest: z.string(),
   policyDigest: z.string().optional(),
   /** `terminateOnAgentExit: false`: the system survives the agent and may be adopted. */
   outlivesAgent: z.boolean(),
   processorCount: z.int(),
   memorySizeInMB: z.int(),
+  /** Of the host that it runs on: what can be changed depends on it. */
+  osBuild: z.int(),
+  scsiControllers: z.int(),
   warnings: z.array(z.string()),
   devices,
 });
@@ -46,6 +69,9 @@ export const machineRecord = z.object({
   stage: z.enum(stages),
   acquired: z.array(acquired),
   applied: applied.optional(),
+  disks: z.array(machineDisk),
+  /** Changes that were begun and not seen to end: whether the VM has them is not known. */
+  unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),
   /** Runs so far, this one included; the `boot` of its log lines. */
   boot: z.int().min(0),
@@ -74,6 +100,8 @@ export function newRecord(uid: string, agentBootID: string): MachineRecord {
     agentBootID,
     stage: 'none',
     acquired: [],
+    disks: [],
+    unsettled: [],
     boot: 0,
     restarts: 0,
     hasRun: false,

@@ -5,7 +5,9 @@ import { CallOverdue, MachineFailure } from './failure.ts';
 import { GuestRun } from './guest-run.ts';
 import type { ComputeSystem, SystemEnd, SystemProperties } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
-import type { MachineContext } from './machine-context.ts';
+import { applyLiveChanges, untilNextChange } from './live-change.ts';
+import { takeAccessBack } from './live-change-disks.ts';
+import { type MachineContext, noChange } from './machine-context.ts';
 import * as history from './machine-history.ts';
 import type { MachineEvent, MachineState } from './machine-states.ts';
 import { decide } from './run-decision.ts';
@@ -113,6 +115,7 @@ async function create(machine: MachineContext): Promise<MachineEvent> {
 
 async function start(machine: MachineContext): Promise<MachineEvent> {
   const plan = machine.currentPlan();
+  machine.change = noChange;
   machine.log.beginBoot(machine.record.boot);
   machine.record = { ...machine.record, stage: 'starting' };
   await machine.write();
@@ -137,9 +140,15 @@ async function watch(machine: MachineContext, signal: AbortSignal): Promise<Mach
     machine.record = history.stopDecided(machine.record, decision.reason);
     return 'stop';
   }
+  if (decision.kind === 'settled') await applyLiveChanges(machine);
   const system = machine.currentSystem();
-  const happened = await Promise.race([system.ended, machine.sleep(machine.ports.timeouts.liveness, signal)]);
+  const { clock } = machine.ports;
+  const wait = untilNextChange(machine);
+  const wakes = clock.now() + wait;
+  const happened = await Promise.race([system.ended, machine.sleep(wait, signal)]);
   if (happened !== undefined) return exitObserved(machine, happened);
+  // Woken before its time: a guest that ends closes its bridge, and the event that says how it ended is yet to come.
+  if (clock.now() < wakes) return undefined;
   if (signal.aborted || !(await hasStopped(machine, system))) return undefined;
   return exitObserved(machine, { kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
 }
@@ -190,8 +199,9 @@ async function drain(machine: MachineContext): Promise<MachineEvent> {
 
 async function clean(machine: MachineContext): Promise<MachineEvent> {
   const { host } = machine.ports;
-  for (const { path } of machine.record.acquired) {
-    await machine.bounded('copy', 'DeleteFileW', () => host.deleteFile(path));
+  for (const { kind, path } of machine.record.acquired) {
+    if (kind === 'access') await takeAccessBack(machine, path);
+    else await machine.bounded('copy', 'DeleteFileW', () => host.deleteFile(path));
   }
   machine.plan = undefined;
   machine.record = history.cleaned(machine.record, machine.log.summary());

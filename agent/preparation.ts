@@ -1,5 +1,5 @@
 // Works out how to boot a VM on this host: gathers the facts, fills the options, builds the document. Touches nothing.
-import { documentDigest, sha256Hex } from '../protocol/digest.ts';
+import { documentDigest, optionsDigest, sha256Hex } from '../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../protocol/messages.ts';
 import type { RequestedOptions } from '../protocol/options.ts';
 import { type AllowList, requireAllowed } from './allow-list.ts';
@@ -43,7 +43,7 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
     files,
     randomGuid: ports.randomGuid,
   };
-  return planOf(assignment, filled.options, buildDocument(input));
+  return planOf(assignment, filled.options, buildDocument(input), host.build);
 }
 
 async function defaultsHost(host: WindowsHost): Promise<DefaultsHost> {
@@ -83,21 +83,25 @@ async function processors(backend: PreparationPorts['backend']): Promise<Process
   }
 }
 
-function planOf(assignment: Assignment, options: LinuxOptions, outcome: BuildOutcome): BootPlan {
+function planOf(assignment: Assignment, options: LinuxOptions, outcome: BuildOutcome, osBuild: number): BootPlan {
   const { result } = outcome;
   if (result.kind === 'error') {
     const reason = result.code === 'HostProcessorQuery' ? 'HostQueryFailed' : 'InvalidOptions';
     throw new MachineFailure(reason, result.message);
   }
   const policy = policyOf(options);
+  // Disks are attached once the VM runs.
+  const { Disks, ...booted } = assignment.options;
   const applied: Applied = {
-    options: assignment.options,
-    optionsDigest: assignment.optionsDigest,
+    options: booted,
+    optionsDigest: Disks === undefined ? assignment.optionsDigest : optionsDigest(booted),
     documentDigest: documentDigest(result.text),
     ...(policy && { policyDigest: sha256Hex(Buffer.from(policy.encodedSecurityPolicy, 'base64')) }),
     outlivesAgent: assignment.options.TerminateOnAgentExit === false,
     processorCount: result.processorCount,
     memorySizeInMB: Number(result.memorySizeInMB),
+    osBuild,
+    scsiControllers: outcome.devices.scsiControllerCount,
     warnings: outcome.warnings.map(({ message }) => message.slice(0, limits.warningChars)).slice(0, limits.warnings),
     devices: devicesOf(assignment.options, options, outcome),
   };

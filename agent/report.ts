@@ -1,34 +1,11 @@
-// What the agent says of a VM, as a pure function of what it knows: phase, conditions, and the facts of the current run.
-import {
-  limits,
-  type MachinePhase,
-  type ObservedCondition,
-  type ObservedVirtualMachine,
-} from '../protocol/messages.ts';
-import { type ReasonCode, reasons } from '../protocol/reasons.ts';
-import type { GuestLog } from './guest-log.ts';
-import type { MachineRecord } from './machine-record.ts';
+// What the agent says of a VM, as a pure function of what it knows: phase and the facts of the current run; the conditions
+// are in `conditions.ts`.
+import type { MachinePhase, ObservedVirtualMachine } from '../protocol/messages.ts';
+import { reasons } from '../protocol/reasons.ts';
+import { conditionsOf, isRunning, type MachineView, stalls, systemExists } from './conditions.ts';
+import type { MachineDisk, MachineRecord } from './machine-record.ts';
 import type { MachineState } from './machine-states.ts';
-import { type Decision, decide, optionsDiffer, type Presence } from './run-decision.ts';
-
-/** Why the VM is not (yet) what it shall be. */
-export interface Trouble {
-  readonly reason: ReasonCode;
-  readonly message: string;
-}
-
-export interface MachineView {
-  readonly record: MachineRecord;
-  readonly state: MachineState;
-  readonly released: boolean;
-  /** The failure of the last attempt, kept until the VM runs or something else is wanted. */
-  readonly trouble: Trouble | undefined;
-  readonly guestConnected: boolean;
-  /** The options of this run make the guest dial the bridge. */
-  readonly guestExpected: boolean;
-  readonly log: GuestLog;
-  readonly systemID: string;
-}
+import { type Decision, decide, type Presence } from './run-decision.ts';
 
 export const presenceOf: Readonly<Record<MachineState, Presence>> = {
   Unknown: 'absent',
@@ -69,7 +46,7 @@ function assignmentFacts({ assignment }: MachineRecord) {
   return assignment && { generation: assignment.generation, wantedDigest: assignment.optionsDigest };
 }
 
-function appliedFacts({ applied }: MachineRecord, exists: boolean) {
+function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {
   return (
     applied && {
       optionsDigest: applied.optionsDigest,
@@ -77,9 +54,13 @@ function appliedFacts({ applied }: MachineRecord, exists: boolean) {
       ...(applied.policyDigest !== undefined && { policyDigest: applied.policyDigest }),
       processorCount: applied.processorCount,
       memorySizeInMB: applied.memorySizeInMB,
-      ...(exists && { devices: applied.devices }),
+      ...(exists && { devices: { ...applied.devices, scsi: [...applied.devices.scsi, ...disks.map(diskFact)] } }),
     }
   );
+}
+
+function diskFact({ controller, lun, path }: MachineDisk) {
+  return { controller, lun, path };
 }
 
 function systemFacts({ record, systemID }: MachineView) {
@@ -89,14 +70,6 @@ function systemFacts({ record, systemID }: MachineView) {
 function startFailure({ failures, retryAfter }: MachineRecord, isAwaited: boolean) {
   if (failures === 0) return undefined;
   return { startFailure: { count: failures, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
-}
-
-function systemExists(state: MachineState): boolean {
-  return state === 'Starting' || state === 'Running' || state === 'Stopping';
-}
-
-function stalls(trouble: Trouble | undefined): boolean {
-  return trouble !== undefined && reasons[trouble.reason].action === 'stall';
 }
 
 const phases: Readonly<Record<MachineState, MachinePhase>> = {
@@ -118,137 +91,4 @@ function phaseOf(view: MachineView, decision: Decision): MachinePhase {
   if (view.state !== 'Idle') return phases[view.state];
   const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
   return failed ? 'Failed' : 'Stopped';
-}
-
-function conditionsOf(view: MachineView, decision: Decision): ObservedCondition[] {
-  const ready = readyOf(view, decision);
-  const conditions = [preparedOf(view), createdOf(view), guestConnectedOf(view), ready];
-  if (isRunning(view) && optionsDiffer(view.record)) {
-    conditions.push(
-      condition(
-        'RestartRequired',
-        'True',
-        'RestartRequired',
-        'the manifest changed since the VM was created; a restart applies it',
-      ),
-    );
-  }
-  const stalled = ready.status === 'False' && (stalls(view.trouble) || stallsByOutcome(decision));
-  if (stalled) conditions.push({ ...ready, type: 'Stalled', status: 'True' });
-  else if (ready.status === 'False' && view.record.assignment?.paused !== true) {
-    conditions.push({ ...ready, type: 'Reconciling', status: 'True' });
-  }
-  return conditions;
-}
-
-function isRunning(view: MachineView): boolean {
-  return view.state === 'Running';
-}
-
-function stallsByOutcome(decision: Decision): boolean {
-  return decision.kind === 'settled' && reasons[decision.reason].action === 'stall';
-}
-
-function preparedOf(view: MachineView): ObservedCondition {
-  const { record, state, trouble } = view;
-  if (state === 'Unknown')
-    return condition('Prepared', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
-  if (preparedLong(state)) return condition('Prepared', 'True', 'Prepared');
-  if (trouble !== undefined && record.bootTimings.prepared === undefined) return troubled('Prepared', trouble);
-  if (state === 'Preparing') return condition('Prepared', 'False', 'Preparing');
-  return record.bootTimings.prepared === undefined
-    ? condition('Prepared', 'False', 'NotCreated')
-    : condition('Prepared', 'True', 'Prepared');
-}
-
-function preparedLong(state: MachineState): boolean {
-  return state === 'Creating' || systemExists(state);
-}
-
-function createdOf(view: MachineView): ObservedCondition {
-  const { record, state, trouble } = view;
-  if (state === 'Unknown') return condition('Created', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
-  if (systemExists(state)) return condition('Created', 'True', 'Created');
-  if (trouble !== undefined && record.bootTimings.prepared !== undefined && record.bootTimings.created === undefined) {
-    return troubled('Created', trouble);
-  }
-  return condition('Created', 'False', state === 'Creating' ? 'Creating' : 'NotCreated');
-}
-
-function guestConnectedOf(view: MachineView): ObservedCondition {
-  const { state, trouble } = view;
-  if (isRunning(view)) {
-    if (view.guestConnected) return condition('GuestConnected', 'True', 'Connected');
-    if (!view.guestExpected) return condition('GuestConnected', 'False', 'ConnectionNotUsed');
-    return condition('GuestConnected', 'False', 'GuestConnectionLost');
-  }
-  if (trouble !== undefined && view.record.bootTimings.created !== undefined)
-    return troubled('GuestConnected', trouble);
-  return condition('GuestConnected', 'False', state === 'Starting' ? 'Starting' : 'NotConnected');
-}
-
-function readyOf(view: MachineView, decision: Decision): ObservedCondition {
-  const { state, trouble, record } = view;
-  if (state === 'Unknown') return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
-  if (decision.kind === 'settled') return readyWhenSettled(view, decision.reason);
-  if (decision.kind === 'stop')
-    return condition('Ready', 'False', decision.reason === 'Halted' ? 'Stopping' : decision.reason);
-  if (trouble !== undefined) return troubled('Ready', trouble);
-  if (isRunning(view)) return readyWhenSettled(view, 'Running');
-  if (decision.kind === 'leave' && record.assignment?.paused === true) return condition('Ready', 'False', 'Paused');
-  return condition('Ready', 'False', progressOf(record, state), exitMessage(record));
-}
-
-function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondition {
-  const { record, state, trouble } = view;
-  if (reason === 'Running') return readyWhenWanted(view);
-  // An ended VM is what it shall be once nothing of it is left, not before.
-  if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
-  const ok = reasons[reason].action === 'none';
-  return condition('Ready', ok ? 'True' : 'False', reason, ok ? undefined : exitMessage(record));
-}
-
-function readyWhenWanted(view: MachineView): ObservedCondition {
-  const { state, trouble } = view;
-  if (isRunning(view)) {
-    return view.guestExpected && !view.guestConnected
-      ? condition('Ready', 'False', 'GuestConnectionLost')
-      : condition('Ready', 'True', 'Running');
-  }
-  if (trouble !== undefined) return troubled('Ready', trouble);
-  return condition('Ready', 'False', progressOf(view.record, state), exitMessage(view.record));
-}
-
-function progressOf(record: MachineRecord, state: MachineState): ReasonCode {
-  switch (state) {
-    case 'Preparing':
-      return 'Preparing';
-    case 'Creating':
-      return 'Creating';
-    case 'Starting':
-      return 'Starting';
-    case 'Idle':
-    case 'Cleaning':
-      if (record.failures > 1) return 'BackOff';
-      return record.lastExit === undefined ? 'Preparing' : 'Exited';
-    default:
-      return 'Stopping';
-  }
-}
-
-function exitMessage(record: MachineRecord): string | undefined {
-  return record.lastExit?.message;
-}
-
-function troubled(type: ObservedCondition['type'], trouble: Trouble): ObservedCondition {
-  return condition(type, 'False', trouble.reason, trouble.message);
-}
-
-function condition(
-  type: ObservedCondition['type'],
-  status: ObservedCondition['status'],
-  reason: ReasonCode,
-  message: string = reasons[reason].text,
-): ObservedCondition {
-  return { type, status, reason, message: message.slice(0, limits.messageChars) };
 }

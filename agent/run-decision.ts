@@ -2,6 +2,7 @@
 // (`runStrategy`) with restart requests, updates and back-off around it.
 import type { Assignment, LastExit } from '../protocol/messages.ts';
 import type { ReasonCode } from '../protocol/reasons.ts';
+import { restartRequired } from './live-change-options.ts';
 import type { MachineRecord } from './machine-record.ts';
 
 /** Does the VM exist in HCS, going up, up, or not at all? */
@@ -37,22 +38,13 @@ function stop(reason: StopReason): Decision {
 
 function decideForPresent(record: MachineRecord, assignment: Assignment): Decision {
   if (restartRequested(record, assignment)) return stop('Restarting');
-  if (assignment.updateStrategy === 'Recreate' && optionsDiffer(record)) return stop('RestartRequired');
+  if (assignment.updateStrategy === 'Recreate' && restartRequired(record)) return stop('RestartRequired');
   return { kind: 'settled', reason: 'Running' };
 }
 
 /** The restart annotation has a value that was not carried out yet; a `Once` VM that has ended stays ended all the same. */
 export function restartRequested(record: MachineRecord, assignment: Assignment): boolean {
   return assignment.restartedAt !== undefined && assignment.restartedAt !== record.restartedAt;
-}
-
-/** The wanted options are not those that the current run was made with. */
-export function optionsDiffer(record: MachineRecord): boolean {
-  return (
-    record.assignment !== undefined &&
-    record.applied !== undefined &&
-    record.assignment.optionsDigest !== record.applied.optionsDigest
-  );
 }
 
 /** How an ended VM that is not started again ended; undefined when it is to be started. */

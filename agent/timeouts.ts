@@ -13,6 +13,10 @@ export interface Timeouts {
   readonly exit: number;
   /** Until the log connection of an ended VM has been read to its end. */
   readonly drainLogs: number;
+  /** Changing a running VM: what takes longer is waited for in the background, and the VM can be stopped meanwhile. */
+  readonly modify: number;
+  /** Between two attempts to change a running VM. */
+  readonly changeRetry: number;
   /** Closing a handle. */
   readonly closeHandle: number;
   /** Copying or deleting one boot file. */
@@ -44,6 +48,8 @@ export const defaultTimeouts: Timeouts = {
   terminate: 30 * second,
   exit: 30 * second,
   drainLogs: 5 * second,
+  modify: 30 * second,
+  changeRetry: 15 * second,
   closeHandle: 30 * second,
   copy: 4 * minute,
   cleanUpRetry: 15 * second,

@@ -71,6 +71,7 @@ export class VirtualMachine {
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
     const isAnew = before !== undefined && history.isAnew(before, assignment);
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
+    if (isAnew) context.change = { ...context.change, notBefore: 0 };
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
@@ -84,12 +85,13 @@ export class VirtualMachine {
   }
 
   observe(): ObservedVirtualMachine {
-    const { record, released, trouble, run, systemID } = this.#context;
+    const { record, released, trouble, change, run, systemID } = this.#context;
     return report({
       record,
       state: this.#state,
       released,
       trouble,
+      changeTrouble: change.trouble,
       guestConnected: run?.guestConnected ?? false,
       guestExpected: record.applied?.options.UseGuestConnection ?? true,
       log: this.log,

@@ -64,6 +64,12 @@ const table = {
   ConnectionNotUsed: { text: 'The manifest does without a guest connection.', action: 'none' },
   GuestConnectionLost: { text: 'The guest closed its connection; the VM still runs.', action: 'retry' },
   Running: { text: 'The VM runs.', action: 'none' },
+  Changing: {
+    text: 'The manifest changed in what the running VM can be given; it is being given it.',
+    action: 'retry',
+  },
+  ChangeFailed: { text: 'The running VM could not be changed; it is tried again.', action: 'retry' },
+  DiskFailed: { text: 'A disk could not be attached, mounted or detached; it is tried again.', action: 'retry' },
   RestartRequired: { text: 'The manifest changed in what only a restart applies.', action: 'none' },
 
   // The end of a VM

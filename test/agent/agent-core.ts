@@ -20,6 +20,7 @@ export const testTimeouts: Timeouts = {
   cleanUpRetry: 20,
   backOffUnit: 10,
   backOffMaximum: 100,
+  changeRetry: 50,
   enumerateRetry: 20,
   recovery: 200,
   drainLogs: 1_000,

@@ -22,6 +22,10 @@ const confidential = {
   SecurityPolicyEnabled: true,
 };
 
+const outlives = { TerminateOnAgentExit: false };
+const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false };
+const otherDisk = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false };
+
 const scenarios: Readonly<Record<string, Scenario>> = {
   'a VM that boots': { assignments: [makeAssignment()], isThere: isRunning },
   'a VM that may outlive its agent': {
@@ -40,25 +44,53 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'a VM that is made anew': {
     assignments: [
       makeAssignment({ updateStrategy: 'Recreate' }),
-      makeAssignment({ updateStrategy: 'Recreate', options: { MemorySizeInMB: 2048 }, generation: 2 }),
+      makeAssignment({ updateStrategy: 'Recreate', options: { ProcessorCount: 1 }, generation: 2 }),
+    ],
+    isThere: (observed) => isRunning(observed) && observed.processorCount === 1,
+  },
+  'a VM that gets more memory': {
+    assignments: [makeAssignment(), makeAssignment({ options: { MemorySizeInMB: 2048 }, generation: 2 })],
+    isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+  'a VM that may outlive its agent and gets other memory and limits': {
+    assignments: [
+      makeAssignment({ options: outlives }),
+      makeAssignment({ options: { ...outlives, MemorySizeInMB: 2048, ProcessorWeight: 200 }, generation: 2 }),
     ],
     isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+  'a VM with a disk': { assignments: [makeAssignment({ options: { Disks: [disk] } })], isThere: isRunning },
+  'a VM that may outlive its agent and gets another disk for the one that it has': {
+    assignments: [
+      makeAssignment({ options: { ...outlives, Disks: [disk] } }),
+      makeAssignment({ options: { ...outlives, Disks: [otherDisk] }, generation: 2 }),
+    ],
+    isThere: isRunning,
   },
 };
 
 const host = {
-  files: { ...defaultHost.files, [`${bootFolder}\\kernel.vmgs`]: 4096, [`${bootFolder}\\rootfs.vhd`]: 8192 },
+  files: {
+    ...defaultHost.files,
+    [otherDisk.path]: 3000,
+    [`${bootFolder}\\kernel.vmgs`]: 4096,
+    [`${bootFolder}\\rootfs.vhd`]: 8192,
+  },
   isolation: ['SNP' as const],
 };
 
-/** What must be equal, however often the agent died on the way. */
-function essence(observed: ObservedVirtualMachine) {
+/** What must be equal, however often the agent died on the way: what is said, and what the VM has. */
+async function essence(observed: ObservedVirtualMachine, node: TestNode) {
   const { phase, generation, restartedAt } = observed;
   const { optionsDigest, policyDigest, processorCount, memorySizeInMB } = observed;
   // An agent that died early enough has never made a VM that is halted by now.
   const applied = phase === 'Running' && { optionsDigest, policyDigest, processorCount, memorySizeInMB };
-  return { phase, generation, restartedAt, applied, ready: condition(observed, 'Ready') };
+  const system = await node.control.system(systemIdOf(uid));
+  const has = system && { memoryInMB: system.memoryInMB, disks: system.disks, mounts: system.guest?.mounts };
+  return { phase, generation, restartedAt, applied, has, ready: condition(observed, 'Ready') };
 }
+
+type Essence = Awaited<ReturnType<typeof essence>>;
 
 async function play(core: AgentCore, { assignments, isThere }: Scenario): Promise<ObservedVirtualMachine> {
   for (const assignment of assignments.slice(0, -1)) {
@@ -70,21 +102,34 @@ async function play(core: AgentCore, { assignments, isThere }: Scenario): Promis
   return core.until(uid, 'there', isThere);
 }
 
-/** Staged files and systems of ours on the host. */
+/** Staged files, files that our VM may use, and systems of ours on the host, with their disks. */
 async function possessions(node: TestNode): Promise<string[]> {
-  const files = (await node.control.files()).map(({ path }) => path).filter((path) => path.includes(uid));
-  return [...files, ...(await node.control.systems()).map(({ id }) => id)];
+  const files = (await node.control.files()).filter(
+    ({ grantedTo, path }) => path.includes(uid) || grantedTo?.includes(systemIdOf(uid)) === true,
+  );
+  const systems = await node.control.systems();
+  return [...files.map(({ path }) => path), ...systems.flatMap(({ disks, id }) => [id, ...placesOf(disks)])];
+}
+
+function placesOf(disks: Readonly<Record<string, string>>): string[] {
+  return Object.entries(disks).map(([place, path]) => `${path} at ${place}`);
 }
 
 /** What is on the host without being in the journal. */
 async function unjournaled(node: TestNode): Promise<string[]> {
   const { records } = await honestJournal(node).load();
-  const known = records.flatMap((record) => [systemIdOf(record.uid), ...record.acquired.map(({ path }) => path)]);
+  const known = records.flatMap((record) => [
+    systemIdOf(record.uid),
+    ...record.acquired.map(({ path }) => path),
+    ...[...record.disks, ...(record.applied?.devices.scsi ?? [])].map(
+      ({ controller, lun, path }) => `${path} at ${controller}:${lun}`,
+    ),
+  ]);
   return (await possessions(node)).filter((each) => !known.some((path) => path.toLowerCase() === each.toLowerCase()));
 }
 
 interface Death {
-  readonly essence: ReturnType<typeof essence>;
+  readonly essence: Essence;
   /** On the host at the death of the agent, and not in its journal. */
   readonly unknown: readonly string[];
   readonly left: readonly string[];
@@ -107,23 +152,21 @@ async function dieAndRecover(scenario: Scenario, point: CrashPoint, journalOf: J
   await using second = await startCore(node);
   const last = scenario.assignments.at(-1) ?? makeAssignment();
   await second.supervisor.assign(last);
-  const observed = await second.until(uid, 'there', scenario.isThere);
+  const reached = await essence(await second.until(uid, 'there', scenario.isThere), node);
   second.supervisor.release(uid);
   await until('removed', () => second.removed.has(uid));
   return {
-    essence: essence(observed),
+    essence: reached,
     unknown,
     left: [...(await possessions(node)), ...(await readdir(`${node.folder}/agent/vms`))],
   };
 }
 
-async function callsOf(
-  scenario: Scenario,
-): Promise<{ calls: readonly string[]; undisturbed: ReturnType<typeof essence> }> {
+async function callsOf(scenario: Scenario): Promise<{ calls: readonly string[]; undisturbed: Essence }> {
   await using node = await startNode(host);
   const outside = new Outside(undefined);
   await using core = await startCore(node, { outside });
-  const undisturbed = essence(await play(core, scenario));
+  const undisturbed = await essence(await play(core, scenario), node);
   return { calls: [...outside.calls], undisturbed };
 }
 
@@ -145,11 +188,15 @@ describe('an agent that dies at any call', () => {
     120_000,
   );
 
-  it('would be found out if it wrote its journal after the effect', async () => {
-    const scenario = scenarios['a confidential VM'] ?? { assignments: [], isThere: isRunning };
+  it.each([
+    ['a confidential VM', 'copyFile'],
+    ['a VM with a disk', 'grantVmAccess'],
+    ['a VM with a disk', 'modify'],
+  ])('would be found out if it wrote its journal after the effect: %s, %s', async (name, effect) => {
+    const scenario = scenarios[name] ?? { assignments: [], isThere: isRunning };
     const { calls } = await callsOf(scenario);
-    const afterFirstCopy = { call: calls.indexOf('copyFile') + 1, when: 'after' as const };
-    const death = await dieAndRecover(scenario, afterFirstCopy, (node) => new LateJournal(honestJournal(node)));
+    const afterEffect = { call: calls.indexOf(effect) + 1, when: 'after' as const };
+    const death = await dieAndRecover(scenario, afterEffect, (node) => new LateJournal(honestJournal(node)));
     expect(death.unknown).not.toEqual([]);
   });
 });

@@ -29,6 +29,7 @@ export class Outside {
   readonly #point: CrashPoint | undefined;
   readonly #listeners = new Set<GuestListener>();
   readonly #streams = new Set<Duplex>();
+  readonly #underWay = new Set<Promise<unknown>>();
   #dead = false;
   #resolveDied: () => void = () => {};
 
@@ -74,9 +75,10 @@ export class Outside {
     };
   }
 
-  /** What the system takes back from a process that died. */
+  /** What the system takes back from a process that died. What it had asked for by then still happens, and then no more. */
   async bury(): Promise<void> {
     this.#dead = true;
+    await Promise.allSettled(this.#underWay);
     for (const listener of this.#listeners) await listener.close();
     for (const stream of this.#streams) stream.destroy();
   }
@@ -86,17 +88,19 @@ export class Outside {
     this.calls.push(name);
     const isPoint = this.calls.length === this.#point?.call;
     if (isPoint && this.#point?.when === 'before') return this.#die();
-    const settle = isPoint ? await run().catch(() => undefined) : undefined;
-    if (isPoint) return this.#die(settle);
-    const result = await run();
-    return this.#dead ? never : result;
+    const effect = run();
+    this.#underWay.add(effect);
+    const result = effect.finally(() => this.#underWay.delete(effect));
+    if (isPoint) return result.then(this.#die, this.#die);
+    const value = await result;
+    return this.#dead ? never : value;
   }
 
-  #die(_lost?: unknown): Promise<never> {
+  readonly #die = (): Promise<never> => {
     this.#dead = true;
     this.#resolveDied();
     return never;
-  }
+  };
 
   #listener(listener: GuestListener): GuestListener {
     return {

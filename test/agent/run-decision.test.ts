@@ -79,10 +79,14 @@ describe('a running VM', () => {
       outlivesAgent: false,
       processorCount: 2,
       memorySizeInMB: 1024,
+      osBuild: 20348,
+      scsiControllers: 4,
       warnings: [],
       devices: { vpmem: [], scsi: [], assigned: [] },
     };
-    expect(decide(recordOf({ updateStrategy }, { applied }), 'running', false)).toEqual(expected);
+    expect(
+      decide(recordOf({ updateStrategy, options: { KernelFile: 'kernel' } }, { applied }), 'running', false),
+    ).toEqual(expected);
   });
 });
 

@@ -130,14 +130,14 @@ describe('the run strategy', () => {
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment({ updateStrategy }));
     const first = await core.until(uid, 'running', isRunning);
-    const options = { MemorySizeInMB: 2048 };
+    const options = { ProcessorCount: 1 };
     await core.supervisor.assign(makeAssignment({ updateStrategy, options, generation: 2 }));
     if (updateStrategy === 'Recreate') {
-      expect(await core.until(uid, 'made anew', (now) => isRunning(now) && now.memorySizeInMB === 2048)).toBeDefined();
+      expect(await core.until(uid, 'made anew', (now) => isRunning(now) && now.processorCount === 1)).toBeDefined();
       return;
     }
     const observed = core.observed(uid);
-    expect(observed).toMatchObject({ runtimeID: first.runtimeID, memorySizeInMB: 1024, generation: 2 });
+    expect(observed).toMatchObject({ runtimeID: first.runtimeID, processorCount: 2, generation: 2 });
     expect(condition(observed, 'RestartRequired')?.status).toBe('True');
     expect(isReady(observed)).toBe(true);
     await core.supervisor.assign(makeAssignment({ updateStrategy, generation: 3 }));

@@ -1,6 +1,7 @@
 // SCSI disks of a running VM (hcs-runtime B.6): the documents, and the two sequences that host and guest go through.
 // The host's half comes first when a disk is attached and last when it is detached.
 import { scsiControllerGuids } from '../../document/constants.ts';
+import { CallOverdue } from '../../failure.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from './document.ts';
 
 export interface ScsiSlot {
@@ -44,6 +45,8 @@ export async function attachDisk(
   try {
     await target.guest?.(mountRequest('Add', attachment, mount));
   } catch (error) {
+    // Nothing is taken from a guest that may still be mounting it.
+    if (error instanceof CallOverdue) throw error;
     await removeDisk(attachment, target).catch(undoFailed);
     const { controller, lun } = attachment;
     const cause = error instanceof Error ? error.message : String(error);

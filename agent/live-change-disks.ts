@@ -1,0 +1,105 @@
+// Disks of a running VM: each is in the journal with its place before anything is done for it, and stays there until
+// nothing is left of it. What an agent that died may have attached is detached before anything else has its place.
+import { CallOverdue, MachineFailure } from './failure.ts';
+import { HcsError } from './hcs/errors.ts';
+import type { ChangeTarget } from './hcs/modify/document.ts';
+import { attachDisk, detachDisk, type ScsiDisk } from './hcs/modify/scsi.ts';
+import type { WantedDisk } from './live-change-options.ts';
+import * as changed from './live-change-record.ts';
+import type { MachineContext } from './machine-context.ts';
+import type { MachineDisk, MachineRecord } from './machine-record.ts';
+import { firstFreeMountPath, firstFreeSlot } from './scsi-slots.ts';
+
+/** What HCS says when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
+const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
+
+export async function attach(machine: MachineContext, wanted: WantedDisk, target: ChangeTarget): Promise<void> {
+  const disk = placed(machine.record, wanted, target.guest !== undefined);
+  machine.record = changed.diskBegun(machine.record, disk);
+  let mayBeThere = false;
+  try {
+    await machine.write();
+    await grantAccess(machine, disk);
+    await attachDisk(scsiDisk(disk), target, (error) => {
+      mayBeThere = true;
+      machine.ports.logger.warn({ uid: machine.uid, disk: disk.name, error: String(error) }, 'a disk was left behind');
+    });
+  } catch (error) {
+    // Nothing is left but the access, which is taken back as that to any file that no disk needs.
+    if (!mayBeThere && isRefusal(error)) machine.record = changed.diskGone(machine.record, disk.name);
+    throw error;
+  }
+  machine.record = changed.diskIn(machine.record, disk.name, 'attached');
+  await machine.write();
+}
+
+/** Whatever was asked for has not happened; else it may have. */
+function isRefusal(error: unknown): boolean {
+  return !(error instanceof CallOverdue) && !(error instanceof HcsError && error.isServiceDisconnect);
+}
+
+export async function detach(machine: MachineContext, disk: MachineDisk, target: ChangeTarget): Promise<void> {
+  const isCertain = disk.state === 'attached';
+  machine.record = changed.diskIn(machine.record, disk.name, 'detaching');
+  await machine.write();
+  try {
+    await detachDisk(scsiDisk(disk), target);
+  } catch (error) {
+    const wasNotThere = !isCertain && error instanceof HcsError && nothingThere.has(error.hresult);
+    if (!wasNotThere) throw error;
+  }
+  machine.record = changed.diskGone(machine.record, disk.name);
+  await machine.write();
+}
+
+/** After the disk: a VM loses access to nothing that it has. */
+export async function revokeAccess(machine: MachineContext, path: string): Promise<void> {
+  await takeAccessBack(machine, path);
+  machine.record = changed.accessRevoked(machine.record, path);
+  await machine.write();
+}
+
+/** Succeeds when the file is gone. */
+export async function takeAccessBack(machine: MachineContext, path: string): Promise<void> {
+  const { backend, host } = machine.ports;
+  try {
+    await machine.bounded('query', 'HcsRevokeVmAccess', () => backend.revokeVmAccess(machine.systemID, path));
+  } catch (error) {
+    const { kind } = await host.stat(path);
+    if (kind !== 'notFound') throw error;
+  }
+}
+
+/** Many VMs may share a file that none of them changes: one entry for their group then, not one for each. */
+async function grantAccess(machine: MachineContext, { path, readOnly }: MachineDisk): Promise<void> {
+  const { backend, host } = machine.ports;
+  if (readOnly) await machine.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));
+  else await machine.bounded('query', 'HcsGrantVmAccess', () => backend.grantVmAccess(machine.systemID, path));
+}
+
+function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): MachineDisk {
+  const { applied, disks } = record;
+  const slot = firstFreeSlot(applied?.scsiControllers ?? 0, [...(applied?.devices.scsi ?? []), ...disks]);
+  if (slot === undefined) {
+    throw new MachineFailure('DiskFailed', `disk ${wanted.name}: no place is free on the VM's SCSI controllers`);
+  }
+  const { name, path, readOnly, mountPath } = wanted;
+  const named = { name, path, readOnly, ...(mountPath !== undefined && { mountPath }) };
+  const taken = [
+    ...disks.map(({ guestPath }) => guestPath),
+    ...(record.assignment?.options.Disks ?? []).map(mountPathOf),
+  ];
+  const guestPath = mountPath ?? firstFreeMountPath(new Set(taken.filter((each) => each !== undefined)));
+  return { ...named, ...slot, ...(isMounted && { guestPath }), state: 'attaching' };
+}
+
+function mountPathOf({ mountPath }: WantedDisk): string | undefined {
+  return mountPath;
+}
+
+function scsiDisk({ controller, guestPath, lun, path, readOnly }: MachineDisk): ScsiDisk {
+  return {
+    attachment: { controller, lun, type: 'VirtualDisk', path, readOnly },
+    mount: guestPath === undefined ? undefined : { guestPath, readOnly },
+  };
+}

@@ -1,0 +1,54 @@
+// How a VM's record changes as the running VM does. Pure: each function gives the next record.
+import { digestOf, optionOfDisks, withResource } from './live-change-options.ts';
+import type { Applied, MachineDisk, MachineRecord, Resource } from './machine-record.ts';
+import type { BootPlan } from './plan.ts';
+
+/** Until it is seen to end, a crash leaves open whether the VM has the change. */
+export function resourceBegun(record: MachineRecord, resource: Resource): MachineRecord {
+  return { ...record, unsettled: [...new Set([...record.unsettled, resource])] };
+}
+
+/** `plan` is what the change was worked out from; what is wanted may be something else by now. */
+export function resourceSet(
+  record: MachineRecord,
+  applied: Applied,
+  resource: Resource,
+  { applied: wanted }: BootPlan,
+): MachineRecord {
+  const options = withResource(applied.options, wanted.options, resource);
+  const memory = resource === 'memory' && { memorySizeInMB: wanted.memorySizeInMB, warnings: wanted.warnings };
+  return {
+    ...record,
+    unsettled: record.unsettled.filter((each) => each !== resource),
+    applied: { ...applied, options, optionsDigest: digestOf(options, record.assignment), ...memory },
+  };
+}
+
+/** A writable disk needs access of the VM's own to its file, to be taken back later. */
+export function diskBegun(record: MachineRecord, disk: MachineDisk): MachineRecord {
+  const isKnown = record.acquired.some(({ kind, path }) => kind === 'access' && path === disk.path);
+  const access = disk.readOnly || isKnown ? [] : [{ kind: 'access' as const, path: disk.path }];
+  return { ...record, acquired: [...record.acquired, ...access], disks: [...record.disks, disk] };
+}
+
+export function diskIn(record: MachineRecord, name: string, state: MachineDisk['state']): MachineRecord {
+  const disks = record.disks.map((disk) => (disk.name === name ? { ...disk, state } : disk));
+  return { ...record, disks };
+}
+
+export function diskGone(record: MachineRecord, name: string): MachineRecord {
+  return { ...record, disks: record.disks.filter((disk) => disk.name !== name) };
+}
+
+export function accessRevoked(record: MachineRecord, path: string): MachineRecord {
+  const acquired = record.acquired.filter((each) => each.kind !== 'access' || each.path !== path);
+  return { ...record, acquired };
+}
+
+/** The options say which disks the VM has. */
+export function disksSettled(record: MachineRecord, applied: Applied): MachineRecord {
+  const { Disks: _, ...rest } = applied.options;
+  const disks = optionOfDisks(record);
+  const options = disks === undefined ? rest : { ...rest, Disks: disks };
+  return { ...record, applied: { ...applied, options, optionsDigest: digestOf(options, record.assignment) } };
+}

@@ -1,0 +1,187 @@
+// Gives a running VM what its manifest asks for now, as far as that needs no restart (design §8): a step of its Running
+// state, so that nothing else is done to the VM meanwhile. Every change is in the journal before it is begun. One that
+// fails is shown and tried again; one that HCS does not come back from is waited for in the background.
+import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
+import { HcsError } from './hcs/errors.ts';
+import { type ChangeTarget, type HostModification, modifyDocument } from './hcs/modify/document.ts';
+import { memorySize, nullGroup, processorGroup, processorLimits } from './hcs/modify/topology.ts';
+import { attach, detach, revokeAccess } from './live-change-disks.ts';
+import {
+  disksToAttach,
+  disksToDetach,
+  hasPendingChanges,
+  pendingResources,
+  reachableOptions,
+  unusedAccess,
+} from './live-change-options.ts';
+import * as changed from './live-change-record.ts';
+import { type MachineContext, noChange } from './machine-context.ts';
+import type { Applied, Resource } from './machine-record.ts';
+import type { BootPlan } from './plan.ts';
+
+/** What a VM has that says nothing of its limits (design §8). */
+const unlimited = { limit: 100_000, weight: 100 } as const;
+
+/** Rejects only when the compute service is gone. */
+export async function applyLiveChanges(machine: MachineContext): Promise<void> {
+  const { change, ports } = machine;
+  if (change.isOverdue || ports.clock.now() < change.notBefore) return;
+  if (!hasPendingChanges(machine.record)) {
+    if (change.trouble !== undefined) machine.setChange(noChange);
+    return;
+  }
+  try {
+    const failure = await makeChanges(machine);
+    if (failure === undefined) machine.setChange(noChange);
+    else triedAgainLater(machine, failure);
+  } catch (error) {
+    if (!(error instanceof CallOverdue)) throw error;
+    awaited(machine, error);
+  }
+}
+
+/** How long to sleep at most, in case a change is to be tried again. */
+export function untilNextChange({ change, ports }: MachineContext): number {
+  const wait = change.notBefore - ports.clock.now();
+  return wait > 0 ? Math.min(wait, ports.timeouts.liveness) : ports.timeouts.liveness;
+}
+
+function triedAgainLater(machine: MachineContext, failure: MachineFailure): void {
+  const { clock, logger, timeouts } = machine.ports;
+  const { message, reason } = failure;
+  logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
+  const wait = failure.stalls ? timeouts.backOffMaximum : timeouts.changeRetry;
+  machine.setChange({ trouble: { reason, message }, notBefore: clock.now() + wait, isOverdue: false });
+}
+
+function awaited(machine: MachineContext, { late, message }: CallOverdue): void {
+  machine.setChange({ trouble: { reason: 'CallOverdue', message }, notBefore: 0, isOverdue: true });
+  const back = () => {
+    machine.setChange({ ...machine.change, isOverdue: false });
+    machine.wakeup.notify();
+  };
+  late.then(back, back);
+}
+
+/** The first failure. One disk's does not keep another from being attached. */
+async function makeChanges(machine: MachineContext): Promise<MachineFailure | undefined> {
+  const failures: MachineFailure[] = [];
+  const attempt = async (what: 'ChangeFailed' | 'DiskFailed', make: () => Promise<void>) => {
+    await make().catch((error: unknown) => failures.push(failureOf(what, error)));
+  };
+  const target = targetOf(machine);
+  // Disks wait for the guest together: one that goes makes room for one that comes.
+  const canChangeDisks = canReachGuest(machine);
+  for (const disk of canChangeDisks ? disksToDetach(machine.record) : []) {
+    await attempt('DiskFailed', () => detach(machine, disk, target));
+  }
+  await attempt('ChangeFailed', async () => {
+    const disks = canChangeDisks ? disksToAttach(machine.record) : [];
+    if (pendingResources(machine.record).length === 0 && disks.length === 0) return;
+    const plan = await planOfChange(machine);
+    await attempt('ChangeFailed', () => changeResources(machine, plan, target));
+    for (const disk of disks) await attempt('DiskFailed', () => attach(machine, disk, target));
+  });
+  for (const path of unusedAccess(machine.record)) await attempt('DiskFailed', () => revokeAccess(machine, path));
+  await attempt('ChangeFailed', () => settleDisks(machine));
+  return failures[0];
+}
+
+/** Rethrows what is no matter of one change. */
+function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): MachineFailure {
+  if (error instanceof CallOverdue) throw error;
+  if (error instanceof MachineFailure) return error;
+  if (!(error instanceof HcsError)) return new MachineFailure(what, messageOf(error), error);
+  if (error.isServiceDisconnect) throw error;
+  return new MachineFailure(error.isCapacity ? 'InsufficientResources' : what, error.message, error);
+}
+
+/** What a boot would refuse is refused here too: paths that the host does not allow, options that exclude each other. */
+async function planOfChange(machine: MachineContext): Promise<BootPlan> {
+  const { assignment } = machine.record;
+  if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
+  const options = reachableOptions(appliedTo(machine), assignment.options);
+  return machine.ports.prepare({ ...assignment, options });
+}
+
+/** One after the other, ending with the first that fails (hcs-runtime B.6). */
+async function changeResources(machine: MachineContext, plan: BootPlan, target: ChangeTarget): Promise<void> {
+  for (const resource of pendingResources(machine.record)) {
+    machine.record = changed.resourceBegun(machine.record, resource);
+    await machine.write();
+    await effects[resource](machine, plan.applied, target);
+    machine.record = changed.resourceSet(machine.record, appliedTo(machine), resource, plan);
+    await machine.write();
+  }
+}
+
+type Effect = (machine: MachineContext, wanted: Applied, target: ChangeTarget) => Promise<void>;
+
+const effects: Readonly<Record<Resource, Effect>> = {
+  async memory(machine, { memorySizeInMB }, target) {
+    await send(target, memorySize(memorySizeInMB));
+    await refreshGuest(machine, target);
+  },
+  async processorLimits(_machine, { options }, target) {
+    const { ProcessorLimit: limit = unlimited.limit, ProcessorWeight: weight = unlimited.weight } = options;
+    await send(target, processorLimits({ limit, weight }));
+  },
+  async cpuGroup(_machine, { options }, target) {
+    const { CPUGroupID: group = '' } = options;
+    await send(target, processorGroup(nullGroup));
+    if (group !== '') await send(target, processorGroup(group));
+  },
+};
+
+/** The guest learns by itself in time; one of May 2026 does not know the request (hcs-runtime B.6, E.6). */
+async function refreshGuest(machine: MachineContext, target: ChangeTarget): Promise<void> {
+  if (machine.run?.guestConnected !== true) return;
+  try {
+    await target.guest?.({ resourceType: 'PodCgroupMemoryLimit', requestType: 'Update' });
+  } catch (error) {
+    if (error instanceof CallOverdue) throw error;
+    machine.ports.logger.info({ uid: machine.uid, error: messageOf(error) }, 'the guest did not refresh its memory');
+  }
+}
+
+/** A guest that dials us will be there; one that does not is never asked for anything. */
+function canReachGuest(machine: MachineContext): boolean {
+  return !isGuestExpected(machine) || machine.run?.guestConnected === true;
+}
+
+function isGuestExpected(machine: MachineContext): boolean {
+  return appliedTo(machine).options.UseGuestConnection !== false;
+}
+
+async function settleDisks(machine: MachineContext): Promise<void> {
+  const before = machine.record;
+  machine.record = changed.disksSettled(before, appliedTo(machine));
+  if (machine.record.applied?.optionsDigest === before.applied?.optionsDigest) return;
+  try {
+    await machine.write();
+  } catch (error) {
+    // Tried again like every change, so that the journal does not stay behind.
+    machine.record = before;
+    throw error;
+  }
+}
+
+function targetOf(machine: MachineContext): ChangeTarget {
+  const system = machine.currentSystem();
+  const run = machine.currentRun();
+  return {
+    host: (document) => machine.bounded('modify', 'HcsModifyComputeSystem', () => system.modify(document)),
+    guest: isGuestExpected(machine)
+      ? (modification) => machine.bounded('modify', 'ModifySettings', () => run.modify(modification))
+      : undefined,
+  };
+}
+
+async function send(target: ChangeTarget, modification: HostModification): Promise<void> {
+  await target.host(modifyDocument(modification));
+}
+
+function appliedTo({ record }: MachineContext): Applied {
+  if (record.applied === undefined) throw new MachineFailure('NotCreated', 'it is not known how the VM was made');
+  return record.applied;
+}
