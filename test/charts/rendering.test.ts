@@ -1,5 +1,7 @@
 // What Helm makes of the charts, without a cluster.
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -125,6 +127,36 @@ describe('flags', () => {
   function flagsOf(objects: readonly Rendered[]): readonly string[] {
     const containers = objects.flatMap((each) => workload.parse(each).spec.template.spec.containers);
     return containers.flatMap(({ args }) => args.map((argument) => argument.split('=')[0] ?? ''));
+  }
+});
+
+describe('helm test of the operator', () => {
+  const testPod = z.looseObject({
+    spec: z.object({ containers: z.tuple([z.looseObject({ args: z.array(z.string()) })]) }),
+  });
+
+  it.each([
+    [200, 'ok', 0],
+    [503, 'nodes have not been listed', 1],
+  ])('passes or fails as /readyz says: %d', async (status, said, expected) => {
+    await using server = await answering(status, said);
+    const pod = (await render({ chart: 'lcow-operator' })).find(({ kind }) => kind === 'Pod');
+    const env = { LCOW_OPERATOR_METRICS_SERVICE_HOST: '127.0.0.1', LCOW_OPERATOR_METRICS_SERVICE_PORT: server.port };
+    const ended = run(process.execPath, testPod.parse(pod).spec.containers[0].args, { env }).then(
+      ({ stdout }) => ({ code: 0, stdout }),
+      ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
+    );
+    expect(await ended).toEqual({ code: expected, stdout: said });
+  });
+
+  async function answering(status: number, text: string) {
+    const server = createServer((request, response) => {
+      response.writeHead(request.url === '/readyz' ? status : 404).end(text);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = String(typeof address === 'object' && address !== null ? address.port : 0);
+    return { port, [Symbol.asyncDispose]: async () => void server.close() };
   }
 });
 
