@@ -2,6 +2,7 @@
 import type { Clock, Random } from '../protocol/clock.ts';
 import { type Caches, type Clients, machineKind } from './caches.ts';
 import type { Agents, DesiredMachine } from './controller/agents.ts';
+import { Departures } from './controller/departures.ts';
 import { Disconnections } from './controller/disconnections.ts';
 import { Fleet } from './controller/fleet.ts';
 import { ForeignMachines } from './controller/foreign-machines.ts';
@@ -12,6 +13,7 @@ import { Pacing } from './controller/pacing.ts';
 import { type Result, WorkQueue } from './controller/queue.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import { ReferenceReader } from './controller/references.ts';
+import { Relocation } from './controller/relocation.ts';
 import { StatusWriter } from './controller/status-writer.ts';
 import { Teardown } from './controller/teardown.ts';
 import { VirtualMachines } from './controller/virtual-machines.ts';
@@ -107,6 +109,7 @@ export class Controllers {
     for (const key of [...this.machines.keysOn(nodeName)].sort()) {
       const object = this.machines.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
+      if (this.#reconciler.isMoving(object)) continue;
       const wanted = await this.#reconciler.wanted(object);
       if (wanted.ok) desired.push(wanted.desired);
     }
@@ -133,12 +136,15 @@ export class Controllers {
     const record = this.#events.record.bind(this.#events);
     const mayWriteFor = (nodeName: string) => this.hosts.mayWriteFor(nodeName);
     const writer = new StatusWriter({ client, machines, pacing, record, mayWriteFor, observer: metrics });
-    const fleet = new Fleet(caches.hosts, caches.nodes, inventory, machines);
-    const fates = new NodeFates(caches.nodes, inventory, (name) => clients.nodes.get({ name }), clock);
+    const readNode = (name: string) => clients.nodes.get({ name });
+    const departures = new Departures(caches.nodes, inventory, clock);
+    const fleet = new Fleet(caches.hosts, caches.nodes, inventory, machines, departures);
+    const fates = new NodeFates(caches.nodes, caches.hosts, inventory, readNode, clock);
     const { hosts } = this;
     const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
     const teardown = new Teardown({ ...shared, record });
-    return new Reconciler({ ...shared, teardown, references: new ReferenceReader(http) });
+    const relocation = new Relocation({ client, readNode, inventory, departures, agents });
+    return new Reconciler({ ...shared, teardown, departures, relocation, references: new ReferenceReader(http) });
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {

@@ -10,6 +10,7 @@ import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
+import type { Node } from './kubernetes/objects.ts';
 
 export interface TriggersOptions {
   readonly clock: Clock;
@@ -51,8 +52,8 @@ export class Triggers implements SessionListener {
         this.#wakeUnplaced();
       }),
       caches.nodes.onChange((change) => {
-        if (change.type === 'Deleted') this.#wakeMachinesOn(change.key);
-        else agents.nodeIs(change.key, change.object.metadata.uid);
+        if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
+        if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         this.#wakeUnplaced();
       }),
     ];
@@ -129,4 +130,9 @@ export class Triggers implements SessionListener {
       }
     });
   }
+}
+
+/** Heartbeats of kubelets change Nodes all the time. */
+function taintsDiffer(before: Node | undefined, after: Node): boolean {
+  return JSON.stringify(before?.spec.taints) !== JSON.stringify(after.spec.taints);
 }

@@ -18,6 +18,7 @@ export function desiredMachine(
   { metadata, status }: VirtualMachine,
   spec: LinuxUtilityVMSpec,
   references: { readonly securityPolicy: string | undefined },
+  runStrategy: LinuxUtilityVMSpec['runStrategy'] = spec.runStrategy,
 ): DesiredMachine {
   const options = fromSpec(
     spec,
@@ -32,7 +33,7 @@ export function desiredMachine(
     options: wireOptions,
     ...(policy === undefined ? {} : { policySHA256: sha256Hex(policy) }),
     optionsDigest: optionsDigest(options),
-    runStrategy: spec.runStrategy,
+    runStrategy,
     updateStrategy: spec.updateStrategy,
     ...restartRequest(metadata),
     paused: isPaused(metadata),

@@ -1,8 +1,10 @@
 // All hosts together: who may take a VM, and whether every one of them has said what it has.
 import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
+import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
-import { type Candidate, isOutOfService, type Placement, place } from './placement.ts';
+import { type Candidate, type Placement, place } from './placement.ts';
+import { isOutOfService } from './taints.ts';
 import type { Promised, VirtualMachines } from './virtual-machines.ts';
 
 /** A cache of objects by name. */
@@ -21,10 +23,18 @@ export class Fleet {
   readonly #nodes: Lookup<Node>;
   readonly #inventory: Inventory;
   readonly #machines: VirtualMachines;
+  readonly #departures: Departures;
   /** Placements that are being written, by uid. */
   readonly #assumed = new Map<string, Assumption>();
 
-  constructor(hosts: Lookup<Host>, nodes: Lookup<Node>, inventory: Inventory, machines: VirtualMachines) {
+  constructor(
+    hosts: Lookup<Host>,
+    nodes: Lookup<Node>,
+    inventory: Inventory,
+    machines: VirtualMachines,
+    departures: Departures,
+  ) {
+    this.#departures = departures;
     this.#hosts = hosts;
     this.#nodes = nodes;
     this.#inventory = inventory;
@@ -33,11 +43,16 @@ export class Fleet {
 
   /** A placement counts as promised memory from now until `settle`. */
   assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
-    const placement = place(spec, [...this.#candidates()]);
+    const placement = place(spec, [...this.#candidates(uid, spec)]);
     if (placement.placed) {
       this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: spec.memory.sizeInMB });
     }
     return placement;
+  }
+
+  /** Whether a host would take the VM now, in addition to what it has. */
+  couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
+    return place(spec, [...this.#candidates(uid, spec)]).placed;
   }
 
   /** The placement was written, and is counted with the VM from now on, or was not. */
@@ -58,12 +73,14 @@ export class Fleet {
     return !this.#inventory.isConnected(nodeName) && node !== undefined && isOutOfService(node);
   }
 
-  *#candidates(): Iterable<Candidate> {
+  *#candidates(uid: string, spec: LinuxUtilityVMSpec): Iterable<Candidate> {
     for (const host of this.#hosts.values()) {
       const { name } = host.metadata;
+      const node = this.#nodes.get(name);
       yield {
         host,
-        node: this.#nodes.get(name),
+        node,
+        refusal: this.#departures.refusal(uid, spec, node),
         connected: this.#inventory.isConnected(name),
         promised: this.#promisedTo(name),
       };

@@ -1,11 +1,12 @@
 // Whether the machine behind a host can still run VMs (design §5). It cannot when its Node carries the out-of-service taint
-// (fencing is the cluster's job) or is gone: a live read has said 404 for 60 s. While its agent is connected it always can.
+// (fencing is the cluster's job) or is gone: for 60 s a live read
+// has said 404, or another uid than the one that the last session proved. While its agent is connected it always can.
 import type { Clock } from '../../protocol/clock.ts';
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
-import type { Node } from '../kubernetes/objects.ts';
+import type { Host, Node } from '../kubernetes/objects.ts';
 import type { Lookup } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
-import { isOutOfService } from './placement.ts';
+import { isOutOfService } from './taints.ts';
 
 export type Fate = 'MayRun' | 'OutOfService' | 'Gone';
 
@@ -23,15 +24,18 @@ export class NodeFates {
   readonly #inventory: Inventory;
   readonly #read: (nodeName: string) => Promise<Outcome<Node>>;
   readonly #clock: Clock;
+  readonly #hosts: Lookup<Host>;
   readonly #absences = new Map<string, Absence>();
 
   constructor(
     nodes: Lookup<Node>,
+    hosts: Lookup<Host>,
     inventory: Inventory,
     read: (nodeName: string) => Promise<Outcome<Node>>,
     clock: Clock,
   ) {
     this.#nodes = nodes;
+    this.#hosts = hosts;
     this.#inventory = inventory;
     this.#read = read;
     this.#clock = clock;
@@ -40,8 +44,15 @@ export class NodeFates {
   async of(nodeName: string): Promise<Fate> {
     if (this.#inventory.isConnected(nodeName)) return this.#exists(nodeName);
     const cached = this.#nodes.get(nodeName);
-    if (cached !== undefined) return isOutOfService(cached) ? 'OutOfService' : this.#exists(nodeName);
+    if (cached !== undefined && isOutOfService(cached)) return 'OutOfService';
+    if (cached !== undefined && this.#isTheSame(cached)) return this.#exists(nodeName);
     return this.#whenAbsent(nodeName);
+  }
+
+  /** Also when nobody knows which machine it was. */
+  #isTheSame({ metadata }: Node): boolean {
+    const known = this.#hosts.get(metadata.name)?.status.session?.nodeUID;
+    return known === undefined || known === metadata.uid;
   }
 
   #exists(nodeName: string): Fate {
@@ -54,8 +65,8 @@ export class NodeFates {
     const now = this.#clock.now();
     if (known === undefined || now - known.readAt > readValidMilliseconds) {
       const live = await this.#read(nodeName);
-      if (live.ok) return this.#exists(nodeName);
-      if (!isNotFound(live.error)) return 'MayRun';
+      if (live.ok && this.#isTheSame(live.value)) return this.#exists(nodeName);
+      if (!live.ok && !isNotFound(live.error)) return 'MayRun';
     }
     const absence = this.#absences.get(nodeName) ?? { since: now, readAt: now };
     this.#absences.set(nodeName, { since: absence.since, readAt: now });

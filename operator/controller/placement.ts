@@ -1,7 +1,8 @@
 // Where a VM goes (design §5): a pure function of hosts, nodes and the VM. Every host is judged by the same list of
 // filters; a VM that fits nowhere gets counts by reason and three example hosts.
-import type { LinuxUtilityVMSpec, Toleration } from '../../crds/linux-utility-vm.ts';
-import type { Host, Node, Taint } from '../kubernetes/objects.ts';
+import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import type { Host, Node } from '../kubernetes/objects.ts';
+import { showTaint, untolerated } from './taints.ts';
 import type { Promised } from './virtual-machines.ts';
 
 export interface Candidate {
@@ -9,6 +10,8 @@ export interface Candidate {
   readonly node: Node | undefined;
   readonly connected: boolean;
   readonly promised: Promised;
+  /** Why this very VM shall not go there, if so. */
+  readonly refusal?: string | undefined;
 }
 
 export type Placement =
@@ -43,7 +46,11 @@ const filters: readonly Filter[] = [
   ({ node }) => (node === undefined ? 'no Node object' : undefined),
   ({ host }) => (host.spec.unschedulable === true ? 'host unschedulable' : undefined),
   ({ node }) => (node?.spec.unschedulable === true ? 'node cordoned' : undefined),
-  ({ node }, spec) => untolerated(node?.spec.taints ?? [], spec.tolerations ?? []),
+  ({ node }, spec) => {
+    const taint = untolerated(node?.spec.taints ?? [], spec.tolerations ?? []);
+    return taint === undefined ? undefined : `untolerated taint ${showTaint(taint)}`;
+  },
+  ({ refusal }) => refusal,
   ({ node }, spec) =>
     matches(node?.metadata.labels ?? {}, spec.nodeSelector ?? {}) ? undefined : 'nodeSelector not matched',
   lacksBuild,
@@ -114,32 +121,6 @@ function offersSnp({ host, node }: Candidate): boolean {
 
 function matches(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
-
-const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
-
-/** The cluster says that the machine is powered off. */
-export function isOutOfService({ spec }: Node): boolean {
-  return spec.taints.some(({ key }) => key === outOfServiceTaint);
-}
-
-function untolerated(taints: readonly Taint[], tolerations: readonly Toleration[]): string | undefined {
-  const taint = taints.find(
-    (each) =>
-      each.effect !== 'PreferNoSchedule' && !toleratedAnyway(each) && !tolerations.some((one) => tolerates(one, each)),
-  );
-  return taint === undefined ? undefined : `untolerated taint ${taint.key}:${taint.effect}`;
-}
-
-/** As for DaemonSet pods: what a kubelet that hiccups puts on its Node does not concern VMs. */
-function toleratedAnyway({ key }: Taint): boolean {
-  return key.startsWith('node.kubernetes.io/') && key !== outOfServiceTaint;
-}
-
-function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect !== undefined && toleration.effect !== taint.effect) return false;
-  if (toleration.key !== undefined && toleration.key !== '' && toleration.key !== taint.key) return false;
-  return toleration.operator === 'Exists' || (toleration.value ?? '') === (taint.value ?? '');
 }
 
 interface Judged {

@@ -8,12 +8,14 @@ import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents, DesiredMachine } from './agents.ts';
 import { desiredMachine, fitsIntoFrame, isPaused } from './assignment.ts';
+import type { Departure, Departures } from './departures.ts';
 import type { Fleet } from './fleet.ts';
 import type { Hosts } from './hosts.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
 import { done, type Result } from './queue.ts';
 import type { ReferenceReader } from './references.ts';
+import type { Relocation, WriteStatus } from './relocation.ts';
 import { nextStatus, type StatusInputs, scheduledVerdict, type Verdict } from './status.ts';
 import type { StatusWriter, Written } from './status-writer.ts';
 import type { Teardown } from './teardown.ts';
@@ -30,6 +32,8 @@ export interface ReconcilerOptions {
   readonly agents: Agents;
   readonly writer: StatusWriter;
   readonly teardown: Teardown;
+  readonly departures: Departures;
+  readonly relocation: Relocation;
   readonly clock: Clock;
 }
 
@@ -63,6 +67,7 @@ export class Reconciler {
   /** The object is gone. */
   forget(uid: string): void {
     this.#neverPlaced.delete(uid);
+    this.#options.departures.forget(uid);
   }
 
   /** What its agent is to be told of a VM; also used for the whole desired state at the start of a session. */
@@ -71,12 +76,18 @@ export class Reconciler {
     const spec = object.spec.value;
     const references = await this.#options.references.read(object.metadata.namespace ?? '', spec);
     if (!references.ok) return references;
-    const desired = desiredMachine(object, spec, references);
+    const halted = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata);
+    const desired = desiredMachine(object, spec, references, halted ? 'Halted' : spec.runStrategy);
     if (fitsIntoFrame(desired.assignment)) return { ok: true, desired };
     return {
       ok: false,
       verdict: { reason: 'InvalidOptions', message: 'the options are too large to be sent to an agent' },
     };
+  }
+
+  /** Whether it is on its way to another host: its agent is not told of it anew. */
+  isMoving(object: VirtualMachine): boolean {
+    return this.#departure(object).kind === 'Move' && !isPaused(object.metadata);
   }
 
   /** The finalizer comes before everything else, so that nothing is started that a deletion would not wait for. */
@@ -94,10 +105,26 @@ export class Reconciler {
     if (nodeName === undefined) return this.#findHost(object);
     this.#neverPlaced.delete(object.metadata.uid);
     if (this.#options.inventory.untilDisconnected(nodeName) === 0) return this.#whileDisconnected(object, nodeName);
+    const departure: Departure = isPaused(object.metadata) ? { kind: 'None' } : this.#departure(object);
+    if (departure.kind === 'Move') return this.#move(object, nodeName, departure.verdict);
     const wanted = await this.wanted(object);
     if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
-    const { result } = await this.#write(object, { blocked: wanted.ok ? undefined : wanted.verdict });
-    return soonest(result, wanted.ok ? done : recheck);
+    const halted = departure.kind === 'Halt' ? departure.verdict : undefined;
+    const { result } = await this.#write(object, { blocked: wanted.ok ? halted : wanted.verdict });
+    return soonest(soonest(result, wanted.ok ? done : recheck), afterwards(departure));
+  }
+
+  #move(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Result> {
+    const write: WriteStatus = (each, decided) => this.#write(each, decided);
+    const left = (uid: string) => this.#neverPlaced.add(uid);
+    return this.#options.relocation.reconcile(object, nodeName, verdict, write, left);
+  }
+
+  #departure(object: VirtualMachine): Departure {
+    const { nodeName } = object.status;
+    if (nodeName === undefined) return { kind: 'None' };
+    const { departures, fleet } = this.#options;
+    return departures.of(object, nodeName, (spec) => fleet.couldPlace(object.metadata.uid, spec));
   }
 
   async #findHost(object: VirtualMachine): Promise<Result> {
@@ -182,6 +209,10 @@ export class Reconciler {
     });
     return writer.write(object, next);
   }
+}
+
+function afterwards(departure: Departure): Result {
+  return departure.kind === 'Later' ? { kind: 'After', milliseconds: departure.milliseconds } : done;
 }
 
 function inventoryPending(hosts: readonly string[]): Verdict {

@@ -29,7 +29,7 @@ const machine = z.looseObject({
 export type Machine = z.infer<typeof machine>;
 
 /** Long enough for two busy cores; what is waited for takes a second or two. */
-const patience = 30_000;
+const patience = 60_000;
 const pollInterval = 100;
 
 export class RunningSystem implements AsyncDisposable {
@@ -90,24 +90,33 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   /** Waits until the VM is as the predicate says. */
-  async untilMachine(name: string, what: string, holds: (found: Machine) => boolean): Promise<Machine> {
+  async untilMachine(
+    name: string,
+    what: string,
+    holds: (found: Machine) => boolean,
+    milliseconds = patience,
+  ): Promise<Machine> {
     let last: Machine | undefined;
-    return await this.until(`${name} ${what}`, async () => {
-      last = await this.get(name);
-      return last !== undefined && holds(last) ? last : undefined;
-    }).catch((error: Error) => {
+    return await this.until(
+      `${name} ${what}`,
+      async () => {
+        last = await this.get(name);
+        return last !== undefined && holds(last) ? last : undefined;
+      },
+      milliseconds,
+    ).catch((error: Error) => {
       throw new Error(`${error.message}; it is ${JSON.stringify(last?.status, undefined, 1)}`);
     });
   }
 
-  async until<T>(what: string, probe: () => Promise<T | undefined | false>): Promise<T> {
-    const deadline = Date.now() + patience;
+  async until<T>(what: string, probe: () => Promise<T | undefined | false>, milliseconds = patience): Promise<T> {
+    const deadline = Date.now() + milliseconds;
     while (Date.now() < deadline) {
       const found = await probe();
       if (found !== undefined && found !== false) return found;
       await sleep(pollInterval);
     }
-    throw new Error(`not within ${patience / 1000} s: ${what}`);
+    throw new Error(`not within ${milliseconds / 1000} s: ${what}`);
   }
 
   async connectedHosts(): Promise<number> {

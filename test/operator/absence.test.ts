@@ -5,9 +5,9 @@ import { Inventory } from '../../operator/controller/inventory.ts';
 import { NodeFates } from '../../operator/controller/node-fate.ts';
 import { VirtualMachines } from '../../operator/controller/virtual-machines.ts';
 import type { Outcome } from '../../operator/kubernetes/api-error.ts';
-import type { Node } from '../../operator/kubernetes/objects.ts';
+import type { Host, Node } from '../../operator/kubernetes/objects.ts';
 import { ManualClock } from './manual-clock.ts';
-import { makeMachine, makeNode, someUid } from './objects.ts';
+import { makeHost, makeMachine, makeNode, someUid } from './objects.ts';
 import { observedMachine } from './scripted-agent.ts';
 
 const notFound: Outcome<Node> = {
@@ -20,7 +20,14 @@ function fates(read: () => Outcome<Node>) {
   const clock = new ManualClock();
   const inventory = new Inventory(clock);
   const nodes = new Map<string, Node>();
-  return { clock, inventory, nodes, fates: new NodeFates(nodes, inventory, () => Promise.resolve(read()), clock) };
+  const hosts = new Map<string, Host>();
+  return {
+    clock,
+    inventory,
+    nodes,
+    hosts,
+    fates: new NodeFates(nodes, hosts, inventory, () => Promise.resolve(read()), clock),
+  };
 }
 
 describe('the fate of a node', () => {
@@ -60,6 +67,19 @@ describe('the fate of a node', () => {
       await clock.advance(10_000);
       expect(await subject.of('node-a')).toBe('MayRun');
     }
+  });
+
+  it('is Gone, too, when the Node was made anew on another machine', async () => {
+    const { clock, hosts, nodes, fates: subject } = fates(() => ({ ok: true, value: makeNode('node-a') }));
+    nodes.set('node-a', makeNode('node-a'));
+    hosts.set('node-a', makeHost('node-a', { session: { epoch: 1, nodeUID: makeNode('node-a').metadata.uid } }));
+    await subject.of('node-a');
+    await clock.advance(70_000);
+    expect(await subject.of('node-a')).toBe('MayRun');
+    hosts.set('node-a', makeHost('node-a', { session: { epoch: 1, nodeUID: 'uid-of-an-earlier-one' } }));
+    expect(await subject.of('node-a')).toBe('MayRun');
+    await clock.advance(60_000);
+    expect(await subject.of('node-a')).toBe('Gone');
   });
 
   it('is OutOfService by the taint, unless its agent is connected', async () => {

@@ -1,0 +1,122 @@
+// Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, derived anew each time and never
+// latched; or because the host had not the resources to create it even once, and another one may have them.
+import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import type { Node, Taint, VirtualMachine } from '../kubernetes/objects.ts';
+import type { Lookup } from './fleet.ts';
+import type { Inventory } from './inventory.ts';
+import type { Verdict } from './status.ts';
+import { evictionOf, showTaint } from './taints.ts';
+
+export type Departure =
+  | { readonly kind: 'None' }
+  | { readonly kind: 'Later'; readonly milliseconds: number }
+  /** Stopped where it is, until the taint is lifted: its manifest names the host. */
+  | { readonly kind: 'Halt'; readonly verdict: Verdict }
+  /** Torn down there, and placed anew. */
+  | { readonly kind: 'Move'; readonly verdict: Verdict };
+
+const none: Departure = { kind: 'None' };
+/** A host that lacked resources is not tried again for this long, if there is another. */
+const lackingMilliseconds = 10 * 60_000;
+/** Nobody tells when another host has become able to take the VM. */
+const lookAgainMilliseconds = 5_000;
+const remembered = 10_000;
+
+export class Departures {
+  readonly #nodes: Lookup<Node>;
+  readonly #inventory: Inventory;
+  readonly #clock: Clock;
+  /** When a taint was first seen, by Node and taint. */
+  readonly #noticed = new Map<string, number>();
+  /** Hosts that lacked resources, by uid of the VM. */
+  readonly #lacking = new Map<string, Map<string, number>>();
+
+  constructor(nodes: Lookup<Node>, inventory: Inventory, clock: Clock) {
+    this.#nodes = nodes;
+    this.#inventory = inventory;
+    this.#clock = clock;
+  }
+
+  /** `couldMove`: whether another host would take the VM. */
+  of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Departure {
+    if (!object.spec.ok) return none;
+    const spec = object.spec.value;
+    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), spec);
+    const milliseconds = eviction === undefined ? Number.POSITIVE_INFINITY : eviction.due - this.#clock.now();
+    if (eviction !== undefined && milliseconds <= 0) return leave(spec, drained(nodeName, eviction.taint));
+    if (spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
+      this.#rememberLacking(object.metadata.uid, nodeName);
+      const message = `${nodeName} has not the resources to create it; moving to another host`;
+      if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
+      return { kind: 'Later', milliseconds: Math.min(milliseconds, lookAgainMilliseconds) };
+    }
+    return eviction === undefined ? none : { kind: 'Later', milliseconds };
+  }
+
+  /** Why a host is out of the question for a VM although its taints are tolerated for a while. */
+  refusal(uid: string, spec: LinuxUtilityVMSpec, node: Node | undefined): string | undefined {
+    if (node === undefined) return undefined;
+    const eviction = this.#evictionFrom(node, spec);
+    if (eviction !== undefined && eviction.due <= this.#clock.now()) {
+      return `toleration of ${showTaint(eviction.taint)} expired`;
+    }
+    const since = this.#lacking.get(uid)?.get(node.metadata.name);
+    if (since === undefined || this.#clock.now() - since > lackingMilliseconds) return undefined;
+    return 'lacked the resources a moment ago';
+  }
+
+  /** Whether the Node, as it was read just now, still drives the VM away. */
+  confirms(spec: LinuxUtilityVMSpec, node: Node): boolean {
+    const eviction = this.#evictionFrom(node, spec);
+    return eviction !== undefined && eviction.due <= this.#clock.now();
+  }
+
+  forget(uid: string): void {
+    this.#lacking.delete(uid);
+  }
+
+  #evictionFrom(node: Node | undefined, { tolerations = [] }: LinuxUtilityVMSpec) {
+    if (node === undefined) return undefined;
+    return evictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
+  }
+
+  #noticedAt({ metadata }: Node, taint: Taint): number {
+    const key = [metadata.uid, taint.key, taint.value, taint.effect].join('\0');
+    const at = this.#noticed.get(key) ?? this.#clock.now();
+    this.#noticed.delete(key);
+    this.#noticed.set(key, at);
+    bound(this.#noticed);
+    return at;
+  }
+
+  /** Never created, and its agent says why, or said so before it gave the VM up. */
+  #lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
+    const observed = this.#inventory.reportOf(nodeName, metadata.uid)?.observed;
+    if (status.startTime !== undefined || observed?.startTime !== undefined) return false;
+    const created = (observed?.conditions ?? status.conditions ?? []).find(({ type }) => type === 'Created');
+    return created?.status === 'False' && created.reason === 'InsufficientResources';
+  }
+
+  #rememberLacking(uid: string, nodeName: string): void {
+    const hosts = this.#lacking.get(uid) ?? new Map<string, number>();
+    this.#lacking.set(uid, hosts.set(nodeName, this.#clock.now()));
+    bound(hosts);
+    bound(this.#lacking);
+  }
+}
+
+function leave({ nodeName }: LinuxUtilityVMSpec, verdict: Verdict): Departure {
+  return { kind: nodeName === undefined ? 'Move' : 'Halt', verdict };
+}
+
+function drained(nodeName: string, taint: Taint): Verdict {
+  return { reason: 'HostDrained', message: `${nodeName} is being drained by the taint ${showTaint(taint)}` };
+}
+
+function bound(map: Map<string, unknown>): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= remembered) return;
+    map.delete(oldest);
+  }
+}

@@ -1,0 +1,74 @@
+// A VM that leaves its host to be placed anew: released there after live reads, confirmed gone, and only then without a
+// host (design §1 invariant 2, §5). Nothing is remembered of it but what the host says.
+import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
+import type { Node, VirtualMachine } from '../kubernetes/objects.ts';
+import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import type { Agents } from './agents.ts';
+import type { Departures } from './departures.ts';
+import type { Inventory } from './inventory.ts';
+import { done, type Result } from './queue.ts';
+import type { StatusInputs, Verdict } from './status.ts';
+import type { Written } from './status-writer.ts';
+
+export interface RelocationOptions {
+  readonly client: ResourceClient<VirtualMachine>;
+  readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
+  readonly inventory: Inventory;
+  readonly departures: Departures;
+  readonly agents: Agents;
+}
+
+type Decided = Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked'>>;
+export type WriteStatus = (object: VirtualMachine, decided: Decided) => Promise<Written>;
+
+const recheckMilliseconds = 15_000;
+
+export class Relocation {
+  readonly #options: RelocationOptions;
+
+  constructor(options: RelocationOptions) {
+    this.#options = options;
+  }
+
+  /** `left` is told once no host has the VM any more. */
+  async reconcile(
+    object: VirtualMachine,
+    nodeName: string,
+    verdict: Verdict,
+    write: WriteStatus,
+    left: (uid: string) => void,
+  ): Promise<Result> {
+    const { inventory, agents } = this.#options;
+    const { uid } = object.metadata;
+    if (inventory.presence(nodeName, uid) === 'Absent') {
+      const message = `left its host: ${verdict.message}; looking for another one`;
+      const written = await write(object, { nodeName: undefined, scheduled: { reason: verdict.reason, message } });
+      if (written.object !== undefined && written.object.status.nodeName === undefined) left(uid);
+      return written.result.kind === 'Done' ? { kind: 'After', milliseconds: 0 } : written.result;
+    }
+    if (!agents.hasReleased(nodeName, uid)) {
+      const live = await this.#isStillToLeave(object, nodeName, verdict);
+      if (!live.ok) return { kind: 'Retry', error: live.error };
+      if (!live.value) return done; // the cache was behind; the watch tells
+      agents.release(nodeName, uid);
+    }
+    const { result } = await write(object, { blocked: verdict });
+    return result.kind === 'Done' ? { kind: 'After', milliseconds: recheckMilliseconds } : result;
+  }
+
+  async #isStillToLeave(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Outcome<boolean>> {
+    const live = await this.#options.client.get(object.metadata);
+    if (!live.ok) return isNotFound(live.error) ? { ok: true, value: false } : live;
+    const { metadata, status, spec } = live.value;
+    const same = metadata.uid === object.metadata.uid && status.nodeName === nodeName;
+    if (!same || metadata.deletionTimestamp !== undefined || !spec.ok) return { ok: true, value: false };
+    return verdict.reason === 'HostDrained' ? this.#isStillDrained(nodeName, spec.value) : { ok: true, value: true };
+  }
+
+  async #isStillDrained(nodeName: string, spec: LinuxUtilityVMSpec): Promise<Outcome<boolean>> {
+    const node = await this.#options.readNode(nodeName);
+    if (!node.ok) return isNotFound(node.error) ? { ok: true, value: false } : node;
+    return { ok: true, value: this.#options.departures.confirms(spec, node.value) };
+  }
+}
