@@ -31,10 +31,10 @@ export class GuestConversation {
   /** A fresh high number in each process: late answers to an earlier agent are told apart by it (hcs-runtime E.7). */
   #nextId = BigInt(randomBytes(4).readUInt32LE()) << 24n;
 
-  constructor(listener: GuestListener, ports: ConversationPorts, stdio: GuestProcessesOptions) {
+  constructor(listener: GuestListener, ports: ConversationPorts, stdio: Omit<GuestProcessesOptions, 'clock'>) {
     this.#listener = listener;
     this.#ports = ports;
-    this.processes = new GuestProcesses(stdio);
+    this.processes = new GuestProcesses({ ...stdio, clock: ports.clock });
     // Nobody may be waiting when it fails.
     this.#first.promise.catch(() => undefined);
   }

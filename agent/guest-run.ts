@@ -6,19 +6,16 @@ import { type Clock, delay } from '../protocol/clock.ts';
 import type { BootTimings } from '../protocol/messages.ts';
 import { bounded } from './bounded.ts';
 import { MachineFailure, messageOf } from './failure.ts';
+import { GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
 import type { GuestModification } from './guest/guest-modification.ts';
-import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
-import type { GuestLogRecord } from './guest/log-record.ts';
-import { scrubRecord } from './guest/log-scrubber.ts';
-import { readGuestLog } from './guest/log-stream.ts';
 import type { GuestCommand } from './guest/process-request.ts';
 import type { GuestProcess, GuestProcessesOptions, StdioWanted } from './guest/processes.ts';
 import { type GuestListener, type GuestSockets, guestPorts } from './guest/sockets.ts';
-import { GuestConversation, redialPause } from './guest-conversation.ts';
+import { GuestConversation } from './guest-conversation.ts';
+import { type GuestLogPolicy, GuestLogService } from './guest-log-service.ts';
 import type { ComputeSystem, RuntimeId } from './hcs/backend.ts';
-import { logLine } from './log-line.ts';
 import type { BootPlan } from './plan.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -38,16 +35,6 @@ export interface GuestRunPorts {
   readonly onConnection: () => void;
 }
 
-export interface GuestLogPolicy {
-  /** Secrets are taken out (guest.scrubLogs). */
-  readonly scrub?: boolean;
-  readonly rate?: LogRate;
-  /** Each record that becomes a line, before it does: for collectors and files. */
-  readonly onRecord?: (record: GuestLogRecord) => void;
-  /** Records that came too fast and became no line. */
-  readonly onDropped?: (records: number) => void;
-}
-
 interface Listeners {
   readonly entropy: GuestListener;
   readonly log: GuestListener;
@@ -57,14 +44,14 @@ interface Listeners {
 export class GuestRun {
   readonly #ports: GuestRunPorts;
   readonly #listeners: Listeners;
+  readonly #log: GuestLogService;
   readonly #conversation: GuestConversation;
   readonly #over = new AbortController();
-  readonly #firstLog = Promise.withResolvers<void>();
-  #reading: Promise<unknown> | undefined;
 
   private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
     this.#listeners = listeners;
     this.#ports = ports;
+    this.#log = new GuestLogService(listeners.log, ports);
     this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
   }
 
@@ -135,7 +122,7 @@ export class GuestRun {
       await abortable(entropy, signal);
       if (plan.expects.log) {
         awaited = `the guest to connect its log on port ${guestPorts.log}`;
-        await abortable(this.#firstLog.promise, signal);
+        await abortable(this.#log.first, signal);
         onPhase('log');
       }
       if (!plan.expects.bridge) return undefined;
@@ -157,9 +144,7 @@ export class GuestRun {
 
   /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */
   resume(): void {
-    const { clock, uid } = this.#ports;
-    const fields = { 'uvm-id': uid, 'vm.time': new Date(clock.now()).toISOString() };
-    this.#tell({ level: 'warning', message: 'guest log gap: the agent was away', fields });
+    this.#log.tellOfGap();
     this.#serve();
   }
 
@@ -168,14 +153,14 @@ export class GuestRun {
     const failed = (what: string) => (error: unknown) => {
       if (!this.#over.signal.aborted) logger.error({ uid, error: messageOf(error) }, `${what} is not served any more`);
     };
-    this.#serveLog().catch(failed('the guest log'));
+    this.#log.serve(this.#over.signal).catch(failed('the guest log'));
     this.#conversation.serve(this.#over.signal).catch(failed('the guest bridge'));
   }
 
   /** Of a VM that ended: reads what is left of its log, within bounds, and gives the sockets back. */
   async close(): Promise<void> {
     const { clock, timeouts } = this.#ports;
-    if (this.#reading !== undefined) await Promise.race([this.#reading, delay(clock, timeouts.drainLogs)]);
+    await Promise.race([this.#log.drained, delay(clock, timeouts.drainLogs)]);
     await this.abandon();
   }
 
@@ -195,44 +180,10 @@ export class GuestRun {
       EncodedUVMReference: policy.encodedUVMReference,
     };
     const sent = this.#conversation.bridge.modify({ resourceType: 'SecurityPolicy', requestType: 'Add', settings });
-    await abortable(sent, signal);
-  }
-
-  async #serveLog(): Promise<void> {
-    const { uid, clock } = this.#ports;
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      const stream = await this.#listeners.log.accept(signal);
-      this.#firstLog.resolve();
-      const receiver = this.#logReceiver();
-      this.#reading = readGuestLog(stream, { vmId: uid }, receiver.deliver).then(receiver.end);
-      signal.addEventListener('abort', () => stream.destroy(), { once: true });
-      await this.#reading;
-      await delay(clock, redialPause, signal);
-    }
-  }
-
-  #tell(record: GuestLogRecord): void {
-    this.#ports.log?.onRecord?.(record);
-    this.#ports.onLine(logLine(record));
-  }
-
-  /** For one connection: what its records become. */
-  #logReceiver(): { readonly deliver: (records: readonly GuestLogRecord[]) => void; readonly end: () => void } {
-    const { clock, log, uid } = this.#ports;
-    const limiter = log?.rate === undefined ? undefined : new LogLimiter(log.rate, clock, uid);
-    const deliver = (records: readonly GuestLogRecord[]) => {
-      for (const record of records) this.#tell(log?.scrub === true ? scrubRecord(record) : record);
-    };
-    if (limiter === undefined) return { deliver, end: () => undefined };
-    return {
-      deliver: (records) => {
-        const before = limiter.dropped;
-        deliver(limiter.admit(records));
-        if (limiter.dropped > before) log?.onDropped?.(limiter.dropped - before);
-      },
-      end: () => deliver(limiter.end()),
-    };
+    await abortable(sent, signal).catch((error: unknown) => {
+      if (!(error instanceof GuestRefusal)) throw error;
+      throw new MachineFailure('StartFailed', `the guest refused the security policy: ${error.message}`, error);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 // may come over the new connection with its old id, or be lost (E.7). So all ids under which a process is waited for are
 // kept, and the wait is asked for again on each new connection.
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../../protocol/clock.ts';
 import type { GuestBridge } from './bridge.ts';
 import { GuestProtocolError, GuestRefusal } from './bridge-errors.ts';
 import { responseBase, waitResponse } from './bridge-messages.ts';
@@ -13,6 +14,9 @@ import type { GuestListener } from './sockets.ts';
 export const firstStdioPort = 0x4000_0001;
 /** Processes that run at once. */
 export const maxProcesses = 64;
+
+/** A guest dials before it answers, so what is still to come then is only our own accepting. */
+const streamMilliseconds = 10_000;
 
 const noSuchProcess = 0x8007_0490;
 
@@ -35,6 +39,7 @@ export interface GuestProcess {
 }
 
 export interface GuestProcessesOptions {
+  readonly clock: Clock;
   readonly listen: (port: number) => Promise<GuestListener>;
   readonly firstPort?: number;
   /** The next port that will be used; called before a port is, so that it can be written down. */
@@ -106,7 +111,7 @@ export class GuestProcesses {
       const id = await bridge.execute(command, stdio.ports);
       // Asked for before anything can fail: a process that nobody waits for is never forgotten by its guest.
       const exitCode = this.#waitFor(bridge, id);
-      return { id, ...(await streams), exitCode };
+      return { id, ...(await this.#inTime(streams)), exitCode };
     } catch (error) {
       stdio.abandon();
       throw error;
@@ -114,6 +119,14 @@ export class GuestProcesses {
       this.#starting -= 1;
       await stdio.closeListeners();
     }
+  }
+
+  async #inTime<T>(streams: Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = this.#options.clock.after(streamMilliseconds, () => {
+      reject(new GuestProtocolError('the guest started the process but did not connect its streams'));
+    });
+    return await Promise.race([streams, promise]).finally(() => timer.cancel());
   }
 
   async #listen(): Promise<{ readonly port: number; readonly listener: GuestListener }> {

@@ -227,6 +227,32 @@ describe('the bridge', () => {
     expect(await bridge.closed).toMatchObject({ kind: 'failed' });
   });
 
+  it('takes any JSON for an answer or for a broken guest, and tells which', async () => {
+    const asks: readonly ((bridge: GuestBridge) => Promise<unknown>)[] = [
+      (bridge) => bridge.negotiate(never),
+      (bridge) => bridge.execute({ args: ['x'] }, {}),
+      (bridge) => bridge.wait(1).exitCode,
+      (bridge) => bridge.dumpStacks(),
+      (bridge) => bridge.properties('c', [], never),
+      (bridge) => bridge.modify({ resourceType: 'PodCgroupMemoryLimit', requestType: 'Update' }),
+    ];
+    const member = fc.oneof(fc.integer(), fc.string(), fc.constant(null), fc.object({ maxDepth: 2 }));
+    const names = ['Result', 'ErrorMessage', 'Version', 'Capabilities', 'ProcessId', 'ExitCode', 'GuestStacks'];
+    const body = fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom(...names), member));
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...asks), body, async (ask, value) => {
+        const { answer, bridge, request } = connect();
+        const call = ask(bridge);
+        answer(await request(), value);
+        const [outcome] = await Promise.allSettled([call]);
+        if (outcome?.status === 'rejected') expect(outcome.reason).toBeInstanceOf(Error);
+        bridge.close();
+        await bridge.closed;
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('survives any bytes with a reason', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {

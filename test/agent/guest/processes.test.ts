@@ -151,7 +151,7 @@ const noListener = () => Promise.reject(new Error('no port is free'));
 
 /** A process that runs, over a first connection that has ended. */
 async function orphan() {
-  const processes = new GuestProcesses({ listen: noListener });
+  const processes = new GuestProcesses({ listen: noListener, clock: new FakeClock() });
   const first = connect(processes, 0n);
   processes.connected(first.bridge);
   const starting = processes.execute({ args: ['x'] }, nothing, bound());
@@ -198,7 +198,7 @@ describe('a process whose connection ended', () => {
 
 describe('starting processes', () => {
   it('is bounded', async () => {
-    const processes = new GuestProcesses({ listen: noListener });
+    const processes = new GuestProcesses({ listen: noListener, clock: new FakeClock() });
     const { bridge } = connect(processes, 0n);
     processes.connected(bridge);
     for (let count = 0; count < maxProcesses; count += 1) {
@@ -208,8 +208,28 @@ describe('starting processes', () => {
     bridge.close();
   });
 
+  it('fails when the guest does not connect the streams, and the process is waited for all the same', async () => {
+    const clock = new FakeClock();
+    const silent = {
+      accept: (signal: AbortSignal) =>
+        new Promise<Duplex>((_, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+        ),
+      close: () => Promise.resolve(),
+    };
+    const processes = new GuestProcesses({ listen: () => Promise.resolve(silent), clock });
+    const { bridge, request, answer } = connect(processes, 0n);
+    processes.connected(bridge);
+    const started = processes.execute({ args: ['x'] }, { ...nothing, stdout: true }, bound());
+    answer(await request(execute), { ProcessId: 5 });
+    await request(wait);
+    clock.advance(10_000);
+    await expect(started).rejects.toThrow('did not connect its streams');
+    expect(processes.running).toBe(1);
+  });
+
   it('fails when no port can be had', async () => {
-    const processes = new GuestProcesses({ listen: noListener });
+    const processes = new GuestProcesses({ listen: noListener, clock: new FakeClock() });
     const { bridge } = connect(processes, 0n);
     processes.connected(bridge);
     const started = processes.execute({ args: ['x'] }, { ...nothing, stdout: true }, bound());

@@ -1,0 +1,98 @@
+// Reads one VM's log for as long as the VM runs (hcs-runtime D.2): a guest whose `vsockexec` relays dials again after each
+// connection that ended. What becomes of a record besides its line, and what is withheld, is the caller's choice.
+import { type Clock, delay } from '../protocol/clock.ts';
+import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
+import type { GuestLogRecord } from './guest/log-record.ts';
+import { scrubRecord } from './guest/log-scrubber.ts';
+import { readGuestLog } from './guest/log-stream.ts';
+import type { GuestListener } from './guest/sockets.ts';
+import { redialPause } from './guest-conversation.ts';
+import { logLine } from './log-line.ts';
+
+export interface GuestLogPolicy {
+  /** Secrets are taken out (guest.scrubLogs). */
+  readonly scrub?: boolean;
+  readonly rate?: LogRate;
+  /** Each record that becomes a line, before it does: for collectors and files. */
+  readonly onRecord?: (record: GuestLogRecord) => void;
+  /** Records that came too fast and became no line. */
+  readonly onDropped?: (records: number) => void;
+}
+
+export interface GuestLogPorts {
+  readonly uid: string;
+  readonly clock: Clock;
+  readonly onLine: (line: string) => void;
+  readonly log?: GuestLogPolicy;
+}
+
+interface Receiver {
+  readonly deliver: (records: readonly GuestLogRecord[]) => void;
+  readonly end: () => void;
+}
+
+export class GuestLogService {
+  readonly #listener: GuestListener;
+  readonly #ports: GuestLogPorts;
+  readonly #first = Promise.withResolvers<void>();
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(listener: GuestListener, ports: GuestLogPorts) {
+    this.#listener = listener;
+    this.#ports = ports;
+  }
+
+  /** The guest has connected its log. */
+  get first(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  /** The connection that is there has been read to its end. */
+  get drained(): Promise<void> {
+    return this.#reading;
+  }
+
+  async serve(signal: AbortSignal): Promise<void> {
+    const { clock, uid } = this.#ports;
+    while (!signal.aborted) {
+      const stream = await this.#listener.accept(signal);
+      this.#first.resolve();
+      const receiver = this.#receiver();
+      this.#reading = readGuestLog(stream, { vmId: uid }, receiver.deliver).then(receiver.end);
+      const abandon = () => stream.destroy();
+      signal.addEventListener('abort', abandon, { once: true });
+      await this.#reading.finally(() => signal.removeEventListener('abort', abandon));
+      await delay(clock, redialPause, signal);
+    }
+  }
+
+  /** What the guest wrote while no agent was there, nobody has. */
+  tellOfGap(): void {
+    const { clock, uid } = this.#ports;
+    const fields = { 'uvm-id': uid, 'vm.time': new Date(clock.now()).toISOString() };
+    this.#tell({ level: 'warning', message: 'guest log gap: the agent was away', fields });
+  }
+
+  #tell(record: GuestLogRecord): void {
+    this.#ports.log?.onRecord?.(record);
+    this.#ports.onLine(logLine(record));
+  }
+
+  /** For one connection: what its records become. */
+  #receiver(): Receiver {
+    const { clock, log, uid } = this.#ports;
+    const deliver = (records: readonly GuestLogRecord[]) => {
+      for (const record of records) this.#tell(log?.scrub === true ? scrubRecord(record) : record);
+    };
+    if (log?.rate === undefined) return { deliver, end: () => undefined };
+    const limiter = new LogLimiter(log.rate, clock, uid);
+    return {
+      deliver: (records) => {
+        const before = limiter.dropped;
+        deliver(limiter.admit(records));
+        if (limiter.dropped > before) log.onDropped?.(limiter.dropped - before);
+      },
+      end: () => deliver(limiter.end()),
+    };
+  }
+}
