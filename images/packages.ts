@@ -1,7 +1,7 @@
 // The packages that compiled code imports, with what those need in turn, and nothing else: no build tools, no second Node.
 import { execFile } from 'node:child_process';
 import { access, copyFile, cp, readFile } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { javaScriptIn } from './compile.ts';
@@ -77,7 +77,7 @@ function candidates(name: string, from: string): readonly string[] {
   return [...parents, ''].map((parent) => `${parent}node_modules/${name}`);
 }
 
-/** What no program reads at run time. Licenses stay. */
+/** What no program reads at run time, by extension. */
 const surplus: ReadonlySet<string> = new Set([
   '.ts',
   '.mts',
@@ -91,6 +91,10 @@ const surplus: ReadonlySet<string> = new Set([
   '.inc',
   '.S',
 ]);
+/** What has to go with a copy, whatever its extension. */
+const legal = /^(licen[cs]e|copying|notice)/i;
+
+const isNeeded = (file: string) => !surplus.has(extname(file)) || legal.test(basename(file));
 
 /** Copies one package without the packages inside it, which are listed on their own. */
 export async function copyPackage({ path }: LockedPackage, from: string, to: string): Promise<void> {
@@ -98,7 +102,7 @@ export async function copyPackage({ path }: LockedPackage, from: string, to: str
   const nested = join(source, 'node_modules');
   await cp(source, join(to, path), {
     recursive: true,
-    filter: (file) => file !== nested && !surplus.has(extname(file)),
+    filter: (file) => file !== nested && isNeeded(file),
   });
 }
 

@@ -1,6 +1,6 @@
 // `npm run image:rootfs -- operator|agent [folder]` makes the files of an image in a folder, beside it the bill of materials,
 // without a container engine. The Dockerfile runs the same and copies the result.
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,11 +46,17 @@ export async function makeRootFileSystem(program: Program, folder: string): Prom
 }
 
 async function layInNode({ node }: Program, staging: string, home: string): Promise<void> {
-  const source = join(staging, 'node_modules', node.package);
   const target = join(home, basename(node.file));
-  await copyFile(join(source, node.file), target);
+  await copyFile(join(staging, 'node_modules', node.package, node.file), target);
   await chmod(target, 0o755);
-  await copyFile(join(source, 'LICENSE'), join(home, 'LICENSE.node')).catch(() => undefined);
+  await copyFile(await licenseOfNode(), join(home, 'LICENSE.node'));
+}
+
+/** Of the Node that this runs on, which is of the same version: the package for Windows comes without. */
+async function licenseOfNode(): Promise<string> {
+  const candidates = glob('node_modules/node-{linux,darwin}-*/LICENSE', { cwd: project });
+  for await (const path of candidates) return join(project, path);
+  throw new Error('the license of Node is not there: run npm ci');
 }
 
 if (import.meta.main) {

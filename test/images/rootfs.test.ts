@@ -66,6 +66,13 @@ describe.each(Object.values(programs))('the image of the $name', (program) => {
     expect(packages.filter((name) => [...foreign[program.name], ...tools].includes(name))).toEqual([]);
   });
 
+  it('has the licenses of what is in it', async () => {
+    const files = await readdir(homeOf(program));
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'LICENSE.node']));
+    const packages = await readdir(join(homeOf(program), 'node_modules', 'zod'));
+    expect(packages.some((name) => /^license/i.test(name))).toBe(true);
+  });
+
   it('has every file that its own files name', async () => {
     for (const file of await javaScriptIn(homeOf(program))) {
       const path = join(homeOf(program), file);
