@@ -46,7 +46,8 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
 
 /** Of a VM that runs, what keeps it from being changed; else what keeps it from running. */
 function troubleOf(view: MachineView): Trouble | undefined {
-  return isRunning(view) ? view.changeTrouble : view.trouble;
+  if (!isRunning(view)) return view.trouble;
+  return isGuestMissing(view) ? undefined : view.changeTrouble;
 }
 
 export function isRunning(view: MachineView): boolean {
@@ -119,11 +120,15 @@ function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondit
 function readyWhenWanted(view: MachineView): ObservedCondition {
   const { state, trouble } = view;
   if (isRunning(view)) {
-    if (view.guestExpected && !view.guestConnected) return condition('Ready', 'False', 'GuestConnectionLost');
+    if (isGuestMissing(view)) return condition('Ready', 'False', 'GuestConnectionLost');
     return readyAsChanged(view);
   }
   if (trouble !== undefined) return troubled('Ready', trouble);
   return condition('Ready', 'False', progressOf(view.record, state), exitMessage(view.record));
+}
+
+function isGuestMissing({ guestConnected, guestExpected }: MachineView): boolean {
+  return guestExpected && !guestConnected;
 }
 
 /** It runs; whether it has what its manifest asks for now. */

@@ -5,13 +5,19 @@ import { optionsDigest } from '../../protocol/digest.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { type AgentCore, condition, hasReason, isReady, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
-import { defaultHost, startNode, type TestNode } from './hcs/simulated-node.ts';
+import { bootFolder, defaultHost, startNode, type TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
 const systemID = systemIdOf(uid);
 const data = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false, mountPath: '/mnt/data' };
 const tools = { name: 'tools', path: 'C:\\disks\\tools.vhd', readOnly: true };
 const host = { files: { ...defaultHost.files, [tools.path]: 4096 } };
+const nodes = { AllowOvercommit: false, MaxProcessorsPerNumaNode: 2, MaxMemorySizePerNumaNode: 1024 };
+const isolating = {
+  files: { ...defaultHost.files, [`${bootFolder}\\kernel.vmgs`]: 4096, [`${bootFolder}\\rootfs.vhd`]: 8192 },
+  isolation: ['SNP' as const],
+};
+const confidential = { SecurityPolicy: 'cGFja2FnZSBwb2xpY3k=', SecurityPolicyEnabled: true };
 const group = (digit: string) => `${digit.repeat(8)}-0000-4000-8000-000000000000`;
 
 let generation = 1;
@@ -72,6 +78,8 @@ describe('resources of a running VM', () => {
 
   it.each([
     ['processor limits before build 19042', { build: 19041 }, {}, { ProcessorLimit: 5 }],
+    ['memory of vNUMA nodes', { build: 26100 }, nodes, { ...nodes, MemorySizeInMB: 2048 }],
+    ['memory of an isolated VM', isolating, confidential, { ...confidential, MemorySizeInMB: 2048 }],
     ['a CPU group in place of a partition', {}, { ResourcePartitionID: group('c') }, { CPUGroupID: group('a') }],
     ['a kernel', {}, {}, { KernelFile: 'kernel' }],
   ] as const)('wait for a restart: %s', async (_name, description, before, options) => {
@@ -218,6 +226,36 @@ describe('disks of a running VM', () => {
     expect((await system(node)).disks).toEqual({ '0:0': tools.path });
     expect((await fileOf(node, data.path))?.grantedTo).toBeUndefined();
     await untilApplied(core, { Disks: [data, tools] });
+  });
+
+  it('that the agent of the host does not allow stall the VM, and nothing of them is touched', async () => {
+    await using node = await startNode({ files: { ...defaultHost.files, 'D:\\secret.vhd': 1 } });
+    await using core = await startCore(node);
+    await want(core, {});
+    await untilApplied(core, {});
+    await want(core, { Disks: [{ ...data, path: 'D:\\secret.vhd' }] });
+    const refused = await core.until(uid, 'refused', hasReason('PathNotAllowed'));
+    expect(condition(refused, 'Stalled')?.reason).toBe('PathNotAllowed');
+    expect(refused.phase).toBe('Running');
+    expect((await fileOf(node, 'D:\\secret.vhd'))?.grantedTo).toBeUndefined();
+    await want(core, {});
+    await untilApplied(core, {});
+  });
+
+  it('wait for the guest to be connected', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: { changeRetry: 60_000 } });
+    await want(core, {});
+    await untilApplied(core, {});
+    const rule = await node.control.script({ at: 'bridge', stall: true });
+    await node.control.dropBridge(systemID);
+    await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
+    await want(core, { Disks: [data], MemorySizeInMB: 2048 });
+    // What does not need the guest does not wait.
+    await core.until(uid, 'more memory', ({ memorySizeInMB }) => memorySizeInMB === 2048);
+    expect((await system(node)).disks).toEqual({});
+    await node.control.release(rule);
+    await untilApplied(core, { Disks: [data], MemorySizeInMB: 2048 });
   });
 
   it('that the guest still uses stay', async () => {
