@@ -144,7 +144,13 @@ export class Controllers {
     const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
     const teardown = new Teardown({ ...shared, record });
     const relocation = new Relocation({ client, readNode, inventory, departures, agents });
-    return new Reconciler({ ...shared, teardown, departures, relocation, references: new ReferenceReader(http) });
+    return new Reconciler({
+      ...shared,
+      teardown,
+      departures,
+      relocation,
+      references: new ReferenceReader(http, clock),
+    });
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {

@@ -14,7 +14,7 @@ import type { Hosts } from './hosts.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
 import { done, type Result } from './queue.ts';
-import type { ReferenceReader } from './references.ts';
+import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './references.ts';
 import type { Relocation, WriteStatus } from './relocation.ts';
 import { nextStatus, type StatusInputs, scheduledVerdict, type Verdict } from './status.ts';
 import type { StatusWriter, Written } from './status-writer.ts';
@@ -111,7 +111,7 @@ export class Reconciler {
     if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
     const halted = departure.kind === 'Halt' ? departure.verdict : undefined;
     const { result } = await this.#write(object, { blocked: wanted.ok ? halted : wanted.verdict });
-    return soonest(soonest(result, wanted.ok ? done : recheck), afterwards(departure));
+    return [wanted.ok ? done : recheck, afterwards(departure), referred(object)].reduce(soonest, result);
   }
 
   #move(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Result> {
@@ -213,6 +213,11 @@ export class Reconciler {
 
 function afterwards(departure: Departure): Result {
   return departure.kind === 'Later' ? { kind: 'After', milliseconds: departure.milliseconds } : done;
+}
+
+function referred({ spec }: VirtualMachine): Result {
+  if (!spec.ok || !hasReferences(spec.value)) return done;
+  return { kind: 'After', milliseconds: referencesValidMilliseconds };
 }
 
 function inventoryPending(hosts: readonly string[]): Verdict {

@@ -4,6 +4,7 @@ import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import {
+  alwaysElected,
   fasterClock,
   hostsPath,
   machinesPath,
@@ -275,6 +276,63 @@ describe('operator', () => {
       await fixture.delete(name);
       await fixture.untilGone(name);
     }
+  });
+
+  it('notices that a policy in a ConfigMap appears and changes', async () => {
+    await operator.operator.stop();
+    operator = await fixture.start({ clock: fasterClock(30) });
+    const { agent } = await node({ ...someHost, isolation: ['SNP'] });
+    const policyOf = (text: string) => Buffer.from(text).toString('base64');
+    const configMap = (policy: string) => ({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'policies' },
+      data: { policy },
+    });
+    const path = '/api/v1/namespaces/default/configmaps';
+    const { metadata } = await fixture.create('referring', {
+      confidential: { securityPolicyFrom: { configMapKeyRef: { name: 'policies', key: 'policy' } } },
+    });
+    expect(readyOf(await fixture.untilReady('referring', 'False'))?.reason).toBe('ReferenceUnreadable');
+    await fixture.request({ method: 'POST', path, body: configMap(policyOf('package policy')) });
+    await fixture.untilReady('referring');
+    const before = agent.assignments.get(metadata.uid);
+    await fixture.request({ method: 'PUT', path: `${path}/policies`, body: configMap(policyOf('package other')) });
+    await until(() => agent.assignments.get(metadata.uid)?.policySHA256 !== before?.policySHA256);
+    const after = agent.assignments.get(metadata.uid);
+    expect(after?.generation).toBe(before?.generation);
+    expect(after?.optionsDigest).not.toBe(before?.optionsDigest);
+    expect(agent.receivedOf('policy').map(({ policy }) => policy)).toEqual([
+      policyOf('package policy'),
+      policyOf('package other'),
+    ]);
+    await fixture.delete('referring');
+    await fixture.untilGone('referring');
+  });
+
+  it('writes nothing for a host once another replica has its newest epoch, and its agent goes there', async () => {
+    const { agent, nodeName } = await node();
+    const { metadata } = await fixture.create('fenced');
+    await fixture.untilReady('fenced');
+    const rival = await fixture.start({ election: alwaysElected });
+    const closed = agent.closed;
+    const moved = new ScriptedAgent();
+    agents.push(moved);
+    for (const [uid, machine] of agent.machines) moved.machines.set(uid, machine);
+    await moved.connect(rival.agents, nodeName);
+    expect((await closed).code).toBe(4503);
+    expect((await fixture.host(nodeName))?.status.session).toMatchObject({ replica: rival.replica, epoch: 2 });
+    // Both replicas take themselves for the leader now; only one speaks for the host.
+    const machine = moved.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
+    moved.observe({ ...machine, restarts: 7 });
+    await fixture.untilObject('fenced', ({ status }) => status.restarts === 7);
+    await fixture.patch('fenced', { metadata: { annotations: { [pausedAnnotation]: 'true' } } });
+    await until(() => moved.assignments.get(metadata.uid)?.paused === true);
+    await fixture.delete('fenced');
+    await fixture.untilGone('fenced');
+    expect(agent.receivedOf('release')).toEqual([]);
+    expect(moved.receivedOf('release')).toHaveLength(1);
+    await rival.operator.stop();
   });
 
   it('makes the record of a connected host anew when somebody deletes it', async () => {
