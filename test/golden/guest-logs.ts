@@ -45,7 +45,7 @@ function isObject(value: unknown): value is object {
 }
 
 /** Equal to the letter, with its own stack; there is but one zero in JSON as most programs write it. */
-function isSameJson(one: unknown, other: unknown): boolean {
+export function isSameJson(one: unknown, other: unknown): boolean {
   const pairs: [unknown, unknown][] = [[one, other]];
   for (let pair = pairs.pop(); pair !== undefined; pair = pairs.pop()) {
     if (pair[0] === pair[1]) continue;

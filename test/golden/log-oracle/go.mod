@@ -1,0 +1,3 @@
+module log-oracle
+
+go 1.24
