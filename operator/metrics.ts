@@ -2,6 +2,7 @@
 // has a label value of one counter, so that nothing is dropped silently.
 import type { Logger } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../protocol/clock.ts';
 import type { AgentObserver, UnexpectedFromAgent } from './agents/session-ports.ts';
 import type { QueueObserver } from './controller/queue.ts';
 import type { StatusObserver } from './controller/status-writer.ts';
@@ -9,6 +10,7 @@ import type { ApiError } from './kubernetes/api-error.ts';
 import type { EventObserver, EventRecord } from './kubernetes/events.ts';
 import type { VirtualMachine } from './kubernetes/objects.ts';
 import type { ReflectorObserver } from './kubernetes/reflector.ts';
+import { LifecycleMetrics } from './lifecycle-metrics.ts';
 
 /** What is counted when it is asked for. */
 export interface MetricSources {
@@ -24,7 +26,9 @@ const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 export class Metrics implements QueueObserver, ReflectorObserver, EventObserver, StatusObserver, AgentObserver {
   readonly registry = new Registry();
   readonly #logger: Logger;
+  readonly #clock: Clock;
   readonly #registers = [this.registry];
+  readonly #lifecycle = new LifecycleMetrics(this.registry);
 
   readonly #messages = this.#counter('lcow_agent_messages_total', 'Messages to and from agents.', [
     'direction',
@@ -65,8 +69,9 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
   readonly #waited = this.#histogram('workqueue_queue_duration_seconds', 'How long keys wait.');
   readonly #worked = this.#histogram('workqueue_work_duration_seconds', 'How long keys are worked on.');
 
-  constructor(logger: Logger, version: string, sources: MetricSources) {
+  constructor(logger: Logger, clock: Clock, version: string, sources: MetricSources) {
     this.#logger = logger;
+    this.#clock = clock;
     collectDefaultMetrics({ register: this.registry });
     const registers = this.#registers;
     new Gauge({ name: 'lcow_build_info', help: 'Version of the operator.', labelNames: ['version'], registers }).set(
@@ -139,8 +144,10 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
 
   // --- status, events, queues -----------------------------------------------------------------------------------------
 
-  statusWritten({ metadata, status }: VirtualMachine): void {
+  statusWritten(before: VirtualMachine, after: VirtualMachine): void {
+    const { metadata, status } = after;
     this.#statusWrites.inc();
+    this.#lifecycle.written(before, after, this.#clock.now());
     this.#logger.info({ uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
   }
 

@@ -141,7 +141,8 @@ export class Operator {
   }
 
   #createMetrics(): Metrics {
-    return new Metrics(this.#options.logger, this.#options.version, {
+    const { logger, clock, version } = this.#options;
+    return new Metrics(logger, clock, version, {
       virtualMachines: () => this.#leadership?.controllers.machines.all() ?? [],
       sessions: () => this.#leadership?.service.sessions.count ?? 0,
       queueDepths: () => this.#leadership?.controllers.queueDepths ?? new Map(),

@@ -12,7 +12,7 @@ import { transitions } from './transitions.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface StatusObserver {
-  statusWritten(object: VirtualMachine): void;
+  statusWritten(before: VirtualMachine, after: VirtualMachine): void;
   /** Somebody else wrote first; it is computed anew. */
   conflict(key: string): void;
 }
@@ -61,7 +61,7 @@ export class StatusWriter {
     const outcome = await client.replaceStatus(object.metadata, next);
     if (!outcome.ok) return { object: undefined, result: await this.refused(object, outcome.error) };
     machines.remember(outcome.value);
-    observer.statusWritten(outcome.value);
+    observer.statusWritten(object, outcome.value);
     for (const transition of transitions(object.status, outcome.value.status)) {
       this.#options.record({ ...transition, regarding: { kind: 'LinuxUtilityVM', metadata: object.metadata } });
     }
