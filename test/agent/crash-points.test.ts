@@ -138,7 +138,13 @@ interface Death {
 type JournalOf = (node: TestNode) => Journal;
 const honestJournal: JournalOf = (node) => new FileJournal(`${node.folder}/agent`);
 
-async function dieAndRecover(scenario: Scenario, point: CrashPoint, journalOf: JournalOf): Promise<Death> {
+/** `wanted` is assigned to the second agent. */
+async function dieAndRecover(
+  scenario: Scenario,
+  point: CrashPoint,
+  journalOf: JournalOf,
+  wanted: Assignment = scenario.assignments.at(-1) ?? makeAssignment(),
+): Promise<Death> {
   await using node = await startNode(host);
   const outside = new Outside(point);
   const first = await startCore(node, { outside, journal: journalOf(node), recovers: false });
@@ -150,8 +156,7 @@ async function dieAndRecover(scenario: Scenario, point: CrashPoint, journalOf: J
   const unknown = await unjournaled(node);
   await until('run-down', async () => (await node.control.systems()).every(({ handles }) => handles === 0));
   await using second = await startCore(node);
-  const last = scenario.assignments.at(-1) ?? makeAssignment();
-  await second.supervisor.assign(last);
+  await second.supervisor.assign(wanted);
   const reached = await essence(await second.until(uid, 'there', scenario.isThere), node);
   second.supervisor.release(uid);
   await until('removed', () => second.removed.has(uid));
@@ -187,6 +192,22 @@ describe('an agent that dies at any call', () => {
     },
     120_000,
   );
+
+  it('leaves known that it may have made a change, so that one that is not wanted any more is taken back', async () => {
+    const outliving = makeAssignment({ options: outlives });
+    const more = makeAssignment({ options: { ...outlives, MemorySizeInMB: 2048 }, generation: 2 });
+    const { calls } = await callsOf({
+      assignments: [outliving, more],
+      isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+    });
+    const death = await dieAndRecover(
+      { assignments: [outliving, more], isThere: (observed) => isRunning(observed) && observed.generation === 3 },
+      { call: calls.indexOf('modify') + 1, when: 'after' },
+      honestJournal,
+      { ...outliving, generation: 3 },
+    );
+    expect(death.essence).toMatchObject({ applied: { memorySizeInMB: 1024 }, has: { memoryInMB: 1024 } });
+  });
 
   it.each([
     ['a confidential VM', 'copyFile'],
