@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { benchDocuments } from './documents.ts';
+import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchMemory } from './memory.ts';
 
@@ -13,6 +14,14 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     for (const { name, microseconds, ratio, promisedRatio } of benchDocuments()) {
       const promise = promisedRatio === undefined ? '' : `, promised ${promisedRatio}`;
       say(`documents · ${name}: ${microseconds.toFixed(1)} µs, ${ratio.toFixed(2)} × JSON.stringify${promise}`);
+    }
+  },
+  async 'guest-logs'() {
+    for (const { name, linesPerSecond, megabytesPerSecond, promised } of benchGuestLogs()) {
+      const promise = promised === undefined ? '' : `, promised ${promised}`;
+      say(
+        `guest-logs · ${name}: ${linesPerSecond.toFixed(0)} lines/s, ${megabytesPerSecond.toFixed(0)} MB/s${promise}`,
+      );
     }
   },
   async start() {
