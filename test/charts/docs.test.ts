@@ -66,6 +66,16 @@ describe('docs/install.md', () => {
   });
 });
 
+it('alerts ask for metrics that the operator has', async () => {
+  const objects = await render({ chart: 'lcow-operator', values: 'operator-production' });
+  const rules = JSON.stringify(objects.find(({ kind }) => kind === 'PrometheusRule'));
+  const port = /"health":(\d+)/.exec(await system.logs())?.[1];
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const asked = [...rules.matchAll(/\blcow_\w+/g)].map(([name]) => name);
+  expect(asked.length).toBeGreaterThan(5);
+  expect(asked.filter((name) => !metrics.includes(`# TYPE ${name} `))).toEqual([]);
+});
+
 describe('docs/gitops.md', () => {
   it.each(stepsOf(gitops))('$command', async ({ command, output }) => {
     expect(await run(command)).toMatch(patternOf(output));
