@@ -6,6 +6,7 @@ import type { AllowList } from './allow-list.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import type { HcsBackend } from './hcs/backend.ts';
+import { serveHealth } from './health.ts';
 import { acquireInstanceLock } from './instance-lock.ts';
 import { FileJournal } from './journal.ts';
 import type { MachinePorts } from './machine-ports.ts';
@@ -33,6 +34,8 @@ export interface AgentSettings {
   readonly stateFolder: string;
   readonly timeouts: Timeouts;
   readonly allowed: AllowList;
+  /** Loopback port of the probes; absent = none. */
+  readonly healthPort: number | undefined;
 }
 
 /** How a run ended: on request, or because the compute service went away, so that a new process has to look anew. */
@@ -45,6 +48,9 @@ export async function runAgent(
   stop: AbortSignal,
 ): Promise<AgentEnd> {
   await openStateFolder(settings.stateDir);
+  let isRecovered = false;
+  const { healthPort } = settings;
+  const health = healthPort === undefined ? undefined : await serveHealth(healthPort, () => isRecovered);
   const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
   const node = await connectNode();
   const lost = new AbortController();
@@ -92,11 +98,13 @@ export async function runAgent(
   });
   try {
     await supervisor.recover();
+    isRecovered = true;
     await link.run(signal);
     await supervisor.ended();
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
+    health?.close();
     await node.close();
     lock.release();
   }

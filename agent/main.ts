@@ -30,6 +30,7 @@ interface Arguments {
   readonly simulatedSocket?: string;
   readonly isolation?: 'snp';
   readonly bootTimeout: number;
+  readonly healthPort?: number;
   readonly allowedPath: readonly string[];
   readonly allowedPipe: readonly string[];
   readonly allowedDevice: readonly string[];
@@ -46,6 +47,13 @@ function positiveSeconds(given: string): number {
   const seconds = Number(given);
   if (!(seconds > 0 && seconds <= 86_400)) throw new InvalidArgumentError('seconds, above 0 and at most a day');
   return seconds;
+}
+
+function portNumber(given: string): number {
+  const port = Number(given);
+  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
+    throw new InvalidArgumentError('a port from 0 to 65535');
+  return port;
 }
 
 const isWindows = process.platform === 'win32';
@@ -78,6 +86,7 @@ function program(exitWith: (code: number) => void): Command {
     .option('--simulated-socket <path>', 'socket of the simulated node, for --backend simulated')
     .addOption(new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp']))
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
+    .option('--health-port <port>', 'loopback port for /healthz and /readyz (default: none)', portNumber)
     .option(
       '--allowed-path <folder...>',
       'more folders that specs may name files in, besides boot and state folder',
@@ -126,6 +135,7 @@ async function run(settings: Arguments): Promise<number> {
         operator: { url: settings.operatorUrl, tokenFile: settings.tokenFile, caFile: settings.caFile },
         stateDir: settings.stateDir,
         stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
+        healthPort: settings.healthPort,
         allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },

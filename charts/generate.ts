@@ -1,4 +1,4 @@
-// `npm run generate:charts` writes what of the charts is made from something else: values.schema.json and the table in
+// `npm run generate` writes what of the charts is made from something else: values.schema.json and the table in
 // README.md from values.yaml, the templates of the CustomResourceDefinitions from crds/. `--check` only tells whether they
 // are current.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -69,7 +69,7 @@ function main(arguments_: readonly string[]): number {
   if (arguments_.includes('--check')) {
     const found = staleFiles();
     if (found.length === 0) return 0;
-    process.stderr.write(`${found.join('\n')}\nrun \`npm run generate:charts\` and commit the result\n`);
+    process.stderr.write(`${found.join('\n')}\nrun \`npm run generate\` and commit the result\n`);
     return 1;
   }
   for (const [path, text] of generatedFiles()) writeFileSync(new URL(path, folder), text);

@@ -6,7 +6,7 @@ import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
 import { SystemMessages } from './system-message.ts';
-import { VmGroupAccess } from './vm-group-access.ts';
+import { accessMasks, VmGroupAccess } from './vm-group-access.ts';
 
 /** What a path that does not exist is refused with: a missing folder on the way is one too. */
 const notFoundCodes: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
@@ -49,8 +49,8 @@ export class LocalWindowsHost implements WindowsHost {
     }
   }
 
-  grantVmGroupAccess(path: string): Promise<void> {
-    return this.#access.grant(path);
+  grantVmGroupAccess(path: string, access: keyof typeof accessMasks = 'all'): Promise<void> {
+    return this.#access.grant(path, accessMasks[access]);
   }
 }
 

@@ -101,7 +101,7 @@ describe('an image', () => {
 
 describe('flags', () => {
   /** Flags of the chart that the program does not have yet; this list must become empty. */
-  const awaited: Readonly<Record<string, readonly string[]>> = { operator: [], agent: ['--health-port'] };
+  const awaited: Readonly<Record<string, readonly string[]>> = { operator: [], agent: [] };
 
   it.each([
     ['operator', 'Deployment', ['operator-production']],
