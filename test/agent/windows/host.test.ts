@@ -79,6 +79,10 @@ describe('access of the group of all VMs', () => {
     expect(accessOf(file)).toBe('(owner)(10000000,0,S-1-5-83-0)');
     await host.grantVmGroupAccess(folder);
     expect(accessOf(folder)).toBe('(owner)(10000000,3,S-1-5-83-0)');
+    const disk = join(folder, 'read-only.vhd');
+    await writeFile(disk, '');
+    await host.grantVmGroupAccess(disk, 'read');
+    expect(accessOf(disk)).toBe('(owner)(80000000,0,S-1-5-83-0)');
   });
 
   it('is of generic rights only', async () => {
