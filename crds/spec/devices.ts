@@ -1,0 +1,94 @@
+// Assigned devices, consoles and Hyper-V sockets of a VM.
+import { z } from 'zod';
+import { count, flag, listMap, listSet, maxUint32, rules } from '../fields.ts';
+
+export const devices = z
+  .object({
+    assigned: z
+      .array(
+        z.object({
+          instanceID: z
+            .string()
+            .min(1)
+            .max(400)
+            .meta({
+              description: 'The device instance path on the host.',
+              ...rules({
+                rule: String.raw`self.matches(r'''^[^\x00-\x1f\x7f]*$''')`,
+                message: 'must not contain control characters: write it as the host shows it',
+              }),
+            }),
+          virtualFunction: count('Which virtual function of it.', 0, 0xffff).default(0),
+        }),
+      )
+      .max(64)
+      .meta({ description: 'Host devices to assign to the VM.', ...listMap('instanceID', 'virtualFunction') })
+      .optional(),
+    vpciEnabled: flag('Let the kernel look for PCI devices. Assigned devices are not seen without it.'),
+  })
+  .meta({ description: 'Devices of the host for the VM.' })
+  .optional();
+
+export const consoleSettings = z
+  .object({
+    pipe: z
+      .string()
+      .max(256)
+      .meta({
+        description: String.raw`Named pipe of the serial console, \\.\pipe\<name>.`,
+        ...rules({
+          rule: String.raw`self.matches(r'''^\\\\\.\\pipe\\[^\x00-\x1f\\/]+$''')`,
+          message: String.raw`must be a local pipe such as \\.\pipe\console`,
+        }),
+      })
+      .optional(),
+    graphics: flag('Give the VM keyboard and screen.'),
+  })
+  .meta({ description: 'Consoles for debugging; either starts a shell on it.' })
+  .optional();
+
+const securityDescriptor = (description: string) =>
+  z
+    .string()
+    .max(1024)
+    .meta({
+      description,
+      ...rules({
+        rule: String.raw`self.matches(r'''^[^\x00-\x1f\x7f]*$''')`,
+        message: 'must be a security descriptor in SDDL on one line, such as D:P(A;;FA;;;SY)',
+      }),
+    })
+    .optional();
+
+export const hvSocket = z
+  .object({
+    serviceTable: z
+      .record(
+        z.string(),
+        z
+          .object({
+            bindSecurityDescriptor: securityDescriptor('Who on the host may listen, as SDDL.'),
+            connectSecurityDescriptor: securityDescriptor('Who on the host may connect, as SDDL.'),
+            allowWildcardBinds: flag('Also serve listeners that are not for this VM alone.'),
+            disabled: flag('Close the service.'),
+          })
+          .meta({ description: 'What is allowed on one service.' }),
+      )
+      .meta({
+        description: 'Hyper-V socket services by their GUID, in lower case.',
+        maxProperties: 64,
+        ...rules({
+          rule: "self.all(key, key.matches('^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'))",
+          message:
+            'every key must be a GUID in lower case such as 0000006d-facb-11e6-bd58-64006a7986d3, without braces',
+        }),
+      })
+      .optional(),
+    extraVsockPorts: z
+      .array(count('A vsock port.', 0, maxUint32))
+      .max(64)
+      .meta({ description: 'Further vsock ports to open for the guest of an SNP VM.', ...listSet })
+      .optional(),
+  })
+  .meta({ description: 'Hyper-V sockets between host and guest.' })
+  .optional();

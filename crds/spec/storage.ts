@@ -1,0 +1,79 @@
+// Controllers, quality of service and disks of a VM.
+import { z } from 'zod';
+import { count, flag, listMap, rules, windowsPath } from '../fields.ts';
+
+const maxInt32 = 0x7fff_ffff;
+/** Four SCSI controllers of 64 slots. */
+const maxDisks = 256;
+
+const disk = z.object({
+  name: z
+    .string()
+    .min(1)
+    .max(63)
+    .meta({
+      description: 'Tells this disk from the others.',
+      ...rules({
+        rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        message: 'must be lower-case letters, digits and -, no - at either end',
+      }),
+    }),
+  path: windowsPath('The VHD or VHDX on the host.'),
+  readOnly: z.boolean().meta({ description: 'Attach it read-only.' }).default(false),
+  mountPath: z
+    .string()
+    .min(2)
+    .max(255)
+    .meta({
+      description: 'Where the guest mounts it. Absent means /run/mounts/scsi/m<n>.',
+      ...rules({
+        rule: String.raw`self.matches(r'''^(/[^/\x00-\x1f\x7f]+)+$''') && !self.matches(r'''/\.{1,2}(/|$)''')`,
+        message: 'must be an absolute guest path such as /mnt/data, without . or .. and without / at the end',
+      }),
+    })
+    .optional(),
+});
+
+export const storage = z
+  .object({
+    scsiControllerCount: count(
+      'SCSI controllers; 4 in any case on build 17763 and later without VPMem.',
+      0,
+      4,
+    ).optional(),
+    vpmem: z
+      .object({
+        deviceCount: count('VPMem devices; absent means 64, on arm64 none.', 0, 128).optional(),
+        deviceSizeInBytes: z
+          .int()
+          .min(4096)
+          .max(Number.MAX_SAFE_INTEGER)
+          .multipleOf(4096)
+          .meta({ description: 'Size of each; absent means 4 GiB. A multiple of 4096.' })
+          .optional(),
+        multiMapping: flag('Let several layers share a device; the default on build 18362 and later.'),
+      })
+      .meta({ description: 'Virtual persistent memory devices. Not on arm64.' })
+      .optional(),
+    qos: z
+      .object({
+        iopsMaximum: count('Ceiling of I/O operations a second; 0 means none.', 0, maxInt32).optional(),
+        bandwidthMaximum: count('Ceiling of bytes a second; 0 means none.', 0, maxInt32).optional(),
+      })
+      .meta({ description: 'Limits of the VM’s storage.' })
+      .optional(),
+    disks: z
+      .array(disk)
+      .max(maxDisks)
+      .meta({
+        description: 'SCSI disks to attach. Can change while the VM runs.',
+        ...listMap('name'),
+        ...rules({
+          rule: 'self.all(a, !has(a.mountPath) || self.exists_one(b, has(b.mountPath) && b.mountPath == a.mountPath))',
+          message: 'storage.disks must not share a mountPath: give each disk its own',
+        }),
+      })
+      .optional(),
+  })
+  .meta({ description: 'Controllers, disks and their limits.' })
+  .optional();
