@@ -13,7 +13,10 @@ export interface DialSettings {
   readonly caFile: string | undefined;
 }
 
-const handshakeMilliseconds = 10_000;
+/** A replica that takes longer is frozen, or its node is: another one is asked. */
+const handshakeMilliseconds = 5_000;
+/** As `ws` says it: it has no code. */
+const handshakeTimedOut = 'Opening handshake has timed out';
 const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 /** Says what is wrong with a URL, or undefined. */
@@ -30,7 +33,7 @@ export interface DialPorts {
   readonly random: Random;
 }
 
-/** A standby answers 503, and another replica is asked within a second (design §6), for this many times. */
+/** A standby answers 503, a frozen one nothing: another replica is asked within a second (design §6), so many times. */
 const standbyAttempts = 30;
 const standbyPauseMilliseconds = { least: 250, spread: 500 } as const;
 
@@ -40,17 +43,14 @@ export async function dial(settings: DialSettings, ports: DialPorts, signal: Abo
     try {
       return await open(settings, signal);
     } catch (error) {
-      if (!(error instanceof StandbyError) || attempt >= standbyAttempts) throw error;
+      if (!(error instanceof OtherReplicaError) || attempt >= standbyAttempts) throw error;
     }
     await delay(ports.clock, standbyPauseMilliseconds.least + ports.random() * standbyPauseMilliseconds.spread, signal);
   }
 }
 
-class StandbyError extends Error {
-  constructor() {
-    super('the operator answered 503: no replica leads, or this one does not');
-  }
-}
+/** Another replica may do better. */
+class OtherReplicaError extends Error {}
 
 async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
   const token = (await readFile(settings.tokenFile, 'utf8')).trim();
@@ -77,14 +77,14 @@ async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSoc
     });
     socket.once('error', (error) => {
       settled();
-      reject(error);
+      reject(error.message === handshakeTimedOut ? new OtherReplicaError(error.message) : error);
     });
     socket.once('unexpected-response', (_request, response) => {
       settled();
       response.resume();
       reject(
         response.statusCode === 503
-          ? new StandbyError()
+          ? new OtherReplicaError('the operator answered 503: no replica leads, or this one does not')
           : new Error(`the operator answered ${response.statusCode} ${response.statusMessage ?? ''}`.trim()),
       );
     });

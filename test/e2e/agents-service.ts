@@ -1,16 +1,36 @@
-// What a Service is to agents: one address for all replicas of the operator, a connection to any of them that takes it.
+// What a Service is to agents: one address for all replicas of the operator, a connection to any of them that is ready, and
+// of which the kubelet's probes have not said otherwise yet.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
+export interface Backend {
+  readonly agentsPort: number;
+  readonly healthPort: number;
+}
+
+/** Milliseconds; more patient than the probes of the chart would be for a fast test, less than their default. */
+const probe = { period: 2_000, timeout: 1_000 } as const;
+const probeFailures = 2;
+
 export class AgentsService {
-  /** Ports of the replicas. */
-  backends: readonly number[] = [];
+  readonly #failures = new Map<Backend, number>();
+  readonly #probes: NodeJS.Timeout;
+  #backends: readonly Backend[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #next = 0;
 
   private constructor() {
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#forward(socket, this.backends.length));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#forward(socket, this.#ready.length));
+    this.#probes = setInterval(() => this.#probe(), probe.period);
+  }
+
+  serve(backends: readonly Backend[]): void {
+    this.#backends = backends;
+  }
+
+  get #ready(): readonly Backend[] {
+    return this.#backends.filter((backend) => (this.#failures.get(backend) ?? 0) < probeFailures);
   }
 
   static async listen(): Promise<AgentsService> {
@@ -25,13 +45,24 @@ export class AgentsService {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#probes);
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
     await once(this.#server, 'close');
   }
 
+  #probe(): void {
+    for (const backend of this.#backends) {
+      fetch(`http://127.0.0.1:${backend.healthPort}/readyz`, { signal: AbortSignal.timeout(probe.timeout) }).then(
+        ({ ok }) => this.#failures.set(backend, ok ? 0 : (this.#failures.get(backend) ?? 0) + 1),
+        () => this.#failures.set(backend, (this.#failures.get(backend) ?? 0) + 1),
+      );
+    }
+  }
+
   #forward(client: Socket, attempts: number): void {
-    const port = this.backends[this.#next % Math.max(1, this.backends.length)];
+    const ready = this.#ready;
+    const port = ready[this.#next % Math.max(1, ready.length)]?.agentsPort;
     this.#next += 1;
     if (port === undefined || attempts === 0) {
       client.destroy();

@@ -27,7 +27,7 @@ beforeAll(async () => {
       return { replicas: accesses, agentsService: service.port, operatorFlags: ['--heartbeat-seconds', '2'] };
     },
     (system) => {
-      service.backends = system.replicas.map(({ agentsPort }) => agentsPort);
+      service.serve(system.replicas);
     },
   );
 }, 900_000);
