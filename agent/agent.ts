@@ -1,10 +1,12 @@
 // Wires an agent together: the node it runs on, the VMs, the link to the operator.
 import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { GuestSockets } from './guest/sockets.ts';
+import { GuestLogFile } from './guest-log-file.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import { serveHealth } from './health.ts';
 import { acquireInstanceLock } from './instance-lock.ts';
@@ -67,6 +69,11 @@ export async function runAgent(
     timeouts: settings.timeouts,
     logger,
     agentBootID,
+    openGuestLog: (uid) =>
+      new GuestLogFile({
+        folder: join(settings.stateDir, 'vms', uid),
+        onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
+      }),
     prepare: (assignment) =>
       prepareBoot(assignment, {
         ...node,

@@ -8,7 +8,7 @@ import type { GuestLog } from './guest-log.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties } from './hcs/backend.ts';
 import * as history from './machine-history.ts';
-import type { MachinePorts } from './machine-ports.ts';
+import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
 import type { StopReason } from './run-decision.ts';
@@ -57,6 +57,7 @@ export class MachineContext {
   change: LiveChange = noChange;
 
   readonly #listener: ContextListener;
+  readonly #sink: GuestLogSink;
 
   constructor(
     record: MachineRecord,
@@ -73,6 +74,7 @@ export class MachineContext {
     this.log = log;
     this.ports = ports;
     this.#listener = listener;
+    this.#sink = ports.openGuestLog(record.uid);
   }
 
   setTrouble(trouble: Trouble): void {
@@ -149,7 +151,12 @@ export class MachineContext {
       uid: this.uid,
       onLine: (line) => {
         this.log.append(line);
+        this.#sink.append(line);
         this.#listener.logged(line);
+      },
+      log: {
+        scrub: this.record.applied?.options.ScrubLogs ?? false,
+        onDropped: (records) => this.log.countDropped(records),
       },
       onPhase: (phase) => {
         this.record = history.timed(this.record, phase, this.now());
@@ -161,6 +168,11 @@ export class MachineContext {
         this.#listener.changed();
       },
     };
+  }
+
+  /** Before the folder may go in which the lines are kept. */
+  flushGuestLog(): Promise<void> {
+    return this.#sink.flush();
   }
 
   currentPlan(): BootPlan {

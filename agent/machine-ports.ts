@@ -9,6 +9,13 @@ import type { BootPlan } from './plan.ts';
 import type { Timeouts } from './timeouts.ts';
 import type { WindowsHost } from './windows-host.ts';
 
+/** Takes lines without ever holding up the guest (`GuestLogFile`). */
+export interface GuestLogSink {
+  append(line: string): void;
+  /** Everything that was appended is kept, or counted. */
+  flush(): Promise<void>;
+}
+
 export interface MachinePorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -21,6 +28,8 @@ export interface MachinePorts {
   readonly logger: Logger;
   /** Of this agent process. */
   readonly agentBootID: string;
+  /** Where the lines of a VM's guest are kept on the node. */
+  readonly openGuestLog: (uid: string) => GuestLogSink;
   /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */
   readonly prepare: (assignment: Assignment) => Promise<BootPlan>;
 }

@@ -73,6 +73,7 @@ async function adopt(machine: MachineContext, properties: SystemProperties): Pro
 
 async function idle(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
   if (machine.released) {
+    await machine.flushGuestLog();
     await machine.ports.journal.remove(machine.uid);
     return 'forget';
   }

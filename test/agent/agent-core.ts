@@ -1,6 +1,7 @@
 // The VMs of an agent without its link to the operator, on a simulated node: what a test can kill and start again.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
 import { prepareBoot } from '../../agent/preparation.ts';
@@ -68,6 +69,7 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
     timeouts: { ...testTimeouts, ...options.timeouts },
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
+    openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
     prepare: (assignment) =>
       prepareBoot(assignment, { ...outside, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),
   };

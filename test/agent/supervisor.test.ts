@@ -1,5 +1,5 @@
 // The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { FileJournal } from '../../agent/journal.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
@@ -41,6 +41,15 @@ describe('a VM that is assigned', () => {
       expect(condition(observed, type)?.status, type).toBe('True');
     }
     expect(observed.runtimeID).toBe((await node.control.system(systemID))?.runtimeId);
+  });
+
+  it('leaves what its guest said in a file of its folder', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    const file = `${node.folder}/agent/vms/${uid}/guest.log`;
+    await until('written', async () => (await readFile(file, 'utf8').catch(() => '')).includes('GCS started'));
   });
 
   it('leaves nothing behind once it is released', async () => {

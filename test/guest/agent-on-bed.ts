@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { SimulatedGuestSockets } from '../../agent/hcs/simulated/guest-sockets.ts';
 import { FileJournal } from '../../agent/journal.ts';
 import { prepareBoot } from '../../agent/preparation.ts';
@@ -38,6 +39,8 @@ export async function startAgent(bed: Bed): Promise<AgentOnBed> {
       timeouts: { ...defaultTimeouts, recovery: 200 },
       logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
       agentBootID: randomUUID(),
+      openGuestLog: (uid) =>
+        new GuestLogFile({ folder: join(folder, 'state', 'vms', uid), onFailure: () => undefined }),
       prepare: (assignment) => prepareBoot(assignment, { backend, host, randomGuid: randomUUID, stateFolder, allowed }),
     },
     { changed: () => {}, removed: () => {}, logged: () => {}, serviceLost: () => {} },
