@@ -19,6 +19,8 @@ interface Flags extends IdentityFlags {
   readonly kubeconfig?: string;
   readonly agentsPort: number;
   readonly healthPort: number;
+  readonly apiPort: number;
+  readonly apiService?: string;
   readonly logLevel: string;
   readonly heartbeatSeconds: number;
 }
@@ -37,6 +39,8 @@ const command = new Command('lcow-operator')
   )
   .option('--agents-port <port>', 'port for agents; 0 takes any', integer(0, 65_535), 8443)
   .option('--health-port <port>', 'port for /metrics, /healthz and /readyz; 0 takes any', integer(0, 65_535), 8080)
+  .option('--api-port <port>', 'port of the aggregated API subresources.lcow.dev; 0 = off', integer(0, 65_535), 8444)
+  .option('--api-service <name>', 'the APIService that is told the CA of that port, v1alpha1.subresources.lcow.dev')
   .option(
     '--agent-service-account <name>',
     'service account of the agents, [namespace/]name; their tokens are reviewed by the API server',

@@ -142,6 +142,7 @@ export class LocalSystem {
       ['--bind-address', '127.0.0.1'],
       ['--agents-port', String(agentsPort)],
       ['--health-port', String(healthPort)],
+      ['--api-port', '0'],
       ['--agent-tokens', join(directory, 'pki', 'tokens.json')],
       ['--tls-certificate', join(directory, 'pki', 'tls.crt')],
       ['--tls-key', join(directory, 'pki', 'tls.key')],
