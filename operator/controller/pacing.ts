@@ -1,7 +1,5 @@
-// Remembers since when something has been waiting to be written, so that what is over within 2 s is never written.
+// Remembers since when something has been waiting to be written, so that what is soon over is never written.
 import type { Clock } from '../../protocol/clock.ts';
-
-export const lastingMilliseconds = 2_000;
 
 export class Pacing {
   readonly #clock: Clock;
@@ -11,15 +9,15 @@ export class Pacing {
     this.#clock = clock;
   }
 
-  /** Milliseconds until `what` has lasted long enough; it begins anew when another thing was waiting. */
-  remaining(uid: string, what: string): number {
+  /** Milliseconds until `what` has lasted `milliseconds`; it begins anew when another thing was waiting. */
+  remaining(uid: string, what: string, milliseconds: number): number {
     const now = this.#clock.now();
     const waiting = this.#since.get(uid);
     if (waiting?.what !== what || waiting.at > now) {
       this.#since.set(uid, { what, at: now });
-      return lastingMilliseconds;
+      return milliseconds;
     }
-    return Math.max(0, waiting.at + lastingMilliseconds - now);
+    return Math.max(0, waiting.at + milliseconds - now);
   }
 
   forget(uid: string): void {

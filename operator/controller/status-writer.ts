@@ -49,7 +49,7 @@ export class StatusWriter {
     if (nodeName !== undefined && !this.#options.mayWriteFor(nodeName)) return fenced;
     const need = writeNeed(object.status, next);
     if (need.kind === 'WhenLasting') {
-      const milliseconds = pacing.remaining(uid, need.what);
+      const milliseconds = pacing.remaining(uid, need.what, need.milliseconds);
       if (milliseconds > 0) return { object, result: { kind: 'After', milliseconds } };
     }
     pacing.forget(uid);

@@ -141,8 +141,12 @@ export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | 
 export type WriteNeed =
   | { readonly kind: 'None' }
   | { readonly kind: 'Now' }
-  /** Once what `what` names has lasted for 2 s: most such states are gone before. */
-  | { readonly kind: 'WhenLasting'; readonly what: string };
+  /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
+  | { readonly kind: 'WhenLasting'; readonly what: string; readonly milliseconds: number };
+
+const lastingMilliseconds = 2_000;
+/** From placement to a result, through all phases of the boot; most boots take less. */
+const bootMilliseconds = 5_000;
 
 const transientPhases: ReadonlySet<Phase | undefined> = new Set([
   'Staging',
@@ -158,14 +162,18 @@ export function writeNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStat
     const head = stored.guestLog?.head ?? [];
     const bootIsBeingLogged =
       head.length < headLines && !sameStatus({ guestLog: { head } }, { guestLog: { head: next.guestLog?.head ?? [] } });
-    return bootIsBeingLogged ? { kind: 'WhenLasting', what: 'log head' } : { kind: 'None' };
+    return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
   }
   const scheduled = conditionOf(next.conditions, 'Scheduled');
-  if (scheduled?.reason === 'InventoryPending') return { kind: 'WhenLasting', what: 'inventory' };
+  if (scheduled?.reason === 'InventoryPending') return whenLasting('inventory');
   if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
-  if (conditionOf(next.conditions, 'Terminating') !== undefined) return { kind: 'WhenLasting', what: 'termination' };
-  if (transientPhases.has(next.phase)) return { kind: 'WhenLasting', what: `phase ${next.phase}` };
-  return { kind: 'Now' };
+  if (conditionOf(next.conditions, 'Terminating') !== undefined) return whenLasting('termination');
+  if (!transientPhases.has(next.phase)) return { kind: 'Now' };
+  return stored.phase === 'Scheduled' ? whenLasting('boot', bootMilliseconds) : whenLasting(`phase ${next.phase}`);
+}
+
+function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed {
+  return { kind: 'WhenLasting', what, milliseconds };
 }
 
 function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVMStatus {

@@ -24,13 +24,34 @@ const unremarkable: ReadonlySet<string> = new Set([
 ]);
 
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
-  return [...placement(before, after), ...exit(before, after), ...readiness(before, after)];
+  return joined([...placement(before, after), ...exit(before, after), ...readiness(before, after)]);
 }
 
+/**
+ * The placement is told with what came of it, so that a VM that simply starts costs one Event: `Started`, which also says
+ * where. Until then the condition `Scheduled` says it. From the stored status alone, so that a failover loses nothing.
+ */
 function placement(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
-  const scheduled = conditionOf(after.conditions, 'Scheduled');
-  if (after.nodeName === undefined || after.nodeName === before.nodeName || scheduled === undefined) return [];
-  return [{ type: 'Normal', reason: scheduled.reason, action: 'Schedule', note: scheduled.message }];
+  if (awaitsReport(before)) return awaitsReport(after) ? [] : scheduled(before);
+  const placed = after.nodeName !== undefined && after.nodeName !== before.nodeName;
+  return placed && !awaitsReport(after) ? scheduled(after) : [];
+}
+
+/** Placed, and its agent has not said yet what it does about it. */
+function awaitsReport({ nodeName, phase }: LinuxUtilityVMStatus): boolean {
+  return nodeName !== undefined && phase === 'Scheduled';
+}
+
+function scheduled({ conditions }: LinuxUtilityVMStatus): readonly Transition[] {
+  const condition = conditionOf(conditions, 'Scheduled');
+  if (condition === undefined) return [];
+  return [{ type: 'Normal', reason: condition.reason, action: 'Schedule', note: condition.message }];
+}
+
+function joined(all: readonly Transition[]): readonly Transition[] {
+  const [first, second] = all;
+  if (all.length !== 2 || first?.action !== 'Schedule' || second?.reason !== 'Started') return all;
+  return [{ ...second, note: `Scheduled: ${first.note}. Started: ${second.note}` }];
 }
 
 function exit(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {

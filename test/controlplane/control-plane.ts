@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiServerProbe } from './api-server-probe.ts';
+import { AuditLog } from './audit-log.ts';
 import { type Binaries, build } from './build.ts';
 import { type Certificates, frontProxyName, makeCertificates } from './certificates.ts';
 import { serverOf, writeKubeconfig } from './kubeconfig.ts';
@@ -38,17 +39,30 @@ export interface ControlPlane extends Cluster {
   /** Holds data, keys and logs; removed by `stop`. */
   readonly directory: string;
   readonly apiServer: ApiServer;
+  /** What the API server says that was written to it, if it was started with an audit log. */
+  readonly audit: AuditLog | undefined;
+}
+
+export interface ControlPlaneOptions {
+  /** Must not exist or be empty. */
+  readonly directory?: string;
+  /** Whether the API server writes down every write (`ControlPlane.audit`). */
+  readonly audited?: boolean;
 }
 
 const startAttempts = 3;
 
-/** Starts a control plane and waits until it can be used; `directory` must not exist or be empty. */
-export async function startControlPlane({ directory }: { readonly directory?: string } = {}): Promise<ControlPlane> {
+/** Starts a control plane and waits until it can be used. */
+export async function startControlPlane({
+  directory,
+  audited = false,
+}: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const binaries = await build();
   for (let attempt = 1; ; attempt += 1) {
     const controlPlane = await LocalControlPlane.prepare(
       binaries,
       directory ?? (await mkdtemp(join(tmpdir(), 'lcow-controlplane-'))),
+      audited,
     );
     try {
       await controlPlane.start();
@@ -98,6 +112,7 @@ class LocalControlPlane implements ControlPlane {
   readonly kubeconfigPath: string;
   readonly server: string;
   readonly kubectl: string;
+  readonly audit: AuditLog | undefined;
   readonly #binary: string;
   readonly #ports: Ports;
   readonly #probe: ApiServerProbe;
@@ -106,7 +121,14 @@ class LocalControlPlane implements ControlPlane {
   #apiServer: ServerProcess | undefined;
   #controllerManager: ServerProcess | undefined;
 
-  private constructor(binaries: Binaries, directory: string, ports: Ports, certificates: Certificates) {
+  private constructor(
+    binaries: Binaries,
+    directory: string,
+    ports: Ports,
+    certificates: Certificates,
+    audited: boolean,
+  ) {
+    this.audit = audited ? new AuditLog(directory) : undefined;
     this.directory = directory;
     this.kubeconfigPath = join(directory, 'kubeconfig');
     this.server = `https://127.0.0.1:${ports.apiServer}`;
@@ -117,11 +139,12 @@ class LocalControlPlane implements ControlPlane {
     this.#janitor = new Janitor(directory);
   }
 
-  static async prepare(binaries: Binaries, directory: string): Promise<LocalControlPlane> {
+  static async prepare(binaries: Binaries, directory: string, audited: boolean): Promise<LocalControlPlane> {
     const [ports, certificates] = await Promise.all([freePorts(), makeCertificates()]);
     await mkdir(directory, { recursive: true });
-    const controlPlane = new LocalControlPlane(binaries, directory, ports, certificates);
+    const controlPlane = new LocalControlPlane(binaries, directory, ports, certificates, audited);
     await controlPlane.#writeFiles(certificates);
+    await controlPlane.audit?.writePolicy();
     return controlPlane;
   }
 
@@ -142,7 +165,10 @@ class LocalControlPlane implements ControlPlane {
 
   async #startApiServer(): Promise<void> {
     if (this.#apiServer?.running === true) return;
-    this.#apiServer = await this.#spawn('kube-apiserver', apiServerFlags(this.directory, this.#ports));
+    this.#apiServer = await this.#spawn('kube-apiserver', {
+      ...apiServerFlags(this.directory, this.#ports),
+      ...this.audit?.flags,
+    });
     await this.#until(['/readyz']);
   }
 

@@ -19,7 +19,7 @@ describe('kubectl', () => {
     await running.until('events', async () => {
       const story = await running.kubectl(['describe', 'luvm', 'story']);
       const events = story.slice(story.indexOf('Events:'));
-      return ['Scheduled', 'Started'].every((reason) => events.includes(reason));
+      return /Normal\s+Started\s.*Scheduled: spec\.nodeName is win-2022-a\. Started: /.test(events);
     });
     const found = await running.get('story');
     expect(found?.status).toMatchObject({ observedGeneration: 1, memorySizeInMB: 512, restarts: 0 });

@@ -184,14 +184,17 @@ describe('write rules', () => {
       inputs({ report: reported({ guestLog: { head: ['1'], tail: [], total: 1, dropped: 0 } }) }),
     );
     const more = nextStatus(inputs({ object: stored(booting), report: reported() }));
-    expect(writeNeed(booting, more)).toEqual({ kind: 'WhenLasting', what: 'log head' });
+    expect(writeNeed(booting, more)).toEqual({ kind: 'WhenLasting', what: 'log head', milliseconds: 2_000 });
     const tail = { ...booting, guestLog: { ...booting.guestLog, tail: ['x'] } };
     expect(writeNeed(booting, tail)).toEqual({ kind: 'None' });
   });
 
   it.each(['Staging', 'Creating', 'Starting', 'Stopping', 'Unknown'] as const)('waits whether %s lasts', (phase) => {
     const next = nextStatus(inputs({ object: stored(running), report: reported({ phase }) }));
-    expect(writeNeed(running, next).kind).toBe('WhenLasting');
+    expect(writeNeed(running, next)).toEqual({ kind: 'WhenLasting', what: `phase ${phase}`, milliseconds: 2_000 });
+    const placed = nextStatus(inputs());
+    const first = nextStatus(inputs({ object: stored(placed), report: reported({ phase }) }));
+    expect(writeNeed(placed, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
   });
 
   it.each(['Running', 'Stopped', 'Failed'] as const)('writes %s at once', (phase) => {
@@ -263,8 +266,19 @@ describe('transitions', () => {
   it('tells of placement, of reaching what was asked for, of exits and of failures, and not of the way there', () => {
     const placed = nextStatus(inputs());
     const running = nextStatus(inputs({ object: stored(placed), report: reported() }));
-    expect(transitions({}, placed).map(({ reason, type }) => [reason, type])).toEqual([['Scheduled', 'Normal']]);
-    expect(transitions(placed, running).map(({ reason, type }) => [reason, type])).toEqual([['Started', 'Normal']]);
+    expect(transitions({}, placed)).toEqual([]);
+    expect(transitions(placed, running)).toMatchObject([{ reason: 'Started', type: 'Normal' }]);
+    const takenBack = { nodeName: 'node-a', scheduled: { reason: 'Scheduled', message: 'taken back' } };
+    expect(transitions({}, nextStatus(inputs({ ...takenBack, report: reported() })))).toMatchObject([
+      { reason: 'Started', note: 'Scheduled: taken back. Started: runs' },
+    ]);
+    const booting = nextStatus(
+      inputs({ object: stored(placed), report: reported({ phase: 'Starting', conditions: [] }) }),
+    );
+    expect(transitions(placed, booting)).toMatchObject([{ reason: 'Scheduled', type: 'Normal' }]);
+    expect(transitions(booting, running)).toMatchObject([{ reason: 'Started', note: 'runs' }]);
+    const left = nextStatus(inputs({ object: stored(placed), nodeName: undefined }));
+    expect(transitions(placed, left)).toMatchObject([{ reason: 'Scheduled' }, { type: 'Warning' }]);
     const lastExit = { type: 'UnexpectedExit', time: '2026-05-01T12:00:00Z', message: 'bugcheck' } as const;
     const ready = { type: 'Ready', status: 'False', reason: 'BackOff', message: 'in 10 s' } as const;
     const failed = nextStatus(
