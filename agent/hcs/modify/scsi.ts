@@ -2,7 +2,7 @@
 // The host's half comes first when a disk is attached and last when it is detached.
 import { scsiControllerGuids } from '../../document/constants.ts';
 import { CallOverdue } from '../../failure.ts';
-import { type ChangeTarget, type HostModification, modifyDocument } from './document.ts';
+import { askGuest, type ChangeTarget, type HostModification, modifyDocument, saying } from './document.ts';
 
 export interface ScsiSlot {
   readonly controller: number;
@@ -43,26 +43,34 @@ export async function attachDisk(
   await target.host(modifyDocument(scsiAttach(attachment)));
   if (mount === undefined) return;
   try {
-    await target.guest?.(mountRequest('Add', attachment, mount));
+    await mountDisk(attachment, mount, target);
   } catch (error) {
     // Nothing is taken from a guest that may still be mounting it.
-    if (error instanceof CallOverdue) throw error;
-    await removeDisk(attachment, target).catch(undoFailed);
-    const { controller, lun } = attachment;
-    const cause = error instanceof Error ? error.message : String(error);
-    throw new Error(`mount scsi controller ${controller} lun ${lun} at ${mount.guestPath}: ${cause}`, { cause: error });
+    if (!(error instanceof CallOverdue)) await unplugDisk(attachment, target).catch(undoFailed);
+    throw error;
   }
 }
 
 /** A guest that still uses the disk refuses; then the host is not asked. */
 export async function detachDisk({ attachment, mount }: ScsiDisk, target: ChangeTarget): Promise<void> {
-  if (mount !== undefined) await target.guest?.(mountRequest('Remove', attachment, mount));
-  await removeDisk(attachment, target);
+  if (mount !== undefined) await unmountDisk(attachment, mount, target);
+  await unplugDisk(attachment, target);
 }
 
-async function removeDisk(slot: ScsiSlot, target: ChangeTarget): Promise<void> {
+/** In the guest. */
+export async function mountDisk(slot: ScsiSlot, mount: ScsiMount, target: ChangeTarget): Promise<void> {
+  const what = `mount scsi controller ${slot.controller} lun ${slot.lun} at ${mount.guestPath}`;
+  await saying(what, () => askGuest(mountRequest('Add', slot, mount), target));
+}
+
+export async function unmountDisk(slot: ScsiSlot, mount: ScsiMount, target: ChangeTarget): Promise<void> {
+  await askGuest(mountRequest('Remove', slot, mount), target);
+}
+
+/** The guest lets go of the device before the host takes it away. */
+export async function unplugDisk(slot: ScsiSlot, target: ChangeTarget): Promise<void> {
   const { controller: Controller, lun: Lun } = slot;
-  await target.guest?.({ resourceType: 'SCSIDevice', requestType: 'Remove', settings: { Controller, Lun } });
+  await askGuest({ resourceType: 'SCSIDevice', requestType: 'Remove', settings: { Controller, Lun } }, target);
   await target.host(modifyDocument(scsiDetach(slot)));
 }
 

@@ -1,0 +1,102 @@
+// Folders of the host that a running VM's guest mounts over Plan 9 (hcs-runtime B.6).
+import { applyChange, type Change, type ChangeTarget, type HostModification } from './document.ts';
+
+export const plan9Port = 564;
+/** The first build that can share single files of a folder. */
+const singleFilesSince = 18362;
+
+const shareFlags = { readOnly: 0x1, linuxMetadata: 0x4, restrictFileAccess: 0x80 } as const;
+
+/** `VirtualMachine/Devices/Plan9/Shares` as HCS has them; members without a value are left out. */
+export interface Plan9Share {
+  readonly name: string;
+  readonly accessName: string;
+  readonly path?: string;
+  readonly port: number;
+  readonly flags?: number;
+  readonly allowedFiles?: readonly string[];
+}
+
+export function plan9Change(requestType: 'Add' | 'Remove' | 'Update', share: Plan9Share): HostModification {
+  const { accessName, allowedFiles = [], flags, name, path, port } = share;
+  const settings = {
+    Name: name || undefined,
+    AccessName: accessName || undefined,
+    Path: path || undefined,
+    Port: port || undefined,
+    Flags: flags || undefined,
+    AllowedFiles: allowedFiles.length > 0 ? allowedFiles : undefined,
+  };
+  return { resourcePath: 'VirtualMachine/Devices/Plan9/Shares', requestType, settings };
+}
+
+export interface WantedShare {
+  readonly hostPath: string;
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+  /** Only these files of the folder are shared. */
+  readonly onlyFiles?: readonly string[] | undefined;
+}
+
+/** A share that a VM has. */
+export interface MountedShare {
+  readonly name: string;
+  readonly guestPath: string;
+}
+
+export interface SharingPolicy {
+  readonly build: number;
+  /** `NoWritableFileShares`. */
+  readonly refusesWritable: boolean;
+}
+
+/** Those of one VM. */
+export class Plan9Shares {
+  readonly #policy: SharingPolicy;
+  readonly #undoFailed: (error: unknown) => void;
+  #nextName = 0;
+
+  constructor(policy: SharingPolicy, undoFailed: (error: unknown) => void) {
+    this.#policy = policy;
+    this.#undoFailed = undoFailed;
+  }
+
+  /** Names are never used twice, also not that of a share that could not be added. */
+  async add(wanted: WantedShare, target: ChangeTarget): Promise<MountedShare> {
+    this.#check(wanted);
+    const name = String(this.#nextName);
+    this.#nextName += 1;
+    await applyChange(addition(name, wanted), target, this.#undoFailed);
+    return { name, guestPath: wanted.guestPath };
+  }
+
+  async remove({ guestPath, name }: MountedShare, target: ChangeTarget): Promise<void> {
+    const settings = { MountPath: guestPath, Port: plan9Port, ShareName: name };
+    const guest = { resourceType: 'MappedDirectory', requestType: 'Remove', settings } as const;
+    const host = plan9Change('Remove', { name, accessName: name, port: plan9Port });
+    await applyChange({ host, guest }, target, this.#undoFailed);
+  }
+
+  #check({ guestPath, onlyFiles, readOnly }: WantedShare): void {
+    if (onlyFiles !== undefined && this.#policy.build < singleFilesSince) {
+      throw new Error('single-file mappings are not supported on this build of Windows');
+    }
+    if (guestPath === '') throw new Error('uvmPath must be passed to AddPlan9');
+    if (!readOnly && this.#policy.refusesWritable) {
+      throw new Error('adding writable shares is denied: operation denied');
+    }
+  }
+}
+
+function addition(name: string, { guestPath, hostPath, onlyFiles, readOnly }: WantedShare): Change {
+  const flags =
+    shareFlags.linuxMetadata |
+    (readOnly ? shareFlags.readOnly : 0) |
+    (onlyFiles === undefined ? 0 : shareFlags.restrictFileAccess);
+  const share = { name, accessName: name, path: hostPath, port: plan9Port, flags, allowedFiles: onlyFiles ?? [] };
+  const settings = { MountPath: guestPath, Port: plan9Port, ShareName: name, ReadOnly: readOnly };
+  return {
+    host: plan9Change('Add', share),
+    guest: { resourceType: 'MappedDirectory', requestType: 'Add', settings },
+  };
+}

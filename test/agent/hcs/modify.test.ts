@@ -1,0 +1,166 @@
+// What the golden changes of a running VM do not show: room that is given back, changes that fail half way.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CallOverdue } from '../../../agent/failure.ts';
+import { applyChange, type ChangeTarget } from '../../../agent/hcs/modify/document.ts';
+import { Plan9Shares } from '../../../agent/hcs/modify/plan9.ts';
+import { type Region, RegionPool } from '../../../agent/hcs/modify/region-pool.ts';
+import { ScsiDisks } from '../../../agent/hcs/modify/scsi-disks.ts';
+import { SingleImages, vpmemAdd } from '../../../agent/hcs/modify/vpmem.ts';
+
+const mebibyte = 2 ** 20;
+const poolBytes = 4096 * mebibyte;
+const bytesOf = ({ sizeClass }: Region) => mebibyte * 4 ** sizeClass;
+
+function nothingToUndo(error: unknown): void {
+  throw error;
+}
+
+/** Both ends; what is refused is refused with its own name. */
+function recordingTarget(refused: () => string | undefined = () => undefined) {
+  const asked: string[] = [];
+  const ask = async (what: string) => {
+    asked.push(what);
+    if (refused() !== undefined && what.includes(refused() ?? '')) throw new Error(`${refused()} refused`);
+  };
+  const target: ChangeTarget = {
+    host: (document) => ask(document),
+    guest: ({ requestType, resourceType }) => ask(`guest ${requestType} ${resourceType}`),
+  };
+  return { asked, target };
+}
+
+/** What is asked for, and which region is given back after it. */
+const poolSteps = fc.array(
+  fc.record({ bytes: fc.integer({ min: 1, max: 300 * mebibyte }), released: fc.option(fc.nat()) }),
+  { maxLength: 40 },
+);
+
+function expectApart(region: Region, held: readonly Region[]): void {
+  const end = region.offset + bytesOf(region);
+  expect(region.offset % bytesOf(region)).toBe(0);
+  expect(held.filter((each) => region.offset < each.offset + bytesOf(each) && each.offset < end)).toEqual([]);
+}
+
+describe('the pool of a packed vPMem device', () => {
+  it('never gives the same bytes twice, and is whole again when all is given back', () => {
+    fc.assert(
+      fc.property(poolSteps, (steps) => {
+        const pool = new RegionPool();
+        const held: Region[] = [];
+        for (const { bytes, released } of steps) {
+          const region = pool.allocate(bytes);
+          if (region !== undefined) {
+            expect(bytesOf(region)).toBeGreaterThanOrEqual(bytes);
+            expectApart(region, held);
+            held.push(region);
+          }
+          if (released !== null) for (const each of held.splice(released % 8, 1)) pool.release(each);
+        }
+        for (const each of held) pool.release(each);
+        expect(pool.allocate(poolBytes)).toEqual({ offset: 0, sizeClass: 6 });
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('has no block for nothing, nor for more than it has', () => {
+    expect(new RegionPool().allocate(0)).toBeUndefined();
+    expect(new RegionPool().allocate(poolBytes + 1)).toBeUndefined();
+  });
+});
+
+describe('images on vPMem devices', () => {
+  it('leave their device free when they were refused, and when their last user is gone', async () => {
+    const images = new SingleImages({ maximumCount: 1, maximumSizeBytes: poolBytes }, 'vm', nothingToUndo);
+    const image = (path: string) => ({ path, sizeInBytes: 1 });
+    const refusing = recordingTarget(() => 'HostPath');
+    await expect(images.add(image('a'), refusing.target)).rejects.toThrow('adding VM resources');
+
+    const { asked, target } = recordingTarget();
+    await images.add(image('b'), target);
+    await images.add(image('b'), target);
+    await expect(images.add(image('c'), target)).rejects.toThrow('no available location');
+    await images.remove('b', target);
+    expect(asked).toHaveLength(2);
+    await images.remove('b', target);
+    expect(await images.add(image('c'), target)).toBe('/run/layers/p0');
+  });
+});
+
+describe('a change with two halves', () => {
+  it('takes nothing back from a guest that may still be adding it', async () => {
+    const { asked, target } = recordingTarget();
+    const overdue = new CallOverdue('ModifySettings', 1000, Promise.resolve());
+    const guest = { resourceType: 'VPMemDevice', requestType: 'Add', settings: {} } as const;
+    const stuck = { ...target, guest: () => Promise.reject(overdue) };
+    await expect(applyChange({ host: vpmemAdd(0, 'a'), guest }, stuck, nothingToUndo)).rejects.toBe(overdue);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('says what could not be undone, and rejects with the first failure', async () => {
+    let calls = 0;
+    const told: unknown[] = [];
+    const host = async () => {
+      calls += 1;
+      if (calls === 2) throw new Error('gone');
+    };
+    const guest = () => Promise.reject(new Error('no'));
+    const asked = { resourceType: 'VPMemDevice', requestType: 'Add', settings: {} } as const;
+    const made = applyChange({ host: vpmemAdd(0, 'a'), guest: asked }, { host, guest }, (error) => told.push(error));
+    await expect(made).rejects.toThrow('guest modify: no');
+    expect(told).toEqual([new Error('gone')]);
+  });
+});
+
+describe('disks with several users', () => {
+  const disk = (path: string) => ({ type: 'VirtualDisk', path, readOnly: true }) as const;
+
+  it('are detached with their last user only, and their places and paths are used again', async () => {
+    const { asked, target } = recordingTarget();
+    const disks = new ScsiDisks(1, [{ controller: 0, lun: 0 }], nothingToUndo);
+    const first = await disks.add(disk('a'), { readOnly: true, options: ['x', 'y'] }, target);
+    const second = await disks.add(disk('a'), { readOnly: true, options: ['y', 'x'] }, target);
+    const other = await disks.add(disk('b'), { readOnly: true }, target);
+    expect([first, second, other].map(({ guestPath, slot }) => [slot.lun, guestPath])).toEqual([
+      [1, '/run/mounts/scsi/m0'],
+      [1, '/run/mounts/scsi/m0'],
+      [2, '/run/mounts/scsi/m1'],
+    ]);
+    await disks.release(first, target);
+    expect(asked).toHaveLength(4);
+    await disks.release(second, target);
+    expect(asked).toHaveLength(7);
+    const next = await disks.add(disk('c'), { readOnly: true }, target);
+    expect(next).toEqual({ slot: { controller: 0, lun: 1 }, guestPath: '/run/mounts/scsi/m0' });
+  });
+
+  it('can be released again when the host refused the first time', async () => {
+    let refused: string | undefined;
+    const { asked, target } = recordingTarget(() => refused);
+    const disks = new ScsiDisks(1, [], nothingToUndo);
+    const use = await disks.add(disk('a'), { readOnly: true }, target);
+    refused = '"Remove"';
+    await expect(disks.release(use, target)).rejects.toThrow('refused');
+    refused = undefined;
+    await disks.release(use, target);
+    expect(asked.filter((what) => what === 'guest Remove MappedVirtualDisk')).toHaveLength(1);
+    await expect(disks.release(use, target)).rejects.toThrow('not attached');
+  });
+
+  it('are not mounted over each other', async () => {
+    const { target } = recordingTarget();
+    const disks = new ScsiDisks(1, [], nothingToUndo);
+    await disks.add(disk('a'), { readOnly: true, guestPath: '/m' }, target);
+    await expect(disks.add(disk('b'), { readOnly: true, guestPath: '/m' }, target)).rejects.toThrow('/m');
+  });
+});
+
+describe('shared folders', () => {
+  it('never get the name of one that could not be added', async () => {
+    const shares = new Plan9Shares({ build: 20348, refusesWritable: false }, nothingToUndo);
+    const wanted = { hostPath: 'C:\\a', guestPath: '/run/a', readOnly: true };
+    await expect(shares.add(wanted, recordingTarget(() => 'Plan9').target)).rejects.toThrow('refused');
+    expect((await shares.add(wanted, recordingTarget().target)).name).toBe('1');
+  });
+});
