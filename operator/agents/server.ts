@@ -44,7 +44,16 @@ export interface AgentServerOptions {
   readonly tls: boolean;
   readonly bindAddress: string;
   readonly port: number;
+  /** What one agent may send before it is made to wait. */
+  readonly messages?: MessageLimit;
 }
+
+export interface MessageLimit {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+const defaultMessageLimit: MessageLimit = { perSecond: 2_000, burst: 8_192 };
 
 const dismissMilliseconds = 1_000;
 const bounds = {
@@ -53,7 +62,6 @@ const bounds = {
   connectionsPerNode: 4,
   handshakeMilliseconds: 10_000,
   headerBytes: 16 * 1024,
-  messages: { perSecond: 2_000, burst: 8_192 },
 } as const;
 
 export class AgentServer {
@@ -148,7 +156,7 @@ export class AgentServer {
       clock: ports.clock,
       heartbeat: 'pinger',
       heartbeatSeconds: ports.heartbeatSeconds,
-      receiveLimit: bounds.messages,
+      receiveLimit: this.#options.messages ?? defaultMessageLimit,
       onThrottled: () => ports.observer.misbehaved(nodeName, 'too_many_messages'),
       onMessage: (message) => session.receive(message),
     });

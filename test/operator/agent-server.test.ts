@@ -3,10 +3,10 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { type AgentAuthenticator, StaticTokens } from '../../operator/agents/authentication.ts';
-import { AgentServer } from '../../operator/agents/server.ts';
+import { AgentServer, type MessageLimit } from '../../operator/agents/server.ts';
 import type { SessionPorts } from '../../operator/agents/session-ports.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
@@ -39,7 +39,7 @@ class Harness {
   leads = true;
   port = 0;
 
-  constructor(authenticator: AgentAuthenticator, tls = false) {
+  constructor(authenticator: AgentAuthenticator, tls = false, messages?: MessageLimit) {
     this.sessions = new Sessions(
       {
         live: (nodeName) => this.events.push(`live ${nodeName}`),
@@ -70,6 +70,7 @@ class Harness {
       tls,
       bindAddress: '127.0.0.1',
       port: 0,
+      ...(messages && { messages }),
     });
   }
 
@@ -371,15 +372,21 @@ describe('session', () => {
   });
 
   it('has an agent that says too much wait, and loses nothing of it', async () => {
-    const bystander = await harness.connect('node-b');
+    // So little that a busy machine, too, reads more than this in a second.
+    const limit = { perSecond: 200, burst: 100 };
+    const strict = new Harness(tokensAreNames, false, limit);
+    await strict.start();
+    onTestFinished(() => strict.server.close());
+    const bystander = await strict.connect('node-b');
     await until(() => bystander.receivedOf('desired').length === 1);
-    const agent = await harness.connectLive();
-    for (let restarts = 1; restarts <= 12_000; restarts += 1) agent.observe(observedMachine(someUid, { restarts }));
+    const agent = await strict.connectLive();
+    const said = limit.burst + limit.perSecond;
+    for (let restarts = 1; restarts <= said; restarts += 1) agent.observe(observedMachine(someUid, { restarts }));
     bystander.observe(observedMachine(uidOf(1)));
-    await until(() => harness.inventory.reportOf('node-b', uidOf(1)) !== undefined, 1_000);
-    await until(() => harness.inventory.reportOf('node-a', someUid)?.observed?.restarts === 12_000);
-    expect(harness.misbehaviour).toContain('too_many_messages');
-    expect(harness.sessions.count).toBe(2);
+    await until(() => strict.inventory.reportOf('node-b', uidOf(1)) !== undefined, 1_000);
+    await until(() => strict.inventory.reportOf('node-a', someUid)?.observed?.restarts === said);
+    expect(strict.misbehaviour).toContain('too_many_messages');
+    expect(strict.sessions.count).toBe(2);
   });
 
   it('bounds the connections of one node', async () => {
