@@ -39,10 +39,11 @@ export interface Certificates {
 /** The common name that the API server may give as front proxy. */
 export const frontProxyName = 'front-proxy-client';
 
-export async function makeCertificates(): Promise<Certificates> {
+/** `serviceAddress` is that of the API server's Service. */
+export async function makeCertificates(serviceAddress = '10.0.0.1'): Promise<Certificates> {
   const authority = await Authority.create();
   const [serving, admin, controllerManager, frontProxy, serviceAccounts] = await Promise.all([
-    authority.serving('CN=kube-apiserver', ['localhost', 'kubernetes.default.svc'], ['127.0.0.1', '10.0.0.1']),
+    authority.serving('CN=kube-apiserver', ['localhost', 'kubernetes.default.svc'], ['127.0.0.1', serviceAddress]),
     authority.client('CN=admin, O=system:masters'),
     authority.client('CN=system:kube-controller-manager'),
     authority.client(`CN=${frontProxyName}`),

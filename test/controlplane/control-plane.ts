@@ -48,7 +48,11 @@ export interface ControlPlaneOptions {
   readonly directory?: string;
   /** Whether the API server writes down every write (`ControlPlane.audit`). */
   readonly audited?: boolean;
+  /** Range of the addresses of Services; on the loopback, somebody can listen at them. */
+  readonly serviceAddresses?: string;
 }
+
+const serviceAddressesDefault = '10.0.0.0/24';
 
 const startAttempts = 3;
 
@@ -56,13 +60,14 @@ const startAttempts = 3;
 export async function startControlPlane({
   directory,
   audited = false,
+  serviceAddresses = serviceAddressesDefault,
 }: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const binaries = await build();
   for (let attempt = 1; ; attempt += 1) {
     const controlPlane = await LocalControlPlane.prepare(
       binaries,
       directory ?? (await mkdtemp(join(tmpdir(), 'lcow-controlplane-'))),
-      audited,
+      { audited, serviceAddresses },
     );
     try {
       await controlPlane.start();
@@ -100,6 +105,13 @@ interface Ports {
   readonly apiServer: number;
 }
 
+type Settings = Required<Omit<ControlPlaneOptions, 'directory'>>;
+
+/** The API server's own, as programs in the cluster reach it. */
+function firstAddressOf(range: string): string {
+  return range.replace(/\.0\/\d+$/, '.1');
+}
+
 class LocalControlPlane implements ControlPlane {
   readonly apiServer: ApiServer = {
     start: () => this.#startApiServer(),
@@ -115,6 +127,7 @@ class LocalControlPlane implements ControlPlane {
   readonly audit: AuditLog | undefined;
   readonly #binary: string;
   readonly #ports: Ports;
+  readonly #serviceAddresses: string;
   readonly #probe: ApiServerProbe;
   readonly #janitor: Janitor;
   #etcd: ServerProcess | undefined;
@@ -126,8 +139,9 @@ class LocalControlPlane implements ControlPlane {
     directory: string,
     ports: Ports,
     certificates: Certificates,
-    audited: boolean,
+    { audited, serviceAddresses }: Settings,
   ) {
+    this.#serviceAddresses = serviceAddresses;
     this.audit = audited ? new AuditLog(directory) : undefined;
     this.directory = directory;
     this.kubeconfigPath = join(directory, 'kubeconfig');
@@ -139,10 +153,13 @@ class LocalControlPlane implements ControlPlane {
     this.#janitor = new Janitor(directory);
   }
 
-  static async prepare(binaries: Binaries, directory: string, audited: boolean): Promise<LocalControlPlane> {
-    const [ports, certificates] = await Promise.all([freePorts(), makeCertificates()]);
+  static async prepare(binaries: Binaries, directory: string, settings: Settings): Promise<LocalControlPlane> {
+    const [ports, certificates] = await Promise.all([
+      freePorts(),
+      makeCertificates(firstAddressOf(settings.serviceAddresses)),
+    ]);
     await mkdir(directory, { recursive: true });
-    const controlPlane = new LocalControlPlane(binaries, directory, ports, certificates, audited);
+    const controlPlane = new LocalControlPlane(binaries, directory, ports, certificates, settings);
     await controlPlane.#writeFiles(certificates);
     await controlPlane.audit?.writePolicy();
     return controlPlane;
@@ -166,7 +183,7 @@ class LocalControlPlane implements ControlPlane {
   async #startApiServer(): Promise<void> {
     if (this.#apiServer?.running === true) return;
     this.#apiServer = await this.#spawn('kube-apiserver', {
-      ...apiServerFlags(this.directory, this.#ports),
+      ...apiServerFlags(this.directory, this.#ports, this.#serviceAddresses),
       ...this.audit?.flags,
     });
     await this.#until(['/readyz']);
@@ -220,14 +237,14 @@ function etcdFlags(directory: string, { etcd, etcdPeers }: Ports) {
   };
 }
 
-function apiServerFlags(directory: string, { etcd, apiServer }: Ports) {
+function apiServerFlags(directory: string, { etcd, apiServer }: Ports, serviceAddresses: string) {
   return {
     'etcd-servers': `http://127.0.0.1:${etcd}`,
     'secure-port': apiServer,
     'bind-address': '127.0.0.1',
     // Else it would refuse to advertise a loopback address.
     'endpoint-reconciler-type': 'none',
-    'service-cluster-ip-range': '10.0.0.0/24',
+    'service-cluster-ip-range': serviceAddresses,
     'authorization-mode': 'RBAC',
     // HostProcess pods are privileged ones.
     'allow-privileged': true,

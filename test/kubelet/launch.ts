@@ -1,0 +1,123 @@
+// Starts the process of a container. A Linux container gets a root of its own: the image's files and the volumes at their
+// paths, the machine's libraries, nothing else of the machine; it is read-only and run by the user that the pod says. A HostProcess
+// container is a process of its node, as on Windows. Neither has limits of memory or processors, nor a process namespace.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { chmod, mkdir, open, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { cacheFolder } from '../cache-folder.ts';
+import { fromSource, isAgentImage, linuxImage, onSimulatedWindows } from './images.ts';
+import type { ContainerSpec, Pod } from './objects.ts';
+
+const isRoot = process.getuid?.() === 0;
+/** Programs of any user compile into it. */
+const compileCache = join(cacheFolder, 'kubelet-compile-cache');
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Of the machine: C libraries, certificates, devices. An image without a shell has less. */
+const machineFolders = ['/bin', '/dev', '/etc', '/lib', '/lib64', '/proc', '/sbin', '/usr'];
+
+export interface Launch {
+  readonly pod: Pod;
+  readonly container: ContainerSpec;
+  /** Command and arguments, expanded. Empty: the entry point of the image. */
+  readonly command: readonly string[];
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Words before the command that bring it into the network namespace. */
+  readonly enter: readonly string[];
+  /** Its own, made anew for each start. */
+  readonly directory: string;
+  readonly volumePath: (name: string) => string;
+  readonly hostFolder: (path: string) => string;
+  readonly computeSocket: string | undefined;
+  readonly logFile: string;
+}
+
+export async function launch(given: Launch): Promise<ChildProcess> {
+  await mkdir(given.directory, { recursive: true });
+  mkdirSync(compileCache, { recursive: true });
+  if (isRoot) await chmod(compileCache, 0o1777);
+  const hostProcess = given.pod.spec.securityContext.windowsOptions?.hostProcess === true;
+  const words = hostProcess ? await hostProcessCommand(given) : linuxCommand(given);
+  await using log = await open(given.logFile, 'a');
+  const [program = '', ...rest] = [...given.enter, ...words];
+  const child = spawn(program, rest, {
+    cwd: '/',
+    env: { PATH: path, NODE_COMPILE_CACHE: hostProcess ? compileCache : '/var/cache/node', ...given.environment },
+    stdio: ['ignore', log.fd, log.fd],
+  });
+  await once(child, 'spawn');
+  return child;
+}
+
+/** So that nothing outlives the test, however it ends. */
+const endsWithUs = ['setpriv', '--pdeathsig', 'TERM'];
+
+async function hostProcessCommand(given: Launch): Promise<readonly string[]> {
+  if (!isAgentImage(given.container.image)) throw new Error(`image ${given.container.image} is not known here`);
+  if (given.computeSocket === undefined) throw new Error('HostProcess containers are for Windows nodes');
+  for (const { name, mountPath } of given.container.volumeMounts) {
+    // By its path on the host, as hostPath volumes are used.
+    if (!mountPath.startsWith('/')) continue;
+    const link = join(given.directory, mountPath);
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(given.volumePath(name), link).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  }
+  const windows = {
+    containerDirectory: given.directory,
+    hostFolder: given.hostFolder,
+    socket: given.computeSocket,
+  };
+  return [...endsWithUs, ...onSimulatedWindows([...given.command, ...given.arguments], windows)];
+}
+
+function linuxCommand(given: Launch): readonly string[] {
+  const image = linuxImage(given.container.image);
+  if (image === undefined) throw new Error(`image ${given.container.image} is not known here`);
+  const { readOnlyRootFilesystem, runAsUser = given.pod.spec.securityContext.runAsUser } =
+    given.container.securityContext;
+  const script = [
+    'set -e',
+    `echo ${quoted(given.pod.metadata.name)} > /proc/sys/kernel/hostname`,
+    `root=${quoted(given.directory)}`,
+    'mount -t tmpfs -o mode=0755 tmpfs "$root"',
+    ...machineFolders.map((folder) => mountFolder(folder)),
+    ...[...image.files].map(([target, source]) => bind(source, target, true)),
+    bind(compileCache, '/var/cache/node', false),
+    ...given.container.volumeMounts.map((mount) => bind(given.volumePath(mount.name), mount.mountPath, mount.readOnly)),
+    ...(readOnlyRootFilesystem ? ['mount -o remount,ro "$root"'] : []),
+    `exec chroot "$root" ${asUser(runAsUser).join(' ')} "$@"`,
+  ].join('\n');
+  const words = [...(given.command.length === 0 ? image.entryPoint : given.command), ...given.arguments];
+  return ['unshare', '--mount', '--uts', '--propagation=private', 'sh', '-c', script, 'sh', ...words.map(fromSource)];
+}
+
+/** Without root there is one user only. */
+function asUser(user: number | undefined): readonly string[] {
+  if (!isRoot || user === undefined) return endsWithUs;
+  const id = String(user);
+  return ['setpriv', '--reuid', id, '--regid', id, '--clear-groups', '--no-new-privs', '--pdeathsig', 'TERM'];
+}
+
+function mountFolder(folder: string): string {
+  const target = `"$root"${folder}`;
+  return [
+    `if [ -L ${folder} ]; then cp -P ${folder} ${target}`,
+    `elif [ -d ${folder} ]; then mkdir ${target} && mount --rbind ${folder} ${target}; fi`,
+  ].join('\n');
+}
+
+function bind(source: string, target: string, readOnly: boolean): string {
+  const place = `"$root"${quoted(target)}`;
+  return [
+    `mkdir -p "$(dirname ${place})"`,
+    `if [ -d ${quoted(source)} ]; then mkdir -p ${place}; else : > ${place}; fi`,
+    `mount --bind ${quoted(source)} ${place}`,
+    ...(readOnly ? [`mount -o remount,bind,ro ${place}`] : []),
+  ].join('\n');
+}
+
+const quoted = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
