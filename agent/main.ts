@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The program `lcow-agent`: without a subcommand, the agent of a node.
+import './thread-pool.ts';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
@@ -11,6 +12,7 @@ import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { connectNode, type NodeChoice } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
+import { poolProblem } from './hcs/computecore/gate.ts';
 import { defaultTimeouts } from './timeouts.ts';
 
 /** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
@@ -126,6 +128,8 @@ async function run(settings: Arguments): Promise<number> {
     logger.fatal('--backend simulated needs --simulated-socket');
     return 2;
   }
+  const threads = poolProblem(process.env);
+  if (threads !== undefined) logger.warn(threads);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   try {
