@@ -178,11 +178,12 @@ export class GuestRun {
       EnforcerType: policy.enforcerType,
       EncodedSecurityPolicy: policy.encodedSecurityPolicy,
       EncodedUVMReference: policy.encodedUVMReference,
+      EncodedUVMHashEnvelopeReference: policy.encodedUVMHashEnvelopeReference,
     };
     const sent = this.#conversation.bridge.modify({ resourceType: 'SecurityPolicy', requestType: 'Add', settings });
     await abortable(sent, signal).catch((error: unknown) => {
       if (!(error instanceof GuestRefusal)) throw error;
-      throw new MachineFailure('StartFailed', `the guest refused the security policy: ${error.message}`, error);
+      throw new MachineFailure('PolicyRefused', `the guest refused the security policy: ${error.message}`, error);
     });
   }
 }

@@ -25,5 +25,7 @@ export interface GuestPolicy {
   readonly enforcerType: string;
   /** Base64, exactly the text whose bytes were digested. */
   readonly encodedSecurityPolicy: string;
+  /** The signed reference measurements of the boot files in base64, in both forms; empty for a file that is not there. */
   readonly encodedUVMReference: string;
+  readonly encodedUVMHashEnvelopeReference: string;
 }

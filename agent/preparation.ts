@@ -11,6 +11,7 @@ import type { LinuxOptions } from './document/options.ts';
 import type { BuildOutcome } from './document/outcome.ts';
 import { joinPath } from './document/windows-paths.ts';
 import { MachineFailure, messageOf } from './failure.ts';
+import { guestPolicy } from './guest-policy.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import type { Applied } from './machine-record.ts';
 import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
@@ -43,7 +44,10 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
     files,
     randomGuid: ports.randomGuid,
   };
-  return planOf(assignment, filled.options, buildDocument(input), host.build);
+  const outcome = buildDocument(input);
+  const document = requireDocument(outcome);
+  const policy = await guestPolicy(filled.options, host.bootFolder, ports.host);
+  return planOf({ assignment, options: filled.options, outcome, document, policy, osBuild: host.build });
 }
 
 async function defaultsHost(host: WindowsHost): Promise<DefaultsHost> {
@@ -83,30 +87,41 @@ async function processors(backend: PreparationPorts['backend']): Promise<Process
   }
 }
 
-function planOf(assignment: Assignment, options: LinuxOptions, outcome: BuildOutcome, osBuild: number): BootPlan {
-  const { result } = outcome;
-  if (result.kind === 'error') {
-    const reason = result.code === 'HostProcessorQuery' ? 'HostQueryFailed' : 'InvalidOptions';
-    throw new MachineFailure(reason, result.message);
-  }
-  const policy = policyOf(options);
+type BuiltDocument = Extract<BuildOutcome['result'], { readonly kind: 'document' }>;
+
+function requireDocument({ result }: BuildOutcome): BuiltDocument {
+  if (result.kind === 'document') return result;
+  const reason = result.code === 'HostProcessorQuery' ? 'HostQueryFailed' : 'InvalidOptions';
+  throw new MachineFailure(reason, result.message);
+}
+
+interface Prepared {
+  readonly assignment: Assignment;
+  readonly options: LinuxOptions;
+  readonly outcome: BuildOutcome;
+  readonly document: BuiltDocument;
+  readonly policy: GuestPolicy | undefined;
+  readonly osBuild: number;
+}
+
+function planOf({ assignment, document, options, osBuild, outcome, policy }: Prepared): BootPlan {
   // Disks are attached once the VM runs.
   const { Disks, ...booted } = assignment.options;
   const applied: Applied = {
     options: booted,
     optionsDigest: Disks === undefined ? assignment.optionsDigest : optionsDigest(booted),
-    documentDigest: documentDigest(result.text),
+    documentDigest: documentDigest(document.text),
     ...(policy && { policyDigest: sha256Hex(Buffer.from(policy.encodedSecurityPolicy, 'base64')) }),
     outlivesAgent: assignment.options.TerminateOnAgentExit === false,
-    processorCount: result.processorCount,
-    memorySizeInMB: Number(result.memorySizeInMB),
+    processorCount: document.processorCount,
+    memorySizeInMB: Number(document.memorySizeInMB),
     osBuild,
     scsiControllers: outcome.devices.scsiControllerCount,
     warnings: outcome.warnings.map(({ message }) => message.slice(0, limits.warningChars)).slice(0, limits.warnings),
     devices: devicesOf(assignment.options, options, outcome),
   };
   return {
-    document: result.text,
+    document: document.text,
     staging: outcome.effects.flatMap(stagingStep),
     applied,
     expects: { log: options.ForwardStdout || options.ForwardStderr, bridge: options.UseGuestConnection },
@@ -123,16 +138,6 @@ function stagingStep(effect: BuildOutcome['effects'][number]): StagingStep[] {
     case 'reserve':
       return [];
   }
-}
-
-/** The reference-info file of the boot folder goes along once the agent reads guest files (empty means none, §10). */
-function policyOf(options: LinuxOptions): GuestPolicy | undefined {
-  if (options.SecurityPolicy === '') return undefined;
-  return {
-    enforcerType: options.SecurityPolicyEnforcer,
-    encodedSecurityPolicy: options.SecurityPolicy,
-    encodedUVMReference: '',
-  };
 }
 
 function devicesOf(requested: RequestedOptions, options: LinuxOptions, { devices }: BuildOutcome): Devices {

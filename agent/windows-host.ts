@@ -14,10 +14,20 @@ export interface WindowsHost {
   facts(): Promise<HostFacts>;
   /** Never rejects for what the path is; paths are Windows paths, compared without regard to case. */
   stat(path: string): Promise<FileFact>;
+  /**
+   * The whole content; undefined when there is no such file. Rejects with the cause as Windows words it, and for a file
+   * of more than `maxBytes`.
+   */
+  readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
   /** CopyFileW, overwriting; rejects with the cause as Windows words it. */
   copyFile(from: string, to: string): Promise<void>;
   /** Succeeds when there is nothing to delete. */
   deleteFile(path: string): Promise<void>;
   /** For the group of all VMs, S-1-5-83-0 (hcs-documents §7.4, hcs-runtime G.2); absent means full access. */
   grantVmGroupAccess(path: string, access?: VmGroupAccess): Promise<void>;
+}
+
+/** What a file that is too large to be read is refused with. */
+export function tooLarge(path: string, size: number, maxBytes: number): string {
+  return `${path} has ${size} bytes, more than the ${maxBytes} that are read`;
 }

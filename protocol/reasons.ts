@@ -50,6 +50,7 @@ const table = {
   Starting: { text: 'The VM is booting.', action: 'retry' },
   Started: { text: 'The VM was started and its guest is up (an event; the condition says Running).', action: 'none' },
   StartFailed: { text: 'HCS could not start the VM.', action: 'retry' },
+  PolicyRefused: { text: 'The guest refused the security policy of its VM.', action: 'stall' },
   BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
   ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },
   CallOverdue: {

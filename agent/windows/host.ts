@@ -1,7 +1,7 @@
 // The Windows node that the agent runs on: its facts and its files.
-import { stat, unlink } from 'node:fs/promises';
+import { open, stat, unlink } from 'node:fs/promises';
 import type { HostFacts } from '../../protocol/messages.ts';
-import type { FileFact, WindowsHost } from '../windows-host.ts';
+import { type FileFact, tooLarge, type WindowsHost } from '../windows-host.ts';
 import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
@@ -34,6 +34,19 @@ export class LocalWindowsHost implements WindowsHost {
     } catch (error) {
       if (isNotFound(error)) return { kind: 'notFound' };
       return { kind: 'error', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** The handle is asked for the size, so that the file which is judged is the one that is read. */
+  async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+    try {
+      await using file = await open(path, 'r');
+      const { size } = await file.stat();
+      if (size > maxBytes) throw new Error(tooLarge(path, size, maxBytes));
+      return await file.readFile();
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
     }
   }
 

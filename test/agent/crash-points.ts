@@ -55,6 +55,7 @@ export class Outside {
       host: {
         facts: () => this.#call('facts', () => host.facts()),
         stat: (path) => this.#call('stat', () => host.stat(path)),
+        readFile: (path, maxBytes) => this.#call('readFile', () => host.readFile(path, maxBytes)),
         copyFile: (from, to) => this.#call('copyFile', () => host.copyFile(from, to)),
         deleteFile: (path) => this.#call('deleteFile', () => host.deleteFile(path)),
         grantVmGroupAccess: (path, access) => this.#call('grant', () => host.grantVmGroupAccess(path, access)),

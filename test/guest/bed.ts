@@ -1,13 +1,14 @@
 // What a real Linux guest needs on this machine: an emulator, a vsock device, a kernel with its modules, and an initial
 // ramdisk with the programs of image/. What is missing is installed with apt-get and cargo and kept in the cache folder;
-// `node test/guest/bed.ts` does it ahead of the tests. Somebody else's boot files can take the place of ours:
-// LCOW_GUEST_KERNEL and LCOW_GUEST_INITRD.
+// `npm run guest:bed` does it ahead of the tests. Somebody else's boot files can take the place of ours
+// (`own-boot-files.ts`).
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder } from '../cache-folder.ts';
 import { type ArchiveEntry, archive } from './cpio.ts';
+import { type OwnBootFiles, ownBootFiles } from './own-boot-files.ts';
 import { runProgram } from './run-program.ts';
 
 export interface Bed {
@@ -54,52 +55,52 @@ const applets = [
   'env',
 ];
 
-/** Somebody's own boot files, in place of ours. */
-export interface OwnBootFiles {
-  readonly kernel?: string | undefined;
-  readonly initrd?: string | undefined;
+export interface BedOptions {
+  readonly own?: OwnBootFiles;
+  /** Told before something is made that takes a while; nothing when all is there. */
+  readonly tell?: (what: string) => void;
 }
 
-const ownBootFiles: OwnBootFiles = {
-  kernel: process.env['LCOW_GUEST_KERNEL'],
-  initrd: process.env['LCOW_GUEST_INITRD'],
-};
-
-export async function prepareBed(own: OwnBootFiles = ownBootFiles): Promise<Bed> {
+/** Rejects with what this machine lacks. */
+export async function prepareBed({ own = ownBootFiles(), tell = () => undefined }: BedOptions = {}): Promise<Bed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(`a real guest needs Linux on x64, this is ${process.platform} on ${process.arch}`);
   }
   const folder = join(cacheFolder, 'guest-bed');
   await mkdir(folder, { recursive: true });
-  await installEmulator();
-  const vsockDevice = await installVsockDevice(folder);
-  const boot = await bootFiles(folder);
-  return {
-    emulator,
-    vsockDevice,
-    kernel: own.kernel ?? boot.kernel,
-    initrd: own.initrd ?? (await makeInitrd(folder, boot)),
-    isForeign: own.initrd !== undefined,
-  };
+  await installEmulator(tell);
+  const vsockDevice = await installVsockDevice(folder, tell);
+  return { emulator, vsockDevice, ...(await bootFilesOf(own, folder, tell)), isForeign: own.initrd !== undefined };
 }
 
-async function installEmulator(): Promise<void> {
+type Tell = NonNullable<BedOptions['tell']>;
+
+/** Ours are not fetched when somebody's own take the place of both. */
+async function bootFilesOf(own: OwnBootFiles, folder: string, tell: Tell): Promise<Pick<Bed, 'kernel' | 'initrd'>> {
+  if (own.kernel !== undefined && own.initrd !== undefined) return { kernel: own.kernel, initrd: own.initrd };
+  const boot = await bootFiles(folder, tell);
+  return { kernel: own.kernel ?? boot.kernel, initrd: own.initrd ?? (await makeInitrd(folder, boot, tell)) };
+}
+
+async function installEmulator(tell: Tell): Promise<void> {
   const isThere = await runProgram(emulator, ['--version']).then(
     () => true,
     () => false,
   );
   if (isThere) return;
+  tell('installing the emulator (qemu-system-x86)');
   const environment = { DEBIAN_FRONTEND: 'noninteractive' };
   await runProgram('apt-get', ['update'], { environment });
   await runProgram('apt-get', ['install', '-y', '--no-install-recommends', 'qemu-system-x86'], { environment });
 }
 
-async function installVsockDevice(folder: string): Promise<string> {
+async function installVsockDevice(folder: string, tell: Tell): Promise<string> {
   const { name, version } = vsockCrate;
   const root = join(folder, `${name}-${version}`);
-  await once(root, (unfinished) =>
-    runProgram('cargo', ['install', '--locked', '--root', unfinished, '--version', version, name]),
-  );
+  await once(root, async (unfinished) => {
+    tell(`building ${name} (about two minutes, once)`);
+    await runProgram('cargo', ['install', '--locked', '--root', unfinished, '--version', version, name]);
+  });
   return join(root, 'bin', name);
 }
 
@@ -110,9 +111,10 @@ interface BootFiles {
 }
 
 /** Downloaded and unpacked, not installed. */
-async function bootFiles(folder: string): Promise<BootFiles> {
+async function bootFiles(folder: string, tell: Tell): Promise<BootFiles> {
   const root = join(folder, 'boot-files');
   await once(root, async (unfinished) => {
+    tell('downloading a Linux kernel and busybox');
     await mkdir(unfinished);
     await runProgram('apt-get', ['update']);
     const depends = await runProgram('apt-cache', ['depends', kernelPackage]);
@@ -136,7 +138,7 @@ async function bootFiles(folder: string): Promise<BootFiles> {
 }
 
 /** Made anew when the programs in it or the kernel are others. */
-async function makeInitrd(folder: string, boot: BootFiles): Promise<string> {
+async function makeInitrd(folder: string, boot: BootFiles, tell: Tell): Promise<string> {
   const sources = (await readdir(image)).sort();
   const hash = createHash('sha256')
     .update(boot.kernel)
@@ -144,6 +146,7 @@ async function makeInitrd(folder: string, boot: BootFiles): Promise<string> {
   for (const name of sources) hash.update(`${name}\n`).update(await readFile(join(image, name)));
   const initrd = join(folder, `initrd-${hash.digest('hex').slice(0, 16)}.img`);
   await once(initrd, async (unfinished) => {
+    tell('building the programs of the guest');
     const programs = `${unfinished}.programs`;
     const environment = { CGO_ENABLED: '0', GOWORK: 'off', GOOS: 'linux', GOARCH: 'amd64' };
     await runProgram('go', ['build', '-trimpath', '-ldflags', '-s -w', '-o', programs, '.'], {
@@ -195,6 +198,6 @@ async function once(path: string, make: (unfinished: string) => Promise<unknown>
 }
 
 if (import.meta.main) {
-  const bed = await prepareBed();
+  const bed = await prepareBed({ tell: (what) => process.stdout.write(`${what}\n`) });
   process.stdout.write(`${bed.kernel}\n${bed.initrd}\n`);
 }

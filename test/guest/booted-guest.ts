@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { MachineFailure } from '../../agent/failure.ts';
 import type { GuestIdentity } from '../../agent/guest/bridge-messages.ts';
 import { GuestRun } from '../../agent/guest-run.ts';
 import type { ComputeSystem, SystemEnd } from '../../agent/hcs/backend.ts';
@@ -15,6 +16,7 @@ import { systemIdOf } from '../../agent/system-id.ts';
 import { defaultTimeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
+import type { ReasonCode } from '../../protocol/reasons.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 import { startNode } from '../agent/hcs/simulated-node.ts';
 import type { Bed } from './bed.ts';
@@ -35,12 +37,27 @@ export interface BootedGuest extends AsyncDisposable {
 
 const allowed = { paths: ['C:\\'], pipes: [], devices: [] };
 
-/** The options of a guest that runs on the bed. */
-export const bedOptions: RequestedOptions = { MemorySizeInMB: 512, ProcessorCount: 2, DisableTimeSyncService: true };
+/** The options of a guest that runs on the bed. What an image of somebody else needs is not known, so it gets the default. */
+export function bedOptions({ isForeign }: Bed): RequestedOptions {
+  return { MemorySizeInMB: isForeign ? 1024 : 512, ProcessorCount: 2, DisableTimeSyncService: true };
+}
+
+/** A guest that did not come up; the cause says why. */
+export class GuestNotBooted extends Error {
+  override readonly name = 'GuestNotBooted';
+
+  constructor(lines: readonly string[], cause: unknown) {
+    super(`the guest did not boot; its log:\n${lines.join('\n')}`, { cause });
+  }
+
+  get reason(): ReasonCode | undefined {
+    return this.cause instanceof MachineFailure ? this.cause.reason : undefined;
+  }
+}
 
 export async function bootGuest(
   bed: Bed,
-  { options = bedOptions, policy }: { readonly options?: RequestedOptions; readonly policy?: GuestPolicy } = {},
+  { options = bedOptions(bed), policy }: { readonly options?: RequestedOptions; readonly policy?: GuestPolicy } = {},
 ): Promise<BootedGuest> {
   const folder = await mkdtemp(join(tmpdir(), 'bed-'));
   const backend = new QemuBackend(bed, folder);
@@ -59,7 +76,7 @@ export async function bootGuest(
       clock: systemClock,
       logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
       randomBytes,
-      timeouts: { ...defaultTimeouts, bootTimeout: 40_000 },
+      timeouts: defaultTimeouts,
       onLine: (line) => lines.push(line),
       onPhase: (phase) => phases.set(phase, Date.now() - begun),
       onConnection: () => {
@@ -92,7 +109,7 @@ export async function bootGuest(
     };
   } catch (error) {
     await dispose();
-    throw new Error(`the guest did not boot; its log:\n${lines.join('\n')}`, { cause: error });
+    throw new GuestNotBooted(lines, error);
   }
 }
 

@@ -1,36 +1,81 @@
+// What the agent can ask of a guest, asked of a real one. Our own guest is asked everything; somebody's image (see
+// `own-boot-files.ts`) may lack what these checks go by, which is then said, with the reason, and not passed over.
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import { GuestRefusal } from '../../agent/guest/bridge-errors.ts';
+import type { GuestProcess, StdioWanted } from '../../agent/guest/processes.ts';
+import type { GuestPolicy } from '../../agent/plan.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 import { startAgent } from './agent-on-bed.ts';
 import { type Bed, prepareBed } from './bed.ts';
-import { type BootedGuest, bedOptions, bootGuest } from './booted-guest.ts';
+import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from './booted-guest.ts';
 import { commandLineHere } from './qemu-machine.ts';
 
-const bound = () => AbortSignal.timeout(20_000);
-/** Two busy cores may be slow. */
-const soon = { timeout: 30_000 };
-const nothing = { stdin: false, stdout: false, stderr: false };
-const output = { ...nothing, stdout: true };
+// Cores that others use, too, may be slow.
+const bound = () => AbortSignal.timeout(60_000);
+const soon = { timeout: 60_000 };
+const patience = 240_000;
+const nothing: StdioWanted = { stdin: false, stdout: false, stderr: false };
+const output: StdioWanted = { ...nothing, stdout: true };
+
+const reference = { encodedUVMReference: '', encodedUVMHashEnvelopeReference: '' };
+const ownPolicy: GuestPolicy = { ...reference, enforcerType: 'rego', encodedSecurityPolicy: 'cGFja2FnZSBwb2xpY3kK' };
+/** What every build of the original guest service takes: the enforcer that allows all, which must have no text. */
+const openDoor: GuestPolicy = { ...reference, enforcerType: 'open_door', encodedSecurityPolicy: '' };
 
 let bed: Bed;
 let guest: BootedGuest;
+let policy: GuestPolicy;
+/** Of somebody's image: why it did not take the policy. */
+let policyRefusal: string | undefined;
 
 // The first time on a machine installs an emulator and builds a device.
 beforeAll(async () => {
   bed = await prepareBed();
-  const policy = { enforcerType: 'open_door', encodedSecurityPolicy: 'e30=', encodedUVMReference: '' };
-  guest = await bootGuest(bed, bed.isForeign ? {} : { policy });
+  policy = bed.isForeign ? openDoor : ownPolicy;
+  guest = await bootGuest(bed, { policy }).catch((error: unknown) => {
+    if (!(bed.isForeign && error instanceof GuestNotBooted && error.reason === 'PolicyRefused')) throw error;
+    policyRefusal = error.cause instanceof Error ? error.cause.message : error.message;
+    return bootGuest(bed);
+  });
 }, 900_000);
 
 afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();
 });
 
+/** Our own guest has no excuse. */
+function notApplicable(context: TestContext, reason: string): never {
+  if (!bed.isForeign) throw new Error(`our own guest fails where others may: ${reason}`);
+  return context.skip(reason);
+}
+
 function read(stream: Readable | undefined): Promise<string> {
   if (stream === undefined) throw new Error('no stream');
   return text(stream);
 }
+
+interface InShell {
+  readonly wanted?: StdioWanted;
+  readonly workingDirectory?: string;
+  readonly environment?: readonly string[];
+}
+
+async function shell(
+  context: TestContext,
+  script: string,
+  { wanted = output, ...rest }: InShell = {},
+): Promise<GuestProcess> {
+  const command = { args: ['/bin/sh', '-c', script], ...rest };
+  return await guest.run.execute(command, wanted, bound()).catch((error: unknown) => {
+    const isMissing = error instanceof GuestRefusal && error.message.includes('no such file');
+    if (!isMissing) throw error;
+    return notApplicable(context, `the image has no /bin/sh: ${error.message}`);
+  });
+}
+
+const linesWith = (part: string) => guest.lines.filter((line) => line.includes(part));
 
 describe('the command line of the document', () => {
   it('loses exactly what is true of Hyper-V only', () => {
@@ -42,55 +87,65 @@ describe('the command line of the document', () => {
   });
 });
 
-describe('a real Linux guest', () => {
+describe('a real Linux guest', { timeout: patience }, () => {
   it('is seeded, logs and negotiates, in this order', () => {
     expect([...guest.phases.keys()]).toEqual(['started', 'entropy', 'log', 'guestConnected']);
     expect(guest.identity).toMatchObject({ protocolVersion: 4, osType: 'linux' });
-    expect(guest.identity?.capabilities).toContain('DumpStacksSupported');
   });
 
-  it('took all of the entropy', () => {
-    if (bed.isForeign) return;
-    expect(guest.lines.find((line) => line.includes('GCS started'))).toContain('entropyBytes=512');
+  it('took all of the entropy', (context) => {
+    const bytes = /entropyBytes=(\d+)/.exec(linesWith('GCS started')[0] ?? '')?.[1];
+    if (bytes === undefined) {
+      notApplicable(context, 'this guest does not say how many bytes it took; it fetched them and booted on');
+    }
+    expect(bytes).toBe('512');
   });
 
-  it("sends its kernel's lines with their text", async () => {
-    if (bed.isForeign) return;
-    await expect.poll(() => guest.lines.some((line) => line.includes('kmsg read')), soon).toBe(true);
-    expect(guest.lines.find((line) => line.includes('message="Linux version'))).toMatch(/^\d{4}-.*Z info kmsg read/);
+  it('logs from its first line on, each with its time', async () => {
+    await expect.poll(() => linesWith('GCS started'), soon).toHaveLength(1);
+    expect(linesWith('GCS started')[0]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) info GCS started /);
   });
 
-  it('was sent the policy', async () => {
-    if (bed.isForeign) return;
-    await expect.poll(() => guest.lines.join('\n'), soon).toContain('security policy set');
+  it("sends its kernel's lines with their text", async (context) => {
+    const process = await shell(context, 'echo "<3>a line of the kernel" > /dev/kmsg', { wanted: nothing });
+    const code = await process.exitCode;
+    if (code !== 0) notApplicable(context, `the image lets nobody write to /dev/kmsg (exit code ${code})`);
+    await expect
+      .poll(() => linesWith('kmsg read').find((line) => line.includes('a line of the kernel')), soon)
+      .toMatch(/^\d{4}-\S+ info kmsg read .*message="a line of the kernel/);
+  });
+
+  it('was sent the policy, and holds to it', async (context) => {
+    if (policyRefusal !== undefined) notApplicable(context, policyRefusal);
+    const again = {
+      resourceType: 'SecurityPolicy',
+      requestType: 'Add',
+      settings: { EnforcerType: policy.enforcerType, EncodedSecurityPolicy: policy.encodedSecurityPolicy },
+    } as const;
+    await expect(guest.run.modify(again)).rejects.toThrow(/guest RPC failure: .*already/);
   });
 
   it('runs a process and tells its output and code', async () => {
     const uname = await guest.run.execute({ args: ['/bin/uname', '-a'] }, output, bound());
-    expect(await read(uname.stdout)).toMatch(/^Linux .*x86_64 GNU\/Linux\n$/);
+    expect(await read(uname.stdout)).toMatch(/^Linux .*x86_64/);
     expect(await uname.exitCode).toBe(0);
   });
 
-  it('has the code of one that fails, and what it complained of', async () => {
-    const shell = await guest.run.execute(
-      { args: ['/bin/sh', '-c', 'echo no >&2; exit 7'] },
-      { ...nothing, stderr: true },
-      bound(),
-    );
-    expect(await read(shell.stderr)).toBe('no\n');
-    expect(await shell.exitCode).toBe(7);
+  it('has the code of one that fails, and what it complained of', async (context) => {
+    const process = await shell(context, 'echo no >&2; exit 7', { wanted: { ...nothing, stderr: true } });
+    expect(await read(process.stderr)).toBe('no\n');
+    expect(await process.exitCode).toBe(7);
   });
 
-  it('gives a process its input, environment and folder', async () => {
-    const command = {
-      args: ['/bin/sh', '-c', 'read line; echo "$line $A $(pwd)"'],
-      workingDirectory: '/tmp',
-      environment: ['A=b', 'PATH=/bin'],
-    };
-    const shell = await guest.run.execute(command, { ...output, stdin: true }, bound());
-    shell.stdin?.write('hello\n');
-    expect(await read(shell.stdout)).toBe('hello b /tmp\n');
-    expect(await shell.exitCode).toBe(0);
+  it('gives a process its input, environment and folder', async (context) => {
+    const process = await shell(context, 'read line; echo "$line $A $(pwd)"', {
+      wanted: { ...output, stdin: true },
+      workingDirectory: '/proc',
+      environment: ['A=b', 'PATH=/bin:/usr/bin'],
+    });
+    process.stdin?.write('hello\n');
+    expect(await read(process.stdout)).toBe('hello b /proc\n');
+    expect(await process.exitCode).toBe(0);
   });
 
   it('says why a program cannot be run', async () => {
@@ -99,21 +154,26 @@ describe('a real Linux guest', () => {
     );
   });
 
-  it('reports a process that another one killed', async () => {
-    const sleeping = await guest.run.execute({ args: ['/bin/sleep', '1000'] }, nothing, bound());
-    const kill = await guest.run.execute({ args: ['/bin/kill', '-9', `${sleeping.id}`] }, nothing, bound());
+  it('reports a process that another one killed', async (context) => {
+    const sleeping = await shell(context, 'exec sleep 1000', { wanted: nothing });
+    const kill = await shell(context, `kill -9 ${sleeping.id}`, { wanted: nothing });
     expect(await kill.exitCode).toBe(0);
     expect(await sleeping.exitCode).toBe(4_294_967_295);
   });
 
-  it('moves much output without loss', async () => {
-    const command = { args: ['/bin/sh', '-c', 'yes 0123456789abcdef | head -c 3000000'] };
-    const yes = await guest.run.execute(command, output, bound());
+  it('moves much output without loss', async (context) => {
+    const has = await shell(context, 'command -v yes && command -v head');
+    await read(has.stdout);
+    if ((await has.exitCode) !== 0) notApplicable(context, 'the image has no yes or no head');
+    const yes = await shell(context, 'yes 0123456789abcdef | head -c 3000000');
     expect(await read(yes.stdout)).toHaveLength(3_000_000);
     expect(await yes.exitCode).toBe(0);
   });
 
-  it('dumps the stacks of its service', async () => {
+  it('dumps the stacks of its service', async (context) => {
+    if (guest.identity?.capabilities.includes('DumpStacksSupported') !== true) {
+      notApplicable(context, 'this guest does not say that it can dump stacks');
+    }
     expect(await guest.run.dumpStacks()).toContain('goroutine');
   });
 
@@ -124,15 +184,19 @@ describe('a real Linux guest', () => {
   });
 });
 
-describe('a guest that relays its log', () => {
-  it('goes on with the next agent, which tells of the gap', async () => {
-    await using relaying = await bootGuest(bed, { options: { ...bedOptions, TerminateOnAgentExit: false } });
+describe('a guest that relays its log', { timeout: patience }, () => {
+  it('goes on with the next agent, which tells of the gap', async (context) => {
+    const options = { ...bedOptions(bed), TerminateOnAgentExit: false };
+    await using relaying = await bootGuest(bed, { options }).catch((error: unknown) => {
+      if (!(error instanceof GuestNotBooted && error.reason === 'ExitedDuringStart')) throw error;
+      return notApplicable(context, `a vsockexec that does not know -r ends the guest: ${error.message}`);
+    });
     const before = relaying.lines.length;
     const next = await relaying.takeOver();
     await expect.poll(() => next.guestConnected, soon).toBe(true);
     expect(relaying.lines[before]).toMatch(/warning guest log gap: the agent was away$/);
-    const process = await next.execute({ args: ['/bin/echo', 'still', 'here'] }, output, bound());
-    expect(await read(process.stdout)).toBe('still here\n');
+    const process = await next.execute({ args: ['/bin/uname'] }, output, bound());
+    expect(await read(process.stdout)).toBe('Linux\n');
     expect(await process.exitCode).toBe(0);
     // Whether the guest's relay dials again is not asked here: the emulated vsock device does not always tell a guest that
     // the other end of a stream is gone. The simulated guest shows it (test/agent/supervisor.test.ts).
@@ -140,15 +204,15 @@ describe('a guest that relays its log', () => {
   });
 });
 
-describe('an agent with real guests', () => {
+describe('an agent with real guests', { timeout: patience }, () => {
   it('shows a guest that is ready, with its log', async () => {
     await using agent = await startAgent(bed);
-    const assignment = makeAssignment({ options: bedOptions });
+    const assignment = makeAssignment({ options: bedOptions(bed) });
     agent.supervisor.assign(assignment);
     const observed = () => agent.supervisor.observe(assignment.uid);
-    await expect.poll(() => observed()?.phase, soon).toBe('Running');
+    await expect.poll(() => observed()?.phase, { timeout: 150_000 }).toBe('Running');
     await expect.poll(() => observed()?.guestLog?.head.join('\n') ?? '', soon).toContain('GCS started');
-    await expect.poll(() => observed()?.guestLog?.total ?? 0, soon).toBeGreaterThan(bed.isForeign ? 1 : 20);
     expect(observed()?.guest).toMatchObject({ osType: 'linux', protocolVersion: 4 });
+    if (!bed.isForeign) await expect.poll(() => observed()?.guestLog?.total ?? 0, soon).toBeGreaterThan(20);
   });
 });

@@ -183,6 +183,11 @@ export class SimulatedHost implements WindowsHost {
     return this.#client.call('stat', { path });
   }
 
+  async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+    const { base64 } = await this.#client.call('readFile', { path, maxBytes });
+    return base64 === undefined ? undefined : Buffer.from(base64, 'base64');
+  }
+
   async copyFile(from: string, to: string): Promise<void> {
     await this.#client.call('copyFile', { from, to });
   }

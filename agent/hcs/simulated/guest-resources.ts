@@ -34,10 +34,12 @@ const acceptedTypes: ReadonlySet<string> = new Set([
   'Network',
 ]);
 
+export type PolicySettings = z.infer<typeof policy>;
+
 export class GuestResources {
   readonly #isDiskAttached: (controller: number, lun: number) => boolean;
   readonly #mounts = new Map<string, string>();
-  #policy: string | undefined;
+  #policy: PolicySettings | undefined;
 
   constructor(isDiskAttached: (controller: number, lun: number) => boolean) {
     this.#isDiskAttached = isDiskAttached;
@@ -49,7 +51,7 @@ export class GuestResources {
   }
 
   /** As it was sent. */
-  get securityPolicy(): string | undefined {
+  get securityPolicy(): PolicySettings | undefined {
     return this.#policy;
   }
 
@@ -80,7 +82,7 @@ export class GuestResources {
     const parsed = policy.safeParse(Settings);
     if (!parsed.success) return 'failed to unmarshal settings as SecurityPolicy';
     if (this.#policy !== undefined) return 'security policy has already been set';
-    this.#policy = parsed.data.EncodedSecurityPolicy;
+    this.#policy = parsed.data;
     return undefined;
   }
 }

@@ -3,7 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { FileFact, VmGroupAccess } from '../../windows-host.ts';
+import { type FileFact, tooLarge, type VmGroupAccess } from '../../windows-host.ts';
 import { HcsError } from '../errors.ts';
 import { causes, type FileEntry, FileTable, fileEntry, keyOf } from './file-table.ts';
 import type { SimulatedHostFile } from './host-file.ts';
@@ -43,6 +43,17 @@ export class HostFiles {
   async stat(path: string): Promise<FileFact> {
     const verdict = await this.#options.script.visit('stat', { path });
     return verdict.kind === 'fail' ? { kind: 'error', message: verdict.message } : this.table.stat(path);
+  }
+
+  /** A simulated file has a size only: its bytes are its path, over and over. */
+  async read(path: string, maxBytes: number): Promise<{ readonly base64?: string }> {
+    const verdict = await this.#options.script.visit('read', { path });
+    if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
+    const fact = this.table.stat(path);
+    if (fact.kind === 'notFound') return {};
+    if (fact.kind !== 'file') throw new FileFailure(causes.accessDenied);
+    if (fact.size > maxBytes) throw new FileFailure(tooLarge(path, fact.size, maxBytes));
+    return { base64: Buffer.alloc(fact.size, keyOf(path)).toString('base64') };
   }
 
   copy(from: string, to: string): Promise<void> {

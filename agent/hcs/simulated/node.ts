@@ -28,6 +28,7 @@ export interface NodeOptions {
   readonly script: Script;
   readonly clock: Clock;
   readonly files: () => FileTable;
+  readonly consolePath?: (pipe: string) => string;
 }
 
 /** Where HCS names the call in its errors (hcs-runtime A.1). */
@@ -68,7 +69,7 @@ export class SimulatedNode {
 
   async create(id: SystemId, text: string, ended: Ended): Promise<number> {
     await this.#pass('create', id);
-    const { clock, host, script } = this.#options;
+    const { clock, consolePath, host, script } = this.#options;
     await delay(clock, host.timing.createMilliseconds);
     if (this.#systems.has(id)) throw new HcsError(operations.create, hresult.alreadyExists, id);
     const admitted = admit(text, { host, files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() });
@@ -79,6 +80,7 @@ export class SimulatedNode {
       text,
       admitted,
       timing: host.timing,
+      ...(consolePath && { consolePath }),
       clock,
       script,
       dial: (port) => {
@@ -170,7 +172,9 @@ export class SimulatedNode {
         phase: system.guest.phase,
         entropyBytes: system.guest.entropyBytes,
         mounts: system.guest.resources.mounts,
-        securityPolicy: system.guest.resources.securityPolicy,
+        securityPolicy: system.guest.resources.securityPolicy?.EncodedSecurityPolicy,
+        uvmReference: system.guest.resources.securityPolicy?.EncodedUVMReference,
+        uvmHashEnvelopeReference: system.guest.resources.securityPolicy?.EncodedUVMHashEnvelopeReference,
       },
     }));
   }

@@ -64,6 +64,8 @@ export const systemDetail = systemProperties.extend({
       entropyBytes: z.int(),
       mounts: z.record(z.string(), z.string()),
       securityPolicy: z.string().optional(),
+      uvmReference: z.string().optional(),
+      uvmHashEnvelopeReference: z.string().optional(),
     })
     .optional(),
 });
@@ -77,6 +79,10 @@ export const methods = {
   hello: { params: z.strictObject({ socketDirectory: z.string() }), result: nothing },
   facts: { params: nothing, result: hostFacts },
   stat: { params: z.strictObject({ path }), result: fileFact },
+  readFile: {
+    params: z.strictObject({ path, maxBytes: z.int().min(0) }),
+    result: z.object({ base64: z.base64().exactOptional() }),
+  },
   copyFile: { params: z.strictObject({ from: path, to: path }), result: nothing },
   deleteFile: { params: z.strictObject({ path }), result: nothing },
   grantVmGroupAccess: {

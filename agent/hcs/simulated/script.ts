@@ -7,6 +7,7 @@ import { type Clock, delay } from '../../../protocol/clock.ts';
 export const steps = [
   'facts',
   'stat',
+  'read',
   'copy',
   'delete',
   'grant',

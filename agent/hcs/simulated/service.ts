@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { type Clock, systemClock } from '../../../protocol/clock.ts';
 import type { HostFacts } from '../../../protocol/messages.ts';
 import { type CommonHandlers, Connection } from './connection.ts';
+import { simulatedConsolePath } from './console.ts';
 import type { SimulatedHostFile } from './host-file.ts';
 import { FileFailure, HostFiles } from './host-files.ts';
 import { SimulatedNode } from './node.ts';
@@ -26,7 +27,13 @@ export async function runSimulatedHost(options: SimulatedHostOptions): Promise<R
   const { host, socketPath, stateDirectory, clock = systemClock } = options;
   const script = new Script(clock, host.script);
   const files: HostFiles = await HostFiles.load({ host, stateDirectory, script, openFiles: () => node.openFiles() });
-  const node: SimulatedNode = new SimulatedNode({ host, script, clock, files: () => files.table });
+  const node: SimulatedNode = new SimulatedNode({
+    host,
+    script,
+    clock,
+    files: () => files.table,
+    consolePath: (pipe) => simulatedConsolePath(socketPath, pipe),
+  });
   const connections = new Set<Connection>();
   const handlers = makeHandlers({ host, script, files, node, connections });
   const server = createServer((socket) => {
@@ -62,6 +69,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
       return factsOf(host, files);
     },
     stat: ({ path }) => files.stat(path),
+    readFile: ({ path, maxBytes }) => files.read(path, maxBytes),
     copyFile: ({ from, to }) => files.copy(from, to),
     deleteFile: ({ path }) => files.delete(path),
     grantVmGroupAccess: ({ path, access }) => files.grant(path, access),

@@ -119,6 +119,15 @@ describe('files', () => {
     expect(await host.stat('x'.repeat(10_000))).toMatchObject({ kind: 'error' });
   });
 
+  it('are read whole, within bounds', async () => {
+    const file = join(folder, 'reference_info.cose');
+    await writeFile(file, 'four');
+    expect(await host.readFile(file, 4)).toEqual(Buffer.from('four'));
+    await expect(host.readFile(file, 3)).rejects.toThrow(`${file} has 4 bytes, more than the 3 that are read`);
+    expect(await host.readFile(join(folder, 'none'), 4)).toBeUndefined();
+    await expect(host.readFile(folder, 1 << 20)).rejects.toThrow('EISDIR');
+  });
+
   it('are deleted, once or more', async () => {
     const file = join(folder, 'a');
     await writeFile(file, '');

@@ -1,0 +1,32 @@
+// `npm run test:guest`: boots a real Linux guest from a document of ours and asks everything of it that the agent can.
+// `npm run test:guest -- --kernel FILE --initrd FILE` does it with somebody's own image; what that one cannot be asked is
+// reported as skipped, with the reason.
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { startVitest } from 'vitest/node';
+import { bootFilesEnvironment, type OwnBootFiles, ownBootFiles } from './own-boot-files.ts';
+
+const command = new Command('npm run test:guest --')
+  .description('Boots a real Linux guest under emulation and talks to it through the code of the agent.')
+  .option('--kernel <file>', 'a kernel with virtio-vsock, in place of ours (or LCOW_GUEST_KERNEL)')
+  .option('--initrd <file>', 'an initial ramdisk with /init, /bin/vsockexec and /bin/gcs (or LCOW_GUEST_INITRD)')
+  .parse();
+
+function givenFiles(): OwnBootFiles {
+  try {
+    return ownBootFiles(command.opts<OwnBootFiles>());
+  } catch (error) {
+    return command.error(error instanceof Error ? error.message : String(error));
+  }
+}
+
+Object.assign(process.env, bootFilesEnvironment(givenFiles()));
+// The configuration of the whole suite starts a control plane, of which nothing is asked here.
+await startVitest('test', [], {
+  config: false,
+  root: fileURLToPath(new URL('../../', import.meta.url)),
+  include: ['test/guest/**/*.test.ts'],
+  run: true,
+  watch: false,
+  reporters: ['verbose'],
+});
