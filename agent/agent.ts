@@ -14,7 +14,9 @@ import { FileJournal } from './journal.ts';
 import type { MachinePorts } from './machine-ports.ts';
 import { defaultLinkTimes, OperatorLink } from './operator-link.ts';
 import { prepareBoot } from './preparation.ts';
+import { SentDocumentFiles } from './sent-documents.ts';
 import { openStateFolder } from './state-folder.ts';
+import { ExclusiveConsoles, type ReadConsole } from './streams/console-readers.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Timeouts } from './timeouts.ts';
 import type { WindowsHost } from './windows-host.ts';
@@ -24,6 +26,8 @@ export interface AgentNode {
   readonly backend: HcsBackend;
   readonly host: WindowsHost;
   readonly sockets: GuestSockets;
+  /** What the console of a VM prints, by the name of its pipe. */
+  readonly readConsole: ReadConsole;
   close(): Promise<void>;
 }
 
@@ -74,6 +78,7 @@ export async function runAgent(
         folder: join(settings.stateDir, 'vms', uid),
         onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
       }),
+    sentDocuments: new SentDocumentFiles(settings.stateDir),
     prepare: (assignment) =>
       prepareBoot(assignment, {
         ...node,
@@ -100,6 +105,7 @@ export async function runAgent(
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
+    consoles: new ExclusiveConsoles(node.readConsole),
     dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });

@@ -17,5 +17,10 @@ export async function connectNode(choice: NodeChoice): Promise<AgentNode> {
   const socketDirectory = `${choice.socket}.guests`;
   // We hold the node's lock, so what lies there is what a killed agent left behind.
   await rm(socketDirectory, { recursive: true, force: true });
-  return connectSimulatedHost(choice.socket, socketDirectory);
+  const { simulatedConsolePath } = await import('./hcs/simulated/console.ts');
+  const { readConsole } = await import('./windows/console-pipe.ts');
+  return {
+    ...(await connectSimulatedHost(choice.socket, socketDirectory)),
+    readConsole: (pipe, signal) => readConsole(simulatedConsolePath(choice.socket, pipe), signal),
+  };
 }

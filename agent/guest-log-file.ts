@@ -1,8 +1,11 @@
 // The log of one VM's guest as a file in the VM's folder: what an administrator finds on the node when nothing else is
-// there any more. It is rotated by size, and never holds up the guest: what the disk does not take in time is dropped,
-// counted, and told in the file itself.
-import { appendFile, rename, rm, stat } from 'node:fs/promises';
+// there any more, and what whoever follows the log is served from. It is rotated by size, and never holds up the guest:
+// what the disk does not take in time is dropped, counted, and told in the file itself. Each line begins with its
+// position, `<boot>.<sequence> `, so that a reader can go on after any line.
+import { appendFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LogPosition } from '../protocol/stream-messages.ts';
+import { lastPosition } from './streams/log-lines.ts';
 
 export interface GuestLogFileOptions {
   readonly folder: string;
@@ -39,6 +42,11 @@ export class GuestLogFile {
   #size: number | undefined;
   #hasFailed = false;
   #writing: Promise<void> | undefined;
+  /** How often the files were renamed: a file is numbered by it for as long as it exists. */
+  #newest = 0;
+  /** Renaming and opening happen one after another, so that a number means the same file meanwhile. */
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: GuestLogFileOptions) {
     this.#path = join(options.folder, guestLogName);
@@ -83,6 +91,41 @@ export class GuestLogFile {
     this.#untold = 0;
   }
 
+  /** Numbers of the files that there may be: the newest one is being written. */
+  get numbers(): { readonly oldest: number; readonly newest: number } {
+    return { oldest: this.#newest - this.#keptFiles, newest: this.#newest };
+  }
+
+  /** Undefined when there is none of this number. What was opened can be read to its end, whatever becomes of its name. */
+  openNumber(number: number): Promise<FileHandle | undefined> {
+    return this.#inTurn(() => {
+      const age = this.#newest - number;
+      return age < 0 || age > this.#keptFiles ? undefined : openIfThere(age === 0 ? this.#path : this.#older(age));
+    });
+  }
+
+  /** Told after something was written. */
+  onWritten(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Of the last line that was written, whoever wrote it; also of an earlier process. */
+  async lastPosition(): Promise<LogPosition | undefined> {
+    for (let number = this.#newest; number >= this.#newest - this.#keptFiles; number -= 1) {
+      const handle = await this.openNumber(number);
+      const position = handle && (await lastPosition(handle).finally(() => handle.close()));
+      if (position !== undefined) return position;
+    }
+    return undefined;
+  }
+
+  #inTurn<T>(run: () => T | Promise<T>): Promise<T> {
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
   async #write(): Promise<void> {
     // Lets what is appended in one turn be written at once.
     await Promise.resolve();
@@ -100,23 +143,33 @@ export class GuestLogFile {
       this.#size = (this.#size ?? 0) + Buffer.byteLength(text);
       this.#hasFailed = false;
     } catch (error) {
-      for (const { isNotice, lost } of entries) {
-        this.#untold += lost;
-        if (!isNotice) this.#dropped += lost;
-      }
-      this.#size = undefined;
-      if (!this.#hasFailed) this.#onFailure(error instanceof Error ? error : new Error(String(error)));
-      this.#hasFailed = true;
+      this.#failed(entries, error instanceof Error ? error : new Error(String(error)));
     }
+    for (const listener of this.#listeners) listener();
+  }
+
+  #failed(entries: readonly Waiting[], error: Error): void {
+    for (const { isNotice, lost } of entries) {
+      this.#untold += lost;
+      if (!isNotice) this.#dropped += lost;
+    }
+    this.#size = undefined;
+    if (!this.#hasFailed) this.#onFailure(error);
+    this.#hasFailed = true;
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    this.#size ??= await sizeOf(this.#path);
+    this.#size ??= await sizeOfWhole(this.#path);
     if (this.#size === 0 || this.#size + bytes <= this.#maxBytes) return;
+    await this.#inTurn(() => this.#rotate());
+  }
+
+  async #rotate(): Promise<void> {
     await rm(this.#older(this.#keptFiles), { force: true });
     for (let age = this.#keptFiles - 1; age >= 1; age -= 1) await move(this.#older(age), this.#older(age + 1));
     if (this.#keptFiles > 0) await move(this.#path, this.#older(1));
     else await rm(this.#path, { force: true });
+    this.#newest += 1;
     this.#size = 0;
   }
 
@@ -125,11 +178,24 @@ export class GuestLogFile {
   }
 }
 
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    ({ size }) => size,
-    (error: unknown) => (isMissing(error) ? 0 : Promise.reject(error)),
-  );
+/** What an agent that died left of a line is ended, so that the next one begins on its own. */
+async function sizeOfWhole(path: string): Promise<number> {
+  const handle = await openIfThere(path);
+  if (handle === undefined) return 0;
+  try {
+    const { size } = await handle.stat();
+    if (size === 0) return 0;
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+    if (buffer[0] === 0x0a) return size;
+    await appendFile(path, '\n');
+    return size + 1;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  return await open(path, 'r').catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
 }
 
 async function move(from: string, to: string): Promise<void> {

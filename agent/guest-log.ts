@@ -1,10 +1,9 @@
 // The log of one VM's guest: the few lines that its status shows, and the queue of those still to be delivered. Lines
 // carry (boot, sequence), so that a reader takes each at most once; what does not fit is dropped oldest first and counted.
 import { type GuestLogSummary, type LogsMessage, limits } from '../protocol/messages.ts';
+import type { LogPosition } from '../protocol/stream-messages.ts';
 
-interface QueuedLine {
-  readonly boot: number;
-  readonly sequence: number;
+interface QueuedLine extends LogPosition {
   readonly text: string;
 }
 
@@ -42,7 +41,17 @@ export class GuestLog {
     this.#dropped = 0;
   }
 
-  append(text: string): void {
+  /** The run that is still under way was followed by an earlier agent up to here. */
+  continueAfter({ boot, sequence }: LogPosition): void {
+    if (boot === this.#boot) this.#next = sequence + 1;
+  }
+
+  /** The run that lines belong to now, and how many it has had. */
+  get now(): { readonly boot: number; readonly lines: number } {
+    return { boot: this.#boot, lines: this.#next };
+  }
+
+  append(text: string): QueuedLine {
     const shown = shorten(text, limits.statusLineChars);
     if (this.#head.length < limits.logHeadLines) {
       this.#head.push(shown);
@@ -51,9 +60,11 @@ export class GuestLog {
       if (this.#tail.length > limits.logTailLines) this.#tail.shift();
     }
     this.#total += 1;
-    this.#queue.push({ boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) });
+    const line = { boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) };
+    this.#queue.push(line);
     this.#next += 1;
     if (this.#queue.length > queueLines) this.#dropOldestUnsent();
+    return line;
   }
 
   /** Counts lines that never became a line here, such as oversized ones. */

@@ -1,9 +1,11 @@
 // What the steps of one VM's life work on: its record, the handles that are open just now, and the ways to wait and write.
 // Only `virtual-machine.ts` and `machine-steps.ts` use it.
 import type { ReasonCode } from '../protocol/reasons.ts';
+import type { LogPosition } from '../protocol/stream-messages.ts';
 import { bounded } from './bounded.ts';
 import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
+import { firstStdioPort } from './guest/processes.ts';
 import type { GuestLog } from './guest-log.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties } from './hcs/backend.ts';
@@ -12,6 +14,7 @@ import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
 import type { StopReason } from './run-decision.ts';
+import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
 import { Wakeup } from './wakeup.ts';
 
@@ -31,6 +34,9 @@ export interface ContextListener {
   changed(): void;
   logged(line: string): void;
 }
+
+/** More than twice what all processes that a guest may have at once take. */
+const stdioPortsAhead = 1024;
 
 type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
 
@@ -150,10 +156,11 @@ export class MachineContext {
       ...this.ports,
       uid: this.uid,
       onLine: (line) => {
-        this.log.append(line);
-        this.#sink.append(line);
+        const { boot, sequence, text } = this.log.append(line);
+        this.#sink.append(`${boot}.${sequence} ${text}`);
         this.#listener.logged(line);
       },
+      stdio: this.#stdio(),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
         onDropped: (records) => this.log.countDropped(records),
@@ -173,6 +180,45 @@ export class MachineContext {
   /** Before the folder may go in which the lines are kept. */
   flushGuestLog(): Promise<void> {
     return this.#sink.flush();
+  }
+
+  get logFiles(): LogFiles {
+    return this.#sink;
+  }
+
+  /** The numbers of lines go on where an earlier agent stopped: none is given twice. */
+  async continueLog(): Promise<void> {
+    const last = await this.#lastLogged();
+    if (last === undefined) return;
+    this.log.continueAfter(last);
+    // The record of a VM can be lost, and its log not.
+    if (last.boot > this.record.boot) this.record = { ...this.record, boot: last.boot };
+  }
+
+  async #lastLogged(): Promise<LogPosition | undefined> {
+    try {
+      return await this.#sink.lastPosition();
+    } catch (error) {
+      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'the log of an earlier run cannot be read');
+      return undefined;
+    }
+  }
+
+  /** Ports are written down in blocks, well before they are used: no agent uses one again that an earlier one has used. */
+  #stdio(): NonNullable<GuestRunPorts['stdio']> {
+    const firstPort = this.record.nextStdioPort ?? firstStdioPort;
+    let writtenDown = firstPort + stdioPortsAhead;
+    // Written before the run begins.
+    this.record = { ...this.record, nextStdioPort: writtenDown };
+    return {
+      firstPort,
+      onNextPort: (port) => {
+        if (port + stdioPortsAhead / 2 < writtenDown) return;
+        writtenDown = port + stdioPortsAhead;
+        this.record = { ...this.record, nextStdioPort: writtenDown };
+        void this.tryWrite();
+      },
+    };
   }
 
   currentPlan(): BootPlan {

@@ -44,7 +44,7 @@ export function withoutFailures(record: MachineRecord): MachineRecord {
 }
 
 export function attemptBegun(record: MachineRecord, assignment: Assignment, agentBootID: string): MachineRecord {
-  const { retryAfter: _retryAfter, runtimeID: _runtimeID, guest: _guest, ...rest } = record;
+  const { retryAfter: _retryAfter, runtimeID: _runtimeID, guest: _guest, nextStdioPort: _ports, ...rest } = record;
   return {
     ...rest,
     agentBootID,

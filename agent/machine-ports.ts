@@ -2,18 +2,29 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { Assignment } from '../protocol/messages.ts';
+import type { LogPosition } from '../protocol/stream-messages.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import type { Journal } from './journal.ts';
+import type { AgentTally } from './metrics-tally.ts';
 import type { BootPlan } from './plan.ts';
+import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
 import type { WindowsHost } from './windows-host.ts';
 
 /** Takes lines without ever holding up the guest (`GuestLogFile`). */
-export interface GuestLogSink {
+export interface GuestLogSink extends LogFiles {
   append(line: string): void;
   /** Everything that was appended is kept, or counted. */
   flush(): Promise<void>;
+  /** Of the last line that is kept, also of an earlier agent. */
+  lastPosition(): Promise<LogPosition | undefined>;
+}
+
+/** Keeps the document that each VM was last made of, for people to look at. */
+export interface SentDocuments {
+  keep(uid: string, document: string): Promise<void>;
+  read(uid: string): Promise<string | undefined>;
 }
 
 export interface MachinePorts {
@@ -26,10 +37,14 @@ export interface MachinePorts {
   readonly journal: Journal;
   readonly timeouts: Timeouts;
   readonly logger: Logger;
+  /** Absent: nobody counts. */
+  readonly tally?: AgentTally;
   /** Of this agent process. */
   readonly agentBootID: string;
   /** Where the lines of a VM's guest are kept on the node. */
   readonly openGuestLog: (uid: string) => GuestLogSink;
+  /** Absent: documents are not kept. */
+  readonly sentDocuments?: SentDocuments;
   /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */
   readonly prepare: (assignment: Assignment) => Promise<BootPlan>;
 }

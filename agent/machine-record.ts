@@ -73,6 +73,8 @@ export const machineRecord = z.object({
   /** Changes that were begun and not seen to end: whether the VM has them is not known. */
   unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),
+  /** Ports of this run from here on were never used for the streams of a process; absent = none was. */
+  nextStdioPort: z.int().min(0).max(0xffff_ffff).optional(),
   /** Runs so far, this one included; the `boot` of its log lines. */
   boot: z.int().min(0),
   startTime: z.string().optional(),

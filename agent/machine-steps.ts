@@ -1,7 +1,7 @@
 // What is done in each state of a VM (`machine-states.ts`), and which event it ends with; undefined when nothing happened
 // yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
 // is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
-import { CallOverdue, MachineFailure } from './failure.ts';
+import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestRun } from './guest-run.ts';
 import type { ComputeSystem, SystemEnd, SystemProperties } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
@@ -62,7 +62,9 @@ async function openFound(machine: MachineContext): Promise<ComputeSystem | undef
 
 async function adopt(machine: MachineContext, properties: SystemProperties): Promise<void> {
   const { logger, sockets } = machine.ports;
+  await machine.continueLog();
   machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
+  await machine.tryWrite();
   machine.run.resume();
   machine.found = undefined;
   machine.clearTrouble('HostQueryFailed', 'CallOverdue');
@@ -90,6 +92,7 @@ async function prepare(machine: MachineContext): Promise<MachineEvent> {
   const { ports, record } = machine;
   if (record.assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
   machine.interrupt = new AbortController();
+  await machine.continueLog();
   machine.record = history.attemptBegun(record, record.assignment, ports.agentBootID);
   const plan = await ports.prepare(record.assignment);
   machine.plan = plan;
@@ -104,6 +107,7 @@ async function create(machine: MachineContext): Promise<MachineEvent> {
   const { backend, sockets } = machine.ports;
   machine.record = { ...machine.record, stage: 'creating' };
   await machine.write();
+  await keepDocument(machine, document);
   const system = await machine.bounded('create', 'HcsCreateComputeSystem', () =>
     backend.create(machine.systemID, document),
   );
@@ -112,6 +116,13 @@ async function create(machine: MachineContext): Promise<MachineEvent> {
   machine.record = history.created(machine.record, properties, machine.now());
   machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
   return unlessInterrupted(machine, 'created');
+}
+
+/** For people to look at: a disk that does not take it is no reason not to boot. */
+async function keepDocument({ ports, uid }: MachineContext, document: string): Promise<void> {
+  await ports.sentDocuments?.keep(uid, document).catch((error: unknown) => {
+    ports.logger.warn({ uid, error: messageOf(error) }, 'the document of the VM cannot be kept');
+  });
 }
 
 async function start(machine: MachineContext): Promise<MachineEvent> {

@@ -81,7 +81,7 @@ export class OperatorLink {
   async #serve(first: OperatorSession, signal: AbortSignal): Promise<ChannelClosed> {
     let session = first;
     for (;;) {
-      const end = await Promise.race([session.closed, this.#renewalTime(signal)]);
+      const end = await Promise.race([session.closed, this.#renewalTime(session, signal)]);
       if (end !== undefined) {
         this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
         return end;
@@ -90,12 +90,17 @@ export class OperatorLink {
     }
   }
 
-  #renewalTime(signal: AbortSignal): Promise<undefined> {
-    const jittered = this.#ports.times.renewal * (0.9 + 0.2 * this.#ports.random());
-    return delay(this.#clock, jittered, signal).then(
-      () => undefined,
-      () => new Promise(() => {}),
-    );
+  /** Not while streams are open: their readers would lose them. Never when the signal aborts before. */
+  async #renewalTime(session: OperatorSession, signal: AbortSignal): Promise<undefined> {
+    const { random, times } = this.#ports;
+    const jittered = () => times.renewal * (0.9 + 0.2 * random());
+    try {
+      await delay(this.#clock, jittered(), signal);
+      while (session.streams > 0) await delay(this.#clock, jittered() / 30, signal);
+    } catch {
+      return await new Promise(() => {});
+    }
+    return undefined;
   }
 
   /** The new session is up before the old one ends; when it cannot be had, the old one goes on. */

@@ -18,8 +18,10 @@ import {
   subprotocol,
   type Welcome,
 } from '../protocol/messages.ts';
+import { streamsCapability } from '../protocol/stream-messages.ts';
 import { messageOf } from './failure.ts';
 import { LogRelay } from './log-relay.ts';
+import { type ConsoleReaders, StreamServer } from './streams/stream-server.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** Expected of the operator until its `welcome` says otherwise. */
@@ -34,6 +36,7 @@ export interface SessionPorts {
   readonly agentVersion: string;
   readonly agentBootID: string;
   readonly host: HostFacts;
+  readonly consoles: ConsoleReaders;
 }
 
 export class OperatorSession {
@@ -49,6 +52,7 @@ export class OperatorSession {
   readonly #dirty = new Set<string>();
   #flush: Timer | undefined;
   #relay = new LogRelay(0, () => false);
+  readonly #streams: StreamServer;
   #epoch: number | undefined;
   #resolveWelcomed: (welcome: Welcome) => void = () => {};
 
@@ -65,7 +69,20 @@ export class OperatorSession {
       onMessage: (message) => this.#receive(message),
     });
     this.closed = this.#channel.closed;
+    this.#streams = new StreamServer({
+      logger: ports.logger,
+      consoles: ports.consoles,
+      send: (message) => this.#channel.send(message),
+      sendData: (message) => this.#channel.sendStream(message),
+      access: (uid) => ports.supervisor.machine(uid)?.access,
+    });
+    this.closed.then(() => this.#streams.end());
     this.#hello();
+  }
+
+  /** Streams that are open over it. */
+  get streams(): number {
+    return this.#streams.size;
   }
 
   changed(uid: string): void {
@@ -103,6 +120,7 @@ export class OperatorSession {
         protocolVersions: [subprotocol],
         agentVersion,
         bootID: agentBootID,
+        capabilities: [streamsCapability],
         host,
         virtualMachines: all.slice(first, first + limits.partElements),
         complete: true,
@@ -146,6 +164,13 @@ export class OperatorSession {
       case 'logsAck':
         this.#relay.acknowledged(message.uid, message.boot, message.sequence);
         break;
+      case 'streamClose':
+      case 'streamData':
+      case 'streamEnd':
+      case 'streamCredit':
+      case 'streamReceipt':
+        this.#streams.receive(message);
+        break;
       default:
         this.#command(message);
     }
@@ -163,7 +188,7 @@ export class OperatorSession {
   }
 
   /** Commands of another epoch come from an operator that is not in charge of this host any more (design §6). */
-  #command(message: Extract<OperatorMessage, { epoch: number }>): void {
+  #command(message: Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>): void {
     const { logger, supervisor } = this.#ports;
     if (message.epoch !== this.#epoch) {
       logger.warn(
@@ -183,6 +208,8 @@ export class OperatorSession {
         logger.info({ uid: message.uid }, 'release');
         supervisor.release(message.uid);
         break;
+      default:
+        this.#streams.open(message);
     }
   }
 

@@ -3,8 +3,9 @@
 import { delay } from '../protocol/clock.ts';
 import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
+import { GuestAccess } from './guest-access.ts';
 import { GuestLog } from './guest-log.ts';
-import type { SystemId, SystemProperties } from './hcs/backend.ts';
+import type { SystemId, SystemProperties, SystemStatistics } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
 import { MachineContext } from './machine-context.ts';
 import * as history from './machine-history.ts';
@@ -59,6 +60,11 @@ export class VirtualMachine {
     return this.#context.released;
   }
 
+  /** What users may do with it over streams. */
+  get access(): GuestAccess {
+    return new GuestAccess(this.#context);
+  }
+
   /** Tells what a complete enumeration of HCS found under this VM's id. */
   found(properties: SystemProperties | undefined): void {
     this.#context.found = { properties };
@@ -97,6 +103,16 @@ export class VirtualMachine {
       log: this.log,
       systemID,
     });
+  }
+
+  /** What it has used and has of the host; undefined while it does not run. */
+  async statistics(): Promise<SystemStatistics | undefined> {
+    return this.#state === 'Running' ? await this.#context.system?.statistics() : undefined;
+  }
+
+  /** A call has exceeded its bound and has not come back. */
+  get isAwaitingCall(): boolean {
+    return this.#context.overdue !== undefined || this.#context.change.isOverdue;
   }
 
   /** Runs until the VM is forgotten or the signal aborts; the VM itself is left as it is then. */

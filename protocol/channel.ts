@@ -1,6 +1,7 @@
 // A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
-// receipt; a frame that is no message ends this session only. Outgoing messages wait in three budgets of their own, sent in
-// this order: control messages (bounded; overflow ends the session), the latest state per key, and log lines.
+// receipt; a frame that is no message ends this session only. Outgoing messages wait in budgets of their own, sent in this
+// order: control messages (bounded; overflow ends the session), the latest state per key, and then log lines and the data of
+// streams by turns.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import { Allowance } from './allowance.ts';
@@ -12,11 +13,13 @@ import { closeCodes, limits } from './messages.ts';
 export const channelLimits = {
   /** Handed to the socket and not yet written; above it messages wait here. */
   inFlightBytes: 256 * 1024,
-  /** Log lines are handed to the socket only below this, so that a control message waits behind few of them. */
+  /** Log lines and streams are handed to the socket only below this, so that a control message waits behind few of them. */
   logInFlightBytes: 64 * 1024,
   controlBytes: 16 << 20,
   controlMessages: 16_384,
   logBytes: 4 << 20,
+  /** More than streams may have on the way (`streamLimits.onTheWayBytes`), in base64 and with their frames. */
+  streamBytes: 4 << 20,
   latestKeys: limits.virtualMachinesPerHost,
   missedHeartbeats: 3,
   closeTimeoutMilliseconds: 3_000,
@@ -51,6 +54,8 @@ export class Channel<In, Out extends object> {
   readonly #control = new FrameQueue();
   readonly #latest = new Map<string, Out>();
   readonly #logs = new FrameQueue();
+  readonly #streams = new FrameQueue();
+  #streamsAreNext = false;
   readonly #allowance: Allowance | undefined;
   #inFlightBytes = 0;
   #missed = 0;
@@ -117,6 +122,21 @@ export class Channel<In, Out extends object> {
     return this.open;
   }
 
+  /**
+   * Data of a stream: waits for everything else, but takes turns with log lines. Whoever sends bounds it by what the other
+   * side says that arrived; false when the channel is closed or this overflowed it.
+   */
+  sendStream(message: Out): boolean {
+    if (!this.open) return false;
+    this.#streams.push(frameOf(message));
+    if (this.#streams.bytes > channelLimits.streamBytes) {
+      this.close(closeCodes.overflow, 'too much data of streams is waiting');
+      return false;
+    }
+    this.#pump();
+    return this.open;
+  }
+
   setHeartbeat(seconds: number): void {
     this.#heartbeat?.cancel();
     this.#missed = 0;
@@ -158,7 +178,7 @@ export class Channel<In, Out extends object> {
 
   #pump(): void {
     while (this.open && this.#inFlightBytes < channelLimits.inFlightBytes) {
-      const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftLog();
+      const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftBulk();
       if (frame === undefined) return;
       this.#inFlightBytes += frame.bytes;
       this.#socket.send(frame.text, () => {
@@ -176,8 +196,11 @@ export class Channel<In, Out extends object> {
     return undefined;
   }
 
-  #shiftLog(): Frame | undefined {
-    return this.#inFlightBytes < channelLimits.logInFlightBytes ? this.#logs.shift() : undefined;
+  #shiftBulk(): Frame | undefined {
+    if (this.#inFlightBytes >= channelLimits.logInFlightBytes) return undefined;
+    this.#streamsAreNext = !this.#streamsAreNext;
+    const [first, second] = this.#streamsAreNext ? [this.#streams, this.#logs] : [this.#logs, this.#streams];
+    return first.shift() ?? second.shift();
   }
 
   /** Counts intervals, not time, so that a stepped clock or a suspended process does not look like silence. */
@@ -207,6 +230,7 @@ export class Channel<In, Out extends object> {
     this.#control.clear();
     this.#latest.clear();
     this.#logs.clear();
+    this.#streams.clear();
   }
 
   #ended(ending: ChannelClosed): void {

@@ -4,6 +4,7 @@
 // that a bad one affects that VM only.
 import { z } from 'zod';
 import { requestedOptions } from './options.ts';
+import { agentStreamMessages, operatorStreamMessages } from './stream-messages.ts';
 
 export const subprotocol = 'lcow.v1';
 export const agentsPath = '/v1/agents';
@@ -203,6 +204,8 @@ const hello = z.object({
   protocolVersions: z.array(z.string().max(32)).min(1).max(8),
   agentVersion: z.string().max(64),
   bootID: uid,
+  /** What this agent understands beyond the messages that all do; unknown ones mean nothing. */
+  capabilities: z.array(z.string().max(64)).max(64).optional(),
   host: hostFacts,
   virtualMachines: elements,
   /** HCS was fully enumerated: what is not among the VMs does not exist on this node. */
@@ -224,7 +227,7 @@ const logs = z.object({
   dropped: count,
 });
 
-export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, logs]);
+export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, logs, ...agentStreamMessages]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 export type Hello = z.infer<typeof hello>;
 export type LogsMessage = z.infer<typeof logs>;
@@ -243,7 +246,15 @@ const assign = z.object({ type: z.literal('assign'), epoch, virtualMachine: elem
 const release = z.object({ type: z.literal('release'), epoch, uid });
 const logsAck = z.object({ type: z.literal('logsAck'), uid, boot: count, sequence: count });
 
-export const operatorMessage = z.discriminatedUnion('type', [welcome, policy, desired, assign, release, logsAck]);
+export const operatorMessage = z.discriminatedUnion('type', [
+  welcome,
+  policy,
+  desired,
+  assign,
+  release,
+  logsAck,
+  ...operatorStreamMessages,
+]);
 export type OperatorMessage = z.infer<typeof operatorMessage>;
 export type Welcome = z.infer<typeof welcome>;
 

@@ -4,6 +4,7 @@ import type { HostFacts } from '../../protocol/messages.ts';
 import type { AgentNode } from '../agent.ts';
 import type { ComputeCoreBackend } from '../hcs/computecore/backend.ts';
 import { connectComputeCore } from '../hcs/computecore.ts';
+import { readConsole } from './console-pipe.ts';
 import { LocalWindowsHost } from './host.ts';
 import { HyperVSockets } from './hvsock/sockets.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
@@ -32,6 +33,7 @@ export async function connectWindowsNode(options: WindowsNodeOptions): Promise<A
     backend,
     host: new LocalWindowsHost(sources, libraries),
     sockets,
+    readConsole,
     async close() {
       await sockets.close();
       await closeInTime(backend);

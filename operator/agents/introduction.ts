@@ -41,6 +41,11 @@ export class Introduction {
     return { agentVersion: this.#last.agentVersion, facts: this.#last.host, nodeUID: undefined };
   }
 
+  /** What it understands beyond the messages that all agents do. */
+  get capabilities(): readonly string[] {
+    return this.#last?.capabilities ?? [];
+  }
+
   get protocolVersions(): readonly string[] {
     return this.#last?.protocolVersions ?? [];
   }

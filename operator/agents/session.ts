@@ -15,11 +15,13 @@ import {
   type OperatorMessage,
   subprotocol,
 } from '../../protocol/messages.ts';
+import { streamsCapability } from '../../protocol/stream-messages.ts';
 import type { DesiredMachine } from '../controller/agents.ts';
 import { desiredParts } from './desired-parts.ts';
 import { GuestLogs } from './guest-logs.ts';
 import { Introduction } from './introduction.ts';
 import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
+import { type AgentStream, SessionStreams, type StreamRequest } from './session-streams.ts';
 
 export interface AgentIdentity {
   readonly nodeName: string;
@@ -50,6 +52,11 @@ export class AgentSession {
   #channel: Channel<AgentMessage, OperatorMessage> | undefined;
   #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
   #epoch = 0;
+  readonly #streams = new SessionStreams({
+    send: (message) => this.#send(message),
+    sendData: (message) => this.#channel?.sendStream(message),
+    epoch: () => this.#epoch,
+  });
 
   constructor({ nodeName, nodeUID }: AgentIdentity, ports: SessionPorts, events: SessionEvents) {
     this.nodeName = nodeName;
@@ -67,6 +74,7 @@ export class AgentSession {
     const closed = await channel.closed;
     timer.cancel();
     this.#state = 'Ended';
+    this.#streams.end();
     return closed;
   }
 
@@ -101,6 +109,17 @@ export class AgentSession {
     this.#send({ type: 'release', epoch: this.#epoch, uid });
   }
 
+  /** Whether this agent can be asked for streams now. */
+  get streams(): 'Ready' | 'NotYet' | 'Unsupported' {
+    if (this.#state !== 'Live') return 'NotYet';
+    return this.#introduction.capabilities.includes(streamsCapability) ? 'Ready' : 'Unsupported';
+  }
+
+  /** Undefined when the host, or the VM, has as many as it may. */
+  openStream(request: StreamRequest): AgentStream | undefined {
+    return this.#streams.open(request);
+  }
+
   hasReleased(uid: string): boolean {
     return this.#released.has(uid);
   }
@@ -122,7 +141,8 @@ export class AgentSession {
   #report(message: Exclude<AgentMessage, Hello>): void {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
     else if (message.type === 'removed') this.#removed(message.uid);
-    else this.#logLines(message);
+    else if (message.type === 'logs') this.#logLines(message);
+    else this.#streams.receive(message);
   }
 
   #observed(element: Element): void {

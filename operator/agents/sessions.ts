@@ -25,6 +25,11 @@ export class Sessions implements Agents, SessionEvents {
     return this.#current.size;
   }
 
+  /** The session that speaks for the node, if there is one. */
+  of(nodeName: string): AgentSession | undefined {
+    return this.#current.get(nodeName);
+  }
+
   accepted(session: AgentSession): void {
     const older = this.#current.get(session.nodeName);
     this.#current.set(session.nodeName, session);

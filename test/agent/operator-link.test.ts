@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { dial, urlProblem } from '../../agent/dial.ts';
 import { type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
+import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
@@ -63,6 +64,7 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
     dial: (signal) =>
       dial({ url: operator.url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal),
     hostFacts: () => host.facts(),
+    consoles: new ExclusiveConsoles(async function* () {}),
   });
   const running = link.run(stop.signal);
   stack.defer(async () => {

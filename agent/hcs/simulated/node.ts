@@ -3,7 +3,7 @@
 // goes with it, any other stays. A stopped system stays listed as long as there is a handle.
 import { randomUUID } from 'node:crypto';
 import { type Clock, delay } from '../../../protocol/clock.ts';
-import type { SystemExit, SystemId, SystemProperties } from '../backend.ts';
+import type { SystemExit, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import { admit } from './admission.ts';
 import { applyChange, type ChangeRoom } from './changes.ts';
@@ -131,6 +131,13 @@ export class SimulatedNode {
     const system = this.#systemOf('properties', handle);
     await this.#pass('properties', system.id);
     return propertiesOf(system);
+  }
+
+  /** Another question of the same call. */
+  async statistics(handle: number): Promise<SystemStatistics> {
+    const system = this.#systemOf('properties', handle);
+    await this.#pass('properties', system.id);
+    return system.statistics();
   }
 
   /** Closing, or the run-down of a holder that vanished. */

@@ -82,6 +82,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     terminate: ({ handle }) => node.terminate(handle),
     modify: ({ handle, document }) => node.modify(handle, document),
     properties: ({ handle }) => node.properties(handle),
+    statistics: ({ handle }) => node.statistics(handle),
     script: ({ rule }) => ({ rule: script.add(rule) }),
     release: ({ rule }) => script.release(rule),
     visits: () => script.visits(),

@@ -5,10 +5,11 @@
 //
 // Stopped is final; whoever holds a handle can still ask for the properties.
 import { type Clock, delay } from '../../../protocol/clock.ts';
-import type { RuntimeId, SystemExit, SystemId, SystemState } from '../backend.ts';
+import type { RuntimeId, SystemExit, SystemId, SystemState, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
+import { SimulatedConsole } from './console.ts';
 import { SimulatedGuest } from './guest.ts';
 import type { Dial } from './guest-dial.ts';
 import type { HostTiming } from './host-file.ts';
@@ -23,6 +24,8 @@ export interface SystemOptions {
   readonly clock: Clock;
   readonly script: Script;
   readonly dial: Dial;
+  /** Where the pipe of a serial port is; absent = this node has none. */
+  readonly consolePath?: (pipe: string) => string;
   readonly onStopped: (exit: SystemExit) => void;
 }
 
@@ -33,6 +36,10 @@ const exitStatus: Readonly<Partial<Record<ExitType, number>>> = {
   ForcedExit: 0xc037_0107,
   UnexpectedExit: hresult.unexpectedExit,
 };
+
+/** Of a processor: what a guest that does nothing much takes. */
+const idleShare = 0.02;
+const bytesPerMebibyte = 2 ** 20;
 
 const exitOfGuest: Readonly<Record<GuestEnd, ExitType>> = {
   powerOff: 'GracefulExit',
@@ -56,9 +63,11 @@ export class SimulatedSystem {
   readonly #options: SystemOptions;
   #state: SystemState = 'Created';
   #isStarting = false;
+  #startedAt: number | undefined;
   #isEnding = false;
   #exit: SystemExit | undefined;
   #guest: SimulatedGuest | undefined;
+  #consoles: readonly SimulatedConsole[] = [];
 
   constructor(options: SystemOptions) {
     const { document, memoryInMB } = options.admitted;
@@ -98,8 +107,10 @@ export class SimulatedSystem {
     this.#isStarting = true;
     const { admitted, clock, dial, id, script, timing } = this.#options;
     await delay(clock, timing.startMilliseconds);
+    this.#consoles = await this.#openConsoles();
     if (this.#isEnding) throw new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart);
     this.#state = 'Running';
+    this.#startedAt = clock.now();
     this.#guest = new SimulatedGuest({
       systemId: id,
       boot: admitted.boot,
@@ -113,6 +124,15 @@ export class SimulatedSystem {
     this.#guest.start();
   }
 
+  #openConsoles(): Promise<readonly SimulatedConsole[]> {
+    const { admitted, consolePath } = this.#options;
+    const ports = Object.values(admitted.document.VirtualMachine?.Devices?.ComPorts ?? {});
+    const pipes = ports.flatMap(({ NamedPipe }) =>
+      NamedPipe === undefined || consolePath === undefined ? [] : [consolePath(NamedPipe)],
+    );
+    return Promise.all(pipes.map((path) => SimulatedConsole.open(path)));
+  }
+
   /** The guest powers off by itself. */
   shutDown(): void {
     this.requireRunning('HcsShutDownComputeSystem');
@@ -123,6 +143,13 @@ export class SimulatedSystem {
   terminate(): void {
     this.#guest?.kill();
     this.#end('ForcedExit');
+  }
+
+  /** Nothing is told of a system that does not run. */
+  statistics(): SystemStatistics {
+    if (this.#state !== 'Running' || this.#startedAt === undefined) return {};
+    const seconds = (this.#options.clock.now() - this.#startedAt) / 1000;
+    return { processorSeconds: seconds * idleShare, assignedMemoryBytes: this.memoryInMB * bytesPerMebibyte };
   }
 
   requireRunning(operation: string): void {
@@ -141,6 +168,7 @@ export class SimulatedSystem {
     const { clock, onStopped, timing } = this.#options;
     clock.after(timing.exitMilliseconds, () => {
       this.#state = 'Stopped';
+      for (const console of this.#consoles) console.close();
       this.#exit = { exitType, status: exitStatus[exitType] ?? 0 };
       onStopped(this.#exit);
     });

@@ -1,0 +1,45 @@
+// Serves bytes that come one block after another on the channel `stdout` of a stream: a reader that is slow is waited for.
+import { finished } from 'node:stream/promises';
+import type { MultiplexedStream } from '../../protocol/stream-multiplexer.ts';
+import type { StreamOutcome } from './stream-server.ts';
+
+export interface ByteStreamPorts {
+  readonly stream: MultiplexedStream;
+  /** Tells the operator that the stream is served. */
+  readonly opened: () => void;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves once all was sent; rejects with what the source throws. */
+export async function serveBytes(
+  source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  { stream, opened, signal }: ByteStreamPorts,
+): Promise<StreamOutcome> {
+  const output = stream.outgoing('stdout');
+  const leave = () => output.destroy();
+  signal.addEventListener('abort', leave, { once: true });
+  let isOpened = false;
+  for await (const block of source) {
+    // A source that cannot be had says so with its first block.
+    if (!isOpened) opened();
+    isOpened = true;
+    if (!output.write(block)) await roomIn(output);
+    if (output.destroyed) return {};
+  }
+  if (!isOpened) opened();
+  output.end();
+  await finished(output).catch(() => undefined);
+  return {};
+}
+
+function roomIn(output: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      output.off('drain', done);
+      output.off('close', done);
+      resolve();
+    };
+    output.on('drain', done);
+    output.on('close', done);
+  });
+}

@@ -1,0 +1,27 @@
+// Who reads which console: the pipe of a serial port has one instance, so a second reader would wait for ever unseen.
+
+import { StreamFailure } from './stream-failure.ts';
+import type { ConsoleReaders } from './stream-server.ts';
+
+export type ReadConsole = (pipe: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+
+export class ExclusiveConsoles implements ConsoleReaders {
+  readonly #read: ReadConsole;
+  readonly #inUse = new Set<string>();
+
+  constructor(read: ReadConsole) {
+    this.#read = read;
+  }
+
+  async *read(pipe: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (this.#inUse.has(pipe)) throw new StreamFailure('ConsoleInUse', 'somebody else reads the console already');
+    this.#inUse.add(pipe);
+    try {
+      // Served from now on, also while the console has nothing to say.
+      yield Buffer.alloc(0);
+      yield* this.#read(pipe, signal);
+    } finally {
+      this.#inUse.delete(pipe);
+    }
+  }
+}

@@ -1,0 +1,108 @@
+// Serves one process in a guest: its three streams, and at the end its exit code. A process outlives neither its reader's
+// interest nor its own output: whoever goes away is as a terminal that hangs up, and what holds the output open after the
+// process itself has ended is waited for only so long.
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OutgoingChannel } from '../../protocol/stream-channels.ts';
+import type { StreamOpening } from '../../protocol/stream-messages.ts';
+import type { MultiplexedStream } from '../../protocol/stream-multiplexer.ts';
+import { messageOf } from '../failure.ts';
+import type { GuestProcess } from '../guest/processes.ts';
+import type { GuestAccess } from '../guest-access.ts';
+import { StreamFailure } from './stream-failure.ts';
+import type { StreamOutcome } from './stream-server.ts';
+
+export interface ExecPorts {
+  readonly access: Pick<GuestAccess, 'execute'>;
+  readonly stream: MultiplexedStream;
+  readonly opened: (processID: number) => void;
+  readonly signal: AbortSignal;
+}
+
+type ExecOpening = Extract<StreamOpening, { type: 'exec' }>;
+
+/** Without a byte of output, after the process has ended. */
+const lingeringMilliseconds = 2_000;
+const hangUpMilliseconds = 10_000;
+
+export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise<StreamOutcome> {
+  const { access, opened, signal, stream } = ports;
+  const { command, stdin, stdout, stderr, terminal } = opening;
+  const hasTerminal = terminal !== undefined;
+  const wanted = { stdin, stdout: stdout || hasTerminal, stderr: stderr && !hasTerminal };
+  const process = await access.execute({ args: command, ...(hasTerminal && { terminal }) }, wanted, signal);
+  opened(process.id);
+  const input = stream.incoming('stdin');
+  if (process.stdin === undefined) input.resume();
+  else input.pipe(process.stdin);
+  const outputs = [relay(process.stdout, stream.outgoing('stdout')), relay(process.stderr, stream.outgoing('stderr'))];
+  const left = Promise.withResolvers<never>();
+  left.promise.catch(() => undefined);
+  const leave = () => left.reject(new StreamFailure('SessionLost', 'nobody reads any more'));
+  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
+  try {
+    const exitCode = await Promise.race([exitOf(process), left.promise]);
+    await Promise.race([Promise.all(outputs.map((output) => output.drained())), left.promise]);
+    return { exitCode };
+  } catch (error) {
+    if (signal.aborted) hangUp(process, access);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', leave);
+    for (const each of [process.stdin, process.stdout, process.stderr]) each?.destroy();
+  }
+}
+
+async function exitOf({ exitCode }: GuestProcess): Promise<number> {
+  return await exitCode.catch((error: unknown) => {
+    throw new StreamFailure('ExitCodeLost', messageOf(error));
+  });
+}
+
+interface Output {
+  /** Everything was sent; of a source that somebody else holds open, what came until it was silent for a while. */
+  drained(): Promise<void>;
+}
+
+function relay(source: Readable | undefined, target: OutgoingChannel): Output {
+  const sent = Promise.withResolvers<void>();
+  target.once('close', () => sent.resolve());
+  target.once('finish', () => sent.resolve());
+  if (source === undefined) {
+    target.end();
+    return { drained: () => sent.promise };
+  }
+  let isOver = false;
+  let hasSpoken = false;
+  const over = Promise.withResolvers<void>();
+  source.on('data', () => {
+    hasSpoken = true;
+  });
+  source.once('close', () => {
+    isOver = true;
+    over.resolve();
+    target.end();
+  });
+  source.once('end', () => source.destroy());
+  source.pipe(target, { end: false });
+  return {
+    async drained() {
+      while (!isOver) {
+        hasSpoken = false;
+        await Promise.race([over.promise, sleep(lingeringMilliseconds, undefined, { ref: false })]);
+        // A reader that is slow is not silence.
+        if (!hasSpoken && target.writableLength === 0) break;
+      }
+      source.destroy();
+      await sent.promise;
+    },
+  };
+}
+
+/** As a terminal that goes away does to what runs on it; of a process that ended meanwhile nothing comes of it. */
+function hangUp({ id }: GuestProcess, access: Pick<GuestAccess, 'execute'>): void {
+  const command = { args: ['kill', '-HUP', String(id)] };
+  const nothing = { stdin: false, stdout: false, stderr: false };
+  access.execute(command, nothing, AbortSignal.timeout(hangUpMilliseconds)).catch(() => undefined);
+}

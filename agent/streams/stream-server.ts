@@ -1,0 +1,137 @@
+// The agent's end of the streams of one session (design §7): each is opened by the operator, served until it ends or
+// nobody wants it any more, and closed with its outcome. The last word of a stream goes the way of its data, behind it.
+import type { Logger } from 'pino';
+import {
+  type AgentStreamMessage,
+  type OperatorStreamMessage,
+  type StreamChannel,
+  type StreamClosed,
+  type StreamOpening,
+  streamLimits,
+} from '../../protocol/stream-messages.ts';
+import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
+import { messageOf } from '../failure.ts';
+import type { GuestAccess } from '../guest-access.ts';
+import { serveBytes } from './byte-stream.ts';
+import { serveExec } from './exec-stream.ts';
+import { StreamFailure } from './stream-failure.ts';
+
+export interface StreamServerPorts {
+  readonly logger: Logger;
+  /** Ahead of all data. */
+  readonly send: (message: AgentStreamMessage) => void;
+  /** In the budget of streams. */
+  readonly sendData: (message: AgentStreamMessage) => void;
+  readonly access: (uid: string) => GuestAccess | undefined;
+  readonly consoles: ConsoleReaders;
+}
+
+/** The consoles of all VMs: a pipe has one reader at a time, over all sessions. */
+export interface ConsoleReaders {
+  read(pipe: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** What a stream ended with; nothing for what has no exit code. */
+export interface StreamOutcome {
+  readonly exitCode?: number;
+}
+
+interface Served {
+  readonly uid: string;
+  readonly over: AbortController;
+}
+
+export class StreamServer {
+  readonly #ports: StreamServerPorts;
+  readonly #multiplexer: StreamMultiplexer;
+  readonly #served = new Map<number, Served>();
+
+  constructor(ports: StreamServerPorts) {
+    this.#ports = ports;
+    this.#multiplexer = new StreamMultiplexer({ send: ports.send, sendData: ports.sendData });
+  }
+
+  /** Streams that are open. */
+  get size(): number {
+    return this.#served.size;
+  }
+
+  open(opening: StreamOpening): void {
+    const { stream: id, uid, window } = opening;
+    if (this.#served.has(id)) return;
+    const over = new AbortController();
+    const refusal = this.#refusal(uid);
+    const outgoing: StreamChannel[] = opening.type === 'exec' ? ['stdout', 'stderr'] : ['stdout'];
+    const stream = this.#multiplexer.open(id, { incoming: ['stdin'], outgoing, window: streamLimits.windowBytes });
+    stream.grantAll(window);
+    this.#served.set(id, { uid, over });
+    const serving = refusal === undefined ? this.#serve(opening, stream, over.signal) : Promise.reject(refusal);
+    serving
+      .then(
+        (outcome): StreamClosed => ({ type: 'streamClosed', stream: id, ...outcome }),
+        (error: unknown): StreamClosed => this.#failed(opening, error),
+      )
+      .then((closed) => {
+        if (!over.signal.aborted) this.#ports.sendData(closed);
+        this.#served.delete(id);
+        stream.abandon();
+      });
+  }
+
+  receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void {
+    if (message.type === 'streamClose') {
+      this.#served.get(message.stream)?.over.abort();
+      return;
+    }
+    const broken = this.#multiplexer.receive(message);
+    if (broken === undefined) return;
+    this.#ports.logger.error({ stream: broken.id }, 'the operator sent more than it may on a stream');
+    this.#served.get(broken.id)?.over.abort();
+  }
+
+  /** The session is over, and nobody listens any more. */
+  end(): void {
+    for (const { over } of this.#served.values()) over.abort();
+  }
+
+  #refusal(uid: string): StreamFailure | undefined {
+    const ofThisMachine = [...this.#served.values()].filter((served) => served.uid === uid).length;
+    if (this.#served.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) {
+      const message = `at most ${streamLimits.perVirtualMachine} streams of a VM and ${streamLimits.perSession} of a host are served`;
+      return new StreamFailure('TooManyStreams', message);
+    }
+    return undefined;
+  }
+
+  async #serve(opening: StreamOpening, stream: MultiplexedStream, signal: AbortSignal): Promise<StreamOutcome> {
+    const access = this.#ports.access(opening.uid);
+    if (access === undefined) {
+      throw new StreamFailure('NoSuchVirtualMachine', 'the agent of the host does not know this VM');
+    }
+    const opened = (processID?: number) =>
+      this.#ports.send({
+        type: 'streamOpened',
+        stream: stream.id,
+        window: streamLimits.windowBytes,
+        ...(processID !== undefined && { processID }),
+      });
+    const { consoles } = this.#ports;
+    switch (opening.type) {
+      case 'exec':
+        return await serveExec(opening, { access, stream, opened, signal });
+      case 'logFollow':
+        return await serveBytes(access.readLog(opening, signal), { stream, opened, signal });
+      case 'console':
+        return await serveBytes(consoles.read(access.consolePipe, signal), { stream, opened, signal });
+      case 'document':
+        return await serveBytes([Buffer.from(await access.readDocument())], { stream, opened, signal });
+    }
+  }
+
+  #failed({ stream, type, uid }: StreamOpening, error: unknown): StreamClosed {
+    const problem = error instanceof StreamFailure ? error.problem : 'Failed';
+    const message = messageOf(error).slice(0, 2048);
+    this.#ports.logger.info({ uid, type, problem, error: message }, 'a stream ended with a problem');
+    return { type: 'streamClosed', stream, problem, message };
+  }
+}

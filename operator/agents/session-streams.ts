@@ -1,0 +1,136 @@
+// The operator's end of the streams of one session (design §7): opens them, and hands out what they carry as Node streams.
+// A session that ends takes its streams with it; whoever reads one learns that it was that.
+import type { IncomingChannel, OutgoingChannel } from '../../protocol/stream-channels.ts';
+import {
+  type AgentStreamMessage,
+  type OperatorStreamMessage,
+  type StreamOpened,
+  type StreamOpening,
+  type StreamProblem,
+  streamLimits,
+} from '../../protocol/stream-messages.ts';
+import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
+
+type Omitted = 'epoch' | 'stream' | 'window';
+type Without<T> = T extends unknown ? Omit<T, Omitted> : never;
+/** What is asked for, without what the session knows itself. */
+export type StreamRequest = Without<StreamOpening>;
+
+/** How a stream ended. */
+export type StreamEnding =
+  | { readonly ok: true; readonly exitCode: number | undefined }
+  | { readonly ok: false; readonly problem: StreamProblem | string; readonly message: string };
+
+/** What the agent said when it began to serve, or why it does not. */
+export type StreamBeginning =
+  | { readonly ok: true; readonly processID: number | undefined }
+  | Extract<StreamEnding, { ok: false }>;
+
+export interface AgentStream {
+  /** Settled by the agent, or by the end of the session. */
+  readonly beginning: Promise<StreamBeginning>;
+  readonly stdin: OutgoingChannel;
+  readonly stdout: IncomingChannel;
+  readonly stderr: IncomingChannel;
+  /** What was sent before can still be read. */
+  readonly ending: Promise<StreamEnding>;
+  /** Nobody wants it any more. */
+  close(): void;
+}
+
+export interface SessionStreamsPorts {
+  readonly send: (message: OperatorStreamMessage) => void;
+  readonly sendData: (message: OperatorStreamMessage) => void;
+  readonly epoch: () => number;
+}
+
+interface Open {
+  readonly uid: string;
+  readonly stream: MultiplexedStream;
+  readonly begin: (beginning: StreamBeginning) => void;
+  readonly end: (ending: StreamEnding) => void;
+}
+
+const sessionLost: Extract<StreamEnding, { ok: false }> = {
+  ok: false,
+  problem: 'SessionLost',
+  message: 'the connection between the operator and the agent of the host ended',
+};
+
+export class SessionStreams {
+  readonly #ports: SessionStreamsPorts;
+  readonly #multiplexer: StreamMultiplexer;
+  readonly #open = new Map<number, Open>();
+  #next = 1;
+
+  constructor(ports: SessionStreamsPorts) {
+    this.#ports = ports;
+    this.#multiplexer = new StreamMultiplexer({ send: ports.send, sendData: ports.sendData });
+  }
+
+  /** Undefined when the host, or the VM, has as many as it may. */
+  open(request: StreamRequest): AgentStream | undefined {
+    const ofThisMachine = [...this.#open.values()].filter(({ uid }) => uid === request.uid).length;
+    if (this.#open.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) return undefined;
+    const id = this.#next;
+    this.#next += 1;
+    const window = streamLimits.windowBytes;
+    const stream = this.#multiplexer.open(id, { incoming: ['stdout', 'stderr'], outgoing: ['stdin'], window });
+    const beginning = Promise.withResolvers<StreamBeginning>();
+    const ending = Promise.withResolvers<StreamEnding>();
+    this.#open.set(id, { uid: request.uid, stream, begin: beginning.resolve, end: ending.resolve });
+    this.#ports.send({ ...request, epoch: this.#ports.epoch(), stream: id, window });
+    return {
+      beginning: beginning.promise,
+      stdin: stream.outgoing('stdin'),
+      stdout: stream.incoming('stdout'),
+      stderr: stream.incoming('stderr'),
+      ending: ending.promise,
+      close: () => {
+        const wasOpen = this.#open.has(id);
+        this.#settle(id, { ok: false, problem: 'Failed', message: 'the stream was closed' });
+        stream.abandon();
+        if (wasOpen) this.#ports.send({ type: 'streamClose', stream: id });
+      },
+    };
+  }
+
+  receive(message: AgentStreamMessage): void {
+    switch (message.type) {
+      case 'streamOpened':
+        this.#begin(message);
+        break;
+      case 'streamClosed': {
+        const { exitCode, message: text = '', problem, stream } = message;
+        this.#settle(stream, problem === undefined ? { ok: true, exitCode } : { ok: false, problem, message: text });
+        break;
+      }
+      default: {
+        const broken = this.#multiplexer.receive(message);
+        if (broken === undefined) return;
+        this.#settle(broken.id, { ok: false, problem: 'Failed', message: 'the agent sent more than it may' });
+        this.#ports.send({ type: 'streamClose', stream: broken.id });
+      }
+    }
+  }
+
+  /** The session is over. */
+  end(): void {
+    for (const id of [...this.#open.keys()]) this.#settle(id, sessionLost);
+  }
+
+  #begin({ processID, stream, window }: StreamOpened): void {
+    const open = this.#open.get(stream);
+    open?.stream.grantAll(window);
+    open?.begin({ ok: true, processID });
+  }
+
+  #settle(id: number, ending: StreamEnding): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#open.delete(id);
+    open.begin(ending.ok ? { ok: true, processID: undefined } : ending);
+    open.end(ending);
+    open.stream.finish();
+  }
+}

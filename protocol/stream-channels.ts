@@ -1,0 +1,108 @@
+// The two ends of one channel of a stream, as Node's own streams, so that what is piped through waits where it should:
+// the writer until the reader has granted credit and it is its turn, the reader's grants until what it has was taken.
+import { Readable, Writable } from 'node:stream';
+import { streamLimits } from './stream-messages.ts';
+import type { StreamProducer, StreamTurns } from './stream-turns.ts';
+
+export interface OutgoingPorts {
+  readonly turns: StreamTurns;
+  readonly send: (bytes: Buffer) => void;
+  /** After the last byte. */
+  readonly end: () => void;
+}
+
+/** Has no credit at first. */
+export class OutgoingChannel extends Writable implements StreamProducer {
+  readonly #ports: OutgoingPorts;
+  #credit = 0;
+  #pending: Buffer | undefined;
+  #done: (() => void) | undefined;
+
+  constructor(ports: OutgoingPorts) {
+    super({ highWaterMark: streamLimits.chunkBytes, decodeStrings: true });
+    this.#ports = ports;
+    // Whoever pipes into it learns of its end by `close`.
+    this.on('error', () => undefined);
+  }
+
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#pending !== undefined) this.#ports.turns.want(this);
+  }
+
+  produce(room: number): number {
+    const pending = this.#pending;
+    const bytes = Math.min(room, this.#credit, pending?.length ?? 0);
+    if (pending === undefined || bytes === 0 || this.destroyed) return 0;
+    this.#credit -= bytes;
+    this.#ports.send(pending.subarray(0, bytes));
+    if (bytes < pending.length) {
+      this.#pending = pending.subarray(bytes);
+    } else {
+      const done = this.#done;
+      this.#pending = undefined;
+      this.#done = undefined;
+      done?.();
+    }
+    return bytes;
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (chunk.length === 0) {
+      done();
+      return;
+    }
+    this.#pending = chunk;
+    this.#done = done;
+    this.#ports.turns.want(this);
+  }
+
+  override _final(done: () => void): void {
+    this.#ports.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#ports.turns.leave(this);
+    this.#pending = undefined;
+    this.#done = undefined;
+    done(error);
+  }
+}
+
+export class IncomingChannel extends Readable {
+  readonly #grant: (bytes: number) => void;
+  readonly #window: number;
+  /** Bytes that the other side may still send. */
+  #granted: number;
+
+  /** @param window what the other side may send at first, in bytes @param grant tells it that it may send more */
+  constructor(window: number, grant: (bytes: number) => void) {
+    super({ highWaterMark: Math.floor(window / 2) });
+    this.#window = window;
+    this.#granted = window;
+    this.#grant = grant;
+    this.on('error', () => undefined);
+  }
+
+  /** False when the other side sent more than it may. */
+  arrived(bytes: Buffer): boolean {
+    if (bytes.length > this.#granted) return false;
+    this.#granted -= bytes.length;
+    if (!this.destroyed && bytes.length > 0) this.push(bytes);
+    return true;
+  }
+
+  /** No more comes. */
+  ended(): void {
+    if (!this.destroyed && !this.readableEnded) this.push(null);
+  }
+
+  /** Called whenever less than half of a window waits here: what was taken is granted anew, in large pieces. */
+  override _read(): void {
+    const bytes = this.#window - this.#granted - this.readableLength;
+    if (bytes < this.#window / 2) return;
+    this.#granted += bytes;
+    this.#grant(bytes);
+  }
+}
