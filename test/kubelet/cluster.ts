@@ -1,0 +1,61 @@
+// A control plane whose Pods run: with it, what a user does to a cluster is what a test does.
+import { randomInt } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { type HelmResult, helm, runHelm } from '../charts/helm.ts';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
+import { Kubelet } from './kubelet.ts';
+
+const hostFile = (name: string) => fileURLToPath(new URL(`../playground/hosts/${name}.yaml`, import.meta.url));
+const windowsNodes = ['win-2022-a', 'win-2025-a'];
+
+export class RunningCluster implements AsyncDisposable {
+  readonly controlPlane: ControlPlane;
+  readonly kubelet: Kubelet;
+
+  private constructor(controlPlane: ControlPlane, kubelet: Kubelet) {
+    this.controlPlane = controlPlane;
+    this.kubelet = kubelet;
+  }
+
+  /** Two Linux nodes and two Windows ones. */
+  static async start(): Promise<RunningCluster> {
+    // Where the kubelet listens, so not where another cluster of this machine does.
+    const serviceAddresses = `127.${randomInt(64, 255)}.${randomInt(0, 255)}.0/24`;
+    const controlPlane = await startControlPlane({ serviceAddresses });
+    try {
+      const kubelet = await Kubelet.start(controlPlane, [
+        { name: 'linux-a' },
+        { name: 'linux-b' },
+        ...windowsNodes.map((name) => ({ name, hostFile: hostFile(name) })),
+      ]);
+      return new RunningCluster(controlPlane, kubelet);
+    } catch (error) {
+      await controlPlane.stop();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kubelet[Symbol.asyncDispose]();
+    await this.controlPlane.stop();
+  }
+
+  /** `kubectl` with the words of a line. */
+  readonly $ = (line: string, input?: string): Promise<string> => kubectl(this.controlPlane, line.split(' '), input);
+
+  readonly attempt = (line: string, input?: string): Promise<KubectlResult> =>
+    runKubectl(this.controlPlane, line.split(' '), input);
+
+  /** With what the pods wrote, when it fails: they are gone when somebody looks. */
+  async helm(args: readonly string[]): Promise<string> {
+    return await helm(args, this.controlPlane).catch(async (error: Error) => {
+      const pods = await this.$('get pods --all-namespaces --output yaml');
+      throw new Error(`${error.message}\n${pods}\n${await this.kubelet.logs()}`);
+    });
+  }
+
+  runHelm(args: readonly string[]): Promise<HelmResult> {
+    return runHelm(args, this.controlPlane);
+  }
+}

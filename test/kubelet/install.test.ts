@@ -1,0 +1,111 @@
+// The charts as a user installs them, from the first command to the last, with programs that run as their pods say: the
+// chart's arguments, environment, ServiceAccount and rights, agents with projected tokens, and Services in between.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { chartFolder, helm } from '../charts/helm.ts';
+import { inventory } from '../charts/inventory.ts';
+import { chartArguments, type Rendering } from '../charts/rendered.ts';
+import { RunningCluster } from './cluster.ts';
+
+const machine = z.object({
+  spec: z.object({ terminateOnAgentExit: z.boolean().optional() }),
+  status: z.object({ runtimeID: z.string(), restarts: z.number().default(0) }),
+});
+
+let cluster: RunningCluster;
+let before: readonly string[];
+const $ = (line: string, input?: string) => cluster.$(line, input);
+const deploy = (verb: 'install' | 'upgrade', rendering: Rendering) =>
+  cluster.helm([verb, ...chartArguments(rendering), '--wait', '--timeout', '60s']);
+const withoutKeeping = ['crds.keep=false'];
+
+beforeAll(async () => {
+  cluster = await RunningCluster.start();
+  await $('create namespace lcow-system');
+  await $('label namespace lcow-system pod-security.kubernetes.io/enforce=privileged');
+  before = await inventory(cluster.controlPlane);
+}, 900_000);
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+it('have nothing that helm lint would mark', async () => {
+  for (const chart of ['lcow-operator', 'lcow-agent']) {
+    expect(await helm(['lint', '--strict', chartFolder(chart)])).toContain('0 chart(s) failed');
+  }
+});
+
+it('install --wait ends when the programs are ready', async () => {
+  await deploy('install', { chart: 'lcow-operator', set: withoutKeeping });
+  await deploy('install', { chart: 'lcow-agent' });
+  expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.status.readyReplicas}')).toBe('2');
+  expect(await $('get daemonset lcow-agent -n lcow-system -o jsonpath={.status.numberReady}')).toBe('2');
+  await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
+  const nodes = await $('get pods -n lcow-system -l app.kubernetes.io/name=lcow-operator -o jsonpath={..nodeName}');
+  expect(nodes.split(' ').sort()).toEqual(['linux-a', 'linux-b']);
+});
+
+it.each(['lcow-operator', 'lcow-agent'])('helm test %s succeeds', async (chart) => {
+  const said = await cluster.helm(['test', chart, '--namespace', 'lcow-system', '--timeout', '60s']);
+  expect(said).toMatch(/Phase: +Succeeded/);
+});
+
+describe('VMs', () => {
+  it('run', async () => {
+    await $('create -f -', vm('ends-with-agent', {}));
+    await $('create -f -', vm('outlives-agent', { terminateOnAgentExit: false }));
+    await $('wait --for=condition=Ready luvm --all --timeout=30s');
+  });
+
+  it('do not notice an upgrade of the operator', async () => {
+    const running = await machines();
+    const pods = await operatorPods();
+    await deploy('upgrade', { chart: 'lcow-operator', set: [...withoutKeeping, 'logLevel=debug'] });
+    expect(new Set([...pods, ...(await operatorPods())]).size).toBe(4);
+    await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
+    expect(await machines()).toEqual(running);
+  });
+
+  it('are left alone by an upgrade of the agents, until the agents are replaced', async () => {
+    const [ending, outliving] = await machines();
+    const set = ['logLevel=debug', 'updateStrategy.type=RollingUpdate', 'updateStrategy.maxUnavailable=2'];
+    await deploy('upgrade', { chart: 'lcow-agent', set });
+    await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
+    await expect.poll(async () => (await machines())[0]?.status.restarts, { timeout: 30_000 }).toBe(1);
+    await $('wait --for=condition=Ready luvm --all --timeout=30s');
+    const [restarted, same] = await machines();
+    expect(restarted?.status.runtimeID).not.toBe(ending?.status.runtimeID);
+    expect(same).toEqual(outliving);
+  });
+
+  function vm(name: string, spec: object): string {
+    const metadata = { name, namespace: 'default' };
+    return JSON.stringify({ apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM', metadata, spec });
+  }
+
+  async function machines() {
+    const listed = await $('get luvm ends-with-agent outlives-agent -o json');
+    return z.object({ items: z.array(machine) }).parse(JSON.parse(listed)).items;
+  }
+
+  async function operatorPods(): Promise<readonly string[]> {
+    const selected = ['-l app.kubernetes.io/name=lcow-operator', '--field-selector status.phase=Running'].join(' ');
+    return (await $(`get pods -n lcow-system ${selected} -o jsonpath={..metadata.uid}`)).split(' ');
+  }
+});
+
+describe('uninstalling', () => {
+  it('is refused while there are VMs', async () => {
+    const { code, stderr } = await cluster.runHelm(['uninstall', 'lcow-operator', '--namespace', 'lcow-system']);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('VMs') });
+  });
+
+  it('leaves nothing, once the VMs are gone', async () => {
+    await $('delete luvm --all --timeout=30s');
+    for (const chart of ['lcow-agent', 'lcow-operator']) {
+      await cluster.helm(['uninstall', chart, '--namespace', 'lcow-system', '--wait', '--timeout', '60s']);
+    }
+    await expect.poll(() => inventory(cluster.controlPlane), { timeout: 30_000, interval: 500 }).toEqual(before);
+  });
+});
