@@ -5,13 +5,16 @@ import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
 import { type DialSettings, dial } from './dial.ts';
+import type { LogRate } from './guest/log-limiter.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import { GuestLogFile } from './guest-log-file.ts';
+import { GuestLogOutput, type LineDestination } from './guest-log-output.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import { serveHealth } from './health.ts';
 import { acquireInstanceLock } from './instance-lock.ts';
 import { FileJournal } from './journal.ts';
 import type { MachinePorts } from './machine-ports.ts';
+import { AgentMetrics } from './metrics.ts';
 import { defaultLinkTimes, OperatorLink } from './operator-link.ts';
 import { prepareBoot } from './preparation.ts';
 import { SentDocumentFiles } from './sent-documents.ts';
@@ -31,6 +34,13 @@ export interface AgentNode {
   close(): Promise<void>;
 }
 
+export interface GuestLogSettings {
+  /** What one guest may log at all; absent = as much as is taken from it. */
+  readonly rate?: LogRate | undefined;
+  /** Where the lines of all guests go as JSON, and how many of each; absent = nowhere. */
+  readonly output?: { readonly destination: LineDestination; readonly rate: LogRate } | undefined;
+}
+
 export interface AgentSettings {
   readonly version: string;
   readonly operator: DialSettings;
@@ -40,7 +50,8 @@ export interface AgentSettings {
   readonly stateFolder: string;
   readonly timeouts: Timeouts;
   readonly allowed: AllowList;
-  /** Loopback port of the probes; absent = none. */
+  readonly guestLog: GuestLogSettings;
+  /** Loopback port of probes and metrics; absent = none. */
   readonly healthPort: number | undefined;
 }
 
@@ -56,12 +67,16 @@ export async function runAgent(
   await openStateFolder(settings.stateDir);
   let isRecovered = false;
   const { healthPort } = settings;
-  const health = healthPort === undefined ? undefined : await serveHealth(healthPort, () => isRecovered);
+  const metrics = new AgentMetrics(settings.version, systemClock);
+  const answers = { isReady: () => isRecovered, metrics: () => metrics.scrape() };
+  const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
   const node = await connectNode();
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
+  const { output, rate: guestLogRate } = settings.guestLog;
+  const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const ports: MachinePorts = {
     clock: systemClock,
     random: Math.random,
@@ -72,7 +87,10 @@ export async function runAgent(
     journal: new FileJournal(settings.stateDir),
     timeouts: settings.timeouts,
     logger,
+    tally: metrics.tally,
     agentBootID,
+    ...(guestOutput && { openGuestOutput: (uid) => guestOutput.writerOf(uid) }),
+    guestLogRate,
     openGuestLog: (uid) =>
       new GuestLogFile({
         folder: join(settings.stateDir, 'vms', uid),
@@ -97,6 +115,7 @@ export async function runAgent(
     },
     signal,
   );
+  metrics.watch(supervisor);
   const link: OperatorLink = new OperatorLink({
     clock: systemClock,
     random: Math.random,

@@ -1,21 +1,41 @@
-// The probes of the agent, on a loopback port: `/healthz` while it runs, `/readyz` once it knows what its node has. Exec
-// probes are not used: they leak memory in the compute service.
-import { createServer } from 'node:http';
+// The probes of the agent, on a loopback port: `/healthz` while it runs, `/readyz` once it knows what its node has; and
+// `/metrics`. Exec probes are not used: they leak memory in the compute service.
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { messageOf } from './failure.ts';
+import type { MetricsText } from './metrics-registry.ts';
 
 export interface HealthServer {
   readonly port: number;
   close(): void;
 }
 
+export interface HealthAnswers {
+  isReady(): boolean;
+  metrics(): Promise<MetricsText>;
+}
+
+type Answer = (response: ServerResponse) => void | Promise<void>;
+
 /** @param port 0 takes any */
-export function serveHealth(port: number, isReady: () => boolean): Promise<HealthServer> {
-  const answers: Readonly<Record<string, () => boolean>> = { '/healthz': () => true, '/readyz': isReady };
-  const server = createServer((request, response) => {
-    const answer = answers[request.url ?? ''];
-    if (answer === undefined) response.writeHead(404).end();
-    else if (answer()) response.writeHead(200).end('ok\n');
-    else response.writeHead(503).end('HCS has not been enumerated yet\n');
+export function serveHealth(port: number, { isReady, metrics }: HealthAnswers): Promise<HealthServer> {
+  const answers: Readonly<Record<string, Answer>> = {
+    '/healthz': (response) => answer(response, 200, 'ok\n'),
+    '/readyz': (response) =>
+      isReady() ? answer(response, 200, 'ok\n') : answer(response, 503, 'HCS has not been enumerated yet\n'),
+    '/metrics': async (response) => {
+      const { contentType, text } = await metrics();
+      answer(response, 200, text, contentType);
+    },
+  };
+  const server = createServer(async (request, response) => {
+    try {
+      const found = answers[request.url ?? ''];
+      if (found === undefined) answer(response, 404, '');
+      else await found(response);
+    } catch (error) {
+      answer(response, 500, `${messageOf(error)}\n`);
+    }
   });
   server.requestTimeout = 5_000;
   server.maxConnections = 16;
@@ -33,4 +53,8 @@ export function serveHealth(port: number, isReady: () => boolean): Promise<Healt
       });
     });
   });
+}
+
+function answer(response: ServerResponse, status: number, text: string, contentType = 'text/plain'): void {
+  response.writeHead(status, { 'content-type': contentType }).end(text);
 }

@@ -50,11 +50,13 @@ function triedAgainLater(machine: MachineContext, failure: MachineFailure): void
   const { clock, logger, timeouts } = machine.ports;
   const { message, reason } = failure;
   logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
+  machine.ports.tally?.liveChangeFailed(reason);
   const wait = failure.stalls ? timeouts.backOffMaximum : timeouts.changeRetry;
   machine.setChange({ trouble: { reason, message }, notBefore: clock.now() + wait, isOverdue: false });
 }
 
 function awaited(machine: MachineContext, { late, message }: CallOverdue): void {
+  machine.ports.tally?.liveChangeFailed('CallOverdue');
   machine.setChange({ trouble: { reason: 'CallOverdue', message }, notBefore: 0, isOverdue: true });
   const back = () => {
     machine.setChange({ ...machine.change, isOverdue: false });

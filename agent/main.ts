@@ -7,11 +7,12 @@ import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
-import { runAgent } from './agent.ts';
+import { type GuestLogSettings, runAgent } from './agent.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { connectNode, type NodeChoice } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
+import type { LineDestination } from './guest-log-output.ts';
 import { poolProblem } from './hcs/computecore/gate.ts';
 import { defaultTimeouts } from './timeouts.ts';
 
@@ -36,6 +37,8 @@ interface Arguments {
   readonly allowedPath: readonly string[];
   readonly allowedPipe: readonly string[];
   readonly allowedDevice: readonly string[];
+  readonly guestLogRate: number;
+  readonly guestOutputRate: number;
   readonly logLevel: string;
 }
 
@@ -56,6 +59,14 @@ function portNumber(given: string): number {
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
     throw new InvalidArgumentError('a port from 0 to 65535');
   return port;
+}
+
+function linesPerSecond(given: string): number {
+  const lines = Number(given);
+  if (!(Number.isInteger(lines) && lines >= 0 && lines <= 1_000_000_000)) {
+    throw new InvalidArgumentError('a whole number of lines a second');
+  }
+  return lines;
 }
 
 const isWindows = process.platform === 'win32';
@@ -88,7 +99,7 @@ function program(exitWith: (code: number) => void): Command {
     .option('--simulated-socket <path>', 'socket of the simulated node, for --backend simulated')
     .addOption(new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp']))
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
-    .option('--health-port <port>', 'loopback port for /healthz and /readyz (default: none)', portNumber)
+    .option('--health-port <port>', 'loopback port for /healthz, /readyz and /metrics (default: none)', portNumber)
     .option(
       '--allowed-path <folder...>',
       'more folders that specs may name files in, besides boot and state folder',
@@ -96,6 +107,13 @@ function program(exitWith: (code: number) => void): Command {
     )
     .option('--allowed-pipe <name...>', 'named pipes that specs may use for consoles; a final * is any ending', [])
     .option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending', [])
+    .option('--guest-log-rate <lines>', 'that one guest may log in a second at all; 0 = no limit', linesPerSecond, 0)
+    .option(
+      '--guest-output-rate <lines>',
+      'of each guest in a second that go to standard output as JSON; 0 = none do',
+      linesPerSecond,
+      1_000,
+    )
     .addOption(
       new Option('--log-level <level>', 'of the agent itself')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
@@ -121,8 +139,26 @@ function nodeChoice({ backend, isolation, simulatedSocket }: Arguments): NodeCho
   return simulatedSocket === undefined ? undefined : { backend, socket: simulatedSocket };
 }
 
+/** After a quiet time, or at the boot, so many seconds' worth may come at once. */
+const burstSeconds = 10;
+/** Of standard output that nobody reads: what waits for it is held to this, and more is lost. */
+const maxOutputBytes = 8 << 20;
+
+function guestLogSettings(
+  { guestLogRate, guestOutputRate }: Arguments,
+  destination: LineDestination,
+): GuestLogSettings {
+  const rateOf = (lines: number) => ({ recordsPerSecond: lines, burst: burstSeconds * lines });
+  return {
+    rate: guestLogRate === 0 ? undefined : rateOf(guestLogRate),
+    output: guestOutputRate === 0 ? undefined : { destination, rate: rateOf(guestOutputRate) },
+  };
+}
+
 async function run(settings: Arguments): Promise<number> {
-  const logger = pino({ level: settings.logLevel, base: { program: 'lcow-agent' } });
+  // Written to from its own threads: a node that does not read our output must not hold up its VMs.
+  const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
+  const logger = pino({ level: settings.logLevel, base: { program: 'lcow-agent' } }, output);
   const choice = nodeChoice(settings);
   if (choice === undefined) {
     logger.fatal('--backend simulated needs --simulated-socket');
@@ -141,6 +177,7 @@ async function run(settings: Arguments): Promise<number> {
         stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
         healthPort: settings.healthPort,
         allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
+        guestLog: guestLogSettings(settings, output),
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },
       () => connectNode(choice),

@@ -52,6 +52,7 @@ export class Supervisor {
     const { records, quarantined } = await this.#ports.journal.load();
     for (const { uid, file, message } of quarantined) {
       this.#ports.logger.error({ uid, file, error: message }, 'a journal file cannot be read and was put aside');
+      this.#ports.tally?.journalQuarantined();
     }
     const ours = new Map<string, SystemProperties>();
     for (const system of await this.#enumerate()) {
@@ -172,11 +173,7 @@ export class Supervisor {
 
   readonly #machineListener: MachineListener = {
     changed: (machine) => this.#listener.changed(machine.uid),
-    logged: (machine, line) => {
-      const { namespace, name } = machine.assignment ?? {};
-      this.#ports.logger.info({ guest: true, vm: `${namespace}/${name}`, uid: machine.uid }, line);
-      this.#listener.logged(machine.uid);
-    },
+    logged: (machine) => this.#listener.logged(machine.uid),
     lost: () => this.#listener.serviceLost(),
   };
 }

@@ -21,6 +21,14 @@ export interface SystemProperties {
   readonly runtimeId?: RuntimeId;
 }
 
+/** What a system has used and has of its host (hcs-runtime B.5). A member is absent when HCS does not tell it. */
+export interface SystemStatistics {
+  /** Processor time since its start, in seconds. */
+  readonly processorSeconds?: number;
+  /** Memory that it has of the host just now. */
+  readonly assignedMemoryBytes?: number;
+}
+
 /** Why a system ended (hcs-runtime A.2, SystemExited). */
 export interface SystemExit {
   readonly exitType: 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit' | 'None' | 'Unknown';
@@ -49,6 +57,7 @@ export interface ComputeSystem {
   terminate(): Promise<void>;
   modify(document: string): Promise<void>;
   properties(): Promise<SystemProperties>;
+  statistics(): Promise<SystemStatistics>;
   /** Idempotent. The last handle of a system that terminates with it takes the system along. */
   close(): Promise<void>;
 }

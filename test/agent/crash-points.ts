@@ -123,6 +123,7 @@ export class Outside {
       terminate: () => this.#call('terminate', () => system.terminate()),
       modify: (document) => this.#call('modify', () => system.modify(document)),
       properties: () => this.#call('properties', () => system.properties()),
+      statistics: () => system.statistics(),
       close: () => this.#call('closeHandle', () => system.close()),
     };
   }

@@ -11,6 +11,7 @@ import type {
   SystemEnd,
   SystemId,
   SystemProperties,
+  SystemStatistics,
 } from '../../agent/hcs/backend.ts';
 import { guestSocketPath } from '../../agent/hcs/simulated/guest-address.ts';
 import type { Bed } from './bed.ts';
@@ -109,6 +110,11 @@ class QemuSystem implements ComputeSystem {
 
   modify(): Promise<void> {
     return Promise.reject(new Error('an emulated machine cannot be changed while it runs'));
+  }
+
+  /** Nothing is measured here. */
+  statistics(): Promise<SystemStatistics> {
+    return Promise.resolve({});
   }
 
   properties(): Promise<SystemProperties> {

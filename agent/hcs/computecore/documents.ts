@@ -1,12 +1,13 @@
 // What HCS answers, parsed (hcs-runtime A.2, B.5). HCS leaves members out when they are zero, and newer builds add some:
 // only what nothing can be said without is required.
 import { z } from 'zod';
-import type { ProcessorTopology, RuntimeId, SystemExit, SystemProperties } from '../backend.ts';
+import type { ProcessorTopology, RuntimeId, SystemExit, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError } from '../errors.ts';
 import { ownResults, parseJson } from './failure.ts';
 
 /** The basic properties, which every query answers. */
 export const basicQuery = '{}';
+export const statisticsQuery = '{"PropertyTypes":["Statistics","Memory"]}';
 export const topologyQuery = '{"PropertyTypes":["ProcessorTopology"]}';
 
 const zeroGuid = '00000000-0000-0000-0000-000000000000';
@@ -35,6 +36,21 @@ export interface AnsweredProperties {
   readonly exitType: SystemExit['exitType'];
 }
 
+/** Both are left out by HCS for a system that does not run, or that it cannot measure. */
+const statistics = z.object({
+  Statistics: z
+    .object({ Processor: z.object({ TotalRuntime100ns: z.number().min(0) }) })
+    .optional()
+    .catch(undefined),
+  Memory: z
+    .object({ VirtualMachineMemory: z.object({ AssignedMemory: z.number().min(1) }) })
+    .optional()
+    .catch(undefined),
+});
+const ticksPerSecond = 1e7;
+/** AssignedMemory counts pages. */
+const pageBytes = 4096;
+
 const exitStatus = z.object({ Status: z.int().catch(0), ExitType: exitType.catch('Unknown') });
 
 const topology = z.object({
@@ -52,6 +68,16 @@ export interface HostTopology extends ProcessorTopology {
 export function parseProperties(call: string, document: string | undefined): AnsweredProperties {
   const { exitType, ...rest } = parse(call, properties, document);
   return { properties: rest, exitType };
+}
+
+export function parseStatistics(call: string, document: string | undefined): SystemStatistics {
+  const { Memory, Statistics } = parse(call, statistics, document);
+  const ticks = Statistics?.Processor.TotalRuntime100ns;
+  const pages = Memory?.VirtualMachineMemory.AssignedMemory;
+  return {
+    ...(ticks !== undefined && { processorSeconds: ticks / ticksPerSecond }),
+    ...(pages !== undefined && { assignedMemoryBytes: pages * pageBytes }),
+  };
 }
 
 export function parseEnumeration(call: string, document: string | undefined): readonly SystemProperties[] {

@@ -1,8 +1,8 @@
 // One handle of a compute system (hcs-runtime B.1). Calls on it are counted: the handle is closed when none runs any more,
 // because closing it under a running call crashes the library (hcs-runtime A.5).
-import type { ComputeSystem, SystemEnd, SystemId, SystemProperties } from '../backend.ts';
+import type { ComputeSystem, SystemEnd, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
-import { basicQuery, parseExit, parseProperties } from './documents.ts';
+import { basicQuery, parseExit, parseProperties, parseStatistics, statisticsQuery } from './documents.ts';
 import { failure, isBenignForEnding, ownResults, succeeded } from './failure.ts';
 import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './native.ts';
 import { runOperation } from './operation.ts';
@@ -74,6 +74,10 @@ export class ComputeCoreSystem implements ComputeSystem {
     return parseProperties('HcsGetComputeSystemProperties', await this.#query()).properties;
   }
 
+  async statistics(): Promise<SystemStatistics> {
+    return parseStatistics('HcsGetComputeSystemProperties', await this.#query(statisticsQuery));
+  }
+
   /** Resolves when the handle is closed, after the last call on it. */
   close(): Promise<void> {
     // HCS sends no final event (hcs-runtime A.4).
@@ -94,9 +98,9 @@ export class ComputeCoreSystem implements ComputeSystem {
     if (type === eventTypes.serviceDisconnect) this.disconnect().catch(() => undefined);
   }
 
-  #query(): Promise<string | undefined> {
+  #query(query = basicQuery): Promise<string | undefined> {
     return this.#operate('HcsGetComputeSystemProperties', (operation) =>
-      this.#native.properties(this.#handle, basicQuery, operation),
+      this.#native.properties(this.#handle, query, operation),
     );
   }
 

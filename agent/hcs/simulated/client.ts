@@ -11,6 +11,7 @@ import type {
   SystemEnd,
   SystemId,
   SystemProperties,
+  SystemStatistics,
 } from '../backend.ts';
 import { HcsError } from '../errors.ts';
 import { SimulatedGuestSockets } from './guest-sockets.ts';
@@ -147,6 +148,10 @@ class SimulatedComputeSystem implements ComputeSystem {
 
   properties(): Promise<SystemProperties> {
     return this.#client.call('properties', { handle: this.#handle });
+  }
+
+  statistics(): Promise<SystemStatistics> {
+    return this.#client.call('statistics', { handle: this.#handle });
   }
 
   close(): Promise<void> {

@@ -31,6 +31,11 @@ export const systemProperties = z.object({
   runtimeId: runtimeId.exactOptional(),
 });
 
+const systemStatistics = z.object({
+  processorSeconds: z.number().exactOptional(),
+  assignedMemoryBytes: z.number().exactOptional(),
+});
+
 export const systemExit = z.object({
   exitType: z.enum(['GracefulExit', 'ForcedExit', 'UnexpectedExit', 'None', 'Unknown']),
   status: hresultNumber,
@@ -100,6 +105,7 @@ export const methods = {
   terminate: { params: onHandle, result: nothing },
   modify: { params: z.strictObject({ handle, document: z.string() }), result: nothing },
   properties: { params: onHandle, result: systemProperties },
+  statistics: { params: onHandle, result: systemStatistics },
   close: { params: onHandle, result: nothing },
   // Of whoever controls the simulation.
   script: { params: z.strictObject({ rule: scriptRule }), result: z.object({ rule: z.int() }) },

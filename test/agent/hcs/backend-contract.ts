@@ -67,6 +67,18 @@ function lifeCycle(tested: () => BackendUnderTest): void {
     await until('the system is gone', async () => (await states(tested().backend, system.id)).length === 0);
   });
 
+  it('tells what a running system has used and has, and of one that does not run nothing', async () => {
+    const system = await create(tested());
+    expect(await system.statistics()).toEqual({});
+    await system.start();
+    const { assignedMemoryBytes = 0, processorSeconds = -1 } = await system.statistics();
+    expect(assignedMemoryBytes).toBeGreaterThan(2 ** 20);
+    expect(processorSeconds).toBeGreaterThanOrEqual(0);
+    await system.terminate();
+    await system.ended;
+    expect(await system.statistics()).toEqual({});
+  });
+
   it('tells its processors', async () => {
     const topology = await tested().backend.processorTopology();
     expect(topology.logicalProcessorCount).toBeGreaterThan(0);

@@ -50,6 +50,7 @@ interface Call {
 const operationsOnSystems: readonly Call[] = [
   { name: 'HcsStartComputeSystem', run: (system) => system.start() },
   { name: 'HcsGetComputeSystemProperties', run: (system) => system.properties() },
+  { name: 'HcsGetComputeSystemProperties', run: (system) => system.statistics() },
   { name: 'HcsModifyComputeSystem', run: (system) => system.modify('{"ResourcePath":"x"}') },
 ];
 const endings: readonly Call[] = [
