@@ -61,7 +61,7 @@ describe.each(Object.values(programs))('the image of the $name', (program) => {
     const ours = (await readdir(homeOf(program), { withFileTypes: true })).filter((entry) => entry.isDirectory());
     expect(ours.map(({ name }) => name).sort()).toEqual(['crds', 'node_modules', 'protocol', program.name].sort());
     const packages = await readdir(join(homeOf(program), 'node_modules'));
-    const foreign = { operator: ['koffi', '@koromix'], agent: ['@kubernetes', 'prom-client', '@peculiar'] };
+    const foreign = { operator: ['koffi', '@koromix'], agent: ['@kubernetes', '@peculiar'] };
     const tools = ['typescript', 'vitest', '@biomejs', 'fast-check', ...Object.keys(packageJson.optionalDependencies)];
     expect(packages.filter((name) => [...foreign[program.name], ...tools].includes(name))).toEqual([]);
   });
