@@ -42,7 +42,7 @@ const workers = { machines: 16, hosts: 4, foreign: 1 } as const;
 const maximumKeys = 100_000;
 
 export class Controllers {
-  readonly machines = new VirtualMachines();
+  readonly machines: VirtualMachines;
   readonly inventory: Inventory;
   readonly hosts: Hosts;
   readonly triggers: Triggers;
@@ -55,6 +55,7 @@ export class Controllers {
   constructor(options: ControllersOptions) {
     this.#options = options;
     const { http, clock, replica, metrics, caches, clients } = options;
+    this.machines = new VirtualMachines((object) => caches.machines.expect(object));
     this.inventory = new Inventory(clock);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);

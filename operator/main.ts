@@ -66,7 +66,12 @@ try {
 }
 
 async function run(flags: Flags): Promise<void> {
-  const logger = pino({ level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext });
+  // Lines that come while others are being written are written at once after them; at the end of the process, too.
+  const output = pino.destination({ dest: 1, sync: false });
+  const logger = pino(
+    { level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext },
+    output,
+  );
   const problem = identityProblem(flags);
   if (problem !== undefined) command.error(problem);
   const [clock, random, version] = [systemClock, Math.random, packageJson.version];

@@ -10,7 +10,8 @@ import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
-import type { Node } from './kubernetes/objects.ts';
+import type { Node, VirtualMachine } from './kubernetes/objects.ts';
+import type { Change } from './kubernetes/reflector.ts';
 
 export interface TriggersOptions {
   readonly clock: Clock;
@@ -91,21 +92,27 @@ export class Triggers implements SessionListener {
   }
 
   #onMachines(): () => void {
-    const { caches, machines, machineQueue, hostQueue, foreignQueue, inventory, forget } = this.#options;
+    const { caches, machines, machineQueue, hostQueue, forget } = this.#options;
     return caches.machines.onChange((change) => {
+      // What our own write answered was worked with at once; the watch tells nothing new.
+      const isNews = !machines.has(change.object);
       machines.observe(change);
       const { nodeName } = change.object.status;
       if (nodeName !== undefined) hostQueue.addAfter(nodeName, hostCountsMilliseconds);
-      const { uid } = change.object.metadata;
-      const moved = change.type === 'Deleted' || change.previous?.status.nodeName !== nodeName;
-      if (moved) for (const holder of inventory.holdersOf(uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
-      if (change.type === 'Applied') {
-        machineQueue.add(change.key);
-        return;
-      }
-      forget(uid);
-      this.#wakeUnplaced();
+      this.#suspectHolders(change);
+      if (change.type === 'Deleted') {
+        forget(change.object.metadata.uid);
+        this.#wakeUnplaced();
+      } else if (isNews) machineQueue.add(change.key);
     });
+  }
+
+  /** Hosts that have a VM which has just left them, by its object. */
+  #suspectHolders(change: Change<VirtualMachine>): void {
+    const { inventory, foreignQueue } = this.#options;
+    const { metadata, status } = change.object;
+    if (change.type === 'Applied' && change.previous?.status.nodeName === status.nodeName) return;
+    for (const holder of inventory.holdersOf(metadata.uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
   }
 
   #reported(nodeName: string, uid: string): void {

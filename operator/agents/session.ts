@@ -247,6 +247,14 @@ export class AgentSession {
   }
 }
 
-function digestOf({ remembered, ...news }: Assignment): string {
-  return sha256Hex(canonicalJson(news));
+/** By assignment: the same one is asked about with each report of its VM. */
+const digests = new WeakMap<Assignment, string>();
+
+function digestOf(assignment: Assignment): string {
+  const known = digests.get(assignment);
+  if (known !== undefined) return known;
+  const { remembered, ...news } = assignment;
+  const digest = sha256Hex(canonicalJson(news));
+  digests.set(assignment, digest);
+  return digest;
 }

@@ -14,6 +14,57 @@ import type { DesiredMachine } from './agents.ts';
 /** An annotation is free text; what is longer than the wire carries is told by its beginning. */
 const restartedAtChars = 64;
 
+/** Those asked for last, since each report of a VM asks for its assignment, which rarely changes. */
+export class RecentAssignments {
+  readonly #recent = new Map<string, Recent>();
+
+  /** Of this very version of the object; undefined when it is too large for a frame. */
+  desired(
+    object: VirtualMachine,
+    spec: LinuxUtilityVMSpec,
+    references: { readonly securityPolicy: string | undefined },
+    runStrategy: LinuxUtilityVMSpec['runStrategy'],
+  ): DesiredMachine | undefined {
+    const { uid } = object.metadata;
+    const known = this.#recent.get(uid);
+    if (known?.of === object && isFrom(known.desired, references, runStrategy)) return fitting(known);
+    const desired = desiredMachine(object, spec, references, runStrategy);
+    this.#recent.delete(uid);
+    const recent = { of: object, desired, fits: fitsIntoFrame(desired.assignment) };
+    this.#recent.set(uid, recent);
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size <= recentMaximum) break;
+      this.#recent.delete(oldest);
+    }
+    return fitting(recent);
+  }
+
+  forget(uid: string): void {
+    this.#recent.delete(uid);
+  }
+}
+
+interface Recent {
+  readonly of: VirtualMachine;
+  readonly desired: DesiredMachine;
+  readonly fits: boolean;
+}
+
+const recentMaximum = 2_000;
+
+function fitting({ desired, fits }: Recent): DesiredMachine | undefined {
+  return fits ? desired : undefined;
+}
+
+function isFrom(
+  { assignment, policy }: DesiredMachine,
+  references: { readonly securityPolicy: string | undefined },
+  runStrategy: LinuxUtilityVMSpec['runStrategy'],
+): boolean {
+  const samePolicy = references.securityPolicy === undefined || references.securityPolicy === policy;
+  return assignment.runStrategy === runStrategy && samePolicy;
+}
+
 export function desiredMachine(
   { metadata, status }: VirtualMachine,
   spec: LinuxUtilityVMSpec,
@@ -64,6 +115,6 @@ function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
 /** Room in a frame for what surrounds an assignment. */
 const envelopeBytes = 4_096;
 
-export function fitsIntoFrame(assignment: Assignment): boolean {
+function fitsIntoFrame(assignment: Assignment): boolean {
   return Buffer.byteLength(JSON.stringify(assignment)) <= limits.frameBytes - envelopeBytes;
 }

@@ -77,7 +77,7 @@ export class Departures {
   }
 
   #evictionFrom(node: Node | undefined, { tolerations = [] }: LinuxUtilityVMSpec) {
-    if (node === undefined) return undefined;
+    if (node === undefined || node.spec.taints.length === 0) return undefined;
     return evictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
   }
 

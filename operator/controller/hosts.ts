@@ -2,7 +2,6 @@
 // epoch in the host's status (design §6); afterwards the status is written only when it changed.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import { canonicalJson } from '../../protocol/digest.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
@@ -10,6 +9,7 @@ import type { Lookup } from './fleet.ts';
 import { type HostIntroduction, nextHostStatus } from './host-status.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
+import { sameJson } from './same-json.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface HostsOptions {
@@ -165,5 +165,5 @@ function refusal(nodeName: string, error: ApiError): Acceptance {
 }
 
 function sameStatus(a: LinuxUtilityVMHostStatus, b: LinuxUtilityVMHostStatus): boolean {
-  return canonicalJson(a) === canonicalJson(b);
+  return sameJson(a, b);
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents, DesiredMachine } from './agents.ts';
-import { desiredMachine, fitsIntoFrame, isPaused } from './assignment.ts';
+import { isPaused, RecentAssignments } from './assignment.ts';
 import type { Departure, Departures } from './departures.ts';
 import type { Fleet } from './fleet.ts';
 import type { Hosts } from './hosts.ts';
@@ -48,6 +48,7 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   /** Uids that got their finalizer from this operator and no host yet: no agent can know of them. */
   readonly #neverPlaced = new Set<string>();
+  readonly #assignments = new RecentAssignments();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -67,6 +68,7 @@ export class Reconciler {
   /** The object is gone. */
   forget(uid: string): void {
     this.#neverPlaced.delete(uid);
+    this.#assignments.forget(uid);
     this.#options.departures.forget(uid);
   }
 
@@ -77,8 +79,8 @@ export class Reconciler {
     const references = await this.#options.references.read(object.metadata.namespace ?? '', spec);
     if (!references.ok) return references;
     const halted = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata);
-    const desired = desiredMachine(object, spec, references, halted ? 'Halted' : spec.runStrategy);
-    if (fitsIntoFrame(desired.assignment)) return { ok: true, desired };
+    const desired = this.#assignments.desired(object, spec, references, halted ? 'Halted' : spec.runStrategy);
+    if (desired !== undefined) return { ok: true, desired };
     return {
       ok: false,
       verdict: { reason: 'InvalidOptions', message: 'the options are too large to be sent to an agent' },

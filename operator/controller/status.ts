@@ -1,12 +1,12 @@
 // The status of a LinuxUtilityVM as a pure function of what is stored, what its agent reported and what the operator
 // decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
 import type { LinuxUtilityVMStatus, Phase } from '../../crds/linux-utility-vm.ts';
-import { canonicalJson } from '../../protocol/digest.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
 import type { Report } from './inventory.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
+import { sameJson } from './same-json.ts';
 
 export interface Verdict {
   readonly reason: ReasonCode;
@@ -181,7 +181,7 @@ function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVM
 }
 
 function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
-  return canonicalJson(a) === canonicalJson(b);
+  return sameJson(a, b);
 }
 
 /** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */

@@ -15,6 +15,7 @@ export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
 const rememberedGone = 10_000;
 
 export class VirtualMachines {
+  readonly #expect: (object: VirtualMachine) => void;
   readonly #byKey = new Map<string, VirtualMachine>();
   readonly #keyOfUid = new Map<string, string>();
   readonly #keysOfNode = new Map<string, Set<string>>();
@@ -22,8 +23,19 @@ export class VirtualMachines {
   /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
   readonly #gone = new Set<string>();
 
+  /** `expect` is told of each version that the watch is yet to tell of. */
+  constructor(expect: (object: VirtualMachine) => void = () => {}) {
+    this.#expect = expect;
+  }
+
   get(key: string): VirtualMachine | undefined {
     return this.#byKey.get(key);
+  }
+
+  /** Whether this very version is known. */
+  has({ metadata }: VirtualMachine): boolean {
+    const known = this.#byKey.get(objectKey(metadata))?.metadata;
+    return known?.uid === metadata.uid && known.resourceVersion === metadata.resourceVersion;
   }
 
   keyOfUid(uid: string): string | undefined {
@@ -53,7 +65,7 @@ export class VirtualMachines {
 
   observe(change: Change<VirtualMachine>): void {
     if (change.type === 'Applied') {
-      this.remember(change.object);
+      this.#take(change.object);
       return;
     }
     const { uid } = change.object.metadata;
@@ -61,8 +73,14 @@ export class VirtualMachines {
     if (this.#byKey.get(change.key)?.metadata.uid === uid) this.#forget(change.key);
   }
 
-  /** Also what a write answered. An older version of an object than the known one is not taken. */
+  /** What a read or a write of ours answered. */
   remember(object: VirtualMachine): void {
+    this.#expect(object);
+    this.#take(object);
+  }
+
+  /** An older version of an object than the known one is not taken. */
+  #take(object: VirtualMachine): void {
     const key = objectKey(object.metadata);
     const known = this.#byKey.get(key);
     if (this.#gone.has(object.metadata.uid) || (known !== undefined && isNewer(known, object))) return;

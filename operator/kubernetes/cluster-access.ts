@@ -35,7 +35,7 @@ export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock):
 
 /** An API server without authentication, as `kubectl proxy` offers it. */
 export function plainAccess(server: URL): ClusterAccess {
-  const pools = poolsOf((maxSockets) => new http.Agent({ keepAlive: true, maxSockets }));
+  const pools = poolsOf((maxSockets) => ofOneServer(new http.Agent({ keepAlive: true, maxSockets })));
   return { server, credentials: () => Promise.resolve({ headers: {}, ...pools }) };
 }
 
@@ -72,8 +72,14 @@ class KubeConfigAccess implements ClusterAccess {
     }
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
     const tls = defined({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername });
-    return poolsOf((maxSockets) => new https.Agent({ ...tls, keepAlive: true, maxSockets }));
+    return poolsOf((maxSockets) => ofOneServer(new https.Agent({ ...tls, keepAlive: true, maxSockets })));
   }
+}
+
+/** An agent tells servers apart by a text of all certificates, made anew for each request. Ours reaches one. */
+function ofOneServer<T extends http.Agent>(agent: T): T {
+  agent.getName = () => 'API server';
+  return agent;
 }
 
 function poolsOf(create: (maxSockets: number) => http.Agent): Pick<Credentials, 'requests' | 'watches'> {

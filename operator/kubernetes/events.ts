@@ -28,7 +28,7 @@ export interface EventRecorderOptions {
   readonly observer: EventObserver;
 }
 
-const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4 } as const;
+const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4, writers: 4 } as const;
 const stopMilliseconds = 3_000;
 const seriesMilliseconds = { window: 10 * 60_000, writeEvery: 60_000 } as const;
 
@@ -45,7 +45,9 @@ export class EventRecorder {
   readonly #series = new Map<string, Series>();
   readonly #waiting = new Map<string, Series>();
   readonly #stop = new AbortController();
-  #work: Promise<void> | undefined;
+  /** Series that are being written: the same one never twice at a time. */
+  readonly #writing = new Set<string>();
+  readonly #writers = new Set<Promise<void>>();
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -69,7 +71,7 @@ export class EventRecorder {
   /** Writes what waits, as far as the API server takes it within a few seconds. */
   async stop(): Promise<void> {
     const timer = this.#options.clock.after(stopMilliseconds, () => this.#stop.abort());
-    await this.#work;
+    await Promise.all(this.#writers);
     timer.cancel();
     this.#stop.abort();
   }
@@ -89,22 +91,30 @@ export class EventRecorder {
       return;
     }
     this.#waiting.set(key, series);
-    this.#work ??= this.#drain().finally(() => {
-      this.#work = undefined;
-    });
+    if (this.#writers.size >= bounds.writers) return;
+    const writer = this.#drain().finally(() => this.#writers.delete(writer));
+    this.#writers.add(writer);
   }
 
   async #drain(): Promise<void> {
-    for (const [key, series] of this.#waiting) {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const [key, series] = next;
       this.#waiting.delete(key);
       series.writtenAt = this.#options.clock.now();
       if (this.#stop.signal.aborted) {
         this.#options.observer.dropped(series.record, 'stopped');
         continue;
       }
+      this.#writing.add(key);
       const error = await this.#write(series);
+      this.#writing.delete(key);
       if (error !== undefined) this.#options.observer.dropped(series.record, error);
     }
+  }
+
+  #next(): [string, Series] | undefined {
+    for (const waiting of this.#waiting) if (!this.#writing.has(waiting[0])) return waiting;
+    return undefined;
   }
 
   async #write(series: Series): Promise<ApiError | undefined> {

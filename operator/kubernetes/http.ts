@@ -114,8 +114,9 @@ export class KubeHttp {
           }),
     };
     const { mayWrite } = this.#options;
-    return exchange(urlOf(access.server, request), {
+    return exchange(access.server, {
       method: request.method,
+      path: pathOf(access.server, request),
       maySend: request.method === 'GET' || mayWrite === undefined ? () => true : mayWrite,
       agent: pool(credentials),
       headers,
@@ -136,14 +137,18 @@ export class KubeHttp {
   }
 }
 
-function urlOf(server: URL, request: KubeRequest): URL {
-  const url = new URL(`${server.pathname.replace(/\/$/, '')}${request.path}`, server);
-  for (const [name, value] of Object.entries(request.query ?? {})) url.searchParams.set(name, String(value));
-  return url;
+function pathOf(server: URL, request: KubeRequest): string {
+  const path = `${server.pathname.replace(/\/$/, '')}${request.path}`;
+  if (request.query === undefined) return path;
+  const query = Object.entries(request.query).map(
+    ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`,
+  );
+  return `${path}?${query.join('&')}`;
 }
 
 interface Exchange {
   readonly method: string;
+  readonly path: string;
   readonly maySend: () => boolean;
   readonly agent: http.Agent;
   readonly headers: http.OutgoingHttpHeaders;
@@ -152,18 +157,19 @@ interface Exchange {
   readonly idleMilliseconds: number;
 }
 
-function exchange(url: URL, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
-  const { method, maySend, agent, headers, body, signal, idleMilliseconds } = options;
-  const transport = url.protocol === 'https:' ? https : http;
+function exchange(server: URL, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
+  const { method, path, maySend, agent, headers, body, signal, idleMilliseconds } = options;
+  const { protocol, port } = server;
+  const hostname = server.hostname.replace(/^\[(.*)\]$/, '$1');
+  const transport = protocol === 'https:' ? https : http;
   const abort = signal === undefined ? {} : { signal };
   return new Promise((resolve) => {
-    const request = transport.request(url, { method, agent, headers, ...abort }, (response) => {
+    const request = transport.request({ hostname, port, path, method, agent, headers, ...abort }, (response) => {
       response.on('error', () => {}); // told again to whoever reads the body
       resolve(succeeded(response));
     });
     request.on('socket', (socket) => {
-      socket.setKeepAlive(true, 30_000);
-      whenOpen(socket, url.protocol, () => {
+      whenOpen(socket, protocol, () => {
         if (maySend()) request.end(body);
         else request.destroy(new FencedError());
       });
@@ -178,10 +184,11 @@ const opened = new WeakSet<Socket>();
 
 /** A connection may take its time: what was allowed before it was open need not be allowed after. */
 function whenOpen(socket: Socket, protocol: string, send: () => void): void {
-  if (opened.has(socket) || (protocol === 'http:' && !socket.connecting)) {
+  if (opened.has(socket)) {
     send();
     return;
   }
+  socket.setKeepAlive(true, 30_000);
   socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => {
     opened.add(socket);
     send();
@@ -200,22 +207,31 @@ function errorOf(error: Error, signal: AbortSignal | undefined): ApiError {
 }
 
 async function readJson(response: http.IncomingMessage): Promise<Outcome<unknown>> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const body = await readBody(response);
+  if (!body.ok) return body;
   try {
-    for await (const chunk of response) {
-      const part = Buffer.from(chunk);
-      bytes += part.length;
-      if (bytes > responseBytesMaximum) {
-        response.destroy();
-        return failed(connectionError('MalformedResponse', 'the answer is too large'));
-      }
-      chunks.push(part);
-    }
-    return succeeded(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+    return succeeded(JSON.parse(body.value.toString('utf8')));
   } catch (error) {
     return failed(connectionError('MalformedResponse', messageOf(error)));
   }
+}
+
+function readBody(response: http.IncomingMessage): Promise<Outcome<Buffer>> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return new Promise((resolve) => {
+    const broken = (message: string) => resolve(failed(connectionError('MalformedResponse', message)));
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes <= responseBytesMaximum) return;
+      broken('the answer is too large');
+      response.destroy();
+    });
+    response.on('end', () => resolve(succeeded(Buffer.concat(chunks))));
+    response.on('error', (error) => broken(error.message));
+    response.on('close', () => broken('the answer broke off'));
+  });
 }
 
 async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {

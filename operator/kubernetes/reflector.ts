@@ -4,7 +4,7 @@ import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { type ApiError, connectionError, isGone } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';
-import { list, watch } from './watch.ts';
+import { list, type Version, watch } from './watch.ts';
 
 export type Change<T> =
   | { readonly type: 'Applied'; readonly key: string; readonly object: T; readonly previous: T | undefined }
@@ -39,10 +39,15 @@ const timing = {
   watchSecondsSpread: 300,
 } as const;
 
+/** More than writes are on their way at a time. */
+const expectedMaximum = 1_000;
+
 export class Reflector<T extends Stored> {
   readonly #options: ReflectorOptions<T>;
   readonly #store = new Map<string, T>();
   readonly #handlers = new Set<(change: Change<T>) => void>();
+  /** Versions that writes answered, and of which the watch has not told yet. */
+  readonly #expected = new Map<string, T>();
   readonly #stop = new AbortController();
   #resourceVersion: string | undefined;
   #synced = false;
@@ -73,6 +78,17 @@ export class Reflector<T extends Stored> {
     }
     this.#handlers.add(handler);
     return () => this.#handlers.delete(handler);
+  }
+
+  /** A version that a write answered: when the watch tells of it, it need not be read a second time. */
+  expect(object: T): void {
+    const key = objectKey(object.metadata);
+    this.#expected.delete(key);
+    this.#expected.set(key, object);
+    for (const oldest of this.#expected.keys()) {
+      if (this.#expected.size <= expectedMaximum) return;
+      this.#expected.delete(oldest);
+    }
   }
 
   start(): void {
@@ -135,7 +151,7 @@ export class Reflector<T extends Stored> {
       onEvent: (event) => {
         events += 1;
         this.#failures = 0;
-        if (event.type === 'Applied') this.#apply(event.object);
+        if (event.type === 'Applied') this.#apply(event.object, this.#takeExpected(event));
         if (event.type === 'Deleted') this.#remove(event.object);
         this.#resourceVersion = event.resourceVersion;
       },
@@ -144,8 +160,16 @@ export class Reflector<T extends Stored> {
     return error ?? (tooShort ? connectionError('ConnectionFailed', 'the watch ended at once') : undefined);
   }
 
-  #apply(raw: unknown): string | undefined {
-    const object = this.#parse(raw);
+  #takeExpected({ name, namespace, uid, resourceVersion }: Version): T | undefined {
+    const key = objectKey({ name, namespace });
+    const expected = this.#expected.get(key);
+    if (expected?.metadata.resourceVersion !== resourceVersion || expected.metadata.uid !== uid) return undefined;
+    this.#expected.delete(key);
+    return expected;
+  }
+
+  #apply(raw: unknown, known?: T): string | undefined {
+    const object = known ?? this.#parse(raw);
     if (object === undefined) return undefined;
     const key = objectKey(object.metadata);
     const previous = this.#store.get(key);

@@ -32,15 +32,30 @@ export async function list(http: KubeHttp, path: string, signal: AbortSignal): P
   }
 }
 
+/** Which object, and in which version. */
+export interface Version {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
 export type WatchEvent =
-  | { readonly type: 'Applied' | 'Deleted'; readonly object: unknown; readonly resourceVersion: string }
+  | ({ readonly type: 'Applied' | 'Deleted'; readonly object: unknown } & Version)
   | { readonly type: 'Bookmark'; readonly resourceVersion: string };
 
 const line = z.object({
   type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
   object: z.unknown().optional(),
 });
-const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
+const versioned = z.object({
+  metadata: z.object({
+    name: z.string().default(''),
+    namespace: z.string().optional(),
+    uid: z.string().default(''),
+    resourceVersion: z.string(),
+  }),
+});
 
 export interface WatchRequest {
   readonly path: string;
@@ -89,7 +104,7 @@ function parseLine(text: string): WatchEvent | { readonly error: ApiError } {
   if (type === 'ERROR') return { error: apiErrorFromStatus(0, object) };
   const version = versioned.safeParse(object);
   if (!version.success) return { error: connectionError('MalformedResponse', 'a watch event has no version') };
-  const { resourceVersion } = version.data.metadata;
-  if (type === 'BOOKMARK') return { type: 'Bookmark', resourceVersion };
-  return { type: type === 'DELETED' ? 'Deleted' : 'Applied', object, resourceVersion };
+  const { metadata } = version.data;
+  if (type === 'BOOKMARK') return { type: 'Bookmark', resourceVersion: metadata.resourceVersion };
+  return { type: type === 'DELETED' ? 'Deleted' : 'Applied', object, ...metadata };
 }

@@ -1,13 +1,20 @@
-// `npm run bench [-- name …]`: prints the figures behind docs/specification.md.
+// `npm run bench [-- name … --vms count --alone]`: prints the figures behind docs/specification.md.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchMemory } from './memory.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
+
+const { positionals: names, values: options } = parseArgs({
+  allowPositionals: true,
+  options: { vms: { type: 'string', default: '2000' }, alone: { type: 'boolean', default: false } },
+});
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   async documents() {
@@ -44,6 +51,32 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       say(`memory · ${program}: ${mebibytes.toFixed(0)} MiB resident, promised ${promised} MiB`);
     }
   },
+  async converge() {
+    const machines = Number(options.vms);
+    const { limit, rows } = await benchConverge(machines, options.alone);
+    if (limit === undefined) say('converge · without baseline and limit');
+    else {
+      const rate = (seconds: number) => (machines / seconds).toFixed(0);
+      say(`converge · limit: ${rate(limit.createSeconds)} creations/s, ${rate(limit.writeSeconds)} status writes/s`);
+    }
+    const [baseline] = rows;
+    for (const row of rows) {
+      const ratio = row.processorMilliseconds / (baseline?.processorMilliseconds ?? Number.NaN);
+      say(
+        [
+          `converge · ${row.name}: ${machines} VMs in ${row.seconds.toFixed(1)} s`,
+          `${row.writesPerMachine.toFixed(2)} writes per VM (and ${row.hostWritesPerMachine.toFixed(2)} of hosts)`,
+          `${row.processorMilliseconds.toFixed(2)} ms of processor time per VM`,
+          ...(limit === undefined ? [] : [`${ratio.toFixed(2)} × the baseline`]),
+          ...(row.shareOfLimit === undefined ? [] : [`${(row.shareOfLimit * 100).toFixed(0)} % of as many raw writes`]),
+        ].join(', '),
+      );
+    }
+    const { writesPerMachine, processorRatio, shareOfLimit } = promised;
+    say(
+      `converge · all on one control plane in one run; promised: at most ${writesPerMachine} writes per VM, ${processorRatio} × the baseline, at least ${shareOfLimit * 100} % of as many raw writes`,
+    );
+  },
   async idle() {
     const { writes, events, reconnects, logLines } = await benchIdle();
     say(
@@ -52,7 +85,6 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-const names = process.argv.slice(2);
 const unknown = names.filter((name) => benches[name] === undefined);
 if (unknown.length > 0) {
   process.stderr.write(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`);
