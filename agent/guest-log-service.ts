@@ -12,7 +12,7 @@ import { logLine } from './log-line.ts';
 export interface GuestLogPolicy {
   /** Secrets are taken out (guest.scrubLogs). */
   readonly scrub?: boolean;
-  readonly rate?: LogRate;
+  readonly rate?: LogRate | undefined;
   /** Each record that becomes a line, before it does: for collectors and files. */
   readonly onRecord?: (record: GuestLogRecord) => void;
   /** Records that came too fast and became no line. */

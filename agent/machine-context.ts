@@ -5,8 +5,10 @@ import type { LogPosition } from '../protocol/stream-messages.ts';
 import { bounded } from './bounded.ts';
 import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
+import type { GuestLogRecord } from './guest/log-record.ts';
 import { firstStdioPort } from './guest/processes.ts';
 import type { GuestLog } from './guest-log.ts';
+import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties } from './hcs/backend.ts';
 import * as history from './machine-history.ts';
@@ -64,6 +66,7 @@ export class MachineContext {
 
   readonly #listener: ContextListener;
   readonly #sink: GuestLogSink;
+  readonly #output: GuestRecordWriter | undefined;
 
   constructor(
     record: MachineRecord,
@@ -81,6 +84,7 @@ export class MachineContext {
     this.ports = ports;
     this.#listener = listener;
     this.#sink = ports.openGuestLog(record.uid);
+    this.#output = ports.openGuestOutput?.(record.uid);
   }
 
   setTrouble(trouble: Trouble): void {
@@ -163,6 +167,8 @@ export class MachineContext {
       stdio: this.#stdio(),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
+        rate: this.ports.guestLogRate,
+        onRecord: (record) => this.#tellOutput(record),
         onDropped: (records) => this.log.countDropped(records),
       },
       onPhase: (phase) => {
@@ -175,6 +181,12 @@ export class MachineContext {
         this.#listener.changed();
       },
     };
+  }
+
+  #tellOutput(record: GuestLogRecord): void {
+    const { assignment } = this.record;
+    if (assignment === undefined) return;
+    this.#output?.(record, { namespace: assignment.namespace, name: assignment.name, uid: this.uid });
   }
 
   /** Before the folder may go in which the lines are kept. */

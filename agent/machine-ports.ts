@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { Assignment } from '../protocol/messages.ts';
 import type { LogPosition } from '../protocol/stream-messages.ts';
+import type { LogRate } from './guest/log-limiter.ts';
 import type { GuestSockets } from './guest/sockets.ts';
+import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import type { Journal } from './journal.ts';
 import type { AgentTally } from './metrics-tally.ts';
@@ -43,6 +45,10 @@ export interface MachinePorts {
   readonly agentBootID: string;
   /** Where the lines of a VM's guest are kept on the node. */
   readonly openGuestLog: (uid: string) => GuestLogSink;
+  /** Where the records of a VM's guest go for collectors of logs. Absent: nowhere. */
+  readonly openGuestOutput?: (uid: string) => GuestRecordWriter;
+  /** What one guest may log at all. Absent: as much as is taken from it. */
+  readonly guestLogRate?: LogRate | undefined;
   /** Absent: documents are not kept. */
   readonly sentDocuments?: SentDocuments;
   /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */

@@ -15,15 +15,23 @@ export class LogLimiter {
   readonly #rate: LogRate;
   readonly #clock: Clock;
   readonly #vmId: string;
+  readonly #notice: string;
   #tokens: number;
   #filledAt: number;
   #droppedNow = 0;
   #dropped = 0;
 
-  constructor(rate: LogRate, clock: Clock, vmId: string) {
+  /** @param notice the message of the record that tells of a gap */
+  constructor(
+    rate: LogRate,
+    clock: Clock,
+    vmId: string,
+    notice = 'guest log records dropped: the guest writes too fast',
+  ) {
     this.#rate = rate;
     this.#clock = clock;
     this.#vmId = vmId;
+    this.#notice = notice;
     this.#tokens = rate.burst;
     this.#filledAt = clock.now();
   }
@@ -51,7 +59,7 @@ export class LogLimiter {
     const count = this.#droppedNow;
     this.#droppedNow = 0;
     const fields = { 'uvm-id': this.#vmId, dropped: count };
-    return [{ level: 'warning', message: 'guest log records dropped: the guest writes too fast', fields }];
+    return [{ level: 'warning', message: this.#notice, fields }];
   }
 
   #refill(): void {

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
+import type { AgentTally } from '../../agent/metrics-tally.ts';
 import { prepareBoot } from '../../agent/preparation.ts';
 import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
 import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
@@ -37,6 +38,8 @@ export interface CoreOptions {
   /** False leaves the recovery to the test. */
   readonly recovers?: boolean;
   readonly listener?: Omit<SupervisorListener, 'serviceLost'>;
+  readonly tally?: AgentTally;
+  readonly guestLog?: Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate'>;
 }
 
 export interface AgentCore extends AsyncDisposable {
@@ -66,9 +69,11 @@ export async function startCore(node: TestNode, options: CoreOptions = {}): Prom
     random: Math.random,
     randomBytes,
     ...outside,
+    ...options.guestLog,
     timeouts: { ...testTimeouts, ...options.timeouts },
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
+    ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
     prepare: (assignment) =>
       prepareBoot(assignment, { ...outside, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),

@@ -3,7 +3,22 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 
-const guestLine = z.object({ guest: z.literal(true), vm: z.string(), msg: z.string() });
+const guestLine = z.object({
+  source: z.literal('guest'),
+  namespace: z.string(),
+  name: z.string(),
+  level: z.string(),
+  msg: z.string(),
+  fields: z.record(z.string(), z.unknown()).catch({}),
+});
+type GuestLine = z.infer<typeof guestLine>;
+
+function shownOf({ fields, level, msg }: GuestLine): string {
+  const rest = Object.entries(fields).map(
+    ([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return `${level} ${msg}${rest.join('')}`;
+}
 
 export class GuestLines {
   readonly #latest = new Map<string, string>();
@@ -21,8 +36,10 @@ export class GuestLines {
   async read(): Promise<void> {
     for (const file of this.#files) {
       for (const line of await file.newLines()) {
-        const parsed = line.includes('"guest":true') ? guestLine.safeParse(JSON.parse(line)) : undefined;
-        if (parsed?.success === true) this.#latest.set(parsed.data.vm, parsed.data.msg);
+        const parsed = line.includes('"source":"guest"') ? guestLine.safeParse(JSON.parse(line)) : undefined;
+        if (parsed?.success !== true) continue;
+        const { namespace, name } = parsed.data;
+        this.#latest.set(`${namespace}/${name}`, shownOf(parsed.data));
       }
     }
   }

@@ -1,0 +1,119 @@
+// The lines of guests on the agent's standard output: what a collector finds there, and what becomes of too many.
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { GuestLogRecord } from '../../agent/guest/log-record.ts';
+import { GuestLogOutput } from '../../agent/guest-log-output.ts';
+import { startCore } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { FakeClock } from './guest/fake-clock.ts';
+import { startNode } from './hcs/simulated-node.ts';
+import { until } from './hcs/until.ts';
+
+const source = { namespace: 'team', name: 'vm', uid };
+const record = (message: string): GuestLogRecord => ({ level: 'info', message, fields: {} });
+
+/** Takes lines until it is told that it is full. */
+class Destination {
+  readonly texts: string[] = [];
+  isFull = false;
+  #drained: (() => void)[] = [];
+
+  write(text: string): boolean {
+    this.texts.push(text);
+    return !this.isFull;
+  }
+
+  once(_: 'drain', listener: () => void): void {
+    this.#drained.push(listener);
+  }
+
+  drain(): void {
+    this.isFull = false;
+    for (const listener of this.#drained.splice(0)) listener();
+  }
+
+  entries(): unknown[] {
+    const lines = this.texts.join('').split('\n');
+    expect(lines.pop()).toBe('');
+    return lines.map((line) => JSON.parse(line));
+  }
+
+  messages(): unknown[] {
+    return this.entries().map((entry) => z.object({ msg: z.string() }).parse(entry).msg);
+  }
+}
+
+describe('lines of guests on standard output', () => {
+  it('are JSON with the VM, the time of the guest, and its fields apart', async () => {
+    const destination = new Destination();
+    const clock = new FakeClock();
+    const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1000, burst: 1000 } });
+    await using node = await startNode();
+    await using core = await startCore(node, { guestLog: { openGuestOutput: (each) => output.writerOf(each) } });
+    await core.supervisor.assign(makeAssignment({ namespace: 'team', options: { ScrubLogs: true } }));
+    const written =
+      '{"level":"warning","msg":"hi","time":"2024-01-15T10:30:00.123456789Z","name":"x","password":"p"}\n';
+    await core.until(uid, 'running', ({ phase }) => phase === 'Running');
+    await node.control.writeLog(`luvm-${uid}`, written);
+    await until('the line', () => destination.messages().includes('hi'));
+    expect(destination.entries()).toContainEqual({
+      ...source,
+      source: 'guest',
+      guestTime: '2024-01-15T10:30:00.123456789Z',
+      level: 'warning',
+      msg: 'hi',
+      fields: { name: 'x', password: '<scrubbed>' },
+    });
+  });
+
+  it('are no more of one guest than its rate, of which the guest is told apart, and others not', () => {
+    const destination = new Destination();
+    const clock = new FakeClock();
+    const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1, burst: 2 } });
+    const [loud, quiet] = [output.writerOf('a'), output.writerOf('b')];
+    for (let line = 0; line < 5; line += 1) loud(record(`loud ${line}`), source);
+    quiet(record('quiet'), { ...source, name: 'other' });
+    clock.advance(1000);
+    loud(record('again'), source);
+    expect(destination.messages()).toEqual(['loud 0', 'loud 1', 'quiet', expect.stringContaining('too fast'), 'again']);
+    expect(destination.entries()[3]).toMatchObject({ ...source, level: 'warning', fields: { dropped: 3 } });
+    expect(output.dropped).toBe(0);
+  });
+
+  it('wait within bounds for a destination that takes no more; what was lost is counted and told', () => {
+    const destination = new Destination();
+    const rate = { recordsPerSecond: 1000, burst: 1000 };
+    const output = new GuestLogOutput({ destination, clock: new FakeClock(), rate, maxWaiting: 600 });
+    const write = output.writerOf(uid);
+    destination.isFull = true;
+    for (let line = 0; line < 20; line += 1) write(record(`line ${line}`), source);
+    expect(destination.texts).toHaveLength(1);
+    const { dropped } = output;
+    expect(dropped).toBeGreaterThan(0);
+    destination.drain();
+    const entries = destination.entries();
+    expect(entries).toHaveLength(20 - dropped + 1);
+    expect(entries.at(-1)).toEqual({
+      source: 'agent',
+      level: 'warning',
+      msg: 'lines of guests are not written here: standard output did not take them',
+      dropped,
+    });
+    write(record('after'), source);
+    expect(destination.messages().at(-1)).toBe('after');
+    expect(output.dropped).toBe(dropped);
+  });
+});
+
+describe('a limit on what a guest may log', () => {
+  it('drops what is beyond, counts it in the status, and tells it in the log', async () => {
+    await using node = await startNode();
+    const guestLogRate = { recordsPerSecond: 1, burst: 50 };
+    await using core = await startCore(node, { guestLog: { guestLogRate } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', ({ phase }) => phase === 'Running');
+    await node.control.writeLog(`luvm-${uid}`, '{"level":"info","msg":"flood"}\n'.repeat(500));
+    const { guestLog } = await core.until(uid, 'dropped', (each) => each.guestLog.dropped > 400);
+    expect(guestLog.total).toBeLessThan(60);
+  });
+});
