@@ -7,9 +7,9 @@ export default defineConfig({
     globalSetup: ['test/controlplane/shared.ts'],
     // Most of the time tests wait for processes of their own: more of them at once than there are cores.
     maxWorkers: 4,
-    testTimeout: 40_000,
-    // The first start on a machine builds the control plane.
-    hookTimeout: 60_000,
+    // Bounds for what hangs, wide enough for a machine that is busy with other things.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
   },
 });
