@@ -81,14 +81,14 @@ function linuxCommand(given: Launch): readonly string[] {
     given.container.securityContext;
   const script = [
     'set -e',
-    `echo ${quoted(given.pod.metadata.name)} > /proc/sys/kernel/hostname`,
+    `hostname ${quoted(given.pod.metadata.name)}`,
     `root=${quoted(given.directory)}`,
     'mount -t tmpfs -o mode=0755 tmpfs "$root"',
     ...machineFolders.map((folder) => mountFolder(folder)),
     ...[...image.files].map(([target, source]) => bind(source, target, true)),
     bind(compileCache, '/var/cache/node', false),
     ...given.container.volumeMounts.map((mount) => bind(given.volumePath(mount.name), mount.mountPath, mount.readOnly)),
-    ...(readOnlyRootFilesystem ? ['mount -o remount,ro "$root"'] : []),
+    ...(readOnlyRootFilesystem ? ['mount -o remount,bind,ro "$root"'] : []),
     `exec chroot "$root" ${asUser(runAsUser).join(' ')} "$@"`,
   ].join('\n');
   const words = [...(given.command.length === 0 ? image.entryPoint : given.command), ...given.arguments];
