@@ -69,9 +69,14 @@ export async function runAgent(
   const { healthPort } = settings;
   const metrics = new AgentMetrics(settings.version, systemClock);
   const answers = { isReady: () => isRecovered, metrics: () => metrics.scrape() };
+  // Whatever fails from here on, nothing stays that would keep the process from ending and being started again.
+  await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
+  held.defer(() => health?.close());
   const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
+  held.defer(() => lock.release());
   const node = await connectNode();
+  held.defer(() => node.close());
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
@@ -135,10 +140,6 @@ export async function runAgent(
     await supervisor.ended();
   } catch (error) {
     if (!signal.aborted) throw error;
-  } finally {
-    health?.close();
-    await node.close();
-    lock.release();
   }
   return stop.aborted ? 'stopped' : 'serviceLost';
 }
