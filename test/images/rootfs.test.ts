@@ -1,7 +1,7 @@
-// The images as folders: what is in them, how large they are, and that they start.
+// The images as folders: what is in them, how large they are, and that they start. The agent's starts in `npm run test:wine`.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, copyFile, glob, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { access, glob, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,12 +12,10 @@ import { javaScriptIn } from '../../images/compile.ts';
 import { type Program, programOf, programs } from '../../images/programs.ts';
 import { makeRootFileSystem } from '../../images/rootfs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { makeBed, startWindows, windowsPath, wine } from '../doubles/wine/bed.ts';
 
 const run = promisify(execFile);
 const MiB = 1 << 20;
 const limits = { operator: 250 * MiB, agent: 150 * MiB };
-const bed = await makeBed();
 
 const bill = z.object({
   bomFormat: z.literal('CycloneDX'),
@@ -142,37 +140,5 @@ describe('the operator', () => {
       if (parsed.success) return parsed.data;
     }
     throw new Error('it ended before it listened');
-  }
-});
-
-describe.runIf(bed !== undefined)('the agent, under wine', () => {
-  const home = () => homeOf(programOf('agent'));
-
-  beforeAll(async () => {
-    if (bed === undefined) return;
-    await startWindows(bed);
-    // The same Node, with one call spared that this wine does not have.
-    await copyFile(join(bed.folder, 'node.exe'), join(home(), 'node.exe'));
-  }, 120_000);
-
-  it('of the image starts under the Node of the image', async () => {
-    expect(await windows(windowsPath(join(home(), 'agent/main.js')), '--version')).toBe(packageJson.version);
-  }, 60_000);
-
-  it('finds native code and the schemas', async () => {
-    const script = join(home(), 'probe.mjs');
-    await writeFile(script, `import koffi from 'koffi'; koffi.load('kernel32.dll'); console.log('loaded');\n`);
-    expect(await windows(windowsPath(script))).toBe('loaded');
-    await rm(script);
-  }, 60_000);
-
-  /** Windows programs under wine cannot write to a Linux pipe. */
-  async function windows(...args: readonly string[]): Promise<string> {
-    const path = join(images, 'output.txt');
-    await using output = await open(path, 'w');
-    const stdio = ['ignore' as const, output.fd, output.fd];
-    const child = spawn(wine, [join(home(), 'node.exe'), ...args], { env: bed?.environment, stdio });
-    await once(child, 'exit');
-    return (await readFile(path, 'utf8')).trim();
   }
 });

@@ -1,7 +1,8 @@
+// Consoles are named pipes on Windows, where `npm run test:wine` runs this file, and Unix sockets elsewhere.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConsole } from '../../../agent/windows/console-pipe.ts';
 
@@ -12,7 +13,7 @@ let server: Server | undefined;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'console-'));
-  pipe = join(folder, 'pipe');
+  pipe = process.platform === 'win32' ? `\\\\.\\pipe\\${basename(folder)}` : join(folder, 'pipe');
   abort = new AbortController();
 });
 afterEach(async () => {

@@ -1,10 +1,10 @@
-// The contract of HCS backends on Node for Windows: the double's DLL is the first argument.
+// The contract of HCS backends on Node for Windows: run by `npm run test:wine`.
 import { after, it } from 'node:test';
-import { describeBackend } from '../../agent/hcs/backend-contract.ts';
-import { newSystemId, ordinaryDocument } from '../../agent/hcs/simulated-node.ts';
-import { ComputeCoreDouble } from '../computecore.ts';
+import { describeBackend } from '../agent/hcs/backend-contract.ts';
+import { newSystemId, ordinaryDocument } from '../agent/hcs/simulated-node.ts';
+import { ComputeCoreDouble } from '../doubles/computecore.ts';
 
-const double = new ComputeCoreDouble(process.argv[2] ?? '');
+const double = new ComputeCoreDouble(process.env['LCOW_COMPUTECORE'] ?? '');
 
 describeBackend('ComputeCoreBackend on Windows', async () => {
   const backend = double.connect();

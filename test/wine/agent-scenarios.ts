@@ -1,0 +1,54 @@
+// What is asked of an agent under wine.
+import assert from 'node:assert/strict';
+import type { AgentUnderWine } from './agent-under-wine.ts';
+import type { Report } from './report.ts';
+import type { WindowsProgram } from './windows.ts';
+
+/** From nothing to a VM that runs, and back to nothing. */
+export async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
+  await report.test('connects to the operator over TLS with its token', () => bed.connected(agent));
+  await report.test('brings the example to Ready, with its status', async () => {
+    await bed.example('ordinary');
+    const { metadata, status } = await bed.running('ordinary', agent, (found) =>
+      (found.status.guestLog?.head ?? []).some((line) => line.includes('GCS started')),
+    );
+    assert.equal(status.nodeName, bed.nodeName);
+    assert.equal(status.memorySizeInMB, 1024);
+    assert.equal(status.restarts, 0);
+    const system = bed.guests.state?.systems.find(({ id }) => id === `luvm-${metadata.uid}`);
+    assert.equal(system?.state, 'Running');
+    assert.equal(status.runtimeID, system.runtimeId);
+    assert.equal(bed.guests.guest(system.id)?.phase, 'running');
+    assert.ok((await bed.filesOf(metadata.uid)).includes('vm.json'));
+  });
+  await report.test('deletes it, and nothing is left', () => bed.deleted('ordinary', agent));
+}
+
+export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promise<void> {
+  const agent = await bed.startAgent();
+  await bringToReady(bed, agent, report);
+  await report.test('says what the host is', async () => {
+    const facts = JSON.stringify(await bed.host());
+    assert.match(facts, /"osBuild":26100/);
+  });
+  await bed.example('ordinary');
+  const { metadata, status: first } = await bed.running('ordinary', agent);
+  await report.test('starts a VM again whose guest crashed', async () => {
+    bed.guests.guest(`luvm-${metadata.uid}`)?.end('crash');
+    const { status } = await bed.running('ordinary', agent, (found) => found.status.restarts === 1);
+    assert.notEqual(status.runtimeID, first.runtimeID);
+    assert.equal(status.lastExit?.type, 'UnexpectedExit');
+  });
+  const second = await bed.startAgent();
+  await report.test('keeps a second agent of the node out', async () => {
+    await bed.until('the second agent waits', second, async () =>
+      (await second.output()).includes('another agent runs on this node'),
+    );
+  });
+  await report.test('is followed by it when killed, and the VM runs again from the journal', async () => {
+    await agent.kill();
+    const { status } = await bed.running('ordinary', second, (found) => found.status.restarts === 2);
+    assert.equal(status.lastExit?.type, 'AgentExit');
+  });
+  await report.test('after that too leaves nothing of a deleted VM', () => bed.deleted('ordinary', second));
+}

@@ -1,0 +1,202 @@
+// A whole agent under wine: the Windows build of Node runs `agent/main.ts`, or what the image has of it, against a real
+// operator on a real control plane, and VMs live through koffi, the double of computecore.dll and Hyper-V sockets.
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { kubectl } from '../controlplane/kubectl.ts';
+import { installCustomResources } from '../controlplane/shared.ts';
+import { windowsPath } from '../doubles/wine/bed.ts';
+import { LocalSystem } from '../playground/system.ts';
+import { GuestHost } from './guest-host.ts';
+import type { ProgramOptions, Windows, WindowsProgram } from './windows.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const node = 'win-wine';
+const patience = 60_000;
+
+const machine = z.looseObject({
+  metadata: z.looseObject({ uid: z.string() }),
+  status: z.looseObject({
+    phase: z.string().optional(),
+    nodeName: z.string().optional(),
+    memorySizeInMB: z.number().optional(),
+    runtimeID: z.string().optional(),
+    restarts: z.number().optional(),
+    lastExit: z.looseObject({ type: z.string() }).optional(),
+    conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string() })).default([]),
+    guestLog: z.looseObject({ head: z.array(z.string()).default([]) }).optional(),
+  }),
+});
+type Machine = z.infer<typeof machine>;
+
+const host = z.looseObject({ status: z.looseObject({ capacity: z.looseObject({}).optional() }) });
+
+const isReady = ({ status }: Machine) =>
+  status.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'True');
+
+/** Where the agent's program is, as Linux paths. */
+export interface AgentProgram extends Pick<ProgramOptions, 'node' | 'koffi'> {
+  readonly script: string;
+}
+
+export class AgentUnderWine implements AsyncDisposable {
+  readonly nodeName = node;
+  readonly guests: GuestHost;
+  readonly #windows: Windows;
+  readonly #controlPlane: ControlPlane;
+  readonly #system: LocalSystem;
+  readonly #directory: string;
+  readonly #agents = new Set<WindowsProgram>();
+
+  private constructor(
+    windows: Windows,
+    guests: GuestHost,
+    cluster: ControlPlane,
+    system: LocalSystem,
+    directory: string,
+  ) {
+    this.#windows = windows;
+    this.guests = guests;
+    this.#controlPlane = cluster;
+    this.#system = system;
+    this.#directory = directory;
+  }
+
+  static async prepare(windows: Windows): Promise<AgentUnderWine> {
+    const directory = await mkdtemp(join(tmpdir(), 'agent-'));
+    const guests = await GuestHost.listen(windows.socketFolder);
+    const cluster = await startControlPlane();
+    const system = await LocalSystem.prepare({ cluster, directory, hosts: new Map([[node, '']]) });
+    const prepared = new AgentUnderWine(windows, guests, cluster, system, directory);
+    try {
+      await prepared.#layInBootFiles();
+      await Promise.all([installCustomResources(cluster), system.createNodes()]);
+      await system.operator.start();
+      return prepared;
+    } catch (error) {
+      await prepared[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killAgents();
+    await this.guests[Symbol.asyncDispose]();
+    await this.#system.operator.stop();
+    await this.#controlPlane.stop();
+    for (const folder of [this.#bootFolder, this.#stateDir, this.#directory])
+      await rm(folder, { recursive: true, force: true });
+  }
+
+  get #bootFolder(): string {
+    return join(this.#windows.bed.driveC, 'Program Files', 'Linux Containers');
+  }
+
+  /** The agent's default. */
+  get #stateDir(): string {
+    return join(this.#windows.bed.driveC, 'ProgramData', 'lcow');
+  }
+
+  async #layInBootFiles(): Promise<void> {
+    await rm(this.#stateDir, { recursive: true, force: true });
+    await mkdir(this.#bootFolder, { recursive: true });
+    for (const name of ['kernel', 'vmlinux', 'initrd.img']) await writeFile(join(this.#bootFolder, name), name);
+  }
+
+  /** As the agent's chart starts it, with the defaults for all that has one. */
+  async startAgent(program?: AgentProgram, healthPort = 0): Promise<WindowsProgram> {
+    const { script = join(this.#windows.tree, 'agent/main.ts'), ...options } = program ?? {};
+    const pki = (name: string) => windowsPath(join(this.#directory, 'pki', name));
+    const flags = [
+      ['--operator-url', `wss://127.0.0.1:${this.#system.replicas[0].agentsPort}/v1/agents`],
+      ['--token-file', pki(`${node}.token`)],
+      ['--ca-file', pki('ca.crt')],
+      ['--health-port', String(healthPort)],
+    ].flat();
+    const started = await this.#windows.start(script, flags, { ...options, guestHostPort: this.guests.port });
+    this.#agents.add(started);
+    return started;
+  }
+
+  async killAgents(): Promise<void> {
+    await Promise.all([...this.#agents].map((agent) => agent.kill()));
+    this.#agents.clear();
+  }
+
+  kubectl(args: readonly string[], input?: string): Promise<string> {
+    return kubectl(this.#controlPlane, args, input);
+  }
+
+  async example(name: string): Promise<void> {
+    await this.kubectl(['apply', '--server-side', '--filename', join(project, 'examples', `${name}.yaml`)]);
+  }
+
+  async connected(agent: WindowsProgram): Promise<void> {
+    await this.until('the agent is connected', agent, async () => {
+      const path = '{.status.conditions[?(@.type=="Connected")].status}';
+      return (await this.kubectl(['get', 'luvmhost', node, '--ignore-not-found', '-o', `jsonpath=${path}`])) === 'True';
+    });
+  }
+
+  async host(): Promise<unknown> {
+    return host.parse(JSON.parse(await this.kubectl(['get', 'luvmhost', node, '-o', 'json']))).status;
+  }
+
+  async get(name: string): Promise<Machine> {
+    return machine.parse(JSON.parse(await this.kubectl(['get', 'luvm', name, '-o', 'json'])));
+  }
+
+  /** Waits until the VM runs and is ready, and more if asked. */
+  async running(
+    name: string,
+    agent: WindowsProgram,
+    holds: (found: Machine) => boolean = () => true,
+  ): Promise<Machine> {
+    return await this.until(`${name} is ready`, agent, async () => {
+      const found = await this.get(name).catch(() => undefined);
+      return found !== undefined && found.status.phase === 'Running' && isReady(found) && holds(found) && found;
+    });
+  }
+
+  /** Deletes the VM, and sees that nothing of it is left in HCS, of native memory, or on the disk. */
+  async deleted(name: string, agent: WindowsProgram): Promise<void> {
+    await this.kubectl(['delete', 'luvm', name, '--timeout=30s']);
+    assert.deepEqual(await readdir(join(this.#stateDir, 'vms')), []);
+    await this.until('HCS has got everything back', agent, async () => {
+      const { state } = this.guests;
+      return state?.systems.length === 0 && Object.values(state.counts).every((count) => count === 0);
+    });
+    await this.until(
+      'the sockets are closed',
+      agent,
+      async () => (await readdir(this.#windows.socketFolder)).length === 0,
+    );
+  }
+
+  /** The names of the files that the agent keeps of a VM. */
+  filesOf(uid: string): Promise<string[]> {
+    return readdir(join(this.#stateDir, 'vms', uid));
+  }
+
+  async until<T>(what: string, agent: WindowsProgram, probe: () => Promise<T | undefined | false>): Promise<T> {
+    const deadline = Date.now() + patience;
+    while (Date.now() < deadline && !agent.hasEnded) {
+      const found = await probe();
+      if (found !== undefined && found !== false) return found;
+      await sleep(50);
+    }
+    const problem = agent.hasEnded ? 'the agent ended' : `not within ${patience / 1000} s`;
+    throw new Error(
+      `${problem}: ${what}; the agent said\n${await agent.output()}\nand the operator\n${await this.#operatorSaid()}`,
+    );
+  }
+
+  async #operatorSaid(): Promise<string> {
+    return (await readFile(this.#system.operator.program.logFile, 'utf8')).split('\n').slice(-20).join('\n');
+  }
+}

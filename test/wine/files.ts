@@ -1,0 +1,229 @@
+// What the agent does to files, by the real calls of Windows under wine; run by `npm run test:wine`. Wine keeps no entries of
+// foreign groups on disk, so access control lists are judged as they were set.
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import koffi from 'koffi';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { acquireInstanceLock } from '../../agent/instance-lock.ts';
+import { FileJournal } from '../../agent/journal.ts';
+import { newRecord } from '../../agent/machine-record.ts';
+import { openStateFolder } from '../../agent/state-folder.ts';
+import { LocalWindowsHost } from '../../agent/windows/host.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import './first-pipe-instance.ts';
+
+const library = process.env['LCOW_WIN32'] ?? '';
+const double = koffi.load(library);
+const failNext: (call: string, code: number) => void = double.func('DoubleFail', 'void', ['str', 'uint32_t']);
+const accessOf: (path: string) => string = double.func('DoubleAccessOf', 'str', ['str16']);
+const allocated: () => number = double.func('DoubleAllocated', 'int', []);
+
+/** Opens and attributes that Node's own calls do not offer. */
+const kernel32 = koffi.load('kernel32.dll');
+const setAttributes: (path: string, attributes: number) => number = kernel32.func(
+  '__stdcall',
+  'SetFileAttributesW',
+  'int',
+  ['str16', 'uint32_t'],
+);
+const createFile: (path: string, access: number, share: number, ...rest: unknown[]) => number = kernel32.func(
+  '__stdcall',
+  'CreateFileW',
+  'intptr_t',
+  ['str16', 'uint32_t', 'uint32_t', 'void *', 'uint32_t', 'uint32_t', 'void *'],
+);
+const closeHandle: (handle: number) => number = kernel32.func('__stdcall', 'CloseHandle', 'int', ['intptr_t']);
+const readOnly = 1;
+
+/** A handle as that of a virus scanner or a backup: nobody else may change, replace or delete the file. */
+function holdForReading(path: string): Disposable {
+  const [genericRead, shareRead, openExisting] = [0x8000_0000, 1, 3];
+  const handle = createFile(path, genericRead, shareRead, null, openExisting, 0, null);
+  if (handle === -1) throw new Error(`${path} cannot be opened`);
+  return { [Symbol.dispose]: () => void closeHandle(handle) };
+}
+
+let folder: string;
+let host: LocalWindowsHost;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'files-'));
+  const topology = () => Promise.reject(new Error('no HCS'));
+  const environment = { ProgramFiles: join(folder, 'Program Files') };
+  host = new LocalWindowsHost(
+    { topology, isolation: [], environment, program: process.argv0 },
+    { computecore: '', kernel32: library, advapi32: library, ws2_32: '' },
+  );
+});
+afterEach(async () => {
+  expect(allocated()).toBe(0);
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('copies', () => {
+  it('are whole, and overwrite what is there', async () => {
+    const [from, to] = [join(folder, 'a.vhd'), join(folder, 'ü 磁盘.vhd')];
+    await writeFile(from, 'x'.repeat(200_000));
+    await writeFile(to, 'y'.repeat(300_000));
+    await host.copyFile(from, to);
+    expect(await readFile(to, 'utf8')).toBe('x'.repeat(200_000));
+  });
+
+  it('fail with the number of the cause and its text in the words of the system', async () => {
+    const copy = (to = 'b') => host.copyFile(join(folder, 'none'), join(folder, to));
+    await expect(copy()).rejects.toMatchObject({ code: 2, message: 'File not found.' });
+    await writeFile(join(folder, 'none'), '');
+    await expect(copy('no\\folder')).rejects.toMatchObject({ code: 3, message: 'Path not found.' });
+    failNext('CopyFile2', 112);
+    await expect(copy()).rejects.toMatchObject({ code: 112, message: 'Disk full.' });
+    failNext('CopyFile2', 4711);
+    await expect(copy()).rejects.toThrow('Win32 error 4711');
+  });
+});
+
+describe('deletion', () => {
+  it('succeeds once or more, and of what is marked read-only', async () => {
+    const file = join(folder, 'a');
+    await writeFile(file, '');
+    setAttributes(file, readOnly);
+    await host.deleteFile(file);
+    await host.deleteFile(file);
+    await host.deleteFile(join(folder, 'no', 'folder'));
+    expect(await host.stat(file)).toEqual({ kind: 'notFound' });
+    await expect(host.deleteFile(folder)).rejects.toThrow();
+  });
+});
+
+describe('access of the group of all VMs', () => {
+  it('is added to what a file or a folder has', async () => {
+    const [kernel, disk, below] = ['kernel.vmgs', 'read-only.vhd', 'folder'].map((name) => join(folder, name));
+    if (kernel === undefined || disk === undefined || below === undefined) throw new Error('no names');
+    await writeFile(kernel, '');
+    await writeFile(disk, '');
+    await mkdir(below);
+    await host.grantVmGroupAccess(kernel);
+    await host.grantVmGroupAccess(disk, 'read');
+    await host.grantVmGroupAccess(below);
+    expect(accessOf(kernel)).toMatch(/\(A;;GA;;;S-1-5-83-0\)/);
+    expect(accessOf(disk)).toMatch(/\(A;;GR;;;S-1-5-83-0\)/);
+    expect(accessOf(below)).toMatch(/\(A;OICI;GA;;;S-1-5-83-0\)/);
+    for (const path of [kernel, disk, below])
+      expect(accessOf(path).replace(/\([^()]*;S-1-5-83-0\)/, '')).toMatch(/^D:.*\(A;.*;.*;;;(?!S-1-5-83)[^)]+\)/);
+  });
+
+  it('fails with the cause, and changes nothing', async () => {
+    const file = join(folder, 'kernel.vmgs');
+    await writeFile(file, '');
+    for (const call of ['GetNamedSecurityInfoW', 'SetEntriesInAclW', 'SetNamedSecurityInfoW']) {
+      failNext(call, 5);
+      await expect(host.grantVmGroupAccess(file)).rejects.toMatchObject({ code: 5, message: 'Access denied.' });
+    }
+    expect(accessOf(file)).toBe('');
+    await expect(host.grantVmGroupAccess(join(folder, 'none'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('the host', () => {
+  it('is a Server 2025 with its boot files in the default folder', async () => {
+    const files = join(folder, 'Program Files', 'Linux Containers');
+    await mkdir(files, { recursive: true });
+    for (const name of ['vmlinux', 'initrd.img']) await writeFile(join(files, name), '');
+    const facts = await host.facts();
+    expect(facts).toMatchObject({ osBuild: 26100, architecture: 'amd64' });
+    expect(facts.bootFiles).toEqual([{ path: files, files: ['initrd.img', 'vmlinux'] }]);
+  });
+
+  it('tells files, folders and nothing apart', async () => {
+    const file = join(folder, 'a');
+    await writeFile(file, 'four');
+    expect(await host.stat(file)).toEqual({ kind: 'file', size: 4 });
+    expect(await host.stat(folder)).toEqual({ kind: 'folder' });
+    for (const nothing of ['none', 'a\\below', 'no\\folder'])
+      expect(await host.stat(join(folder, nothing))).toEqual({ kind: 'notFound' });
+  });
+});
+
+describe('the journal', () => {
+  const record = (uid: string, restarts = 0) => ({ ...newRecord(uid, randomUUID()), restarts });
+
+  it('replaces a record that somebody reads at that moment', async () => {
+    const journal = new FileJournal(folder);
+    const uid = randomUUID();
+    await journal.write(record(uid));
+    const file = join(folder, 'vms', uid, 'vm.json');
+    const scanner = holdForReading(file);
+    const written = journal.write(record(uid, 1));
+    await sleep(150);
+    scanner[Symbol.dispose]();
+    await written;
+    const { records, quarantined } = await new FileJournal(folder).load();
+    expect(records.map(({ restarts }) => restarts)).toEqual([1]);
+    expect(quarantined).toEqual([]);
+  });
+
+  it('keeps the older record when the newer one cannot take its place within a second or two', async () => {
+    const journal = new FileJournal(folder);
+    const uid = randomUUID();
+    await journal.write(record(uid));
+    using _ = holdForReading(join(folder, 'vms', uid, 'vm.json'));
+    await expect(journal.write(record(uid, 1))).rejects.toMatchObject({ code: 'EPERM' });
+    expect((await new FileJournal(folder).load()).records.map(({ restarts }) => restarts)).toEqual([0]);
+  });
+
+  it('removes the folder of a VM with read-only copies in it', async () => {
+    const journal = new FileJournal(folder);
+    const uid = randomUUID();
+    await journal.write(record(uid));
+    const copy = join(folder, 'vms', uid, 'kernel');
+    await writeFile(copy, '');
+    setAttributes(copy, readOnly);
+    await journal.remove(uid);
+    expect(await readdir(join(folder, 'vms'))).toEqual([]);
+  });
+
+  it('removes the folder of a VM of which a file is read at that moment', async () => {
+    const journal = new FileJournal(folder);
+    const uid = randomUUID();
+    await journal.write(record(uid));
+    const scanner = holdForReading(join(folder, 'vms', uid, 'vm.json'));
+    const removed = journal.remove(uid);
+    await sleep(150);
+    scanner[Symbol.dispose]();
+    await removed;
+    expect(await readdir(join(folder, 'vms'))).toEqual([]);
+  });
+
+  it('puts a torn record aside', async () => {
+    const uid = randomUUID();
+    await mkdir(join(folder, 'vms', uid), { recursive: true });
+    await writeFile(join(folder, 'vms', uid, 'vm.json'), '{');
+    const { quarantined } = await new FileJournal(folder).load();
+    expect(quarantined.map((each) => each.uid)).toEqual([uid]);
+    expect(await readdir(join(folder, 'vms', uid))).toEqual(['vm.json.quarantined']);
+  });
+});
+
+describe('the node', () => {
+  it('has one agent at a time, whatever state folder the other has', async () => {
+    const silent = pino({ level: 'silent' });
+    const stop = new AbortController();
+    await openStateFolder(join(folder, 'state'));
+    const first = await acquireInstanceLock(join(folder, 'state'), systemClock, silent, stop.signal);
+    const second = acquireInstanceLock(join(folder, 'other'), systemClock, silent, stop.signal);
+    let isSecond = false;
+    second.then(
+      () => {
+        isSecond = true;
+      },
+      () => {},
+    );
+    await sleep(100);
+    expect(isSecond).toBe(false);
+    first.release();
+    (await second).release();
+  });
+});

@@ -1,0 +1,74 @@
+// Loaded into a Windows process before its program (`--import`): what the program loads from System32 are the doubles, and
+// the double of computecore.dll is watched and told what guests do by whoever plays them, over a loopback connection
+// (guest-host.ts). Threads of the program load this file too.
+import { connect } from 'node:net';
+import { basename } from 'node:path';
+import { createInterface } from 'node:readline';
+import { isMainThread } from 'node:worker_threads';
+import { z } from 'zod';
+import { systemClock } from '../../protocol/clock.ts';
+import { ComputeCoreDouble } from '../doubles/computecore.ts';
+import './first-pipe-instance.ts';
+import { type DoubleState, guestExit } from './guest-protocol.ts';
+
+const variables = z
+  .object({
+    LCOW_KOFFI: z.string(),
+    LCOW_COMPUTECORE: z.string(),
+    LCOW_WIN32: z.string(),
+    LCOW_WINSOCK: z.string(),
+    LCOW_GUEST_HOST_PORT: z.coerce.number(),
+  })
+  .parse(process.env);
+
+const doubles: Readonly<Record<string, string>> = {
+  'computecore.dll': variables.LCOW_COMPUTECORE,
+  'kernel32.dll': variables.LCOW_WIN32,
+  'advapi32.dll': variables.LCOW_WIN32,
+  'ws2_32.dll': variables.LCOW_WINSOCK,
+};
+
+/** The program's own koffi. */
+const { default: koffi }: { default: { load: (path: string, ...rest: unknown[]) => unknown } } = await import(
+  variables.LCOW_KOFFI
+);
+const { load } = koffi;
+koffi.load = (path, ...rest) => load(inSystem32(path) ? (doubles[basename(path)] ?? path) : path, ...rest);
+
+function inSystem32(path: string): boolean {
+  return /\\system32\\[^\\]+$/i.test(path);
+}
+
+const watchMilliseconds = 20;
+
+async function watch(): Promise<void> {
+  const double = new ComputeCoreDouble(variables.LCOW_COMPUTECORE);
+  const backend = double.connect();
+  const socket = connect(variables.LCOW_GUEST_HOST_PORT, '127.0.0.1').unref();
+  // Without guests the program cannot do what it is watched for.
+  socket.on('error', (error) => process.stderr.write(`nobody plays guests: ${error.message}\n`));
+  createInterface(socket).on('line', (line) => {
+    const { system, exitType, status } = guestExit.parse(JSON.parse(line));
+    double.exit(system, exitType, status);
+  });
+  let told = '';
+  const tell = async () => {
+    const systems = (await backend.enumerate()).flatMap(({ id, runtimeId, state }) =>
+      runtimeId === undefined ? [] : [{ id, runtimeId, state }],
+    );
+    // Our own enumeration is over, but the program may be within calls of its own.
+    const state: DoubleState = { systems, counts: double.counts() };
+    const line = JSON.stringify(state);
+    if (line !== told) socket.write(`${line}\n`);
+    told = line;
+  };
+  const next = () => {
+    tell().then(
+      () => systemClock.after(watchMilliseconds, next),
+      (error: Error) => process.stderr.write(`the double cannot be watched: ${error.message}\n`),
+    );
+  };
+  next();
+}
+
+if (isMainThread) await watch();

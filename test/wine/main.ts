@@ -1,0 +1,113 @@
+// `npm run test:wine`: what the Windows half does on the Windows build of Node, under wine. `--help` says more.
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { programOf } from '../../images/programs.ts';
+import { makeRootFileSystem } from '../../images/rootfs.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { missingPackages } from '../doubles/wine/bed.ts';
+import { bringToReady, lifeOfAnAgent } from './agent-scenarios.ts';
+import { AgentUnderWine } from './agent-under-wine.ts';
+import { Report } from './report.ts';
+import { Windows } from './windows.ts';
+
+interface Step {
+  readonly name: string;
+  readonly what: string;
+  readonly run: (windows: Windows, report: Report) => Promise<void>;
+}
+
+const steps: readonly Step[] = [
+  {
+    name: 'contract',
+    what: 'the contract of HCS backends, through koffi',
+    run: suite('test/wine/backend-contract.ts'),
+  },
+  { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock.test.ts') },
+  {
+    name: 'console',
+    what: 'the reader of consoles on named pipes',
+    run: suite('test/agent/windows/console-pipe.test.ts'),
+  },
+  { name: 'files', what: 'files, access lists, journal, lock, host facts', run: suite('test/wine/files.ts') },
+  { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },
+  { name: 'image', what: 'the agent of the unpacked image with that operator', run: imageStep },
+];
+
+const help = `Usage: npm run test:wine [-- <step>...]
+
+Runs the Windows half on Node for Windows under wine, with stand-ins for computecore.dll and Hyper-V sockets. It needs
+Debian's wine64 and gcc-mingw-w64-x86-64-win32. What it downloads and builds is kept in the cache folder.
+
+Steps, all unless some are named:
+${steps.map(({ name, what }) => `  ${name.padEnd(10)}${what}`).join('\n')}
+`;
+
+const suiteMilliseconds = 120_000;
+
+/** A file of tests, run by the Node of Windows. */
+function suite(file: string): Step['run'] {
+  return async (windows, report) => {
+    const program = await windows.start(join(windows.tree, file), []);
+    const code = await program.ended(suiteMilliseconds);
+    const output = await program.output();
+    const count = (what: string) => Number(new RegExp(`^\\S+ ${what} (\\d+)\\r?$`, 'm').exec(output)?.[1]);
+    if (code !== 0 || !(count('pass') > 0) || count('fail') + count('cancelled') + count('skipped') !== 0)
+      throw new Error(`exit code ${code}\n${output}`);
+    report.passed(`${count('pass')} tests`, count('pass'));
+  };
+}
+
+async function agentStep(windows: Windows, report: Report): Promise<void> {
+  await using bed = await AgentUnderWine.prepare(windows);
+  await lifeOfAnAgent(bed, report);
+}
+
+async function imageStep(windows: Windows, report: Report): Promise<void> {
+  const image = programOf('agent');
+  const { folder } = await makeRootFileSystem(image, join(windows.folder, 'image'));
+  const home = join(folder, image.folder);
+  const program = {
+    node: join(home, 'node.exe'),
+    koffi: join(home, 'node_modules/koffi/index.js'),
+    script: join(home, 'agent/main.js'),
+  };
+  // The same Node, with one call spared that this wine does not have.
+  await copyFile(windows.bed.node, program.node);
+  await report.test('starts and says its version', async () => {
+    const asked = await windows.start(program.script, ['--version'], { node: program.node });
+    const code = await asked.ended(suiteMilliseconds);
+    const said = (await asked.output()).trim();
+    if (code !== 0 || said !== packageJson.version) throw new Error(`exit code ${code}: ${said}`);
+  });
+  await using bed = await AgentUnderWine.prepare(windows);
+  const agent = await bed.startAgent(program);
+  await bringToReady(bed, agent, report);
+}
+
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.find((name) => steps.every((step) => step.name !== name));
+  if (unknown !== undefined) {
+    process.stderr.write(`there is no step ${unknown}\n\n${help}`);
+    return 2;
+  }
+  const missing = await missingPackages();
+  if (missing !== undefined) {
+    process.stderr.write(`test:wine cannot run: ${missing} is not there; apt-get install it\n`);
+    return 3;
+  }
+  const report = new Report();
+  await using windows = await report.during('starting wine', () =>
+    Windows.start(() => report.say('another run has wine; waiting until it ends')),
+  );
+  for (const { name, what, run } of steps.filter((step) => names.length === 0 || names.includes(step.name)))
+    await report.step(`${name}: ${what}`, () => run(windows, report));
+  return report.end();
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: 'boolean', short: 'h' } },
+});
+if (values.help === true) process.stdout.write(help);
+else process.exitCode = await main(positionals);
