@@ -15,6 +15,7 @@ export interface IdentityFlags {
   readonly tlsCertificate?: string;
   readonly tlsKey?: string;
   readonly bindAddress: string;
+  readonly apiService?: string;
 }
 
 export interface IdentityPorts {
@@ -31,9 +32,13 @@ export function identityProblem({
   tlsCertificate,
   tlsKey,
   bindAddress,
+  apiService,
 }: IdentityFlags): string | undefined {
   if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
     return '--tls-certificate and --tls-key belong together';
+  }
+  if (apiService !== undefined && (tlsCertificate !== undefined || agentTokens !== undefined)) {
+    return '--api-service is told the CA of our own certificates: with --tls-certificate set spec.caBundle yourself';
   }
   if (agentTokens === undefined || tlsCertificate !== undefined || loopback.test(bindAddress)) return undefined;
   return 'agents with --agent-tokens need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address';

@@ -14,13 +14,13 @@ import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
 import { logContext } from './log-context.ts';
 import { Operator } from './operator.ts';
+import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
 
 interface Flags extends IdentityFlags {
   readonly kubeconfig?: string;
   readonly agentsPort: number;
   readonly healthPort: number;
   readonly apiPort: number;
-  readonly apiService?: string;
   readonly logLevel: string;
   readonly heartbeatSeconds: number;
 }
@@ -78,7 +78,9 @@ async function run(flags: Flags): Promise<void> {
   const access = loadClusterAccess(flags.kubeconfig, clock);
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
   const http = new KubeHttp({ access, clock, random, version, replica });
-  const lease = new LeaseClient({ http, clock, namespace: flags.namespace, name: 'lcow-operator' });
+  const { apiPort: port, apiService, bindAddress, namespace } = flags;
+  const annotations = port === 0 ? {} : { [apiAddressAnnotation]: advertisedAddress(bindAddress, port) };
+  const lease = new LeaseClient({ http, clock, namespace, name: 'lcow-operator', annotations });
   const operator = new Operator({
     access,
     election: new LeaseElection({
@@ -90,7 +92,8 @@ async function run(flags: Flags): Promise<void> {
     }),
     authenticator: authenticatorOf(flags, { http, clock, random }),
     certificates: certificatesOf(flags, { http, clock, random }),
-    bindAddress: flags.bindAddress,
+    bindAddress,
+    api: port === 0 ? undefined : { port, lease, ...(apiService !== undefined && { apiService }) },
     agentsPort: flags.agentsPort,
     healthPort: flags.healthPort,
     heartbeatSeconds: flags.heartbeatSeconds,

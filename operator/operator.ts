@@ -12,6 +12,7 @@ import { KubeHttp } from './kubernetes/http.ts';
 import type { Election, Term } from './kubernetes/lease.ts';
 import { Leadership } from './leadership.ts';
 import { Metrics } from './metrics.ts';
+import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
 
 export interface OperatorOptions {
   readonly access: ClusterAccess;
@@ -22,6 +23,8 @@ export interface OperatorOptions {
   readonly bindAddress: string;
   readonly agentsPort: number;
   readonly healthPort: number;
+  /** Undefined: no aggregated API. It needs certificates. */
+  readonly api?: AggregatedApiSettings | undefined;
   readonly heartbeatSeconds: number;
   readonly version: string;
   /** Names this process among all operators that ever ran. */
@@ -34,6 +37,7 @@ export interface OperatorOptions {
 export interface OperatorPorts {
   readonly agents: number;
   readonly health: number;
+  readonly api?: number;
 }
 
 export class Operator {
@@ -42,6 +46,7 @@ export class Operator {
   readonly #caches: Caches;
   readonly #agentServer: AgentServer;
   readonly #healthServer: HealthServer;
+  readonly #api: AggregatedApi | undefined;
   #leadership: Leadership | undefined;
   /** Terms that are over and not done yet. */
   readonly #yielding = new Set<Promise<void>>();
@@ -64,6 +69,7 @@ export class Operator {
       bindAddress,
       port: options.agentsPort,
     });
+    this.#api = options.certificates && options.api && this.#createApi(options.api);
     this.#healthServer = new HealthServer({
       registry: metrics.registry,
       bindAddress,
@@ -81,21 +87,28 @@ export class Operator {
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();
+    const api = await this.#api?.listen();
     const { logger, replica, version, certificates } = this.#options;
     certificates?.start({
-      serving: (certificate) => this.#agentServer.useCertificate(certificate),
+      serving: (certificate) => {
+        this.#agentServer.useCertificate(certificate);
+        this.#api?.useCertificate(certificate);
+      },
+      trusted: (bundle) => this.#api?.trust(bundle),
       failed: (message) => this.metrics.certificatesFailed(message),
     });
-    logger.info({ replica, version, agents: agents.port, health: health.port }, 'listening');
+    const ports = { agents: agents.port, health: health.port, ...(api && { api: api.port }) };
+    logger.info({ replica, version, ...ports }, 'listening');
     void this.#caches.start().then(() => {
       if (!this.#stopped) this.#stand();
     });
-    return { agents: agents.port, health: health.port };
+    return ports;
   }
 
   /** Agents are told to dial again; what is being written is finished; then another replica may lead. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    await this.#api?.close();
     await this.#agentServer.close();
     await Promise.all([this.#leadership?.stop(), ...this.#yielding]);
     await this.#options.election.stop();
@@ -133,6 +146,22 @@ export class Operator {
     this.#agentServer.dismiss('this replica leads no more');
     const ended = leadership.stop().finally(() => this.#yielding.delete(ended));
     this.#yielding.add(ended);
+  }
+
+  /** Of its own way to the API server: what it writes, any replica may. */
+  #createApi(settings: AggregatedApiSettings): AggregatedApi {
+    const { access, clock, random, version, replica, logger, bindAddress } = this.#options;
+    const onResult = this.metrics.request.bind(this.metrics);
+    return new AggregatedApi(settings, {
+      http: new KubeHttp({ access, clock, random, version, replica, onResult }),
+      clock,
+      random,
+      logger,
+      bindAddress,
+      replica,
+      service: () => this.#leadership?.service,
+      machine: (key) => this.#caches.machines.get(key),
+    });
   }
 
   #notReady(): string | undefined {

@@ -6,6 +6,8 @@ import type { KeyPair } from './authority.ts';
 export interface CertificateObserver {
   /** For handshakes from now on. */
   serving(certificate: KeyPair): void;
+  /** Who signs it, now and soon, where that is known (PEM). Told again and again. */
+  trusted?(bundle: string): void;
   /** What was in use goes on. */
   failed(message: string): void;
 }

@@ -73,6 +73,7 @@ export class CertificateStore implements CertificateSource {
       (JSON.stringify(set) === JSON.stringify(before) ? undefined : await this.#keep(secret.value, set)) ??
       (await this.#publish(trustBundle(set)));
     if (problem !== undefined) return problem;
+    this.#observer?.trusted?.(trustBundle(set));
     if (this.#serving?.certificate !== set.serving.certificate) {
       this.#serving = set.serving;
       this.#observer?.serving(set.serving);

@@ -5,7 +5,11 @@ import { connectionError, failed, type Outcome, succeeded } from './api-error.ts
 import type { KubeHttp, KubeRequest } from './http.ts';
 
 const lease = z.object({
-  metadata: z.looseObject({ name: z.string(), resourceVersion: z.string() }),
+  metadata: z.looseObject({
+    name: z.string(),
+    resourceVersion: z.string(),
+    annotations: z.record(z.string(), z.string()).optional(),
+  }),
   spec: z
     .object({
       holderIdentity: z.string().optional(),
@@ -47,6 +51,8 @@ export interface LeaseClientOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly name: string;
+  /** Of whoever holds the Lease by this client. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 const defaultTimeoutMilliseconds = 4_000;
@@ -63,13 +69,18 @@ export class LeaseClient implements LeaseStore {
   }
 
   create(claim: Claim): Promise<Outcome<LeaseRecord>> {
-    const metadata = { name: this.#options.name, namespace: this.#options.namespace };
+    const { annotations, name, namespace } = this.#options;
+    const metadata = { name, namespace, ...(annotations && { annotations }) };
     const body = { ...typeMeta, metadata, spec: specOf(claim, undefined) };
     return this.#request({ method: 'POST', path: this.#collection, body }, claim.timeoutMilliseconds);
   }
 
   replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>> {
-    const body = { ...typeMeta, metadata: record.metadata, spec: specOf(claim, record) };
+    const annotations = {
+      ...record.metadata.annotations,
+      ...(claim.holder !== undefined && this.#options.annotations),
+    };
+    const body = { ...typeMeta, metadata: { ...record.metadata, annotations }, spec: specOf(claim, record) };
     const path = `${this.#collection}/${this.#options.name}`;
     return this.#request({ method: 'PUT', path, body }, claim.timeoutMilliseconds);
   }

@@ -1,0 +1,88 @@
+// The aggregated API put together: its server, whom it believes, and the APIService that is told whom to believe.
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import type { Clock, Random } from '../../protocol/clock.ts';
+import type { AgentService } from '../agents/server.ts';
+import type { KeyPair } from '../certificates/authority.ts';
+import type { KubeHttp } from '../kubernetes/http.ts';
+import type { LeaseStore } from '../kubernetes/lease-client.ts';
+import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { ApiServiceTrust } from './api-service.ts';
+import { FrontProxy } from './front-proxy.ts';
+import { LeaderAddress } from './leader-address.ts';
+import { MachineStreams } from './machine-streams.ts';
+import { ApiServer } from './server.ts';
+
+export interface AggregatedApiSettings {
+  readonly port: number;
+  readonly lease: LeaseStore;
+  /** The APIService that is told the authority of the serving certificate. */
+  readonly apiService?: string;
+}
+
+export interface AggregatedApiPorts {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly bindAddress: string;
+  readonly replica: string;
+  /** Undefined while this replica does not lead. */
+  readonly service: () => AgentService | undefined;
+  readonly machine: (key: string) => VirtualMachine | undefined;
+}
+
+export class AggregatedApi {
+  readonly #logger: Logger;
+  readonly #server: ApiServer;
+  readonly #frontProxy: FrontProxy;
+  readonly #apiService: ApiServiceTrust | undefined;
+  /** What was told last, so that it is told once. */
+  #problem = '';
+
+  constructor({ apiService: name, lease, port }: AggregatedApiSettings, ports: AggregatedApiPorts) {
+    const { bindAddress, clock, http, logger, machine, random, replica, service } = ports;
+    const failed = (message: string) => this.#failed(message);
+    this.#logger = logger;
+    this.#frontProxy = new FrontProxy({ http, clock, random });
+    this.#apiService = name === undefined ? undefined : new ApiServiceTrust({ http, clock, random, name, failed });
+    this.#server = new ApiServer({
+      clock,
+      logger,
+      bindAddress,
+      port,
+      frontProxy: this.#frontProxy,
+      streams: new MachineStreams({ clock, machine, session: (nodeName) => service()?.sessions.of(nodeName) }),
+      leads: () => service() !== undefined,
+      leader: new LeaderAddress(lease, replica),
+    });
+  }
+
+  async listen(): Promise<AddressInfo> {
+    const address = await this.#server.listen();
+    this.#frontProxy.start({
+      trusts: () => this.#server.trustFrontProxy(),
+      failed: (message) => this.#failed(message),
+    });
+    return address;
+  }
+
+  useCertificate(certificate: KeyPair): void {
+    this.#server.useCertificate(certificate);
+  }
+
+  /** @param bundle PEM of the authorities that sign the serving certificate */
+  trust(bundle: string): void {
+    this.#apiService?.trust(bundle);
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+    await Promise.all([this.#frontProxy.stop(), this.#apiService?.stop()]);
+  }
+
+  #failed(message: string): void {
+    if (message !== this.#problem) this.#logger.error({ error: message }, 'the aggregated API cannot be served');
+    this.#problem = message;
+  }
+}

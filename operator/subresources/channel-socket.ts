@@ -1,0 +1,126 @@
+// `exec` and `console` over a WebSocket: the channels of a stream, each message with the number of its channel in front. A
+// client that is slow is waited for, one that sends more than the guest takes waits itself, and one that answers no pings
+// is gone.
+import { Writable } from 'node:stream';
+import type { RawData, WebSocket } from 'ws';
+import type { Clock, Timer } from '../../protocol/clock.ts';
+import { channels, type StatusMessage } from '../../protocol/subresources.ts';
+import type { StreamEnding } from '../agents/session-streams.ts';
+import type { BegunStream } from './machine-streams.ts';
+
+const pingMilliseconds = 20_000;
+const missedPings = 3;
+const closeMilliseconds = 5_000;
+/** Larger messages of a client end its connection. */
+export const maximumMessageBytes = 1 << 20;
+
+const resizeRefusal =
+  'the size of a terminal is set when it is opened: the bridge to the guest resizes terminals of containers only';
+
+export class ChannelSocket {
+  readonly #socket: WebSocket;
+  readonly #begun: BegunStream;
+  readonly #clock: Clock;
+  #unanswered = 0;
+  #timer: Timer | undefined;
+
+  constructor(socket: WebSocket, begun: BegunStream, clock: Clock) {
+    this.#socket = socket;
+    this.#begun = begun;
+    this.#clock = clock;
+  }
+
+  /** Resolves when the client has gone. */
+  async serve(): Promise<void> {
+    const { processID, stream } = this.#begun;
+    const closed = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    this.#socket.on('error', () => this.#socket.terminate());
+    this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    this.#socket.on('pong', () => {
+      this.#unanswered = 0;
+    });
+    stream.stdin.on('drain', () => this.#socket.resume());
+    this.#ping();
+    this.#say({ type: 'started', ...(processID !== undefined && { processID }) });
+    stream.stdout.pipe(this.#writer(channels.stdout));
+    stream.stderr.pipe(this.#writer(channels.stderr));
+    void this.#end(stream.ending);
+    await closed;
+    this.#timer?.cancel();
+    stream.close();
+  }
+
+  /** The end is told behind all that was read before it. */
+  async #end(ending: Promise<StreamEnding>): Promise<void> {
+    const { stderr, stdout } = this.#begun.stream;
+    const outcome = await ending;
+    await Promise.all([stdout, stderr].map(readToItsEnd));
+    if (outcome.ok) {
+      this.#say({ type: 'exited', ...(outcome.exitCode !== undefined && { exitCode: outcome.exitCode }) });
+    } else {
+      this.#say({ type: 'failed', problem: outcome.problem, message: outcome.message });
+    }
+    this.#socket.close(1000);
+    this.#clock.after(closeMilliseconds, () => this.#socket.terminate());
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    const { stdin } = this.#begun.stream;
+    const bytes = bytesOf(data);
+    const channel = isBinary ? bytes[0] : undefined;
+    if (channel === channels.stdin) {
+      if (!stdin.writableEnded && !stdin.destroyed && !stdin.write(bytes.subarray(1))) this.#socket.pause();
+    } else if (channel === channels.close && bytes[1] === channels.stdin) {
+      stdin.end();
+    } else if (channel === channels.resize) {
+      this.#say({ type: 'refused', message: resizeRefusal });
+    } else {
+      this.#socket.close(1003, 'no such channel');
+    }
+  }
+
+  #writer(channel: number): Writable {
+    return new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        if (this.#socket.readyState !== this.#socket.OPEN) done();
+        // Called once the network has taken it.
+        else this.#socket.send(Buffer.concat([Buffer.of(channel), chunk]), () => done());
+      },
+    });
+  }
+
+  #say(message: StatusMessage): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(Buffer.concat([Buffer.of(channels.status), Buffer.from(JSON.stringify(message))]));
+  }
+
+  #ping(): void {
+    this.#timer = this.#clock.after(pingMilliseconds, () => {
+      if (this.#unanswered >= missedPings) {
+        this.#socket.terminate();
+        return;
+      }
+      this.#unanswered += 1;
+      this.#socket.ping();
+      this.#ping();
+    });
+  }
+}
+
+function readToItsEnd(
+  source: NodeJS.ReadableStream & { readonly readableEnded: boolean; readonly destroyed: boolean },
+) {
+  return new Promise<void>((resolve) => {
+    if (source.readableEnded || source.destroyed) {
+      resolve();
+      return;
+    }
+    source.once('end', () => resolve());
+    source.once('close', () => resolve());
+  });
+}
+
+function bytesOf(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+}

@@ -1,0 +1,32 @@
+// What the API server and kubectl ask an aggregated API for: which groups, versions and resources there are.
+import { subresourceGroup, subresourceRoot, subresources, subresourceVersion } from '../../protocol/subresources.ts';
+
+const groupVersion = `${subresourceGroup}/${subresourceVersion}`;
+const version = { groupVersion, version: subresourceVersion };
+const group = { name: subresourceGroup, versions: [version], preferredVersion: version };
+
+const documents: ReadonlyMap<string, object> = new Map<string, object>([
+  ['/apis', { kind: 'APIGroupList', apiVersion: 'v1', groups: [group] }],
+  [`/apis/${subresourceGroup}`, { kind: 'APIGroup', apiVersion: 'v1', ...group }],
+  [
+    subresourceRoot,
+    {
+      kind: 'APIResourceList',
+      apiVersion: 'v1',
+      groupVersion,
+      resources: subresources.map((name) => ({
+        name: `linuxutilityvms/${name}`,
+        singularName: '',
+        namespaced: true,
+        kind: 'LinuxUtilityVM',
+        verbs: ['get'],
+      })),
+    },
+  ],
+  ['/openapi/v3', { paths: {} }],
+  ['/openapi/v2', { swagger: '2.0', info: { title: subresourceGroup, version: subresourceVersion }, paths: {} }],
+]);
+
+export function discoveryDocument(path: string): object | undefined {
+  return documents.get(path);
+}

@@ -1,0 +1,61 @@
+// Where the leader serves the aggregated API: it says so in an annotation of the Lease. Read anew for each connection that
+// is to be forwarded, so that two replicas never take each other for the leader for longer than the Lease itself says so.
+import { networkInterfaces } from 'node:os';
+import { z } from 'zod';
+import type { LeaseStore } from '../kubernetes/lease-client.ts';
+
+export const apiAddressAnnotation = 'lcow.dev/api-address';
+const readMilliseconds = 2_000;
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const annotated = z.looseObject({ annotations: z.record(z.string(), z.string()).default({}) });
+const addressText = /^\[?([^\]]+)\]?:(\d{1,5})$/;
+
+export class LeaderAddress {
+  readonly #lease: LeaseStore;
+  readonly #replica: string;
+  #reading: Promise<Address | undefined> | undefined;
+
+  constructor(lease: LeaseStore, replica: string) {
+    this.#lease = lease;
+    this.#replica = replica;
+  }
+
+  /** Undefined when nobody leads, this replica does, or it cannot be read. */
+  find(): Promise<Address | undefined> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<Address | undefined> {
+    const read = await this.#lease.get(readMilliseconds);
+    if (!read.ok || read.value.holder === undefined || read.value.holder === this.#replica) return undefined;
+    const text = annotated.safeParse(read.value.metadata).data?.annotations[apiAddressAnnotation];
+    const [, host, port] = addressText.exec(text ?? '') ?? [];
+    return host === undefined ? undefined : { host, port: Number(port) };
+  }
+}
+
+/** Where other replicas reach this one, as `host:port`. */
+export function advertisedAddress(bindAddress: string, port: number): string {
+  const host = isAny(bindAddress) ? (firstAddress(bindAddress) ?? bindAddress) : bindAddress;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function isAny(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
+/** A pod has one network; IPv4 where there is both, unless IPv6 is what is listened on. */
+function firstAddress(bindAddress: string): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const outside = all.filter(({ address, internal }) => !internal && !address.startsWith('fe80:'));
+  const preferred = bindAddress === '::' ? 'IPv6' : 'IPv4';
+  return (outside.find(({ family }) => family === preferred) ?? outside[0])?.address;
+}

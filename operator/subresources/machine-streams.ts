@@ -1,0 +1,84 @@
+// Finds the agent of a VM and opens a stream to it, or says why not as a user would want to know it.
+
+import { type Clock, delay } from '../../protocol/clock.ts';
+import type { AgentSession } from '../agents/session.ts';
+import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
+import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
+import { notFound, type Refusal, refusalOf, unavailable } from './refusal.ts';
+import type { MachineRequest, Read } from './request.ts';
+
+export interface MachineStreamsPorts {
+  readonly clock: Clock;
+  /** By `namespace/name`. */
+  readonly machine: (key: string) => VirtualMachine | undefined;
+  /** The session of the node's agent; undefined while this replica has none. */
+  readonly session: (nodeName: string) => AgentSession | undefined;
+}
+
+/** Streams over all sessions. */
+export const maximumStreams = 1024;
+/** For the agent to begin to serve. A process in a guest dials its streams first. */
+const beginningMilliseconds = 20_000;
+
+export interface BegunStream {
+  readonly stream: AgentStream;
+  readonly processID: number | undefined;
+}
+
+export class MachineStreams {
+  readonly #ports: MachineStreamsPorts;
+  #open = 0;
+
+  constructor(ports: MachineStreamsPorts) {
+    this.#ports = ports;
+  }
+
+  uidOf({ name, namespace }: MachineRequest): string | undefined {
+    return this.#ports.machine(objectKey({ name, namespace }))?.metadata.uid;
+  }
+
+  /** Resolves once the agent serves the stream. */
+  async begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
+    const session = this.#sessionFor(request);
+    if ('refusal' in session) return { ok: false, refusal: session.refusal };
+    if (this.#open >= maximumStreams) return refused('TooManyStreams', 'the operator serves too many streams');
+    const stream = session.session.openStream(wanted);
+    if (stream === undefined) return refused('TooManyStreams', 'too many streams of this VM or its host are open');
+    this.#open += 1;
+    stream.ending.then(() => {
+      this.#open -= 1;
+    });
+    const begun = new AbortController();
+    const tooLate = delay(this.#ports.clock, beginningMilliseconds, begun.signal).then(
+      () => noAnswer,
+      () => noAnswer,
+    );
+    const beginning = await Promise.race([stream.beginning, tooLate]);
+    begun.abort();
+    if (beginning.ok) return { ok: true, value: { stream, processID: beginning.processID } };
+    stream.close();
+    return refused(beginning.problem, beginning.message);
+  }
+
+  #sessionFor({ name, namespace }: MachineRequest): { readonly session: AgentSession } | { readonly refusal: Refusal } {
+    const machine = this.#ports.machine(objectKey({ name, namespace }));
+    if (machine === undefined) return { refusal: notFound(`linuxutilityvms.lcow.dev "${name}" not found`) };
+    const { nodeName } = machine.status;
+    if (nodeName === undefined) return { refusal: refusalOf('NotRunning', 'the VM has no host yet') };
+    const session = this.#ports.session(nodeName);
+    if (session === undefined || session.streams === 'NotYet') {
+      return { refusal: unavailable(`the agent of ${nodeName} is not connected to the operator`) };
+    }
+    if (session.streams === 'Unsupported') {
+      const message = `the agent of ${nodeName} is of an earlier version, which has no streams: upgrade it`;
+      return { refusal: { code: 501, reason: 'NotImplemented', message } };
+    }
+    return { session };
+  }
+}
+
+const noAnswer = { ok: false, problem: 'Failed', message: 'the agent did not answer in time' } as const;
+
+function refused(problem: string, message: string): Read<never> {
+  return { ok: false, refusal: refusalOf(problem, message) };
+}

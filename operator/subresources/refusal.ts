@@ -1,0 +1,46 @@
+// How a request is refused: as the API server would, so that every client understands it.
+import type { StreamProblem } from '../../protocol/stream-messages.ts';
+
+export interface Refusal {
+  readonly code: number;
+  /** As in a Kubernetes Status. */
+  readonly reason: string;
+  readonly message: string;
+  readonly retryAfterSeconds?: number;
+}
+
+export const notFound = (message: string): Refusal => ({ code: 404, reason: 'NotFound', message });
+export const badRequest = (message: string): Refusal => ({ code: 400, reason: 'BadRequest', message });
+/** Worth another attempt soon. */
+export const unavailable = (message: string): Refusal => ({
+  code: 503,
+  reason: 'ServiceUnavailable',
+  message,
+  retryAfterSeconds: 1,
+});
+
+const codes: Readonly<Record<StreamProblem, number>> = {
+  NoSuchVirtualMachine: 503,
+  NotRunning: 409,
+  GuestNotConnected: 409,
+  ExecNotAllowed: 403,
+  NoConsole: 409,
+  ConsoleInUse: 409,
+  NoDocument: 404,
+  NoLog: 404,
+  TooManyStreams: 429,
+  CommandFailed: 422,
+  ExitCodeLost: 500,
+  SessionLost: 503,
+  Failed: 500,
+};
+
+/** Of what the agent said; its reason goes through. */
+export function refusalOf(problem: string, message: string): Refusal {
+  const code = new Map<string, number>(Object.entries(codes)).get(problem) ?? 500;
+  return { code, reason: problem, message, ...(code === 503 && { retryAfterSeconds: 1 }) };
+}
+
+export function statusOf({ code, message, reason }: Refusal): object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
+}

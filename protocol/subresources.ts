@@ -1,0 +1,50 @@
+// The aggregated API `subresources.lcow.dev/v1alpha1` as its server (the operator) and its client (`kubectl luvm`) share it:
+// paths, queries, and the small protocol over WebSockets for what flows both ways. The user is known to the API server, and
+// has been allowed `get` on the subresource, before a request gets here.
+import { z } from 'zod';
+import { type LogPosition, streamProblems } from './stream-messages.ts';
+
+export const subresourceGroup = 'subresources.lcow.dev';
+export const subresourceVersion = 'v1alpha1';
+export const subresourceRoot = `/apis/${subresourceGroup}/${subresourceVersion}`;
+
+export const subresources = ['log', 'exec', 'console', 'document'] as const;
+export type Subresource = (typeof subresources)[number];
+
+export function subresourcePath(namespace: string, name: string, subresource: Subresource): string {
+  const [inNamespace, machine] = [namespace, name].map(encodeURIComponent);
+  return `${subresourceRoot}/namespaces/${inNamespace}/linuxutilityvms/${machine}/${subresource}`;
+}
+
+/** Of the WebSockets of `exec` and `console`: binary messages, the first byte is the channel. */
+export const channelSubprotocol = 'v1.channel.lcow.dev';
+export const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
+
+/** What the server says on the channel `status`, as JSON. The last one of a connection is `exited` or `failed`. */
+export const statusMessage = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('started'), processID: z.int().min(0).optional() }),
+  /** Something was asked for that cannot be had; the stream goes on. */
+  z.object({ type: z.literal('refused'), message: z.string() }),
+  z.object({ type: z.literal('exited'), exitCode: z.int().min(0).optional() }),
+  z.object({ type: z.literal('failed'), problem: z.enum(streamProblems).or(z.string()), message: z.string() }),
+]);
+export type StatusMessage = z.infer<typeof statusMessage>;
+
+/** As the API server itself answers when something is wrong. */
+export const apiStatus = z.looseObject({
+  kind: z.literal('Status'),
+  reason: z.string().default(''),
+  message: z.string().default(''),
+  code: z.number().default(0),
+});
+
+const positionText = /^(\d{1,15})\.(\d{1,15})$/;
+
+export function formatPosition({ boot, sequence }: LogPosition): string {
+  return `${boot}.${sequence}`;
+}
+
+export function parsePosition(text: string): LogPosition | undefined {
+  const match = positionText.exec(text);
+  return match === null ? undefined : { boot: Number(match[1]), sequence: Number(match[2]) };
+}
