@@ -43,6 +43,10 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{- define "lcow-operator.apiService" -}}
+v1alpha1.subresources.lcow.dev
+{{- end }}
+
 {{- define "lcow-operator.username" -}}
 system:serviceaccount:{{ .Release.Namespace }}:lcow-operator
 {{- end }}
