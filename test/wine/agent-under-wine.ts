@@ -13,7 +13,7 @@ import { installCustomResources } from '../controlplane/shared.ts';
 import { windowsPath } from '../doubles/wine/bed.ts';
 import { LocalSystem } from '../playground/system.ts';
 import { GuestHost } from './guest-host.ts';
-import type { ProgramOptions, Windows, WindowsProgram } from './windows.ts';
+import type { Windows, WindowsProgram } from './windows.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const node = 'win-wine';
@@ -40,8 +40,11 @@ const isReady = ({ status }: Machine) =>
   status.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'True');
 
 /** Where the agent's program is, as Linux paths. */
-export interface AgentProgram extends Pick<ProgramOptions, 'node' | 'koffi'> {
+export interface AgentProgram {
   readonly script: string;
+  readonly node: string;
+  /** The koffi that it loads. */
+  readonly koffi: string;
 }
 
 export class AgentUnderWine implements AsyncDisposable {

@@ -1,4 +1,5 @@
 // `npm run test:wine`: what the Windows half does on the Windows build of Node, under wine. `--help` says more.
+import assert from 'node:assert/strict';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,14 +8,20 @@ import { makeRootFileSystem } from '../../images/rootfs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { missingPackages } from '../doubles/wine/bed.ts';
 import { bringToReady, lifeOfAnAgent } from './agent-scenarios.ts';
-import { AgentUnderWine } from './agent-under-wine.ts';
+import { type AgentProgram, AgentUnderWine } from './agent-under-wine.ts';
 import { Report } from './report.ts';
 import { Windows } from './windows.ts';
+
+interface Context {
+  readonly windows: Windows;
+  readonly report: Report;
+  readonly preparations: Preparations;
+}
 
 interface Step {
   readonly name: string;
   readonly what: string;
-  readonly run: (windows: Windows, report: Report) => Promise<void>;
+  readonly run: (context: Context) => Promise<void>;
 }
 
 const steps: readonly Step[] = [
@@ -47,7 +54,7 @@ const suiteMilliseconds = 120_000;
 
 /** A file of tests, run by the Node of Windows. */
 function suite(file: string): Step['run'] {
-  return async (windows, report) => {
+  return async ({ windows, report }) => {
     const program = await windows.start(join(windows.tree, file), []);
     const code = await program.ended(suiteMilliseconds);
     const output = await program.output();
@@ -58,31 +65,58 @@ function suite(file: string): Step['run'] {
   };
 }
 
-async function agentStep(windows: Windows, report: Report): Promise<void> {
-  await using bed = await AgentUnderWine.prepare(windows);
-  await lifeOfAnAgent(bed, report);
+async function agentStep({ preparations, report }: Context): Promise<void> {
+  const bed = await preparations.bed();
+  await lifeOfAnAgent(bed, report).finally(() => bed.killAgents());
 }
 
-async function imageStep(windows: Windows, report: Report): Promise<void> {
-  const image = programOf('agent');
-  const { folder } = await makeRootFileSystem(image, join(windows.folder, 'image'));
-  const home = join(folder, image.folder);
-  const program = {
-    node: join(home, 'node.exe'),
-    koffi: join(home, 'node_modules/koffi/index.js'),
-    script: join(home, 'agent/main.js'),
-  };
-  // The same Node, with one call spared that this wine does not have.
-  await copyFile(windows.bed.node, program.node);
+async function imageStep({ windows, preparations, report }: Context): Promise<void> {
+  const program = await preparations.image();
   await report.test('starts and says its version', async () => {
     const asked = await windows.start(program.script, ['--version'], { node: program.node });
     const code = await asked.ended(suiteMilliseconds);
     const said = (await asked.output()).trim();
     if (code !== 0 || said !== packageJson.version) throw new Error(`exit code ${code}: ${said}`);
   });
-  await using bed = await AgentUnderWine.prepare(windows);
+  const bed = await preparations.bed();
   const agent = await bed.startAgent(program);
-  await bringToReady(bed, agent, report);
+  await bringToReady(bed, agent, report).finally(() => bed.killAgents());
+}
+
+/** What the last steps need and takes long: it is begun when the first step begins. Who asks for it hears of its failure. */
+class Preparations implements AsyncDisposable {
+  readonly #bed: Promise<AgentUnderWine> | undefined;
+  readonly #image: Promise<AgentProgram> | undefined;
+
+  constructor(windows: Windows, wanted: readonly Step[]) {
+    const wants = (...names: readonly string[]) => wanted.some(({ name }) => names.includes(name));
+    if (wants('agent', 'image')) this.#bed = AgentUnderWine.prepare(windows);
+    if (wants('image')) this.#image = makeImage(windows);
+    void Promise.allSettled([this.#bed, this.#image]);
+  }
+
+  async bed(): Promise<AgentUnderWine> {
+    return (await this.#bed) ?? assert.fail('no step said that it wants it');
+  }
+
+  async image(): Promise<AgentProgram> {
+    return (await this.#image) ?? assert.fail('no step said that it wants it');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const [bed] = await Promise.allSettled([this.#bed, this.#image]);
+    if (bed.status === 'fulfilled') await bed.value?.[Symbol.asyncDispose]();
+  }
+}
+
+async function makeImage(windows: Windows): Promise<AgentProgram> {
+  const image = programOf('agent');
+  const { folder } = await makeRootFileSystem(image, join(windows.folder, 'image'));
+  const home = join(folder, image.folder);
+  const node = join(home, 'node.exe');
+  // The same Node, with one call spared that this wine does not have.
+  await copyFile(windows.bed.node, node);
+  return { node, koffi: join(home, 'node_modules/koffi/index.js'), script: join(home, 'agent/main.js') };
 }
 
 async function main(names: readonly string[]): Promise<number> {
@@ -100,8 +134,10 @@ async function main(names: readonly string[]): Promise<number> {
   await using windows = await report.during('starting wine', () =>
     Windows.start(() => report.say('another run has wine; waiting until it ends')),
   );
-  for (const { name, what, run } of steps.filter((step) => names.length === 0 || names.includes(step.name)))
-    await report.step(`${name}: ${what}`, () => run(windows, report));
+  const wanted = steps.filter((step) => names.length === 0 || names.includes(step.name));
+  await using preparations = new Preparations(windows, wanted);
+  for (const { name, what, run } of wanted)
+    await report.step(`${name}: ${what}`, () => run({ windows, report, preparations }));
   return report.end();
 }
 

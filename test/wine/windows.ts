@@ -54,6 +54,8 @@ export class Windows implements AsyncDisposable {
     const libraries = await buildLibraries(bed);
     const folder = await mkdtemp(join(tmpdir(), 'wine-'));
     const windows = new Windows(bed, libraries, folder, await startWindows(bed, waiting));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => void windows[Symbol.asyncDispose]().finally(() => process.exit(1)));
     try {
       await mkdir(windows.socketFolder);
       await linkProject(bed, windows.tree);

@@ -151,7 +151,8 @@ describe('a connection', () => {
     guest.on('drain', write);
     write();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(written).toBeLessThan(4 << 20);
+    // The buffers of two sockets, at most; the rest is held back.
+    expect(written).toBeLessThan(8 << 20);
     let read = 0;
     for await (const bytes of host) {
       read += bytes.byteLength;

@@ -177,6 +177,8 @@ export async function startWindows(bed: WineBed, waiting: () => void): Promise<A
     const isFinished = await exists(finished);
     if (!isFinished) await rm(prefix, { recursive: true, force: true });
     await mkdir(prefix, { recursive: true });
+    // What a run left behind that was killed.
+    await runWine(bed, wineServer, '-k');
     await runWine(bed, wineServer, '-p');
     if (!isFinished) await install(bed);
     await writeFile(finished, '');

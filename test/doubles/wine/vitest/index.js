@@ -4,20 +4,29 @@ import { after as afterAll, afterEach, before as beforeAll, beforeEach, describe
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, it };
 
-class StringContaining {
-  constructor(part) {
-    this.part = part;
+class Asymmetric {
+  constructor(what, matches) {
+    this.what = what;
+    this.matches = matches;
   }
 }
 
-/** The members that `expected` names, as deep as it goes. */
+/** With what stands for many values replaced by the actual one, where it is one of them. */
+function settled(actual, expected) {
+  if (expected instanceof Asymmetric) return expected.matches(actual) ? actual : expected;
+  if (Array.isArray(expected)) return expected.map((each, index) => settled(actual?.[index], each));
+  if (typeof expected !== 'object' || expected === null || Object.getPrototypeOf(expected) !== Object.prototype)
+    return expected;
+  return Object.fromEntries(Object.entries(expected).map(([name, value]) => [name, settled(actual?.[name], value)]));
+}
+
+/** The members that `expected` names, as deep as it goes; an array has all. */
 function matchObject(actual, expected) {
   assert.ok(typeof actual === 'object' && actual !== null, `${actual} is no object`);
-  for (const [name, value] of Object.entries(expected)) {
-    if (value instanceof StringContaining)
-      assert.ok(String(actual[name]).includes(value.part), `${name}: ${actual[name]}`);
-    else if (typeof value === 'object' && value !== null && !Array.isArray(value)) matchObject(actual[name], value);
-    else assert.deepEqual(actual[name], value, name);
+  for (const [name, value] of Object.entries(settled(actual, expected))) {
+    const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+    if (isPlain) matchObject(actual[name], value);
+    else assert.deepEqual(actual[name], value, `${name}: ${actual[name]} is not ${value?.what ?? value}`);
   }
 }
 
@@ -27,31 +36,78 @@ function throwsLike(error, expected) {
   else if (expected !== undefined) assert.ok(error instanceof expected, `${error}`);
 }
 
-const matchers = (actual) => ({
-  toBe: (expected) => assert.equal(actual, expected),
-  toEqual: (expected) => assert.deepEqual(actual, expected),
-  toMatchObject: (expected) => matchObject(actual, expected),
-  toMatch: (expected) => assert.match(actual, expected),
-  toContain: (expected) =>
-    assert.ok(actual.includes(expected), `${JSON.stringify(actual)} has no ${JSON.stringify(expected)}`),
-  toBeGreaterThan: (expected) => assert.ok(actual > expected, `${actual} is not above ${expected}`),
-  toBeLessThan: (expected) => assert.ok(actual < expected, `${actual} is not below ${expected}`),
-  toBeInstanceOf: (expected) => assert.ok(actual instanceof expected),
-});
+const show = (value) => (typeof value === 'string' ? JSON.stringify(value) : `${value}`);
+
+const matchers = {
+  toBe: (actual, expected) => assert.ok(Object.is(actual, expected), `${show(actual)} is not ${show(expected)}`),
+  toEqual: (actual, expected) => assert.deepEqual(actual, settled(actual, expected)),
+  toStrictEqual: (actual, expected) => assert.deepEqual(actual, settled(actual, expected)),
+  toMatchObject: matchObject,
+  toMatch: (actual, expected) => throwsLike({ message: actual }, expected),
+  toContain: (actual, expected) => assert.ok(actual.includes(expected), `${show(actual)} has no ${show(expected)}`),
+  toHaveLength: (actual, expected) => assert.equal(actual.length, expected),
+  toBeUndefined: (actual) => assert.equal(actual, undefined),
+  toBeDefined: (actual) => assert.notEqual(actual, undefined),
+  toBeGreaterThan: (actual, expected) => assert.ok(actual > expected, `${actual} is not above ${expected}`),
+  toBeGreaterThanOrEqual: (actual, expected) => assert.ok(actual >= expected, `${actual} is below ${expected}`),
+  toBeLessThan: (actual, expected) => assert.ok(actual < expected, `${actual} is not below ${expected}`),
+  toBeLessThanOrEqual: (actual, expected) => assert.ok(actual <= expected, `${actual} is above ${expected}`),
+  toBeInstanceOf: (actual, expected) => assert.ok(actual instanceof expected, `${actual} is no ${expected.name}`),
+};
+
+const entries = Object.entries(matchers);
+
+function direct(actual) {
+  return Object.fromEntries(entries.map(([name, check]) => [name, (expected) => check(actual, expected)]));
+}
+
+function inverse(actual) {
+  return Object.fromEntries(
+    entries.map(([name, check]) => [
+      name,
+      (expected) => assert.throws(() => check(actual, expected), assert.AssertionError, `${show(actual)}: not ${name}`),
+    ]),
+  );
+}
+
+function later(promise) {
+  return Object.fromEntries(entries.map(([name, check]) => [name, async (expected) => check(await promise, expected)]));
+}
+
+function rejection(promise) {
+  return Promise.resolve(promise).then(
+    () => assert.fail('it did not reject'),
+    (error) => error,
+  );
+}
 
 export function expect(actual) {
-  const rejection = () =>
-    Promise.resolve(actual).then(
-      () => assert.fail('it did not reject'),
-      (error) => error,
-    );
   return {
-    ...matchers(actual),
-    rejects: {
-      toThrow: async (expected) => throwsLike(await rejection(), expected),
-      toMatchObject: async (expected) => matchObject(await rejection(), expected),
+    ...direct(actual),
+    not: inverse(actual),
+    get resolves() {
+      return later(actual);
+    },
+    get rejects() {
+      const error = rejection(actual);
+      return { ...later(error), toThrow: async (expected) => throwsLike(await error, expected) };
+    },
+    toThrow(expected) {
+      let isThrown = false;
+      try {
+        actual();
+      } catch (error) {
+        isThrown = true;
+        throwsLike(error, expected);
+      }
+      assert.ok(isThrown, 'it did not throw');
     },
   };
 }
 
-expect.stringContaining = (part) => new StringContaining(part);
+expect.stringContaining = (part) => new Asymmetric(`…${part}…`, (actual) => String(actual).includes(part));
+expect.any = (type) =>
+  new Asymmetric(
+    type.name,
+    (actual) => actual instanceof type || (actual !== null && actual !== undefined && actual.constructor === type),
+  );
