@@ -4,26 +4,36 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { messageOf } from '../../agent/failure.ts';
 import { type Cluster, startControlPlane, useCluster } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
+import { prepareBed } from '../guest/bed.ts';
+import { bootFilesEnvironment, ownBootFiles } from '../guest/own-boot-files.ts';
 import { ClusterView } from './cluster-view.ts';
 import { type Example, isAsExpected, readExamples, stateOf } from './expectation.ts';
 import { GuestLines } from './guest-lines.ts';
 import type { ProcessEvent } from './managed-process.ts';
-import { LocalSystem, threeHosts } from './system.ts';
+import { emulatedHost, LocalSystem, threeHosts } from './system.ts';
 import { renderTables } from './table.ts';
 
 interface Arguments {
   readonly kubeconfig?: string;
   readonly directory?: string;
   readonly once: boolean;
-  readonly timeout: number;
+  readonly timeout?: number;
+  readonly guest: 'simulated' | 'qemu';
+  readonly kernel?: string;
+  readonly initrd?: string;
 }
 
-const examplesFolder = fileURLToPath(new URL('../../examples/', import.meta.url));
+const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
+const examplesFolder = join(projectFolder, 'examples');
+const guestsFolder = fileURLToPath(new URL('./guests/', import.meta.url));
 const redrawMilliseconds = 1_000;
+/** How long `--once` waits: a real guest boots under emulation. */
+const patienceSeconds = { simulated: 60, qemu: 300 } as const;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -50,6 +60,9 @@ class Playground {
   static async start(settings: Arguments, directory: string): Promise<Playground> {
     const begun = Date.now();
     const step = (what: string) => say(`${((Date.now() - begun) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+    const hasRealGuests = settings.guest === 'qemu';
+    if (hasRealGuests) await prepareRealGuests(settings, step);
+    const folders = hasRealGuests ? [examplesFolder, guestsFolder] : [examplesFolder];
     step(
       settings.kubeconfig === undefined ? 'starting a control plane' : `using the cluster of ${settings.kubeconfig}`,
     );
@@ -57,18 +70,21 @@ class Playground {
     const system = await LocalSystem.prepare({
       cluster,
       directory,
-      hosts: threeHosts,
+      hosts: hasRealGuests ? new Map([...threeHosts, emulatedHost]) : threeHosts,
+      emulated: new Set(hasRealGuests ? [emulatedHost[0]] : []),
       onEvent: (event) => say(describe(event)),
     });
     try {
       step('installing the custom resources');
       await Promise.all([system.startHosts(), installCustomResources(cluster), system.createNodes()]);
-      step('starting an operator and three agents');
+      step(`starting an operator and ${system.nodes.length} agents`);
       await system.startPrograms();
-      const playground = new Playground(cluster, system, await readExamples(examplesFolder));
+      const playground = new Playground(cluster, system, (await Promise.all(folders.map(readExamples))).flat());
       playground.#view.start();
-      step(`applying examples/ (${playground.#examples.length} VMs)`);
-      await kubectl(cluster, ['apply', '--server-side', '-f', examplesFolder]);
+      step(
+        `applying ${folders.map((folder) => relative(projectFolder, folder)).join(' and ')} (${playground.#examples.length} VMs)`,
+      );
+      await kubectl(cluster, ['apply', '--server-side', ...folders.flatMap((folder) => ['-f', folder])]);
       return playground;
     } catch (error) {
       await system.stop();
@@ -85,6 +101,7 @@ class Playground {
       'Try it from another terminal:',
       `  ${command} get luvm -A -o wide`,
       `  ${command} describe luvm ordinary`,
+      ...(this.#hasRealGuests ? [`  ${command} get luvm real-guest -o yaml`] : []),
       `  ${command} get luvmhost`,
       `  ${command} patch luvm ordinary --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
       `  ${command} delete luvm ordinary`,
@@ -96,6 +113,10 @@ class Playground {
       'Ctrl-C stops everything and removes it.',
       '',
     ].join('\n');
+  }
+
+  get #hasRealGuests(): boolean {
+    return this.#system.nodes.some(({ name }) => name === emulatedHost[0]);
   }
 
   get settled(): boolean {
@@ -149,6 +170,22 @@ class Playground {
   }
 }
 
+/** What the agent of real guests needs on this machine, with what takes its time told. */
+async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: string) => void): Promise<void> {
+  try {
+    const own = ownBootFiles({ kernel, initrd });
+    const bed = await prepareBed({ own, tell: step });
+    // For the agent, which is a process of its own.
+    Object.assign(process.env, bootFilesEnvironment(own));
+    step(`real guests boot ${bed.kernel} and ${bed.initrd}`);
+  } catch (error) {
+    throw new UnavailableError(`--guest qemu: real guests cannot be had here: ${messageOf(error)}`);
+  }
+}
+
+/** Told without a stack: it is about the machine. */
+class UnavailableError extends Error {}
+
 async function openCluster({ kubeconfig }: Arguments): Promise<Cluster> {
   return kubeconfig === undefined ? await startControlPlane() : await useCluster(kubeconfig);
 }
@@ -196,7 +233,14 @@ async function main(): Promise<number> {
     )
     .option('--directory <path>', 'where sockets, state and logs go; kept afterwards (default: a temporary folder)')
     .option('--once', 'end as soon as every example is in its expected state', false)
-    .option('--timeout <seconds>', 'how long --once waits', positiveNumber, 60)
+    .option('--timeout <seconds>', 'how long --once waits (default: 60, with real guests 300)', positiveNumber)
+    .addOption(
+      new Option('--guest <kind>', 'qemu adds a node whose guests are real, under emulation, and a VM on it')
+        .choices(['simulated', 'qemu'])
+        .default('simulated'),
+    )
+    .option('--kernel <file>', 'a kernel for real guests, in place of ours (see docs/guests.md)')
+    .option('--initrd <file>', 'an initial ramdisk for real guests, in place of ours')
     .parse();
   const settings = command.opts<Arguments>();
   const stop = new AbortController();
@@ -207,7 +251,7 @@ async function main(): Promise<number> {
     const instructions = playground.instructions(directory);
     say(instructions);
     return settings.once
-      ? await runOnce(playground, settings.timeout, stop.signal)
+      ? await runOnce(playground, settings.timeout ?? patienceSeconds[settings.guest], stop.signal)
       : await runLive(playground, instructions, stop.signal);
   } finally {
     say('stopping');
@@ -216,4 +260,8 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof UnavailableError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  return 1;
+});

@@ -1,12 +1,13 @@
 // A whole system on one machine: an operator, and for each node a simulated Windows host and the agent on it, every one a
 // process of its own, against a real API server. `npm start` shows it; the end-to-end tests break it.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeCertificates } from '../controlplane/certificates.ts';
 import type { Cluster } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
+import { apiServiceObjects } from './api-service.ts';
 import { ManagedProcess, type ProcessEvent } from './managed-process.ts';
 
 type KubernetesAccess = Omit<Cluster, 'stop'>;
@@ -17,6 +18,8 @@ export interface SystemSettings {
   readonly directory: string;
   /** Node name → host file. */
   readonly hosts: ReadonlyMap<string, string>;
+  /** Those of the hosts whose VMs are emulated machines with a real Linux. */
+  readonly emulated?: ReadonlySet<string>;
   readonly onEvent?: (event: ProcessEvent) => void;
   /** More flags for the operator and the agents. */
   readonly operatorFlags?: readonly string[];
@@ -31,7 +34,11 @@ export interface OperatorReplica {
   readonly process: ManagedProcess;
   readonly agentsPort: number;
   readonly healthPort: number;
+  /** Of the aggregated API. */
+  readonly apiPort: number;
 }
+
+type ReplicaPorts = Omit<OperatorReplica, 'process'>;
 
 export interface SimulatedNode {
   readonly name: string;
@@ -44,6 +51,12 @@ export interface SimulatedNode {
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const hostsFolder = fileURLToPath(new URL('./hosts/', import.meta.url));
 
+/** Of nodes whose guests are real: only VMs that ask for one are placed there. */
+const emulatedMark = { key: 'playground.lcow.dev/guest', value: 'qemu' } as const;
+
+/** A node of real guests. */
+export const emulatedHost: readonly [string, string] = ['emulated-a', join(hostsFolder, 'emulated-a.yaml')];
+
 /** Three nodes of different builds. */
 export const threeHosts: ReadonlyMap<string, string> = new Map(
   ['win-2019-a', 'win-2022-a', 'win-2025-a'].map((name) => [name, join(hostsFolder, `${name}.yaml`)]),
@@ -54,12 +67,12 @@ export class LocalSystem {
   readonly nodes: readonly SimulatedNode[];
   readonly #settings: SystemSettings;
 
-  private constructor(settings: SystemSettings, ports: ReadonlyMap<string, readonly [number, number]>) {
+  private constructor(settings: SystemSettings, ports: ReadonlyMap<string, ReplicaPorts>) {
     this.#settings = settings;
     const { replicas = [settings.cluster] } = settings;
-    const [first, ...others] = [...ports].map(([name, [agentsPort, healthPort]], index) => {
+    const [first, ...others] = [...ports].map(([name, portsOfReplica], index) => {
       const { kubeconfigPath } = replicas[index] ?? settings.cluster;
-      return this.#replica(name, kubeconfigPath, agentsPort, healthPort);
+      return this.#replica(name, kubeconfigPath, portsOfReplica);
     });
     if (first === undefined) throw new Error('a system needs an operator');
     this.replicas = [first, ...others];
@@ -74,8 +87,10 @@ export class LocalSystem {
     const names = (settings.replicas ?? [settings.cluster]).map(
       (_, index) => `operator${index === 0 ? '' : `-${index + 1}`}`,
     );
-    const ports = new Map<string, readonly [number, number]>();
-    for (const name of names) ports.set(name, [await freePort(), await freePort()]);
+    const ports = new Map<string, ReplicaPorts>();
+    for (const name of names) {
+      ports.set(name, { agentsPort: await freePort(), healthPort: await freePort(), apiPort: await freePort() });
+    }
     await writeFile(join(directory, 'pki', 'ca.crt'), certificates.authority);
     await writeFile(join(directory, 'pki', 'tls.crt'), certificates.serving.certificate);
     await writeFile(join(directory, 'pki', 'tls.key'), certificates.serving.key, { mode: 0o600 });
@@ -106,8 +121,14 @@ export class LocalSystem {
       kind: 'Node',
       metadata: {
         name,
-        labels: { 'kubernetes.io/os': 'windows', 'kubernetes.io/hostname': name, 'lcow.dev/playground': 'true' },
+        labels: {
+          'kubernetes.io/os': 'windows',
+          'kubernetes.io/hostname': name,
+          'lcow.dev/playground': 'true',
+          ...(this.#isEmulated(name) && { [emulatedMark.key]: emulatedMark.value }),
+        },
       },
+      ...(this.#isEmulated(name) && { spec: { taints: [{ ...emulatedMark, effect: 'NoSchedule' }] } }),
     }));
     await kubectl(
       this.#settings.cluster,
@@ -119,6 +140,13 @@ export class LocalSystem {
   async startPrograms(): Promise<void> {
     await Promise.all(this.replicas.map((replica) => replica.process.start()));
     await Promise.all(this.nodes.map(({ agent }) => agent.start()));
+  }
+
+  /** Makes `kubectl luvm` work: the API server reaches the first operator, unless another port on this machine is said. */
+  async installApiService(port = this.replicas[0].apiPort): Promise<void> {
+    const authority = await readFile(join(this.#settings.directory, 'pki', 'ca.crt'));
+    const objects = apiServiceObjects(port, authority.toString('base64'));
+    await kubectl(this.#settings.cluster, ['apply', '-f', '-'], JSON.stringify(objects));
   }
 
   node(name: string): SimulatedNode {
@@ -135,14 +163,19 @@ export class LocalSystem {
     ]);
   }
 
-  #replica(name: string, kubeconfigPath: string, agentsPort: number, healthPort: number): OperatorReplica {
+  #isEmulated(name: string): boolean {
+    return this.#settings.emulated?.has(name) === true;
+  }
+
+  #replica(name: string, kubeconfigPath: string, ports: ReplicaPorts): OperatorReplica {
+    const { agentsPort, apiPort, healthPort } = ports;
     const { directory, operatorFlags = [], onEvent } = this.#settings;
     const flags = [
       ['--kubeconfig', kubeconfigPath],
       ['--bind-address', '127.0.0.1'],
       ['--agents-port', String(agentsPort)],
       ['--health-port', String(healthPort)],
-      ['--api-port', '0'],
+      ['--api-port', String(apiPort)],
       ['--agent-tokens', join(directory, 'pki', 'tokens.json')],
       ['--tls-certificate', join(directory, 'pki', 'tls.crt')],
       ['--tls-key', join(directory, 'pki', 'tls.key')],
@@ -153,7 +186,7 @@ export class LocalSystem {
       arguments: [...flags, ...operatorFlags],
       logFile: join(directory, 'logs', `${name}.log`),
     };
-    return { process: new ManagedProcess(program, onEvent), agentsPort, healthPort };
+    return { process: new ManagedProcess(program, onEvent), ...ports };
   }
 
   #node(name: string, hostFile: string): SimulatedNode {
@@ -171,15 +204,25 @@ export class LocalSystem {
       ['--token-file', join(directory, 'pki', `${name}.token`)],
       ['--ca-file', join(directory, 'pki', 'ca.crt')],
       ['--state-dir', stateDir],
-      ['--backend', 'simulated'],
       ['--simulated-socket', hostSocket],
-      // Nothing here is worth protecting.
-      ['--allowed-path', 'C:\\', '--allowed-pipe', '*', '--allowed-device', '*'],
     ].flat();
+    // Nothing here is worth protecting.
+    const simulated = [
+      '--backend',
+      'simulated',
+      '--allowed-path',
+      'C:\\',
+      '--allowed-pipe',
+      '*',
+      '--allowed-device',
+      '*',
+    ];
+    const program = this.#isEmulated(name)
+      ? { script: fileURLToPath(new URL('./qemu-agent.ts', import.meta.url)), arguments: flags }
+      : { script: join(project, 'agent', 'main.ts'), arguments: [...flags, ...simulated, ...agentFlags] };
     const agent = {
+      ...program,
       name: `agent ${name}`,
-      script: join(project, 'agent', 'main.ts'),
-      arguments: [...flags, ...agentFlags],
       logFile: join(directory, 'logs', `agent-${name}.log`),
     };
     return {
