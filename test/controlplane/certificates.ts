@@ -36,6 +36,9 @@ export interface Certificates {
   readonly serviceAccounts: { readonly publicKey: string; readonly key: string };
 }
 
+/** Also of the operator, as the API server reaches it by an APIService. */
+const servingNames = ['localhost', 'kubernetes.default.svc', 'lcow-operator.default.svc'];
+
 /** The common name that the API server may give as front proxy. */
 export const frontProxyName = 'front-proxy-client';
 
@@ -43,7 +46,7 @@ export const frontProxyName = 'front-proxy-client';
 export async function makeCertificates(serviceAddress = '10.0.0.1'): Promise<Certificates> {
   const authority = await Authority.create();
   const [serving, admin, controllerManager, frontProxy, serviceAccounts] = await Promise.all([
-    authority.serving('CN=kube-apiserver', ['localhost', 'kubernetes.default.svc'], ['127.0.0.1', serviceAddress]),
+    authority.serving('CN=kube-apiserver', servingNames, ['127.0.0.1', serviceAddress]),
     authority.client('CN=admin, O=system:masters'),
     authority.client('CN=system:kube-controller-manager'),
     authority.client(`CN=${frontProxyName}`),

@@ -1,0 +1,146 @@
+// Requests to the API server: JSON, bytes that go on, WebSockets. What it answers instead is an `ApiFailure`, as is a
+// connection that cannot be had.
+import http from 'node:http';
+import https from 'node:https';
+import { WebSocket } from 'ws';
+import { apiStatus, channelSubprotocol } from '../protocol/subresources.ts';
+import type { Cluster } from './cluster.ts';
+
+export class ApiFailure extends Error {
+  /** Of HTTP; 0 when there was no answer. */
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = 'ApiFailure';
+    this.code = code;
+  }
+
+  /** The same may succeed soon: the operator or the API server restarts, or the host's agent does. */
+  get isPassing(): boolean {
+    return [0, 429, 502, 503, 504].includes(this.code);
+  }
+}
+
+export interface ApiRequest {
+  readonly method?: 'GET' | 'PATCH';
+  readonly path: string;
+  readonly query?: URLSearchParams;
+  readonly body?: object;
+  readonly signal?: AbortSignal;
+}
+
+const maximumBodyBytes = 32 << 20;
+const answerMilliseconds = 30_000;
+
+export class Api {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  get namespace(): string {
+    return this.#cluster.namespace;
+  }
+
+  async text(request: ApiRequest): Promise<string> {
+    return await bodyOf(await this.open(request));
+  }
+
+  async json(request: ApiRequest): Promise<unknown> {
+    return JSON.parse(await this.text(request));
+  }
+
+  /** The body of a successful answer, as it comes. */
+  async open(request: ApiRequest): Promise<http.IncomingMessage> {
+    const { body, method = 'GET', signal } = request;
+    const options = await this.#cluster.connection();
+    const url = this.#url(request);
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const headers = {
+      ...(options.headers as http.OutgoingHttpHeaders | undefined),
+      'user-agent': 'kubectl-luvm',
+      ...(text !== undefined && {
+        'content-type': 'application/merge-patch+json',
+        'content-length': Buffer.byteLength(text),
+      }),
+    };
+    const transport = url.protocol === 'https:' ? https : http;
+    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const outgoing = transport.request(url, { ...options, method, headers, ...(signal && { signal }) }, resolve);
+      outgoing.setTimeout(answerMilliseconds, () => outgoing.destroy(new Error('the API server does not answer')));
+      outgoing.once('response', () => outgoing.setTimeout(0));
+      outgoing.once('error', (error) => reject(new ApiFailure(0, error.message)));
+      outgoing.end(text);
+    });
+    // Told again to whoever reads the body.
+    response.on('error', () => undefined);
+    response.socket.setKeepAlive(true, 15_000);
+    const code = response.statusCode ?? 0;
+    if (code >= 200 && code < 300) return response;
+    throw failureOf(code, await bodyOf(response).catch(() => ''));
+  }
+
+  /** Open, with the subprotocol of streams. Nothing has been received yet. */
+  async connect(request: ApiRequest): Promise<WebSocket> {
+    const url = this.#url(request);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const { agent, auth, ca, cert, headers, key, passphrase, pfx, rejectUnauthorized, servername } =
+      await this.#cluster.connection();
+    const tls = { agent, auth, ca, cert, headers, key, passphrase, pfx, rejectUnauthorized, servername };
+    const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined && value !== null));
+    const socket = new WebSocket(url, [channelSubprotocol], {
+      ...given,
+      perMessageDeflate: false,
+      handshakeTimeout: answerMilliseconds,
+    });
+    return await new Promise((resolve, reject) => {
+      socket.once('open', () => {
+        // Nothing may come before somebody listens.
+        socket.pause();
+        resolve(socket);
+      });
+      socket.once('unexpected-response', (_request, response) => {
+        const code = response.statusCode ?? 0;
+        bodyOf(response).then(
+          (body) => reject(failureOf(code, body)),
+          () => reject(failureOf(code, '')),
+        );
+      });
+      socket.once('error', (error) => reject(new ApiFailure(0, error.message)));
+    });
+  }
+
+  #url({ path, query }: ApiRequest): URL {
+    const { server } = this.#cluster;
+    const url = new URL(`${server.pathname.replace(/\/$/, '')}${path}`, server);
+    url.search = query?.toString() ?? '';
+    return url;
+  }
+}
+
+async function bodyOf(response: http.IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    const part = Buffer.from(chunk);
+    bytes += part.length;
+    if (bytes > maximumBodyBytes) throw new ApiFailure(0, 'the answer is too large');
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function failureOf(code: number, body: string): ApiFailure {
+  const message = statusMessageOf(body) ?? (body.trim().slice(0, 512) || http.STATUS_CODES[code] || 'no answer');
+  return new ApiFailure(code, message);
+}
+
+function statusMessageOf(body: string): string | undefined {
+  try {
+    return apiStatus.safeParse(JSON.parse(body)).data?.message;
+  } catch {
+    return undefined;
+  }
+}

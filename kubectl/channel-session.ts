@@ -1,0 +1,107 @@
+// One WebSocket of `exec` or `console`: what the server sends goes to the outputs, and its last word is the result.
+import type { WebSocket } from 'ws';
+import { channels, type StatusMessage, statusMessage } from '../protocol/subresources.ts';
+import type { Terminal } from './terminal.ts';
+import { tell, writeTo } from './terminal.ts';
+
+export type SessionEnd =
+  | { readonly kind: 'exited'; readonly exitCode: number | undefined }
+  | { readonly kind: 'failed'; readonly problem: string; readonly message: string }
+  /** Without a last word. */
+  | { readonly kind: 'lost' };
+
+export class ChannelSession {
+  readonly ended: Promise<SessionEnd>;
+  /** Of the process in the guest; undefined for a console, and when the session ended before. */
+  readonly processID: Promise<number | undefined>;
+  readonly #socket: WebSocket;
+  readonly #terminal: Terminal;
+  readonly #started = Promise.withResolvers<number | undefined>();
+  readonly #refusals = new Set<string>();
+  #end: SessionEnd = { kind: 'lost' };
+  /** What is written to the outputs, one after another. */
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(socket: WebSocket, terminal: Terminal) {
+    this.#socket = socket;
+    this.#terminal = terminal;
+    this.processID = this.#started.promise;
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.on('error', () => socket.terminate());
+    socket.on('message', (data, isBinary) => {
+      if (isBinary && Buffer.isBuffer(data)) this.#receive(data);
+    });
+    this.ended = closed.then(async () => {
+      this.#started.resolve(undefined);
+      await this.#writing;
+      return this.#end;
+    });
+    socket.resume();
+  }
+
+  /** Resolves once the network has taken it. */
+  send(bytes: Buffer): Promise<void> {
+    return this.#send(channels.stdin, bytes);
+  }
+
+  endInput(): Promise<void> {
+    return this.#send(channels.close, Buffer.of(channels.stdin));
+  }
+
+  resize(height: number, width: number): Promise<void> {
+    return this.#send(channels.resize, Buffer.from(JSON.stringify({ height, width })));
+  }
+
+  close(): void {
+    this.#socket.close(1000);
+  }
+
+  #send(channel: number, bytes: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.readyState !== this.#socket.OPEN) resolve();
+      else this.#socket.send(Buffer.concat([Buffer.of(channel), bytes]), () => resolve());
+    });
+  }
+
+  #receive(data: Buffer): void {
+    const bytes = data.subarray(1);
+    if (data[0] === channels.status) this.#status(bytes);
+    else if (data[0] === channels.stdout) this.#write(this.#terminal.output, bytes);
+    else if (data[0] === channels.stderr) this.#write(this.#terminal.errors, bytes);
+  }
+
+  /** A terminal that is slow slows the guest. */
+  #write(output: Terminal['output'], bytes: Buffer): void {
+    this.#socket.pause();
+    this.#writing = this.#writing.then(() => writeTo(output, bytes)).then(() => this.#socket.resume());
+  }
+
+  #status(bytes: Buffer): void {
+    const message = parseStatus(bytes);
+    switch (message?.type) {
+      case 'started':
+        this.#started.resolve(message.processID);
+        break;
+      case 'refused':
+        if (!this.#refusals.has(message.message)) tell(this.#terminal, `[refused: ${message.message}]\r`);
+        this.#refusals.add(message.message);
+        break;
+      case 'exited':
+        this.#end = { kind: 'exited', exitCode: message.exitCode };
+        break;
+      case 'failed':
+        this.#end = { kind: 'failed', problem: message.problem, message: message.message };
+        break;
+      case undefined:
+        break;
+    }
+  }
+}
+
+function parseStatus(bytes: Buffer): StatusMessage | undefined {
+  try {
+    return statusMessage.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,38 @@
+// The cluster that the user means, by the user's own kubeconfig: of client-node only the configuration and its
+// authentication are used. What is asked goes through Node's own HTTPS and WebSockets.
+import type https from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+
+export interface ClusterChoice {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly namespace?: string;
+}
+
+export interface Cluster {
+  readonly server: URL;
+  readonly namespace: string;
+  /** TLS, headers and a proxy, with credentials as they are now. */
+  connection(): Promise<https.RequestOptions>;
+}
+
+export function loadCluster({ context, kubeconfig, namespace }: ClusterChoice): Cluster {
+  const config = new KubeConfig();
+  if (kubeconfig === undefined) config.loadFromDefault();
+  else config.loadFromFile(kubeconfig);
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) throw new Error(`the kubeconfig has no context "${context}"`);
+    config.setCurrentContext(context);
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new Error('the kubeconfig has no current cluster');
+  return {
+    server: new URL(cluster.server),
+    namespace: namespace ?? config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
+    async connection() {
+      const options: https.RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      return options;
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// `kubectl luvm console`: what the serial port of the VM prints, until Ctrl-C. It is read only. An operator that restarts is
+// waited for; what the guest printed meanwhile nobody has.
+import { subresourcePath } from '../protocol/subresources.ts';
+import { ApiFailure } from './api.ts';
+import { ChannelSession } from './channel-session.ts';
+import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
+import { Patience } from './patience.ts';
+import { tell } from './terminal.ts';
+
+export async function console(name: string, ports: CommandPorts): Promise<number> {
+  const { api, clock, random, terminal } = ports;
+  const onTrouble = (message: string) => tell(terminal, `[${message}; trying again]`);
+  const patienceOf = (limitMilliseconds: number) => new Patience({ clock, random, limitMilliseconds, onTrouble });
+  let patience = patienceOf(firstPatience);
+  let session: ChannelSession | undefined;
+  let isLeft = false;
+  const stopListening = terminal.onInterrupt(() => {
+    isLeft = true;
+    session?.close();
+  });
+  try {
+    while (!isLeft) {
+      try {
+        session = new ChannelSession(
+          await api.connect({ path: subresourcePath(api.namespace, name, 'console') }),
+          terminal,
+        );
+        patience = patienceOf(reconnectPatience);
+        const end = await session.ended;
+        if (isLeft) break;
+        if (end.kind === 'failed' && end.problem !== 'SessionLost') throw new Error(end.message);
+        await patience.wait(new ApiFailure(0, 'the console was lost'));
+      } catch (error) {
+        await patience.wait(error);
+      }
+    }
+  } finally {
+    stopListening();
+  }
+  return exitCodes.ok;
+}

@@ -1,0 +1,115 @@
+// `kubectl luvm logs`: each line once and in order, also over an operator, agent or API server that restarts. Lines come with
+// their positions, so that the next connection goes on after the last line that was written; what is not there any more is
+// told by its number on stderr.
+import type { LogPosition } from '../protocol/stream-messages.ts';
+import { formatPosition, parsePosition, subresourcePath } from '../protocol/subresources.ts';
+import { ApiFailure } from './api.ts';
+import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
+import { Patience } from './patience.ts';
+import { tell, writeTo } from './terminal.ts';
+
+export interface LogsOptions {
+  readonly follow: boolean;
+  readonly previous: boolean;
+  readonly tail?: number;
+}
+
+export async function logs(name: string, options: LogsOptions, ports: CommandPorts): Promise<number> {
+  const { terminal } = ports;
+  const reader = new LineReader();
+  let patience = patienceFor(firstPatience, ports);
+  while (!terminal.output.destroyed) {
+    try {
+      await readOnce(name, options, reader, ports, () => {
+        patience.succeeded();
+        patience = patienceFor(reconnectPatience, ports);
+      });
+      if (!options.follow || options.previous) return exitCodes.ok;
+      await patience.wait(new ApiFailure(0, 'the log ended'));
+    } catch (error) {
+      await patience.wait(error);
+    }
+  }
+  return exitCodes.ok;
+}
+
+function patienceFor(limitMilliseconds: number, { clock, random, terminal }: CommandPorts): Patience {
+  return new Patience({
+    clock,
+    random,
+    limitMilliseconds,
+    onTrouble: (message) => tell(terminal, `[${message}; trying again]`),
+  });
+}
+
+/** Until the log ends. */
+async function readOnce(
+  name: string,
+  { follow, previous, tail }: LogsOptions,
+  reader: LineReader,
+  { api, terminal }: CommandPorts,
+  onBegun: () => void,
+): Promise<void> {
+  const query = new URLSearchParams({ positions: 'true' });
+  if (follow) query.set('follow', 'true');
+  if (previous) query.set('previous', 'true');
+  if (reader.last !== undefined) query.set('after', formatPosition(reader.last));
+  else if (tail !== undefined) query.set('tailLines', String(tail));
+  const response = await api.open({ path: subresourcePath(api.namespace, name, 'log'), query });
+  onBegun();
+  reader.begin();
+  try {
+    for await (const chunk of response) {
+      const { missing, text } = reader.take(Buffer.from(chunk));
+      if (missing > 0) tell(terminal, `[${missing} lines are missing: they came faster than they could be kept]`);
+      if (text !== '') await writeTo(terminal.output, text);
+    }
+  } catch (error) {
+    throw new ApiFailure(0, error instanceof Error ? `the log broke off: ${error.message}` : 'the log broke off');
+  }
+}
+
+/** Takes the positions off the lines, and remembers the last one. */
+class LineReader {
+  #rest = '';
+  #decoder = new TextDecoder();
+  #last: LogPosition | undefined;
+
+  get last(): LogPosition | undefined {
+    return this.#last;
+  }
+
+  /** A new connection: what was left of a line comes again. */
+  begin(): void {
+    this.#rest = '';
+    this.#decoder = new TextDecoder();
+  }
+
+  take(bytes: Buffer): { readonly text: string; readonly missing: number } {
+    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split('\n');
+    this.#rest = lines.pop() ?? '';
+    let text = '';
+    let missing = 0;
+    for (const line of lines) {
+      const space = line.indexOf(' ');
+      const position = parsePosition(line.slice(0, space));
+      // A notice of the file: what it tells of is seen by the positions.
+      if (position === undefined || !this.#isNew(position)) continue;
+      missing += this.#missingBefore(position);
+      this.#last = position;
+      text += `${line.slice(space + 1)}\n`;
+    }
+    return { text, missing };
+  }
+
+  #isNew({ boot, sequence }: LogPosition): boolean {
+    const last = this.#last;
+    return last === undefined || boot > last.boot || (boot === last.boot && sequence > last.sequence);
+  }
+
+  #missingBefore({ boot, sequence }: LogPosition): number {
+    const last = this.#last;
+    if (last === undefined) return 0;
+    return boot === last.boot ? sequence - last.sequence - 1 : sequence;
+  }
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env node
+// kubectl-luvm: `kubectl luvm …` once it is on the PATH.
+import { Command, InvalidArgumentError } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { systemClock } from '../protocol/clock.ts';
+import { Api } from './api.ts';
+import { type ClusterChoice, loadCluster } from './cluster.ts';
+import { type CommandPorts, exitCodes } from './commands.ts';
+import { console } from './console.ts';
+import { document } from './document.ts';
+import { exec } from './exec.ts';
+import { logs } from './logs.ts';
+import { restart } from './restart.ts';
+import { status } from './status.ts';
+import { processTerminal } from './terminal.ts';
+
+type Run<Options> = (name: string, options: Options, ports: CommandPorts, rest: readonly string[]) => Promise<number>;
+
+const terminal = processTerminal();
+// Whoever reads our output may have had enough of it.
+process.stdout.on('error', () => leave(exitCodes.ok));
+process.stderr.on('error', () => undefined);
+
+/** What is still to be written is written first. */
+function leave(code: number): void {
+  process.exitCode = code;
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
+function withCluster(command: Command): Command {
+  return command
+    .option('-n, --namespace <name>', 'namespace of the VM (default: that of the context)')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, or ~/.kube/config)');
+}
+
+function action<Options extends object>(run: Run<Options>) {
+  return async (name: string, ...others: unknown[]) => {
+    const command = others.at(-1);
+    if (!(command instanceof Command)) throw new Error('commander did not say which command');
+    const rest = command.args.slice(1);
+    try {
+      const options = command.optsWithGlobals<Options & ClusterChoice>();
+      const ports = { api: new Api(loadCluster(options)), terminal, clock: systemClock, random: Math.random };
+      leave(await run(name, options, ports, rest));
+    } catch (error) {
+      process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+      leave(exitCodes.failed);
+    }
+  };
+}
+
+function lineCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('must be a whole number');
+  return count;
+}
+
+const program = withCluster(new Command('kubectl-luvm'))
+  .description('Looks into Linux utility VMs: their logs, processes, consoles and documents.')
+  .usage('<command> [flags]')
+  .version(packageJson.version);
+
+interface LogsFlags {
+  readonly follow?: boolean;
+  readonly previous?: boolean;
+  readonly tail?: number;
+}
+
+withCluster(program.command('logs'))
+  .description('print the log of a VM’s guest; -f goes on with what comes, over restarts of VM, agent and operator')
+  .argument('<name>')
+  .option('-f, --follow', 'go on with what comes')
+  .option('-p, --previous', 'the run before the latest one')
+  .option('--tail <lines>', 'only the last lines (default: all of this run that are kept)', lineCount)
+  .action(
+    action<LogsFlags>((name, { follow = false, previous = false, tail }, ports) =>
+      logs(name, { follow, previous, ...(tail !== undefined && { tail }) }, ports),
+    ),
+  );
+
+withCluster(program.command('exec'))
+  .description('run a process in the guest; ends with its exit code')
+  .argument('<name>')
+  .argument('<command...>', 'after --')
+  .option('-i, --stdin', 'pass standard input on')
+  .option('-t, --tty', 'give the process a terminal, of the size that this one has now')
+  .action(
+    action<{ readonly stdin?: boolean; readonly tty?: boolean }>((name, { stdin = false, tty = false }, ports, rest) =>
+      exec(name, rest, { stdin, tty }, ports),
+    ),
+  );
+
+withCluster(program.command('console'))
+  .description('print what the serial port of the VM prints, until Ctrl-C')
+  .argument('<name>')
+  .action(action((name, _options, ports) => console(name, ports)));
+
+withCluster(program.command('restart'))
+  .description('restart the VM, by the annotation lcow.dev/restartedAt')
+  .argument('<name>')
+  .action(action((name, _options, ports) => restart(name, ports)));
+
+withCluster(program.command('status'))
+  .description('tell the story of a VM: its boot phase by phase, and what is wrong')
+  .argument('<name>')
+  .action(action((name, _options, ports) => status(name, ports)));
+
+withCluster(program.command('document'))
+  .description('print the document that was sent to the Host Compute Service')
+  .argument('<name>')
+  .option('--pretty', 'indented, for people')
+  .action(
+    action<{ readonly pretty?: boolean }>((name, { pretty = false }, ports) => document(name, { pretty }, ports)),
+  );
+
+await program.parseAsync();

@@ -1,0 +1,114 @@
+// `kubectl luvm status`: the story of a VM as a person would tell it: where it is, how its boot went and how long each phase
+// took, what is wrong, how it ended before, what its guest said last.
+import { z } from 'zod';
+import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
+import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
+import { type CommandPorts, exitCodes } from './commands.ts';
+import { writeTo } from './terminal.ts';
+
+const machine = z.looseObject({
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string(),
+    creationTimestamp: z.string().optional(),
+    deletionTimestamp: z.string().optional(),
+  }),
+  spec: z.looseObject({ runStrategy: z.string().default('Always') }).prefault({}),
+  status: z.unknown(),
+});
+type Machine = z.infer<typeof machine>;
+
+export function machinePath(namespace: string, name: string): string {
+  return `/apis/${apiVersion}/namespaces/${encodeURIComponent(namespace)}/${virtualMachinePlural}/${encodeURIComponent(name)}`;
+}
+
+export async function status(name: string, { api, terminal }: CommandPorts): Promise<number> {
+  const found = machine.parse(await api.json({ path: machinePath(api.namespace, name) }));
+  const parsed = linuxUtilityVMStatus.safeParse(found.status ?? {});
+  const lines = parsed.success ? story(found, parsed.data) : [`its status cannot be read: ${parsed.error.message}`];
+  await writeTo(terminal.output, `${lines.join('\n')}\n`);
+  return exitCodes.ok;
+}
+
+export function story(found: Machine, now: LinuxUtilityVMStatus): readonly string[] {
+  return [...headline(found, now), ...boot(found, now), ...troubles(now), ...past(now), ...guest(now)];
+}
+
+function headline({ metadata, spec }: Machine, now: LinuxUtilityVMStatus): readonly string[] {
+  const { namespace, name, deletionTimestamp } = metadata;
+  const where = now.nodeName === undefined ? 'without a host' : `on ${now.nodeName}`;
+  const deleted = deletionTimestamp === undefined ? '' : `, being deleted since ${deletionTimestamp}`;
+  const ready = now.conditions?.find(({ type }) => type === 'Ready');
+  const readiness = ready === undefined ? '' : `: ${ready.status === 'True' ? 'ready' : 'not ready'} (${ready.reason})`;
+  const size = [
+    now.processorCount === undefined ? [] : [`${now.processorCount} processors`],
+    now.memorySizeInMB === undefined ? [] : [`${now.memorySizeInMB} MB`],
+  ].flat();
+  return [
+    `${namespace}/${name} ${where}, ${now.phase ?? 'Pending'}${readiness}${deleted}`,
+    `  run strategy ${spec.runStrategy}, ${now.restarts ?? 0} restarts${size.map((each) => `, ${each}`).join('')}`,
+  ];
+}
+
+const phases = [
+  ['prepared', 'files found, document built'],
+  ['created', 'compute system created'],
+  ['started', 'started'],
+  ['entropy', 'guest fetched entropy'],
+  ['log', 'guest connected its log'],
+  ['guestConnected', 'guest answered on its bridge'],
+] as const;
+
+/** Each phase with its time, and what passed since the one before; then the one that is waited for. */
+function boot(_found: Machine, { bootTimings, startTime, phase }: LinuxUtilityVMStatus): readonly string[] {
+  if (bootTimings === undefined || Object.keys(bootTimings).length === 0) return [];
+  const lines = ['boot'];
+  let before: number | undefined;
+  for (const [key, text] of phases) {
+    const time = bootTimings[key];
+    if (time === undefined) continue;
+    lines.push(step(time, text, before));
+    before = Date.parse(time);
+  }
+  if (startTime !== undefined && phase === 'Running') lines.push(step(startTime, 'running', before));
+  return lines;
+}
+
+function step(time: string, text: string, before: number | undefined): string {
+  const passed = before === undefined ? '' : `+${((Date.parse(time) - before) / 1000).toFixed(3)} s`;
+  return `  ${time}  ${passed.padStart(10)}  ${text}`;
+}
+
+/** Conditions that are not as they should be. */
+const goodWhenFalse: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Terminating']);
+
+function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtilityVMStatus): readonly string[] {
+  const bad = conditions.filter(({ status: value, type }) => value !== (goodWhenFalse.has(type) ? 'False' : 'True'));
+  const lines = bad.map(
+    ({ lastTransitionTime, message, reason, status: value, type }) =>
+      `  ${type} is ${value} since ${lastTransitionTime}: ${reason}: ${message}`,
+  );
+  if (startFailure !== undefined && startFailure.count > 0) {
+    const again = startFailure.retryAfter === undefined ? '' : `; tried again after ${startFailure.retryAfter}`;
+    lines.push(`  ${startFailure.count} failures in a row${again}`);
+  }
+  lines.push(...warnings.map((warning) => `  warning: ${warning}`));
+  return lines.length === 0 ? [] : ['what is not as it should be', ...lines];
+}
+
+function past({ lastExit }: LinuxUtilityVMStatus): readonly string[] {
+  return lastExit === undefined ? [] : [`last exit ${lastExit.time}: ${lastExit.type}: ${lastExit.message}`];
+}
+
+function guest({ guest: found, guestLog }: LinuxUtilityVMStatus): readonly string[] {
+  const lines: string[] = [];
+  if (found !== undefined) lines.push(`guest ${found.osType}, bridge protocol ${found.protocolVersion}`);
+  const { dropped = 0, head = [], tail = [], total = 0 } = guestLog ?? {};
+  if (total === 0) return lines;
+  const left = total - head.length - tail.length;
+  lines.push(`guest log, ${total} lines, ${dropped} dropped (kubectl luvm logs has all that are kept)`);
+  lines.push(...head.map((line) => `  ${line}`));
+  if (left > 0) lines.push(`  … ${left} more …`);
+  lines.push(...tail.map((line) => `  ${line}`));
+  return lines;
+}

@@ -1,0 +1,50 @@
+// What a command has of the process that it runs in, so that a test can stand in for it.
+import type { Readable, Writable } from 'node:stream';
+
+export interface Terminal {
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly errors: Writable;
+  /** Of the user's terminal; undefined when input or output is none. */
+  readonly size: { readonly height: number; readonly width: number } | undefined;
+  /** Keys reach the guest as they are typed, Ctrl-C too. */
+  raw(isRaw: boolean): void;
+  /** Ctrl-C, while the terminal is not raw. Returns how to stop listening. */
+  onInterrupt(listener: () => void): () => void;
+  onResize(listener: () => void): () => void;
+}
+
+export function processTerminal(): Terminal {
+  const { stderr, stdin, stdout } = process;
+  return {
+    input: stdin,
+    output: stdout,
+    errors: stderr,
+    size: stdin.isTTY && stdout.isTTY ? { height: stdout.rows, width: stdout.columns } : undefined,
+    raw: (isRaw) => {
+      if (stdin.isTTY) stdin.setRawMode(isRaw);
+    },
+    onInterrupt: (listener) => {
+      process.on('SIGINT', listener);
+      return () => process.off('SIGINT', listener);
+    },
+    onResize: (listener) => {
+      stdout.on('resize', listener);
+      return () => stdout.off('resize', listener);
+    },
+  };
+}
+
+/** For people; what a command is for goes to its output. */
+export function tell(terminal: Terminal, message: string): void {
+  terminal.errors.write(`${message}\n`);
+}
+
+/** Resolves when it can be written to again. */
+export async function writeTo(output: Writable, bytes: string | Buffer): Promise<void> {
+  if (output.write(bytes) || output.destroyed) return;
+  await new Promise<void>((resolve) => {
+    output.once('drain', resolve);
+    output.once('close', resolve);
+  });
+}
