@@ -5,6 +5,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -169,6 +170,7 @@ export async function startWindows(bed: WineBed, waiting: () => void): Promise<A
     // It says by its exit code whether there was something to end.
     await runWine(bed, wineServer, '-k');
     await runWine(bed, wineServer, '-w');
+    await rm(await socketFolder(bed), { recursive: true, force: true });
     await lock[Symbol.asyncDispose]();
   };
   try {
@@ -187,6 +189,12 @@ export async function startWindows(bed: WineBed, waiting: () => void): Promise<A
     throw error;
   }
   return { [Symbol.asyncDispose]: stop };
+}
+
+/** Debian's wine makes it for each prefix, remembers its name there, and makes it again when it is gone. */
+async function socketFolder({ folder }: WineBed): Promise<string> {
+  const name = (await readFile(join(folder, prefixName, 'wineserver'), 'utf8').catch(() => '')).trim();
+  return join(tmpdir(), /^wine-\w+$/.test(name) ? name : 'wine-none');
 }
 
 async function install(bed: WineBed): Promise<void> {
