@@ -25,6 +25,7 @@ export type { GuestIdentity } from './bridge-messages.ts';
 
 export class GuestBridge {
   readonly #channel: BridgeChannel;
+  #guest: GuestIdentity | undefined;
 
   private constructor(channel: BridgeChannel) {
     this.#channel = channel;
@@ -56,7 +57,8 @@ export class GuestBridge {
     if (answer.Version !== protocolVersion) {
       throw new GuestProtocolError(`unexpected version ${answer.Version} returned`);
     }
-    return identityOf(answer);
+    this.#guest = identityOf(answer);
+    return this.#guest;
   }
 
   async modify(modification: GuestModification): Promise<void> {
@@ -91,8 +93,9 @@ export class GuestBridge {
     return answer.Properties;
   }
 
-  /** The stacks of all goroutines of the guest service. */
+  /** The stacks of all goroutines of the guest service; a guest that does not say that it can is not asked (E.4). */
   async dumpStacks(): Promise<string> {
+    if (this.#guest?.capabilities.includes('DumpStacksSupported') === false) return '';
     const answer = await this.#channel.ask('dumpStacks', payloads.plain(), dumpStacksResponse).answer;
     return answer.GuestStacks;
   }

@@ -1,4 +1,5 @@
 // The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { FileJournal } from '../../agent/journal.ts';
@@ -390,17 +391,25 @@ describe('what goes wrong', () => {
     expect(core.observed(uid)).toMatchObject({ phase: 'Running', runtimeID: before.runtimeID, restarts: 0 });
   });
 
-  it('a bridge that breaks is not the end of the VM', async () => {
+  it('a bridge that breaks is not the end of the VM, and nothing to another VM', async () => {
     await using node = await startNode();
-    await using core = await startCore(node);
+    const other = randomUUID();
+    const changes: string[] = [];
+    const listener = { changed: (changed: string) => changes.push(changed), removed: () => {}, logged: () => {} };
+    await using core = await startCore(node, { listener });
     await core.supervisor.assign(makeAssignment());
+    await core.supervisor.assign(makeAssignment({ uid: other, name: 'other' }));
     const before = await core.until(uid, 'running', isRunning);
+    await core.until(other, 'running', isRunning);
+    changes.length = 0;
     const rule = await node.control.script({ at: 'negotiate', stall: true });
     await node.control.dropBridge(systemID);
     await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
+    expect(isReady(core.observed(other))).toBe(true);
     await node.control.release(rule);
     const after = await core.until(uid, 'connected again', isRunning);
     expect(after.runtimeID).toBe(before.runtimeID);
+    expect(new Set(changes)).toEqual(new Set([uid]));
   });
 
   it('a journal that cannot be written blocks starting, but not stopping', async () => {

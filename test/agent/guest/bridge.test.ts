@@ -189,6 +189,27 @@ describe('the bridge', () => {
     expect(await bridge.closed).toEqual({ kind: 'failed', message: 'bridge read failed: header read: EOF' });
   });
 
+  it('leaves the bridges of other VMs alone when it dies', async () => {
+    const [broken, whole] = [connect(), connect()];
+    const calls = [broken.bridge.dumpStacks(), whole.bridge.dumpStacks()];
+    const asked = await whole.request();
+    broken.peer.write(header(0x2010_0c01, 3));
+    await expect(calls[0]).rejects.toThrow('bridge closed: bridge read failed: message size 3');
+    whole.answer(asked, { GuestStacks: 'of the other' });
+    expect(await calls[1]).toBe('of the other');
+    whole.bridge.close();
+    expect(await whole.bridge.closed).toEqual({ kind: 'local' });
+  });
+
+  it('does not ask a guest for stacks that does not say that it can dump them', async () => {
+    const { answer, bridge, request } = connect();
+    const call = bridge.negotiate(never);
+    answer(await request(), { Version: 4, Capabilities: { RuntimeOsType: 'Linux' } });
+    await call;
+    expect(await bridge.dumpStacks()).toBe('');
+    expect(bridge.nextId).toBe(101n);
+  });
+
   it('is silent about its own end', async () => {
     const { bridge } = connect();
     const call = bridge.powerOff(never);
