@@ -1,5 +1,7 @@
 // What is asked of an agent under wine.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { win32 } from 'node:path';
 import type { AgentUnderWine } from './agent-under-wine.ts';
 import type { Report } from './report.ts';
 import type { WindowsProgram } from './windows.ts';
@@ -19,9 +21,28 @@ export async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, r
     assert.equal(system?.state, 'Running');
     assert.equal(status.runtimeID, system.runtimeId);
     assert.equal(bed.guests.guest(system.id)?.phase, 'running');
-    assert.ok((await bed.filesOf(metadata.uid)).includes('vm.json'));
+    assert.ok((await bed.filesOf(metadata.uid)).has('vm.json'));
   });
   await report.test('deletes it, and nothing is left', () => bed.deleted('ordinary', agent));
+}
+
+/** Its boot files are copied by Windows, and all VMs get access to the copies. */
+async function confidential(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
+  await report.test('stages a confidential VM, and sends its guest the policy', async () => {
+    const policy = Buffer.from('package policy').toString('base64');
+    await bed.apply('sealed', { confidential: { securityPolicy: policy } });
+    const { metadata, status } = await bed.running('sealed', agent);
+    const files = await bed.filesOf(metadata.uid);
+    assert.equal(files.get('kernel.vmgs'), 'state');
+    assert.equal(files.get('rootfs.vhd'), 'root');
+    const lists = Object.entries(bed.guests.state?.access ?? {}).filter(([path]) => path.includes(metadata.uid));
+    assert.deepEqual(lists.map(([path]) => win32.basename(path)).sort(), ['kernel.vmgs', 'rootfs.vhd']);
+    for (const [, list] of lists) assert.match(list, /\(A;;GA;;;S-1-5-83-0\)/);
+    const guest = bed.guests.guest(`luvm-${metadata.uid}`);
+    assert.equal(guest?.resources.securityPolicy?.EncodedSecurityPolicy, policy);
+    assert.equal(status.policyDigest, createHash('sha256').update('package policy').digest('hex'));
+  });
+  await report.test('deletes it with its read-only copies, and nothing is left', () => bed.deleted('sealed', agent));
 }
 
 export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promise<void> {
@@ -31,6 +52,7 @@ export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promis
     const facts = JSON.stringify(await bed.host());
     assert.match(facts, /"osBuild":26100/);
   });
+  await confidential(bed, agent, report);
   await bed.example('ordinary');
   const { metadata, status: first } = await bed.running('ordinary', agent);
   await report.test('starts a VM again whose guest crashed', async () => {

@@ -17,6 +17,13 @@ import type { Windows, WindowsProgram } from './windows.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const node = 'win-wine';
+const bootFiles = {
+  kernel: 'kernel',
+  vmlinux: 'vmlinux',
+  'initrd.img': 'initrd',
+  'kernel.vmgs': 'state',
+  'rootfs.vhd': 'root',
+};
 const patience = 60_000;
 
 const machine = z.looseObject({
@@ -27,6 +34,7 @@ const machine = z.looseObject({
     memorySizeInMB: z.number().optional(),
     runtimeID: z.string().optional(),
     restarts: z.number().optional(),
+    policyDigest: z.string().optional(),
     lastExit: z.looseObject({ type: z.string() }).optional(),
     conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string() })).default([]),
     guestLog: z.looseObject({ head: z.array(z.string()).default([]) }).optional(),
@@ -108,7 +116,12 @@ export class AgentUnderWine implements AsyncDisposable {
   async #layInBootFiles(): Promise<void> {
     await rm(this.#stateDir, { recursive: true, force: true });
     await mkdir(this.#bootFolder, { recursive: true });
-    for (const name of ['kernel', 'vmlinux', 'initrd.img']) await writeFile(join(this.#bootFolder, name), name);
+    for (const [name, content] of Object.entries(bootFiles)) {
+      const path = join(this.#bootFolder, name);
+      await rm(path, { force: true });
+      // Windows shows it as read-only, and a copy is that too.
+      await writeFile(path, content, { mode: 0o444 });
+    }
   }
 
   /** As the agent's chart starts it, with the defaults for all that has one. */
@@ -120,6 +133,7 @@ export class AgentUnderWine implements AsyncDisposable {
       ['--token-file', pki(`${node}.token`)],
       ['--ca-file', pki('ca.crt')],
       ['--health-port', String(healthPort)],
+      ['--isolation', 'snp'],
     ].flat();
     const started = await this.#windows.start(script, flags, { ...options, guestHostPort: this.guests.port });
     this.#agents.add(started);
@@ -137,6 +151,11 @@ export class AgentUnderWine implements AsyncDisposable {
 
   async example(name: string): Promise<void> {
     await this.kubectl(['apply', '--server-side', '--filename', join(project, 'examples', `${name}.yaml`)]);
+  }
+
+  async apply(name: string, spec: Readonly<Record<string, unknown>>): Promise<void> {
+    const manifest = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM', metadata: { name }, spec };
+    await this.kubectl(['apply', '--server-side', '--filename', '-'], JSON.stringify(manifest));
   }
 
   async connected(agent: WindowsProgram): Promise<void> {
@@ -181,9 +200,13 @@ export class AgentUnderWine implements AsyncDisposable {
     );
   }
 
-  /** The names of the files that the agent keeps of a VM. */
-  filesOf(uid: string): Promise<string[]> {
-    return readdir(join(this.#stateDir, 'vms', uid));
+  /** What the agent keeps of a VM: names and contents. */
+  async filesOf(uid: string): Promise<ReadonlyMap<string, string>> {
+    const folder = join(this.#stateDir, 'vms', uid);
+    const names = await readdir(folder);
+    return new Map(
+      await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const)),
+    );
   }
 
   async until<T>(what: string, agent: WindowsProgram, probe: () => Promise<T | undefined | false>): Promise<T> {

@@ -6,6 +6,8 @@ export const doubleState = z.object({
   systems: z.array(z.object({ id: z.string(), runtimeId: z.string(), state: z.string() })),
   /** What the double of computecore.dll has given out and not got back. */
   counts: z.record(z.string(), z.number()),
+  /** Windows path → its access control list as it was set last, in the language of security descriptors. */
+  access: z.record(z.string(), z.string()),
 });
 export type DoubleState = z.infer<typeof doubleState>;
 

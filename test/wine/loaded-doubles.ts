@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isMainThread } from 'node:worker_threads';
+import ourKoffi from 'koffi';
 import { z } from 'zod';
 import { systemClock } from '../../protocol/clock.ts';
 import { ComputeCoreDouble } from '../doubles/computecore.ts';
@@ -39,6 +40,16 @@ function inSystem32(path: string): boolean {
   return /\\system32\\[^\\]+$/i.test(path);
 }
 
+const win32 = ourKoffi.load(variables.LCOW_WIN32);
+const pathAt: (index: number) => string | null = win32.func('DoublePathAt', 'str16', ['int']);
+const accessOf: (path: string) => string = win32.func('DoubleAccessOf', 'str', ['str16']);
+
+function accessLists(): Readonly<Record<string, string>> {
+  const lists: Record<string, string> = {};
+  for (let index = 0, path = pathAt(0); path !== null; index += 1, path = pathAt(index)) lists[path] = accessOf(path);
+  return lists;
+}
+
 const watchMilliseconds = 20;
 
 async function watch(): Promise<void> {
@@ -57,7 +68,7 @@ async function watch(): Promise<void> {
       runtimeId === undefined ? [] : [{ id, runtimeId, state }],
     );
     // Our own enumeration is over, but the program may be within calls of its own.
-    const state: DoubleState = { systems, counts: double.counts() };
+    const state: DoubleState = { systems, counts: double.counts(), access: accessLists() };
     const line = JSON.stringify(state);
     if (line !== told) socket.write(`${line}\n`);
     told = line;

@@ -90,6 +90,14 @@ EXPORT const char *DoubleAccessOf(const WCHAR *path) {
   return text;
 }
 
+/* The paths that were asked for so far, in order; NULL when there are no more. */
+EXPORT const WCHAR *DoublePathAt(int index) {
+  AcquireSRWLockExclusive(&lock);
+  const WCHAR *path = index < MOST_PATHS && lists[index].path[0] != 0 ? lists[index].path : NULL;
+  ReleaseSRWLockExclusive(&lock);
+  return path;
+}
+
 EXPORT DWORD ProxyGetNamedSecurityInfo(const WCHAR *path, SE_OBJECT_TYPE type, SECURITY_INFORMATION information, void **owner,
                                        void **group, ACL **dacl, ACL **sacl, void **descriptor) {
   DWORD code = failure_of("GetNamedSecurityInfoW");
