@@ -36,7 +36,11 @@ const steps: readonly Step[] = [
     what: 'the reader of consoles on named pipes',
     run: suite('test/agent/windows/console-pipe.test.ts'),
   },
-  { name: 'files', what: 'files, access lists, journal, lock, host facts', run: suite('test/wine/files.ts') },
+  {
+    name: 'files',
+    what: 'files, access lists, journal, guest logs, lock, host facts',
+    run: suite('test/wine/files.ts', 'test/agent/journal.test.ts', 'test/agent/guest-log-file.test.ts'),
+  },
   { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },
   { name: 'image', what: 'the agent of the unpacked image with that operator', run: imageStep },
 ];
@@ -52,16 +56,18 @@ ${steps.map(({ name, what }) => `  ${name.padEnd(10)}${what}`).join('\n')}
 
 const suiteMilliseconds = 120_000;
 
-/** A file of tests, run by the Node of Windows. */
-function suite(file: string): Step['run'] {
+/** Files of tests, run by the Node of Windows one after another. */
+function suite(...files: readonly string[]): Step['run'] {
   return async ({ windows, report }) => {
-    const program = await windows.start(join(windows.tree, file), []);
-    const code = await program.ended(suiteMilliseconds);
-    const output = await program.output();
-    const count = (what: string) => Number(new RegExp(`^\\S+ ${what} (\\d+)\\r?$`, 'm').exec(output)?.[1]);
-    if (code !== 0 || !(count('pass') > 0) || count('fail') + count('cancelled') + count('skipped') !== 0)
-      throw new Error(`exit code ${code}\n${output}`);
-    report.passed(`${count('pass')} tests`, count('pass'));
+    for (const file of files) {
+      const program = await windows.start(join(windows.tree, file), []);
+      const code = await program.ended(suiteMilliseconds);
+      const output = await program.output();
+      const count = (what: string) => Number(new RegExp(`^\\S+ ${what} (\\d+)\\r?$`, 'm').exec(output)?.[1]);
+      if (code !== 0 || !(count('pass') > 0) || count('fail') + count('cancelled') + count('skipped') !== 0)
+        throw new Error(`${file}: exit code ${code}\n${output}`);
+      report.passed(`${count('pass')} tests of ${file}`, count('pass'));
+    }
   };
 }
 

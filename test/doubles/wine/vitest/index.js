@@ -1,8 +1,25 @@
 // As much of vitest as the suites that run under wine use, on Node's own runner: vitest itself does not start under wine 8.
 import assert from 'node:assert/strict';
-import { after as afterAll, afterEach, before as beforeAll, beforeEach, describe, it } from 'node:test';
+import { after as afterAll, afterEach, before as beforeAll, beforeEach, describe, it as nodeIt } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 
-export { afterAll, afterEach, beforeAll, beforeEach, describe, it };
+export { afterAll, afterEach, beforeAll, beforeEach, describe };
+
+/** Vitest hands a test its own context only when asked, Node always. */
+export function it(name, run) {
+  nodeIt(name, () => run());
+}
+
+it.each = (rows) => (name, run) => {
+  for (const row of rows) {
+    const values = Array.isArray(row) ? row : [row];
+    const rest = [...values];
+    nodeIt(
+      name.replace(/%[sdij]/g, () => String(rest.shift())),
+      () => run(...values),
+    );
+  }
+};
 
 class Asymmetric {
   constructor(what, matches) {
@@ -45,6 +62,7 @@ const matchers = {
   toMatchObject: matchObject,
   toMatch: (actual, expected) => throwsLike({ message: actual }, expected),
   toContain: (actual, expected) => assert.ok(actual.includes(expected), `${show(actual)} has no ${show(expected)}`),
+  toContainEqual: (actual, expected) => assert.ok(actual.some((each) => isDeepStrictEqual(each, expected))),
   toHaveLength: (actual, expected) => assert.equal(actual.length, expected),
   toBeUndefined: (actual) => assert.equal(actual, undefined),
   toBeDefined: (actual) => assert.notEqual(actual, undefined),
