@@ -2,9 +2,10 @@
 // there any more, and what whoever follows the log is served from. It is rotated by size, and never holds up the guest:
 // what the disk does not take in time is dropped, counted, and told in the file itself. Each line begins with its
 // position, `<boot>.<sequence> `, so that a reader can go on after any line.
-import { appendFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogPosition } from '../protocol/stream-messages.ts';
+import { replaceFile } from './replace-file.ts';
 import { lastPosition } from './streams/log-lines.ts';
 
 export interface GuestLogFileOptions {
@@ -199,7 +200,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 }
 
 async function move(from: string, to: string): Promise<void> {
-  await rename(from, to).catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
+  await replaceFile(from, to).catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
 }
 
 function isMissing(error: unknown): boolean {

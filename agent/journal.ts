@@ -3,10 +3,10 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Clock, delay, systemClock } from '../protocol/clock.ts';
 import { sha256Hex } from '../protocol/digest.ts';
 import { messageOf } from './failure.ts';
 import { type MachineRecord, machineRecord } from './machine-record.ts';
+import { replaceFile } from './replace-file.ts';
 
 const envelope = z.object({ version: z.literal(1), checksum: z.string(), record: z.string() });
 
@@ -33,22 +33,16 @@ export interface Journal {
 const journalFile = 'vm.json';
 const uuid = z.uuid();
 
-/** On Windows a file can be neither replaced nor deleted while somebody reads it: a virus scanner, a backup. */
-const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
-/** Milliseconds between attempts, which together take about a second. */
-const heldPauses = [10, 20, 40, 80, 150, 300, 400] as const;
-/** What Node's own `rm` does about the same: its pauses grow by the first. */
+/** On Windows a file cannot be deleted while somebody reads it (replace-file.ts): Node's own `rm` tries again for a second. */
 const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: 35 } as const;
 
 export class FileJournal implements Journal {
   readonly #machines: string;
-  readonly #clock: Clock;
   /** The latest write or removal of each VM: they happen one after another, in the order in which they were asked for. */
   readonly #pending = new Map<string, Promise<void>>();
 
   /** @param stateDir the agent's state folder; VMs are kept in `vms` below it */
-  constructor(stateDir: string, clock: Clock = systemClock) {
-    this.#clock = clock;
+  constructor(stateDir: string) {
     this.#machines = join(stateDir, 'vms');
   }
 
@@ -100,24 +94,8 @@ export class FileJournal implements Journal {
     } finally {
       await handle.close();
     }
-    await this.#rename(temporary, join(folder, journalFile));
+    await replaceFile(temporary, join(folder, journalFile));
   }
-
-  async #rename(from: string, to: string): Promise<void> {
-    for (const pause of heldPauses) {
-      try {
-        return await rename(from, to);
-      } catch (error) {
-        if (!isHeld(error)) throw error;
-        await delay(this.#clock, pause);
-      }
-    }
-    await rename(from, to);
-  }
-}
-
-function isHeld(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && heldCodes.has(String(error.code));
 }
 
 async function readRecord(file: string, uid: string): Promise<MachineRecord | undefined> {

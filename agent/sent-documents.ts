@@ -1,7 +1,8 @@
 // The document that each VM was last made of, as a file in the VM's folder: what was sent to HCS, to the byte.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SentDocuments } from './machine-ports.ts';
+import { replaceFile } from './replace-file.ts';
 
 const documentName = 'document.json';
 
@@ -18,7 +19,7 @@ export class SentDocumentFiles implements SentDocuments {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, documentName);
     await writeFile(`${path}.new`, document, { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    await replaceFile(`${path}.new`, path);
   }
 
   async read(uid: string): Promise<string | undefined> {
