@@ -1,0 +1,67 @@
+// The agent of an earlier version, played back to an operator: it says what it said then, as it is told what it was told then.
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import { agentsPath, subprotocol } from '../../protocol/messages.ts';
+import { type Frame, type Message, retold } from './conversation.ts';
+
+/** What moved the agent to say something: all else was said in its own time. */
+const triggers: ReadonlySet<string> = new Set(['welcome', 'assign', 'release']);
+const told = z.looseObject({ type: z.string() });
+const assignment = z.object({
+  type: z.literal('assign'),
+  virtualMachine: z.object({ uid: z.string(), optionsDigest: z.string() }),
+});
+
+export async function replayAgent(
+  { url, token }: { readonly url: string; readonly token: string },
+  conversation: readonly Frame[],
+  change: (message: unknown) => unknown,
+): Promise<void> {
+  const socket = await dial(`${url}${agentsPath}`, token);
+  const heard: Message[] = [];
+  socket.on('message', (data) => heard.push(told.parse(JSON.parse(String(data)))));
+  const names = new Map<string, string>();
+  try {
+    for (const { from, message } of conversation) {
+      if (from === 'agent') socket.send(JSON.stringify(change(retold(message, names))));
+      else if (triggers.has(message.type)) learn(names, message, await next(socket, heard, message.type));
+    }
+  } finally {
+    socket.close();
+  }
+}
+
+/** A replica that does not lead yet answers 503, and is dialled again. */
+async function dial(url: string, token: string): Promise<WebSocket> {
+  for (let attempts = 50; ; attempts -= 1) {
+    const socket = new WebSocket(url, [subprotocol], { headers: { authorization: `Bearer ${token}` } });
+    try {
+      await once(socket, 'open');
+      return socket;
+    } catch (error) {
+      if (attempts === 0) throw error;
+    }
+    await delay(100);
+  }
+}
+
+/** Ids and digests of then are those of now. */
+function learn(names: Map<string, string>, then: Message, now: Message): void {
+  const [before, after] = [assignment.safeParse(then).data, assignment.safeParse(now).data];
+  if (before === undefined || after === undefined) return;
+  names.set(before.virtualMachine.uid, after.virtualMachine.uid);
+  names.set(before.virtualMachine.optionsDigest, after.virtualMachine.optionsDigest);
+}
+
+/** Each is answered once. */
+async function next(socket: WebSocket, heard: Message[], type: string): Promise<Message> {
+  const signal = AbortSignal.timeout(30_000);
+  for (;;) {
+    const index = heard.findIndex((message) => message.type === type);
+    const [found] = index < 0 ? [] : heard.splice(index, 1);
+    if (found !== undefined) return found;
+    await once(socket, 'message', { signal });
+  }
+}
