@@ -11,8 +11,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acquireInstanceLock } from '../../agent/instance-lock.ts';
 import { FileJournal } from '../../agent/journal.ts';
 import { newRecord } from '../../agent/machine-record.ts';
-import { openStateFolder } from '../../agent/state-folder.ts';
 import { LocalWindowsHost } from '../../agent/windows/host.ts';
+import { openPrivateFolder } from '../../agent/windows/private-folder.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import './first-pipe-instance.ts';
 
@@ -20,6 +20,7 @@ const library = process.env['LCOW_WIN32'] ?? '';
 const double = koffi.load(library);
 const failNext: (call: string, code: number) => void = double.func('DoubleFail', 'void', ['str', 'uint32_t']);
 const accessOf: (path: string) => string = double.func('DoubleAccessOf', 'str', ['str16']);
+const ownedBy: (sid: string) => void = double.func('DoubleOwner', 'void', ['str']);
 const allocated: () => number = double.func('DoubleAllocated', 'int', []);
 
 /** Opens and attributes that Node's own calls do not offer. */
@@ -127,6 +128,51 @@ describe('access of the group of all VMs', () => {
   });
 });
 
+describe('a private folder', () => {
+  const libraries = { computecore: '', kernel32: library, advapi32: library, ws2_32: '' };
+  const open = (path: string) => openPrivateFolder(path, libraries);
+  const nobodyElse = /^D:P\(A;OICI;FA;;;SY\)\(A;OICI;FA;;;BA\)\(A;OICI;FA;;;S-1-5-21-[\d-]+\)$/;
+
+  it('is made for SYSTEM, Administrators and this account', async () => {
+    const path = join(folder, 'no', 'parents', 'state');
+    await open(path);
+    expect(accessOf(path)).toMatch(nobodyElse);
+    await writeFile(join(path, 'a'), 'b');
+  });
+
+  it('is taken from everybody else if it is there', async () => {
+    const path = join(folder, 'state');
+    await mkdir(path);
+    await writeFile(join(path, 'a'), 'b');
+    for (const owner of ['S-1-5-18', 'S-1-5-32-544', '']) {
+      ownedBy(owner);
+      await open(path);
+      expect(accessOf(path)).toMatch(nobodyElse);
+    }
+    expect(await readFile(join(path, 'a'), 'utf8')).toBe('b');
+  });
+
+  it('is refused when it is of somebody else, or no folder', async () => {
+    const path = join(folder, 'state');
+    await mkdir(path);
+    ownedBy('S-1-5-21-1-2-3-1001');
+    await expect(open(path)).rejects.toThrow('belongs to S-1-5-21-1-2-3-1001');
+    expect(accessOf(path)).toBe('');
+    await writeFile(join(folder, 'file'), '');
+    await expect(open(join(folder, 'file'))).rejects.toThrow('is not a folder');
+  });
+
+  it('fails with the cause', async () => {
+    failNext('CreateDirectoryW', 5);
+    await expect(open(join(folder, 'state'))).rejects.toMatchObject({ code: 5 });
+    await mkdir(join(folder, 'state'));
+    for (const call of ['GetNamedSecurityInfoW', 'SetNamedSecurityInfoW']) {
+      failNext(call, 5);
+      await expect(open(join(folder, 'state'))).rejects.toMatchObject({ code: 5 });
+    }
+  });
+});
+
 describe('the host', () => {
   it('is a Server 2025 with its boot files in the default folder', async () => {
     const files = join(folder, 'Program Files', 'Linux Containers');
@@ -211,7 +257,6 @@ describe('the node', () => {
   it('has one agent at a time, whatever state folder the other has', async () => {
     const silent = pino({ level: 'silent' });
     const stop = new AbortController();
-    await openStateFolder(join(folder, 'state'));
     const first = await acquireInstanceLock(join(folder, 'state'), systemClock, silent, stop.signal);
     const second = acquireInstanceLock(join(folder, 'other'), systemClock, silent, stop.signal);
     let isSecond = false;

@@ -71,6 +71,19 @@ EXPORT void *ProxyLocalFree(void *memory) {
   abort();
 }
 
+/* Texts and descriptors that are made of each other. */
+EXPORT BOOL ProxySidText(PSID sid, WCHAR **text) {
+  BOOL result = ConvertSidToStringSidW(sid, text);
+  if (result) replace_allocated(NULL, *text);
+  return result;
+}
+
+EXPORT BOOL ProxyDescriptorOf(const WCHAR *text, DWORD revision, PSECURITY_DESCRIPTOR *descriptor, ULONG *size) {
+  BOOL result = ConvertStringSecurityDescriptorToSecurityDescriptorW(text, revision, descriptor, size);
+  if (result) replace_allocated(NULL, *descriptor);
+  return result;
+}
+
 /* --- access control -------------------------------------------------------------------------------------------------- */
 
 static struct list_of_path *list_of(const WCHAR *path) {
@@ -98,12 +111,34 @@ EXPORT const WCHAR *DoublePathAt(int index) {
   return path;
 }
 
+/* The one who owns whatever is asked for next, as a text; all files of a Linux user are wine's. */
+static char next_owner[64];
+
+EXPORT void DoubleOwner(const char *sid) {
+  AcquireSRWLockExclusive(&lock);
+  snprintf(next_owner, sizeof next_owner, "%s", sid);
+  ReleaseSRWLockExclusive(&lock);
+}
+
+static void replace_owner(void **owner) {
+  /* It has to outlive the call, and is one at most. */
+  static PSID foreign = NULL;
+  AcquireSRWLockExclusive(&lock);
+  if (next_owner[0] != 0) {
+    LocalFree(foreign);
+    if (ConvertStringSidToSidA(next_owner, &foreign)) *owner = foreign;
+    next_owner[0] = 0;
+  }
+  ReleaseSRWLockExclusive(&lock);
+}
+
 EXPORT DWORD ProxyGetNamedSecurityInfo(const WCHAR *path, SE_OBJECT_TYPE type, SECURITY_INFORMATION information, void **owner,
                                        void **group, ACL **dacl, ACL **sacl, void **descriptor) {
   DWORD code = failure_of("GetNamedSecurityInfoW");
   if (code == 0)
     code = GetNamedSecurityInfoW((WCHAR *)path, type, information, owner, group, dacl, sacl, (PSECURITY_DESCRIPTOR *)descriptor);
   if (code == 0 && *descriptor != NULL) replace_allocated(NULL, *descriptor);
+  if (code == 0 && owner != NULL) replace_owner(owner);
   return code;
 }
 
@@ -114,11 +149,12 @@ EXPORT DWORD ProxySetEntriesInAcl(ULONG count, EXPLICIT_ACCESSW *entries, ACL *o
   return code;
 }
 
-static void remember(const WCHAR *path, ACL *dacl) {
+static void remember(const WCHAR *path, ACL *dacl, int is_protected) {
   SECURITY_DESCRIPTOR descriptor;
   char *text = NULL;
   InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION);
   SetSecurityDescriptorDacl(&descriptor, TRUE, dacl, FALSE);
+  if (is_protected) SetSecurityDescriptorControl(&descriptor, SE_DACL_PROTECTED, SE_DACL_PROTECTED);
   if (!ConvertSecurityDescriptorToStringSecurityDescriptorA(&descriptor, SDDL_REVISION_1, DACL_SECURITY_INFORMATION, &text, NULL))
     return;
   AcquireSRWLockExclusive(&lock);
@@ -131,7 +167,7 @@ EXPORT DWORD ProxySetNamedSecurityInfo(const WCHAR *path, SE_OBJECT_TYPE type, S
                                        void *group, ACL *dacl, ACL *sacl) {
   DWORD code = failure_of("SetNamedSecurityInfoW");
   if (code == 0) code = SetNamedSecurityInfoW((WCHAR *)path, type, information, owner, group, dacl, sacl);
-  if (code == 0) remember(path, dacl);
+  if (code == 0) remember(path, dacl, (information & PROTECTED_DACL_SECURITY_INFORMATION) != 0);
   return code;
 }
 
@@ -143,6 +179,22 @@ EXPORT BOOL ProxyGetModuleHandleEx(DWORD flags, const WCHAR *path, HMODULE *modu
   for (const WCHAR *at = path; *at != 0; at++)
     if (*at == L'\\') name = at + 1;
   return GetModuleHandleExW(flags, name, module);
+}
+
+/* A folder that is made with a list has that list. */
+EXPORT BOOL ProxyCreateDirectory(const WCHAR *path, SECURITY_ATTRIBUTES *attributes) {
+  DWORD code = failure_of("CreateDirectoryW");
+  if (code != 0) SetLastError(code);
+  if (code != 0 || !CreateDirectoryW(path, attributes)) return FALSE;
+  BOOL present = FALSE, defaulted = FALSE;
+  ACL *dacl = NULL;
+  SECURITY_DESCRIPTOR_CONTROL control = 0;
+  DWORD revision = 0;
+  if (attributes != NULL && attributes->lpSecurityDescriptor != NULL &&
+      GetSecurityDescriptorDacl(attributes->lpSecurityDescriptor, &present, &dacl, &defaulted) &&
+      GetSecurityDescriptorControl(attributes->lpSecurityDescriptor, &control, &revision) && present)
+    remember(path, dacl, (control & SE_DACL_PROTECTED) != 0);
+  return TRUE;
 }
 
 /* --- files ----------------------------------------------------------------------------------------------------------- */
