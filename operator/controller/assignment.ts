@@ -7,7 +7,7 @@ import {
 } from '../../crds/linux-utility-vm.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { type Assignment, lastExit, limits } from '../../protocol/messages.ts';
-import { fromSpec } from '../../protocol/options.ts';
+import { fromSpec, type RequestedOptions } from '../../protocol/options.ts';
 import type { StoredMeta, VirtualMachine } from '../kubernetes/objects.ts';
 import type { DesiredMachine } from './agents.ts';
 
@@ -71,19 +71,13 @@ export function desiredMachine(
   references: { readonly securityPolicy: string | undefined },
   runStrategy: LinuxUtilityVMSpec['runStrategy'] = spec.runStrategy,
 ): DesiredMachine {
-  const options = fromSpec(
-    spec,
-    references.securityPolicy === undefined ? {} : { securityPolicy: references.securityPolicy },
-  );
-  const { SecurityPolicy: policy, ...wireOptions } = options;
+  const { policy, ...requested } = requestedOf(spec, references.securityPolicy);
   const assignment: Assignment = {
     uid: metadata.uid,
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     generation: metadata.generation,
-    options: wireOptions,
-    ...(policy === undefined ? {} : { policySHA256: sha256Hex(policy) }),
-    optionsDigest: optionsDigest(options),
+    ...requested,
     runStrategy,
     updateStrategy: spec.updateStrategy,
     ...restartRequest(metadata),
@@ -91,6 +85,30 @@ export function desiredMachine(
     remembered: remembered(status),
   };
   return { assignment, policy };
+}
+
+type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> & Pick<DesiredMachine, 'policy'>;
+
+/** Of specs without references; a spec outlives the versions of its object that our own writes make. */
+const requestedBySpec = new WeakMap<LinuxUtilityVMSpec, Requested>();
+
+function requestedOf(spec: LinuxUtilityVMSpec, securityPolicy: string | undefined): Requested {
+  if (securityPolicy !== undefined) return request(fromSpec(spec, { securityPolicy }));
+  const known = requestedBySpec.get(spec);
+  if (known !== undefined) return known;
+  const requested = request(fromSpec(spec, {}));
+  requestedBySpec.set(spec, requested);
+  return requested;
+}
+
+function request(options: RequestedOptions): Requested {
+  const { SecurityPolicy: policy, ...wireOptions } = options;
+  return {
+    options: wireOptions,
+    optionsDigest: optionsDigest(options),
+    policy,
+    ...(policy === undefined ? {} : { policySHA256: sha256Hex(policy) }),
+  };
 }
 
 export function isPaused(metadata: StoredMeta): boolean {
@@ -103,7 +121,7 @@ function restartRequest(metadata: StoredMeta): { restartedAt?: string } {
 }
 
 function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
-  const exit = lastExit.safeParse({ message: '', ...status.lastExit }).data;
+  const exit = status.lastExit === undefined ? undefined : lastExit.safeParse({ message: '', ...status.lastExit }).data;
   return {
     restarts: status.restarts ?? 0,
     ...(status.startTime === undefined ? {} : { startTime: status.startTime }),

@@ -58,7 +58,7 @@ export class Hosts {
       const session = this.#nextSession(host.value, nodeName);
       const next = this.#status(host.value, session, true);
       const unchanged = sameStatus(host.value.status, next);
-      const written = unchanged ? host : await this.#options.client.replaceStatus(host.value.metadata, next);
+      const written = unchanged ? host : await this.#options.client.replaceStatus(host.value, next);
       if (written.ok) {
         this.#epochs.set(nodeName, session.epoch);
         if (this.mayWriteFor(nodeName)) return { ok: true, epoch: session.epoch };
@@ -92,7 +92,7 @@ export class Hosts {
     const session = fenced ? this.#nextSession(host, nodeName) : undefined;
     const next = this.#status(host, session, false);
     if (sameStatus(host.status, next)) return done;
-    const written = await this.#options.client.replaceStatus(host.metadata, next);
+    const written = await this.#options.client.replaceStatus(host, next);
     if (written.ok && session !== undefined) this.#epochs.set(nodeName, session.epoch);
     if (written.ok || isNotFound(written.error)) return done;
     if (isConflict(written.error)) return { kind: 'After', milliseconds: conflictPauseMilliseconds };

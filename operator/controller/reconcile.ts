@@ -95,7 +95,7 @@ export class Reconciler {
   /** The finalizer comes before everything else, so that nothing is started that a deletion would not wait for. */
   async #hold(object: VirtualMachine): Promise<Result> {
     const { client, machines, writer } = this.#options;
-    const outcome = await client.patchFinalizers(object.metadata, [...(object.metadata.finalizers ?? []), finalizer]);
+    const outcome = await client.patchFinalizers(object, [...(object.metadata.finalizers ?? []), finalizer]);
     if (!outcome.ok) return writer.refused(object, outcome.error);
     machines.remember(outcome.value);
     if (outcome.value.status.nodeName === undefined) this.#neverPlaced.add(outcome.value.metadata.uid);

@@ -58,7 +58,7 @@ export class StatusWriter {
 
   async #put(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
     const { client, machines, observer } = this.#options;
-    const outcome = await client.replaceStatus(object.metadata, next);
+    const outcome = await client.replaceStatus(object, next);
     if (!outcome.ok) return { object: undefined, result: await this.refused(object, outcome.error) };
     machines.remember(outcome.value);
     observer.statusWritten(object, outcome.value);

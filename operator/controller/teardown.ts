@@ -94,7 +94,7 @@ export class Teardown {
   async #letGo(object: VirtualMachine, because: Unconfirmed | undefined): Promise<Result> {
     const { client, machines, writer } = this.#options;
     const finalizers = (object.metadata.finalizers ?? []).filter((each) => each !== finalizer);
-    const outcome = await client.patchFinalizers(object.metadata, finalizers);
+    const outcome = await client.patchFinalizers(object, finalizers);
     if (!outcome.ok) return writer.refused(object, outcome.error);
     machines.remember(outcome.value);
     if (because !== undefined) this.#record(object, because);

@@ -121,7 +121,7 @@ export class EventRecorder {
     const count = series.count;
     for (let attempt = 1; ; attempt += 1) {
       const request = series.writtenCount === 0 ? this.#creation(series) : this.#update(series);
-      const outcome = await this.#options.http.request({ ...request, signal: this.#stop.signal });
+      const outcome = await this.#options.http.request({ ...request, ignoreAnswer: true, signal: this.#stop.signal });
       if (outcome.ok) {
         series.writtenCount = count;
         return undefined;

@@ -14,6 +14,8 @@ export interface KubeRequest {
   readonly body?: object;
   readonly contentType?: 'application/json' | 'application/merge-patch+json';
   readonly signal?: AbortSignal;
+  /** Nobody wants to know what a successful answer says. */
+  readonly ignoreAnswer?: boolean;
   /** Given up when nothing arrives for this long. */
   readonly idleMilliseconds?: number;
 }
@@ -76,7 +78,7 @@ export class KubeHttp {
     const code = response.statusCode ?? 0;
     this.#options.onResult?.(request.method, code);
     if (code < 200 || code > 299) return failed(await this.#errorOf(response));
-    return readJson(response);
+    return request.ignoreAnswer === true ? skip(response) : readJson(response);
   }
 
   async #open(
@@ -204,6 +206,11 @@ class FencedError extends Error {
 function errorOf(error: Error, signal: AbortSignal | undefined): ApiError {
   if (error instanceof FencedError) return connectionError('Fenced', error.message);
   return connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', error.message);
+}
+
+function skip(response: http.IncomingMessage): Outcome<undefined> {
+  response.resume();
+  return succeeded(undefined);
 }
 
 async function readJson(response: http.IncomingMessage): Promise<Outcome<unknown>> {

@@ -56,15 +56,22 @@ const node = z.object({
 });
 export type Node = z.infer<typeof node>;
 
-const envelope = z.looseObject({ metadata: storedMeta, spec: z.unknown().optional(), status: z.unknown().optional() });
+const envelope = z.object({ metadata: storedMeta, spec: z.unknown().optional(), status: z.unknown().optional() });
 const essentialStatus = z.object({ nodeName: z.string().optional().catch(undefined) });
 
-/** Undefined when it is not even an object with metadata. */
-export function parseVirtualMachine(raw: unknown): VirtualMachine | undefined {
+/** Undefined when it is not even an object with metadata. What is `unchanged` for certain is not read anew. */
+export function parseVirtualMachine(
+  raw: unknown,
+  unchanged: Partial<Pick<VirtualMachine, 'spec' | 'status'>> = {},
+): VirtualMachine | undefined {
   const object = envelope.safeParse(raw);
   if (!object.success) return undefined;
   const { metadata, spec, status } = object.data;
-  return { metadata, spec: parsePart(linuxUtilityVMSpec, spec), status: parseStatus(status) };
+  return {
+    metadata,
+    spec: unchanged.spec ?? parsePart(linuxUtilityVMSpec, spec),
+    status: unchanged.status ?? parseStatus(status),
+  };
 }
 
 export function parseHost(raw: unknown): Host | undefined {

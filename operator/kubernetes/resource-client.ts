@@ -2,13 +2,14 @@
 // conflict is an answer, after which the caller computes anew.
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
-import type { Stored, StoredMeta } from './objects.ts';
+import type { Stored } from './objects.ts';
 
 export interface ResourceKind<T> {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
-  readonly parse: (raw: unknown) => T | undefined;
+  /** `unchanged`: parts that the write which this answers did not touch. */
+  readonly parse: (raw: unknown, unchanged?: Partial<T>) => T | undefined;
 }
 
 export interface ObjectName {
@@ -43,30 +44,32 @@ export class ResourceClient<T extends Stored> {
   }
 
   /** Replaces the status of exactly this object in exactly this version: never one that came after it. */
-  async replaceStatus(metadata: StoredMeta, status: object): Promise<Outcome<T>> {
+  async replaceStatus(object: T, status: object): Promise<Outcome<T>> {
     const { apiVersion, kind } = this.#kind;
-    const { name, namespace, uid, resourceVersion } = metadata;
+    const { name, namespace, uid, resourceVersion } = object.metadata;
     return this.#parse(
       await this.#http.request({
         method: 'PUT',
-        path: `${this.#path(metadata)}/status`,
+        path: `${this.#path(object.metadata)}/status`,
         query: { fieldManager: 'lcow-operator' },
         body: { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status },
       }),
+      { ...object, status: undefined },
     );
   }
 
   /** Only in the version that the list was read from, since a merge patch replaces the whole of it. */
-  async patchFinalizers(metadata: StoredMeta, finalizers: readonly string[]): Promise<Outcome<T>> {
-    const { uid, resourceVersion } = metadata;
+  async patchFinalizers(object: T, finalizers: readonly string[]): Promise<Outcome<T>> {
+    const { uid, resourceVersion } = object.metadata;
     return this.#parse(
       await this.#http.request({
         method: 'PATCH',
-        path: this.#path(metadata),
+        path: this.#path(object.metadata),
         query: { fieldManager: 'lcow-operator' },
         contentType: 'application/merge-patch+json',
         body: { metadata: { uid, resourceVersion, finalizers } },
       }),
+      object,
     );
   }
 
@@ -74,9 +77,9 @@ export class ResourceClient<T extends Stored> {
     return `${collectionPath(this.#kind, object.namespace)}/${encodeURIComponent(object.name)}`;
   }
 
-  #parse(outcome: Outcome<unknown>): Outcome<T> {
+  #parse(outcome: Outcome<unknown>, unchanged?: Partial<T>): Outcome<T> {
     if (!outcome.ok) return outcome;
-    const object = this.#kind.parse(outcome.value);
+    const object = this.#kind.parse(outcome.value, unchanged);
     if (object !== undefined) return succeeded(object);
     return failed(connectionError('MalformedResponse', `the answer is no ${this.#kind.kind}`));
   }
