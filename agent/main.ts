@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { type GuestLogSettings, runAgent } from './agent.ts';
+import type { DoctorCommandOptions } from './commands/doctor.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { connectNode, type NodeChoice } from './connect-node.ts';
 import { urlProblem } from './dial.ts';
@@ -130,6 +131,22 @@ function program(exitWith: (code: number) => void): Command {
       // Loaded on demand: an agent that runs has no use for YAML and the schemas of manifests.
       const { documentCommand } = await import('./commands/document.ts');
       exitWith(await documentCommand(settings, commandIO));
+    });
+  agent
+    .command('doctor')
+    .description('look whether this node has what the agent needs, and say what to do about what is missing')
+    .option('--operator-url <url>', 'also look whether the operator answers there', operatorUrl)
+    .option('--token-file <path>', 'also look at the token')
+    .option('--ca-file <path>', 'also look at the CA for the operator')
+    .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
+    .addOption(new Option('--isolation <kind>', 'also look whether the host can run such VMs').choices(['snp']))
+    .option('--json', 'one JSON array instead of lines')
+    .action(async (settings: DoctorCommandOptions) => {
+      const { doctorCommand } = await import('./commands/doctor.ts');
+      const { systemPorts } = await import('./doctor/system-ports.ts');
+      exitWith(await doctorCommand(settings, systemPorts, commandIO.out));
+      // A call that hangs in the compute service would keep the process.
+      setTimeout(() => process.exit(), 2_000).unref();
     });
   return agent;
 }

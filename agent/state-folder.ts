@@ -8,11 +8,24 @@ const machines = 'vms';
 export async function openStateFolder(stateDir: string): Promise<void> {
   if (process.platform === 'win32') return await openOnWindows(stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const { uid, mode } = await stat(stateDir);
+  const problem = await stateFolderProblem(stateDir);
+  if (problem !== undefined) throw new Error(problem);
+}
+
+/** Why the folder that is there would be refused; undefined also when there is none. */
+export async function stateFolderProblem(stateDir: string): Promise<string | undefined> {
+  if (process.platform === 'win32') {
+    const { privateFolderProblem } = await import('./windows/private-folder.ts');
+    return await privateFolderProblem(stateDir);
+  }
+  const found = await stat(stateDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (found === undefined) return undefined;
   const self = process.getuid?.();
-  if (self === undefined) return;
-  if (uid !== self) throw new Error(`the state folder ${stateDir} belongs to user ${uid}, not to ${self}`);
-  if ((mode & 0o022) !== 0) throw new Error(`the state folder ${stateDir} can be written by others: chmod 700 it`);
+  if (found.uid !== self) return `the state folder ${stateDir} belongs to user ${found.uid}, not to ${self}`;
+  return (found.mode & 0o022) === 0 ? undefined : `the state folder ${stateDir} can be written by others: chmod 700 it`;
 }
 
 /** A kubelet makes the folder of a mount with the access that every user of the host has below %ProgramData%. */

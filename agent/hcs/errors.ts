@@ -1,29 +1,40 @@
 // Failures of HCS calls as values: the HRESULT, what it is called, and which class of trouble it is (hcs-runtime A.6).
 
 /** Conditions that exist in two numberings with the same low word: 0xC037xxxx (older API, guest) and 0x8037xxxx. */
-const facilityNames: Readonly<Record<number, string>> = {
-  256: 'TERMINATED_DURING_START',
-  258: 'HYPERV_NOT_INSTALLED',
-  259: 'OPERATION_PENDING',
-  261: 'INVALID_STATE',
-  262: 'UNEXPECTED_EXIT',
-  263: 'TERMINATED',
-  264: 'CONNECT_FAILED',
-  265: 'CONNECTION_TIMEOUT',
-  266: 'CONNECTION_CLOSED',
-  267: 'UNKNOWN_MESSAGE',
-  268: 'UNSUPPORTED_PROTOCOL_VERSION',
-  269: 'INVALID_JSON',
-  270: 'SYSTEM_NOT_FOUND',
-  271: 'SYSTEM_ALREADY_EXISTS',
-  272: 'SYSTEM_ALREADY_STOPPED',
-  273: 'PROTOCOL_ERROR',
-  276: 'SERVICE_NOT_AVAILABLE',
-  280: 'OPERATION_TIMEOUT',
-  283: 'ACCESS_DENIED',
-  284: 'GUEST_CRITICAL_ERROR',
-  286: 'SERVICE_DISCONNECT',
-};
+const facilityNames: ReadonlyMap<number, string> = new Map([
+  [0x0100, 'TERMINATED_DURING_START'],
+  [0x0101, 'IMAGE_MISMATCH'],
+  [0x0102, 'HYPERV_NOT_INSTALLED'],
+  [0x0103, 'OPERATION_PENDING'],
+  [0x0104, 'TOO_MANY_NOTIFICATIONS'],
+  [0x0105, 'INVALID_STATE'],
+  [0x0106, 'UNEXPECTED_EXIT'],
+  [0x0107, 'TERMINATED'],
+  [0x0108, 'CONNECT_FAILED'],
+  [0x0109, 'CONNECTION_TIMEOUT'],
+  [0x010a, 'CONNECTION_CLOSED'],
+  [0x010b, 'UNKNOWN_MESSAGE'],
+  [0x010c, 'UNSUPPORTED_PROTOCOL_VERSION'],
+  [0x010d, 'INVALID_JSON'],
+  [0x010e, 'SYSTEM_NOT_FOUND'],
+  [0x010f, 'SYSTEM_ALREADY_EXISTS'],
+  [0x0110, 'SYSTEM_ALREADY_STOPPED'],
+  [0x0111, 'PROTOCOL_ERROR'],
+  [0x0112, 'INVALID_LAYER'],
+  [0x0113, 'WINDOWS_INSIDER_REQUIRED'],
+  [0x0114, 'SERVICE_NOT_AVAILABLE'],
+  [0x0115, 'OPERATION_NOT_STARTED'],
+  [0x0116, 'OPERATION_ALREADY_STARTED'],
+  [0x0117, 'OPERATION_PENDING'],
+  [0x0118, 'OPERATION_TIMEOUT'],
+  [0x0119, 'OPERATION_SYSTEM_CALLBACK_ALREADY_SET'],
+  [0x011a, 'OPERATION_RESULT_ALLOCATION_FAILED'],
+  [0x011b, 'ACCESS_DENIED'],
+  [0x011c, 'GUEST_CRITICAL_ERROR'],
+  [0x011d, 'PROCESS_INFO_NOT_AVAILABLE'],
+  [0x011e, 'SERVICE_DISCONNECT'],
+  [0x011f, 'PROCESS_ALREADY_STOPPED'],
+]);
 
 const win32Names: Readonly<Record<number, string>> = {
   5: 'ERROR_ACCESS_DENIED',
@@ -84,6 +95,16 @@ export class HcsError extends Error {
     return this.#matches(0x010d) || this.#win32 === 0x0d;
   }
 
+  /** The caller is no member of Administrators or Hyper-V Administrators (hcs-runtime G.1). */
+  get isAccessDenied(): boolean {
+    return this.#matches(0x011b) || this.#win32 === 0x05;
+  }
+
+  /** The hypervisor or a feature that HCS needs is not there. */
+  get isHypervisorMissing(): boolean {
+    return this.#matches(0x0102) || this.#matches(0x0114);
+  }
+
   /** The compute service went away: nothing is known about the system. */
   get isServiceDisconnect(): boolean {
     return this.#matches(0x011e);
@@ -105,7 +126,7 @@ export class HcsError extends Error {
 
 function nameOf(code: number): string {
   const low = code & 0xffff;
-  if (vmComputeFacilities.has(code >>> 16)) return facilityNames[low] ?? 'HCS failure';
+  if (vmComputeFacilities.has(code >>> 16)) return facilityNames.get(low) ?? 'HCS failure';
   if ((code & 0x1fff_0000) === 0x0007_0000) return win32Names[low] ?? `Win32 error ${low}`;
   return 'HRESULT';
 }

@@ -40,6 +40,21 @@ export async function openPrivateFolder(path: string, libraries: WindowsLibrarie
   await new PrivateFolders(libraries).open(path);
 }
 
+/** What `openPrivateFolder` would refuse; undefined also when there is no folder. Changes nothing. */
+export async function privateFolderProblem(
+  path: string,
+  libraries: WindowsLibraries = windowsLibraries(),
+): Promise<string | undefined> {
+  try {
+    await new PrivateFolders(libraries).check(path);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ForeignFolderError) return error.message;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 class PrivateFolders {
   readonly #calls: ReturnType<typeof bind>;
   readonly #messages: SystemMessages;
@@ -55,14 +70,18 @@ class PrivateFolders {
     const descriptor = this.#descriptor(`D:P${accounts.map((account) => `(A;OICI;FA;;;${account})`).join('')}`);
     try {
       if (this.#create(path, descriptor)) return;
-      if (!(await lstat(path)).isDirectory()) throw new ForeignFolderError(`${path} is not a folder`);
-      const owner = this.#ownerOf(path);
-      if (![...trustedOwners, self].includes(owner))
-        throw new ForeignFolderError(`${path} belongs to ${owner}, not to SYSTEM, Administrators or ${self}`);
+      await this.check(path, self);
       await this.#protect(path, descriptor);
     } finally {
       this.#calls.localFree(descriptor);
     }
+  }
+
+  async check(path: string, self = this.#ownAccount()): Promise<void> {
+    if (!(await lstat(path)).isDirectory()) throw new ForeignFolderError(`${path} is not a folder`);
+    const owner = this.#ownerOf(path);
+    if ([...trustedOwners, self].includes(owner)) return;
+    throw new ForeignFolderError(`${path} belongs to ${owner}, not to SYSTEM, Administrators or ${self}`);
   }
 
   /** False when it is there already. */

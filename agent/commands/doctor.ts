@@ -1,0 +1,32 @@
+// `lcow-agent doctor`: one line a check, and for each that failed what to do. Exit code 1 if any failed.
+import { type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
+import type { DoctorPorts, DoctorSettings } from '../doctor/ports.ts';
+
+export interface DoctorCommandOptions extends DoctorSettings {
+  /** One JSON array instead, for programs. */
+  readonly json?: boolean;
+}
+
+/** Returns the exit code. */
+export async function doctorCommand(
+  { json = false, ...settings }: DoctorCommandOptions,
+  ports: DoctorPorts,
+  out: (line: string) => void,
+): Promise<number> {
+  const diagnoses = await diagnose(settings, ports, (diagnosis) => {
+    if (!json) for (const line of linesOf(diagnosis)) out(line);
+  });
+  if (json) out(JSON.stringify(diagnoses.map(({ check, outcome }) => ({ check, ...outcome }))));
+  return diagnoses.some(({ outcome }) => outcome.state === 'failed') ? 1 : 0;
+}
+
+function linesOf({ outcome, title }: Diagnosis): readonly string[] {
+  switch (outcome.state) {
+    case 'ok':
+      return [`ok              ${title}: ${outcome.detail}`];
+    case 'notApplicable':
+      return [`not applicable  ${title}: ${outcome.why}`];
+    case 'failed':
+      return [`failed          ${title}: ${outcome.problem}`, `                fix: ${outcome.fix}`];
+  }
+}

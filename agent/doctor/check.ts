@@ -1,0 +1,20 @@
+// A check of `lcow-agent doctor`, and what it can come to.
+import type { DoctorPorts, DoctorSettings } from './ports.ts';
+
+export type Outcome =
+  | { readonly state: 'ok'; readonly detail: string }
+  | { readonly state: 'failed'; readonly problem: string; readonly fix: string }
+  | { readonly state: 'notApplicable'; readonly why: string };
+
+export interface Check {
+  /** For programs that read the result; never changes. */
+  readonly id: string;
+  /** For people. */
+  readonly title: string;
+  readonly needsWindows: boolean;
+  run(settings: DoctorSettings, ports: DoctorPorts): Promise<Outcome>;
+}
+
+export const ok = (detail: string): Outcome => ({ state: 'ok', detail });
+export const failed = (problem: string, fix: string): Outcome => ({ state: 'failed', problem, fix });
+export const notApplicable = (why: string): Outcome => ({ state: 'notApplicable', why });

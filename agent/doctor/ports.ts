@@ -1,0 +1,40 @@
+// Everything outside that the checks of `lcow-agent doctor` look at, so that a test can be the node.
+import type { Clock } from '../../protocol/clock.ts';
+import type { HostFacts } from '../../protocol/messages.ts';
+
+export interface DoctorSettings {
+  readonly operatorUrl?: string;
+  readonly tokenFile?: string;
+  readonly caFile?: string;
+  readonly stateDir: string;
+  readonly isolation?: 'snp';
+}
+
+export interface ProgramResult {
+  readonly exitCode: number;
+  readonly output: string;
+}
+
+/** The node's HCS; connecting to it loads native code. */
+export interface DoctorHcs {
+  /** Both reject with an `HcsError`. */
+  processorTopology(): Promise<{ readonly logicalProcessorCount: number }>;
+  enumerate(): Promise<readonly unknown[]>;
+  close(): Promise<void>;
+}
+
+export interface DoctorPorts {
+  readonly platform: NodeJS.Platform;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readFile(path: string): Promise<string>;
+  /** What is wrong with the state folder as it is; undefined for a good one, or none yet. */
+  stateFolderProblem(stateDir: string): Promise<string | undefined>;
+  /** Only on Windows; a program of System32, which rejects when it cannot be started. */
+  run(program: string, parameters: readonly string[]): Promise<ProgramResult>;
+  /** Only on Windows. */
+  connectHcs(): Promise<DoctorHcs>;
+  hostFacts(): Promise<Pick<HostFacts, 'osBuild' | 'bootFiles'>>;
+  /** Resolves when the other end is there and, with TLS, is who it should be. */
+  connect(url: URL, ca: string | undefined): Promise<void>;
+}

@@ -1,0 +1,71 @@
+// The node that this process runs on, for `lcow-agent doctor`.
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { connect as connectTcp } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { systemClock } from '../../protocol/clock.ts';
+import { stateFolderProblem } from '../state-folder.ts';
+import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
+
+const connectMilliseconds = 5_000;
+const programMilliseconds = 20_000;
+
+export const systemPorts: DoctorPorts = {
+  platform: process.platform,
+  environment: process.env,
+  clock: systemClock,
+  readFile: (path) => readFile(path, 'utf8'),
+  stateFolderProblem,
+  run,
+  connectHcs,
+  async hostFacts() {
+    const { hostFacts } = await import('../windows/host-facts.ts');
+    const noTopology = () => Promise.reject(new Error('not asked for'));
+    return hostFacts({
+      topology: noTopology,
+      isolation: [],
+      environment: process.env,
+      program: process.argv0,
+    });
+  },
+  connect,
+};
+
+function run(program: string, parameters: readonly string[]): Promise<ProgramResult> {
+  const path = join(process.env['SystemRoot'] ?? 'C:\\Windows', 'System32', program);
+  return new Promise((resolve, reject) => {
+    execFile(path, parameters, { timeout: programMilliseconds, windowsHide: true }, (error, stdout, stderr) => {
+      if (error === null) resolve({ exitCode: 0, output: stdout });
+      else if (typeof error.code === 'number') resolve({ exitCode: error.code, output: `${stdout}${stderr}` });
+      else reject(error);
+    });
+  });
+}
+
+async function connectHcs(): Promise<DoctorHcs> {
+  const { connectComputeCore } = await import('../hcs/computecore.ts');
+  return connectComputeCore();
+}
+
+/** @param ca absent = the CAs of the system */
+function connect(url: URL, ca: string | undefined): Promise<void> {
+  const isSecure = url.protocol === 'wss:';
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = Number(url.port) || (isSecure ? 443 : 80);
+  return new Promise((resolve, reject) => {
+    const socket = isSecure
+      ? connectTls({ host, port, minVersion: 'TLSv1.3', ...(ca !== undefined && { ca }) })
+      : connectTcp({ host, port });
+    socket.setTimeout(connectMilliseconds, () =>
+      socket.destroy(
+        Object.assign(new Error(`no answer within ${connectMilliseconds / 1000} s`), { code: 'ETIMEDOUT' }),
+      ),
+    );
+    socket.once('error', reject);
+    socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+      socket.destroy();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,208 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer, type Server } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { doctorCommand } from '../../../agent/commands/doctor.ts';
+import type { DoctorHcs, DoctorPorts, DoctorSettings } from '../../../agent/doctor/ports.ts';
+import { systemPorts } from '../../../agent/doctor/system-ports.ts';
+import { HcsError } from '../../../agent/hcs/errors.ts';
+import { makeAuthority, signServing } from '../../../operator/certificates/authority.ts';
+import { FakeClock } from '../guest/fake-clock.ts';
+
+const program = fileURLToPath(new URL('../../../agent/main.ts', import.meta.url));
+const groups = '"BUILTIN\\Administratoren","Alias","S-1-5-32-544","x"\n"Mandatory","Label","S-1-16-12288",""\n';
+const running =
+  'SERVICE_NAME: vmcompute\n        TYPE               : 30  WIN32\n        STATE              : 4  RUNNING\n';
+const stopped = running.replace('4  RUNNING', '1  STOPPED');
+const epyc = 'AMD64 Family 25 Model 1 Stepping 1, AuthenticAMD';
+
+function token(claims: object): string {
+  return ['{}', JSON.stringify(claims), 'signature'].map((part) => Buffer.from(part).toString('base64url')).join('.');
+}
+const goodClaims = { aud: ['lcow-operator'], exp: 1_000, 'kubernetes.io': { node: { name: 'win-a' } } };
+
+const goodHcs: DoctorHcs = {
+  processorTopology: async () => ({ logicalProcessorCount: 8 }),
+  enumerate: async () => [],
+  close: async () => undefined,
+};
+const failingHcs = (code: number): DoctorHcs => ({
+  ...goodHcs,
+  enumerate: () => Promise.reject(new HcsError('HcsEnumerateComputeSystems', code)),
+});
+
+/** A Windows node on which all is well, but for these differences. */
+function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
+  return {
+    platform: 'win32',
+    environment: { UV_THREADPOOL_SIZE: '32', PROCESSOR_IDENTIFIER: epyc },
+    clock: new FakeClock(),
+    readFile: async (path) => (path === 'token' ? token(goodClaims) : Promise.reject(new Error('no such file'))),
+    stateFolderProblem: async () => undefined,
+    run: async (name) => ({ exitCode: 0, output: name === 'sc.exe' ? running : groups }),
+    connectHcs: async () => goodHcs,
+    hostFacts: async () => ({
+      osBuild: 20348,
+      bootFiles: [{ path: 'C:\\boot', files: ['kernel', 'INITRD.IMG', 'kernel.vmgs'] }],
+    }),
+    connect: async () => undefined,
+    ...changes,
+  };
+}
+
+const everything: DoctorSettings = {
+  stateDir: 'C:\\state',
+  tokenFile: 'token',
+  operatorUrl: 'wss://operator:8443/v1/agents',
+  isolation: 'snp',
+};
+
+async function doctor(ports: DoctorPorts, settings: DoctorSettings = everything) {
+  const out: string[] = [];
+  const code = await doctorCommand({ ...settings, json: true }, ports, (line) => out.push(line));
+  const results: readonly { check: string; state: string; problem?: string; fix?: string; detail?: string }[] =
+    JSON.parse(out.join('\n'));
+  return { code, results, failed: results.filter(({ state }) => state === 'failed') };
+}
+
+describe('lcow-agent doctor', () => {
+  it('finds nothing on a node where nothing is wrong', async () => {
+    const { code, failed, results } = await doctor(node());
+    expect(failed).toEqual([]);
+    expect(code).toBe(0);
+    expect(results.filter(({ state }) => state === 'ok').map(({ check }) => check)).toEqual([
+      ...['windows-build', 'privileges', 'compute-service', 'hyper-v', 'snp', 'boot-files', 'threads'],
+      ...['token', 'operator', 'state-folder'],
+    ]);
+  });
+
+  const noFiles = { osBuild: 20348, bootFiles: [{ path: 'C:\\boot', files: ['vmlinux'] }] };
+  const withToken = (claims: object): Partial<DoctorPorts> => ({ readFile: async () => token(claims) });
+  const withGroups = (output: string): Partial<DoctorPorts> => ({
+    run: async (name) => ({ exitCode: 0, output: name === 'sc.exe' ? running : output }),
+  });
+  const withService = (exitCode: number, output: string): Partial<DoctorPorts> => ({
+    run: async (name) => (name === 'sc.exe' ? { exitCode, output } : { exitCode: 0, output: groups }),
+  });
+  const notThere = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+  it.each<[check: string, fix: string, ports: Partial<DoctorPorts>]>([
+    [
+      'windows-build',
+      'Windows Server 2019',
+      { hostFacts: async () => ({ ...(await node().hostFacts()), osBuild: 14393 }) },
+    ],
+    ['privileges', 'Hyper-V Administrators', withGroups('"Users","Alias","S-1-5-32-545",""')],
+    ['privileges', 'elevated', withGroups(groups.replace('S-1-16-12288', 'S-1-16-8192'))],
+    ['compute-service', 'install', withService(1060, '')],
+    ['compute-service', 'Start-Service vmcompute', withService(0, stopped)],
+    ['compute-service', 'see its message', withService(5, 'Zugriff verweigert')],
+    ['hyper-v', 'elevated', { connectHcs: async () => failingHcs(0x8037_011b) }],
+    ['hyper-v', 'hypervisorlaunchtype', { connectHcs: async () => failingHcs(0x8037_0102) }],
+    ['hyper-v', 'Restart-Service', { connectHcs: async () => failingHcs(0x8037_011e) }],
+    ['hyper-v', 'A.6', { connectHcs: async () => failingHcs(0x8000_4005) }],
+    ['hyper-v', 'install', { connectHcs: () => Promise.reject(new Error('no computecore.dll')) }],
+    ['snp', '--isolation', { environment: { UV_THREADPOOL_SIZE: '32', PROCESSOR_IDENTIFIER: 'Intel64 Family 6' } }],
+    ['threads', 'UV_THREADPOOL_SIZE', { environment: { PROCESSOR_IDENTIFIER: epyc } }],
+    ['token', 'mount', { readFile: () => Promise.reject(new Error('no such file')) }],
+    ['token', 'mount', { readFile: async () => 'a.b.c' }],
+    ['token', 'audience lcow-operator', withToken({ ...goodClaims, aud: 'https://kubernetes' })],
+    ['token', 'renew', withToken({ ...goodClaims, exp: 0 })],
+    ['token', '1.32', withToken({ aud: ['lcow-operator'], exp: 1_000 })],
+    ['operator', 'whether the operator runs', { connect: () => Promise.reject(notThere) }],
+    ['state-folder', 'remove it', { stateFolderProblem: async () => 'it belongs to somebody' }],
+  ])('tells that %s is wrong, and what to do: %s', async (check, fix, changes) => {
+    const { code, failed } = await doctor(node(changes));
+    expect(failed.map((each) => each.check)).toEqual([check]);
+    expect(failed[0]?.fix).toContain(fix);
+    expect(failed[0]?.problem).not.toBe('');
+    expect(code).toBe(1);
+  });
+
+  it('tells of boot files that are missing, also of those that confidential VMs need', async () => {
+    const { failed } = await doctor(node({ hostFacts: async () => noFiles }));
+    expect(failed.map(({ check }) => check)).toEqual(['snp', 'boot-files']);
+    expect(failed[1]?.problem).toBe('C:\\boot has no kernel and no initrd.img or rootfs.vhd');
+  });
+
+  it('does not wait for a compute service that hangs', async () => {
+    const clock = new FakeClock();
+    const diagnosing = doctor(node({ clock, connectHcs: () => new Promise(() => {}) }));
+    while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (let check = 0; check < 20; check += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (clock.pending > 0) clock.advance(60_000);
+    }
+    expect((await diagnosing).failed.map(({ check }) => check)).toContain('hyper-v');
+  });
+
+  it('says in lines for people what failed and what to do, and which checks need Windows', async () => {
+    const out: string[] = [];
+    const ports = node({ platform: 'linux', stateFolderProblem: async () => 'it belongs to somebody' });
+    expect(await doctorCommand({ stateDir: '/state' }, ports, (line) => out.push(line))).toBe(1);
+    expect(out[0]).toBe('not applicable  Windows build: needs Windows: run it on the node');
+    expect(out.slice(-2)).toEqual([
+      'failed          state folder: it belongs to somebody',
+      '                fix: see who made it and what is in it, then remove it: the agent makes its own',
+    ]);
+  });
+});
+
+describe('the operator as doctor sees it', () => {
+  let folder: string;
+  let server: Server;
+  let url: string;
+  let otherAuthority: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'doctor-'));
+    const authority = await makeAuthority(Date.now(), 3_600_000);
+    const serving = await signServing(authority, ['127.0.0.1'], Date.now(), 3_600_000);
+    otherAuthority = (await makeAuthority(Date.now(), 3_600_000)).certificate;
+    await writeFile(join(folder, 'ca.crt'), authority.certificate);
+    await writeFile(join(folder, 'other.crt'), otherAuthority);
+    await writeFile(join(folder, 'serving.crt'), serving.certificate);
+    server = createServer({ key: serving.key, cert: serving.certificate });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+    url = `wss://127.0.0.1:${(server.address() as AddressInfo).port}/v1/agents`;
+  });
+  afterAll(async () => {
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const settings = (ca: string): DoctorSettings => ({
+    stateDir: join(folder, 'state'),
+    operatorUrl: url,
+    caFile: join(folder, ca),
+  });
+  const failedWith = async (ca: string) => (await doctor(systemPorts, settings(ca))).failed.map(({ check }) => check);
+
+  it('answers, and is who it should be', async () => {
+    expect(await failedWith('ca.crt')).toEqual([]);
+  });
+
+  it('is not trusted by another CA, by a certificate that is none, or without the file', async () => {
+    expect(await failedWith('other.crt')).toEqual(['operator']);
+    expect(await failedWith('serving.crt')).toEqual(['ca-file', 'operator']);
+    expect(await failedWith('none.crt')).toEqual(['ca-file', 'operator']);
+  });
+
+  it('is asked for by the program, which ends with 1 when nobody is there', async () => {
+    const closed = new URL(url);
+    closed.port = '1';
+    const flags = ['doctor', '--operator-url', closed.href, '--state-dir', join(folder, 'state')];
+    const { code, said } = await new Promise<{ code: number | undefined; said: string }>((resolve) => {
+      execFile(process.execPath, [program, ...flags], (error, said) => {
+        resolve({ code: typeof error?.code === 'number' ? error.code : undefined, said });
+      });
+    });
+    expect(code).toBe(1);
+    expect(said).toContain('failed          operator: 127.0.0.1:1: connect ECONNREFUSED');
+    expect(said).toContain('fix: see whether the operator runs, and the port');
+  });
+});
