@@ -137,14 +137,27 @@ async function main(names: readonly string[]): Promise<number> {
     return 3;
   }
   const report = new Report();
-  await using windows = await report.during('starting wine', () =>
-    Windows.start(() => report.say('another run has wine; waiting until it ends')),
-  );
-  const wanted = steps.filter((step) => names.length === 0 || names.includes(step.name));
-  await using preparations = new Preparations(windows, wanted);
-  for (const { name, what, run } of wanted)
-    await report.step(`${name}: ${what}`, () => run({ windows, report, preparations }));
+  const held = new AsyncDisposableStack();
+  // A stack that is disposed of a second time does nothing.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void held.disposeAsync().finally(() => process.exit(1)));
+  try {
+    await runSteps(names, report, held);
+  } finally {
+    await held.disposeAsync();
+  }
   return report.end();
+}
+
+async function runSteps(names: readonly string[], report: Report, held: AsyncDisposableStack): Promise<void> {
+  report.say('starting wine');
+  const windows = held.use(await Windows.start(() => report.say('another run has wine; waiting until it ends')));
+  const wanted = steps.filter((step) => names.length === 0 || names.includes(step.name));
+  const preparations = held.use(new Preparations(windows, wanted));
+  for (const { name, what, run } of wanted) {
+    if (held.disposed) return;
+    await report.step(`${name}: ${what}`, () => run({ windows, report, preparations }));
+  }
 }
 
 const { values, positionals } = parseArgs({

@@ -15,11 +15,6 @@ export class Report {
     this.say(`  ✓ ${text}`);
   }
 
-  async during<T>(what: string, run: () => Promise<T>): Promise<T> {
-    this.say(what);
-    return await run();
-  }
-
   /** Its failure is reported, and the next step goes on. */
   async step(what: string, run: () => Promise<void>): Promise<void> {
     this.say(what);
@@ -28,6 +23,8 @@ export class Report {
     } catch (error) {
       this.#failed += 1;
       this.say(`  ✗ ${error instanceof Error ? error.stack : String(error)}`);
+      // Of a program that failed.
+      if (error instanceof Error && 'stdout' in error) process.stdout.write(`${error.stdout}\n`);
     }
   }
 

@@ -39,7 +39,6 @@ export class Windows implements AsyncDisposable {
   readonly #wine: AsyncDisposable;
   readonly #programs = new Set<WindowsProgram>();
   #count = 0;
-  #disposed: Promise<void> | undefined;
 
   private constructor(bed: WineBed, libraries: LibraryPaths, folder: string, running: AsyncDisposable) {
     this.bed = bed;
@@ -55,8 +54,6 @@ export class Windows implements AsyncDisposable {
     const libraries = await buildLibraries(bed);
     const folder = await mkdtemp(join(tmpdir(), 'windows-'));
     const windows = new Windows(bed, libraries, folder, await startWindows(bed, waiting));
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => void windows[Symbol.asyncDispose]().finally(() => process.exit(1)));
     try {
       await mkdir(windows.socketFolder);
       await linkProject(bed, windows.tree);
@@ -67,13 +64,7 @@ export class Windows implements AsyncDisposable {
     }
   }
 
-  /** Idempotent: a signal can come while it is under way. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed ??= this.#dispose();
-    return this.#disposed;
-  }
-
-  async #dispose(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#programs].map((program) => program.kill()));
     await this.#wine[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
