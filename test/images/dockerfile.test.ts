@@ -1,9 +1,11 @@
-// There is no container engine here, so the Dockerfile is read: it does nothing that images/rootfs.ts does not.
+// There is no container engine here, so the Dockerfile is checked by BuildKit's linter and read: it does nothing that
+// images/rootfs.ts does not.
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { programs } from '../../images/programs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { render } from '../charts/rendered.ts';
+import { buildLinter, lintDockerfile } from './linter.ts';
 
 interface Instruction {
   readonly stage: string;
@@ -12,11 +14,23 @@ interface Instruction {
 }
 
 const project = new URL('../../', import.meta.url);
-const instructions = parse(await readFile(new URL('Dockerfile', project), 'utf8'));
+const dockerfile = await readFile(new URL('Dockerfile', project), 'utf8');
+const instructions = parse(dockerfile);
 const of = (stage: string, keyword: string) =>
   instructions.filter((each) => each.stage === stage && each.keyword === keyword).map(({ text }) => text);
 
 describe('the Dockerfile', () => {
+  beforeAll(buildLinter, 900_000);
+
+  it('has nothing that BuildKit warns of', async () => {
+    expect(await lintDockerfile(dockerfile)).toEqual([]);
+    const worse = dockerfile.replace(' AS build', ' as Build').replace('RUN npm', 'RUNN npm');
+    const rules = (await lintDockerfile(worse)).map(({ rule }) => rule);
+    expect(rules).toEqual(['StageNameCasing', 'FromAsCasing', 'Error']);
+    const shell = `${dockerfile}CMD start\n`;
+    expect(await lintDockerfile(shell)).toMatchObject([{ rule: 'JSONArgsRecommended' }]);
+  });
+
   it('has a stage for each program', () => {
     expect(new Set(instructions.map(({ stage }) => stage))).toEqual(new Set(['build', ...Object.keys(programs)]));
   });
