@@ -71,6 +71,8 @@ function linesPerSecond(given: string): number {
 }
 
 const isWindows = process.platform === 'win32';
+/** Windows has no SIGTERM: Node makes the others of Ctrl-Break and of a console that is closed. */
+const stopSignals = isWindows ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : (['SIGINT', 'SIGTERM'] as const);
 const defaultStateDir = isWindows ? `${process.env.ProgramData ?? 'C:\\ProgramData'}\\lcow` : '/var/lib/lcow';
 
 const commandIO: CommandIO = {
@@ -184,7 +186,7 @@ async function run(settings: Arguments): Promise<number> {
   const threads = poolProblem(process.env);
   if (threads !== undefined) logger.warn(threads);
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  for (const signal of stopSignals) process.on(signal, () => stop.abort());
   try {
     const end = await runAgent(
       {

@@ -1,6 +1,7 @@
 // What is asked of an agent under wine.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createServer } from 'node:net';
 import { win32 } from 'node:path';
 import type { AgentUnderWine } from './agent-under-wine.ts';
 import type { Report } from './report.ts';
@@ -45,9 +46,36 @@ async function confidential(bed: AgentUnderWine, agent: WindowsProgram, report: 
   await report.test('deletes it with its read-only copies, and nothing is left', () => bed.deleted('sealed', agent));
 }
 
+/** What wine has of what a node needs: no Hyper-V, no privileges; and the token of this bed is not a projected one. */
+const expectedOk = ['windows-build', 'hyper-v', 'boot-files', 'threads', 'ca-file', 'operator', 'state-folder'];
+
+async function diagnosis(bed: AgentUnderWine, report: Report): Promise<void> {
+  await report.test('finds by its doctor what a node needs', async () => {
+    const found = await bed.diagnosis();
+    for (const check of expectedOk)
+      assert.equal(found.get(check)?.state, 'ok', `${check}: ${JSON.stringify(found.get(check))}`);
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(address)));
+    });
+  });
+}
+
 export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promise<void> {
-  const agent = await bed.startAgent();
+  await diagnosis(bed, report);
+  const healthPort = await freePort();
+  const agent = await bed.startAgent(undefined, healthPort);
   await bringToReady(bed, agent, report);
+  await report.test('answers probes and gives metrics', async () => {
+    for (const path of ['healthz', 'readyz', 'metrics'])
+      assert.equal((await fetch(`http://127.0.0.1:${healthPort}/${path}`)).status, 200, path);
+  });
   await report.test('says what the host is', async () => {
     const facts = JSON.stringify(await bed.host());
     assert.match(facts, /"osBuild":26100/);

@@ -42,6 +42,8 @@ const machine = z.looseObject({
 });
 type Machine = z.infer<typeof machine>;
 
+const diagnoses = z.array(z.looseObject({ check: z.string(), state: z.string() }));
+
 const host = z.looseObject({ status: z.looseObject({ capacity: z.looseObject({}).optional() }) });
 
 const isReady = ({ status }: Machine) =>
@@ -124,17 +126,31 @@ export class AgentUnderWine implements AsyncDisposable {
     }
   }
 
+  /** How the agent reaches the operator. */
+  get #operatorFlags(): readonly string[] {
+    const pki = (name: string) => windowsPath(join(this.#directory, 'pki', name));
+    return [
+      `--operator-url=wss://127.0.0.1:${this.#system.replicas[0].agentsPort}/v1/agents`,
+      `--token-file=${pki(`${node}.token`)}`,
+      `--ca-file=${pki('ca.crt')}`,
+    ];
+  }
+
+  /** What the agent's own diagnosis says: check → outcome. */
+  async diagnosis(): Promise<ReadonlyMap<string, { readonly state: string }>> {
+    const flags = ['doctor', '--json', ...this.#operatorFlags];
+    const script = join(this.#windows.tree, 'agent/main.ts');
+    const program = await this.#windows.start(script, flags, { guestHostPort: this.guests.port });
+    await program.ended(patience);
+    const output = await program.output();
+    const line = output.split('\n').find((each) => each.startsWith('[')) ?? assert.fail(output);
+    return new Map(diagnoses.parse(JSON.parse(line)).map(({ check, ...outcome }) => [check, outcome]));
+  }
+
   /** As the agent's chart starts it, with the defaults for all that has one. */
   async startAgent(program?: AgentProgram, healthPort = 0): Promise<WindowsProgram> {
     const { script = join(this.#windows.tree, 'agent/main.ts'), ...options } = program ?? {};
-    const pki = (name: string) => windowsPath(join(this.#directory, 'pki', name));
-    const flags = [
-      ['--operator-url', `wss://127.0.0.1:${this.#system.replicas[0].agentsPort}/v1/agents`],
-      ['--token-file', pki(`${node}.token`)],
-      ['--ca-file', pki('ca.crt')],
-      ['--health-port', String(healthPort)],
-      ['--isolation', 'snp'],
-    ].flat();
+    const flags = [...this.#operatorFlags, '--health-port', String(healthPort), '--isolation', 'snp'];
     const started = await this.#windows.start(script, flags, { ...options, guestHostPort: this.guests.port });
     this.#agents.add(started);
     return started;
