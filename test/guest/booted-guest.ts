@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { MachineFailure } from '../../agent/failure.ts';
+import { MachineFailure, messageOf } from '../../agent/failure.ts';
 import type { GuestIdentity } from '../../agent/guest/bridge-messages.ts';
 import { GuestRun } from '../../agent/guest-run.ts';
 import type { ComputeSystem, SystemEnd } from '../../agent/hcs/backend.ts';
@@ -47,7 +47,7 @@ export class GuestNotBooted extends Error {
   override readonly name = 'GuestNotBooted';
 
   constructor(lines: readonly string[], cause: unknown) {
-    super(`the guest did not boot; its log:\n${lines.join('\n')}`, { cause });
+    super(`the guest did not boot: ${messageOf(cause)}; its log:\n${lines.join('\n')}`, { cause });
   }
 
   get reason(): ReasonCode | undefined {

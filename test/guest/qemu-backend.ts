@@ -20,12 +20,14 @@ import { type BootableDocument, bootableDocument, QemuMachine } from './qemu-mac
 export class QemuBackend implements HcsBackend {
   readonly #bed: Bed;
   readonly #folder: string;
+  readonly #complain: (text: string) => void;
   readonly #systems = new Map<string, QemuSystem>();
 
   /** The folder is where listeners are, too; its path must be short. */
-  constructor(bed: Bed, folder: string) {
+  constructor(bed: Bed, folder: string, complain: (text: string) => void = (text) => process.stderr.write(text)) {
     this.#bed = bed;
     this.#folder = folder;
+    this.#complain = complain;
   }
 
   processorTopology(): ReturnType<HcsBackend['processorTopology']> {
@@ -38,7 +40,13 @@ export class QemuBackend implements HcsBackend {
 
   create(id: SystemId, document: string): Promise<ComputeSystem> {
     if (this.#systems.has(id)) return Promise.reject(new Error(`${id} exists`));
-    const system = new QemuSystem(id, this.#bed, bootableDocument.parse(JSON.parse(document)), this.#folder);
+    const system = new QemuSystem(
+      id,
+      this.#bed,
+      bootableDocument.parse(JSON.parse(document)),
+      this.#folder,
+      this.#complain,
+    );
     this.#systems.set(id, system);
     system.ended.then(() => this.#systems.delete(id));
     return Promise.resolve(system);
@@ -69,13 +77,15 @@ class QemuSystem implements ComputeSystem {
   readonly #bed: Bed;
   readonly #document: BootableDocument;
   readonly #folder: string;
+  readonly #complain: (text: string) => void;
   readonly #runtimeId = asRuntimeId(randomUUID());
   readonly #end: (end: SystemEnd) => void;
   #machine: QemuMachine | undefined;
   #state: SystemProperties['state'] = 'Created';
 
-  constructor(id: SystemId, bed: Bed, document: BootableDocument, folder: string) {
+  constructor(id: SystemId, bed: Bed, document: BootableDocument, folder: string, complain: (text: string) => void) {
     this.id = id;
+    this.#complain = complain;
     this.#bed = bed;
     this.#document = document;
     this.#folder = folder;
@@ -88,7 +98,7 @@ class QemuSystem implements ComputeSystem {
     const folder = join(this.#folder, this.#runtimeId.slice(0, 8));
     await mkdir(folder);
     const socketPrefix = guestSocketPath(this.#folder, this.#runtimeId, 0).replace(/_0$/, '');
-    this.#machine = await QemuMachine.start(this.#bed, this.#document, { socketPrefix, folder });
+    this.#machine = await QemuMachine.start(this.#bed, this.#document, { socketPrefix, folder }, this.#complain);
     this.#state = 'Running';
     this.#machine.exited.then(async (exit) => {
       this.#state = 'Stopped';

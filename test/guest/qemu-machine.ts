@@ -46,25 +46,31 @@ export class QemuMachine {
   readonly exited: Promise<SystemExit>;
   readonly #emulator: ChildProcess;
   readonly #device: ChildProcess;
-  readonly #said: string[] = [];
   #reason: string | undefined;
 
-  private constructor(emulator: ChildProcess, device: ChildProcess) {
+  private constructor(emulator: ChildProcess, device: ChildProcess, complain: (text: string) => void) {
     this.#emulator = emulator;
     this.#device = device;
     this.exited = once(emulator, 'close').then(() => this.#exit());
-    emulator.stderr?.setEncoding('utf8').on('data', (text: string) => this.#said.push(text));
+    emulator.stderr?.setEncoding('utf8').on('data', complain);
     if (emulator.stdout !== null) createInterface(emulator.stdout).on('line', (line) => this.#observe(line));
   }
 
-  static async start(bed: Bed, document: BootableDocument, files: MachineFiles): Promise<QemuMachine> {
+  /** @param complain told what the emulator finds wrong, such as a kernel that it cannot boot */
+  static async start(
+    bed: Bed,
+    document: BootableDocument,
+    files: MachineFiles,
+    complain: (text: string) => void,
+  ): Promise<QemuMachine> {
     const deviceSocket = join(files.folder, 'device');
     const device = spawn(
       bed.vsockDevice,
       ['--guest-cid', '3', '--socket', deviceSocket, '--uds-path', files.socketPrefix],
       { stdio: 'ignore' },
     );
-    const failed = once(device, 'error').then(([error]) => Promise.reject(error));
+    const ended = once(device, 'exit').then(([code]) => new Error(`the vsock device ended with ${code}`));
+    const failed = ended.then((error) => Promise.reject(error));
     failed.catch(() => undefined);
     await Promise.race([untilThere(deviceSocket), failed]);
     const emulator = spawn(bed.emulator, emulatorArguments(bed, document, deviceSocket), {
@@ -73,12 +79,7 @@ export class QemuMachine {
     await once(emulator, 'spawn');
     emulator.stdin?.on('error', () => undefined);
     emulator.stdin?.write('{"execute":"qmp_capabilities"}\n');
-    return new QemuMachine(emulator, device);
-  }
-
-  /** What the emulator complained of. */
-  get complaints(): string {
-    return this.#said.join('');
+    return new QemuMachine(emulator, device, complain);
   }
 
   /** Cuts the power. */
@@ -117,7 +118,7 @@ function emulatorArguments(bed: Bed, document: BootableDocument, deviceSocket: s
 }
 
 async function untilThere(path: string): Promise<void> {
-  for (let turn = 0; turn < 200; turn += 1) {
+  for (let turn = 0; turn < 1200; turn += 1) {
     const isThere = await access(path).then(
       () => true,
       () => false,
