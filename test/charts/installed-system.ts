@@ -153,6 +153,7 @@ async function operatorProcess(directory: string, port: number): Promise<Managed
     '--bind-address=127.0.0.1',
     `--agents-port=${port}`,
     '--health-port=0',
+    `--api-port=${await freePort()}`,
   ];
   return process(directory, 'operator', 'operator/main.ts', [...fromChart, ...ofThisMachine]);
 }

@@ -7,7 +7,6 @@ import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl
 import { Kubelet } from './kubelet.ts';
 
 const hostFile = (name: string) => fileURLToPath(new URL(`../playground/hosts/${name}.yaml`, import.meta.url));
-const windowsNodes = ['win-2022-a', 'win-2025-a'];
 
 export class RunningCluster implements AsyncDisposable {
   readonly controlPlane: ControlPlane;
@@ -18,8 +17,8 @@ export class RunningCluster implements AsyncDisposable {
     this.kubelet = kubelet;
   }
 
-  /** Two Linux nodes and two Windows ones. */
-  static async start(): Promise<RunningCluster> {
+  /** Two Linux nodes, and Windows ones. */
+  static async start(windowsNodes = ['win-2022-a', 'win-2025-a']): Promise<RunningCluster> {
     // Where the kubelet listens, so not where another cluster of this machine does.
     const serviceAddresses = `127.${randomInt(64, 255)}.${randomInt(0, 255)}.0/24`;
     const controlPlane = await startControlPlane({ serviceAddresses });
