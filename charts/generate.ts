@@ -1,8 +1,9 @@
 // `npm run generate` writes what of the charts is made from something else: values.schema.json and the table in
-// README.md from values.yaml, the templates of the CustomResourceDefinitions from crds/. `--check` only tells whether they
-// are current.
+// README.md from values.yaml, the templates of the CustomResourceDefinitions from crds/, and from these the page of all fields in docs/.
+// `--check` only tells whether they are current.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { crdTemplate } from './crd-template.ts';
+import { fieldsPage } from './fields-page.ts';
 import { readValues } from './values-file.ts';
 import { valuesSchema } from './values-schema.ts';
 import { valuesTable } from './values-table.ts';
@@ -37,7 +38,9 @@ export function withTable(readme: string, table: string): string {
 
 function crdFiles(): [string, string][] {
   const names = readdirSync(crdFolder).filter((name) => name.endsWith('.yaml'));
-  return names.map((name) => [`${crdTemplates}${name}`, crdTemplate(readFileSync(new URL(name, crdFolder), 'utf8'))]);
+  const texts = new Map(names.map((name) => [name, readFileSync(new URL(name, crdFolder), 'utf8')]));
+  const templates = [...texts].map(([name, text]): [string, string] => [`${crdTemplates}${name}`, crdTemplate(text)]);
+  return [...templates, ['../docs/fields.md', fieldsPage([...texts.values()].toReversed())]];
 }
 
 /** What is wrong with the files as they are, one line each. */
