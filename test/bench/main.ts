@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { agentPromises, benchAgent } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
@@ -17,6 +18,20 @@ const { positionals: names, values: options } = parseArgs({
 });
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
+  async agent() {
+    const { blocked, residentMebibytes, single, together } = await benchAgent();
+    const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
+    say(`agent · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`);
+    say(
+      `agent · ${together.machines} VMs at once run after ${ms(together.milliseconds)}, promised ${agentPromises.together} ms`,
+    );
+    say(
+      `agent · with ${together.machines} VMs: ${residentMebibytes.toFixed(0)} MiB resident, promised ${agentPromises.resident} MiB`,
+    );
+    say(
+      `agent · with 100 calls blocked for ${blocked.seconds} s: a file read in ${ms(blocked.read)}, a name looked up in ${ms(blocked.lookUp)}, promised ${agentPromises.blocked} ms`,
+    );
+  },
   async documents() {
     for (const { name, microseconds, ratio, promisedRatio } of benchDocuments()) {
       const promise = promisedRatio === undefined ? '' : `, promised ${promisedRatio}`;

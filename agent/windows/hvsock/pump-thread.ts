@@ -5,6 +5,9 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { PumpData } from './pump-main.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 
+/** What the pump makes is short-lived; V8 would let it pile up to tens of MiB before it looks. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
 export class PumpThread {
   readonly #worker: Worker;
   readonly #port: MessagePort;
@@ -27,7 +30,11 @@ export class PumpThread {
     const { port1, port2 } = new MessageChannel();
     const wakeFlag = new Int32Array(new SharedArrayBuffer(4));
     const data: PumpData = { library, wakeFlag, port: port2 };
-    const worker = new Worker(new URL('./pump-main.ts', import.meta.url), { workerData: data, transferList: [port2] });
+    const worker = new Worker(new URL('./pump-main.ts', import.meta.url), {
+      workerData: data,
+      transferList: [port2],
+      resourceLimits,
+    });
     const ready = Promise.withResolvers<number>();
     port1.on('message', (message: FromPump) => {
       if (message.type === 'ready') ready.resolve(message.wakePort);
