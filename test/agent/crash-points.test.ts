@@ -175,7 +175,59 @@ async function callsOf(scenario: Scenario): Promise<{ calls: readonly string[]; 
   return { calls: [...outside.calls], undisturbed };
 }
 
+const released = makeAssignment({ options: { ...outlives, Disks: [disk] } });
+
+/** Until nothing of the VM is left; `onRunning` is told before the release. */
+async function playRelease(core: AgentCore, onRunning: () => void): Promise<void> {
+  await core.supervisor.assign(released);
+  await core.until(uid, 'running', isRunning);
+  onRunning();
+  core.supervisor.release(uid);
+  await until('removed', () => core.removed.has(uid));
+}
+
+async function dieOfRelease(point: CrashPoint): Promise<Omit<Death, 'essence'>> {
+  await using node = await startNode(host);
+  const outside = new Outside(point);
+  const first = await startCore(node, { outside, recovers: false });
+  const played = first.supervisor.recover().then(() => playRelease(first, () => undefined));
+  played.catch(() => undefined);
+  await Promise.race([outside.died, played]);
+  await outside.bury();
+  await first.vanish();
+  const unknown = await unjournaled(node);
+  await using second = await startCore(node);
+  // The operator says it again to an agent that still knows the VM, and to one that does not.
+  second.supervisor.release(uid);
+  await until('removed', () => second.removed.has(uid));
+  return { unknown, left: [...(await possessions(node)), ...(await readdir(`${node.folder}/agent/vms`))] };
+}
+
+async function callsOfRelease(): Promise<{ calls: readonly string[]; before: number }> {
+  await using node = await startNode(host);
+  const outside = new Outside(undefined);
+  await using core = await startCore(node, { outside });
+  let before = 0;
+  await playRelease(core, () => {
+    before = outside.calls.length;
+  });
+  return { calls: outside.calls, before };
+}
+
 describe('an agent that dies at any call', () => {
+  it('a VM with a disk that is released', async () => {
+    const { before, calls } = await callsOfRelease();
+    const ofRelease = [...calls.entries()].slice(before);
+    expect(ofRelease.length).toBeGreaterThan(5);
+    for (const [index, call] of ofRelease) {
+      for (const when of ['before', 'after'] as const) {
+        const death = await dieOfRelease({ call: index + 1, when });
+        expect(death, `${when} call ${index + 1}, ${call}`).toEqual({ unknown: [], left: [] });
+      }
+    }
+    process.stdout.write(`crash points · a VM with a disk that is released: ${ofRelease.length * 2}\n`);
+  }, 120_000);
+
   it.each(Object.entries(scenarios))(
     '%s',
     async (name, scenario) => {
