@@ -3,6 +3,7 @@ import { apiVersion, hostPlural, virtualMachinePlural } from '../crds/names.ts';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
 import {
+  compact,
   type Host,
   type Node,
   parseHost,
@@ -37,7 +38,7 @@ export class Caches {
   readonly nodes: Reflector<Node>;
 
   constructor(options: CachesOptions) {
-    this.machines = reflector(options, machineKind);
+    this.machines = reflector(options, { ...machineKind, parse: parseCompact });
     this.hosts = reflector(options, hostKind);
     this.nodes = reflector(options, nodeKind);
   }
@@ -59,6 +60,11 @@ export class Caches {
   async stop(): Promise<void> {
     await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
   }
+}
+
+function parseCompact(raw: unknown): VirtualMachine | undefined {
+  const object = parseVirtualMachine(raw);
+  return object === undefined ? undefined : compact(object);
 }
 
 export interface Clients {

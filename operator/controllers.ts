@@ -20,7 +20,7 @@ import { VirtualMachines } from './controller/virtual-machines.ts';
 import type { Outcome } from './kubernetes/api-error.ts';
 import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
-import { parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
+import { compact, parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
 import { collectionPath } from './kubernetes/resource-client.ts';
 import { list } from './kubernetes/watch.ts';
 import { inReconcileOf } from './log-context.ts';
@@ -169,9 +169,13 @@ export class Controllers {
 
   async #listLive(): Promise<Outcome<readonly VirtualMachine[]>> {
     const { http } = this.#options;
-    const listed = await list(http, collectionPath(machineKind), this.#stopping.signal);
-    if (!listed.ok) return listed;
-    return { ok: true, value: listed.value.items.flatMap((item) => parseVirtualMachine(item) ?? []) };
+    const machines: VirtualMachine[] = [];
+    const listed = await list(http, collectionPath(machineKind), this.#stopping.signal, (items) => {
+      for (const object of items.map((item) => parseVirtualMachine(item))) {
+        if (object !== undefined) machines.push(compact(object));
+      }
+    });
+    return listed.ok ? { ok: true, value: machines } : listed;
   }
 
   #queue(name: keyof typeof workers, work: (key: string) => Promise<Result>): WorkQueue {

@@ -11,6 +11,7 @@ import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import type { Election, Term } from './kubernetes/lease.ts';
 import { Leadership } from './leadership.ts';
+import { returnMemory } from './memory.ts';
 import { Metrics } from './metrics.ts';
 import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
 
@@ -100,7 +101,9 @@ export class Operator {
     const ports = { agents: agents.port, health: health.port, ...(api && { api: api.port }) };
     logger.info({ replica, version, ...ports }, 'listening');
     void this.#caches.start().then(() => {
-      if (!this.#stopped) this.#stand();
+      if (this.#stopped) return;
+      returnMemory();
+      this.#stand();
     });
     return ports;
   }

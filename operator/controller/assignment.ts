@@ -7,7 +7,7 @@ import {
 } from '../../crds/linux-utility-vm.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { type Assignment, lastExit, limits } from '../../protocol/messages.ts';
-import { fromSpec, type RequestedOptions } from '../../protocol/options.ts';
+import { fromSpec } from '../../protocol/options.ts';
 import type { StoredMeta, VirtualMachine } from '../kubernetes/objects.ts';
 import type { DesiredMachine } from './agents.ts';
 
@@ -28,9 +28,10 @@ export class RecentAssignments {
     const { uid } = object.metadata;
     const known = this.#recent.get(uid);
     if (known?.of === object && isFrom(known.desired, references, runStrategy)) return fitting(known);
-    const desired = desiredMachine(object, spec, references, runStrategy);
+    const requested = this.#requested(known, spec, references.securityPolicy);
+    const desired = assigned(object, spec, requested, runStrategy);
     this.#recent.delete(uid);
-    const recent = { of: object, desired, fits: fitsIntoFrame(desired.assignment) };
+    const recent = { of: object, spec, requested, desired, fits: fitsIntoFrame(desired.assignment) };
     this.#recent.set(uid, recent);
     for (const oldest of this.#recent.keys()) {
       if (this.#recent.size <= recentMaximum) break;
@@ -42,10 +43,17 @@ export class RecentAssignments {
   forget(uid: string): void {
     this.#recent.delete(uid);
   }
+
+  /** A spec outlives the versions of its object that our own writes make. */
+  #requested(known: Recent | undefined, spec: LinuxUtilityVMSpec, policy: string | undefined): Requested {
+    return known?.spec === spec && policy === undefined ? known.requested : requestedOf(spec, policy);
+  }
 }
 
 interface Recent {
   readonly of: VirtualMachine;
+  readonly spec: LinuxUtilityVMSpec;
+  readonly requested: Requested;
   readonly desired: DesiredMachine;
   readonly fits: boolean;
 }
@@ -66,12 +74,20 @@ function isFrom(
 }
 
 export function desiredMachine(
-  { metadata, status }: VirtualMachine,
+  object: VirtualMachine,
   spec: LinuxUtilityVMSpec,
   references: { readonly securityPolicy: string | undefined },
   runStrategy: LinuxUtilityVMSpec['runStrategy'] = spec.runStrategy,
 ): DesiredMachine {
-  const { policy, ...requested } = requestedOf(spec, references.securityPolicy);
+  return assigned(object, spec, requestedOf(spec, references.securityPolicy), runStrategy);
+}
+
+function assigned(
+  { metadata, status }: VirtualMachine,
+  spec: LinuxUtilityVMSpec,
+  { policy, ...requested }: Requested,
+  runStrategy: LinuxUtilityVMSpec['runStrategy'],
+): DesiredMachine {
   const assignment: Assignment = {
     uid: metadata.uid,
     namespace: metadata.namespace ?? '',
@@ -89,19 +105,8 @@ export function desiredMachine(
 
 type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> & Pick<DesiredMachine, 'policy'>;
 
-/** Of specs without references; a spec outlives the versions of its object that our own writes make. */
-const requestedBySpec = new WeakMap<LinuxUtilityVMSpec, Requested>();
-
 function requestedOf(spec: LinuxUtilityVMSpec, securityPolicy: string | undefined): Requested {
-  if (securityPolicy !== undefined) return request(fromSpec(spec, { securityPolicy }));
-  const known = requestedBySpec.get(spec);
-  if (known !== undefined) return known;
-  const requested = request(fromSpec(spec, {}));
-  requestedBySpec.set(spec, requested);
-  return requested;
-}
-
-function request(options: RequestedOptions): Requested {
+  const options = fromSpec(spec, securityPolicy === undefined ? {} : { securityPolicy });
   const { SecurityPolicy: policy, ...wireOptions } = options;
   return {
     options: wireOptions,

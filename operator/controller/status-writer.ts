@@ -1,7 +1,7 @@
 // Writes the status of LinuxUtilityVMs by the rules of design §4: nothing when nothing changed, transient states only once
 // they lasted, and always against the version that the status was computed from. Events follow what was written.
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
-import { type ApiError, isConflict, isNotFound } from '../kubernetes/api-error.ts';
+import { type ApiError, isConflict, isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
@@ -47,7 +47,7 @@ export class StatusWriter {
     const { uid } = object.metadata;
     const nodeName = object.status.nodeName ?? next.nodeName;
     if (nodeName !== undefined && !this.#options.mayWriteFor(nodeName)) return fenced;
-    const need = writeNeed(object.status, next);
+    const need = writeNeed(object, next);
     if (need.kind === 'WhenLasting') {
       const milliseconds = pacing.remaining(uid, need.what, need.milliseconds);
       if (milliseconds > 0) return { object, result: { kind: 'After', milliseconds } };
@@ -58,7 +58,9 @@ export class StatusWriter {
 
   async #put(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
     const { client, machines, observer } = this.#options;
-    const outcome = await client.replaceStatus(object, next);
+    const complete = await this.#withStoredLog(object, next);
+    if (!complete.ok) return { object: undefined, result: await this.refused(object, complete.error) };
+    const outcome = await client.replaceStatus(object, complete.value);
     if (!outcome.ok) return { object: undefined, result: await this.refused(object, outcome.error) };
     machines.remember(outcome.value);
     observer.statusWritten(object, outcome.value);
@@ -66,6 +68,18 @@ export class StatusWriter {
       this.#options.record({ ...transition, regarding: { kind: 'LinuxUtilityVM', metadata: object.metadata } });
     }
     return { object: outcome.value, result: done };
+  }
+
+  /** A write replaces the whole status: log text that is not kept here, and that nobody reports, is read back for it. */
+  async #withStoredLog(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Outcome<LinuxUtilityVMStatus>> {
+    if (object.omitted === undefined || next.guestLog !== undefined) return succeeded(next);
+    const live = await this.#options.client.get(object.metadata);
+    if (!live.ok) return live;
+    const { uid, resourceVersion } = live.value.metadata;
+    const { guestLog } = live.value.status;
+    // Of another version, or another object, the write is refused as it stands.
+    const same = uid === object.metadata.uid && resourceVersion === object.metadata.resourceVersion;
+    return succeeded(same && guestLog !== undefined ? { ...next, guestLog } : next);
   }
 
   /** After a refused write: the object is read again, so that what comes next is computed from what is. */

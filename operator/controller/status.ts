@@ -157,11 +157,11 @@ const transientPhases: ReadonlySet<Phase | undefined> = new Set([
 ]);
 const headLines = 5;
 
-export function writeNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
+export function writeNeed(object: Pick<VirtualMachine, 'status' | 'omitted'>, next: LinuxUtilityVMStatus): WriteNeed {
+  const stored = object.status;
   if (sameStatus(withoutLog(stored), withoutLog(next))) {
-    const head = stored.guestLog?.head ?? [];
-    const bootIsBeingLogged =
-      head.length < headLines && !sameStatus({ guestLog: { head } }, { guestLog: { head: next.guestLog?.head ?? [] } });
+    const known = object.omitted?.headLines ?? stored.guestLog?.head?.length ?? 0;
+    const bootIsBeingLogged = known < headLines && (next.guestLog?.head?.length ?? known) !== known;
     return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
   }
   const scheduled = conditionOf(next.conditions, 'Scheduled');

@@ -1,7 +1,7 @@
 // The VMs as this operator knows them: what the watch said, or what our own last write answered while the watch has not
 // caught up, so that nothing is decided twice. Indexed by uid and by host, with the memory promised to each host.
 
-import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
+import { compact, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change } from '../kubernetes/reflector.ts';
 
 export interface Promised {
@@ -74,7 +74,8 @@ export class VirtualMachines {
   }
 
   /** What a read or a write of ours answered. */
-  remember(object: VirtualMachine): void {
+  remember(answer: VirtualMachine): void {
+    const object = compact(answer);
     this.#expect(object);
     this.#take(object);
   }

@@ -33,6 +33,8 @@ export type Part<T> = { readonly ok: true; readonly value: T } | { readonly ok: 
 export interface VirtualMachine extends Stored {
   readonly spec: Part<LinuxUtilityVMSpec>;
   readonly status: LinuxUtilityVMStatus;
+  /** What was left out of `status` to save memory, though it is stored (`compact`). */
+  readonly omitted?: { readonly headLines: number };
 }
 
 export interface Host extends Stored {
@@ -73,6 +75,24 @@ export function parseVirtualMachine(
     status: unchanged.status ?? parseStatus(status),
   };
 }
+
+/**
+ * As a large fleet is kept in memory: without what nothing is decided by. Log text is most of a status; labels and most
+ * annotations are for others.
+ */
+export function compact(object: VirtualMachine): VirtualMachine {
+  const { labels, annotations, ...metadata } = object.metadata;
+  const { guestLog, ...status } = object.status;
+  const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith(ourAnnotations));
+  return {
+    metadata: ours.length === 0 ? metadata : { ...metadata, annotations: Object.fromEntries(ours) },
+    spec: object.spec,
+    status,
+    ...(guestLog === undefined ? {} : { omitted: { headLines: guestLog.head?.length ?? 0 } }),
+  };
+}
+
+const ourAnnotations = 'lcow.dev/';
 
 export function parseHost(raw: unknown): Host | undefined {
   const object = envelope.safeParse(raw);

@@ -124,15 +124,17 @@ export class Reflector<T extends Stored> {
 
   async #list(): Promise<ApiError | undefined> {
     const { http, path, observer } = this.#options;
-    const listed = await list(http, path, this.#stop.signal);
-    if (!listed.ok) return listed.error;
     const present = new Set<string>();
-    for (const item of listed.value.items) {
-      const key = this.#apply(item);
-      if (key !== undefined) present.add(key);
-    }
+    const listed = await list(http, path, this.#stop.signal, (items) => {
+      for (const item of items) {
+        const key = this.#apply(item);
+        if (key !== undefined) present.add(key);
+      }
+    });
+    // What was listed until then is true all the same; nothing is gone before all are listed.
+    if (!listed.ok) return listed.error;
     for (const [key, object] of this.#store) if (!present.has(key)) this.#delete(key, object);
-    this.#resourceVersion = listed.value.resourceVersion;
+    this.#resourceVersion = listed.value;
     this.#synced = true;
     observer.listed(path, present.size);
     for (const resolve of this.#waiting.splice(0)) resolve();

@@ -3,12 +3,8 @@ import { z } from 'zod';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
-export interface Listing {
-  readonly items: readonly unknown[];
-  readonly resourceVersion: string;
-}
-
-const pageSize = 500;
+/** Small, so that what was read of a page is gone before V8 takes it for long-lived. */
+const pageSize = 100;
 const bookmarkSlackSeconds = 30;
 
 const page = z.object({
@@ -16,9 +12,13 @@ const page = z.object({
   items: z.array(z.unknown()),
 });
 
-/** The whole collection, page by page. */
-export async function list(http: KubeHttp, path: string, signal: AbortSignal): Promise<Outcome<Listing>> {
-  const items: unknown[] = [];
+/** The whole collection, page by page, since all of it at once may be large; returns the version of the whole. */
+export async function list(
+  http: KubeHttp,
+  path: string,
+  signal: AbortSignal,
+  onItems: (items: readonly unknown[]) => void,
+): Promise<Outcome<string>> {
   let next = '';
   for (;;) {
     const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
@@ -26,9 +26,9 @@ export async function list(http: KubeHttp, path: string, signal: AbortSignal): P
     if (!answer.ok) return answer;
     const parsed = page.safeParse(answer.value);
     if (!parsed.success) return failed(connectionError('MalformedResponse', `${path} did not answer with a list`));
-    items.push(...parsed.data.items);
+    onItems(parsed.data.items);
     next = parsed.data.metadata.continue ?? '';
-    if (next === '') return succeeded({ items, resourceVersion: parsed.data.metadata.resourceVersion });
+    if (next === '') return succeeded(parsed.data.metadata.resourceVersion);
   }
 }
 

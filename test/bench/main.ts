@@ -9,19 +9,26 @@ import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchMemory } from './memory.ts';
+import { benchStore, promisedMebibytes } from './store.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 const { positionals: names, values: options } = parseArgs({
   allowPositionals: true,
-  options: { vms: { type: 'string', default: '2000' }, alone: { type: 'boolean', default: false } },
+  options: {
+    vms: { type: 'string', default: '2000' },
+    cached: { type: 'string', default: '20000' },
+    alone: { type: 'boolean', default: false },
+  },
 });
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   async agent() {
     const { blocked, residentMebibytes, single, together } = await benchAgent();
     const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
-    say(`agent · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`);
+    say(
+      `agent · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`,
+    );
     say(
       `agent · ${together.machines} VMs at once run after ${ms(together.milliseconds)}, promised ${agentPromises.together} ms`,
     );
@@ -90,6 +97,12 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const { writesPerMachine, processorRatio, shareOfLimit } = promised;
     say(
       `converge · all on one control plane in one run; promised: at most ${writesPerMachine} writes per VM, ${processorRatio} × the baseline, at least ${shareOfLimit * 100} % of as many raw writes`,
+    );
+  },
+  async store() {
+    const { machines, bytesEach, mebibytes, peakMebibytes } = await benchStore(Number(options.cached));
+    say(
+      `store · ${machines} cached VMs of ${bytesEach} bytes: operator ${mebibytes.toFixed(0)} MiB resident, promised ${promisedMebibytes}; ${peakMebibytes.toFixed(0)} at its highest`,
     );
   },
   async idle() {

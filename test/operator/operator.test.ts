@@ -427,6 +427,8 @@ describe('operator', () => {
     const away = await fixture.untilReady('to-move', 'Unknown');
     expect(away.status).toMatchObject({ nodeName: lost.nodeName, phase: 'Unknown' });
     expect(readyOf(away)?.reason).toBe('HostDisconnected');
+    // The operator keeps no log text, and writes the whole status all the same.
+    expect(away.status.guestLog).toMatchObject({ head: ['1', '2', '3', '4', '5'], tail: ['6'], total: 6 });
     await fixture.delete('to-delete');
     const held = await fixture.untilObject('to-delete', (object) => conditionOf(object, 'Terminating') !== undefined);
     expect(conditionOf(held, 'Terminating')?.message).toContain('out-of-service');

@@ -172,9 +172,9 @@ describe('write rules', () => {
   const running = nextStatus(inputs({ report: reported() }));
 
   it('writes nothing when nothing or only the log changed', () => {
-    expect(writeNeed(running, running)).toEqual({ kind: 'None' });
+    expect(writeNeed({ status: running }, running)).toEqual({ kind: 'None' });
     const logged = reported({ guestLog: { head: ['1', '2', '3', '4', '5'], tail: ['99'], total: 99, dropped: 3 } });
-    expect(writeNeed(running, nextStatus(inputs({ object: stored(running), report: logged })))).toEqual({
+    expect(writeNeed({ status: running }, nextStatus(inputs({ object: stored(running), report: logged })))).toEqual({
       kind: 'None',
     });
   });
@@ -184,32 +184,45 @@ describe('write rules', () => {
       inputs({ report: reported({ guestLog: { head: ['1'], tail: [], total: 1, dropped: 0 } }) }),
     );
     const more = nextStatus(inputs({ object: stored(booting), report: reported() }));
-    expect(writeNeed(booting, more)).toEqual({ kind: 'WhenLasting', what: 'log head', milliseconds: 2_000 });
+    expect(writeNeed({ status: booting }, more)).toEqual({
+      kind: 'WhenLasting',
+      what: 'log head',
+      milliseconds: 2_000,
+    });
     const tail = { ...booting, guestLog: { ...booting.guestLog, tail: ['x'] } };
-    expect(writeNeed(booting, tail)).toEqual({ kind: 'None' });
+    expect(writeNeed({ status: booting }, tail)).toEqual({ kind: 'None' });
   });
 
   it.each(['Staging', 'Creating', 'Starting', 'Stopping', 'Unknown'] as const)('waits whether %s lasts', (phase) => {
     const next = nextStatus(inputs({ object: stored(running), report: reported({ phase }) }));
-    expect(writeNeed(running, next)).toEqual({ kind: 'WhenLasting', what: `phase ${phase}`, milliseconds: 2_000 });
+    expect(writeNeed({ status: running }, next)).toEqual({
+      kind: 'WhenLasting',
+      what: `phase ${phase}`,
+      milliseconds: 2_000,
+    });
     const placed = nextStatus(inputs());
     const first = nextStatus(inputs({ object: stored(placed), report: reported({ phase }) }));
-    expect(writeNeed(placed, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
+    expect(writeNeed({ status: placed }, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
   });
 
   it.each(['Running', 'Stopped', 'Failed'] as const)('writes %s at once', (phase) => {
     const creating = nextStatus(inputs({ report: reported({ phase: 'Creating' }) }));
-    expect(writeNeed(creating, nextStatus(inputs({ object: stored(creating), report: reported({ phase }) })))).toEqual({
+    expect(
+      writeNeed({ status: creating }, nextStatus(inputs({ object: stored(creating), report: reported({ phase }) }))),
+    ).toEqual({
       kind: 'Now',
     });
   });
 
   it('writes at once what the operator decides, and of a termination only that it lasts', () => {
-    expect(writeNeed({}, nextStatus(inputs())).kind).toBe('Now');
-    expect(writeNeed(running, nextStatus(inputs({ object: stored(running), disconnected: true }))).kind).toBe('Now');
+    expect(writeNeed({ status: {} }, nextStatus(inputs())).kind).toBe('Now');
+    expect(
+      writeNeed({ status: running }, nextStatus(inputs({ object: stored(running), disconnected: true }))).kind,
+    ).toBe('Now');
     const terminating = { reason: 'Terminating', message: 'waiting' } as const;
     expect(
-      writeNeed(running, nextStatus(inputs({ object: stored(running), report: reported(), terminating }))).kind,
+      writeNeed({ status: running }, nextStatus(inputs({ object: stored(running), report: reported(), terminating })))
+        .kind,
     ).toBe('WhenLasting');
   });
 
@@ -248,7 +261,7 @@ describe('write rules', () => {
         expect(linuxUtilityVMStatus.safeParse(after).success).toBe(true);
         expect(after.observedGeneration ?? 0).toBeGreaterThanOrEqual(placed ? (before.observedGeneration ?? 0) : 0);
         const settled = nextStatus(inputs({ ...changes, object: stored(after), now: later + 1e6 }));
-        expect(writeNeed(after, settled)).toEqual({ kind: 'None' });
+        expect(writeNeed({ status: after }, settled)).toEqual({ kind: 'None' });
         expect(transitions(after, settled)).toEqual([]);
       }),
       { numRuns: 500 },
