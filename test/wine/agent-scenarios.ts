@@ -1,9 +1,9 @@
 // What is asked of an agent under wine.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:net';
 import { win32 } from 'node:path';
 import type { AgentUnderWine } from './agent-under-wine.ts';
+import { freePort } from './free-port.ts';
 import type { Report } from './report.ts';
 import type { WindowsProgram } from './windows.ts';
 
@@ -46,24 +46,23 @@ async function confidential(bed: AgentUnderWine, agent: WindowsProgram, report: 
   await report.test('deletes it with its read-only copies, and nothing is left', () => bed.deleted('sealed', agent));
 }
 
-/** What wine has of what a node needs: no Hyper-V, no privileges; and the token of this bed is not a projected one. */
-const expectedOk = ['windows-build', 'hyper-v', 'boot-files', 'threads', 'ca-file', 'operator', 'state-folder'];
+/** What wine has of what a node needs: it has no privileges and no compute service to show. */
+const expectedOk = [
+  'windows-build',
+  'hyper-v',
+  'boot-files',
+  'threads',
+  'token',
+  'ca-file',
+  'operator',
+  'state-folder',
+];
 
 async function diagnosis(bed: AgentUnderWine, report: Report): Promise<void> {
   await report.test('finds by its doctor what a node needs', async () => {
     const found = await bed.diagnosis();
     for (const check of expectedOk)
       assert.equal(found.get(check)?.state, 'ok', `${check}: ${JSON.stringify(found.get(check))}`);
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(address)));
-    });
   });
 }
 

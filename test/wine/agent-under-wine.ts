@@ -11,8 +11,8 @@ import { type ControlPlane, startControlPlane } from '../controlplane/control-pl
 import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { windowsPath } from '../doubles/wine/bed.ts';
-import { LocalSystem } from '../playground/system.ts';
 import { GuestHost } from './guest-host.ts';
+import { OperatorProcess } from './operator-process.ts';
 import type { Windows, WindowsProgram } from './windows.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -62,48 +62,37 @@ export class AgentUnderWine implements AsyncDisposable {
   readonly guests: GuestHost;
   readonly #windows: Windows;
   readonly #controlPlane: ControlPlane;
-  readonly #system: LocalSystem;
-  readonly #directory: string;
+  readonly #operator: OperatorProcess;
   readonly #agents = new Set<WindowsProgram>();
+  #held: AsyncDisposableStack | undefined;
 
-  private constructor(
-    windows: Windows,
-    guests: GuestHost,
-    cluster: ControlPlane,
-    system: LocalSystem,
-    directory: string,
-  ) {
+  private constructor(windows: Windows, guests: GuestHost, cluster: ControlPlane, operator: OperatorProcess) {
     this.#windows = windows;
     this.guests = guests;
     this.#controlPlane = cluster;
-    this.#system = system;
-    this.#directory = directory;
+    this.#operator = operator;
   }
 
   static async prepare(windows: Windows): Promise<AgentUnderWine> {
+    await using held = new AsyncDisposableStack();
     const directory = await mkdtemp(join(tmpdir(), 'agent-'));
-    const guests = await GuestHost.listen(windows.socketFolder);
+    held.defer(() => rm(directory, { recursive: true, force: true }));
+    const guests = held.use(await GuestHost.listen(windows.socketFolder));
     const cluster = await startControlPlane();
-    const system = await LocalSystem.prepare({ cluster, directory, hosts: new Map([[node, '']]) });
-    const prepared = new AgentUnderWine(windows, guests, cluster, system, directory);
-    try {
-      await prepared.#layInBootFiles();
-      await Promise.all([installCustomResources(cluster), system.createNodes()]);
-      await system.operator.start();
-      return prepared;
-    } catch (error) {
-      await prepared[Symbol.asyncDispose]();
-      throw error;
-    }
+    held.defer(() => cluster.stop());
+    await installCustomResources(cluster);
+    const operator = await OperatorProcess.start(cluster, directory, node);
+    held.defer(() => operator.stop());
+    const prepared = new AgentUnderWine(windows, guests, cluster, operator);
+    await prepared.#layInBootFiles();
+    prepared.#held = held.move();
+    return prepared;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killAgents();
-    await this.guests[Symbol.asyncDispose]();
-    await this.#system.operator.stop();
-    await this.#controlPlane.stop();
-    for (const folder of [this.#bootFolder, this.#stateDir, this.#directory])
-      await rm(folder, { recursive: true, force: true });
+    await this.#held?.disposeAsync();
+    for (const folder of [this.#bootFolder, this.#stateDir]) await rm(folder, { recursive: true, force: true });
   }
 
   get #bootFolder(): string {
@@ -128,11 +117,10 @@ export class AgentUnderWine implements AsyncDisposable {
 
   /** How the agent reaches the operator. */
   get #operatorFlags(): readonly string[] {
-    const pki = (name: string) => windowsPath(join(this.#directory, 'pki', name));
     return [
-      `--operator-url=wss://127.0.0.1:${this.#system.replicas[0].agentsPort}/v1/agents`,
-      `--token-file=${pki(`${node}.token`)}`,
-      `--ca-file=${pki('ca.crt')}`,
+      `--operator-url=wss://127.0.0.1:${this.#operator.agentsPort}/v1/agents`,
+      `--token-file=${windowsPath(this.#operator.tokenFile)}`,
+      `--ca-file=${windowsPath(this.#operator.authorityFile)}`,
     ];
   }
 
@@ -239,6 +227,6 @@ export class AgentUnderWine implements AsyncDisposable {
   }
 
   async #operatorSaid(): Promise<string> {
-    return (await readFile(this.#system.operator.program.logFile, 'utf8')).split('\n').slice(-20).join('\n');
+    return (await readFile(this.#operator.logFile, 'utf8')).split('\n').slice(-20).join('\n');
   }
 }
