@@ -1,4 +1,8 @@
 // The lines of guests on the agent's standard output: what a collector finds there, and what becomes of too many.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { GuestLogRecord } from '../../agent/guest/log-record.ts';
@@ -10,6 +14,7 @@ import { startNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
 const source = { namespace: 'team', name: 'vm', uid };
+const logged = z.object({ source: z.literal('guest') });
 const record = (message: string): GuestLogRecord => ({ level: 'info', message, fields: {} });
 
 /** Takes lines until it is told that it is full. */
@@ -102,6 +107,25 @@ describe('lines of guests on standard output', () => {
     write(record('after'), source);
     expect(destination.messages().at(-1)).toBe('after');
     expect(output.dropped).toBe(dropped);
+  });
+});
+
+describe('standard output that nobody reads', () => {
+  it('holds up nothing; once it is read, all that was kept is there, whole, and what was lost is told', async () => {
+    const program = fileURLToPath(new URL('./unread-output.ts', import.meta.url));
+    const child = fork(program, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+    const [told] = await once(child, 'message');
+    const { dropped, lines } = z.object({ dropped: z.int(), lines: z.int(), milliseconds: z.number() }).parse(told);
+    expect(dropped).toBeGreaterThan(0);
+    if (child.stdout === null) throw new Error('the process has no standard output');
+    const read = text(child.stdout);
+    child.send('end');
+    const entries = (await read)
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(entries.filter((entry) => logged.safeParse(entry).success)).toHaveLength(lines - dropped);
+    expect(entries).toContainEqual(expect.objectContaining({ source: 'agent', dropped }));
   });
 });
 
