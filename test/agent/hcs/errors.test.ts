@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { HcsError } from '../../../agent/hcs/errors.ts';
+
+const words = Array.from({ length: 0x20 }, (_, low) => 0x0100 + low);
+const nameIn = (code: number) => new HcsError('HcsX', code).message.replace(/^HcsX: | \(0x[0-9a-f]+\)$/g, '');
+
+describe('an error of HCS', () => {
+  it('has a name for every condition that HCS knows, the same in both numberings', () => {
+    for (const word of words) {
+      expect(nameIn(0x8037_0000 + word)).toMatch(/^[A-Z]+(?:_[A-Z]+)*$/);
+      expect(nameIn(0xc037_0000 + word)).toBe(nameIn(0x8037_0000 + word));
+    }
+    expect(nameIn(0x8037_0120)).toBe('HCS failure');
+  });
+
+  it('is told apart by what can be done about it, in either numbering', () => {
+    const kinds = [
+      ['isNotFound', [0x8037_010e, 0xc037_010e, 0x8007_0490]],
+      ['isAlreadyStopped', [0x8037_0110, 0xc037_0110, 0x8007_0490]],
+      ['isAlreadyExists', [0x8037_010f, 0xc037_010f]],
+      ['isDocumentRefused', [0x8037_010d, 0xc037_010d, 0x8007_000d]],
+      ['isServiceDisconnect', [0x8037_011e]],
+      ['isAccessDenied', [0x8037_011b, 0x8007_0005]],
+      ['isHypervisorMissing', [0x8037_0102, 0xc037_0102, 0x8037_0114]],
+      ['isCapacity', [0x8007_0008, 0x8007_000e, 0x8007_05aa]],
+    ] as const;
+    const codes = [
+      ...new Set(kinds.flatMap(([, matching]) => matching as readonly number[])),
+      0x8000_4005,
+      0x8037_0108,
+    ];
+    for (const [kind, matching] of kinds) {
+      const found = codes.filter((code) => new HcsError('HcsX', code)[kind]);
+      expect(new Set(found), kind).toEqual(new Set<number>(matching));
+    }
+  });
+
+  it('takes codes as signed numbers too, as native calls return them', () => {
+    expect(new HcsError('HcsX', 0x8037_010e | 0).hresult).toBe(0x8037_010e);
+  });
+});
