@@ -20,7 +20,7 @@ import type { ReasonCode } from '../../protocol/reasons.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 import { startNode } from '../agent/hcs/simulated-node.ts';
 import type { Bed } from './bed.ts';
-import { QemuBackend } from './qemu-backend.ts';
+import { emulatedConsolePath, QemuBackend } from './qemu-backend.ts';
 
 export interface BootedGuest extends AsyncDisposable {
   readonly run: GuestRun;
@@ -29,13 +29,14 @@ export interface BootedGuest extends AsyncDisposable {
   /** Milliseconds from the start to each phase. */
   readonly phases: ReadonlyMap<string, number>;
   readonly lines: readonly string[];
-  readonly connections: () => number;
+  /** The socket that stands for the named pipe of its console. */
+  readonly consolePath: (pipe: string) => string;
   readonly ended: Promise<SystemEnd>;
   /** The agent goes, and another one takes the running guest over. */
   readonly takeOver: () => Promise<GuestRun>;
 }
 
-const allowed = { paths: ['C:\\'], pipes: [], devices: [] };
+const allowed = { paths: ['C:\\'], pipes: ['*'], devices: [] };
 
 /** The options of a guest that runs on the bed. What an image of somebody else needs is not known, so it gets the default. */
 export function bedOptions({ isForeign }: Bed): RequestedOptions {
@@ -69,7 +70,6 @@ export async function bootGuest(
   const begun = Date.now();
   const phases = new Map<string, number>();
   const lines: string[] = [];
-  let connections = 0;
   const openRun = () =>
     GuestRun.open(new SimulatedGuestSockets(folder), runtimeId, {
       uid,
@@ -79,9 +79,7 @@ export async function bootGuest(
       timeouts: defaultTimeouts,
       onLine: (line) => lines.push(line),
       onPhase: (phase) => phases.set(phase, Date.now() - begun),
-      onConnection: () => {
-        connections += 1;
-      },
+      onConnection: () => undefined,
     });
   let run = await openRun();
   const dispose = async () => {
@@ -97,7 +95,7 @@ export async function bootGuest(
       plan,
       phases,
       lines,
-      connections: () => connections,
+      consolePath: (pipe) => emulatedConsolePath(folder, pipe),
       ended: system.ended,
       takeOver: async () => {
         await run.abandon();

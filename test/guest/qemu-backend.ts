@@ -1,6 +1,6 @@
 // An `HcsBackend` whose VMs are emulated machines: for the test bed and demonstrations. It boots what a document says
 // as far as an emulator can; what only HCS does, it refuses.
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,12 @@ import type {
 import { guestSocketPath } from '../../agent/hcs/simulated/guest-address.ts';
 import type { Bed } from './bed.ts';
 import { type BootableDocument, bootableDocument, QemuMachine } from './qemu-machine.ts';
+
+/** Where the serial port of an emulated machine is, in place of the named pipe of its document. */
+export function emulatedConsolePath(folder: string, pipe: string): string {
+  const short = createHash('sha256').update(pipe.toLowerCase()).digest('hex').slice(0, 12);
+  return join(folder, `console-${short}`);
+}
 
 export class QemuBackend implements HcsBackend {
   readonly #bed: Bed;
@@ -98,7 +104,9 @@ class QemuSystem implements ComputeSystem {
     const folder = join(this.#folder, this.#runtimeId.slice(0, 8));
     await mkdir(folder);
     const socketPrefix = guestSocketPath(this.#folder, this.#runtimeId, 0).replace(/_0$/, '');
-    this.#machine = await QemuMachine.start(this.#bed, this.#document, { socketPrefix, folder }, this.#complain);
+    const consolePath = (pipe: string) => emulatedConsolePath(this.#folder, pipe);
+    const files = { socketPrefix, folder, consolePath };
+    this.#machine = await QemuMachine.start(this.#bed, this.#document, files, this.#complain);
     this.#state = 'Running';
     this.#machine.exited.then(async (exit) => {
       this.#state = 'Stopped';

@@ -19,6 +19,7 @@ export const bootableDocument = z.object({
       Memory: z.object({ SizeInMB: z.int() }),
       Processor: z.object({ Count: z.int() }),
     }),
+    Devices: z.object({ ComPorts: z.record(z.string(), z.object({ NamedPipe: z.string() })).default({}) }).prefault({}),
   }),
 });
 export type BootableDocument = z.infer<typeof bootableDocument>;
@@ -39,6 +40,8 @@ export interface MachineFiles {
   readonly socketPrefix: string;
   /** A folder for what this machine alone needs. */
   readonly folder: string;
+  /** The socket that stands for the named pipe of a serial port. */
+  readonly consolePath: (pipe: string) => string;
 }
 
 export class QemuMachine {
@@ -73,7 +76,7 @@ export class QemuMachine {
     const failed = ended.then((error) => Promise.reject(error));
     failed.catch(() => undefined);
     await Promise.race([untilThere(deviceSocket), failed]);
-    const emulator = spawn(bed.emulator, emulatorArguments(bed, document, deviceSocket), {
+    const emulator = spawn(bed.emulator, emulatorArguments(bed, document, files, deviceSocket), {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     await once(emulator, 'spawn');
@@ -101,8 +104,13 @@ export class QemuMachine {
   }
 }
 
-function emulatorArguments(bed: Bed, document: BootableDocument, deviceSocket: string): string[] {
-  const { Chipset, ComputeTopology } = document.VirtualMachine;
+function emulatorArguments(
+  bed: Bed,
+  document: BootableDocument,
+  { consolePath }: MachineFiles,
+  deviceSocket: string,
+): string[] {
+  const { Chipset, ComputeTopology, Devices } = document.VirtualMachine;
   const memory = `${ComputeTopology.Memory.SizeInMB}M`;
   return [
     ...['-accel', 'tcg,thread=multi', '-M', 'q35,memory-backend=mem0', '-cpu', 'max', '-m', memory],
@@ -111,6 +119,11 @@ function emulatorArguments(bed: Bed, document: BootableDocument, deviceSocket: s
     ...['-kernel', bed.kernel, '-initrd', bed.initrd],
     ...['-append', commandLineHere(Chipset.LinuxKernelDirect.KernelCmdLine)],
     ...['-chardev', `socket,id=c0,path=${deviceSocket}`, '-device', 'vhost-user-vsock-pci,chardev=c0'],
+    // Nobody need be connected: what the console prints then is lost, as with the pipe of a Windows host.
+    ...Object.entries(Devices.ComPorts).flatMap(([port, { NamedPipe }]) => [
+      ...['-chardev', `socket,id=com${port},path=${consolePath(NamedPipe)},server=on,wait=off`],
+      ...['-serial', `chardev:com${port}`],
+    ]),
     // A guest that resets itself ends, as HCS ends it (StopOnReset).
     ...['-nodefaults', '-no-reboot', '-display', 'none'],
     ...['-chardev', 'stdio,id=control', '-mon', 'chardev=control,mode=control'],

@@ -12,6 +12,7 @@ import { startAgent } from './agent-on-bed.ts';
 import { type Bed, prepareBed } from './bed.ts';
 import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from './booted-guest.ts';
 import { commandLineHere } from './qemu-machine.ts';
+import { openConsole } from './serial-console.ts';
 
 // Cores that others use, too, may be slow.
 const bound = () => AbortSignal.timeout(60_000);
@@ -230,6 +231,20 @@ describe('a guest that relays its log', { timeout: patience }, () => {
     expect(await read(process.stdout)).toBe('Linux\n');
     expect(await process.exitCode).toBe(0);
     await tellThroughLog(context, { lines: relaying.lines, run: next }, 'after the agent went');
+  });
+});
+
+describe('a guest with a serial console', { timeout: patience }, () => {
+  it('has a shell there, beside its service', async (context) => {
+    const pipe = '\\\\.\\pipe\\console';
+    const options = { ...bedOptions(bed), ConsolePipe: pipe };
+    await using seen = await bootGuest(bed, { options }).catch((error: unknown) => {
+      if (!(error instanceof GuestNotBooted && error.reason === 'ExitedDuringStart')) throw error;
+      return notApplicable(context, `an image without sh has no shell on its console: ${error.message}`);
+    });
+    await using console = await openConsole(seen.consolePath(pipe));
+    // A shell that is not ready yet loses what it is told.
+    await expect.poll(() => console.tell('echo "<$((6 * 7))>"'), { ...soon, interval: 500 }).toContain('<42>');
   });
 });
 

@@ -8,8 +8,9 @@ import { type AgentNode, runAgent } from '../../agent/agent.ts';
 import { messageOf } from '../../agent/failure.ts';
 import { connectSimulatedHost } from '../../agent/hcs/simulated/client.ts';
 import { defaultTimeouts } from '../../agent/timeouts.ts';
+import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { prepareBed } from '../guest/bed.ts';
-import { QemuBackend } from '../guest/qemu-backend.ts';
+import { emulatedConsolePath, QemuBackend } from '../guest/qemu-backend.ts';
 
 const text = { type: 'string' } as const;
 const flags = z
@@ -44,9 +45,7 @@ async function connectNode(): Promise<AgentNode> {
     backend,
     host,
     sockets,
-    readConsole: (pipe) => {
-      throw new Error(`${pipe}: an emulated machine has no console here`);
-    },
+    readConsole: (pipe, signal) => readConsole(emulatedConsolePath(folder, pipe), signal),
     async close() {
       await backend.close();
       await connection.close();
