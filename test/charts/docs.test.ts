@@ -1,5 +1,4 @@
-// docs/install.md and docs/gitops.md say what happens: their commands are run, in order, on a cluster whose pods run, and
-// answer as shown.
+// The pages of docs/ say what happens: their commands are run, in order, on a cluster whose pods run, and answer as shown.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -13,10 +12,19 @@ import { helm, helmPath } from './helm.ts';
 import { chartArguments, render } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
-const pages = await Promise.all(
-  ['install', 'gitops'].map((name) => readFile(join(project, `docs/${name}.md`), 'utf8')),
+const page = (name: string) => readFile(join(project, `docs/${name}.md`), 'utf8');
+const [install, gitops, reasons] = (await Promise.all(['install', 'gitops', 'reasons'].map(page))) as [
+  string,
+  string,
+  string,
+];
+/** What can be done while everything is installed. */
+const between = new Map(
+  await Promise.all(
+    ['operations', 'troubleshooting', 'confidential'].map(async (name) => [name, await page(name)] as const),
+  ),
 );
-const [install = '', gitops = ''] = pages;
+const secondHalf = install.indexOf('## Who may do what');
 
 interface Step {
   readonly command: string;
@@ -33,7 +41,9 @@ beforeAll(async () => {
   // The checkout, with the files of the page beside it.
   folder = await mkdtemp(join(tmpdir(), 'docs-'));
   for (const name of ['charts', 'examples']) await symlink(join(project, name), join(folder, name));
-  for (const [name, content] of filesOf(install)) await writeFile(join(folder, name), content);
+  for (const text of [install, ...between.values()]) {
+    for (const [name, content] of filesOf(text)) await writeFile(join(folder, name), content);
+  }
 }, 900_000);
 
 afterAll(async () => {
@@ -41,16 +51,39 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe('docs/install.md', () => {
-  it.each(stepsOf(install))('$command', { timeout: 180_000 }, async (step) => {
-    const expected = patternOf(step.output);
-    const deadline = Date.now() + 60_000;
-    let said = await run(step.command);
-    // A cluster takes its time; what is refused now may be right in a moment.
-    while (!expected.test(said) && Date.now() < deadline) said = await run(step.command);
-    expect(said).toMatch(expected);
-    if (step.command === 'kubectl get luvmhost') metrics = await readMetrics();
+/** A cluster takes its time; what is refused now may be right in a moment. */
+async function follow({ command, output }: Step): Promise<void> {
+  const expected = patternOf(output);
+  const deadline = Date.now() + 60_000;
+  let said = await run(command);
+  while (!expected.test(said) && Date.now() < deadline) said = await run(command);
+  expect(said).toMatch(expected);
+  if (command === 'kubectl get luvmhost') metrics = await readMetrics();
+}
+
+describe('docs/install.md, installing', () => {
+  it.each(stepsOf(install.slice(0, secondHalf)))('$command', { timeout: 180_000 }, follow);
+});
+
+for (const [name, text] of between) {
+  describe(`docs/${name}.md`, () => {
+    it.each(stepsOf(text))('$command', { timeout: 180_000 }, follow);
+
+    it('leads to reasons that there are', () => {
+      const anchors = new Set([...reasons.matchAll(/^### (\w+)$/gm)].map(([, reason = '']) => reason.toLowerCase()));
+      const links = [...text.matchAll(/reasons\.md#(\w+)/g)].map(([, anchor = '']) => anchor);
+      expect(links.filter((anchor) => !anchors.has(anchor))).toEqual([]);
+    });
+
+    it('names metrics that the operator has', () => {
+      const named = [...text.matchAll(/`(lcow_\w+)/g)].map(([, metric = '']) => metric);
+      expect(named.filter((metric) => !metrics.includes(`# TYPE ${metric} `))).toEqual([]);
+    });
   });
+}
+
+describe('docs/install.md, the rest', () => {
+  it.each(stepsOf(install.slice(secondHalf)))('$command', { timeout: 180_000 }, follow);
 
   it('shows values that the charts take', async () => {
     for (const program of ['operator', 'agent']) {
