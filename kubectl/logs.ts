@@ -45,16 +45,12 @@ function patienceFor(limitMilliseconds: number, { clock, random, terminal }: Com
 /** Until the log ends. */
 async function readOnce(
   name: string,
-  { follow, previous, tail }: LogsOptions,
+  options: LogsOptions,
   reader: LineReader,
   { api, terminal }: CommandPorts,
   onBegun: () => void,
 ): Promise<void> {
-  const query = new URLSearchParams({ positions: 'true' });
-  if (follow) query.set('follow', 'true');
-  if (previous) query.set('previous', 'true');
-  if (reader.last !== undefined) query.set('after', formatPosition(reader.last));
-  else if (tail !== undefined) query.set('tailLines', String(tail));
+  const query = queryOf(options, reader.last);
   const response = await api.open({ path: subresourcePath(api.namespace, name, 'log'), query });
   onBegun();
   reader.begin();
@@ -63,10 +59,21 @@ async function readOnce(
       const { missing, text } = reader.take(Buffer.from(chunk));
       if (missing > 0) tell(terminal, `[${missing} lines are missing: they came faster than they could be kept]`);
       if (text !== '') await writeTo(terminal.output, text);
+      // Nobody reads any more.
+      if (terminal.output.destroyed) return;
     }
   } catch (error) {
     throw new ApiFailure(0, error instanceof Error ? `the log broke off: ${error.message}` : 'the log broke off');
   }
+}
+
+function queryOf({ follow, previous, tail }: LogsOptions, last: LogPosition | undefined): URLSearchParams {
+  const query = new URLSearchParams({ positions: 'true' });
+  if (follow) query.set('follow', 'true');
+  if (previous) query.set('previous', 'true');
+  if (last !== undefined) query.set('after', formatPosition(last));
+  else if (tail !== undefined) query.set('tailLines', String(tail));
+  return query;
 }
 
 /** Takes the positions off the lines, and remembers the last one. */

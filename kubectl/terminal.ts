@@ -42,7 +42,7 @@ export function tell(terminal: Terminal, message: string): void {
 
 /** Resolves when it can be written to again. */
 export async function writeTo(output: Writable, bytes: string | Buffer): Promise<void> {
-  if (output.write(bytes) || output.destroyed) return;
+  if (output.destroyed || output.write(bytes)) return;
   await new Promise<void>((resolve) => {
     output.once('drain', resolve);
     output.once('close', resolve);

@@ -98,8 +98,14 @@ export class IncomingChannel extends Readable {
     if (!this.destroyed && !this.readableEnded) this.push(null);
   }
 
-  /** Called whenever less than half of a window waits here: what was taken is granted anew, in large pieces. */
+  /** Called whenever less than half of a window is about to wait here, before it has been taken; and then not again before more came. */
   override _read(): void {
+    process.nextTick(() => this.#grantAnew());
+  }
+
+  /** In large pieces; if nothing is granted any more and less than half a window waits, then surely. */
+  #grantAnew(): void {
+    if (this.destroyed) return;
     const bytes = this.#window - this.#granted - this.readableLength;
     if (bytes < this.#window / 2) return;
     this.#granted += bytes;

@@ -204,13 +204,14 @@ class Stdio {
     const accepted = Promise.all(
       [...this.#listeners].map(([name, listener]) => this.#acceptOne(name, listener, signal)),
     );
-    // Observed only when the guest has started the process.
-    accepted.catch(() => undefined);
-    return accepted.then(() => ({
+    const streams = accepted.then(() => ({
       stdin: this.#streams.get('stdin'),
       stdout: this.#streams.get('stdout'),
       stderr: this.#streams.get('stderr'),
     }));
+    // Observed only when the guest has started the process.
+    streams.catch(() => undefined);
+    return streams;
   }
 
   abandon(): void {

@@ -2,6 +2,7 @@
 // client that is slow is waited for, one that sends more than the guest takes waits itself, and one that answers no pings
 // is gone.
 import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { RawData, WebSocket } from 'ws';
 import type { Clock, Timer } from '../../protocol/clock.ts';
 import { channels, type StatusMessage } from '../../protocol/subresources.ts';
@@ -42,19 +43,20 @@ export class ChannelSocket {
     stream.stdin.on('drain', () => this.#socket.resume());
     this.#ping();
     this.#say({ type: 'started', ...(processID !== undefined && { processID }) });
-    stream.stdout.pipe(this.#writer(channels.stdout));
-    stream.stderr.pipe(this.#writer(channels.stderr));
-    void this.#end(stream.ending);
+    const written = [
+      finished(stream.stdout.pipe(this.#writer(channels.stdout))),
+      finished(stream.stderr.pipe(this.#writer(channels.stderr))),
+    ];
+    void this.#end(stream.ending, written);
     await closed;
     this.#timer?.cancel();
     stream.close();
   }
 
-  /** The end is told behind all that was read before it. */
-  async #end(ending: Promise<StreamEnding>): Promise<void> {
-    const { stderr, stdout } = this.#begun.stream;
+  /** The end is told behind all that was sent before it. */
+  async #end(ending: Promise<StreamEnding>, written: readonly Promise<void>[]): Promise<void> {
     const outcome = await ending;
-    await Promise.all([stdout, stderr].map(readToItsEnd));
+    await Promise.allSettled(written);
     if (outcome.ok) {
       this.#say({ type: 'exited', ...(outcome.exitCode !== undefined && { exitCode: outcome.exitCode }) });
     } else {
@@ -105,19 +107,6 @@ export class ChannelSocket {
       this.#ping();
     });
   }
-}
-
-function readToItsEnd(
-  source: NodeJS.ReadableStream & { readonly readableEnded: boolean; readonly destroyed: boolean },
-) {
-  return new Promise<void>((resolve) => {
-    if (source.readableEnded || source.destroyed) {
-      resolve();
-      return;
-    }
-    source.once('end', () => resolve());
-    source.once('close', () => resolve());
-  });
 }
 
 function bytesOf(data: RawData): Buffer {

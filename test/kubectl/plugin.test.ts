@@ -1,0 +1,305 @@
+// `kubectl luvm` against a real API server, two replicas of the operator, an agent and a simulated guest. The API server
+// reaches the replica that does not lead: all that is asked goes through it to the one that does.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
+import type { CommandPorts } from '../../kubectl/commands.ts';
+import { console } from '../../kubectl/console.ts';
+import { document } from '../../kubectl/document.ts';
+import { exec } from '../../kubectl/exec.ts';
+import { logs } from '../../kubectl/logs.ts';
+import { restart } from '../../kubectl/restart.ts';
+import { status } from '../../kubectl/status.ts';
+import { AgentsService } from '../e2e/agents-service.ts';
+import { isRunning, RunningSystem } from '../e2e/running-system.ts';
+import { type OperatorReplica, threeHosts } from '../playground/system.ts';
+import { type Outcome, runAt, StandInTerminal } from './stand-in-terminal.ts';
+
+const pluginScript = fileURLToPath(new URL('../../kubectl/main.ts', import.meta.url));
+const nodeName = 'win-2022-a';
+const name = 'guest';
+
+let service: AgentsService;
+let running: RunningSystem;
+let control: SimulatedHostControl;
+let systemID: string;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'plugin-'));
+  service = await AgentsService.listen();
+  running = await RunningSystem.start(
+    new Map([...threeHosts].filter(([host]) => host === nodeName)),
+    async ({ kubeconfigPath }) => ({
+      replicas: [{ kubeconfigPath }, { kubeconfigPath }],
+      agentsService: service.port,
+    }),
+    (system) => service.serve(system.replicas),
+  );
+  const { standby } = await roles();
+  await running.system.installApiService(standby.apiPort);
+  control = await running.control(nodeName);
+  await running.apply(name, { nodeName, memory: { sizeInMB: 256 }, console: { pipe: '\\\\.\\pipe\\guest' } });
+  const machine = await running.untilMachine(name, 'runs', isRunning);
+  systemID = `luvm-${machine.metadata.uid}`;
+}, 900_000);
+
+afterAll(async () => {
+  await control?.close();
+  await running?.[Symbol.asyncDispose]();
+  await service.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function leads({ healthPort }: OperatorReplica): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`, { signal: AbortSignal.timeout(1_000) })
+    .then((response) => response.text())
+    .catch(() => '');
+  return /^lcow_leader 1$/m.test(answer);
+}
+
+async function roles(): Promise<{ readonly leader: OperatorReplica; readonly standby: OperatorReplica }> {
+  const [first, second] = running.system.replicas;
+  if (second === undefined) throw new Error('two replicas');
+  return await running.until('a replica leads', async () => {
+    if (await leads(first)) return { leader: first, standby: second };
+    return (await leads(second)) ? { leader: second, standby: first } : undefined;
+  });
+}
+
+type Command = (ports: CommandPorts) => Promise<number>;
+
+/** At a terminal of its own, unless one is given. */
+function run(command: Command, terminal = new StandInTerminal()): Promise<Outcome> {
+  return runAt(terminal, running.controlPlane.kubeconfigPath, command);
+}
+
+const execOf =
+  (args: readonly string[], options = { stdin: false, tty: false }): Command =>
+  (ports) =>
+    exec(name, args, options, ports);
+const logsOf =
+  (options: Partial<Parameters<typeof logs>[1]>): Command =>
+  (ports) =>
+    logs(name, { follow: false, previous: false, ...options }, ports);
+
+/** `kubectl luvm …`, by the user's own kubectl. */
+async function kubectlLuvm(...args: readonly string[]): Promise<Outcome> {
+  const { kubeconfigPath, kubectl } = running.controlPlane;
+  const path = [dirname(process.execPath), folder, dirname(kubectl), process.env['PATH']].join(delimiter);
+  const env = { ...process.env, PATH: path, KUBECONFIG: kubeconfigPath };
+  const child = spawn(kubectl, ['luvm', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: Number(code), stdout, stderr };
+}
+
+/** Lines as the guest's service writes them. */
+async function write(from: number, to: number): Promise<void> {
+  let lines = '';
+  for (let number = from; number < to; number += 1) lines += `{"level":"info","msg":"line ${number}"}\n`;
+  await control.writeLog(systemID, lines);
+}
+
+const numbersOf = (lines: readonly string[]) =>
+  lines.flatMap((line) => /^info line (\d+)$/.exec(line)?.[1] ?? []).map(Number);
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
+
+describe('kubectl luvm', () => {
+  it('is a plugin of kubectl once it is on the PATH, and ends with the exit code of the guest', async () => {
+    await symlink(pluginScript, join(folder, 'kubectl-luvm'));
+    const help = await kubectlLuvm('--help');
+    for (const command of ['logs', 'exec', 'console', 'restart', 'status', 'document']) {
+      expect(help.stdout).toContain(`  ${command} `);
+    }
+    const [tail, shell] = [
+      await kubectlLuvm('logs', name, '--tail', '1'),
+      await kubectlLuvm('exec', name, '-n', 'default', '--', 'sh', '-c', 'exit 7'),
+    ];
+    expect(tail).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S+Z info \S.*\n$/), stderr: '' });
+    expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
+  });
+
+  it('exec passes input, output and exit codes on, and says what went wrong', async () => {
+    const input = new StandInTerminal();
+    input.input.end('x'.repeat(1_000_000));
+    const [uname, cat, shell, missing, signalled] = await Promise.all([
+      run(execOf(['uname', '-a'])),
+      run(execOf(['cat'], { stdin: true, tty: false }), input),
+      run(execOf(['sh', '-c', 'complain'])),
+      run(execOf(['nosuch'])),
+      run(execOf(['sh', '-c', 'kill -9 $$'])),
+    ]);
+    expect(uname).toEqual({ code: 0, stdout: 'Linux simulated 6.6.96 #1 SMP x86_64 GNU/Linux\n', stderr: '' });
+    expect([cat.code, cat.stdout.length, cat.stderr]).toEqual([0, 1_000_000, '']);
+    expect(shell).toEqual({ code: 127, stdout: '', stderr: 'sh: complain: not found\n' });
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('fork/exec nosuch: no such file') });
+    expect(signalled).toMatchObject({ code: 255, stderr: 'the process was ended by a signal\n' });
+  });
+
+  it('exec runs kill in the guest on Ctrl-C', async () => {
+    const terminal = new StandInTerminal();
+    const sleeping = run(execOf(['sleep', '1000']), terminal);
+    await terminal.interrupt();
+    expect(await sleeping).toMatchObject({ code: 255, stderr: 'the process was ended by a signal\n' });
+  });
+
+  it('exec -t sets the size of the terminal at the start, types through, and is refused another size', async () => {
+    const terminal = new StandInTerminal({ height: 30, width: 100 });
+    const code = run(execOf(['cat'], { stdin: true, tty: true }), terminal);
+    await terminal.resize();
+    await terminal.resize();
+    await terminal.until('it is refused', ({ stderr }) => stderr.includes('refused'));
+    terminal.input.end('typed\r');
+    expect(await code).toMatchObject({ code: 0, stdout: 'typed\r' });
+    expect(terminal.rawModes).toEqual([true, false]);
+    expect(terminal.stderr).toMatch(/^\[refused: the size of a terminal is set when it is opened.*\]\r\n$/);
+  });
+
+  it('console prints what the serial port does, for one reader at a time', async () => {
+    const terminal = new StandInTerminal();
+    const read = (ports: CommandPorts) => console(name, ports);
+    const reading = run(read, terminal);
+    await terminal.until('a prompt', ({ stdout }) => stdout.includes('login: '));
+    expect(await run(read)).toMatchObject({ code: 1, stderr: expect.stringContaining('somebody else') });
+    await terminal.interrupt();
+    expect((await reading).code).toBe(0);
+  });
+
+  it('document prints what HCS was sent, to the byte; status tells the boot', async () => {
+    const [sent, told] = await Promise.all([
+      run((ports) => document(name, { pretty: false }, ports)),
+      run((ports) => status(name, ports)),
+    ]);
+    expect(sent.stdout).toBe(`${(await control.system(systemID))?.document}\n`);
+    expect(told.stdout).toMatch(/^default\/guest on win-2022-a, Running: ready \(Running\)\n/);
+    expect(told.stdout).toMatch(
+      /\n {2}\S+Z {14}files found, document built\n {2}\S+Z +\+\d+\.\d{3} s {2}compute system/,
+    );
+    expect(told.stdout).toMatch(/\+\d+\.\d{3} s {2}guest answered on its bridge\n/);
+  });
+
+  it('says what is not there', async () => {
+    const [unknown, untold] = await Promise.all([
+      run((ports) => logs('nobody', { follow: true, previous: false }, ports)),
+      run((ports) => status('nobody', ports)),
+    ]);
+    expect(unknown).toEqual({ code: 1, stdout: '', stderr: 'error: linuxutilityvms.lcow.dev "nobody" not found\n' });
+    expect(untold).toMatchObject({ code: 1, stderr: expect.stringContaining('not found') });
+    const early = await run(logsOf({ previous: true }));
+    expect(early).toMatchObject({ code: 1, stderr: expect.stringContaining('no earlier run of this VM') });
+  });
+});
+
+describe('rights', () => {
+  it('are those of the user: who may read logs may not start processes', async () => {
+    const rights = { apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityvms/log'], verbs: ['get'] };
+    const metadata = { name: 'reader', namespace: 'default' };
+    const rbac = 'rbac.authorization.k8s.io';
+    const items = [
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+      { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [rights] },
+      {
+        apiVersion: `${rbac}/v1`,
+        kind: 'RoleBinding',
+        metadata,
+        roleRef: { apiGroup: rbac, kind: 'Role', name: 'reader' },
+        subjects: [{ kind: 'ServiceAccount', ...metadata }],
+      },
+    ];
+    await running.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    const kubeconfig = await kubeconfigWith((await running.kubectl(['create', 'token', 'reader'])).trim());
+    const asReader = (command: Command) => runAt(new StandInTerminal(), kubeconfig, command);
+    const read = await running.until('RBAC knows the reader', async () => {
+      const result = await asReader(logsOf({ tail: 1 }));
+      return result.code === 0 ? result : undefined;
+    });
+    expect(read.stdout).toContain(' info ');
+    for (const refused of [
+      await asReader(execOf(['true'])),
+      await asReader((ports) => console(name, ports)),
+      await asReader((ports) => document(name, { pretty: false }, ports)),
+    ]) {
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toMatch(/is forbidden: User "system:serviceaccount:default:reader" cannot get resource/);
+    }
+  });
+
+  it('are not to be had by asking the operator itself', async () => {
+    const { leader } = await roles();
+    const path = `/apis/subresources.lcow.dev/v1alpha1/namespaces/default/linuxutilityvms/${name}/log`;
+    const headers = { 'x-remote-user': 'admin', 'x-remote-group': 'system:masters' };
+    const code = await new Promise((resolve, reject) => {
+      const options = { host: '127.0.0.1', port: leader.apiPort, path, headers, rejectUnauthorized: false };
+      https.get(options, ({ statusCode }) => resolve(statusCode)).on('error', reject);
+    });
+    expect(code).toBe(401);
+  });
+});
+
+async function kubeconfigWith(token: string): Promise<string> {
+  const path = join(folder, 'reader.kubeconfig');
+  const cluster = { server: running.controlPlane.server, 'insecure-skip-tls-verify': true };
+  const config = {
+    clusters: [{ name: 'c', cluster }],
+    users: [{ name: 'reader', user: { token } }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'reader' } }],
+    'current-context': 'x',
+  };
+  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+  return path;
+}
+
+describe('an operator that restarts', () => {
+  it('loses and doubles no line of a log that is followed; a process ends with a clear error', async () => {
+    await write(0, 200);
+    const [follower, printer] = [new StandInTerminal(), new StandInTerminal()];
+    const following = run(logsOf({ follow: true }), follower);
+    const printing = run((ports) => console(name, ports), printer);
+    const process = run(execOf(['sleep', '1000']));
+    await follower.until('the first lines', ({ lines }) => numbersOf(lines).length === 200);
+    await printer.until('a prompt', ({ stdout }) => stdout.includes('login: '));
+    const { leader } = await roles();
+    const isDown = leader.process.stop();
+    await write(200, 400);
+    await isDown;
+    expect(await process).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^error: the connection (was lost|between the operator and the agent)/),
+    });
+    await write(400, 600);
+    await leader.process.start();
+    await follower.until('all lines', ({ lines }) => numbersOf(lines).length >= 600);
+    await write(600, 700);
+    await follower.until('later lines', ({ lines }) => numbersOf(lines).includes(699));
+    expect(numbersOf(follower.lines)).toEqual(range(0, 700));
+    expect(follower.stderr).not.toContain('missing');
+    await printer.until('another prompt', ({ stdout }) => stdout.split('login: ').length === 3);
+    await printer.interrupt();
+    follower.output.destroy();
+    await Promise.all([following, printing]);
+  });
+
+  it('is of no concern to what was before: restart, and the log of the run before', async () => {
+    const follower = new StandInTerminal();
+    const following = run(logsOf({ follow: true, tail: 1 }), follower);
+    await follower.until('a line', ({ lines }) => lines.length === 1);
+    expect((await run((ports) => restart(name, ports))).stdout).toContain('guest restarted (lcow.dev/restartedAt=');
+    await running.untilMachine(name, 'was restarted', (now) => now.status.restarts === 1 && isRunning(now));
+    await follower.until('the next run', ({ stdout }) => stdout.includes('GCS started'));
+    follower.output.destroy();
+    const previous = await run(logsOf({ previous: true }));
+    expect(numbersOf(previous.stdout.split('\n'))).toEqual(range(0, 700));
+    const now = await run(logsOf({}));
+    expect(numbersOf(now.stdout.split('\n'))).toEqual([]);
+    expect(now.stdout).toContain('GCS started');
+    await following;
+  });
+});
