@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { LocalSystem, type SystemSettings, threeHosts } from '../playground/system.ts';
@@ -47,9 +47,10 @@ export class RunningSystem implements AsyncDisposable {
     hosts = threeHosts,
     customise: (controlPlane: ControlPlane, directory: string) => Promise<Partial<SystemSettings>> = async () => ({}),
     onPrepared: (system: LocalSystem) => void = () => {},
+    options: ControlPlaneOptions = {},
   ): Promise<RunningSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'e2e-'));
-    const controlPlane = await startControlPlane();
+    const controlPlane = await startControlPlane(options);
     const custom = await customise(controlPlane, directory);
     const system = await LocalSystem.prepare({ cluster: controlPlane, directory, hosts, ...custom });
     onPrepared(system);
