@@ -11,7 +11,6 @@ import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Outside } from './crash-points.ts';
-import type { TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
 /** Short enough for a test, long enough for two busy cores. */
@@ -42,6 +41,12 @@ export interface CoreOptions {
   readonly guestLog?: Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate'>;
 }
 
+/** What the agent runs on: a simulated node, or something else in its place. */
+export interface CoreNode {
+  readonly folder: string;
+  connect(): Promise<Pick<MachinePorts, 'backend' | 'host' | 'sockets'> & { close(): Promise<void> }>;
+}
+
 export interface AgentCore extends AsyncDisposable {
   readonly supervisor: Supervisor;
   readonly removed: Set<string>;
@@ -59,7 +64,7 @@ export interface AgentCore extends AsyncDisposable {
   ): Promise<ObservedVirtualMachine>;
 }
 
-export async function startCore(node: TestNode, options: CoreOptions = {}): Promise<AgentCore> {
+export async function startCore(node: CoreNode, options: CoreOptions = {}): Promise<AgentCore> {
   const connection = await node.connect();
   const stop = new AbortController();
   const journal = options.journal ?? new FileJournal(`${node.folder}/agent`);

@@ -8,8 +8,22 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../cache-folder.ts';
 
-export const doubles = ['computecore', 'winsock', 'win32'] as const;
+export const doubles = ['computecore', 'computecore-client', 'winsock', 'win32'] as const;
 export type DoubleName = (typeof doubles)[number];
+
+/** Sources that a double has in common with another one. */
+const shared: Readonly<Partial<Record<DoubleName, readonly string[]>>> = {
+  'computecore-client': [
+    'double.h',
+    'operation.c',
+    'platform.h',
+    'script.c',
+    'strict.c',
+    'system.c',
+    'text.c',
+    'text.h',
+  ].map((file) => `../computecore/${file}`),
+};
 
 export interface BuildOptions {
   /** Names to define for the preprocessor. */
@@ -25,7 +39,8 @@ const flags = [
 /** Returns the path of the library, after building it if these sources were not built before. */
 export async function buildDouble(name: DoubleName, options: BuildOptions = {}): Promise<string> {
   const folder = fileURLToPath(new URL(`./${name}/`, import.meta.url));
-  const files = (await readdir(folder)).filter((file) => /\.[ch]$/.test(file)).sort();
+  const own = (await readdir(folder)).filter((file) => /\.[ch]$/.test(file)).sort();
+  const files = [...own, ...(shared[name] ?? [])];
   const arguments_ = [...flags, ...(options.define ?? []).map((each) => `-D${each}`)];
   const library = join(cacheFolder, `double-${name}-${await digest(folder, files, arguments_)}.so`);
   if (await exists(library)) return library;

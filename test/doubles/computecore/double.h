@@ -95,6 +95,8 @@ struct operation {
   enum operation_state state;
   completion_callback callback;
   void *context;
+  /* What an effect needs of the call; may be NULL. */
+  char16 *argument;
   result_code result;
   char16 *document;
   int callbacks;
@@ -129,8 +131,10 @@ struct system {
 
 struct system_handle {
   handle_value handle;
-  /* NULL when its creation failed. */
+  /* NULL when its creation failed, or when a service has it (computecore-client). */
   struct system *system;
+  /* The service's number for it; 0 = none. */
+  int32_t remote;
   event_callback callback;
   void *context;
   /* Callbacks, operations and calls that run on it. */
@@ -146,6 +150,8 @@ struct system *system_of_id(const char16 *id);
 struct system *new_system(const char16 *id, struct json document);
 struct system_handle *new_system_handle(struct system *system);
 struct system_handle *system_handle_of(const char *call, handle_value handle);
+/* NULL when there is none. */
+struct system_handle *system_handle_of_remote(int32_t remote);
 void close_system_handle(struct system_handle *handle);
 void remove_if_unused(struct system *system);
 /* The system stops; every handle that listens is told, each by a thread of its own. */
@@ -156,5 +162,7 @@ int system_handle_count(void);
 
 /* Sends one event to one listener; `data` is copied, and poisoned when the callback has returned. */
 void send_event(struct system_handle *to, uint32_t type, const char16 *data);
+/* The same event without data to every listener. */
+void send_event_to_all(uint32_t type);
 
 #endif

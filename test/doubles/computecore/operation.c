@@ -135,6 +135,7 @@ EXPORT void HcsCloseOperation(handle_value handle) {
   struct operation **at = &operations;
   while (*at != operation) at = &(*at)->next;
   *at = operation->next;
+  free(operation->argument);
   free(operation->document);
   free(operation);
   monitor_leave(&world);

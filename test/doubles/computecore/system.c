@@ -63,6 +63,12 @@ struct system_handle *system_handle_of(const char *call, handle_value value) {
   return handle;
 }
 
+struct system_handle *system_handle_of_remote(int32_t remote) {
+  struct system_handle *handle = handles;
+  while (handle != NULL && handle->remote != remote) handle = handle->next;
+  return handle;
+}
+
 void remove_if_unused(struct system *system) {
   if (system->handles > 0 || !(system->ends_with_last_handle || system->state == SYSTEM_STOPPED)) return;
   struct system **at = &systems;
@@ -167,6 +173,10 @@ char16 *properties_of(struct system *system) {
       system->state == SYSTEM_STOPPED ? "true" : "false", system->exit_type != NULL ? system->exit_type : none);
   free(none);
   return text;
+}
+
+void send_event_to_all(uint32_t type) {
+  for (struct system_handle *each = handles; each != NULL; each = each->next) send_event(each, type, NULL);
 }
 
 /* --- what the test sends --------------------------------------------------------------------------------------------- */

@@ -1,0 +1,49 @@
+// computecore.dll as a thin client of a simulated node's service process (computecore-client/): systems live there, outlive
+// the process that made them, and have guests that dial. One library, so one connection, a process.
+import koffi from 'koffi';
+import type { ComputeCoreBackend } from '../../agent/hcs/computecore/backend.ts';
+import { type ComputeCorePaths, connectComputeCore } from '../../agent/hcs/computecore.ts';
+import { buildDouble } from './build.ts';
+import { type Counts, counters } from './computecore.ts';
+
+export class ComputeCoreService {
+  readonly #paths: ComputeCorePaths;
+  readonly #count: (what: string) => number;
+  readonly #reset: () => void;
+
+  /** @param guestFolder where the guests of the node find their host */
+  static async connect(socketPath: string, guestFolder: string): Promise<ComputeCoreService> {
+    const path = await buildDouble('computecore-client');
+    const library = koffi.load(path);
+    // It waits for the service, which may be in this process.
+    const connect = library.func('DoubleConnect', 'int32_t', ['str', 'str16']);
+    const connected = await new Promise<number>((resolve, reject) =>
+      connect.async(socketPath, guestFolder, (error: unknown, result: number) =>
+        error === null || error === undefined ? resolve(result) : reject(error),
+      ),
+    );
+    if (connected === 0) throw new Error(`nobody serves at ${socketPath}`);
+    return new ComputeCoreService(path);
+  }
+
+  private constructor(path: string) {
+    const library = koffi.load(path);
+    this.#paths = { computecore: path, kernel32: path };
+    this.#count = library.func('DoubleCount', 'int32_t', ['str16']);
+    this.#reset = library.func('DoubleReset', 'void', []);
+  }
+
+  backend(): ComputeCoreBackend {
+    return connectComputeCore(this.#paths);
+  }
+
+  /** Of this process; systems are the service's. */
+  counts(): Counts {
+    const counted = counters.map((what) => [what, this.#count(what)] as const);
+    return Object.fromEntries(counted) as Counts;
+  }
+
+  reset(): void {
+    this.#reset();
+  }
+}
