@@ -90,6 +90,7 @@ export class IncomingChannel extends Readable {
     if (bytes.length > this.#granted) return false;
     this.#granted -= bytes.length;
     if (!this.destroyed && bytes.length > 0) this.push(bytes);
+    this.#grantAnew();
     return true;
   }
 
@@ -98,16 +99,21 @@ export class IncomingChannel extends Readable {
     if (!this.destroyed && !this.readableEnded) this.push(null);
   }
 
-  /** Called whenever less than half of a window is about to wait here, before it has been taken; and then not again before more came. */
-  override _read(): void {
-    process.nextTick(() => this.#grantAnew());
+  /** All that is taken is taken here, or while it is pushed. */
+  override read(size?: number): ReturnType<Readable['read']> {
+    const chunk = super.read(size);
+    this.#grantAnew();
+    return chunk;
   }
 
-  /** In large pieces; if nothing is granted any more and less than half a window waits, then surely. */
+  override _read(): void {
+    // What comes is pushed when it comes.
+  }
+
+  /** In large pieces: when less than half a window is granted or waits to be taken. */
   #grantAnew(): void {
-    if (this.destroyed) return;
     const bytes = this.#window - this.#granted - this.readableLength;
-    if (bytes < this.#window / 2) return;
+    if (this.destroyed || bytes < this.#window / 2) return;
     this.#granted += bytes;
     this.#grant(bytes);
   }
