@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { RuntimeId } from '../../agent/hcs/backend.ts';
+import { hresult } from '../../agent/hcs/errors.ts';
 import { sealedBoot } from '../../agent/hcs/simulated/boot-command.ts';
 import { SimulatedGuest } from '../../agent/hcs/simulated/guest.ts';
 import type { Dial } from '../../agent/hcs/simulated/guest-dial.ts';
@@ -21,8 +22,8 @@ const { timing } = simulatedHostFile.parse({
 
 const exits: Readonly<Record<GuestEnd, Omit<GuestExit, 'system'>>> = {
   powerOff: { exitType: 'GracefulExit', status: 0 },
-  crash: { exitType: 'UnexpectedExit', status: 0xc037_0107 | 0 },
-  panic: { exitType: 'UnexpectedExit', status: 0xc037_0107 | 0 },
+  crash: { exitType: 'UnexpectedExit', status: hresult.unexpectedExit | 0 },
+  panic: { exitType: 'UnexpectedExit', status: hresult.unexpectedExit | 0 },
 };
 
 export class GuestHost implements AsyncDisposable {
