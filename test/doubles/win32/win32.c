@@ -16,6 +16,7 @@ typedef uint16_t char16;
 #define ERROR_FILE_NOT_FOUND 2
 #define ERROR_ACCESS_DENIED 5
 #define ERROR_DISK_FULL 112
+#define ERROR_ALREADY_EXISTS 183
 
 static _Noreturn void violation(const char *message) {
   fprintf(stderr, "win32 double: %s\n", message);
@@ -24,7 +25,7 @@ static _Noreturn void violation(const char *message) {
 
 /* --- scripted failures, counted memory ------------------------------------------------------------------------------- */
 
-static char failing_call[32];
+static char failing_call[64];
 static uint32_t failing_code;
 static int allocated;
 
@@ -77,6 +78,8 @@ static uint32_t code_of_errno(void) {
       return ERROR_FILE_NOT_FOUND;
     case ENOSPC:
       return ERROR_DISK_FULL;
+    case EEXIST:
+      return ERROR_ALREADY_EXISTS;
     default:
       return ERROR_ACCESS_DENIED;
   }
@@ -134,11 +137,17 @@ EXPORT uint32_t FormatMessageW(uint32_t flags, const void *source, uint32_t code
 
 #define LIST_BYTES 1024
 #define FILE_OBJECT 1
-#define DACL_INFORMATION 4
+#define OWNER_INFORMATION 1u
+#define DACL_INFORMATION 4u
+#define PROTECTED_DACL_INFORMATION 0x80000000u
+
+/* Accounts are their texts. */
+static const char own_account[] = "S-1-5-21-1-2-3-1000";
 
 struct list_of_path {
   char path[512];
   char list[LIST_BYTES];
+  char owner[64];
 };
 static struct list_of_path lists[64];
 
@@ -149,6 +158,7 @@ static struct list_of_path *list_of(const char16 *path) {
     if (lists[i].path[0] == 0) {
       strcpy(lists[i].path, name);
       strcpy(lists[i].list, "(owner)");
+      strcpy(lists[i].owner, own_account);
     }
     if (strcmp(lists[i].path, name) == 0) return &lists[i];
   }
@@ -157,16 +167,21 @@ static struct list_of_path *list_of(const char16 *path) {
 
 EXPORT const char *DoubleAccessOf(const char16 *path) { return list_of(path)->list; }
 
+EXPORT void DoubleSetOwner(const char16 *path, const char *account) {
+  snprintf(list_of(path)->owner, sizeof list_of(path)->owner, "%s", account);
+}
+
 EXPORT uint32_t GetNamedSecurityInfoW(const char16 *path, int32_t type, uint32_t information, void **owner, void **group,
                                       void **dacl, void **sacl, void **descriptor) {
-  if (type != FILE_OBJECT || information != DACL_INFORMATION || owner != NULL || group != NULL || sacl != NULL)
+  if (type != FILE_OBJECT || (information != DACL_INFORMATION && information != OWNER_INFORMATION) || group != NULL ||
+      sacl != NULL || (owner != NULL) != (information == OWNER_INFORMATION))
     violation("GetNamedSecurityInfoW: unexpected arguments");
   uint32_t code = failure_of("GetNamedSecurityInfoW");
   if (code != 0) return code;
   char *copied = allocate(LIST_BYTES);
-  strcpy(copied, list_of(path)->list);
+  strcpy(copied, owner != NULL ? list_of(path)->owner : list_of(path)->list);
   *descriptor = copied;
-  *dacl = copied;
+  *(owner != NULL ? owner : dacl) = copied;
   return 0;
 }
 
@@ -201,9 +216,96 @@ EXPORT uint32_t SetEntriesInAclW(uint32_t count, const struct entry *entry, cons
 
 EXPORT uint32_t SetNamedSecurityInfoW(const char16 *path, int32_t type, uint32_t information, void *owner, void *group,
                                       const char *dacl, void *sacl) {
-  if (type != FILE_OBJECT || information != DACL_INFORMATION || owner != NULL || group != NULL || sacl != NULL)
+  if (type != FILE_OBJECT || (information & ~PROTECTED_DACL_INFORMATION) != DACL_INFORMATION || owner != NULL ||
+      group != NULL || sacl != NULL)
     violation("SetNamedSecurityInfoW: unexpected arguments");
   uint32_t code = failure_of("SetNamedSecurityInfoW");
   if (code == 0) strcpy(list_of(path)->list, dacl);
   return code;
+}
+
+/* --- private folders ------------------------------------------------------------------------------------------------- */
+
+static __thread uint32_t last_error;
+
+static int32_t outcome(uint32_t code) {
+  if (code != 0) last_error = code;
+  return code == 0;
+}
+
+EXPORT uint32_t GetLastError(void) { return last_error; }
+
+struct security_attributes {
+  uint32_t length;
+  const char *descriptor;
+  int32_t inherits;
+};
+
+EXPORT int32_t CreateDirectoryW(const char16 *path, const struct security_attributes *attributes) {
+  char name[4096];
+  uint32_t code = failure_of("CreateDirectoryW");
+  if (code != 0) return outcome(code);
+  if (attributes == NULL || attributes->length != sizeof *attributes || attributes->inherits != 0)
+    violation("CreateDirectoryW: unexpected attributes");
+  narrow(path, name, sizeof name);
+  if (mkdir(name, 0700) != 0) return outcome(code_of_errno());
+  strcpy(list_of(path)->list, attributes->descriptor);
+  return 1;
+}
+
+#define TOKEN ((intptr_t)0x70ce)
+static int open_tokens;
+
+EXPORT int DoubleOpenTokens(void) { return open_tokens; }
+
+EXPORT int32_t OpenProcessToken(intptr_t process, uint32_t access, intptr_t *token) {
+  if (process != -1 || access != 8) violation("OpenProcessToken: unexpected arguments");
+  uint32_t code = failure_of("OpenProcessToken");
+  if (code != 0) return outcome(code);
+  open_tokens++;
+  *token = TOKEN;
+  return 1;
+}
+
+EXPORT int32_t CloseHandle(intptr_t handle) {
+  if (handle != TOKEN || open_tokens == 0) violation("CloseHandle: no such handle");
+  open_tokens--;
+  return 1;
+}
+
+EXPORT int32_t GetTokenInformation(intptr_t token, int32_t what, const char **answer, uint32_t length, int32_t *needed) {
+  if (token != TOKEN || what != 1 || length < sizeof *answer) violation("GetTokenInformation: unexpected arguments");
+  uint32_t code = failure_of("GetTokenInformation");
+  if (code != 0) return outcome(code);
+  *answer = own_account;
+  *needed = (int32_t)length;
+  return 1;
+}
+
+EXPORT int32_t ConvertSidToStringSidW(const char *sid, char16 **text) {
+  uint32_t code = failure_of("ConvertSidToStringSidW");
+  if (code != 0) return outcome(code);
+  size_t length = strlen(sid);
+  *text = allocate((length + 1) * sizeof **text);
+  for (size_t i = 0; i < length; i++) (*text)[i] = (char16)sid[i];
+  return 1;
+}
+
+EXPORT int32_t ConvertStringSecurityDescriptorToSecurityDescriptorW(const char16 *text, uint32_t revision, char **descriptor,
+                                                                    void *size) {
+  if (revision != 1 || size != NULL) violation("ConvertStringSecurityDescriptor…: unexpected arguments");
+  uint32_t code = failure_of("ConvertStringSecurityDescriptorToSecurityDescriptorW");
+  if (code != 0) return outcome(code);
+  *descriptor = allocate(LIST_BYTES);
+  narrow(text, *descriptor, LIST_BYTES);
+  return 1;
+}
+
+EXPORT int32_t GetSecurityDescriptorDacl(char *descriptor, int32_t *present, char **dacl, int32_t *defaulted) {
+  uint32_t code = failure_of("GetSecurityDescriptorDacl");
+  if (code != 0) return outcome(code);
+  *present = 1;
+  *dacl = descriptor;
+  *defaulted = 0;
+  return 1;
 }
