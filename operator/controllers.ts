@@ -25,6 +25,7 @@ import { collectionPath } from './kubernetes/resource-client.ts';
 import { list } from './kubernetes/watch.ts';
 import { inReconcileOf } from './log-context.ts';
 import type { Metrics } from './metrics.ts';
+import { SteadyClock } from './steady-clock.ts';
 import { Triggers } from './triggers.ts';
 
 export interface ControllersOptions {
@@ -51,12 +52,15 @@ export class Controllers {
   readonly #reconciler: Reconciler;
   readonly #queues: readonly WorkQueue[];
   readonly #stopping = new AbortController();
+  /** For how long a host has been away. */
+  readonly #steady: SteadyClock;
 
   constructor(options: ControllersOptions) {
     this.#options = options;
     const { http, clock, replica, metrics, caches, clients } = options;
     this.machines = new VirtualMachines((object) => caches.machines.expect(object));
-    this.inventory = new Inventory(clock);
+    this.#steady = new SteadyClock(clock);
+    this.inventory = new Inventory(this.#steady);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);
     this.hosts = new Hosts({
@@ -83,7 +87,7 @@ export class Controllers {
       hosts: this.hosts,
       agents: options.agents,
       disconnections: new Disconnections({
-        clock,
+        clock: this.#steady,
         inventory: this.inventory,
         machines: this.machines,
         wakeHost: (nodeName) => hostQueue.add(nodeName),
@@ -126,6 +130,7 @@ export class Controllers {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.triggers.stop();
+    this.#steady.stop();
     await Promise.all(this.#queues.map((queue) => queue.stop()));
     await this.#events.stop();
   }
@@ -140,7 +145,7 @@ export class Controllers {
     const readNode = (name: string) => clients.nodes.get({ name });
     const departures = new Departures(caches.nodes, inventory, clock);
     const fleet = new Fleet(caches.hosts, caches.nodes, inventory, machines, departures);
-    const fates = new NodeFates(caches.nodes, caches.hosts, inventory, readNode, clock);
+    const fates = new NodeFates(caches.nodes, caches.hosts, inventory, readNode, this.#steady);
     const { hosts } = this;
     const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
     const teardown = new Teardown({ ...shared, record });

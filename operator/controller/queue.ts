@@ -7,6 +7,7 @@ export type Result =
   | { readonly kind: 'Done' }
   /** Fine so far; look again after this time. */
   | { readonly kind: 'After'; readonly milliseconds: number }
+  /** Later, by the backoff of the key, but not sooner than `error` asks for. */
   | { readonly kind: 'Retry'; readonly error: unknown };
 
 export const done: Result = { kind: 'Done' };
@@ -41,6 +42,8 @@ export class WorkQueue {
   readonly #again = new Set<string>();
   readonly #timers = new Map<string, { readonly timer: Timer; readonly due: number }>();
   readonly #failures = new Map<string, number>();
+  /** Keys that the API server asked to come back with later, and when. */
+  readonly #held = new Map<string, number>();
   #overflowed = false;
   #stopped = false;
   #idle: (() => void)[] = [];
@@ -59,6 +62,12 @@ export class WorkQueue {
 
   add(key: string): void {
     if (this.#stopped || this.#waiting.has(key)) return;
+    const held = (this.#held.get(key) ?? 0) - this.#options.clock.now();
+    if (held > 0) {
+      this.addAfter(key, Math.min(held, backoff.capMilliseconds));
+      return;
+    }
+    this.#held.delete(key);
     if (this.#working.has(key)) {
       this.#again.add(key);
       return;
@@ -94,6 +103,7 @@ export class WorkQueue {
     this.#timers.clear();
     this.#waiting.clear();
     this.#again.clear();
+    this.#held.clear();
     if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
@@ -131,7 +141,9 @@ export class WorkQueue {
       this.#failures.set(key, failures);
       this.#options.observer.retried(this.#options.name, key, result.error);
       const ceiling = Math.min(backoff.capMilliseconds, backoff.firstMilliseconds * 2 ** failures);
-      this.addAfter(key, ceiling / 2 + (this.#options.random() * ceiling) / 2);
+      const asked = askedPause(result.error);
+      if (asked > 0) this.#held.set(key, this.#options.clock.now() + asked);
+      this.addAfter(key, Math.max(asked, ceiling / 2 + (this.#options.random() * ceiling) / 2));
       return;
     }
     this.#failures.delete(key);
@@ -143,4 +155,11 @@ export class WorkQueue {
     this.#overflowed = false;
     this.#options.resync();
   }
+}
+
+/** `Retry-After` of an answer to a write, such as a 429, within reason. */
+function askedPause(error: unknown): number {
+  const asked = typeof error === 'object' && error !== null && 'retryAfterMilliseconds' in error;
+  const milliseconds = asked ? Number(error.retryAfterMilliseconds) : 0;
+  return Number.isFinite(milliseconds) ? Math.min(milliseconds, backoff.capMilliseconds) : 0;
 }

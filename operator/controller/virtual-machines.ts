@@ -3,6 +3,7 @@
 
 import { compact, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change } from '../kubernetes/reflector.ts';
+import { isOlder } from '../kubernetes/watch.ts';
 
 export interface Promised {
   readonly memoryInMB: number;
@@ -133,8 +134,6 @@ function memoryOf(object: VirtualMachine): number {
   return object.spec.ok ? object.spec.value.memory.sizeInMB : (object.status.memorySizeInMB ?? 0);
 }
 
-/** Versions of one collection are comparable as numbers (Kubernetes 1.35 promises it; etcd always did so). */
 function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {
-  const [a, b] = [known.metadata.resourceVersion, other.metadata.resourceVersion];
-  return a.length === b.length ? a > b : a.length > b.length;
+  return isOlder(other.metadata.resourceVersion, known.metadata.resourceVersion);
 }

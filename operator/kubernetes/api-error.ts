@@ -4,7 +4,7 @@ import { z } from 'zod';
 export interface ApiError {
   /** HTTP status; 0 when there was no answer. */
   readonly code: number;
-  /** `reason` of the Status object, or `ConnectionFailed`, `Timeout`, `Aborted`, `Fenced`, `MalformedResponse`. */
+  /** `reason` of the Status object, or `ConnectionFailed`, `Timeout`, `Aborted`, `Fenced`, `MalformedResponse`, `StaleList`. */
   readonly reason: string;
   readonly message: string;
   /** The same request may succeed later. */
@@ -55,7 +55,7 @@ export function apiErrorFromStatus(code: number, body: unknown, retryAfterHeader
 }
 
 export function connectionError(
-  reason: 'ConnectionFailed' | 'Timeout' | 'Aborted' | 'Fenced' | 'MalformedResponse',
+  reason: 'ConnectionFailed' | 'Timeout' | 'Aborted' | 'Fenced' | 'MalformedResponse' | 'StaleList',
   message: string,
 ): ApiError {
   return { code: 0, reason, message, retryable: reason !== 'Aborted' };

@@ -51,8 +51,8 @@ export interface LeaseClientOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly name: string;
-  /** Of whoever holds the Lease by this client. */
-  readonly annotations?: Readonly<Record<string, string>>;
+  /** Of whoever holds the Lease by this client, asked anew for each write. */
+  readonly annotations?: () => Readonly<Record<string, string>>;
 }
 
 const defaultTimeoutMilliseconds = 4_000;
@@ -70,7 +70,7 @@ export class LeaseClient implements LeaseStore {
 
   create(claim: Claim): Promise<Outcome<LeaseRecord>> {
     const { annotations, name, namespace } = this.#options;
-    const metadata = { name, namespace, ...(annotations && { annotations }) };
+    const metadata = { name, namespace, ...(annotations && { annotations: annotations() }) };
     const body = { ...typeMeta, metadata, spec: specOf(claim, undefined) };
     return this.#request({ method: 'POST', path: this.#collection, body }, claim.timeoutMilliseconds);
   }
@@ -78,7 +78,7 @@ export class LeaseClient implements LeaseStore {
   replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>> {
     const annotations = {
       ...record.metadata.annotations,
-      ...(claim.holder !== undefined && this.#options.annotations),
+      ...(claim.holder !== undefined && this.#options.annotations?.()),
     };
     const body = { ...typeMeta, metadata: { ...record.metadata, annotations }, spec: specOf(claim, record) };
     const path = `${this.#collection}/${this.#options.name}`;

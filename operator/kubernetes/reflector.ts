@@ -39,6 +39,8 @@ const timing = {
   watchSecondsSpread: 300,
 } as const;
 
+/** If every list is older, the cluster was restored from a backup. */
+const staleListsMaximum = 5;
 /** More than writes are on their way at a time. */
 const expectedMaximum = 1_000;
 
@@ -50,6 +52,9 @@ export class Reflector<T extends Stored> {
   readonly #expected = new Map<string, T>();
   readonly #stop = new AbortController();
   #resourceVersion: string | undefined;
+  /** Up to where everything is known: an older list, from an API server that is behind, is not taken. */
+  #known: string | undefined;
+  #staleLists = 0;
   #synced = false;
   #failures = 0;
   #run: Promise<void> | undefined;
@@ -125,20 +130,31 @@ export class Reflector<T extends Stored> {
   async #list(): Promise<ApiError | undefined> {
     const { http, path, observer } = this.#options;
     const present = new Set<string>();
-    const listed = await list(http, path, this.#stop.signal, (items) => {
+    const onItems = (items: readonly unknown[]) => {
       for (const item of items) {
         const key = this.#apply(item);
         if (key !== undefined) present.add(key);
       }
-    });
+    };
+    const notBefore = this.#staleLists < staleListsMaximum ? this.#known : undefined;
+    const listed = await list(http, path, this.#stop.signal, onItems, notBefore);
     // What was listed until then is true all the same; nothing is gone before all are listed.
-    if (!listed.ok) return listed.error;
+    if (!listed.ok) {
+      if (listed.error.reason === 'StaleList') this.#staleLists += 1;
+      return listed.error;
+    }
+    this.#staleLists = 0;
     for (const [key, object] of this.#store) if (!present.has(key)) this.#delete(key, object);
-    this.#resourceVersion = listed.value;
+    this.#progress(listed.value);
     this.#synced = true;
     observer.listed(path, present.size);
     for (const resolve of this.#waiting.splice(0)) resolve();
     return undefined;
+  }
+
+  #progress(resourceVersion: string): void {
+    this.#resourceVersion = resourceVersion;
+    this.#known = resourceVersion;
   }
 
   async #watch(resourceVersion: string): Promise<ApiError | undefined> {
@@ -155,7 +171,7 @@ export class Reflector<T extends Stored> {
         this.#failures = 0;
         if (event.type === 'Applied') this.#apply(event.object, this.#takeExpected(event));
         if (event.type === 'Deleted') this.#remove(event.object);
-        this.#resourceVersion = event.resourceVersion;
+        this.#progress(event.resourceVersion);
       },
     });
     const tooShort = events === 0 && clock.now() - startedAt < timing.shortestWatchMilliseconds;

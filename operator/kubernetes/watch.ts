@@ -12,24 +12,49 @@ const page = z.object({
   items: z.array(z.unknown()),
 });
 
-/** The whole collection, page by page, since all of it at once may be large; returns the version of the whole. */
+/**
+ * The whole collection, page by page, since all of it at once may be large; returns the version of the whole. A list that is
+ * older than `notBefore` is refused before anything of it is told.
+ */
 export async function list(
   http: KubeHttp,
   path: string,
   signal: AbortSignal,
   onItems: (items: readonly unknown[]) => void,
+  notBefore?: string,
 ): Promise<Outcome<string>> {
   let next = '';
   for (;;) {
-    const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
-    const answer = await http.request({ method: 'GET', path, query, signal });
-    if (!answer.ok) return answer;
-    const parsed = page.safeParse(answer.value);
-    if (!parsed.success) return failed(connectionError('MalformedResponse', `${path} did not answer with a list`));
-    onItems(parsed.data.items);
-    next = parsed.data.metadata.continue ?? '';
-    if (next === '') return succeeded(parsed.data.metadata.resourceVersion);
+    const read = await readPage(http, path, signal, next);
+    if (!read.ok) return read;
+    const { metadata, items } = read.value;
+    const { resourceVersion } = metadata;
+    if (notBefore !== undefined && isOlder(resourceVersion, notBefore)) {
+      return failed(connectionError('StaleList', `a list of version ${resourceVersion} came after ${notBefore}`));
+    }
+    onItems(items);
+    next = metadata.continue ?? '';
+    if (next === '') return succeeded(resourceVersion);
   }
+}
+
+async function readPage(
+  http: KubeHttp,
+  path: string,
+  signal: AbortSignal,
+  next: string,
+): Promise<Outcome<z.infer<typeof page>>> {
+  const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
+  const answer = await http.request({ method: 'GET', path, query, signal });
+  if (!answer.ok) return answer;
+  const parsed = page.safeParse(answer.value);
+  if (parsed.success) return succeeded(parsed.data);
+  return failed(connectionError('MalformedResponse', `${path} did not answer with a list`));
+}
+
+/** Versions of one collection are comparable as numbers (Kubernetes 1.35 promises it; etcd always did so). */
+export function isOlder(a: string, b: string): boolean {
+  return a.length === b.length ? a < b : a.length < b.length;
 }
 
 /** Which object, and in which version. */

@@ -24,6 +24,8 @@ export interface ReplicaWrite {
   readonly version: number;
   /** Whose turn it was. */
   readonly current: string | undefined;
+  /** By the epoch of a host, not by the Lease. */
+  readonly hasHost: boolean;
 }
 
 interface Turn {
@@ -65,10 +67,11 @@ export class EpochAudit {
     const nodeNames = new Map<string, string>();
     let highest = 0;
     return taken
-      .flatMap(({ resource, userAgent, response }) => {
+      .flatMap(({ verb, resource, userAgent, response }) => {
         const known = versioned.safeParse(response).data?.metadata.resourceVersion ?? 0;
         highest = Math.max(highest, known);
-        if (resource !== 'linuxutilityvms') return [];
+        // A deletion that is done at once answers with no object; replicas delete none.
+        if (resource !== 'linuxutilityvms' || verb === 'delete') return [];
         const { metadata, status } = machine.parse(response);
         // Of an object that a write lets go the answer shows the version before: then the place in the log counts.
         const isEnd = metadata.deletionTimestamp !== undefined && metadata.finalizers.length === 0;
@@ -84,8 +87,9 @@ export class EpochAudit {
         else nodeNames.set(metadata.uid, nodeName);
         if (replica === undefined) return [];
         const { name, resourceVersion: version } = metadata;
-        const turns = (about === undefined ? undefined : this.#turns.get(about)) ?? this.#leases;
-        return [{ replica, resource: 'linuxutilityvms', name, version, current: currentAt(turns, version) }];
+        const epochs = about === undefined ? undefined : this.#turns.get(about);
+        const current = currentAt(epochs ?? this.#leases, version);
+        return [{ replica, resource: 'linuxutilityvms', name, version, current, hasHost: epochs !== undefined }];
       });
   }
 
@@ -93,7 +97,8 @@ export class EpochAudit {
     const replica = replicaOf(userAgent);
     if (replica === undefined || (resource !== 'events' && resource !== 'linuxutilityvmhosts')) return [];
     const { name, resourceVersion } = versioned.parse(response).metadata;
-    return [{ replica, resource, name, version: resourceVersion, current: currentAt(this.#leases, resourceVersion) }];
+    const current = currentAt(this.#leases, resourceVersion);
+    return [{ replica, resource, name, version: resourceVersion, current, hasHost: false }];
   }
 }
 

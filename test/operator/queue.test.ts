@@ -7,6 +7,7 @@ import {
   type Result,
   WorkQueue,
 } from '../../operator/controller/queue.ts';
+import { apiErrorFromStatus } from '../../operator/kubernetes/api-error.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 
 const silent: QueueObserver = {
@@ -70,6 +71,19 @@ describe('work queue', () => {
     queue.add('a');
     await clock.advance(75);
     expect(starts).toHaveLength(2);
+  });
+
+  it('waits for as long as the API server asks, within reason', async () => {
+    const starts: number[] = [];
+    const asked = [30_000, 86_400_000];
+    const { queue, clock } = queueOf(() => {
+      starts.push(clock.now());
+      const error = apiErrorFromStatus(429, {}, String((asked.shift() ?? 0) / 1_000));
+      return Promise.resolve<Result>(starts.length > 2 ? done : { kind: 'Retry', error });
+    });
+    queue.add('a');
+    await clock.advance(200_000);
+    expect(starts.slice(1).map((time, index) => time - (starts[index] ?? 0))).toEqual([30_000, 60_000]);
   });
 
   it('takes a thrown error for a failure and goes on', async () => {

@@ -179,6 +179,18 @@ describe('reflector', () => {
     expect(watched.unexpected).toEqual(['unparsable_object']);
   });
 
+  it('takes no list that is older than what it knows, unless every list is, as after a restore', async () => {
+    const stale = listOf([object('a', '1')], '5');
+    const known = [listOf([object('a', '7'), object('b', '8')], '10'), status(410, 'Expired')];
+    const behind = await follow([...known, stale, listOf([object('a', '7'), object('b', '8')], '13')]);
+    await until(() => behind.server.watches.length === 2);
+    expect(behind.failures.map(({ reason }) => reason)).toEqual(['Expired', 'StaleList']);
+    expect(behind.changes).toEqual(['Applied default/a 7', 'Applied default/b 8']);
+    const restored = await follow([...known, ...Array.from({ length: 6 }, () => stale)]);
+    await until(() => restored.server.watches.length === 2);
+    expect(restored.changes.slice(2)).toEqual(['Applied default/a 1', 'Deleted default/b 8']);
+  });
+
   it('tells of the end of an object before that of its successor of the same name', async () => {
     const watched = await follow([
       listOf([object('a', '1', 'first')], '10'),

@@ -1,0 +1,205 @@
+// What happens between an operator and its API server on bad days, on a real one: refusals, races, leaders by mistake.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { installCustomResources } from '../controlplane/shared.ts';
+import { EpochAudit } from '../e2e/epochs.ts';
+import { type Fault, FaultyApi, type Seen } from './faulty-api.ts';
+import { alwaysElected, hostsPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
+import { observedMachine, ScriptedAgent } from './scripted-agent.ts';
+
+let controlPlane: ControlPlane;
+let fixture: OperatorFixture;
+let api: FaultyApi;
+let operator: RunningOperator;
+const agents: ScriptedAgent[] = [];
+const others: RunningOperator[] = [];
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane({ audited: true });
+  await installCustomResources(controlPlane);
+  fixture = new OperatorFixture(controlPlane.kubeconfigPath);
+}, 120_000);
+
+afterAll(() => controlPlane?.stop());
+
+beforeEach(async () => {
+  api = await FaultyApi.open(controlPlane.kubeconfigPath);
+  operator = await fixture.start({ access: api.access });
+});
+
+afterEach(async () => {
+  for (const each of [operator, ...others.splice(0)]) await each.operator.stop();
+  for (const agent of agents.splice(0)) await agent.disconnect();
+  await api.close();
+  await fixture.request({ method: 'DELETE', path: '/api/v1/nodes' });
+  await fixture.request({ method: 'DELETE', path: hostsPath });
+});
+
+async function agentOn(nodeName: string, port = operator.agents): Promise<ScriptedAgent> {
+  const known = await fixture.http.request({ method: 'GET', path: `/api/v1/nodes/${nodeName}` });
+  if (!known.ok) await fixture.createNode(nodeName);
+  const agent = new ScriptedAgent();
+  agents.push(agent);
+  await agent.connect(port, nodeName);
+  await until(() => agent.receivedOf('desired').some(({ last }) => last));
+  return agent;
+}
+
+async function remove(...names: string[]): Promise<void> {
+  for (const name of names) await fixture.delete(name);
+  for (const name of names) await fixture.untilGone(name);
+}
+
+const writesVM = ({ method, path }: Seen) => method !== 'GET' && path.includes('/linuxutilityvms/');
+
+/** Holds the first request back that is meant; `arrived` resolves when it is there. */
+function holdFirst(meant: (seen: Seen) => boolean) {
+  const [arrived, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let held = false;
+  api.fault = (seen): Fault | undefined => {
+    if (held || !meant(seen)) return undefined;
+    held = true;
+    arrived.resolve();
+    return { kind: 'Hold', until: released.promise };
+  };
+  return { arrived: arrived.promise, release: () => released.resolve() };
+}
+
+describe('an API server', () => {
+  it('that refuses every second write for a conflict is written to all the same', async () => {
+    const agent = await agentOn('node-a');
+    let writes = 0;
+    let refused = 0;
+    api.fault = (seen) => {
+      if (!writesVM(seen)) return undefined;
+      writes += 1;
+      if (writes % 2 === 0) return undefined;
+      refused += 1;
+      return { kind: 'Answer', code: 409, reason: 'Conflict' };
+    };
+    const { metadata } = await fixture.create('contested');
+    const ready = await fixture.untilReady('contested');
+    expect(ready.status.nodeName).toBe('node-a');
+    agent.observe({ ...(agent.machines.get(metadata.uid) ?? observedMachine(metadata.uid)), restarts: 3 });
+    await fixture.untilObject('contested', ({ status }) => status.restarts === 3);
+    expect(refused).toBeGreaterThanOrEqual(4);
+    await remove('contested');
+  });
+
+  it('that asks to come back later is left in peace until then', async () => {
+    await agentOn('node-a');
+    const at: number[] = [];
+    api.fault = (seen) => {
+      if (!writesVM(seen)) return undefined;
+      at.push(performance.now());
+      if (at.length > 1) return undefined;
+      return { kind: 'Answer', code: 429, reason: 'TooManyRequests', headers: { 'retry-after': '1' } };
+    };
+    await fixture.create('patient');
+    await fixture.untilReady('patient');
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(1_000);
+    await remove('patient');
+  });
+});
+
+describe('an object', () => {
+  it('that is deleted and made anew while a status write is on its way leaves nothing on its successor', async () => {
+    const agent = await agentOn('node-a');
+    const first = await fixture.create('twice');
+    await fixture.untilReady('twice');
+    const { arrived, release } = holdFirst(({ method, path }) => method === 'PUT' && path.includes('/twice/status'));
+    const machine = agent.machines.get(first.metadata.uid) ?? observedMachine(first.metadata.uid);
+    agent.observe({ ...machine, restarts: 9 });
+    await arrived;
+    await fixture.delete('twice');
+    await fixture.patch('twice', { metadata: { finalizers: [] } });
+    agent.onAssign = () => {};
+    const second = await fixture.create('twice');
+    release();
+    await fixture.untilObject('twice', ({ status }) => status.nodeName !== undefined);
+    await until(() => agent.receivedOf('release').some(({ uid }) => uid === first.metadata.uid));
+    const after = await fixture.get('twice');
+    expect(after?.metadata.uid).toBe(second.metadata.uid);
+    expect(after?.status.restarts ?? 0).toBe(0);
+    expect(readyOf(after ?? second)?.status).toBe('False');
+    await remove('twice');
+  });
+
+  it('that is deleted while its finalizer is on its way is gone, and nothing was started for it', async () => {
+    const agent = await agentOn('node-a');
+    const { arrived, release } = holdFirst(({ method, path }) => method === 'PATCH' && path.includes('/fleeting'));
+    const { metadata } = await fixture.create('fleeting');
+    await arrived;
+    await fixture.delete('fleeting');
+    await fixture.untilGone('fleeting');
+    release();
+    await fixture.create('next');
+    await fixture.untilReady('next');
+    expect(agent.assignments.has(metadata.uid)).toBe(false);
+    await remove('next');
+  });
+
+  it('that is being deleted by others when it is first seen gets no finalizer and no host', async () => {
+    const agent = await agentOn('node-a');
+    const { arrived, release } = holdFirst(({ method, path }) => method === 'PATCH' && path.includes('/leaving'));
+    const { metadata } = await fixture.create('leaving');
+    await arrived;
+    await fixture.patch('leaving', { metadata: { finalizers: ['example.com/held'] } });
+    await fixture.delete('leaving');
+    release();
+    await fixture.create('next');
+    await fixture.untilReady('next');
+    const leaving = await fixture.get('leaving');
+    expect(leaving?.metadata.finalizers).toEqual(['example.com/held']);
+    expect(leaving?.status.nodeName).toBeUndefined();
+    expect(agent.assignments.has(metadata.uid)).toBe(false);
+    await fixture.patch('leaving', { metadata: { finalizers: [] } });
+    await fixture.untilGone('leaving');
+    await remove('next');
+  });
+});
+
+describe('an agent', () => {
+  it('that claims the VM of another node changes nothing about it, and is told to give it up', async () => {
+    const owner = await agentOn('node-a');
+    const { metadata } = await fixture.create('owned', { nodeName: 'node-a' });
+    const before = await fixture.untilReady('owned');
+    const liar = await agentOn('node-b');
+    liar.observe(observedMachine(metadata.uid, { phase: 'Failed', restarts: 99 }));
+    await until(() => liar.receivedOf('release').some(({ uid }) => uid === metadata.uid));
+    liar.send({ type: 'removed', uid: metadata.uid });
+    owner.observe({ ...(owner.machines.get(metadata.uid) ?? observedMachine(metadata.uid)), restarts: 1 });
+    const after = await fixture.untilObject('owned', ({ status }) => status.restarts === 1);
+    expect(after.status).toMatchObject({ nodeName: 'node-a', phase: 'Running', startTime: before.status.startTime });
+    expect(owner.receivedOf('release')).toEqual([]);
+    await remove('owned');
+  });
+});
+
+describe('two replicas that both take themselves for the leader', () => {
+  const names = Array.from({ length: 12 }, (_, index) => `shared-${index}`);
+  const isShared = ({ name }: { readonly name: string }) => names.includes(name);
+
+  it('start each VM once, and only the one with the newest epoch writes about a host', async () => {
+    await operator.operator.stop();
+    operator = await fixture.start({ election: alwaysElected });
+    const rival = await fixture.start({ election: alwaysElected });
+    others.push(rival);
+    const first = await agentOn('node-a');
+    const second = await agentOn('node-b', rival.agents);
+    for (const name of names.slice(0, 6)) await fixture.create(name);
+    // In the middle of it the agent of node-a finds itself at the other replica.
+    const moved = new ScriptedAgent();
+    agents.push(moved);
+    for (const [uid, machine] of first.machines) moved.machines.set(uid, machine);
+    await moved.connect(rival.agents, 'node-a');
+    for (const name of names.slice(6)) await fixture.create(name);
+    for (const name of names) await fixture.untilReady(name);
+    for (const uid of moved.machines.keys()) expect(second.machines.has(uid)).toBe(false);
+    expect([first, second, moved].flatMap((agent) => agent.receivedOf('release'))).toEqual([]);
+    const { writes, outOfTurn } = new EpochAudit((await controlPlane.audit?.writes()) ?? []);
+    expect(new Set(writes.filter(isShared).map(({ replica }) => replica)).size).toBe(2);
+    expect(outOfTurn.filter((write) => isShared(write) && write.hasHost)).toEqual([]);
+    await remove(...names);
+  }, 60_000);
+});
