@@ -1,5 +1,8 @@
 // What happens between an operator and its API server on bad days, on a real one: refusals, races, leaders by mistake.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { EpochAudit } from '../e2e/epochs.ts';
@@ -24,7 +27,7 @@ afterAll(() => controlPlane?.stop());
 
 beforeEach(async () => {
   api = await FaultyApi.open(controlPlane.kubeconfigPath);
-  operator = await fixture.start({ access: api.access });
+  operator = await fixture.start({ access: api.access, election: alwaysElected });
 });
 
 afterEach(async () => {
@@ -176,13 +179,85 @@ describe('an agent', () => {
   });
 });
 
+/** A session that sends bytes of its own making. */
+async function rawSession(nodeName: string): Promise<Socket> {
+  const socket = connect(operator.agents, '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  const headers = [
+    `GET ${agentsPath} HTTP/1.1`,
+    'Host: localhost',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    `Sec-WebSocket-Protocol: ${subprotocol}`,
+    `Authorization: Bearer ${nodeName}`,
+  ];
+  socket.write(`${headers.join('\r\n')}\r\n\r\n`);
+  const [answer] = await once(socket, 'data');
+  expect(String(answer)).toContain('101 Switching Protocols');
+  return socket;
+}
+
+/** Once the other side has ended the connection. */
+const closed = (socket: Socket) => (socket.destroyed ? Promise.resolve() : once(socket, 'close'));
+
+describe('a hostile client', () => {
+  it('that sends a frame of 100 MB is cut off at its head and costs no memory', async () => {
+    const size = 100 << 20;
+    const socket = await rawSession('node-a');
+    const before = process.memoryUsage.rss();
+    const head = Buffer.alloc(14);
+    head.writeUInt8(0x81, 0);
+    head.writeUInt8(0x80 | 127, 1);
+    head.writeBigUInt64BE(BigInt(size), 2);
+    socket.write(head);
+    const ended = closed(socket);
+    const part = Buffer.alloc(1 << 20, 'x');
+    let taken = 0;
+    while (!socket.destroyed && taken < size) {
+      taken += part.length;
+      if (!socket.write(part)) await Promise.race([once(socket, 'drain').catch(() => {}), ended]);
+    }
+    await ended;
+    expect(taken).toBeLessThan(size / 2);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(64 << 20);
+  });
+
+  it('that sends 10,000 messages a second is slowed down, and others are served as ever', async () => {
+    const flood = await agentOn('node-a');
+    const bystander = await agentOn('node-b');
+    const { metadata } = await fixture.create('flooded', { nodeName: 'node-a' });
+    await fixture.untilReady('flooded');
+    const machine = flood.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
+    let restarts = 0;
+    const timer = setInterval(() => {
+      for (let each = 0; each < 500; each += 1) {
+        restarts += 1;
+        flood.send({ type: 'observed', virtualMachine: { ...machine, restarts } });
+      }
+    }, 50);
+    onTestFinished(() => clearInterval(timer));
+    const { uid } = (await fixture.create('served', { nodeName: 'node-b' })).metadata;
+    await fixture.untilReady('served');
+    expect(bystander.machines.has(uid)).toBe(true);
+    await until(async () => {
+      const text = await (await fetch(`http://127.0.0.1:${operator.health}/metrics`)).text();
+      return /lcow_unexpected_total\{what="agent_too_many_messages"\} [1-9]/.test(text);
+    });
+    clearInterval(timer);
+    await flood.disconnect();
+    await agentOn('node-a');
+    await remove('flooded', 'served');
+  });
+});
+
 describe('two replicas that both take themselves for the leader', () => {
   const names = Array.from({ length: 12 }, (_, index) => `shared-${index}`);
   const isShared = ({ name }: { readonly name: string }) => names.includes(name);
 
   it('start each VM once, and only the one with the newest epoch writes about a host', async () => {
-    await operator.operator.stop();
-    operator = await fixture.start({ election: alwaysElected });
     const rival = await fixture.start({ election: alwaysElected });
     others.push(rival);
     const first = await agentOn('node-a');

@@ -102,6 +102,24 @@ describe('KubeHttp', () => {
     expect(received.map(({ body }) => body)).toEqual(['{"a":1}']);
   });
 
+  it('sends no write that was allowed when it was asked for and is not when it could be sent', async () => {
+    const { url, received } = await serve((_request, response) => reply(response, 200, {}));
+    const connected = Promise.withResolvers<void>();
+    const plain = plainAccess(url);
+    const access: ClusterAccess = {
+      server: url,
+      credentials: (fresh) => connected.promise.then(() => plain.credentials(fresh)),
+    };
+    let leads = true;
+    const options = { access, clock: hastyClock, random: () => 0.5, version: '1.2.3', mayWrite: () => leads };
+    const write = new KubeHttp(options).request({ method: 'PUT', path: '/x', body: {} });
+    leads = false;
+    connected.resolve();
+    expect(await write).toMatchObject({ ok: false, error: { reason: 'Fenced', retryable: true } });
+    expect(received).toEqual([]);
+    expect((await new KubeHttp(options).request({ method: 'GET', path: '/x' })).ok).toBe(true);
+  });
+
   it('reads its credentials again when they are refused', async () => {
     const { url, received } = await serve(({ headers }, response) =>
       reply(response, headers.authorization === 'Bearer new' ? 200 : 401, {}),
