@@ -13,7 +13,7 @@ import { KubeHttp } from './kubernetes/http.ts';
 import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
 import { logContext } from './log-context.ts';
-import { Operator } from './operator.ts';
+import { Operator, unfinishedAnnotation } from './operator.ts';
 import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
 
 interface Flags extends IdentityFlags {
@@ -79,7 +79,8 @@ async function run(flags: Flags): Promise<void> {
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
   const http = new KubeHttp({ access, clock, random, version, replica });
   const { apiPort: port, apiService, bindAddress, namespace } = flags;
-  const annotations = port === 0 ? {} : { [apiAddressAnnotation]: advertisedAddress(bindAddress, port) };
+  const apiAddress = port === 0 ? {} : { [apiAddressAnnotation]: advertisedAddress(bindAddress, port) };
+  const annotations = () => ({ ...apiAddress, [unfinishedAnnotation]: String(operator.unfinished) });
   const lease = new LeaseClient({ http, clock, namespace, name: 'lcow-operator', annotations });
   const operator = new Operator({
     access,

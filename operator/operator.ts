@@ -1,6 +1,7 @@
 // The operator put together: a warm cache and two servers for as long as the process lives, and a term of leadership while
 // this replica has one (design §6).
 import type { Logger } from 'pino';
+import { finalizer } from '../crds/linux-utility-vm.ts';
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer } from './agents/server.ts';
@@ -34,6 +35,9 @@ export interface OperatorOptions {
   readonly random: Random;
   readonly logger: Logger;
 }
+
+/** Of the Lease: how many objects have our finalizer. The chart's uninstall guard reads it. */
+export const unfinishedAnnotation = 'lcow.dev/virtual-machines';
 
 export interface OperatorPorts {
   readonly agents: number;
@@ -85,6 +89,12 @@ export class Operator {
   }
 
   /** Resolves when both servers listen; the replica stands for leader once it knows the objects. */
+  /** VMs that nobody could let go of without us, as far as they are known. */
+  get unfinished(): number {
+    const machines = [...this.#caches.machines.values()];
+    return machines.filter(({ metadata }) => metadata.finalizers?.includes(finalizer)).length;
+  }
+
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();

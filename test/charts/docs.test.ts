@@ -13,11 +13,7 @@ import { chartArguments, render } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const page = (name: string) => readFile(join(project, `docs/${name}.md`), 'utf8');
-const [install, gitops, reasons] = (await Promise.all(['install', 'gitops', 'reasons'].map(page))) as [
-  string,
-  string,
-  string,
-];
+const [install = '', gitops = '', reasons = ''] = await Promise.all(['install', 'gitops', 'reasons'].map(page));
 /** What can be done while everything is installed. */
 const between = new Map(
   await Promise.all(

@@ -1,6 +1,7 @@
 // What Helm makes of the charts, without a cluster.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -60,6 +61,11 @@ describe('versions', () => {
     expect(shown).toContain(`\nversion: ${packageJson.version}\n`);
     expect(shown).toContain(`appVersion: ${packageJson.version}\n`);
     expect(shown).toMatch(new RegExp(`image: \\S+/${chart}:${packageJson.version}\\n`));
+  });
+
+  it('of the changelog is the same', async () => {
+    const changelog = await readFile(new URL('../../CHANGELOG.md', import.meta.url), 'utf8');
+    expect(/^## (\S+)/m.exec(changelog)?.[1]).toBe(packageJson.version);
   });
 
   it.each(['lcow-operator', 'lcow-agent'])('of Kubernetes that %s does not work on are refused', async (chart) => {

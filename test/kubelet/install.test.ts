@@ -42,6 +42,7 @@ it('install --wait ends when the programs are ready', async () => {
   expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.status.readyReplicas}')).toBe('2');
   expect(await $('get daemonset lcow-agent -n lcow-system -o jsonpath={.status.numberReady}')).toBe('2');
   await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
+  await $('wait --for=condition=Available apiservice/v1alpha1.subresources.lcow.dev --timeout=30s');
   const nodes = await $('get pods -n lcow-system -l app.kubernetes.io/name=lcow-operator -o jsonpath={..nodeName}');
   expect(nodes.split(' ').sort()).toEqual(['linux-a', 'linux-b']);
 });
@@ -70,7 +71,9 @@ describe('VMs', () => {
   it('are left alone by an upgrade of the agents, until the agents are replaced', async () => {
     const [ending, outliving] = await machines();
     const set = ['logLevel=debug', 'updateStrategy.type=RollingUpdate', 'updateStrategy.maxUnavailable=2'];
-    await deploy('upgrade', { chart: 'lcow-agent', set });
+    const notes = await deploy('upgrade', { chart: 'lcow-agent', set });
+    expect(notes).toMatch(/The roll stops these VMs[^\n]*:\n {2}win-\S+: default\/ends-with-agent\n/);
+    expect(notes).not.toContain('default/outlives-agent');
     await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
     await expect.poll(async () => (await machines())[0]?.status.restarts, { timeout: 30_000 }).toBe(1);
     await $('wait --for=condition=Ready luvm --all --timeout=30s');
@@ -101,8 +104,25 @@ describe('uninstalling', () => {
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('VMs') });
   });
 
-  it('leaves nothing, once the VMs are gone', async () => {
+  it('is refused while a VM waits for a host', async () => {
     await $('delete luvm --all --timeout=30s');
+    const spec = { nodeSelector: { nowhere: 'found' } };
+    const metadata = { name: 'unplaced', namespace: 'default' };
+    const manifest = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM', metadata, spec };
+    await $('create -f -', JSON.stringify(manifest));
+    await expect.poll(guard, { timeout: 20_000, interval: 250 }).toContain('there are 1 VMs, whose finalizers need');
+    const { stderr } = await cluster.runHelm(['uninstall', 'lcow-operator', '--namespace', 'lcow-system']);
+    expect(stderr).toContain('there are 1 VMs, whose finalizers need the operator');
+    await $('delete luvm unplaced --timeout=30s');
+    await expect.poll(guard, { timeout: 20_000, interval: 250 }).toBe('');
+  });
+
+  /** What keeps Helm's hook from being made, tried until the API server knows what the operator said with its Lease. */
+  async function guard(): Promise<string> {
+    return (await cluster.attempt('create configmap lcow-operator-uninstall -n lcow-system --dry-run=server')).stderr;
+  }
+
+  it('leaves nothing, once the VMs are gone', async () => {
     for (const chart of ['lcow-agent', 'lcow-operator']) {
       await cluster.helm(['uninstall', chart, '--namespace', 'lcow-system', '--wait', '--timeout', '60s']);
     }

@@ -10,7 +10,7 @@
 //
 // Not as in a cluster:
 // - An image is a rule over the work tree (images.ts); nothing is pulled. A HostProcess container runs on a simulated Windows.
-// - There is no cluster DNS and no way out: a pod reaches Services and itself. A program cannot reach a Service on a port that its own
+// - There is no cluster DNS and no way out: a pod reaches Services and itself, not the addresses of other pods. A program cannot reach a Service on a port that its own
 //   pod declares. Addresses of pods are names only; nothing is routed to them.
 // - Probes are `haste` times as frequent, back-off is shorter. No limits of resources, no eviction, no init or ephemeral containers,
 //   no `kubectl exec` and `logs`.
