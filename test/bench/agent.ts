@@ -37,6 +37,8 @@ export interface AgentFigures {
 export const agentPromises = { single: 30, together: 1500, resident: 140, blocked: 50 } as const;
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
+/** With which the chart starts it. */
+const chartOptions = ['--max-semi-space-size=8'];
 const machines = 100;
 const singles = 20;
 const blockedMilliseconds = 10_000;
@@ -50,7 +52,7 @@ export async function benchAgent(): Promise<AgentFigures> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-agent-'));
   await using operator = await BenchOperator.listen();
   const doubles = await Promise.all([buildDouble('computecore'), buildDouble('winsock')]);
-  const agent = fork(await compiledAgent(folder), [operator.url, folder, ...doubles]);
+  const agent = fork(await compiledAgent(folder), [operator.url, folder, ...doubles], { execArgv: chartOptions });
   const progress = new Map<string, Progress>();
   try {
     agent.on('message', (message) => follow(agentEvent.parse(message), progress));
