@@ -50,6 +50,8 @@ export class OperatorSession {
   /** What was last said of each VM, without its log. */
   readonly #said = new Map<string, string>();
   readonly #dirty = new Set<string>();
+  /** VMs whose guests said something just now. */
+  readonly #logged = new Set<string>();
   #flush: Timer | undefined;
   #relay = new LogRelay(0, () => false);
   readonly #streams: StreamServer;
@@ -98,10 +100,18 @@ export class OperatorSession {
   }
 
   logged(uid: string): void {
-    const log = this.#ports.supervisor.machine(uid)?.log;
-    if (log === undefined) return;
-    this.#relay.offer(uid, log);
-    if (log.bootBegins) this.changed(uid);
+    if (this.#ports.supervisor.machine(uid)?.log.bootBegins === true) this.changed(uid);
+    if (this.#logged.size === 0) queueMicrotask(() => this.#offerLogs());
+    this.#logged.add(uid);
+  }
+
+  /** The lines that came at once go in one message: one each would use up what the operator takes in a second. */
+  #offerLogs(): void {
+    for (const uid of this.#logged) {
+      const log = this.#ports.supervisor.machine(uid)?.log;
+      if (log !== undefined) this.#relay.offer(uid, log);
+    }
+    this.#logged.clear();
   }
 
   close(code: number, reason: string): void {

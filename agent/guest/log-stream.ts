@@ -1,5 +1,6 @@
 // Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2): a slow receiver slows the guest.
 import type { Readable } from 'node:stream';
+import { setImmediate as turnOfOthers } from 'node:timers/promises';
 import type { GuestLogRecord } from './log-record.ts';
 import { type GuestLogCounts, type GuestLogEnd, type GuestLogOptions, GuestLogParser } from './logs.ts';
 
@@ -23,6 +24,8 @@ export async function readGuestLog(
       const records = next instanceof Uint8Array ? parser.push(next) : parser.end(next);
       if (!(next instanceof Uint8Array)) end = next;
       if (records.length > 0) await deliver(records);
+      // A socket that is full is read many times within one turn of the event loop: everything else would wait for that.
+      await turnOfOthers();
     }
   } finally {
     stream.destroy();

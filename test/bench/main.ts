@@ -8,6 +8,7 @@ import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
+import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';
 import { benchMemory } from './memory.ts';
 import { benchStore, promisedMebibytes } from './store.ts';
 
@@ -52,6 +53,24 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
         `guest-logs · ${name}: ${linesPerSecond.toFixed(0)} lines/s, ${megabytesPerSecond.toFixed(0)} MB/s${promise}`,
       );
     }
+  },
+  async logs() {
+    const figures = await benchLogs();
+    const { agent, delays, doubled, linesPerSecond, megabytesPerSecond, missing, operator } = figures;
+    const at = (part: number) =>
+      (delays[Math.min(delays.length - 1, Math.floor(delays.length * part))] ?? 0).toFixed(0);
+    const grown = ([first, most]: readonly [number, number]) => `${first.toFixed(0)} → at most ${most.toFixed(0)} MiB`;
+    say(
+      `logs · followed: ${megabytesPerSecond.toFixed(0)} MB/s, ${linesPerSecond.toFixed(0)} lines/s, promised ${promisedMegabytesPerSecond} MB/s; ${missing} missing, ${doubled} doubled`,
+    );
+    say(
+      `logs · a process started meanwhile speaks after ${at(0.5)} ms, 95 % ${at(0.95)} ms, at most ${at(1)} ms; promised for a control message ${promisedDelayMilliseconds} ms`,
+    );
+    const { agent: ofAgent, operator: ofOperator } = figures.processorSecondsPerMegabyte;
+    say(
+      `logs · processor time for a MB: agent ${(ofAgent * 1000).toFixed(0)} ms, operator ${(ofOperator * 1000).toFixed(0)} ms`,
+    );
+    say(`logs · resident: agent ${grown(agent)}, operator ${grown(operator)}`);
   },
   async start() {
     const begun = Date.now();

@@ -23,11 +23,12 @@ export class GuestLog {
   #waitingBytes = 0;
   #socket: Socket | undefined;
   #isPumping = false;
-  #room = Promise.withResolvers<void>();
+  /** Of all who wait for room in the pipe. */
+  #room: PromiseWithResolvers<void> | undefined;
 
   constructor(options: GuestLogOptions) {
     this.#options = options;
-    options.signal.addEventListener('abort', () => this.#room.resolve(), { once: true });
+    options.signal.addEventListener('abort', () => this.#makeRoom(), { once: true });
   }
 
   /** False when the host refused and no relay goes on trying. */
@@ -45,7 +46,7 @@ export class GuestLog {
   /** Resolves when the text is on its way or in the pipe. */
   async write(text: string): Promise<void> {
     while (this.#waitingBytes >= pipeBytes && !this.#options.signal.aborted) {
-      this.#room = Promise.withResolvers<void>();
+      this.#room ??= Promise.withResolvers<void>();
       await this.#room.promise;
     }
     const bytes = Buffer.from(text);
@@ -104,9 +105,14 @@ export class GuestLog {
       if (piece === undefined || !(await send(this.#socket, piece))) break;
       this.#waiting.shift();
       this.#waitingBytes -= piece.length;
-      this.#room.resolve();
+      this.#makeRoom();
     }
     this.#isPumping = false;
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 }
 
