@@ -66,6 +66,7 @@ describe('the metrics of an agent', () => {
       expect(response.headers.get('content-type')).toContain('text/plain; version=');
       return response.text();
     };
+    await until('the agent is there', () => scrape().catch(() => undefined));
     const text = await until('the VM is measured', async () => {
       const found = await scrape().catch(() => '');
       return found.includes(`lcow_agent_virtual_machine_assigned_memory_bytes{${machine}}`) && found;
