@@ -79,6 +79,8 @@ class Playground {
       await Promise.all([system.startHosts(), installCustomResources(cluster), system.createNodes()]);
       step(`starting an operator and ${system.nodes.length} agents`);
       await system.startPrograms();
+      // A cluster of somebody else would look for the operator on its own machines.
+      if (settings.kubeconfig === undefined) await system.installApiService();
       const playground = new Playground(cluster, system, (await Promise.all(folders.map(readExamples))).flat());
       playground.#view.start();
       step(
@@ -101,6 +103,7 @@ class Playground {
       'Try it from another terminal:',
       `  ${command} get luvm -A -o wide`,
       `  ${command} describe luvm ordinary`,
+      `  ${process.execPath} ${join(projectFolder, 'kubectl', 'main.ts')} --kubeconfig ${this.#cluster.kubeconfigPath} logs -f ordinary`,
       ...(this.#hasRealGuests ? [`  ${command} get luvm real-guest -o yaml`] : []),
       `  ${command} get luvmhost`,
       `  ${command} patch luvm ordinary --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
