@@ -96,6 +96,7 @@ export class OperatorSession {
     this.#dirty.delete(uid);
     this.#said.delete(uid);
     this.#relay.forget(uid);
+    this.#streams.forget(uid);
     this.#channel.send({ type: 'removed', uid }, uid);
   }
 

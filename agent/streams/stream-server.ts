@@ -89,6 +89,20 @@ export class StreamServer {
     this.#served.get(broken.id)?.over.abort();
   }
 
+  /** The VM is gone, and all there was of it. */
+  forget(uid: string): void {
+    for (const [stream, served] of this.#served) {
+      if (served.uid !== uid) continue;
+      this.#ports.sendData({
+        type: 'streamClosed',
+        stream,
+        problem: 'NoSuchVirtualMachine',
+        message: 'the VM is gone',
+      });
+      served.over.abort();
+    }
+  }
+
   /** The session is over, and nobody listens any more. */
   end(): void {
     for (const { over } of this.#served.values()) over.abort();
