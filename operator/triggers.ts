@@ -9,8 +9,9 @@ import { type ForeignMachines, foreignDelayMilliseconds } from './controller/for
 import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
+import { sameJson } from './controller/same-json.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
-import type { Node, VirtualMachine } from './kubernetes/objects.ts';
+import type { Host, Node, VirtualMachine } from './kubernetes/objects.ts';
 import type { Change } from './kubernetes/reflector.ts';
 
 export interface TriggersOptions {
@@ -29,7 +30,7 @@ export interface TriggersOptions {
 }
 
 /** Counts of a host's VMs change with each of them; they are written at most this often. */
-const hostCountsMilliseconds = 2_000;
+const hostCountsMilliseconds = 3_000;
 const unplacedMilliseconds = 200;
 
 export class Triggers implements SessionListener {
@@ -50,7 +51,7 @@ export class Triggers implements SessionListener {
       caches.hosts.onChange((change) => {
         if (change.type === 'Applied') hosts.observe(change.object);
         hostQueue.addAfter(change.key, hostCountsMilliseconds);
-        this.#wakeUnplaced();
+        if (change.type === 'Deleted' || !onlyCountsDiffer(change.previous, change.object)) this.#wakeUnplaced();
       }),
       caches.nodes.onChange((change) => {
         if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
@@ -137,6 +138,14 @@ export class Triggers implements SessionListener {
       }
     });
   }
+}
+
+/** What we ourselves write most often about a host gives nobody room. */
+function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
+  if (before === undefined) return false;
+  const { virtualMachines: _before, ...statusBefore } = before.status;
+  const { virtualMachines: _after, ...statusAfter } = after.status;
+  return sameJson(statusBefore, statusAfter) && sameJson(before.spec, after.spec);
 }
 
 /** Heartbeats of kubelets change Nodes all the time. */

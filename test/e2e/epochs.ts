@@ -41,7 +41,8 @@ export class EpochAudit {
   readonly #others: readonly ReplicaWrite[];
 
   constructor(log: readonly AuditedWrite[]) {
-    const taken = log.filter(({ code }) => code < 300);
+    // A deletion need not answer with an object; replicas delete none.
+    const taken = log.filter(({ code, verb }) => code < 300 && verb !== 'delete');
     this.#turns = turnsOf(taken);
     this.#leases = leaseTurns(taken);
     this.writes = this.#writesOf(taken);
@@ -67,11 +68,10 @@ export class EpochAudit {
     const nodeNames = new Map<string, string>();
     let highest = 0;
     return taken
-      .flatMap(({ verb, resource, userAgent, response }) => {
+      .flatMap(({ resource, userAgent, response }) => {
         const known = versioned.safeParse(response).data?.metadata.resourceVersion ?? 0;
         highest = Math.max(highest, known);
-        // A deletion that is done at once answers with no object; replicas delete none.
-        if (resource !== 'linuxutilityvms' || verb === 'delete') return [];
+        if (resource !== 'linuxutilityvms') return [];
         const { metadata, status } = machine.parse(response);
         // Of an object that a write lets go the answer shows the version before: then the place in the log counts.
         const isEnd = metadata.deletionTimestamp !== undefined && metadata.finalizers.length === 0;

@@ -248,7 +248,7 @@ describe('operator', () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('idle');
     await fixture.untilReady('idle');
-    // Counts of the host are written up to 2 s later, its Events after that.
+    // Counts of the host are written up to 3 s later, its Events after that.
     await until(async () => (await fixture.host(nodeName))?.status.virtualMachines?.running === 1);
     await until(async () => (await fixture.events(metadata.uid)).length >= 1);
     const versions = async () => [
@@ -265,7 +265,7 @@ describe('operator', () => {
     agent.received.length = 0;
     await agent.connect(operator.agents, nodeName);
     await until(() => agent.receivedOf('desired').some(({ last }) => last));
-    // What would be written late is written within 2 s, as is this: the counts of another host.
+    // What would be written late is written within 3 s, as is this: the counts of another host.
     const other = await node();
     await fixture.create('sentinel', { nodeName: other.nodeName });
     await fixture.untilReady('sentinel');

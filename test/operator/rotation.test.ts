@@ -36,19 +36,19 @@ describe('certificates', () => {
     expect(new X509Certificate(renamed.serving.certificate).checkHost('other.example')).toBeDefined();
   });
 
-  it('are rotated for five years so that a bundle of yesterday always reaches the operator of today', async () => {
+  it('are rotated for five years so that a bundle of three days ago always reaches the operator of today', async () => {
     let set = await rotate(undefined, names, start);
-    let yesterday = trustBundle(set);
+    let earlier = trustBundle(set);
     const authorities = new Set<string>();
     const leaves = new Set<string>();
-    for (let now = start; now < start + 1_825 * day; now += day) {
+    for (let now = start; now < start + 1_825 * day; now += 3 * day) {
       set = await rotate(set, names, now);
       authorities.add(set.authority.certificate);
       leaves.add(set.serving.certificate);
-      expect(trusts(yesterday, set, now)).toBe(true);
+      expect(trusts(earlier, set, now)).toBe(true);
       expect(trusts(trustBundle(set), set, now)).toBe(true);
       expect(certificatesIn(trustBundle(set)).length).toBeLessThanOrEqual(3);
-      yesterday = trustBundle(set);
+      earlier = trustBundle(set);
     }
     expect(authorities.size).toBeGreaterThan(2);
     expect(leaves.size).toBeGreaterThan(25);
