@@ -257,11 +257,13 @@ describe('two replicas that both take themselves for the leader', () => {
 
   /** What is on its way when the epoch is taken still arrives; only the Lease keeps a leader from that. */
   it('start each VM once, and the one that has lost the epoch of a host writes nothing about it once it knows', async () => {
+    const first = await agentOn('node-a');
+    await fixture.create('shared-0');
+    await fixture.untilReady('shared-0');
     const rival = await fixture.start({ election: alwaysElected });
     others.push(rival);
-    const first = await agentOn('node-a');
     const second = await agentOn('node-b', rival.agents);
-    for (const name of names.slice(0, 6)) await fixture.create(name);
+    for (const name of names.slice(1, 6)) await fixture.create(name);
     // In the middle of it the agent of node-a finds itself at the other replica.
     const moved = new ScriptedAgent();
     agents.push(moved);
