@@ -63,7 +63,7 @@ export class ApiServer {
         requestCert: true,
         // Judged by the request, so that the refusal can be read.
         rejectUnauthorized: false,
-        minVersion: 'TLSv1.2',
+        minVersion: 'TLSv1.3',
         handshakeTimeout: bounds.headerMilliseconds,
         headersTimeout: bounds.headerMilliseconds,
         requestTimeout: bounds.headerMilliseconds,
@@ -111,7 +111,7 @@ export class ApiServer {
     const { authority } = this.#options.frontProxy;
     if (this.#certificate === undefined || authority === undefined) return;
     const { certificate, key } = this.#certificate;
-    this.#https.setSecureContext({ cert: certificate, key, ca: authority, minVersion: 'TLSv1.2' });
+    this.#https.setSecureContext({ cert: certificate, key, ca: authority, minVersion: 'TLSv1.3' });
   }
 
   // --- connections ----------------------------------------------------------------------------------------------------
