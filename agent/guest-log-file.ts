@@ -73,16 +73,14 @@ export class GuestLogFile {
     if (this.#untold > 0) this.#tellOfDropped();
     this.#waiting.push({ text: `${line}\n`, lost: 1, isNotice: false });
     this.#waitingBytes += bytes;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    void this.#writeInTurn();
   }
 
   /** Everything that was appended is in the file, or counted. */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#untold > 0) this.#tellOfDropped();
-    if (this.#waiting.length > 0) await this.#writeWaiting();
+    if (this.#waiting.length > 0) await this.#writeInTurn();
   }
 
   #tellOfDropped(): void {
@@ -125,6 +123,14 @@ export class GuestLogFile {
     const turn = this.#turn.then(run);
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** One write at a time, whoever asks for it: else lines would change places. */
+  #writeInTurn(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
   }
 
   async #write(): Promise<void> {

@@ -76,6 +76,19 @@ describe('a log that is read from its files', () => {
     expect(seen).toEqual(linesOf(3, 0, 100));
   });
 
+  it('keeps its order however many wait for what was written', async () => {
+    await using log = await logIn({ maxBytes: 60, keptFiles: 50 });
+    const flushes: Promise<void>[] = [];
+    for (const line of linesOf(3, 0, 50)) {
+      flushes.push(log.file.flush());
+      log.file.append(line);
+      flushes.push(log.file.flush(), log.file.flush());
+      await flushes.at(-1);
+    }
+    await Promise.all(flushes);
+    expect((await textOf(log.file)).trimEnd().split('\n')).toEqual(linesOf(3, 0, 50));
+  });
+
   it('knows the end of the run before, and its own last line after the agent was started again', async () => {
     await using log = await logIn({ maxBytes: 50, keptFiles: 20 });
     await append(log.file, [...linesOf(1, 0, 9), ...linesOf(3, 0, 7), ...linesOf(4, 0, 5)]);
