@@ -1,12 +1,10 @@
 // The pages of docs/ say what happens: their commands are run, in order, on a cluster whose pods run, and answer as shown.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { filesOf, follow, type Shell, type Step, stepsOf } from '../docs/steps.ts';
 import { RunningCluster } from '../kubelet/cluster.ts';
 import { helm, helmPath } from './helm.ts';
 import { chartArguments, render } from './rendered.ts';
@@ -22,15 +20,11 @@ const between = new Map(
 );
 const secondHalf = install.indexOf('## Who may do what');
 
-interface Step {
-  readonly command: string;
-  readonly output: string;
-}
-
 let cluster: RunningCluster;
 /** Of the operator, while it was there. */
 let metrics = '';
 let folder: string;
+let shell: Shell;
 
 beforeAll(async () => {
   cluster = await RunningCluster.start(['win-2025-a']);
@@ -40,6 +34,10 @@ beforeAll(async () => {
   for (const text of [install, ...between.values()]) {
     for (const [name, content] of filesOf(text)) await writeFile(join(folder, name), content);
   }
+  const { kubectl, kubeconfigPath } = cluster.controlPlane;
+  const programs = [dirname(await helmPath()), dirname(kubectl)].join(':');
+  const environment = { ...process.env, PATH: `${programs}:${process.env['PATH']}`, KUBECONFIG: kubeconfigPath };
+  shell = { folder, environment: { ...environment, HELM_CACHE_HOME: join(folder, 'helm') } };
 }, 900_000);
 
 afterAll(async () => {
@@ -47,23 +45,18 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A cluster takes its time; what is refused now may be right in a moment. */
-async function follow({ command, output }: Step): Promise<void> {
-  const expected = patternOf(output);
-  const deadline = Date.now() + 60_000;
-  let said = await run(command);
-  while (!expected.test(said) && Date.now() < deadline) said = await run(command);
-  expect(said).toMatch(expected);
-  if (command === 'kubectl get luvmhost') metrics = await readMetrics();
+async function take(step: Step): Promise<void> {
+  await follow(step, shell);
+  if (step.command === 'kubectl get luvmhost') metrics = await readMetrics();
 }
 
 describe('docs/install.md, installing', () => {
-  it.each(stepsOf(install.slice(0, secondHalf)))('$command', { timeout: 180_000 }, follow);
+  it.each(stepsOf(install.slice(0, secondHalf)))('$command', { timeout: 180_000 }, take);
 });
 
 for (const [name, text] of between) {
   describe(`docs/${name}.md`, () => {
-    it.each(stepsOf(text))('$command', { timeout: 180_000 }, follow);
+    it.each(stepsOf(text))('$command', { timeout: 180_000 }, take);
 
     it('leads to reasons that there are', () => {
       const anchors = new Set([...reasons.matchAll(/^### (\w+)$/gm)].map(([, reason = '']) => reason.toLowerCase()));
@@ -79,7 +72,7 @@ for (const [name, text] of between) {
 }
 
 describe('docs/install.md, the rest', () => {
-  it.each(stepsOf(install.slice(secondHalf)))('$command', { timeout: 180_000 }, follow);
+  it.each(stepsOf(install.slice(secondHalf)))('$command', { timeout: 180_000 }, take);
 
   it('shows values that the charts take', async () => {
     for (const program of ['operator', 'agent']) {
@@ -106,9 +99,7 @@ it('alerts ask for metrics that the operator has', async () => {
 });
 
 describe('docs/gitops.md', () => {
-  it.each(stepsOf(gitops))('$command', async ({ command, output }) => {
-    expect(await run(command)).toMatch(patternOf(output));
-  });
+  it.each(stepsOf(gitops))('$command', take);
 });
 
 /** As Prometheus reads them, by the address of the Service. */
@@ -116,48 +107,4 @@ async function readMetrics(): Promise<string> {
   const address = '-o jsonpath={.spec.clusterIP}:{.spec.ports[0].port}';
   const service = await cluster.$(`get service lcow-operator-metrics -n lcow-system ${address}`);
   return await (await fetch(`http://${service}/metrics`)).text();
-}
-
-/** YAML blocks that begin with the name of their file. */
-function filesOf(page: string): readonly (readonly [string, string])[] {
-  const blocks = page.matchAll(/^```yaml\n# (\S+)\n([\s\S]*?)^```$/gm);
-  return [...blocks].map(([, name = '', content = '']) => [name, content] as const);
-}
-
-function stepsOf(page: string): readonly Step[] {
-  const blocks = [...page.matchAll(/^```console\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
-  return blocks.flatMap((block) =>
-    block
-      .split(/^\$ /m)
-      .slice(1)
-      .map((step) => {
-        const [command = '', ...output] = step.split('\n');
-        return { command, output: output.join('\n').trim() };
-      }),
-  );
-}
-
-/** `…` is anything, over lines when it stands alone. Columns are as wide as what is in them. */
-function patternOf(output: string): RegExp {
-  const escaped = output.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll(/ {2,}/g, ' +');
-  const lines = escaped.replaceAll(/^…\n?/gm, '[\\s\\S]*').replaceAll('…', '.*');
-  return new RegExp(`^${lines}$`);
-}
-
-/** What both streams say, as a terminal shows it. */
-async function run(command: string): Promise<string> {
-  const programs = [dirname(await helmPath()), dirname(cluster.controlPlane.kubectl)].join(':');
-  const env = {
-    ...process.env,
-    PATH: `${programs}:${process.env['PATH']}`,
-    KUBECONFIG: cluster.controlPlane.kubeconfigPath,
-    HELM_CACHE_HOME: join(folder, 'helm'),
-  };
-  const child = spawn('bash', ['-c', `${command} 2>&1`], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const [said] = await Promise.all([text(child.stdout), once(child, 'close')]);
-  return said
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')
-    .trim();
 }

@@ -1,9 +1,20 @@
 // What README.md shows is what happens.
-import { readFile } from 'node:fs/promises';
-import { expect, inject, it } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
 import { runStrategies } from '../../protocol/messages.ts';
 import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
+import { filesOf, follow, run, type Shell, stepsOf } from './steps.ts';
 
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const patience = { timeout: 60_000, interval: 250 };
 const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
 const blocks = (language: string) =>
   [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] ?? '');
@@ -29,4 +40,70 @@ it('the refusal that it quotes is the one of the API server', async () => {
 
 it('its table of run strategies has each of them', () => {
   for (const strategy of runStrategies) expect(readme).toContain(`| \`${strategy}\` |`);
+});
+
+describe('its walk', () => {
+  let folder: string;
+  let shell: Shell;
+  let started: ReturnType<typeof spawn>;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'readme-'));
+    for (const [name, content] of filesOf(readme)) await writeFile(join(folder, name), content);
+    expect(readme).toContain('\nnpm start\n');
+    // What npm runs then, without npm in between, which would have to pass the signal on.
+    const [, ...words] = packageJson.scripts.start.split(' ');
+    const child = spawn(process.execPath, words, { cwd: project, stdio: ['ignore', 'pipe', 'ignore'] });
+    started = child;
+    const [program = '', kubeconfig = ''] = await kubectlLineOf(child.stdout);
+    const environment = { ...process.env, PATH: `${dirname(program)}:${process.env['PATH']}`, KUBECONFIG: kubeconfig };
+    shell = { folder, environment };
+    await settled();
+  }, 900_000);
+
+  afterAll(async () => {
+    const ended = started.exitCode === null ? once(started, 'exit') : undefined;
+    started.kill('SIGTERM');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  // Which hosts are there first, and so have what, differs from one start to the next.
+  const steps = stepsOf(readme).map(({ command, output }) => ({
+    command,
+    output: output.replaceAll(/^(win-\S+ +True +\d+ +\d+ +)\d+/gm, '$1…').replaceAll(/\bwin-\d+-a\b/g, '…'),
+  }));
+  it.each(steps)('$command', { timeout: 90_000 }, (step) => follow(step, shell));
+
+  it('ends with a command that prints a document', async () => {
+    const [, command = ''] = /^```\n(node agent\/main\.ts document .*)\n```$/m.exec(readme) ?? [];
+    const environment = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
+    const said = await run(command, { folder: project, environment });
+    expect(JSON.parse(said)).toMatchObject({ name: 'pinned', document: { VirtualMachine: {} } });
+  });
+
+  /** The program and the kubeconfig that it prints. */
+  async function kubectlLineOf(output: Readable): Promise<readonly string[]> {
+    const lines = createInterface(output);
+    for await (const line of lines) {
+      const [, ...found] = /^ {2}(\S+\/kubectl) --kubeconfig (\S+) get luvm /.exec(line) ?? [];
+      if (found.length > 0) {
+        output.resume();
+        return found;
+      }
+    }
+    throw new Error('npm start ended without a line for kubectl');
+  }
+
+  /** The table of the page is of examples that are in their places. */
+  async function settled(): Promise<void> {
+    const states = ['Running=5', 'Stopped=2', 'Failed=1'];
+    await vi.waitFor(async () => {
+      const phases = await run("kubectl get luvm -o jsonpath='{.items[*].status.phase}'", shell);
+      for (const state of states) {
+        const [phase, count] = state.split('=');
+        expect(phases.split(' ').filter((each) => each === phase)).toHaveLength(Number(count));
+      }
+    }, patience);
+  }
 });
