@@ -72,15 +72,15 @@ export class Hosts {
   /** A record that names a newer epoch of another replica fences this one off (design §6). */
   observe({ metadata: { name }, status: { session } }: Host): void {
     if (session === undefined || session.replica === this.#options.replica) return;
-    const before = this.mayWriteFor(name);
+    const held = this.#epochs.has(name) && this.mayWriteFor(name);
     this.#foreignEpochs.set(name, Math.max(session.epoch, this.#foreignEpochs.get(name) ?? 0));
-    if (before && !this.mayWriteFor(name)) this.#options.onSuperseded(name);
+    if (held && !this.mayWriteFor(name)) this.#options.onSuperseded(name);
   }
 
-  /** Whether anything may be written about VMs of this host: not once another replica took an epoch after ours. */
+  /** Whether anything may be written about VMs of this host: not while the newest epoch is another replica's. */
   mayWriteFor(nodeName: string): boolean {
-    const own = this.#epochs.get(nodeName);
-    return own === undefined || (this.#foreignEpochs.get(nodeName) ?? 0) < own;
+    const foreign = this.#foreignEpochs.get(nodeName);
+    return foreign === undefined || foreign < (this.#epochs.get(nodeName) ?? 0);
   }
 
   async reconcile(nodeName: string): Promise<Result> {
