@@ -251,6 +251,32 @@ describe('a hostile client', () => {
   });
 });
 
+describe('the next leader', () => {
+  it('writes nothing about a VM before it has the newest epoch of its host', async () => {
+    await agentOn('node-a');
+    await fixture.create('inherited', { nodeName: 'node-a' });
+    const left = await fixture.untilReady('inherited');
+    await operator.operator.stop();
+    const next = await fixture.start({ election: alwaysElected });
+    others.push(next);
+    await agentOn('node-b', next.agents);
+    // Even of what needs no word from the agent; by the time that the bystander is ready it has been looked at.
+    await fixture.patch('inherited', { metadata: { annotations: { 'lcow.dev/force-delete': 'true' } } });
+    await fixture.delete('inherited');
+    await fixture.create('bystander', { nodeName: 'node-b' });
+    await fixture.untilReady('bystander');
+    expect((await fixture.get('inherited'))?.status).toEqual(left.status);
+
+    const back = new ScriptedAgent();
+    agents.push(back);
+    await back.connect(next.agents, 'node-a');
+    await fixture.untilGone('inherited');
+    const { outOfTurn } = new EpochAudit((await controlPlane.audit?.writes()) ?? []);
+    expect(outOfTurn.filter(({ name, hasHost }) => name === 'inherited' && hasHost)).toEqual([]);
+    await remove('bystander');
+  });
+});
+
 describe('two replicas that both take themselves for the leader', () => {
   const names = Array.from({ length: 12 }, (_, index) => `shared-${index}`);
   const isShared = ({ name }: { readonly name: string }) => names.includes(name);
