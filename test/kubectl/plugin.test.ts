@@ -259,12 +259,13 @@ async function kubeconfigWith(token: string): Promise<string> {
 describe('an operator that restarts', () => {
   it('loses and doubles no line of a log that is followed; a process ends with a clear error', async () => {
     await write(0, 200);
-    const [follower, printer] = [new StandInTerminal(), new StandInTerminal()];
+    const [follower, printer, sleeper] = [new StandInTerminal(), new StandInTerminal(), new StandInTerminal()];
     const following = run(logsOf({ follow: true }), follower);
     const printing = run((ports) => console(name, ports), printer);
-    const process = run(execOf(['sleep', '1000']));
+    const process = run(execOf(['sleep', '1000']), sleeper);
     await follower.until('the first lines', ({ lines }) => numbersOf(lines).length === 200);
     await printer.until('a prompt', ({ stdout }) => stdout.includes('login: '));
+    await sleeper.untilStreaming();
     const { leader } = await roles();
     const isDown = leader.process.stop();
     await write(200, 400);

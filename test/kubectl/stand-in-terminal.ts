@@ -51,9 +51,14 @@ export class StandInTerminal implements Terminal {
     return () => undefined;
   }
 
+  /** The command has its stream: until then it would try again what fails. */
+  async untilStreaming(): Promise<void> {
+    await this.until('somebody listens to Ctrl-C', () => this.#interrupt !== undefined);
+  }
+
   /** Ctrl-C, as soon as somebody listens to it. */
   async interrupt(): Promise<void> {
-    await this.until('somebody listens to Ctrl-C', () => this.#interrupt !== undefined);
+    await this.untilStreaming();
     this.#interrupt?.();
   }
 
