@@ -27,6 +27,11 @@ function leave(code: number): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }
 
+/** Until the command has ended: one that waits for an operator to come back has nothing open but timers, which do not count. */
+function keepAlive(): void {
+  setInterval(() => undefined, 0x7fff_ffff);
+}
+
 function withCluster(command: Command): Command {
   return command
     .option('-n, --namespace <name>', 'namespace of the VM (default: that of the context)')
@@ -39,6 +44,7 @@ function action<Options extends object>(run: Run<Options>) {
     const command = others.at(-1);
     if (!(command instanceof Command)) throw new Error('commander did not say which command');
     const rest = command.args.slice(1);
+    keepAlive();
     try {
       const options = command.optsWithGlobals<Options & ClusterChoice>();
       const ports = { api: new Api(loadCluster(options)), terminal, clock: systemClock, random: Math.random };
