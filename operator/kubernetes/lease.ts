@@ -41,6 +41,8 @@ export interface LeaseTimes {
   /** A leader that could not renew for this long writes no more: well before others may take over. */
   readonly renewDeadline: number;
   readonly retry: number;
+  /** How often a standby looks: it counts the duration from when it saw a renewal, which is that much later than it was. */
+  readonly look: number;
   /** One request. */
   readonly request: number;
   /** A leader that could not renew for this long gives its agents up: they may reach one that can. */
@@ -51,6 +53,7 @@ export const defaultLeaseTimes: LeaseTimes = {
   duration: 10_000,
   renewDeadline: 7_000,
   retry: 2_000,
+  look: 1_000,
   request: 4_000,
   surrender: 45_000,
 };
@@ -134,9 +137,9 @@ export class LeaseElection implements Election {
   /** A standby looks again when the Lease runs out, if that is sooner than usual. */
   #pause(): number {
     const { random } = this.#options;
-    const usual = this.#times.retry * (0.9 + 0.2 * random());
-    if (this.#term !== undefined || this.#seen === undefined) return usual;
-    return Math.min(usual, Math.max(50 + 100 * random(), this.#untilExpired(this.#seen)));
+    const jitter = 0.9 + 0.2 * random();
+    if (this.#term !== undefined || this.#seen === undefined) return this.#times.retry * jitter;
+    return Math.min(this.#times.look * jitter, Math.max(50 + 100 * random(), this.#untilExpired(this.#seen)));
   }
 
   // --- standby --------------------------------------------------------------------------------------------------------

@@ -139,6 +139,21 @@ describe('the election of a leader', () => {
     expect(lease.record?.holder).toBe('b');
   });
 
+  it('passes on within 11 s of a leader that died, whenever it renewed last', async () => {
+    for (let offset = 0; offset < 2_000; offset += 250) {
+      lease = new ScriptedLease();
+      const [a, b, way] = candidates();
+      a.start();
+      await clock.advance(300);
+      b.start();
+      await clock.advance(6_000 + offset);
+      way.reachable = false;
+      await clock.advance(11_200);
+      expect({ offset, leads: b.leads }).toEqual({ offset, leads: true });
+      await b.election.stop();
+    }
+  });
+
   it('leaves a leader its term when only the API server was away, and ends it after 45 s', async () => {
     const a = new Candidate('a', lease, clock).start();
     await clock.advance(3_000);
