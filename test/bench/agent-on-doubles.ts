@@ -1,9 +1,14 @@
-// The whole agent with a double for each library of Windows, in a process of its own: its arguments are the operator's URL,
-// a folder, and the doubles of computecore.dll and ws2_32.dll. Guests are played by its parent, which is told of each VM that starts, over IPC.
+// The whole agent with a double for each library of Windows, in a process of its own, on Linux or on Windows: its arguments
+// are the operator's URL, a folder, the doubles of computecore.dll and ws2_32.dll, and a loopback port. There it tells, as
+// JSON lines, of each VM that starts, so that its guest can be played; each line that it is sent it answers with what woke
+// the pump so far; it ends with the connection.
 import '../../agent/thread-pool.ts';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import koffi from 'koffi';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { type AgentNode, runAgent } from '../../agent/agent.ts';
@@ -14,8 +19,12 @@ import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { HyperVSockets } from '../../agent/windows/hvsock/sockets.ts';
 import type { WindowsHost } from '../../agent/windows-host.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
+import { wakingsOf } from '../doubles/winsock.ts';
+import type { AgentEvent } from './agent-events.ts';
 
-const [, , url = '', folder = '', computecore = '', winsock = ''] = process.argv;
+const [, , url = '', folder = '', computecore = '', winsock = '', port = ''] = process.argv;
+const parent = connect(Number(port), '127.0.0.1');
+const tell = (event: AgentEvent) => parent.write(`${JSON.stringify(event)}\n`);
 const bootFolder = 'C:\\LinuxBootFiles';
 const bootFiles = new Map([
   ['vmlinux', 1000],
@@ -62,7 +71,7 @@ function told(system: ComputeSystem): ComputeSystem {
     },
     async start() {
       await system.start();
-      process.send?.({ system: system.id, runtimeId });
+      if (runtimeId !== undefined) tell({ system: system.id, runtimeId });
     },
     shutdown: () => system.shutdown(),
     terminate: () => system.terminate(),
@@ -101,8 +110,8 @@ const transitions = new Writable({
   write(line: Buffer, _encoding, done) {
     const { event, level, time, to, uid } = transition.parse(JSON.parse(line.toString()));
     if (level >= 40) process.stderr.write(line);
-    if (event === 'foundNothing') process.send?.({ uid, begun: time });
-    if (to === 'Running') process.send?.({ uid, running: time });
+    if (event === 'foundNothing' && uid !== undefined) tell({ uid, begun: time });
+    if (to === 'Running' && uid !== undefined) tell({ uid, running: time });
     done();
   },
 });
@@ -116,7 +125,9 @@ const transition = z.object({
 const timestamp = () => `,"time":${performance.timeOrigin + performance.now()}`;
 
 const stop = new AbortController();
-process.once('disconnect', () => stop.abort());
+const wakings = wakingsOf(koffi.load(winsock));
+createInterface(parent).on('line', () => tell({ wakings: wakings() }));
+parent.on('error', () => {}).once('close', () => stop.abort());
 const tokenFile = join(folder, 'token');
 await writeFile(tokenFile, 'token');
 await runAgent(

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { agentPromises, benchAgent } from './agent.ts';
+import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
@@ -23,22 +23,33 @@ const { positionals: names, values: options } = parseArgs({
   },
 });
 
+const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
+
+function sayLives(where: string, { single, together }: LifeFigures): void {
+  const { machines, milliseconds, wakings } = together;
+  say(
+    `${where} · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`,
+  );
+  say(`${where} · ${machines} VMs at once run after ${ms(milliseconds)}, promised ${agentPromises.together} ms`);
+  say(
+    `${where} · meanwhile the pump was woken ${wakings.bySocket} times by a socket, ${wakings.byRest} by the end of a rest, ${wakings.byIdleTime} by its idle time-out`,
+  );
+}
+
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   async agent() {
-    const { blocked, residentMebibytes, single, together } = await benchAgent();
-    const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
-    say(
-      `agent · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`,
-    );
-    say(
-      `agent · ${together.machines} VMs at once run after ${ms(together.milliseconds)}, promised ${agentPromises.together} ms`,
-    );
+    const figures = await benchAgent();
+    const { blocked, residentMebibytes, together } = figures;
+    sayLives('agent', figures);
     say(
       `agent · with ${together.machines} VMs: ${residentMebibytes.toFixed(0)} MiB resident, promised ${agentPromises.resident} MiB`,
     );
     say(
       `agent · with 100 calls blocked for ${blocked.seconds} s: a file read in ${ms(blocked.read)}, a name looked up in ${ms(blocked.lookUp)}, promised ${agentPromises.blocked} ms`,
     );
+    const underWine = await benchAgentUnderWine();
+    if ('missing' in underWine) say(`agent under wine · not measured: ${underWine.missing} is not there`);
+    else sayLives('agent under wine', underWine);
   },
   async documents() {
     for (const { name, microseconds, ratio, promisedRatio } of benchDocuments()) {

@@ -253,6 +253,37 @@ describe('many connections', () => {
 });
 
 describe('a pump', () => {
+  it('is woken by who dials, who writes, who has room again, who hangs up, and by its own thread', async () => {
+    const { sleepUntilWoken, wakings } = await loadWinsock();
+    // Whatever waited for the end of a sleep now waits for ever.
+    sleepUntilWoken(true);
+    try {
+      // It may sleep already, for as long as it had been told.
+      await (await sockets.listen(runtimeId, 1)).close();
+      const before = wakings();
+      for (let round = 0; round < 10; round += 1) {
+        const listener = await sockets.listen(runtimeId, 109);
+        const accepted = listener.accept(never);
+        const guest = dial(109);
+        const host = await accepted;
+        const sent = Buffer.alloc(1 << 20, 'hello ');
+        const atHost = buffer(host);
+        guest.end(sent);
+        expect((await atHost).equals(sent)).toBe(true);
+        const atGuest = buffer(guest);
+        host.end(sent);
+        expect((await atGuest).equals(sent)).toBe(true);
+        await listener.close();
+      }
+      await until('all are closed', () => openSockets() <= leaked + 1);
+      const after = wakings();
+      expect(after.bySocket - before.bySocket).toBeGreaterThan(50);
+      expect(after.byIdleTime).toBe(before.byIdleTime);
+    } finally {
+      sleepUntilWoken(false);
+    }
+  });
+
   it('that cannot start says why', async () => {
     await expect(HyperVSockets.start('/none/ws2_32.dll')).rejects.toThrow('Failed to load shared library');
   });

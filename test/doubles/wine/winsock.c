@@ -42,6 +42,17 @@ static int fails(const char *call) {
   return scripted;
 }
 
+/* A poll that takes less is a rest, one that takes this long is idle, in milliseconds. */
+#define IDLE_MILLISECONDS 100
+/* How polls ended: by a socket, by the end of a rest, by the end of an idle time. */
+static LONG polls[3];
+static LONG idle_forever;
+
+EXPORT int DoublePolls(int how) { return InterlockedCompareExchange(&polls[how], 0, 0); }
+
+/* From now on only a socket ends a poll that is idle. */
+EXPORT void DoubleIdleForever(int forever) { InterlockedExchange(&idle_forever, forever); }
+
 EXPORT int DoubleOpenSockets(void) { return InterlockedCompareExchange(&sockets_open, 0, 0); }
 
 static int refuse(int code) {
@@ -188,5 +199,10 @@ EXPORT int ProxyClose(SOCKET socket) {
 }
 
 EXPORT int ProxyPoll(WSAPOLLFD *entries, uint32_t count, int milliseconds) {
-  return fails("WSAPoll") ? SOCKET_ERROR : WSAPoll(entries, count, milliseconds);
+  if (fails("WSAPoll")) return SOCKET_ERROR;
+  int is_idle = milliseconds >= IDLE_MILLISECONDS;
+  int forever = is_idle && InterlockedCompareExchange(&idle_forever, 0, 0) != 0;
+  int result = WSAPoll(entries, count, forever ? -1 : milliseconds);
+  if (result >= 0) InterlockedIncrement(&polls[result > 0 ? 0 : is_idle ? 2 : 1]);
+  return result;
 }

@@ -55,6 +55,19 @@ void fail_next(const char *call, int code) {
   strncpy(failing_call, call, sizeof failing_call - 1);
 }
 
+/* A poll that takes less is a rest, one that takes this long is idle, in milliseconds. */
+#define IDLE_MILLISECONDS 100
+/* How polls ended: by a socket, by the end of a rest, by the end of an idle time. */
+static int polls[3];
+static int idle_forever;
+
+int count_polls(int how) EXPORT("DoublePolls");
+int count_polls(int how) { return __atomic_load_n(&polls[how], __ATOMIC_SEQ_CST); }
+
+/* From now on only a socket ends a poll that is idle. */
+void let_idle_polls_last(int forever) EXPORT("DoubleIdleForever");
+void let_idle_polls_last(int forever) { __atomic_store_n(&idle_forever, forever, __ATOMIC_SEQ_CST); }
+
 int count_open(void) EXPORT("DoubleOpenSockets");
 int count_open(void) { return __atomic_load_n(&sockets_open, __ATOMIC_SEQ_CST); }
 
@@ -178,7 +191,10 @@ int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) {
     int events = (entries[i].events & READABLE ? POLLIN : 0) | (entries[i].events & WRITABLE ? POLLOUT : 0);
     polled[i] = (struct pollfd){(int)entries[i].socket, (short)events, 0};
   }
-  long result = syscall(SYS_poll, polled, count, milliseconds);
+  int is_idle = milliseconds >= IDLE_MILLISECONDS;
+  int forever = is_idle && __atomic_load_n(&idle_forever, __ATOMIC_SEQ_CST);
+  long result = syscall(SYS_poll, polled, count, forever ? -1 : milliseconds);
+  if (result >= 0) __atomic_fetch_add(&polls[result > 0 ? 0 : is_idle ? 2 : 1], 1, __ATOMIC_SEQ_CST);
   if (result < 0 && errno == EINTR) result = 0;
   for (uint32_t i = 0; i < count; i++) {
     short happened = result > 0 ? polled[i].revents : 0;

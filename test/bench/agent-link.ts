@@ -1,0 +1,130 @@
+// The bench's end of what its agent tells it (agent-events.ts): plays the guests, and keeps when each VM was begun and ran.
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RuntimeId } from '../../agent/hcs/backend.ts';
+import { sealedBoot } from '../../agent/hcs/simulated/boot-command.ts';
+import { SimulatedGuest } from '../../agent/hcs/simulated/guest.ts';
+import { simulatedHostFile } from '../../agent/hcs/simulated/host-file.ts';
+import { Script } from '../../agent/hcs/simulated/script.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import type { Wakings } from '../doubles/winsock.ts';
+import { type AgentEvent, agentEvent } from './agent-events.ts';
+
+/** A guest dials its host. */
+export type DialHost = (runtimeId: RuntimeId, port: number) => Socket;
+
+const { timing } = simulatedHostFile.parse({
+  build: 20348,
+  logicalProcessors: 1,
+  timing: { bootMilliseconds: 0, initMilliseconds: 0, logIntervalMilliseconds: 1000, redialMilliseconds: 1 },
+});
+
+/** Milliseconds since the epoch. */
+interface Life {
+  readonly begun: number;
+  readonly running: number;
+}
+
+const patience = 60_000;
+
+export class AgentLink implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #dial: DialHost;
+  readonly #lives = new Map<string, Life>();
+  readonly #asked: ((wakings: Wakings) => void)[] = [];
+  #agent: Socket | undefined;
+
+  private constructor(dial: DialHost) {
+    this.#dial = dial;
+    this.#server = createServer((socket) => {
+      this.#agent = socket.on('error', () => {});
+      createInterface(socket).on('line', (line) => this.#follow(agentEvent.parse(JSON.parse(line))));
+    });
+  }
+
+  static async listen(dial: DialHost): Promise<AgentLink> {
+    const link = new AgentLink(dial);
+    link.#server.listen(0, '127.0.0.1');
+    await once(link.#server, 'listening');
+    return link;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.endAgent();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  endAgent(): void {
+    this.#agent?.destroy();
+  }
+
+  /** Milliseconds from its beginning until it ran, of each VM, in the order of their beginning. */
+  async lives(): Promise<number[]> {
+    return (await this.#complete()).map(({ begun, running }) => running - begun);
+  }
+
+  async lastRunning(): Promise<number> {
+    return Math.max(...(await this.#complete()).map(({ running }) => running));
+  }
+
+  forget(): void {
+    this.#lives.clear();
+  }
+
+  wakings(): Promise<Wakings> {
+    const answer = new Promise<Wakings>((resolve) => this.#asked.push(resolve));
+    this.#agent?.write('\n');
+    return answer;
+  }
+
+  /** What the agent says here can come later than what it says to the operator. */
+  async #complete(): Promise<readonly Life[]> {
+    const deadline = performance.now() + patience;
+    while ([...this.#lives.values()].some(({ running }) => Number.isNaN(running))) {
+      if (performance.now() > deadline) throw new Error('the agent did not say when its VMs ran');
+      await sleep(5);
+    }
+    return [...this.#lives.values()];
+  }
+
+  #follow(event: AgentEvent): void {
+    if ('runtimeId' in event) this.#playGuest(event.system, event.runtimeId as RuntimeId);
+    else if ('wakings' in event) this.#asked.shift()?.(event.wakings);
+    else {
+      const known = this.#lives.get(event.uid) ?? { begun: Number.NaN, running: Number.NaN };
+      this.#lives.set(event.uid, { ...known, ...event });
+    }
+  }
+
+  #playGuest(systemId: string, runtimeId: RuntimeId): void {
+    new SimulatedGuest({
+      systemId,
+      boot: sealedBoot,
+      dial: (port) => connected(this.#dial(runtimeId, port)),
+      clock: systemClock,
+      timing,
+      script: new Script(systemClock, []),
+      isDiskAttached: () => false,
+      onEnd: () => undefined,
+    }).start();
+  }
+}
+
+function connected(socket: Socket): Promise<Socket | 'refused'> {
+  return new Promise((resolve) => {
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      // Its users see its end by `close`.
+      socket.on('error', () => {});
+      resolve(socket);
+    });
+    socket.once('error', () => resolve('refused'));
+  });
+}
