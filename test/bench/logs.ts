@@ -1,21 +1,27 @@
-// The path of a log that somebody follows: a simulated guest writes as fast as it is read, and its lines go through the agent,
-// its file, the operator and the API server to a client, each a process of its own. Meanwhile processes are started in the
-// guest: each needs control messages both ways over the same connection.
-import { readFile } from 'node:fs/promises';
+// The path of a log that somebody follows: a simulated guest writes at the promised rate and a little more, and its lines go
+// through the agent, its file, the operator and the API server to a client, each a process of its own. Meanwhile processes
+// are started in the guest, and a quiet VM of the same host is asked for its document: both need control messages both ways
+// over the connection that the log floods.
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
-import { parsePosition, subresourcePath } from '../../protocol/subresources.ts';
+import { subresourcePath } from '../../protocol/subresources.ts';
 import { isRunning, RunningSystem } from '../e2e/running-system.ts';
 import { threeHosts } from '../playground/system.ts';
+import { LogFollower } from './log-follower.ts';
+import { type ProcessUse, processesBelow, useOf } from './process-use.ts';
 
 const seconds = 20;
 /** What comes before is for compilers and buffers. */
-const warmUpSeconds = 5;
+const warmUpMilliseconds = 8_000;
 const nodeName = 'win-2022-a';
 const name = 'flood';
+const quietName = 'quiet';
 export const promisedMegabytesPerSecond = 50;
 export const promisedDelayMilliseconds = 250;
+/** Of what the guest writes; a little is for what a line loses on its way. */
+const writtenMegabytesPerSecond = 1.1 * promisedMegabytesPerSecond;
 
 export interface LogFigures {
   readonly megabytesPerSecond: number;
@@ -24,12 +30,18 @@ export interface LogFigures {
   readonly missing: number;
   readonly doubled: number;
   /** From the request for a process to the first word of it, in milliseconds. */
-  readonly delays: readonly number[];
-  /** Resident MiB of agent and operator: after the warm-up, and the most until the end. */
-  readonly agent: readonly [number, number];
-  readonly operator: readonly [number, number];
-  /** Seconds of processor time for each MB that was followed: what does not depend on who else uses the machine. */
-  readonly processorSecondsPerMegabyte: { readonly agent: number; readonly operator: number };
+  readonly processes: readonly number[];
+  /** From the request to the whole answer of the document of another VM, in milliseconds. */
+  readonly documents: readonly number[];
+  readonly programs: readonly ProgramFigures[];
+}
+
+export interface ProgramFigures {
+  readonly program: string;
+  /** Resident MiB at the beginning, in the middle and at the end, after the warm-up; and the most. */
+  readonly resident: readonly number[];
+  /** For each MB that was followed: what does not depend on who else uses the machine. */
+  readonly processorMillisecondsPerMegabyte: number;
 }
 
 const line = `{"level":"info","msg":"${'a line of a guest that has much to say '.repeat(5)}","time":"2024-01-15T10:30:00.5Z"}\n`;
@@ -39,99 +51,73 @@ export async function benchLogs(): Promise<LogFigures> {
   await using running = await RunningSystem.start(new Map([...threeHosts].filter(([host]) => host === nodeName)));
   await running.system.installApiService();
   await running.apply(name, { nodeName, memory: { sizeInMB: 256 } });
+  await running.apply(quietName, { nodeName, memory: { sizeInMB: 256 } });
   const machine = await running.untilMachine(name, 'runs', isRunning);
+  await running.untilMachine(quietName, 'runs', isRunning);
   const api = new Api(loadCluster({ kubeconfig: running.controlPlane.kubeconfigPath }));
+  const document = () => api.text({ path: subresourcePath('default', quietName, 'document') });
   await running.until('the aggregated API is served', async () =>
-    api.text({ path: subresourcePath('default', name, 'document') }).then(
+    document().then(
       () => true,
       () => false,
     ),
   );
   const stop = new AbortController();
   const control = await running.control(nodeName);
-  const flooding = flood((text) => control.writeLog(`luvm-${machine.metadata.uid}`, text), stop.signal);
-  const follower = new Follower();
-  const following = follower.follow(api, stop.signal);
-  await pause(warmUpSeconds);
-  follower.begin();
-  const memory = new MemoryOf([running.system.node(nodeName).agent.pid, running.system.operator.pid]);
-  await memory.look();
-  const pids = [running.system.node(nodeName).agent.pid, running.system.operator.pid] as const;
-  const before = await Promise.all(pids.map(processorSeconds));
-  const delays: number[] = [];
+  const flooding = flood((times) => control.writeLog(`luvm-${machine.metadata.uid}`, block, times), stop.signal);
+  const follower = new LogFollower();
+  const following = follow(api, follower, stop.signal);
+  await pause(warmUpMilliseconds);
+  follower.reset();
+  const watch = await Watch.begin();
+  const processes: number[] = [];
+  const documents: number[] = [];
   const begun = performance.now();
   while (performance.now() - begun < seconds * 1000) {
-    delays.push(await startProcess(api));
-    await memory.look();
-    await pause(0.25);
+    processes.push(await startProcess(api));
+    documents.push(await timed(document));
+    await watch.look();
+    await pause(250);
   }
   const { bytes, doubled, lines, missing } = follower;
-  const after = await Promise.all(pids.map(processorSeconds));
-  const [ofAgent = 0, ofOperator = 0] = after.map((each, index) => (each - (before[index] ?? 0)) / (bytes / 1e6));
   const elapsed = (performance.now() - begun) / 1000;
+  const programs = await watch.end(bytes / 1e6);
   stop.abort();
   await Promise.all([flooding, following]);
   await control.close();
-  const [agent = [0, 0], operator = [0, 0]] = memory.ranges;
   return {
     megabytesPerSecond: bytes / elapsed / 1e6,
     linesPerSecond: lines / elapsed,
     missing,
     doubled,
-    delays: delays.sort((one, other) => one - other),
-    agent,
-    operator,
-    processorSecondsPerMegabyte: { agent: ofAgent, operator: ofOperator },
+    processes: processes.sort((one, other) => one - other),
+    documents: documents.sort((one, other) => one - other),
+    programs,
   };
 }
 
-/** Since the process began; a tick is 10 ms. */
-async function processorSeconds(pid: number | undefined): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** At its rate, as far as somebody reads. */
+async function flood(write: (times: number) => Promise<void>, signal: AbortSignal): Promise<void> {
+  let last = performance.now();
+  let owed = 0;
+  while (!signal.aborted) {
+    const now = performance.now();
+    // What could not be written in time is not made up for.
+    owed += Math.min(now - last, 200) * writtenMegabytesPerSecond * 1000;
+    last = now;
+    const times = Math.floor(owed / block.length);
+    owed -= times * block.length;
+    if (times > 0) await write(times);
+    await pause(20);
+  }
 }
 
-async function flood(write: (text: string) => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) await write(block);
-}
-
-/** Counts what arrives, and holds the positions against each other. */
-class Follower {
-  bytes = 0;
-  lines = 0;
-  missing = 0;
-  doubled = 0;
-  #last = -1;
-
-  begin(): void {
-    Object.assign(this, { bytes: 0, lines: 0, missing: 0, doubled: 0 });
-  }
-
-  async follow(api: Api, signal: AbortSignal): Promise<void> {
-    const query = new URLSearchParams({ follow: 'true', tailLines: '0', positions: 'true' });
-    const response = await api.open({ path: subresourcePath('default', name, 'log'), query, signal });
-    let rest = '';
-    try {
-      for await (const chunk of response) {
-        this.bytes += chunk.length;
-        const lines = (rest + chunk.toString('latin1')).split('\n');
-        rest = lines.pop() ?? '';
-        for (const each of lines) this.#count(each);
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    }
-  }
-
-  #count(text: string): void {
-    const position = parsePosition(text.slice(0, text.indexOf(' ')));
-    if (position === undefined) return;
-    this.lines += 1;
-    if (position.sequence <= this.#last) this.doubled += 1;
-    else if (this.#last >= 0) this.missing += position.sequence - this.#last - 1;
-    this.#last = position.sequence;
-  }
+async function follow(api: Api, follower: LogFollower, signal: AbortSignal): Promise<void> {
+  const query = new URLSearchParams({ follow: 'true', tailLines: '0', positions: 'true' });
+  const response = await api.open({ path: subresourcePath('default', name, 'log'), query, signal });
+  response.on('data', (chunk: Buffer) => follower.take(chunk));
+  await new Promise<void>((resolve) => response.once('close', resolve));
+  if (!signal.aborted) throw new Error('the log broke off');
 }
 
 async function startProcess(api: Api): Promise<number> {
@@ -147,29 +133,44 @@ async function startProcess(api: Api): Promise<number> {
   return delay;
 }
 
-class MemoryOf {
-  readonly #pids: readonly (number | undefined)[];
-  readonly #ranges: [number, number][] = [];
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now();
+  await run();
+  return performance.now() - begun;
+}
 
-  constructor(pids: readonly (number | undefined)[]) {
-    this.#pids = pids;
+/** Looks at all programs of the system from one moment to another. */
+class Watch {
+  readonly #before: readonly ProcessUse[];
+  readonly #resident: Map<number, number[]> = new Map();
+
+  private constructor(before: readonly ProcessUse[]) {
+    this.#before = before;
   }
 
-  /** For each process: at first, and the most. */
-  get ranges(): readonly (readonly [number, number])[] {
-    return this.#ranges;
+  static async begin(): Promise<Watch> {
+    const watch = new Watch(await processesBelow(process.pid));
+    await watch.look();
+    return watch;
   }
 
   async look(): Promise<void> {
-    for (const [index, pid] of this.#pids.entries()) {
-      const status = await readFile(`/proc/${pid}/status`, 'utf8');
-      const mebibytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
-      const [first = mebibytes, most = 0] = this.#ranges[index] ?? [];
-      this.#ranges[index] = [first, Math.max(most, mebibytes)];
+    for (const { pid } of this.#before) {
+      const { residentMebibytes } = await useOf(pid);
+      const seen = this.#resident.get(pid) ?? [];
+      this.#resident.set(pid, [...seen, residentMebibytes]);
     }
   }
-}
 
-function pause(inSeconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, inSeconds * 1000));
+  async end(megabytes: number): Promise<readonly ProgramFigures[]> {
+    const figures: ProgramFigures[] = [];
+    for (const { pid, processorSeconds, program } of this.#before) {
+      const used = (await useOf(pid)).processorSeconds - processorSeconds;
+      const seen = this.#resident.get(pid) ?? [];
+      const [first = 0, middle = 0, last = 0] = [0, Math.floor(seen.length / 2), seen.length - 1].map((at) => seen[at]);
+      const resident = [first, middle, last, Math.max(...seen)];
+      figures.push({ program, resident, processorMillisecondsPerMegabyte: (used * 1000) / megabytes });
+    }
+    return figures;
+  }
 }

@@ -66,22 +66,26 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   async logs() {
-    const figures = await benchLogs();
-    const { agent, delays, doubled, linesPerSecond, megabytesPerSecond, missing, operator } = figures;
-    const at = (part: number) =>
-      (delays[Math.min(delays.length - 1, Math.floor(delays.length * part))] ?? 0).toFixed(0);
-    const grown = ([first, most]: readonly [number, number]) => `${first.toFixed(0)} → at most ${most.toFixed(0)} MiB`;
+    const { documents, doubled, linesPerSecond, megabytesPerSecond, missing, processes, programs } = await benchLogs();
+    const delays = (sorted: readonly number[]) => {
+      const at = (part: number) =>
+        (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(0);
+      return `after ${at(0.5)} ms, 95 % ${at(0.95)} ms, at most ${at(1)} ms`;
+    };
     say(
       `logs · followed: ${megabytesPerSecond.toFixed(0)} MB/s, ${linesPerSecond.toFixed(0)} lines/s, promised ${promisedMegabytesPerSecond} MB/s; ${missing} missing, ${doubled} doubled`,
     );
     say(
-      `logs · a process started meanwhile speaks after ${at(0.5)} ms, 95 % ${at(0.95)} ms, at most ${at(1)} ms; promised for a control message ${promisedDelayMilliseconds} ms`,
+      `logs · meanwhile the document of another VM is there ${delays(documents)}, a process speaks ${delays(processes)}`,
     );
-    const { agent: ofAgent, operator: ofOperator } = figures.processorSecondsPerMegabyte;
-    say(
-      `logs · processor time for a MB: agent ${(ofAgent * 1000).toFixed(0)} ms, operator ${(ofOperator * 1000).toFixed(0)} ms`,
-    );
-    say(`logs · resident: agent ${grown(agent)}, operator ${grown(operator)}`);
+    say(`logs · promised for each control message: ${promisedDelayMilliseconds} ms`);
+    for (const { processorMillisecondsPerMegabyte, program, resident } of programs) {
+      const [first = 0, middle = 0, last = 0, most = 0] = resident;
+      const mebibytes = [first, middle, last].map((each) => each.toFixed(0)).join(' → ');
+      say(
+        `logs · ${program}: ${processorMillisecondsPerMegabyte.toFixed(1)} ms of processor time for a MB; ${mebibytes} MiB resident, at most ${most.toFixed(0)}`,
+      );
+    }
   },
   async start() {
     const begun = Date.now();

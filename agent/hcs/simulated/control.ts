@@ -52,9 +52,9 @@ export class SimulatedHostControl {
     await this.#client.call('dropBridge', { system });
   }
 
-  /** Writes to the guest's log stream as it is. */
-  async writeLog(system: string, text: string): Promise<void> {
-    await this.#client.call('writeLog', { system, text });
+  /** Writes to the guest's log stream as it is, so many times. */
+  async writeLog(system: string, text: string, times?: number): Promise<void> {
+    await this.#client.call('writeLog', { system, text, ...(times !== undefined && { times }) });
   }
 
   /** The compute service restarts: agents see it disconnect, its VMs run on. */

@@ -74,9 +74,9 @@ export class SimulatedGuest {
     this.#service?.dropConnection();
   }
 
-  /** Writes to the log stream as it is. */
-  async writeLog(text: string): Promise<void> {
-    await this.#log?.write(text);
+  /** Writes to the log stream as it is, so many times. */
+  async writeLog(text: string, times = 1): Promise<void> {
+    for (let time = 0; time < times; time += 1) await this.#log?.write(text);
   }
 
   async #live(): Promise<void> {

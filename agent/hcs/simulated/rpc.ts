@@ -115,7 +115,10 @@ export const methods = {
   files: { params: nothing, result: z.array(fileEntry) },
   endGuest: { params: z.strictObject({ system: z.string(), how: z.enum(guestEnds) }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
-  writeLog: { params: z.strictObject({ system: z.string(), text: z.string() }), result: nothing },
+  writeLog: {
+    params: z.strictObject({ system: z.string(), text: z.string(), times: z.int().min(1).optional() }),
+    result: nothing,
+  },
   disconnectClients: { params: nothing, result: nothing },
 } as const;
 

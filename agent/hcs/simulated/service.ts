@@ -90,7 +90,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     files: () => files.table.entries(),
     endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
     dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
-    writeLog: ({ system, text }) => node.systemNamed(system).guest?.writeLog(text),
+    writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),
     disconnectClients: () => {
       for (const connection of connections) if (connection.isAgent) connection.forget();
     },

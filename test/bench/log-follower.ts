@@ -1,0 +1,56 @@
+// Counts what arrives of a followed log, and holds the positions of its lines against each other. It reads the bytes where
+// they are: a client that took its time would be what is measured.
+const newline = 0x0a;
+const dot = 0x2e;
+const space = 0x20;
+const zero = 0x30;
+
+export class LogFollower {
+  bytes = 0;
+  lines = 0;
+  missing = 0;
+  doubled = 0;
+  #last = -1;
+  #rest: Buffer = Buffer.alloc(0);
+
+  /** Counts anew, and goes on after the last line. */
+  reset(): void {
+    this.bytes = 0;
+    this.lines = 0;
+    this.missing = 0;
+    this.doubled = 0;
+  }
+
+  take(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let start = 0;
+    for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, start)) {
+      this.#count(sequenceAt(bytes, start));
+      start = end + 1;
+    }
+    this.#rest = bytes.subarray(start);
+  }
+
+  /** Lines of the guest have positions; notices have none. */
+  #count(sequence: number | undefined): void {
+    if (sequence === undefined) return;
+    this.lines += 1;
+    if (sequence <= this.#last) this.doubled += 1;
+    else if (this.#last >= 0) this.missing += sequence - this.#last - 1;
+    this.#last = sequence;
+  }
+}
+
+/** Of a line that begins with `<boot>.<sequence> `. */
+function sequenceAt(bytes: Buffer, start: number): number | undefined {
+  let sequence: number | undefined;
+  for (let index = start; index < bytes.length; index += 1) {
+    const byte = bytes[index] ?? 0;
+    if (byte === space) return sequence;
+    if (byte === dot) sequence = 0;
+    else if (byte < zero || byte > zero + 9) return undefined;
+    else if (sequence !== undefined) sequence = sequence * 10 + byte - zero;
+  }
+  return undefined;
+}

@@ -1,0 +1,51 @@
+// What processes use of the machine, as the kernel counts it.
+import { readdir, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+
+export interface ProcessUse {
+  readonly pid: number;
+  readonly program: string;
+  /** Since it began, of all its threads; a tick is 10 ms. */
+  readonly processorSeconds: number;
+  readonly residentMebibytes: number;
+}
+
+/** A process and all that descend from it. */
+export async function processesBelow(root: number): Promise<readonly ProcessUse[]> {
+  const parents = new Map<number, number>();
+  for (const entry of await readdir('/proc')) {
+    const pid = Number(entry);
+    // One that ended meanwhile is none.
+    if (Number.isInteger(pid)) parents.set(pid, Number((await statOf(pid).catch(() => []))[1]));
+  }
+  const isBelow = (pid: number | undefined): boolean =>
+    pid !== undefined && (pid === root || isBelow(parents.get(pid)));
+  return await Promise.all([...parents.keys()].filter(isBelow).map(useOf));
+}
+
+export async function useOf(pid: number): Promise<ProcessUse> {
+  const [stat, status, command] = await Promise.all([
+    statOf(pid),
+    readFile(`/proc/${pid}/status`, 'utf8'),
+    readFile(`/proc/${pid}/cmdline`, 'utf8'),
+  ]);
+  return {
+    pid,
+    program: programOf(command.split('\0')),
+    processorSeconds: (Number(stat[11]) + Number(stat[12])) / 100,
+    residentMebibytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024,
+  };
+}
+
+/** The fields behind the name, which may have spaces. */
+async function statOf(pid: number): Promise<readonly string[]> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+/** A script is known by its folder and name, another program by its first argument, if any. */
+function programOf([path = '', ...words]: readonly string[]): string {
+  const script = words.find((word) => word.endsWith('main.ts'));
+  if (script !== undefined) return script.split('/').slice(-3, -1).join('/');
+  return [basename(path), ...words.filter((word) => /^[\w-]+$/.test(word)).slice(0, 1)].join(' ');
+}
