@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws';
 import type { ChannelClosed } from '../protocol/channel.ts';
 import { type Clock, delay, type Random } from '../protocol/clock.ts';
 import { closeCodes } from '../protocol/messages.ts';
+import { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
 import { OperatorSession, type SessionPorts } from './operator-session.ts';
 
@@ -27,7 +28,7 @@ export const defaultLinkTimes: LinkTimes = {
   welcome: 20_000,
 };
 
-export interface LinkPorts extends Omit<SessionPorts, 'host'> {
+export interface LinkPorts extends Omit<SessionPorts, 'host' | 'epochs'> {
   readonly random: Random;
   readonly times: LinkTimes;
   /** An open socket to the operator, authenticated with a token read just now. */
@@ -41,6 +42,7 @@ export class OperatorLink {
   readonly #clock: Clock;
   /** One, or two while a connection is renewed: each is told everything, since either may be the one that lasts. */
   readonly #sessions = new Set<OperatorSession>();
+  readonly #epochs = new Epochs<OperatorSession>();
 
   constructor(ports: LinkPorts) {
     this.#ports = ports;
@@ -118,7 +120,7 @@ export class OperatorLink {
   async #connect(signal: AbortSignal): Promise<OperatorSession> {
     const host = await this.#ports.hostFacts();
     const socket = await this.#ports.dial(signal);
-    const session = new OperatorSession(socket, { ...this.#ports, host });
+    const session = new OperatorSession(socket, { ...this.#ports, host, epochs: this.#epochs });
     closeOnAbort(session, signal);
     this.#sessions.add(session);
     session.closed.then(() => this.#sessions.delete(session));

@@ -7,6 +7,7 @@ import { optionsDigest, sha256Hex } from '../protocol/digest.ts';
 import {
   type AgentMessage,
   type Assignment,
+  closeCodes,
   type Element,
   type HostFacts,
   limits,
@@ -19,6 +20,7 @@ import {
   type Welcome,
 } from '../protocol/messages.ts';
 import { streamsCapability } from '../protocol/stream-messages.ts';
+import type { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
 import { LogRelay } from './log-relay.ts';
 import { type ConsoleReaders, StreamServer } from './streams/stream-server.ts';
@@ -37,6 +39,8 @@ export interface SessionPorts {
   readonly agentBootID: string;
   readonly host: HostFacts;
   readonly consoles: ConsoleReaders;
+  /** Of all sessions with operators. */
+  readonly epochs: Epochs<OperatorSession>;
 }
 
 export class OperatorSession {
@@ -78,7 +82,10 @@ export class OperatorSession {
       sendData: (message) => this.#channel.sendStream(message),
       access: (uid) => ports.supervisor.machine(uid)?.access,
     });
-    this.closed.then(() => this.#streams.end());
+    this.closed.then(() => {
+      this.#streams.end();
+      ports.epochs.ended(this);
+    });
     this.#hello();
   }
 
@@ -187,8 +194,18 @@ export class OperatorSession {
     }
   }
 
+  /** An epoch is for the whole session: whoever takes another one opens another session. */
   #welcome(welcome: Welcome): void {
-    this.#epoch = welcome.epoch;
+    const { epoch } = welcome;
+    if (this.#epoch !== undefined) {
+      this.#ports.logger.warn({ epoch, expected: this.#epoch }, 'ignored a second welcome');
+      return;
+    }
+    if (!this.#ports.epochs.admit(this, epoch)) {
+      this.close(closeCodes.replaced, `a session with a newer epoch than ${epoch} is open`);
+      return;
+    }
+    this.#epoch = epoch;
     this.#channel.setHeartbeat(welcome.heartbeatSeconds);
     this.#relay = new LogRelay(welcome.logWindow, (message) => this.#channel.trySendLog(message));
     for (const uid of this.#ports.supervisor.uids()) {
@@ -200,8 +217,8 @@ export class OperatorSession {
 
   /** Commands of another epoch come from an operator that is not in charge of this host any more (design §6). */
   #command(message: Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>): void {
-    const { logger, supervisor } = this.#ports;
-    if (message.epoch !== this.#epoch) {
+    const { epochs, logger, supervisor } = this.#ports;
+    if (message.epoch !== this.#epoch || !epochs.obeys(this)) {
       logger.warn(
         { type: message.type, epoch: message.epoch, expected: this.#epoch },
         'ignored a command of another epoch',

@@ -151,6 +151,7 @@ export class AgentServer {
   async #serve(webSocket: WebSocket, agent: AgentIdentity, { ports, sessions }: AgentService): Promise<void> {
     const { nodeName } = agent;
     const session = new AgentSession(agent, ports, sessions);
+    sessions.began(session);
     const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
       schema: agentMessage,
       clock: ports.clock,

@@ -78,7 +78,9 @@ export class AgentSession {
     return closed;
   }
 
+  /** What is under way for it has no effect any more. */
   close(code: number, reason: string): void {
+    this.#state = 'Ended';
     this.#channel?.close(code, reason);
   }
 

@@ -12,6 +12,8 @@ export interface SessionListener {
 
 export class Sessions implements Agents, SessionEvents {
   readonly #current = new Map<string, AgentSession>();
+  /** Of each node, in the order in which they began, accepted or not. The server bounds them. */
+  readonly #open = new Map<string, Set<AgentSession>>();
   readonly #listener: SessionListener;
   readonly #mayCommand: () => boolean;
 
@@ -30,10 +32,19 @@ export class Sessions implements Agents, SessionEvents {
     return this.#current.get(nodeName);
   }
 
+  began(session: AgentSession): void {
+    const open = this.#open.get(session.nodeName);
+    if (open === undefined) this.#open.set(session.nodeName, new Set([session]));
+    else open.add(session);
+  }
+
+  /** Also an older one that waits for its own acceptance speaks no more: what it said may be long past. */
   accepted(session: AgentSession): void {
-    const older = this.#current.get(session.nodeName);
     this.#current.set(session.nodeName, session);
-    if (older !== session) older?.close(closeCodes.replaced, 'replaced by a newer session');
+    for (const older of this.#open.get(session.nodeName) ?? []) {
+      if (older === session) return;
+      older.close(closeCodes.replaced, 'replaced by a newer session');
+    }
   }
 
   live(session: AgentSession): void {
@@ -41,6 +52,9 @@ export class Sessions implements Agents, SessionEvents {
   }
 
   ended(session: AgentSession): void {
+    const open = this.#open.get(session.nodeName);
+    open?.delete(session);
+    if (open?.size === 0) this.#open.delete(session.nodeName);
     if (this.#current.get(session.nodeName) !== session) return;
     this.#current.delete(session.nodeName);
     this.#listener.ended(session.nodeName);

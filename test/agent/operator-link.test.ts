@@ -11,7 +11,7 @@ import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
-import type { Element, Hello, OperatorMessage } from '../../protocol/messages.ts';
+import type { AgentMessage, Element, Hello, OperatorMessage } from '../../protocol/messages.ts';
 import { type AgentCore, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { startNode, type TestNode } from './hcs/simulated-node.ts';
@@ -81,6 +81,8 @@ async function welcomed(linked: Linked, epoch = 1, logWindow = 0): Promise<Sessi
   return session;
 }
 
+const generationIn = (message: AgentMessage) =>
+  message.type === 'observed' ? message.virtualMachine['generation'] : undefined;
 const isRunning = ({ virtualMachine }: { virtualMachine: Element }) =>
   virtualMachine['phase'] === 'Running' && JSON.stringify(virtualMachine['conditions']).includes('"Running"');
 
@@ -118,6 +120,23 @@ describe('a session', () => {
     session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment({ generation: 7 }) });
     await session.next('observed', ({ virtualMachine }) => virtualMachine['generation'] === 7);
     expect(session.messages.some(({ type }) => type === 'removed')).toBe(false);
+  });
+
+  it('has one epoch: neither a second welcome nor commands of an older one change anything', async () => {
+    await using linked = await startLinked();
+    const session = await linked.operator.session(0);
+    await session.hello();
+    session.send(welcome(5));
+    session.send({ type: 'assign', epoch: 5, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    session.send(welcome(4));
+    session.send({ type: 'release', epoch: 4, uid });
+    session.send({ type: 'desired', epoch: 4, virtualMachines: [makeAssignment({ generation: 6 })], last: true });
+    session.send({ type: 'assign', epoch: 5, virtualMachine: makeAssignment({ generation: 7 }) });
+    await session.next('observed', ({ virtualMachine }) => virtualMachine['generation'] === 7);
+    expect(session.messages.some(({ type }) => type === 'removed')).toBe(false);
+    expect(session.messages.some((each) => generationIn(each) === 6)).toBe(false);
+    expect((await linked.node.control.system(systemIdOf(uid)))?.state).toBe('Running');
   });
 
   it('takes nothing away that the operator does not mention', async () => {
@@ -237,6 +256,33 @@ describe('the link', () => {
     await until('the old one ends', () => !first.open);
     expect(second.authorization).toBe('Bearer second token');
     expect(second.open).toBe(true);
+  });
+
+  it('obeys an old leader neither beside the session of the next one nor in its place', async () => {
+    await using linked = await startLinked({ renewal: 50 });
+    const first = await linked.operator.session(0);
+    await first.hello();
+    first.send(welcome(5));
+    first.send({ type: 'assign', epoch: 5, virtualMachine: makeAssignment() });
+    await first.next('observed', isRunning);
+    // The connection that is to renew it reaches a leader of long ago.
+    const old = await linked.operator.session(1);
+    await old.hello();
+    old.send(welcome(4));
+    old.send({ type: 'desired', epoch: 4, virtualMachines: [makeAssignment({ generation: 3 })], last: true });
+    old.send({ type: 'release', epoch: 4, uid });
+    await until('it is turned away', () => !old.open);
+    expect(first.open).toBe(true);
+    const next = await linked.operator.session(2);
+    const hello = await next.hello();
+    expect(hello.virtualMachines).toMatchObject([{ uid, generation: 1, phase: 'Running' }]);
+    next.send(welcome(6));
+    next.send({ type: 'assign', epoch: 6, virtualMachine: makeAssignment({ generation: 7 }) });
+    first.send({ type: 'release', epoch: 5, uid });
+    await next.next('observed', ({ virtualMachine }) => virtualMachine['generation'] === 7);
+    await until('the first one ends', () => !first.open);
+    expect((await linked.node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+    expect(linked.core.removed.size).toBe(0);
   });
 
   it('goes on with the old connection when a new one cannot be had', async () => {

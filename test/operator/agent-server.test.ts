@@ -298,6 +298,30 @@ describe('session', () => {
     await until(() => harness.events.includes('ended node-a'));
   });
 
+  it('that began before the one that speaks for the node is not taken in any more, however late its turn comes', async () => {
+    const gate = Promise.withResolvers<Acceptance>();
+    let attempts = 0;
+    harness.accept = () => {
+      attempts += 1;
+      return attempts === 1 ? gate.promise : Promise.resolve({ ok: true, epoch: 7 });
+    };
+    const early = new ScriptedAgent();
+    early.hello = () => early.send(hello([observedMachine(uidOf(1), { restarts: 99 }), observedMachine(uidOf(2))]));
+    await early.connect(harness.port, 'node-a');
+    await until(() => attempts === 1);
+    const late = new ScriptedAgent();
+    late.machines.set(uidOf(1), observedMachine(uidOf(1)));
+    await late.connect(harness.port, 'node-a');
+    await until(() => late.receivedOf('desired').length === 1);
+    gate.resolve({ ok: true, epoch: 7 });
+    expect((await early.closed).code).toBe(closeCodes.replaced);
+    expect(early.received).toEqual([]);
+    expect(late.isOpen).toBe(true);
+    expect(harness.inventory.reportOf('node-a', uidOf(1))?.observed?.restarts).toBe(0);
+    expect(harness.inventory.presence('node-a', uidOf(2))).toBe('Absent');
+    expect(harness.events).toEqual(['live node-a']);
+  });
+
   it('ends when its epoch is refused: for good, or to come again', async () => {
     harness.accept = () => Promise.resolve({ ok: false, retry: false, message: 'there is no Node node-a' });
     expect(await (await harness.connect()).closed).toMatchObject({

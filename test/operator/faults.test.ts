@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
@@ -176,6 +177,66 @@ describe('an agent', () => {
     expect(after.status).toMatchObject({ nodeName: 'node-a', phase: 'Running', startTime: before.status.startTime });
     expect(owner.receivedOf('release')).toEqual([]);
     await remove('owned');
+  });
+});
+
+/** Speaks on, and does not hear that its session has been ended. */
+interface DeafAgent extends Disposable {
+  readonly agent: ScriptedAgent;
+  readonly socket: WebSocket;
+}
+
+async function deafAgentOn(nodeName: string, port: number, machines: ScriptedAgent['machines']): Promise<DeafAgent> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${agentsPath}`, [subprotocol], {
+    headers: { authorization: `Bearer ${nodeName}` },
+  });
+  await once(socket, 'open');
+  const agent = new ScriptedAgent();
+  agents.push(agent);
+  for (const [uid, machine] of machines) agent.machines.set(uid, machine);
+  agent.attach(socket);
+  agent.hello();
+  await until(() => agent.receivedOf('desired').some(({ last }) => last));
+  socket.pause();
+  // Else it would be waited for at its end.
+  return { agent, socket, [Symbol.dispose]: () => socket.resume() };
+}
+
+describe('an agent of an old epoch', () => {
+  it('that goes on speaking changes nothing, wherever its session was', async () => {
+    const owner = await agentOn('node-a');
+    const { uid } = (await fixture.create('spoken-of', { nodeName: 'node-a' })).metadata;
+    const { startTime } = (await fixture.untilReady('spoken-of')).status;
+    using first = await deafAgentOn('node-a', operator.agents, owner.machines);
+    const rival = await fixture.start({ election: alwaysElected });
+    others.push(rival);
+    using second = await deafAgentOn('node-a', rival.agents, owner.machines);
+    const current = await agentOn('node-a');
+    for (const [each, machine] of owner.machines) current.machines.set(each, machine);
+    const epochs = [first.agent, second.agent, current].flatMap((agent) => agent.receivedOf('welcome'));
+    expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+
+    const lies = observedMachine(uid, { phase: 'Failed', restarts: 99, startTime: '2020-01-01T00:00:00.000Z' });
+    for (const { agent, socket } of [first, second]) {
+      agent.send({ type: 'observed', virtualMachine: { ...lies, epoch: 1 } });
+      agent.send({ type: 'logs', uid, boot: 1, first: 0, lines: ['long ago'], dropped: 0 });
+      agent.send({ type: 'removed', uid });
+      await until(() => socket.bufferedAmount === 0);
+    }
+    current.observe({ ...observedMachine(uid), restarts: 1 });
+    const told = await fixture.untilObject('spoken-of', ({ status }) => status.restarts === 1);
+    expect(told.status).toMatchObject({ phase: 'Running', nodeName: 'node-a', startTime });
+    for (const { agent, socket } of [first, second]) {
+      agent.send({ type: 'removed', uid });
+      await until(() => socket.bufferedAmount === 0);
+    }
+    current.onRelease = () => {};
+    await fixture.delete('spoken-of');
+    await until(() => current.receivedOf('release').length === 1);
+    expect(await fixture.get('spoken-of')).toBeDefined();
+    current.remove(uid);
+    await fixture.untilGone('spoken-of');
+    expect([first.agent, second.agent].flatMap((agent) => agent.receivedOf('release'))).toEqual([]);
   });
 });
 
