@@ -27,14 +27,17 @@ export class Outside {
   /** Resolves when the agent has died. */
   readonly died: Promise<void>;
   readonly #point: CrashPoint | undefined;
+  readonly #kill: () => void;
   readonly #listeners = new Set<GuestListener>();
   readonly #streams = new Set<Duplex>();
   readonly #underWay = new Set<Promise<unknown>>();
   #dead = false;
   #resolveDied: () => void = () => {};
 
-  constructor(point: CrashPoint | undefined) {
+  /** @param kill ends the process, where the agent has one of its own */
+  constructor(point: CrashPoint | undefined, kill: () => void = () => undefined) {
     this.#point = point;
+    this.#kill = kill;
     this.died = new Promise((resolve) => {
       this.#resolveDied = resolve;
     });
@@ -98,6 +101,7 @@ export class Outside {
   }
 
   readonly #die = (): Promise<never> => {
+    this.#kill();
     this.#dead = true;
     this.#resolveDied();
     return never;

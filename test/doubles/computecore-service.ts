@@ -3,6 +3,7 @@
 import koffi from 'koffi';
 import type { ComputeCoreBackend } from '../../agent/hcs/computecore/backend.ts';
 import { type ComputeCorePaths, connectComputeCore } from '../../agent/hcs/computecore.ts';
+import type { Method } from '../../agent/hcs/simulated/rpc.ts';
 import { buildDouble } from './build.ts';
 import { type Counts, counters } from './computecore.ts';
 
@@ -10,6 +11,7 @@ export class ComputeCoreService {
   readonly #paths: ComputeCorePaths;
   readonly #count: (what: string) => number;
   readonly #reset: () => void;
+  readonly #die: (method: string, number: number, isAnswered: number) => void;
 
   /** @param guestFolder where the guests of the node find their host */
   static async connect(socketPath: string, guestFolder: string): Promise<ComputeCoreService> {
@@ -31,6 +33,7 @@ export class ComputeCoreService {
     this.#paths = { computecore: path, kernel32: path };
     this.#count = library.func('DoubleCount', 'int32_t', ['str16']);
     this.#reset = library.func('DoubleReset', 'void', []);
+    this.#die = library.func('DoubleDie', 'void', ['str', 'uint32_t', 'int32_t']);
   }
 
   backend(): ComputeCoreBackend {
@@ -41,6 +44,14 @@ export class ComputeCoreService {
   counts(): Counts {
     const counted = counters.map((what) => [what, this.#count(what)] as const);
     return Object.fromEntries(counted) as Counts;
+  }
+
+  /**
+   * This process is killed within the native library, at so many requests of the method from now (rpc.ts): once the request
+   * is on its way, or once it is answered and nobody has seen that.
+   */
+  dieAt(method: Method, number: number, when: 'sent' | 'answered'): void {
+    this.#die(method, number, when === 'answered' ? 1 : 0);
   }
 
   reset(): void {

@@ -3,6 +3,7 @@
    what a call does is one request over a Unix socket (agent/hcs/simulated/rpc.ts: JSON lines). */
 #include "../computecore/double.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,19 @@ static char16 *end_of(int32_t remote) {
   return NULL;
 }
 
+/* Where the process is to die: at so many requests of that method from now, when it is sent or when it is answered. */
+static struct {
+  char method[32];
+  uint32_t number;
+  int is_answered;
+} death;
+
+/* As a power cut for the process. */
+static void die(void) {
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+
 /* Both sides write whole lines, one after the other. */
 static void send_all(const struct bytes *line) {
   size_t sent = 0;
@@ -132,6 +146,7 @@ static void send_all(const struct bytes *line) {
 static char16 *ask(const char *method, struct bytes *parameters) {
   struct reply *reply = calloc(1, sizeof *reply);
   struct bytes line = {0};
+  int is_last = death.number > 0 && strcmp(method, death.method) == 0 && --death.number == 0;
   reply->number = ++last_number;
   reply->next = replies;
   replies = reply;
@@ -143,9 +158,11 @@ static char16 *ask(const char *method, struct bytes *parameters) {
   for (size_t i = 0; i < parameters->length; i++) add_byte(&line, parameters->at[i]);
   add_ascii(&line, "}}\n");
   send_all(&line);
+  if (is_last && !death.is_answered) die();
   free(line.at);
   free(parameters->at);
   while (reply->line == NULL && service >= 0) monitor_wait(&world, 1000);
+  if (is_last) die();
   struct reply **at = &replies;
   while (*at != reply) at = &(*at)->next;
   *at = reply->next;
@@ -545,6 +562,15 @@ EXPORT int32_t DoubleConnect(const char *socket_path, const char16 *guest_folder
   free(ask("hello", &parameters));
   monitor_leave(&world);
   return 1;
+}
+
+/* The process dies at that request of the method: once it is sent, or once it is answered and nobody has seen that. */
+EXPORT void DoubleDie(const char *method, uint32_t number, int32_t is_answered) {
+  monitor_enter(&world);
+  snprintf(death.method, sizeof death.method, "%s", method);
+  death.number = number;
+  death.is_answered = is_answered;
+  monitor_leave(&world);
 }
 
 EXPORT void DoubleReset(void) {
