@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { compileCache } from './test/cache-folder.ts';
 
 export default defineConfig({
   test: {
@@ -11,5 +12,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
+    // What is polled here is a process, or asks one.
+    expect: { poll: { interval: 200 } },
+    env: { NODE_COMPILE_CACHE: compileCache },
   },
 });

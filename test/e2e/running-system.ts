@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
+import { apiVersion } from '../../crds/linux-utility-vm.ts';
+import { ClusterApi } from '../controlplane/cluster-api.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
@@ -26,20 +28,33 @@ const machine = z.looseObject({
     })
     .default({ conditions: [] }),
 });
+const hosts = z.object({
+  items: z.array(
+    z.object({
+      status: z
+        .object({ conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]) })
+        .default({ conditions: [] }),
+    }),
+  ),
+});
 export type Machine = z.infer<typeof machine>;
 
 /** Long enough for two busy cores; what is waited for takes a second or two. */
 const patience = 60_000;
 const pollInterval = 100;
 
+const resources = `/apis/${apiVersion}`;
+
 export class RunningSystem implements AsyncDisposable {
   readonly controlPlane: ControlPlane;
   readonly system: LocalSystem;
+  readonly #api: ClusterApi;
   readonly #directory: string;
 
   private constructor(controlPlane: ControlPlane, system: LocalSystem, directory: string) {
     this.controlPlane = controlPlane;
     this.system = system;
+    this.#api = new ClusterApi(controlPlane.kubeconfigPath, 'test');
     this.#directory = directory;
   }
 
@@ -86,8 +101,8 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   async get(name: string): Promise<Machine | undefined> {
-    const text = await this.kubectl(['get', 'luvm', name, '--ignore-not-found', '-o', 'json']);
-    return text === '' ? undefined : machine.parse(JSON.parse(text));
+    const found = await this.#api.find('GET', `${resources}/namespaces/default/linuxutilityvms/${name}`);
+    return found === undefined ? undefined : machine.parse(found);
   }
 
   /** Waits until the VM is as the predicate says. */
@@ -121,9 +136,10 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   async connectedHosts(): Promise<number> {
-    const path = '{range .items[*]}{.status.conditions[?(@.type=="Connected")].status}{"\\n"}{end}';
-    const text = await this.kubectl(['get', 'luvmhost', '-o', `jsonpath=${path}`]);
-    return text.split('\n').filter((line) => line === 'True').length;
+    const { items } = hosts.parse(await this.#api.send('GET', `${resources}/linuxutilityvmhosts`));
+    const isConnected = ({ type, status }: { readonly type: string; readonly status: string }) =>
+      type === 'Connected' && status === 'True';
+    return items.filter(({ status }) => status.conditions.some(isConnected)).length;
   }
 
   /** Folders of VMs that the agent of the node still has. */

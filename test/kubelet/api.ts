@@ -1,20 +1,9 @@
-// The API server as a kubelet uses it; a refusal is an exception here, since whoever asked tries the whole step again.
+// The API server as a kubelet uses it.
 import { z } from 'zod';
-import type { ApiError } from '../../operator/kubernetes/api-error.ts';
-import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
-import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
 import type { Stored } from '../../operator/kubernetes/objects.ts';
 import { Reflector } from '../../operator/kubernetes/reflector.ts';
 import { systemClock } from '../../protocol/clock.ts';
-
-export class Refusal extends Error {
-  readonly code: number;
-
-  constructor({ code, message }: ApiError) {
-    super(message);
-    this.code = code;
-  }
-}
+import { ClusterApi } from '../controlplane/cluster-api.ts';
 
 const data = z.object({ data: z.record(z.string(), z.string()).default({}) });
 const issued = z.object({ status: z.object({ token: z.string(), expirationTimestamp: z.string() }) });
@@ -28,30 +17,9 @@ export interface TokenFor {
   readonly pod: { readonly name: string; readonly uid: string };
 }
 
-export class Api {
-  readonly #http: KubeHttp;
-
+export class Api extends ClusterApi {
   constructor(kubeconfigPath: string) {
-    const access = loadClusterAccess(kubeconfigPath, systemClock);
-    const name = { version: '0', replica: 'process-kubelet' };
-    this.#http = new KubeHttp({ access, clock: systemClock, random: Math.random, ...name });
-  }
-
-  async send(method: KubeRequest['method'], path: string, body?: object): Promise<unknown> {
-    const merge = method === 'PATCH' ? { contentType: 'application/merge-patch+json' as const } : {};
-    const outcome = await this.#http.request({ method, path, ...merge, ...(body === undefined ? {} : { body }) });
-    if (!outcome.ok) throw new Refusal(outcome.error);
-    return outcome.value;
-  }
-
-  /** As `send`; `undefined` when there is no such object (any more). */
-  async find(method: KubeRequest['method'], path: string, body?: object): Promise<unknown> {
-    try {
-      return await this.send(method, path, body);
-    } catch (error) {
-      if (error instanceof Refusal && error.code === 404) return undefined;
-      throw error;
-    }
+    super(kubeconfigPath, 'process-kubelet');
   }
 
   reflector<T extends Stored>(path: string, parse: (raw: unknown) => T | undefined): Reflector<T> {
@@ -62,7 +30,7 @@ export class Api {
         process.stderr.write(`process kubelet: ${what} at ${where}: ${String(error)}\n`);
       },
     };
-    return new Reflector({ http: this.#http, path, clock: systemClock, random: Math.random, observer, parse });
+    return new Reflector({ http: this.http, path, clock: systemClock, random: Math.random, observer, parse });
   }
 
   async configMap(namespace: string, name: string): Promise<ReadonlyMap<string, Buffer> | undefined> {

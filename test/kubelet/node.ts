@@ -3,8 +3,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Refusal } from '../controlplane/cluster-api.ts';
 import { ManagedProcess } from '../playground/managed-process.ts';
-import { type Api, Refusal } from './api.ts';
+import type { Api } from './api.ts';
 import { Network } from './network.ts';
 import type { Services } from './services.ts';
 

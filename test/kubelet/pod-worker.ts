@@ -2,7 +2,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Api, Refusal } from './api.ts';
+import { Refusal } from '../controlplane/cluster-api.ts';
+import type { Api } from './api.ts';
 import { Container } from './container.ts';
 import { environmentOf, expand, type PodAddresses } from './environment.ts';
 import { launch } from './launch.ts';
