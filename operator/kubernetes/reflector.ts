@@ -26,6 +26,8 @@ export interface ReflectorOptions<T extends Stored> {
   readonly observer: ReflectorObserver;
   /** Also drops what the cache need not hold. */
   readonly parse: (raw: unknown) => T | undefined;
+  /** How long a watch may bring nothing, not even a bookmark, before another connection is tried. */
+  readonly silenceMilliseconds?: number;
 }
 
 /** The numbers of client-go's reflector; the watch ends at the server's hand, at a time that differs between clients. */
@@ -37,6 +39,8 @@ const timing = {
   shortestWatchMilliseconds: 1_000,
   watchSecondsMinimum: 300,
   watchSecondsSpread: 300,
+  /** An API server sends a bookmark a minute: a connection on which two are missing may be half open. */
+  silenceMilliseconds: 150_000,
 } as const;
 
 /** If every list is older, the cluster was restored from a backup. */
@@ -158,13 +162,14 @@ export class Reflector<T extends Stored> {
   }
 
   async #watch(resourceVersion: string): Promise<ApiError | undefined> {
-    const { http, path, random, clock } = this.#options;
+    const { http, path, random, clock, silenceMilliseconds = timing.silenceMilliseconds } = this.#options;
     const startedAt = clock.now();
     let events = 0;
     const error = await watch(http, {
       path,
       resourceVersion,
       timeoutSeconds: Math.round(timing.watchSecondsMinimum + random() * timing.watchSecondsSpread),
+      silenceMilliseconds,
       signal: this.#stop.signal,
       onEvent: (event) => {
         events += 1;

@@ -5,7 +5,6 @@ import type { KubeHttp } from './http.ts';
 
 /** Small, so that what was read of a page is gone before V8 takes it for long-lived. */
 const pageSize = 100;
-const bookmarkSlackSeconds = 30;
 
 const page = z.object({
   metadata: z.object({ resourceVersion: z.string(), continue: z.string().optional() }),
@@ -73,19 +72,21 @@ export interface WatchRequest {
   readonly path: string;
   readonly resourceVersion: string;
   readonly timeoutSeconds: number;
+  /** Fails when nothing arrives for so long, not even a bookmark. */
+  readonly silenceMilliseconds: number;
   readonly signal: AbortSignal;
   readonly onEvent: (event: WatchEvent) => void;
 }
 
 /** Until the server ends it (undefined) or it fails. Events before the failure have been told. */
 export async function watch(http: KubeHttp, request: WatchRequest): Promise<ApiError | undefined> {
-  const { path, resourceVersion, timeoutSeconds, signal, onEvent } = request;
+  const { path, resourceVersion, timeoutSeconds, silenceMilliseconds, signal, onEvent } = request;
   const opened = await http.lines({
     method: 'GET',
     path,
     query: { watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds },
     signal,
-    idleMilliseconds: (timeoutSeconds + bookmarkSlackSeconds) * 1000,
+    idleMilliseconds: silenceMilliseconds,
   });
   if (!opened.ok) return opened.error;
   try {

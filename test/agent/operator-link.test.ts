@@ -4,14 +4,21 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { dial, urlProblem } from '../../agent/dial.ts';
 import { type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
-import type { AgentMessage, Element, Hello, OperatorMessage } from '../../protocol/messages.ts';
+import {
+  type AgentMessage,
+  agentsPath,
+  type Element,
+  type Hello,
+  type OperatorMessage,
+} from '../../protocol/messages.ts';
+import { Relay } from '../operator/relay.ts';
 import { type AgentCore, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { startNode, type TestNode } from './hcs/simulated-node.ts';
@@ -19,11 +26,11 @@ import { until } from './hcs/until.ts';
 import { ScriptedOperator, type Session } from './scripted-operator.ts';
 
 const fast: LinkTimes = { firstRetry: 5, lastRetry: 20, healthy: 60_000, renewal: 3_600_000, welcome: 2_000 };
-const welcome = (epoch: number, logWindow = 0): OperatorMessage => ({
+const welcome = (epoch: number, logWindow = 0, heartbeatSeconds = 10): OperatorMessage => ({
   type: 'welcome',
   replica: 'operator-0',
   epoch,
-  heartbeatSeconds: 10,
+  heartbeatSeconds,
   logWindow,
 });
 
@@ -31,6 +38,8 @@ interface Linked extends AsyncDisposable {
   readonly node: TestNode;
   readonly core: AgentCore;
   readonly operator: ScriptedOperator;
+  /** Between the two. */
+  readonly relay: Relay;
   readonly tokenFile: string;
 }
 
@@ -38,6 +47,7 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
   const stack = new AsyncDisposableStack();
   const node = stack.use(await startNode());
   const operator = stack.use(await ScriptedOperator.start());
+  const relay = stack.use(await Relay.open(operator.port));
   const folder = await mkdtemp(join(tmpdir(), 'link-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const tokenFile = join(folder, 'token');
@@ -61,8 +71,10 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
     agentVersion: '1.2.3',
     agentBootID: randomUUID(),
     times: { ...fast, ...times },
-    dial: (signal) =>
-      dial({ url: operator.url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal),
+    dial: (signal) => {
+      const url = `ws://127.0.0.1:${relay.port}${agentsPath}`;
+      return dial({ url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal);
+    },
     hostFacts: () => host.facts(),
     consoles: new ExclusiveConsoles(async function* () {}),
   });
@@ -71,7 +83,7 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
     stop.abort();
     await running;
   });
-  return { node, core, operator, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { node, core, operator, relay, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 async function welcomed(linked: Linked, epoch = 1, logWindow = 0): Promise<Session> {
@@ -283,6 +295,29 @@ describe('the link', () => {
     await until('the first one ends', () => !first.open);
     expect((await linked.node.control.system(systemIdOf(uid)))?.state).toBe('Running');
     expect(linked.core.removed.size).toBe(0);
+  });
+
+  it('gives a connection up that has gone silent without an end, and dials again', async () => {
+    await using linked = await startLinked();
+    const first = await linked.operator.session(0);
+    await first.hello();
+    first.send(welcome(1, 0, 0.1));
+    let pings = 0;
+    const pinging = setInterval(() => {
+      pings += 1;
+      first.ping();
+    }, 50);
+    onTestFinished(() => clearInterval(pinging));
+    await until('more heartbeats than may be missed', () => pings === 10);
+    expect(linked.operator.sessions).toHaveLength(1);
+    linked.relay.silence();
+    const silentSince = performance.now();
+    const second = await welcomed(linked, 2);
+    expect(performance.now() - silentSince).toBeLessThan(2_000);
+    // Whoever was there before has not been told of it.
+    expect(first.open).toBe(true);
+    second.send({ type: 'assign', epoch: 2, virtualMachine: makeAssignment() });
+    await second.next('observed', isRunning);
   });
 
   it('goes on with the old connection when a new one cannot be had', async () => {

@@ -5,6 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import {
   type AgentMessage,
   agentMessage,
+  agentsPath,
   type Hello,
   type OperatorMessage,
   subprotocol,
@@ -16,6 +17,7 @@ export interface Session {
   readonly messages: AgentMessage[];
   send(message: OperatorMessage | string): void;
   close(code: number): void;
+  ping(): void;
   readonly open: boolean;
   /** All VMs of the complete hello. */
   hello(): Promise<Hello>;
@@ -42,8 +44,12 @@ export class ScriptedOperator implements AsyncDisposable {
     });
   }
 
+  get port(): number {
+    return portOf(this.#server.address());
+  }
+
   get url(): string {
-    return `ws://127.0.0.1:${portOf(this.#server.address())}/v1/agents`;
+    return `ws://127.0.0.1:${this.port}${agentsPath}`;
   }
 
   /** The n-th session, counted from 0, once it is there. */
@@ -72,6 +78,7 @@ function sessionOver(socket: WebSocket, authorization: string | undefined): Sess
     messages,
     send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
     close: (code) => socket.close(code),
+    ping: () => socket.ping(),
     get open() {
       return socket.readyState === WebSocket.OPEN;
     },

@@ -3,12 +3,27 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import type { ApiError } from '../../operator/kubernetes/api-error.ts';
+import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
+import { KubeHttp } from '../../operator/kubernetes/http.ts';
+import { parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
+import { Reflector } from '../../operator/kubernetes/reflector.ts';
+import { systemClock } from '../../protocol/clock.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { EpochAudit } from '../e2e/epochs.ts';
 import { type Fault, FaultyApi, type Seen } from './faulty-api.ts';
-import { alwaysElected, hostsPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
+import {
+  alwaysElected,
+  hostsPath,
+  machinesPath,
+  OperatorFixture,
+  type RunningOperator,
+  readyOf,
+  until,
+} from './fixture.ts';
+import { Relay } from './relay.ts';
 import { observedMachine, ScriptedAgent } from './scripted-agent.ts';
 
 let controlPlane: ControlPlane;
@@ -367,4 +382,60 @@ describe('two replicas that both take themselves for the leader', () => {
     expect(outOfTurn.filter(({ name, hasHost }) => names.slice(6).includes(name) && hasHost)).toEqual([]);
     await remove(...names);
   }, 60_000);
+});
+
+describe('a connection that goes silent and is never closed', () => {
+  it('to an agent is given up by the operator, which takes the agent in again on another one', async () => {
+    const watchful = await fixture.start({ election: alwaysElected, heartbeatSeconds: 0.1 });
+    others.push(watchful);
+    await using relay = await Relay.open(watchful.agents);
+    const first = await agentOn('node-a', relay.port);
+    const sessions = async () => (await (await fetch(`http://127.0.0.1:${watchful.health}/metrics`)).text()) ?? '';
+    await until(async () => (await sessions()).includes('lcow_agent_sessions 1'));
+    relay.silence();
+    const silentSince = performance.now();
+    await until(async () => (await sessions()).includes('lcow_agent_sessions 0'), 2_000);
+    expect(performance.now() - silentSince).toBeLessThan(2_000);
+    // It has not been told either: it knows by what it misses itself.
+    expect(await first.closed).toEqual({ code: 1006, reason: 'the other side is silent' });
+    const again = await agentOn('node-a', relay.port);
+    expect(again.isOpen).toBe(true);
+  });
+
+  it('to the API server costs a watch its connection, and nothing of what happens meanwhile', async () => {
+    await using relay = await Relay.open(Number(api.access.server.port));
+    const access = plainAccess(new URL(`http://127.0.0.1:${relay.port}`));
+    const http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
+    const failures: ApiError[] = [];
+    let lists = 0;
+    const reflector = new Reflector<VirtualMachine>({
+      http,
+      path: machinesPath,
+      clock: systemClock,
+      random: () => 0,
+      parse: parseVirtualMachine,
+      observer: {
+        failed: (_path, error) => failures.push(error),
+        listed: () => {
+          lists += 1;
+        },
+        unexpected: () => {},
+      },
+      silenceMilliseconds: 300,
+    });
+    reflector.start();
+    onTestFinished(() => reflector.stop());
+    await reflector.waitForSync();
+    await fixture.create('before', { runStrategy: 'Halted' });
+    await until(() => reflector.get('default/before') !== undefined);
+    relay.silence();
+    await fixture.create('meanwhile', { runStrategy: 'Halted' });
+    await remove('before');
+    await until(
+      () => reflector.get('default/meanwhile') !== undefined && reflector.get('default/before') === undefined,
+    );
+    expect(failures.map(({ reason }) => reason)).toContain('ConnectionFailed');
+    expect(lists).toBe(1);
+    await remove('meanwhile');
+  });
 });

@@ -29,6 +29,7 @@ export interface StartOptions {
   readonly access?: ClusterAccess;
   readonly authenticator?: AgentAuthenticator;
   readonly certificates?: CertificateSource;
+  readonly heartbeatSeconds?: number;
   /** Whether to wait until it leads. */
   readonly leads?: boolean;
 }
@@ -58,6 +59,7 @@ export class OperatorFixture {
     leads = true,
     authenticator = tokensAreNames,
     certificates,
+    heartbeatSeconds = 100,
   }: StartOptions = {}): Promise<RunningOperator> {
     this.#replicas += 1;
     const replica = `replica-${this.#replicas}`;
@@ -69,7 +71,7 @@ export class OperatorFixture {
       bindAddress: '127.0.0.1',
       agentsPort: 0,
       healthPort: 0,
-      heartbeatSeconds: 100,
+      heartbeatSeconds,
       version: 'test',
       replica,
       clock,

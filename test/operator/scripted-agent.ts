@@ -129,6 +129,7 @@ export class ScriptedAgent {
 
   #receive(message: OperatorMessage): void {
     this.received.push(message);
+    if (message.type === 'welcome') this.#channel?.setHeartbeat(message.heartbeatSeconds);
     if (message.type === 'desired') for (const element of message.virtualMachines) this.#assign(element);
     if (message.type === 'assign') this.#assign(message.virtualMachine);
     if (message.type === 'release') this.onRelease(message.uid);
