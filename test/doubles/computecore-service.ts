@@ -15,16 +15,20 @@ export class ComputeCoreService {
 
   /** @param guestFolder where the guests of the node find their host */
   static async connect(socketPath: string, guestFolder: string): Promise<ComputeCoreService> {
-    const path = await buildDouble('computecore-client');
+    return await ComputeCoreService.load(await buildDouble('computecore-client'), socketPath, guestFolder);
+  }
+
+  /** @param address the socket of the service, on Windows its loopback port */
+  static async load(path: string, address: string, guestFolder: string): Promise<ComputeCoreService> {
     const library = koffi.load(path);
     // It waits for the service, which may be in this process.
     const connect = library.func('DoubleConnect', 'int32_t', ['str', 'str16']);
     const connected = await new Promise<number>((resolve, reject) =>
-      connect.async(socketPath, guestFolder, (error: unknown, result: number) =>
+      connect.async(address, guestFolder, (error: unknown, result: number) =>
         error === null || error === undefined ? resolve(result) : reject(error),
       ),
     );
-    if (connected === 0) throw new Error(`nobody serves at ${socketPath}`);
+    if (connected === 0) throw new Error(`nobody serves at ${address}`);
     return new ComputeCoreService(path);
   }
 

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import type { RuntimeId } from '../../agent/hcs/backend.ts';
+import type { Dial } from '../../agent/hcs/simulated/guest-dial.ts';
 import { hyperVAddress, vsockServiceId } from '../../agent/windows/hvsock-address.ts';
 import { buildDouble } from './build.ts';
 
@@ -55,6 +56,20 @@ export function wakingsOf(library: LibraryHandle): () => Wakings {
 /** A guest of the wine bed, on either side of it, dials its host: `folder` is HVSOCK_FOLDER as the caller sees it. */
 export function dialProxied(folder: string, vm: RuntimeId, port: number): Socket {
   return connect({ host: '127.0.0.1', port: proxiedPort(join(folder, addressText(vm, port))), allowHalfOpen: true });
+}
+
+/** The same for a simulated guest. */
+export function dialAsGuest(folder: string, vm: RuntimeId, port: number): ReturnType<Dial> {
+  return new Promise((resolve) => {
+    const socket = dialProxied(folder, vm, port);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      // Its users see its end by `close`.
+      socket.on('error', () => {});
+      resolve(socket);
+    });
+    socket.once('error', () => resolve('refused'));
+  });
 }
 
 /** Nobody listens on the first port, so what is not there refuses as it should. */

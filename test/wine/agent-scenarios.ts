@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { win32 } from 'node:path';
+import { until } from '../agent/hcs/until.ts';
 import type { AgentUnderWine } from './agent-under-wine.ts';
 import { freePort } from './free-port.ts';
 import type { Report } from './report.ts';
@@ -69,7 +70,7 @@ async function diagnosis(bed: AgentUnderWine, report: Report): Promise<void> {
 export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promise<void> {
   await diagnosis(bed, report);
   const healthPort = await freePort();
-  const agent = await bed.startAgent(undefined, healthPort);
+  const agent = await bed.startAgent({ healthPort });
   await bringToReady(bed, agent, report);
   await report.test('answers probes and gives metrics', async () => {
     for (const path of ['healthz', 'readyz', 'metrics'])
@@ -100,4 +101,42 @@ export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promis
     assert.equal(status.lastExit?.type, 'AgentExit');
   });
   await report.test('after that too leaves nothing of a deleted VM', () => bed.deleted('ordinary', second));
+}
+
+/** HCS is a process of its own here, so VMs can outlive their agents as they do on Windows. */
+export async function adoption(bed: AgentUnderWine, report: Report): Promise<void> {
+  await using hcs = await bed.startHcs();
+  const first = await bed.startAgent({ hcs });
+  await bed.connected(first);
+  await bed.example('outlives-agent');
+  const { metadata, status: before } = await bed.running('outlives-agent', first);
+  const id = `luvm-${metadata.uid}`;
+  await report.test('leaves a VM running that may outlive it, when its process is killed', async () => {
+    await first.kill();
+    await until('its handles have run down', async () => (await hcs.system(id))?.handles === 0);
+    const system = await hcs.system(id);
+    assert.deepEqual(
+      { state: system?.state, runtimeId: system?.runtimeId, guest: system?.guest?.phase },
+      { state: 'Running', runtimeId: before.runtimeID, guest: 'running' },
+    );
+  });
+  const second = await bed.startAgent({ hcs });
+  await report.test('has a successor that takes the VM over as it is', async () => {
+    await bed.until('the second agent holds the VM', second, async () => (await hcs.system(id))?.handles === 1);
+    await bed.connected(second);
+    const { status } = await bed.running('outlives-agent', second);
+    assert.equal(status.runtimeID, before.runtimeID);
+    assert.equal(status.restarts, 0);
+    assert.equal(status.lastExit, undefined);
+  });
+  await report.test('and hears of the end of its guest, as of any other', async () => {
+    await hcs.crash(id);
+    const { status } = await bed.running('outlives-agent', second, (found) => found.status.restarts === 1);
+    assert.equal(status.lastExit?.type, 'UnexpectedExit');
+    assert.notEqual(status.runtimeID, before.runtimeID);
+  });
+  await report.test('deletes it, and nothing is left', async () => {
+    await bed.deleted('outlives-agent', second);
+    assert.deepEqual(await hcs.systems(), []);
+  });
 }

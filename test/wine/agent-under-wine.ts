@@ -12,6 +12,7 @@ import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { windowsPath } from '../doubles/wine/bed.ts';
 import { GuestHost } from './guest-host.ts';
+import { HcsService } from './hcs-service.ts';
 import { OperatorProcess } from './operator-process.ts';
 import type { Windows, WindowsProgram } from './windows.ts';
 
@@ -55,6 +56,13 @@ export interface AgentProgram {
   readonly node: string;
   /** The koffi that it loads. */
   readonly koffi: string;
+}
+
+export interface AgentOptions {
+  /** The work tree's if absent. */
+  readonly program?: AgentProgram;
+  readonly healthPort?: number;
+  readonly hcs?: HcsService;
 }
 
 export class AgentUnderWine implements AsyncDisposable {
@@ -135,9 +143,18 @@ export class AgentUnderWine implements AsyncDisposable {
     return new Map(diagnoses.parse(JSON.parse(line)).map(({ check, ...outcome }) => [check, outcome]));
   }
 
+  /** HCS for agents that are started with it, in place of one of their own. */
+  startHcs(): Promise<HcsService> {
+    const files = Object.entries(bootFiles).map(
+      ([name, content]) => [`C:\\Program Files\\Linux Containers\\${name}`, content.length] as const,
+    );
+    return HcsService.start(this.#windows.socketFolder, Object.fromEntries(files));
+  }
+
   /** As the agent's chart starts it, with the defaults for all that has one. */
-  async startAgent(program?: AgentProgram, healthPort = 0): Promise<WindowsProgram> {
-    const { script = join(this.#windows.tree, 'agent/main.ts'), ...options } = program ?? {};
+  async startAgent({ hcs, healthPort = 0, program }: AgentOptions = {}): Promise<WindowsProgram> {
+    const { script = join(this.#windows.tree, 'agent/main.ts'), ...others } = program ?? {};
+    const options = { ...others, ...(hcs && { servicePort: hcs.port }) };
     const flags = [...this.#operatorFlags, '--health-port', String(healthPort), '--isolation', 'snp'];
     const started = await this.#windows.start(script, flags, { ...options, guestHostPort: this.guests.port });
     this.#agents.add(started);

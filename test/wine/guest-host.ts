@@ -7,11 +7,10 @@ import type { RuntimeId } from '../../agent/hcs/backend.ts';
 import { hresult } from '../../agent/hcs/errors.ts';
 import { sealedBoot } from '../../agent/hcs/simulated/boot-command.ts';
 import { SimulatedGuest } from '../../agent/hcs/simulated/guest.ts';
-import type { Dial } from '../../agent/hcs/simulated/guest-dial.ts';
 import { simulatedHostFile } from '../../agent/hcs/simulated/host-file.ts';
 import { type GuestEnd, Script } from '../../agent/hcs/simulated/script.ts';
 import { systemClock } from '../../protocol/clock.ts';
-import { dialProxied } from '../doubles/winsock.ts';
+import { dialAsGuest } from '../doubles/winsock.ts';
 import { type DoubleState, doubleState, type GuestExit } from './guest-protocol.ts';
 
 const { timing } = simulatedHostFile.parse({
@@ -100,7 +99,7 @@ export class GuestHost implements AsyncDisposable {
       systemId,
       // The double keeps no document to read a command line from: this is the default one's.
       boot: sealedBoot,
-      dial: (port) => dial(this.#socketFolder, runtimeId, port),
+      dial: (port) => dialAsGuest(this.#socketFolder, runtimeId, port),
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
@@ -110,17 +109,4 @@ export class GuestHost implements AsyncDisposable {
     this.#guests.set(systemId, guest);
     guest.start();
   }
-}
-
-function dial(folder: string, runtimeId: RuntimeId, port: number): ReturnType<Dial> {
-  return new Promise((resolve) => {
-    const socket = dialProxied(folder, runtimeId, port);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      // Its users see its end by `close`.
-      socket.on('error', () => {});
-      resolve(socket);
-    });
-    socket.once('error', () => resolve('refused'));
-  });
 }

@@ -8,7 +8,8 @@ import { isMainThread } from 'node:worker_threads';
 import ourKoffi from 'koffi';
 import { z } from 'zod';
 import { systemClock } from '../../protocol/clock.ts';
-import { ComputeCoreDouble } from '../doubles/computecore.ts';
+import { ComputeCoreDouble, type Counts } from '../doubles/computecore.ts';
+import { ComputeCoreService } from '../doubles/computecore-service.ts';
 import './first-pipe-instance.ts';
 import { type DoubleState, guestExit } from './guest-protocol.ts';
 
@@ -19,6 +20,8 @@ const variables = z
     LCOW_WIN32: z.string(),
     LCOW_WINSOCK: z.string(),
     LCOW_GUEST_HOST_PORT: z.coerce.number(),
+    /** Where the service of a node is asked for what HCS does; 0 = this process has an HCS of its own. */
+    LCOW_SERVICE_PORT: z.coerce.number(),
   })
   .parse(process.env);
 
@@ -52,23 +55,46 @@ function accessLists(): Readonly<Record<string, string>> {
 
 const watchMilliseconds = 20;
 
-async function watch(): Promise<void> {
+interface Watched {
+  /** Those whose guests are to be played. */
+  systems(): Promise<DoubleState['systems']>;
+  counts(): Counts;
+  exit(system: string, exitType: string, status: number): void;
+}
+
+function ownHcs(): Watched {
   const double = new ComputeCoreDouble(variables.LCOW_COMPUTECORE);
   const backend = double.connect();
+  return {
+    systems: async () =>
+      (await backend.enumerate()).flatMap(({ id, runtimeId, state }) =>
+        runtimeId === undefined ? [] : [{ id, runtimeId, state }],
+      ),
+    counts: () => double.counts(),
+    exit: (system, exitType, status) => double.exit(system, exitType, status),
+  };
+}
+
+/** Its systems have guests there. */
+async function service(): Promise<Watched> {
+  const client = await ComputeCoreService.load(variables.LCOW_COMPUTECORE, String(variables.LCOW_SERVICE_PORT), '');
+  return { systems: async () => [], counts: () => client.counts(), exit: () => undefined };
+}
+
+async function watch(): Promise<void> {
+  const hcs = variables.LCOW_SERVICE_PORT === 0 ? ownHcs() : await service();
   const socket = connect(variables.LCOW_GUEST_HOST_PORT, '127.0.0.1').unref();
   // Without guests the program cannot do what it is watched for.
   socket.on('error', (error) => process.stderr.write(`nobody plays guests: ${error.message}\n`));
   createInterface(socket).on('line', (line) => {
     const { system, exitType, status } = guestExit.parse(JSON.parse(line));
-    double.exit(system, exitType, status);
+    hcs.exit(system, exitType, status);
   });
   let told = '';
   const tell = async () => {
-    const systems = (await backend.enumerate()).flatMap(({ id, runtimeId, state }) =>
-      runtimeId === undefined ? [] : [{ id, runtimeId, state }],
-    );
+    const systems = await hcs.systems();
     // Our own enumeration is over, but the program may be within calls of its own.
-    const state: DoubleState = { systems, counts: double.counts(), access: accessLists() };
+    const state: DoubleState = { systems, counts: hcs.counts(), access: accessLists() };
     const line = JSON.stringify(state);
     if (line !== told) socket.write(`${line}\n`);
     told = line;

@@ -7,7 +7,7 @@ import { programOf } from '../../images/programs.ts';
 import { makeRootFileSystem } from '../../images/rootfs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { missingPackages } from '../doubles/wine/bed.ts';
-import { bringToReady, lifeOfAnAgent } from './agent-scenarios.ts';
+import { adoption, bringToReady, lifeOfAnAgent } from './agent-scenarios.ts';
 import { type AgentProgram, AgentUnderWine } from './agent-under-wine.ts';
 import { Report } from './report.ts';
 import { Windows } from './windows.ts';
@@ -42,6 +42,7 @@ const steps: readonly Step[] = [
     run: suite('test/wine/files.ts', 'test/agent/journal.test.ts', 'test/agent/guest-log-file.test.ts'),
   },
   { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },
+  { name: 'adoption', what: 'a VM that outlives its agent, with HCS as a process of its own', run: adoptionStep },
   { name: 'image', what: 'the agent of the unpacked image with that operator', run: imageStep },
 ];
 
@@ -76,6 +77,11 @@ async function agentStep({ preparations, report }: Context): Promise<void> {
   await lifeOfAnAgent(bed, report).finally(() => bed.killAgents());
 }
 
+async function adoptionStep({ preparations, report }: Context): Promise<void> {
+  const bed = await preparations.bed();
+  await adoption(bed, report).finally(() => bed.killAgents());
+}
+
 async function imageStep({ windows, preparations, report }: Context): Promise<void> {
   const program = await preparations.image();
   await report.test('starts and says its version', async () => {
@@ -85,7 +91,7 @@ async function imageStep({ windows, preparations, report }: Context): Promise<vo
     if (code !== 0 || said !== packageJson.version) throw new Error(`exit code ${code}: ${said}`);
   });
   const bed = await preparations.bed();
-  const agent = await bed.startAgent(program);
+  const agent = await bed.startAgent({ program });
   await bringToReady(bed, agent, report).finally(() => bed.killAgents());
 }
 
@@ -96,7 +102,7 @@ class Preparations implements AsyncDisposable {
 
   constructor(windows: Windows, wanted: readonly Step[]) {
     const wants = (...names: readonly string[]) => wanted.some(({ name }) => names.includes(name));
-    if (wants('agent', 'image')) this.#bed = AgentUnderWine.prepare(windows);
+    if (wants('agent', 'adoption', 'image')) this.#bed = AgentUnderWine.prepare(windows);
     if (wants('image')) this.#image = makeImage(windows);
     void Promise.allSettled([this.#bed, this.#image]);
   }

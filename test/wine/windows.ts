@@ -25,6 +25,8 @@ export interface ProgramOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The libraries of Windows are replaced, with this port as where guests are played. */
   readonly guestHostPort?: number;
+  /** With them, computecore.dll is a client of the service of a node, which is reached at this port. */
+  readonly servicePort?: number;
 }
 
 export class Windows implements AsyncDisposable {
@@ -86,13 +88,16 @@ export class Windows implements AsyncDisposable {
     return program;
   }
 
-  #variables({ koffi, environment, guestHostPort }: ProgramOptions): Readonly<Record<string, string>> {
+  #variables({ koffi, environment, guestHostPort, servicePort }: ProgramOptions): Readonly<Record<string, string>> {
     const ofTree = join(this.tree, 'node_modules/koffi/index.js');
     return {
       UV_THREADPOOL_SIZE: '32',
       HVSOCK_FOLDER: windowsPath(this.socketFolder),
       LCOW_KOFFI: windowsURL(koffi ?? ofTree),
-      LCOW_COMPUTECORE: windowsPath(this.libraries.computecore),
+      LCOW_COMPUTECORE: windowsPath(
+        servicePort === undefined ? this.libraries.computecore : this.libraries.computecoreClient,
+      ),
+      LCOW_SERVICE_PORT: String(servicePort ?? 0),
       LCOW_WINSOCK: windowsPath(this.libraries.winsock),
       LCOW_WIN32: windowsPath(this.libraries.win32),
       LCOW_GUEST_HOST_PORT: String(guestHostPort ?? 0),

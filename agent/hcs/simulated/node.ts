@@ -3,13 +3,13 @@
 // goes with it, any other stays. A stopped system stays listed as long as there is a handle.
 import { randomUUID } from 'node:crypto';
 import { type Clock, delay } from '../../../protocol/clock.ts';
-import type { SystemExit, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
+import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import { admit } from './admission.ts';
 import { applyChange, type ChangeRoom } from './changes.ts';
 import type { FileTable } from './file-table.ts';
 import { guestSocketPath } from './guest-address.ts';
-import { dialPath } from './guest-dial.ts';
+import { type Dial, dialPath } from './guest-dial.ts';
 import type { SimulatedHostFile } from './host-file.ts';
 import { runtimeId, type SystemDetail } from './rpc.ts';
 import type { Script, Step } from './script.ts';
@@ -29,7 +29,12 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly files: () => FileTable;
   readonly consolePath?: (pipe: string) => string;
+  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  readonly dial?: DialHost;
 }
+
+/** Dials a port of the host as the guest of that VM. */
+export type DialHost = (vm: RuntimeId, port: number) => ReturnType<Dial>;
 
 /** Where HCS names the call in its errors (hcs-runtime A.1). */
 const operations = {
@@ -69,7 +74,7 @@ export class SimulatedNode {
 
   async create(id: SystemId, text: string, ended: Ended): Promise<number> {
     await this.#pass('create', id);
-    const { clock, consolePath, host, script } = this.#options;
+    const { clock, consolePath, dial, host, script } = this.#options;
     await delay(clock, host.timing.createMilliseconds);
     if (this.#systems.has(id)) throw new HcsError(operations.create, hresult.alreadyExists, id);
     const admitted = admit(text, { host, files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() });
@@ -83,10 +88,7 @@ export class SimulatedNode {
       ...(consolePath && { consolePath }),
       clock,
       script,
-      dial: (port) => {
-        const directory = this.socketDirectory;
-        return directory === undefined ? Promise.resolve('refused') : dialPath(guestSocketPath(directory, vm, port));
-      },
+      dial: (port) => (dial ?? this.#dialSocket)(vm, port),
       onStopped: (exit) => this.#stopped(system, exit),
     });
     this.#systems.set(id, system);
@@ -185,6 +187,11 @@ export class SimulatedNode {
       },
     }));
   }
+
+  readonly #dialSocket: DialHost = (vm, port) => {
+    const directory = this.socketDirectory;
+    return directory === undefined ? Promise.resolve('refused') : dialPath(guestSocketPath(directory, vm, port));
+  };
 
   #stopped(system: SimulatedSystem, exit: SystemExit): void {
     for (const [handle, held] of this.#handles) {

@@ -8,7 +8,7 @@ import { type CommonHandlers, Connection } from './connection.ts';
 import { simulatedConsolePath } from './console.ts';
 import type { SimulatedHostFile } from './host-file.ts';
 import { FileFailure, HostFiles } from './host-files.ts';
-import { SimulatedNode } from './node.ts';
+import { type DialHost, SimulatedNode } from './node.ts';
 import { Script } from './script.ts';
 
 export interface SimulatedHostOptions {
@@ -16,6 +16,8 @@ export interface SimulatedHostOptions {
   readonly host: SimulatedHostFile;
   readonly stateDirectory: string;
   readonly clock?: Clock;
+  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  readonly dial?: DialHost;
 }
 
 export interface RunningHost {
@@ -24,7 +26,7 @@ export interface RunningHost {
 }
 
 export async function runSimulatedHost(options: SimulatedHostOptions): Promise<RunningHost> {
-  const { host, socketPath, stateDirectory, clock = systemClock } = options;
+  const { dial, host, socketPath, stateDirectory, clock = systemClock } = options;
   const script = new Script(clock, host.script);
   const files: HostFiles = await HostFiles.load({ host, stateDirectory, script, openFiles: () => node.openFiles() });
   const node: SimulatedNode = new SimulatedNode({
@@ -33,6 +35,7 @@ export async function runSimulatedHost(options: SimulatedHostOptions): Promise<R
     clock,
     files: () => files.table,
     consolePath: (pipe) => simulatedConsolePath(socketPath, pipe),
+    ...(dial && { dial }),
   });
   const connections = new Set<Connection>();
   const handlers = makeHandlers({ host, script, files, node, connections });

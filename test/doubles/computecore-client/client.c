@@ -1,15 +1,75 @@
 /* The same library as a thin client of a service process (agent/hcs/simulated/service.ts): systems live there, outlive
    their clients as in HCS, and have guests that dial. Handles, operations, texts and scripts are those of the other double;
-   what a call does is one request over a Unix socket (agent/hcs/simulated/rpc.ts: JSON lines). */
+   what a call does is one request over a Unix socket, on Windows a loopback connection (agent/hcs/simulated/rpc.ts: JSON
+   lines). */
 #include "../computecore/double.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* --- the system ------------------------------------------------------------------------------------------------------ */
+
+#ifdef _WIN32
+#include <winsock2.h>
+
+typedef SOCKET connection;
+#define NO_CONNECTION INVALID_SOCKET
+#define SEND_FLAGS 0
+
+/* The address is a port of the loopback address. */
+static connection connect_to(const char *address) {
+  WSADATA data;
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  name.sin_port = htons((u_short)atoi(address));
+  if (WSAStartup(MAKEWORD(2, 2), &data) != 0) return NO_CONNECTION;
+  connection connected = socket(AF_INET, SOCK_STREAM, 0);
+  BOOL yes = TRUE;
+  if (connected != NO_CONNECTION) setsockopt(connected, IPPROTO_TCP, TCP_NODELAY, (const char *)&yes, sizeof yes);
+  if (connected != NO_CONNECTION && connect(connected, (struct sockaddr *)&name, sizeof name) != 0) {
+    closesocket(connected);
+    return NO_CONNECTION;
+  }
+  return connected;
+}
+
+static void disconnect(connection from) { shutdown(from, SD_BOTH); }
+static void close_connection(connection from) { closesocket(from); }
+
+/* As a power cut for the process. */
+static void die(void) { TerminateProcess(GetCurrentProcess(), 9); }
+#else
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+typedef int connection;
+#define NO_CONNECTION (-1)
+#define SEND_FLAGS MSG_NOSIGNAL
+
+/* The address is the path of a socket. */
+static connection connect_to(const char *address) {
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  if (strlen(address) >= sizeof name.sun_path) violation("the path of the service is too long");
+  strcpy(name.sun_path, address);
+  connection connected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connected != NO_CONNECTION && connect(connected, (struct sockaddr *)&name, sizeof name) != 0) {
+    close(connected);
+    return NO_CONNECTION;
+  }
+  return connected;
+}
+
+static void disconnect(connection from) { shutdown(from, SHUT_RDWR); }
+static void close_connection(connection from) { close(from); }
+
+/* As a power cut for the process. */
+static void die(void) {
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+#endif
 
 #define EVENT_SERVICE_DISCONNECT 0x02000000u
 #define HCS_E_SERVICE_DISCONNECT ((result_code)0x8037011e)
@@ -106,7 +166,7 @@ struct end {
   struct end *next;
 };
 
-static int service = -1;
+static connection service = NO_CONNECTION;
 static int32_t last_number = 0;
 static struct reply *replies = NULL;
 /* How systems ended, by the service's handles. */
@@ -125,17 +185,11 @@ static struct {
   int is_answered;
 } death;
 
-/* As a power cut for the process. */
-static void die(void) {
-  kill(getpid(), SIGKILL);
-  for (;;) pause();
-}
-
 /* Both sides write whole lines, one after the other. */
 static void send_all(const struct bytes *line) {
   size_t sent = 0;
-  while (sent < line->length && service >= 0) {
-    ssize_t count = send(service, line->at + sent, line->length - sent, MSG_NOSIGNAL);
+  while (sent < line->length && service != NO_CONNECTION) {
+    long count = (long)send(service, line->at + sent, (int)(line->length - sent), SEND_FLAGS);
     if (count <= 0) return;
     sent += (size_t)count;
   }
@@ -161,7 +215,7 @@ static char16 *ask(const char *method, struct bytes *parameters) {
   if (is_last && !death.is_answered) die();
   free(line.at);
   free(parameters->at);
-  while (reply->line == NULL && service >= 0) monitor_wait(&world, 1000);
+  while (reply->line == NULL && service != NO_CONNECTION) monitor_wait(&world, 1000);
   if (is_last) die();
   struct reply **at = &replies;
   while (*at != reply) at = &(*at)->next;
@@ -217,13 +271,13 @@ static void receive(const char *utf8, size_t length) {
 }
 
 static void read_service(void *argument) {
-  int connection = (int)(intptr_t)argument;
+  connection from = (connection)(intptr_t)argument;
   struct bytes pending = {0};
   char chunk[65536];
-  ssize_t count;
-  while ((count = read(connection, chunk, sizeof chunk)) > 0) {
+  long count;
+  while ((count = (long)recv(from, chunk, sizeof chunk, 0)) > 0) {
     monitor_enter(&world);
-    for (ssize_t i = 0; i < count; i++) {
+    for (long i = 0; i < count; i++) {
       if (chunk[i] != '\n') {
         add_byte(&pending, chunk[i]);
         continue;
@@ -235,8 +289,8 @@ static void read_service(void *argument) {
   }
   free(pending.at);
   monitor_enter(&world);
-  if (service == connection) service = -1;
-  close(connection);
+  if (service == from) service = NO_CONNECTION;
+  close_connection(from);
   send_event_to_all(EVENT_SERVICE_DISCONNECT);
   monitor_changed(&world);
   monitor_leave(&world);
@@ -457,7 +511,7 @@ EXPORT result_code HcsOpenComputeSystem(const char16 *id, uint32_t access, handl
 EXPORT void HcsCloseComputeSystem(handle_value system) {
   monitor_enter(&world);
   struct system_handle *handle = system_handle_of("HcsCloseComputeSystem", system);
-  if (handle->remote != 0 && service >= 0) {
+  if (handle->remote != 0 && service != NO_CONNECTION) {
     struct bytes parameters = {0};
     add_handle(&parameters, handle);
     handle->calls++;
@@ -474,7 +528,7 @@ EXPORT result_code HcsSetComputeSystemCallback(handle_value system, uint32_t opt
   monitor_enter(&world);
   struct system_handle *handle = system_handle_of(call, system);
   if (options != 0) violation("%s: unexpected options %x", call, options);
-  result_code result = service >= 0 ? RESULT_OK : HCS_E_SERVICE_DISCONNECT;
+  result_code result = service != NO_CONNECTION ? RESULT_OK : HCS_E_SERVICE_DISCONNECT;
   if (result == RESULT_OK) {
     handle->callback = callback;
     handle->context = context;
@@ -543,19 +597,13 @@ EXPORT result_code HcsWaitForComputeSystemExit(handle_value system, uint32_t tim
 /* --- the test's ------------------------------------------------------------------------------------------------------ */
 
 /* From now on this is the service; guests dial below that folder. 0 when nobody serves there. */
-EXPORT int32_t DoubleConnect(const char *socket_path, const char16 *guest_folder) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (strlen(socket_path) >= sizeof address.sun_path) violation("the path of the service is too long");
-  strcpy(address.sun_path, socket_path);
-  if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof address) != 0) {
-    close(connection);
-    return 0;
-  }
+EXPORT int32_t DoubleConnect(const char *address, const char16 *guest_folder) {
+  connection connected = connect_to(address);
+  if (connected == NO_CONNECTION) return 0;
   monitor_enter(&world);
-  if (service >= 0) shutdown(service, SHUT_RDWR);
-  service = connection;
-  if (!thread_detached(read_service, (void *)(intptr_t)connection)) violation("no thread for the service");
+  if (service != NO_CONNECTION) disconnect(service);
+  service = connected;
+  if (!thread_detached(read_service, (void *)(intptr_t)connected)) violation("no thread for the service");
   struct bytes parameters = {0};
   add_ascii(&parameters, "\"socketDirectory\":");
   add_string(&parameters, guest_folder);

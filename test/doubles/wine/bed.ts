@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -118,18 +118,22 @@ export async function linkProject({ koffi }: WineBed, tree: string): Promise<voi
 /** Stand-ins for the libraries of Windows: computecore.dll, winsock.dll (ws2_32), win32.dll (kernel32 and advapi32). */
 export interface LibraryPaths {
   readonly computecore: string;
+  /** computecore.dll as the client of a service process. */
+  readonly computecoreClient: string;
   readonly winsock: string;
   readonly win32: string;
 }
 
 /** They are built once per version of their sources. */
 export async function buildLibraries({ folder }: WineBed): Promise<LibraryPaths> {
-  const computeCore = join(project, 'test', 'doubles', 'computecore');
+  const computeCore = await filesIn(join(project, 'test', 'doubles', 'computecore'));
+  const ofClient = await filesIn(join(project, 'test', 'doubles', 'computecore-client'));
+  const definitions = join(here, 'computecore.def');
+  // The calls are the client's own.
+  const shared = computeCore.filter((file) => basename(file) !== 'calls.c');
   return {
-    computecore: await buildLibrary(folder, 'computecore', [
-      ...(await filesIn(computeCore)),
-      join(here, 'computecore.def'),
-    ]),
+    computecore: await buildLibrary(folder, 'computecore', [...computeCore, definitions]),
+    computecoreClient: await buildLibrary(folder, 'computecore', [...shared, ...ofClient, definitions]),
     winsock: await buildLibrary(folder, 'winsock', [join(here, 'winsock.c'), join(here, 'winsock.def')]),
     win32: await buildLibrary(folder, 'win32', [join(here, 'win32.c'), join(here, 'win32.def')]),
   };
