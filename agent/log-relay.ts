@@ -1,5 +1,8 @@
 // Delivers the guests' log lines to the operator over one connection, within the window that the operator granted: so many
-// lines may be on the way without an acknowledgement. Lines wait in the VMs' own bounded queues.
+// lines may be on the way without an acknowledgement, and so many in a second: a guest that floods its log is followed over
+// a stream, and must not be sent twice. Lines wait in the VMs' own bounded queues.
+import { Allowance } from '../protocol/allowance.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { LogsMessage } from '../protocol/messages.ts';
 import type { GuestLog } from './guest-log.ts';
 
@@ -10,15 +13,22 @@ interface Source {
   waiting: boolean;
 }
 
+const linesPerSecond = 10_000;
+
 export class LogRelay {
   readonly #window: number;
   readonly #send: (message: LogsMessage) => boolean;
   readonly #sources = new Map<string, Source>();
+  readonly #clock: Clock;
+  readonly #allowance: Allowance;
+  #isPausing = false;
   #inFlight = 0;
 
   /** @param window lines in flight, 0 for none at all · @param send false when the connection takes no more just now */
-  constructor(window: number, send: (message: LogsMessage) => boolean) {
+  constructor(window: number, clock: Clock, send: (message: LogsMessage) => boolean) {
     this.#window = window;
+    this.#clock = clock;
+    this.#allowance = new Allowance(clock, linesPerSecond, linesPerSecond);
     this.#send = send;
   }
 
@@ -62,7 +72,7 @@ export class LogRelay {
     for (const source of this.#sources.values()) {
       if (!source.waiting) continue;
       const room = this.#window - this.#inFlight;
-      if (room <= 0 || !this.#sendFrom(source, room)) return;
+      if (this.#isPausing || room <= 0 || !this.#sendFrom(source, room)) return;
     }
   }
 
@@ -78,6 +88,16 @@ export class LogRelay {
       return false;
     }
     this.#settle(source, -message.lines.length);
+    this.#pauseFor(this.#allowance.take(message.lines.length));
     return true;
+  }
+
+  #pauseFor(milliseconds: number): void {
+    if (milliseconds === 0) return;
+    this.#isPausing = true;
+    this.#clock.after(milliseconds, () => {
+      this.#isPausing = false;
+      this.#pump();
+    });
   }
 }

@@ -19,7 +19,7 @@ import {
   subprotocol,
   type Welcome,
 } from '../protocol/messages.ts';
-import { streamsCapability } from '../protocol/stream-messages.ts';
+import { binaryStreams, streamsCapability } from '../protocol/stream-messages.ts';
 import type { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
 import { LogRelay } from './log-relay.ts';
@@ -57,13 +57,15 @@ export class OperatorSession {
   /** VMs whose guests said something just now. */
   readonly #logged = new Set<string>();
   #flush: Timer | undefined;
-  #relay = new LogRelay(0, () => false);
+  #relay: LogRelay;
   readonly #streams: StreamServer;
+  #sendsBinary = false;
   #epoch: number | undefined;
   #resolveWelcomed: (welcome: Welcome) => void = () => {};
 
   constructor(socket: WebSocket, ports: SessionPorts) {
     this.#ports = ports;
+    this.#relay = new LogRelay(0, ports.clock, () => false);
     this.welcomed = new Promise((resolve) => {
       this.#resolveWelcomed = resolve;
     });
@@ -80,6 +82,7 @@ export class OperatorSession {
       consoles: ports.consoles,
       send: (message) => this.#channel.send(message),
       sendData: (message) => this.#channel.sendStream(message),
+      sendsBinary: () => this.#sendsBinary,
       access: (uid) => ports.supervisor.machine(uid)?.access,
     });
     this.closed.then(() => {
@@ -207,7 +210,8 @@ export class OperatorSession {
     }
     this.#epoch = epoch;
     this.#channel.setHeartbeat(welcome.heartbeatSeconds);
-    this.#relay = new LogRelay(welcome.logWindow, (message) => this.#channel.trySendLog(message));
+    this.#sendsBinary = welcome.streamEncodings?.includes(binaryStreams) === true;
+    this.#relay = new LogRelay(welcome.logWindow, this.#ports.clock, (message) => this.#channel.trySendLog(message));
     for (const uid of this.#ports.supervisor.uids()) {
       const log = this.#ports.supervisor.machine(uid)?.log;
       if (log !== undefined) this.#relay.offer(uid, log);

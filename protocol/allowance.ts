@@ -16,13 +16,13 @@ export class Allowance {
     this.#at = clock.now();
   }
 
-  /** Takes one; answers after how many milliseconds another one may be taken. */
-  take(): number {
+  /** Takes one, or so many; answers after how many milliseconds more may be taken. */
+  take(count = 1): number {
     const now = this.#clock.now();
     // A clock that was set back earns nothing.
     const earned = (Math.max(0, now - this.#at) * this.#perSecond) / 1000;
     this.#at = now;
-    this.#left = Math.min(this.#burst, this.#left + earned) - 1;
+    this.#left = Math.min(this.#burst, this.#left + earned) - count;
     return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#perSecond);
   }
 }

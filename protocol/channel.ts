@@ -1,5 +1,5 @@
 // A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
-// receipt; a frame that is no message ends this session only. Outgoing messages wait in budgets of their own, sent in this
+// receipt; binary frames are for who knows them. A frame that is no message ends this session only. Outgoing messages wait in budgets of their own, sent in this
 // order: control messages (bounded; overflow ends the session), the latest state per key, and then log lines and the data of
 // streams by turns.
 import type { RawData, WebSocket } from 'ws';
@@ -36,6 +36,8 @@ export interface ChannelSettings<In> {
   readonly heartbeat: 'pinger' | 'watcher';
   readonly heartbeatSeconds: number;
   readonly onMessage: (message: In) => void;
+  /** Takes a binary frame; false when it is none that was agreed on, as are all when this is absent. */
+  readonly onBinary?: (frame: Buffer) => boolean;
   /** Messages above it wait in the network, where they are the other side's. */
   readonly receiveLimit?: { readonly perSecond: number; readonly burst: number };
   readonly onThrottled?: () => void;
@@ -123,12 +125,12 @@ export class Channel<In, Out extends object> {
   }
 
   /**
-   * Data of a stream: waits for everything else, but takes turns with log lines. Whoever sends bounds it by what the other
+   * Data of a stream, as a message or a binary frame: waits for everything else, but takes turns with log lines. Whoever sends bounds it by what the other
    * side says that arrived; false when the channel is closed or this overflowed it.
    */
-  sendStream(message: Out): boolean {
+  sendStream(message: Out | Buffer): boolean {
     if (!this.open) return false;
-    this.#streams.push(frameOf(message));
+    this.#streams.push(Buffer.isBuffer(message) ? { data: message, bytes: message.length } : frameOf(message));
     if (this.#streams.bytes > channelLimits.streamBytes) {
       this.close(closeCodes.overflow, 'too much data of streams is waiting');
       return false;
@@ -156,16 +158,24 @@ export class Channel<In, Out extends object> {
     this.#alive();
     if (!this.open) return;
     this.#throttle();
-    const parsed = isBinary ? { error: 'binary frame' } : parseFrame(data, this.#settings.schema);
-    if ('error' in parsed) {
-      this.close(closeCodes.malformed, parsed.error);
-      return;
-    }
     try {
-      this.#settings.onMessage(parsed.message);
+      const problem = isBinary ? this.#takeBinary(bytesOf(data)) : this.#takeMessage(bytesOf(data));
+      if (problem !== undefined) this.close(closeCodes.malformed, problem);
     } catch (error) {
       this.close(1011, `message handler failed: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  #takeMessage(frame: Buffer): string | undefined {
+    const parsed = parseFrame(frame, this.#settings.schema);
+    if ('error' in parsed) return parsed.error;
+    this.#settings.onMessage(parsed.message);
+    return undefined;
+  }
+
+  #takeBinary(frame: Buffer): string | undefined {
+    if (frame.length > limits.frameBytes) return tooLong;
+    return this.#settings.onBinary?.(frame) === true ? undefined : 'binary frame';
   }
 
   #throttle(): void {
@@ -181,7 +191,7 @@ export class Channel<In, Out extends object> {
       const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftBulk();
       if (frame === undefined) return;
       this.#inFlightBytes += frame.bytes;
-      this.#socket.send(frame.text, () => {
+      this.#socket.send(frame.data, () => {
         this.#inFlightBytes -= frame.bytes;
         this.#pump();
       });
@@ -239,9 +249,10 @@ export class Channel<In, Out extends object> {
   }
 }
 
-function parseFrame<In>(data: RawData, schema: z.ZodType<In>): { readonly message: In } | { readonly error: string } {
-  const bytes = bytesOf(data);
-  if (bytes.byteLength > limits.frameBytes) return { error: `frame of more than ${limits.frameBytes} bytes` };
+const tooLong = `frame of more than ${limits.frameBytes} bytes`;
+
+function parseFrame<In>(bytes: Buffer, schema: z.ZodType<In>): { readonly message: In } | { readonly error: string } {
+  if (bytes.byteLength > limits.frameBytes) return { error: tooLong };
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString('utf8'));

@@ -1,14 +1,14 @@
 // Frames that wait for their turn on a channel: first in, first out, with their size known.
 
 export interface Frame {
-  readonly text: string;
-  /** Of UTF-8. */
+  readonly data: string | Buffer;
+  /** Of a text: of its UTF-8. */
   readonly bytes: number;
 }
 
 export function frameOf(message: object): Frame {
   const text = JSON.stringify(message);
-  return { text, bytes: Buffer.byteLength(text) };
+  return { data: text, bytes: Buffer.byteLength(text) };
 }
 
 export class FrameQueue {

@@ -239,6 +239,8 @@ const welcome = z.object({
   heartbeatSeconds: z.number().min(0.05).max(300),
   /** Log lines that may be in flight; 0 asks for none. */
   logWindow: count.max(limits.logWindow),
+  /** How data of streams may come besides base64 in JSON. */
+  streamEncodings: z.array(z.string().max(64)).max(8).optional(),
 });
 const policy = z.object({ type: z.literal('policy'), sha256, policy: z.string().max(limits.policyChars) });
 const desired = z.object({ type: z.literal('desired'), epoch, virtualMachines: elements, last: z.boolean() });

@@ -19,7 +19,8 @@ export class OutgoingChannel extends Writable implements StreamProducer {
   #done: (() => void) | undefined;
 
   constructor(ports: OutgoingPorts) {
-    super({ highWaterMark: streamLimits.chunkBytes, decodeStrings: true });
+    // The next block is fetched while one waits for its turn.
+    super({ highWaterMark: 2 * streamLimits.chunkBytes, decodeStrings: true });
     this.#ports = ports;
     // Whoever pipes into it learns of its end by `close`.
     this.on('error', () => undefined);

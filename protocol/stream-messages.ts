@@ -1,5 +1,6 @@
 // Streams of one VM over a session (design §7): its log as it grows, a process in the guest, its console, the document
-// that it was made of. The operator opens them, with an id of its own; data is base64, since frames are JSON text.
+// that it was made of. The operator opens them, with an id of its own. Data is base64 within JSON, or a binary frame
+// (`stream-frames.ts`) for a side that says that it takes those.
 // Whoever sends needs credit for each channel of a stream, and what all streams of a session have on the way is bounded,
 // so that no flood holds up a control message. Only an agent that says so in its hello is asked for any.
 import { z } from 'zod';
@@ -7,13 +8,20 @@ import { z } from 'zod';
 /** In `hello.capabilities`: this agent understands the messages below. An unknown message would end its session. */
 export const streamsCapability = 'streams.v1';
 
+/** In `welcome.streamEncodings`: data may come as binary frames. A side that does not know them would end the session. */
+export const binaryStreams = 'binary';
+
 export const streamLimits = {
   perSession: 64,
   perVirtualMachine: 8,
   /** Bytes of one channel that its reader has not taken yet. */
   windowBytes: 256 * 1024,
+  /** The same for a log, which nobody types: what is read while the word of it is on its way. */
+  logWindowBytes: 512 * 1024,
   /** Bytes in one message. */
-  chunkBytes: 48 * 1024,
+  chunkBytes: 64 * 1024,
+  /** Bytes in one message in base64. */
+  textChunkBytes: 48 * 1024,
   /** Bytes of all streams of a session that were sent and have not arrived yet. */
   onTheWayBytes: 1 << 20,
   /** What a message counts for besides its bytes. */
@@ -54,7 +62,7 @@ const window = z
   .int()
   .min(1024)
   .max(4 << 20);
-const data = z.base64().max(Math.ceil(streamLimits.chunkBytes / 3) * 4);
+const data = z.base64().max(Math.ceil(streamLimits.textChunkBytes / 3) * 4);
 const side = z.int().min(1).max(0xffff);
 
 /** Of a line of a guest's log: the run of the VM, and its number in that run. */

@@ -1,6 +1,7 @@
 // All streams of one session, the same on both sides: hands what arrives to the channel that it is for, and sends what the
 // channels have, in turn. What is said of a stream that is over already crossed its end on the way and is dropped.
 import { IncomingChannel, OutgoingChannel } from './stream-channels.ts';
+import { encodeStreamFrame, type StreamBytes } from './stream-frames.ts';
 import {
   type StreamChannel,
   type StreamData,
@@ -14,7 +15,9 @@ export interface MultiplexerPorts {
   /** Ahead of all data. */
   readonly send: (message: StreamTransport) => void;
   /** In the budget of streams. */
-  readonly sendData: (message: StreamData | Extract<StreamTransport, { type: 'streamEnd' }>) => void;
+  readonly sendData: (message: StreamData | Extract<StreamTransport, { type: 'streamEnd' }> | Buffer) => void;
+  /** The other side takes binary frames. */
+  readonly sendsBinary: () => boolean;
 }
 
 export interface ChannelDirections {
@@ -57,16 +60,17 @@ export class MultiplexedStream {
   }
 
   /** False when the other side broke the rules of the stream. */
-  receive(message: Exclude<StreamTransport, { type: 'streamReceipt' }>): boolean {
+  receiveBytes(channel: StreamChannel, bytes: Buffer): boolean {
+    return this.#incoming.get(channel)?.arrived(bytes) ?? false;
+  }
+
+  receive(message: Exclude<StreamTransport, StreamData | { type: 'streamReceipt' }>): void {
     switch (message.type) {
-      case 'streamData':
-        return this.#incoming.get(message.channel)?.arrived(Buffer.from(message.data, 'base64')) ?? false;
       case 'streamEnd':
         this.#incoming.get(message.channel)?.ended();
-        return true;
+        break;
       case 'streamCredit':
         this.#outgoing.get(message.channel)?.grant(message.bytes);
-        return true;
     }
   }
 
@@ -113,7 +117,7 @@ export class StreamMultiplexer {
     const outs = outgoing.map((channel) => {
       const ports = {
         turns: this.#turns,
-        send: (bytes: Buffer) => sendData({ type: 'streamData', stream: id, channel, data: bytes.toString('base64') }),
+        send: (bytes: Buffer) => this.#sendBytes({ stream: id, channel, bytes }),
         end: () => sendData({ type: 'streamEnd', stream: id, channel }),
       };
       return [channel, new OutgoingChannel(ports)] as const;
@@ -129,9 +133,19 @@ export class StreamMultiplexer {
       this.#turns.arrived(message.bytes);
       return undefined;
     }
-    if (message.type === 'streamData') this.#count(message.data);
-    const stream = this.#streams.get(message.stream);
-    return stream === undefined || stream.receive(message) ? undefined : stream;
+    if (message.type === 'streamData') {
+      const { channel, data, stream } = message;
+      return this.receiveBytes({ stream, channel, bytes: Buffer.from(data, 'base64') });
+    }
+    this.#streams.get(message.stream)?.receive(message);
+    return undefined;
+  }
+
+  /** As `receive`, of a binary frame. */
+  receiveBytes({ bytes, channel, stream: id }: StreamBytes): MultiplexedStream | undefined {
+    this.#count(bytes.length);
+    const stream = this.#streams.get(id);
+    return stream === undefined || stream.receiveBytes(channel, bytes) ? undefined : stream;
   }
 
   /** The session is over. */
@@ -139,8 +153,21 @@ export class StreamMultiplexer {
     for (const stream of [...this.#streams.values()]) stream.finish();
   }
 
-  #count(base64: string): void {
-    this.#unreceipted += costOf(Buffer.byteLength(base64, 'base64'));
+  #sendBytes(data: StreamBytes): void {
+    const { sendData, sendsBinary } = this.#ports;
+    if (sendsBinary()) {
+      sendData(encodeStreamFrame(data));
+      return;
+    }
+    const { bytes, channel, stream } = data;
+    for (let start = 0; start < bytes.length; start += streamLimits.textChunkBytes) {
+      const piece = bytes.toString('base64', start, Math.min(bytes.length, start + streamLimits.textChunkBytes));
+      sendData({ type: 'streamData', stream, channel, data: piece });
+    }
+  }
+
+  #count(bytes: number): void {
+    this.#unreceipted += costOf(bytes);
     if (this.#unreceipted < streamLimits.receiptBytes) return;
     this.#ports.send({ type: 'streamReceipt', bytes: this.#unreceipted });
     this.#unreceipted = 0;

@@ -21,7 +21,9 @@ export interface StreamServerPorts {
   /** Ahead of all data. */
   readonly send: (message: AgentStreamMessage) => void;
   /** In the budget of streams. */
-  readonly sendData: (message: AgentStreamMessage) => void;
+  readonly sendData: (message: AgentStreamMessage | Buffer) => void;
+  /** The operator takes data as binary frames. */
+  readonly sendsBinary: () => boolean;
   readonly access: (uid: string) => GuestAccess | undefined;
   readonly consoles: ConsoleReaders;
 }
@@ -48,7 +50,7 @@ export class StreamServer {
 
   constructor(ports: StreamServerPorts) {
     this.#ports = ports;
-    this.#multiplexer = new StreamMultiplexer({ send: ports.send, sendData: ports.sendData });
+    this.#multiplexer = new StreamMultiplexer(ports);
   }
 
   /** Streams that are open. */

@@ -160,6 +160,7 @@ export class AgentServer {
       receiveLimit: this.#options.messages ?? defaultMessageLimit,
       onThrottled: () => ports.observer.misbehaved(nodeName, 'too_many_messages'),
       onMessage: (message) => session.receive(message),
+      onBinary: (frame) => session.receiveBinary(frame),
     });
     ports.logger.info({ host: nodeName }, 'an agent connected');
     this.#count(nodeName, 1);

@@ -1,6 +1,7 @@
 // The operator's end of the streams of one session (design §7): opens them, and hands out what they carry as Node streams.
 // A session that ends takes its streams with it; whoever reads one learns that it was that.
 import type { IncomingChannel, OutgoingChannel } from '../../protocol/stream-channels.ts';
+import { decodeStreamFrame } from '../../protocol/stream-frames.ts';
 import {
   type AgentStreamMessage,
   type OperatorStreamMessage,
@@ -40,7 +41,7 @@ export interface AgentStream {
 
 export interface SessionStreamsPorts {
   readonly send: (message: OperatorStreamMessage) => void;
-  readonly sendData: (message: OperatorStreamMessage) => void;
+  readonly sendData: (message: OperatorStreamMessage | Buffer) => void;
   readonly epoch: () => number;
 }
 
@@ -65,7 +66,8 @@ export class SessionStreams {
 
   constructor(ports: SessionStreamsPorts) {
     this.#ports = ports;
-    this.#multiplexer = new StreamMultiplexer({ send: ports.send, sendData: ports.sendData });
+    // What users type is little: it goes as text, which every agent takes.
+    this.#multiplexer = new StreamMultiplexer({ ...ports, sendsBinary: () => false });
   }
 
   /** Undefined when the host, or the VM, has as many as it may. */
@@ -74,7 +76,7 @@ export class SessionStreams {
     if (this.#open.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) return undefined;
     const id = this.#next;
     this.#next += 1;
-    const window = streamLimits.windowBytes;
+    const window = request.type === 'logFollow' ? streamLimits.logWindowBytes : streamLimits.windowBytes;
     const stream = this.#multiplexer.open(id, { incoming: ['stdout', 'stderr'], outgoing: ['stdin'], window });
     const beginning = Promise.withResolvers<StreamBeginning>();
     const ending = Promise.withResolvers<StreamEnding>();
@@ -105,18 +107,27 @@ export class SessionStreams {
         this.#settle(stream, problem === undefined ? { ok: true, exitCode } : { ok: false, problem, message: text });
         break;
       }
-      default: {
-        const broken = this.#multiplexer.receive(message);
-        if (broken === undefined) return;
-        this.#settle(broken.id, { ok: false, problem: 'Failed', message: 'the agent sent more than it may' });
-        this.#ports.send({ type: 'streamClose', stream: broken.id });
-      }
+      default:
+        this.#breakOff(this.#multiplexer.receive(message));
     }
+  }
+
+  /** False when the frame has no data of a stream. */
+  receiveBinary(frame: Buffer): boolean {
+    const data = decodeStreamFrame(frame);
+    if (data !== undefined) this.#breakOff(this.#multiplexer.receiveBytes(data));
+    return data !== undefined;
   }
 
   /** The session is over. */
   end(): void {
     for (const id of [...this.#open.keys()]) this.#settle(id, sessionLost);
+  }
+
+  #breakOff(broken: MultiplexedStream | undefined): void {
+    if (broken === undefined) return;
+    this.#settle(broken.id, { ok: false, problem: 'Failed', message: 'the agent sent more than it may' });
+    this.#ports.send({ type: 'streamClose', stream: broken.id });
   }
 
   #begin({ processID, stream, window }: StreamOpened): void {

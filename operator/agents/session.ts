@@ -15,7 +15,7 @@ import {
   type OperatorMessage,
   subprotocol,
 } from '../../protocol/messages.ts';
-import { streamsCapability } from '../../protocol/stream-messages.ts';
+import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
 import type { DesiredMachine } from '../controller/agents.ts';
 import { desiredParts } from './desired-parts.ts';
 import { GuestLogs } from './guest-logs.ts';
@@ -90,6 +90,12 @@ export class AgentSession {
     else if (this.#state === 'Live' || this.#state === 'Welcoming') this.#report(message);
     else if (!this.#introduction.amend(message))
       this.#reject('message_before_hello', 'a report before a complete hello');
+  }
+
+  /** Must be what the channel calls with binary frames: data of streams. */
+  receiveBinary(frame: Buffer): boolean {
+    this.#ports.observer.received('streamData');
+    return this.#state === 'Live' && this.#streams.receiveBinary(frame);
   }
 
   // --- commands -------------------------------------------------------------------------------------------------------
@@ -203,7 +209,14 @@ export class AgentSession {
     this.#state = 'Welcoming';
     this.#events.accepted(this);
     inventory.begin(this.nodeName, this.#introduction.takeVirtualMachines(), this.#introduction.enumerated);
-    this.#send({ type: 'welcome', replica, epoch: this.#epoch, heartbeatSeconds, logWindow: limits.logWindow });
+    this.#send({
+      type: 'welcome',
+      replica,
+      epoch: this.#epoch,
+      heartbeatSeconds,
+      logWindow: limits.logWindow,
+      streamEncodings: [binaryStreams],
+    });
   }
 
   #sendDesired(machines: readonly DesiredMachine[]): void {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { GuestLog, queueLines } from '../../agent/guest-log.ts';
 import { LogRelay } from '../../agent/log-relay.ts';
 import type { LogsMessage } from '../../protocol/messages.ts';
+import { FakeClock } from './guest/fake-clock.ts';
 
 const empty = { head: [], tail: [], total: 0, dropped: 0 };
 const uid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
@@ -47,7 +48,7 @@ describe('the log of a guest', () => {
 describe('the relay', () => {
   it('keeps to its window', () => {
     const sent: LogsMessage[] = [];
-    const relay = new LogRelay(3, (message) => sent.push(message) > 0);
+    const relay = new LogRelay(3, new FakeClock(), (message) => sent.push(message) > 0);
     const log = newLog();
     for (let line = 0; line < 5; line += 1) log.append(`line ${line}`);
     relay.offer(uid, log);
@@ -56,9 +57,33 @@ describe('the relay', () => {
     expect(sent.flatMap(({ lines }) => lines)).toHaveLength(5);
   });
 
+  it('keeps to a pace, whatever the operator acknowledges', () => {
+    const clock = new FakeClock();
+    const log = newLog();
+    let sent = 0;
+    const relay: LogRelay = new LogRelay(2048, clock, ({ boot, first, lines }) => {
+      sent += lines.length;
+      queued.push(() => relay.acknowledged(uid, boot, first + lines.length - 1));
+      return true;
+    });
+    const queued: (() => void)[] = [];
+    const flood = () => {
+      for (let line = 0; line < queueLines; line += 1) log.append('line');
+      relay.offer(uid, log);
+      for (let acknowledge = queued.shift(); acknowledge !== undefined; acknowledge = queued.shift()) acknowledge();
+    };
+    for (let round = 0; round < 100; round += 1) flood();
+    const atFirst = sent;
+    expect(atFirst).toBeLessThan(11_000);
+    clock.advance(100);
+    for (let round = 0; round < 10; round += 1) flood();
+    expect(sent - atFirst).toBeGreaterThan(500);
+    expect(sent - atFirst).toBeLessThan(2000);
+  });
+
   it('gives the window of a forgotten VM to the others', () => {
     const sent: LogsMessage[] = [];
-    const relay = new LogRelay(1, (message) => sent.push(message) > 0);
+    const relay = new LogRelay(1, new FakeClock(), (message) => sent.push(message) > 0);
     const [first, second] = [newLog(), newLog()];
     first.append('first');
     second.append('second');
@@ -87,7 +112,7 @@ describe('the relay', () => {
         let outstanding: LogsMessage[] = [];
         const received = new Map<string, string>();
         const connect = () =>
-          new LogRelay(window, (message) => {
+          new LogRelay(window, new FakeClock(), (message) => {
             if (congested) return false;
             outstanding.push(message);
             return true;

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeStreamFrame, encodeStreamFrame } from '../../protocol/stream-frames.ts';
 import { type StreamTransport, streamLimits } from '../../protocol/stream-messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
 import { costOf, type StreamProducer, StreamTurns } from '../../protocol/stream-turns.ts';
@@ -9,11 +10,11 @@ import { costOf, type StreamProducer, StreamTurns } from '../../protocol/stream-
 /** One direction: control messages overtake data, as on a channel. */
 class Wire {
   readonly control: StreamTransport[] = [];
-  readonly data: StreamTransport[] = [];
+  readonly data: (StreamTransport | Buffer)[] = [];
   /** The most bytes of data that ever waited at once. */
   mostWaiting = 0;
 
-  sendData(message: StreamTransport): void {
+  sendData(message: StreamTransport | Buffer): void {
     this.data.push(message);
     const waiting = this.data.reduce((sum, each) => sum + sizeOf(each), 0);
     this.mostWaiting = Math.max(this.mostWaiting, waiting);
@@ -21,22 +22,31 @@ class Wire {
 
   deliverOne(to: StreamMultiplexer): boolean {
     const message = this.control.shift() ?? this.data.shift();
-    if (message !== undefined) expect(to.receive(message)).toBeUndefined();
+    if (message !== undefined) expect(receiveBy(to, message)).toBeUndefined();
     return message !== undefined;
   }
 }
 
-function sizeOf(message: StreamTransport): number {
+function receiveBy(receiver: StreamMultiplexer, message: StreamTransport | Buffer): MultiplexedStream | undefined {
+  if (!Buffer.isBuffer(message)) return receiver.receive(message);
+  const data = decodeStreamFrame(message);
+  if (data === undefined) throw new Error('no frame of a stream');
+  return receiver.receiveBytes(data);
+}
+
+function sizeOf(message: StreamTransport | Buffer): number {
+  if (Buffer.isBuffer(message)) return message.length;
   return message.type === 'streamData' ? Buffer.byteLength(message.data, 'base64') : 0;
 }
 
-function pair() {
+function pair(isBinary = false) {
   const there = new Wire();
   const back = new Wire();
   const over = (wire: Wire) =>
     new StreamMultiplexer({
       send: (message) => wire.control.push(message),
       sendData: (message) => wire.sendData(message),
+      sendsBinary: () => isBinary,
     });
   return { sender: over(there), receiver: over(back), there, back };
 }
@@ -49,6 +59,7 @@ function openBoth(sender: StreamMultiplexer, receiver: StreamMultiplexer, id: nu
 }
 
 interface Scenario {
+  readonly isBinary: boolean;
   /** Sizes of what is written to each stream. */
   readonly streams: readonly (readonly number[])[];
   readonly window: number;
@@ -86,8 +97,8 @@ class Reader {
   }
 }
 
-async function play({ readSizes, streams, window }: Scenario): Promise<void> {
-  const { back, receiver, sender, there } = pair();
+async function play({ isBinary, readSizes, streams, window }: Scenario): Promise<void> {
+  const { back, receiver, sender, there } = pair(isBinary);
   const readers = streams.map((sizes, index) => {
     const chunks = sizes.map((size, position) => Buffer.alloc(size, index * 16 + position + 1));
     return new Reader(openBoth(sender, receiver, index + 1, window), chunks, window);
@@ -105,6 +116,7 @@ async function play({ readSizes, streams, window }: Scenario): Promise<void> {
 describe('the streams of a session', () => {
   it('bring every byte once and in order, whatever is written and however slowly it is read', async () => {
     const scenario: fc.Arbitrary<Scenario> = fc.record({
+      isBinary: fc.boolean(),
       streams: fc.array(fc.array(fc.integer({ min: 1, max: 100_000 }), { maxLength: 6 }), {
         minLength: 1,
         maxLength: 4,
@@ -114,7 +126,7 @@ describe('the streams of a session', () => {
     });
     await fc.assert(fc.asyncProperty(scenario, play), {
       numRuns: 25,
-      examples: [[{ streams: [[1540]], window: 1024, readSizes: [1, 1, 513] }]],
+      examples: [[{ isBinary: false, streams: [[1540]], window: 1024, readSizes: [1, 1, 513] }]],
     });
   });
 
@@ -136,6 +148,18 @@ describe('the streams of a session', () => {
     expect(receiver.receive({ type: 'streamData', stream: 1, channel: 'stdout', data })).toBe(stream);
     expect(receiver.receive({ type: 'streamData', stream: 1, channel: 'stdin', data })).toBe(stream);
     expect(receiver.receive({ type: 'streamData', stream: 2, channel: 'stdout', data })).toBeUndefined();
+    const bytes = Buffer.alloc(1025);
+    expect(receiver.receiveBytes({ stream: 1, channel: 'stdout', bytes })).toBe(stream);
+  });
+
+  it('take no other binary frame for data', () => {
+    const frame = encodeStreamFrame({ stream: 2 ** 40, channel: 'stderr', bytes: Buffer.from('x') });
+    expect(decodeStreamFrame(frame)).toEqual({ stream: 2 ** 40, channel: 'stderr', bytes: Buffer.from('x') });
+    const ofAnotherKind = Buffer.from([2, ...frame.subarray(1)]);
+    const ofNoChannel = Buffer.from([1, 3, ...frame.subarray(2)]);
+    for (const other of [ofAnotherKind, ofNoChannel, frame.subarray(0, 7), Buffer.alloc(0)]) {
+      expect(decodeStreamFrame(other)).toBeUndefined();
+    }
   });
 
   it('let what arrived be read to its end when the session is over', async () => {
