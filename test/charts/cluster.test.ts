@@ -65,19 +65,6 @@ describe('every object passes the API server', () => {
 });
 
 describe('a release', () => {
-  it('is installed, upgraded and uninstalled, and nothing of it stays', async () => {
-    const before = await inventory(cluster);
-    await install({ chart: 'lcow-operator', set: ['crds.keep=false'] });
-    await install({ chart: 'lcow-agent' });
-    const set = ['crds.keep=false', 'replicas=3', 'commonLabels.team=platform'];
-    await helm(['upgrade', ...chartArguments(quietly({ chart: 'lcow-operator', set }))], cluster);
-    await helm(['upgrade', ...chartArguments({ chart: 'lcow-agent', values: 'agent-elsewhere' })], cluster);
-    expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.spec.replicas}')).toBe('3');
-    expect(await uninstall('lcow-agent')).toMatchObject({ code: 0 });
-    expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
-    await expect.poll(() => inventory(cluster), { timeout: 60_000, interval: 2000 }).toEqual(before);
-  });
-
   it('leaves the kinds and the VMs in place when it is told to, and takes them back', async () => {
     await install({ chart: 'lcow-operator' });
     await $('wait --for=condition=Established crd/linuxutilityvms.lcow.dev --timeout=30s');
