@@ -14,18 +14,22 @@ export interface GuestLogFileOptions {
   readonly maxBytes?: number;
   /** Older files: `guest.log.1` is the youngest of them. */
   readonly keptFiles?: number;
-  /** Bytes that wait for the disk. */
+  /** Bytes that wait for the disk; as many characters, where they are not ASCII. */
   readonly maxWaitingBytes?: number;
   /** The file cannot be written; told once, until it can be again. */
   readonly onFailure: (error: Error) => void;
 }
 
+/** One text: joining and encoding many would cost more than each of them. */
 interface Waiting {
-  readonly text: string;
-  /** Lines that are lost, or not told of, when this is not written. */
-  readonly lost: number;
-  readonly isNotice: boolean;
+  text: string;
+  /** Lines of the guest in it. */
+  lines: number;
+  /** Lines that notices in it tell of. */
+  told: number;
 }
+
+const nothing = (): Waiting => ({ text: '', lines: 0, told: 0 });
 
 export const guestLogName = 'guest.log';
 
@@ -35,8 +39,7 @@ export class GuestLogFile {
   readonly #keptFiles: number;
   readonly #maxWaitingBytes: number;
   readonly #onFailure: (error: Error) => void;
-  #waiting: Waiting[] = [];
-  #waitingBytes = 0;
+  #waiting = nothing();
   /** Lines that were dropped since the file last told of any. */
   #untold = 0;
   #dropped = 0;
@@ -64,29 +67,27 @@ export class GuestLogFile {
 
   /** Never waits and never fails. */
   append(line: string): void {
-    const bytes = Buffer.byteLength(line) + 1;
-    if (this.#waitingBytes + bytes > this.#maxWaitingBytes) {
+    if (this.#waiting.text.length + line.length + 1 > this.#maxWaitingBytes) {
       this.#untold += 1;
       this.#dropped += 1;
       return;
     }
     if (this.#untold > 0) this.#tellOfDropped();
-    this.#waiting.push({ text: `${line}\n`, lost: 1, isNotice: false });
-    this.#waitingBytes += bytes;
-    void this.#writeInTurn();
+    this.#waiting.text += `${line}\n`;
+    this.#waiting.lines += 1;
+    if (this.#writing === undefined) void this.#writeInTurn();
   }
 
   /** Everything that was appended is in the file, or counted. */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#untold > 0) this.#tellOfDropped();
-    if (this.#waiting.length > 0) await this.#writeInTurn();
+    if (this.#waiting.text !== '') await this.#writeInTurn();
   }
 
   #tellOfDropped(): void {
-    const text = `[${this.#untold} lines were dropped: the disk did not take them]\n`;
-    this.#waiting.push({ text, lost: this.#untold, isNotice: true });
-    this.#waitingBytes += text.length;
+    this.#waiting.text += `[${this.#untold} lines were dropped: the disk did not take them]\n`;
+    this.#waiting.told += this.#untold;
     this.#untold = 0;
   }
 
@@ -136,30 +137,27 @@ export class GuestLogFile {
   async #write(): Promise<void> {
     // Lets what is appended in one turn be written at once.
     await Promise.resolve();
-    while (this.#waiting.length > 0) await this.#writeWaiting();
+    while (this.#waiting.text !== '') await this.#writeWaiting();
   }
 
   async #writeWaiting(): Promise<void> {
-    const entries = this.#waiting;
-    const text = entries.map((entry) => entry.text).join('');
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    const written = this.#waiting;
+    this.#waiting = nothing();
+    const bytes = Buffer.from(written.text);
     try {
-      await this.#makeRoom(Buffer.byteLength(text));
-      await appendFile(this.#path, text);
-      this.#size = (this.#size ?? 0) + Buffer.byteLength(text);
+      await this.#makeRoom(bytes.length);
+      await appendFile(this.#path, bytes);
+      this.#size = (this.#size ?? 0) + bytes.length;
       this.#hasFailed = false;
     } catch (error) {
-      this.#failed(entries, error instanceof Error ? error : new Error(String(error)));
+      this.#failed(written, error instanceof Error ? error : new Error(String(error)));
     }
     for (const listener of this.#listeners) listener();
   }
 
-  #failed(entries: readonly Waiting[], error: Error): void {
-    for (const { isNotice, lost } of entries) {
-      this.#untold += lost;
-      if (!isNotice) this.#dropped += lost;
-    }
+  #failed({ lines, told }: Waiting, error: Error): void {
+    this.#untold += lines + told;
+    this.#dropped += lines;
     this.#size = undefined;
     if (!this.#hasFailed) this.#onFailure(error);
     this.#hasFailed = true;

@@ -18,9 +18,11 @@ export class GuestLog {
   #tail: string[];
   #total: number;
   #dropped: number;
-  readonly #queue: QueuedLine[] = [];
-  /** Lines at the front of the queue that were sent and not acknowledged. */
-  #inFlight = 0;
+  /** Lines that were sent and not acknowledged. */
+  #inFlight: QueuedLine[] = [];
+  /** Lines to be sent, from the index on: one is dropped without the others being moved. */
+  #waiting: QueuedLine[] = [];
+  #firstWaiting = 0;
 
   constructor(uid: string, boot: number, summary: GuestLogSummary) {
     this.#uid = uid;
@@ -61,9 +63,12 @@ export class GuestLog {
     }
     this.#total += 1;
     const line = { boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) };
-    this.#queue.push(line);
+    this.#waiting.push(line);
     this.#next += 1;
-    if (this.#queue.length > queueLines) this.#dropOldestUnsent();
+    if (this.#inFlight.length + this.#waiting.length - this.#firstWaiting > queueLines) {
+      this.#removeFirst(1);
+      this.#dropped += 1;
+    }
     return line;
   }
 
@@ -83,43 +88,48 @@ export class GuestLog {
 
   /** The next message of at most `room` lines, or undefined when there is nothing to send. Its lines are then in flight. */
   take(room: number): LogsMessage | undefined {
-    const first = this.#queue[this.#inFlight];
+    const first = this.#waiting[this.#firstWaiting];
     const most = Math.min(room, limits.logLinesPerMessage);
     if (first === undefined || most <= 0) return undefined;
     const lines: string[] = [];
-    for (const line of this.#queue.slice(this.#inFlight, this.#inFlight + most)) {
+    for (const line of this.#waiting.slice(this.#firstWaiting, this.#firstWaiting + most)) {
       if (line.boot !== first.boot || line.sequence !== first.sequence + lines.length) break;
       lines.push(line.text);
+      this.#inFlight.push(line);
     }
-    this.#inFlight += lines.length;
+    this.#removeFirst(lines.length);
     return { type: 'logs', uid: this.#uid, boot: first.boot, first: first.sequence, lines, dropped: this.#dropped };
   }
 
   /** The operator has everything up to (boot, sequence). Returns how many lines that were in flight this settles. */
   acknowledge(boot: number, sequence: number): number {
     let settled = 0;
-    for (const line of this.#queue) {
-      if (settled >= this.#inFlight || line.boot > boot || (line.boot === boot && line.sequence > sequence)) break;
+    for (const line of this.#inFlight) {
+      if (line.boot > boot || (line.boot === boot && line.sequence > sequence)) break;
       settled += 1;
     }
-    this.#queue.splice(0, settled);
-    this.#inFlight -= settled;
+    this.#inFlight.splice(0, settled);
     return settled;
   }
 
   /** The last message that `take` gave could not be sent: its lines are taken again. */
   giveBack(lines: number): void {
-    this.#inFlight -= Math.min(lines, this.#inFlight);
+    const kept = Math.max(0, this.#inFlight.length - lines);
+    this.#waiting = [...this.#inFlight.slice(kept), ...this.#waiting.slice(this.#firstWaiting)];
+    this.#firstWaiting = 0;
+    this.#inFlight.length = kept;
   }
 
   /** The connection is a new one: what was in flight is sent again. */
   rewind(): void {
-    this.#inFlight = 0;
+    this.giveBack(this.#inFlight.length);
   }
 
-  #dropOldestUnsent(): void {
-    this.#queue.splice(this.#inFlight < this.#queue.length ? this.#inFlight : 0, 1);
-    this.#dropped += 1;
+  #removeFirst(lines: number): void {
+    this.#firstWaiting += lines;
+    if (this.#firstWaiting < queueLines && this.#firstWaiting < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#firstWaiting);
+    this.#firstWaiting = 0;
   }
 }
 

@@ -8,11 +8,16 @@ const hidden: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
 export function logLine({ level, message, fields }: GuestLogRecord): string {
   const time = fields['vm.time'];
   const stamp = typeof time === 'string' && time !== zeroTime ? `${time} ` : '';
-  const rest = Object.entries(fields)
-    .filter(([name]) => !hidden.has(name))
-    .map(([name, value]) => ` ${oneLine(name)}=${typeof value === 'string' ? quoteIfNeeded(value) : asJson(value)}`)
-    .join('');
-  return `${stamp}${level} ${oneLine(message)}${rest}`;
+  let line = `${stamp}${level} ${oneLine(message)}`;
+  for (const name of Object.keys(fields)) {
+    if (!hidden.has(name)) line += ` ${oneLine(name)}=${asText(fields[name] ?? null)}`;
+  }
+  return line;
+}
+
+function asText(value: JsonValue): string {
+  if (typeof value === 'string') return quoteIfNeeded(value);
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : asJson(value);
 }
 
 /** A guest may nest values deeper than they can be written here. */

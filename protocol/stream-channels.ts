@@ -15,15 +15,21 @@ export interface OutgoingPorts {
 export class OutgoingChannel extends Writable implements StreamProducer {
   readonly #ports: OutgoingPorts;
   #credit = 0;
+  #carried = 0;
   #pending: Buffer | undefined;
   #done: (() => void) | undefined;
 
   constructor(ports: OutgoingPorts) {
     // The next block is fetched while one waits for its turn.
-    super({ highWaterMark: 2 * streamLimits.chunkBytes, decodeStrings: true });
+    super({ highWaterMark: 3 * streamLimits.chunkBytes, decodeStrings: true });
     this.#ports = ports;
     // Whoever pipes into it learns of its end by `close`.
     this.on('error', () => undefined);
+  }
+
+  /** Bytes that were sent. */
+  get carried(): number {
+    return this.#carried;
   }
 
   grant(bytes: number): void {
@@ -36,6 +42,7 @@ export class OutgoingChannel extends Writable implements StreamProducer {
     const bytes = Math.min(room, this.#credit, pending?.length ?? 0);
     if (pending === undefined || bytes === 0 || this.destroyed) return 0;
     this.#credit -= bytes;
+    this.#carried += bytes;
     this.#ports.send(pending.subarray(0, bytes));
     if (bytes < pending.length) {
       this.#pending = pending.subarray(bytes);
@@ -76,6 +83,7 @@ export class IncomingChannel extends Readable {
   readonly #window: number;
   /** Bytes that the other side may still send. */
   #granted: number;
+  #carried = 0;
 
   /** @param window what the other side may send at first, in bytes @param grant tells it that it may send more */
   constructor(window: number, grant: (bytes: number) => void) {
@@ -86,10 +94,16 @@ export class IncomingChannel extends Readable {
     this.on('error', () => undefined);
   }
 
+  /** Bytes that have arrived. */
+  get carried(): number {
+    return this.#carried;
+  }
+
   /** False when the other side sent more than it may. */
   arrived(bytes: Buffer): boolean {
     if (bytes.length > this.#granted) return false;
     this.#granted -= bytes.length;
+    this.#carried += bytes.length;
     if (!this.destroyed && bytes.length > 0) this.push(bytes);
     this.#grantAnew();
     return true;

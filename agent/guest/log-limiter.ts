@@ -11,6 +11,8 @@ export interface LogRate {
   readonly burst: number;
 }
 
+const none: readonly GuestLogRecord[] = [];
+
 export class LogLimiter {
   readonly #rate: LogRate;
   readonly #clock: Clock;
@@ -45,11 +47,14 @@ export class LogLimiter {
   admit(records: readonly GuestLogRecord[]): readonly GuestLogRecord[] {
     this.#refill();
     const room = Math.floor(this.#tokens);
+    if (room === 0) {
+      this.#drop(records.length);
+      return none;
+    }
     const admitted = records.slice(0, room);
     this.#tokens -= admitted.length;
     const notice = admitted.length > 0 ? this.end() : [];
-    this.#droppedNow += records.length - admitted.length;
-    this.#dropped += records.length - admitted.length;
+    this.#drop(records.length - admitted.length);
     return [...notice, ...admitted];
   }
 
@@ -60,6 +65,11 @@ export class LogLimiter {
     this.#droppedNow = 0;
     const fields = { 'uvm-id': this.#vmId, dropped: count };
     return [{ level: 'warning', message: this.#notice, fields }];
+  }
+
+  #drop(records: number): void {
+    this.#droppedNow += records;
+    this.#dropped += records;
   }
 
   #refill(): void {

@@ -56,12 +56,14 @@ function makeRecord(members: Members, vmId: string): GuestLogRecord {
   let time = zeroTime;
   let message = '';
   const fields: Fields = {};
-  for (const [name, value, isEscaped] of members) {
+  for (const member of members) {
+    const name = member[0];
+    const value = member[1];
     const standard = standardName(name);
     if (standard !== name) setField(fields, name, normaliseNumber(value));
     if (standard === undefined || value === null) continue;
     if (standard === 'level') level = readLevel(value);
-    else if (standard === 'time') time = readTime(value, isEscaped);
+    else if (standard === 'time') time = readTime(value, member[2]);
     else message = readMessage(value);
   }
   message = takeEventText(fields) ?? message;
@@ -78,7 +80,7 @@ function setField(fields: Fields, name: string, value: JsonValue): void {
 }
 
 function readLevel(value: JsonValue): LogLevel {
-  const level = typeof value === 'string' ? levels.get(lowerCase(value)) : undefined;
+  const level = typeof value === 'string' ? (levels.get(value) ?? levels.get(lowerCase(value))) : undefined;
   if (level === undefined) throw new Refused('not a valid level');
   return level;
 }

@@ -49,6 +49,11 @@ export function* linesOf(block: Buffer): Generator<Line> {
   }
 }
 
+/** Of a block that ends with a line end: its last line; undefined when that is a notice. */
+export function lastLineOf(block: Buffer): LogPosition | undefined {
+  return block.length === 0 ? undefined : positionAt(block, block.lastIndexOf(newline, block.length - 2) + 1);
+}
+
 export function isAfter(one: LogPosition, other: LogPosition): boolean {
   return one.boot > other.boot || (one.boot === other.boot && one.sequence > other.sequence);
 }
@@ -78,4 +83,4 @@ export async function lastPosition(handle: FileHandle): Promise<LogPosition | un
 }
 
 /** Read at once. */
-export const blockBytes = streamLimits.chunkBytes;
+export const blockBytes = 2 * streamLimits.chunkBytes;

@@ -3,7 +3,7 @@
 // and tells by the numbers of the lines what they have no more.
 import type { FileHandle } from 'node:fs/promises';
 import type { LogPosition } from '../../protocol/stream-messages.ts';
-import { blockBytes, firstPosition, isAfter, linesOf, wholeLines } from './log-lines.ts';
+import { blockBytes, firstPosition, isAfter, lastLineOf, linesOf, positionAt, wholeLines } from './log-lines.ts';
 
 /** What a reader needs of the files (`GuestLogFile`). */
 export interface LogFiles {
@@ -110,6 +110,23 @@ interface Selection {
 
 /** What of a block is wanted. Lines are in order, but for what is left of earlier files. */
 function select(block: Buffer, after: LogPosition | undefined, lastBoot: number | undefined): Selection {
+  return selectWhole(block, after, lastBoot) ?? selectLines(block, after, lastBoot);
+}
+
+/** Nearly every block of a log that is followed is wanted from its first line to its last: no other is looked at. */
+function selectWhole(
+  block: Buffer,
+  after: LogPosition | undefined,
+  lastBoot: number | undefined,
+): Selection | undefined {
+  const first = positionAt(block, 0);
+  const last = lastLineOf(block);
+  if (first === undefined || last === undefined || (after !== undefined && !isAfter(first, after))) return undefined;
+  if (isAfter(first, last) || (lastBoot !== undefined && last.boot > lastBoot)) return undefined;
+  return { bytes: block, after: last, isOver: false };
+}
+
+function selectLines(block: Buffer, after: LogPosition | undefined, lastBoot: number | undefined): Selection {
   let last = after;
   let from: number | undefined;
   let to = 0;
