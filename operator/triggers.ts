@@ -9,10 +9,10 @@ import { type ForeignMachines, foreignDelayMilliseconds } from './controller/for
 import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
-import { sameJson } from './controller/same-json.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
 import type { Host, Node, VirtualMachine } from './kubernetes/objects.ts';
 import type { Change } from './kubernetes/reflector.ts';
+import { sameJson } from './kubernetes/same-json.ts';
 
 export interface TriggersOptions {
   readonly clock: Clock;

@@ -3,7 +3,6 @@
 //
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
-import { canonicalJson, sha256Hex } from '../../protocol/digest.ts';
 import {
   type AgentMessage,
   type Assignment,
@@ -45,7 +44,7 @@ export class AgentSession {
   readonly #events: SessionEvents;
   readonly #introduction = new Introduction();
   readonly #logs = new GuestLogs();
-  /** Digest of what was last sent of each VM. */
+  /** What was last sent of each VM (`newsOf`). */
   readonly #assigned = new Map<string, string>();
   readonly #released = new Set<string>();
   readonly #policies = new Set<string>();
@@ -100,13 +99,13 @@ export class AgentSession {
 
   // --- commands -------------------------------------------------------------------------------------------------------
 
-  /** Once for each change: what the status remembers is no news to the agent, which said it. */
+  /** Once for each change. */
   assign({ assignment, policy }: DesiredMachine): void {
     if (this.#state !== 'Live') return; // the desired state follows when it is
-    const digest = digestOf(assignment);
-    if (this.#assigned.get(assignment.uid) === digest) return;
+    const news = newsOf(assignment);
+    if (this.#assigned.get(assignment.uid) === news) return;
     this.#sendPolicy(assignment, policy);
-    this.#note(assignment, digest);
+    this.#note(assignment, news);
     this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: assignment });
   }
 
@@ -223,7 +222,7 @@ export class AgentSession {
     if (this.#state !== 'Welcoming') return;
     for (const { assignment, policy } of machines) {
       this.#sendPolicy(assignment, policy);
-      this.#note(assignment, digestOf(assignment));
+      this.#note(assignment, newsOf(assignment));
     }
     const parts = desiredParts(machines);
     for (const [index, virtualMachines] of parts.entries()) {
@@ -239,8 +238,8 @@ export class AgentSession {
     this.#events.live(this);
   }
 
-  #note(assignment: Assignment, digest: string): void {
-    this.#assigned.set(assignment.uid, digest);
+  #note(assignment: Assignment, news: string): void {
+    this.#assigned.set(assignment.uid, news);
     this.#released.delete(assignment.uid);
     this.#ports.inventory.assigned(this.nodeName, assignment.uid);
   }
@@ -262,14 +261,10 @@ export class AgentSession {
   }
 }
 
-/** By assignment: the same one is asked about with each report of its VM. */
-const digests = new WeakMap<Assignment, string>();
-
-function digestOf(assignment: Assignment): string {
-  const known = digests.get(assignment);
-  if (known !== undefined) return known;
-  const { remembered, ...news } = assignment;
-  const digest = sha256Hex(canonicalJson(news));
-  digests.set(assignment, digest);
-  return digest;
+/**
+ * What would be news to the agent that has an assignment of this VM: not what its status remembers, which the agent said
+ * itself. The options, and the policy, stand there by their digest.
+ */
+function newsOf({ remembered, options, uid, namespace, name, ...news }: Assignment): string {
+  return JSON.stringify(news);
 }

@@ -31,7 +31,7 @@ export class RecentAssignments {
     const requested = this.#requested(known, spec, references.securityPolicy);
     const desired = assigned(object, spec, requested, runStrategy);
     this.#recent.delete(uid);
-    const recent = { of: object, spec, requested, desired, fits: fitsIntoFrame(desired.assignment) };
+    const recent = { of: object, spec, requested, desired };
     this.#recent.set(uid, recent);
     for (const oldest of this.#recent.keys()) {
       if (this.#recent.size <= recentMaximum) break;
@@ -55,13 +55,12 @@ interface Recent {
   readonly spec: LinuxUtilityVMSpec;
   readonly requested: Requested;
   readonly desired: DesiredMachine;
-  readonly fits: boolean;
 }
 
 const recentMaximum = 2_000;
 
-function fitting({ desired, fits }: Recent): DesiredMachine | undefined {
-  return fits ? desired : undefined;
+function fitting({ desired, requested }: Recent): DesiredMachine | undefined {
+  return requested.fits ? desired : undefined;
 }
 
 function isFrom(
@@ -85,7 +84,7 @@ export function desiredMachine(
 function assigned(
   { metadata, status }: VirtualMachine,
   spec: LinuxUtilityVMSpec,
-  { policy, ...requested }: Requested,
+  { policy, fits, ...requested }: Requested,
   runStrategy: LinuxUtilityVMSpec['runStrategy'],
 ): DesiredMachine {
   const assignment: Assignment = {
@@ -103,7 +102,11 @@ function assigned(
   return { assignment, policy };
 }
 
-type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> & Pick<DesiredMachine, 'policy'>;
+type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> &
+  Pick<DesiredMachine, 'policy'> & {
+    /** Whether a message has room for the options. */
+    readonly fits: boolean;
+  };
 
 function requestedOf(spec: LinuxUtilityVMSpec, securityPolicy: string | undefined): Requested {
   const options = fromSpec(spec, securityPolicy === undefined ? {} : { securityPolicy });
@@ -112,6 +115,7 @@ function requestedOf(spec: LinuxUtilityVMSpec, securityPolicy: string | undefine
     options: wireOptions,
     optionsDigest: optionsDigest(options),
     policy,
+    fits: Buffer.byteLength(JSON.stringify(wireOptions)) <= limits.frameBytes - otherBytes,
     ...(policy === undefined ? {} : { policySHA256: sha256Hex(policy) }),
   };
 }
@@ -135,9 +139,5 @@ function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
   };
 }
 
-/** Room in a frame for what surrounds an assignment. */
-const envelopeBytes = 4_096;
-
-function fitsIntoFrame(assignment: Assignment): boolean {
-  return Buffer.byteLength(JSON.stringify(assignment)) <= limits.frameBytes - envelopeBytes;
-}
+/** Room in a frame for the rest of an assignment and what surrounds it: names, and one message of up to six bytes a character. */
+const otherBytes = 4_096 + 6 * limits.messageChars;

@@ -5,11 +5,11 @@ import type { Clock } from '../../protocol/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import { sameJson } from '../kubernetes/same-json.ts';
 import type { Lookup } from './fleet.ts';
 import { type HostIntroduction, nextHostStatus } from './host-status.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
-import { sameJson } from './same-json.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface HostsOptions {

@@ -129,9 +129,12 @@ export class Inventory {
 
   /** Connected hosts that reported the VM, by name. */
   holdersOf(uid: string): readonly string[] {
-    return [...this.#hosts]
-      .flatMap(([nodeName, { connected, reports }]) => (connected && reports.has(uid) ? [nodeName] : []))
-      .sort();
+    const holders: string[] = [];
+    // Asked for with each change of each VM, of all hosts: nothing is made for those that have it not.
+    for (const [nodeName, { connected, reports }] of this.#hosts) {
+      if (connected && reports.has(uid)) holders.push(nodeName);
+    }
+    return holders.sort();
   }
 
   /** A report that cannot be read leaves the last good one in place. */

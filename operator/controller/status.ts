@@ -3,10 +3,10 @@
 import type { LinuxUtilityVMStatus, Phase } from '../../crds/linux-utility-vm.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { sameJson } from '../kubernetes/same-json.ts';
 import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
 import type { Report } from './inventory.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
-import { sameJson } from './same-json.ts';
 
 export interface Verdict {
   readonly reason: ReasonCode;

@@ -40,9 +40,14 @@ const responseBytesMaximum = 512 << 20;
 
 export class KubeHttp {
   readonly #options: KubeHttpOptions;
+  readonly #server: Server;
+  readonly #userAgent: string;
 
   constructor(options: KubeHttpOptions) {
+    const { access, version, replica } = options;
     this.#options = options;
+    this.#server = serverAt(access.server);
+    this.#userAgent = `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`;
   }
 
   /** The JSON of a successful answer. Reads are repeated; writes never, since their caller computes them anew. */
@@ -96,7 +101,7 @@ export class KubeHttp {
     pool: (credentials: Credentials) => http.Agent,
     fresh: boolean,
   ): Promise<Outcome<http.IncomingMessage>> {
-    const { access, version, replica } = this.#options;
+    const { access, mayWrite } = this.#options;
     let credentials: Credentials;
     try {
       credentials = await access.credentials(fresh);
@@ -107,7 +112,7 @@ export class KubeHttp {
     const headers: http.OutgoingHttpHeaders = {
       ...credentials.headers,
       accept: 'application/json',
-      'user-agent': `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`,
+      'user-agent': this.#userAgent,
       ...(body === undefined
         ? {}
         : {
@@ -115,10 +120,9 @@ export class KubeHttp {
             'content-length': Buffer.byteLength(body),
           }),
     };
-    const { mayWrite } = this.#options;
-    return exchange(access.server, {
+    return exchange(this.#server, {
       method: request.method,
-      path: pathOf(access.server, request),
+      path: pathOf(this.#server, request),
       maySend: request.method === 'GET' || mayWrite === undefined ? () => true : mayWrite,
       agent: pool(credentials),
       headers,
@@ -139,8 +143,26 @@ export class KubeHttp {
   }
 }
 
-function pathOf(server: URL, request: KubeRequest): string {
-  const path = `${server.pathname.replace(/\/$/, '')}${request.path}`;
+/** Taken apart once: a URL makes its parts anew whenever they are asked for. */
+interface Server {
+  readonly secure: boolean;
+  readonly hostname: string;
+  readonly port: string;
+  /** Of every path; without a slash at its end. */
+  readonly prefix: string;
+}
+
+function serverAt({ protocol, hostname, port, pathname }: URL): Server {
+  return {
+    secure: protocol === 'https:',
+    hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port,
+    prefix: pathname.replace(/\/$/, ''),
+  };
+}
+
+function pathOf({ prefix }: Server, request: KubeRequest): string {
+  const path = `${prefix}${request.path}`;
   if (request.query === undefined) return path;
   const query = Object.entries(request.query).map(
     ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`,
@@ -159,11 +181,10 @@ interface Exchange {
   readonly idleMilliseconds: number;
 }
 
-function exchange(server: URL, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
+function exchange(server: Server, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
   const { method, path, maySend, agent, headers, body, signal, idleMilliseconds } = options;
-  const { protocol, port } = server;
-  const hostname = server.hostname.replace(/^\[(.*)\]$/, '$1');
-  const transport = protocol === 'https:' ? https : http;
+  const { secure, hostname, port } = server;
+  const transport = secure ? https : http;
   const abort = signal === undefined ? {} : { signal };
   return new Promise((resolve) => {
     const request = transport.request({ hostname, port, path, method, agent, headers, ...abort }, (response) => {
@@ -171,7 +192,7 @@ function exchange(server: URL, options: Exchange): Promise<Outcome<http.Incoming
       resolve(succeeded(response));
     });
     request.on('socket', (socket) => {
-      whenOpen(socket, protocol, () => {
+      whenOpen(socket, secure, () => {
         if (maySend()) request.end(body);
         else request.destroy(new FencedError());
       });
@@ -185,13 +206,13 @@ function exchange(server: URL, options: Exchange): Promise<Outcome<http.Incoming
 const opened = new WeakSet<Socket>();
 
 /** A connection may take its time: what was allowed before it was open need not be allowed after. */
-function whenOpen(socket: Socket, protocol: string, send: () => void): void {
+function whenOpen(socket: Socket, secure: boolean, send: () => void): void {
   if (opened.has(socket)) {
     send();
     return;
   }
   socket.setKeepAlive(true, 30_000);
-  socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+  socket.once(secure ? 'secureConnect' : 'connect', () => {
     opened.add(socket);
     send();
   });

@@ -14,6 +14,7 @@ import {
   linuxUtilityVMHostStatus,
 } from '../../crds/linux-utility-vm-host.ts';
 import { objectMeta } from '../../crds/object.ts';
+import { sameJson } from './same-json.ts';
 
 /** Metadata of an object that the API server has stored. */
 const storedMeta = objectMeta.extend({
@@ -61,10 +62,14 @@ export type Node = z.infer<typeof node>;
 const envelope = z.object({ metadata: storedMeta, spec: z.unknown().optional(), status: z.unknown().optional() });
 const essentialStatus = z.object({ nodeName: z.string().optional().catch(undefined) });
 
-/** Undefined when it is not even an object with metadata. What is `unchanged` for certain is not read anew. */
+/**
+ * Undefined when it is not even an object with metadata. What is `unchanged` for certain is not read anew, nor a status that
+ * came back as it was `sent`.
+ */
 export function parseVirtualMachine(
   raw: unknown,
   unchanged: Partial<Pick<VirtualMachine, 'spec' | 'status'>> = {},
+  sent?: LinuxUtilityVMStatus,
 ): VirtualMachine | undefined {
   const object = envelope.safeParse(raw);
   if (!object.success) return undefined;
@@ -72,7 +77,7 @@ export function parseVirtualMachine(
   return {
     metadata,
     spec: unchanged.spec ?? parsePart(linuxUtilityVMSpec, spec),
-    status: unchanged.status ?? parseStatus(status),
+    status: unchanged.status ?? (sent !== undefined && sameJson(status, sent) ? sent : parseStatus(status)),
   };
 }
 

@@ -8,9 +8,11 @@ export interface ResourceKind<T> {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
-  /** `unchanged`: parts that the write which this answers did not touch. */
-  readonly parse: (raw: unknown, unchanged?: Partial<T>) => T | undefined;
+  /** `unchanged`: parts that the write which this answers did not touch. `sent`: the status that it wrote. */
+  readonly parse: (raw: unknown, unchanged?: Partial<T>, sent?: StatusOf<T>) => T | undefined;
 }
+
+type StatusOf<T> = T extends { readonly status: infer Status } ? Status : never;
 
 export interface ObjectName {
   readonly name: string;
@@ -44,7 +46,7 @@ export class ResourceClient<T extends Stored> {
   }
 
   /** Replaces the status of exactly this object in exactly this version: never one that came after it. */
-  async replaceStatus(object: T, status: object): Promise<Outcome<T>> {
+  async replaceStatus(object: T, status: StatusOf<T>): Promise<Outcome<T>> {
     const { apiVersion, kind } = this.#kind;
     const { name, namespace, uid, resourceVersion } = object.metadata;
     return this.#parse(
@@ -55,6 +57,7 @@ export class ResourceClient<T extends Stored> {
         body: { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status },
       }),
       { ...object, status: undefined },
+      status,
     );
   }
 
@@ -77,9 +80,9 @@ export class ResourceClient<T extends Stored> {
     return `${collectionPath(this.#kind, object.namespace)}/${encodeURIComponent(object.name)}`;
   }
 
-  #parse(outcome: Outcome<unknown>, unchanged?: Partial<T>): Outcome<T> {
+  #parse(outcome: Outcome<unknown>, unchanged?: Partial<T>, sent?: StatusOf<T>): Outcome<T> {
     if (!outcome.ok) return outcome;
-    const object = this.#kind.parse(outcome.value, unchanged);
+    const object = this.#kind.parse(outcome.value, unchanged, sent);
     if (object !== undefined) return succeeded(object);
     return failed(connectionError('MalformedResponse', `the answer is no ${this.#kind.kind}`));
   }

@@ -1,15 +1,14 @@
 // Whether two values are the same as JSON: members that are undefined are none, and their order says nothing.
-import type { JsonValue } from '../../protocol/digest.ts';
 
-type Members = { readonly [key: string]: JsonValue | undefined };
+type Members = { readonly [key: string]: unknown };
 
-export function sameJson(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) || Array.isArray(b)) return Array.isArray(a) && Array.isArray(b) && sameItems(a, b);
   return isMembers(a) && isMembers(b) && sameMembers(a, b);
 }
 
-function sameItems(a: readonly JsonValue[], b: readonly JsonValue[]): boolean {
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
 }
 
@@ -19,6 +18,6 @@ function sameMembers(a: Members, b: Members): boolean {
   return true;
 }
 
-function isMembers(value: JsonValue | undefined): value is Members {
+function isMembers(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
