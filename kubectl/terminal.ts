@@ -14,13 +14,19 @@ export interface Terminal {
   onResize(listener: () => void): () => void;
 }
 
+const usual = { height: 24, width: 80 } as const;
+
 export function processTerminal(): Terminal {
   const { stderr, stdin, stdout } = process;
   return {
     input: stdin,
     output: stdout,
     errors: stderr,
-    size: stdin.isTTY && stdout.isTTY ? { height: stdout.rows, width: stdout.columns } : undefined,
+    get size() {
+      if (!stdin.isTTY || !stdout.isTTY) return undefined;
+      // One that does not know its size has none of 0.
+      return { height: stdout.rows || usual.height, width: stdout.columns || usual.width };
+    },
     raw: (isRaw) => {
       if (stdin.isTTY) stdin.setRawMode(isRaw);
     },

@@ -20,7 +20,7 @@ import type { ReasonCode } from '../../protocol/reasons.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 import { startNode } from '../agent/hcs/simulated-node.ts';
 import type { Bed } from './bed.ts';
-import { emulatedConsolePath, QemuBackend } from './qemu-backend.ts';
+import { QemuBackend } from './qemu-backend.ts';
 
 export interface BootedGuest extends AsyncDisposable {
   readonly run: GuestRun;
@@ -29,8 +29,6 @@ export interface BootedGuest extends AsyncDisposable {
   /** Milliseconds from the start to each phase. */
   readonly phases: ReadonlyMap<string, number>;
   readonly lines: readonly string[];
-  /** The socket that stands for the named pipe of its console. */
-  readonly consolePath: (pipe: string) => string;
   readonly ended: Promise<SystemEnd>;
   /** The agent goes, and another one takes the running guest over. */
   readonly takeOver: () => Promise<GuestRun>;
@@ -95,7 +93,6 @@ export async function bootGuest(
       plan,
       phases,
       lines,
-      consolePath: (pipe) => emulatedConsolePath(folder, pipe),
       ended: system.ended,
       takeOver: async () => {
         await run.abandon();

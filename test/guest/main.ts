@@ -1,4 +1,5 @@
-// `npm run test:guest`: boots a real Linux guest from a document of ours and asks everything of it that the agent can.
+// `npm run test:guest`: boots a real Linux guest from a document of ours and asks everything of it that the agent can, then
+// has one in a whole system, with an API server and an operator.
 // `npm run test:guest -- --kernel FILE --initrd FILE` does it with somebody's own image; what that one cannot be asked is
 // reported as skipped, with the reason.
 import { fileURLToPath } from 'node:url';
@@ -8,6 +9,7 @@ import { bootFilesEnvironment, type OwnBootFiles, ownBootFiles } from './own-boo
 
 const command = new Command('npm run test:guest --')
   .description('Boots a real Linux guest under emulation and talks to it through the code of the agent.')
+  .argument('[files...]', 'only these, by a part of their names: real-guest, real-system')
   .option('--kernel <file>', 'a kernel with virtio-vsock, in place of ours (or LCOW_GUEST_KERNEL)')
   .option('--initrd <file>', 'an initial ramdisk with /init, /bin/vsockexec and /bin/gcs (or LCOW_GUEST_INITRD)')
   .parse();
@@ -22,10 +24,12 @@ function givenFiles(): OwnBootFiles {
 
 Object.assign(process.env, bootFilesEnvironment(givenFiles()));
 // The configuration of the whole suite starts a control plane, of which nothing is asked here.
-await startVitest('test', [], {
+await startVitest('test', command.args, {
   config: false,
   root: fileURLToPath(new URL('../../', import.meta.url)),
-  include: ['test/guest/**/*.test.ts'],
+  include: ['test/guest/real-guest.test.ts', 'test/guest/real-system.ts'],
+  // Two emulators beside each other would only be slower.
+  fileParallelism: false,
   run: true,
   watch: false,
   reporters: ['verbose'],

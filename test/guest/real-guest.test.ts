@@ -7,12 +7,9 @@ import { GuestRefusal } from '../../agent/guest/bridge-errors.ts';
 import type { GuestProcess, StdioWanted } from '../../agent/guest/processes.ts';
 import type { GuestRun } from '../../agent/guest-run.ts';
 import type { GuestPolicy } from '../../agent/plan.ts';
-import { makeAssignment } from '../agent/assignments.ts';
-import { startAgent } from './agent-on-bed.ts';
 import { type Bed, prepareBed } from './bed.ts';
 import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from './booted-guest.ts';
 import { commandLineHere } from './qemu-machine.ts';
-import { openConsole } from './serial-console.ts';
 
 // Cores that others use, too, may be slow.
 const bound = () => AbortSignal.timeout(60_000);
@@ -252,33 +249,5 @@ describe('a guest that relays its log', { timeout: patience, retry: 2 }, () => {
     await expect.poll(isThere, { ...soon, interval: 300 }).not.toBe(0);
     expect(await (await uname(context, next)).exitCode).toBe(0);
     expect(next.guestConnected).toBe(true);
-  });
-});
-
-describe('a guest with a serial console', { timeout: patience }, () => {
-  it('has a shell there, beside its service', async (context) => {
-    const pipe = '\\\\.\\pipe\\console';
-    const options = { ...bedOptions(bed), ConsolePipe: pipe };
-    await using seen = await bootGuest(bed, { options }).catch((error: unknown) => {
-      if (!(error instanceof GuestNotBooted && error.reason === 'ExitedDuringStart')) throw error;
-      return notApplicable(context, `an image without sh has no shell on its console: ${error.message}`);
-    });
-    await using console = await openConsole(seen.consolePath(pipe));
-    // A shell that is not ready yet loses what it is told.
-    await expect.poll(() => console.tell('echo "<$((6 * 7))>"'), { ...soon, interval: 500 }).toContain('<42>');
-  });
-});
-
-describe('an agent with real guests', { timeout: patience }, () => {
-  it('shows a guest that is ready, with its log', async () => {
-    await using agent = await startAgent(bed);
-    const assignment = makeAssignment({ options: bedOptions(bed) });
-    agent.supervisor.assign(assignment);
-    const observed = () => agent.supervisor.observe(assignment.uid);
-    await expect.poll(() => observed()?.phase, { timeout: 150_000 }).toBe('Running');
-    const firstLine = () => observed()?.guestLog?.head[0] ?? '';
-    await expect.poll(firstLine, soon).toMatch(bed.isForeign ? /./ : /GCS started/);
-    expect(observed()?.guest).toMatchObject({ osType: 'linux', protocolVersion: 4 });
-    if (!bed.isForeign) await expect.poll(() => observed()?.guestLog?.total ?? 0, soon).toBeGreaterThan(20);
   });
 });

@@ -1,13 +1,10 @@
 // `kubectl luvm` against a real API server, two replicas of the operator, an agent and a simulated guest. The API server
 // reaches the replica that does not lead: all that is asked goes through it to the one that does.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
 import type { CommandPorts } from '../../kubectl/commands.ts';
@@ -20,9 +17,10 @@ import { status } from '../../kubectl/status.ts';
 import { AgentsService } from '../e2e/agents-service.ts';
 import { isRunning, RunningSystem } from '../e2e/running-system.ts';
 import { type OperatorReplica, threeHosts } from '../playground/system.ts';
+import { PluginProgram } from './plugin-program.ts';
+import { createReader, reader } from './reader.ts';
 import { type Outcome, runAt, StandInTerminal } from './stand-in-terminal.ts';
 
-const pluginScript = fileURLToPath(new URL('../../kubectl/main.ts', import.meta.url));
 const nodeName = 'win-2022-a';
 const name = 'guest';
 
@@ -31,6 +29,7 @@ let running: RunningSystem;
 let control: SimulatedHostControl;
 let systemID: string;
 let folder: string;
+let plugin: PluginProgram;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'plugin-'));
@@ -43,6 +42,7 @@ beforeAll(async () => {
     }),
     (system) => service.serve(system.replicas),
   );
+  plugin = await PluginProgram.install(running.controlPlane, folder);
   const { standby } = await roles();
   await running.system.installApiService(standby.apiPort);
   control = await running.control(nodeName);
@@ -90,16 +90,6 @@ const logsOf =
   (ports) =>
     logs(name, { follow: false, previous: false, ...options }, ports);
 
-/** `kubectl luvm …`, by the user's own kubectl. */
-async function kubectlLuvm(...args: readonly string[]): Promise<Outcome> {
-  const { kubeconfigPath, kubectl } = running.controlPlane;
-  const path = [dirname(process.execPath), folder, dirname(kubectl), process.env['PATH']].join(delimiter);
-  const env = { ...process.env, PATH: path, KUBECONFIG: kubeconfigPath };
-  const child = spawn(kubectl, ['luvm', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: Number(code), stdout, stderr };
-}
-
 /** Lines as the guest's service writes them. */
 async function write(from: number, to: number): Promise<void> {
   let lines = '';
@@ -113,14 +103,13 @@ const range = (from: number, to: number) => Array.from({ length: to - from }, (_
 
 describe('kubectl luvm', () => {
   it('is a plugin of kubectl once it is on the PATH, and ends with the exit code of the guest', async () => {
-    await symlink(pluginScript, join(folder, 'kubectl-luvm'));
-    const help = await kubectlLuvm('--help');
+    const help = await plugin.run('--help');
     for (const command of ['logs', 'exec', 'console', 'restart', 'status', 'document']) {
       expect(help.stdout).toContain(`  ${command} `);
     }
     const [tail, shell] = [
-      await kubectlLuvm('logs', name, '--tail', '1'),
-      await kubectlLuvm('exec', name, '-n', 'default', '--', 'sh', '-c', 'exit 7'),
+      await plugin.run('logs', name, '--tail', '1'),
+      await plugin.run('exec', name, '-n', 'default', '--', 'sh', '-c', 'exit 7'),
     ];
     expect(tail).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S+Z info \S.*\n$/), stderr: '' });
     expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
@@ -199,22 +188,7 @@ describe('kubectl luvm', () => {
 
 describe('rights', () => {
   it('are those of the user: who may read logs may not start processes', async () => {
-    const rights = { apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityvms/log'], verbs: ['get'] };
-    const metadata = { name: 'reader', namespace: 'default' };
-    const rbac = 'rbac.authorization.k8s.io';
-    const items = [
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-      { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [rights] },
-      {
-        apiVersion: `${rbac}/v1`,
-        kind: 'RoleBinding',
-        metadata,
-        roleRef: { apiGroup: rbac, kind: 'Role', name: 'reader' },
-        subjects: [{ kind: 'ServiceAccount', ...metadata }],
-      },
-    ];
-    await running.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-    const kubeconfig = await kubeconfigWith((await running.kubectl(['create', 'token', 'reader'])).trim());
+    const kubeconfig = await createReader(running, folder);
     const asReader = (command: Command) => runAt(new StandInTerminal(), kubeconfig, command);
     const read = await running.until('RBAC knows the reader', async () => {
       const result = await asReader(logsOf({ tail: 1 }));
@@ -227,7 +201,7 @@ describe('rights', () => {
       await asReader((ports) => document(name, { pretty: false }, ports)),
     ]) {
       expect(refused.code).toBe(1);
-      expect(refused.stderr).toMatch(/is forbidden: User "system:serviceaccount:default:reader" cannot get resource/);
+      expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
     }
   });
 
@@ -243,24 +217,15 @@ describe('rights', () => {
   });
 });
 
-async function kubeconfigWith(token: string): Promise<string> {
-  const path = join(folder, 'reader.kubeconfig');
-  const cluster = { server: running.controlPlane.server, 'insecure-skip-tls-verify': true };
-  const config = {
-    clusters: [{ name: 'c', cluster }],
-    users: [{ name: 'reader', user: { token } }],
-    contexts: [{ name: 'x', context: { cluster: 'c', user: 'reader' } }],
-    'current-context': 'x',
-  };
-  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
-  return path;
-}
-
 describe('an operator that restarts', () => {
   it('loses and doubles no line of a log that is followed; a process ends with a clear error', async () => {
     await write(0, 200);
     const [follower, printer, sleeper] = [new StandInTerminal(), new StandInTerminal(), new StandInTerminal()];
-    const following = run(logsOf({ follow: true }), follower);
+    // The program itself: it has to stay while there is nobody to ask.
+    const program = plugin.start('logs', '-f', name);
+    program.stdout.pipe(follower.output);
+    program.stderr.pipe(follower.errors);
+    const following = once(program, 'close');
     const printing = run((ports) => console(name, ports), printer);
     const process = run(execOf(['sleep', '1000']), sleeper);
     await follower.until('the first lines', ({ lines }) => numbersOf(lines).length === 200);
@@ -284,7 +249,7 @@ describe('an operator that restarts', () => {
     expect(follower.stderr).not.toContain('missing');
     await printer.until('another prompt', ({ stdout }) => stdout.split('login: ').length === 3);
     await printer.interrupt();
-    follower.output.destroy();
+    program.kill();
     await Promise.all([following, printing]);
   });
 

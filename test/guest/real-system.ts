@@ -1,0 +1,226 @@
+// A real guest in the whole system: `kubectl luvm` asks a real API server, that one an operator, that one the agent of an
+// emulated node, and that one the Linux in its VM. Part of `npm run test:guest`, not of `npm test`: emulation takes its time.
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import type { CommandPorts } from '../../kubectl/commands.ts';
+import { console } from '../../kubectl/console.ts';
+import { exec } from '../../kubectl/exec.ts';
+import { logs } from '../../kubectl/logs.ts';
+import { condition, isRunning, type Machine, RunningSystem } from '../e2e/running-system.ts';
+import { PluginProgram } from '../kubectl/plugin-program.ts';
+import { createReader, reader } from '../kubectl/reader.ts';
+import { type Outcome, runAt, StandInTerminal } from '../kubectl/stand-in-terminal.ts';
+import { emulatedHost } from '../playground/system.ts';
+import { type Bed, prepareBed } from './bed.ts';
+import { emulatedConsolePath } from './qemu-backend.ts';
+import { openConsole } from './serial-console.ts';
+
+const [nodeName] = emulatedHost;
+const pipe = '\\\\.\\pipe\\guest';
+// Cores that others use, too, may be slow.
+const bootMilliseconds = 240_000;
+/** Without its first program a kernel stops or hangs. */
+const startFailures: ReadonlySet<string> = new Set(['ExitedDuringStart', 'BootTimeout']);
+const soon = { timeout: 60_000 };
+
+let bed: Bed;
+let running: RunningSystem;
+let plugin: PluginProgram;
+let folder: string;
+let name = 'guest';
+let machine: Machine;
+
+// The first time on a machine builds a control plane, installs an emulator and builds a device.
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'real-system-'));
+  bed = await prepareBed();
+  running = await RunningSystem.start(new Map([emulatedHost]), async () => ({ emulated: new Set([nodeName]) }));
+  await running.system.installApiService();
+  plugin = await PluginProgram.install(running.controlPlane, folder);
+  machine = await startGuest({ console: { pipe } });
+  // An image without a shell for its console does not start with one.
+  if (isRunning(machine)) return;
+  await running.kubectl(['delete', 'luvm', name]);
+  name = 'guest-without-console';
+  machine = await startGuest({});
+}, 900_000);
+
+afterAll(async () => {
+  await running?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+async function startGuest(spec: object): Promise<Machine> {
+  const toleration = { key: 'playground.lcow.dev/guest', operator: 'Exists' };
+  await running.apply(name, {
+    ...spec,
+    nodeName,
+    tolerations: [toleration],
+    memory: { sizeInMB: bed.isForeign ? 1024 : 512 },
+    processor: { count: 2 },
+    guest: { disableTimeSync: true },
+  });
+  const hasFailed = (found: Machine) => startFailures.has(condition(found, 'Ready')?.reason ?? '');
+  const isDecided = (found: Machine) => isRunning(found) || (bed.isForeign && hasFailed(found));
+  return await running.untilMachine(name, 'runs', isDecided, bootMilliseconds);
+}
+
+/** Our own guest has no excuse. */
+function notApplicable(context: TestContext, reason: string): never {
+  if (!bed.isForeign) throw new Error(`our own guest fails where others may: ${reason}`);
+  return context.skip(reason);
+}
+
+type Command = (ports: CommandPorts) => Promise<number>;
+
+/** At a terminal of its own, unless one is given. */
+function run(command: Command, terminal = new StandInTerminal()): Promise<Outcome> {
+  return runAt(terminal, running.controlPlane.kubeconfigPath, command);
+}
+
+const execOf =
+  (args: readonly string[], stdin = false): Command =>
+  (ports) =>
+    exec(name, args, { stdin, tty: false }, ports);
+const shell = (script: string) => run(execOf(['sh', '-c', script]));
+const readConsole: Command = (ports) => console(name, ports);
+
+async function hasShell(): Promise<boolean> {
+  return (await shell('exit 0')).code === 0;
+}
+
+function hasConsole(context: TestContext): void {
+  if (name !== 'guest') notApplicable(context, 'the image has no shell for its console');
+}
+
+const numbersOf = (text: string) => [...text.matchAll(/counted (\d+)/g)].map(([, number]) => Number(number));
+const range = (to: number) => Array.from({ length: to }, (_, index) => index);
+
+describe('a real guest in the whole system', () => {
+  it('shows its log in the status of its VM, and what it is', async () => {
+    const head = async () => (await running.get(name))?.status.guestLog?.head[0] ?? '';
+    await expect.poll(head, soon).toMatch(bed.isForeign ? /./ : /GCS started .*entropyBytes=512/);
+    expect(machine.status['guest']).toMatchObject({ osType: 'linux', protocolVersion: 4 });
+  });
+
+  it('runs programs for kubectl luvm exec, with their input, output and exit codes', async (context) => {
+    const uname = await plugin.run('exec', name, '--', 'uname', '-a');
+    if (uname.stderr.includes('not found')) notApplicable(context, 'the image has no uname');
+    expect(uname).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Linux .*x86_64/), stderr: '' });
+    expect(await run(execOf(['nosuch']))).toMatchObject({ code: 1, stderr: expect.stringContaining('"nosuch"') });
+    if (!(await hasShell())) notApplicable(context, 'the image has no sh');
+    expect(await shell('echo yes; echo no >&2; exit 7')).toEqual({ code: 7, stdout: 'yes\n', stderr: 'no\n' });
+    expect(await shell('kill -9 $$')).toEqual({ code: 255, stdout: '', stderr: 'the process was ended by a signal\n' });
+    const terminal = new StandInTerminal();
+    terminal.input.end('x'.repeat(300_000));
+    const { code, stdout, stderr } = await run(execOf(['cat'], true), terminal);
+    expect([code, stdout.length, stderr]).toEqual([0, 300_000, '']);
+  });
+
+  it('has a shell on its console, which whoever is connected to the serial port can use', async (context) => {
+    hasConsole(context);
+    const folderOfGuests = `${running.system.node(nodeName).hostSocket}.guests`;
+    await using serial = await openConsole(emulatedConsolePath(folderOfGuests, pipe));
+    // A shell that is not ready yet loses what it is told.
+    await expect.poll(() => serial.tell('echo "<$((6 * 7))>"'), { ...soon, interval: 500 }).toContain('<42>');
+  });
+
+  it('prints for kubectl luvm console what its kernel says, for one reader at a time', async (context) => {
+    hasConsole(context);
+    const terminal = new StandInTerminal();
+    const reading = run(readConsole, terminal);
+    const says = async () => {
+      await shell('echo "<3>heard on the console" > /dev/kmsg');
+      return terminal.stdout;
+    };
+    await expect.poll(says, { ...soon, interval: 500 }).toMatch(/\[ *\d+\.\d{6}\] heard on the console/);
+    expect(await run(readConsole)).toMatchObject({ code: 1, stderr: expect.stringContaining('somebody else') });
+    await terminal.interrupt();
+    expect((await reading).code).toBe(0);
+  });
+
+  it('is closed to a user without the verb', async () => {
+    const kubeconfig = await createReader(running, folder);
+    const asReader = (command: Command) => runAt(new StandInTerminal(), kubeconfig, command);
+    const read: Command = (ports) => logs(name, { follow: false, previous: false, tail: 1 }, ports);
+    await running.until('RBAC knows the reader', async () => (await asReader(read)).code === 0);
+    for (const refused of [await asReader(execOf(['uname'])), await asReader(readConsole)]) {
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
+    }
+  });
+});
+
+/** Has the guest's kernel count, some twenty numbers a second, until it is told to stop; whoever began it may go away. */
+const beginCounting = `
+  echo on > /proc/sys/kernel/printk_devkmsg
+  echo yes > /tmp/counting
+  ( i=0
+    while read go < /tmp/counting && [ "$go" = yes ]; do
+      echo "<3>counted $i" > /dev/kmsg; i=$((i + 1)); sleep 0.05
+    done
+    echo $i > /tmp/counted ) > /dev/null 2>&1 &`;
+const endCounting = 'echo no > /tmp/counting; until [ -s /tmp/counted ]; do sleep 0.1; done; cat /tmp/counted';
+
+/** Follows the console, if the guest has one. */
+function printConsole() {
+  if (name !== 'guest') return { untilBeyond: async () => {}, leave: async () => {} };
+  const terminal = new StandInTerminal();
+  const printing = run(readConsole, terminal);
+  return {
+    untilBeyond: (number: number) =>
+      terminal.until('the console counts', ({ stdout }) => (numbersOf(stdout).at(-1) ?? 0) > number),
+    async leave() {
+      await terminal.interrupt();
+      expect((await printing).code).toBe(0);
+    },
+  };
+}
+
+describe('an operator that restarts', () => {
+  it('loses and doubles no line of the guest; a process ends with a clear error and is hung up', async (context) => {
+    if (!(await hasShell())) notApplicable(context, 'the image has no sh');
+    const [follower, sleeper, cat] = [new StandInTerminal(), new StandInTerminal(), new StandInTerminal()];
+    // The program itself: it has to stay while there is nobody to ask.
+    const program = plugin.start('logs', '-f', name);
+    program.stdout.pipe(follower.output);
+    program.stderr.pipe(follower.errors);
+    const ended = once(program, 'close');
+    const printer = printConsole();
+    const processes = [run(execOf(['sh', '-c', 'echo $$; exec sleep 1000']), sleeper), run(execOf(['cat'], true), cat)];
+    await Promise.all([sleeper.until('its id', ({ lines }) => lines.length === 1), cat.untilStreaming()]);
+    const begun = await shell(beginCounting);
+    if (begun.code !== 0) notApplicable(context, `nobody may write to /dev/kmsg: ${begun.stderr}`);
+    const counted = () => numbersOf(follower.stdout);
+    await follower.until('the guest counts', () => counted().includes(10));
+    await printer.untilBeyond(0);
+
+    const { agent } = running.system.node(nodeName);
+    const atAgent = async () => numbersOf(await readFile(agent.program.logFile, 'utf8')).at(-1) ?? 0;
+    await running.system.operator.stop();
+    const before = await atAgent();
+    for (const outcome of await Promise.all(processes)) {
+      expect(outcome).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^error: the connection (was lost|between the operator and the agent)/),
+      });
+    }
+    await running.until('lines come without an operator', async () => (await atAgent()) > before + 10);
+    await running.system.operator.start();
+    await follower.until('it goes on', () => (counted().at(-1) ?? 0) > before + 10);
+    await printer.untilBeyond(before + 10);
+    await printer.leave();
+
+    const total = Number((await shell(endCounting)).stdout);
+    await follower.until('all lines', () => counted().length >= total);
+    expect(counted()).toEqual(range(total));
+    expect(follower.stderr).toContain('trying again');
+    expect(follower.stderr).not.toContain('missing');
+    expect((await shell(`kill -0 ${sleeper.lines[0]}`)).code).not.toBe(0);
+    program.kill();
+    await ended;
+  }, 240_000);
+});
