@@ -16,6 +16,8 @@ export interface LinkTimes {
   /** A session this old starts the retries from the beginning. */
   readonly healthy: number;
   readonly renewal: number;
+  /** For how long at most open streams hold a renewal up. */
+  readonly streams: number;
   /** From the open socket to the operator's `welcome`. */
   readonly welcome: number;
 }
@@ -25,6 +27,7 @@ export const defaultLinkTimes: LinkTimes = {
   lastRetry: 30_000,
   healthy: 120_000,
   renewal: 30 * 60_000,
+  streams: 24 * 60 * 60_000,
   welcome: 20_000,
 };
 
@@ -62,6 +65,11 @@ export class OperatorLink {
     for (const session of this.#sessions) session.logged(uid);
   }
 
+  /** Streams that are open to this host. */
+  get streams(): number {
+    return [...this.#sessions].reduce((sum, session) => sum + session.streams, 0);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
@@ -92,13 +100,18 @@ export class OperatorLink {
     }
   }
 
-  /** Not while streams are open: their readers would lose them. Never when the signal aborts before. */
+  /** Not while streams are open, for a day at most: their readers lose them. Never when the signal aborts before. */
   async #renewalTime(session: OperatorSession, signal: AbortSignal): Promise<undefined> {
     const { random, times } = this.#ports;
     const jittered = () => times.renewal * (0.9 + 0.2 * random());
     try {
       await delay(this.#clock, jittered(), signal);
-      while (session.streams > 0) await delay(this.#clock, jittered() / 30, signal);
+      // By what was waited, so that a stepped clock ends no stream.
+      for (let waited = 0; session.streams > 0 && waited < times.streams; ) {
+        const pause = jittered() / 30;
+        await delay(this.#clock, pause, signal);
+        waited += pause;
+      }
     } catch {
       return await new Promise(() => {});
     }

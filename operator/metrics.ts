@@ -11,6 +11,8 @@ import type { EventObserver, EventRecord } from './kubernetes/events.ts';
 import type { VirtualMachine } from './kubernetes/objects.ts';
 import type { ReflectorObserver } from './kubernetes/reflector.ts';
 import { LifecycleMetrics } from './lifecycle-metrics.ts';
+import { registerStreamMetrics } from './stream-metrics.ts';
+import type { StreamCounts } from './subresources/stream-counts.ts';
 
 /** What is counted when it is asked for. */
 export interface MetricSources {
@@ -19,6 +21,8 @@ export interface MetricSources {
   readonly queueDepths: () => ReadonlyMap<string, number>;
   /** Whether this replica may write. */
   readonly leads: () => boolean;
+  /** Of users to VMs. */
+  readonly streams: StreamCounts;
 }
 
 const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
@@ -74,6 +78,7 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     this.#clock = clock;
     collectDefaultMetrics({ register: this.registry });
     const registers = this.#registers;
+    registerStreamMetrics(this.registry, sources.streams);
     new Gauge({ name: 'lcow_build_info', help: 'Version of the operator.', labelNames: ['version'], registers }).set(
       { version },
       1,

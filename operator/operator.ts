@@ -15,6 +15,7 @@ import { Leadership } from './leadership.ts';
 import { returnMemory } from './memory.ts';
 import { Metrics } from './metrics.ts';
 import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
+import { StreamCounts } from './subresources/stream-counts.ts';
 
 export interface OperatorOptions {
   readonly access: ClusterAccess;
@@ -48,6 +49,7 @@ export interface OperatorPorts {
 export class Operator {
   readonly metrics: Metrics;
   readonly #options: OperatorOptions;
+  readonly #streams = new StreamCounts();
   readonly #caches: Caches;
   readonly #agentServer: AgentServer;
   readonly #healthServer: HealthServer;
@@ -174,6 +176,7 @@ export class Operator {
       replica,
       service: () => this.#leadership?.service,
       machine: (key) => this.#caches.machines.get(key),
+      counts: this.#streams,
     });
   }
 
@@ -189,6 +192,7 @@ export class Operator {
       sessions: () => this.#leadership?.service.sessions.count ?? 0,
       queueDepths: () => this.#leadership?.controllers.queueDepths ?? new Map(),
       leads: () => this.leads,
+      streams: this.#streams,
     });
   }
 }

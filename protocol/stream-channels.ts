@@ -21,7 +21,7 @@ export class OutgoingChannel extends Writable implements StreamProducer {
 
   constructor(ports: OutgoingPorts) {
     // The next block is fetched while one waits for its turn.
-    super({ highWaterMark: 3 * streamLimits.chunkBytes, decodeStrings: true });
+    super({ highWaterMark: 5 * streamLimits.chunkBytes, decodeStrings: true });
     this.#ports = ports;
     // Whoever pipes into it learns of its end by `close`.
     this.on('error', () => undefined);

@@ -12,6 +12,7 @@ import { FrontProxy } from './front-proxy.ts';
 import { LeaderAddress } from './leader-address.ts';
 import { MachineStreams } from './machine-streams.ts';
 import { ApiServer } from './server.ts';
+import type { StreamCounts } from './stream-counts.ts';
 
 export interface AggregatedApiSettings {
   readonly port: number;
@@ -30,6 +31,7 @@ export interface AggregatedApiPorts {
   /** Undefined while this replica does not lead. */
   readonly service: () => AgentService | undefined;
   readonly machine: (key: string) => VirtualMachine | undefined;
+  readonly counts: StreamCounts;
 }
 
 export class AggregatedApi {
@@ -41,7 +43,7 @@ export class AggregatedApi {
   #problem = '';
 
   constructor({ apiService: name, lease, port }: AggregatedApiSettings, ports: AggregatedApiPorts) {
-    const { bindAddress, clock, http, logger, machine, random, replica, service } = ports;
+    const { bindAddress, clock, counts, http, logger, machine, random, replica, service } = ports;
     const failed = (message: string) => this.#failed(message);
     this.#logger = logger;
     this.#frontProxy = new FrontProxy({ http, clock, random });
@@ -52,7 +54,7 @@ export class AggregatedApi {
       bindAddress,
       port,
       frontProxy: this.#frontProxy,
-      streams: new MachineStreams({ clock, machine, session: (nodeName) => service()?.sessions.of(nodeName) }),
+      streams: new MachineStreams({ clock, counts, machine, session: (nodeName) => service()?.sessions.of(nodeName) }),
       leads: () => service() !== undefined,
       leader: new LeaderAddress(lease, replica),
     });

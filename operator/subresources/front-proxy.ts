@@ -76,12 +76,16 @@ export class FrontProxy {
     return this.#trust?.authority;
   }
 
-  /** Whether the request came from the API server, and for whom. */
-  judge(request: IncomingMessage): Asker {
+  /**
+   * Whether the request came from the API server, and for whom.
+   * @param shown PEM of the authority that its connection was asked to show a certificate of; connections last
+   */
+  judge(request: IncomingMessage, shown: string): Asker {
     const trust = this.#trust;
     const { socket } = request;
     if (trust === undefined || !(socket instanceof TLSSocket))
       return { ok: false, message: 'the front proxy is not known' };
+    if (shown !== trust.authority) return { ok: false, message: 'the front proxy has another authority by now' };
     if (!socket.authorized) {
       return { ok: false, message: `the client certificate is not of the front proxy: ${socket.authorizationError}` };
     }

@@ -6,6 +6,7 @@ import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import { notFound, type Refusal, refusalOf, unavailable } from './refusal.ts';
 import type { MachineRequest, Read } from './request.ts';
+import type { StreamCounts } from './stream-counts.ts';
 
 export interface MachineStreamsPorts {
   readonly clock: Clock;
@@ -13,6 +14,7 @@ export interface MachineStreamsPorts {
   readonly machine: (key: string) => VirtualMachine | undefined;
   /** The session of the node's agent; undefined while this replica has none. */
   readonly session: (nodeName: string) => AgentSession | undefined;
+  readonly counts: StreamCounts;
 }
 
 /** Streams over all sessions. */
@@ -27,7 +29,6 @@ export interface BegunStream {
 
 export class MachineStreams {
   readonly #ports: MachineStreamsPorts;
-  #open = 0;
 
   constructor(ports: MachineStreamsPorts) {
     this.#ports = ports;
@@ -39,15 +40,20 @@ export class MachineStreams {
 
   /** Resolves once the agent serves the stream. */
   async begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
+    const begun = await this.#begin(request, wanted);
+    if (!begun.ok) this.#ports.counts.refusedFor(begun.refusal.reason);
+    return begun;
+  }
+
+  async #begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
+    const { counts } = this.#ports;
     const session = this.#sessionFor(request);
     if ('refusal' in session) return { ok: false, refusal: session.refusal };
-    if (this.#open >= maximumStreams) return refused('TooManyStreams', 'the operator serves too many streams');
+    if (counts.size >= maximumStreams) return refused('TooManyStreams', 'the operator serves too many streams');
     const stream = session.session.openStream(wanted);
     if (stream === undefined) return refused('TooManyStreams', 'too many streams of this VM or its host are open');
-    this.#open += 1;
-    stream.ending.then(() => {
-      this.#open -= 1;
-    });
+    counts.opened(stream, wanted);
+    stream.ending.then(() => counts.ended(stream));
     const begun = new AbortController();
     const tooLate = delay(this.#ports.clock, beginningMilliseconds, begun.signal).then(
       () => noAnswer,

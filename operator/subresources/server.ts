@@ -41,10 +41,20 @@ const bounds = {
   connectMilliseconds: 5_000,
 } as const;
 
+interface Upgrade {
+  readonly request: http.IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly authority: string;
+}
+
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #listener: Server;
-  readonly #https: https.Server;
+  /** For connections from now on. */
+  #https: https.Server | undefined;
+  /** Whose certificates `#https` asks for, PEM. */
+  #authority: string | undefined;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: maximumMessageBytes,
@@ -58,29 +68,6 @@ export class ApiServer {
     this.#options = options;
     this.#listener = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#arrive(socket));
     this.#listener.maxConnections = bounds.connections;
-    this.#https = https.createServer(
-      {
-        requestCert: true,
-        // Judged by the request, so that the refusal can be read.
-        rejectUnauthorized: false,
-        minVersion: 'TLSv1.3',
-        handshakeTimeout: bounds.headerMilliseconds,
-        headersTimeout: bounds.headerMilliseconds,
-        requestTimeout: bounds.headerMilliseconds,
-        keepAliveTimeout: bounds.idleMilliseconds,
-        connectionsCheckingInterval: bounds.headerMilliseconds / 2,
-        maxHeaderSize: bounds.headerBytes,
-      },
-      (request, response) => void this.#guarded(response, () => this.#answer(request, response)),
-    );
-    this.#https.on('upgrade', (request, socket, head) => {
-      socket.on('error', () => socket.destroy());
-      this.#upgrade(request, socket, head).catch((error: unknown) => {
-        options.logger.error({ err: error }, 'a request for a subresource could not be served');
-        refuseUpgrade(socket, internalError);
-      });
-    });
-    this.#https.on('tlsClientError', (_error, socket) => socket.destroy());
   }
 
   async listen(): Promise<AddressInfo> {
@@ -102,7 +89,7 @@ export class ApiServer {
     this.#secure();
   }
 
-  /** The front proxy's authority is another one. */
+  /** The front proxy's authority is another one. Streams that are open go on; who was let in by the former asks no more. */
   trustFrontProxy(): void {
     this.#secure();
   }
@@ -110,8 +97,41 @@ export class ApiServer {
   #secure(): void {
     const { authority } = this.#options.frontProxy;
     if (this.#certificate === undefined || authority === undefined) return;
+    if (authority !== this.#authority) {
+      this.#https?.closeIdleConnections();
+      this.#https = this.#createServer(authority);
+      this.#authority = authority;
+    }
     const { certificate, key } = this.#certificate;
-    this.#https.setSecureContext({ cert: certificate, key, ca: authority, minVersion: 'TLSv1.3' });
+    this.#https?.setSecureContext({ cert: certificate, key, ca: authority, minVersion: 'TLSv1.3' });
+  }
+
+  /** Its connections have shown, or will, a certificate of this authority; they are judged by that. */
+  #createServer(authority: string): https.Server {
+    const server = https.createServer(
+      {
+        requestCert: true,
+        // Judged by the request, so that the refusal can be read.
+        rejectUnauthorized: false,
+        minVersion: 'TLSv1.3',
+        handshakeTimeout: bounds.headerMilliseconds,
+        headersTimeout: bounds.headerMilliseconds,
+        requestTimeout: bounds.headerMilliseconds,
+        keepAliveTimeout: bounds.idleMilliseconds,
+        connectionsCheckingInterval: bounds.headerMilliseconds / 2,
+        maxHeaderSize: bounds.headerBytes,
+      },
+      (request, response) => void this.#guarded(response, () => this.#answer(request, response, authority)),
+    );
+    server.on('upgrade', (request, socket, head) => {
+      socket.on('error', () => socket.destroy());
+      this.#upgrade({ request, socket, head, authority }).catch((error: unknown) => {
+        this.#options.logger.error({ err: error }, 'a request for a subresource could not be served');
+        refuseUpgrade(socket, internalError);
+      });
+    });
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    return server;
   }
 
   // --- connections ----------------------------------------------------------------------------------------------------
@@ -127,7 +147,7 @@ export class ApiServer {
 
   #serve(socket: Socket): void {
     // Without the front proxy's authority nobody could be told from anybody.
-    if (this.#certificate === undefined || this.#options.frontProxy.authority === undefined) socket.destroy();
+    if (this.#https === undefined) socket.destroy();
     else this.#https.emit('connection', socket);
   }
 
@@ -165,9 +185,9 @@ export class ApiServer {
     }
   }
 
-  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse, authority: string): Promise<void> {
     const url = urlOf(request);
-    const admitted = this.#admit(request);
+    const admitted = this.#admit(request, authority);
     if (!admitted.ok) return refuse(response, admitted.refusal);
     if (request.method !== 'GET') return refuse(response, badRequest('only GET is served'));
     const document = discoveryDocument(url.pathname.replace(/\/$/, ''));
@@ -195,8 +215,8 @@ export class ApiServer {
     });
   }
 
-  async #upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const admitted = this.#admit(request);
+  async #upgrade({ authority, head, request, socket }: Upgrade): Promise<void> {
+    const admitted = this.#admit(request, authority);
     if (!admitted.ok) return refuseUpgrade(socket, admitted.refusal);
     const wanted = readMachineRequest(urlOf(request));
     if (wanted?.subresource !== 'exec' && wanted?.subresource !== 'console') {
@@ -231,8 +251,9 @@ export class ApiServer {
 
   #admit(
     request: http.IncomingMessage,
+    authority: string,
   ): { readonly ok: true; readonly user: string } | { readonly ok: false; readonly refusal: Refusal } {
-    const asker = this.#options.frontProxy.judge(request);
+    const asker = this.#options.frontProxy.judge(request, authority);
     if (!asker.ok) {
       this.#options.logger.warn({ peer: request.socket.remoteAddress, error: asker.message }, 'a request was refused');
       return { ok: false, refusal: { code: 401, reason: 'Unauthorized', message: 'ask the API server' } };

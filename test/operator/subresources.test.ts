@@ -1,0 +1,130 @@
+// What `kubectl luvm` relies on, where the API server, an agent or a VM does what it seldom does.
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { registerStreamMetrics } from '../../operator/stream-metrics.ts';
+import { makeCertificates } from '../controlplane/certificates.ts';
+import { until } from './fixture.ts';
+import { SubresourcesBed, type UserStream } from './subresources-bed.ts';
+
+const cat = { subresource: 'exec', query: 'command=cat&stdin=true&stdout=true' } as const;
+const sleep = { subresource: 'exec', query: 'command=sleep&command=1000' } as const;
+const tail = { subresource: 'log', query: 'tailLines=1&positions=true' } as const;
+const followed = { subresource: 'log', query: 'follow=true' } as const;
+
+let bed: SubresourcesBed;
+beforeAll(async () => {
+  bed = await SubresourcesBed.start();
+});
+afterAll(() => bed[Symbol.asyncDispose]());
+
+async function answers(stream: UserStream, typed: string): Promise<void> {
+  stream.type(typed);
+  await until(() => stream.stdout.endsWith(typed));
+}
+
+describe('an agent of before there were streams', () => {
+  it('is to be upgraded, says the answer to whoever wants one', async () => {
+    const agent = await bed.connectEarlierAgent('old');
+    onTestFinished(() => agent.disconnect());
+    const { code, text: body } = await bed.get({ ...followed, name: 'old' });
+    expect(code).toBe(501);
+    expect(JSON.parse(body)).toMatchObject({
+      kind: 'Status',
+      code: 501,
+      reason: 'NotImplemented',
+      message: 'the agent of node-b is of an earlier version, which has no streams: upgrade it',
+    });
+    const exec = bed.open({ ...cat, name: 'old' });
+    await until(() => exec.refusal !== undefined);
+    expect(exec.refusal?.code).toBe(501);
+    expect(exec.refusal?.text).toContain('upgrade it');
+    // It was not sent what it could not have understood.
+    expect(agent.isOpen).toBe(true);
+    expect(agent.received.map(({ type }) => type)).toEqual(['welcome', 'desired']);
+  });
+});
+
+describe('metrics', () => {
+  it('tell how many streams are open, what they carry and which were refused', async () => {
+    const registry = new Registry();
+    registerStreamMetrics(registry, bed.counts);
+    const stream = await bed.open(cat).started();
+    await answers(stream, 'four');
+    const read = await bed.get(tail);
+    await bed.get({ ...followed, name: 'nobody' });
+    const during = await registry.metrics();
+    expect(during).toContain('lcow_streams{kind="exec"} 1');
+    expect(during).toContain('lcow_streams{kind="log"} 0');
+    expect(during).toContain('lcow_stream_bytes_total{kind="exec",direction="received"} 4');
+    expect(during).toContain('lcow_stream_bytes_total{kind="exec",direction="sent"} 4');
+    expect(read.text).not.toBe('');
+    const size = Buffer.byteLength(read.text);
+    expect(during).toContain(`lcow_stream_bytes_total{kind="log",direction="received"} ${size}`);
+    expect(during).toContain('lcow_streams_refused_total{reason="NotFound"} 1');
+    stream.close();
+    await until(async () => (await registry.metrics()).includes('lcow_streams{kind="exec"} 0'));
+    expect(await registry.metrics()).toContain('lcow_stream_bytes_total{kind="exec",direction="sent"} 4');
+    bed.counts.refusedFor('whatever an agent says');
+    expect(await registry.metrics()).toContain('lcow_streams_refused_total{reason="Other"} 1');
+  });
+});
+
+describe("the front proxy's authority", () => {
+  it('is another one once the ConfigMap says so: the former is refused, and streams go on', async () => {
+    const stream = await bed.open(cat).started();
+    const former = bed.frontProxy;
+    const kept = new https.Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => kept.destroy());
+    expect((await bed.get(tail, former, kept)).code).toBe(200);
+    const next = await makeCertificates();
+    expect((await bed.get(tail, next.frontProxy)).code).toBe(401);
+    bed.believed = next;
+    expect((await bed.get(tail, former)).code).toBe(200);
+    await bed.clock.advance(60_000);
+    await until(async () => (await bed.get(tail, next.frontProxy)).code === 200);
+    expect((await bed.get(tail, former)).code).toBe(401);
+    // Nor by a connection of before that was kept for the next request.
+    expect((await bed.get(tail, former, kept)).code).toBe(401);
+    await answers(stream, 'still there');
+    stream.close();
+    await until(() => bed.held === 0);
+  });
+});
+
+describe('a VM that goes', () => {
+  it('ends its streams with the reason, and its agent holds nothing of them', async () => {
+    const [exec, console] = [await bed.open(sleep).started(), await bed.open({ subresource: 'console' }).started()];
+    const log = await bed.follow(followed);
+    const read = text(log).catch((error: Error) => error.message);
+    await until(() => bed.held === 3 && bed.counts.size === 3);
+    bed.remove();
+    await until(() => exec.closed && console.closed);
+    for (const { said } of [exec, console]) expect(said.at(-1)).toMatchObject({ type: 'failed' });
+    expect(console.said.at(-1)).toMatchObject({ problem: 'NoSuchVirtualMachine', message: 'the VM is gone' });
+    await read;
+    await until(() => bed.held === 0 && bed.counts.size === 0);
+    const { code, text: body } = await bed.get(followed);
+    expect([code, JSON.parse(body).reason]).toEqual([503, 'NoSuchVirtualMachine']);
+  });
+});
+
+describe('certificates that are renewed', () => {
+  it('end no stream; the agent waits for them to renew its connection, but not for ever', async () => {
+    await using short = await SubresourcesBed.start({ renewal: 300, streams: 1_000 });
+    const stream = await short.open(cat).started();
+    const session = short.sessions.of('node-a');
+    const begun = performance.now();
+    await short.renewCertificates();
+    expect((await short.get(tail)).code).toBe(200);
+    await answers(stream, 'over the old certificate');
+    expect(short.sessions.of('node-a')).toBe(session);
+    await until(() => stream.closed);
+    expect(performance.now() - begun).toBeGreaterThan(500);
+    expect(stream.said.at(-1)).toMatchObject({ type: 'failed', problem: 'SessionLost' });
+    expect(short.sessions.of('node-a')).not.toBe(session);
+    await until(() => short.sessions.of('node-a')?.streams === 'Ready');
+    await answers(await short.open(cat).started(), 'over the new one');
+  });
+});
