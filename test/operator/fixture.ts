@@ -193,7 +193,7 @@ export function readyOf(object: VirtualMachine) {
   return object.status.conditions?.find(({ type }) => type === 'Ready');
 }
 
-export async function until(condition: () => boolean | Promise<boolean>, timeout = 15_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeout = 30_000): Promise<void> {
   await expect.poll(condition, { timeout, interval: 20 }).toBe(true);
 }
 

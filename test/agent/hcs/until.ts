@@ -1,6 +1,8 @@
 // Waits for what must become true, not for time to pass.
 
-const boundMilliseconds = 10_000;
+/** Far more than two busy cores need. */
+const boundMilliseconds = 30_000;
+const intervalMilliseconds = 5;
 
 export async function until<T>(
   what: string,
@@ -10,7 +12,7 @@ export async function until<T>(
   while (Date.now() < deadline) {
     const found = await probe();
     if (found !== undefined && found !== false) return found;
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, intervalMilliseconds));
   }
   throw new Error(`not within ${boundMilliseconds} ms: ${what}`);
 }
