@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../protocol/clock.ts';
 import { channelSubprotocol } from '../../protocol/subresources.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import { answerWithBytes, withoutPositions } from './byte-response.ts';
@@ -39,6 +39,8 @@ const bounds = {
   idleMilliseconds: 90_000,
   headerBytes: 64 * 1024,
   connectMilliseconds: 5_000,
+  /** Silence of the other side before it is probed, by TCP: a follower of a quiet log may be gone without a word. */
+  probeMilliseconds: 30_000,
 } as const;
 
 interface Upgrade {
@@ -62,11 +64,14 @@ export class ApiServer {
     handleProtocols: () => channelSubprotocol,
   });
   readonly #sockets = new Set<Socket>();
+  /** Until the first request of a connection. */
+  readonly #deadlines = new WeakMap<Socket, Timer>();
   #certificate: KeyPair | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
-    this.#listener = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#arrive(socket));
+    const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: bounds.probeMilliseconds };
+    this.#listener = createServer(tcp, (socket) => this.#arrive(socket));
     this.#listener.maxConnections = bounds.connections;
   }
 
@@ -115,14 +120,13 @@ export class ApiServer {
         rejectUnauthorized: false,
         minVersion: 'TLSv1.3',
         handshakeTimeout: bounds.headerMilliseconds,
-        headersTimeout: bounds.headerMilliseconds,
-        requestTimeout: bounds.headerMilliseconds,
         keepAliveTimeout: bounds.idleMilliseconds,
-        connectionsCheckingInterval: bounds.headerMilliseconds / 2,
         maxHeaderSize: bounds.headerBytes,
       },
       (request, response) => void this.#guarded(response, () => this.#answer(request, response, authority)),
     );
+    // A server that does not listen itself has no time-outs for headers of its own.
+    server.on('secureConnection', (socket) => this.#awaitRequest(socket));
     server.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
       this.#upgrade({ request, socket, head, authority }).catch((error: unknown) => {
@@ -149,6 +153,12 @@ export class ApiServer {
     // Without the front proxy's authority nobody could be told from anybody.
     if (this.#https === undefined) socket.destroy();
     else this.#https.emit('connection', socket);
+  }
+
+  #awaitRequest(socket: Socket): void {
+    const deadline = this.#options.clock.after(bounds.headerMilliseconds, () => socket.destroy());
+    this.#deadlines.set(socket, deadline);
+    socket.once('close', () => deadline.cancel());
   }
 
   async #forward(socket: Socket): Promise<void> {
@@ -253,6 +263,7 @@ export class ApiServer {
     request: http.IncomingMessage,
     authority: string,
   ): { readonly ok: true; readonly user: string } | { readonly ok: false; readonly refusal: Refusal } {
+    this.#deadlines.get(request.socket)?.cancel();
     const asker = this.#options.frontProxy.judge(request, authority);
     if (!asker.ok) {
       this.#options.logger.warn({ peer: request.socket.remoteAddress, error: asker.message }, 'a request was refused');
@@ -271,7 +282,13 @@ function urlOf(request: http.IncomingMessage): URL {
 
 function dial(host: string, port: number): Promise<Socket | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true });
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: bounds.probeMilliseconds,
+    });
     socket.setTimeout(bounds.connectMilliseconds, () => socket.destroy());
     socket.once('connect', () => {
       socket.setTimeout(0);

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { connect, type TLSSocket } from 'node:tls';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { dial } from '../../agent/dial.ts';
@@ -61,7 +62,7 @@ export class SubresourcesBed implements AsyncDisposable {
   readonly counts = new StreamCounts();
   readonly machines = new Map<string, VirtualMachine>();
   readonly sessions = new Sessions({ live: () => {}, ended: () => {} }, () => true);
-  /** By which the operator looks whom to believe. */
+  /** Of the aggregated API. */
   readonly clock = new ManualClock();
   readonly #stack = new AsyncDisposableStack();
   readonly #times: Partial<LinkTimes>;
@@ -107,6 +108,7 @@ export class SubresourcesBed implements AsyncDisposable {
     this.#frontProxy = new FrontProxy({ http: kubeHttp, clock: this.clock, random });
     this.#api = new ApiServer({
       ...shared,
+      clock: this.clock,
       frontProxy: this.#frontProxy,
       streams: new MachineStreams({
         clock: systemClock,
@@ -188,6 +190,13 @@ export class SubresourcesBed implements AsyncDisposable {
 
   open(wanted: Wanted): UserStream {
     return new UserStream(new WebSocket(this.#url('wss', wanted), [channelSubprotocol], this.#shows(this.frontProxy)));
+  }
+
+  /** Somebody who shows no certificate. */
+  async connectStranger(): Promise<TLSSocket> {
+    const socket = connect({ port: this.#apiPort, host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    return socket.on('error', () => {});
   }
 
   #url(scheme: string, { name = 'vm', query = '', subresource }: Wanted): string {

@@ -93,6 +93,21 @@ describe("the front proxy's authority", () => {
   });
 });
 
+describe('a client that takes for ever to ask', () => {
+  it('is not waited for', async () => {
+    const stranger = await bed.connectStranger();
+    stranger.write('GET /apis HTTP/1.1\r\nHost: operator\r\n');
+    // What comes after it has been answered, so that the operator has read it.
+    expect((await bed.get(tail)).code).toBe(200);
+    const stream = await bed.open(cat).started();
+    await bed.clock.advance(10_000);
+    await until(() => stranger.closed);
+    await answers(stream, 'in time');
+    stream.close();
+    await until(() => bed.held === 0);
+  });
+});
+
 describe('a VM that goes', () => {
   it('ends its streams with the reason, and its agent holds nothing of them', async () => {
     const [exec, console] = [await bed.open(sleep).started(), await bed.open({ subresource: 'console' }).started()];
