@@ -13,8 +13,11 @@ import { closeCodes, limits } from './messages.ts';
 export const channelLimits = {
   /** Handed to the socket and not yet written; above it messages wait here. */
   inFlightBytes: 256 * 1024,
-  /** Log lines and streams are handed to the socket only below this, so that a control message waits behind few of them. */
-  logInFlightBytes: 64 * 1024,
+  /**
+   * Log lines and streams are handed to the socket only below this, so that a control message waits behind few of them; yet
+   * more than one frame, since it takes a turn of the event loop to learn that one was written.
+   */
+  logInFlightBytes: 160 * 1024,
   controlBytes: 16 << 20,
   controlMessages: 16_384,
   logBytes: 4 << 20,

@@ -83,4 +83,4 @@ export async function lastPosition(handle: FileHandle): Promise<LogPosition | un
 }
 
 /** Read at once. */
-export const blockBytes = 2 * streamLimits.chunkBytes;
+export const blockBytes = 4 * streamLimits.chunkBytes;
