@@ -236,7 +236,7 @@ class Bench {
   #operatorProgram(): ManagedProcess {
     const flags = [
       ['--kubeconfig', this.#controlPlane.kubeconfigPath],
-      ['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0'],
+      ['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--api-port', '0'],
       ['--agent-tokens', join(this.#directory, 'tokens.json')],
       ['--tls-certificate', join(this.#directory, 'tls.crt'), '--tls-key', join(this.#directory, 'tls.key')],
     ];
