@@ -18,8 +18,6 @@ import { buildPeers, type LimitFigure, measureLimit, startControllerRuntime } fr
 
 const agentCount = 20;
 const writers = 16;
-/** VMs that each program runs before it is measured: one is compiled while it runs, the other was before. */
-export const warmUp = 500;
 const patienceMilliseconds = 300_000;
 const pollMilliseconds = 100;
 export const promised = { writesPerMachine: 4, processorRatio: 2.5, shareOfLimit: 0.6 } as const;
@@ -32,8 +30,6 @@ export interface ConvergeRow {
   /** Of hosts, per VM; these depend on the time that it takes. */
   readonly hostWritesPerMachine: number;
   readonly processorMilliseconds: number;
-  /** The same for the first VMs (`warmUp`), with what is compiled meanwhile. */
-  readonly firstProcessorMilliseconds: number;
   /** Time that as many raw writes take, of `seconds`. */
   readonly shareOfLimit: number | undefined;
 }
@@ -77,13 +73,6 @@ const list = z.object({
 interface Writes {
   readonly machines: number;
   readonly hosts: number;
-}
-
-interface Load {
-  /** From the first creation until every VM runs. */
-  readonly seconds: number;
-  readonly writes: Writes;
-  readonly processorMilliseconds: number;
 }
 
 class Bench {
@@ -144,41 +133,31 @@ class Bench {
 
   async #measure(name: string, pid: number | undefined, limit: LimitFigure | undefined): Promise<ConvergeRow> {
     if (pid === undefined) throw new Error(`${name} does not run`);
-    await this.#load(pid, 'start', 1);
-    const first = await this.#load(pid, 'first', warmUp);
-    const { seconds, writes, processorMilliseconds } = await this.#load(pid, 'load', this.#machines);
-    await this.#requireReady(1 + warmUp + this.#machines);
-    const writesPerMachine = writes.machines / this.#machines - 1;
-    return {
-      name,
-      seconds,
-      writesPerMachine,
-      hostWritesPerMachine: writes.hosts / this.#machines,
-      processorMilliseconds: processorMilliseconds / this.#machines,
-      firstProcessorMilliseconds: first.processorMilliseconds / warmUp,
-      shareOfLimit: limit && rawSeconds(limit, writesPerMachine) / seconds,
-    };
-  }
-
-  /** So many more VMs, all at once, until they run and everything about them is written. */
-  async #load(pid: number, prefix: string, count: number): Promise<Load> {
+    await this.#create('warm-up');
+    await this.#untilRunning(1);
     const before = { writes: await this.#writes(), processor: await processorMilliseconds(pid) };
     const begun = performance.now();
     let next = 0;
     const writer = async () => {
-      while (next < count) {
+      while (next < this.#machines) {
         next += 1;
-        await this.#create(`${prefix}-${next}`);
+        await this.#create(`load-${next}`);
       }
     };
     await Promise.all(Array.from({ length: writers }, writer));
-    await this.#untilAllRun();
+    await this.#untilRunning(this.#machines + 1);
     const seconds = (performance.now() - begun) / 1000;
-    const { machines, hosts } = await this.#untilWritten();
+    const after = await this.#untilWritten();
+    const processor = (await processorMilliseconds(pid)) - before.processor;
+    await this.#requireReady();
+    const writes = (after.machines - before.writes.machines) / this.#machines - 1;
     return {
+      name,
       seconds,
-      writes: { machines: machines - before.writes.machines, hosts: hosts - before.writes.hosts },
-      processorMilliseconds: (await processorMilliseconds(pid)) - before.processor,
+      writesPerMachine: writes,
+      hostWritesPerMachine: (after.hosts - before.writes.hosts) / this.#machines,
+      processorMilliseconds: processor / this.#machines,
+      shareOfLimit: limit && rawSeconds(limit, writes) / seconds,
     };
   }
 
@@ -189,7 +168,7 @@ class Bench {
   }
 
   /** Asks for one VM that does not run, which costs the API server little. */
-  async #untilAllRun(): Promise<void> {
+  async #untilRunning(count: number): Promise<void> {
     const deadline = Date.now() + patienceMilliseconds;
     const query = { fieldSelector: 'status.phase!=Running', limit: 1 };
     while (Date.now() < deadline) {
@@ -197,15 +176,15 @@ class Bench {
       if (items.length === 0) return;
       await sleep(pollMilliseconds);
     }
-    throw new Error(`not all VMs ran within ${patienceMilliseconds / 1000} s`);
+    throw new Error(`not all of ${count} VMs ran within ${patienceMilliseconds / 1000} s`);
   }
 
-  async #requireReady(count: number): Promise<void> {
+  async #requireReady(): Promise<void> {
     const { items } = list.parse(await this.#request('GET', collection));
     const ready = items.filter(({ status }) =>
       status.conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True'),
     );
-    if (ready.length !== count) throw new Error(`${ready.length} of ${count} VMs are ready`);
+    if (ready.length !== this.#machines + 1) throw new Error(`${ready.length} of ${this.#machines + 1} VMs are ready`);
   }
 
   /** Events follow what was written. */

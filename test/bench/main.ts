@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
-import { benchConverge, promised, warmUp } from './converge.ts';
+import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
@@ -122,7 +122,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
         [
           `converge · ${row.name}: ${machines} VMs in ${row.seconds.toFixed(1)} s`,
           `${row.writesPerMachine.toFixed(2)} writes per VM (and ${row.hostWritesPerMachine.toFixed(2)} of hosts)`,
-          `${row.processorMilliseconds.toFixed(2)} ms of processor time per VM (${row.firstProcessorMilliseconds.toFixed(2)} for each of the ${warmUp} before)`,
+          `${row.processorMilliseconds.toFixed(2)} ms of processor time per VM`,
           ...(limit === undefined ? [] : [`${ratio.toFixed(2)} × the baseline`]),
           ...(row.shareOfLimit === undefined ? [] : [`${(row.shareOfLimit * 100).toFixed(0)} % of as many raw writes`]),
         ].join(', '),
