@@ -25,7 +25,14 @@ import { startNode, type TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 import { ScriptedOperator, type Session } from './scripted-operator.ts';
 
-const fast: LinkTimes = { firstRetry: 5, lastRetry: 20, healthy: 60_000, renewal: 3_600_000, streams: 3_600_000, welcome: 2_000 };
+const fast: LinkTimes = {
+  firstRetry: 5,
+  lastRetry: 20,
+  healthy: 60_000,
+  renewal: 3_600_000,
+  streams: 3_600_000,
+  welcome: 2_000,
+};
 const welcome = (epoch: number, logWindow = 0, heartbeatSeconds = 10): OperatorMessage => ({
   type: 'welcome',
   replica: 'operator-0',
