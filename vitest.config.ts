@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { compileCache } from './test/cache-folder.ts';
+import { SlowestFirst } from './test/slowest-first.ts';
 
 export default defineConfig({
   test: {
@@ -8,6 +9,7 @@ export default defineConfig({
     globalSetup: ['test/controlplane/shared.ts'],
     // Most of the time tests wait for processes of their own: more of them at once than there are cores.
     maxWorkers: 4,
+    sequence: { sequencer: SlowestFirst },
     // Bounds for what hangs, wide enough for a machine that is busy with other things.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -99,7 +99,8 @@ async function callsOfRelease(): Promise<{ calls: readonly string[]; before: num
   return { calls: outside.calls, before };
 }
 
-describe('an agent that dies at any call', () => {
+// Each death has a host of its own, and most of its time it waits.
+describe.concurrent('an agent that dies at any call', () => {
   it('a VM with a disk that is released', async () => {
     const { before, calls } = await callsOfRelease();
     const ofRelease = [...calls.entries()].slice(before);
