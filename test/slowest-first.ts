@@ -3,7 +3,14 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Folders and files, slowest first. */
-const slow = ['test/e2e/', 'test/agent/crash-points', 'test/kubelet/', 'test/charts/', 'test/operator/', 'test/images/'];
+const slow = [
+  'test/e2e/',
+  'test/agent/crash-points',
+  'test/kubelet/',
+  'test/charts/',
+  'test/operator/',
+  'test/images/',
+];
 
 function rank({ moduleId }: TestSpecification): number {
   const index = slow.findIndex((path) => moduleId.includes(path));
