@@ -1,7 +1,7 @@
 // A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
-// receipt; binary frames are for who knows them. A frame that is no message ends this session only. Outgoing messages wait in budgets of their own, sent in this
-// order: control messages (bounded; overflow ends the session), the latest state per key, and then log lines and the data of
-// streams by turns.
+// receipt; binary frames are for who knows them. A frame that is neither ends this session only. Outgoing messages wait in
+// budgets of their own, sent in this order: control messages (bounded; overflow ends the session), the latest state per key,
+// and then log lines and the data of streams by turns.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import { Allowance } from './allowance.ts';
@@ -128,8 +128,8 @@ export class Channel<In, Out extends object> {
   }
 
   /**
-   * Data of a stream, as a message or a binary frame: waits for everything else, but takes turns with log lines. Whoever sends bounds it by what the other
-   * side says that arrived; false when the channel is closed or this overflowed it.
+   * Data of a stream, as a message or a binary frame: waits for everything else, but takes turns with log lines. Whoever
+   * sends bounds it by what the other side says that arrived; false when the channel is closed or this overflowed it.
    */
   sendStream(message: Out | Buffer): boolean {
     if (!this.open) return false;
