@@ -13,7 +13,10 @@ import { OperatorSession, type SessionPorts } from './operator-session.ts';
 export interface LinkTimes {
   readonly firstRetry: number;
   readonly lastRetry: number;
-  /** A session this old starts the retries from the beginning. */
+  /**
+   * A session this old starts the retries from the beginning: when its replica dies, another one leads within 11 s, and this
+   * agent's VMs wait for it until then, not for as long as their first connection had been tried.
+   */
   readonly healthy: number;
   readonly renewal: number;
   /** For how long at most open streams hold a renewal up. */
@@ -25,7 +28,7 @@ export interface LinkTimes {
 export const defaultLinkTimes: LinkTimes = {
   firstRetry: 500,
   lastRetry: 30_000,
-  healthy: 120_000,
+  healthy: 5_000,
   renewal: 30 * 60_000,
   streams: 24 * 60 * 60_000,
   welcome: 20_000,

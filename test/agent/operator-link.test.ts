@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dial, urlProblem } from '../../agent/dial.ts';
-import { type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
+import { defaultLinkTimes, type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { type Clock, type Random, systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import {
   type AgentMessage,
@@ -41,6 +41,13 @@ const welcome = (epoch: number, logWindow = 0, heartbeatSeconds = 10): OperatorM
   logWindow,
 });
 
+interface LinkChanges extends Partial<LinkTimes> {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Attempts to connect that fail at first. */
+  readonly failures?: number;
+}
+
 interface Linked extends AsyncDisposable {
   readonly node: TestNode;
   readonly core: AgentCore;
@@ -50,7 +57,8 @@ interface Linked extends AsyncDisposable {
   readonly tokenFile: string;
 }
 
-async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
+async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
+  const { clock = systemClock, random = Math.random, failures = 0, ...times } = changes;
   const stack = new AsyncDisposableStack();
   const node = stack.use(await startNode());
   const operator = stack.use(await ScriptedOperator.start());
@@ -70,15 +78,18 @@ async function startLinked(times: Partial<LinkTimes> = {}): Promise<Linked> {
     }),
   );
   const { host } = await node.connect();
+  let attempts = 0;
   const link: OperatorLink = new OperatorLink({
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    random,
     logger: pino({ level: 'silent' }),
     supervisor: core.supervisor,
     agentVersion: '1.2.3',
     agentBootID: randomUUID(),
     times: { ...fast, ...times },
     dial: (signal) => {
+      attempts += 1;
+      if (attempts <= failures) return Promise.reject(new Error('no operator yet'));
       const url = `ws://127.0.0.1:${relay.port}${agentsPath}`;
       return dial({ url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal);
     },
@@ -325,6 +336,29 @@ describe('the link', () => {
     expect(first.open).toBe(true);
     second.send({ type: 'assign', epoch: 2, virtualMachine: makeAssignment() });
     await second.next('observed', isRunning);
+  });
+
+  it('dials soon when a session of some seconds is lost, however long the first one had been tried', async () => {
+    const { firstRetry, lastRetry } = defaultLinkTimes;
+    const waits: number[] = [];
+    let ahead = 0;
+    const clock: Clock = {
+      now: () => Date.now() + ahead,
+      after: (milliseconds, task) => {
+        waits.push(milliseconds);
+        return systemClock.after(milliseconds / 500, task);
+      },
+    };
+    const slow = { ...defaultLinkTimes, welcome: 3_600_000 };
+    await using linked = await startLinked({ ...slow, clock, random: () => 0.999, failures: 8 });
+    const first = await welcomed(linked, 1);
+    expect(waits).toContain(0.999 * lastRetry);
+    ahead = 10_000;
+    waits.length = 0;
+    first.close(1011);
+    await linked.operator.session(1);
+    expect(waits).toContain(0.999 * firstRetry);
+    expect(waits).not.toContain(0.999 * lastRetry);
   });
 
   it('goes on with the old connection when a new one cannot be had', async () => {
