@@ -2,8 +2,12 @@
 // with one slow file, and all but one worker at rest. Those that run programs come first.
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Folders and files, slowest first. */
+/** Folders and files, slowest first; not all that need the processor at the same time. */
 const slow = [
+  'test/e2e/failover',
+  'test/e2e/maintenance',
+  'test/operator/operator.test',
+  'test/controlplane/',
   'test/e2e/',
   'test/agent/crash-points',
   'test/kubelet/',

@@ -53,7 +53,7 @@ export const defaultLeaseTimes: LeaseTimes = {
   duration: 10_000,
   renewDeadline: 7_000,
   retry: 2_000,
-  look: 1_000,
+  look: 500,
   request: 4_000,
   surrender: 45_000,
 };
