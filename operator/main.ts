@@ -90,6 +90,7 @@ async function run(flags: Flags): Promise<void> {
       random,
       monotonic: () => performance.now(),
       identity: replica,
+      hasPredecessors: () => operator.unfinished > 0,
     }),
     authenticator: authenticatorOf(flags, { http, clock, random }),
     certificates: certificatesOf(flags, { http, clock, random }),

@@ -106,6 +106,14 @@ export class LeaseClient implements LeaseStore {
   }
 }
 
+/** What a leader that gives the Lease up leaves in it, as client-go does; zero is not allowed. */
+const givenUpSeconds = 1;
+
+/** By its holder itself, and not by somebody who struck out the name. */
+export function isGivenUp({ holder, durationMilliseconds }: LeaseRecord): boolean {
+  return holder === undefined && durationMilliseconds <= givenUpSeconds * 1_000;
+}
+
 const typeMeta = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' } as const;
 
 function specOf({ holder, now, durationMilliseconds }: Claim, before: LeaseRecord | undefined): object {
@@ -114,8 +122,7 @@ function specOf({ holder, now, durationMilliseconds }: Claim, before: LeaseRecor
   const transitions = before?.transitions ?? 0;
   return {
     holderIdentity: holder ?? '',
-    // Zero is not allowed; a Lease without a holder is free whatever it says.
-    leaseDurationSeconds: durationMilliseconds === undefined ? 1 : Math.ceil(durationMilliseconds / 1000),
+    leaseDurationSeconds: durationMilliseconds === undefined ? givenUpSeconds : Math.ceil(durationMilliseconds / 1000),
     acquireTime: changed ? time : (before?.acquireTime ?? time),
     renewTime: time,
     leaseTransitions: changed && before !== undefined && holder !== undefined ? transitions + 1 : transitions,

@@ -9,7 +9,7 @@
 // (docs/decisions/0004-a-leader-that-cannot-renew.md).
 import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
-import type { LeaseRecord, LeaseStore } from './lease-client.ts';
+import { isGivenUp, type LeaseRecord, type LeaseStore } from './lease-client.ts';
 
 /** A time of leadership. It is over for good once another replica leads. */
 export interface Term {
@@ -67,6 +67,8 @@ export interface LeaseElectionOptions {
   /** Names this process among all that ever took part. */
   readonly identity: string;
   readonly times?: LeaseTimes;
+  /** Whether there are traces of a leader before this process: then a Lease that is not there was deleted under one. */
+  readonly hasPredecessors?: () => boolean;
 }
 
 class LeaseTerm implements Term {
@@ -102,8 +104,16 @@ export class LeaseElection implements Election {
   #listener: CandidateListener | undefined;
   #run: Promise<void> | undefined;
   #term: LeaseTerm | undefined;
-  /** The Lease as last seen, and since when it has looked like that. */
-  #seen: { readonly record: LeaseRecord; readonly at: number } | undefined;
+  /** The Lease as last seen, if it was there. */
+  #seen: LeaseRecord | undefined;
+  /**
+   * Until when another may lead by what was seen of it, whatever has become of the Lease since: somebody who deletes it,
+   * or strikes its holder out, does not stop the leader, which learns of that by its next renewal only. Undefined: nothing
+   * is known of others.
+   */
+  #heldUntil: number | undefined;
+  /** So long after our own last renewal nobody else can have begun to lead. */
+  #oursUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaseElectionOptions) {
     this.#options = options;
@@ -121,7 +131,7 @@ export class LeaseElection implements Election {
     const term = this.#term;
     if (term?.mayWrite !== true || this.#seen === undefined) return;
     term.over = true;
-    await this.#options.client.replace(this.#seen.record, { holder: undefined, now: this.#options.clock.now() });
+    await this.#options.client.replace(this.#seen, { holder: undefined, now: this.#options.clock.now() });
   }
 
   async #campaign(): Promise<void> {
@@ -138,20 +148,19 @@ export class LeaseElection implements Election {
   #pause(): number {
     const { random } = this.#options;
     const jitter = 0.9 + 0.2 * random();
-    if (this.#term !== undefined || this.#seen === undefined) return this.#times.retry * jitter;
-    return Math.min(this.#times.look * jitter, Math.max(50 + 100 * random(), this.#untilExpired(this.#seen)));
+    if (this.#term !== undefined || this.#heldUntil === undefined) return this.#times.retry * jitter;
+    return Math.min(this.#times.look * jitter, Math.max(50 + 100 * random(), this.#heldFor));
   }
 
   // --- standby --------------------------------------------------------------------------------------------------------
 
   async #stand(): Promise<ApiError | undefined> {
     const read = await this.#options.client.get(this.#times.request);
-    if (!read.ok) return isNotFound(read.error) ? this.#create() : read.error;
-    this.#see(read.value);
-    const { holder } = read.value;
-    const free = holder === undefined || holder === this.#options.identity;
-    if (!free && this.#seen !== undefined && this.#untilExpired(this.#seen) > 0) return undefined;
-    return this.#take(read.value);
+    if (!read.ok && !isNotFound(read.error)) return read.error;
+    if (read.ok) this.#see(read.value);
+    else this.#miss();
+    if (this.#heldFor > 0) return undefined;
+    return read.ok ? this.#take(read.value) : this.#create();
   }
 
   async #create(): Promise<ApiError | undefined> {
@@ -174,6 +183,7 @@ export class LeaseElection implements Election {
 
   #begin(sentAt: number): void {
     this.#term = new LeaseTerm(this.#options.monotonic, this.#times.renewDeadline, sentAt);
+    this.#renewedAt(sentAt);
     if (!this.#stop.signal.aborted) this.#listener?.began(this.#term);
   }
 
@@ -183,7 +193,7 @@ export class LeaseElection implements Election {
     const { client, identity } = this.#options;
     if (this.#seen === undefined) return undefined;
     const couldWrite = term.mayWrite;
-    const first = await this.#send(term, this.#seen.record);
+    const first = await this.#send(term, this.#seen);
     if (first === undefined) return this.#renewed(couldWrite);
     if (!isConflict(first) && !isNotFound(first)) return first;
     const read = await client.get(this.#times.request);
@@ -202,6 +212,7 @@ export class LeaseElection implements Election {
     const written = await this.#options.client.replace(record, this.#claim());
     if (!written.ok) return written.error;
     this.#see(written.value);
+    this.#renewedAt(sentAt);
     term.renewed(sentAt);
     return undefined;
   }
@@ -230,12 +241,37 @@ export class LeaseElection implements Election {
   }
 
   #see(record: LeaseRecord): void {
-    const { resourceVersion } = record.metadata;
-    if (this.#seen?.record.metadata.resourceVersion === resourceVersion) return;
-    this.#seen = { record, at: this.#options.monotonic() };
+    if (this.#seen?.metadata.resourceVersion === record.metadata.resourceVersion) return;
+    this.#seen = record;
+    if (record.holder === this.#options.identity) return;
+    if (isGivenUp(record)) this.#heldUntil = this.#options.monotonic();
+    else if (record.holder === undefined) this.#doubt();
+    else this.#hold(record.durationMilliseconds);
   }
 
-  #untilExpired({ record, at }: { readonly record: LeaseRecord; readonly at: number }): number {
-    return at + record.durationMilliseconds - this.#options.monotonic();
+  #miss(): void {
+    const isNews = this.#seen !== undefined || this.#heldUntil === undefined;
+    const wasThere = this.#seen !== undefined || this.#options.hasPredecessors?.() === true;
+    this.#seen = undefined;
+    if (isNews && wasThere) this.#doubt();
+  }
+
+  /** The Lease does not tell any more who leads. */
+  #doubt(): void {
+    if (this.#options.monotonic() >= this.#oursUntil) this.#hold(0);
+  }
+
+  #renewedAt(sentAt: number): void {
+    this.#heldUntil = sentAt;
+    this.#oursUntil = sentAt + this.#times.duration;
+  }
+
+  /** A leader goes by its own times, also where somebody has written shorter ones into the Lease. */
+  #hold(milliseconds: number): void {
+    this.#heldUntil = this.#options.monotonic() + Math.max(milliseconds, this.#times.duration);
+  }
+
+  get #heldFor(): number {
+    return (this.#heldUntil ?? 0) - this.#options.monotonic();
   }
 }

@@ -1,4 +1,5 @@
 // Who leads, and when a leader stops to write: on a clock that the test moves.
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { connectionError, failed, type Outcome, succeeded } from '../../operator/kubernetes/api-error.ts';
 import { LeaseElection, type Term } from '../../operator/kubernetes/lease.ts';
@@ -29,8 +30,9 @@ class ScriptedLease implements LeaseStore {
     return Promise.resolve(same ? this.#store(claim, this.record.transitions) : conflict);
   }
 
-  touch(): void {
-    if (this.record !== undefined) this.#store({ holder: this.record.holder, now: 0, durationMilliseconds: 10_000 }, 0);
+  touch(changes: Partial<Claim> = {}): void {
+    if (this.record === undefined) return;
+    this.#store({ holder: this.record.holder, now: 0, durationMilliseconds: 10_000, ...changes }, 0);
   }
 
   #store({ holder, durationMilliseconds = 1_000 }: Claim, transitions: number): Outcome<LeaseRecord> {
@@ -54,8 +56,12 @@ class Candidate {
   readonly election: LeaseElection;
   term: Term | undefined;
 
+  /** Whether it finds traces of a leader before it. */
+  late = false;
+
   constructor(identity: string, client: LeaseStore, clock: ManualClock, monotonic = () => clock.now()) {
-    this.election = new LeaseElection({ client, clock, random: () => 0.5, monotonic, identity });
+    const hasPredecessors = () => this.late;
+    this.election = new LeaseElection({ client, clock, random: () => 0.5, monotonic, identity, hasPredecessors });
   }
 
   start(): this {
@@ -83,15 +89,22 @@ beforeEach(() => {
   lease = new ScriptedLease();
 });
 
-/** Each reaches the API server by a way of its own. */
-function candidates(): readonly [Candidate, Candidate, { reachable: boolean }] {
-  const way = { reachable: true };
-  const throughWay: LeaseStore = {
+interface Way {
+  reachable: boolean;
+}
+
+function over(way: Way): LeaseStore {
+  return {
     get: () => (way.reachable ? lease.get() : Promise.resolve(away)),
     create: (claim) => (way.reachable ? lease.create(claim) : Promise.resolve(away)),
     replace: (record, claim) => (way.reachable ? lease.replace(record, claim) : Promise.resolve(away)),
   };
-  return [new Candidate('a', throughWay, clock), new Candidate('b', lease, clock), way];
+}
+
+/** Each reaches the API server by a way of its own. */
+function candidates(): readonly [Candidate, Candidate, Way] {
+  const way = { reachable: true };
+  return [new Candidate('a', over(way), clock), new Candidate('b', lease, clock), way];
 }
 
 describe('the election of a leader', () => {
@@ -202,4 +215,81 @@ describe('the election of a leader', () => {
     monotonic += 7_000;
     expect(a.leads).toBe(false);
   });
+
+  it('never lets two write, whoever deletes or edits the Lease and whoever cannot reach it; in the end one leads', async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (mishaps) => {
+        clock = new ManualClock();
+        lease = new ScriptedLease();
+        const trio = new Trio();
+        await trio.begin();
+        for (const { kind, whom, pause } of mishaps) {
+          trio.suffer(kind, whom);
+          await trio.pass(pause);
+        }
+        expect(await trio.recover()).toBe(1);
+      }),
+      { numRuns: 100 },
+    );
+  });
 });
+
+/** What happens to the Lease, or to the way there of one of three. */
+const mishapKind = fc.constantFrom(...(['Delete', 'StrikeOut', 'Shorten', 'Cut', 'Reconnect', 'CutAll'] as const));
+const mishap = fc.record({
+  kind: mishapKind,
+  whom: fc.integer({ min: 0, max: 2 }),
+  pause: fc.integer({ min: 1, max: 130 }),
+});
+const history = fc.array(mishap, { maxLength: 12 });
+type MishapKind = 'Delete' | 'StrikeOut' | 'Shorten' | 'Cut' | 'Reconnect' | 'CutAll';
+
+/** The third is started when it is first meant, and has seen no Lease until then. */
+class Trio {
+  readonly #ways = [{ reachable: true }, { reachable: true }, { reachable: true }];
+  readonly #all = this.#ways.map((way, index) => new Candidate(`candidate-${index}`, over(way), clock));
+
+  async begin(): Promise<void> {
+    const [first, second, third] = this.#all;
+    first?.start();
+    await this.pass(20);
+    second?.start();
+    await this.pass(10);
+    if (third !== undefined) third.late = true;
+  }
+
+  /** Tenths of a second. */
+  async pass(steps: number): Promise<void> {
+    for (let step = 0; step < steps; step += 1) {
+      await clock.advance(100);
+      expect(this.#leaders).toBeLessThanOrEqual(1);
+    }
+  }
+
+  suffer(kind: MishapKind, whom: number): void {
+    if (whom === 2) this.#all[2]?.start();
+    if (kind === 'Delete') lease.record = undefined;
+    if (kind === 'StrikeOut') lease.touch({ holder: undefined });
+    // Without a holder that would be the word of one who gives the Lease up.
+    if (kind === 'Shorten' && lease.record?.holder !== undefined) lease.touch({ durationMilliseconds: 1_000 });
+    for (const [index, way] of this.#ways.entries()) way.reachable = isReachable(way, kind, index === whom);
+  }
+
+  /** How many lead once the Lease has been let alone for long enough. */
+  async recover(): Promise<number> {
+    for (const way of this.#ways) way.reachable = true;
+    await this.pass(130);
+    const leaders = this.#leaders;
+    await Promise.all(this.#all.map(({ election }) => election.stop()));
+    return leaders;
+  }
+
+  get #leaders(): number {
+    return this.#all.filter(({ leads }) => leads).length;
+  }
+}
+
+function isReachable({ reachable }: Way, kind: MishapKind, isMeant: boolean): boolean {
+  if (kind === 'CutAll' || (kind === 'Cut' && isMeant)) return false;
+  return reachable || (kind === 'Reconnect' && isMeant);
+}
