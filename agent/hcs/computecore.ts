@@ -1,8 +1,9 @@
 // The binding of computecore.dll (hcs-runtime A): the one file that calls it. Two callbacks serve the whole process.
 //
 // A callback runs on the JavaScript thread while the native thread that makes it waits. So a call that may wait for a
-// callback, or for the service, runs on a thread of libuv's pool; the only call made directly is HcsCreateOperation, which
-// just allocates. And none of the pool's threads may be needed for JavaScript to go on: half of them stay free.
+// callback, or for the service, runs on a thread of libuv's pool. The only calls made directly are HcsCreateOperation, which
+// just allocates, and HcsGetOperationResult, which gives what a completed operation has. And none of the pool's threads may
+// be needed for JavaScript to go on: half of them stay free.
 import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
 import { type WindowsLibraries, windowsLibraries } from '../windows/system-library.ts';
 import { ComputeCoreBackend } from './computecore/backend.ts';
@@ -142,6 +143,10 @@ class ComputeCoreFunctions implements NativeFunctions {
     return operation ?? undefined;
   }
 
+  operationResult(operation: OperationHandle, document: [string | null]): unknown {
+    return this.#function('HcsGetOperationResult')(operation, document);
+  }
+
   #function(name: Export): ReturnType<LibraryHandle['func']> {
     const found = this.#functions.get(name);
     if (found === undefined) throw new Error(`computecore.dll has no ${name}`);
@@ -149,7 +154,9 @@ class ComputeCoreFunctions implements NativeFunctions {
   }
 
   #completed(context: unknown): void {
-    if (typeof context === 'bigint') this.#receiver?.completed(context);
+    if (typeof context !== 'bigint') return;
+    // Not before the callback has returned to HCS, which may hold a lock around it that asking for the result takes, too.
+    setImmediate(() => this.#receiver?.completed(context));
   }
 
   #happened(event: unknown, context: unknown): void {

@@ -3,14 +3,15 @@ import type { ComputeSystem, HcsBackend, SystemId, SystemProperties } from '../b
 import { HcsError, hresult } from '../errors.ts';
 import { type HostTopology, parseEnumeration, parseTopology, topologyQuery } from './documents.ts';
 import { failure, ownResults, succeeded } from './failure.ts';
-import type { ComputeCore, SystemHandle } from './native.ts';
+import type { ComputeCore, OperationHandle, SystemHandle } from './native.ts';
 import { runOperation } from './operation.ts';
+import { RunningCalls } from './running-calls.ts';
 import { ComputeCoreSystem } from './system.ts';
 
 export class ComputeCoreBackend implements HcsBackend {
   readonly #native: ComputeCore;
   readonly #systems = new Set<ComputeCoreSystem>();
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #running = new RunningCalls();
   #isClosed = false;
 
   constructor(native: ComputeCore) {
@@ -29,7 +30,7 @@ export class ComputeCoreBackend implements HcsBackend {
   enumerate(): Promise<readonly SystemProperties[]> {
     const call = 'HcsEnumerateComputeSystems';
     return this.#call(call, async () => {
-      const document = await runOperation(this.#native, call, (operation) => this.#native.enumerate('{}', operation));
+      const document = await this.#operate(call, (operation) => this.#native.enumerate('{}', operation));
       return parseEnumeration(call, document);
     });
   }
@@ -80,7 +81,7 @@ export class ComputeCoreBackend implements HcsBackend {
   async close(): Promise<void> {
     this.#isClosed = true;
     const released = [...this.#systems].map((system) => system.disconnect());
-    await Promise.allSettled(this.#running);
+    await this.#running.ended();
     await Promise.all(released);
     // What was still being created or opened meanwhile.
     await Promise.all([...this.#systems].map((system) => system.disconnect()));
@@ -90,7 +91,7 @@ export class ComputeCoreBackend implements HcsBackend {
     const call = 'HcsCreateComputeSystem';
     let handle: SystemHandle | undefined;
     try {
-      await runOperation(this.#native, call, async (operation) => {
+      await this.#operate(call, async (operation) => {
         const created = await this.#native.createSystem(id, document, operation);
         handle = created.system;
         return created.hresult;
@@ -121,13 +122,11 @@ export class ComputeCoreBackend implements HcsBackend {
 
   async #call<T>(call: string, run: () => Promise<T>): Promise<T> {
     if (this.#isClosed) throw new HcsError(call, hresult.serviceDisconnect, 'the backend was closed');
-    const running = run();
-    this.#running.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#running.delete(running);
-    }
+    return await this.#running.pass(run());
+  }
+
+  #operate(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<string | undefined> {
+    return runOperation(this.#native, call, submit, (closing) => this.#running.keep(closing));
   }
 }
 

@@ -41,6 +41,8 @@ export interface NativeFunctions {
   call(name: Export, ...parameters: unknown[]): Promise<unknown>;
   /** Directly: it just allocates. Its completion comes with this context. */
   createOperation(context: bigint): OperationHandle | undefined;
+  /** Directly: the result is there. */
+  operationResult(operation: OperationHandle, document: [string | null]): unknown;
   /** Where the callbacks go; before any call. */
   receive(receiver: Receiver): void;
 }

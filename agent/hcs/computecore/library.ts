@@ -41,8 +41,10 @@ export class ComputeCoreLibrary implements ComputeCore {
     return operation;
   }
 
-  operationResult(operation: OperationHandle): Promise<NativeResult> {
-    return this.#prompt.pass(() => this.#textCall('HcsGetOperationResult', operation));
+  operationResult(operation: OperationHandle): NativeResult {
+    const out: [string | null] = [null];
+    const hresult = unsigned(this.#functions.operationResult(operation, out));
+    return { hresult, document: out[0] ?? undefined };
   }
 
   async closeOperation(operation: OperationHandle): Promise<void> {

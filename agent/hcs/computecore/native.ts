@@ -28,7 +28,8 @@ export interface NativeEvent {
 export interface ComputeCore {
   /** `completed` is called at least once if a call with this operation succeeds. Undefined when HCS gives none. */
   createOperation(completed: () => void): OperationHandle | undefined;
-  operationResult(operation: OperationHandle): Promise<NativeResult>;
+  /** Of an operation that is complete: it never waits. */
+  operationResult(operation: OperationHandle): NativeResult;
   closeOperation(operation: OperationHandle): Promise<void>;
 
   enumerate(query: string, operation: OperationHandle): Promise<number>;

@@ -1,5 +1,6 @@
 // One operation is one call (hcs-runtime A.5): created, used, awaited through its callback, asked for its result, closed.
-// The callback can come before the call that it completes has returned; nothing is closed before both have come.
+// The callback can come before the call that it completes has returned; nothing is closed before both have come. Nobody
+// waits for the closing but who closes what the operation was about.
 import { HcsError, hresult } from '../errors.ts';
 import { failure, succeeded } from './failure.ts';
 import type { ComputeCore, OperationHandle } from './native.ts';
@@ -9,6 +10,7 @@ export async function runOperation(
   native: ComputeCore,
   call: string,
   submit: (operation: OperationHandle) => Promise<number>,
+  closes: (closing: Promise<void>) => void,
 ): Promise<string | undefined> {
   const completed = Promise.withResolvers<void>();
   const operation = native.createOperation(completed.resolve);
@@ -17,11 +19,11 @@ export async function runOperation(
     const submitted = await submit(operation);
     if (succeeded(submitted)) await completed.promise;
     // A call that fails at once may have left a document too.
-    const result = await native.operationResult(operation);
+    const result = native.operationResult(operation);
     const code = succeeded(submitted) ? result.hresult : submitted;
     if (!succeeded(code)) throw failure(call, code, result.document);
     return result.document;
   } finally {
-    await native.closeOperation(operation);
+    closes(native.closeOperation(operation));
   }
 }

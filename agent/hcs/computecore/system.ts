@@ -6,6 +6,7 @@ import { basicQuery, parseExit, parseProperties, parseStatistics, statisticsQuer
 import { failure, isBenignForEnding, ownResults, succeeded } from './failure.ts';
 import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './native.ts';
 import { runOperation } from './operation.ts';
+import { RunningCalls } from './running-calls.ts';
 
 /** The HCS_EVENT_TYPEs that end what a handle can tell (hcs-runtime A.2); the others are of no use here. */
 const eventTypes = { systemExited: 0x1, serviceDisconnect: 0x0200_0000 } as const;
@@ -16,7 +17,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   readonly #handle: SystemHandle;
   readonly #onClosed: () => void;
   readonly #end = Promise.withResolvers<SystemEnd>();
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #running = new RunningCalls();
   #isUsable = true;
   #isLost = false;
   #released: Promise<void> | undefined;
@@ -120,19 +121,13 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   #operate(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<string | undefined> {
-    return this.#call(call, () => runOperation(this.#native, call, submit));
+    return this.#call(call, () => runOperation(this.#native, call, submit, (closing) => this.#running.keep(closing)));
   }
 
   async #call<T>(call: string, run: () => Promise<T>): Promise<T> {
     if (this.#isLost) throw new HcsError(call, hresult.serviceDisconnect);
     if (!this.#isUsable) throw new HcsError(call, ownResults.invalidHandle, 'the handle was closed');
-    const running = run();
-    this.#running.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#running.delete(running);
-    }
+    return await this.#running.pass(run());
   }
 
   #release(): Promise<void> {
@@ -142,7 +137,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   async #closeHandle(): Promise<void> {
-    await Promise.allSettled(this.#running);
+    await this.#running.ended();
     await this.#native.closeSystem(this.#handle);
     this.#onClosed();
   }

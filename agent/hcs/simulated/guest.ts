@@ -76,19 +76,20 @@ export class SimulatedGuest {
 
   /** Writes to the log stream as it is, so many times. */
   async writeLog(text: string, times = 1): Promise<void> {
-    for (let time = 0; time < times; time += 1) await this.#log?.write(text);
+    const bytes = Buffer.from(text);
+    for (let time = 0; time < times; time += 1) await this.#log?.write(bytes);
   }
 
   async #live(): Promise<void> {
     const { boot, clock, timing } = this.#options;
-    await delay(clock, timing.bootMilliseconds, this.#life.signal);
+    if (timing.bootMilliseconds > 0) await delay(clock, timing.bootMilliseconds, this.#life.signal);
     if (boot.entropyPort !== undefined) await this.#readEntropy(boot.entropyPort);
     this.#phase = 'seeded';
     if (boot.fatal !== undefined) {
       this.end('crash');
       return;
     }
-    await delay(clock, timing.initMilliseconds, this.#life.signal);
+    if (timing.initMilliseconds > 0) await delay(clock, timing.initMilliseconds, this.#life.signal);
     if (boot.logPort !== undefined && !(await this.#connectLog(boot.logPort))) return;
     if (!boot.runsGuestService) return;
     this.#phase = 'service';

@@ -1,6 +1,6 @@
 // A Hyper-V socket connection as a stream of the main thread.
 import { Duplex } from 'node:stream';
-import type { SocketFailure, ToPump } from './pump-messages.ts';
+import { type SocketFailure, type ToPump, writeAhead } from './pump-messages.ts';
 import { socketError } from './socket-error.ts';
 
 export class HyperVConnection extends Duplex {
@@ -9,7 +9,10 @@ export class HyperVConnection extends Duplex {
   readonly #onClosed: () => void;
   /** Taken from the pump, but not yet by the reader. */
   #unread = 0;
-  #written: ((error?: Error) => void) | undefined;
+  /** Given to the pump, but not yet handed over by it. */
+  #unwritten = 0;
+  /** What waits for that, and how little of it must be left. */
+  #waiting: { readonly atMost: number; readonly done: (error?: Error) => void } | undefined;
   #isBroken = false;
 
   constructor(id: number, send: (message: ToPump) => void, onClosed: () => void) {
@@ -30,10 +33,12 @@ export class HyperVConnection extends Duplex {
     this.push(null);
   }
 
-  handedOver(): void {
-    const written = this.#written;
-    this.#written = undefined;
-    written?.();
+  handedOver(bytes: number): void {
+    this.#unwritten -= bytes;
+    const waiting = this.#waiting;
+    if (waiting === undefined || this.#unwritten > waiting.atMost) return;
+    this.#waiting = undefined;
+    waiting.done();
   }
 
   broke(failure: SocketFailure): void {
@@ -57,22 +62,29 @@ export class HyperVConnection extends Duplex {
       written();
       return;
     }
-    this.#written = written;
+    this.#unwritten += bytes.byteLength;
     this.#send({ type: 'write', connection: this.#id, bytes });
+    this.#whenLeft(writeAhead, written);
   }
 
-  override _final(done: () => void): void {
+  /** The stream has finished when everything was handed over. */
+  override _final(done: (error?: Error) => void): void {
     this.#send({ type: 'shutdown', connection: this.#id });
-    done();
+    this.#whenLeft(0, done);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const written = this.#written;
-    this.#written = undefined;
-    written?.(error ?? new Error('the connection was closed'));
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.done(error ?? new Error('the connection was closed'));
     if (!this.#isBroken) this.#send({ type: 'close', connection: this.#id });
     this.#onClosed();
     done(error);
+  }
+
+  #whenLeft(atMost: number, done: (error?: Error) => void): void {
+    if (this.#unwritten <= atMost) done();
+    else this.#waiting = { atMost, done };
   }
 
   #giveCredit(): void {

@@ -8,7 +8,9 @@ export class PumpConnection {
   /** Bytes that the reader still has room for. */
   credit = initialCredit;
   restsUntil = 0;
-  #unwritten: Uint8Array | undefined;
+  /** In the order in which it was asked for; the reader asks for no more than `writeAhead` bytes. */
+  readonly #unwritten: Uint8Array[] = [];
+  #shutsDown = false;
   #hasEnded = false;
 
   constructor(id: number, socket: Socket) {
@@ -19,15 +21,22 @@ export class PumpConnection {
   /** What to poll for; 0 = nothing, so that a peer that hung up does not keep the pump awake. */
   get interest(): number {
     const reads = !this.#hasEnded && this.credit > 0;
-    return (reads ? pollBits.readable : 0) | (this.#unwritten === undefined ? 0 : pollBits.writable);
+    return (reads ? pollBits.readable : 0) | (this.#unwritten.length === 0 ? 0 : pollBits.writable);
   }
 
-  /** The one before was written: the stream waits for that. */
-  write(bytes: Uint8Array): void {
-    this.#unwritten = bytes;
+  /** Tried at once: a poll costs more than a send that takes nothing. Throws a `WinsockError`, as all of these do. */
+  write(bytes: Uint8Array, winsock: Winsock, post: (message: FromPump) => void): void {
+    this.#unwritten.push(bytes);
+    if (this.#unwritten.length === 1) this.#writeSome(winsock, post);
   }
 
-  /** Moves what can be moved now; false when nothing could. Throws a `WinsockError` when the connection is broken. */
+  /** Once everything is written. */
+  shutdown(winsock: Winsock): void {
+    this.#shutsDown = true;
+    if (this.#unwritten.length === 0) winsock.shutdown(this.socket);
+  }
+
+  /** Moves what can be moved now; false when nothing could. */
   move(winsock: Winsock, buffer: Uint8Array, post: (message: FromPump) => void): boolean {
     const wrote = this.#writeSome(winsock, post);
     const read = this.#readSome(winsock, buffer, post);
@@ -35,12 +44,17 @@ export class PumpConnection {
   }
 
   #writeSome(winsock: Winsock, post: (message: FromPump) => void): boolean {
-    if (this.#unwritten === undefined) return false;
-    const count = winsock.send(this.socket, this.#unwritten);
-    if (count === undefined) return false;
-    const rest = this.#unwritten.subarray(count);
-    this.#unwritten = rest.byteLength > 0 ? rest : undefined;
-    if (this.#unwritten === undefined) post({ type: 'written', connection: this.id });
+    let wrote = 0;
+    for (let next = this.#unwritten[0]; next !== undefined; next = this.#unwritten[0]) {
+      const count = winsock.send(this.socket, next);
+      if (count === undefined) break;
+      wrote += count;
+      if (count === next.byteLength) this.#unwritten.shift();
+      else this.#unwritten[0] = next.subarray(count);
+    }
+    if (wrote === 0) return false;
+    post({ type: 'written', connection: this.id, bytes: wrote });
+    if (this.#shutsDown && this.#unwritten.length === 0) winsock.shutdown(this.socket);
     return true;
   }
 

@@ -4,6 +4,9 @@
 /** How far the pump may run ahead of whoever reads a connection. */
 export const initialCredit = 256 << 10;
 
+/** Bytes of one connection that may be on their way to the peer's buffers before a writer has to wait. */
+export const writeAhead = 64 << 10;
+
 /** Which step failed, and with what Winsock error. */
 export interface SocketFailure {
   readonly step: 'socket' | 'bind' | 'listen' | 'accept' | 'recv' | 'send' | 'shutdown';
@@ -17,7 +20,7 @@ export type ToPump =
   | { readonly type: 'write'; readonly connection: number; readonly bytes: Uint8Array }
   /** The reader took so many bytes. */
   | { readonly type: 'credit'; readonly connection: number; readonly bytes: number }
-  /** No more is written. */
+  /** No more is written after what was asked for before. */
   | { readonly type: 'shutdown'; readonly connection: number }
   | { readonly type: 'close'; readonly connection: number }
   | { readonly type: 'stop' };
@@ -32,6 +35,6 @@ export type FromPump =
   | { readonly type: 'data'; readonly connection: number; readonly bytes: Uint8Array<ArrayBuffer> }
   /** The peer writes no more. */
   | { readonly type: 'end'; readonly connection: number }
-  /** The last `write` was handed over completely. */
-  | { readonly type: 'written'; readonly connection: number }
+  /** So many bytes more were handed over. */
+  | { readonly type: 'written'; readonly connection: number; readonly bytes: number }
   | { readonly type: 'broken'; readonly connection: number; readonly failure: SocketFailure };

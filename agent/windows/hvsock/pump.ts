@@ -158,13 +158,13 @@ export class Pump {
     try {
       switch (message.type) {
         case 'write':
-          connection.write(message.bytes);
+          connection.write(message.bytes, this.#ports.winsock, this.#ports.post);
           break;
         case 'credit':
           connection.credit += message.bytes;
           break;
         case 'shutdown':
-          this.#ports.winsock.shutdown(connection.socket);
+          connection.shutdown(this.#ports.winsock);
           break;
         case 'close':
           this.#close(connection);

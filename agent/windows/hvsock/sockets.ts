@@ -106,7 +106,7 @@ export class HyperVSockets implements GuestSockets {
         connection?.ended();
         break;
       case 'written':
-        connection?.handedOver();
+        connection?.handedOver(message.bytes);
         break;
       case 'broken':
         connection?.broke(message.failure);
