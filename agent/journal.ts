@@ -40,6 +40,8 @@ export class FileJournal implements Journal {
   readonly #machines: string;
   /** The latest write or removal of each VM: they happen one after another, in the order in which they were asked for. */
   readonly #pending = new Map<string, Promise<void>>();
+  /** Checksum of what this process has made durable of each VM, in a folder that is therefore there. */
+  readonly #durable = new Map<string, string>();
 
   /** @param stateDir the agent's state folder; VMs are kept in `vms` below it */
   constructor(stateDir: string) {
@@ -47,6 +49,7 @@ export class FileJournal implements Journal {
   }
 
   async load(): Promise<JournalContents> {
+    this.#durable.clear();
     await mkdir(this.#machines, { recursive: true, mode: 0o700 });
     const records: MachineRecord[] = [];
     const quarantined: Quarantined[] = [];
@@ -69,7 +72,10 @@ export class FileJournal implements Journal {
   }
 
   remove(uid: string): Promise<void> {
-    return this.#inTurn(uid, () => rm(join(this.#machines, uid), removal));
+    return this.#inTurn(uid, () => {
+      this.#durable.delete(uid);
+      return rm(join(this.#machines, uid), removal);
+    });
   }
 
   #inTurn(uid: string, run: () => Promise<void>): Promise<void> {
@@ -83,19 +89,29 @@ export class FileJournal implements Journal {
   }
 
   async #replace(record: MachineRecord): Promise<void> {
-    const folder = join(this.#machines, record.uid);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
     const text = JSON.stringify(record);
-    const temporary = join(folder, `${journalFile}.new`);
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(JSON.stringify({ version: 1, checksum: sha256Hex(text), record: text }));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await replaceFile(temporary, join(folder, journalFile));
+    const checksum = sha256Hex(text);
+    const durable = this.#durable.get(record.uid);
+    if (durable === checksum) return;
+    const folder = join(this.#machines, record.uid);
+    if (durable === undefined) await mkdir(folder, { recursive: true, mode: 0o700 });
+    // If it fails halfway, nobody knows what is there.
+    this.#durable.delete(record.uid);
+    await replaceDurably(folder, JSON.stringify({ version: 1, checksum, record: text }));
+    this.#durable.set(record.uid, checksum);
   }
+}
+
+async function replaceDurably(folder: string, text: string): Promise<void> {
+  const temporary = join(folder, `${journalFile}.new`);
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await replaceFile(temporary, join(folder, journalFile));
 }
 
 async function readRecord(file: string, uid: string): Promise<MachineRecord | undefined> {

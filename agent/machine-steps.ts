@@ -92,30 +92,49 @@ async function prepare(machine: MachineContext): Promise<MachineEvent> {
   const { ports, record } = machine;
   if (record.assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
   machine.interrupt = new AbortController();
+  const preparing = ports.prepare(record.assignment);
+  // Awaited below, after the log.
+  preparing.catch(() => undefined);
   await machine.continueLog();
-  machine.record = history.attemptBegun(record, record.assignment, ports.agentBootID);
-  const plan = await ports.prepare(record.assignment);
+  machine.record = history.attemptBegun(machine.record, record.assignment, ports.agentBootID);
+  const plan = await preparing;
   machine.plan = plan;
   machine.record = history.planned(machine.record, plan, machine.now());
-  await machine.write();
+  // Without files of its own nothing is acquired before the system, and `create` writes before that.
+  if (plan.staging.length > 0) await machine.write();
   await stage(plan.staging, ports);
   return unlessInterrupted(machine, 'prepared');
 }
 
 async function create(machine: MachineContext): Promise<MachineEvent> {
   const { document } = machine.currentPlan();
-  const { backend, sockets } = machine.ports;
   machine.record = { ...machine.record, stage: 'creating' };
   await machine.write();
-  await keepDocument(machine, document);
+  const kept = keepDocument(machine, document);
+  try {
+    await createSystem(machine, document);
+  } finally {
+    await kept;
+  }
+  return unlessInterrupted(machine, 'created');
+}
+
+/** The journal says that the system is being started as soon as it exists: the write need not be waited for twice. */
+async function createSystem(machine: MachineContext, document: string): Promise<void> {
+  const { backend, sockets } = machine.ports;
   const system = await machine.bounded('create', 'HcsCreateComputeSystem', () =>
     backend.create(machine.systemID, document),
   );
   machine.system = system;
   const properties = await machine.bounded('query', 'HcsGetComputeSystemProperties', () => system.properties());
   machine.record = history.created(machine.record, properties, machine.now());
-  machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
-  return unlessInterrupted(machine, 'created');
+  const runPorts = machine.guestRunPorts();
+  machine.record = { ...machine.record, stage: 'starting' };
+  const written = machine.write();
+  // Awaited below, after the listeners.
+  written.catch(() => undefined);
+  machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), runPorts);
+  await written;
 }
 
 /** For people to look at: a disk that does not take it is no reason not to boot. */
@@ -129,8 +148,6 @@ async function start(machine: MachineContext): Promise<MachineEvent> {
   const plan = machine.currentPlan();
   machine.change = noChange;
   machine.log.beginBoot(machine.record.boot);
-  machine.record = { ...machine.record, stage: 'starting' };
-  await machine.write();
   const guest = await machine.currentRun().boot(machine.currentSystem(), plan, machine.interrupt.signal);
   machine.record = history.up(machine.record, guest, machine.log.summary(), machine.now());
   machine.trouble = undefined;
@@ -218,6 +235,7 @@ async function clean(machine: MachineContext): Promise<MachineEvent> {
   machine.plan = undefined;
   machine.record = history.cleaned(machine.record, machine.log.summary());
   machine.clearTrouble('CleanUpFailed', 'StopFailed');
-  await machine.tryWrite();
+  // Whatever comes next is written after it, and cleaning again does no harm.
+  void machine.tryWrite();
   return 'cleaned';
 }

@@ -35,12 +35,15 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   const host = await defaultsHost(ports.host);
   const { allowed, stateFolder } = ports;
   requireAllowed(requested, { ...allowed, paths: [host.bootFolder, stateFolder, ...allowed.paths] });
-  const files = await gatherFiles(pathsToStat(requested, host), ports.host);
+  const [files, known] = await Promise.all([
+    gatherFiles(pathsToStat(requested, host), ports.host),
+    processors(ports.backend),
+  ]);
   const bundleDirectory = joinPath(stateFolder, 'vms', uid);
   const filled = fillOptions({ id: systemIdOf(uid), owner: ownerTag, bundleDirectory, requested }, host, files);
   const input: BuildInput = {
     ...filled,
-    host: { architecture: host.architecture, build: host.build, processors: await processors(ports.backend) },
+    host: { architecture: host.architecture, build: host.build, processors: known },
     files,
     randomGuid: ports.randomGuid,
   };
@@ -66,8 +69,8 @@ async function defaultsHost(host: WindowsHost): Promise<DefaultsHost> {
 }
 
 async function gatherFiles(paths: readonly string[], host: WindowsHost): Promise<FileFacts> {
-  const facts = new Map<string, FileFact>();
-  for (const path of paths) facts.set(path, await host.stat(path));
+  const found = await Promise.all(paths.map(async (path) => [path, await host.stat(path)] as const));
+  const facts = new Map<string, FileFact>(found);
   return {
     stat(path) {
       const fact = facts.get(path);

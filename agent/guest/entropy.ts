@@ -18,7 +18,7 @@ export async function serveEntropy(
   randomBytes: RandomBytes,
   signal: AbortSignal,
 ): Promise<void> {
-  const stream = await acceptOnly(listener, signal);
+  const { stream, closed } = await acceptOnly(listener, signal);
   try {
     // What the guest sends is nothing to us, but unread bytes would hold back the end of the stream.
     stream.resume();
@@ -26,13 +26,22 @@ export async function serveEntropy(
     await finished(stream, { readable: false, signal });
   } finally {
     stream.destroy();
+    await closed;
   }
 }
 
-async function acceptOnly(listener: GuestListener, signal: AbortSignal): Promise<Duplex> {
+interface OnlyConnection {
+  readonly stream: Duplex;
+  /** The guest is not kept waiting for that. */
+  readonly closed: Promise<void>;
+}
+
+async function acceptOnly(listener: GuestListener, signal: AbortSignal): Promise<OnlyConnection> {
   try {
-    return await listener.accept(signal);
-  } finally {
+    const stream = await listener.accept(signal);
+    return { stream, closed: listener.close() };
+  } catch (error) {
     await listener.close();
+    throw error;
   }
 }
