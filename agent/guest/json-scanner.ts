@@ -50,8 +50,8 @@ export class JsonScanner {
   #position = 0;
 
   /**
-   * `endAfter`: the byte is the last of the value; `endBefore`: the value ended with the byte before (only numbers do);
-   * `error`: the byte cannot be part of JSON.
+   * `endAfter`: the byte is the last of the value, a list or an object; `endBefore`: the value, a scalar, ended with the
+   * byte before; `error`: the byte cannot be part of JSON.
    */
   step(byte: number): ScanStep {
     return this.#state(byte);
@@ -61,7 +61,7 @@ export class JsonScanner {
     if (isWhiteSpace(byte)) return 'more';
     if (byte === openBrace) return this.#enter(true);
     if (byte === openBracket) return this.#enter(false);
-    if (byte === quote) return this.#go((next) => this.#string(next, () => this.#valueDone()));
+    if (byte === quote) return this.#go((next) => this.#string(next, () => this.#scalarDone()));
     if (byte === minus) return this.#go((next) => this.#numberStart(next));
     if (isDigit(byte)) return this.#numberStart(byte);
     const word = literals.get(byte);
@@ -90,6 +90,11 @@ export class JsonScanner {
   #valueDone(): ScanStep {
     if (this.#open.length === 0) return 'endAfter';
     return this.#go((next) => this.#afterValue(next));
+  }
+
+  /** Like the guest's decoder, which sees the end of any scalar only in the byte behind it: of a number it must. */
+  #scalarDone(): ScanStep {
+    return this.#go(this.#open.length === 0 ? () => 'endBefore' : (next) => this.#afterValue(next));
   }
 
   #afterValue(byte: number): ScanStep {
@@ -139,7 +144,7 @@ export class JsonScanner {
   #literalRest(byte: number): ScanStep {
     if (byte !== this.#literal[this.#position]) return 'error';
     this.#position += 1;
-    return this.#position === this.#literal.length ? this.#valueDone() : 'more';
+    return this.#position === this.#literal.length ? this.#scalarDone() : 'more';
   }
 
   #numberStart(byte: number): ScanStep {

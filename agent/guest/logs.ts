@@ -76,7 +76,7 @@ export class GuestLogParser {
 
   /** The stream is over: what is left of it. */
   end(cause: GuestLogEnd): readonly GuestLogRecord[] {
-    if (cause.kind === 'eof') this.#endNumber();
+    if (cause.kind === 'eof') this.#endScalar();
     const isCutOff = this.#scanner !== undefined;
     if (cause.kind === 'failed') this.#emitError('gcs log read', { error: cause.message });
     else if (isCutOff && cause.kind === 'eof') this.#emitError('gcs log read', { error: 'unexpected EOF' });
@@ -187,8 +187,8 @@ export class GuestLogParser {
     this.#atLineStart = lineStart > 0;
   }
 
-  /** The end of the stream also ends a number, which otherwise the next byte does. */
-  #endNumber(): void {
+  /** The end of the stream also ends a scalar, which otherwise the next byte does. */
+  #endScalar(): void {
     if (this.#scanner?.step(space) === 'endBefore') this.#endValue(this.#bytes.view(), this.#bytes.length);
   }
 

@@ -1,13 +1,13 @@
 // Text of the log stream that is no log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
 // What belongs together is kept together, up to a limit.
-import { StringDecoder } from 'node:string_decoder';
-import { isWhiteSpace } from './json-scanner.ts';
+import { decodeUtf8, openTail } from './utf8.ts';
 
 export class UndecodableText {
   readonly #limit: number;
   readonly #emit: (text: string) => void;
-  readonly #decoder = new StringDecoder('utf8');
   #text = '';
+  /** The beginning of a character whose rest has not come yet. */
+  #tail: Buffer = Buffer.alloc(0);
   #bytes = 0;
   #total = 0;
   #isOpen = false;
@@ -33,7 +33,7 @@ export class UndecodableText {
     this.#total += bytes.length;
     for (let rest = bytes; rest.length > 0; ) {
       const piece = rest.subarray(0, this.#limit - this.#bytes);
-      this.#text += this.#decoder.write(piece);
+      this.#decode(piece);
       this.#bytes += piece.length;
       rest = rest.subarray(piece.length);
       if (this.#bytes >= this.#limit) this.#hand();
@@ -43,8 +43,16 @@ export class UndecodableText {
   flush(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#text += this.#decoder.end();
+    this.#text += decodeUtf8(this.#tail);
+    this.#tail = Buffer.alloc(0);
     this.#hand();
+  }
+
+  #decode(piece: Buffer): void {
+    const bytes = this.#tail.length === 0 ? piece : Buffer.concat([this.#tail, piece]);
+    const end = bytes.length - openTail(bytes);
+    this.#text += decodeUtf8(bytes, 0, end);
+    this.#tail = Buffer.from(bytes.subarray(end));
   }
 
   #hand(): void {
@@ -55,11 +63,20 @@ export class UndecodableText {
   }
 }
 
-/** Without white space in the sense of JSON around it; other characters that leave no trace are still characters. */
+/** What the guest's library takes for white space: all of Unicode's, and no byte order mark. */
+const whiteSpace = /\p{White_Space}/u;
+/** What is no trace of a text either. */
+const jsonWhiteSpace = /[\t\n\r ]/;
+
+/** A text of nothing but odd white space is still one that could not be decoded. */
 function trim(text: string): string {
+  return trimOf(text, whiteSpace) || trimOf(text, jsonWhiteSpace);
+}
+
+function trimOf(text: string, space: RegExp): string {
   let start = 0;
   let end = text.length;
-  while (start < end && isWhiteSpace(text.charCodeAt(start))) start += 1;
-  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end -= 1;
+  while (start < end && space.test(text.charAt(start))) start += 1;
+  while (end > start && space.test(text.charAt(end - 1))) end -= 1;
   return text.slice(start, end);
 }

@@ -9,6 +9,16 @@ export function decodeUtf8(bytes: Buffer, start = 0, end = bytes.length): string
   return isUtf8(part) ? text : decodeBroken(part);
 }
 
+/** How many of the last bytes may be the beginning of one character whose rest is still to come. */
+export function openTail(bytes: Buffer): number {
+  for (let back = 1; back < 4 && back <= bytes.length; back += 1) {
+    const byte = bytes.readUInt8(bytes.length - back);
+    if (byte >= 0xc0) return sequenceLength(byte) > back ? back : 0;
+    if (byte < 0x80) return 0;
+  }
+  return 0;
+}
+
 function decodeBroken(bytes: Buffer): string {
   const pieces: string[] = [];
   for (let index = 0; index < bytes.length; ) {

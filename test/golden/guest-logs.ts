@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { z } from 'zod';
+import { readMembers } from '../../agent/guest/json-members.ts';
 import { type GuestLogEnd, GuestLogParser } from '../../agent/guest/logs.ts';
 
 // Fields are compared as they were read: they may nest deeper than a schema can follow, and have a member `__proto__`.
@@ -23,7 +24,9 @@ const goldenCase = z.object({
 export type GuestLogCase = z.infer<typeof goldenCase>;
 
 export function readCases(file: string): GuestLogCase[] {
-  return z.array(goldenCase).parse(JSON.parse(readFileSync(file, 'utf8')));
+  // A name that is written with escapes must be read as what it is, and `JSON.parse` does not always.
+  const [[, cases] = []] = readMembers(`{"cases":${readFileSync(file, 'utf8')}}`);
+  return z.array(goldenCase).parse(cases);
 }
 
 /** What differs, or undefined. */

@@ -45,8 +45,29 @@ describe('the guest log', () => {
     ['a value that is no record', '5\n{"msg":"b"}\n', ['gcs log read <5>', 'b']],
     ['an unknown level', '{"level":"x"}{"msg":"b"}\n', ['gcs log read <{"level":"x"}>', 'b']],
     ['a number at the end', '5', ['gcs log read <5>']],
+    ['white space that JSON has not', '\f\n{"msg":"b"}\n', ['gcs terminated <\f>', 'b']],
   ])('goes on after %s', (_, text, expected) => {
     expect(messages(text)).toEqual(expected);
+  });
+
+  // Each as the original gives it, which sees the end of a scalar only in the byte behind it.
+  it.each([
+    ['null', 'null', ['null']],
+    ['null, of which no more can follow', 'null\n', ['']],
+    ['a text', '"a"', ['"a"']],
+    [
+      'bytes that are no characters',
+      Buffer.from('{"a\xe2\x80\xff\xe2\x80', 'latin1'),
+      ['{"a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}'],
+    ],
+    ['a character in two', Buffer.from('{"\xe2\x82\xac', 'latin1'), ['{"\u20ac']],
+    ['white space of other kinds', '{"a\u{a0}\u{85}\u{2028}\f', ['{"a']],
+  ])('keeps what a broken connection leaves of %s', (_, text, expected) => {
+    const parser = new GuestLogParser({ vmId: 'vm-1' });
+    const bytes = Buffer.from(text);
+    const records = [...bytes].flatMap((byte) => parser.push(Buffer.of(byte)));
+    records.push(...parser.end({ kind: 'disconnected' }));
+    expect(records.map(({ message, fields }) => fields['stderr'] ?? message)).toEqual(expected);
   });
 
   it('bounds a value, and goes on with the next line', () => {
