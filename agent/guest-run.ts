@@ -57,21 +57,14 @@ export class GuestRun {
 
   /** Listens on all three ports, or on none. Before the VM starts, since a guest dials once. */
   static async open(sockets: GuestSockets, runtimeId: RuntimeId, ports: GuestRunPorts): Promise<GuestRun> {
-    const opened: GuestListener[] = [];
-    const listen = async (port: number) => {
-      const listener = await sockets.listen(runtimeId, port);
-      opened.push(listener);
-      return listener;
-    };
+    const listen = (port: number) => sockets.listen(runtimeId, port);
+    const opening = [listen(guestPorts.entropy), listen(guestPorts.log), listen(guestPorts.bridge)] as const;
     try {
-      const listeners = {
-        entropy: await listen(guestPorts.entropy),
-        log: await listen(guestPorts.log),
-        bridge: await listen(guestPorts.bridge),
-      };
-      return new GuestRun(listeners, ports, (port) => sockets.listen(runtimeId, port));
+      const [entropy, log, bridge] = await Promise.all(opening);
+      return new GuestRun({ entropy, log, bridge }, ports, listen);
     } catch (error) {
-      for (const listener of opened) await listener.close();
+      const opened = await Promise.allSettled(opening);
+      for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
       throw error;
     }
   }
