@@ -1,16 +1,16 @@
 // Where the API server is and who we are to it, from a kubeconfig or from the pod that we run in. Of client-node only the
 // configuration and its authentication are used: its requests open a connection each (2.0.1) and its informer gives up.
 import { createHash } from 'node:crypto';
-import http from 'node:http';
-import https from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import type https from 'node:https';
+import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
+import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../../protocol/clock.ts';
 
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
   /** Pools for requests and for watches, so that watches cannot use up the connections of requests. */
-  readonly requests: http.Agent;
-  readonly watches: http.Agent;
+  readonly requests: Dispatcher;
+  readonly watches: Dispatcher;
 }
 
 export interface ClusterAccess {
@@ -21,6 +21,8 @@ export interface ClusterAccess {
 
 const poolSizes = { requests: 16, watches: 16 } as const;
 const credentialsLifetimeMilliseconds = 60_000;
+/** Less than the 90 s after which an API server closes one: a request must not meet its end. */
+const idleConnectionMilliseconds = 60_000;
 
 export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock): ClusterAccess {
   const config = new KubeConfig();
@@ -35,7 +37,7 @@ export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock):
 
 /** An API server without authentication, as `kubectl proxy` offers it. */
 export function plainAccess(server: URL): ClusterAccess {
-  const pools = poolsOf((maxSockets) => ofOneServer(new http.Agent({ keepAlive: true, maxSockets })));
+  const pools = poolsTo(server, {});
   return { server, credentials: () => Promise.resolve({ headers: {}, ...pools }) };
 }
 
@@ -60,30 +62,40 @@ class KubeConfigAccess implements ClusterAccess {
     const options: https.RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
     const identity = identityOf(options);
-    const pools = cached !== undefined && cached.identity === identity ? cached.value : this.#pools(options);
+    const pools = cached?.identity === identity ? cached.value : await this.#pools(options);
     const value = { headers: headersOf(options), requests: pools.requests, watches: pools.watches };
     this.#cached = { at: this.#clock.now(), identity, value };
     return value;
   }
 
-  #pools(options: https.RequestOptions): Pick<Credentials, 'requests' | 'watches'> {
-    if (this.#proxied && options.agent instanceof http.Agent) {
-      return { requests: options.agent, watches: options.agent };
-    }
+  async #pools(options: https.RequestOptions): Promise<Pools> {
+    if (this.#proxied) return this.#proxies();
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
-    const tls = defined({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername });
-    return poolsOf((maxSockets) => ofOneServer(new https.Agent({ ...tls, keepAlive: true, maxSockets })));
+    return poolsTo(this.server, defined({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }));
+  }
+
+  /** As many connections as there are requests at a time: client-node bounds those through a proxy by nothing. */
+  async #proxies(): Promise<Pools> {
+    const context = new RequestContext(this.server.href, HttpMethod.GET);
+    await this.#config.applySecurityAuthentication(context);
+    const proxy = context.getDispatcher();
+    if (proxy === undefined) throw new Error('the kubeconfig names a proxy that cannot be used');
+    return { requests: proxy, watches: proxy };
   }
 }
 
-/** An agent tells servers apart by a text of all certificates, made anew for each request. Ours reaches one. */
-function ofOneServer<T extends http.Agent>(agent: T): T {
-  agent.getName = () => 'API server';
-  return agent;
-}
+type Pools = Pick<Credentials, 'requests' | 'watches'>;
 
-function poolsOf(create: (maxSockets: number) => http.Agent): Pick<Credentials, 'requests' | 'watches'> {
-  return { requests: create(poolSizes.requests), watches: create(poolSizes.watches) };
+function poolsTo(server: URL, tls: object): Pools {
+  const pool = (connections: number) =>
+    new Pool(server.origin, {
+      connections,
+      // Not HTTP/2: all watches and writes would share one connection, and stop with it.
+      allowH2: false,
+      connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 30_000 },
+      keepAliveTimeout: idleConnectionMilliseconds,
+    });
+  return { requests: pool(poolSizes.requests), watches: pool(poolSizes.watches) };
 }
 
 /** Connections are kept as long as what they were opened with stays the same; a rotated CA or certificate opens new ones. */
@@ -104,6 +116,6 @@ function headersOf(options: https.RequestOptions): Record<string, string> {
   return headers;
 }
 
-function defined(options: https.AgentOptions | { [name: string]: unknown }): https.AgentOptions {
+function defined(options: { readonly [name: string]: unknown }): object {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,11 +1,9 @@
 // One way to the API server: HTTP/1.1 over bounded pools, with authentication, a User-Agent that audit logs and priority
 // levels can tell, a timeout for each request, and retries of reads.
-import http from 'node:http';
-import https from 'node:https';
-import type { Socket } from 'node:net';
 import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { ClusterAccess, Credentials } from './cluster-access.ts';
+import { type Answer, exchange } from './exchange.ts';
 
 export interface KubeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -36,17 +34,19 @@ export interface KubeHttpOptions {
 const idleMillisecondsDefault = 30_000;
 const readAttempts = 5;
 const backoff = { firstMilliseconds: 200, capMilliseconds: 10_000 } as const;
-const responseBytesMaximum = 512 << 20;
 
 export class KubeHttp {
   readonly #options: KubeHttpOptions;
-  readonly #server: Server;
+  readonly #origin: string;
+  /** Of every path; without a slash at its end. */
+  readonly #prefix: string;
   readonly #userAgent: string;
 
   constructor(options: KubeHttpOptions) {
     const { access, version, replica } = options;
     this.#options = options;
-    this.#server = serverAt(access.server);
+    this.#origin = access.server.origin;
+    this.#prefix = access.server.pathname.replace(/\/$/, '');
     this.#userAgent = `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`;
   }
 
@@ -66,75 +66,73 @@ export class KubeHttp {
 
   /** The lines of an answer that goes on until the server or `signal` ends it. */
   async lines(request: KubeRequest): Promise<Outcome<AsyncIterable<string>>> {
-    const opened = await this.#open(request, (credentials) => credentials.watches);
+    const opened = await this.#authenticated((credentials) => this.#open(request, credentials));
     if (!opened.ok) return opened;
-    const response = opened.value;
-    if (response.statusCode === 200) return succeeded(linesOf(response));
-    return failed(await this.#errorOf(response));
+    return opened.value.lines === undefined ? failed(errorOf(opened.value)) : succeeded(opened.value.lines);
   }
 
   async #once(request: KubeRequest): Promise<Outcome<unknown>> {
-    const opened = await this.#open(request, (credentials) => credentials.requests);
-    if (!opened.ok) {
-      this.#options.onResult?.(request.method, 0);
-      return opened;
-    }
-    const response = opened.value;
-    const code = response.statusCode ?? 0;
-    this.#options.onResult?.(request.method, code);
-    if (code < 200 || code > 299) return failed(await this.#errorOf(response));
-    return request.ignoreAnswer === true ? skip(response) : readJson(response);
+    const { mayWrite = always } = this.#options;
+    const maySend = request.method === 'GET' ? always : mayWrite;
+    const answered = await this.#authenticated((credentials) =>
+      exchange(credentials.requests, { ...this.#message(request, credentials), signal: request.signal, maySend }),
+    );
+    this.#options.onResult?.(request.method, answered.ok ? answered.value.status : 0);
+    if (!answered.ok) return answered;
+    const { status, text } = answered.value;
+    if (status < 200 || status > 299) return failed(errorOf(answered.value));
+    return request.ignoreAnswer === true ? succeeded(undefined) : parseJson(text);
   }
 
-  async #open(
-    request: KubeRequest,
-    pool: (credentials: Credentials) => http.Agent,
-  ): Promise<Outcome<http.IncomingMessage>> {
-    const first = await this.#send(request, pool, false);
-    if (!first.ok || first.value.statusCode !== 401) return first;
-    first.value.resume();
-    return this.#send(request, pool, true);
-  }
-
-  async #send(
-    request: KubeRequest,
-    pool: (credentials: Credentials) => http.Agent,
-    fresh: boolean,
-  ): Promise<Outcome<http.IncomingMessage>> {
-    const { access, mayWrite } = this.#options;
+  /** Once more with credentials read anew when those in use are refused. */
+  async #authenticated<T extends Answer>(
+    send: (credentials: Credentials) => Promise<Outcome<T>>,
+    fresh = false,
+  ): Promise<Outcome<T>> {
     let credentials: Credentials;
     try {
-      credentials = await access.credentials(fresh);
+      credentials = await this.#options.access.credentials(fresh);
     } catch (error) {
       return failed(connectionError('ConnectionFailed', `credentials could not be read: ${messageOf(error)}`));
     }
-    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    const headers: http.OutgoingHttpHeaders = {
-      ...credentials.headers,
-      accept: 'application/json',
-      'user-agent': this.#userAgent,
-      ...(body === undefined
-        ? {}
-        : {
-            'content-type': request.contentType ?? 'application/json',
-            'content-length': Buffer.byteLength(body),
-          }),
-    };
-    return exchange(this.#server, {
-      method: request.method,
-      path: pathOf(this.#server, request),
-      maySend: request.method === 'GET' || mayWrite === undefined ? () => true : mayWrite,
-      agent: pool(credentials),
-      headers,
-      body,
-      signal: request.signal,
-      idleMilliseconds: request.idleMilliseconds ?? idleMillisecondsDefault,
-    });
+    const answered = await send(credentials);
+    const refused = answered.ok && answered.value.status === 401;
+    return refused && !fresh ? this.#authenticated(send, true) : answered;
   }
 
-  async #errorOf(response: http.IncomingMessage): Promise<ApiError> {
-    const body = await readJson(response);
-    return apiErrorFromStatus(response.statusCode ?? 0, body.ok ? body.value : {}, response.headers['retry-after']);
+  async #open(request: KubeRequest, credentials: Credentials): Promise<Outcome<OpenedAnswer>> {
+    const { signal } = request;
+    const { idleMilliseconds, ...message } = this.#message(request, credentials);
+    const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };
+    try {
+      const { statusCode, headers, body } = await credentials.watches.request({
+        ...message,
+        ...timeouts,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const answer = { status: statusCode, retryAfter: headers['retry-after']?.toString() };
+      if (statusCode === 200) return succeeded({ ...answer, text: '', lines: linesOf(body) });
+      return succeeded({ ...answer, text: await body.text() });
+    } catch (error) {
+      return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
+    }
+  }
+
+  #message(request: KubeRequest, { headers }: Credentials) {
+    const body = request.body === undefined ? null : JSON.stringify(request.body);
+    return {
+      origin: this.#origin,
+      method: request.method,
+      path: `${this.#prefix}${request.path}${queryOf(request)}`,
+      headers: {
+        ...headers,
+        accept: 'application/json',
+        'user-agent': this.#userAgent,
+        ...(body === null ? {} : { 'content-type': request.contentType ?? 'application/json' }),
+      },
+      body,
+      idleMilliseconds: request.idleMilliseconds ?? idleMillisecondsDefault,
+    };
   }
 
   #pause(attempt: number, error: ApiError): number {
@@ -143,129 +141,38 @@ export class KubeHttp {
   }
 }
 
-/** Taken apart once: a URL makes its parts anew whenever they are asked for. */
-interface Server {
-  readonly secure: boolean;
-  readonly hostname: string;
-  readonly port: string;
-  /** Of every path; without a slash at its end. */
-  readonly prefix: string;
+const always = () => true;
+
+/** `text` is empty where the answer goes on. */
+interface OpenedAnswer extends Answer {
+  readonly lines?: AsyncIterable<string>;
 }
 
-function serverAt({ protocol, hostname, port, pathname }: URL): Server {
-  return {
-    secure: protocol === 'https:',
-    hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
-    port,
-    prefix: pathname.replace(/\/$/, ''),
-  };
-}
-
-function pathOf({ prefix }: Server, request: KubeRequest): string {
-  const path = `${prefix}${request.path}`;
-  if (request.query === undefined) return path;
-  const query = Object.entries(request.query).map(
+function queryOf({ query }: KubeRequest): string {
+  if (query === undefined) return '';
+  const pairs = Object.entries(query).map(
     ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`,
   );
-  return `${path}?${query.join('&')}`;
+  return `?${pairs.join('&')}`;
 }
 
-interface Exchange {
-  readonly method: string;
-  readonly path: string;
-  readonly maySend: () => boolean;
-  readonly agent: http.Agent;
-  readonly headers: http.OutgoingHttpHeaders;
-  readonly body: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly idleMilliseconds: number;
+function errorOf({ status, text, retryAfter }: Answer): ApiError {
+  const body = parseJson(text);
+  return apiErrorFromStatus(status, body.ok ? body.value : {}, retryAfter);
 }
 
-function exchange(server: Server, options: Exchange): Promise<Outcome<http.IncomingMessage>> {
-  const { method, path, maySend, agent, headers, body, signal, idleMilliseconds } = options;
-  const { secure, hostname, port } = server;
-  const transport = secure ? https : http;
-  const abort = signal === undefined ? {} : { signal };
-  return new Promise((resolve) => {
-    const request = transport.request({ hostname, port, path, method, agent, headers, ...abort }, (response) => {
-      response.on('error', () => {}); // told again to whoever reads the body
-      resolve(succeeded(response));
-    });
-    request.on('socket', (socket) => {
-      whenOpen(socket, secure, () => {
-        if (maySend()) request.end(body);
-        else request.destroy(new FencedError());
-      });
-    });
-    request.setTimeout(idleMilliseconds, () => request.destroy(new Error(`nothing for ${idleMilliseconds / 1000} s`)));
-    request.on('error', (error) => resolve(failed(errorOf(error, signal))));
-  });
-}
-
-/** Connections whose handshake is over: TLS sockets do not tell. */
-const opened = new WeakSet<Socket>();
-
-/** A connection may take its time: what was allowed before it was open need not be allowed after. */
-function whenOpen(socket: Socket, secure: boolean, send: () => void): void {
-  if (opened.has(socket)) {
-    send();
-    return;
-  }
-  socket.setKeepAlive(true, 30_000);
-  socket.once(secure ? 'secureConnect' : 'connect', () => {
-    opened.add(socket);
-    send();
-  });
-}
-
-class FencedError extends Error {
-  constructor() {
-    super('another replica may be leading: nothing is written');
-  }
-}
-
-function errorOf(error: Error, signal: AbortSignal | undefined): ApiError {
-  if (error instanceof FencedError) return connectionError('Fenced', error.message);
-  return connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', error.message);
-}
-
-function skip(response: http.IncomingMessage): Outcome<undefined> {
-  response.resume();
-  return succeeded(undefined);
-}
-
-async function readJson(response: http.IncomingMessage): Promise<Outcome<unknown>> {
-  const body = await readBody(response);
-  if (!body.ok) return body;
+function parseJson(text: string): Outcome<unknown> {
   try {
-    return succeeded(JSON.parse(body.value.toString('utf8')));
+    return succeeded(JSON.parse(text));
   } catch (error) {
     return failed(connectionError('MalformedResponse', messageOf(error)));
   }
 }
 
-function readBody(response: http.IncomingMessage): Promise<Outcome<Buffer>> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  return new Promise((resolve) => {
-    const broken = (message: string) => resolve(failed(connectionError('MalformedResponse', message)));
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes <= responseBytesMaximum) return;
-      broken('the answer is too large');
-      response.destroy();
-    });
-    response.on('end', () => resolve(succeeded(Buffer.concat(chunks))));
-    response.on('error', (error) => broken(error.message));
-    response.on('close', () => broken('the answer broke off'));
-  });
-}
-
-async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8');
   let rest = '';
-  for await (const chunk of response) {
+  for await (const chunk of body) {
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = parts.pop() ?? '';
     for (const line of parts) if (line !== '') yield line;

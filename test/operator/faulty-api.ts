@@ -1,9 +1,9 @@
 // The API server as an operator reaches it on a bad day: a proxy that answers some requests itself, or holds them back.
 import { once } from 'node:events';
 import http from 'node:http';
-import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { type ClusterAccess, loadClusterAccess, plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { systemClock } from '../../protocol/clock.ts';
 
@@ -63,15 +63,27 @@ export class FaultyApi {
     }
     await fault?.until;
     const credentials = await this.#upstream.credentials(false);
-    const agent = path.includes('watch=true') ? credentials.watches : credentials.requests;
-    const options = { method, agent, headers: { ...headers, ...credentials.headers } };
-    const upstream = https.request(new URL(path, this.#upstream.server), options, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers).flushHeaders();
-      answer.pipe(response);
-      answer.on('error', () => response.destroy());
-    });
-    upstream.on('error', () => response.destroy());
-    response.on('close', () => upstream.destroy());
-    upstream.end(body);
+    const pool = path.includes('watch=true') ? credentials.watches : credentials.requests;
+    const { host, connection, 'content-length': _, ...passed } = headers;
+    const given = new AbortController();
+    response.on('close', () => given.abort());
+    try {
+      const {
+        statusCode,
+        headers: answered,
+        body: answer,
+      } = await pool.request({
+        origin: this.#upstream.server.origin,
+        method,
+        path,
+        headers: { ...passed, ...credentials.headers },
+        body,
+        signal: given.signal,
+      });
+      response.writeHead(statusCode, answered).flushHeaders();
+      await pipeline(answer, response);
+    } catch {
+      response.destroy();
+    }
   }
 }

@@ -65,7 +65,7 @@ describe('KubeHttp', () => {
     const { url, received } = await serve((_request, response) => reply(response, 200, {}));
     const http = client(plainAccess(url));
     for (let each = 0; each < 50; each += 1) await http.request({ method: 'GET', path: '/api' });
-    expect(sockets).toBe(1);
+    expect(sockets).toBeLessThanOrEqual(2);
     await Promise.all(Array.from({ length: 200 }, () => http.request({ method: 'GET', path: '/api' })));
     expect(sockets).toBeLessThanOrEqual(16);
     expect(received[0]?.headers['user-agent']).toBe('lcow-operator/1.2.3');
@@ -100,6 +100,37 @@ describe('KubeHttp', () => {
     const { url, received } = await serve((_request, response) => reply(response, 500, {}));
     await client(plainAccess(url)).request({ method: 'PUT', path: '/x', body: { a: 1 } });
     expect(received.map(({ body }) => body)).toEqual(['{"a":1}']);
+    const broken = await serve((_request, response) => response.destroy());
+    expect(await client(plainAccess(broken.url)).request({ method: 'PUT', path: '/x', body: {} })).toMatchObject({
+      error: { code: 0, reason: 'ConnectionFailed', retryable: true },
+    });
+    expect(broken.received).toHaveLength(1);
+  });
+
+  it('gives up what is aborted, also while it waits for a connection, and an answer that breaks off', async () => {
+    const { url, received } = await serve(({ url: path }, response) => {
+      if (path === '/broken')
+        response.writeHead(200, { 'content-length': 100 }).write('{"half":', () => response.destroy());
+    });
+    const http = client(plainAccess(url));
+    expect(await http.request({ method: 'PUT', path: '/broken', body: {} })).toMatchObject({
+      error: { reason: 'MalformedResponse' },
+    });
+    const given = new AbortController();
+    const waiting = Array.from({ length: 20 }, () => http.request({ method: 'GET', path: '/', signal: given.signal }));
+    await until(() => received.length === 17);
+    given.abort();
+    for (const outcome of await Promise.all(waiting)) expect(outcome).toMatchObject({ error: { reason: 'Aborted' } });
+    expect(received).toHaveLength(17);
+    expect(await http.request({ method: 'GET', path: '/', signal: given.signal })).toMatchObject({
+      error: { reason: 'Aborted' },
+    });
+  });
+
+  it('gives up when nothing arrives for long', async () => {
+    const { url } = await serve(() => undefined);
+    const write = { method: 'PUT', path: '/', body: {}, idleMilliseconds: 300 } as const;
+    expect(await client(plainAccess(url)).request(write)).toMatchObject({ error: { reason: 'ConnectionFailed' } });
   });
 
   it('sends no write that was allowed when it was asked for and is not when it could be sent', async () => {

@@ -1,0 +1,102 @@
+// One request and its whole answer, by the plainest call of undici: it takes half the processor time of Node's own client,
+// which was a tenth of what the operator takes for a VM.
+import type { Dispatcher } from 'undici';
+import { type ApiError, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+
+export interface Exchange {
+  readonly origin: string;
+  readonly method: Dispatcher.HttpMethod;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  readonly signal: AbortSignal | undefined;
+  /** Given up when nothing arrives for this long. */
+  readonly idleMilliseconds: number;
+  /** Asked when the connection is open and the next thing is to send. */
+  readonly maySend: () => boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly retryAfter: string | undefined;
+  readonly text: string;
+}
+
+const answerBytesMaximum = 512 << 20;
+
+export function exchange(pool: Dispatcher, request: Exchange): Promise<Outcome<Answer>> {
+  const { origin, method, path, headers, body, idleMilliseconds } = request;
+  return new Promise((resolve) => {
+    const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };
+    pool.dispatch({ origin, method, path, headers, body, ...timeouts }, new AnswerHandler(request, resolve));
+  });
+}
+
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #request: Pick<Exchange, 'signal' | 'maySend'>;
+  readonly #resolve: (outcome: Outcome<Answer>) => void;
+  readonly #abort = () => this.#giveUp(new Error('the request was given up'));
+  readonly #chunks: Buffer[] = [];
+  #controller: Dispatcher.DispatchController | undefined;
+  #bytes = 0;
+  #status = 0;
+  #retryAfter: string | undefined;
+
+  constructor(request: Pick<Exchange, 'signal' | 'maySend'>, resolve: (outcome: Outcome<Answer>) => void) {
+    this.#request = request;
+    this.#resolve = resolve;
+    request.signal?.addEventListener('abort', this.#abort);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    const { signal, maySend } = this.#request;
+    if (signal?.aborted === true) this.#abort();
+    // A connection may take its time: what was allowed before it was open need not be allowed after.
+    else if (!maySend()) controller.abort(new FencedError());
+  }
+
+  onResponseStart(_: unknown, status: number, headers: NodeJS.Dict<string | string[]>): void {
+    this.#status = status;
+    this.#retryAfter = headers['retry-after']?.toString();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    this.#chunks.push(chunk);
+    if (this.#bytes > answerBytesMaximum) controller.abort(new Error('the answer is too large'));
+  }
+
+  onResponseEnd(): void {
+    const [first, ...more] = this.#chunks;
+    const bytes = first === undefined || more.length > 0 ? Buffer.concat(this.#chunks) : first;
+    this.#finish(succeeded({ status: this.#status, retryAfter: this.#retryAfter, text: bytes.toString('utf8') }));
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    this.#finish(failed(this.#errorOf(error)));
+  }
+
+  /** What still waits for a connection is given up at once, too. */
+  #giveUp(error: Error): void {
+    if (this.#controller === undefined) this.onResponseError(undefined, error);
+    else this.#controller.abort(error);
+  }
+
+  #finish(outcome: Outcome<Answer>): void {
+    this.#request.signal?.removeEventListener('abort', this.#abort);
+    this.#resolve(outcome);
+  }
+
+  #errorOf(error: Error): ApiError {
+    if (error instanceof FencedError) return connectionError('Fenced', error.message);
+    if (this.#request.signal?.aborted === true) return connectionError('Aborted', error.message);
+    return connectionError(this.#status === 0 ? 'ConnectionFailed' : 'MalformedResponse', error.message);
+  }
+}
+
+class FencedError extends Error {
+  constructor() {
+    super('another replica may be leading: nothing is written');
+  }
+}
