@@ -29,38 +29,51 @@ export const defaultEnvironment: readonly string[] = [
 
 export function executeSettings(command: GuestCommand, ports: StdioPorts): object {
   return {
-    ProcessParameters: encodeInnerJson(parametersOf(command, ports)),
+    ProcessParameters: encodeInnerMembers(parametersOf(command, ports)),
     VsockStdioRelaySettings: { StdIn: ports.stdin, StdOut: ports.stdout, StdErr: ports.stderr },
   };
 }
 
-/** `JSON.stringify` leaves out what is undefined. */
-function parametersOf(command: GuestCommand, ports: StdioPorts): object {
-  const { commandLine, terminal } = command;
-  return {
-    CommandLine: commandLine,
-    CommandArgs: commandLine === undefined ? command.args : undefined,
-    User: command.user,
-    WorkingDirectory: command.workingDirectory ?? '/',
-    Environment: environmentOf(command.environment ?? defaultEnvironment),
-    EmulateConsole: isSet(terminal),
-    CreateStdInPipe: isSet(ports.stdin),
-    CreateStdOutPipe: isSet(ports.stdout),
-    CreateStdErrPipe: isSet(ports.stderr),
-    ConsoleSize: terminal?.height === undefined ? undefined : [terminal.height, terminal.width ?? 0],
-  };
+type Parameters = readonly (readonly [name: string, value: unknown])[];
+
+function parametersOf(command: GuestCommand, ports: StdioPorts): Parameters {
+  const { args, commandLine = '', terminal, user, workingDirectory = '/' } = command;
+  return [
+    ['CommandLine', commandLine],
+    ['CommandArgs', commandLine === '' ? args : []],
+    ['User', user],
+    ['WorkingDirectory', workingDirectory],
+    ['Environment', environmentOf(command.environment ?? defaultEnvironment)],
+    ['EmulateConsole', terminal !== undefined],
+    ['CreateStdInPipe', ports.stdin !== undefined],
+    ['CreateStdOutPipe', ports.stdout !== undefined],
+    ['CreateStdErrPipe', ports.stderr !== undefined],
+    ['ConsoleSize', terminal?.height === undefined ? undefined : [terminal.height, terminal.width ?? 0]],
+  ];
 }
 
-function isSet(value: unknown): true | undefined {
-  return value === undefined ? undefined : true;
-}
-
-function environmentOf(entries: readonly string[]): Readonly<Record<string, string>> | undefined {
+function environmentOf(entries: readonly string[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const entry of entries) {
     const equals = entry.indexOf('=');
     if (equals >= 0 && equals < entry.length - 1) values.set(entry.slice(0, equals), entry.slice(equals + 1));
   }
-  if (values.size === 0) return undefined;
-  return Object.fromEntries([...values].sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+  return new Map([...values].sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+}
+
+/** The object as text. An object of the language would put names that are numbers before all others. */
+function encodeInnerMembers(members: Parameters): string {
+  const written = members
+    .filter(([, value]) => hasValue(value))
+    .map(([name, value]) => {
+      const text = value instanceof Map ? encodeInnerMembers([...value]) : encodeInnerJson(value);
+      return `${encodeInnerJson(name)}:${text}`;
+    });
+  return `{${written.join(',')}}`;
+}
+
+function hasValue(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  if (value instanceof Map) return value.size > 0;
+  return value !== undefined && value !== false && value !== '';
 }

@@ -9,22 +9,25 @@ import { nullId } from '../../agent/guest/bridge-messages.ts';
 import type { GuestModification } from '../../agent/guest/guest-modification.ts';
 import type { GuestCommand } from '../../agent/guest/process-request.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { parseExact } from './exact-json.ts';
 
+/** Up to 64 bits; the second is one that a double cannot hold. */
+const id = z.union([z.int().transform(BigInt), z.bigint()]);
 const requestCase = z.object({
   name: z.string(),
-  id: z.int(),
+  id,
   frameHex: z.string(),
   payloadText: z.string(),
   request: z.looseObject({ message: z.string(), containerId: z.string() }),
 });
-const responseCase = z.object({ name: z.string(), id: z.int(), frameHex: z.string(), payloadText: z.string() });
+const responseCase = z.object({ name: z.string(), id, frameHex: z.string(), payloadText: z.string() });
 const goldenFile = z.object({ requests: z.array(requestCase), responses: z.array(responseCase) });
 
 export type RequestCase = z.infer<typeof requestCase>;
 export type ResponseCase = z.infer<typeof responseCase>;
 
 export function readFrames(file: string): z.infer<typeof goldenFile> {
-  return goldenFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+  return goldenFile.parse(parseExact(readFileSync(file, 'utf8')));
 }
 
 const known = { resourceType: z.string(), requestType: z.string() };
@@ -116,7 +119,7 @@ function readModification(request: RequestCase['request']): GuestModification | 
 }
 
 /** The frame that the bridge sends, as hexadecimal text. */
-export async function sentFrame(ask: Ask, id: number): Promise<string> {
+export async function sentFrame(ask: Ask, id: bigint): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const stream = new Duplex({
     read() {},
@@ -125,7 +128,7 @@ export async function sentFrame(ask: Ask, id: number): Promise<string> {
       done();
     },
   });
-  const bridge = GuestBridge.connect(stream, { clock: systemClock, firstId: BigInt(id) });
+  const bridge = GuestBridge.connect(stream, { clock: systemClock, firstId: id });
   const answered = ask(bridge).catch((error: unknown) => `not sent: ${error}`);
   const frame = await promise;
   bridge.close();
@@ -140,7 +143,7 @@ export function responseDifference(testCase: ResponseCase): string | undefined {
   const read = reader.next();
   if (read.kind !== 'frame') return read.kind;
   const { id, payload } = read.frame;
-  return id === BigInt(testCase.id) && payload.toString('utf8') === testCase.payloadText ? undefined : 'other content';
+  return id === testCase.id && payload.toString('utf8') === testCase.payloadText ? undefined : 'other content';
 }
 
 interface Outcome {

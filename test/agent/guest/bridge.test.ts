@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { GuestBridge } from '../../../agent/guest/bridge.ts';
 import { encodeFrame, type Frame, FrameReader, responseType } from '../../../agent/guest/bridge-frames.ts';
 import { entropyBytes, serveEntropy } from '../../../agent/guest/entropy.ts';
@@ -28,6 +29,24 @@ describe('frames of the bridge', () => {
 
   it.each(golden.responses.map((each) => [each.name, each] as const))('are read: %s', (_, testCase) => {
     expect(responseDifference(testCase)).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'variables in the order of their names as texts, also of numbers',
+      { args: ['x'], environment: ['2=c', '10=b', 'a=<', '1=a'] },
+      '{"CommandArgs":["x"],"WorkingDirectory":"/","Environment":{"1":"a","10":"b","2":"c","a":"\\u003c"}}',
+    ],
+    ['nothing that is empty', { args: [], commandLine: '', user: '', workingDirectory: '', environment: [] }, '{}'],
+    [
+      'the arguments if the command line is empty',
+      { args: ['', 'b'], commandLine: '', environment: [] },
+      '{"CommandArgs":["","b"],"WorkingDirectory":"/"}',
+    ],
+  ])('ask for a process with %s', async (_, command, parameters) => {
+    const sent = Buffer.from(await sentFrame((bridge) => bridge.execute(command, {}), 1n), 'hex').subarray(16);
+    const request = z.object({ Settings: z.object({ ProcessParameters: z.string() }) });
+    expect(request.parse(JSON.parse(sent.toString())).Settings.ProcessParameters).toBe(parameters);
   });
 
   it('come out of a stream as they went in, however it is cut', () => {
