@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { type HelmResult, helm, runHelm } from '../charts/helm.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { Kubelet } from './kubelet.ts';
+import { Kubelet, type KubeletOptions } from './kubelet.ts';
+import type { NodeSpec } from './node.ts';
 
 const hostFile = (name: string) => fileURLToPath(new URL(`../playground/hosts/${name}.yaml`, import.meta.url));
 
@@ -17,17 +18,23 @@ export class RunningCluster implements AsyncDisposable {
     this.kubelet = kubelet;
   }
 
-  /** Two Linux nodes, and Windows ones. */
-  static async start(windowsNodes = ['win-2022-a', 'win-2025-a']): Promise<RunningCluster> {
+  /** Two Linux nodes, and Windows ones: simulated by their names. */
+  static async start(
+    windowsNodes: readonly (string | NodeSpec)[] = ['win-2022-a', 'win-2025-a'],
+    options: KubeletOptions = {},
+  ): Promise<RunningCluster> {
     // Where the kubelet listens, so not where another cluster of this machine does.
     const serviceAddresses = `127.${randomInt(64, 255)}.${randomInt(0, 255)}.0/24`;
     const controlPlane = await startControlPlane({ serviceAddresses });
     try {
-      const kubelet = await Kubelet.start(controlPlane, [
-        { name: 'linux-a' },
-        { name: 'linux-b' },
-        ...windowsNodes.map((name) => ({ name, hostFile: hostFile(name) })),
-      ]);
+      const windows = windowsNodes.map((node) =>
+        typeof node === 'string' ? { name: node, hostFile: hostFile(node) } : node,
+      );
+      const kubelet = await Kubelet.start(
+        controlPlane,
+        [{ name: 'linux-a' }, { name: 'linux-b' }, ...windows],
+        options,
+      );
       return new RunningCluster(controlPlane, kubelet);
     } catch (error) {
       await controlPlane.stop();

@@ -5,17 +5,18 @@
 // arguments, `$(NAME)`, environment with the variables of Services; volumes of ConfigMaps, Secrets, emptyDir, hostPath and projected
 // sources, kept up to date, with bound tokens of the TokenRequest API; probes; restarts with back-off; phases, conditions and exit codes;
 // graceful ends and the final deletion. Every pod has a network namespace of its own, those with `hostNetwork` that of their node, so
-// no two programs are in each other's way and every port and loopback address is the one that the chart says. Services work by their
-// cluster addresses, inside of pods and from the machine; the control plane makes their endpoints.
+// no two programs are in each other's way and every port and loopback address is the one that the chart says. Pods and nodes reach each
+// other by their addresses. Services work by their cluster addresses, inside of pods and from the machine; the control plane makes
+// their endpoints.
 //
 // Not as in a cluster:
 // - An image is a rule over the work tree (images.ts); nothing is pulled. A HostProcess container runs on a simulated Windows.
-// - There is no cluster DNS and no way out: a pod reaches Services and itself, not the addresses of other pods. A program cannot reach a Service on a port that its own
-//   pod declares. Addresses of pods are names only; nothing is routed to them.
+// - There is no cluster DNS, no NetworkPolicy and no way out. A program cannot reach a Service on a port that its own pod declares. From
+//   the machine itself only Services are reached.
 // - Probes are `haste` times as frequent, back-off is shorter. No limits of resources, no eviction, no init or ephemeral containers,
 //   no `kubectl exec` and `logs`.
 //
-// It takes Linux with root, or user namespaces for whoever is not root, util-linux and iproute2.
+// It takes Linux with root, or user namespaces for whoever is not root, util-linux, iproute2, and bridge and veth in the kernel.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,13 +24,21 @@ import type { Change, Reflector } from '../../operator/kubernetes/reflector.ts';
 import { Refusal } from '../controlplane/cluster-api.ts';
 import type { Cluster } from '../controlplane/control-plane.ts';
 import { Api } from './api.ts';
+import type { LinuxImage } from './images.ts';
 import { KubeletNode, type NodeSpec } from './node.ts';
 import { type Pod, parsePod } from './objects.ts';
 import { PodWorker } from './pod-worker.ts';
 import { chooseNode } from './scheduling.ts';
 import { Services } from './services.ts';
+import { Wire } from './wire.ts';
 
 const hasteDefault = 10;
+
+export interface KubeletOptions {
+  readonly haste?: number;
+  /** In place of the one from the work tree. */
+  readonly operatorImage?: LinuxImage | undefined;
+}
 
 export class Kubelet implements AsyncDisposable {
   readonly #api: Api;
@@ -37,6 +46,8 @@ export class Kubelet implements AsyncDisposable {
   readonly #pods: Reflector<Pod>;
   readonly #directory: string;
   readonly #haste: number;
+  readonly #operatorImage: LinuxImage | undefined;
+  readonly #wire: Wire;
   readonly #workers = new Map<string, PodWorker>();
   readonly #past: string[] = [];
   /** uid of a pod → node. */
@@ -44,20 +55,27 @@ export class Kubelet implements AsyncDisposable {
   #nodes: readonly KubeletNode[] = [];
   #addresses = 0;
 
-  private constructor(cluster: Pick<Cluster, 'kubeconfigPath' | 'server'>, directory: string, haste: number) {
+  private constructor(
+    cluster: Pick<Cluster, 'kubeconfigPath' | 'server'>,
+    { directory, wire }: { directory: string; wire: Wire },
+    { haste = hasteDefault, operatorImage }: KubeletOptions,
+  ) {
     this.#api = new Api(cluster.kubeconfigPath);
     this.#services = new Services(this.#api, cluster.server);
     this.#pods = this.#api.reflector('/api/v1/pods', parsePod);
     this.#directory = directory;
     this.#haste = haste;
+    this.#operatorImage = operatorImage;
+    this.#wire = wire;
   }
 
   static async start(
     cluster: Pick<Cluster, 'kubeconfigPath' | 'server'>,
     nodes: readonly NodeSpec[],
-    haste = hasteDefault,
+    options: KubeletOptions = {},
   ): Promise<Kubelet> {
-    const kubelet = new Kubelet(cluster, await mkdtemp(join(tmpdir(), 'kubelet-')), haste);
+    const wire = await Wire.lay();
+    const kubelet = new Kubelet(cluster, { directory: await mkdtemp(join(tmpdir(), 'kubelet-')), wire }, options);
     await kubelet.#services.start();
     kubelet.#nodes = await Promise.all(nodes.map((spec) => kubelet.#register(spec)));
     kubelet.#pods.onChange((change) => kubelet.#onPod(change));
@@ -84,12 +102,14 @@ export class Kubelet implements AsyncDisposable {
     await Promise.all([...this.#workers.values()].map((worker) => worker.kill()));
     await Promise.all(this.#nodes.map((node) => node.stop()));
     await this.#services.stop();
+    await this.#wire.close();
     await rm(this.#directory, { recursive: true, force: true });
   }
 
   async #register(spec: NodeSpec): Promise<KubeletNode> {
     const directory = join(this.#directory, spec.name);
-    const parts = { api: this.#api, services: this.#services, directory, address: this.#newAddress() };
+    const [api, services, wire] = [this.#api, this.#services, this.#wire];
+    const parts = { api, services, wire, directory, address: this.#newAddress() };
     return await KubeletNode.register(spec, parts);
   }
 
@@ -110,6 +130,8 @@ export class Kubelet implements AsyncDisposable {
     const worker = new PodWorker(pod, {
       api: this.#api,
       services: this.#services,
+      wire: this.#wire,
+      operatorImage: this.#operatorImage,
       node,
       directory: join(this.#directory, `p${this.#addresses}`),
       address: this.#newAddress(),

@@ -6,13 +6,10 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { chmod, mkdir, open, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { cacheFolder } from '../cache-folder.ts';
-import { fromSource, isAgentImage, linuxImage, onSimulatedWindows } from './images.ts';
+import { type Command, compileCache, type HostProcesses, isAgentImage, type LinuxImage, linuxImage } from './images.ts';
 import type { ContainerSpec, Pod } from './objects.ts';
 
 const isRoot = process.getuid?.() === 0;
-/** Programs of any user compile into it. */
-const compileCache = join(cacheFolder, 'kubelet-compile-cache');
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Of the machine: C libraries, certificates, devices. An image without a shell has less. */
 const machineFolders = ['/bin', '/dev', '/etc', '/lib', '/lib64', '/proc', '/sbin', '/usr'];
@@ -30,7 +27,10 @@ export interface Launch {
   readonly directory: string;
   readonly volumePath: (name: string) => string;
   readonly hostFolder: (path: string) => string;
-  readonly computeSocket: string | undefined;
+  /** Of a Windows node. */
+  readonly hostProcesses: HostProcesses | undefined;
+  /** In place of the one from the work tree. */
+  readonly operatorImage: LinuxImage | undefined;
   readonly logFile: string;
 }
 
@@ -39,12 +39,12 @@ export async function launch(given: Launch): Promise<ChildProcess> {
   mkdirSync(compileCache, { recursive: true });
   if (isRoot) await chmod(compileCache, 0o1777);
   const hostProcess = given.pod.spec.securityContext.windowsOptions?.hostProcess === true;
-  const words = hostProcess ? await hostProcessCommand(given) : linuxCommand(given);
+  const { environment, words } = hostProcess ? await hostProcessCommand(given) : linuxCommand(given);
   await using log = await open(given.logFile, 'a');
   const [program = '', ...rest] = [...given.enter, ...words];
   const child = spawn(program, rest, {
     cwd: '/',
-    env: { PATH: path, NODE_COMPILE_CACHE: hostProcess ? compileCache : '/var/cache/node', ...given.environment },
+    env: { PATH: path, ...environment, ...given.environment },
     stdio: ['ignore', log.fd, log.fd],
   });
   await once(child, 'spawn');
@@ -54,9 +54,9 @@ export async function launch(given: Launch): Promise<ChildProcess> {
 /** So that nothing outlives the test, however it ends. */
 const endsWithUs = ['setpriv', '--pdeathsig', 'TERM'];
 
-async function hostProcessCommand(given: Launch): Promise<readonly string[]> {
+async function hostProcessCommand(given: Launch): Promise<Command> {
   if (!isAgentImage(given.container.image)) throw new Error(`image ${given.container.image} is not known here`);
-  if (given.computeSocket === undefined) throw new Error('HostProcess containers are for Windows nodes');
+  if (given.hostProcesses === undefined) throw new Error('HostProcess containers are for Windows nodes');
   for (const { name, mountPath } of given.container.volumeMounts) {
     // By its path on the host, as hostPath volumes are used.
     if (!mountPath.startsWith('/')) continue;
@@ -66,16 +66,16 @@ async function hostProcessCommand(given: Launch): Promise<readonly string[]> {
       if (error.code !== 'EEXIST') throw error;
     });
   }
-  const windows = {
+  const { words, environment } = await given.hostProcesses({
+    words: [...given.command, ...given.arguments],
     containerDirectory: given.directory,
     hostFolder: given.hostFolder,
-    socket: given.computeSocket,
-  };
-  return [...endsWithUs, ...onSimulatedWindows([...given.command, ...given.arguments], windows)];
+  });
+  return { words: [...endsWithUs, ...words], environment };
 }
 
-function linuxCommand(given: Launch): readonly string[] {
-  const image = linuxImage(given.container.image);
+function linuxCommand(given: Launch): Command {
+  const image = linuxImage(given.container.image, given.operatorImage);
   if (image === undefined) throw new Error(`image ${given.container.image} is not known here`);
   const { readOnlyRootFilesystem, runAsUser = given.pod.spec.securityContext.runAsUser } =
     given.container.securityContext;
@@ -92,7 +92,11 @@ function linuxCommand(given: Launch): readonly string[] {
     `exec chroot "$root" ${asUser(runAsUser).join(' ')} "$@"`,
   ].join('\n');
   const words = [...(given.command.length === 0 ? image.entryPoint : given.command), ...given.arguments];
-  return ['unshare', '--mount', '--uts', '--propagation=private', 'sh', '-c', script, 'sh', ...words.map(fromSource)];
+  const unshare = ['unshare', '--mount', '--uts', '--propagation=private'];
+  return {
+    words: [...unshare, 'sh', '-c', script, 'sh', ...words.map((word) => image.word(word))],
+    environment: { NODE_COMPILE_CACHE: '/var/cache/node' },
+  };
 }
 
 /** Without root there is one user only. */

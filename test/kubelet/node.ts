@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { Refusal } from '../controlplane/cluster-api.ts';
 import { ManagedProcess } from '../playground/managed-process.ts';
 import type { Api } from './api.ts';
-import { Network } from './network.ts';
+import { type HostProcesses, onSimulatedWindows } from './images.ts';
+import { MachineNetwork, NamespaceNetwork, type Network } from './network.ts';
 import type { Services } from './services.ts';
+import type { Wire } from './wire.ts';
 
 const simulatedHost = fileURLToPath(new URL('../../agent/hcs/simulated/main.ts', import.meta.url));
 /** As a kubelet does; after 40 s without, the control plane takes the node for lost. */
@@ -15,9 +17,19 @@ const heartbeatMilliseconds = 10_000;
 
 export interface NodeSpec {
   readonly name: string;
-  /** Description of the simulated Windows host; without it the node is a Linux one. */
+  /** Description of a simulated Windows host. Without it and `hostProcesses` the node is a Linux one. */
   readonly hostFile?: string;
+  /** Of another Windows, which is on the network of this machine. */
+  readonly hostProcesses?: HostProcesses;
   readonly labels?: Readonly<Record<string, string>>;
+}
+
+interface NodeSurroundings {
+  readonly api: Api;
+  readonly services: Services;
+  readonly wire: Wire;
+  readonly directory: string;
+  readonly address: string;
 }
 
 export class KubeletNode {
@@ -26,7 +38,7 @@ export class KubeletNode {
   readonly directory: string;
   readonly network: Network;
   /** Of a Windows node. */
-  readonly computeSocket: string | undefined;
+  readonly hostProcesses: HostProcesses | undefined;
   readonly #api: Api;
   readonly #host: ManagedProcess | undefined;
   readonly #heartbeats: NodeJS.Timeout;
@@ -41,17 +53,20 @@ export class KubeletNode {
     this.directory = directory;
     this.network = network;
     this.#host = host;
-    this.computeSocket = host === undefined ? undefined : join(directory, 'compute');
+    this.hostProcesses = host === undefined ? spec.hostProcesses : onSimulatedWindows(join(directory, 'compute'));
     this.#heartbeats = setInterval(() => void this.#beat().catch(() => {}), heartbeatMilliseconds);
     this.#heartbeats.unref();
   }
 
   static async register(
     spec: NodeSpec,
-    { api, services, directory, address }: { api: Api; services: Services; directory: string; address: string },
+    { api, services, wire, directory, address }: NodeSurroundings,
   ): Promise<KubeletNode> {
     await mkdir(directory, { recursive: true });
-    const network = await Network.open(address, join(directory, 'n'), services.connect);
+    const network =
+      spec.hostProcesses === undefined
+        ? await NamespaceNetwork.open(address, { wire, directory: join(directory, 'n'), connect: services.connect })
+        : new MachineNetwork(address);
     services.attach(network, []);
     const host = spec.hostFile === undefined ? undefined : hostProcess(spec.name, spec.hostFile, directory);
     await host?.start();
@@ -96,8 +111,8 @@ export class KubeletNode {
   }
 }
 
-function labelsOf({ name, hostFile, labels = {} }: NodeSpec): Readonly<Record<string, string>> {
-  const os = hostFile === undefined ? 'linux' : 'windows';
+function labelsOf({ name, hostFile, hostProcesses, labels = {} }: NodeSpec): Readonly<Record<string, string>> {
+  const os = hostFile === undefined && hostProcesses === undefined ? 'linux' : 'windows';
   const usual = { 'kubernetes.io/os': os, 'kubernetes.io/arch': 'amd64', 'kubernetes.io/hostname': name };
   return { ...usual, ...labels };
 }

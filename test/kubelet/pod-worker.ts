@@ -6,12 +6,14 @@ import { Refusal } from '../controlplane/cluster-api.ts';
 import type { Api } from './api.ts';
 import { Container } from './container.ts';
 import { environmentOf, expand, type PodAddresses } from './environment.ts';
+import type { LinuxImage } from './images.ts';
 import { launch } from './launch.ts';
-import { Network } from './network.ts';
+import { NamespaceNetwork, type Network } from './network.ts';
 import type { KubeletNode } from './node.ts';
 import type { ContainerSpec, Pod } from './objects.ts';
 import type { Services } from './services.ts';
 import { hostFolder, Volumes } from './volumes.ts';
+import type { Wire } from './wire.ts';
 
 /** How often files are compared with what they come from, and what failed is tried again. */
 const syncMilliseconds = 500;
@@ -19,6 +21,8 @@ const syncMilliseconds = 500;
 export interface PodSurroundings {
   readonly api: Api;
   readonly services: Services;
+  readonly wire: Wire;
+  readonly operatorImage: LinuxImage | undefined;
   readonly node: KubeletNode;
   readonly directory: string;
   /** Of its own, unless it shares the node's. */
@@ -98,11 +102,11 @@ export class PodWorker {
   async #start(): Promise<void> {
     const { spec } = this.#pod;
     if (spec.initContainers.length > 0) throw new Error('init containers are not known to this kubelet');
-    const { services, directory, node, address, haste } = this.#surroundings;
+    const { services, directory, node, address, haste, wire } = this.#surroundings;
     await mkdir(directory, { recursive: true });
     this.#network ??= spec.hostNetwork
       ? node.network
-      : await Network.open(address, join(directory, 'n'), services.connect);
+      : await NamespaceNetwork.open(address, { wire, directory: join(directory, 'n'), connect: services.connect });
     const network = this.#network;
     if (!spec.hostNetwork) {
       services.attach(
@@ -142,7 +146,8 @@ export class PodWorker {
       directory: join(directory, 'c', container.name),
       volumePath: (name) => this.#volumes.pathOf(name),
       hostFolder: (path) => hostFolder(node.directory, path),
-      computeSocket: node.computeSocket,
+      hostProcesses: node.hostProcesses,
+      operatorImage: this.#surroundings.operatorImage,
       logFile: this.#logFile(container.name),
     });
   }
