@@ -9,7 +9,7 @@ import type { Report } from './report.ts';
 import type { WindowsProgram } from './windows.ts';
 
 /** From nothing to a VM that runs, and back to nothing. */
-export async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
+async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
   await report.test('connects to the operator over TLS with its token', () => bed.connected(agent));
   await report.test('brings the example to Ready, with its status', async () => {
     await bed.example('ordinary');

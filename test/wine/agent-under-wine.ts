@@ -1,7 +1,7 @@
-// A whole agent under wine: the Windows build of Node runs `agent/main.ts`, or what the image has of it, against a real
+// A whole agent under wine: the Windows build of Node runs `agent/main.ts` against a real
 // operator on a real control plane, and VMs live through koffi, the double of computecore.dll and Hyper-V sockets.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,18 +13,12 @@ import { installCustomResources } from '../controlplane/shared.ts';
 import { windowsPath } from '../doubles/wine/bed.ts';
 import { GuestHost } from './guest-host.ts';
 import { HcsService } from './hcs-service.ts';
+import { bootFiles, NodeDisk } from './node-disk.ts';
 import { OperatorProcess } from './operator-process.ts';
 import type { Windows, WindowsProgram } from './windows.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const node = 'win-wine';
-const bootFiles = {
-  kernel: 'kernel',
-  vmlinux: 'vmlinux',
-  'initrd.img': 'initrd',
-  'kernel.vmgs': 'state',
-  'rootfs.vhd': 'root',
-};
 const patience = 60_000;
 
 const machine = z.looseObject({
@@ -50,17 +44,7 @@ const host = z.looseObject({ status: z.looseObject({ capacity: z.looseObject({})
 const isReady = ({ status }: Machine) =>
   status.conditions.some(({ type, status: is }) => type === 'Ready' && is === 'True');
 
-/** Where the agent's program is, as Linux paths. */
-export interface AgentProgram {
-  readonly script: string;
-  readonly node: string;
-  /** The koffi that it loads. */
-  readonly koffi: string;
-}
-
 export interface AgentOptions {
-  /** The work tree's if absent. */
-  readonly program?: AgentProgram;
   readonly healthPort?: number;
   readonly hcs?: HcsService;
 }
@@ -71,11 +55,13 @@ export class AgentUnderWine implements AsyncDisposable {
   readonly #windows: Windows;
   readonly #controlPlane: ControlPlane;
   readonly #operator: OperatorProcess;
+  readonly #disk: NodeDisk;
   readonly #agents = new Set<WindowsProgram>();
   #held: AsyncDisposableStack | undefined;
 
   private constructor(windows: Windows, guests: GuestHost, cluster: ControlPlane, operator: OperatorProcess) {
     this.#windows = windows;
+    this.#disk = new NodeDisk(windows.bed.driveC);
     this.guests = guests;
     this.#controlPlane = cluster;
     this.#operator = operator;
@@ -92,7 +78,7 @@ export class AgentUnderWine implements AsyncDisposable {
     const operator = await OperatorProcess.start(cluster, directory, node);
     held.defer(() => operator.stop());
     const prepared = new AgentUnderWine(windows, guests, cluster, operator);
-    await prepared.#layInBootFiles();
+    await prepared.#disk.prepare();
     prepared.#held = held.move();
     return prepared;
   }
@@ -100,27 +86,7 @@ export class AgentUnderWine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killAgents();
     await this.#held?.disposeAsync();
-    for (const folder of [this.#bootFolder, this.#stateDir]) await rm(folder, { recursive: true, force: true });
-  }
-
-  get #bootFolder(): string {
-    return join(this.#windows.bed.driveC, 'Program Files', 'Linux Containers');
-  }
-
-  /** The agent's default. */
-  get #stateDir(): string {
-    return join(this.#windows.bed.driveC, 'ProgramData', 'lcow');
-  }
-
-  async #layInBootFiles(): Promise<void> {
-    await rm(this.#stateDir, { recursive: true, force: true });
-    await mkdir(this.#bootFolder, { recursive: true });
-    for (const [name, content] of Object.entries(bootFiles)) {
-      const path = join(this.#bootFolder, name);
-      await rm(path, { force: true });
-      // Windows shows it as read-only, and a copy is that too.
-      await writeFile(path, content, { mode: 0o444 });
-    }
+    await this.#disk[Symbol.asyncDispose]();
   }
 
   /** How the agent reaches the operator. */
@@ -152,9 +118,9 @@ export class AgentUnderWine implements AsyncDisposable {
   }
 
   /** As the agent's chart starts it, with the defaults for all that has one. */
-  async startAgent({ hcs, healthPort = 0, program }: AgentOptions = {}): Promise<WindowsProgram> {
-    const { script = join(this.#windows.tree, 'agent/main.ts'), ...others } = program ?? {};
-    const options = { ...others, ...(hcs && { servicePort: hcs.port }) };
+  async startAgent({ hcs, healthPort = 0 }: AgentOptions = {}): Promise<WindowsProgram> {
+    const script = join(this.#windows.tree, 'agent/main.ts');
+    const options = hcs && { servicePort: hcs.port };
     const flags = [...this.#operatorFlags, '--health-port', String(healthPort), '--isolation', 'snp'];
     const started = await this.#windows.start(script, flags, { ...options, guestHostPort: this.guests.port });
     this.#agents.add(started);
@@ -209,7 +175,7 @@ export class AgentUnderWine implements AsyncDisposable {
   /** Deletes the VM, and sees that nothing of it is left in HCS, of native memory, or on the disk. */
   async deleted(name: string, agent: WindowsProgram): Promise<void> {
     await this.kubectl(['delete', 'luvm', name, '--timeout=30s']);
-    assert.deepEqual(await readdir(join(this.#stateDir, 'vms')), []);
+    assert.deepEqual(await readdir(join(this.#disk.stateDir, 'vms')), []);
     await this.until('HCS has got everything back', agent, async () => {
       const { state } = this.guests;
       return state?.systems.length === 0 && Object.values(state.counts).every((count) => count === 0);
@@ -223,7 +189,7 @@ export class AgentUnderWine implements AsyncDisposable {
 
   /** What the agent keeps of a VM: names and contents. */
   async filesOf(uid: string): Promise<ReadonlyMap<string, string>> {
-    const folder = join(this.#stateDir, 'vms', uid);
+    const folder = join(this.#disk.stateDir, 'vms', uid);
     const names = await readdir(folder);
     return new Map(
       await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const)),

@@ -7,8 +7,9 @@ import { programOf } from '../../images/programs.ts';
 import { makeRootFileSystem } from '../../images/rootfs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { missingPackages } from '../doubles/wine/bed.ts';
-import { adoption, bringToReady, lifeOfAnAgent } from './agent-scenarios.ts';
-import { type AgentProgram, AgentUnderWine } from './agent-under-wine.ts';
+import { adoption, lifeOfAnAgent } from './agent-scenarios.ts';
+import { AgentUnderWine } from './agent-under-wine.ts';
+import { type AgentProgram, InstalledAgent } from './installed-agent.ts';
 import { Report } from './report.ts';
 import { Windows } from './windows.ts';
 
@@ -43,7 +44,7 @@ const steps: readonly Step[] = [
   },
   { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },
   { name: 'adoption', what: 'a VM that outlives its agent, with HCS as a process of its own', run: adoptionStep },
-  { name: 'image', what: 'the agent of the unpacked image with that operator', run: imageStep },
+  { name: 'image', what: 'both unpacked images as Helm installs them', run: imageStep },
 ];
 
 const help = `Usage: npm run test:wine [-- <step>...]
@@ -90,21 +91,32 @@ async function imageStep({ windows, preparations, report }: Context): Promise<vo
     const said = (await asked.output()).trim();
     if (code !== 0 || said !== packageJson.version) throw new Error(`exit code ${code}: ${said}`);
   });
-  const bed = await preparations.bed();
-  const agent = await bed.startAgent({ program });
-  await bringToReady(bed, agent, report).finally(() => bed.killAgents());
+  const installed = await preparations.installed();
+  await report.test('runs with what its chart says, and is ready', async () => {
+    await installed.installAgent();
+    assert.equal(await installed.pod(), `${installed.nodeName}/true`);
+  });
+  await report.test('connects to the operator that Helm installed, with its projected token', () =>
+    installed.connected(),
+  );
+  await report.test('brings the example to Ready', () => installed.run('ordinary'));
+  await report.test('deletes it, and nothing is left', () => installed.delete('ordinary'));
 }
 
 /** What the last steps need and takes long: it is begun when the first step begins. Who asks for it hears of its failure. */
 class Preparations implements AsyncDisposable {
   readonly #bed: Promise<AgentUnderWine> | undefined;
   readonly #image: Promise<AgentProgram> | undefined;
+  readonly #installed: Promise<InstalledAgent> | undefined;
 
   constructor(windows: Windows, wanted: readonly Step[]) {
     const wants = (...names: readonly string[]) => wanted.some(({ name }) => names.includes(name));
-    if (wants('agent', 'adoption', 'image')) this.#bed = AgentUnderWine.prepare(windows);
-    if (wants('image')) this.#image = makeImage(windows);
-    void Promise.allSettled([this.#bed, this.#image]);
+    if (wants('agent', 'adoption')) this.#bed = AgentUnderWine.prepare(windows);
+    if (wants('image')) {
+      this.#image = makeImage(windows);
+      this.#installed = InstalledAgent.prepare(windows, this.#image);
+    }
+    void Promise.allSettled([this.#bed, this.#image, this.#installed]);
   }
 
   async bed(): Promise<AgentUnderWine> {
@@ -115,9 +127,14 @@ class Preparations implements AsyncDisposable {
     return (await this.#image) ?? assert.fail('no step said that it wants it');
   }
 
+  async installed(): Promise<InstalledAgent> {
+    return (await this.#installed) ?? assert.fail('no step said that it wants it');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const [bed] = await Promise.allSettled([this.#bed, this.#image]);
-    if (bed.status === 'fulfilled') await bed.value?.[Symbol.asyncDispose]();
+    const prepared = await Promise.allSettled([this.#installed, this.#bed]);
+    for (const each of prepared) if (each.status === 'fulfilled') await each.value?.[Symbol.asyncDispose]();
+    await Promise.allSettled([this.#image]);
   }
 }
 
@@ -128,7 +145,7 @@ async function makeImage(windows: Windows): Promise<AgentProgram> {
   const node = join(home, 'node.exe');
   // The same Node, with one call spared that this wine does not have.
   await copyFile(windows.bed.node, node);
-  return { node, koffi: join(home, 'node_modules/koffi/index.js'), script: join(home, 'agent/main.js') };
+  return { node, script: join(home, 'agent/main.js') };
 }
 
 async function main(names: readonly string[]): Promise<number> {

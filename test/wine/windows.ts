@@ -77,10 +77,9 @@ export class Windows implements AsyncDisposable {
     this.#count += 1;
     const log = join(this.folder, `output-${this.#count}.txt`);
     await using output = await open(log, 'a');
-    const doubles = windowsURL(join(this.tree, 'test/wine/loaded-doubles.ts'));
-    const preload = options.guestHostPort === undefined ? [] : ['--import', doubles];
+    const preload = options.guestHostPort === undefined ? [] : ['--import', this.doubles];
     const child = spawn(wine, [options.node ?? this.bed.node, ...preload, windowsPath(script), ...parameters], {
-      env: { ...this.bed.environment, ...this.#variables(options) },
+      env: this.variables(options),
       stdio: ['ignore', output.fd, output.fd],
     });
     const program = new WindowsProgram(child, log, () => this.#programs.delete(program));
@@ -88,9 +87,16 @@ export class Windows implements AsyncDisposable {
     return program;
   }
 
-  #variables({ koffi, environment, guestHostPort, servicePort }: ProgramOptions): Readonly<Record<string, string>> {
+  /** The module that puts the doubles in the place of libraries of Windows. */
+  get doubles(): string {
+    return windowsURL(join(this.tree, 'test/wine/loaded-doubles.ts'));
+  }
+
+  /** The environment of a program. */
+  variables({ koffi, environment, guestHostPort, servicePort }: ProgramOptions): NodeJS.ProcessEnv {
     const ofTree = join(this.tree, 'node_modules/koffi/index.js');
     return {
+      ...this.bed.environment,
       UV_THREADPOOL_SIZE: '32',
       HVSOCK_FOLDER: windowsPath(this.socketFolder),
       LCOW_KOFFI: windowsURL(koffi ?? ofTree),
