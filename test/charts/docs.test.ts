@@ -81,6 +81,19 @@ describe('docs/install.md, the rest', () => {
     }
   });
 
+  it('shows how to name images of your own', async () => {
+    const args = [
+      'template',
+      ...chartArguments({ chart: 'lcow-operator' }),
+      '--values',
+      join(folder, 'image-values.yaml'),
+    ];
+    const images = [...(await helm(args)).matchAll(/^ +image: (\S+)$/gm)].map(([, image]) => image);
+    const built = [...install.matchAll(/ --tag (\S+) --push \.$/gm)].map(([, tag]) => tag);
+    expect(built).toHaveLength(2);
+    expect(new Set(images)).toEqual(new Set(built.filter((tag) => tag?.includes('operator'))));
+  });
+
   it('has a runbook for every alert', async () => {
     const objects = await render({ chart: 'lcow-operator', values: 'operator-production' });
     const text = JSON.stringify(objects.find(({ kind }) => kind === 'PrometheusRule'));
