@@ -36,12 +36,29 @@ const uuid = z.uuid();
 /** On Windows a file cannot be deleted while somebody reads it (replace-file.ts): Node's own `rm` tries again for a second. */
 const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: 35 } as const;
 
+/** What was asked for last of a VM, and is not done yet. */
+interface Pending {
+  /** Of the record; absent for a removal. */
+  readonly checksum: string | undefined;
+  /** Its own work: the next one begins after it. */
+  readonly turn: Promise<Outcome>;
+  /** Resolves when it is durable, itself or in what overtook it. */
+  readonly done: Promise<void>;
+}
+
+/** A newer record, or the removal, was asked for before this one was in place: that will do for both. */
+type Outcome = 'done' | 'overtaken';
+
 export class FileJournal implements Journal {
   readonly #machines: string;
-  /** The latest write or removal of each VM: they happen one after another, in the order in which they were asked for. */
-  readonly #pending = new Map<string, Promise<void>>();
-  /** Checksum of what this process has made durable of each VM, in a folder that is therefore there. */
+  /** Writes and removals of one VM happen one after another, in the order in which they were asked for. */
+  readonly #pending = new Map<string, Pending>();
+  /** VMs whose folder is there. */
+  readonly #folders = new Set<string>();
+  /** Checksum of what this process has made durable of each VM. */
   readonly #durable = new Map<string, string>();
+  /** VMs whose last write was begun and then overtaken; the next one is not, or nothing might ever be written. */
+  readonly #gaveWay = new Set<string>();
 
   /** @param stateDir the agent's state folder; VMs are kept in `vms` below it */
   constructor(stateDir: string) {
@@ -49,6 +66,7 @@ export class FileJournal implements Journal {
   }
 
   async load(): Promise<JournalContents> {
+    this.#folders.clear();
     this.#durable.clear();
     await mkdir(this.#machines, { recursive: true, mode: 0o700 });
     const records: MachineRecord[] = [];
@@ -68,50 +86,68 @@ export class FileJournal implements Journal {
   }
 
   write(record: MachineRecord): Promise<void> {
-    return this.#inTurn(record.uid, () => this.#replace(record));
+    const { uid } = record;
+    const text = JSON.stringify(record);
+    const checksum = sha256Hex(text);
+    const latest = this.#pending.get(uid);
+    if (latest !== undefined && latest.checksum === checksum) return latest.done;
+    if (latest === undefined && this.#durable.get(uid) === checksum) return Promise.resolve();
+    return this.#inTurn(uid, checksum, (isOvertaken) => this.#replace(uid, text, checksum, isOvertaken));
   }
 
   remove(uid: string): Promise<void> {
-    return this.#inTurn(uid, () => {
-      this.#durable.delete(uid);
-      return rm(join(this.#machines, uid), removal);
+    return this.#inTurn(uid, undefined, async () => {
+      for (const known of [this.#folders, this.#durable, this.#gaveWay]) known.delete(uid);
+      await rm(join(this.#machines, uid), removal);
+      return 'done';
     });
   }
 
-  #inTurn(uid: string, run: () => Promise<void>): Promise<void> {
-    const turn = (this.#pending.get(uid) ?? Promise.resolve()).catch(() => undefined).then(run);
-    this.#pending.set(uid, turn);
+  #inTurn(uid: string, checksum: string | undefined, run: Run): Promise<void> {
+    const before = this.#pending.get(uid)?.turn ?? Promise.resolve();
+    const isLatest = () => this.#pending.get(uid) === pending;
+    const turn = before.catch(() => undefined).then(() => run(() => !isLatest()));
+    const done = turn.then((outcome) => (outcome === 'done' ? undefined : this.#pending.get(uid)?.done));
+    const pending: Pending = { checksum, turn, done };
+    this.#pending.set(uid, pending);
     const settle = () => {
-      if (this.#pending.get(uid) === turn) this.#pending.delete(uid);
+      if (isLatest()) this.#pending.delete(uid);
     };
     turn.then(settle, settle);
-    return turn;
+    return done;
   }
 
-  async #replace(record: MachineRecord): Promise<void> {
-    const text = JSON.stringify(record);
-    const checksum = sha256Hex(text);
-    const durable = this.#durable.get(record.uid);
-    if (durable === checksum) return;
-    const folder = join(this.#machines, record.uid);
-    if (durable === undefined) await mkdir(folder, { recursive: true, mode: 0o700 });
-    // If it fails halfway, nobody knows what is there.
-    this.#durable.delete(record.uid);
-    await replaceDurably(folder, JSON.stringify({ version: 1, checksum, record: text }));
-    this.#durable.set(record.uid, checksum);
+  async #replace(uid: string, text: string, checksum: string, isOvertaken: () => boolean): Promise<Outcome> {
+    if (isOvertaken()) return 'overtaken';
+    const folder = join(this.#machines, uid);
+    if (!this.#folders.has(uid)) await mkdir(folder, { recursive: true, mode: 0o700 });
+    this.#folders.add(uid);
+    const mustEnd = this.#gaveWay.delete(uid);
+    const temporary = join(folder, `${journalFile}.new`);
+    const givesWay = () => !mustEnd && isOvertaken();
+    await writeDurably(temporary, JSON.stringify({ version: 1, checksum, record: text }), givesWay);
+    if (givesWay()) {
+      this.#gaveWay.add(uid);
+      return 'overtaken';
+    }
+    // If it fails, nobody knows which one is there.
+    this.#durable.delete(uid);
+    await replaceFile(temporary, join(folder, journalFile));
+    this.#durable.set(uid, checksum);
+    return 'done';
   }
 }
 
-async function replaceDurably(folder: string, text: string): Promise<void> {
-  const temporary = join(folder, `${journalFile}.new`);
-  const handle = await open(temporary, 'w', 0o600);
+type Run = (isOvertaken: () => boolean) => Promise<Outcome>;
+
+async function writeDurably(file: string, text: string, givesWay: () => boolean): Promise<void> {
+  const handle = await open(file, 'w', 0o600);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
+    if (!givesWay()) await handle.writeFile(text);
+    if (!givesWay()) await handle.sync();
   } finally {
     await handle.close();
   }
-  await replaceFile(temporary, join(folder, journalFile));
 }
 
 async function readRecord(file: string, uid: string): Promise<MachineRecord | undefined> {

@@ -18,28 +18,23 @@ export async function serveEntropy(
   randomBytes: RandomBytes,
   signal: AbortSignal,
 ): Promise<void> {
-  const { stream, closed } = await acceptOnly(listener, signal);
+  const stream = await acceptFirst(listener, signal);
+  let closed: Promise<void> | undefined;
   try {
     // What the guest sends is nothing to us, but unread bytes would hold back the end of the stream.
     stream.resume();
     stream.end(randomBytes(entropyBytes));
+    closed = listener.close();
     await finished(stream, { readable: false, signal });
   } finally {
     stream.destroy();
-    await closed;
+    await (closed ?? listener.close());
   }
 }
 
-interface OnlyConnection {
-  readonly stream: Duplex;
-  /** The guest is not kept waiting for that. */
-  readonly closed: Promise<void>;
-}
-
-async function acceptOnly(listener: GuestListener, signal: AbortSignal): Promise<OnlyConnection> {
+async function acceptFirst(listener: GuestListener, signal: AbortSignal): Promise<Duplex> {
   try {
-    const stream = await listener.accept(signal);
-    return { stream, closed: listener.close() };
+    return await listener.accept(signal);
   } catch (error) {
     await listener.close();
     throw error;

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -38,8 +38,39 @@ describe('the journal', () => {
     expect((await journal.load()).records[0]?.restarts).toBe(19);
   });
 
+  it('is durable up to the last write, however many overtake each other', async () => {
+    const seen: (number | undefined)[] = [];
+    const waiting: Promise<unknown>[] = [];
+    const copy = new FileJournal(folder);
+    for (let restarts = 0; restarts < 30; restarts += 1) {
+      const written = journal.write({ ...record, restarts });
+      const looked = written.then(async () => {
+        const found = (await copy.load()).records[0]?.restarts;
+        seen.push(found === undefined ? undefined : found - restarts);
+      });
+      waiting.push(looked);
+      await stat(folder);
+    }
+    await Promise.all(waiting);
+    // Each was found as it was written, or newer.
+    expect(seen.filter((lead) => lead === undefined || lead < 0)).toEqual([]);
+    expect((await journal.load()).records[0]?.restarts).toBe(29);
+  });
+
+  it('does not write again what is written', async () => {
+    await journal.write(record);
+    const { ino } = await stat(file(someUid));
+    await Promise.all([journal.write(record), journal.write({ ...record })]);
+    expect((await stat(file(someUid))).ino).toBe(ino);
+    await journal.remove(someUid);
+    await journal.write(record);
+    expect((await journal.load()).records).toEqual([record]);
+  });
+
   it('removes the whole folder, also after a write that is still under way', async () => {
+    await journal.load();
     const write = journal.write(record);
+    await stat(folder);
     await journal.remove(someUid);
     await write;
     expect(await readdir(join(folder, 'vms'))).toEqual([]);

@@ -1,6 +1,6 @@
 // A Hyper-V socket connection as a stream of the main thread.
 import { Duplex } from 'node:stream';
-import { type SocketFailure, type ToPump, writeAhead } from './pump-messages.ts';
+import { initialCredit, type SocketFailure, type ToPump, writeAhead } from './pump-messages.ts';
 import { socketError } from './socket-error.ts';
 
 export class HyperVConnection extends Duplex {
@@ -87,8 +87,9 @@ export class HyperVConnection extends Duplex {
     else this.#waiting = { atMost, done };
   }
 
+  /** Not for every few bytes: each time wakes the pump, which has the rest of its credit meanwhile. */
   #giveCredit(): void {
-    if (this.#unread === 0) return;
+    if (this.#unread < initialCredit / 4) return;
     this.#send({ type: 'credit', connection: this.#id, bytes: this.#unread });
     this.#unread = 0;
   }
