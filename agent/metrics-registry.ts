@@ -1,6 +1,6 @@
 // The agent's figures in the format of Prometheus. Names and labels are for good.
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { AgentFigures, MachineFigures } from './metrics.ts';
+import type { AgentFigures, MachineFigures } from './metrics-figures.ts';
 
 export interface MetricsText {
   readonly contentType: string;

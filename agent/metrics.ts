@@ -3,6 +3,7 @@
 import type { Clock } from '../protocol/clock.ts';
 import type { ObservedVirtualMachine } from '../protocol/messages.ts';
 import type { SystemStatistics } from './hcs/backend.ts';
+import type { AgentFigures, MachineFigures } from './metrics-figures.ts';
 import type { MetricsText } from './metrics-registry.ts';
 import { AgentTally } from './metrics-tally.ts';
 import { type MeasuredMachine, UsageReader } from './metrics-usage.ts';
@@ -17,25 +18,6 @@ export interface MetricMachine extends MeasuredMachine {
 export interface MetricMachines {
   uids(): readonly string[];
   machine(uid: string): MetricMachine | undefined;
-}
-
-export interface MachineFigures {
-  readonly uid: string;
-  /** Empty for a VM that the operator has not named yet. */
-  readonly namespace: string;
-  readonly name: string;
-  readonly phase: ObservedVirtualMachine['phase'];
-  readonly linesDropped: number;
-  readonly isAwaitingCall: boolean;
-  readonly usage: SystemStatistics;
-}
-
-export interface AgentFigures {
-  readonly version: string;
-  readonly machines: readonly MachineFigures[];
-  readonly tally: AgentTally;
-  readonly statisticsFailures: number;
-  readonly residentBytes: number;
 }
 
 const noMachines: MetricMachines = { uids: () => [], machine: () => undefined };

@@ -10,7 +10,7 @@ import { messageOf } from '../failure.ts';
 import type { GuestProcess } from '../guest/processes.ts';
 import type { GuestAccess } from '../guest-access.ts';
 import { StreamFailure } from './stream-failure.ts';
-import type { StreamOutcome } from './stream-server.ts';
+import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface ExecPorts {
   readonly access: Pick<GuestAccess, 'execute'>;

@@ -15,6 +15,7 @@ import type { GuestAccess } from '../guest-access.ts';
 import { serveBytes } from './byte-stream.ts';
 import { serveExec } from './exec-stream.ts';
 import { StreamFailure } from './stream-failure.ts';
+import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface StreamServerPorts {
   readonly logger: Logger;
@@ -31,11 +32,6 @@ export interface StreamServerPorts {
 /** The consoles of all VMs: a pipe has one reader at a time, over all sessions. */
 export interface ConsoleReaders {
   read(pipe: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
-}
-
-/** What a stream ended with; nothing for what has no exit code. */
-export interface StreamOutcome {
-  readonly exitCode?: number;
 }
 
 interface Served {
