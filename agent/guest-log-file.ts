@@ -5,6 +5,7 @@
 import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogPosition } from '../protocol/stream-messages.ts';
+import { LineBatch } from './line-batch.ts';
 import { replaceFile } from './replace-file.ts';
 import { lastPosition } from './streams/log-lines.ts';
 
@@ -14,22 +15,11 @@ export interface GuestLogFileOptions {
   readonly maxBytes?: number;
   /** Older files: `guest.log.1` is the youngest of them. */
   readonly keptFiles?: number;
-  /** Bytes that wait for the disk; as many characters, where they are not ASCII. */
+  /** Bytes that wait for the disk. */
   readonly maxWaitingBytes?: number;
   /** The file cannot be written; told once, until it can be again. */
   readonly onFailure: (error: Error) => void;
 }
-
-/** One text: joining and encoding many would cost more than each of them. */
-interface Waiting {
-  text: string;
-  /** Lines of the guest in it. */
-  lines: number;
-  /** Lines that notices in it tell of. */
-  told: number;
-}
-
-const nothing = (): Waiting => ({ text: '', lines: 0, told: 0 });
 
 export const guestLogName = 'guest.log';
 
@@ -39,7 +29,9 @@ export class GuestLogFile {
   readonly #keptFiles: number;
   readonly #maxWaitingBytes: number;
   readonly #onFailure: (error: Error) => void;
-  #waiting = nothing();
+  #waiting = new LineBatch();
+  /** What was written last. */
+  #spare = new LineBatch();
   /** Lines that were dropped since the file last told of any. */
   #untold = 0;
   #dropped = 0;
@@ -56,7 +48,7 @@ export class GuestLogFile {
     this.#path = join(options.folder, guestLogName);
     this.#maxBytes = options.maxBytes ?? 8 << 20;
     this.#keptFiles = options.keptFiles ?? 3;
-    this.#maxWaitingBytes = options.maxWaitingBytes ?? 1 << 20;
+    this.#maxWaitingBytes = options.maxWaitingBytes ?? 4 << 20;
     this.#onFailure = options.onFailure;
   }
 
@@ -67,13 +59,13 @@ export class GuestLogFile {
 
   /** Never waits and never fails. */
   append(line: string): void {
-    if (this.#waiting.text.length + line.length + 1 > this.#maxWaitingBytes) {
+    if (!this.#waiting.hasRoomFor(line, this.#maxWaitingBytes)) {
       this.#untold += 1;
       this.#dropped += 1;
       return;
     }
     if (this.#untold > 0) this.#tellOfDropped();
-    this.#waiting.text += `${line}\n`;
+    this.#waiting.add(line);
     this.#waiting.lines += 1;
     if (this.#writing === undefined) void this.#writeInTurn();
   }
@@ -82,11 +74,11 @@ export class GuestLogFile {
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#untold > 0) this.#tellOfDropped();
-    if (this.#waiting.text !== '') await this.#writeInTurn();
+    if (this.#waiting.length > 0) await this.#writeInTurn();
   }
 
   #tellOfDropped(): void {
-    this.#waiting.text += `[${this.#untold} lines were dropped: the disk did not take them]\n`;
+    this.#waiting.add(`[${this.#untold} lines were dropped: the disk did not take them]`);
     this.#waiting.told += this.#untold;
     this.#untold = 0;
   }
@@ -137,13 +129,14 @@ export class GuestLogFile {
   async #write(): Promise<void> {
     // Lets what is appended in one turn be written at once.
     await Promise.resolve();
-    while (this.#waiting.text !== '') await this.#writeWaiting();
+    while (this.#waiting.length > 0) await this.#writeWaiting();
   }
 
   async #writeWaiting(): Promise<void> {
     const written = this.#waiting;
-    this.#waiting = nothing();
-    const bytes = Buffer.from(written.text);
+    this.#waiting = this.#spare;
+    this.#spare = written;
+    const bytes = written.view();
     try {
       await this.#makeRoom(bytes.length);
       await appendFile(this.#path, bytes);
@@ -152,10 +145,11 @@ export class GuestLogFile {
     } catch (error) {
       this.#failed(written, error instanceof Error ? error : new Error(String(error)));
     }
+    written.clear();
     for (const listener of this.#listeners) listener();
   }
 
-  #failed({ lines, told }: Waiting, error: Error): void {
+  #failed({ lines, told }: LineBatch, error: Error): void {
     this.#untold += lines + told;
     this.#dropped += lines;
     this.#size = undefined;

@@ -22,8 +22,8 @@ export interface GuestLogOutputOptions {
   readonly maxWaiting?: number;
 }
 
-/** Takes the records of one guest. Never waits and never fails. */
-export type GuestRecordWriter = (record: GuestLogRecord, source: GuestLogSource) => void;
+/** Takes the records of one guest that came at once. Never waits and never fails. */
+export type GuestRecordWriter = (records: readonly GuestLogRecord[], source: GuestLogSource) => void;
 
 const tooFast = 'lines of this guest are not written here: it writes too fast';
 const tooSlow = 'lines of guests are not written here: standard output did not take them';
@@ -50,8 +50,9 @@ export class GuestLogOutput {
   writerOf(uid: string): GuestRecordWriter {
     const { clock, rate } = this.#options;
     const limiter = new LogLimiter(rate, clock, uid, tooFast);
-    return (record, source) => {
-      for (const each of limiter.admit([record])) this.#offer(guestLogEntry(each, source));
+    return (records, source) => {
+      for (const each of limiter.admit(records)) this.#offer(guestLogEntry(each, source));
+      this.#pump();
     };
   }
 
@@ -63,7 +64,6 @@ export class GuestLogOutput {
     }
     this.#waiting.push(line);
     this.#waitingLength += line.length;
-    this.#pump();
   }
 
   #pump(): void {

@@ -13,8 +13,8 @@ export interface GuestLogPolicy {
   /** Secrets are taken out (guest.scrubLogs). */
   readonly scrub?: boolean;
   readonly rate?: LogRate | undefined;
-  /** Each record that becomes a line, before it does: for collectors and files. */
-  readonly onRecord?: (record: GuestLogRecord) => void;
+  /** Records that become lines, before they do: for collectors and files. */
+  readonly onRecords?: (records: readonly GuestLogRecord[]) => void;
   /** Records that came too fast and became no line. */
   readonly onDropped?: (records: number) => void;
 }
@@ -22,7 +22,8 @@ export interface GuestLogPolicy {
 export interface GuestLogPorts {
   readonly uid: string;
   readonly clock: Clock;
-  readonly onLine: (line: string) => void;
+  /** Those that came at once. */
+  readonly onLines: (lines: readonly string[]) => void;
   readonly log?: GuestLogPolicy;
 }
 
@@ -70,20 +71,20 @@ export class GuestLogService {
   tellOfGap(): void {
     const { clock, uid } = this.#ports;
     const fields = { 'uvm-id': uid, 'vm.time': new Date(clock.now()).toISOString() };
-    this.#tell({ level: 'warning', message: 'guest log gap: the agent was away', fields });
+    this.#tell([{ level: 'warning', message: 'guest log gap: the agent was away', fields }]);
   }
 
-  #tell(record: GuestLogRecord): void {
-    this.#ports.log?.onRecord?.(record);
-    this.#ports.onLine(logLine(record));
+  #tell(records: readonly GuestLogRecord[]): void {
+    if (records.length === 0) return;
+    this.#ports.log?.onRecords?.(records);
+    this.#ports.onLines(records.map(logLine));
   }
 
   /** For one connection: what its records become. */
   #receiver(): Receiver {
     const { clock, log, uid } = this.#ports;
-    const deliver = (records: readonly GuestLogRecord[]) => {
-      for (const record of records) this.#tell(log?.scrub === true ? scrubRecord(record) : record);
-    };
+    const deliver = (records: readonly GuestLogRecord[]) =>
+      this.#tell(log?.scrub === true ? records.map(scrubRecord) : records);
     if (log?.rate === undefined) return { deliver, end: () => undefined };
     const limiter = new LogLimiter(log.rate, clock, uid);
     return {

@@ -25,7 +25,7 @@ export interface GuestRunPorts {
   readonly logger: Logger;
   readonly randomBytes: RandomBytes;
   readonly timeouts: Timeouts;
-  readonly onLine: (line: string) => void;
+  readonly onLines: (lines: readonly string[]) => void;
   /** What of the guest's log is withheld; nothing when absent. */
   readonly log?: GuestLogPolicy;
   readonly onPhase: (phase: keyof BootTimings) => void;

@@ -34,7 +34,7 @@ export const noChange: LiveChange = { notBefore: 0, isOverdue: false };
 /** Who is told what happens to the VM. */
 export interface ContextListener {
   changed(): void;
-  logged(line: string): void;
+  logged(): void;
 }
 
 /** More than twice what all processes that a guest may have at once take. */
@@ -159,16 +159,19 @@ export class MachineContext {
     return {
       ...this.ports,
       uid: this.uid,
-      onLine: (line) => {
-        const { boot, sequence, text } = this.log.append(line);
-        this.#sink.append(`${boot}.${sequence} ${text}`);
-        this.#listener.logged(line);
+      onLines: (lines) => {
+        for (const line of lines) {
+          const { boot, sequence, text } = this.log.append(line);
+          this.#sink.append(`${boot}.${sequence} ${text}`);
+          if (this.log.bootBegins) this.#listener.logged();
+        }
+        this.#listener.logged();
       },
       stdio: this.#stdio(),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
         rate: this.ports.guestLogRate,
-        onRecord: (record) => this.#tellOutput(record),
+        onRecords: (records) => this.#tellOutput(records),
         onDropped: (records) => this.log.countDropped(records),
       },
       onPhase: (phase) => {
@@ -183,10 +186,10 @@ export class MachineContext {
     };
   }
 
-  #tellOutput(record: GuestLogRecord): void {
+  #tellOutput(records: readonly GuestLogRecord[]): void {
     const { assignment } = this.record;
     if (assignment === undefined) return;
-    this.#output?.(record, { namespace: assignment.namespace, name: assignment.name, uid: this.uid });
+    this.#output?.(records, { namespace: assignment.namespace, name: assignment.name, uid: this.uid });
   }
 
   /** Before the folder may go in which the lines are kept. */

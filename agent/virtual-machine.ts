@@ -19,7 +19,7 @@ import { failureOf } from './step-failure.ts';
 
 export interface MachineListener {
   changed(machine: VirtualMachine): void;
-  logged(machine: VirtualMachine, line: string): void;
+  logged(machine: VirtualMachine): void;
   /** The compute service went away: what this VM does is unknown until HCS has been enumerated again. */
   lost(machine: VirtualMachine): void;
 }
@@ -41,7 +41,7 @@ export class VirtualMachine {
     this.#listener = listener;
     this.#context = new MachineContext(record, systemID, this.log, ports, {
       changed: () => listener.changed(this),
-      logged: (line) => listener.logged(this, line),
+      logged: () => listener.logged(this),
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.known = promise;

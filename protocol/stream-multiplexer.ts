@@ -1,5 +1,6 @@
 // All streams of one session, the same on both sides: hands what arrives to the channel that it is for, and sends what the
 // channels have, in turn. What is said of a stream that is over already crossed its end on the way and is dropped.
+import { buffersPass } from './passing-buffers.ts';
 import { IncomingChannel, OutgoingChannel } from './stream-channels.ts';
 import { encodeStreamFrame, type StreamBytes } from './stream-frames.ts';
 import {
@@ -143,6 +144,7 @@ export class StreamMultiplexer {
 
   /** As `receive`, of a binary frame. */
   receiveBytes({ bytes, channel, stream: id }: StreamBytes): MultiplexedStream | undefined {
+    buffersPass(bytes.length);
     this.#count(bytes.length);
     const stream = this.#streams.get(id);
     return stream === undefined || stream.receiveBytes(channel, bytes) ? undefined : stream;
@@ -154,6 +156,7 @@ export class StreamMultiplexer {
   }
 
   #sendBytes(data: StreamBytes): void {
+    buffersPass(data.bytes.length);
     const { sendData, sendsBinary } = this.#ports;
     if (sendsBinary()) {
       sendData(encodeStreamFrame(data));

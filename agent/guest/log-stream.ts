@@ -1,6 +1,7 @@
 // Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2): a slow receiver slows the guest.
 import type { Readable } from 'node:stream';
 import { setImmediate as turnOfOthers } from 'node:timers/promises';
+import { buffersPass } from '../../protocol/passing-buffers.ts';
 import type { GuestLogRecord } from './log-record.ts';
 import { type GuestLogCounts, type GuestLogEnd, type GuestLogOptions, GuestLogParser } from './logs.ts';
 
@@ -21,6 +22,7 @@ export async function readGuestLog(
   try {
     while (end === undefined) {
       const next = await nextChunk(chunks);
+      if (next instanceof Uint8Array) buffersPass(next.length);
       const records = next instanceof Uint8Array ? parser.push(next) : parser.end(next);
       if (!(next instanceof Uint8Array)) end = next;
       if (records.length > 0) await deliver(records);

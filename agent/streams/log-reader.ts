@@ -52,6 +52,8 @@ class LogReader {
   #file: OpenFile | undefined;
   #offset = 0;
   #isOver = false;
+  /** Most blocks are smaller: each read would take, and leave, as much. */
+  readonly #room = Buffer.allocUnsafeSlow(blockBytes);
 
   constructor(files: LogFiles, section: LogSection) {
     this.#files = files;
@@ -65,7 +67,7 @@ class LogReader {
     this.#file ??= await openFirst(this.#files, this.#after);
     // Renamed before it was read to its end: nothing is added to it any more.
     const isComplete = this.#file !== undefined && this.#file.number < this.#files.numbers.newest;
-    const block = this.#file && (await readBlock(this.#file.handle, this.#offset));
+    const block = this.#file && (await readBlock(this.#file.handle, this.#offset, this.#room));
     if (block !== undefined) return this.#select(block);
     if (isComplete && (await this.#advance())) return Buffer.alloc(0);
     return this.#section.follow ? 'nothingMore' : 'end';
@@ -93,13 +95,13 @@ class LogReader {
   }
 }
 
-/** Whole lines from there on; undefined when there are none yet. */
-async function readBlock(handle: FileHandle, offset: number): Promise<Buffer | undefined> {
-  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(blockBytes), 0, blockBytes, offset);
-  const bytes = buffer.subarray(0, bytesRead);
+/** Whole lines from there on, which are the caller's; undefined when there are none yet. */
+async function readBlock(handle: FileHandle, offset: number, room: Buffer): Promise<Buffer | undefined> {
+  const { bytesRead } = await handle.read(room, 0, blockBytes, offset);
+  const bytes = room.subarray(0, bytesRead);
   // No line of ours is longer than a block: what is, is passed over.
   const whole = wholeLines(bytes) || (bytesRead === blockBytes ? blockBytes : 0);
-  return whole === 0 ? undefined : bytes.subarray(0, whole);
+  return whole === 0 ? undefined : Buffer.from(bytes.subarray(0, whole));
 }
 
 interface Selection {

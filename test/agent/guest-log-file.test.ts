@@ -51,6 +51,26 @@ describe('the file of a guest log', () => {
     expect(await log.read()).toBe('aaaa\nbbbb\n[2 lines were dropped: the disk did not take them]\n');
   });
 
+  it('counts what waits in bytes, and cuts no character', async () => {
+    await using log = await fileIn({ maxWaitingBytes: 8 });
+    for (const line of ['äöü', 'x', '€']) log.file.append(line);
+    await log.file.flush();
+    expect(log.file.dropped).toBe(2);
+    expect(await log.read()).toBe('äöü\n[2 lines were dropped: the disk did not take them]\n');
+  });
+
+  it('has every line of a flood as it was, however much waits at once', async () => {
+    await using log = await fileIn({ maxBytes: 1 << 30 });
+    const text = (size: number) => `${size} ${'ä€😀x'.repeat(size)}`;
+    const sizes = Array.from({ length: 400 }, (_, index) => (index * 37) % 300);
+    for (const [index, size] of sizes.entries()) {
+      log.file.append(text(size));
+      if (index % 150 === 0) await log.file.flush();
+    }
+    await log.file.flush();
+    expect(await log.read()).toBe(sizes.map((size) => `${text(size)}\n`).join(''));
+  });
+
   it('says once that it cannot be written, and goes on when it can be', async () => {
     await using log = await fileIn();
     const folder = join(log.folder, 'missing');

@@ -76,10 +76,10 @@ describe('lines of guests on standard output', () => {
     const clock = new FakeClock();
     const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1, burst: 2 } });
     const [loud, quiet] = [output.writerOf('a'), output.writerOf('b')];
-    for (let line = 0; line < 5; line += 1) loud(record(`loud ${line}`), source);
-    quiet(record('quiet'), { ...source, name: 'other' });
+    for (let line = 0; line < 5; line += 1) loud([record(`loud ${line}`)], source);
+    quiet([record('quiet')], { ...source, name: 'other' });
     clock.advance(1000);
-    loud(record('again'), source);
+    loud([record('again')], source);
     expect(destination.messages()).toEqual(['loud 0', 'loud 1', 'quiet', expect.stringContaining('too fast'), 'again']);
     expect(destination.entries()[3]).toMatchObject({ ...source, level: 'warning', fields: { dropped: 3 } });
     expect(output.dropped).toBe(0);
@@ -91,7 +91,7 @@ describe('lines of guests on standard output', () => {
     const output = new GuestLogOutput({ destination, clock: new FakeClock(), rate, maxWaiting: 600 });
     const write = output.writerOf(uid);
     destination.isFull = true;
-    for (let line = 0; line < 20; line += 1) write(record(`line ${line}`), source);
+    for (let line = 0; line < 20; line += 1) write([record(`line ${line}`)], source);
     expect(destination.texts).toHaveLength(1);
     const { dropped } = output;
     expect(dropped).toBeGreaterThan(0);
@@ -104,7 +104,7 @@ describe('lines of guests on standard output', () => {
       msg: 'lines of guests are not written here: standard output did not take them',
       dropped,
     });
-    write(record('after'), source);
+    write([record('after')], source);
     expect(destination.messages().at(-1)).toBe('after');
     expect(output.dropped).toBe(dropped);
   });

@@ -21,7 +21,7 @@ async function serve(text: string, log: GuestLogPolicy) {
   const service = new GuestLogService(listener, {
     uid: 'u',
     clock: new FakeClock(),
-    onLine: (line) => lines.push(line),
+    onLines: (more) => lines.push(...more),
     log,
   });
   const over = new AbortController();
@@ -37,7 +37,10 @@ async function serve(text: string, log: GuestLogPolicy) {
 describe('the log of a running guest', () => {
   it('is scrubbed when that is asked for, for collectors too', async () => {
     const records: string[] = [];
-    const log: GuestLogPolicy = { scrub: true, onRecord: ({ message }) => records.push(message) };
+    const log: GuestLogPolicy = {
+      scrub: true,
+      onRecords: (more) => records.push(...more.map(({ message }) => message)),
+    };
     const { lines } = await serve('{"msg":"password=abc"}\n', log);
     expect(lines).toEqual(['info password=<scrubbed>']);
     expect(records).toEqual(['password=<scrubbed>']);

@@ -13,7 +13,7 @@ const write = output.writerOf('u');
 
 const begun = Date.now();
 for (let number = 0; number < lines; number += 1) {
-  write({ level: 'info', message: `line ${number} ${'x'.repeat(500)}`, fields: {} }, source);
+  write([{ level: 'info', message: `line ${number} ${'x'.repeat(500)}`, fields: {} }], source);
   // As they come from a socket: in parts, with other work in between.
   if (number % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
 }

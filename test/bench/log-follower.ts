@@ -1,9 +1,14 @@
 // Counts what arrives of a followed log, and holds the positions of its lines against each other. It reads the bytes where
 // they are: a client that took its time would be what is measured.
+import { z } from 'zod';
+
 const newline = 0x0a;
 const dot = 0x2e;
 const space = 0x20;
 const zero = 0x30;
+
+export const followed = z.object({ bytes: z.int(), lines: z.int(), missing: z.int(), doubled: z.int() });
+export type Followed = z.infer<typeof followed>;
 
 export class LogFollower {
   bytes = 0;
@@ -11,7 +16,13 @@ export class LogFollower {
   missing = 0;
   doubled = 0;
   #last = -1;
+  /** The beginning of a line whose end has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
+
+  counts(): Followed {
+    const { bytes, doubled, lines, missing } = this;
+    return { bytes, lines, missing, doubled };
+  }
 
   /** Counts anew, and goes on after the last line. */
   reset(): void {
@@ -23,13 +34,19 @@ export class LogFollower {
 
   take(chunk: Buffer): void {
     this.bytes += chunk.length;
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let start = 0;
-    for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, start)) {
-      this.#count(sequenceAt(bytes, start));
+    let end = chunk.indexOf(newline);
+    if (end >= 0 && this.#rest.length > 0) {
+      this.#count(sequenceAt(Buffer.concat([this.#rest, chunk.subarray(0, end)]), 0));
+      this.#rest = Buffer.alloc(0);
+      start = end + 1;
+      end = chunk.indexOf(newline, start);
+    }
+    for (; end >= 0; end = chunk.indexOf(newline, start)) {
+      this.#count(sequenceAt(chunk, start));
       start = end + 1;
     }
-    this.#rest = bytes.subarray(start);
+    if (start < chunk.length) this.#rest = Buffer.concat([this.#rest, chunk.subarray(start)]);
   }
 
   /** Lines of the guest have positions; notices have none. */

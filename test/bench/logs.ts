@@ -2,14 +2,19 @@
 // through the agent, its file, the operator and the API server to a client, each a process of its own. Meanwhile processes
 // are started in the guest, and a quiet VM of the same host is asked for its document: both need control messages both ways
 // over the connection that the log floods.
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import { isRunning, RunningSystem } from '../e2e/running-system.ts';
 import { threeHosts } from '../playground/system.ts';
-import { LogFollower } from './log-follower.ts';
+import { type Followed, followed } from './log-follower.ts';
 import { type ProcessUse, processesBelow, useOf } from './process-use.ts';
 
 const seconds = 20;
@@ -29,6 +34,8 @@ export interface LogFigures {
   /** Lines whose positions were skipped: the files had them no more. */
   readonly missing: number;
   readonly doubled: number;
+  /** From when a control message to the agent was due until the answer of the agent was there, in milliseconds. */
+  readonly control: readonly number[];
   /** From the request for a process to the first word of it, in milliseconds. */
   readonly processes: readonly number[];
   /** From the request to the whole answer of the document of another VM, in milliseconds. */
@@ -48,7 +55,9 @@ const line = `{"level":"info","msg":"${'a line of a guest that has much to say '
 const block = line.repeat(Math.ceil((256 * 1024) / line.length));
 
 export async function benchLogs(): Promise<LogFigures> {
-  await using running = await RunningSystem.start(new Map([...threeHosts].filter(([host]) => host === nodeName)));
+  const hosts = new Map([...threeHosts].filter(([host]) => host === nodeName));
+  const operatorPreloaded = [fileURLToPath(new URL('./control-probe.ts', import.meta.url))];
+  await using running = await RunningSystem.start(hosts, async () => ({ operatorPreloaded }));
   await running.system.installApiService();
   await running.apply(name, { nodeName, memory: { sizeInMB: 256 } });
   await running.apply(quietName, { nodeName, memory: { sizeInMB: 256 } });
@@ -63,12 +72,14 @@ export async function benchLogs(): Promise<LogFigures> {
     ),
   );
   const stop = new AbortController();
-  const control = await running.control(nodeName);
-  const flooding = flood((times) => control.writeLog(`luvm-${machine.metadata.uid}`, block, times), stop.signal);
-  const follower = new LogFollower();
-  const following = follow(api, follower, stop.signal);
+  const host = await running.control(nodeName);
+  const flooding = flood((times) => host.writeLog(`luvm-${machine.metadata.uid}`, block, times), stop.signal);
+  const program = fileURLToPath(new URL('./log-client.ts', import.meta.url));
+  const client = fork(program, [running.controlPlane.kubeconfigPath, name], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   await pause(warmUpMilliseconds);
-  follower.reset();
+  await counted(client);
   const watch = await Watch.begin();
   const processes: number[] = [];
   const documents: number[] = [];
@@ -79,17 +90,20 @@ export async function benchLogs(): Promise<LogFigures> {
     await watch.look();
     await pause(250);
   }
-  const { bytes, doubled, lines, missing } = follower;
+  const { bytes, doubled, lines, missing } = await counted(client);
   const elapsed = (performance.now() - begun) / 1000;
   const programs = await watch.end(bytes / 1e6);
+  const control = await controlDelays(running.system.operator.program.logFile, performance.timeOrigin + begun);
   stop.abort();
-  await Promise.all([flooding, following]);
-  await control.close();
+  client.disconnect();
+  await Promise.all([flooding, once(client, 'exit')]);
+  await host.close();
   return {
     megabytesPerSecond: bytes / elapsed / 1e6,
     linesPerSecond: lines / elapsed,
     missing,
     doubled,
+    control: control.sort((one, other) => one - other),
     processes: processes.sort((one, other) => one - other),
     documents: documents.sort((one, other) => one - other),
     programs,
@@ -112,12 +126,21 @@ async function flood(write: (times: number) => Promise<void>, signal: AbortSigna
   }
 }
 
-async function follow(api: Api, follower: LogFollower, signal: AbortSignal): Promise<void> {
-  const query = new URLSearchParams({ follow: 'true', tailLines: '0', positions: 'true' });
-  const response = await api.open({ path: subresourcePath('default', name, 'log'), query, signal });
-  response.on('data', (chunk: Buffer) => follower.take(chunk));
-  await new Promise<void>((resolve) => response.once('close', resolve));
-  if (!signal.aborted) throw new Error('the log broke off');
+/** Since it was last asked. */
+async function counted(client: ChildProcess): Promise<Followed> {
+  if (!client.connected) throw new Error('the log broke off');
+  const answer = once(client, 'message');
+  client.send('counts');
+  return followed.parse((await answer)[0]);
+}
+
+const controlDelay = z.object({ controlMilliseconds: z.number(), at: z.number(), answered: z.literal(true) });
+
+/** As the operator said (`control-probe.ts`), from a moment on. */
+async function controlDelays(file: string, from: number): Promise<number[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((each) => each.includes('"controlMilliseconds"'));
+  const delays = lines.map((each) => controlDelay.parse(JSON.parse(each)));
+  return delays.flatMap(({ at, controlMilliseconds }) => (at >= from ? [controlMilliseconds] : []));
 }
 
 async function startProcess(api: Api): Promise<number> {

@@ -66,7 +66,8 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   async logs() {
-    const { documents, doubled, linesPerSecond, megabytesPerSecond, missing, processes, programs } = await benchLogs();
+    const { control, documents, doubled, linesPerSecond, megabytesPerSecond, missing, processes, programs } =
+      await benchLogs();
     const delays = (sorted: readonly number[]) => {
       const at = (part: number) =>
         (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(0);
@@ -78,7 +79,9 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     say(
       `logs · meanwhile the document of another VM is there ${delays(documents)}, a process speaks ${delays(processes)}`,
     );
-    say(`logs · promised for each control message: ${promisedDelayMilliseconds} ms`);
+    say(
+      `logs · ${control.length} lone control messages: the agent's answer is there ${delays(control)}; promised ${promisedDelayMilliseconds} ms`,
+    );
     for (const { processorMillisecondsPerMegabyte, program, resident } of programs) {
       const [first = 0, middle = 0, last = 0, most = 0] = resident;
       const mebibytes = [first, middle, last].map((each) => each.toFixed(0)).join(' → ');

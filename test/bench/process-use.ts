@@ -45,7 +45,10 @@ async function statOf(pid: number): Promise<readonly string[]> {
 
 /** A script is known by its folder and name, another program by its first argument, if any. */
 function programOf([path = '', ...words]: readonly string[]): string {
-  const script = words.find((word) => word.endsWith('main.ts'));
-  if (script !== undefined) return script.split('/').slice(-3, -1).join('/');
+  const script = words.find((word, index) => word.endsWith('.ts') && words[index - 1] !== '--import');
+  if (script !== undefined) {
+    const parts = script.split('/');
+    return parts.at(-1) === 'main.ts' ? parts.slice(-3, -1).join('/') : parts.slice(-2).join('/');
+  }
   return [basename(path), ...words.filter((word) => /^[\w-]+$/.test(word)).slice(0, 1)].join(' ');
 }

@@ -75,7 +75,7 @@ export async function bootGuest(
       logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
       randomBytes,
       timeouts: defaultTimeouts,
-      onLine: (line) => lines.push(line),
+      onLines: (more) => lines.push(...more),
       onPhase: (phase) => phases.set(phase, Date.now() - begun),
       onConnection: () => undefined,
     });

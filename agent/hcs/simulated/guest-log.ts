@@ -44,12 +44,12 @@ export class GuestLog {
   }
 
   /** Resolves when the text is on its way or in the pipe. */
-  async write(text: string): Promise<void> {
+  async write(text: string | Buffer): Promise<void> {
     while (this.#waitingBytes >= pipeBytes && !this.#options.signal.aborted) {
       this.#room ??= Promise.withResolvers<void>();
       await this.#room.promise;
     }
-    const bytes = Buffer.from(text);
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     void this.#pump();
