@@ -60,6 +60,12 @@ describe('the Dockerfile', () => {
     expect(text).toContain(`"runAsUser":${user.split(':')[0]}`);
   });
 
+  it('exposes the ports that the operator’s chart names', async () => {
+    const text = JSON.stringify(await render({ chart: 'lcow-operator' }));
+    const ports = [...text.matchAll(/"containerPort":(\d+)/g)].map(([, port]) => port);
+    expect(of('operator', 'EXPOSE').join(' ').split(' ').sort()).toEqual(ports.sort());
+  });
+
   it('starts the agent as the chart does', async () => {
     const [entryPoint = ''] = of('agent', 'ENTRYPOINT');
     expect(JSON.stringify(await render({ chart: 'lcow-agent' }))).toContain(
