@@ -1,6 +1,6 @@
 // Makes keys and certificates: an authority of our own, and what it signs. The library needs the Reflect polyfill first.
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
+import { createPrivateKey, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   BasicConstraintsExtension,
@@ -68,6 +68,15 @@ export async function signServing(
     ],
   });
   return { certificate: certificate.toString('pem'), key: await privatePem(keys.privateKey) };
+}
+
+/** Whether the key is that of the certificate, and both are what they should be. */
+export function isPair({ certificate, key }: KeyPair): boolean {
+  try {
+    return new NodeCertificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 /** Undefined when the text is no certificate. */

@@ -17,8 +17,11 @@ export interface CertificateSet {
 const day = 24 * 60 * 60_000;
 export const lifetimes = { authority: 730 * day, serving: 90 * day, announcement: day } as const;
 
+/** As it was found: what could not be used is left out. */
+export type StoredCertificates = Omit<CertificateSet, 'serving'> & Partial<Pick<CertificateSet, 'serving'>>;
+
 export async function rotate(
-  stored: CertificateSet | undefined,
+  stored: StoredCertificates | undefined,
   names: readonly string[],
   now: number,
 ): Promise<CertificateSet> {
@@ -37,7 +40,7 @@ export function trustBundle({ authority, successor, former }: CertificateSet): s
 
 type Authorities = Omit<CertificateSet, 'serving'>;
 
-async function rotateAuthorities(stored: CertificateSet | undefined, now: number): Promise<Authorities> {
+async function rotateAuthorities(stored: StoredCertificates | undefined, now: number): Promise<Authorities> {
   if (stored === undefined || fractionLeft(stored.authority.certificate, now) <= 0) {
     const successor = stored?.successor;
     const authority = successor ?? (await makeAuthority(now, lifetimes.authority));

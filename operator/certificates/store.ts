@@ -1,11 +1,12 @@
 // Keeps the certificates in a Secret and what agents are to trust in a ConfigMap. Any replica rotates them; of two that do
 // so at once one wins, and the other takes what it finds. While the API server is away, those in use go on.
 import { z } from 'zod';
-import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../protocol/clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
-import type { KeyPair } from './authority.ts';
-import { type CertificateSet, rotate, trustBundle } from './rotation.ts';
+import { RecurringLook } from '../kubernetes/recurring-look.ts';
+import { isPair, type KeyPair } from './authority.ts';
+import { type CertificateSet, rotate, type StoredCertificates, trustBundle } from './rotation.ts';
 import type { CertificateObserver, CertificateSource } from './source.ts';
 
 export interface CertificateStoreOptions {
@@ -32,39 +33,33 @@ type Problem = string | undefined;
 
 export class CertificateStore implements CertificateSource {
   readonly #options: CertificateStoreOptions;
+  readonly #looks: RecurringLook;
   #observer: CertificateObserver | undefined;
-  #timer: Timer | undefined;
-  #working: Promise<void> | undefined;
-  #stopped = false;
   #serving: KeyPair | undefined;
 
   constructor(options: CertificateStoreOptions) {
     this.#options = options;
+    const { clock, random } = options;
+    this.#looks = new RecurringLook({
+      clock,
+      random,
+      milliseconds,
+      look: () => this.#look(),
+      failed: (problem) => this.#observer?.failed(problem),
+    });
   }
 
   start(observer: CertificateObserver): void {
     this.#observer = observer;
-    this.#work();
+    this.#looks.now();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    await this.#working;
+  stop(): Promise<void> {
+    return this.#looks.stop();
   }
 
-  #work(): void {
-    this.#working = this.#check().then((problem) => {
-      if (problem !== undefined) this.#observer?.failed(problem);
-      if (this.#stopped) return;
-      const { clock, random } = this.#options;
-      const pause = problem === undefined ? milliseconds.check : milliseconds.retry;
-      this.#timer = clock.after(pause * (0.5 + random()), () => this.#work());
-    });
-  }
-
-  /** One look: what is stored, what shall be, who is told. */
-  async #check(): Promise<Problem> {
+  /** What is stored, what shall be, who is told. */
+  async #look(): Promise<Problem> {
     const secret = await this.#read('secrets', certificateSecret);
     if (!secret.ok) return secret.problem;
     const before = secret.value === undefined ? undefined : decode(secret.value.data);
@@ -142,18 +137,21 @@ const files = {
 } as const;
 const formerFile = 'former-ca.crt';
 
-function decode(data: Readonly<Record<string, string>>): CertificateSet | undefined {
+/** A key that is not its certificate's is as good as none: whoever edited the Secret must not stop the operator. */
+function decode(data: Readonly<Record<string, string>>): StoredCertificates | undefined {
   const text = (name: string) => {
     const value = data[name];
     return value === undefined || value === '' ? undefined : Buffer.from(value, 'base64').toString('utf8');
   };
   const pair = ([certificate, key]: readonly [string, string]): KeyPair | undefined => {
-    const [one, other] = [text(certificate), text(key)];
-    return one === undefined || other === undefined ? undefined : { certificate: one, key: other };
+    const found = { certificate: text(certificate) ?? '', key: text(key) ?? '' };
+    return isPair(found) ? found : undefined;
   };
-  const [authority, serving] = [pair(files.authority), pair(files.serving)];
-  if (authority === undefined || serving === undefined) return undefined;
-  return { authority, successor: pair(files.successor), former: text(formerFile), serving };
+  const authority = pair(files.authority);
+  if (authority === undefined) return undefined;
+  const serving = pair(files.serving);
+  const others = { successor: pair(files.successor), former: text(formerFile) };
+  return { authority, ...others, ...(serving === undefined ? {} : { serving }) };
 }
 
 /** What there is not is written as empty: a left-over would come back. */

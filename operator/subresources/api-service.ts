@@ -2,9 +2,10 @@
 // trusts nothing else there, and nobody else knows when the authority changes. Looked at every half a minute, since a
 // chart that is applied anew may take the bundle away.
 import { z } from 'zod';
-import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../protocol/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
+import { RecurringLook } from '../kubernetes/recurring-look.ts';
 
 const milliseconds = { check: 30_000, retry: 2_000 } as const;
 
@@ -20,40 +21,24 @@ export interface ApiServiceOptions {
 
 export class ApiServiceTrust {
   readonly #options: ApiServiceOptions;
+  readonly #looks: RecurringLook;
   #bundle: string | undefined;
-  #timer: Timer | undefined;
-  #working: Promise<void> | undefined;
-  #stopped = false;
 
   constructor(options: ApiServiceOptions) {
     this.#options = options;
+    const { clock, failed, random } = options;
+    this.#looks = new RecurringLook({ clock, random, milliseconds, look: () => this.#look(), failed });
   }
 
   /** @param bundle PEM */
   trust(bundle: string): void {
-    if (bundle === this.#bundle || this.#stopped) return;
+    if (bundle === this.#bundle) return;
     this.#bundle = bundle;
-    this.#timer?.cancel();
-    this.#work();
+    this.#looks.now();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    await this.#working;
-  }
-
-  #work(): void {
-    const before = this.#working ?? Promise.resolve();
-    const working = before
-      .then(() => this.#look())
-      .then((problem) => {
-        if (problem !== undefined) this.#options.failed(problem);
-        if (this.#stopped || this.#working !== working) return;
-        const pause = problem === undefined ? milliseconds.check : milliseconds.retry;
-        this.#timer = this.#options.clock.after(pause * (0.5 + this.#options.random()), () => this.#work());
-      });
-    this.#working = working;
+  stop(): Promise<void> {
+    return this.#looks.stop();
   }
 
   /** What is wrong, or undefined. */

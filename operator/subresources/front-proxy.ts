@@ -4,9 +4,10 @@
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../protocol/clock.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { parseConfigMapData } from '../kubernetes/objects.ts';
+import { RecurringLook } from '../kubernetes/recurring-look.ts';
 
 const configMapPath = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
 const milliseconds = { check: 60_000, retry: 2_000 } as const;
@@ -50,25 +51,29 @@ export type Asker = { readonly ok: true; readonly user: string } | { readonly ok
 
 export class FrontProxy {
   readonly #options: FrontProxyOptions;
+  readonly #looks: RecurringLook;
   #observer: FrontProxyObserver | undefined;
   #trust: Trust | undefined;
-  #timer: Timer | undefined;
-  #stopped = false;
-  #working: Promise<void> | undefined;
 
   constructor(options: FrontProxyOptions) {
     this.#options = options;
+    const { clock, random } = options;
+    this.#looks = new RecurringLook({
+      clock,
+      random,
+      milliseconds,
+      look: () => this.#look(),
+      failed: (problem) => this.#observer?.failed(problem),
+    });
   }
 
   start(observer: FrontProxyObserver): void {
     this.#observer = observer;
-    this.#work();
+    this.#looks.now();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    await this.#working;
+  stop(): Promise<void> {
+    return this.#looks.stop();
   }
 
   /** Undefined before the first look. */
@@ -99,16 +104,6 @@ export class FrontProxy {
       if (typeof user === 'string' && user !== '') return { ok: true, user };
     }
     return { ok: false, message: 'the front proxy names no user' };
-  }
-
-  #work(): void {
-    this.#working = this.#look().then((problem) => {
-      if (problem !== undefined) this.#observer?.failed(problem);
-      if (this.#stopped) return;
-      const { clock, random } = this.#options;
-      const pause = problem === undefined ? milliseconds.check : milliseconds.retry;
-      this.#timer = clock.after(pause * (0.5 + random()), () => this.#work());
-    });
   }
 
   /** What is wrong, or undefined. */

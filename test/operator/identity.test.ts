@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { dial } from '../../agent/dial.ts';
 import { TokenReviews } from '../../operator/agents/token-review.ts';
+import { isPair, type KeyPair } from '../../operator/certificates/authority.ts';
 import { lifetimes } from '../../operator/certificates/rotation.ts';
 import { CertificateStore, trustConfigMap } from '../../operator/certificates/store.ts';
 import { type Clock, systemClock } from '../../protocol/clock.ts';
@@ -243,6 +244,25 @@ describe('operator and agent', () => {
     });
     await until(() => seen.size === 3 && new Set(seen.values()).size === 1);
     await Promise.all(stores.map((store) => store.stop()));
+  });
+
+  it('begin anew from a Secret whose keys are not those of its certificates, and goes on serving', async () => {
+    const path = '/api/v1/namespaces/default/secrets/lcow-operator-certificates';
+    const seen: KeyPair[] = [];
+    const failures: string[] = [];
+    const store = certificates(new ShiftedClock());
+    store.start({ serving: (pair) => seen.push(pair), failed: (message) => failures.push(message) });
+    await until(() => seen.length === 1);
+    for (const broken of ['ca.key', 'tls.key', 'tls.crt', 'next-ca.key']) {
+      const served = seen.length;
+      const data = { [broken]: Buffer.from('no key at all').toString('base64') };
+      const patch = { method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { data } } as const;
+      expect((await fixture.http.request(patch)).ok).toBe(true);
+      if (broken !== 'next-ca.key') await until(() => seen.length === served + 1);
+    }
+    expect(seen.every(isPair)).toBe(true);
+    await store.stop();
+    expect(failures).toEqual([]);
   });
 
   it('a session ends when its Node is made anew', async () => {

@@ -1,0 +1,53 @@
+// An object that is looked at again and again rather than watched: sooner after a problem, and never twice at a time.
+import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+
+export interface RecurringLookOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Pauses between looks, jittered by half. */
+  readonly milliseconds: { readonly check: number; readonly retry: number };
+  /** What is wrong, or undefined. What it throws is a problem, too. */
+  readonly look: () => Promise<string | undefined>;
+  readonly failed: (problem: string) => void;
+}
+
+export class RecurringLook {
+  readonly #options: RecurringLookOptions;
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: RecurringLookOptions) {
+    this.#options = options;
+  }
+
+  /** Begins, or looks sooner than it would: after the look that is under way, if one is. */
+  now(): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    const before = this.#looking ?? Promise.resolve();
+    const looking: Promise<void> = before.then(() => this.#look()).then((pause) => this.#rest(looking, pause));
+    this.#looking = looking;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  /** Milliseconds until the next one. */
+  async #look(): Promise<number> {
+    const { failed, look, milliseconds } = this.#options;
+    const problem = this.#stopped ? undefined : await look().catch((error: unknown) => String(error));
+    if (problem === undefined) return milliseconds.check;
+    failed(problem);
+    return milliseconds.retry;
+  }
+
+  #rest(looked: Promise<void>, pause: number): void {
+    if (this.#stopped || this.#looking !== looked) return;
+    const { clock, random } = this.#options;
+    this.#timer = clock.after(pause * (0.5 + random()), () => this.now());
+  }
+}
