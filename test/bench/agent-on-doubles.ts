@@ -23,7 +23,7 @@ import { wakingsOf } from '../doubles/winsock.ts';
 import type { AgentEvent } from './agent-events.ts';
 
 const [, , url = '', folder = '', computecore = '', winsock = '', port = ''] = process.argv;
-const parent = connect(Number(port), '127.0.0.1');
+const parent = connect(Number(port), '127.0.0.1').setNoDelay();
 const tell = (event: AgentEvent) => parent.write(`${JSON.stringify(event)}\n`);
 const bootFolder = 'C:\\LinuxBootFiles';
 const bootFiles = new Map([
