@@ -17,6 +17,8 @@ import { chartArguments, type Rendered, render } from './rendered.ts';
 const namespace = 'lcow-system';
 const nodeName = 'win-2025-a';
 const agentPod = 'lcow-agent-of-node';
+/** An operator leads after seconds, and after the time of the Lease when the one before it was killed. */
+const startMilliseconds = 60_000;
 const scripts = fileURLToPath(new URL('../../', import.meta.url));
 const hostFile = fileURLToPath(new URL(`../playground/hosts/${nodeName}.yaml`, import.meta.url));
 
@@ -107,7 +109,11 @@ export class InstalledSystem implements AsyncDisposable {
     ] as const;
     for (const [kind, name, path, text] of wanted) {
       const read = ['get', kind, name, '-n', namespace, '--ignore-not-found', '-o', `jsonpath=${path}`];
-      while (!(await kubectl(this.cluster, read)).includes(text)) await sleep(250);
+      const deadline = Date.now() + startMilliseconds;
+      while (!(await kubectl(this.cluster, read)).includes(text)) {
+        if (Date.now() > deadline) throw new Error(`${kind} ${name} has no ${path}\n${await this.logs()}`);
+        await sleep(250);
+      }
     }
   }
 

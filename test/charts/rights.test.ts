@@ -7,9 +7,10 @@ import { EventRecorder } from '../../operator/kubernetes/events.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
+import { helm } from './helm.ts';
 import { InstalledSystem } from './installed-system.ts';
 import { rightOf } from './recording-proxy.ts';
-import { render } from './rendered.ts';
+import { chartArguments, render } from './rendered.ts';
 
 const rule = z.object({
   apiGroups: z.array(z.string()),
@@ -61,6 +62,15 @@ it('is enough for a VM from its manifest to its deletion, and all of it is used'
   await system.startOperator();
   expect(system.proxy.refused).toEqual([]);
   expect([...system.proxy.used].sort()).toEqual([...rights(await rules())].sort());
+});
+
+it('is enough without ConfigMaps of others, too, for whoever keeps policies in manifests', async () => {
+  await system.operator.stop();
+  const set = ['rbac.readConfigMaps=false'];
+  await helm(['upgrade', ...chartArguments({ chart: 'lcow-operator', set })], system.cluster);
+  await system.startOperator();
+  await $('wait --for=condition=Connected --timeout=60s luvmhost --all');
+  expect(system.proxy.refused).toEqual([]);
 });
 
 /** A VM whose policy stands in a ConfigMap. */
