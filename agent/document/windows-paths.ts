@@ -15,8 +15,9 @@ export function joinPath(...elements: readonly string[]): string {
 function appendElement(path: string, element: string): string {
   const last = path.at(-1) ?? '';
   if (isSeparator(last)) {
-    // A second separator here would turn `\` and `\x` into the start of a UNC path.
-    return path + element.replace(/^[\\/]+/, '');
+    // A second separator here would turn `\` and `\x` into the start of a UNC path, and `??` one into that of a device.
+    const rest = element.replace(/^[\\/]+/, '');
+    return path.length === 1 && /^\?\?(?:$|[\\/])/.test(rest) ? `${path}.\\${rest}` : path + rest;
   }
   // `C:` and `x` is x in the current directory of drive C, not `C:\x`.
   return last === ':' ? path + element : `${path}\\${element}`;
@@ -32,22 +33,17 @@ export function cleanPath(path: string): string {
   const cleanVolume = volume.replaceAll('/', '\\');
   if (rest === '') {
     // `\\server\share` stays as it is; a bare drive means the current directory there.
-    return cleanVolume.startsWith('\\\\') ? cleanVolume : `${cleanVolume}.`;
+    return cleanVolume.startsWith('\\\\') ? cleanVolume : `${volume}.`;
   }
-  const rooted = isSeparator(rest.charAt(0));
-  const names = resolveDots(rest.split(separators), rooted).join('\\');
-  const cleaned = rooted ? `\\${names}` : names || '.';
-  if (volume !== '') {
-    return cleanVolume + cleaned;
-  }
-  // What stands at the start of the path as given cannot have turned into a volume.
-  return path.startsWith(cleaned) ? cleaned : guardAgainstVolume(cleaned);
+  const { text, written } = resolveDots(rest);
+  return volume === '' ? guardAgainstVolume(text, written) : cleanVolume + text;
 }
 
 /** Most paths: below the root of a drive, with nothing that could need cleaning. Searches are much faster than a pattern here. */
 function isPlainlyClean(path: string): boolean {
   return (
     path.startsWith(':\\', 1) &&
+    path.charCodeAt(0) < 0x80 &&
     !path.includes('/') &&
     !path.includes('\\.') &&
     !path.includes('\\\\') &&
@@ -55,38 +51,85 @@ function isPlainlyClean(path: string): boolean {
   );
 }
 
-function resolveDots(names: readonly string[], rooted: boolean): string[] {
-  const resolved: string[] = [];
-  for (const name of names) {
-    if (name === '' || name === '.') {
-      continue;
-    }
-    const parent = resolved.at(-1);
-    if (name !== '..') {
-      resolved.push(name);
-    } else if (parent !== undefined && parent !== '..') {
-      resolved.pop();
-    } else if (!rooted) {
-      resolved.push(name);
+function resolveDots(rest: string): CleanedNames {
+  const cleaned = new CleanedNames(rest);
+  for (const name of rest.split(separators)) {
+    if (name === '..') {
+      cleaned.goUp();
+    } else if (name !== '' && name !== '.') {
+      cleaned.add(name);
     }
   }
-  return resolved;
+  if (cleaned.text === '') {
+    cleaned.add('.');
+  }
+  return cleaned;
+}
+
+class CleanedNames {
+  readonly #rest: string;
+  readonly #rooted: boolean;
+  readonly #names: string[] = [];
+  #text: string;
+  #written: string | undefined;
+
+  constructor(rest: string) {
+    this.#rest = rest;
+    this.#rooted = isSeparator(rest.charAt(0));
+    this.#text = this.#rooted ? '\\' : '';
+    this.#written = rest.startsWith(this.#text) ? undefined : this.#text;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  /**
+   * The original overwrites a copy of the path from its first difference on: what that holds in the end, with remains of
+   * names that a later `..` took away. Undefined when every name is where it was; then nothing can have become a volume.
+   */
+  get written(): string | undefined {
+    return this.#written;
+  }
+
+  add(name: string): void {
+    const piece = this.#names.length === 0 ? name : `\\${name}`;
+    const isInPlace = this.#written === undefined && this.#rest.startsWith(piece, this.#text.length);
+    const remains = this.#written?.slice(this.#text.length + piece.length) ?? '';
+    this.#names.push(name);
+    this.#text += piece;
+    if (!isInPlace) {
+      this.#written = this.#text + remains;
+    }
+  }
+
+  goUp(): void {
+    const parent = this.#names.at(-1);
+    if (parent === undefined || parent === '..') {
+      if (!this.#rooted) {
+        this.add('..');
+      }
+      return;
+    }
+    this.#names.pop();
+    this.#text = this.#text.slice(0, -parent.length - Math.min(this.#names.length, 1));
+  }
 }
 
 /** Cleaning `x\..\c:y` must not make a path on drive C: a colon in the first name gets `.\` before it. */
-function guardAgainstVolume(cleaned: string): string {
-  const firstName = cleaned.split('\\', 1)[0] ?? '';
+function guardAgainstVolume(cleaned: string, written: string | undefined): string {
+  const firstName = written?.split('\\', 1)[0] ?? '';
   if (firstName.includes(':')) {
     return `.\\${cleaned}`;
   }
-  return cleaned.startsWith('\\??') ? `\\.${cleaned}` : cleaned;
+  return written?.startsWith('\\??') === true ? `\\.${cleaned}` : cleaned;
 }
 
 /** The absolute, cleaned form of `path`; "" is the current directory. */
 export function absolutePath(path: string, currentDirectory: string): string {
   const volume = volumeName(path);
   const rooted = isSeparator(path.charAt(volume.length));
-  if (volume.length > 2 || (volume !== '' && rooted)) {
+  if (volume.length > 2 || isSeparator(volume.charAt(1)) || (volume !== '' && rooted)) {
     return cleanPath(path);
   }
   const currentVolume = volumeName(currentDirectory);
@@ -100,14 +143,16 @@ export function absolutePath(path: string, currentDirectory: string): string {
 
 /** The folder of `path`, lexically; "." when it names none. */
 export function parentPath(path: string): string {
-  const volume = volumeName(path);
+  const { length } = volumeName(path);
+  const volume = path.slice(0, length).replaceAll('/', '\\');
   const end = Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/'));
-  return cleanPath(end < volume.length ? volume : path.slice(0, end + 1));
+  const parent = cleanPath(path.slice(length, Math.max(end + 1, length)));
+  return length > 2 && parent === '.' ? volume : volume + parent;
 }
 
 /** Length-preserving prefix that names a drive, a UNC share or a device: what cleaning leaves alone. */
 function volumeName(path: string): string {
-  if (path.charAt(1) === ':') {
+  if (path.charAt(1) === ':' && path.charCodeAt(0) < 0x80) {
     return path.slice(0, 2);
   }
   // The forms \\.\UNC\server\share, \\.\x, \\?\x, \??\x and \\server\share, with either separator.

@@ -18,6 +18,8 @@ describe('Windows paths', () => {
     [['C:\\', '..\\..\\b'], 'C:\\b'],
     [['\\\\server\\share', 'b'], '\\\\server\\share\\b'],
     [['//server/share', '..'], '\\\\server\\share\\'],
+    [['\\', '??\\x'], '\\.\\??\\x'],
+    [['\\\\', 'server', 'share'], '\\\\server\\share'],
   ])('join %j', (elements, expected) => {
     expect(joinPath(...elements)).toBe(expected);
   });
@@ -37,6 +39,14 @@ describe('Windows paths', () => {
     ['//./UNC/server/share/../x', '\\\\.\\UNC\\server\\share\\x'],
     ['\\\\?\\C:\\a\\..\\b', '\\\\?\\C:\\b'],
     ['C:\\.hidden', 'C:\\.hidden'],
+    // The letter of a drive is one of ASCII.
+    ['é:', 'é:'],
+    ['é:\\a\\\\b', '.\\é:\\a\\b'],
+    ['/:', '/:.'],
+    // What `..` took away still counts once something was moved.
+    ['ab:c\\\\d\\..', '.\\ab:c'],
+    ['ab:c\\d\\..', 'ab:c'],
+    ['.\\C:\\..', '.\\.'],
   ])('clean %s', (path, expected) => {
     expect(cleanPath(path)).toBe(expected);
   });
@@ -49,6 +59,7 @@ describe('Windows paths', () => {
     ['D:a', 'D:\\a'],
     ['D:/a/', 'D:\\a'],
     ['\\\\server\\share\\a', '\\\\server\\share\\a'],
+    ['\\\\', '\\\\'],
   ])('absolute form of "%s"', (path, expected) => {
     expect(absolutePath(path, 'C:\\work')).toBe(expected);
   });
@@ -57,6 +68,9 @@ describe('Windows paths', () => {
     expect(parentPath('C:\\bin\\agent.exe')).toBe('C:\\bin');
     expect(parentPath('agent.exe')).toBe('.');
     expect(parentPath('C:\\agent.exe')).toBe('C:\\');
+    expect(parentPath('C:agent.exe')).toBe('C:.');
+    expect(parentPath('//server/share/agent.exe')).toBe('\\\\server\\share\\');
+    expect(parentPath('\\\\server\\share')).toBe('\\\\server\\share');
   });
 
   it('cleaning twice changes nothing more', () => {
