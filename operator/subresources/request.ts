@@ -25,12 +25,19 @@ export function readMachineRequest(url: URL): MachineRequest | undefined {
   return { namespace, name, subresource, query: url.searchParams };
 }
 
-const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text !== 'false' && text !== '0');
+const flag = z
+  .enum(['true', 'false', '1', '0', ''], { error: 'must be true or false' })
+  .transform((text) => text !== 'false' && text !== '0');
 const wholeNumber = z
   .string()
-  .regex(/^\d{1,15}$/, 'must be a whole number')
+  .regex(/^\d{1,15}$/, 'must be a whole number of at most 15 digits')
   .transform(Number);
-const side = wholeNumber.pipe(z.int().min(1).max(0xffff));
+const sideRule = 'must be a whole number from 1 to 65535';
+const side = z
+  .string()
+  .regex(/^\d{1,5}$/, sideRule)
+  .transform(Number)
+  .pipe(z.int().min(1, sideRule).max(0xffff, sideRule));
 
 const logQuery = z.object({
   follow: flag.default(false),
@@ -43,7 +50,7 @@ const logQuery = z.object({
     .transform((text, context) => {
       const position = parsePosition(text);
       if (position !== undefined) return position;
-      context.addIssue({ code: 'custom', message: 'must be <boot>.<sequence>' });
+      context.addIssue({ code: 'custom', message: 'must be <boot>.<sequence>, as lines with positions begin' });
       return z.NEVER;
     })
     .optional(),
@@ -51,7 +58,10 @@ const logQuery = z.object({
 export type LogQuery = z.infer<typeof logQuery>;
 
 const execQuery = z.object({
-  command: z.array(z.string().max(streamLimits.argumentChars)).min(1).max(streamLimits.arguments),
+  command: z
+    .array(z.string().max(streamLimits.argumentChars, `must have at most ${streamLimits.argumentChars} characters`))
+    .min(1, 'must be there at least once')
+    .max(streamLimits.arguments, `must be there at most ${streamLimits.arguments} times`),
   stdin: flag.default(false),
   stdout: flag.default(false),
   stderr: flag.default(false),
@@ -76,7 +86,15 @@ export function readExecQuery({ query }: MachineRequest, uid: string): Read<Stre
 }
 
 function read<T>(schema: z.ZodType<T>, query: object): Read<T> {
-  const parsed = schema.safeParse(query);
+  const parsed = schema.safeParse(query, { reportInput: true });
   if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, refusal: badRequest(z.prettifyError(parsed.error).slice(0, 1024)) };
+  const problems = parsed.error.issues.map((issue) => {
+    const value = typeof issue.input === 'string' ? `Invalid value: ${JSON.stringify(clip(issue.input))}: ` : '';
+    return `${issue.path.join('.')}: ${value}${issue.message}`;
+  });
+  return { ok: false, refusal: badRequest(`invalid query: ${problems.join('; ')}`.slice(0, 1024)) };
+}
+
+function clip(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}…` : text;
 }

@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import { channelSubprotocol } from '../../protocol/subresources.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import { answerWithBytes, withoutPositions } from './byte-response.ts';
@@ -19,6 +19,7 @@ import type { LeaderAddress } from './leader-address.ts';
 import type { BegunStream, MachineStreams } from './machine-streams.ts';
 import { badRequest, notFound, type Refusal, statusOf, unavailable } from './refusal.ts';
 import { type MachineRequest, type Read, readExecQuery, readLogQuery, readMachineRequest } from './request.ts';
+import { RequestDeadlines } from './request-deadlines.ts';
 
 export interface ApiServerOptions {
   readonly clock: Clock;
@@ -64,12 +65,12 @@ export class ApiServer {
     handleProtocols: () => channelSubprotocol,
   });
   readonly #sockets = new Set<Socket>();
-  /** Until the first request of a connection. */
-  readonly #deadlines = new WeakMap<Socket, Timer>();
+  readonly #deadlines: RequestDeadlines;
   #certificate: KeyPair | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    this.#deadlines = new RequestDeadlines(options.clock, bounds);
     const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: bounds.probeMilliseconds };
     this.#listener = createServer(tcp, (socket) => this.#arrive(socket));
     this.#listener.maxConnections = bounds.connections;
@@ -125,8 +126,7 @@ export class ApiServer {
       },
       (request, response) => void this.#guarded(response, () => this.#answer(request, response, authority)),
     );
-    // A server that does not listen itself has no time-outs for headers of its own.
-    server.on('secureConnection', (socket) => this.#awaitRequest(socket));
+    server.on('secureConnection', (socket) => this.#deadlines.connected(socket));
     server.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
       this.#upgrade({ request, socket, head, authority }).catch((error: unknown) => {
@@ -153,12 +153,6 @@ export class ApiServer {
     // Without the front proxy's authority nobody could be told from anybody.
     if (this.#https === undefined) socket.destroy();
     else this.#https.emit('connection', socket);
-  }
-
-  #awaitRequest(socket: Socket): void {
-    const deadline = this.#options.clock.after(bounds.headerMilliseconds, () => socket.destroy());
-    this.#deadlines.set(socket, deadline);
-    socket.once('close', () => deadline.cancel());
   }
 
   async #forward(socket: Socket): Promise<void> {
@@ -196,9 +190,13 @@ export class ApiServer {
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse, authority: string): Promise<void> {
+    this.#deadlines.asked(request.socket, response);
+    // Nobody waits for what is not read: the connection ends with the answer.
+    if (hasBody(request)) response.shouldKeepAlive = false;
     const url = urlOf(request);
     const admitted = this.#admit(request, authority);
     if (!admitted.ok) return refuse(response, admitted.refusal);
+    if (hasBody(request)) return refuse(response, badRequest('a request has no body here'));
     if (request.method !== 'GET') return refuse(response, badRequest('only GET is served'));
     const document = discoveryDocument(url.pathname.replace(/\/$/, ''));
     if (document !== undefined) return sendJson(response, 200, document);
@@ -226,6 +224,7 @@ export class ApiServer {
   }
 
   async #upgrade({ authority, head, request, socket }: Upgrade): Promise<void> {
+    this.#deadlines.taken(request.socket);
     const admitted = this.#admit(request, authority);
     if (!admitted.ok) return refuseUpgrade(socket, admitted.refusal);
     const wanted = readMachineRequest(urlOf(request));
@@ -263,7 +262,6 @@ export class ApiServer {
     request: http.IncomingMessage,
     authority: string,
   ): { readonly ok: true; readonly user: string } | { readonly ok: false; readonly refusal: Refusal } {
-    this.#deadlines.get(request.socket)?.cancel();
     const asker = this.#options.frontProxy.judge(request, authority);
     if (!asker.ok) {
       this.#options.logger.warn({ peer: request.socket.remoteAddress, error: asker.message }, 'a request was refused');
@@ -275,6 +273,10 @@ export class ApiServer {
 }
 
 const internalError: Refusal = { code: 500, reason: 'InternalError', message: 'the operator could not serve this' };
+
+function hasBody({ headers }: http.IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+}
 
 function urlOf(request: http.IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://operator');

@@ -192,6 +192,20 @@ export class SubresourcesBed implements AsyncDisposable {
     return new UserStream(new WebSocket(this.#url('wss', wanted), [channelSubprotocol], this.#shows(this.frontProxy)));
   }
 
+  /** The answer to who may not have what is wanted. */
+  async refusalOf(wanted: Wanted): Promise<{ readonly code: number; readonly text: string }> {
+    if (wanted.subresource === 'log') return await this.get(wanted);
+    const stream = this.open(wanted);
+    return await until('the refusal', () => stream.refusal);
+  }
+
+  async connectAsFrontProxy(): Promise<TLSSocket> {
+    const { ca, cert, key } = this.#shows(this.frontProxy);
+    const socket = connect({ port: this.#apiPort, host: '127.0.0.1', ca, cert, key });
+    await once(socket, 'secureConnect');
+    return socket;
+  }
+
   /** Somebody who shows no certificate. */
   async connectStranger(): Promise<TLSSocket> {
     const socket = connect({ port: this.#apiPort, host: '127.0.0.1', rejectUnauthorized: false });

@@ -108,6 +108,60 @@ describe('a client that takes for ever to ask', () => {
   });
 });
 
+describe('a connection that has asked once', () => {
+  it('has so long to ask again', async () => {
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    expect((await bed.get(tail, bed.frontProxy, agent)).code).toBe(200);
+    const [idle] = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []);
+    if (idle === undefined) throw new Error('the connection was not kept');
+    idle.write('GET /apis HTTP/1.1\r\nHost: operator\r\n');
+    await bed.clock.advance(99_000);
+    expect((await bed.get(tail)).code).toBe(200);
+    expect(idle.destroyed).toBe(false);
+    await bed.clock.advance(1_000);
+    await until(() => idle.destroyed);
+  });
+});
+
+describe('a request with a body', () => {
+  it('is refused, and its connection ends whether the body comes or not', async () => {
+    for (const header of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
+      const client = await bed.connectAsFrontProxy();
+      const answer = text(client);
+      client.write(`GET /apis/subresources.lcow.dev HTTP/1.1\r\nHost: a\r\nX-Remote-User: u\r\n${header}\r\n\r\n`);
+      expect(await answer).toContain('a request has no body here');
+    }
+  });
+
+  it('of a stranger ends with its refusal, too', async () => {
+    const stranger = await bed.connectStranger();
+    const answer = text(stranger);
+    stranger.write('GET /apis HTTP/1.1\r\nHost: operator\r\nContent-Length: 1000\r\n\r\n');
+    expect(await answer).toContain('ask the API server');
+  });
+});
+
+describe('a query that makes no sense', () => {
+  it.each([
+    ['log', 'tailLines=x', 'tailLines: Invalid value: "x": must be a whole number of at most 15 digits'],
+    ['log', 'follow=perhaps', 'follow: Invalid value: "perhaps": must be true or false'],
+    ['log', 'after=1', 'after: Invalid value: "1": must be <boot>.<sequence>, as lines with positions begin'],
+    [
+      'log',
+      'tailLines=-1&follow=2',
+      'Invalid value: "2": must be true or false; tailLines: Invalid value: "-1": must be a whole',
+    ],
+    ['exec', 'stdout=true', 'command: must be there at least once'],
+    ['exec', 'command=a&tty=1&height=0', 'height: must be a whole number from 1 to 65535'],
+    ['exec', 'command=a&tty=1&width=wide', 'width: Invalid value: "wide": must be a whole number from 1 to 65535'],
+  ] as const)('is refused with what is allowed: %s?%s', async (subresource, query, message) => {
+    const refusal = await bed.refusalOf({ subresource, query });
+    expect(refusal.code).toBe(400);
+    expect(JSON.parse(refusal.text)).toMatchObject({ reason: 'BadRequest', message: expect.stringContaining(message) });
+  });
+});
+
 describe('a VM that goes', () => {
   it('ends its streams with the reason, and its agent holds nothing of them', async () => {
     const [exec, console] = [await bed.open(sleep).started(), await bed.open({ subresource: 'console' }).started()];
