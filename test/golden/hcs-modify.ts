@@ -16,7 +16,7 @@ const modifyCase = z.object({
   name: z.string(),
   build: z.int(),
   guestConnection: z.literal('internal').optional(),
-  files: z.record(z.string(), z.int()).default({}),
+  files: z.record(z.string(), z.union([z.int(), z.bigint().transform(Number)])).default({}),
   input: z.looseObject({
     op: z.string(),
     guestFails: z.string().optional(),

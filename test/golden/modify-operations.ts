@@ -84,7 +84,7 @@ const limitsMembers = z
 
 const topology = {
   async memory(input, ends) {
-    if (isManager(input)) await toHost(ends, unroundedMemorySize(z.int().parse(input.sizeInMB)));
+    if (isManager(input)) await toHost(ends, unroundedMemorySize(exact.parse(input.sizeInMB)));
     else await toHost(ends, memorySizeOfBytes(bigNumber.parse(input.sizeInBytes)));
   },
   async cpuLimits(input, ends, { build }) {
@@ -202,21 +202,21 @@ const adapterSettings = z
     MacAddress: z.string().optional(),
     IovSettings: z
       .object({
-        OffloadWeight: z.int().optional(),
-        QueuePairsRequested: z.int().optional(),
-        InterruptModeration: z.union([z.string(), z.int()]).optional(),
+        OffloadWeight: z.int().nullish(),
+        QueuePairsRequested: z.int().nullish(),
+        InterruptModeration: z.union([z.string(), z.int()]).nullish(),
       })
       .transform((iov) => ({
-        offloadWeight: iov.OffloadWeight,
-        queuePairsRequested: iov.QueuePairsRequested,
-        interruptModeration: iov.InterruptModeration,
+        offloadWeight: iov.OffloadWeight ?? undefined,
+        queuePairsRequested: iov.QueuePairsRequested ?? undefined,
+        interruptModeration: iov.InterruptModeration ?? undefined,
       }))
-      .optional(),
+      .nullish(),
   })
   .transform(({ EndpointId, IovSettings, MacAddress }) => ({
     endpointId: EndpointId,
     macAddress: MacAddress,
-    iov: IovSettings,
+    iov: IovSettings ?? undefined,
   }))
   .nullish()
   .transform((settings) => settings ?? undefined);

@@ -6,7 +6,7 @@ import type { Change, HostModification } from './document.ts';
 type Request = 'Add' | 'Remove' | 'Update';
 type GuestAdapter = Extract<GuestModification, { resourceType: 'Network' }>['settings'];
 
-/** `VirtualMachine/Devices/NetworkAdapters/<id>`; members without a value are left out. */
+/** `VirtualMachine/Devices/NetworkAdapters/<id>`; members that are absent or empty are left out. */
 export interface AdapterSettings {
   readonly endpointId?: string | undefined;
   readonly macAddress?: string | undefined;
@@ -30,10 +30,11 @@ export function adapterChange(
 }
 
 function settingsDocument({ endpointId, iov, macAddress }: AdapterSettings): object {
+  // These three may also be 0 or empty, which is not the same as absent.
   const IovSettings = iov && {
-    OffloadWeight: iov.offloadWeight || undefined,
-    QueuePairsRequested: iov.queuePairsRequested || undefined,
-    InterruptModeration: iov.interruptModeration || undefined,
+    OffloadWeight: iov.offloadWeight,
+    QueuePairsRequested: iov.queuePairsRequested,
+    InterruptModeration: iov.interruptModeration,
   };
   return { EndpointId: endpointId || undefined, MacAddress: macAddress || undefined, IovSettings };
 }

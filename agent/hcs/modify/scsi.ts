@@ -77,9 +77,9 @@ export async function unplugDisk(slot: ScsiSlot, target: ChangeTarget): Promise<
 export function scsiAttach(attachment: ScsiAttachment): HostModification {
   const settings = {
     Type: attachment.type,
-    Path: attachment.path,
+    Path: attachment.path || undefined,
     ReadOnly: attachment.readOnly || undefined,
-    ExtensibleVirtualDiskType: attachment.extensibleType,
+    ExtensibleVirtualDiskType: attachment.extensibleType || undefined,
   };
   return { resourcePath: pathOf(attachment), requestType: 'Add', settings };
 }

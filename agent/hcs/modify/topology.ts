@@ -21,7 +21,7 @@ export function memorySizeOfBytes(sizeInBytes: bigint): HostModification {
 }
 
 /** As the original's newer VM manager sends it. */
-export function unroundedMemorySize(sizeInMB: number): HostModification {
+export function unroundedMemorySize(sizeInMB: Uint64): HostModification {
   return { resourcePath: `${topology}/Memory/SizeInMB`, settings: sizeInMB };
 }
 

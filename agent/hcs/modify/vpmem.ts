@@ -20,7 +20,7 @@ export interface PMemLimits {
 
 /** One image on a device of its own. */
 export function vpmemAdd(device: number, hostPath: string): HostModification {
-  const settings = { HostPath: hostPath, ReadOnly: true, ImageFormat: 'Vhd1' };
+  const settings = { HostPath: hostPath || undefined, ReadOnly: true, ImageFormat: 'Vhd1' };
   return { resourcePath: devicePath(device), requestType: 'Add', settings };
 }
 

@@ -2,9 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallOverdue } from '../../../agent/failure.ts';
-import { applyChange, type ChangeTarget } from '../../../agent/hcs/modify/document.ts';
+import { applyChange, type ChangeTarget, modifyDocument } from '../../../agent/hcs/modify/document.ts';
+import { adapterChange } from '../../../agent/hcs/modify/network-adapters.ts';
 import { Plan9Shares } from '../../../agent/hcs/modify/plan9.ts';
 import { type Region, RegionPool } from '../../../agent/hcs/modify/region-pool.ts';
+import { scsiAttach } from '../../../agent/hcs/modify/scsi.ts';
 import { ScsiDisks } from '../../../agent/hcs/modify/scsi-disks.ts';
 import { SingleImages, vpmemAdd } from '../../../agent/hcs/modify/vpmem.ts';
 
@@ -167,5 +169,17 @@ describe('shared folders', () => {
     const wanted = { hostPath: 'C:\\a', guestPath: '/run/a', readOnly: true };
     await expect(shares.add(wanted, recordingTarget(() => 'Plan9').target)).rejects.toThrow('refused');
     expect((await shares.add(wanted, recordingTarget().target)).name).toBe('1');
+  });
+});
+
+describe('settings without a value', () => {
+  it('are left out, but for those of an adapter that may also be nothing', () => {
+    const slot = { controller: 0, lun: 0, type: 'PassThru', path: '', readOnly: false } as const;
+    expect(modifyDocument(scsiAttach(slot))).toContain('"Settings":{"Type":"PassThru"}');
+    const iov = { offloadWeight: 0, queuePairsRequested: undefined, interruptModeration: '' };
+    const adapter = adapterChange('Update', 'n', { endpointId: '', macAddress: '', iov });
+    expect(modifyDocument(adapter)).toContain(
+      '"Settings":{"IovSettings":{"OffloadWeight":0,"InterruptModeration":""}}',
+    );
   });
 });
