@@ -47,7 +47,8 @@ export class Wire {
   async plugIn(pid: number, address: string): Promise<void> {
     this.#ends += 1;
     const end = `end${this.#ends}`;
-    const inside = this.enter(pid).join(' ');
+    // The user namespace is entered by then, and cannot be again.
+    const inside = namespacesOf(pid, ['--net']).join(' ');
     const script = [
       `ip link add name ${end} type veth peer name eth0 netns ${pid}`,
       `ip link set ${end} master ${bridge} up`,
