@@ -57,6 +57,11 @@ export class Caches {
     await Promise.all(all.map((cache) => cache.waitForSync()));
   }
 
+  /** The cluster has gone back: what is listed next is the truth. */
+  distrust(): void {
+    for (const cache of [this.hosts, this.nodes, this.machines]) cache.distrust();
+  }
+
   async stop(): Promise<void> {
     await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
   }

@@ -58,7 +58,10 @@ export class Controllers {
   constructor(options: ControllersOptions) {
     this.#options = options;
     const { http, clock, replica, metrics, caches, clients } = options;
-    this.machines = new VirtualMachines((object) => caches.machines.expect(object));
+    this.machines = new VirtualMachines({
+      expect: (object) => caches.machines.expect(object),
+      distrust: () => caches.distrust(),
+    });
     this.#steady = new SteadyClock(clock);
     this.inventory = new Inventory(this.#steady);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });

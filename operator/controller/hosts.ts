@@ -130,14 +130,25 @@ export class Hosts {
     const { replica } = this.#options;
     const owner = host.metadata.ownerReferences?.find(({ kind, name }) => kind === 'Node' && name === nodeName);
     const nodeUID = this.#introductions.get(nodeName)?.nodeUID ?? owner?.uid;
-    const epoch = this.#ownEpoch(host, nodeName) ?? (host.status.session?.epoch ?? 0) + 1;
+    const epoch = this.#ownEpoch(host, nodeName) ?? this.#newestEpoch(host, nodeName) + 1;
     return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
   }
 
   /** The newest epoch of the host, if this replica holds it; of a record made anew, the one that its agent knows. */
   #ownEpoch({ status }: Host, nodeName: string): number | undefined {
-    if (status.session === undefined) return this.#epochs.get(nodeName);
-    return status.session.replica === this.#options.replica ? status.session.epoch : undefined;
+    const { session } = status;
+    const ours = session === undefined ? this.#epochs.get(nodeName) : undefined;
+    const epoch = session?.replica === this.#options.replica ? session.epoch : ours;
+    return epoch !== undefined && epoch > (this.#foreignEpochs.get(nodeName) ?? 0) ? epoch : undefined;
+  }
+
+  /** Also of a record that a restore has brought back to an older one. */
+  #newestEpoch({ status }: Host, nodeName: string): number {
+    return Math.max(
+      status.session?.epoch ?? 0,
+      this.#foreignEpochs.get(nodeName) ?? 0,
+      this.#epochs.get(nodeName) ?? 0,
+    );
   }
 
   async #ensure(nodeName: string): Promise<Outcome<Host>> {

@@ -90,7 +90,8 @@ export class StatusWriter {
     observer.conflict(objectKey(object.metadata));
     const live = await client.get(object.metadata);
     if (!live.ok) return isNotFound(live.error) ? done : { kind: 'Retry', error: live.error };
-    machines.remember(live.value);
-    return { kind: 'After', milliseconds: 0 };
+    machines.rememberLive(live.value, object);
+    const isNews = live.value.metadata.resourceVersion !== object.metadata.resourceVersion;
+    return isNews ? { kind: 'After', milliseconds: 0 } : { kind: 'Retry', error };
   }
 }

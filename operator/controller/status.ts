@@ -56,11 +56,16 @@ export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   };
 }
 
-/** Never backwards: an agent that has not heard of the newest generation does not make an older one current again. */
+/**
+ * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. Of one
+ * that is yet to come an agent knows only if the cluster went back, and then it has not heard of this one.
+ */
 function generationOf({ object, nodeName, report, blocked }: StatusInputs): number {
-  const known = object.status.observedGeneration ?? 0;
-  if (nodeName === undefined || blocked !== undefined) return object.metadata.generation;
-  return Math.max(known, report?.observed?.generation ?? 0);
+  const { generation } = object.metadata;
+  if (nodeName === undefined || blocked !== undefined) return generation;
+  const known = Math.min(object.status.observedGeneration ?? 0, generation);
+  const reported = report?.observed?.generation ?? 0;
+  return reported > generation ? known : Math.max(known, reported);
 }
 
 function observations({ object, nodeName, report }: StatusInputs) {

@@ -2,7 +2,7 @@
 // caught up, so that nothing is decided twice. Indexed by uid and by host, with the memory promised to each host.
 
 import { compact, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
-import type { Change } from '../kubernetes/reflector.ts';
+import type { Change, Outranked } from '../kubernetes/reflector.ts';
 import { isOlder } from '../kubernetes/watch.ts';
 
 export interface Promised {
@@ -15,8 +15,18 @@ export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
 /** More than can have gone while one write was on its way. */
 const rememberedGone = 10_000;
 
+/** The cache that follows the API server. */
+export interface Follower {
+  /** A version that it is yet to tell of. */
+  expect(object: VirtualMachine): void;
+  /** The cluster has gone back: what it has is void. */
+  distrust(): void;
+}
+
+const nobody: Follower = { expect: () => {}, distrust: () => {} };
+
 export class VirtualMachines {
-  readonly #expect: (object: VirtualMachine) => void;
+  readonly #follower: Follower;
   readonly #byKey = new Map<string, VirtualMachine>();
   readonly #keyOfUid = new Map<string, string>();
   readonly #keysOfNode = new Map<string, Set<string>>();
@@ -24,9 +34,8 @@ export class VirtualMachines {
   /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
   readonly #gone = new Set<string>();
 
-  /** `expect` is told of each version that the watch is yet to tell of. */
-  constructor(expect: (object: VirtualMachine) => void = () => {}) {
-    this.#expect = expect;
+  constructor(follower: Follower = nobody) {
+    this.#follower = follower;
   }
 
   get(key: string): VirtualMachine | undefined {
@@ -66,7 +75,8 @@ export class VirtualMachines {
 
   observe(change: Change<VirtualMachine>): void {
     if (change.type === 'Applied') {
-      this.#take(change.object);
+      this.#gone.delete(change.object.metadata.uid); // a restore brings it back
+      this.#take(change.object, change.outranks);
       return;
     }
     const { uid } = change.object.metadata;
@@ -77,15 +87,26 @@ export class VirtualMachines {
   /** What a read or a write of ours answered. */
   remember(answer: VirtualMachine): void {
     const object = compact(answer);
-    this.#expect(object);
-    this.#take(object);
+    this.#follower.expect(object);
+    this.#take(object, undefined);
   }
 
-  /** An older version of an object than the known one is not taken. */
-  #take(object: VirtualMachine): void {
+  /** What a live read answered, made when `before` was known already: an older one shows that the cluster went back. */
+  rememberLive(answer: VirtualMachine, before: VirtualMachine): void {
+    if (!isNewer(before, answer)) {
+      this.remember(answer);
+      return;
+    }
+    this.#take(compact(answer), 'All');
+    this.#follower.distrust();
+  }
+
+  /** An older version of an object than the known one is not taken, unless whoever tells it knows better. */
+  #take(object: VirtualMachine, outranks: Outranked | undefined): void {
     const key = objectKey(object.metadata);
     const known = this.#byKey.get(key);
-    if (this.#gone.has(object.metadata.uid) || (known !== undefined && isNewer(known, object))) return;
+    if (this.#gone.has(object.metadata.uid)) return;
+    if (known !== undefined && isNewer(known, object) && !isOutranked(known, outranks)) return;
     if (known !== undefined) this.#forget(key);
     this.#byKey.set(key, object);
     this.#keyOfUid.set(object.metadata.uid, key);
@@ -136,4 +157,8 @@ function memoryOf(object: VirtualMachine): number {
 
 function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {
   return isOlder(other.metadata.resourceVersion, known.metadata.resourceVersion);
+}
+
+function isOutranked({ metadata }: VirtualMachine, outranks: Outranked | undefined): boolean {
+  return outranks === 'All' || (outranks !== undefined && !isOlder(outranks.until, metadata.resourceVersion));
 }

@@ -1,14 +1,33 @@
 // A cache of one collection that follows the API server: lists once, then watches; lists again only when the server has
 // forgotten where we were (410). While the server fails, the cache keeps what it had, and trying goes on for ever.
+//
+// A cluster that was restored from a backup goes back in versions, and so does one API server of several whose cache is
+// behind; the first is to be believed, the second is not. A server whose cache is behind catches up within seconds, or
+// another one answers: so a list that is older than what is known is refused, and asked for again, five times, with
+// pauses of 12 to 25 s in all. Who is as old after that was restored. A live read that is older than what is known of
+// its object needs no second one: it comes from etcd itself, past all caches (`distrust`).
+//
+// After a restore a watch from a version that is yet to come is silent, not refused, and says nothing of what happens until
+// the cluster is there again: so whenever a watch broke off, the version that the server has is looked at first.
 import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { type ApiError, connectionError, isGone } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';
-import { list, type Version, watch } from './watch.ts';
+import { isOlder, list, type Version, versionNow, watch } from './watch.ts';
 
 export type Change<T> =
-  | { readonly type: 'Applied'; readonly key: string; readonly object: T; readonly previous: T | undefined }
+  | {
+      readonly type: 'Applied';
+      readonly key: string;
+      readonly object: T;
+      readonly previous: T | undefined;
+      /** Told by a list: which other versions of the object do not count any more, newer as they may be. */
+      readonly outranks?: Outranked;
+    }
   | { readonly type: 'Deleted'; readonly key: string; readonly object: T };
+
+/** Those until this one, since a list shows what is then; or all, once the cluster has gone back. */
+export type Outranked = { readonly until: string } | 'All';
 
 export interface ReflectorObserver {
   /** A list or watch failed; it is tried again. */
@@ -41,9 +60,10 @@ const timing = {
   watchSecondsSpread: 300,
   /** An API server sends a bookmark a minute: a connection on which two are missing may be half open. */
   silenceMilliseconds: 150_000,
+  /** A connection that was left from before the watch broke off may be as dead. */
+  lookMilliseconds: 10_000,
 } as const;
 
-/** If every list is older, the cluster was restored from a backup. */
 const staleListsMaximum = 5;
 /** More than writes are on their way at a time. */
 const expectedMaximum = 1_000;
@@ -59,6 +79,11 @@ export class Reflector<T extends Stored> {
   /** Up to where everything is known: an older list, from an API server that is behind, is not taken. */
   #known: string | undefined;
   #staleLists = 0;
+  /** A live read has shown that the cluster went back. */
+  #distrusted = false;
+  /** Whether the server may be another than it was. */
+  #unsure = false;
+  #watching: AbortController | undefined;
   #synced = false;
   #failures = 0;
   #run: Promise<void> | undefined;
@@ -100,6 +125,13 @@ export class Reflector<T extends Stored> {
     }
   }
 
+  /** Somebody read an object live that is older than it is known here: what is listed next is the truth, however old. */
+  distrust(): void {
+    this.#distrusted = true;
+    this.#resourceVersion = undefined;
+    this.#watching?.abort();
+  }
+
   start(): void {
     this.#run ??= this.#follow();
   }
@@ -118,7 +150,7 @@ export class Reflector<T extends Stored> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const startedAt = this.#options.clock.now();
-      const error = this.#resourceVersion === undefined ? await this.#list() : await this.#watch(this.#resourceVersion);
+      const error = await this.#step();
       if (signal.aborted) return;
       if (error === undefined) {
         this.#failures = 0;
@@ -126,34 +158,65 @@ export class Reflector<T extends Stored> {
       }
       if (this.#options.clock.now() - startedAt > timing.healthyMilliseconds) this.#failures = 0;
       if (isGone(error)) this.#resourceVersion = undefined;
+      else this.#unsure = true;
       this.#options.observer.failed(this.#options.path, error);
       await delay(this.#options.clock, this.#backoff(error), signal).catch(() => {});
     }
   }
 
+  async #step(): Promise<ApiError | undefined> {
+    if (this.#resourceVersion !== undefined && this.#unsure) {
+      const problem = await this.#lookAtVersion(this.#resourceVersion);
+      if (problem !== undefined) return problem;
+    }
+    return this.#resourceVersion === undefined ? this.#list() : this.#watch(this.#resourceVersion);
+  }
+
+  async #lookAtVersion(known: string): Promise<ApiError | undefined> {
+    const { http, path, silenceMilliseconds: silence = timing.silenceMilliseconds } = this.#options;
+    const now = await versionNow(http, path, this.#stop.signal, Math.min(silence, timing.lookMilliseconds));
+    if (!now.ok) return now.error;
+    this.#unsure = false;
+    if (isOlder(now.value, known)) this.#resourceVersion = undefined;
+    return undefined;
+  }
+
   async #list(): Promise<ApiError | undefined> {
     const { http, path, observer } = this.#options;
     const present = new Set<string>();
-    const onItems = (items: readonly unknown[]) => {
+    const believed = this.#distrusted || this.#staleLists >= staleListsMaximum;
+    const onItems = (items: readonly unknown[], resourceVersion: string) => {
+      const outranks = this.#outranked(resourceVersion);
+      if (outranks === 'All') this.#expected.clear();
       for (const item of items) {
-        const key = this.#apply(item);
+        const key = this.#apply(this.#parse(item), outranks);
         if (key !== undefined) present.add(key);
       }
     };
-    const notBefore = this.#staleLists < staleListsMaximum ? this.#known : undefined;
-    const listed = await list(http, path, this.#stop.signal, onItems, notBefore);
+    const listed = await list(http, path, this.#stop.signal, onItems, believed ? undefined : this.#known);
     // What was listed until then is true all the same; nothing is gone before all are listed.
     if (!listed.ok) {
-      if (listed.error.reason === 'StaleList') this.#staleLists += 1;
+      if (listed.error.reason === 'StaleList') {
+        // It answered: failures before that do not lengthen the pauses.
+        this.#failures = this.#staleLists;
+        this.#staleLists += 1;
+      }
       return listed.error;
     }
     this.#staleLists = 0;
+    this.#distrusted = false;
+    this.#unsure = false;
     for (const [key, object] of this.#store) if (!present.has(key)) this.#delete(key, object);
     this.#progress(listed.value);
     this.#synced = true;
     observer.listed(path, present.size);
     for (const resolve of this.#waiting.splice(0)) resolve();
     return undefined;
+  }
+
+  #outranked(resourceVersion: string): Outranked {
+    const wentBack = this.#distrusted || (this.#known !== undefined && isOlder(resourceVersion, this.#known));
+    return wentBack ? 'All' : { until: resourceVersion };
   }
 
   #progress(resourceVersion: string): void {
@@ -164,17 +227,20 @@ export class Reflector<T extends Stored> {
   async #watch(resourceVersion: string): Promise<ApiError | undefined> {
     const { http, path, random, clock, silenceMilliseconds = timing.silenceMilliseconds } = this.#options;
     const startedAt = clock.now();
+    const watching = new AbortController();
+    this.#watching = watching;
     let events = 0;
     const error = await watch(http, {
       path,
       resourceVersion,
       timeoutSeconds: Math.round(timing.watchSecondsMinimum + random() * timing.watchSecondsSpread),
       silenceMilliseconds,
-      signal: this.#stop.signal,
+      signal: AbortSignal.any([this.#stop.signal, watching.signal]),
       onEvent: (event) => {
+        if (watching.signal.aborted) return;
         events += 1;
         this.#failures = 0;
-        if (event.type === 'Applied') this.#apply(event.object, this.#takeExpected(event));
+        if (event.type === 'Applied') this.#apply(this.#takeExpected(event) ?? this.#parse(event.object));
         if (event.type === 'Deleted') this.#remove(event.object);
         this.#progress(event.resourceVersion);
       },
@@ -191,13 +257,13 @@ export class Reflector<T extends Stored> {
     return expected;
   }
 
-  #apply(raw: unknown, known?: T): string | undefined {
-    const object = known ?? this.#parse(raw);
+  #apply(object: T | undefined, outranks?: Outranked): string | undefined {
     if (object === undefined) return undefined;
     const key = objectKey(object.metadata);
     const previous = this.#store.get(key);
     if (previous?.metadata.uid === object.metadata.uid) {
-      if (previous.metadata.resourceVersion === object.metadata.resourceVersion) return key;
+      // Two histories may have given one number to two versions.
+      if (outranks !== 'All' && previous.metadata.resourceVersion === object.metadata.resourceVersion) return key;
     } else if (previous !== undefined) {
       this.#delete(key, previous); // deleted and created anew under its name while nobody watched
     }
@@ -207,6 +273,7 @@ export class Reflector<T extends Stored> {
       key,
       object,
       previous: previous === undefined ? undefined : this.#sameObject(previous, object),
+      ...(outranks !== undefined && { outranks }),
     });
     return key;
   }

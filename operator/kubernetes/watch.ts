@@ -19,7 +19,7 @@ export async function list(
   http: KubeHttp,
   path: string,
   signal: AbortSignal,
-  onItems: (items: readonly unknown[]) => void,
+  onItems: (items: readonly unknown[], resourceVersion: string) => void,
   notBefore?: string,
 ): Promise<Outcome<string>> {
   let next = '';
@@ -31,10 +31,24 @@ export async function list(
     if (notBefore !== undefined && isOlder(resourceVersion, notBefore)) {
       return failed(connectionError('StaleList', `a list of version ${resourceVersion} came after ${notBefore}`));
     }
-    onItems(items);
+    onItems(items, resourceVersion);
     next = metadata.continue ?? '';
     if (next === '') return succeeded(resourceVersion);
   }
+}
+
+/** At which version the collection is. */
+export async function versionNow(
+  http: KubeHttp,
+  path: string,
+  signal: AbortSignal,
+  idleMilliseconds: number,
+): Promise<Outcome<string>> {
+  const read = parsePage(
+    path,
+    await http.request({ method: 'GET', path, query: { limit: 1 }, signal, idleMilliseconds }),
+  );
+  return read.ok ? succeeded(read.value.metadata.resourceVersion) : read;
 }
 
 async function readPage(
@@ -44,7 +58,10 @@ async function readPage(
   next: string,
 ): Promise<Outcome<z.infer<typeof page>>> {
   const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
-  const answer = await http.request({ method: 'GET', path, query, signal });
+  return parsePage(path, await http.request({ method: 'GET', path, query, signal }));
+}
+
+function parsePage(path: string, answer: Outcome<unknown>): Outcome<z.infer<typeof page>> {
   if (!answer.ok) return answer;
   const parsed = page.safeParse(answer.value);
   if (parsed.success) return succeeded(parsed.data);

@@ -1,7 +1,7 @@
 // A real control plane on this machine, in a folder of its own: etcd, kube-apiserver and kube-controller-manager, with
 // RBAC. No kubelet and no scheduler: a Node is an object that a test creates, a Pod stays Pending.
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +41,8 @@ export interface ControlPlane extends Cluster {
   readonly apiServer: ApiServer;
   /** What the API server says that was written to it, if it was started with an audit log. */
   readonly audit: AuditLog | undefined;
+  /** Backs up what etcd holds; returns what brings it back to that. The API server is away for both. */
+  backUp(): Promise<() => Promise<void>>;
 }
 
 export interface ControlPlaneOptions {
@@ -178,6 +180,24 @@ class LocalControlPlane implements ControlPlane {
     await this.#etcd?.stop();
     await rm(this.directory, { recursive: true, force: true });
     this.#janitor.dismiss();
+  }
+
+  async backUp(): Promise<() => Promise<void>> {
+    const [data, backup] = [join(this.directory, 'etcd'), join(this.directory, 'etcd-backup')];
+    await this.#withoutEtcd(() => cp(data, backup, { recursive: true }));
+    return () =>
+      this.#withoutEtcd(async () => {
+        await rm(data, { recursive: true });
+        await cp(backup, data, { recursive: true });
+      });
+  }
+
+  async #withoutEtcd(work: () => Promise<void>): Promise<void> {
+    await this.#apiServer?.kill();
+    await this.#etcd?.stop();
+    await work();
+    this.#etcd = await this.#spawn('etcd', etcdFlags(this.directory, this.#ports));
+    await this.#startApiServer();
   }
 
   async #startApiServer(): Promise<void> {

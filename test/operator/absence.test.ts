@@ -177,6 +177,35 @@ describe('the VMs as this operator knows them', () => {
     expect(machines.promisedTo('node-a')).toEqual({ memoryInMB: 0, virtualMachines: 0 });
   });
 
+  it('go back with the cluster: as a list shows that is newer than they are, or one that is believed, or a live read', () => {
+    const told: string[] = [];
+    const machines = new VirtualMachines({ expect: () => {}, distrust: () => told.push('distrust') });
+    const at = (resourceVersion: string) => makeMachine({ metadata: { resourceVersion } });
+    const version = () => machines.get('default/vm')?.metadata.resourceVersion;
+    const list = (resourceVersion: string, outranks: 'All' | { until: string }) =>
+      machines.observe({
+        type: 'Applied',
+        key: 'default/vm',
+        object: at(resourceVersion),
+        previous: undefined,
+        outranks,
+      });
+    machines.remember(at('10'));
+    list('8', { until: '9' }); // our write came after it
+    expect(version()).toBe('10');
+    list('8', { until: '20' });
+    expect(version()).toBe('8');
+    list('5', 'All');
+    expect(version()).toBe('5');
+    machines.rememberLive(at('7'), at('5'));
+    expect([version(), told]).toEqual(['7', []]);
+    machines.rememberLive(at('3'), at('7'));
+    expect([version(), told]).toEqual(['3', ['distrust']]);
+    machines.observe({ type: 'Deleted', key: 'default/vm', object: at('30') });
+    list('4', 'All');
+    expect(version()).toBe('4');
+  });
+
   it('follow a name to its next object', () => {
     const machines = new VirtualMachines();
     machines.remember(makeMachine({ metadata: { uid: 'first', resourceVersion: '9' } }));

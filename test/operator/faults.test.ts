@@ -64,6 +64,19 @@ async function agentOn(nodeName: string, port = operator.agents): Promise<Script
   return agent;
 }
 
+/** The agent of node-a on another connection, with the same VMs. */
+async function successorOf({ machines }: ScriptedAgent, port = operator.agents): Promise<ScriptedAgent> {
+  const agent = new ScriptedAgent();
+  agents.push(agent);
+  for (const [uid, machine] of machines) agent.machines.set(uid, machine);
+  await until(async () => {
+    await agent.connect(port, 'node-a').catch(() => {});
+    const ended = agent.closed.then(() => false);
+    return Promise.race([ended, until(() => agent.receivedOf('desired').some(({ last }) => last)).then(() => true)]);
+  });
+  return agent;
+}
+
 async function remove(...names: string[]): Promise<void> {
   for (const name of names) await fixture.delete(name);
   for (const name of names) await fixture.untilGone(name);
@@ -351,6 +364,44 @@ describe('the next leader', () => {
     expect(outOfTurn.filter(({ name, hasHost }) => name === 'inherited' && hasHost)).toEqual([]);
     await remove('bystander');
   });
+});
+
+describe('a restore of etcd from a backup', () => {
+  it('takes the operator and its agents back to what was, and nothing of what came after stays', async () => {
+    const first = await agentOn('node-a');
+    await fixture.create('kept', { memory: { sizeInMB: 1024 } });
+    await fixture.create('back', {});
+    const { uid } = (await fixture.untilReady('kept')).metadata;
+    const back = await fixture.untilReady('back');
+    const restore = await controlPlane.backUp();
+    await fixture.patch('kept', { spec: { memory: { sizeInMB: 2048 } } });
+    await fixture.untilObject('kept', ({ status }) => status.observedGeneration === 2);
+    await remove('back');
+    const late = await fixture.create('late');
+    await fixture.untilReady('late');
+    // Epochs go back, too: one was taken by a replica that is gone.
+    const rival = await fixture.start({ election: alwaysElected });
+    await successorOf(first, rival.agents);
+    await rival.operator.stop();
+    await successorOf(first);
+    await restore();
+    const agent = await successorOf(first);
+
+    // What is written about it is refused, and it is read.
+    const observe = (restarts: number) =>
+      agent.observe({ ...(agent.machines.get(uid) ?? observedMachine(uid)), restarts });
+    observe(1);
+    await until(() => agent.assignments.get(uid)?.options.MemorySizeInMB === 1024);
+    observe(3);
+    const kept = await fixture.untilObject('kept', ({ status }) => status.restarts === 3);
+    expect(kept.status).toMatchObject({ observedGeneration: 1, nodeName: 'node-a', phase: 'Running' });
+    await until(() => agent.machines.has(back.metadata.uid) && !agent.machines.has(late.metadata.uid));
+    expect((await fixture.untilReady('back')).metadata.uid).toBe(back.metadata.uid);
+    expect(agent.receivedOf('release').map((message) => message.uid)).toEqual([late.metadata.uid]);
+    await fixture.create('next');
+    await fixture.untilReady('next');
+    await remove('kept', 'back', 'next');
+  }, 120_000);
 });
 
 describe('two replicas that both take themselves for the leader', () => {

@@ -191,6 +191,36 @@ describe('reflector', () => {
     expect(restored.changes.slice(2)).toEqual(['Applied default/a 1', 'Deleted default/b 8']);
   });
 
+  it('looks at the version of a server that was away, and lists anew when that went back', async () => {
+    const broken = brokenWatch(event('MODIFIED', object('a', '11')));
+    const same = await follow([listOf([object('a', '7')], '10'), broken]);
+    await until(() => same.server.watches.length === 2);
+    expect([same.server.looks, same.server.lists.length]).toEqual([1, 1]);
+
+    // A watch from where we were would say nothing until the cluster is there again.
+    const backup = listOf([object('a', '7'), object('b', '3')], '9');
+    const restored = await follow([
+      listOf([object('a', '7')], '10'),
+      broken,
+      ...Array.from({ length: 6 }, () => backup),
+    ]);
+    restored.server.version = '9';
+    await until(() => restored.server.watches.length === 2);
+    expect(restored.changes.slice(2)).toEqual(['Applied default/a 7', 'Applied default/b 3']);
+    expect(restored.server.watches[1]?.searchParams.get('resourceVersion')).toBe('9');
+  });
+
+  it('believes the next list, however old, once somebody read live that the cluster went back', async () => {
+    const watched = await follow([listOf([object('a', '7')], '10'), hangingWatch([]), listOf([object('a', '3')], '5')]);
+    const outranked: unknown[] = [];
+    watched.reflector.onChange((change) => change.type === 'Applied' && outranked.push(change.outranks));
+    await until(() => watched.server.watches.length === 1);
+    watched.reflector.distrust();
+    await until(() => watched.server.watches.length === 2);
+    expect(watched.changes).toEqual(['Applied default/a 7', 'Applied default/a 3']);
+    expect(outranked).toEqual([{ until: '10' }, 'All']);
+  });
+
   it('tells of the end of an object before that of its successor of the same name', async () => {
     const watched = await follow([
       listOf([object('a', '1', 'first')], '10'),

@@ -7,6 +7,9 @@ export type Answer = (request: http.IncomingMessage, response: http.ServerRespon
 
 export class ScriptedApiServer {
   readonly requests: { readonly url: URL; readonly headers: http.IncomingHttpHeaders }[] = [];
+  /** What it answers, beside the script, to who only asks for its version. */
+  version = '1000000';
+  looks = 0;
   readonly #script: Answer[];
   readonly #server: http.Server;
   #url = '';
@@ -14,7 +17,13 @@ export class ScriptedApiServer {
   constructor(script: readonly Answer[]) {
     this.#script = [...script];
     this.#server = http.createServer((request, response) => {
-      this.requests.push({ url: new URL(request.url ?? '/', 'http://x'), headers: request.headers });
+      const url = new URL(request.url ?? '/', 'http://x');
+      if (url.searchParams.get('limit') === '1') {
+        this.looks += 1;
+        listOf([], this.version)(request, response);
+        return;
+      }
+      this.requests.push({ url, headers: request.headers });
       const answer = this.#script.shift() ?? hangingWatch([]);
       answer(request, response);
     });

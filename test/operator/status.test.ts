@@ -90,10 +90,19 @@ describe('status', () => {
   });
 
   it('never goes back to an older generation', () => {
-    const running = nextStatus(inputs({ report: reported({ generation: 3 }) }));
-    expect(
-      nextStatus(inputs({ object: stored(running), report: reported({ generation: 2 }) })).observedGeneration,
-    ).toBe(3);
+    const object = makeMachine({ metadata: { generation: 3 } });
+    const running = nextStatus(inputs({ object, report: reported({ generation: 3 }) }));
+    expect(running.observedGeneration).toBe(3);
+    const told = { ...object, status: running };
+    expect(nextStatus(inputs({ object: told, report: reported({ generation: 2 }) })).observedGeneration).toBe(3);
+  });
+
+  it('claims no generation that is yet to come, of which an agent knows after a restore', () => {
+    const running = nextStatus(inputs({ report: reported({ generation: 1 }) }));
+    const report = reported({ generation: 5 });
+    expect(nextStatus(inputs({ object: stored(running), report })).observedGeneration).toBe(1);
+    const ahead = stored({ ...running, observedGeneration: 5 });
+    expect(nextStatus(inputs({ object: ahead, report })).observedGeneration).toBe(1);
   });
 
   it('does not let a report that answers nothing erase what is known', () => {
