@@ -100,7 +100,8 @@ export function parseExit(document: string | undefined): SystemExit {
 }
 
 function parse<T>(call: string, schema: z.ZodType<T>, document: string | undefined): T {
-  if (document === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'HCS answered with no document');
+  if (document === undefined)
+    throw new HcsError(call, ownResults.unexpectedAnswer, 'unexpected value returned from hcs');
   const value = parseJson(document);
   if (value === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'HCS answered with what is not JSON');
   const parsed = schema.safeParse(value);

@@ -126,7 +126,7 @@ export class ComputeCoreSystem implements ComputeSystem {
 
   async #call<T>(call: string, run: () => Promise<T>): Promise<T> {
     if (this.#isLost) throw new HcsError(call, hresult.serviceDisconnect);
-    if (!this.#isUsable) throw new HcsError(call, ownResults.invalidHandle, 'the handle was closed');
+    if (!this.#isUsable) throw new HcsError(call, ownResults.invalidHandle, 'the handle has already been closed');
     return await this.#running.pass(run());
   }
 

@@ -141,7 +141,10 @@ describe('a handle', () => {
     await Promise.all([system.close(), system.close()]);
     await system.close();
     for (const call of [() => system.start(), () => system.terminate(), () => system.properties()])
-      await expect(call()).rejects.toMatchObject({ hresult: 0x8007_0006, detail: 'the handle was closed' });
+      await expect(call()).rejects.toMatchObject({
+        hresult: 0x8007_0006,
+        detail: 'the handle has already been closed',
+      });
     expect(double.visits('HcsTerminateComputeSystem')).toBe(0);
   });
 
