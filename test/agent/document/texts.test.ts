@@ -1,9 +1,11 @@
 // The small pieces of text work, at the edges that no golden case shows.
+import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { base64Error } from '../../../agent/document/base64.ts';
 import { compareBytes } from '../../../agent/document/byte-order.ts';
 import { parseGuid } from '../../../agent/document/guid.ts';
+import { quoteText } from '../../../agent/document/quoted-text.ts';
 import { absolutePath, cleanPath, equalFold, joinPath, parentPath } from '../../../agent/document/windows-paths.ts';
 
 describe('Windows paths', () => {
@@ -88,6 +90,16 @@ describe('Windows paths', () => {
     expect(equalFold('straße', 'strasse')).toBe(false);
     expect(equalFold('a.c', 'abc')).toBe(false);
     expect(equalFold('ı', 'i')).toBe(false);
+  });
+});
+
+describe('quoted text', () => {
+  it('escapes what the original escapes, of all characters that anything is known of', () => {
+    const codes = Array.from({ length: 0x3_4000 }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff);
+    const quoted = quoteText(codes.map((code) => String.fromCodePoint(code)).join(''));
+    // Of the text that the original's language makes of them.
+    const digest = '9016f2626a7283ff1857a29e14981e4a2db18803e31b3b6c46b780ca541cd970';
+    expect(createHash('sha256').update(quoted).digest('hex')).toBe(digest);
   });
 });
 
