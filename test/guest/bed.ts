@@ -53,6 +53,8 @@ const applets = [
   'dmesg',
   'pwd',
   'env',
+  'tty',
+  'stty',
 ];
 
 export interface BedOptions {

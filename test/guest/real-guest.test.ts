@@ -60,6 +60,7 @@ interface InShell {
   readonly wanted?: StdioWanted;
   readonly workingDirectory?: string;
   readonly environment?: readonly string[];
+  readonly terminal?: { readonly height: number; readonly width: number };
 }
 
 async function shell(
@@ -187,6 +188,27 @@ describe('a real Linux guest', { timeout: patience }, () => {
     process.stdin?.write('hello\n');
     expect(await read(process.stdout)).toBe('hello b /proc\n');
     expect(await process.exitCode).toBe(0);
+  });
+
+  it('gives a process a terminal of its size, which shows what is typed and on which Ctrl-C acts', async (context) => {
+    const has = await shell(context, 'command -v tty && command -v stty');
+    await read(has.stdout);
+    if ((await has.exitCode) !== 0) notApplicable(context, 'the image has no tty or no stty');
+    const process = await shell(context, 'tty; stty size; read line; echo "got $line"; exec sleep 1000', {
+      wanted: { ...output, stdin: true },
+      terminal: { height: 30, width: 100 },
+    });
+    let shown = '';
+    process.stdout?.on('data', (chunk: Buffer) => {
+      shown += chunk.toString();
+    });
+    await expect.poll(() => shown, soon).toMatch(/^\/dev\/pts\/\d+\r\n\d+ \d+\r\n$/);
+    // The original ignores it.
+    if (!bed.isForeign) expect(shown).toContain('\n30 100\r\n');
+    process.stdin?.write('hello\n');
+    await expect.poll(() => shown, soon).toContain('\nhello\r\ngot hello\r\n');
+    process.stdin?.write('\x03');
+    expect(await process.exitCode).toBe(4_294_967_295);
   });
 
   it('says why a program cannot be run', async () => {

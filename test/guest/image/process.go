@@ -21,7 +21,10 @@ type parameters struct {
 	CommandArgs                                         []string
 	WorkingDirectory                                    string
 	Environment                                         map[string]string
+	EmulateConsole                                      bool
 	CreateStdInPipe, CreateStdOutPipe, CreateStdErrPipe bool
+	// Height and width; the original ignores it.
+	ConsoleSize [2]uint16
 }
 
 func (p *processes) execute(payload []byte) (map[string]any, error) {
@@ -52,46 +55,80 @@ func (p *processes) execute(payload []byte) (map[string]any, error) {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	ports := request.Settings.VsockStdioRelaySettings
-	opened, err := connectStreams(command, wanted, ports.StdIn, ports.StdOut, ports.StdErr)
+	opened, err := connectStreams(wanted, ports.StdIn, ports.StdOut, ports.StdErr)
+	var console *terminal
+	if err == nil && wanted.EmulateConsole {
+		console, err = openTerminal(wanted.ConsoleSize[0], wanted.ConsoleSize[1])
+	}
 	if err == nil {
+		give(command, opened, console)
 		err = startCommand(command)
 	}
 	if err != nil {
-		closeAll(opened)
+		if console != nil {
+			console.close()
+		}
+		opened.close()
 		return nil, err
 	}
-	return map[string]any{"ProcessId": p.watch(command, opened)}, nil
+	if console != nil {
+		console.relay(opened.stdin, opened.stdout)
+	}
+	return map[string]any{"ProcessId": p.watch(command, opened, console)}, nil
 }
 
-// connectStreams dials stdin, stdout and stderr in this order; the process has the sockets themselves.
-func connectStreams(command *exec.Cmd, wanted parameters, stdin, stdout, stderr uint32) (opened []*stream, err error) {
-	open := func(name string, isWanted bool, port uint32) (*stream, error) {
-		if !isWanted {
-			return nil, nil
+// stdio has nil for what was not asked for.
+type stdio struct{ stdin, stdout, stderr *stream }
+
+func (s stdio) all() (streams []*stream) {
+	for _, each := range []*stream{s.stdin, s.stdout, s.stderr} {
+		if each != nil {
+			streams = append(streams, each)
 		}
-		connection, err := dialRetrying(port)
-		if err != nil {
-			return nil, fmt.Errorf("failed creating %s Connection: %w", name, err)
+	}
+	return streams
+}
+
+func (s stdio) close() {
+	for _, each := range s.all() {
+		each.Close()
+	}
+}
+
+// give hands the process the sockets themselves, or a terminal.
+func give(command *exec.Cmd, opened stdio, console *terminal) {
+	if console != nil {
+		console.give(command)
+		return
+	}
+	if opened.stdin != nil {
+		command.Stdin = opened.stdin.File
+	}
+	if opened.stdout != nil {
+		command.Stdout = opened.stdout.File
+	}
+	if opened.stderr != nil {
+		command.Stderr = opened.stderr.File
+	}
+}
+
+// connectStreams dials stdin, stdout and stderr in this order.
+func connectStreams(wanted parameters, stdin, stdout, stderr uint32) (opened stdio, err error) {
+	open := func(to **stream, name string, isWanted bool, port uint32) {
+		if err != nil || !isWanted {
+			return
 		}
-		opened = append(opened, connection)
-		return connection, nil
+		connection, failed := dialRetrying(port)
+		if failed != nil {
+			err = fmt.Errorf("failed creating %s Connection: %w", name, failed)
+			return
+		}
+		*to = connection
 	}
-	if connection, err := open("stdin", wanted.CreateStdInPipe, stdin); err != nil {
-		return opened, err
-	} else if connection != nil {
-		command.Stdin = connection.File
-	}
-	if connection, err := open("stdout", wanted.CreateStdOutPipe, stdout); err != nil {
-		return opened, err
-	} else if connection != nil {
-		command.Stdout = connection.File
-	}
-	if connection, err := open("stderr", wanted.CreateStdErrPipe, stderr); err != nil {
-		return opened, err
-	} else if connection != nil {
-		command.Stderr = connection.File
-	}
-	return opened, nil
+	open(&opened.stdin, "stdin", wanted.CreateStdInPipe, stdin)
+	open(&opened.stdout, "stdout", wanted.CreateStdOutPipe, stdout)
+	open(&opened.stderr, "stderr", wanted.CreateStdErrPipe, stderr)
+	return opened, err
 }
 
 func startCommand(command *exec.Cmd) error {
@@ -101,7 +138,7 @@ func startCommand(command *exec.Cmd) error {
 	return nil
 }
 
-func (p *processes) watch(command *exec.Cmd, opened []*stream) int {
+func (p *processes) watch(command *exec.Cmd, opened stdio, console *terminal) int {
 	ended := make(chan int, 1)
 	id := command.Process.Pid
 	p.mutex.Lock()
@@ -109,10 +146,13 @@ func (p *processes) watch(command *exec.Cmd, opened []*stream) int {
 	p.mutex.Unlock()
 	go func() {
 		_ = command.Wait()
-		for _, connection := range opened {
+		if console != nil {
+			console.end()
+		}
+		for _, connection := range opened.all() {
 			connection.shutRead()
 		}
-		closeAll(opened)
+		opened.close()
 		// -1 for one that a signal ended, as the original reports it.
 		ended <- command.ProcessState.ExitCode()
 	}()
@@ -137,10 +177,4 @@ func (p *processes) wait(payload []byte) (map[string]any, error) {
 	delete(p.running, id)
 	p.mutex.Unlock()
 	return map[string]any{"ExitCode": uint32(code)}, nil
-}
-
-func closeAll(streams []*stream) {
-	for _, each := range streams {
-		each.Close()
-	}
 }
