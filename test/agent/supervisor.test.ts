@@ -1,6 +1,6 @@
 // The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { FileJournal } from '../../agent/journal.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
@@ -234,6 +234,21 @@ describe('an agent that was killed', () => {
     );
     await second.until(uid, 'judged', hasReason('AgentRestarted'));
     expect((await node.control.visits()).filter(({ step }) => step === 'start')).toHaveLength(1);
+  });
+
+  it('counts its runs on from those that the log on the node has, when its journal is lost', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment());
+    await first.until(uid, 'logging', ({ guestLog }) => guestLog.total > 0);
+    await first.kill();
+    const folder = `${node.folder}/agent/vms/${uid}`;
+    await rm(`${folder}/vm.json`);
+    await appendFile(`${folder}/guest.log`, '7.41 of a run that the journal no longer knows\n');
+    await using second = await startCore(node);
+    await second.supervisor.assign(makeAssignment());
+    await second.until(uid, 'running', isRunning);
+    expect(await readFile(`${folder}/vm.json`, 'utf8')).toContain('\\"boot\\":8,');
   });
 
   it('leaves a system alone that no journal knows, until the operator speaks', async () => {
