@@ -1,7 +1,7 @@
 // The program as a user starts it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 const program = fileURLToPath(new URL('../../operator/main.ts', import.meta.url));
+const operations = fileURLToPath(new URL('../../docs/operations.md', import.meta.url));
 let directory: string;
 
 beforeAll(async () => {
@@ -57,7 +58,7 @@ describe('lcow-operator', () => {
     expect((await end(start(...tokens, '--agents-port', 'many'))).stderr).toContain('must be a number');
   });
 
-  it('lives without an API server, is not ready, tells no secrets, and stops when asked', async () => {
+  it('lives without an API server, is not ready, has the metrics that are documented, tells no secrets, and stops when asked', async () => {
     const child = start(
       ...['--kubeconfig', join(directory, 'kubeconfig'), '--agent-tokens', join(directory, 'tokens.yaml')],
       ...['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--log-level', 'debug'],
@@ -76,6 +77,11 @@ describe('lcow-operator', () => {
     const ready = await fetch(`http://127.0.0.1:${health}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, 'not listed yet: machines, hosts, nodes']);
     expect((await fetch(`http://127.0.0.1:${health}/other`)).status).toBe(404);
+    const metrics = await (await fetch(`http://127.0.0.1:${health}/metrics`)).text();
+    const documented = (await readFile(operations, 'utf8')).matchAll(/^\| `(lcow_\w+)/gm);
+    const names = [...documented].map(([, name]) => name ?? '');
+    expect(names.length).toBeGreaterThan(5);
+    expect(names.filter((name) => !metrics.includes(`# TYPE ${name} `))).toEqual([]);
     child.kill('SIGTERM');
     const [code] = await once(child, 'exit');
     expect(code).toBe(0);

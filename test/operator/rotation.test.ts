@@ -1,5 +1,6 @@
 // The certificates over the years: at every moment, who trusts what was published reaches whoever serves.
 import { X509Certificate } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { validityOf } from '../../operator/certificates/authority.ts';
 import { type CertificateSet, lifetimes, rotate, trustBundle } from '../../operator/certificates/rotation.ts';
@@ -52,6 +53,33 @@ describe('certificates', () => {
     }
     expect(authorities.size).toBeGreaterThan(2);
     expect(leaves.size).toBeGreaterThan(25);
+  }, 60_000);
+
+  /** A third of a serving certificate's life: who looks at least so often never serves an expired one. */
+  const longestPause = lifetimes.serving / 3;
+  const pauses = fc.array(
+    fc.oneof(fc.integer({ min: 1, max: longestPause }), fc.integer({ min: 1, max: 2 * lifetimes.announcement })),
+    { minLength: 20, maxLength: 60 },
+  );
+
+  it('let in whoever has the bundle of the last look, however irregularly they are looked after', async () => {
+    await fc.assert(
+      fc.asyncProperty(pauses, fc.integer({ min: 0, max: lifetimes.authority }), async (steps, age) => {
+        // So that the end of the authority falls anywhere among the steps.
+        let now = start + Math.min(age, (lifetimes.authority * 2) / 3);
+        let set = await rotate(await rotate(undefined, names, start), names, now);
+        for (const step of steps) {
+          const bundle = trustBundle(set);
+          now += step;
+          // Until the next look nothing changes: what serves is in time, and of an authority that is published.
+          expect(trusts(bundle, set, now - 1)).toBe(true);
+          set = await rotate(set, names, now);
+          expect(trusts(trustBundle(set), set, now)).toBe(true);
+          expect(trusts(bundle, set, now)).toBe(true);
+        }
+      }),
+      { numRuns: 10, endOnFailure: true },
+    );
   }, 60_000);
 
   it('begin anew after a sleep of years, and from what is no certificate', async () => {
