@@ -3,8 +3,8 @@
 import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Node, Taint, VirtualMachine } from '../kubernetes/objects.ts';
-import type { Lookup } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
+import type { Lookup } from './lookup.ts';
 import type { Verdict } from './status.ts';
 import { evictionOf, showTaint } from './taints.ts';
 

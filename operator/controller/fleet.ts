@@ -3,15 +3,10 @@ import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
+import type { Lookup } from './lookup.ts';
 import { type Candidate, type Placement, place } from './placement.ts';
 import { isOutOfService } from './taints.ts';
 import type { Promised, VirtualMachines } from './virtual-machines.ts';
-
-/** A cache of objects by name. */
-export interface Lookup<T> {
-  get(key: string): T | undefined;
-  values(): Iterable<T>;
-}
 
 interface Assumption {
   readonly nodeName: string;

@@ -6,9 +6,9 @@ import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } 
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import type { Lookup } from './fleet.ts';
 import { type HostIntroduction, nextHostStatus } from './host-status.ts';
 import type { Inventory } from './inventory.ts';
+import type { Lookup } from './lookup.ts';
 import { done, type Result } from './queue.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 

@@ -4,8 +4,8 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
-import type { Lookup } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
+import type { Lookup } from './lookup.ts';
 import { isOutOfService } from './taints.ts';
 
 export type Fate = 'MayRun' | 'OutOfService' | 'Gone';
