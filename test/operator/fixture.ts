@@ -1,5 +1,5 @@
 // An operator in this process against a real API server of its own, so that no other test's objects come into play.
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { apiVersion, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
@@ -30,6 +30,7 @@ export interface StartOptions {
   readonly authenticator?: AgentAuthenticator;
   readonly certificates?: CertificateSource;
   readonly heartbeatSeconds?: number;
+  readonly logger?: Logger;
   /** Whether to wait until it leads. */
   readonly leads?: boolean;
 }
@@ -60,6 +61,7 @@ export class OperatorFixture {
     authenticator = tokensAreNames,
     certificates,
     heartbeatSeconds = 100,
+    logger = pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
   }: StartOptions = {}): Promise<RunningOperator> {
     this.#replicas += 1;
     const replica = `replica-${this.#replicas}`;
@@ -76,7 +78,7 @@ export class OperatorFixture {
       replica,
       clock,
       random: Math.random,
-      logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
+      logger,
     });
     const ports = await operator.start();
     await until(async () => (await fetch(`http://127.0.0.1:${ports.health}/readyz`)).ok);

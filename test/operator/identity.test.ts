@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { dial } from '../../agent/dial.ts';
@@ -14,7 +15,7 @@ import { agentsPath } from '../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { OperatorFixture, type RunningOperator, until } from './fixture.ts';
-import { ScriptedAgent } from './scripted-agent.ts';
+import { observedMachine, ScriptedAgent } from './scripted-agent.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;
@@ -263,6 +264,33 @@ describe('operator and agent', () => {
     expect(seen.every(isPair)).toBe(true);
     await store.stop();
     expect(failures).toEqual([]);
+  });
+
+  it('tell nobody a token, whether it is taken or refused, nor what a security policy says', async () => {
+    const lines: string[] = [];
+    const operator = await fixture.start({
+      authenticator: reviews(),
+      certificates: certificates(systemClock),
+      logger: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }),
+    });
+    operators.push(operator);
+    await createNode('node-6');
+    const bearer = await token(await createPod('agent-6', 'node-6'));
+    const bundle = await untilPublished('');
+    const forged = `${bearer.slice(0, -20)}${'A'.repeat(20)}`;
+    await expect(connect(operator, 'forged', forged, bundle)).rejects.toThrow();
+    const agent = await connect(operator, 'quiet', bearer, bundle);
+    agent.onAssign = ({ uid, generation, optionsDigest }) =>
+      agent.observe(observedMachine(uid, { generation, optionsDigest, wantedDigest: optionsDigest }));
+    const policy = Buffer.from('package policy # of nobody else').toString('base64');
+    await fixture.create('secretive', { confidential: { isolation: 'None', securityPolicy: policy } });
+    const { status } = await fixture.untilReady('secretive');
+    expect(agent.receivedOf('policy')).toHaveLength(1);
+    const events = { method: 'GET', path: '/apis/events.k8s.io/v1/namespaces/default/events' } as const;
+    await until(async () => JSON.stringify(await fixture.request(events)).includes('secretive'));
+    const told = [...lines, JSON.stringify(status), JSON.stringify(await fixture.request(events))].join('\n');
+    expect(told).toContain('does not know the token');
+    for (const secret of [bearer, forged, policy]) expect(told).not.toContain(secret.slice(0, 24));
   });
 
   it('a session ends when its Node is made anew', async () => {

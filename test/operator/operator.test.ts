@@ -443,19 +443,23 @@ describe('operator', () => {
     await fixture.untilGone('to-move');
   }, 60_000);
 
-  it('loses nothing while the API server is away, and keeps its agents', async () => {
+  it('loses nothing while the API server is away, killed, for 30 s, and keeps its agents', async () => {
     const { agent } = await node();
     await fixture.create('before-outage');
     const { metadata } = await fixture.untilReady('before-outage');
-    await controlPlane.apiServer.stop();
+    await controlPlane.apiServer.kill();
+    const killedAt = performance.now();
     const machine = agent.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
     agent.observe({ ...machine, restarts: 1 });
     await until(async () => {
       const text = await (await fetch(`http://127.0.0.1:${operator.health}/metrics`)).text();
       return /rest_client_requests_total\{method="PUT",code="0"\} [1-9]/.test(text);
     });
+    agent.observe({ ...machine, restarts: 2 });
+    await until(() => performance.now() - killedAt >= 30_000, 31_000);
     await controlPlane.apiServer.start();
-    await fixture.untilObject('before-outage', ({ status }) => status.restarts === 1);
+    await fixture.untilObject('before-outage', ({ status }) => status.restarts === 2);
+    expect(agent.isOpen).toBe(true);
     expect(agent.receivedOf('welcome')).toHaveLength(1);
     await fixture.create('after-outage');
     await fixture.untilObject('after-outage', (object) => readyOf(object)?.status === 'True');
@@ -463,5 +467,5 @@ describe('operator', () => {
       await fixture.delete(name);
       await fixture.untilGone(name);
     }
-  }, 60_000);
+  }, 120_000);
 });
