@@ -53,6 +53,8 @@ export interface ReflectorOptions<T extends Stored> {
 const timing = {
   backoffFirstMilliseconds: 800,
   backoffCapMilliseconds: 30_000,
+  /** While nobody answers: it costs nobody anything, and what is new waits for it. */
+  awayCapMilliseconds: 10_000,
   healthyMilliseconds: 120_000,
   /** A watch that the server ends sooner than this, without an event, is a failure. */
   shortestWatchMilliseconds: 1_000,
@@ -85,6 +87,7 @@ export class Reflector<T extends Stored> {
   #unsure = false;
   #watching: AbortController | undefined;
   #synced = false;
+  #isAway = false;
   #failures = 0;
   #run: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
@@ -156,7 +159,10 @@ export class Reflector<T extends Stored> {
         this.#failures = 0;
         continue;
       }
-      if (this.#options.clock.now() - startedAt > timing.healthyMilliseconds) this.#failures = 0;
+      const answered = error.code !== 0;
+      const isBack = answered && this.#isAway;
+      if (isBack || this.#options.clock.now() - startedAt > timing.healthyMilliseconds) this.#failures = 0;
+      this.#isAway = !answered;
       if (isGone(error)) this.#resourceVersion = undefined;
       else this.#unsure = true;
       this.#options.observer.failed(this.#options.path, error);
@@ -312,10 +318,8 @@ export class Reflector<T extends Stored> {
 
   #backoff(error: ApiError): number {
     this.#failures += 1;
-    const ceiling = Math.min(
-      timing.backoffCapMilliseconds,
-      timing.backoffFirstMilliseconds * 2 ** (this.#failures - 1),
-    );
+    const cap = error.code === 0 ? timing.awayCapMilliseconds : timing.backoffCapMilliseconds;
+    const ceiling = Math.min(cap, timing.backoffFirstMilliseconds * 2 ** (this.#failures - 1));
     return Math.max(error.retryAfterMilliseconds ?? 0, ceiling / 2 + (this.#options.random() * ceiling) / 2);
   }
 }

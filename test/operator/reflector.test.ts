@@ -31,6 +31,8 @@ interface Watched {
   readonly changes: string[];
   readonly failures: ApiError[];
   readonly unexpected: string[];
+  /** Milliseconds that the reflector waited. */
+  readonly pauses: number[];
 }
 
 const running: Watched[] = [];
@@ -57,10 +59,15 @@ async function follow(
   const changes: string[] = [];
   const failures: ApiError[] = [];
   const unexpected: string[] = [];
+  const pauses: number[] = [];
+  const after: Clock['after'] = (milliseconds, task) => {
+    pauses.push(milliseconds);
+    return hastyClock.after(milliseconds, task);
+  };
   const reflector = new Reflector<VirtualMachine>({
     http,
     path: '/apis/lcow.dev/v1alpha1/linuxutilityvms',
-    clock: hastyClock,
+    clock: { ...hastyClock, after },
     random: () => 0.5,
     parse: parseVirtualMachine,
     observer: {
@@ -74,7 +81,7 @@ async function follow(
     changes.push(`${type} ${key} ${metadata.resourceVersion}`),
   );
   reflector.start();
-  const watched = { server, reflector, changes, failures, unexpected };
+  const watched = { server, reflector, changes, failures, unexpected, pauses };
   running.push(watched);
   return watched;
 }
@@ -149,6 +156,19 @@ describe('reflector', () => {
     expect(watched.failures.map(({ code }) => code)).toEqual([500, 503, 429]);
     expect(watched.failures[2]?.retryAfterMilliseconds).toBe(1_000);
     expect(watched.server.lists).toHaveLength(8);
+  });
+
+  it('waits some seconds at most for a server that is away, and not for how long it was away once it answers', async () => {
+    const away: Answer = (_request, response) => response.destroy();
+    const watched = await follow([
+      listOf([object('a', '1')], '10'),
+      ...Array.from({ length: 8 }, () => away),
+      status(410, 'Expired'),
+      listOf([object('a', '2')], '20'),
+    ]);
+    await until(() => watched.server.watches.length === 10);
+    expect(watched.changes).toEqual(['Applied default/a 1', 'Applied default/a 2']);
+    expect(watched.pauses).toEqual([600, 1_200, 2_400, 4_800, 7_500, 7_500, 7_500, 7_500, 600]);
   });
 
   it('loses no event when a line breaks in the middle', async () => {
