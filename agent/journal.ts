@@ -31,6 +31,7 @@ export interface Journal {
 }
 
 const journalFile = 'vm.json';
+const temporaryFile = `${journalFile}.new`;
 const uuid = z.uuid();
 
 /** On Windows a file cannot be deleted while somebody reads it (replace-file.ts): Node's own `rm` tries again for a second. */
@@ -76,7 +77,8 @@ export class FileJournal implements Journal {
       const file = join(this.#machines, entry.name, journalFile);
       try {
         const record = await readRecord(file, entry.name);
-        if (record !== undefined) records.push(record);
+        if (record === undefined) await removeUnwritten(join(this.#machines, entry.name));
+        else records.push(record);
       } catch (error) {
         await rename(file, `${file}.quarantined`).catch(() => undefined);
         quarantined.push({ uid: entry.name, file, message: messageOf(error) });
@@ -123,7 +125,7 @@ export class FileJournal implements Journal {
     if (!this.#folders.has(uid)) await mkdir(folder, { recursive: true, mode: 0o700 });
     this.#folders.add(uid);
     const mustEnd = this.#gaveWay.delete(uid);
-    const temporary = join(folder, `${journalFile}.new`);
+    const temporary = join(folder, temporaryFile);
     const givesWay = () => !mustEnd && isOvertaken();
     await writeDurably(temporary, JSON.stringify({ version: 1, checksum, record: text }), givesWay);
     if (givesWay()) {
@@ -148,6 +150,12 @@ async function writeDurably(file: string, text: string, givesWay: () => boolean)
   } finally {
     await handle.close();
   }
+}
+
+/** Of a VM whose first write was cut short: nothing was acquired for it. A log without its journal is kept. */
+async function removeUnwritten(folder: string): Promise<void> {
+  const files = await readdir(folder);
+  if (files.every((name) => name === temporaryFile)) await rm(folder, removal);
 }
 
 async function readRecord(file: string, uid: string): Promise<MachineRecord | undefined> {

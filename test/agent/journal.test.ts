@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -63,6 +63,20 @@ describe('the journal', () => {
     await Promise.all([journal.write(record), journal.write({ ...record })]);
     expect((await stat(file(someUid))).ino).toBe(ino);
     await journal.remove(someUid);
+    await journal.write(record);
+    expect((await journal.load()).records).toEqual([record]);
+  });
+
+  it('forgets a VM whose first write was cut short, and keeps the log of one whose journal is lost', async () => {
+    for (const [uid, name] of [
+      [someUid, 'vm.json.new'],
+      [otherUid, 'guest.log'],
+    ] as const) {
+      await mkdir(join(folder, 'vms', uid), { recursive: true });
+      await writeFile(join(folder, 'vms', uid, name), '{');
+    }
+    expect(await journal.load()).toEqual({ records: [], quarantined: [] });
+    expect(await readdir(join(folder, 'vms'))).toEqual([otherUid]);
     await journal.write(record);
     expect((await journal.load()).records).toEqual([record]);
   });
