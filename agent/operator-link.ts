@@ -34,6 +34,9 @@ export const defaultLinkTimes: LinkTimes = {
   welcome: 20_000,
 };
 
+/** A close code of WebSockets: the connection broke without one. */
+const lost = 1006;
+
 export interface LinkPorts extends Omit<SessionPorts, 'host' | 'epochs'> {
   readonly random: Random;
   readonly times: LinkTimes;
@@ -79,9 +82,7 @@ export class OperatorLink {
       const begun = this.#clock.now();
       try {
         const end = await this.#serve(await this.#connect(signal), signal);
-        // A replica that hands over says so: the next one is waiting.
-        const handedOver = end.code === closeCodes.shuttingDown;
-        failures = handedOver || this.#clock.now() - begun >= this.#ports.times.healthy ? 0 : failures + 1;
+        failures = this.#failuresAfter(end, this.#clock.now() - begun, failures);
       } catch (error) {
         failures += 1;
         if (!signal.aborted) this.#logger.warn({ error: messageOf(error) }, 'no connection to the operator');
@@ -156,6 +157,13 @@ export class OperatorLink {
     }
     this.#logger.info({ replica: outcome.replica, epoch: outcome.epoch }, 'session with the operator');
     return session;
+  }
+
+  #failuresAfter({ code }: ChannelClosed, lasted: number, before: number): number {
+    // A replica that hands over says so: the next one is waiting.
+    if (code === closeCodes.shuttingDown || lasted >= this.#ports.times.healthy) return 0;
+    // Nobody refused a session that was lost: how long the first one had been tried for says nothing any more.
+    return 1 + (code === lost ? Math.min(before, 1) : before);
   }
 
   /** Full jitter (design §7). */

@@ -361,6 +361,28 @@ describe('the link', () => {
     expect(waits).not.toContain(0.999 * lastRetry);
   });
 
+  it.each([
+    ['is lost soon is dialled again soon', (session: Session) => session.cut(), 4],
+    ['is closed soon is left for long', (session: Session) => session.close(4409), 2 ** 9],
+  ] as const)('a session that %s', async (_how, end, retries) => {
+    const { firstRetry, lastRetry } = defaultLinkTimes;
+    const waits: number[] = [];
+    const clock: Clock = {
+      now: () => 0,
+      after: (milliseconds, task) => {
+        waits.push(milliseconds);
+        return systemClock.after(milliseconds / 500, task);
+      },
+    };
+    const slow = { ...defaultLinkTimes, welcome: 3_600_000 };
+    await using linked = await startLinked({ ...slow, clock, random: () => 0.999, failures: 8 });
+    const first = await welcomed(linked, 1);
+    waits.length = 0;
+    end(first);
+    await linked.operator.session(1);
+    expect(waits).toContain(0.999 * Math.min(lastRetry, retries * firstRetry));
+  });
+
   it('goes on with the old connection when a new one cannot be had', async () => {
     await using linked = await startLinked({ renewal: 50, welcome: 100 });
     const first = await welcomed(linked);

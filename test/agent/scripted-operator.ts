@@ -17,6 +17,8 @@ export interface Session {
   readonly messages: AgentMessage[];
   send(message: OperatorMessage | string): void;
   close(code: number): void;
+  /** Without a word. */
+  cut(): void;
   ping(): void;
   readonly open: boolean;
   /** All VMs of the complete hello. */
@@ -78,6 +80,7 @@ function sessionOver(socket: WebSocket, authorization: string | undefined): Sess
     messages,
     send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
     close: (code) => socket.close(code),
+    cut: () => socket.terminate(),
     ping: () => socket.ping(),
     get open() {
       return socket.readyState === WebSocket.OPEN;
