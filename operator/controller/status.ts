@@ -151,7 +151,7 @@ export type WriteNeed =
 
 const lastingMilliseconds = 2_000;
 /** From placement to a result, through all phases of the boot; most boots take less. */
-const bootMilliseconds = 8_000;
+const bootMilliseconds = 5_000;
 
 const transientPhases: ReadonlySet<Phase | undefined> = new Set([
   'Staging',

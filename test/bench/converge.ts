@@ -135,7 +135,8 @@ class Bench {
     if (pid === undefined) throw new Error(`${name} does not run`);
     await this.#create('warm-up');
     await this.#untilRunning(1);
-    const before = { writes: await this.#writes(), processor: await processorMilliseconds(pid) };
+    // Events of the hosts, whose agents have just connected, are no VM's.
+    const before = { writes: await this.#untilWritten(), processor: await processorMilliseconds(pid) };
     const begun = performance.now();
     let next = 0;
     const writer = async () => {

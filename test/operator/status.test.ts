@@ -211,7 +211,7 @@ describe('write rules', () => {
     });
     const placed = nextStatus(inputs());
     const first = nextStatus(inputs({ object: stored(placed), report: reported({ phase }) }));
-    expect(writeNeed({ status: placed }, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 8_000 });
+    expect(writeNeed({ status: placed }, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
   });
 
   it.each(['Running', 'Stopped', 'Failed'] as const)('writes %s at once', (phase) => {
