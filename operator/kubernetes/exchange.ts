@@ -22,10 +22,12 @@ export interface Answer {
   readonly text: string;
 }
 
+const givenUp = 'the request was given up';
 const answerBytesMaximum = 512 << 20;
 
 export function exchange(pool: Dispatcher, request: Exchange): Promise<Outcome<Answer>> {
-  const { origin, method, path, headers, body, idleMilliseconds } = request;
+  const { origin, method, path, headers, body, idleMilliseconds, signal } = request;
+  if (signal?.aborted === true) return Promise.resolve(failed(connectionError('Aborted', givenUp)));
   return new Promise((resolve) => {
     const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };
     pool.dispatch({ origin, method, path, headers, body, ...timeouts }, new AnswerHandler(request, resolve));
@@ -35,7 +37,7 @@ export function exchange(pool: Dispatcher, request: Exchange): Promise<Outcome<A
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #request: Pick<Exchange, 'signal' | 'maySend'>;
   readonly #resolve: (outcome: Outcome<Answer>) => void;
-  readonly #abort = () => this.#giveUp(new Error('the request was given up'));
+  readonly #abort = () => this.#giveUp(new Error(givenUp));
   readonly #chunks: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #bytes = 0;

@@ -111,6 +111,16 @@ async function welcomed(linked: Linked, epoch = 1, logWindow = 0): Promise<Sessi
   return session;
 }
 
+/** Waits pass five hundred times as fast, and are noted. */
+function waiting(now: () => number): { readonly clock: Clock; readonly waits: number[] } {
+  const waits: number[] = [];
+  const after: Clock['after'] = (milliseconds, task) => {
+    waits.push(milliseconds);
+    return systemClock.after(milliseconds / 500, task);
+  };
+  return { clock: { now, after }, waits };
+}
+
 const generationIn = (message: AgentMessage) =>
   message.type === 'observed' ? message.virtualMachine['generation'] : undefined;
 const isRunning = ({ virtualMachine }: { virtualMachine: Element }) =>
@@ -340,15 +350,8 @@ describe('the link', () => {
 
   it('dials soon when a session of some seconds is lost, however long the first one had been tried', async () => {
     const { firstRetry, lastRetry } = defaultLinkTimes;
-    const waits: number[] = [];
     let ahead = 0;
-    const clock: Clock = {
-      now: () => Date.now() + ahead,
-      after: (milliseconds, task) => {
-        waits.push(milliseconds);
-        return systemClock.after(milliseconds / 500, task);
-      },
-    };
+    const { clock, waits } = waiting(() => Date.now() + ahead);
     const slow = { ...defaultLinkTimes, welcome: 3_600_000 };
     await using linked = await startLinked({ ...slow, clock, random: () => 0.999, failures: 8 });
     const first = await welcomed(linked, 1);
@@ -366,14 +369,7 @@ describe('the link', () => {
     ['is closed soon is left for long', (session: Session) => session.close(4409), 2 ** 9],
   ] as const)('a session that %s', async (_how, end, retries) => {
     const { firstRetry, lastRetry } = defaultLinkTimes;
-    const waits: number[] = [];
-    const clock: Clock = {
-      now: () => 0,
-      after: (milliseconds, task) => {
-        waits.push(milliseconds);
-        return systemClock.after(milliseconds / 500, task);
-      },
-    };
+    const { clock, waits } = waiting(() => 0);
     const slow = { ...defaultLinkTimes, welcome: 3_600_000 };
     await using linked = await startLinked({ ...slow, clock, random: () => 0.999, failures: 8 });
     const first = await welcomed(linked, 1);
