@@ -13,6 +13,7 @@ const table = {
   // Placement
   Scheduled: { text: 'The VM has a host.', action: 'none' },
   NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
+  NoRoom: { text: 'The only host that may run the VM has no room for it now.', action: 'retry' },
   HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
   InventoryPending: { text: 'Placed once every known host has said which VMs it has.', action: 'retry' },
   HostDisconnected: {

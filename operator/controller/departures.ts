@@ -1,6 +1,6 @@
 // Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, derived anew each time and never
 // latched; or because the host had not the resources to create it even once, and another one may have them.
-import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMSpec, Toleration } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Node, Taint, VirtualMachine } from '../kubernetes/objects.ts';
 import type { Inventory } from './inventory.ts';
@@ -42,7 +42,7 @@ export class Departures {
   of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Departure {
     if (!object.spec.ok) return none;
     const spec = object.spec.value;
-    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), spec);
+    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), spec.tolerations);
     const milliseconds = eviction === undefined ? Number.POSITIVE_INFINITY : eviction.due - this.#clock.now();
     if (eviction !== undefined && milliseconds <= 0) return leave(spec, drained(nodeName, eviction.taint));
     if (spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
@@ -55,20 +55,22 @@ export class Departures {
   }
 
   /** Why a host is out of the question for a VM although its taints are tolerated for a while. */
-  refusal(uid: string, spec: LinuxUtilityVMSpec, node: Node | undefined): string | undefined {
-    if (node === undefined) return undefined;
-    const eviction = this.#evictionFrom(node, spec);
-    if (eviction !== undefined && eviction.due <= this.#clock.now()) {
-      return `toleration of ${showTaint(eviction.taint)} expired`;
-    }
-    const since = this.#lacking.get(uid)?.get(node.metadata.name);
-    if (since === undefined || this.#clock.now() - since > lackingMilliseconds) return undefined;
-    return 'lacked the resources a moment ago';
+  outlasted(node: Node, tolerations: readonly Toleration[]): string | undefined {
+    const eviction = this.#evictionFrom(node, tolerations);
+    if (eviction === undefined || eviction.due > this.#clock.now()) return undefined;
+    return `toleration of ${showTaint(eviction.taint)} expired`;
+  }
+
+  /** Hosts that lacked the resources for a VM a moment ago. */
+  lackingFor(uid: string): readonly string[] {
+    const now = this.#clock.now();
+    const hosts = [...(this.#lacking.get(uid) ?? [])];
+    return hosts.filter(([, since]) => now - since <= lackingMilliseconds).map(([nodeName]) => nodeName);
   }
 
   /** Whether the Node, as it was read just now, still drives the VM away. */
   confirms(spec: LinuxUtilityVMSpec, node: Node): boolean {
-    const eviction = this.#evictionFrom(node, spec);
+    const eviction = this.#evictionFrom(node, spec.tolerations);
     return eviction !== undefined && eviction.due <= this.#clock.now();
   }
 
@@ -76,7 +78,7 @@ export class Departures {
     this.#lacking.delete(uid);
   }
 
-  #evictionFrom(node: Node | undefined, { tolerations = [] }: LinuxUtilityVMSpec) {
+  #evictionFrom(node: Node | undefined, tolerations: readonly Toleration[] = []) {
     if (node === undefined || node.spec.taints.length === 0) return undefined;
     return evictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
   }

@@ -4,7 +4,7 @@ import type { Host, Node } from '../kubernetes/objects.ts';
 import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
-import { type Candidate, type Placement, place } from './placement.ts';
+import { type Candidate, needsOf, type Placement, type PlacementNeeds, place } from './placement.ts';
 import { isOutOfService } from './taints.ts';
 import type { Promised, VirtualMachines } from './virtual-machines.ts';
 
@@ -38,7 +38,7 @@ export class Fleet {
 
   /** A placement counts as promised memory from now until `settle`. */
   assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
-    const placement = place(spec, [...this.#candidates(uid, spec)]);
+    const placement = place(this.#needs(uid, spec), this.#candidates());
     if (placement.placed) {
       this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: spec.memory.sizeInMB });
     }
@@ -47,7 +47,7 @@ export class Fleet {
 
   /** Whether a host would take the VM now, in addition to what it has. */
   couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
-    return place(spec, [...this.#candidates(uid, spec)]).placed;
+    return place(this.#needs(uid, spec), this.#candidates()).placed;
   }
 
   /** The placement was written, and is counted with the VM from now on, or was not. */
@@ -68,14 +68,19 @@ export class Fleet {
     return !this.#inventory.isConnected(nodeName) && node !== undefined && isOutOfService(node);
   }
 
-  *#candidates(uid: string, spec: LinuxUtilityVMSpec): Iterable<Candidate> {
+  #needs(uid: string, spec: LinuxUtilityVMSpec): PlacementNeeds {
+    return needsOf(spec, this.#departures.lackingFor(uid));
+  }
+
+  /** The same for every VM. */
+  *#candidates(): Iterable<Candidate> {
     for (const host of this.#hosts.values()) {
       const { name } = host.metadata;
       const node = this.#nodes.get(name);
       yield {
         host,
         node,
-        refusal: this.#departures.refusal(uid, spec, node),
+        outlasted: (tolerations) => (node === undefined ? undefined : this.#departures.outlasted(node, tolerations)),
         connected: this.#inventory.isConnected(name),
         promised: this.#promisedTo(name),
       };

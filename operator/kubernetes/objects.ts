@@ -56,6 +56,16 @@ const node = z.object({
   spec: z
     .object({ unschedulable: z.boolean().default(false), taints: z.array(taint).default([]) })
     .default({ unschedulable: false, taints: [] }),
+  /** As the kubelet measured the machine. */
+  status: z
+    .object({
+      capacity: z
+        .object({ memory: z.string().optional().catch(undefined) })
+        .optional()
+        .catch(undefined),
+    })
+    .optional()
+    .catch(undefined),
 });
 export type Node = z.infer<typeof node>;
 

@@ -49,10 +49,11 @@ export function makeHost(
 
 export function makeNode(
   name: string,
-  changes: { labels?: Record<string, string>; spec?: Partial<Node['spec']> } = {},
+  changes: { labels?: Record<string, string>; spec?: Partial<Node['spec']>; status?: Node['status'] } = {},
 ): Node {
   return {
     metadata: { name, uid: `node-uid-of-${name}`, resourceVersion: '1', generation: 0, labels: changes.labels ?? {} },
     spec: { unschedulable: false, taints: [], ...changes.spec },
+    status: changes.status,
   };
 }
