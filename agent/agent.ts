@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
+import type { AllowedGroups } from './allowed-groups.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { LogRate } from './guest/log-limiter.ts';
 import type { GuestSockets } from './guest/sockets.ts';
@@ -50,6 +51,8 @@ export interface AgentSettings {
   readonly stateFolder: string;
   readonly timeouts: Timeouts;
   readonly allowed: AllowList;
+  /** CPU groups and resource partitions that specs may join; absent = none. */
+  readonly allowedGroups?: AllowedGroups | undefined;
   readonly guestLog: GuestLogSettings;
   /** Loopback port of probes and metrics; absent = none. */
   readonly healthPort: number | undefined;
@@ -108,6 +111,7 @@ export async function runAgent(
         randomGuid: randomUUID,
         stateFolder: settings.stateFolder,
         allowed: settings.allowed,
+        allowedGroups: settings.allowedGroups,
       }),
   };
   const supervisor: Supervisor = new Supervisor(

@@ -38,6 +38,8 @@ interface Arguments {
   readonly allowedPath: readonly string[];
   readonly allowedPipe: readonly string[];
   readonly allowedDevice: readonly string[];
+  readonly allowedCpuGroup: readonly string[];
+  readonly allowedResourcePartition: readonly string[];
   readonly guestLogRate: number;
   readonly guestOutputRate: number;
   readonly logLevel: string;
@@ -60,6 +62,11 @@ function portNumber(given: string): number {
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
     throw new InvalidArgumentError('a port from 0 to 65535');
   return port;
+}
+
+function collectGuids(given: string, before: readonly string[]): readonly string[] {
+  if (!z.guid().safeParse(given).success) throw new InvalidArgumentError('a GUID without braces');
+  return [...before, given];
 }
 
 function linesPerSecond(given: string): number {
@@ -110,6 +117,8 @@ function program(exitWith: (code: number) => void): Command {
     )
     .option('--allowed-pipe <name...>', 'named pipes that specs may use for consoles; a final * is any ending', [])
     .option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending', [])
+    .option('--allowed-cpu-group <guid...>', 'CPU groups that specs may join', collectGuids, [])
+    .option('--allowed-resource-partition <guid...>', 'resource partitions that specs may join', collectGuids, [])
     .option('--guest-log-rate <lines>', 'that one guest may log in a second at all; 0 = no limit', linesPerSecond, 0)
     .option(
       '--guest-output-rate <lines>',
@@ -196,6 +205,10 @@ async function run(settings: Arguments): Promise<number> {
         stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
         healthPort: settings.healthPort,
         allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
+        allowedGroups: {
+          cpuGroups: settings.allowedCpuGroup,
+          resourcePartitions: settings.allowedResourcePartition,
+        },
         guestLog: guestLogSettings(settings, output),
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },

@@ -3,6 +3,7 @@ import { documentDigest, optionsDigest, sha256Hex } from '../protocol/digest.ts'
 import { type Assignment, type Devices, limits } from '../protocol/messages.ts';
 import type { RequestedOptions } from '../protocol/options.ts';
 import { type AllowList, requireAllowed } from './allow-list.ts';
+import { type AllowedGroups, requireAllowedGroups } from './allowed-groups.ts';
 import { buildDocument } from './document/build.ts';
 import type { BuildInput } from './document/build-context.ts';
 import type { DefaultsHost } from './document/defaults.ts';
@@ -27,6 +28,8 @@ export interface PreparationPorts {
   readonly stateFolder: string;
   /** What specs may name besides the default boot folder and the state folder. */
   readonly allowed: AllowList;
+  /** CPU groups and resource partitions that specs may join. Absent: none. */
+  readonly allowedGroups?: AllowedGroups | undefined;
 }
 
 /** Rejects with a `MachineFailure` that carries the original's error text (hcs-documents §13). */
@@ -35,6 +38,7 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   const host = await defaultsHost(ports.host);
   const { allowed, stateFolder } = ports;
   requireAllowed(requested, { ...allowed, paths: [host.bootFolder, stateFolder, ...allowed.paths] });
+  requireAllowedGroups(requested, ports.allowedGroups);
   const [files, known] = await Promise.all([
     gatherFiles(pathsToStat(requested, host), ports.host),
     processors(ports.backend),

@@ -55,7 +55,9 @@ export const linuxUtilityVMSpec = z
     guest,
     fileShares,
     confidential,
-    resourcePartitionID: guid('The resource partition to put the VM in; not with processor.cpuGroupID.').optional(),
+    resourcePartitionID: guid(
+      'The resource partition to put the VM in; the host’s agent must allow it (--allowed-resource-partition). Not with processor.cpuGroupID.',
+    ).optional(),
   })
   .meta({
     description: 'What the VM shall be. A field left out has the default of the host that the VM runs on.',

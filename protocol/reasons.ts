@@ -37,6 +37,14 @@ const table = {
     action: 'stall',
   },
   DeviceNotAllowed: { text: 'The manifest names a device that the agent of the host does not allow.', action: 'stall' },
+  CPUGroupNotAllowed: {
+    text: 'The manifest names a CPU group that the agent of the host does not allow.',
+    action: 'stall',
+  },
+  ResourcePartitionNotAllowed: {
+    text: 'The manifest names a resource partition that the agent of the host does not allow.',
+    action: 'stall',
+  },
   HostQueryFailed: { text: 'The host could not be asked for its facts.', action: 'retry' },
   StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'retry' },
   JournalUnwritable: { text: 'The agent cannot write its journal; it starts nothing before it can.', action: 'retry' },

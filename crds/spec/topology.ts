@@ -57,7 +57,7 @@ export const processor = z
     ).optional(),
     weight: count('Share of processor time under contention. Can change while the VM runs.', 1, 10_000).optional(),
     cpuGroupID: guid(
-      'The CPU group to put the VM in. Needs host build 19043. Can change while the VM runs.',
+      'The CPU group to put the VM in; the host’s agent must allow it (--allowed-cpu-group). Needs host build 19043. Can change while the VM runs.',
     ).optional(),
   })
   .meta({ description: 'Processors of the VM.' })

@@ -28,6 +28,8 @@ export const testTimeouts: Timeouts = {
 };
 
 const allowed = { paths: ['C:\\'], pipes: ['*'], devices: ['*'] };
+const groupOf = (digit: string) => `${digit.repeat(8)}-0000-4000-8000-000000000000`;
+const allowedGroups = { cpuGroups: ['a', 'b'].map(groupOf), resourcePartitions: [groupOf('c')] };
 
 export interface CoreOptions {
   readonly timeouts?: Partial<Timeouts>;
@@ -81,7 +83,13 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
     prepare: (assignment) =>
-      prepareBoot(assignment, { ...outside, randomGuid: randomUUID, stateFolder: 'C:\\ProgramData\\lcow', allowed }),
+      prepareBoot(assignment, {
+        ...outside,
+        randomGuid: randomUUID,
+        stateFolder: 'C:\\ProgramData\\lcow',
+        allowed,
+        allowedGroups,
+      }),
   };
   const removed = new Set<string>();
   const supervisor = new Supervisor(

@@ -95,6 +95,20 @@ describe('resources of a running VM', () => {
     expect(await untilApplied(core, before)).toMatchObject({ runtimeID });
   });
 
+  it('stay as they are while the host does not allow the CPU group', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await want(core, { CPUGroupID: group('a') });
+    const { runtimeID } = await untilApplied(core, { CPUGroupID: group('a') });
+    await want(core, { CPUGroupID: group('e') });
+    const refused = await core.until(uid, 'refused', hasReason('CPUGroupNotAllowed'));
+    expect(condition(refused, 'Stalled')?.status).toBe('True');
+    expect(refused).toMatchObject({ phase: 'Running', runtimeID });
+    expect((await system(node)).cpuGroup).toBe(group('a'));
+    await want(core, {});
+    expect(await untilApplied(core, {})).toMatchObject({ runtimeID });
+  });
+
   it('that can be changed are, beside others that wait', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
