@@ -10,7 +10,7 @@ import { Hosts } from './controller/hosts.ts';
 import { Inventory } from './controller/inventory.ts';
 import { NodeFates } from './controller/node-fate.ts';
 import { Pacing } from './controller/pacing.ts';
-import { type Result, WorkQueue } from './controller/queue.ts';
+import { type QueueOptions, WorkQueue } from './controller/queue.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import { ReferenceReader } from './controller/references.ts';
 import { Relocation } from './controller/relocation.ts';
@@ -77,7 +77,10 @@ export class Controllers {
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
     });
     this.#reconciler = this.#createReconciler(pacing);
-    const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)));
+    const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)), {
+      groupOf: namespaceOf,
+      isUrgent: (key) => isDeletionOrStop(this.machines.get(key)),
+    });
     const hostQueue = this.#queue('hosts', (key) => this.hosts.reconcile(key));
     const foreign = this.#createForeign((key) => machineQueue.add(key));
     const foreignQueue = this.#queue('foreign', (nodeName) => foreign.reconcile(nodeName));
@@ -186,7 +189,11 @@ export class Controllers {
     return listed.ok ? { ok: true, value: machines } : listed;
   }
 
-  #queue(name: keyof typeof workers, work: (key: string) => Promise<Result>): WorkQueue {
+  #queue(
+    name: keyof typeof workers,
+    work: QueueOptions['work'],
+    order: Pick<QueueOptions, 'groupOf' | 'isUrgent'> = {},
+  ): WorkQueue {
     const { clock, random, metrics } = this.#options;
     const resync = () => this.triggers.resync();
     return new WorkQueue({
@@ -198,6 +205,20 @@ export class Controllers {
       maximumKeys,
       work,
       resync,
+      ...order,
     });
   }
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')));
+}
+
+/** What ends a VM goes before what begins one: it gives room, and its user waits for it. */
+function isDeletionOrStop(object: VirtualMachine | undefined): boolean {
+  if (object === undefined) return false;
+  const { metadata, spec, status } = object;
+  if (metadata.deletionTimestamp !== undefined) return true;
+  const halted = spec.ok && spec.value.runStrategy === 'Halted';
+  return halted && status.nodeName !== undefined && status.observedGeneration !== metadata.generation;
 }

@@ -233,5 +233,7 @@ function inventoryPending(hosts: readonly string[]): Verdict {
 function soonest(result: Result, other: Result): Result {
   if (result.kind === 'Retry' || other.kind === 'Done') return result;
   if (result.kind === 'Done' || other.kind === 'Retry') return other;
+  // The pass at low priority says itself when to look again.
+  if (result.kind === 'AtLowPriority' || other.kind === 'AtLowPriority') return { kind: 'AtLowPriority' };
   return result.milliseconds <= other.milliseconds ? result : other;
 }

@@ -194,4 +194,147 @@ describe('work queue', () => {
       { numRuns: 50 },
     );
   });
+
+  it('serves groups in turn, and urgent keys of a group first', async () => {
+    const served: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const urgent = new Set<string>();
+    const { queue, clock } = queueOf(
+      async (key) => {
+        if (key === 'first/0') await gate.promise;
+        served.push(key);
+        return done;
+      },
+      { concurrency: 1, groupOf, isUrgent: (key) => urgent.has(key) },
+    );
+    queue.add('first/0');
+    for (let each = 0; each < 40; each += 1) queue.add(`crowd/${each}`);
+    queue.add('small/a');
+    urgent.add('crowd/38').add('crowd/39');
+    queue.add('crowd/38'); // it waits already, and has become urgent
+    queue.add('small/b');
+    gate.resolve();
+    await clock.advance(1);
+    expect(served.slice(0, 6)).toEqual(['first/0', 'crowd/38', 'small/a', 'crowd/0', 'small/b', 'crowd/1']);
+    expect(served).toHaveLength(43);
+  });
+
+  it('leaves a worker to a group that has none, however slow the others are', async () => {
+    const begun: string[] = [];
+    const never = new Promise<never>(() => {});
+    const { queue, clock } = queueOf(
+      (key) => {
+        begun.push(key);
+        return never;
+      },
+      { concurrency: 16, maximumKeys: 1_000, groupOf },
+    );
+    for (let each = 0; each < 100; each += 1) queue.add(`slow/${each}`);
+    await clock.advance(1);
+    expect(begun).toHaveLength(12);
+    for (let each = 0; each < 100; each += 1) queue.add(`other/${each}`);
+    queue.add('small/a');
+    await clock.advance(1);
+    expect(begun.at(-1)).toBe('small/a');
+    expect(begun.length).toBeLessThanOrEqual(16);
+  });
+
+  it('lets no group take all the room, and loses nothing of one that asks for more', async () => {
+    const gate = Promise.withResolvers<void>();
+    const worked = new Set<string>();
+    const keys = [...Array.from({ length: 300 }, (_, index) => `crowd/${index}`), 'small/a'];
+    let overflows = 0;
+    const { queue, clock } = queueOf(
+      async (key) => {
+        await gate.promise;
+        worked.add(key);
+        return done;
+      },
+      {
+        maximumKeys: 100,
+        groupOf,
+        observer: { ...silent, overflowed: () => (overflows += 1) },
+        resync: () => {
+          for (const key of keys) if (!worked.has(key)) queue.add(key);
+        },
+      },
+    );
+    for (const key of keys) queue.add(key);
+    expect(overflows).toBe(1);
+    expect(queue.depth).toBeLessThan(60);
+    gate.resolve();
+    for (let round = 0; round < 100 && worked.size < keys.length; round += 1) await clock.advance(1);
+    expect(worked.size).toBe(keys.length);
+  });
+
+  it('does what has low priority when nothing else waits, and after 45 s in any case', async () => {
+    const explained: [string, number][] = [];
+    let flooded = false;
+    const flood = async (key: string) => {
+      await new Promise<void>((resolve) => clock.after(100, resolve));
+      if (flooded) queue.add(key);
+      return done;
+    };
+    const { queue, clock } = queueOf(
+      (key, lane) => {
+        if (key.startsWith('flood/')) return flood(key);
+        if (lane === 'Usual') return Promise.resolve({ kind: 'AtLowPriority' });
+        explained.push([key, clock.now()]);
+        return Promise.resolve(done);
+      },
+      { concurrency: 1, groupOf },
+    );
+    const start = clock.now();
+    queue.add('quiet/a');
+    await clock.advance(1);
+    expect(explained).toEqual([['quiet/a', start]]);
+    flooded = true;
+    for (let each = 0; each < 5; each += 1) queue.add(`flood/${each}`);
+    queue.add('quiet/b');
+    queue.add('quiet/b');
+    await clock.advance(44_000);
+    expect(explained).toHaveLength(1);
+    await clock.advance(3_000);
+    expect(explained.map(([key]) => key)).toEqual(['quiet/a', 'quiet/b']);
+    flooded = false;
+    await clock.advance(1_000);
+    expect(queue.depth).toBe(0);
+  });
+
+  it('forgets what had low priority once there is nothing left of it to do', async () => {
+    const lanes: string[] = [];
+    let waits = true;
+    const { queue, clock } = queueOf(
+      async (key, lane) => {
+        lanes.push(`${key} ${lane}`);
+        if (key === 'busy/0') await new Promise<void>((resolve) => clock.after(1_000, resolve));
+        return waits && lane === 'Usual' && key === 'a/a' ? { kind: 'AtLowPriority' } : done;
+      },
+      { concurrency: 1, groupOf },
+    );
+    queue.add('a/a');
+    queue.add('busy/0');
+    waits = false;
+    queue.add('a/a');
+    await clock.advance(120_000);
+    expect(lanes.filter((lane) => lane.startsWith('a/a'))).toEqual(['a/a Usual', 'a/a Usual']);
+  });
+
+  it('gives the rest of the process a turn while there is work without end', async () => {
+    let now = 0;
+    let passes = 0;
+    const { queue } = queueOf(
+      () => {
+        passes += 1;
+        now += 1; // each takes a millisecond
+        return Promise.resolve(done);
+      },
+      { clock: { now: () => now, after: () => ({ cancel: () => {} }) }, maximumKeys: 10_000 },
+    );
+    for (let each = 0; each < 1_000; each += 1) queue.add(`${each}`);
+    await settle();
+    expect(passes).toBeLessThan(20);
+  });
 });
+
+const groupOf = (key: string) => key.split('/')[0] ?? '';
