@@ -1,6 +1,21 @@
 // The values.schema.json of a chart, by which Helm refuses values that nothing would read or that cannot be meant.
 import type { Value } from './values-file.ts';
 
+const secretName = { type: 'string', minLength: 1 };
+const secretReference = { type: 'object', required: ['name'], properties: { name: secretName } };
+const global = {
+  type: 'object',
+  description: 'Values of a parent chart. Others than these are not used here.',
+  properties: {
+    imageRegistry: { type: 'string', description: 'Goes before `image.registry`, unless empty.' },
+    imagePullSecrets: {
+      type: 'array',
+      description: 'In addition to `imagePullSecrets`; names, or maps with a name.',
+      items: { anyOf: [secretName, secretReference] },
+    },
+  },
+};
+
 type Schema = Readonly<Record<string, unknown>>;
 
 export function valuesSchema(title: string, values: readonly Value[]): Schema {
@@ -8,8 +23,10 @@ export function valuesSchema(title: string, values: readonly Value[]): Schema {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title,
     ...group(values, {
-      // Helm hands these down to every chart that is part of another.
-      global: { type: 'object', description: 'Values of a parent chart; not used here.' },
+      // Helm hands these down to a chart that is part of another: what all parts share, and what `condition` of the
+      // dependency looks at.
+      global,
+      enabled: { type: 'boolean', description: 'For the `condition` of a parent chart; not used here.' },
     }),
   };
 }

@@ -40,7 +40,12 @@ export async function render(rendering: Rendering): Promise<readonly Rendered[]>
 
 export function parseObjects(text: string): readonly Rendered[] {
   return parseAllDocuments(text)
-    .map((document) => document.toJS() as unknown)
+    .map((document) => {
+      // A key that stands twice among them: Helm lets it pass, kustomize and Flux do not.
+      const [problem] = [...document.errors, ...document.warnings];
+      if (problem !== undefined) throw problem;
+      return document.toJS() as unknown;
+    })
     .filter((content) => content !== null)
     .map((content) => object.parse(content));
 }

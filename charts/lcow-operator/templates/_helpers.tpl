@@ -8,21 +8,27 @@ app.kubernetes.io/name: lcow-operator
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/*
+Labels of an object, each key once: YAML with a key twice is refused by kustomize, and so by Flux. What selectors and Helm
+go by is the chart's; every other label the user's values may set.
+*/}}
 {{- define "lcow-operator.labels" -}}
-{{ include "lcow-operator.selectorLabels" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/part-of: lcow
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{ include "lcow-operator.labelsWith" (dict "context" .) }}
 {{- end }}
+
+{{/* `own`: labels that this object must have. `theirs`: labels that a value of the user gives this object. */}}
+{{- define "lcow-operator.labelsWith" -}}
+{{- $context := .context }}
+{{- $selected := fromYaml (include "lcow-operator.selectorLabels" $context) }}
+{{- $helm := dict "app.kubernetes.io/instance" $context.Release.Name "app.kubernetes.io/managed-by" $context.Release.Service }}
+{{- $chart := printf "%s-%s" $context.Chart.Name $context.Chart.Version | replace "+" "_" }}
+{{- $usual := dict "app.kubernetes.io/part-of" "lcow" "app.kubernetes.io/version" $context.Chart.AppVersion "helm.sh/chart" $chart }}
+{{- merge (dict) (.own | default dict) $selected $helm (.theirs | default dict) $context.Values.commonLabels $usual | toYaml }}
 {{- end }}
 
 {{- define "lcow-operator.image" -}}
 {{- with .Values.image -}}
-{{ .registry }}/{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{ dig "imageRegistry" "" ($.Values.global | default dict) | default .registry }}/{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end }}
 {{- end }}
 
@@ -49,4 +55,15 @@ v1alpha1.subresources.lcow.dev
 
 {{- define "lcow-operator.username" -}}
 system:serviceaccount:{{ .Release.Namespace }}:lcow-operator
+{{- end }}
+
+{{/* The chart's own and those of a parent chart (names, or maps with a name), each once. */}}
+{{- define "lcow-operator.imagePullSecrets" -}}
+{{- $names := list }}
+{{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict)) }}
+{{- $names = append $names (kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name")) }}
+{{- end }}
+{{- range $names | uniq }}
+- name: {{ . }}
+{{- end }}
 {{- end }}
