@@ -1,7 +1,7 @@
 // One pass over one LinuxUtilityVM: from what is stored, watched and reported to the next write or message. Level-triggered:
 // every pass decides from scratch, and a pass that changes nothing writes nothing.
 //
-//   finalizer → (adopt | place) → status.nodeName → assign → status of what the agent reports → … → teardown
+//   (adopt | place) → finalizer → status.nodeName → assign → status of what the agent reports → … → teardown
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
@@ -46,7 +46,7 @@ const recheck: Result = { kind: 'After', milliseconds: 15_000 };
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
-  /** Uids that got their finalizer from this operator and no host yet: no agent can know of them. */
+  /** Uids that got their finalizer from this operator and no host yet, or left theirs: no agent can know of them. */
   readonly #neverPlaced = new Set<string>();
   readonly #assignments = new RecentAssignments();
 
@@ -61,8 +61,9 @@ export class Reconciler {
     const { nodeName } = object.status;
     if (nodeName !== undefined && !this.#options.hosts.mayWriteFor(nodeName)) return recheck;
     if (deletionTimestamp !== undefined) return this.#options.teardown.reconcile(object, this.#neverPlaced.has(uid));
-    if (object.metadata.finalizers?.includes(finalizer) === true) return this.#keep(object);
-    return this.#hold(object);
+    if (nodeName === undefined || isHeld(object)) return this.#keep(object);
+    const held = await this.#hold(object);
+    return 'result' in held ? held.result : this.#keep(held);
   }
 
   /** The object is gone. */
@@ -92,14 +93,15 @@ export class Reconciler {
     return this.#departure(object).kind === 'Move' && !isPaused(object.metadata);
   }
 
-  /** The finalizer comes before everything else, so that nothing is started that a deletion would not wait for. */
-  async #hold(object: VirtualMachine): Promise<Result> {
+  /** The finalizer comes before the host, so that nothing is started that a deletion would not wait for. */
+  async #hold(object: VirtualMachine): Promise<VirtualMachine | { readonly result: Result }> {
+    if (isHeld(object)) return object;
     const { client, machines, writer } = this.#options;
     const outcome = await client.patchFinalizers(object, [...(object.metadata.finalizers ?? []), finalizer]);
-    if (!outcome.ok) return writer.refused(object, outcome.error);
+    if (!outcome.ok) return { result: await writer.refused(object, outcome.error) };
     machines.remember(outcome.value);
     if (outcome.value.status.nodeName === undefined) this.#neverPlaced.add(outcome.value.metadata.uid);
-    return this.#keep(outcome.value);
+    return outcome.value;
   }
 
   async #keep(object: VirtualMachine): Promise<Result> {
@@ -138,7 +140,9 @@ export class Reconciler {
     }
     if (isPaused(object.metadata))
       return this.#unplaced(object, { reason: 'Paused', message: 'paused before it was placed' });
-    const unsure = this.#neverPlaced.has(uid) ? [] : this.#options.fleet.hostsThatMayHave(uid);
+    // Without our finalizer it was never placed, and costs no write but its status.
+    const isNew = !isHeld(object) || this.#neverPlaced.has(uid);
+    const unsure = isNew ? [] : this.#options.fleet.hostsThatMayHave(uid);
     if (unsure.length > 0) return this.#unplaced(object, inventoryPending(unsure));
     const wanted = await this.wanted(object);
     if (!wanted.ok || !object.spec.ok) return this.#blocked(object, wanted);
@@ -160,7 +164,9 @@ export class Reconciler {
 
   /** The choice is stored before the agent hears of it. */
   async #settleOn(object: VirtualMachine, nodeName: string, scheduled: StatusInputs['scheduled']): Promise<Result> {
-    const written = await this.#write(object, { nodeName, scheduled });
+    const held = await this.#hold(object);
+    if ('result' in held) return held.result;
+    const written = await this.#write(held, { nodeName, scheduled });
     if (written.object?.status.nodeName !== nodeName) return written.result;
     return this.#keep(written.object);
   }
@@ -211,6 +217,10 @@ export class Reconciler {
     });
     return writer.write(object, next);
   }
+}
+
+function isHeld({ metadata }: VirtualMachine): boolean {
+  return metadata.finalizers?.includes(finalizer) === true;
 }
 
 function afterwards(departure: Departure): Result {

@@ -288,9 +288,12 @@ describe('operator', () => {
         `0/1 hosts fit: 1 insufficient memory; for example ${nodeName} (insufficient memory)`,
       ),
     });
+    // No host has it, so a deletion need not wait for one.
+    expect(pending.metadata.finalizers).toBeUndefined();
     const roomy = await node();
     const ready = await fixture.untilReady('too-big');
     expect(ready.status.nodeName).toBe(roomy.nodeName);
+    expect(ready.metadata.finalizers).toContain(finalizer);
     await fixture.delete('too-big');
     await fixture.untilGone('too-big');
   });
