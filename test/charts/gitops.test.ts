@@ -97,8 +97,20 @@ describe('the examples', () => {
     }
   });
 
+  it('try again after seconds what was not there yet', async () => {
+    const found = (await readFolder('flux')).flatMap(documents).map((each) => retried.safeParse(each).data);
+    const kustomizations = found.filter((each) => each?.kind === 'Kustomization');
+    expect(kustomizations.map((each) => each?.spec.retryInterval)).toEqual(['30s', '30s']);
+    const releases = found
+      .filter((each) => each?.kind === 'HelmRelease')
+      .flatMap((each) => [each?.spec.install, each?.spec.upgrade]);
+    expect(releases.map((each) => each?.strategy.retryInterval)).toEqual(['30s', '30s', '30s', '30s']);
+    const argo = JSON.stringify((await readFolder('argocd')).flatMap(documents));
+    expect(argo.match(/"retry":\{"limit":10/g)).toHaveLength(3);
+  });
+
   async function readFolder(name: string): Promise<readonly string[]> {
-    const names = (await readdir(`${folder}${name}`)).filter((file) => file.endsWith('.yaml'));
+    const names = (await readdir(`${folder}${name}`, { recursive: true })).filter((file) => file.endsWith('.yaml'));
     return Promise.all(names.map((file) => readFile(`${folder}${name}/${file}`, 'utf8')));
   }
 });
@@ -108,6 +120,16 @@ const application = z.object({
 });
 const release = z.object({
   spec: z.object({ chart: z.object({ spec: z.object({ chart: z.string() }) }), values: z.unknown() }),
+});
+
+const retriedAction = z.object({ strategy: z.object({ retryInterval: z.string() }) });
+const retried = z.object({
+  kind: z.string(),
+  spec: z.object({
+    retryInterval: z.string().optional(),
+    install: retriedAction.optional(),
+    upgrade: retriedAction.optional(),
+  }),
 });
 
 function valuesIn(document: unknown): { chart: string; values: unknown }[] {
