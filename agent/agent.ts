@@ -17,7 +17,7 @@ import { FileJournal } from './journal.ts';
 import type { MachinePorts } from './machine-ports.ts';
 import { AgentMetrics } from './metrics.ts';
 import { defaultLinkTimes, OperatorLink } from './operator-link.ts';
-import { prepareBoot } from './preparation.ts';
+import { admitDiskOf, prepareBoot } from './preparation.ts';
 import { SentDocumentFiles } from './sent-documents.ts';
 import { openStateFolder } from './state-folder.ts';
 import { ExclusiveConsoles, type ReadConsole } from './streams/console-readers.ts';
@@ -49,6 +49,8 @@ export interface AgentSettings {
   readonly stateDir: string;
   /** The same folder by its Windows path, as it goes into documents. */
   readonly stateFolder: string;
+  /** Folders that no manifest may name (`ownFolders`): that one, and others of the agent. */
+  readonly ownFolders: readonly string[];
   readonly timeouts: Timeouts;
   readonly allowed: AllowList;
   /** CPU groups and resource partitions that specs may join; absent = none. */
@@ -85,6 +87,8 @@ export async function runAgent(
   const agentBootID = randomUUID();
   const { output, rate: guestLogRate } = settings.guestLog;
   const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
+  const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
+  const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
   const ports: MachinePorts = {
     clock: systemClock,
     random: Math.random,
@@ -105,14 +109,8 @@ export async function runAgent(
         onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
       }),
     sentDocuments: new SentDocumentFiles(settings.stateDir),
-    prepare: (assignment) =>
-      prepareBoot(assignment, {
-        ...node,
-        randomGuid: randomUUID,
-        stateFolder: settings.stateFolder,
-        allowed: settings.allowed,
-        allowedGroups: settings.allowedGroups,
-      }),
+    prepare: (assignment) => prepareBoot(assignment, preparation),
+    admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
   const supervisor: Supervisor = new Supervisor(
     ports,

@@ -4,22 +4,25 @@ import { CallOverdue, MachineFailure } from './failure.ts';
 import { HcsError } from './hcs/errors.ts';
 import type { ChangeTarget } from './hcs/modify/document.ts';
 import { attachDisk, detachDisk, type ScsiDisk } from './hcs/modify/scsi.ts';
-import type { WantedDisk } from './live-change-options.ts';
+import { fileOf } from './live-change-options.ts';
 import * as changed from './live-change-record.ts';
 import type { MachineContext } from './machine-context.ts';
 import type { MachineDisk, MachineRecord } from './machine-record.ts';
+import type { AdmittedDisk, WantedDisk } from './paths/admission.ts';
 import { firstFreeMountPath, firstFreeSlot } from './scsi-slots.ts';
 
 /** What HCS says when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
 const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
 
 export async function attach(machine: MachineContext, wanted: WantedDisk, target: ChangeTarget): Promise<void> {
-  const disk = placed(machine.record, wanted, target.guest !== undefined);
-  machine.record = changed.diskBegun(machine.record, disk);
+  const { path: finalPath, isShared } = await admitted(machine, wanted);
+  const place = placed(machine.record, wanted, target.guest !== undefined);
+  const disk = finalPath === wanted.path ? place : { ...place, finalPath };
+  machine.record = changed.diskBegun(machine.record, disk, isShared);
   let mayBeThere = false;
   try {
     await machine.write();
-    await grantAccess(machine, disk);
+    await grantAccess(machine, fileOf(disk), isShared);
     await attachDisk(scsiDisk(disk), target, (error) => {
       mayBeThere = true;
       machine.ports.logger.warn({ uid: machine.uid, disk: disk.name, error: String(error) }, 'a disk was left behind');
@@ -31,6 +34,13 @@ export async function attach(machine: MachineContext, wanted: WantedDisk, target
   }
   machine.record = changed.diskIn(machine.record, disk.name, 'attached');
   await machine.write();
+}
+
+/** The rules hold for each disk of a running VM, as for those that it starts with. */
+async function admitted(machine: MachineContext, wanted: WantedDisk): Promise<AdmittedDisk> {
+  const { assignment } = machine.record;
+  if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
+  return await machine.ports.admitDisk(assignment, wanted);
 }
 
 /** Whatever was asked for has not happened; else it may have. */
@@ -70,10 +80,10 @@ export async function takeAccessBack(machine: MachineContext, path: string): Pro
   }
 }
 
-/** Many VMs may share a file that none of them changes: one entry for their group then, not one for each. */
-async function grantAccess(machine: MachineContext, { path, readOnly }: MachineDisk): Promise<void> {
+/** A folder that is for reading only is shared by the administrator's word: one entry for the group of all VMs, which stays. */
+async function grantAccess(machine: MachineContext, path: string, isShared: boolean): Promise<void> {
   const { backend, host } = machine.ports;
-  if (readOnly) await machine.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));
+  if (isShared) await machine.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));
   else await machine.bounded('query', 'HcsGrantVmAccess', () => backend.grantVmAccess(machine.systemID, path));
 }
 
@@ -97,9 +107,10 @@ function mountPathOf({ mountPath }: WantedDisk): string | undefined {
   return mountPath;
 }
 
-function scsiDisk({ controller, guestPath, lun, path, readOnly }: MachineDisk): ScsiDisk {
+function scsiDisk(disk: MachineDisk): ScsiDisk {
+  const { controller, guestPath, lun, readOnly } = disk;
   return {
-    attachment: { controller, lun, type: 'VirtualDisk', path, readOnly },
+    attachment: { controller, lun, type: 'VirtualDisk', path: fileOf(disk), readOnly },
     mount: guestPath === undefined ? undefined : { guestPath, readOnly },
   };
 }

@@ -6,8 +6,7 @@ import type { Assignment } from '../protocol/messages.ts';
 import type { RequestedOptions } from '../protocol/options.ts';
 import { processorLimitsSince } from './hcs/modify/topology.ts';
 import { type Applied, type MachineDisk, type MachineRecord, type Resource, resources } from './machine-record.ts';
-
-export type WantedDisk = NonNullable<RequestedOptions['Disks']>[number];
+import type { WantedDisk } from './paths/admission.ts';
 
 interface ResourceRule {
   /** The options that say how much of it the VM has. */
@@ -34,6 +33,11 @@ const rules: Readonly<Record<Resource, ResourceRule>> = {
 
 function hasVirtualNuma(options: RequestedOptions): boolean {
   return (options.MaxProcessorsPerNumaNode ?? 0) > 0 || (options.NumaMappedPhysicalNodes ?? []).length > 0;
+}
+
+/** The file that a disk is. */
+export function fileOf({ finalPath, path }: MachineDisk): string {
+  return finalPath ?? path;
 }
 
 /** The VM's options with what it can be given of the wanted ones. */
@@ -85,7 +89,7 @@ function isSameDisk(wanted: WantedDisk, disk: MachineDisk): boolean {
 
 /** Access to files of disks that the VM does not have any more. */
 export function unusedAccess({ acquired, disks }: MachineRecord): readonly string[] {
-  const used = new Set(disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path));
+  const used = new Set(disks.map(fileOf));
   return acquired.filter(({ kind, path }) => kind === 'access' && !used.has(path)).map(({ path }) => path);
 }
 

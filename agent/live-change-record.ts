@@ -1,5 +1,5 @@
 // How a VM's record changes as the running VM does. Pure: each function gives the next record.
-import { digestOf, optionOfDisks, withResource } from './live-change-options.ts';
+import { digestOf, fileOf, optionOfDisks, withResource } from './live-change-options.ts';
 import type { Applied, MachineDisk, MachineRecord, Resource } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
 
@@ -24,10 +24,11 @@ export function resourceSet(
   };
 }
 
-/** A writable disk needs access of the VM's own to its file, to be taken back later. */
-export function diskBegun(record: MachineRecord, disk: MachineDisk): MachineRecord {
-  const isKnown = record.acquired.some(({ kind, path }) => kind === 'access' && path === disk.path);
-  const access = disk.readOnly || isKnown ? [] : [{ kind: 'access' as const, path: disk.path }];
+/** Unless all VMs share the access to its file, a disk needs access of the VM's own, to be taken back later. */
+export function diskBegun(record: MachineRecord, disk: MachineDisk, isShared: boolean): MachineRecord {
+  const file = fileOf(disk);
+  const isKnown = record.acquired.some(({ kind, path }) => kind === 'access' && path === file);
+  const access = isShared || isKnown ? [] : [{ kind: 'access' as const, path: file }];
   return { ...record, acquired: [...record.acquired, ...access], disks: [...record.disks, disk] };
 }
 

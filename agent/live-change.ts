@@ -79,9 +79,9 @@ async function makeChanges(machine: MachineContext): Promise<MachineFailure | un
   }
   await attempt('ChangeFailed', async () => {
     const disks = canChangeDisks ? disksToAttach(machine.record) : [];
-    if (pendingResources(machine.record).length === 0 && disks.length === 0) return;
-    const plan = await planOfChange(machine);
-    await attempt('ChangeFailed', () => changeResources(machine, plan, target));
+    if (pendingResources(machine.record).length > 0) {
+      await attempt('ChangeFailed', async () => changeResources(machine, await planOfChange(machine), target));
+    }
     for (const disk of disks) await attempt('DiskFailed', () => attach(machine, disk, target));
   });
   for (const path of unusedAccess(machine.record)) await attempt('DiskFailed', () => revokeAccess(machine, path));
@@ -98,11 +98,11 @@ function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): Machine
   return new MachineFailure(error.isCapacity ? 'InsufficientResources' : what, error.message, error);
 }
 
-/** What a boot would refuse is refused here too: paths that the host does not allow, options that exclude each other. */
+/** What a boot would refuse is refused here too, such as options that exclude each other. Disks are looked at one by one. */
 async function planOfChange(machine: MachineContext): Promise<BootPlan> {
   const { assignment } = machine.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
-  const options = reachableOptions(appliedTo(machine), assignment.options);
+  const { Disks: _, ...options } = reachableOptions(appliedTo(machine), assignment.options);
   return machine.ports.prepare({ ...assignment, options });
 }
 

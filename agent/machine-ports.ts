@@ -9,6 +9,7 @@ import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import type { Journal } from './journal.ts';
 import type { AgentTally } from './metrics-tally.ts';
+import type { AdmittedDisk, WantedDisk } from './paths/admission.ts';
 import type { BootPlan } from './plan.ts';
 import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
@@ -53,4 +54,6 @@ export interface MachinePorts {
   readonly sentDocuments?: SentDocuments;
   /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */
   readonly prepare: (assignment: Assignment) => Promise<BootPlan>;
+  /** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
+  readonly admitDisk: (assignment: Assignment, disk: WantedDisk) => Promise<AdmittedDisk>;
 }

@@ -25,7 +25,10 @@ export type Stage = (typeof stages)[number];
 /** A disk that the running VM has, or may have: only `attached` is certain. */
 const machineDisk = z.object({
   name: z.string(),
+  /** As the manifest has it. */
   path: z.string(),
+  /** The file itself, without links and short names; absent when that is the same, or in the journal of an older agent. */
+  finalPath: z.string().exactOptional(),
   readOnly: z.boolean(),
   /** As the manifest has it. */
   mountPath: z.string().exactOptional(),

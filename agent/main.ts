@@ -3,11 +3,13 @@
 import './thread-pool.ts';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { type GuestLogSettings, runAgent } from './agent.ts';
+import { allowList } from './allow-list.ts';
 import type { DoctorCommandOptions } from './commands/doctor.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { connectNode, type NodeChoice } from './connect-node.ts';
@@ -15,6 +17,9 @@ import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
 import type { LineDestination } from './guest-log-output.ts';
 import { poolProblem } from './hcs/computecore/gate.ts';
+import { ownFolders, uselessRule } from './own-folders.ts';
+import { parsePathRule } from './paths/path-rules.ts';
+import { parsePipePattern } from './paths/pipe-patterns.ts';
 import { defaultTimeouts } from './timeouts.ts';
 
 /** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
@@ -69,6 +74,18 @@ function collectGuids(given: string, before: readonly string[]): readonly string
   return [...before, given];
 }
 
+/** Of a flag that can be given several times. What it means is read again where it is used. */
+function patterns(read: (pattern: string) => unknown) {
+  return (given: string, before: readonly string[]): readonly string[] => {
+    try {
+      read(given);
+    } catch (error) {
+      throw new InvalidArgumentError(messageOf(error));
+    }
+    return [...before, given];
+  };
+}
+
 function linesPerSecond(given: string): number {
   const lines = Number(given);
   if (!(Number.isInteger(lines) && lines >= 0 && lines <= 1_000_000_000)) {
@@ -112,10 +129,16 @@ function program(exitWith: (code: number) => void): Command {
     .option('--health-port <port>', 'loopback port for /healthz, /readyz and /metrics (default: none)', portNumber)
     .option(
       '--allowed-path <folder...>',
-      'more folders that specs may name files in, besides boot and state folder',
+      'folders that specs may name disks in, with :ro for reading only; {namespace} is that of the VM',
+      patterns(parsePathRule),
       [],
     )
-    .option('--allowed-pipe <name...>', 'named pipes that specs may use for consoles; a final * is any ending', [])
+    .option(
+      '--allowed-pipe <name...>',
+      'named pipes that specs may use for consoles; {namespace} is that of the VM, a final * any ending',
+      patterns(parsePipePattern),
+      [],
+    )
     .option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending', [])
     .option('--allowed-cpu-group <guid...>', 'CPU groups that specs may join', collectGuids, [])
     .option('--allowed-resource-partition <guid...>', 'resource partitions that specs may join', collectGuids, [])
@@ -132,6 +155,12 @@ function program(exitWith: (code: number) => void): Command {
         .default('info'),
     )
     .action(async (settings: Arguments) => exitWith(await run(settings)));
+  addTools(agent, exitWith);
+  return agent;
+}
+
+/** What people run by hand. */
+function addTools(agent: Command, exitWith: (code: number) => void): void {
   agent
     .command('document')
     .description('print the HCS documents that the VMs of manifests would get on a host, one JSON line each')
@@ -159,7 +188,6 @@ function program(exitWith: (code: number) => void): Command {
       // A call that hangs in the compute service would keep the process.
       setTimeout(() => process.exit(), 2_000).unref();
     });
-  return agent;
 }
 
 function nodeChoice({ backend, isolation, simulatedSocket }: Arguments): NodeChoice | undefined {
@@ -183,6 +211,11 @@ function guestLogSettings(
   };
 }
 
+function ownFoldersOf({ caFile, tokenFile }: Arguments, stateFolder: string): readonly string[] {
+  const credentials = [resolve(tokenFile), caFile === undefined ? undefined : resolve(caFile)];
+  return ownFolders({ stateFolder, credentials, environment: process.env });
+}
+
 async function run(settings: Arguments): Promise<number> {
   // Written to from its own threads: a node that does not read our output must not hold up its VMs.
   const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
@@ -190,6 +223,18 @@ async function run(settings: Arguments): Promise<number> {
   const choice = nodeChoice(settings);
   if (choice === undefined) {
     logger.fatal('--backend simulated needs --simulated-socket');
+    return 2;
+  }
+  const stateFolder = settings.stateFolder ?? (isWindows ? resolve(settings.stateDir) : 'C:\\ProgramData\\lcow');
+  const own = ownFoldersOf(settings, stateFolder);
+  const allowed = allowList({
+    paths: settings.allowedPath,
+    pipes: settings.allowedPipe,
+    devices: settings.allowedDevice,
+  });
+  const useless = uselessRule(allowed.paths, own);
+  if (useless !== undefined) {
+    logger.fatal(`--allowed-path ${useless.folder} is a folder of the agent itself: give another one`);
     return 2;
   }
   const threads = poolProblem(process.env);
@@ -202,9 +247,10 @@ async function run(settings: Arguments): Promise<number> {
         version,
         operator: { url: settings.operatorUrl, tokenFile: settings.tokenFile, caFile: settings.caFile },
         stateDir: settings.stateDir,
-        stateFolder: settings.stateFolder ?? (isWindows ? settings.stateDir : 'C:\\ProgramData\\lcow'),
+        stateFolder,
+        ownFolders: own,
         healthPort: settings.healthPort,
-        allowed: { paths: settings.allowedPath, pipes: settings.allowedPipe, devices: settings.allowedDevice },
+        allowed,
         allowedGroups: {
           cpuGroups: settings.allowedCpuGroup,
           resourcePartitions: settings.allowedResourcePartition,

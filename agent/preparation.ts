@@ -2,7 +2,7 @@
 import { documentDigest, optionsDigest, sha256Hex } from '../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../protocol/messages.ts';
 import type { RequestedOptions } from '../protocol/options.ts';
-import { type AllowList, requireAllowed } from './allow-list.ts';
+import type { AllowList } from './allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './allowed-groups.ts';
 import { buildDocument } from './document/build.ts';
 import type { BuildInput } from './document/build-context.ts';
@@ -15,8 +15,16 @@ import { MachineFailure, messageOf } from './failure.ts';
 import { guestPolicy } from './guest-policy.ts';
 import type { HcsBackend } from './hcs/backend.ts';
 import type { Applied } from './machine-record.ts';
+import {
+  type AdmissionScope,
+  type AdmittedDisk,
+  admitDisk,
+  requireAllowedBootFiles,
+  requireAllowedNames,
+  type WantedDisk,
+} from './paths/admission.ts';
 import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
-import { fillOptions, pathsToStat } from './requested-options.ts';
+import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
 import { ownerTag, systemIdOf } from './system-id.ts';
 import type { FileFact, WindowsHost } from './windows-host.ts';
 
@@ -26,7 +34,9 @@ export interface PreparationPorts {
   readonly randomGuid: () => string;
   /** Windows path of the agent's state folder. */
   readonly stateFolder: string;
-  /** What specs may name besides the default boot folder and the state folder. */
+  /** Folders of the agent itself, by their Windows paths, which no manifest may name (`ownFolders`). */
+  readonly ownFolders: readonly string[];
+  /** What manifests may name besides the boot files of the host. */
   readonly allowed: AllowList;
   /** CPU groups and resource partitions that specs may join. Absent: none. */
   readonly allowedGroups?: AllowedGroups | undefined;
@@ -36,12 +46,14 @@ export interface PreparationPorts {
 export async function prepareBoot(assignment: Assignment, ports: PreparationPorts): Promise<BootPlan> {
   const { uid, options: requested } = assignment;
   const host = await defaultsHost(ports.host);
-  const { allowed, stateFolder } = ports;
-  requireAllowed(requested, { ...allowed, paths: [host.bootFolder, stateFolder, ...allowed.paths] });
+  const { stateFolder } = ports;
+  const scope = scopeOf(assignment, host.bootFolder, ports);
+  requireAllowedNames(assignment, scope);
   requireAllowedGroups(requested, ports.allowedGroups);
   const [files, known] = await Promise.all([
     gatherFiles(pathsToStat(requested, host), ports.host),
     processors(ports.backend),
+    requireAllowedFiles(requested, host, scope),
   ]);
   const bundleDirectory = joinPath(stateFolder, 'vms', uid);
   const filled = fillOptions({ id: systemIdOf(uid), owner: ownerTag, bundleDirectory, requested }, host, files);
@@ -55,6 +67,42 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   const document = requireDocument(outcome);
   const policy = await guestPolicy(filled.options, host.bootFolder, ports.host);
   return planOf({ assignment, options: filled.options, outcome, document, policy, osBuild: host.build });
+}
+
+/** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
+export async function admitDiskOf(
+  assignment: Assignment,
+  disk: WantedDisk,
+  ports: PreparationPorts,
+): Promise<AdmittedDisk> {
+  const { bootFolder } = await defaultsHost(ports.host);
+  const admitted = await admitDisk(disk, scopeOf(assignment, bootFolder, ports));
+  if (admitted === undefined) throw new MachineFailure('DiskFailed', `disk ${disk.name}: '${disk.path}' not found`);
+  return admitted;
+}
+
+function scopeOf(
+  { namespace }: Assignment,
+  bootFolder: string,
+  { allowed, host, ownFolders }: PreparationPorts,
+): AdmissionScope {
+  return { host, namespace, allowed, bootFolder, closed: ownFolders };
+}
+
+/** A VM that names no file boots what the host has for everybody: there is nothing to look at. */
+async function requireAllowedFiles(
+  requested: RequestedOptions,
+  host: DefaultsHost,
+  scope: AdmissionScope,
+): Promise<void> {
+  const boots = bootPathsNamed(requested, host);
+  if (boots.length > 0) await requireAllowedBootFiles(boots, scope);
+  for (const disk of requested.Disks ?? []) {
+    await admitDisk(disk, scope).catch((error: unknown) => {
+      // One that is in use, or not there yet, is looked at again when it is attached.
+      if (!(error instanceof MachineFailure) || error.stalls) throw error;
+    });
+  }
 }
 
 async function defaultsHost(host: WindowsHost): Promise<DefaultsHost> {

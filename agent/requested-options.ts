@@ -142,3 +142,23 @@ export function pathsToStat(requested: RequestedOptions, host: DefaultsHost): st
   ];
   return [...new Set(names.filter((name) => name !== undefined).map((name) => joinPath(folder, name)))];
 }
+
+/** Paths that the manifest has a part in: the folder that it names, and what is looked up there. Reference files are in the default folder. */
+export function bootPathsNamed(requested: RequestedOptions, host: DefaultsHost): readonly string[] {
+  const { UVMHashEnvelopeReferenceInfoFile, UVMReferenceInfoFile } = requested;
+  const references = [UVMReferenceInfoFile, UVMHashEnvelopeReferenceInfoFile].filter((name) => name !== undefined);
+  const folder = requested.BootFilesPath;
+  const names = [
+    requested.KernelFile,
+    requested.RootFSFile,
+    requested.GuestStateFilePath,
+    requested.DmVerityRootFsVhd,
+  ].filter((name) => name !== undefined);
+  const bootFolder = absolutePath(folder ?? host.bootFolder, host.currentDirectory);
+  return [
+    ...(folder === undefined
+      ? names.map((name) => joinPath(bootFolder, name))
+      : [bootFolder, ...pathsToStat(requested, host)]),
+    ...references.map((name) => joinPath(host.bootFolder, name)),
+  ];
+}

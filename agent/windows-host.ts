@@ -8,12 +8,27 @@ export type FileFact =
   | { readonly kind: 'notFound' }
   | { readonly kind: 'error'; readonly message: string };
 
+/** A file or folder as the host has opened it: the path is the one that it has, through every link and short name. */
+export interface OpenFile {
+  readonly kind: 'file' | 'folder';
+  /** Without links and 8.3 names, in the letters in which it is stored. */
+  readonly path: string;
+  readonly size: number;
+  /** At most `length` bytes: less only at the end of the file. */
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
 export type VmGroupAccess = 'read' | 'all';
 
 export interface WindowsHost {
   facts(): Promise<HostFacts>;
   /** Never rejects for what the path is; paths are Windows paths, compared without regard to case. */
   stat(path: string): Promise<FileFact>;
+  /**
+   * Hands over what the path leads to while it is open; undefined when there is nothing. Rejects with the cause as Windows
+   * words it, and when the path leads to something else by the time that the file is open.
+   */
+  withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined>;
   /**
    * The whole content; undefined when there is no such file. Rejects with the cause as Windows words it, and for a file
    * of more than `maxBytes`.

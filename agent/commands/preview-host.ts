@@ -9,6 +9,8 @@ import { ownerTag } from '../system-id.ts';
 const currentDirectory = 'C:\\';
 const stateFolder = 'C:\\ProgramData\\lcow';
 
+const size = z.int().min(0);
+
 const hostFile = z.strictObject({
   architecture: z.enum(['amd64', 'arm64']).default('amd64'),
   build: z.int().min(0).max(0xffff),
@@ -18,11 +20,12 @@ const hostFile = z.strictObject({
   bundleDirectory: z.string().optional(),
   owner: z.string().default(ownerTag),
   /** Path to size in bytes: every file that exists. */
-  files: z.record(z.string(), z.int().min(0)).nullish(),
+  files: z.record(z.string(), z.union([size, z.looseObject({ size }).transform((file) => file.size)])).nullish(),
   // What only a simulated node of the same file has (agent/hcs/simulated/host-file.ts); documents do not depend on it.
   memoryInMB: z.unknown().optional(),
   numaNodes: z.unknown().optional(),
   isolation: z.unknown().optional(),
+  links: z.unknown().optional(),
   timing: z.unknown().optional(),
   script: z.unknown().optional(),
 });

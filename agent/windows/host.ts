@@ -1,7 +1,7 @@
 // The Windows node that the agent runs on: its facts and its files.
-import { open, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat, unlink } from 'node:fs/promises';
 import type { HostFacts } from '../../protocol/messages.ts';
-import { type FileFact, tooLarge, type WindowsHost } from '../windows-host.ts';
+import { type FileFact, type OpenFile, tooLarge, type WindowsHost } from '../windows-host.ts';
 import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
@@ -37,6 +37,19 @@ export class LocalWindowsHost implements WindowsHost {
     }
   }
 
+  async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    const file = await open(path, 'r').catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+    if (file === undefined) return undefined;
+    try {
+      return await use(await describe(path, file));
+    } finally {
+      await file.close();
+    }
+  }
+
   /** The handle is asked for the size, so that the file which is judged is the one that is read. */
   async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
     try {
@@ -65,6 +78,25 @@ export class LocalWindowsHost implements WindowsHost {
   grantVmGroupAccess(path: string, access: keyof typeof accessMasks = 'all'): Promise<void> {
     return this.#access.grant(path, accessMasks[access]);
   }
+}
+
+/**
+ * Node asks GetFinalPathNameByHandleW for the real path, by a handle of its own. Whether both handles have the same file is
+ * seen by its identity, so that nobody can turn a link in between.
+ */
+async function describe(path: string, file: FileHandle): Promise<OpenFile> {
+  const [held, finalPath] = await Promise.all([file.stat({ bigint: true }), realpath(path)]);
+  const found = await stat(finalPath, { bigint: true });
+  if (held.ino !== found.ino || held.dev !== found.dev) throw new Error(`${path} was changed while it was looked at`);
+  return {
+    kind: held.isDirectory() ? 'folder' : 'file',
+    path: finalPath,
+    size: Number(held.size),
+    async read(offset, length) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+      return buffer.subarray(0, bytesRead);
+    },
+  };
 }
 
 function isNotFound(error: unknown): boolean {

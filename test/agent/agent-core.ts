@@ -1,11 +1,12 @@
 // The VMs of an agent without its link to the operator, on a simulated node: what a test can kill and start again.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { type AllowList, allowList } from '../../agent/allow-list.ts';
 import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
 import type { AgentTally } from '../../agent/metrics-tally.ts';
-import { prepareBoot } from '../../agent/preparation.ts';
+import { admitDiskOf, prepareBoot } from '../../agent/preparation.ts';
 import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
 import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
@@ -27,11 +28,14 @@ export const testTimeouts: Timeouts = {
   drainLogs: 1_000,
 };
 
-const allowed = { paths: ['C:\\'], pipes: ['*'], devices: ['*'] };
+const stateFolder = 'C:\\ProgramData\\lcow';
+const allowEverything = allowList({ paths: ['C:\\', 'C:\\images:ro'], pipes: ['*'], devices: ['*'] });
 const groupOf = (digit: string) => `${digit.repeat(8)}-0000-4000-8000-000000000000`;
 const allowedGroups = { cpuGroups: ['a', 'b'].map(groupOf), resourcePartitions: [groupOf('c')] };
 
 export interface CoreOptions {
+  /** Everything on drive C, one folder for reading only, unless said otherwise. */
+  readonly allowed?: AllowList;
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
   /** Stands between the agent and everything outside of it. */
@@ -71,6 +75,15 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
   const stop = new AbortController();
   const journal = options.journal ?? new FileJournal(`${node.folder}/agent`);
   const outside = options.outside?.wrap({ ...connection, journal }) ?? { ...connection, journal };
+  const { allowed = allowEverything } = options;
+  const preparation = {
+    ...outside,
+    randomGuid: randomUUID,
+    stateFolder,
+    ownFolders: [stateFolder],
+    allowed,
+    allowedGroups,
+  };
   const ports: MachinePorts = {
     clock: systemClock,
     random: Math.random,
@@ -82,14 +95,8 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     agentBootID: randomUUID(),
     ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
-    prepare: (assignment) =>
-      prepareBoot(assignment, {
-        ...outside,
-        randomGuid: randomUUID,
-        stateFolder: 'C:\\ProgramData\\lcow',
-        allowed,
-        allowedGroups,
-      }),
+    prepare: (assignment) => prepareBoot(assignment, preparation),
+    admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
   const removed = new Set<string>();
   const supervisor = new Supervisor(

@@ -20,6 +20,7 @@ it('an agent that cannot have its node leaves nothing that would keep its proces
       operator: { url: 'wss://127.0.0.1:1/v1/agents', tokenFile: join(folder, 'token'), caFile: undefined },
       stateDir,
       stateFolder: stateDir,
+      ownFolders: [],
       timeouts: defaultTimeouts,
       allowed: { paths: [], pipes: [], devices: [] },
       guestLog: {},

@@ -58,6 +58,7 @@ export class Outside {
       host: {
         facts: () => this.#call('facts', () => host.facts()),
         stat: (path) => this.#call('stat', () => host.stat(path)),
+        withFile: (path, use) => this.#call('openFile', () => host.withFile(path, use)),
         readFile: (path, maxBytes) => this.#call('readFile', () => host.readFile(path, maxBytes)),
         copyFile: (from, to) => this.#call('copyFile', () => host.copyFile(from, to)),
         deleteFile: (path) => this.#call('deleteFile', () => host.deleteFile(path)),

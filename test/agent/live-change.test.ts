@@ -1,5 +1,6 @@
 // Changes of a running VM on a simulated node: what HCS and the guest have is compared with what the manifest asks for.
 import { describe, expect, it } from 'vitest';
+import { allowList } from '../../agent/allow-list.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
@@ -184,15 +185,83 @@ describe('disks of a running VM', () => {
       guest: { mounts: { '/mnt/data': '0:0', '/run/mounts/scsi/m0': '0:1' } },
     });
     expect(await fileOf(node, data.path)).toMatchObject({ isGranted: false, grantedTo: [systemID] });
-    expect(await fileOf(node, tools.path)).toEqual({
-      path: tools.path,
-      size: 4096,
-      isGranted: false,
-      isReadable: true,
-    });
+    expect(await fileOf(node, tools.path)).toMatchObject({ isGranted: false, grantedTo: [systemID] });
     core.supervisor.release(uid);
     await until('removed', () => core.removed.has(uid));
+    for (const { path, size } of [
+      { path: data.path, size: 3000 },
+      { path: tools.path, size: 4096 },
+    ]) {
+      expect(await fileOf(node, path)).toEqual({ path, size, isGranted: false });
+    }
+  });
+
+  it('of a folder that is for reading only are readable for the group of all VMs, which stays so', async () => {
+    const shared = { ...tools, path: 'C:\\images\\tools.vhd' };
+    await using node = await startNode({ files: { ...defaultHost.files, [shared.path]: 4096 } });
+    await using core = await startCore(node);
+    await want(core, { Disks: [shared] });
+    await untilApplied(core, { Disks: [shared] });
+    const readable = { path: shared.path, size: 4096, isGranted: false, isReadable: true };
+    expect(await fileOf(node, shared.path)).toEqual(readable);
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    expect(await fileOf(node, shared.path)).toEqual(readable);
+  });
+
+  it('keep the access that they need when one of two of the same file goes', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node);
+    const both = { Disks: [tools, { ...tools, name: 'again' }] };
+    await want(core, both);
+    await untilApplied(core, both);
+    await want(core, { Disks: [tools] });
+    await untilApplied(core, { Disks: [tools] });
+    expect((await fileOf(node, tools.path))?.grantedTo).toEqual([systemID]);
+    await want(core, {});
+    await untilApplied(core, {});
+    expect((await fileOf(node, tools.path))?.grantedTo).toBeUndefined();
+  });
+
+  it('are attached, granted and revoked by the path that they really have', async () => {
+    const named = { ...data, path: 'C:\\DISKS~1\\data.vhd' };
+    await using node = await startNode({ ...host, links: { 'C:\\DISKS~1': 'C:\\disks' } });
+    await using core = await startCore(node);
+    await want(core, { Disks: [named] });
+    await untilApplied(core, { Disks: [named] });
+    expect((await system(node)).disks).toEqual({ '0:0': data.path });
+    expect((await fileOf(node, data.path))?.grantedTo).toEqual([systemID]);
+    await want(core, {});
+    await untilApplied(core, {});
     expect((await fileOf(node, data.path))?.grantedTo).toBeUndefined();
+  });
+
+  it('that are no longer allowed stay with the VM that runs, which does not start again', async () => {
+    await using node = await startNode(host);
+    const options = { TerminateOnAgentExit: false, Disks: [data] };
+    const first = await startCore(node);
+    await want(first, options);
+    const { runtimeID } = await untilApplied(first, options);
+    await first.kill();
+    await using second = await startCore(node, { allowed: allowList({ paths: [], pipes: [], devices: [] }) });
+    expect(await untilApplied(second, options)).toMatchObject({ runtimeID });
+    expect((await system(node)).disks).toEqual({ '0:0': data.path });
+    await second.supervisor.assign(makeAssignment({ options, generation, restartedAt: 'now' }));
+    const refused = await second.until(uid, 'stalled', hasReason('PathNotAllowed'));
+    expect(condition(refused, 'Stalled')?.status).toBe('True');
+    expect(condition(refused, 'Ready')?.message).toContain('--allowed-path');
+    expect(await node.control.systems()).toEqual([]);
+  });
+
+  it('that the host does not allow keep no other disk and no resource from being changed', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node);
+    await want(core, {});
+    await untilApplied(core, {});
+    const secret = { ...data, name: 'secret', path: 'C:\\ProgramData\\lcow\\vms\\x.vhd' };
+    await want(core, { Disks: [secret, tools], MemorySizeInMB: 2048 });
+    await core.until(uid, 'refused', hasReason('PathNotAllowed'));
+    expect(await system(node)).toMatchObject({ memoryInMB: 2048, disks: { '0:0': tools.path } });
   });
 
   it('come, change and go while it runs', async () => {

@@ -52,6 +52,7 @@ const host: WindowsHost = {
     const size = bootFiles.get(path.slice(bootFolder.length + 1));
     return size === undefined ? { kind: 'notFound' } : { kind: 'file', size };
   },
+  withFile: notAsked,
   readFile: notAsked,
   copyFile: notAsked,
   deleteFile: async () => undefined,
@@ -136,6 +137,7 @@ await runAgent(
     operator: { url, tokenFile, caFile: undefined },
     stateDir: join(folder, 'state'),
     stateFolder: 'C:\\ProgramData\\lcow',
+    ownFolders: ['C:\\ProgramData\\lcow'],
     timeouts: defaultTimeouts,
     allowed: { paths: [], pipes: [], devices: [] },
     guestLog: {},

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { allowList } from '../../agent/allow-list.ts';
 import { MachineFailure, messageOf } from '../../agent/failure.ts';
 import type { GuestIdentity } from '../../agent/guest/bridge-messages.ts';
 import { GuestRun } from '../../agent/guest-run.ts';
@@ -34,7 +35,7 @@ export interface BootedGuest extends AsyncDisposable {
   readonly takeOver: () => Promise<GuestRun>;
 }
 
-const allowed = { paths: ['C:\\'], pipes: ['*'], devices: [] };
+const allowed = allowList({ paths: ['C:\\'], pipes: ['*'], devices: [] });
 
 /** The options of a guest that runs on the bed. What an image of somebody else needs is not known, so it gets the default. */
 export function bedOptions({ isForeign }: Bed): RequestedOptions {
@@ -117,6 +118,7 @@ async function planOf(uid: string, options: RequestedOptions): Promise<BootPlan>
     ...connection,
     randomGuid: randomUUID,
     stateFolder,
+    ownFolders: [stateFolder],
     allowed,
   });
 }

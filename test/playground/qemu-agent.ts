@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { type AgentNode, runAgent } from '../../agent/agent.ts';
+import { allowList } from '../../agent/allow-list.ts';
 import { messageOf } from '../../agent/failure.ts';
 import { connectSimulatedHost } from '../../agent/hcs/simulated/client.ts';
 import { defaultTimeouts } from '../../agent/timeouts.ts';
@@ -72,8 +73,9 @@ try {
       operator: { url: flags['operator-url'], tokenFile: flags['token-file'], caFile: flags['ca-file'] },
       stateDir: flags['state-dir'],
       stateFolder: 'C:\\ProgramData\\lcow',
+      ownFolders: ['C:\\ProgramData\\lcow'],
       healthPort: undefined,
-      allowed: { paths: ['C:\\'], pipes: ['*'], devices: ['*'] },
+      allowed: allowList({ paths: [], pipes: ['*'], devices: ['*'] }),
       guestLog: { output: { destination: output, rate: { recordsPerSecond: 1_000, burst: 10_000 } } },
       timeouts: defaultTimeouts,
     },

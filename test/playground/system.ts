@@ -209,12 +209,13 @@ export class LocalSystem {
       ['--state-dir', stateDir],
       ['--simulated-socket', hostSocket],
     ].flat();
-    // Nothing here is worth protecting.
+    // No pipe or device here is worth protecting.
     const simulated = [
       '--backend',
       'simulated',
       '--allowed-path',
-      'C:\\',
+      'C:\\disks',
+      'C:\\images:ro',
       '--allowed-pipe',
       '*',
       '--allowed-device',

@@ -3,7 +3,7 @@
 // ServiceDisconnect); connecting again is the caller's decision.
 import { mkdir } from 'node:fs/promises';
 import type { HostFacts } from '../../../protocol/messages.ts';
-import type { FileFact, VmGroupAccess, WindowsHost } from '../../windows-host.ts';
+import type { FileFact, OpenFile, VmGroupAccess, WindowsHost } from '../../windows-host.ts';
 import type {
   ComputeSystem,
   HcsBackend,
@@ -186,6 +186,16 @@ export class SimulatedHost implements WindowsHost {
 
   stat(path: string): Promise<FileFact> {
     return this.#client.call('stat', { path });
+  }
+
+  async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    const { file } = await this.#client.call('openFile', { path });
+    return file && use({ ...file, read: (offset, length) => this.#readPiece(file.path, offset, length) });
+  }
+
+  async #readPiece(path: string, offset: number, length: number): Promise<Buffer> {
+    const { base64 } = await this.#client.call('readPiece', { path, offset, length });
+    return Buffer.from(base64, 'base64');
   }
 
   async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {

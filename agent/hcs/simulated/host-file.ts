@@ -3,9 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { fileContent } from './file-content.ts';
 import { scriptRule } from './script.ts';
 
 const milliseconds = z.int().min(0).max(3_600_000);
+
+const size = z.int().min(0);
 
 const timing = z.strictObject({
   createMilliseconds: milliseconds.default(10),
@@ -38,7 +41,10 @@ export const simulatedHostFile = z.strictObject({
   bundleDirectory: z.string().optional(),
   /** For `lcow-agent document` only. */
   owner: z.string().optional(),
-  files: z.record(z.string(), z.int().min(0)).default({}),
+  /** By their size; with `content` also what lies in them. */
+  files: z.record(z.string(), z.union([size, z.strictObject({ size, content: fileContent })])).default({}),
+  /** Other paths of files and folders, and where they lead: junctions, symbolic links, 8.3 names. */
+  links: z.record(z.string(), z.string()).default({}),
   timing: timing.prefault({}),
   script: z.array(scriptRule).default([]),
 });

@@ -3,7 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type FileFact, tooLarge, type VmGroupAccess } from '../../windows-host.ts';
+import { type FileFact, type OpenFile, tooLarge, type VmGroupAccess } from '../../windows-host.ts';
 import { HcsError } from '../errors.ts';
 import { causes, type FileEntry, FileTable, fileEntry, keyOf } from './file-table.ts';
 import type { SimulatedHostFile } from './host-file.ts';
@@ -29,14 +29,18 @@ export class HostFiles {
 
   private constructor(options: HostFilesOptions, entries: Iterable<FileEntry>) {
     this.#options = options;
-    this.table = new FileTable(entries, options.host.bootFilesPath);
+    this.table = new FileTable(entries, options.host.bootFilesPath, options.host.links);
   }
 
   /** The files of an earlier life of the node if there was one, else those of its description. */
   static async load(options: HostFilesOptions): Promise<HostFiles> {
     await mkdir(options.stateDirectory, { recursive: true });
     const saved = await readFile(join(options.stateDirectory, 'files.json'), 'utf8').catch(() => undefined);
-    const described = Object.entries(options.host.files).map(([path, size]) => ({ path, size, isGranted: false }));
+    const described = Object.entries(options.host.files).map(([path, file]) => ({
+      path,
+      isGranted: false,
+      ...(typeof file === 'number' ? { size: file } : file),
+    }));
     return new HostFiles(options, saved === undefined ? described : z.array(fileEntry).parse(JSON.parse(saved)));
   }
 
@@ -45,7 +49,21 @@ export class HostFiles {
     return verdict.kind === 'fail' ? { kind: 'error', message: verdict.message } : this.table.stat(path);
   }
 
-  /** A simulated file has a size only: its bytes are its path, over and over. */
+  async open(path: string): Promise<{ readonly file?: Omit<OpenFile, 'read'> }> {
+    const verdict = await this.#options.script.visit('openFile', { path });
+    if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
+    const file = this.table.open(path);
+    return file === undefined ? {} : { file };
+  }
+
+  async readPiece(path: string, offset: number, length: number): Promise<{ readonly base64: string }> {
+    const verdict = await this.#options.script.visit('read', { path });
+    if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
+    const bytes = this.table.read(path, offset, length);
+    if (bytes === undefined) throw new FileFailure(causes.accessDenied);
+    return { base64: bytes.toString('base64') };
+  }
+
   async read(path: string, maxBytes: number): Promise<{ readonly base64?: string }> {
     const verdict = await this.#options.script.visit('read', { path });
     if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
@@ -53,7 +71,7 @@ export class HostFiles {
     if (fact.kind === 'notFound') return {};
     if (fact.kind !== 'file') throw new FileFailure(causes.accessDenied);
     if (fact.size > maxBytes) throw new FileFailure(tooLarge(path, fact.size, maxBytes));
-    return { base64: Buffer.alloc(fact.size, keyOf(path)).toString('base64') };
+    return { base64: (this.table.read(path, 0, fact.size) ?? Buffer.alloc(0)).toString('base64') };
   }
 
   copy(from: string, to: string): Promise<void> {

@@ -8,6 +8,8 @@ import { guestEnds, scriptRule, steps } from './script.ts';
 
 /** A document can hold a policy digest and hundreds of table entries, not more. */
 export const maxLineBytes = 8 << 20;
+/** Of a file, at once. */
+export const maxPieceBytes = 1 << 20;
 /** Requests of one connection that wait for their reply. */
 export const maxPendingRequests = 8192;
 
@@ -48,6 +50,10 @@ const fileFact = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('error'), message: z.string() }),
 ]);
 
+const openedFile = z.object({
+  file: z.object({ kind: z.enum(['file', 'folder']), path: z.string(), size: z.int() }).exactOptional(),
+});
+
 /** How far a guest came. */
 export const guestPhases = ['booting', 'seeded', 'logging', 'service', 'running', 'ended'] as const;
 export type GuestPhase = (typeof guestPhases)[number];
@@ -87,6 +93,11 @@ export const methods = {
   readFile: {
     params: z.strictObject({ path, maxBytes: z.int().min(0) }),
     result: z.object({ base64: z.base64().exactOptional() }),
+  },
+  openFile: { params: z.strictObject({ path }), result: openedFile },
+  readPiece: {
+    params: z.strictObject({ path, offset: z.int().min(0), length: z.int().min(0).max(maxPieceBytes) }),
+    result: z.object({ base64: z.base64() }),
   },
   copyFile: { params: z.strictObject({ from: path, to: path }), result: nothing },
   deleteFile: { params: z.strictObject({ path }), result: nothing },

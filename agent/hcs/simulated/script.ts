@@ -8,6 +8,7 @@ export const steps = [
   'facts',
   'stat',
   'read',
+  'openFile',
   'copy',
   'delete',
   'grant',

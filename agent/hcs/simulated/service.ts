@@ -73,6 +73,8 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     },
     stat: ({ path }) => files.stat(path),
     readFile: ({ path, maxBytes }) => files.read(path, maxBytes),
+    openFile: ({ path }) => files.open(path),
+    readPiece: ({ path, offset, length }) => files.readPiece(path, offset, length),
     copyFile: ({ from, to }) => files.copy(from, to),
     deleteFile: ({ path }) => files.delete(path),
     grantVmGroupAccess: ({ path, access }) => files.grant(path, access),

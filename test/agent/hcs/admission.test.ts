@@ -124,7 +124,7 @@ function at(value: unknown, path: readonly string[]): object {
 
 const host = simulatedHostFile.parse(defaultHost);
 const files = new FileTable(
-  Object.entries(host.files).map(([path, size]) => ({ path, size, isGranted: false })),
+  Object.entries(defaultHost.files).map(([path, size]) => ({ path, size, isGranted: false })),
   host.bootFilesPath,
 );
 

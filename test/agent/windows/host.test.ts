@@ -1,5 +1,5 @@
 // Files and facts of a Windows host, with the native calls answered by a double.
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
@@ -105,6 +105,53 @@ describe('access of the group of all VMs', () => {
     }
     expect(accessOf(file)).toBe('(owner)');
     await expect(host.grantVmGroupAccess(join(folder, 'none'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('what a path leads to', () => {
+  const opened = (path: string) =>
+    host.withFile(path, async ({ kind, path: finalPath, size, read }) => {
+      const bytes = kind === 'file' ? await read(size - 3, 100) : undefined;
+      return { kind, path: finalPath, size, bytes: bytes?.toString('latin1') };
+    });
+
+  it('is told by the path without links, and read by the same handle', async () => {
+    const real = await realpath(folder);
+    const [file, link] = [join(folder, 'disk.vhd'), join(folder, 'link')];
+    await writeFile(file, 'fixed disk');
+    await symlink(folder, link);
+    const expected = { kind: 'file', path: join(real, 'disk.vhd'), size: 10, bytes: 'isk' };
+    expect(await opened(file)).toEqual(expected);
+    expect(await opened(join(link, 'disk.vhd'))).toEqual(expected);
+    expect(await opened(link)).toMatchObject({ kind: 'folder', path: real });
+    expect(await opened(join(folder, 'none'))).toBeUndefined();
+    expect(await opened(join(file, 'below'))).toBeUndefined();
+  });
+
+  it('is not handed over when it changes meanwhile, or cannot be opened', async () => {
+    const link = join(folder, 'link');
+    await writeFile(join(folder, 'a'), 'a');
+    await writeFile(join(folder, 'b'), 'b');
+    await symlink(join(folder, 'a'), link);
+    let isTurning = true;
+    const turning = (async () => {
+      while (isTurning) {
+        for (const name of ['b', 'a']) {
+          await symlink(join(folder, name), `${link}.new`);
+          await rename(`${link}.new`, link);
+        }
+      }
+    })();
+    for (let round = 0; round < 300; round += 1) {
+      const answer = await host
+        .withFile(link, async (file) => [file.path.at(-1), (await file.read(0, 1)).toString()])
+        .catch((error: Error) => error.message);
+      if (typeof answer === 'string') expect(answer).toContain('was changed while it was looked at');
+      else expect(answer?.[0]).toBe(answer?.[1]);
+    }
+    isTurning = false;
+    await turning;
+    await expect(opened('x'.repeat(10_000))).rejects.toThrow('ENAMETOOLONG');
   });
 });
 

@@ -1,0 +1,53 @@
+// Which files of the host the manifests of one namespace may name (docs/design.md §10). Pure: it judges a path as it is
+// written, and the same path again once the host has said where it leads.
+
+import { type PathRule, ruleOf } from './path-rules.ts';
+import { isWithin, pathProblem, segmentsOf } from './windows-names.ts';
+
+export interface PathPolicy {
+  /** Those of the agent's flags, for this namespace. */
+  readonly rules: readonly PathRule[];
+  /** The host's folder of boot files: everybody boots from it, so nobody writes to it. */
+  readonly bootFolder: string;
+  /** The agent's own folders, its token among them. */
+  readonly closed: readonly string[];
+}
+
+export type PathUse = 'boot' | 'readOnlyDisk' | 'writableDisk';
+
+/** Why the path is refused, as the end of a sentence that names it. Says nothing of anybody else's files. */
+export function refusalOf(path: string, use: PathUse, policy: PathPolicy): string | undefined {
+  const problem = pathProblem(path);
+  if (problem !== undefined) return `${problem}: write the path as Windows shows it`;
+  if (policy.closed.some((folder) => touches(path, folder))) {
+    return 'is below or above a folder that no manifest may name: choose another folder';
+  }
+  return use === 'boot' ? refusalToBoot(path, policy) : refusalOfDisk(path, use, policy);
+}
+
+function refusalToBoot(path: string, { bootFolder, rules }: PathPolicy): string | undefined {
+  if (isWithin(segmentsOf(path), segmentsOf(bootFolder)) || ruleOf(path, rules) !== undefined) return undefined;
+  return 'is neither below the host’s folder of boot files nor below a folder that its agent allows (--allowed-path): choose such a folder, or leave it out';
+}
+
+function refusalOfDisk(
+  path: string,
+  use: Exclude<PathUse, 'boot'>,
+  { bootFolder, rules }: PathPolicy,
+): string | undefined {
+  const rule = ruleOf(path, rules);
+  if (rule === undefined) {
+    return 'is not below a folder that the agent of this host allows for disks of this namespace (--allowed-path): choose such a folder, or have it allowed';
+  }
+  if (use === 'readOnlyDisk') return undefined;
+  if (rule.isReadOnly) return 'is in a folder that the agent allows for reading only: set readOnly to true';
+  if (touches(path, bootFolder))
+    return 'is in the folder of boot files, which nobody may write to: set readOnly to true';
+  return undefined;
+}
+
+/** Below, above or the same. */
+function touches(path: string, folder: string): boolean {
+  const [a, b] = [segmentsOf(path), segmentsOf(folder)];
+  return isWithin(a, b) || isWithin(b, a);
+}

@@ -1,0 +1,50 @@
+// `--allowed-pipe NAME`: a named pipe that manifests may use for consoles. `{namespace}` stands for the namespace of the
+// VM, a final `*` for any ending.
+import { namespacePlaceholder, PatternError, requireKnownPlaceholders } from './pattern-error.ts';
+import { endsInDotOrSpace, foldCase } from './windows-names.ts';
+
+const pipeFolder = '\\\\.\\pipe\\';
+/** No name of a namespace has them, so that none can be the beginning of another's pipe. */
+const endsOfNamespace: readonly string[] = ['.', '_', '\\'];
+const maxPipeCharacters = 256;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const forbiddenCharacter = /[\u0000-\u001f/]/;
+
+/** Throws a `PatternError`; returns the pattern. */
+export function parsePipePattern(pattern: string): string {
+  if (pattern === '*') return pattern;
+  requireKnownPlaceholders(pattern);
+  if (!foldCase(pattern).startsWith(foldCase(pipeFolder))) {
+    throw new PatternError(`${pattern}: must begin with ${pipeFolder}; write ${pipeFolder}console-*`);
+  }
+  if (pattern.slice(0, -1).includes('*')) {
+    throw new PatternError(`${pattern}: * stands for any ending and must be the last character`);
+  }
+  for (const rest of pattern.split(namespacePlaceholder).slice(1)) {
+    if (endsOfNamespace.some((end) => rest.startsWith(end))) continue;
+    const why = `${namespacePlaceholder} must be followed by ${endsOfNamespace.join(' or ')}`;
+    const example = `${pipeFolder}${namespacePlaceholder}_*`;
+    throw new PatternError(`${pattern}: ${why}, which end the name of a namespace; write ${example}`);
+  }
+  return pattern;
+}
+
+/** Why a manifest must not name this pipe: Windows takes it for another one, or for no pipe at all. */
+export function pipeProblem(name: string): string | undefined {
+  if (name.length > maxPipeCharacters) return `has more than ${maxPipeCharacters} characters`;
+  if (!foldCase(name).startsWith(foldCase(pipeFolder))) return `must begin with ${pipeFolder}`;
+  const rest = name.slice(pipeFolder.length);
+  if (!rest.isWellFormed() || forbiddenCharacter.test(rest)) return 'must not contain / or control characters';
+  const isOdd = rest.split('\\').some((segment) => segment === '' || endsInDotOrSpace(segment));
+  return isOdd ? 'must not have a part that is empty or ends in a dot or space' : undefined;
+}
+
+export function isPipeAllowed(name: string, namespace: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => matches(name, pattern.replaceAll(namespacePlaceholder, namespace)));
+}
+
+/** Letter case does not matter; a final `*` is any ending. */
+export function matches(name: string, pattern: string): boolean {
+  const [given, wanted] = [foldCase(name), foldCase(pattern)];
+  return wanted.endsWith('*') ? given.startsWith(wanted.slice(0, -1)) : given === wanted;
+}
