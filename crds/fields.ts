@@ -58,6 +58,9 @@ export function guid(description: string) {
     });
 }
 
+/** Names that Windows takes for devices in any folder, with any extension. */
+const deviceNames = '(con|prn|aux|nul|conin[$]|conout[$]|(com|lpt)[0-9¹²³])';
+
 /** The name of a file in a folder that another field gives; nothing that could lead out of it. */
 export function fileName(description: string, folderField: string) {
   return z
@@ -72,14 +75,14 @@ export function fileName(description: string, folderField: string) {
           message: `must be a bare file name: no folder, none of < > : " / \\ | ? *, no dot or space at the end; the folder belongs into ${folderField}`,
         },
         {
-          rule: "!self.matches('(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])([ .].*)?$')",
+          rule: `!self.matches('(?i)^${deviceNames}([ .].*)?$')`,
           message: 'must not be the name of a device, which Windows opens in any folder: rename the file',
         },
       ),
     });
 }
 
-/** An absolute path on the Windows host: a drive or a share, no device namespace, no `.` or `..`. */
+/** An absolute path on a drive of the Windows host, spelled as Windows itself would spell it. */
 export function windowsPath(description: string) {
   return z
     .string()
@@ -89,12 +92,17 @@ export function windowsPath(description: string) {
       description,
       ...rules(
         {
-          rule: String.raw`self.matches(r'''^([A-Za-z]:[\\/]|\\\\[^\x00-\x1f<>:"/\\|?*.][^\x00-\x1f<>:"/\\|?*]*\\)[^\x00-\x1f<>:"|?*]*$''')`,
-          message: String.raw`must be an absolute Windows path such as C:\LinuxBootFiles, without any of < > : " | ? * after the drive`,
+          rule: String.raw`self.matches(r'''^[A-Za-z]:[\\/][^\x00-\x1f<>:"|?*]*$''')`,
+          message: String.raw`must be an absolute Windows path on a drive, such as C:\LinuxBootFiles, without any of < > : " | ? * after the drive: no share, no \\?\ or \\.\ form`,
         },
         {
-          rule: String.raw`!self.matches(r'''(^|[\\/])\.{1,2}([\\/]|$)''')`,
-          message: 'must not contain . or .. as a path element: write the path without them',
+          rule: String.raw`!self.matches(r'''[. ]([\\/]|$)''')`,
+          message:
+            'must not have a path element that ends in a dot or space, such as . or .., which Windows takes for another path: write the path without them',
+        },
+        {
+          rule: String.raw`!self.matches(r'''(?i)[\\/]${deviceNames} *([.][^\\/]*)?([\\/]|$)''')`,
+          message: 'must not contain the name of a device, such as NUL or COM1: rename the folder or file',
         },
       ),
     });

@@ -5,7 +5,7 @@ import { commandText, fileName, flag, rules, windowsPath } from '../fields.ts';
 export const boot = z
   .object({
     filesPath: windowsPath(
-      'Folder of kernel and root file system on the host. Absent means the host’s default boot folder.',
+      'Folder of kernel and root file system on the host: its default boot folder, which absent means, or one below it, or one that its agent allows.',
     ).optional(),
     kernelFile: fileName(
       'Kernel in that folder. Absent means vmlinux if it is there and boot is kernel-direct, else kernel.',

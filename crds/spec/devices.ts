@@ -35,10 +35,10 @@ export const consoleSettings = z
       .string()
       .max(256)
       .meta({
-        description: String.raw`Named pipe of the serial console, \\.\pipe\<name>.`,
+        description: String.raw`Named pipe of the serial console, \\.\pipe\<name>. The agent of the host must allow it.`,
         ...rules({
-          rule: String.raw`self.matches(r'''^\\\\\.\\pipe\\[^\x00-\x1f\\/]+$''')`,
-          message: String.raw`must be a local pipe such as \\.\pipe\console`,
+          rule: String.raw`self.matches(r'''^\\\\\.\\pipe(\\[^\x00-\x1f\\/]*[^\x00-\x1f\\/. ])+$''')`,
+          message: String.raw`must be a local pipe such as \\.\pipe\console, no part of which ends in a dot or space`,
         }),
       })
       .optional(),

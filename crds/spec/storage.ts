@@ -18,7 +18,9 @@ const disk = z.object({
         message: 'must be lower-case letters, digits and -, no - at either end',
       }),
     }),
-  path: windowsPath('The VHD or VHDX on the host.'),
+  path: windowsPath(
+    'The VHD or VHDX on the host, without a parent. The agent of the host must allow its folder, and writing to it.',
+  ),
   readOnly: z.boolean().meta({ description: 'Attach it read-only.' }).default(false),
   mountPath: z
     .string()

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { finalizer, linuxUtilityVM, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHost } from '../../crds/linux-utility-vm-host.ts';
+import { oddFileNames, oddPaths, ordinaryPaths } from '../agent/paths/odd-spellings.ts';
 import type { Cluster } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
 import { ApiProxy, type ApiResponse } from '../controlplane/proxy.ts';
@@ -105,6 +106,45 @@ describe('the API server takes', () => {
 describe('the API server refuses', () => {
   test.each(bad)('$name', async ({ spec, field, says }) => {
     expectRefusal(await apply(uniqueName(), spec, true), field, says);
+  });
+});
+
+describe('no odd spelling of a path passes', () => {
+  const diskNamed = (path: string, index: number) => ({ name: `disk-${index}`, path });
+  const problems = async (spec: unknown) => {
+    const { body } = await apply(uniqueName(), spec, true);
+    return refusal.parse(body).message;
+  };
+
+  test('as a disk', async () => {
+    for (let first = 0; first < oddPaths.length; first += 128) {
+      const some = oddPaths.slice(first, first + 128);
+      const message = await problems({ storage: { disks: some.map(diskNamed) } });
+      const passed = some.filter((_, index) => !message.includes(`spec.storage.disks[${index}].path:`));
+      expect(passed).toEqual([]);
+    }
+    const { status } = await apply(uniqueName(), { storage: { disks: ordinaryPaths.map(diskNamed) } }, true);
+    expect(status).toBe(201);
+  });
+
+  test('as a file in the boot folder', async () => {
+    const fields = ['boot.kernelFile', 'boot.rootFSFile'];
+    const confidential = [
+      'guestStateFile',
+      'dmVerityRootFSVhd',
+      'uvmReferenceInfoFile',
+      'uvmHashEnvelopeReferenceInfoFile',
+    ];
+    for (const name of oddFileNames) {
+      const message = await problems({
+        boot: { kernelFile: name, rootFSFile: name },
+        confidential: { securityPolicy: 'YQ==', ...Object.fromEntries(confidential.map((field) => [field, name])) },
+      });
+      const passed = [...fields, ...confidential.map((field) => `confidential.${field}`)].filter(
+        (field) => !message.includes(`spec.${field}:`),
+      );
+      expect(passed, name).toEqual([]);
+    }
   });
 });
 

@@ -78,7 +78,7 @@ afterAll(async () => {
 describe(`objects that were stored under the kinds of ${version}`, () => {
   it('stay as they are, and are read and written under those of today', async () => {
     for (const name of ['linuxutilityvms', 'linuxutilityvmhosts']) {
-      await $('create -f -', await readFile(fixture(version, `lcow.dev_${name}.yaml`), 'utf8'));
+      await $('apply --server-side -f -', await readFile(fixture(version, `lcow.dev_${name}.yaml`), 'utf8'));
     }
     await $('wait --for=condition=Established --timeout=30s crd --all');
     const specs = z
