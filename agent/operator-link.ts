@@ -2,6 +2,7 @@
 // connection after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { boundedFacts } from '../protocol/bounded-facts.ts';
 import type { ChannelClosed } from '../protocol/channel.ts';
 import { type Clock, delay, type Random } from '../protocol/clock.ts';
 import { closeCodes } from '../protocol/messages.ts';
@@ -135,7 +136,7 @@ export class OperatorLink {
   }
 
   async #connect(signal: AbortSignal): Promise<OperatorSession> {
-    const host = await this.#ports.hostFacts();
+    const host = boundedFacts(await this.#ports.hostFacts());
     const socket = await this.#ports.dial(signal);
     const session = new OperatorSession(socket, { ...this.#ports, host, epochs: this.#epochs });
     closeOnAbort(session, signal);

@@ -1,6 +1,7 @@
 // One connection to the operator, from `hello` to its end: says what is, takes what shall be (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { BoundedMemory } from '../protocol/bounded-memory.ts';
 import { Channel, type ChannelClosed } from '../protocol/channel.ts';
 import type { Clock, Timer } from '../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../protocol/digest.ts';
@@ -11,7 +12,6 @@ import {
   type Element,
   type HostFacts,
   limits,
-  type ObservedVirtualMachine,
   type OperatorMessage,
   operatorMessage,
   type Parsed,
@@ -23,6 +23,7 @@ import { binaryStreams, streamsCapability } from '../protocol/stream-messages.ts
 import type { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
 import { LogRelay } from './log-relay.ts';
+import { abridgedReport, fittedReport, reportShare } from './report-size.ts';
 import { type ConsoleReaders, StreamServer } from './streams/stream-server.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -30,6 +31,8 @@ import type { Supervisor } from './supervisor.ts';
 const firstHeartbeatSeconds = 10;
 /** Changes of one VM within this time, in milliseconds, become one message. */
 const coalesce = 50;
+/** Complete reports that follow a hello go in so many at once, so that what changes meanwhile does not wait for all. */
+const reportsAtOnce = 64;
 
 export interface SessionPorts {
   readonly clock: Clock;
@@ -50,10 +53,14 @@ export class OperatorSession {
 
   readonly #ports: SessionPorts;
   readonly #channel: Channel<OperatorMessage, AgentMessage>;
-  readonly #policies = new Map<string, string>();
+  readonly #policies = new BoundedMemory<string>(limits.keptPolicyBytes);
   /** What was last said of each VM, without its log. */
   readonly #said = new Map<string, string>();
   readonly #dirty = new Set<string>();
+  /** VMs of which the operator has only what the hello says. */
+  readonly #owed = new Set<string>();
+  /** Of the largest report. */
+  #share = 0;
   /** VMs whose guests said something just now. */
   readonly #logged = new Set<string>();
   #flush: Timer | undefined;
@@ -99,11 +106,12 @@ export class OperatorSession {
 
   changed(uid: string): void {
     this.#dirty.add(uid);
-    this.#flush ??= this.#ports.clock.after(coalesce, () => this.#flushDirty());
+    this.#flushSoon();
   }
 
   removed(uid: string): void {
     this.#dirty.delete(uid);
+    this.#owed.delete(uid);
     this.#said.delete(uid);
     this.#relay.forget(uid);
     this.#streams.forget(uid);
@@ -134,40 +142,57 @@ export class OperatorSession {
 
   #hello(): void {
     const { supervisor, agentVersion, agentBootID, host } = this.#ports;
-    const all = supervisor.uids().flatMap((uid) => this.#look(uid) ?? []);
+    const all = supervisor.uids().flatMap((uid) => supervisor.observe(uid) ?? []);
     for (let first = 0; first === 0 || first < all.length; first += limits.partElements) {
+      const last = first + limits.partElements >= all.length;
       this.#channel.send({
         type: 'hello',
         protocolVersions: [subprotocol],
         agentVersion,
         bootID: agentBootID,
         capabilities: [streamsCapability],
-        host,
-        virtualMachines: all.slice(first, first + limits.partElements),
+        host: first === 0 || last ? host : { ...host, bootFiles: [] },
+        virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,
-        last: first + limits.partElements >= all.length,
+        last,
       });
     }
+    for (const { uid } of all) this.#owed.add(uid);
   }
 
-  #flushDirty(): void {
+  #flushSoon(): void {
+    this.#flush ??= this.#ports.clock.after(coalesce, () => this.#flushReports());
+  }
+
+  #flushReports(): void {
     this.#flush = undefined;
-    const uids = [...this.#dirty];
+    this.#adaptShare();
+    const changed = [...this.#dirty];
     this.#dirty.clear();
-    for (const uid of uids) {
-      const before = this.#said.get(uid);
-      const observed = this.#look(uid);
-      if (observed === undefined || this.#said.get(uid) === before) continue;
-      this.#channel.sendLatest(uid, { type: 'observed', virtualMachine: observed });
-    }
+    for (const uid of changed) this.#report(uid);
+    if (this.#epoch === undefined) return; // a hello is all that it takes before its welcome
+    const room = Math.max(0, reportsAtOnce - this.#channel.statesWaiting);
+    for (const uid of [...this.#owed].slice(0, room)) this.#report(uid);
+    if (this.#owed.size > 0) this.#flushSoon();
   }
 
-  /** The state of a VM, noted as said. The text of a log alone is no news once its head is full. */
-  #look(uid: string): ObservedVirtualMachine | undefined {
+  /** With more VMs there is less room for each: those that were told at length are told again. */
+  #adaptShare(): void {
+    const { supervisor } = this.#ports;
+    const share = reportShare(supervisor.count);
+    if (share < this.#share) for (const uid of supervisor.uids()) this.#owed.add(uid);
+    this.#share = share;
+  }
+
+  /** The text of a log alone is no news once its head is full. */
+  #report(uid: string): void {
+    const isOwed = this.#owed.delete(uid);
     const observed = this.#ports.supervisor.observe(uid);
-    if (observed === undefined) return undefined;
-    this.#said.set(uid, JSON.stringify({ ...observed, guestLog: observed.guestLog.head }));
-    return observed;
+    if (observed === undefined) return;
+    const said = JSON.stringify({ ...observed, guestLog: observed.guestLog.head });
+    if (!isOwed && this.#said.get(uid) === said) return;
+    this.#said.set(uid, said);
+    this.#channel.sendLatest(uid, { type: 'observed', virtualMachine: fittedReport(observed, this.#share) });
   }
 
   // --- what shall be --------------------------------------------------------------------------------------------------
@@ -178,7 +203,8 @@ export class OperatorSession {
         this.#welcome(message);
         break;
       case 'policy':
-        if (sha256Hex(message.policy) === message.sha256) this.#policies.set(message.sha256, message.policy);
+        if (sha256Hex(message.policy) === message.sha256)
+          this.#policies.set(message.sha256, message.policy, message.policy.length);
         else
           this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not have the digest that it came with');
         break;
@@ -216,6 +242,7 @@ export class OperatorSession {
       const log = this.#ports.supervisor.machine(uid)?.log;
       if (log !== undefined) this.#relay.offer(uid, log);
     }
+    this.#flushSoon();
     this.#resolveWelcomed(welcome);
   }
 

@@ -110,7 +110,9 @@ export class Supervisor {
 
   /** What was wanted of this VM could not be understood: it stays as it is and says so. */
   refuse(failure: ElementFailure, generation: number | undefined): void {
-    if (this.#refusals.size >= limits.virtualMachinesPerHost) return;
+    const isNew = !this.#machines.has(failure.uid) && !this.#refusals.has(failure.uid);
+    // The operator takes word of so many VMs of a host.
+    if (isNew && this.count >= limits.virtualMachinesPerHost) return;
     this.#refusals.set(failure.uid, { failure, generation });
     this.#listener.changed(failure.uid);
   }
@@ -125,6 +127,12 @@ export class Supervisor {
 
   machine(uid: string): VirtualMachine | undefined {
     return this.#machines.get(uid);
+  }
+
+  /** VMs that are told of. */
+  get count(): number {
+    const refused = this.#refusals.keys().filter((uid) => !this.#machines.has(uid));
+    return this.#machines.size + refused.reduce((sum) => sum + 1, 0);
   }
 
   uids(): readonly string[] {

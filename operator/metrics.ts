@@ -38,12 +38,7 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     'direction',
     'type',
   ]);
-  readonly #logLines = this.#counter('lcow_guest_log_lines_total', 'Guest log lines received from agents.');
-  readonly #logDropped = this.#counter('lcow_guest_log_dropped_total', 'Guest log lines that agents dropped.');
-  readonly #logMissing = this.#counter(
-    'lcow_guest_log_missing_total',
-    'Guest log lines that were neither received nor told as dropped.',
-  );
+  readonly #logLines = this.#counter('lcow_guest_log_lines_total', 'Guest log lines that agents sent for nothing.');
   readonly #statusWrites = this.#counter('lcow_status_writes_total', 'Status writes of LinuxUtilityVMs.');
   readonly #conflicts = this.#counter('lcow_status_conflicts_total', 'Status writes that somebody else was ahead of.');
   readonly #eventsDropped = this.#counter('lcow_events_dropped_total', 'Events that could not be recorded.', ['why']);
@@ -132,14 +127,13 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     this.#messages.inc({ direction: 'sent', type });
   }
 
-  logLines(received: number, dropped: number, missing: number): void {
-    this.#logLines.inc(received);
-    this.#logDropped.inc(dropped);
-    this.#logMissing.inc(missing);
+  logLinesDiscarded(lines: number): void {
+    this.#logLines.inc(lines);
   }
 
-  misbehaved(host: string, what: UnexpectedFromAgent): void {
-    this.unexpected(host, `agent_${what}`, undefined);
+  /** The session tells the log of it, within bounds. */
+  misbehaved(what: UnexpectedFromAgent): void {
+    this.#unexpected.inc({ what: `agent_${what}` });
   }
 
   foreign(host: string, uid: string): void {

@@ -88,8 +88,9 @@ export class Triggers implements SessionListener {
   }
 
   ended(nodeName: string): void {
-    this.#options.inventory.end(nodeName);
-    this.#options.disconnections.watch(nodeName);
+    const { disconnections, inventory, machines } = this.#options;
+    inventory.end(nodeName, (uid) => machines.keyOfUid(uid) !== undefined);
+    disconnections.watch(nodeName);
   }
 
   #onMachines(): () => void {

@@ -18,11 +18,30 @@ export class Allowance {
 
   /** Takes one, or so many; answers after how many milliseconds more may be taken. */
   take(count = 1): number {
+    this.#earn();
+    this.#left -= count;
+    return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#perSecond);
+  }
+
+  /** Takes one, or so many, only if they are there. */
+  tryTake(count = 1): boolean {
+    this.#earn();
+    if (this.#left < count) return false;
+    this.#left -= count;
+    return true;
+  }
+
+  /** Nothing was taken lately. */
+  get isFull(): boolean {
+    this.#earn();
+    return this.#left >= this.#burst;
+  }
+
+  #earn(): void {
     const now = this.#clock.now();
     // A clock that was set back earns nothing.
     const earned = (Math.max(0, now - this.#at) * this.#perSecond) / 1000;
     this.#at = now;
-    this.#left = Math.min(this.#burst, this.#left + earned) - count;
-    return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#perSecond);
+    this.#left = Math.min(this.#burst, this.#left + earned);
   }
 }

@@ -4,7 +4,6 @@
 // and then log lines and the data of streams by turns.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
-import { Allowance } from './allowance.ts';
 import type { Clock, Timer } from './clock.ts';
 import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
 import { closeCodes, limits } from './messages.ts';
@@ -25,12 +24,16 @@ export const channelLimits = {
   streamBytes: 4 << 20,
   latestKeys: limits.virtualMachinesPerHost,
   missedHeartbeats: 3,
+  /** Answers to pings that the other side has not read. Further pings get none: the newest answer stands for all. */
+  unreadPongs: 16,
   closeTimeoutMilliseconds: 3_000,
   closeReasonBytes: 120,
 } as const;
 
 /** The largest frame that `ws` itself may take in (`maxPayload`); what is over `limits.frameBytes` gets our close code. */
 export const webSocketMaxPayload = 2 * limits.frameBytes;
+
+export type FrameKind = 'text' | 'binary' | 'ping';
 
 export interface ChannelSettings<In> {
   readonly schema: z.ZodType<In>;
@@ -41,9 +44,16 @@ export interface ChannelSettings<In> {
   readonly onMessage: (message: In) => void;
   /** Takes a binary frame; false when it is none that was agreed on, as are all when this is absent. */
   readonly onBinary?: (frame: Buffer) => boolean;
-  /** Messages above it wait in the network, where they are the other side's. */
-  readonly receiveLimit?: { readonly perSecond: number; readonly burst: number };
+  /**
+   * Told of everything that comes; answers for how many milliseconds nothing more is to be taken in. What comes meanwhile
+   * waits in the network, where it is the other side's.
+   */
+  readonly onFrame?: (kind: FrameKind, bytes: number) => number;
   readonly onThrottled?: () => void;
+  /** The other side said what is no message. Its session ends. */
+  readonly onMalformed?: () => void;
+  /** The socket does not answer pings itself, so that their number can be bounded here. */
+  readonly answersPings?: boolean;
 }
 
 export interface ChannelClosed {
@@ -61,8 +71,8 @@ export class Channel<In, Out extends object> {
   readonly #logs = new FrameQueue();
   readonly #streams = new FrameQueue();
   #streamsAreNext = false;
-  readonly #allowance: Allowance | undefined;
   #inFlightBytes = 0;
+  #unreadPongs = 0;
   #missed = 0;
   #heartbeat: Timer | undefined;
   #ending: ChannelClosed | undefined;
@@ -72,14 +82,15 @@ export class Channel<In, Out extends object> {
   constructor(socket: WebSocket, settings: ChannelSettings<In>) {
     this.#socket = socket;
     this.#settings = settings;
-    const { receiveLimit, clock } = settings;
-    this.#allowance = receiveLimit && new Allowance(clock, receiveLimit.perSecond, receiveLimit.burst);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    socket.on('ping', () => this.#alive());
-    socket.on('pong', () => this.#alive());
+    socket.on('ping', (data) => this.#pinged(data));
+    socket.on('pong', (data) => {
+      this.#alive();
+      this.#throttle('ping', data.length);
+    });
     socket.on('error', (error) => this.#note({ code: 1006, reason: error.message }));
     socket.on('close', (code, reason) => this.#ended({ code, reason: reason.toString('utf8') }));
     this.setHeartbeat(settings.heartbeatSeconds);
@@ -115,6 +126,11 @@ export class Channel<In, Out extends object> {
     }
     this.#pump();
     return this.open;
+  }
+
+  /** States that were not handed to the socket yet. */
+  get statesWaiting(): number {
+    return this.#latest.size;
   }
 
   /** False when the budget for logs is used up or the channel closed: the caller keeps the lines. */
@@ -160,10 +176,13 @@ export class Channel<In, Out extends object> {
   #receive(data: RawData, isBinary: boolean): void {
     this.#alive();
     if (!this.open) return;
-    this.#throttle();
+    const bytes = bytesOf(data);
+    this.#throttle(isBinary ? 'binary' : 'text', bytes.length);
     try {
-      const problem = isBinary ? this.#takeBinary(bytesOf(data)) : this.#takeMessage(bytesOf(data));
-      if (problem !== undefined) this.close(closeCodes.malformed, problem);
+      const problem = isBinary ? this.#takeBinary(bytes) : this.#takeMessage(bytes);
+      if (problem === undefined) return;
+      this.#settings.onMalformed?.();
+      this.close(closeCodes.malformed, problem);
     } catch (error) {
       this.close(1011, `message handler failed: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -181,8 +200,18 @@ export class Channel<In, Out extends object> {
     return this.#settings.onBinary?.(frame) === true ? undefined : 'binary frame';
   }
 
-  #throttle(): void {
-    const milliseconds = this.#allowance?.take() ?? 0;
+  #pinged(data: Buffer): void {
+    this.#alive();
+    this.#throttle('ping', data.length);
+    if (this.#settings.answersPings !== true || !this.open || this.#unreadPongs >= channelLimits.unreadPongs) return;
+    this.#unreadPongs += 1;
+    this.#socket.pong(data, undefined, () => {
+      this.#unreadPongs -= 1;
+    });
+  }
+
+  #throttle(kind: FrameKind, bytes: number): void {
+    const milliseconds = this.#settings.onFrame?.(kind, bytes) ?? 0;
     if (milliseconds === 0 || this.#socket.isPaused) return;
     this.#settings.onThrottled?.();
     this.#socket.pause();

@@ -3,7 +3,9 @@
 // except in requested options. Elements that are about one VM are parsed apart (`parseAssignment`, `parseObserved`), so
 // that a bad one affects that VM only.
 import { z } from 'zod';
+import { boundedList, boundedText, code } from './bounded.ts';
 import { requestedOptions } from './options.ts';
+import { plainText } from './plain-text.ts';
 import { agentStreamMessages, operatorStreamMessages } from './stream-messages.ts';
 
 export const subprotocol = 'lcow.v1';
@@ -26,7 +28,19 @@ export const limits = {
   warningChars: 512,
   conditions: 16,
   policyChars: 262_144,
+  /** The operator sends a policy again once it has sent more than so many bytes of others since; the agent keeps more. */
+  sentPolicyBytes: 4 << 20,
+  keptPolicyBytes: 16 << 20,
   virtualMachinesPerHost: 4096,
+  /** What is kept of one VM's report, as JSON. */
+  reportBytes: 64 * 1024,
+  /** The same for all VMs of a host together. */
+  reportsBytes: 64 << 20,
+  /** All parts of a hello together: so much for each VM that they name, and so much besides. */
+  helloBytesPerVirtualMachine: 4 * 1024,
+  helloBytes: 1 << 20,
+  /** What is kept of the facts of a host, as JSON; the list of boot files is cut. */
+  factsBytes: 32 * 1024,
 } as const;
 
 /** WebSocket close codes of our own (4000–4999 are free for applications). */
@@ -39,10 +53,10 @@ export const closeCodes = {
 } as const;
 
 const uid = z.uuid();
-const text = z.string().max(limits.messageChars);
+const text = boundedText(limits.messageChars);
 const count = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const time = z.iso.datetime({ offset: true });
+const time = z.iso.datetime({ offset: true }).max(64);
 const epoch = z.int().min(1);
 
 // --- what a host is ---------------------------------------------------------------------------------------------------
@@ -52,10 +66,10 @@ export const hostFacts = z.object({
   architecture: z.enum(['amd64', 'arm64']),
   logicalProcessors: count,
   memoryInMB: count,
-  numaNodes: z.array(z.object({ number: count, logicalProcessors: count, memoryInMB: count })).max(64),
-  isolation: z.array(z.enum(['SNP'])).max(4),
+  numaNodes: boundedList(z.object({ number: count, logicalProcessors: count, memoryInMB: count }), 64),
+  isolation: boundedList(z.enum(['SNP']), 4),
   /** The default boot folder and what lies in it. */
-  bootFiles: z.array(z.object({ path: z.string().max(1024), files: z.array(z.string().max(256)).max(256) })).max(16),
+  bootFiles: boundedList(z.object({ path: boundedText(1024), files: boundedList(boundedText(256), 256) }), 16),
 });
 export type HostFacts = z.infer<typeof hostFacts>;
 
@@ -125,16 +139,16 @@ export const observedConditionTypes = [
 export const observedCondition = z.object({
   type: z.enum(observedConditionTypes),
   status: z.enum(['True', 'False', 'Unknown']),
-  reason: z.string().regex(/^[A-Za-z][A-Za-z0-9]{0,63}$/),
+  reason: code,
   message: text,
 });
 export type ObservedCondition = z.infer<typeof observedCondition>;
 
-const statusLine = z.string().max(limits.statusLineChars);
+const statusLine = boundedText(limits.statusLineChars);
 
 export const guestLogSummary = z.object({
-  head: z.array(statusLine).max(limits.logHeadLines),
-  tail: z.array(statusLine).max(limits.logTailLines),
+  head: boundedList(statusLine, limits.logHeadLines),
+  tail: boundedList(statusLine, limits.logTailLines),
   total: count,
   dropped: count,
 });
@@ -152,9 +166,9 @@ export const bootTimings = z.object({
 export type BootTimings = z.infer<typeof bootTimings>;
 
 export const devices = z.object({
-  vpmem: z.array(z.object({ slot: count, path: z.string().max(1024) })).max(128),
-  scsi: z.array(z.object({ controller: count, lun: count, path: z.string().max(1024) })).max(256),
-  assigned: z.array(z.object({ instanceID: z.string().max(512), vmbusID: z.string().max(64) })).max(64),
+  vpmem: boundedList(z.object({ slot: count, path: boundedText(1024) }), 128),
+  scsi: boundedList(z.object({ controller: count, lun: count, path: boundedText(1024) }), 256),
+  assigned: boundedList(z.object({ instanceID: boundedText(512), vmbusID: boundedText(64) }), 64),
 });
 export type Devices = z.infer<typeof devices>;
 
@@ -168,27 +182,29 @@ export const observedVirtualMachine = z.object({
   policyDigest: sha256.optional(),
   documentDigest: sha256.optional(),
   phase: z.enum(machinePhases),
-  conditions: z.array(observedCondition).max(limits.conditions),
-  systemID: z.string().max(128).optional(),
-  runtimeID: z.string().max(64).optional(),
+  conditions: boundedList(observedCondition, limits.conditions),
+  systemID: boundedText(128).optional(),
+  runtimeID: boundedText(64).optional(),
   startTime: time.optional(),
   restarts: count,
-  restartedAt: z.string().max(64).optional(),
+  restartedAt: boundedText(64).optional(),
   lastExit: lastExit.optional(),
   processorCount: z.int().optional(),
   memorySizeInMB: count.optional(),
   guest: z
     .object({
-      osType: z.string().max(64),
+      osType: boundedText(64),
       protocolVersion: count,
-      capabilities: z.array(z.string().max(128)).max(32),
+      capabilities: boundedList(boundedText(128), 32),
     })
     .optional(),
   guestLog: guestLogSummary,
   startFailure: z.object({ count, retryAfter: time.optional() }).optional(),
   bootTimings: bootTimings,
-  warnings: z.array(z.string().max(limits.warningChars)).max(limits.warnings),
+  warnings: boundedList(boundedText(limits.warningChars), limits.warnings),
   devices: devices.optional(),
+  /** Log text, warnings and devices are left out, as in a hello: they are as they were until a complete report comes. */
+  abridged: z.boolean().optional(),
 });
 export type ObservedVirtualMachine = z.infer<typeof observedVirtualMachine>;
 
@@ -197,15 +213,15 @@ export type ObservedVirtualMachine = z.infer<typeof observedVirtualMachine>;
 /** Known to be about one VM; the rest of it is parsed apart. */
 const element = z.looseObject({ uid });
 export type Element = z.infer<typeof element>;
-const elements = z.array(element).max(limits.partElements);
+const elements = boundedList(element, limits.partElements);
 
 const hello = z.object({
   type: z.literal('hello'),
-  protocolVersions: z.array(z.string().max(32)).min(1).max(8),
-  agentVersion: z.string().max(64),
+  protocolVersions: boundedList(z.string().max(32), 8),
+  agentVersion: boundedText(64),
   bootID: uid,
   /** What this agent understands beyond the messages that all do; unknown ones mean nothing. */
-  capabilities: z.array(z.string().max(64)).max(64).optional(),
+  capabilities: boundedList(z.string().max(64), 64).optional(),
   host: hostFacts,
   virtualMachines: elements,
   /** HCS was fully enumerated: what is not among the VMs does not exist on this node. */
@@ -222,7 +238,7 @@ const logs = z.object({
   boot: count,
   /** Sequence number of the first line; the others follow without gaps. */
   first: count,
-  lines: z.array(z.string().max(limits.logLineChars)).max(limits.logLinesPerMessage),
+  lines: boundedList(z.string().max(limits.logLineChars), limits.logLinesPerMessage),
   /** Lines of this run that were dropped so far. */
   dropped: count,
 });
@@ -296,7 +312,16 @@ function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<T> {
       : {
           uid: element.uid,
           reason: 'ProtocolError',
-          message: z.prettifyError(result.error).slice(0, limits.messageChars),
+          message: problemsOf(result.error),
         };
   return { ok: false, failure };
 }
+
+/** The first few: a hostile message may have thousands, and their values are not told. */
+function problemsOf({ issues }: z.ZodError): string {
+  const told = issues.slice(0, toldProblems).map(({ path, message }) => `${path.join('.')}: ${message}`);
+  return plainText(told.join('; ')).slice(0, problemChars);
+}
+
+const toldProblems = 3;
+const problemChars = 512;

@@ -4,6 +4,7 @@
 // Whoever sends needs credit for each channel of a stream, and what all streams of a session have on the way is bounded,
 // so that no flood holds up a control message. Only an agent that says so in its hello is asked for any.
 import { z } from 'zod';
+import { boundedText, code } from './bounded.ts';
 
 /** In `hello.capabilities`: this agent understands the messages below. An unknown message would end its session. */
 export const streamsCapability = 'streams.v1';
@@ -110,8 +111,9 @@ const streamClosed = z.object({
   type: z.literal('streamClosed'),
   stream,
   exitCode: z.int().min(0).max(0xffff_ffff).optional(),
-  problem: z.enum(streamProblems).or(z.string().max(64)).optional(),
-  message: z.string().max(2048).optional(),
+  /** One of `streamProblems`, or of a later version's. */
+  problem: code.catch('Failed').optional(),
+  message: boundedText(2048).optional(),
 });
 /** Nobody wants it any more. */
 const streamClose = z.object({ type: z.literal('streamClose'), stream });

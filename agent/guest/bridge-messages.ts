@@ -91,6 +91,9 @@ export interface GuestIdentity {
   readonly capabilities: readonly string[];
 }
 
+/** A guest may say anything; a report has room for so much. */
+const osTypeChars = 64;
+
 export function identityOf(answer: NegotiateResponse): GuestIdentity {
   const { RuntimeOsType, GuestDefinedCapabilities } = answer.Capabilities;
   const capabilities = Object.entries(GuestDefinedCapabilities)
@@ -98,8 +101,8 @@ export function identityOf(answer: NegotiateResponse): GuestIdentity {
     .map(([name]) => name);
   // A guest that does not name its system is a Windows guest (E.4).
   return {
-    protocolVersion: answer.Version,
-    osType: RuntimeOsType === '' ? 'windows' : RuntimeOsType.toLowerCase(),
+    protocolVersion: Math.max(0, answer.Version),
+    osType: RuntimeOsType === '' ? 'windows' : RuntimeOsType.toLowerCase().slice(0, osTypeChars),
     capabilities,
   };
 }

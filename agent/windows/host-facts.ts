@@ -59,7 +59,13 @@ async function bootFolder({ environment, program }: HostFactSources): Promise<Ho
     ? beside
     : join(environment['ProgramFiles'] ?? 'C:\\Program Files', 'Linux Containers');
   const files = await readdir(path).catch((): string[] => []);
-  return { path, files: files.sort().slice(0, largestFolder) };
+  return { path, files: shortened(files.sort()) };
+}
+
+function shortened(files: readonly string[]): string[] {
+  if (files.length <= largestFolder) return [...files];
+  const kept = files.slice(0, largestFolder - 1);
+  return [...kept, `… (${files.length - kept.length} more)`];
 }
 
 function exists(path: string): Promise<boolean> {

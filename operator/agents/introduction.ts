@@ -1,44 +1,68 @@
-// Collects the parts of an agent's hello, and what it reports before it has been welcomed.
+// Collects the parts of an agent's hello, and what it reports before it has been welcomed. What is kept of them is bounded
+// as it arrives (docs/design.md §10): so much for each VM, so much besides, and so many parts.
+import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import { type AgentMessage, type Element, type Hello, limits } from '../../protocol/messages.ts';
 import type { HostIntroduction } from '../controller/host-status.ts';
+import { Reports, readReport, type SizedReport } from '../controller/reports.ts';
 
-export type HelloProgress = 'Incomplete' | 'Complete' | 'TooMany' | 'Repeated';
+export type HelloProgress = 'Incomplete' | 'Complete' | 'TooLong' | 'Repeated';
+
+/** Twice as many as a host with all the VMs that it may have needs. */
+const mostParts = 2 * Math.ceil(limits.virtualMachinesPerHost / limits.partElements);
+
+type Introduced = Pick<Hello, 'complete' | 'last' | 'capabilities' | 'protocolVersions'>;
 
 export class Introduction {
-  readonly #elements = new Map<string, Element>();
-  #last: Hello | undefined;
+  readonly #reports = new Reports(helloBudget);
+  /** It told of more VMs than a host may have; the others were not taken. */
+  hasTooMany = false;
+  #parts = 0;
+  #host: HostIntroduction | undefined;
+  #last: Introduced | undefined;
 
   take(hello: Hello): HelloProgress {
-    if (this.#last?.last === true) return 'Repeated';
-    this.#last = hello;
-    for (const element of hello.virtualMachines) this.#elements.set(element.uid, element);
-    if (this.#elements.size > limits.virtualMachinesPerHost) return 'TooMany';
-    return hello.last ? 'Complete' : 'Incomplete';
+    if (this.#isComplete) return 'Repeated';
+    this.#parts += 1;
+    if (this.#parts > mostParts) return 'TooLong';
+    const { agentVersion, capabilities, complete, host, last, protocolVersions, virtualMachines } = hello;
+    this.#last = { capabilities, complete, last, protocolVersions };
+    this.#host ??= { agentVersion, facts: boundedFacts(host), nodeUID: undefined };
+    for (const element of virtualMachines) this.#take(element);
+    return last ? 'Complete' : 'Incomplete';
   }
 
   /** False when the hello has not been complete yet. */
   amend(message: Exclude<AgentMessage, Hello>): boolean {
-    if (this.#last?.last !== true) return false;
-    if (message.type === 'observed') this.#elements.set(message.virtualMachine.uid, message.virtualMachine);
-    if (message.type === 'removed') this.#elements.delete(message.uid);
-    return this.#elements.size <= limits.virtualMachinesPerHost;
+    if (!this.#isComplete) return false;
+    if (message.type === 'observed') this.#take(message.virtualMachine);
+    if (message.type === 'removed') this.#reports.delete(message.uid);
+    return true;
   }
 
-  /** HCS was fully enumerated: what is not among the VMs does not exist. */
+  #take(element: Element): void {
+    const { byUid } = this.#reports;
+    if (byUid.size < limits.virtualMachinesPerHost || byUid.has(element.uid)) this.#reports.take(readReport(element));
+    else this.hasTooMany = true;
+  }
+
+  get #isComplete(): boolean {
+    return this.#last?.last === true;
+  }
+
+  /** HCS was fully enumerated, and all of it was taken: what is not among the VMs does not exist. */
   get enumerated(): boolean {
-    return this.#last?.complete ?? false;
+    return this.#last?.complete === true && !this.hasTooMany;
   }
 
   /** Hands them over: they are kept elsewhere from now on. */
-  takeVirtualMachines(): readonly Element[] {
-    const elements = [...this.#elements.values()];
-    this.#elements.clear();
-    return elements;
+  takeReports(): readonly SizedReport[] {
+    const reports = [...this.#reports.byUid.values()];
+    this.#reports.clear();
+    return reports;
   }
 
   get host(): HostIntroduction | undefined {
-    if (this.#last === undefined) return undefined;
-    return { agentVersion: this.#last.agentVersion, facts: this.#last.host, nodeUID: undefined };
+    return this.#host;
   }
 
   /** What it understands beyond the messages that all agents do. */
@@ -49,4 +73,8 @@ export class Introduction {
   get protocolVersions(): readonly string[] {
     return this.#last?.protocolVersions ?? [];
   }
+}
+
+function helloBudget(virtualMachines: number): number {
+  return limits.helloBytes + virtualMachines * limits.helloBytesPerVirtualMachine;
 }

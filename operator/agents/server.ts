@@ -18,6 +18,7 @@ import {
   subprotocol,
 } from '../../protocol/messages.ts';
 import type { AgentAuthenticator } from './authentication.ts';
+import { type MessageLimit, Peer, Peers } from './peer.ts';
 import { type AgentIdentity, AgentSession } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
@@ -48,13 +49,6 @@ export interface AgentServerOptions {
   readonly messages?: MessageLimit;
 }
 
-export interface MessageLimit {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-const defaultMessageLimit: MessageLimit = { perSecond: 2_000, burst: 8_192 };
-
 const dismissMilliseconds = 1_000;
 const bounds = {
   connections: 6_000,
@@ -62,6 +56,10 @@ const bounds = {
   connectionsPerNode: 4,
   handshakeMilliseconds: 10_000,
   headerBytes: 16 * 1024,
+  /** Pieces of one message that the network may have made of it. */
+  bufferedChunks: 8_192,
+  /** Parts that the agent may have made of one message; ours makes one. */
+  fragments: 64,
 } as const;
 
 export class AgentServer {
@@ -70,15 +68,20 @@ export class AgentServer {
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: webSocketMaxPayload,
+    maxBufferedChunks: bounds.bufferedChunks,
+    maxFragments: bounds.fragments,
+    autoPong: false,
     perMessageDeflate: false,
     handleProtocols: () => subprotocol,
   });
   /** Connections by node. */
   readonly #open = new Map<string, number>();
+  readonly #peers: Peers;
   #closing = false;
 
   constructor(options: AgentServerOptions) {
     this.#options = options;
+    this.#peers = new Peers(() => new Peer(options.clock, options.messages));
     this.#http = createServer(options);
     this.#http.maxConnections = bounds.connections;
     this.#http.on('upgrade', (request, socket, head) => {
@@ -141,24 +144,36 @@ export class AgentServer {
     }
     const current = service();
     if (this.#closing || current === undefined) return refuse(socket, 503);
-    const open = this.#open.get(authentication.nodeName) ?? 0;
-    if (open >= bounds.connectionsPerNode) return refuse(socket, 429);
+    const peer = this.#admit(authentication.nodeName);
+    if (peer === undefined) {
+      current.ports.observer.misbehaved('too_many_connections');
+      return refuse(socket, 429);
+    }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void this.#serve(webSocket, authentication, current);
+      void this.#serve(webSocket, authentication, peer, current);
     });
   }
 
-  async #serve(webSocket: WebSocket, agent: AgentIdentity, { ports, sessions }: AgentService): Promise<void> {
+  #admit(nodeName: string): Peer | undefined {
+    const open = this.#open.get(nodeName) ?? 0;
+    const peer = this.#peers.of(nodeName);
+    return open < bounds.connectionsPerNode && peer.mayConnect() ? peer : undefined;
+  }
+
+  async #serve(webSocket: WebSocket, agent: AgentIdentity, peer: Peer, service: AgentService): Promise<void> {
     const { nodeName } = agent;
-    const session = new AgentSession(agent, ports, sessions);
+    const { ports, sessions } = service;
+    const session = new AgentSession(agent, peer, ports, sessions);
     sessions.began(session);
     const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
       schema: agentMessage,
       clock: ports.clock,
       heartbeat: 'pinger',
       heartbeatSeconds: ports.heartbeatSeconds,
-      receiveLimit: this.#options.messages ?? defaultMessageLimit,
-      onThrottled: () => ports.observer.misbehaved(nodeName, 'too_many_messages'),
+      answersPings: true,
+      onFrame: (kind, bytes) => peer.received(kind, bytes),
+      onThrottled: () => session.misbehaved('too_many_messages'),
+      onMalformed: () => session.malformed(),
       onMessage: (message) => session.receive(message),
       onBinary: (frame) => session.receiveBinary(frame),
     });

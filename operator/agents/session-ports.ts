@@ -9,18 +9,21 @@ import type { Inventory } from '../controller/inventory.ts';
 export interface AgentObserver {
   received(type: string): void;
   sent(type: string): void;
-  logLines(received: number, dropped: number, missing: number): void;
+  logLinesDiscarded(lines: number): void;
   /** Something that a well-behaved agent does not do; each has a counter. */
-  misbehaved(nodeName: string, what: UnexpectedFromAgent): void;
+  misbehaved(what: UnexpectedFromAgent): void;
 }
 
 export type UnexpectedFromAgent =
+  | 'malformed_message'
   | 'unparsable_report'
   | 'message_before_hello'
   | 'second_hello'
   | 'too_many_virtual_machines'
+  | 'hello_too_long'
   | 'too_many_messages'
-  | 'log_of_unknown_vm'
+  | 'too_many_sessions'
+  | 'too_many_connections'
   | 'removed_unknown_vm';
 
 export interface SessionPorts {

@@ -2,6 +2,7 @@
 // changes nothing: no VM is judged by the absence of its agent.
 //
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
+import { BoundedMemory } from '../../protocol/bounded-memory.ts';
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
 import {
   type AgentMessage,
@@ -16,9 +17,10 @@ import {
 } from '../../protocol/messages.ts';
 import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
 import type { DesiredMachine } from '../controller/agents.ts';
+import { readReport } from '../controller/reports.ts';
 import { desiredParts } from './desired-parts.ts';
-import { GuestLogs } from './guest-logs.ts';
 import { Introduction } from './introduction.ts';
+import type { Peer } from './peer.ts';
 import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
 import { type AgentStream, SessionStreams, type StreamRequest } from './session-streams.ts';
 
@@ -35,6 +37,8 @@ export interface SessionEvents {
 }
 
 const introductionMilliseconds = 30_000;
+/** Of VMs that the agent has been told to give up, so that it is told once. The oldest are told again. */
+const rememberedReleases = 2 * limits.virtualMachinesPerHost;
 
 export class AgentSession {
   readonly nodeName: string;
@@ -42,12 +46,12 @@ export class AgentSession {
   readonly nodeUID: string | undefined;
   readonly #ports: SessionPorts;
   readonly #events: SessionEvents;
+  readonly #peer: Peer;
   readonly #introduction = new Introduction();
-  readonly #logs = new GuestLogs();
   /** What was last sent of each VM (`newsOf`). */
   readonly #assigned = new Map<string, string>();
   readonly #released = new Set<string>();
-  readonly #policies = new Set<string>();
+  readonly #policies = new BoundedMemory<true>(limits.sentPolicyBytes);
   #channel: Channel<AgentMessage, OperatorMessage> | undefined;
   #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
   #epoch = 0;
@@ -57,11 +61,12 @@ export class AgentSession {
     epoch: () => this.#epoch,
   });
 
-  constructor({ nodeName, nodeUID }: AgentIdentity, ports: SessionPorts, events: SessionEvents) {
+  constructor({ nodeName, nodeUID }: AgentIdentity, peer: Peer, ports: SessionPorts, events: SessionEvents) {
     this.nodeName = nodeName;
     this.nodeUID = nodeUID;
     this.#ports = ports;
     this.#events = events;
+    this.#peer = peer;
   }
 
   /** `receive` must be what the channel calls. */
@@ -91,6 +96,18 @@ export class AgentSession {
       this.#reject('message_before_hello', 'a report before a complete hello');
   }
 
+  /** Counts it, and tells of it now and then. */
+  misbehaved(what: UnexpectedFromAgent): void {
+    this.#ports.observer.misbehaved(what);
+    if (this.#peer.mayTell()) this.#ports.logger.warn({ host: this.nodeName, what }, 'an agent misbehaves');
+  }
+
+  /** Must be what the channel calls when the agent sends what is no message. */
+  malformed(): void {
+    this.misbehaved('malformed_message');
+    this.#peer.keepOut();
+  }
+
   /** Must be what the channel calls with binary frames: data of streams. */
   receiveBinary(frame: Buffer): boolean {
     this.#ports.observer.received('streamData');
@@ -112,6 +129,7 @@ export class AgentSession {
   release(uid: string): void {
     if (this.#state !== 'Live' || this.#released.has(uid)) return;
     this.#released.add(uid);
+    if (this.#released.size > rememberedReleases) this.#forgetRelease();
     this.#assigned.delete(uid);
     this.#send({ type: 'release', epoch: this.#epoch, uid });
   }
@@ -136,8 +154,9 @@ export class AgentSession {
   #hello(hello: Hello): void {
     const progress = this.#introduction.take(hello);
     if (progress === 'Repeated') this.#reject('second_hello', 'a second hello');
-    if (progress === 'TooMany') this.#reject('too_many_virtual_machines', 'too many virtual machines');
+    if (progress === 'TooLong') this.#reject('hello_too_long', 'too many parts of a hello');
     if (progress !== 'Complete') return;
+    if (this.#introduction.hasTooMany) this.misbehaved('too_many_virtual_machines');
     this.#state = 'Accepting';
     this.#accept().catch((error: unknown) => {
       this.#ports.logger.error({ host: this.nodeName, err: error }, 'a session could not be accepted');
@@ -148,38 +167,34 @@ export class AgentSession {
   #report(message: Exclude<AgentMessage, Hello>): void {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
     else if (message.type === 'removed') this.#removed(message.uid);
-    else if (message.type === 'logs') this.#logLines(message);
+    else if (message.type === 'logs') this.#discard(message);
     else this.#streams.receive(message);
   }
 
   #observed(element: Element): void {
-    const { inventory, observer } = this.#ports;
+    const { inventory } = this.#ports;
     const known = inventory.reportedOn(this.nodeName);
     if (known.size >= limits.virtualMachinesPerHost && !known.has(element.uid)) {
-      this.#reject('too_many_virtual_machines', 'too many virtual machines');
+      this.misbehaved('too_many_virtual_machines');
       return;
     }
-    const report = inventory.observed(this.nodeName, element);
-    if (report?.failure !== undefined) observer.misbehaved(this.nodeName, 'unparsable_report');
+    const report = inventory.observed(this.nodeName, readReport(element));
+    if (report?.failure !== undefined) this.misbehaved('unparsable_report');
   }
 
   #removed(uid: string): void {
-    const { inventory, observer } = this.#ports;
+    const { inventory } = this.#ports;
     if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#released.has(uid)) {
-      observer.misbehaved(this.nodeName, 'removed_unknown_vm');
+      this.misbehaved('removed_unknown_vm');
     }
     this.#assigned.delete(uid);
     this.#released.delete(uid);
-    this.#logs.forget(uid);
     inventory.removed(this.nodeName, uid);
   }
 
-  #logLines(message: LogsMessage): void {
-    const { inventory, observer } = this.#ports;
-    const { uid, boot, first, lines } = message;
-    if (inventory.presence(this.nodeName, uid) !== 'Present') observer.misbehaved(this.nodeName, 'log_of_unknown_vm');
-    const tally = this.#logs.take(message);
-    observer.logLines(tally.lines.length, tally.dropped, tally.missing);
+  /** Nobody reads them here: agents of earlier versions send them. */
+  #discard({ uid, boot, first, lines }: LogsMessage): void {
+    this.#ports.observer.logLinesDiscarded(lines.length);
     if (lines.length > 0) this.#send({ type: 'logsAck', uid, boot, sequence: first + lines.length - 1 });
   }
 
@@ -189,6 +204,11 @@ export class AgentSession {
     const { host, protocolVersions } = this.#introduction;
     if (host === undefined || !protocolVersions.includes(subprotocol)) {
       this.close(closeCodes.malformed, `this operator speaks ${subprotocol}`);
+      return;
+    }
+    if (!this.#peer.mayBeginSession()) {
+      this.misbehaved('too_many_sessions');
+      this.close(closeCodes.overflow, 'too many sessions of this node within a minute');
       return;
     }
     const acceptance = await this.#ports.accept(this.nodeName, { ...host, nodeUID: this.nodeUID });
@@ -207,7 +227,7 @@ export class AgentSession {
     const { inventory, replica, heartbeatSeconds } = this.#ports;
     this.#state = 'Welcoming';
     this.#events.accepted(this);
-    inventory.begin(this.nodeName, this.#introduction.takeVirtualMachines(), this.#introduction.enumerated);
+    inventory.begin(this.nodeName, this.#introduction.takeReports(), this.#introduction.enumerated);
     this.#send({
       type: 'welcome',
       replica,
@@ -244,10 +264,10 @@ export class AgentSession {
     this.#ports.inventory.assigned(this.nodeName, assignment.uid);
   }
 
-  /** A policy travels once a session, however many VMs have it. */
+  /** A policy travels once, however many VMs have it, until many others have. */
   #sendPolicy({ policySHA256 }: Assignment, policy: string | undefined): void {
     if (policySHA256 === undefined || policy === undefined || this.#policies.has(policySHA256)) return;
-    this.#policies.add(policySHA256);
+    this.#policies.set(policySHA256, true, policy.length);
     this.#send({ type: 'policy', sha256: policySHA256, policy });
   }
 
@@ -255,8 +275,16 @@ export class AgentSession {
     if (this.#channel?.send(message) === true) this.#ports.observer.sent(message.type);
   }
 
+  #forgetRelease(): void {
+    for (const oldest of this.#released) {
+      this.#released.delete(oldest);
+      return;
+    }
+  }
+
   #reject(what: UnexpectedFromAgent, reason: string): void {
-    this.#ports.observer.misbehaved(this.nodeName, what);
+    this.misbehaved(what);
+    this.#peer.keepOut();
     this.close(closeCodes.malformed, reason);
   }
 }

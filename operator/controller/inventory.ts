@@ -1,18 +1,8 @@
 // What the agents reported, by host: the only source of truth about what runs where. Kept over the end of a session, so
 // that nothing is concluded from its absence; replaced as a whole by the next session's hello.
 import type { Clock } from '../../protocol/clock.ts';
-import {
-  type Element,
-  type ElementFailure,
-  type ObservedVirtualMachine,
-  parseObserved,
-} from '../../protocol/messages.ts';
-
-export interface Report {
-  readonly observed: ObservedVirtualMachine | undefined;
-  /** The last report about the VM that could not be understood, if none came after it. */
-  readonly failure: ElementFailure | undefined;
-}
+import { limits } from '../../protocol/messages.ts';
+import { type Report, Reports, type SizedReport } from './reports.ts';
 
 /** `Unknown` unless the agent is connected, has enumerated HCS completely and knows what it shall have. */
 export type Presence = 'Present' | 'Absent' | 'Unknown';
@@ -25,7 +15,7 @@ interface HostRecord {
   settled: boolean;
   /** When the session ended; meaningless while connected. */
   endedAt: number;
-  readonly reports: Map<string, Report>;
+  readonly reports: Reports;
   /** Told to the agent and not yet reported by it: must be taken to exist. */
   readonly assigned: Set<string>;
 }
@@ -50,19 +40,19 @@ export class Inventory {
   }
 
   /** A session begins with everything that its agent knows. */
-  begin(nodeName: string, elements: readonly Element[], complete: boolean): void {
+  begin(nodeName: string, reports: Iterable<SizedReport>, complete: boolean): void {
     const before = this.#hosts.get(nodeName);
     const record: HostRecord = {
       connected: true,
       complete,
       settled: false,
       endedAt: 0,
-      reports: new Map(),
+      reports: new Reports(() => limits.reportsBytes),
       assigned: new Set(before?.assigned),
     };
     this.#hosts.set(nodeName, record);
-    for (const element of elements) this.#report(record, element);
-    const affected = new Set([...(before?.reports.keys() ?? []), ...record.reports.keys()]);
+    for (const report of reports) this.#report(record, report);
+    const affected = new Set([...(before?.reports.byUid.keys() ?? []), ...record.reports.byUid.keys()]);
     for (const uid of affected) this.#tell(nodeName, uid);
   }
 
@@ -71,12 +61,13 @@ export class Inventory {
     if (record !== undefined) record.settled = true;
   }
 
-  observed(nodeName: string, element: Element): Report | undefined {
+  /** Returns what was kept of the report. */
+  observed(nodeName: string, report: SizedReport): Report | undefined {
     const record = this.#hosts.get(nodeName);
     if (record === undefined) return undefined;
-    const report = this.#report(record, element);
-    this.#tell(nodeName, element.uid);
-    return report;
+    const kept = this.#report(record, report);
+    this.#tell(nodeName, report.uid);
+    return kept;
   }
 
   removed(nodeName: string, uid: string): void {
@@ -89,15 +80,20 @@ export class Inventory {
 
   assigned(nodeName: string, uid: string): void {
     const record = this.#hosts.get(nodeName);
-    if (record !== undefined && !record.reports.has(uid)) record.assigned.add(uid);
+    if (record !== undefined && !record.reports.byUid.has(uid)) record.assigned.add(uid);
   }
 
-  /** Changes nothing but the time since which the host is away. */
-  end(nodeName: string): void {
+  /**
+   * Changes nothing but the time since which the host is away. What was said of VMs that nobody knows is forgotten: it is
+   * worth nothing without its session, and an agent could invent it.
+   */
+  end(nodeName: string, isKnown: (uid: string) => boolean = () => true): void {
     const record = this.#hosts.get(nodeName);
     if (record === undefined) return;
     record.connected = false;
     record.endedAt = this.#clock.now();
+    for (const uid of [...record.reports.byUid.keys()]) if (!isKnown(uid)) record.reports.delete(uid);
+    for (const uid of [...record.assigned]) if (!isKnown(uid)) record.assigned.delete(uid);
   }
 
   isConnected(nodeName: string): boolean {
@@ -113,17 +109,17 @@ export class Inventory {
   }
 
   reportOf(nodeName: string, uid: string): Report | undefined {
-    return this.#hosts.get(nodeName)?.reports.get(uid);
+    return this.#hosts.get(nodeName)?.reports.byUid.get(uid);
   }
 
   reportedOn(nodeName: string): ReadonlyMap<string, Report> {
-    return this.#hosts.get(nodeName)?.reports ?? new Map();
+    return this.#hosts.get(nodeName)?.reports.byUid ?? new Map();
   }
 
   presence(nodeName: string, uid: string): Presence {
     const record = this.#hosts.get(nodeName);
     if (record === undefined || !record.connected) return 'Unknown';
-    if (record.reports.has(uid) || record.assigned.has(uid)) return 'Present';
+    if (record.reports.byUid.has(uid) || record.assigned.has(uid)) return 'Present';
     return record.complete && record.settled ? 'Absent' : 'Unknown';
   }
 
@@ -132,20 +128,15 @@ export class Inventory {
     const holders: string[] = [];
     // Asked for with each change of each VM, of all hosts: nothing is made for those that have it not.
     for (const [nodeName, { connected, reports }] of this.#hosts) {
-      if (connected && reports.has(uid)) holders.push(nodeName);
+      if (connected && reports.byUid.has(uid)) holders.push(nodeName);
     }
     return holders.sort();
   }
 
-  /** A report that cannot be read leaves the last good one in place. */
-  #report(record: HostRecord, element: Element): Report {
-    const parsed = parseObserved(element);
-    const report: Report = parsed.ok
-      ? { observed: parsed.value, failure: undefined }
-      : { observed: record.reports.get(element.uid)?.observed, failure: parsed.failure };
-    record.reports.set(element.uid, report);
-    record.assigned.delete(element.uid);
-    return report;
+  #report(record: HostRecord, report: SizedReport): Report {
+    const kept = record.reports.take(report);
+    record.assigned.delete(report.uid);
+    return kept;
   }
 
   #tell(nodeName: string, uid: string): void {

@@ -24,6 +24,7 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
     warnings: observed.warnings.length === 0 ? undefined : observed.warnings,
     devices: devices === undefined ? undefined : distinct(devices),
     restarts: observed.restarts,
+    ...(observed.abridged === true && keptOf(stored)),
   });
   const history = present<ObservedStatus>({
     startTime: observed.startTime ?? stored.startTime,
@@ -47,6 +48,11 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
 export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus {
   const { conditions, nodeName, observedGeneration, phase, ...observations } = stored;
   return observations;
+}
+
+/** What an abridged report says nothing of. Log text that is not cached is read back by whoever writes. */
+function keptOf({ guestLog, warnings, devices }: LinuxUtilityVMStatus): ObservedStatus {
+  return { guestLog, warnings, devices };
 }
 
 /** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */

@@ -5,8 +5,8 @@ import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
 import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
-import type { Report } from './inventory.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
+import type { Report } from './reports.ts';
 
 export interface Verdict {
   readonly reason: ReasonCode;

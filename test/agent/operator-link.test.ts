@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
 import { dial, urlProblem } from '../../agent/dial.ts';
 import { defaultLinkTimes, type LinkTimes, OperatorLink } from '../../agent/operator-link.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
@@ -126,6 +127,8 @@ const generationIn = (message: AgentMessage) =>
 const isRunning = ({ virtualMachine }: { virtualMachine: Element }) =>
   virtualMachine['phase'] === 'Running' && JSON.stringify(virtualMachine['conditions']).includes('"Running"');
 
+const linesOf = ({ guestLog }: Element) => z.object({ head: z.array(z.string()) }).parse(guestLog).head.length;
+
 describe('a session', () => {
   it('begins with who the agent is and what it has', async () => {
     await using linked = await startLinked();
@@ -190,6 +193,26 @@ describe('a session', () => {
     const hello = await second.hello();
     expect(hello.virtualMachines).toMatchObject([{ uid, phase: 'Running' }]);
     expect((await linked.node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+  });
+
+  it('tells in its hello what is, without log text and devices, and all of it once it is welcomed', async () => {
+    await using linked = await startLinked();
+    const first = await welcomed(linked, 1);
+    first.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await first.next('observed', ({ virtualMachine }) => isRunning({ virtualMachine }) && linesOf(virtualMachine) > 0);
+    first.close(1001);
+    const second = await linked.operator.session(1);
+    const hello = await second.hello();
+    expect(hello.virtualMachines).toMatchObject([
+      { uid, abridged: true, phase: 'Running', guestLog: { head: [], tail: [] }, warnings: [] },
+    ]);
+    expect(hello.virtualMachines[0]).not.toHaveProperty('devices');
+    expect(second.messages.filter(({ type }) => type === 'observed')).toEqual([]);
+    second.send(welcome(2));
+    const { virtualMachine } = await second.next('observed');
+    expect(linesOf(virtualMachine)).toBeGreaterThan(0);
+    expect(virtualMachine).toHaveProperty('devices');
+    expect(virtualMachine).not.toHaveProperty('abridged');
   });
 
   it('ends with a malformed message, and the next one begins', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Disconnections } from '../../operator/controller/disconnections.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
 import { NodeFates } from '../../operator/controller/node-fate.ts';
+import { readReport } from '../../operator/controller/reports.ts';
 import { VirtualMachines } from '../../operator/controller/virtual-machines.ts';
 import type { Outcome } from '../../operator/kubernetes/api-error.ts';
 import type { Host, Node } from '../../operator/kubernetes/objects.ts';
@@ -120,8 +121,8 @@ describe('inventory', () => {
 
   it('does not take a host that is away for a holder', () => {
     const inventory = new Inventory(new ManualClock());
-    inventory.begin('node-b', [observedMachine(someUid)], true);
-    inventory.begin('node-a', [observedMachine(someUid)], true);
+    inventory.begin('node-b', [readReport(observedMachine(someUid))], true);
+    inventory.begin('node-a', [readReport(observedMachine(someUid))], true);
     expect(inventory.holdersOf(someUid)).toEqual(['node-a', 'node-b']);
     inventory.end('node-a');
     expect(inventory.holdersOf(someUid)).toEqual(['node-b']);

@@ -6,7 +6,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { type AgentAuthenticator, StaticTokens } from '../../operator/agents/authentication.ts';
-import { AgentServer, type MessageLimit } from '../../operator/agents/server.ts';
+import type { MessageLimit } from '../../operator/agents/peer.ts';
+import { AgentServer } from '../../operator/agents/server.ts';
 import type { SessionPorts } from '../../operator/agents/session-ports.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
@@ -31,7 +32,7 @@ class Harness {
   readonly inventory = new Inventory(systemClock);
   readonly events: string[] = [];
   readonly misbehaviour: string[] = [];
-  readonly logLines: (readonly [number, number, number])[] = [];
+  logLines = 0;
   readonly sessions: Sessions;
   readonly server: AgentServer;
   desired: readonly DesiredMachine[] = [];
@@ -53,8 +54,10 @@ class Harness {
       observer: {
         received: () => {},
         sent: () => {},
-        logLines: (...counts) => this.logLines.push(counts),
-        misbehaved: (_nodeName, what) => this.misbehaviour.push(what),
+        logLinesDiscarded: (lines) => {
+          this.logLines += lines;
+        },
+        misbehaved: (what) => this.misbehaviour.push(what),
       },
       inventory: this.inventory,
       replica: 'replica-1',
@@ -352,12 +355,15 @@ describe('session', () => {
     await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
   });
 
-  it('bounds the VMs that an agent can report', async () => {
+  it('bounds the VMs that an agent can report, and loses further ones, not the session', async () => {
     const agent = await harness.connectLive();
     for (let index = 0; index <= limits.virtualMachinesPerHost; index += 1)
       agent.observe(observedMachine(uidOf(index)));
-    expect((await agent.closed).code).toBe(closeCodes.malformed);
+    agent.observe(observedMachine(uidOf(0), { restarts: 1 }));
+    await until(() => harness.inventory.reportOf('node-a', uidOf(0))?.observed?.restarts === 1);
+    expect(harness.inventory.reportedOn('node-a').size).toBe(limits.virtualMachinesPerHost);
     expect(harness.misbehaviour).toEqual(['too_many_virtual_machines']);
+    expect(agent.isOpen).toBe(true);
   });
 
   it('lets an element that cannot be read affect its VM only', async () => {
@@ -372,27 +378,18 @@ describe('session', () => {
     expect(harness.misbehaviour).toEqual(['unparsable_report']);
   });
 
-  it('acknowledges log lines and counts each once, what was dropped, and what is missing', async () => {
+  it('discards the log lines of an earlier agent, and acknowledges them, so that it goes on', async () => {
     const agent = await harness.connectLive();
-    agent.observe(observedMachine(someUid));
     const logs = { type: 'logs', uid: someUid, boot: 1 } as const;
     agent.send({ ...logs, first: 0, lines: ['a', 'b'], dropped: 0 });
-    agent.send({ ...logs, first: 1, lines: ['b', 'c'], dropped: 0 });
     agent.send({ ...logs, first: 10, lines: ['d'], dropped: 5 });
-    agent.send({ ...logs, boot: 2, first: 0, lines: ['e'], dropped: 0 });
-    await until(() => agent.receivedOf('logsAck').length === 4);
+    await until(() => agent.receivedOf('logsAck').length === 2);
     expect(agent.receivedOf('logsAck').map(({ boot, sequence }) => [boot, sequence])).toEqual([
       [1, 1],
-      [1, 2],
       [1, 10],
-      [2, 0],
     ]);
-    expect(harness.logLines).toEqual([
-      [2, 0, 0],
-      [1, 0, 0],
-      [1, 5, 2],
-      [1, 0, 0],
-    ]);
+    expect(harness.logLines).toBe(3);
+    expect(harness.misbehaviour).toEqual([]);
   });
 
   it('has an agent that says too much wait, and loses nothing of it', async () => {

@@ -91,7 +91,7 @@ export class SubresourcesBed implements AsyncDisposable {
     const ports = {
       clock: systemClock,
       logger,
-      observer: { received: () => {}, sent: () => {}, logLines: () => {}, misbehaved: () => {} },
+      observer: { received: () => {}, sent: () => {}, logLinesDiscarded: () => {}, misbehaved: () => {} },
       inventory: new Inventory(systemClock),
       replica: 'replica-1',
       heartbeatSeconds: 10,

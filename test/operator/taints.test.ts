@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Toleration } from '../../crds/linux-utility-vm.ts';
 import { Departures } from '../../operator/controller/departures.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
+import { readReport } from '../../operator/controller/reports.ts';
 import { evictionOf } from '../../operator/controller/taints.ts';
 import type { Node, Taint } from '../../operator/kubernetes/objects.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -90,7 +91,7 @@ describe('a departure', () => {
       message: 'no memory',
     } as const;
     const { startTime, ...neverStarted } = observedMachine(someUid, { phase: 'Failed', conditions: [lacking] });
-    inventory.begin('node-a', [neverStarted], true);
+    inventory.begin('node-a', [readReport(neverStarted)], true);
     const machine = makeMachine();
     expect(departures.of(machine, 'node-a', nowhere).kind).toBe('Later');
     expect(departures.of(machine, 'node-a', somewhere).kind).toBe('Move');

@@ -32,9 +32,10 @@ afterAll(() => {
   server.close();
 });
 
-async function pair(): Promise<{ near: WebSocket; far: WebSocket }> {
+async function pair(options: { readonly autoPong?: boolean } = {}): Promise<{ near: WebSocket; far: WebSocket }> {
   const accepted = once(server, 'connection');
-  const near = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, { perMessageDeflate: false });
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const near = new WebSocket(url, { perMessageDeflate: false, ...options });
   const [far] = (await accepted) as [WebSocket];
   if (near.readyState !== near.OPEN) await once(near, 'open');
   return { near, far };
@@ -182,6 +183,33 @@ describe('channel', () => {
     const mute = await pair();
     const lonelyWatcher = channelOver(mute.far, [], { heartbeat: 'watcher', heartbeatSeconds: 0.02 });
     expect((await lonelyWatcher.closed).reason).toBe('the other side is silent');
+  });
+
+  it('keeps a bounded number of answers to pings for a peer that does not read them', async () => {
+    const { near, far } = await pair({ autoPong: false });
+    let pings = 0;
+    const channel = channelOver(near, [], {
+      answersPings: true,
+      onFrame: () => {
+        pings += 1;
+        return 0;
+      },
+    });
+    far.pause();
+    let pongs = 0;
+    far.on('pong', () => {
+      pongs += 1;
+    });
+    const sent = 150_000;
+    for (let each = 0; each < sent; each += 1) far.ping(Buffer.alloc(125));
+    await until(() => pings === sent);
+    expect(near.bufferedAmount).toBeLessThanOrEqual(channelLimits.unreadPongs * 129);
+    far.resume();
+    await until(() => pongs > 0 && near.bufferedAmount === 0);
+    far.ping();
+    const before = pongs;
+    await until(() => pongs > before);
+    expect(channel.open).toBe(true);
   });
 
   it('is not crashed by any sequence of bytes', async () => {

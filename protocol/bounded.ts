@@ -1,0 +1,21 @@
+// Texts, codes and lists in a peer's message, bounded before anything is made of them (docs/design.md §10). The length of a
+// list is judged before its items are: 1 MiB of `{}` would otherwise become 350,000 descriptions of what each item lacks.
+import { z } from 'zod';
+import { plainText } from './plain-text.ts';
+
+const halfAtTheEnd = /[\ud800-\udbff]$/;
+
+/** Nothing in it steers a terminal. What grows beyond the limit by being escaped is cut. */
+export function boundedText(characters: number) {
+  return z
+    .string()
+    .max(characters)
+    .overwrite((text) => plainText(text).slice(0, characters).replace(halfAtTheEnd, ''));
+}
+
+/** A name that programs compare, such as a reason. */
+export const code = z.string().regex(/^[A-Za-z]{1,64}$/);
+
+export function boundedList<T extends z.ZodType>(item: T, most: number) {
+  return z.array(z.unknown()).max(most).pipe(z.array(item));
+}
