@@ -9,6 +9,7 @@ import { ForeignMachines } from './controller/foreign-machines.ts';
 import { Hosts } from './controller/hosts.ts';
 import { Inventory } from './controller/inventory.ts';
 import { NodeFates } from './controller/node-fate.ts';
+import { NodeWrites } from './controller/node-writes.ts';
 import { Pacing } from './controller/pacing.ts';
 import { type QueueOptions, WorkQueue } from './controller/queue.ts';
 import { Reconciler } from './controller/reconcile.ts';
@@ -66,12 +67,14 @@ export class Controllers {
     this.inventory = new Inventory(this.#steady);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);
+    const writes = new NodeWrites(clock, (nodeName) => this.machines.keysOn(nodeName).size);
     this.hosts = new Hosts({
       client: clients.hosts,
       nodes: clients.nodes,
       cache: caches.hosts,
       inventory: this.inventory,
       machines: this.machines,
+      writes,
       clock,
       replica,
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),

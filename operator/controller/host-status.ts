@@ -37,7 +37,8 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
   };
 }
 
-function introduced({ agentVersion, facts }: HostIntroduction): Partial<LinuxUtilityVMHostStatus> {
+/** The part of the status that the agent says. */
+export function introduced({ agentVersion, facts }: HostIntroduction): Partial<LinuxUtilityVMHostStatus> {
   const { osBuild, architecture, logicalProcessors, memoryInMB, numaNodes, isolation, bootFiles } = facts;
   return {
     agentVersion,

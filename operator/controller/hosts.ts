@@ -6,9 +6,10 @@ import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } 
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import { type HostIntroduction, nextHostStatus } from './host-status.ts';
+import { type HostIntroduction, introduced, nextHostStatus } from './host-status.ts';
 import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
+import type { NodeWrites } from './node-writes.ts';
 import { done, type Result } from './queue.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
@@ -18,6 +19,7 @@ export interface HostsOptions {
   readonly cache: Lookup<Host>;
   readonly inventory: Inventory;
   readonly machines: VirtualMachines;
+  readonly writes: NodeWrites;
   readonly clock: Clock;
   /** Names this process among all operators that ever ran. */
   readonly replica: string;
@@ -58,7 +60,7 @@ export class Hosts {
       const session = this.#nextSession(host.value, nodeName);
       const next = this.#status(host.value, session, true);
       const unchanged = sameStatus(host.value.status, next);
-      const written = unchanged ? host : await this.#options.client.replaceStatus(host.value, next);
+      const written = unchanged ? host : await this.#write(host.value, next);
       if (written.ok) {
         this.#epochs.set(nodeName, session.epoch);
         if (this.mayWriteFor(nodeName)) return { ok: true, epoch: session.epoch };
@@ -91,10 +93,16 @@ export class Hosts {
     // The agent that the other replica had is with nobody any more: the host is taken back by the next epoch.
     const session = fenced ? this.#nextSession(host, nodeName) : undefined;
     const next = this.#status(host, session, false);
-    if (sameStatus(host.status, next)) return done;
-    const written = await this.#options.client.replaceStatus(host, next);
+    if (sameStatus(host.status, next)) return this.#pendingFacts(host);
+    // What its agent makes of it may have to wait; what the operator found out may not.
+    const patience = this.#options.writes.remaining(nodeName);
+    if (patience > 0 && session === undefined && sameStatus(host.status, { ...next, ...agentPart(host.status) })) {
+      return { kind: 'After', milliseconds: patience };
+    }
+    const written = await this.#write(host, next);
     if (written.ok && session !== undefined) this.#epochs.set(nodeName, session.epoch);
-    if (written.ok || isNotFound(written.error)) return done;
+    if (written.ok) return this.#pendingFacts(written.value);
+    if (isNotFound(written.error)) return done;
     if (isConflict(written.error)) return { kind: 'After', milliseconds: conflictPauseMilliseconds };
     return { kind: 'Retry', error: written.error };
   }
@@ -118,12 +126,40 @@ export class Hosts {
     return nextHostStatus({
       stored: host.status,
       generation,
-      introduction: this.#introductions.get(name),
+      introduction: this.#newFacts(host),
       session,
       connection: untilDisconnected === undefined ? 'Connected' : lapsed,
       virtualMachines: { desired: machines.keysOn(name).size, running },
       now: clock.now(),
     });
+  }
+
+  async #write(host: Host, next: LinuxUtilityVMHostStatus): Promise<Outcome<Host>> {
+    const { client, writes } = this.#options;
+    const { name } = host.metadata;
+    const tellsFacts = this.#newFacts(host) !== undefined;
+    const written = await client.replaceStatus(host, next);
+    if (written.ok) writes.wrote(name, next);
+    if (written.ok && tellsFacts) writes.wroteFacts(name);
+    return written;
+  }
+
+  /** What the agent says of its host, if that is news and there was none within the last minute. */
+  #newFacts(host: Host): HostIntroduction | undefined {
+    const { name } = host.metadata;
+    const introduction = this.#introductions.get(name);
+    if (introduction === undefined || !isNews(introduction, host.status)) return undefined;
+    const isFirst = host.status.osBuild === undefined;
+    return isFirst || this.#options.writes.factsRemaining(name) === 0 ? introduction : undefined;
+  }
+
+  /** When the facts that may not be written yet may be. */
+  #pendingFacts(host: Host): Result {
+    const { name } = host.metadata;
+    const introduction = this.#introductions.get(name);
+    const milliseconds = this.#options.writes.factsRemaining(name);
+    const waits = introduction !== undefined && isNews(introduction, host.status) && milliseconds > 0;
+    return waits ? { kind: 'After', milliseconds } : done;
   }
 
   #nextSession(host: Host, nodeName: string): Session {
@@ -173,6 +209,15 @@ export class Hosts {
 function refusal(nodeName: string, error: ApiError): Acceptance {
   const message = isNotFound(error) ? `there is no Node ${nodeName}` : error.message;
   return { ok: false, retry: !isNotFound(error), message };
+}
+
+function isNews(introduction: HostIntroduction, stored: LinuxUtilityVMHostStatus): boolean {
+  return !sameJson(stored, { ...stored, ...introduced(introduction) });
+}
+
+/** What an agent can change as often as it likes. */
+function agentPart({ virtualMachines }: LinuxUtilityVMHostStatus): Partial<LinuxUtilityVMHostStatus> {
+  return virtualMachines === undefined ? {} : { virtualMachines };
 }
 
 function sameStatus(a: LinuxUtilityVMHostStatus, b: LinuxUtilityVMHostStatus): boolean {
