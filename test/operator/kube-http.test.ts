@@ -271,6 +271,7 @@ describe('event recorder', () => {
     recorder.record({ ...record, regarding: { ...record.regarding, metadata } });
     now += 300_000;
     for (let each = 0; each < 10; each += 1) recorder.record({ ...record, note: `later ${each}` });
+    await until(() => received.length === 27);
     await recorder.stop();
     const uids = received.map(({ body }) => JSON.parse(body).regarding.uid);
     expect(uids.filter((uid) => uid === someUid)).toHaveLength(26);
