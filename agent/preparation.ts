@@ -25,6 +25,7 @@ import {
 } from './paths/admission.ts';
 import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
 import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
+import { allowsExec } from './streams/exec-policy.ts';
 import { ownerTag, systemIdOf } from './system-id.ts';
 import type { FileFact, WindowsHost } from './windows-host.ts';
 
@@ -184,6 +185,7 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
     scsiControllers: outcome.devices.scsiControllerCount,
     warnings: outcome.warnings.map(({ message }) => message.slice(0, limits.warningChars)).slice(0, limits.warnings),
     devices: devicesOf(assignment.options, options, outcome),
+    execAllowed: allowsExec(booted),
   };
   return {
     document: document.text,
