@@ -1,7 +1,7 @@
 // LinuxUtilityVMHost: a Windows node that runs LinuxUtilityVMs, named after its Node. The operator creates it when the
 // node's agent first reports, and writes its status; its spec is for administrators.
 import { z } from 'zod';
-import { count, flag, listAtomic, listMap, listSet, maxMemoryInMB, text } from './fields.ts';
+import { count, flag, listAtomic, listMap, listSet, maxMemoryInMB, text, timestamp } from './fields.ts';
 import type { Kind } from './kind.ts';
 import { apiVersion, hostPlural } from './names.ts';
 import { conditions, objectMeta } from './object.ts';
@@ -28,6 +28,9 @@ export const linuxUtilityVMHostStatus = z
         replica: text('The operator replica that the agent is connected to.', 253).optional(),
         epoch: count('Counts sessions; commands of an older one are void.'),
         nodeUID: text('The uid of the Node that the agent proved to run on.', 64).optional(),
+        endedAt: timestamp(
+          'When the session was judged to have ended, 60 s after it was lost. The host has no VM that was created later.',
+        ).optional(),
       })
       .meta({ description: 'The agent’s session, present or last.' })
       .optional(),

@@ -117,6 +117,10 @@ export const linuxUtilityVMStatus = z
       'The Node that the VM is assigned to. It becomes absent before it can become another.',
       253,
     ).optional(),
+    lastNodeName: text(
+      'The Node that the VM was assigned to last, also after it left. Only the operator writes it, with nodeName.',
+      253,
+    ).optional(),
     systemID: text('Id of the compute system on its host.', 128).optional(),
     runtimeID: text('Id of the running VM, for Hyper-V tools.', 64).optional(),
     startTime: timestamp('When it was started last.').optional(),

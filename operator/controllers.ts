@@ -6,6 +6,7 @@ import { Departures } from './controller/departures.ts';
 import { Disconnections } from './controller/disconnections.ts';
 import { Fleet } from './controller/fleet.ts';
 import { ForeignMachines } from './controller/foreign-machines.ts';
+import { allocatableMemoryInMB } from './controller/host-capacity.ts';
 import { Hosts } from './controller/hosts.ts';
 import { Inventory } from './controller/inventory.ts';
 import { NodeFates } from './controller/node-fate.ts';
@@ -15,10 +16,11 @@ import { type QueueOptions, WorkQueue } from './controller/queue.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import { ReferenceReader } from './controller/references.ts';
 import { Relocation } from './controller/relocation.ts';
-import { StatusWriter, statusRate } from './controller/status-writer.ts';
+import type { Restoration } from './controller/restoration.ts';
+import { Starts } from './controller/starts.ts';
+import { StatusWriter } from './controller/status-writer.ts';
 import { Teardown } from './controller/teardown.ts';
 import { VirtualMachines } from './controller/virtual-machines.ts';
-import { KeyedAllowances } from './keyed-allowances.ts';
 import type { Outcome } from './kubernetes/api-error.ts';
 import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
@@ -36,6 +38,7 @@ export interface ControllersOptions {
   readonly clients: Clients;
   readonly agents: Agents;
   readonly metrics: Metrics;
+  readonly restoration: Restoration;
   readonly clock: Clock;
   readonly random: Random;
   readonly replica: string;
@@ -51,6 +54,8 @@ export class Controllers {
   readonly triggers: Triggers;
   readonly #options: ControllersOptions;
   readonly #events: EventRecorder;
+  readonly #departures: Departures;
+  readonly #fleet: Fleet;
   readonly #reconciler: Reconciler;
   readonly #queues: readonly WorkQueue[];
   readonly #stopping = new AbortController();
@@ -60,16 +65,12 @@ export class Controllers {
   constructor(options: ControllersOptions) {
     this.#options = options;
     const { http, clock, replica, metrics, caches, clients } = options;
-    this.machines = new VirtualMachines({
-      expect: (object) => caches.machines.expect(object),
-      distrust: () => caches.distrust(),
-    });
+    this.machines = this.#createMachines();
     this.#steady = new SteadyClock(clock);
     this.inventory = new Inventory(this.#steady);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);
     const writes = new NodeWrites(clock, (nodeName) => this.machines.keysOn(nodeName).size);
-    const allowances = new KeyedAllowances(clock, statusRate, maximumKeys);
     this.hosts = new Hosts({
       client: clients.hosts,
       nodes: clients.nodes,
@@ -77,18 +78,22 @@ export class Controllers {
       inventory: this.inventory,
       machines: this.machines,
       writes,
+      restoration: options.restoration,
       clock,
       replica,
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
     });
-    const writer = this.#createWriter(pacing, allowances);
-    this.#reconciler = this.#createReconciler(writer);
-    const pass = (key: string) => inReconcileOf(key, () => this.#reconciler.reconcile(key));
-    const machineQueue = this.#queue('machines', (key, lane) => writer.inLane(key, lane, () => pass(key)), {
+    this.#departures = new Departures(caches.nodes, this.inventory, clock);
+    this.#fleet = this.#createFleet();
+    this.#reconciler = this.#createReconciler(pacing);
+    const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)), {
       groupOf: namespaceOf,
       isUrgent: (key) => isDeletionOrStop(this.machines.get(key)),
     });
-    const hostQueue = this.#queue('hosts', (key) => this.hosts.reconcile(key));
+    const hostQueue = this.#queue('hosts', (key) => {
+      this.#fleet.reviewRestoration();
+      return this.hosts.reconcile(key);
+    });
     const foreign = this.#createForeign((key) => machineQueue.add(key));
     const foreignQueue = this.#queue('foreign', (nodeName) => foreign.reconcile(nodeName));
     this.#queues = [machineQueue, hostQueue, foreignQueue];
@@ -112,7 +117,6 @@ export class Controllers {
       foreignQueue,
       forget: (uid) => {
         pacing.forget(uid);
-        allowances.forget(uid);
         this.#reconciler.forget(uid);
       },
     });
@@ -128,9 +132,8 @@ export class Controllers {
     for (const key of [...this.machines.keysOn(nodeName)].sort()) {
       const object = this.machines.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
-      if (this.#reconciler.isMoving(object)) continue;
-      const wanted = await this.#reconciler.wanted(object);
-      if (wanted.ok) desired.push(wanted.desired);
+      const machine = await this.#reconciler.desired(object);
+      if (machine !== undefined) desired.push(machine);
     }
     return desired;
   }
@@ -149,27 +152,16 @@ export class Controllers {
     await this.#events.stop();
   }
 
-  #createWriter(pacing: Pacing, allowances: KeyedAllowances): StatusWriter {
-    const { clients, metrics } = this.#options;
-    return new StatusWriter({
-      client: clients.machines,
-      machines: this.machines,
-      pacing,
-      allowances,
-      record: (event) => this.#events.record(event),
-      mayWriteFor: (nodeName) => this.hosts.mayWriteFor(nodeName),
-      observer: metrics,
-    });
-  }
-
-  #createReconciler(writer: StatusWriter): Reconciler {
-    const { http, caches, clients, clock, agents } = this.#options;
+  #createReconciler(pacing: Pacing): Reconciler {
+    const { http, caches, clients, clock, agents, metrics } = this.#options;
     const { machines, inventory } = this;
     const client = clients.machines;
     const record = this.#events.record.bind(this.#events);
+    const mayWriteFor = (nodeName: string) => this.hosts.mayWriteFor(nodeName);
+    const writer = new StatusWriter({ client, machines, pacing, record, mayWriteFor, observer: metrics });
     const readNode = (name: string) => clients.nodes.get({ name });
-    const departures = new Departures(caches.nodes, inventory, clock);
-    const fleet = new Fleet(caches.hosts, caches.nodes, inventory, machines, departures);
+    const departures = this.#departures;
+    const fleet = this.#fleet;
     const fates = new NodeFates(caches.nodes, caches.hosts, inventory, readNode, this.#steady);
     const { hosts } = this;
     const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
@@ -180,8 +172,32 @@ export class Controllers {
       teardown,
       departures,
       relocation,
+      starts: new Starts({ client, machines, inventory, fleet, agents }),
+      restoration: this.#options.restoration,
       references: new ReferenceReader(http, clock),
     });
+  }
+
+  #createMachines(): VirtualMachines {
+    const { caches, restoration } = this.#options;
+    const follower = {
+      expect: (object: VirtualMachine) => caches.machines.expect(object),
+      distrust: () => {
+        restoration.suspect('the API server answered with an older state than it had told of');
+        caches.distrust();
+      },
+    };
+    return new VirtualMachines(follower, (nodeName) => {
+      const host = caches.hosts.get(nodeName);
+      return host === undefined ? undefined : allocatableMemoryInMB(host, caches.nodes.get(nodeName));
+    });
+  }
+
+  #createFleet(): Fleet {
+    const { caches, restoration } = this.#options;
+    const { hosts, nodes } = caches;
+    const { inventory, machines } = this;
+    return new Fleet({ hosts, nodes, inventory, machines, departures: this.#departures, restoration });
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {
@@ -189,9 +205,12 @@ export class Controllers {
     return new ForeignMachines({
       client: clients.machines,
       listLive: () => this.#listLive(),
+      readNode: (name) => clients.nodes.get({ name }),
       machines: this.machines,
       inventory: this.inventory,
+      fleet: this.#fleet,
       agents,
+      record: this.#events.record.bind(this.#events),
       wake,
       onForeign: (nodeName, uid) => metrics.foreign(nodeName, uid),
     });

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../protocol/clock.ts';
 import type { AgentService } from './agents/server.ts';
 import { Sessions } from './agents/sessions.ts';
 import { type Caches, clientsOver } from './caches.ts';
+import type { Restoration } from './controller/restoration.ts';
 import { Controllers } from './controllers.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -15,6 +16,7 @@ export interface LeadershipOptions {
   readonly access: ClusterAccess;
   readonly caches: Caches;
   readonly metrics: Metrics;
+  readonly restoration: Restoration;
   readonly heartbeatSeconds: number;
   readonly version: string;
   readonly replica: string;
@@ -29,7 +31,7 @@ export class Leadership {
   readonly #term: Term;
 
   constructor(options: LeadershipOptions, term: Term) {
-    const { access, caches, metrics, heartbeatSeconds, version, replica, clock, random, logger } = options;
+    const { access, caches, metrics, restoration, heartbeatSeconds, version, replica, clock, random, logger } = options;
     this.#term = term;
     const mayWrite = () => term.mayWrite;
     const onResult = metrics.request.bind(metrics);
@@ -42,7 +44,8 @@ export class Leadership {
       mayWrite,
     );
     const clients = clientsOver(http);
-    this.controllers = new Controllers({ http, caches, clients, agents: sessions, metrics, clock, random, replica });
+    const shared = { http, caches, clients, metrics, restoration, clock, random, replica };
+    this.controllers = new Controllers({ ...shared, agents: sessions });
     const { inventory, hosts } = this.controllers;
     this.service = {
       ports: {

@@ -7,6 +7,7 @@ import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer } from './agents/server.ts';
 import { Caches } from './caches.ts';
 import type { CertificateSource } from './certificates/source.ts';
+import { Restoration } from './controller/restoration.ts';
 import { HealthServer } from './health.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -48,6 +49,8 @@ export interface OperatorPorts {
 
 export class Operator {
   readonly metrics: Metrics;
+  /** Outlives terms, as does the annotation of the Lease that it is about. */
+  readonly restoration: Restoration;
   readonly #options: OperatorOptions;
   readonly #streams = new StreamCounts();
   readonly #caches: Caches;
@@ -67,6 +70,11 @@ export class Operator {
     const http = new KubeHttp({ access, clock, random, version, replica, onResult, mayWrite: () => false });
     this.metrics = metrics;
     this.#caches = new Caches({ http, clock, random, observer: metrics });
+    this.restoration = new Restoration(clock);
+    this.#caches.machines.onChange((change) => {
+      if (change.type !== 'Applied' || change.outranks !== 'All') return;
+      this.restoration.suspect('the API server lists an older state than it had told of');
+    });
     this.#agentServer = new AgentServer({
       clock,
       logger,
@@ -148,7 +156,8 @@ export class Operator {
   #lead(term: Term): void {
     if (this.#stopped) return;
     this.#options.logger.info({ replica: this.#options.replica }, 'leads');
-    this.#leadership = new Leadership({ ...this.#options, caches: this.#caches, metrics: this.metrics }, term);
+    const { metrics, restoration } = this;
+    this.#leadership = new Leadership({ ...this.#options, caches: this.#caches, metrics, restoration }, term);
     this.#leadership.start();
   }
 

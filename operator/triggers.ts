@@ -9,6 +9,7 @@ import { type ForeignMachines, foreignDelayMilliseconds } from './controller/for
 import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
 import type { WorkQueue } from './controller/queue.ts';
+import { awaitsRoom, holdsRoom } from './controller/rest.ts';
 import type { VirtualMachines } from './controller/virtual-machines.ts';
 import type { Host, Node, VirtualMachine } from './kubernetes/objects.ts';
 import type { Change } from './kubernetes/reflector.ts';
@@ -105,7 +106,10 @@ export class Triggers implements SessionListener {
       if (change.type === 'Deleted') {
         forget(change.object.metadata.uid);
         this.#wakeUnplaced();
-      } else if (isNews) machineQueue.add(change.key);
+      } else {
+        if (isNews) machineQueue.add(change.key);
+        if (gaveUpRoom(change)) this.#wakeUnplaced();
+      }
     });
   }
 
@@ -135,7 +139,8 @@ export class Triggers implements SessionListener {
     this.#unplaced ??= clock.after(unplacedMilliseconds, () => {
       this.#unplaced = undefined;
       for (const key of machines.keys()) {
-        if (machines.get(key)?.status.nodeName === undefined) machineQueue.add(key);
+        const object = machines.get(key);
+        if (object === undefined || awaitsRoom(object)) machineQueue.add(key);
       }
     });
   }
@@ -147,6 +152,17 @@ function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
   const { virtualMachines: _before, ...statusBefore } = before.status;
   const { virtualMachines: _after, ...statusAfter } = after.status;
   return sameJson(statusBefore, statusAfter) && sameJson(before.spec, after.spec);
+}
+
+/** It rests, left its host, or asks for less. */
+function gaveUpRoom({ object, previous }: Extract<Change<VirtualMachine>, { type: 'Applied' }>): boolean {
+  if (previous === undefined || !holdsRoom(previous)) return false;
+  if (!holdsRoom(object) || object.status.nodeName !== previous.status.nodeName) return true;
+  return !sameJson(sizesOf(object), sizesOf(previous));
+}
+
+function sizesOf({ spec, status }: VirtualMachine) {
+  return [spec.ok ? spec.value.memory.sizeInMB : undefined, status.memorySizeInMB];
 }
 
 /** Heartbeats of kubelets change Nodes all the time. */

@@ -12,10 +12,15 @@ export interface Reason {
 const table = {
   // Placement
   Scheduled: { text: 'The VM has a host.', action: 'none' },
+  Admitted: { text: 'The VM rested on its host and is to run again; there is room for it.', action: 'none' },
   NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
   NoRoom: { text: 'The only host that may run the VM has no room for it now.', action: 'retry' },
   HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
   InventoryPending: { text: 'Placed once every known host has said which VMs it has.', action: 'retry' },
+  ClaimRefused: {
+    text: 'An agent has a VM that may not be on its host; it is torn down there (an event).',
+    action: 'none',
+  },
   HostDisconnected: {
     text: 'The agent of the host has been away for more than 60 s; its VMs may still run.',
     action: 'retry',

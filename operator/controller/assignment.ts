@@ -124,6 +124,15 @@ export function isPaused(metadata: StoredMeta): boolean {
   return metadata.annotations?.[pausedAnnotation] === 'true';
 }
 
+/** The restart annotation has a value that was not acted on yet. */
+export function isRestartRequested(
+  metadata: StoredMeta,
+  handled: { readonly restartedAt?: string | undefined },
+): boolean {
+  const { restartedAt } = restartRequest(metadata);
+  return restartedAt !== undefined && restartedAt !== handled.restartedAt?.slice(0, restartedAtChars);
+}
+
 function restartRequest(metadata: StoredMeta): { restartedAt?: string } {
   const restartedAt = metadata.annotations?.[restartedAtAnnotation];
   return restartedAt === undefined ? {} : { restartedAt: restartedAt.slice(0, restartedAtChars) };

@@ -1,9 +1,12 @@
-// VMs that an agent has although their objects do not put them there (design §1, invariant 2). Each is judged by a live
-// read before the agent is told to tear it down; one whose object has no host yet is taken back to this one instead.
-import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
-import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
+// VMs that an agent has although their objects do not put them there (design §1, invariant 2). Each is judged by live reads
+// before the agent is told to tear it down. One whose object has no host is taken back to this one instead, unless its
+// tenant does not want it there (design §10): whoever knows a uid could have any VM otherwise.
+import { isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
+import type { EventRecord } from '../kubernetes/events.ts';
+import { type Node, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents } from './agents.ts';
+import type { Claim, Fleet } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
@@ -12,9 +15,12 @@ export interface ForeignMachinesOptions {
   readonly client: ResourceClient<VirtualMachine>;
   /** Every VM that the API server has now. */
   readonly listLive: () => Promise<Outcome<readonly VirtualMachine[]>>;
+  readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
+  readonly fleet: Pick<Fleet, 'claim'>;
   readonly agents: Agents;
+  readonly record: (event: EventRecord) => void;
   readonly wake: (key: string) => void;
   readonly onForeign: (nodeName: string, uid: string) => void;
 }
@@ -28,11 +34,13 @@ export class ForeignMachines {
 
   /** By the cache, which may be behind: worth a live read. */
   isSuspect(nodeName: string, uid: string): boolean {
-    const { machines, inventory, agents } = this.#options;
+    const { machines, inventory, agents, fleet } = this.#options;
     if (!inventory.isConnected(nodeName) || !inventory.reportedOn(nodeName).has(uid)) return false;
     if (agents.hasReleased(nodeName, uid)) return false;
     const object = machines.byUid(uid);
-    return object === undefined || (object.status.nodeName !== undefined && object.status.nodeName !== nodeName);
+    if (object === undefined) return true;
+    if (object.status.nodeName !== undefined) return object.status.nodeName !== nodeName;
+    return fleet.claim(nodeName, object).kind === 'Refused';
   }
 
   /** Judges all suspects of a host; those of which even the name is unknown by one list of everything. */
@@ -42,8 +50,8 @@ export class ForeignMachines {
     const named = suspects.filter((uid) => machines.byUid(uid) !== undefined);
     for (const uid of named) {
       const live = await this.#readByName(uid);
-      if (!live.ok) return { kind: 'Retry', error: live.error };
-      this.#judge(nodeName, uid, live.value);
+      const judged = live.ok ? await this.#judge(nodeName, uid, live.value) : live;
+      if (!judged.ok) return { kind: 'Retry', error: judged.error };
     }
     const unknown = suspects.filter((uid) => !named.includes(uid));
     return unknown.length === 0 ? done : this.#judgeByList(nodeName, unknown);
@@ -53,7 +61,10 @@ export class ForeignMachines {
     const live = await this.#options.listLive();
     if (!live.ok) return { kind: 'Retry', error: live.error };
     const byUid = new Map(live.value.map((object) => [object.metadata.uid, object]));
-    for (const uid of uids) this.#judge(nodeName, uid, byUid.get(uid));
+    for (const uid of uids) {
+      const judged = await this.#judge(nodeName, uid, byUid.get(uid));
+      if (!judged.ok) return { kind: 'Retry', error: judged.error };
+    }
     return done;
   }
 
@@ -65,17 +76,44 @@ export class ForeignMachines {
     return isNotFound(live.error) ? { ok: true, value: undefined } : live;
   }
 
-  #judge(nodeName: string, uid: string, live: VirtualMachine | undefined): void {
-    const { machines, wake, onForeign, agents } = this.#options;
-    if (live !== undefined && (live.status.nodeName ?? nodeName) === nodeName) {
-      machines.remember(live); // the cache was behind
-      wake(objectKey(live.metadata));
-      return;
+  async #judge(nodeName: string, uid: string, live: VirtualMachine | undefined): Promise<Outcome<undefined>> {
+    const claim = await this.#claim(nodeName, live);
+    if (!claim.ok) return claim;
+    if (live !== undefined && claim.value.kind !== 'Refused') {
+      this.#options.machines.remember(live); // the cache was behind
+      this.#options.wake(objectKey(live.metadata));
+      return answered;
     }
-    onForeign(nodeName, uid);
-    agents.release(nodeName, uid);
+    this.#options.onForeign(nodeName, uid);
+    this.#options.agents.release(nodeName, uid);
+    if (live !== undefined && live.status.nodeName === undefined) this.#tell(nodeName, live, claim.value);
+    return answered;
+  }
+
+  /** By live reads of the object and, where its object has no host, of the Node. */
+  async #claim(nodeName: string, live: VirtualMachine | undefined): Promise<Outcome<Claim>> {
+    if (live === undefined) return succeeded({ kind: 'Refused', why: 'its object is gone' });
+    const { nodeName: stored } = live.status;
+    if (stored === nodeName) return succeeded({ kind: 'Accepted' });
+    if (stored !== undefined) return succeeded({ kind: 'Refused', why: `it is placed on ${stored}` });
+    const node = await this.#options.readNode(nodeName);
+    if (!node.ok) return isNotFound(node.error) ? succeeded({ kind: 'Undecided' }) : node;
+    return succeeded(this.#options.fleet.claim(nodeName, live, node.value));
+  }
+
+  #tell(nodeName: string, { metadata }: VirtualMachine, claim: Claim): void {
+    const why = claim.kind === 'Refused' ? claim.why : '';
+    this.#options.record({
+      regarding: { kind: 'LinuxUtilityVM', metadata },
+      type: 'Warning',
+      reason: 'ClaimRefused',
+      action: 'Release',
+      note: `the agent of ${nodeName} has the VM, which may not be there (${why}); it is torn down there`,
+    });
   }
 }
+
+const answered = succeeded(undefined);
 
 /** Reports of new suspects are collected for this long, so that a flood of them costs one list. */
 export const foreignDelayMilliseconds = 1_000;

@@ -1,23 +1,27 @@
 // The status of a LinuxUtilityVMHost as a pure function of what is stored, the agent's hello, and the session.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
-import { conditionsOf, type Judgement } from './conditions.ts';
+import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
 
 export interface HostIntroduction {
   readonly agentVersion: string;
   readonly facts: HostFacts;
   /** The Node that the agent proved to run on, where its token says so. */
   readonly nodeUID: string | undefined;
+  /** The epoch of its last session, where the agent remembers one. */
+  readonly lastEpoch?: number | undefined;
 }
 
 /** `Lapsed`: without a session, for less than 60 s; says nothing new. */
 export type Connection = 'Connected' | 'Lapsed' | 'Disconnected';
 
+export type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
+
 export interface HostStatusInputs {
   readonly stored: LinuxUtilityVMHostStatus;
   readonly generation: number;
   readonly introduction: HostIntroduction | undefined;
-  readonly session: NonNullable<LinuxUtilityVMHostStatus['session']> | undefined;
+  readonly session: Session | undefined;
   readonly connection: Connection;
   readonly virtualMachines: { readonly desired: number; readonly running: number };
   readonly now: number;
@@ -31,10 +35,17 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
   return {
     ...stored,
     ...(introduction === undefined ? {} : introduced(introduction)),
-    ...(session === undefined ? {} : { session }),
+    ...sessionOf(session ?? stored.session, connection, now),
     virtualMachines: { desired: virtualMachines.desired, running },
     conditions: conditionsOf(stored.conditions ?? [], judgements, generation, now),
   };
+}
+
+/** Present or last, and in that case since when. Of several operators that judge it the first one counts. */
+function sessionOf(session: Session | undefined, connection: Connection, now: number): { readonly session?: Session } {
+  if (session === undefined) return {};
+  if (connection !== 'Disconnected' || session.endedAt !== undefined) return { session };
+  return { session: { ...session, endedAt: timestampOf(now) } };
 }
 
 /** The part of the status that the agent says. */

@@ -6,11 +6,12 @@ import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } 
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import { type HostIntroduction, introduced, nextHostStatus } from './host-status.ts';
+import { type HostIntroduction, introduced, nextHostStatus, type Session } from './host-status.ts';
 import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
 import type { NodeWrites } from './node-writes.ts';
 import { done, type Result } from './queue.ts';
+import type { Restoration } from './restoration.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface HostsOptions {
@@ -20,6 +21,7 @@ export interface HostsOptions {
   readonly inventory: Inventory;
   readonly machines: VirtualMachines;
   readonly writes: NodeWrites;
+  readonly restoration: Pick<Restoration, 'suspect'>;
   readonly clock: Clock;
   /** Names this process among all operators that ever ran. */
   readonly replica: string;
@@ -30,8 +32,6 @@ export interface HostsOptions {
 export type Acceptance =
   | { readonly ok: true; readonly epoch: number }
   | { readonly ok: false; readonly retry: boolean; readonly message: string };
-
-type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
 
 const acceptAttempts = 5;
 const conflictPauseMilliseconds = 500;
@@ -57,6 +57,7 @@ export class Hosts {
     for (let attempt = 1; attempt <= acceptAttempts; attempt += 1) {
       const host = await this.#ensure(nodeName);
       if (!host.ok) return refusal(nodeName, host.error);
+      this.#compareEpochs(host.value, introduction);
       const session = this.#nextSession(host.value, nodeName);
       const next = this.#status(host.value, session, true);
       const unchanged = sameStatus(host.value.status, next);
@@ -69,6 +70,14 @@ export class Hosts {
       if (!isConflict(written.error)) return refusal(nodeName, written.error);
     }
     return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
+  }
+
+  /** An agent that was in a later session than the live record knows of has outlived a restore of the cluster. */
+  #compareEpochs({ metadata, status }: Host, { lastEpoch = 0 }: HostIntroduction): void {
+    const stored = status.session?.epoch ?? lastEpoch; // a record that was made anew knows of none
+    if (lastEpoch <= stored) return;
+    const why = `the agent of ${metadata.name} was in session ${lastEpoch} of which ${stored} are stored`;
+    this.#options.restoration.suspect(why);
   }
 
   /** A record that names a newer epoch of another replica fences this one off (design §6). */

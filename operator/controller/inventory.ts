@@ -100,6 +100,12 @@ export class Inventory {
     return this.#hosts.get(nodeName)?.connected ?? false;
   }
 
+  /** Whether the host is connected and has said of every VM whether it has it. */
+  hasListed(nodeName: string): boolean {
+    const record = this.#hosts.get(nodeName);
+    return record?.connected === true && record.complete && record.settled;
+  }
+
   /** Milliseconds until the host counts as disconnected: 0 when it does, undefined while connected. */
   untilDisconnected(nodeName: string): number | undefined {
     const record = this.#hosts.get(nodeName);

@@ -5,7 +5,10 @@ import type { Devices, ObservedVirtualMachine } from '../../protocol/messages.ts
 
 const bounds = { exitMessageChars: 1_024, memoryInMB: 2 ** 40 } as const;
 
-type ObservedStatus = Omit<LinuxUtilityVMStatus, 'conditions' | 'nodeName' | 'observedGeneration' | 'phase'>;
+type ObservedStatus = Omit<
+  LinuxUtilityVMStatus,
+  'conditions' | 'nodeName' | 'lastNodeName' | 'observedGeneration' | 'phase'
+>;
 
 export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedVirtualMachine): ObservedStatus {
   const { lastExit, processorCount, memorySizeInMB, devices } = observed;
@@ -46,7 +49,7 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
 
 /** What an earlier report contributed. */
 export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus {
-  const { conditions, nodeName, observedGeneration, phase, ...observations } = stored;
+  const { conditions, nodeName, lastNodeName, observedGeneration, phase, ...observations } = stored;
   return observations;
 }
 

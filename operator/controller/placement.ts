@@ -11,6 +11,8 @@ import type { Promised } from './virtual-machines.ts';
 export interface PlacementNeeds {
   /** The only host that is considered. */
   readonly nodeName: string | undefined;
+  /** It is on that host already, at rest; else the manifest names it. */
+  readonly startsThere: boolean;
   /** Ordered by label. */
   readonly nodeSelector: readonly (readonly [label: string, value: string])[];
   readonly tolerations: readonly Toleration[];
@@ -68,6 +70,7 @@ const buildNeeds: readonly {
 export function needsOf(spec: LinuxUtilityVMSpec, exceptHosts: readonly string[] = []): PlacementNeeds {
   return {
     nodeName: spec.nodeName,
+    startsThere: false,
     nodeSelector: Object.entries(spec.nodeSelector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     tolerations: spec.tolerations ?? [],
     memoryInMB: spec.memory.sizeInMB,
@@ -228,7 +231,7 @@ interface Judged {
 }
 
 function fitsNotThere(nodeName: string, needs: PlacementNeeds, judged: Judged | undefined): Placement {
-  const named = `spec.nodeName is ${nodeName}`;
+  const named = needs.startsThere ? `it is to start on ${nodeName}` : `spec.nodeName is ${nodeName}`;
   const refusal = judged?.refusal;
   if (judged === undefined || refusal === undefined) {
     const message = `${named}, of which no agent has reported yet`;

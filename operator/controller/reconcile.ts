@@ -4,19 +4,24 @@
 //   (adopt | place) → finalizer → status.nodeName → assign → status of what the agent reports → … → teardown
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../protocol/clock.ts';
+import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents, DesiredMachine } from './agents.ts';
 import { isPaused, RecentAssignments } from './assignment.ts';
 import type { Departure, Departures } from './departures.ts';
-import type { Fleet } from './fleet.ts';
+import { type Fleet, isProvenUnplaced } from './fleet.ts';
 import type { Hosts } from './hosts.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
 import { done, type Result } from './queue.ts';
 import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './references.ts';
-import type { Relocation, WriteStatus } from './relocation.ts';
-import { nextStatus, type StatusInputs, scheduledVerdict, type Verdict } from './status.ts';
+import type { Decided, Relocation, WriteStatus } from './relocation.ts';
+import { holdsRoom, isActive, isStart, type Rest, reportedRest, restWithoutHost } from './rest.ts';
+import { type Restoration, restoredAnnotation } from './restoration.ts';
+import type { Starts } from './starts.ts';
+import { nextStatus, type Scheduled, scheduledVerdict, type Verdict } from './status.ts';
 import type { StatusWriter, Written } from './status-writer.ts';
 import type { Teardown } from './teardown.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
@@ -34,6 +39,8 @@ export interface ReconcilerOptions {
   readonly teardown: Teardown;
   readonly departures: Departures;
   readonly relocation: Relocation;
+  readonly starts: Starts;
+  readonly restoration: Restoration;
   readonly clock: Clock;
 }
 
@@ -46,8 +53,14 @@ const recheck: Result = { kind: 'After', milliseconds: 15_000 };
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
-  /** Uids that got their finalizer from this operator and no host yet, or left theirs: no agent can know of them. */
+  /** Uids that this operator was about to place, and that no agent has heard of. */
   readonly #neverPlaced = new Set<string>();
+  /** Hosts whose agents this operator has told of a VM, by uid, until it knows that the VM has left. */
+  readonly #told = new Map<string, string>();
+  /** Uids that are being taken from their host: nobody is told of them meanwhile. */
+  readonly #leaving = new Set<string>();
+  /** The newest generations that agents claimed to know and the API server did not, by uid. */
+  readonly #fromTheFuture = new Map<string, number>();
   readonly #assignments = new RecentAssignments();
 
   constructor(options: ReconcilerOptions) {
@@ -57,10 +70,10 @@ export class Reconciler {
   async reconcile(key: string): Promise<Result> {
     const object = this.#options.machines.get(key);
     if (object === undefined) return done;
-    const { uid, deletionTimestamp } = object.metadata;
+    const { deletionTimestamp } = object.metadata;
     const { nodeName } = object.status;
     if (nodeName !== undefined && !this.#options.hosts.mayWriteFor(nodeName)) return recheck;
-    if (deletionTimestamp !== undefined) return this.#options.teardown.reconcile(object, this.#neverPlaced.has(uid));
+    if (deletionTimestamp !== undefined) return this.#options.teardown.reconcile(object, () => this.#mayHave(object));
     if (nodeName === undefined || isHeld(object)) return this.#keep(object);
     const held = await this.#hold(object);
     return 'result' in held ? held.result : this.#keep(held);
@@ -69,8 +82,11 @@ export class Reconciler {
   /** The object is gone. */
   forget(uid: string): void {
     this.#neverPlaced.delete(uid);
+    this.#told.delete(uid);
+    this.#fromTheFuture.delete(uid);
     this.#assignments.forget(uid);
     this.#options.departures.forget(uid);
+    this.#options.starts.forget(uid);
   }
 
   /** What its agent is to be told of a VM; also used for the whole desired state at the start of a session. */
@@ -79,7 +95,8 @@ export class Reconciler {
     const spec = object.spec.value;
     const references = await this.#options.references.read(object.metadata.namespace ?? '', spec);
     if (!references.ok) return references;
-    const halted = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata);
+    const drained = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
+    const halted = drained || isStart(object);
     const desired = this.#assignments.desired(object, spec, references, halted ? 'Halted' : spec.runStrategy);
     if (desired !== undefined) return { ok: true, desired };
     return {
@@ -88,9 +105,22 @@ export class Reconciler {
     };
   }
 
-  /** Whether it is on its way to another host: its agent is not told of it anew. */
-  isMoving(object: VirtualMachine): boolean {
-    return this.#departure(object).kind === 'Move' && !isPaused(object.metadata);
+  /**
+   * What its agent is told of it when a session begins. Undefined for a VM that is on its way to another host, that starts
+   * and is not admitted, or that cannot be told of: its host keeps it as it is.
+   */
+  async desired(object: VirtualMachine): Promise<DesiredMachine | undefined> {
+    if (this.#isToldLater(object)) return undefined;
+    const wanted = await this.wanted(object);
+    // Asked again, since another pass may have decided meanwhile to take it from its host.
+    if (!wanted.ok || this.#isToldLater(object) || object.status.nodeName === undefined) return undefined;
+    this.#told.set(object.metadata.uid, object.status.nodeName);
+    return wanted.desired;
+  }
+
+  #isToldLater(object: VirtualMachine): boolean {
+    if (this.#leaving.has(object.metadata.uid)) return true;
+    return !isPaused(object.metadata) && (this.#departure(object).kind === 'Move' || isStart(object));
   }
 
   /** The finalizer comes before the host, so that nothing is started that a deletion would not wait for. */
@@ -100,28 +130,73 @@ export class Reconciler {
     const outcome = await client.patchFinalizers(object, [...(object.metadata.finalizers ?? []), finalizer]);
     if (!outcome.ok) return { result: await writer.refused(object, outcome.error) };
     machines.remember(outcome.value);
-    if (outcome.value.status.nodeName === undefined) this.#neverPlaced.add(outcome.value.metadata.uid);
     return outcome.value;
   }
 
   async #keep(object: VirtualMachine): Promise<Result> {
     const nodeName = object.status.nodeName;
     if (nodeName === undefined) return this.#findHost(object);
-    this.#neverPlaced.delete(object.metadata.uid);
-    if (this.#options.inventory.untilDisconnected(nodeName) === 0) return this.#whileDisconnected(object, nodeName);
+    const { inventory, agents } = this.#options;
+    const { uid } = object.metadata;
+    this.#neverPlaced.delete(uid);
+    if (inventory.untilDisconnected(nodeName) === 0) return this.#whileDisconnected(object, nodeName);
+    const observed = inventory.reportOf(nodeName, uid)?.observed;
+    await this.#lookForTheFuture(object, nodeName, observed);
     const departure: Departure = isPaused(object.metadata) ? { kind: 'None' } : this.#departure(object);
     if (departure.kind === 'Move') return this.#move(object, nodeName, departure.verdict);
+    if (isStart(object) && object.spec.ok && !isPaused(object.metadata)) {
+      return this.#start(object, nodeName, object.spec.value, departure);
+    }
     const wanted = await this.wanted(object);
-    if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
-    const halted = departure.kind === 'Halt' ? departure.verdict : undefined;
-    const { result } = await this.#write(object, { blocked: wanted.ok ? halted : wanted.verdict });
+    if (wanted.ok) {
+      this.#told.set(uid, nodeName);
+      agents.assign(nodeName, wanted.desired);
+    }
+    const scheduled = reservation(object, nodeName, observed);
+    const halted = departure.kind === 'Halt' && scheduled?.rest === undefined ? departure.verdict : undefined;
+    const { result } = await this.#write(object, {
+      blocked: wanted.ok ? halted : wanted.verdict,
+      ...(scheduled !== undefined && { scheduled }),
+    });
     return [wanted.ok ? done : recheck, afterwards(departure), referred(object)].reduce(soonest, result);
   }
 
-  #move(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Result> {
+  #start(object: VirtualMachine, nodeName: string, spec: LinuxUtilityVMSpec, departure: Departure): Promise<Result> {
+    return this.#options.starts.reconcile(object, nodeName, spec, departure, {
+      write: (each, decided) => this.#write(each, decided),
+      wanted: (each) => this.wanted(each),
+      move: (each, from, verdict) => this.#move(each, from, verdict),
+      keep: (each) => this.#keep(each),
+    });
+  }
+
+  /** An agent that knows a later generation than the API server has outlived a restore of the cluster. */
+  async #lookForTheFuture(
+    object: VirtualMachine,
+    nodeName: string,
+    observed: ObservedVirtualMachine | undefined,
+  ): Promise<void> {
+    const { client, restoration } = this.#options;
+    const { uid, generation } = object.metadata;
+    const reported = observed?.generation ?? 0;
+    if (reported <= generation || reported <= (this.#fromTheFuture.get(uid) ?? 0)) return;
+    this.#fromTheFuture.set(uid, reported);
+    const live = await client.get(object.metadata); // the cache may be behind
+    if (!live.ok || live.value.metadata.uid !== uid || live.value.metadata.generation >= reported) return;
+    restoration.suspect(
+      `the agent of ${nodeName} knows generation ${reported} of a VM of which ${generation} is stored`,
+    );
+  }
+
+  async #move(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Result> {
+    const { uid } = object.metadata;
     const write: WriteStatus = (each, decided) => this.#write(each, decided);
-    const left = (uid: string) => this.#neverPlaced.add(uid);
-    return this.#options.relocation.reconcile(object, nodeName, verdict, write, left);
+    this.#leaving.add(uid);
+    try {
+      return await this.#options.relocation.reconcile(object, nodeName, verdict, write, () => this.#told.delete(uid));
+    } finally {
+      this.#leaving.delete(uid);
+    }
   }
 
   #departure(object: VirtualMachine): Departure {
@@ -132,47 +207,92 @@ export class Reconciler {
   }
 
   async #findHost(object: VirtualMachine): Promise<Result> {
-    const { uid } = object.metadata;
-    const holder = this.#options.inventory.holdersOf(uid)[0];
-    if (holder !== undefined) {
-      const scheduled = { reason: 'Scheduled', message: `taken back to ${holder}, whose agent has it` };
-      return this.#settleOn(object, holder, scheduled);
+    const taken = await this.#takeBack(object);
+    if (taken !== undefined) return taken;
+    const mayHave = this.#mayHave(object);
+    const unproven = mayHave.length > 0;
+    if (isPaused(object.metadata)) {
+      return this.#unplaced(object, { reason: 'Paused', message: 'paused before it was placed' }, { unproven });
     }
-    if (isPaused(object.metadata))
-      return this.#unplaced(object, { reason: 'Paused', message: 'paused before it was placed' });
-    // Without our finalizer it was never placed, and costs no write but its status.
-    const isNew = !isHeld(object) || this.#neverPlaced.has(uid);
-    const unsure = isNew ? [] : this.#options.fleet.hostsThatMayHave(uid);
-    if (unsure.length > 0) return this.#unplaced(object, inventoryPending(unsure));
+    if (unproven) return soonest(await this.#unplaced(object, this.#inventoryPending(mayHave), { unproven }), recheck);
+    const rest = restWithoutHost(object);
+    if (rest !== undefined) {
+      return this.#unplaced(object, { reason: rest, message: `${reasons[rest].text} It has no host.` }, { rest });
+    }
     const wanted = await this.wanted(object);
     if (!wanted.ok || !object.spec.ok) return this.#blocked(object, wanted);
     return this.#place(object, object.spec.value);
+  }
+
+  /** To the host that reports it, if it may be there. */
+  async #takeBack(object: VirtualMachine): Promise<Result | undefined> {
+    const { inventory, fleet, restoration } = this.#options;
+    const { uid } = object.metadata;
+    const { lastNodeName } = object.status;
+    const accepted = inventory.holdersOf(uid).filter((name) => fleet.claim(name, object).kind === 'Accepted');
+    const holder = accepted.find((name) => name === lastNodeName) ?? accepted[0];
+    if (holder === undefined) return undefined;
+    const wasProven = isProvenUnplaced(object) && holder !== lastNodeName;
+    const message = `taken back to ${holder}, whose agent has it`;
+    const written = await this.#settleOn(object, holder, { reason: 'Scheduled', message });
+    if (written.object === undefined) return written.result;
+    if (wasProven) restoration.suspect(`the agent of ${holder} has a VM that was stored without a host`);
+    return this.#keep(written.object);
+  }
+
+  /** Hosts that must say first that they do not have a VM without a host. */
+  #mayHave(object: VirtualMachine): readonly string[] {
+    const { inventory, fleet } = this.#options;
+    const { uid } = object.metadata;
+    // Without our finalizer it was never placed, and costs no write but its status.
+    const isNew = !isHeld(object) || this.#neverPlaced.has(uid);
+    const others = fleet.hostsThatMayHave(object, isNew);
+    // Somebody else took it from the host that we had told of it: what an earlier leader wrote may arrive late.
+    const told = this.#told.get(uid);
+    const undecided = inventory.holdersOf(uid).filter((name) => fleet.claim(name, object).kind === 'Undecided');
+    const ours = told !== undefined && fleet.mayHave(told, uid) ? [told] : [];
+    return [...new Set([...others, ...undecided, ...ours])].sort();
+  }
+
+  #inventoryPending(hosts: readonly string[]): Verdict {
+    const names = hosts.slice(0, 3).join(', ');
+    const { pending } = this.#options.restoration;
+    const what = `it may be running already: ${hosts.length} hosts have not said that they do not have it, for example ${names}`;
+    const ways = 'a machine that is lost: delete its Node, or taint it node.kubernetes.io/out-of-service';
+    const restored =
+      pending === undefined
+        ? ''
+        : `; the cluster may have been restored (${pending.why}): if it was not, take the annotation ${restoredAnnotation} off the Lease lcow-operator`;
+    return { reason: 'InventoryPending', message: `${what}; ${ways}${restored}` };
   }
 
   async #place(object: VirtualMachine, spec: LinuxUtilityVMSpec): Promise<Result> {
     const { fleet } = this.#options;
     const placement = fleet.assume(object.metadata.uid, spec);
     if (!placement.placed) return this.#unplaced(object, placement);
-    try {
-      const { nodeName } = placement;
-      const message = spec.nodeName === undefined ? `placed on ${nodeName}` : `spec.nodeName is ${nodeName}`;
-      return await this.#settleOn(object, nodeName, { reason: 'Scheduled', message });
-    } finally {
-      fleet.settle(object.metadata.uid);
-    }
+    this.#neverPlaced.add(object.metadata.uid);
+    const { nodeName } = placement;
+    const message = spec.nodeName === undefined ? `placed on ${nodeName}` : `spec.nodeName is ${nodeName}`;
+    const settled = this.#settleOn(object, nodeName, { reason: 'Scheduled', message });
+    const written = await settled.finally(() => fleet.settle(object.metadata.uid));
+    return written.object === undefined ? written.result : this.#keep(written.object);
   }
 
   /** The choice is stored before the agent hears of it. */
-  async #settleOn(object: VirtualMachine, nodeName: string, scheduled: StatusInputs['scheduled']): Promise<Result> {
+  async #settleOn(object: VirtualMachine, nodeName: string, scheduled: Scheduled): Promise<Written> {
     const held = await this.#hold(object);
-    if ('result' in held) return held.result;
+    if ('result' in held) return { object: undefined, result: held.result };
     const written = await this.#write(held, { nodeName, scheduled });
-    if (written.object?.status.nodeName !== nodeName) return written.result;
-    return this.#keep(written.object);
+    const isThere = written.object?.status.nodeName === nodeName;
+    return isThere ? written : { object: undefined, result: written.result };
   }
 
-  async #unplaced(object: VirtualMachine, scheduled: Pick<Verdict, 'reason' | 'message'>): Promise<Result> {
-    return (await this.#write(object, { scheduled })).result;
+  async #unplaced(
+    object: VirtualMachine,
+    scheduled: Scheduled,
+    decided: Pick<Decided, 'rest' | 'unproven'> = {},
+  ): Promise<Result> {
+    return (await this.#write(object, { scheduled, ...decided })).result;
   }
 
   async #blocked(object: VirtualMachine, wanted: Wanted): Promise<Result> {
@@ -190,19 +310,24 @@ export class Reconciler {
       const { result } = await this.#write(object, {});
       return soonest(result, recheck);
     }
+    const { uid } = object.metadata;
+    if (this.#options.inventory.isConnected(nodeName)) return { kind: 'After', milliseconds: 0 };
     const why = fate === 'Gone' ? 'is gone' : 'is out of service';
-    const written = await this.#write(object, {
-      nodeName: undefined,
-      scheduled: { reason: 'NoHostFits', message: `node ${nodeName} ${why}; looking for another host` },
-    });
-    if (written.object !== undefined) this.#neverPlaced.add(object.metadata.uid);
-    return soonest(written.result, { kind: 'After', milliseconds: 0 });
+    const message = `node ${nodeName} ${why}; looking for another host`;
+    this.#leaving.add(uid);
+    try {
+      const written = await this.#write(object, { nodeName: undefined, scheduled: { reason: 'NoHostFits', message } });
+      if (written.object === undefined || written.object.status.nodeName !== undefined) {
+        return soonest(written.result, recheck);
+      }
+      this.#told.delete(uid);
+      return soonest(written.result, { kind: 'After', milliseconds: 0 });
+    } finally {
+      this.#leaving.delete(uid);
+    }
   }
 
-  #write(
-    object: VirtualMachine,
-    decided: Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked'>>,
-  ): Promise<Written> {
+  #write(object: VirtualMachine, decided: Decided): Promise<Written> {
     const { inventory, clock, writer } = this.#options;
     const nodeName = 'nodeName' in decided ? decided.nodeName : object.status.nodeName;
     const next = nextStatus({
@@ -213,6 +338,8 @@ export class Reconciler {
       disconnected: nodeName !== undefined && inventory.untilDisconnected(nodeName) === 0,
       blocked: decided.blocked,
       terminating: undefined,
+      rest: decided.rest,
+      unproven: decided.unproven === true,
       now: clock.now(),
     });
     return writer.write(object, next);
@@ -232,12 +359,18 @@ function referred({ spec }: VirtualMachine): Result {
   return { kind: 'After', milliseconds: referencesValidMilliseconds };
 }
 
-function inventoryPending(hosts: readonly string[]): Verdict {
-  const names = hosts.slice(0, 3).join(', ');
-  return {
-    reason: 'InventoryPending',
-    message: `it may run already: ${hosts.length} hosts have not yet listed their VMs, for example ${names}`,
-  };
+/** What the report of an agent changes about the room that the VM holds; undefined for nothing. */
+function reservation(
+  object: VirtualMachine,
+  nodeName: string,
+  observed: ObservedVirtualMachine | undefined,
+): (Scheduled & { readonly rest?: Rest }) | undefined {
+  const rest = reportedRest(object, observed);
+  if (rest !== undefined) {
+    return { rest, reason: rest, message: `it rests on ${nodeName}, where no room is kept for it` };
+  }
+  if (holdsRoom(object) || observed === undefined || !isActive(observed)) return undefined;
+  return { reason: 'Admitted', message: `it is running on ${nodeName} already` };
 }
 
 function soonest(result: Result, other: Result): Result {

@@ -8,6 +8,7 @@ import type { Agents } from './agents.ts';
 import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
+import { isStart } from './rest.ts';
 import type { StatusInputs, Verdict } from './status.ts';
 import type { Written } from './status-writer.ts';
 
@@ -19,7 +20,7 @@ export interface RelocationOptions {
   readonly agents: Agents;
 }
 
-type Decided = Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked'>>;
+export type Decided = Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'rest' | 'unproven'>>;
 export type WriteStatus = (object: VirtualMachine, decided: Decided) => Promise<Written>;
 
 const recheckMilliseconds = 15_000;
@@ -63,7 +64,9 @@ export class Relocation {
     const { metadata, status, spec } = live.value;
     const same = metadata.uid === object.metadata.uid && status.nodeName === nodeName;
     if (!same || metadata.deletionTimestamp !== undefined || !spec.ok) return { ok: true, value: false };
-    return verdict.reason === 'HostDrained' ? this.#isStillDrained(nodeName, spec.value) : { ok: true, value: true };
+    if (verdict.reason === 'HostDrained') return this.#isStillDrained(nodeName, spec.value);
+    // Never created there; or stopped there, and not admitted by anybody meanwhile.
+    return { ok: true, value: verdict.reason === 'InsufficientResources' || isStart(live.value) };
   }
 
   async #isStillDrained(nodeName: string, spec: LinuxUtilityVMSpec): Promise<Outcome<boolean>> {

@@ -5,12 +5,19 @@ import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
 import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
-import { isExplainedBy } from './explanation.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
 import type { Report } from './reports.ts';
+import type { Rest } from './rest.ts';
 
 export interface Verdict {
   readonly reason: ReasonCode;
+  readonly message: string;
+}
+
+export interface Scheduled {
+  /** As it follows from `nodeName`, unless the VM waits on its host for room. */
+  readonly status?: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
   readonly message: string;
 }
 
@@ -18,7 +25,7 @@ export interface StatusInputs {
   readonly object: VirtualMachine;
   /** The host that the VM is assigned to from now on. */
   readonly nodeName: string | undefined;
-  readonly scheduled: { readonly reason: string; readonly message: string };
+  readonly scheduled: Scheduled;
   readonly report: Report | undefined;
   /** The host has been without a session for long: what only its agent can know is unknown. */
   readonly disconnected: boolean;
@@ -26,6 +33,12 @@ export interface StatusInputs {
   readonly blocked: Verdict | undefined;
   /** What a deletion waits for. */
   readonly terminating: Verdict | undefined;
+  /** Why a VM without a host needs none. */
+  readonly rest?: Rest | undefined;
+  /** It is being deleted, and its host has confirmed that nothing is left of it. */
+  readonly tornDown?: boolean;
+  /** For all that is stored, a host may have the VM. */
+  readonly unproven?: boolean;
   readonly now: number;
 }
 
@@ -40,14 +53,14 @@ const agentConditions: ReadonlySet<string> = new Set([
 ]);
 
 export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
-  const { object, nodeName, report, now } = inputs;
+  const { object, report, now } = inputs;
   const stored = object.status;
   const observedGeneration = generationOf(inputs);
   return {
     ...observations(inputs),
     observedGeneration,
     phase: phaseOf(inputs),
-    ...(nodeName === undefined ? {} : { nodeName }),
+    ...hostOf(inputs),
     conditions: conditionsOf(
       stored.conditions ?? [],
       [...agentJudgements(inputs), ...failureJudgements(report), ...operatorJudgements(inputs)],
@@ -57,12 +70,23 @@ export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   };
 }
 
+/** Where it was last is kept for good, also by the write with which it leaves. */
+function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVMStatus, 'nodeName' | 'lastNodeName'>> {
+  const lastNodeName = nodeName ?? object.status.nodeName ?? object.status.lastNodeName;
+  return {
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(lastNodeName === undefined ? {} : { lastNodeName }),
+  };
+}
+
 /**
- * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. Of one
- * that is yet to come an agent knows only if the cluster went back, and then it has not heard of this one.
+ * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. A report
+ * from a newer generation means that the cluster was restored from a backup; such an agent has not seen this generation yet.
+ * A generation without a host proves that no host has the VM, so none is claimed before that is proven.
  */
-function generationOf({ object, nodeName, report, blocked }: StatusInputs): number {
+function generationOf({ object, nodeName, report, blocked, unproven }: StatusInputs): number {
   const { generation } = object.metadata;
+  if (nodeName === undefined && unproven === true) return object.status.observedGeneration ?? 0;
   if (nodeName === undefined || blocked !== undefined) return generation;
   const known = Math.min(object.status.observedGeneration ?? 0, generation);
   const reported = report?.observed?.generation ?? 0;
@@ -75,7 +99,9 @@ function observations({ object, nodeName, report }: StatusInputs) {
   return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
 }
 
-function phaseOf({ object, nodeName, report, disconnected }: StatusInputs): Phase {
+function phaseOf({ object, nodeName, report, disconnected, rest, tornDown }: StatusInputs): Phase {
+  if (tornDown === true) return 'Stopped';
+  if (nodeName === undefined && rest !== undefined) return reasons[rest].action === 'stall' ? 'Failed' : 'Stopped';
   if (nodeName === undefined) return 'Pending';
   if (disconnected) return 'Unknown';
   if (report?.observed !== undefined) return report.observed.phase;
@@ -84,7 +110,8 @@ function phaseOf({ object, nodeName, report, disconnected }: StatusInputs): Phas
 }
 
 function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
-  const { object, nodeName, report, disconnected } = inputs;
+  const { object, nodeName, report, disconnected, rest } = inputs;
+  if (nodeName === undefined && rest !== undefined) return restJudgements(rest, inputs.scheduled.message);
   if (nodeName === undefined)
     return [{ type: 'Ready', status: 'False', reason: inputs.scheduled.reason, message: inputs.scheduled.message }];
   const judged =
@@ -107,6 +134,12 @@ function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
   }));
 }
 
+/** As an agent says it of a VM that rests on its host. */
+function restJudgements(reason: Rest, message: string): readonly Judgement[] {
+  if (reasons[reason].action === 'stall') return stalled({ reason, message });
+  return [{ type: 'Ready', status: 'True', reason, message }];
+}
+
 /** The stored Ready is about the search for a host, which is over. */
 function isPendingOnly({ phase = 'Pending' }: LinuxUtilityVMStatus): boolean {
   return phase === 'Pending';
@@ -121,7 +154,7 @@ function operatorJudgements({ nodeName, scheduled, blocked, terminating }: Statu
   return [
     {
       type: 'Scheduled',
-      status: nodeName === undefined ? 'False' : 'True',
+      status: nodeName === undefined ? 'False' : (scheduled.status ?? 'True'),
       reason: scheduled.reason,
       message: scheduled.message,
     },
@@ -135,10 +168,12 @@ function stalled({ reason, message }: { readonly reason: ReasonCode; readonly me
   return reasons[reason].action === 'stall' ? [notReady, { ...notReady, type: 'Stalled', status: 'True' }] : [notReady];
 }
 
-/** Of a VM that has its host: as it was told when it was placed. */
-export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | undefined): StatusInputs['scheduled'] {
+/** As it was told last, if it still has, or still lacks, its host. */
+export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | undefined): Scheduled {
   const stored = conditionOf(status.conditions, 'Scheduled');
-  if (stored !== undefined && (stored.status === 'True') === (nodeName !== undefined)) return stored;
+  if (stored !== undefined && status.nodeName === nodeName && (nodeName !== undefined || stored.status === 'False')) {
+    return stored;
+  }
   if (nodeName === undefined) return { reason: 'NoHostFits', message: 'not placed yet' };
   return { reason: 'Scheduled', message: `placed on ${nodeName}` };
 }
@@ -147,15 +182,8 @@ export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | 
 export type WriteNeed =
   | { readonly kind: 'None' }
   | { readonly kind: 'Now' }
-  /** It only explains why a VM has no host: after everything else. */
-  | { readonly kind: 'AtLowPriority' }
   /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
-  | {
-      readonly kind: 'WhenLasting';
-      readonly what: string;
-      readonly milliseconds: number;
-      readonly lowPriority?: true;
-    };
+  | { readonly kind: 'WhenLasting'; readonly what: string; readonly milliseconds: number };
 
 const lastingMilliseconds = 2_000;
 /** From placement to a result, through all phases of the boot; most boots take less. */
@@ -172,32 +200,28 @@ const headLines = 5;
 
 export function writeNeed(object: Pick<VirtualMachine, 'status' | 'omitted'>, next: LinuxUtilityVMStatus): WriteNeed {
   const stored = object.status;
-  if (sameStatus(withoutLog(stored), withoutLog(next))) return logNeed(object, next);
-  if (stored.nodeName === undefined && next.nodeName === undefined) return explanationNeed(stored, next);
+  if (sameStatus(withoutLog(stored), comparable(stored, next))) {
+    const known = object.omitted?.headLines ?? stored.guestLog?.head?.length ?? 0;
+    const bootIsBeingLogged = known < headLines && (next.guestLog?.head?.length ?? known) !== known;
+    return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
+  }
+  const scheduled = conditionOf(next.conditions, 'Scheduled');
+  if (scheduled?.reason === 'InventoryPending') return whenLasting('inventory');
   if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
   if (conditionOf(next.conditions, 'Terminating') !== undefined) return whenLasting('termination');
   if (!transientPhases.has(next.phase)) return { kind: 'Now' };
   return stored.phase === 'Scheduled' ? whenLasting('boot', bootMilliseconds) : whenLasting(`phase ${next.phase}`);
 }
 
-function logNeed(
-  { status, omitted }: Pick<VirtualMachine, 'status' | 'omitted'>,
-  { guestLog }: LinuxUtilityVMStatus,
-): WriteNeed {
-  const known = omitted?.headLines ?? status.guestLog?.head?.length ?? 0;
-  const bootIsBeingLogged = known < headLines && (guestLog?.head?.length ?? known) !== known;
-  return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
-}
-
-function explanationNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
-  if (isExplainedBy(stored, next)) return { kind: 'None' };
-  const scheduled = conditionOf(next.conditions, 'Scheduled');
-  const waits = scheduled?.reason === 'InventoryPending' || conditionOf(next.conditions, 'Terminating') !== undefined;
-  return waits ? { ...whenLasting('inventory'), lowPriority: true } : { kind: 'AtLowPriority' };
-}
-
-function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed & { readonly kind: 'WhenLasting' } {
+function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed {
   return { kind: 'WhenLasting', what, milliseconds };
+}
+
+/** Where a VM is now was not always kept as where it was last: that alone is worth no write. */
+function comparable(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  const { lastNodeName, ...rest } = withoutLog(next);
+  const isNews = stored.lastNodeName !== undefined || stored.nodeName !== next.nodeName;
+  return isNews && lastNodeName !== undefined ? { ...rest, lastNodeName } : rest;
 }
 
 function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVMStatus {

@@ -12,8 +12,9 @@ import type { Fleet } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
 import { done, type Result } from './queue.ts';
-import { nextStatus, scheduledVerdict } from './status.ts';
-import type { StatusWriter } from './status-writer.ts';
+import { isTornDown } from './rest.ts';
+import { nextStatus, type StatusInputs, scheduledVerdict } from './status.ts';
+import type { StatusWriter, Written } from './status-writer.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface TeardownOptions {
@@ -37,7 +38,12 @@ interface Unconfirmed {
 type Decision =
   | { readonly kind: 'LetGo'; readonly because?: Unconfirmed }
   | { readonly kind: 'Release'; readonly nodeName: string }
-  | { readonly kind: 'Wait'; readonly nodeName: string | undefined; readonly message: string };
+  | {
+      readonly kind: 'Wait';
+      readonly nodeName: string | undefined;
+      readonly message: string;
+      readonly unproven?: boolean;
+    };
 
 const recheckMilliseconds = 15_000;
 const waysOut = `set the annotation ${forceDeleteAnnotation}: "true" to let it go unconfirmed`;
@@ -49,28 +55,33 @@ export class Teardown {
     this.#options = options;
   }
 
-  /** `neverPlaced`: this operator gave it its finalizer and has placed it nowhere. */
-  async reconcile(object: VirtualMachine, neverPlaced: boolean): Promise<Result> {
-    if (object.metadata.finalizers?.includes(finalizer) !== true) return done;
-    const decision = await this.#decide(object, neverPlaced);
+  /** `mayHave`: the hosts that may have the VM for all that is stored. */
+  async reconcile(object: VirtualMachine, mayHave: () => readonly string[]): Promise<Result> {
+    if (isTornDown(object)) return this.#outlive(object);
+    const decision = await this.#decide(object, mayHave);
     switch (decision.kind) {
       case 'LetGo':
         return this.#letGo(object, decision.because);
       case 'Release':
         return this.#release(object, decision.nodeName);
       case 'Wait':
-        return this.#wait(object, decision.nodeName, decision.message);
+        return this.#wait(object, decision);
     }
   }
 
-  async #decide(object: VirtualMachine, neverPlaced: boolean): Promise<Decision> {
-    const { inventory, fates } = this.#options;
+  async #decide(object: VirtualMachine, mayHave: () => readonly string[]): Promise<Decision> {
+    const { inventory, fleet } = this.#options;
     const { uid, annotations } = object.metadata;
     if (annotations?.[forceDeleteAnnotation] === 'true') {
       return { kind: 'LetGo', because: { reason: 'ForceDeleted', note: 'let go without confirmation of its host' } };
     }
-    const nodeName = object.status.nodeName ?? inventory.holdersOf(uid)[0];
-    if (nodeName === undefined) return this.#decideUnplaced(uid, neverPlaced);
+    const holder = inventory.holdersOf(uid).find((name) => fleet.claim(name, object).kind === 'Accepted');
+    const nodeName = object.status.nodeName ?? holder;
+    return nodeName === undefined ? this.#decideUnplaced(mayHave()) : this.#decideOn(nodeName, uid);
+  }
+
+  async #decideOn(nodeName: string, uid: string): Promise<Decision> {
+    const { inventory, fates } = this.#options;
     const presence = inventory.presence(nodeName, uid);
     if (presence === 'Absent') return { kind: 'LetGo' };
     if (presence === 'Present') return { kind: 'Release', nodeName };
@@ -83,21 +94,54 @@ export class Teardown {
     return { kind: 'Wait', nodeName, message };
   }
 
-  #decideUnplaced(uid: string, neverPlaced: boolean): Decision {
-    const unsure = neverPlaced ? [] : this.#options.fleet.hostsThatMayHave(uid);
-    if (unsure.length === 0) return { kind: 'LetGo' };
-    const names = unsure.slice(0, 3).join(', ');
-    const message = `its host is not known; waiting for ${unsure.length} hosts to list their VMs, for example ${names}; or ${waysOut}`;
-    return { kind: 'Wait', nodeName: undefined, message };
+  #decideUnplaced(mayHave: readonly string[]): Decision {
+    if (mayHave.length === 0) return { kind: 'LetGo' };
+    const names = mayHave.slice(0, 3).join(', ');
+    const message = `its host is not known; waiting for ${mayHave.length} hosts to list their VMs, for example ${names}; or ${waysOut}`;
+    return { kind: 'Wait', nodeName: undefined, message, unproven: true };
+  }
+
+  /** Only the finalizers of others keep the object. Whoever took ours off by hand, or by force, is not taken at their word. */
+  async #outlive(object: VirtualMachine): Promise<Result> {
+    const { nodeName, observedGeneration = 0 } = object.status;
+    if (nodeName === undefined) return observedGeneration === 0 ? done : this.#conclude(await this.#tornDown(object));
+    const decision = await this.#decideOn(nodeName, object.metadata.uid);
+    switch (decision.kind) {
+      case 'LetGo':
+        return this.#conclude(await this.#tornDown(object));
+      case 'Release':
+        return this.#release(object, decision.nodeName);
+      case 'Wait':
+        return this.#wait(object, decision);
+    }
+  }
+
+  /** Says that the VM is gone, and who still holds its object. */
+  #tornDown(object: VirtualMachine): Promise<Written> {
+    const names = (object.metadata.finalizers ?? []).filter((each) => each !== finalizer).join(', ');
+    const message = `the VM and its files are gone; the object stays until somebody removes the finalizer ${names}`;
+    return this.#write(object, {
+      nodeName: undefined,
+      scheduled: { reason: 'Terminating', message: 'torn down' },
+      terminating: { reason: 'Terminating', message },
+      tornDown: true,
+    });
   }
 
   async #letGo(object: VirtualMachine, because: Unconfirmed | undefined): Promise<Result> {
     const { client, machines, writer } = this.#options;
     const finalizers = (object.metadata.finalizers ?? []).filter((each) => each !== finalizer);
-    const outcome = await client.patchFinalizers(object, finalizers);
-    if (!outcome.ok) return writer.refused(object, outcome.error);
+    let last = object;
+    if (finalizers.length > 0 && object.status.nodeName !== undefined && because?.reason !== 'ForceDeleted') {
+      const { object: written, result } = await this.#tornDown(object);
+      if (written === undefined) return result;
+      last = written;
+    }
+    const outcome = await client.patchFinalizers(last, finalizers);
+    if (!outcome.ok) return writer.refused(last, outcome.error);
     machines.remember(outcome.value);
     if (because !== undefined) this.#record(object, because);
+    // The object may outlast us, and is looked at again when it changes.
     return done;
   }
 
@@ -112,27 +156,42 @@ export class Teardown {
       if (stillWanted) return done; // the cache was wrong; the watch tells
       agents.release(nodeName, uid);
     }
-    return this.#wait(
-      object,
-      nodeName,
-      `waiting for the agent of ${nodeName} to confirm that the VM and its files are gone; or ${waysOut}`,
-    );
+    const message = `waiting for the agent of ${nodeName} to confirm that the VM and its files are gone; or ${waysOut}`;
+    return this.#wait(object, { nodeName, message });
   }
 
-  async #wait(object: VirtualMachine, nodeName: string | undefined, message: string): Promise<Result> {
-    const { inventory, clock } = this.#options;
-    const next = nextStatus({
-      object,
+  async #wait(
+    object: VirtualMachine,
+    { nodeName, message, unproven = false }: Omit<Extract<Decision, { kind: 'Wait' }>, 'kind'>,
+  ): Promise<Result> {
+    const written = await this.#write(object, {
       nodeName,
       scheduled: scheduledVerdict(object, nodeName),
+      terminating: { reason: 'Terminating', message: `${message}; deleted ${object.metadata.deletionTimestamp}` },
+      unproven,
+    });
+    return this.#conclude(written);
+  }
+
+  #conclude({ result }: Written): Result {
+    return result.kind === 'Done' ? { kind: 'After', milliseconds: recheckMilliseconds } : result;
+  }
+
+  #write(
+    object: VirtualMachine,
+    decided: Pick<StatusInputs, 'nodeName' | 'scheduled' | 'terminating' | 'tornDown' | 'unproven'>,
+  ): Promise<Written> {
+    const { inventory, clock, writer } = this.#options;
+    const { nodeName } = decided;
+    const next = nextStatus({
+      ...decided,
+      object,
       report: nodeName === undefined ? undefined : inventory.reportOf(nodeName, object.metadata.uid),
       disconnected: nodeName !== undefined && inventory.untilDisconnected(nodeName) === 0,
       blocked: undefined,
-      terminating: { reason: 'Terminating', message: `${message}; deleted ${object.metadata.deletionTimestamp}` },
       now: clock.now(),
     });
-    const { result } = await this.#options.writer.write(object, next);
-    return result.kind === 'Done' ? { kind: 'After', milliseconds: recheckMilliseconds } : result;
+    return writer.write(object, next);
   }
 
   #record(object: VirtualMachine, { reason, note }: Unconfirmed): void {

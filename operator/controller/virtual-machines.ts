@@ -4,6 +4,7 @@
 import { compact, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change, Outranked } from '../kubernetes/reflector.ts';
 import { isOlder } from '../kubernetes/watch.ts';
+import { holdsRoom, isTornDown } from './rest.ts';
 
 export interface Promised {
   readonly memoryInMB: number;
@@ -25,17 +26,27 @@ export interface Follower {
 
 const nobody: Follower = { expect: () => {}, distrust: () => {} };
 
+/** What an object adds to its host, until it is taken out as it was put in. */
+interface Entry {
+  readonly nodeName: string;
+  readonly promised: Promised;
+}
+
 export class VirtualMachines {
   readonly #follower: Follower;
+  readonly #capacityInMB: (nodeName: string) => number | undefined;
   readonly #byKey = new Map<string, VirtualMachine>();
   readonly #keyOfUid = new Map<string, string>();
   readonly #keysOfNode = new Map<string, Set<string>>();
   readonly #promised = new Map<string, Promised>();
+  readonly #entries = new Map<string, Entry>();
   /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
   readonly #gone = new Set<string>();
 
-  constructor(follower: Follower = nobody) {
+  /** `capacityInMB`: what could be promised on a host if nothing was. */
+  constructor(follower: Follower = nobody, capacityInMB: (nodeName: string) => number | undefined = () => undefined) {
     this.#follower = follower;
+    this.#capacityInMB = capacityInMB;
   }
 
   get(key: string): VirtualMachine | undefined {
@@ -110,7 +121,7 @@ export class VirtualMachines {
     if (known !== undefined) this.#forget(key);
     this.#byKey.set(key, object);
     this.#keyOfUid.set(object.metadata.uid, key);
-    this.#account(key, object, 1);
+    this.#enter(key, object);
   }
 
   #bury(uid: string): void {
@@ -126,33 +137,50 @@ export class VirtualMachines {
     if (known === undefined) return;
     this.#byKey.delete(key);
     this.#keyOfUid.delete(known.metadata.uid);
-    this.#account(key, known, -1);
+    this.#leave(key);
   }
 
-  #account(key: string, object: VirtualMachine, sign: 1 | -1): void {
+  #enter(key: string, object: VirtualMachine): void {
     const { nodeName } = object.status;
-    if (nodeName === undefined) return;
+    if (nodeName === undefined || isTornDown(object)) return;
     const keys = this.#keysOfNode.get(nodeName) ?? new Set();
-    if (sign === 1) keys.add(key);
-    else keys.delete(key);
+    this.#keysOfNode.set(nodeName, keys.add(key));
+    const promised = promisedBy(object, this.#capacityInMB(nodeName));
+    this.#entries.set(key, { nodeName, promised });
+    this.#promise(nodeName, promised, 1);
+  }
+
+  #leave(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    const { nodeName, promised } = entry;
+    this.#entries.delete(key);
+    this.#promise(nodeName, promised, -1);
+    const keys = this.#keysOfNode.get(nodeName);
+    keys?.delete(key);
+    if (keys?.size !== 0) return;
+    this.#keysOfNode.delete(nodeName);
+    this.#promised.delete(nodeName);
+  }
+
+  #promise(nodeName: string, { memoryInMB, virtualMachines }: Promised, sign: 1 | -1): void {
     const before = this.promisedTo(nodeName);
-    const after = {
-      memoryInMB: before.memoryInMB + sign * memoryOf(object),
-      virtualMachines: before.virtualMachines + sign,
-    };
-    if (keys.size === 0) {
-      this.#keysOfNode.delete(nodeName);
-      this.#promised.delete(nodeName);
-    } else {
-      this.#keysOfNode.set(nodeName, keys);
-      this.#promised.set(nodeName, after);
-    }
+    this.#promised.set(nodeName, {
+      memoryInMB: before.memoryInMB + sign * memoryInMB,
+      virtualMachines: before.virtualMachines + sign * virtualMachines,
+    });
   }
 }
 
-/** A spec that cannot be read still holds what its VM was created with. */
-function memoryOf(object: VirtualMachine): number {
-  return object.spec.ok ? object.spec.value.memory.sizeInMB : (object.status.memorySizeInMB ?? 0);
+/**
+ * What it has and what it asks for, as for a Pod that is resized: the larger of the two, but a size that its host could
+ * never give it promises it nothing. A spec that cannot be read still holds what its VM was created with.
+ */
+function promisedBy(object: VirtualMachine, capacityInMB = Number.POSITIVE_INFINITY): Promised {
+  if (!holdsRoom(object)) return nothingPromised;
+  const wanted = object.spec.ok ? object.spec.value.memory.sizeInMB : 0;
+  const memoryInMB = Math.max(wanted > capacityInMB ? 0 : wanted, object.status.memorySizeInMB ?? 0);
+  return { memoryInMB, virtualMachines: 1 };
 }
 
 function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {

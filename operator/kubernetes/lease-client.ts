@@ -51,8 +51,10 @@ export interface LeaseClientOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly name: string;
-  /** Of whoever holds the Lease by this client, asked anew for each write. */
-  readonly annotations?: () => Readonly<Record<string, string>>;
+  /** Of whoever holds the Lease by this client, asked anew for each write; undefined takes one off. */
+  readonly annotations?: () => Readonly<Record<string, string | undefined>>;
+  /** Told of the annotations with each answer. */
+  readonly seen?: (annotations: Readonly<Record<string, string>> | undefined) => void;
 }
 
 const defaultTimeoutMilliseconds = 4_000;
@@ -102,7 +104,9 @@ export class LeaseClient implements LeaseStore {
     );
     const answer = await http.request({ ...request, signal: timeout.signal });
     answered.abort();
-    return answer.ok ? parse(answer.value) : answer;
+    const record = answer.ok ? parse(answer.value) : answer;
+    if (record.ok) this.#options.seen?.(record.value.metadata.annotations);
+    return record;
   }
 }
 

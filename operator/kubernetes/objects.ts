@@ -70,7 +70,10 @@ const node = z.object({
 export type Node = z.infer<typeof node>;
 
 const envelope = z.object({ metadata: storedMeta, spec: z.unknown().optional(), status: z.unknown().optional() });
-const essentialStatus = z.object({ nodeName: z.string().optional().catch(undefined) });
+const essentialStatus = z.object({
+  nodeName: z.string().optional().catch(undefined),
+  lastNodeName: z.string().optional().catch(undefined),
+});
 
 /**
  * Undefined when it is not even an object with metadata. What is `unchanged` for certain is not read anew, nor a status that
@@ -152,6 +155,9 @@ function parsePart<T>(schema: z.ZodType<T>, raw: unknown): Part<T> {
 function parseStatus(raw: unknown): LinuxUtilityVMStatus {
   const parsed = linuxUtilityVMStatus.safeParse(raw ?? {});
   if (parsed.success) return parsed.data;
-  const nodeName = essentialStatus.safeParse(raw).data?.nodeName;
-  return nodeName === undefined ? {} : { nodeName };
+  const { nodeName, lastNodeName } = essentialStatus.safeParse(raw).data ?? {};
+  return {
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(lastNodeName === undefined ? {} : { lastNodeName }),
+  };
 }

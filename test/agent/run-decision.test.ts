@@ -83,7 +83,6 @@ describe('a running VM', () => {
       scsiControllers: 4,
       warnings: [],
       devices: { vpmem: [], scsi: [], assigned: [] },
-      execAllowed: true,
     };
     expect(
       decide(recordOf({ updateStrategy, options: { KernelFile: 'kernel' } }, { applied }), 'running', false),

@@ -70,7 +70,7 @@ function objectIn({ metadata = {}, observed, inputs = {} }: Situation) {
   return { metadata: object.metadata, status };
 }
 
-const verdict = (reason: 'Terminating' | 'HostDrained' | 'InvalidSpec' | 'ReferenceUnreadable') =>
+const verdict = (reason: 'Terminating' | 'HostDrained' | 'InvalidSpec' | 'ReferenceUnreadable' | 'NoRoom') =>
   ({ reason, message: reason }) as const;
 const noHost = { nodeName: undefined, scheduled: { reason: 'NoHostFits', message: '0/3 hosts fit' } } as const;
 
@@ -88,6 +88,27 @@ const situations: readonly [string, Situation, KStatus, ArgoHealth][] = [
     'Healthy',
   ],
   ['halted as asked', { observed: { phase: 'Stopped', conditions: [ready('True', 'Halted')] } }, 'Current', 'Healthy'],
+  [
+    'halted, and on no host',
+    { inputs: { nodeName: undefined, scheduled: { reason: 'Halted', message: 'no host' }, rest: 'Halted' } },
+    'Current',
+    'Healthy',
+  ],
+  [
+    'failed once, and on no host',
+    { inputs: { nodeName: undefined, scheduled: { reason: 'Failed', message: 'no host' }, rest: 'Failed' } },
+    'Failed',
+    'Degraded',
+  ],
+  [
+    'is to start, and waits for room',
+    {
+      observed: { phase: 'Stopped', conditions: [ready('True', 'Halted')] },
+      inputs: { scheduled: { status: 'False', ...verdict('NoRoom') }, blocked: verdict('NoRoom') },
+    },
+    'InProgress',
+    'Progressing',
+  ],
   [
     'ended well, once',
     { observed: { phase: 'Stopped', conditions: [ready('True', 'Completed')] } },
@@ -157,6 +178,15 @@ const situations: readonly [string, Situation, KStatus, ArgoHealth][] = [
       metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' },
       observed: {},
       inputs: { terminating: verdict('Terminating') },
+    },
+    'Terminating',
+    'Progressing',
+  ],
+  [
+    'was torn down, and is held by somebody else',
+    {
+      metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' },
+      inputs: { nodeName: undefined, terminating: verdict('Terminating'), tornDown: true },
     },
     'Terminating',
     'Progressing',

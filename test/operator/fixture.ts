@@ -134,6 +134,11 @@ export class OperatorFixture {
     return outcome.ok ? parsed(outcome.value) : undefined;
   }
 
+  async list(): Promise<readonly VirtualMachine[]> {
+    const { items } = listed.parse(await this.request({ method: 'GET', path: machinesPath }));
+    return items.map(parsed);
+  }
+
   async host(name: string) {
     const outcome = await this.http.request({
       method: 'GET',
@@ -181,12 +186,13 @@ export function fasterClock(factor: number): Clock {
 export const hostsPath = `/apis/${apiVersion}/linuxutilityvmhosts`;
 export const machinesPath = `/apis/${apiVersion}/namespaces/default/linuxutilityvms`;
 
+const listed = z.object({ items: z.array(z.unknown()) });
 const event = z.object({
   reason: z.string(),
   type: z.string(),
   note: z.string(),
   reportingController: z.string(),
-  regarding: z.object({ uid: z.string() }),
+  regarding: z.object({ uid: z.string().default('') }),
 });
 const events = z.object({ items: z.array(event) });
 type Event = z.infer<typeof event>;

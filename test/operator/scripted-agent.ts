@@ -143,6 +143,8 @@ export class ScriptedAgent {
     const known = this.machines.get(element.uid);
     const sameAsKnown =
       known?.wantedDigest === parsed.value.optionsDigest && known.generation === parsed.value.generation;
-    if (before?.generation !== parsed.value.generation && !sameAsKnown) this.onAssign(parsed.value);
+    const isNewer = before?.generation !== parsed.value.generation && !sameAsKnown;
+    const isToldOtherwise = before !== undefined && before.runStrategy !== parsed.value.runStrategy;
+    if (isNewer || isToldOtherwise) this.onAssign(parsed.value);
   }
 }

@@ -1,0 +1,136 @@
+// Starts of VMs that rest on a host (design §10). A start passes the filters of a first placement: until it is admitted its
+// agent is told `Halted`, and the admission is stored before the agent hears of it. A VM that runs is admitted whatever the
+// filters say: nothing is stopped for want of an admission.
+import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
+import { isNotFound } from '../kubernetes/api-error.ts';
+import type { VirtualMachine } from '../kubernetes/objects.ts';
+import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import type { Agents } from './agents.ts';
+import type { Departure } from './departures.ts';
+import type { Fleet } from './fleet.ts';
+import type { Inventory } from './inventory.ts';
+import { done, type Result } from './queue.ts';
+import type { Wanted } from './reconcile.ts';
+import type { WriteStatus } from './relocation.ts';
+import { holdsRoom, isActive, isBoundToHost, isStopped } from './rest.ts';
+import type { Verdict } from './status.ts';
+import type { VirtualMachines } from './virtual-machines.ts';
+
+export interface StartsOptions {
+  readonly client: Pick<ResourceClient<VirtualMachine>, 'get'>;
+  readonly machines: Pick<VirtualMachines, 'rememberLive'>;
+  readonly inventory: Inventory;
+  readonly fleet: Fleet;
+  readonly agents: Agents;
+}
+
+export interface StartPorts {
+  readonly write: WriteStatus;
+  readonly wanted: (object: VirtualMachine) => Promise<Wanted>;
+  readonly move: (object: VirtualMachine, nodeName: string, verdict: Verdict) => Promise<Result>;
+  /** Goes on with a VM that holds room now. */
+  readonly keep: (object: VirtualMachine) => Promise<Result>;
+}
+
+const recheck: Result = { kind: 'After', milliseconds: 15_000 };
+/** A session that was lost is there again soon, or its host counts as disconnected. */
+const lapsedMilliseconds = 1_000;
+
+export class Starts {
+  readonly #options: StartsOptions;
+  /** Versions of objects that the API server has confirmed to be its newest, by uid. */
+  readonly #confirmed = new Map<string, string>();
+
+  constructor(options: StartsOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(
+    object: VirtualMachine,
+    nodeName: string,
+    spec: LinuxUtilityVMSpec,
+    departure: Departure,
+    ports: StartPorts,
+  ): Promise<Result> {
+    const { inventory, agents } = this.#options;
+    const { uid } = object.metadata;
+    const observed = inventory.reportOf(nodeName, uid)?.observed;
+    if (observed !== undefined && isActive(observed)) {
+      return this.#admit(object, `it is running on ${nodeName} already`, ports);
+    }
+    if (!inventory.isConnected(nodeName)) return { kind: 'After', milliseconds: lapsedMilliseconds };
+    if (agents.hasReleased(nodeName, uid)) {
+      return ports.move(object, nodeName, { reason: 'NoRoom', message: `it leaves ${nodeName}, which had no room` });
+    }
+    if (departure.kind === 'Halt') return this.#refuse(object, nodeName, spec, departure.verdict, ports);
+    return this.#judge(object, nodeName, spec, ports);
+  }
+
+  forget(uid: string): void {
+    this.#confirmed.delete(uid);
+  }
+
+  async #judge(object: VirtualMachine, nodeName: string, spec: LinuxUtilityVMSpec, ports: StartPorts): Promise<Result> {
+    const { fleet } = this.#options;
+    const { uid } = object.metadata;
+    const placement = fleet.assumeOn(nodeName, uid, spec);
+    if (!placement.placed) return this.#refuse(object, nodeName, spec, placement, ports);
+    return this.#admit(object, `admitted on ${nodeName}`, ports, () => fleet.settle(uid));
+  }
+
+  /** Only of a VM that is stopped for certain; of another one its agent will say more. */
+  async #refuse(
+    object: VirtualMachine,
+    nodeName: string,
+    spec: LinuxUtilityVMSpec,
+    verdict: Verdict,
+    ports: StartPorts,
+  ): Promise<Result> {
+    const { inventory, fleet } = this.#options;
+    const { uid } = object.metadata;
+    const observed = inventory.reportOf(nodeName, uid)?.observed;
+    const isIdle = observed === undefined ? inventory.presence(nodeName, uid) === 'Absent' : isStopped(observed);
+    if (!isIdle) return recheck;
+    const mayLeave = !isBoundToHost(spec) && fleet.couldPlaceBeside(nodeName, uid, spec);
+    if (mayLeave) return ports.move(object, nodeName, { reason: 'NoRoom', message: verdict.message });
+    return this.#wait(object, nodeName, { reason: verdict.reason, message: verdict.message }, ports);
+  }
+
+  async #admit(
+    object: VirtualMachine,
+    message: string,
+    { write, keep }: StartPorts,
+    settle = () => {},
+  ): Promise<Result> {
+    const written = await write(object, { scheduled: { reason: 'Admitted', message } }).finally(settle);
+    if (written.object === undefined || !holdsRoom(written.object)) return written.result;
+    return keep(written.object);
+  }
+
+  async #wait(object: VirtualMachine, nodeName: string, verdict: Verdict, ports: StartPorts): Promise<Result> {
+    const written = await ports.write(object, { scheduled: { status: 'False', ...verdict }, blocked: verdict });
+    const stored = written.object;
+    if (stored === undefined) return written.result;
+    if (stored !== object) this.#confirmed.set(stored.metadata.uid, stored.metadata.resourceVersion);
+    const outdated = await this.#ifOutdated(stored);
+    if (outdated !== undefined) return outdated;
+    const wanted = await ports.wanted(stored);
+    if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
+    return written.result.kind === 'Done' ? recheck : written.result;
+  }
+
+  /** An earlier leader may have admitted it, of which a cache that is behind knows nothing: then it may be running. */
+  async #ifOutdated(object: VirtualMachine): Promise<Result | undefined> {
+    const { client, machines } = this.#options;
+    const { uid, resourceVersion } = object.metadata;
+    if (this.#confirmed.get(uid) === resourceVersion) return undefined;
+    const live = await client.get(object.metadata);
+    if (!live.ok) return isNotFound(live.error) ? done : { kind: 'Retry', error: live.error };
+    if (live.value.metadata.resourceVersion === resourceVersion && live.value.metadata.uid === uid) {
+      this.#confirmed.set(uid, resourceVersion);
+      return undefined;
+    }
+    machines.rememberLive(live.value, object);
+    return { kind: 'After', milliseconds: 0 };
+  }
+}
