@@ -6,6 +6,7 @@ import { GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestCommand } from './guest/process-request.ts';
 import type { GuestProcess, StdioWanted } from './guest/processes.ts';
 import type { MachineContext } from './machine-context.ts';
+import { policyAllowsExec } from './streams/exec-policy.ts';
 import { endOfEarlierRun, readLog } from './streams/log-reader.ts';
 import { StreamFailure } from './streams/stream-failure.ts';
 
@@ -43,7 +44,8 @@ export class GuestAccess {
   async execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
     const { record, run } = this.#context;
     if (run === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
-    if (record.applied?.execAllowed === false) {
+    const { SecurityPolicy, SecurityPolicyEnabled } = record.applied?.options ?? {};
+    if (SecurityPolicyEnabled === true && !policyAllowsExec(SecurityPolicy ?? '')) {
       const message = 'the VM is confidential, and its security policy allows no process to be started from outside';
       throw new StreamFailure('ExecNotAllowed', message);
     }
