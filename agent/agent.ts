@@ -89,7 +89,7 @@ export async function runAgent(
   const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
   const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
-  const ports: MachinePorts = {
+  const ports: Omit<MachinePorts, 'reservations'> = {
     clock: systemClock,
     random: Math.random,
     randomBytes,

@@ -11,9 +11,18 @@ export class MachineFailure extends Error {
     this.reason = reason;
   }
 
+  /** Nothing has failed: the VM waits for another one of the host. */
+  get waits(): boolean {
+    return isWait(this.reason);
+  }
+
   get stalls(): boolean {
     return reasons[this.reason].action === 'stall';
   }
+}
+
+export function isWait(reason: ReasonCode): boolean {
+  return reason === 'PipeInUse' || reason === 'DiskInUse';
 }
 
 /** A call that exceeded its bound. It is still running: `late` settles when it comes back. */

@@ -57,13 +57,13 @@ export class GuestAccess {
     }
   }
 
-  /** Name of the pipe that the VM's serial port is. */
-  get consolePipe(): string {
+  /** The pipe that the VM's serial port is, for as long as it is this VM's. */
+  get console(): { readonly pipe: string; readonly signal: AbortSignal } {
     const { record, system } = this.#context;
     const pipe = record.applied?.options.ConsolePipe ?? '';
     if (pipe === '') throw new StreamFailure('NoConsole', 'the VM has no console: spec.console.pipe is not set');
     if (system === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
-    return pipe;
+    return { pipe, signal: this.#context.consoleSignal };
   }
 
   async readDocument(): Promise<string> {

@@ -8,6 +8,7 @@ import { fileOf } from './live-change-options.ts';
 import * as changed from './live-change-record.ts';
 import type { MachineContext } from './machine-context.ts';
 import type { MachineDisk, MachineRecord } from './machine-record.ts';
+import { requireReserved } from './machine-reservations.ts';
 import type { AdmittedDisk, WantedDisk } from './paths/admission.ts';
 import { firstFreeMountPath, firstFreeSlot } from './scsi-slots.ts';
 
@@ -16,6 +17,7 @@ const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
 
 export async function attach(machine: MachineContext, wanted: WantedDisk, target: ChangeTarget): Promise<void> {
   const { path: finalPath, isShared } = await admitted(machine, wanted);
+  requireReserved(machine, wanted, finalPath);
   const place = placed(machine.record, wanted, target.guest !== undefined);
   const disk = finalPath === wanted.path ? place : { ...place, finalPath };
   machine.record = changed.diskBegun(machine.record, disk, isShared);

@@ -17,6 +17,7 @@ import {
 import * as changed from './live-change-record.ts';
 import { type MachineContext, noChange } from './machine-context.ts';
 import type { Applied, Resource } from './machine-record.ts';
+import { keepNeeded, reserveDisks } from './machine-reservations.ts';
 import type { BootPlan } from './plan.ts';
 
 /** What a VM has that says nothing of its limits (design §8). */
@@ -27,6 +28,7 @@ export async function applyLiveChanges(machine: MachineContext): Promise<void> {
   const { change, ports } = machine;
   if (change.isOverdue || ports.clock.now() < change.notBefore) return;
   if (!hasPendingChanges(machine.record)) {
+    keepNeeded(machine);
     if (change.trouble !== undefined) machine.setChange(noChange);
     return;
   }
@@ -49,6 +51,13 @@ export function untilNextChange({ change, ports }: MachineContext): number {
 function triedAgainLater(machine: MachineContext, failure: MachineFailure): void {
   const { clock, logger, timeouts } = machine.ports;
   const { message, reason } = failure;
+  if (failure.waits) {
+    // What it waits for may have been reserved for it meanwhile.
+    const isWaiting = machine.ports.reservations.isWaiting(machine.uid);
+    const notBefore = isWaiting ? clock.now() + timeouts.backOffMaximum : 0;
+    machine.setChange({ trouble: { reason, message }, notBefore, isOverdue: false });
+    return;
+  }
   logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
   machine.ports.tally?.liveChangeFailed(reason);
   const wait = failure.stalls ? timeouts.backOffMaximum : timeouts.changeRetry;
@@ -77,11 +86,13 @@ async function makeChanges(machine: MachineContext): Promise<MachineFailure | un
   for (const disk of canChangeDisks ? disksToDetach(machine.record) : []) {
     await attempt('DiskFailed', () => detach(machine, disk, target));
   }
+  keepNeeded(machine);
   await attempt('ChangeFailed', async () => {
     const disks = canChangeDisks ? disksToAttach(machine.record) : [];
     if (pendingResources(machine.record).length > 0) {
       await attempt('ChangeFailed', async () => changeResources(machine, await planOfChange(machine), target));
     }
+    if (disks.length > 0) await reserveDisks(machine);
     for (const disk of disks) await attempt('DiskFailed', () => attach(machine, disk, target));
   });
   for (const path of unusedAccess(machine.record)) await attempt('DiskFailed', () => revokeAccess(machine, path));

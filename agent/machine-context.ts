@@ -15,6 +15,7 @@ import * as history from './machine-history.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
+import type { Holder } from './reservations.ts';
 import type { StopReason } from './run-decision.ts';
 import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
@@ -63,7 +64,10 @@ export class MachineContext {
   overdue: Promise<unknown> | undefined;
   stopReason: StopReason | undefined;
   change: LiveChange = noChange;
+  /** Another VM has what this one needs: not started before this time (ms since the epoch). */
+  heldUpUntil = 0;
 
+  #console = new AbortController();
   readonly #listener: ContextListener;
   readonly #sink: GuestLogSink;
   readonly #output: GuestRecordWriter | undefined;
@@ -85,6 +89,28 @@ export class MachineContext {
     this.#listener = listener;
     this.#sink = ports.openGuestLog(record.uid);
     this.#output = ports.openGuestOutput?.(record.uid);
+  }
+
+  get holder(): Holder {
+    const { assignment } = this.record;
+    return { uid: this.uid, namespace: assignment?.namespace, name: assignment?.name };
+  }
+
+  /** What it waited for is reserved for it. */
+  onReserved(): void {
+    this.heldUpUntil = 0;
+    this.change = { ...this.change, notBefore: 0 };
+    this.wakeup.notify();
+  }
+
+  /** Aborts when the pipe of the console is this VM's no more. */
+  get consoleSignal(): AbortSignal {
+    return this.#console.signal;
+  }
+
+  endConsole(): void {
+    this.#console.abort();
+    this.#console = new AbortController();
   }
 
   setTrouble(trouble: Trouble): void {

@@ -91,6 +91,11 @@ export function up(
   };
 }
 
+/** It has to wait before anything is begun: what an earlier run took to boot says nothing any more. */
+export function heldUp(record: MachineRecord): MachineRecord {
+  return { ...record, bootTimings: {} };
+}
+
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
   const { runtimeID: _, ...rest } = record;

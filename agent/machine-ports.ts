@@ -11,6 +11,7 @@ import type { Journal } from './journal.ts';
 import type { AgentTally } from './metrics-tally.ts';
 import type { AdmittedDisk, WantedDisk } from './paths/admission.ts';
 import type { BootPlan } from './plan.ts';
+import type { Reservations } from './reservations.ts';
 import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
 import type { WindowsHost } from './windows-host.ts';
@@ -38,6 +39,8 @@ export interface MachinePorts {
   readonly host: WindowsHost;
   readonly sockets: GuestSockets;
   readonly journal: Journal;
+  /** Of all VMs of the host. */
+  readonly reservations: Reservations;
   readonly timeouts: Timeouts;
   readonly logger: Logger;
   /** Absent: nobody counts. */

@@ -11,6 +11,7 @@ import {
 } from '../protocol/messages.ts';
 import { requestedOptions } from '../protocol/options.ts';
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
+import { type HostResource, hostResource, resourcesOfRun } from './host-resources.ts';
 
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
@@ -72,6 +73,8 @@ export const machineRecord = z.object({
   stage: z.enum(stages),
   acquired: z.array(acquired),
   applied: applied.optional(),
+  /** What it has reserved of the host; absent in the journal of an older agent. */
+  reserved: z.array(hostResource).exactOptional(),
   disks: z.array(machineDisk),
   /** Changes that were begun and not seen to end: whether the VM has them is not known. */
   unsettled: z.array(z.enum(resources)),
@@ -98,6 +101,18 @@ export const machineRecord = z.object({
   guestLog: guestLogSummary,
 });
 export type MachineRecord = z.infer<typeof machineRecord>;
+
+/** What a VM may still use of its host. */
+export function reservedBy({ applied, disks, reserved, stage }: MachineRecord): readonly HostResource[] {
+  if (reserved !== undefined) return reserved;
+  if (stage === 'none' || applied === undefined) return [];
+  const { scsi, vpmem } = applied.devices;
+  return resourcesOfRun(
+    applied.options,
+    [...scsi, ...vpmem].map(({ path }) => path),
+    disks,
+  );
+}
 
 export function newRecord(uid: string, agentBootID: string): MachineRecord {
   return {

@@ -9,6 +9,7 @@ import { applyLiveChanges, untilNextChange } from './live-change.ts';
 import { takeAccessBack } from './live-change-disks.ts';
 import { type MachineContext, noChange } from './machine-context.ts';
 import * as history from './machine-history.ts';
+import { giveBack, reserveForStart, settleReservations } from './machine-reservations.ts';
 import type { MachineEvent, MachineState } from './machine-states.ts';
 import { decide } from './run-decision.ts';
 import { stage } from './staging.ts';
@@ -75,6 +76,7 @@ async function adopt(machine: MachineContext, properties: SystemProperties): Pro
 
 async function idle(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
   if (machine.released) {
+    giveBack(machine);
     await machine.flushGuestLog();
     await machine.ports.journal.remove(machine.uid);
     return 'forget';
@@ -83,21 +85,31 @@ async function idle(machine: MachineContext, signal: AbortSignal): Promise<Machi
   if (decision.kind === 'settled' && decision.reason === 'Halted') {
     machine.record = history.withoutFailures(machine.record);
   }
-  if (decision.kind !== 'start') return machine.sleep(undefined, signal);
-  const wait = decision.notBefore - machine.ports.clock.now();
+  if (decision.kind !== 'start') {
+    giveBack(machine);
+    return machine.sleep(undefined, signal);
+  }
+  const wait = Math.max(decision.notBefore, machine.heldUpUntil) - machine.ports.clock.now();
   return wait > 0 ? machine.sleep(wait, signal) : 'start';
 }
 
 async function prepare(machine: MachineContext): Promise<MachineEvent> {
-  const { ports, record } = machine;
-  if (record.assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
+  const { ports } = machine;
+  const { assignment } = machine.record;
+  if (assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
   machine.interrupt = new AbortController();
-  const preparing = ports.prepare(record.assignment);
+  const preparing = ports.prepare(assignment);
   // Awaited below, after the log.
   preparing.catch(() => undefined);
   await machine.continueLog();
-  machine.record = history.attemptBegun(machine.record, record.assignment, ports.agentBootID);
-  const plan = await preparing;
+  const begin = () => history.attemptBegun(machine.record, assignment, ports.agentBootID);
+  const plan = await preparing.catch((error: unknown) => {
+    machine.record = begin();
+    throw error;
+  });
+  // A VM that has to wait has not begun anything.
+  await reserveForStart(machine, plan);
+  machine.record = begin();
   machine.plan = plan;
   machine.record = history.planned(machine.record, plan, machine.now());
   // Without files of its own nothing is acquired before the system, and `create` writes before that.
@@ -235,6 +247,7 @@ async function clean(machine: MachineContext): Promise<MachineEvent> {
   machine.plan = undefined;
   machine.record = history.cleaned(machine.record, machine.log.summary());
   machine.clearTrouble('CleanUpFailed', 'StopFailed');
+  settleReservations(machine);
   // Whatever comes next is written after it, and cleaning again does no harm.
   void machine.tryWrite();
   return 'cleaned';

@@ -1,4 +1,5 @@
 // What has to be done to boot a VM once, worked out before anything is touched.
+import type { WantedResources } from './host-resources.ts';
 import type { Applied } from './machine-record.ts';
 
 /** An effect on the host's files, in the order in which the original makes them (hcs-documents §7.1). */
@@ -11,6 +12,8 @@ export interface BootPlan {
   readonly document: string;
   readonly staging: readonly StagingStep[];
   readonly applied: Applied;
+  /** What of the host the VM uses, to be reserved before anything else is done. */
+  readonly uses: WantedResources;
   readonly expects: {
     /** The guest forwards its output to port 109, so the boot waits for that connection. */
     readonly log: boolean;

@@ -177,11 +177,17 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
   };
   return {
     document: document.text,
+    uses: { requested: assignment.options, bootFiles: bootFilesOf(options) },
     staging: outcome.effects.flatMap(stagingStep),
     applied,
     expects: { log: options.ForwardStdout || options.ForwardStderr, bridge: options.UseGuestConnection },
     policy,
   };
+}
+
+function bootFilesOf(options: LinuxOptions): readonly string[] {
+  const names = [options.KernelFile, options.RootFSFile, options.GuestStateFilePath, options.DmVerityRootFsVhd];
+  return [...new Set(names.filter((name) => name !== ''))].map((name) => joinPath(options.BootFilesPath, name));
 }
 
 function stagingStep(effect: BuildOutcome['effects'][number]): StagingStep[] {

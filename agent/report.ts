@@ -3,6 +3,7 @@
 import type { MachinePhase, ObservedVirtualMachine } from '../protocol/messages.ts';
 import { reasons } from '../protocol/reasons.ts';
 import { conditionsOf, isRunning, type MachineView, stalls, systemExists } from './conditions.ts';
+import { isWait } from './failure.ts';
 import type { MachineDisk, MachineRecord } from './machine-record.ts';
 import type { MachineState } from './machine-states.ts';
 import { type Decision, decide, type Presence } from './run-decision.ts';
@@ -89,6 +90,7 @@ function phaseOf(view: MachineView, decision: Decision): MachinePhase {
   // A hopeless VM is looked at again from time to time; that alone is no news.
   if (stalls(view.trouble) && presenceOf[view.state] !== 'running' && view.state !== 'Unknown') return 'Failed';
   if (view.state !== 'Idle') return phases[view.state];
+  if (decision.kind === 'start' && view.trouble !== undefined && isWait(view.trouble.reason)) return 'Staging';
   const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
   return failed ? 'Failed' : 'Stopped';
 }

@@ -13,7 +13,8 @@ import { bounded } from './bounded.ts';
 import { messageOf } from './failure.ts';
 import type { SystemProperties } from './hcs/backend.ts';
 import type { MachinePorts } from './machine-ports.ts';
-import { type MachineRecord, newRecord } from './machine-record.ts';
+import { type MachineRecord, newRecord, reservedBy } from './machine-record.ts';
+import { Reservations } from './reservations.ts';
 import { ownerTag, systemIdOf, uidOf } from './system-id.ts';
 import { type MachineListener, VirtualMachine } from './virtual-machine.ts';
 
@@ -41,8 +42,8 @@ export class Supervisor {
   readonly #next = new Map<string, Assignment>();
   readonly #refusals = new Map<string, Refusal>();
 
-  constructor(ports: MachinePorts, listener: SupervisorListener, signal: AbortSignal) {
-    this.#ports = ports;
+  constructor(ports: Omit<MachinePorts, 'reservations'>, listener: SupervisorListener, signal: AbortSignal) {
+    this.#ports = { ...ports, reservations: new Reservations() };
     this.#listener = listener;
     this.#signal = signal;
   }
@@ -59,14 +60,25 @@ export class Supervisor {
       const uid = system.owner === ownerTag ? uidOf(system.id) : undefined;
       if (uid !== undefined) ours.set(uid, system);
     }
+    // Before anything is started: what may still run has what it has.
+    for (const record of records) this.#reserve(record, ours.has(record.uid));
     const known = new Set(records.map((record) => record.uid));
     const unknown = [...ours.keys()].filter((uid) => !known.has(uid));
     const recovering = records.map((record) => this.#find(record, ours.get(record.uid)));
+    for (const uid of unknown) this.#ports.reservations.holdUnknown(uid);
     for (const uid of unknown) this.#find(newRecord(uid, this.#ports.agentBootID), ours.get(uid));
     // What is said of a VM before it was looked at is no more than that it is unknown; a slow one is not waited for.
     const patience = delay(this.#ports.clock, this.#ports.timeouts.recovery, this.#signal);
     await Promise.race([Promise.all(recovering.map(({ known }) => known)), patience]);
     this.#ports.logger.info({ journaled: records.length, inHcs: ours.size, unknown: unknown.length }, 'recovered');
+  }
+
+  #reserve(record: MachineRecord, isThere: boolean): void {
+    const { reservations } = this.#ports;
+    const { assignment, uid } = record;
+    const isKnown = record.stage !== 'none' && record.applied !== undefined;
+    if (isThere && !isKnown) reservations.holdUnknown(uid);
+    else reservations.hold({ uid, namespace: assignment?.namespace, name: assignment?.name }, reservedBy(record));
   }
 
   #find(record: MachineRecord, properties: SystemProperties | undefined): VirtualMachine {

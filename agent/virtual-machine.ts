@@ -77,6 +77,7 @@ export class VirtualMachine {
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
     const isAnew = before !== undefined && history.isAnew(before, assignment);
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
+    if (isAnew) context.heldUpUntil = 0;
     if (isAnew) context.change = { ...context.change, notBefore: 0 };
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();
@@ -158,6 +159,7 @@ export class VirtualMachine {
     const { clock, logger, timeouts } = context.ports;
     const failure = failureOf(this.#state, error);
     const { reason, message } = failure;
+    if (failure.waits) return this.#heldUp(failure);
     logger.warn({ uid: this.uid, state: this.#state, reason, error: message }, 'a step failed');
     if (presenceOf[this.#state] === 'booting') {
       if (context.interrupt.signal.aborted) return 'failed';
@@ -169,6 +171,15 @@ export class VirtualMachine {
     const isTeardown = this.#state === 'Stopping' || this.#state === 'Cleaning';
     await delay(clock, isTeardown ? timeouts.cleanUpRetry : timeouts.enumerateRetry);
     return isTeardown ? 'failed' : undefined;
+  }
+
+  /** Another VM of the host has what this one needs: no attempt was made, so none has failed. */
+  #heldUp({ message, reason }: MachineFailure): MachineEvent {
+    const context = this.#context;
+    context.ports.logger.info({ uid: this.uid, reason, message }, 'the VM waits');
+    context.record = history.heldUp(context.record);
+    if (!context.interrupt.signal.aborted) context.setTrouble({ reason, message });
+    return 'failed';
   }
 
   /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */

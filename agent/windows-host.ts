@@ -24,6 +24,8 @@ export interface WindowsHost {
   facts(): Promise<HostFacts>;
   /** Never rejects for what the path is; paths are Windows paths, compared without regard to case. */
   stat(path: string): Promise<FileFact>;
+  /** The path that Windows has for the file or folder, through links and short names; undefined when it cannot be found. */
+  finalPath(path: string): Promise<string | undefined>;
   /**
    * Hands over what the path leads to while it is open; undefined when there is nothing. Rejects with the cause as Windows
    * words it, and when the path leads to something else by the time that the file is open.

@@ -42,6 +42,14 @@ const table = {
     action: 'stall',
   },
   DeviceNotAllowed: { text: 'The manifest names a device that the agent of the host does not allow.', action: 'stall' },
+  PipeInUse: {
+    text: 'The console pipe is used by another VM of the host; the VM starts once it is free.',
+    action: 'retry',
+  },
+  DiskInUse: {
+    text: 'A file of the VM is used by another VM of the host, and one of them writes to it; the VM waits until it is free.',
+    action: 'retry',
+  },
   CPUGroupNotAllowed: {
     text: 'The manifest names a CPU group that the agent of the host does not allow.',
     action: 'stall',

@@ -12,7 +12,7 @@ import {
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
 import { messageOf } from '../failure.ts';
 import type { GuestAccess } from '../guest-access.ts';
-import { serveBytes } from './byte-stream.ts';
+import { type ByteStreamPorts, serveBytes } from './byte-stream.ts';
 import { serveExec } from './exec-stream.ts';
 import { StreamFailure } from './stream-failure.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
@@ -127,17 +127,23 @@ export class StreamServer {
         window: streamLimits.windowBytes,
         ...(processID !== undefined && { processID }),
       });
-    const { consoles } = this.#ports;
     switch (opening.type) {
       case 'exec':
         return await serveExec(opening, { access, stream, opened, signal });
       case 'logFollow':
         return await serveBytes(access.readLog(opening, signal), { stream, opened, signal });
       case 'console':
-        return await serveBytes(consoles.read(access.consolePipe, signal), { stream, opened, signal });
+        return await this.#serveConsole(access, { stream, opened, signal });
       case 'document':
         return await serveBytes([Buffer.from(await access.readDocument())], { stream, opened, signal });
     }
+  }
+
+  /** Ends when the pipe is not this VM's any more: a reader that goes on by its name would read the next VM's console. */
+  async #serveConsole(access: GuestAccess, ports: ByteStreamPorts): Promise<StreamOutcome> {
+    const { pipe, signal: isOurs } = access.console;
+    const signal = AbortSignal.any([ports.signal, isOurs]);
+    return await serveBytes(this.#ports.consoles.read(pipe, signal), { ...ports, signal });
   }
 
   #failed({ stream, type, uid }: StreamOpening, error: unknown): StreamClosed {

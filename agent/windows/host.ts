@@ -50,6 +50,11 @@ export class LocalWindowsHost implements WindowsHost {
     }
   }
 
+  /** Node asks for no access to the file: one that a VM has for itself is found, too. */
+  finalPath(path: string): Promise<string | undefined> {
+    return realpath(path).catch(() => undefined);
+  }
+
   /** The handle is asked for the size, so that the file which is judged is the one that is read. */
   async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
     try {

@@ -84,7 +84,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     allowed,
     allowedGroups,
   };
-  const ports: MachinePorts = {
+  const ports: Omit<MachinePorts, 'reservations'> = {
     clock: systemClock,
     random: Math.random,
     randomBytes,

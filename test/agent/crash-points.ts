@@ -57,6 +57,7 @@ export class Outside {
       },
       host: {
         facts: () => this.#call('facts', () => host.facts()),
+        finalPath: (path) => host.finalPath(path),
         stat: (path) => this.#call('stat', () => host.stat(path)),
         withFile: (path, use) => this.#call('openFile', () => host.withFile(path, use)),
         readFile: (path, maxBytes) => this.#call('readFile', () => host.readFile(path, maxBytes)),

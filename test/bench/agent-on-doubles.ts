@@ -47,6 +47,9 @@ const notAsked = () => Promise.reject(new Error('this VM needs no files of its o
 
 const host: WindowsHost = {
   facts: async () => facts,
+  async finalPath(path) {
+    return path;
+  },
   async stat(path) {
     if (path.toLowerCase() === bootFolder.toLowerCase()) return { kind: 'folder' };
     const size = bootFiles.get(path.slice(bootFolder.length + 1));

@@ -188,6 +188,11 @@ export class SimulatedHost implements WindowsHost {
     return this.#client.call('stat', { path });
   }
 
+  async finalPath(path: string): Promise<string | undefined> {
+    const { file } = await this.#client.call('openFile', { path }).catch(() => ({ file: undefined }));
+    return file?.path;
+  }
+
   async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
     const { file } = await this.#client.call('openFile', { path });
     return file && use({ ...file, read: (offset, length) => this.#readPiece(file.path, offset, length) });
