@@ -38,7 +38,7 @@ const table = {
   UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
   ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },
   PathNotAllowed: {
-    text: 'The manifest names a path or pipe that the agent of the host does not allow.',
+    text: 'The manifest names a path, disk or pipe that the agent of the host does not allow.',
     action: 'stall',
   },
   DeviceNotAllowed: { text: 'The manifest names a device that the agent of the host does not allow.', action: 'stall' },
