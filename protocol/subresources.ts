@@ -1,6 +1,5 @@
 // The aggregated API `subresources.lcow.dev/v1alpha1` as its server (the operator) and its client (`kubectl luvm`) share it:
-// paths, queries, and the small protocol over WebSockets for what flows both ways. The user is known to the API server, and
-// has been allowed `get` on the subresource, before a request gets here.
+// paths, the right that each needs, and the small protocol over WebSockets for what flows both ways.
 import { z } from 'zod';
 import { type LogPosition, streamProblems } from './stream-messages.ts';
 
@@ -11,9 +10,33 @@ export const subresourceRoot = `/apis/${subresourceGroup}/${subresourceVersion}`
 export const subresources = ['log', 'exec', 'console', 'document'] as const;
 export type Subresource = (typeof subresources)[number];
 
+/**
+ * The verb that a user needs on each subresource. `get` is what the API server reviews itself, since every request is a GET:
+ * to it a WebSocket is one, too. What starts or changes something needs `create` besides, which the operator asks for by a
+ * SubjectAccessReview.
+ */
+export const subresourceVerbs: Readonly<Record<Subresource, SubresourceVerb>> = {
+  log: 'get',
+  exec: 'create',
+  console: 'create',
+  document: 'get',
+};
+export type SubresourceVerb = 'get' | 'create';
+
+/** All verbs that a role must carry for the subresource. */
+export function verbsOf(subresource: Subresource): readonly SubresourceVerb[] {
+  return subresourceVerbs[subresource] === 'get' ? ['get'] : ['create', 'get'];
+}
+
 export function subresourcePath(namespace: string, name: string, subresource: Subresource): string {
-  const [inNamespace, machine] = [namespace, name].map(encodeURIComponent);
+  const [inNamespace, machine] = [namespace, name].map(pathSegment);
   return `${subresourceRoot}/namespaces/${inNamespace}/linuxutilityvms/${machine}/${subresource}`;
+}
+
+/** A name as one segment of a path. `encodeURIComponent` leaves `.` and `..` alone, which would lead elsewhere. */
+export function pathSegment(name: string): string {
+  if (name === '' || name === '.' || name === '..') throw new Error(`"${name}" is not the name of an object`);
+  return encodeURIComponent(name);
 }
 
 /** Of the WebSockets of `exec` and `console`: binary messages, the first byte is the channel. */

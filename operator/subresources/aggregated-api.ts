@@ -7,9 +7,11 @@ import type { KeyPair } from '../certificates/authority.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import type { LeaseStore } from '../kubernetes/lease-client.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { AccessReviews } from './access-reviews.ts';
 import { ApiServiceTrust } from './api-service.ts';
 import { FrontProxy } from './front-proxy.ts';
 import { LeaderAddress } from './leader-address.ts';
+import { MachineRequests } from './machine-requests.ts';
 import { MachineStreams } from './machine-streams.ts';
 import { ApiServer } from './server.ts';
 import type { StreamCounts } from './stream-counts.ts';
@@ -48,13 +50,24 @@ export class AggregatedApi {
     this.#logger = logger;
     this.#frontProxy = new FrontProxy({ http, clock, random });
     this.#apiService = name === undefined ? undefined : new ApiServiceTrust({ http, clock, random, name, failed });
+    const streams = new MachineStreams({
+      clock,
+      counts,
+      machine,
+      session: (nodeName) => service()?.sessions.of(nodeName),
+    });
+    const reviews = new AccessReviews({
+      http,
+      clock,
+      failed: (error) => logger.warn({ error }, 'the rights of a user could not be reviewed'),
+    });
     this.#server = new ApiServer({
       clock,
       logger,
       bindAddress,
       port,
       frontProxy: this.#frontProxy,
-      streams: new MachineStreams({ clock, counts, machine, session: (nodeName) => service()?.sessions.of(nodeName) }),
+      requests: new MachineRequests({ clock, logger, streams, reviews }),
       leads: () => service() !== undefined,
       leader: new LeaderAddress(lease, replica),
     });

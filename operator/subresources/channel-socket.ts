@@ -5,6 +5,7 @@ import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RawData, WebSocket } from 'ws';
 import type { Clock, Timer } from '../../protocol/clock.ts';
+import { plainText } from '../../protocol/plain-text.ts';
 import { channels, type StatusMessage } from '../../protocol/subresources.ts';
 import type { StreamEnding } from '../agents/session-streams.ts';
 import type { BegunStream } from './machine-streams.ts';
@@ -60,7 +61,7 @@ export class ChannelSocket {
     if (outcome.ok) {
       this.#say({ type: 'exited', ...(outcome.exitCode !== undefined && { exitCode: outcome.exitCode }) });
     } else {
-      this.#say({ type: 'failed', problem: outcome.problem, message: outcome.message });
+      this.#say({ type: 'failed', problem: outcome.problem, message: plainText(outcome.message) });
     }
     this.#socket.close(1000);
     this.#clock.after(closeMilliseconds, () => this.#socket.terminate());

@@ -1,5 +1,11 @@
 // What the API server and kubectl ask an aggregated API for: which groups, versions and resources there are.
-import { subresourceGroup, subresourceRoot, subresources, subresourceVersion } from '../../protocol/subresources.ts';
+import {
+  subresourceGroup,
+  subresourceRoot,
+  subresources,
+  subresourceVersion,
+  verbsOf,
+} from '../../protocol/subresources.ts';
 
 const groupVersion = `${subresourceGroup}/${subresourceVersion}`;
 const version = { groupVersion, version: subresourceVersion };
@@ -19,7 +25,7 @@ const documents: ReadonlyMap<string, object> = new Map<string, object>([
         singularName: '',
         namespaced: true,
         kind: 'LinuxUtilityVM',
-        verbs: ['get'],
+        verbs: verbsOf(name),
       })),
     },
   ],
@@ -27,6 +33,7 @@ const documents: ReadonlyMap<string, object> = new Map<string, object>([
   ['/openapi/v2', { swagger: '2.0', info: { title: subresourceGroup, version: subresourceVersion }, paths: {} }],
 ]);
 
+/** @param path as the request has it */
 export function discoveryDocument(path: string): object | undefined {
   return documents.get(path);
 }

@@ -2,12 +2,14 @@
 // user that it has authenticated and authorised. What that certificate is signed by and called, and the names of the
 // headers, stand in a ConfigMap that the API server publishes, and are read again every minute.
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import type { Clock, Random } from '../../protocol/clock.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { parseConfigMapData } from '../kubernetes/objects.ts';
 import { RecurringLook } from '../kubernetes/recurring-look.ts';
+import { type RemoteUser, type RemoteUserHeaders, readRemoteUser } from './remote-user.ts';
 
 const configMapPath = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
 const milliseconds = { check: 60_000, retry: 2_000 } as const;
@@ -25,6 +27,10 @@ const frontProxy = z.object({
   'requestheader-client-ca-file': z.string().min(1),
   'requestheader-allowed-names': names.default([]),
   'requestheader-username-headers': names.default(['X-Remote-User']),
+  // Without a default: an API server that names none passes on what a user sends under that name.
+  'requestheader-uid-headers': names.default([]),
+  'requestheader-group-headers': names.default(['X-Remote-Group']),
+  'requestheader-extra-headers-prefix': names.default(['X-Remote-Extra-']),
 });
 
 interface Trust {
@@ -32,7 +38,7 @@ interface Trust {
   readonly authority: string;
   /** Common names; empty = any. */
   readonly allowedNames: readonly string[];
-  readonly userHeaders: readonly string[];
+  readonly headers: RemoteUserHeaders;
 }
 
 export interface FrontProxyOptions {
@@ -47,7 +53,10 @@ export interface FrontProxyObserver {
   failed(message: string): void;
 }
 
-export type Asker = { readonly ok: true; readonly user: string } | { readonly ok: false; readonly message: string };
+export type Peer =
+  | { readonly ok: true; readonly headers: RemoteUserHeaders }
+  | { readonly ok: false; readonly message: string };
+export type Asker = { readonly ok: true; readonly user: RemoteUser } | { readonly ok: false; readonly message: string };
 
 export class FrontProxy {
   readonly #options: FrontProxyOptions;
@@ -82,28 +91,32 @@ export class FrontProxy {
   }
 
   /**
-   * Whether the request came from the API server, and for whom.
-   * @param shown PEM of the authority that its connection was asked to show a certificate of; connections last
+   * Whether a connection comes from the API server.
+   * @param shown PEM of the authority that the connection was asked to show a certificate of; connections last
    */
-  judge(request: IncomingMessage, shown: string): Asker {
+  knows(socket: Duplex, shown: string): Peer {
     const trust = this.#trust;
-    const { socket } = request;
-    if (trust === undefined || !(socket instanceof TLSSocket))
-      return { ok: false, message: 'the front proxy is not known' };
-    if (shown !== trust.authority) return { ok: false, message: 'the front proxy has another authority by now' };
+    if (trust === undefined || !(socket instanceof TLSSocket)) return refused('the front proxy is not known');
+    if (shown !== trust.authority) return refused('the front proxy has another authority by now');
     if (!socket.authorized) {
-      return { ok: false, message: `the client certificate is not of the front proxy: ${socket.authorizationError}` };
+      return refused(`the client certificate is not of the front proxy: ${socket.authorizationError}`);
     }
-    const { subject } = socket.getPeerCertificate();
-    const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
-    if (trust.allowedNames.length > 0 && !trust.allowedNames.includes(name ?? '')) {
-      return { ok: false, message: `${name} is not allowed as a front proxy` };
-    }
-    for (const header of trust.userHeaders) {
-      const user = request.headers[header.toLowerCase()];
-      if (typeof user === 'string' && user !== '') return { ok: true, user };
-    }
-    return { ok: false, message: 'the front proxy names no user' };
+    const certificate = socket.getPeerCertificate();
+    // A resumed session could count as authorised without one. Of several names nobody says which one counts.
+    if (certificate.raw === undefined) return refused('there is no client certificate');
+    const name: unknown = certificate.subject?.CN;
+    const isAllowed =
+      trust.allowedNames.length === 0 || (typeof name === 'string' && trust.allowedNames.includes(name));
+    return isAllowed
+      ? { ok: true, headers: trust.headers }
+      : refused(`${String(name)} is not allowed as a front proxy`);
+  }
+
+  /** Whether the request came from the API server, and for whom. Nothing of the request is read before that is known. */
+  judge(request: IncomingMessage, shown: string): Asker {
+    const peer = this.knows(request.socket, shown);
+    if (!peer.ok) return peer;
+    return readRemoteUser(request.rawHeaders, peer.headers);
   }
 
   /** What is wrong, or undefined. */
@@ -116,9 +129,16 @@ export class FrontProxy {
     this.#trust = {
       authority: parsed.data['requestheader-client-ca-file'],
       allowedNames: parsed.data['requestheader-allowed-names'],
-      userHeaders: parsed.data['requestheader-username-headers'],
+      headers: {
+        username: parsed.data['requestheader-username-headers'],
+        uid: parsed.data['requestheader-uid-headers'],
+        group: parsed.data['requestheader-group-headers'],
+        extraPrefix: parsed.data['requestheader-extra-headers-prefix'],
+      },
     };
     if (before !== this.#trust.authority) this.#observer?.trusts(this.#trust.authority);
     return undefined;
   }
 }
+
+const refused = (message: string) => ({ ok: false, message }) as const;

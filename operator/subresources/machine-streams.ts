@@ -41,8 +41,13 @@ export class MachineStreams {
   /** Resolves once the agent serves the stream. */
   async begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
     const begun = await this.#begin(request, wanted);
-    if (!begun.ok) this.#ports.counts.refusedFor(begun.refusal.reason);
+    if (!begun.ok) this.refused(begun.refusal);
     return begun;
+  }
+
+  /** Counts what a user does not get. */
+  refused({ reason }: Refusal): void {
+    this.#ports.counts.refusedFor(reason);
   }
 
   async #begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {

@@ -1,4 +1,6 @@
-// How a request is refused: as the API server would, so that every client understands it.
+// How a request is refused: as the API server would, so that every client understands it. Codes and texts of an agent pass
+// here on their way to a user's terminal.
+import { plainText } from '../../protocol/plain-text.ts';
 import type { StreamProblem } from '../../protocol/stream-messages.ts';
 
 export interface Refusal {
@@ -11,6 +13,14 @@ export interface Refusal {
 
 export const notFound = (message: string): Refusal => ({ code: 404, reason: 'NotFound', message });
 export const badRequest = (message: string): Refusal => ({ code: 400, reason: 'BadRequest', message });
+export const unauthorized = (message: string): Refusal => ({ code: 401, reason: 'Unauthorized', message });
+export const forbidden = (message: string): Refusal => ({ code: 403, reason: 'Forbidden', message });
+export const tooManyRequests = (message: string): Refusal => ({
+  code: 429,
+  reason: 'TooManyRequests',
+  message,
+  retryAfterSeconds: 1,
+});
 /** Worth another attempt soon. */
 export const unavailable = (message: string): Refusal => ({
   code: 503,
@@ -42,5 +52,13 @@ export function refusalOf(problem: string, message: string): Refusal {
 }
 
 export function statusOf({ code, message, reason }: Refusal): object {
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: plainText(message),
+    reason,
+    code,
+  };
 }

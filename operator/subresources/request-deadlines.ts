@@ -2,6 +2,7 @@
 // requests. Whoever takes for ever to ask loses the connection, be it for the first time or once more.
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../protocol/clock.ts';
 
 export interface RequestBounds {
@@ -20,7 +21,7 @@ interface Connection {
 export class RequestDeadlines {
   readonly #clock: Clock;
   readonly #bounds: RequestBounds;
-  readonly #connections = new WeakMap<Socket, Connection>();
+  readonly #connections = new WeakMap<Duplex, Connection>();
 
   constructor(clock: Clock, bounds: RequestBounds) {
     this.#clock = clock;
@@ -51,6 +52,10 @@ export class RequestDeadlines {
       const { headerMilliseconds, idleMilliseconds } = this.#bounds;
       connection.deadline = this.#deadline(socket, idleMilliseconds + headerMilliseconds);
     });
+  }
+
+  isAnswering(socket: Duplex): boolean {
+    return (this.#connections.get(socket)?.answering ?? 0) > 0;
   }
 
   #deadline(socket: Socket, milliseconds: number): Timer {

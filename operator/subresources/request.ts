@@ -1,8 +1,10 @@
-// Reads a request of the aggregated API: which VM, which subresource, and its query.
+// Reads the target of a request to the aggregated API: which VM, which subresource, and its query. The API server has
+// authorised the path as it is written, so it is compared as it is written: nothing is decoded, cleaned or resolved first.
 import { z } from 'zod';
 import { streamLimits } from '../../protocol/stream-messages.ts';
 import { parsePosition, type Subresource, subresourceRoot, subresources } from '../../protocol/subresources.ts';
 import type { StreamRequest } from '../agents/session-streams.ts';
+import { discoveryDocument } from './discovery.ts';
 import { badRequest, type Refusal } from './refusal.ts';
 
 export interface MachineRequest {
@@ -12,17 +14,36 @@ export interface MachineRequest {
   readonly query: URLSearchParams;
 }
 
-const label = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
-const pathPattern = new RegExp(
-  `^${subresourceRoot}/namespaces/(${label})/linuxutilityvms/(${label})/(${subresources.join('|')})$`,
-);
+export type Target =
+  | { readonly kind: 'discovery'; readonly document: object }
+  | { readonly kind: 'machine'; readonly request: MachineRequest };
 
-/** Undefined when the path is none of ours. */
-export function readMachineRequest(url: URL): MachineRequest | undefined {
-  const [, namespace, name, last] = pathPattern.exec(url.pathname) ?? [];
+const namespaceName = '[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?';
+const objectName = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
+/** Behind the root of the API. */
+const machinePath = new RegExp(
+  `^/namespaces/(${namespaceName})/linuxutilityvms/(${objectName})/(${subresources.join('|')})$`,
+);
+/** What a target consists of; a fragment has no meaning in a request. */
+const targetText = /^[!"$-~]*$/;
+
+/**
+ * Undefined when the server has nothing there.
+ * @param target as the request line has it
+ */
+export function readTarget(target: string): Target | undefined {
+  if (!targetText.test(target)) return undefined;
+  const mark = target.indexOf('?');
+  const path = mark === -1 ? target : target.slice(0, mark);
+  const document = discoveryDocument(path);
+  if (document !== undefined) return { kind: 'discovery', document };
+  if (!path.startsWith(subresourceRoot)) return undefined;
+  const [, namespace, name, last] = machinePath.exec(path.slice(subresourceRoot.length)) ?? [];
   const subresource = subresources.find((each) => each === last);
   if (namespace === undefined || name === undefined || subresource === undefined) return undefined;
-  return { namespace, name, subresource, query: url.searchParams };
+  // Never throws: an escape that is none is text.
+  const query = new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1));
+  return { kind: 'machine', request: { namespace, name, subresource, query } };
 }
 
 const flag = z

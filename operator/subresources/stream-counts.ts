@@ -14,7 +14,7 @@ export interface CarriedBytes {
 }
 
 /** Reasons besides what agents say; theirs are taken over only where they are known, so that no agent makes up metrics. */
-const ownReasons = ['NotFound', 'ServiceUnavailable', 'NotImplemented'] as const;
+const ownReasons = ['NotFound', 'ServiceUnavailable', 'NotImplemented', 'Forbidden', 'TooManyRequests'] as const;
 const knownReasons: ReadonlySet<string> = new Set([...streamProblems, ...ownReasons]);
 
 export class StreamCounts {

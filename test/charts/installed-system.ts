@@ -34,6 +34,8 @@ const template = z.object({
 export class InstalledSystem implements AsyncDisposable {
   readonly cluster: ControlPlane;
   readonly operator: ManagedProcess;
+  /** Where the API server would reach the operator's own API. */
+  readonly apiPort: number;
   readonly #agent: readonly ManagedProcess[];
   readonly #directory: string;
   #proxy: RecordingProxy | undefined;
@@ -41,9 +43,11 @@ export class InstalledSystem implements AsyncDisposable {
   private constructor(
     cluster: ControlPlane,
     directory: string,
+    apiPort: number,
     processes: readonly [ManagedProcess, ...ManagedProcess[]],
   ) {
     this.cluster = cluster;
+    this.apiPort = apiPort;
     [this.operator, ...this.#agent] = processes;
     this.#directory = directory;
   }
@@ -51,13 +55,13 @@ export class InstalledSystem implements AsyncDisposable {
   /** A cluster without anything of ours. */
   static async prepare(): Promise<InstalledSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'installed-'));
-    const [port, cluster] = await Promise.all([freePort(), startControlPlane()]);
+    const [port, apiPort, cluster] = await Promise.all([freePort(), freePort(), startControlPlane()]);
     const processes = [
-      await operatorProcess(directory, port),
+      await operatorProcess(directory, port, apiPort),
       hostProcess(directory),
       agentProcess(directory, port),
     ] as const;
-    return new InstalledSystem(cluster, directory, processes);
+    return new InstalledSystem(cluster, directory, apiPort, processes);
   }
 
   /** Installs both charts, by Helm unless said otherwise; starts no program. */
@@ -151,7 +155,7 @@ async function rendered(chart: string, kind: string): Promise<Rendered | undefin
 }
 
 /** What the chart says, then what this machine needs: ports of its own, and the way to the API server. */
-async function operatorProcess(directory: string, port: number): Promise<ManagedProcess> {
+async function operatorProcess(directory: string, port: number, apiPort: number): Promise<ManagedProcess> {
   const [container] = template.parse(await rendered('lcow-operator', 'Deployment')).spec.template.spec.containers;
   const fromChart = container.args.map((argument) => argument.replace('$(LCOW_OPERATOR_SERVICE_HOST)', '127.0.0.1'));
   const ofThisMachine = [
@@ -159,7 +163,7 @@ async function operatorProcess(directory: string, port: number): Promise<Managed
     '--bind-address=127.0.0.1',
     `--agents-port=${port}`,
     '--health-port=0',
-    `--api-port=${await freePort()}`,
+    `--api-port=${apiPort}`,
   ];
   return process(directory, 'operator', 'operator/main.ts', [...fromChart, ...ofThisMachine]);
 }

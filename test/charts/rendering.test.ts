@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
+import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
 import { chartFolder, helm, runHelm } from './helm.ts';
 import { chartArguments, isHook, type Rendered, render, title, valuesFile } from './rendered.ts';
 
@@ -182,5 +183,29 @@ describe('the agent', () => {
     );
     expect(maps.map(({ metadata }) => metadata.name)).toEqual(['lcow-operator-ca']);
     expect(JSON.stringify(await render({ chart: 'lcow-agent' }))).toContain('"configMap":{"name":"lcow-operator-ca"');
+  });
+});
+
+describe('the roles of users', () => {
+  const ruled = z.looseObject({
+    rules: z.array(
+      z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) }),
+    ),
+  });
+
+  /** By subresource, what the role allows of the aggregated API. */
+  async function verbsIn(role: string): Promise<Readonly<Record<string, readonly string[]>>> {
+    const found = (await render({ chart: 'lcow-operator' })).find(({ metadata }) => metadata.name === role);
+    const rules = ruled.parse(found).rules.filter(({ apiGroups }) => apiGroups.includes(subresourceGroup));
+    return Object.fromEntries(
+      rules.flatMap(({ resources, verbs }) => resources.map((each) => [each, verbs.toSorted()])),
+    );
+  }
+
+  it('carry every verb that a subresource needs, and who only looks starts nothing', async () => {
+    const [view, edit] = [await verbsIn('lcow-operator-view'), await verbsIn('lcow-operator-edit')];
+    expect(view).toEqual({ 'linuxutilityvms/log': ['get'] });
+    const needed = subresources.map((each) => [`linuxutilityvms/${each}`, verbsOf(each)]);
+    expect({ ...view, ...edit }).toEqual(Object.fromEntries(needed));
   });
 });

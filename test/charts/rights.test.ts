@@ -1,11 +1,16 @@
 // The operator with the rights of the chart and no others brings a VM up and down, is refused nothing, and there is no
 // right that it does not use.
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { EventRecorder } from '../../operator/kubernetes/events.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { channelSubprotocol, subresourcePath } from '../../protocol/subresources.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
 import { helm } from './helm.ts';
 import { InstalledSystem } from './installed-system.ts';
@@ -54,6 +59,8 @@ it('is enough for a VM from its manifest to its deletion, and all of it is used'
   await $('wait --for=condition=Ready --timeout=60s luvm/confidential').catch(async (error: unknown) => {
     throw new Error(`${String(error)}\n${await system.logs()}`);
   });
+  // The operator asks whether a user may start something: who may do everything, and who may do nothing.
+  expect([await execAs('system:masters'), await execAs('nobodies')]).toEqual([404, 403]);
   await $('delete luvm confidential --timeout=60s');
   await recordTwice();
   await system.operator.stop();
@@ -72,6 +79,22 @@ it('is enough without ConfigMaps of others, too, for whoever keeps policies in m
   await $('wait --for=condition=Connected --timeout=60s luvmhost --all');
   expect(system.proxy.refused).toEqual([]);
 });
+
+/** What a user of this group is answered who wants a process in a VM that does not exist, as the API server passes it on. */
+async function execAs(group: string): Promise<number> {
+  const [ca, cert, key] = await Promise.all(
+    ['ca.crt', 'front-proxy.crt', 'front-proxy.key'].map((name) => readFile(join(system.cluster.directory, name))),
+  );
+  const path = subresourcePath('default', 'nobody', 'exec');
+  const socket = new WebSocket(`wss://127.0.0.1:${system.apiPort}${path}?command=id`, [channelSubprotocol], {
+    ...{ ca, cert, key, checkServerIdentity: () => undefined },
+    headers: { 'x-remote-user': 'somebody', 'x-remote-group': group },
+  });
+  socket.on('error', () => {});
+  const [, response] = await once(socket, 'unexpected-response');
+  socket.terminate();
+  return response.statusCode;
+}
 
 /** A VM whose policy stands in a ConfigMap. */
 async function policyVm(name: string): Promise<void> {

@@ -23,8 +23,10 @@ import { connectionError, failed, type Outcome } from '../../operator/kubernetes
 import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
+import { AccessReviews } from '../../operator/subresources/access-reviews.ts';
 import { FrontProxy } from '../../operator/subresources/front-proxy.ts';
 import { LeaderAddress } from '../../operator/subresources/leader-address.ts';
+import { MachineRequests } from '../../operator/subresources/machine-requests.ts';
 import { MachineStreams } from '../../operator/subresources/machine-streams.ts';
 import { ApiServer } from '../../operator/subresources/server.ts';
 import { StreamCounts } from '../../operator/subresources/stream-counts.ts';
@@ -45,9 +47,9 @@ import { type Certificates, frontProxyName, type Identity, makeCertificates } fr
 import { ManualClock } from './manual-clock.ts';
 import { makeMachine, someUid } from './objects.ts';
 import { ScriptedAgent } from './scripted-agent.ts';
+import { StandInReviewer } from './stand-in-reviewer.ts';
 
 const nodeName = 'node-a';
-const logger = pino({ level: 'silent' });
 const noLease = (): Promise<Outcome<never>> =>
   Promise.resolve(failed(connectionError('ConnectionFailed', 'there is no Lease here')));
 
@@ -59,9 +61,13 @@ export interface Wanted {
 }
 
 export class SubresourcesBed implements AsyncDisposable {
+  /** The operator's log. */
+  readonly logged: string[] = [];
   readonly counts = new StreamCounts();
   readonly machines = new Map<string, VirtualMachine>();
   readonly sessions = new Sessions({ live: () => {}, ended: () => {} }, () => true);
+  /** What the API server says of rights. */
+  readonly reviewer = new StandInReviewer();
   /** Of the aggregated API. */
   readonly clock = new ManualClock();
   readonly #stack = new AsyncDisposableStack();
@@ -74,6 +80,8 @@ export class SubresourcesBed implements AsyncDisposable {
   #serving: Certificates;
   /** The ConfigMap says so. */
   believed: Certificates;
+  /** The ConfigMap has these besides. */
+  readonly believedHeaders: Record<string, string> = {};
   #agentsPort = 0;
   #apiPort = 0;
   #agent: { readonly core: AgentCore; readonly link: OperatorLink } | undefined;
@@ -84,9 +92,15 @@ export class SubresourcesBed implements AsyncDisposable {
     this.#serving = certificates;
     this.believed = certificates;
     this.#kube = kube;
-    kube.on('request', (_request, response) => response.end(JSON.stringify({ data: this.#trusted() })));
+    kube.on('request', (request, response) => {
+      void text(request).then((body) => {
+        if (request.method === 'POST') this.reviewer.answer(JSON.parse(body), response);
+        else response.end(JSON.stringify({ data: this.#trusted() }));
+      });
+    });
     const access = plainAccess(new URL(`http://127.0.0.1:${(kube.address() as AddressInfo).port}`));
     const random = () => 0.5;
+    const logger = pino({ level: 'info' }, { write: (line) => void this.logged.push(line) });
     const kubeHttp = new KubeHttp({ access, clock: systemClock, random, version: 'test' });
     const ports = {
       clock: systemClock,
@@ -110,11 +124,20 @@ export class SubresourcesBed implements AsyncDisposable {
       ...shared,
       clock: this.clock,
       frontProxy: this.#frontProxy,
-      streams: new MachineStreams({
-        clock: systemClock,
-        counts: this.counts,
-        machine: (key) => this.machines.get(key),
-        session: (name) => this.sessions.of(name),
+      requests: new MachineRequests({
+        clock: this.clock,
+        logger,
+        streams: new MachineStreams({
+          clock: systemClock,
+          counts: this.counts,
+          machine: (key) => this.machines.get(key),
+          session: (name) => this.sessions.of(name),
+        }),
+        reviews: new AccessReviews({
+          http: kubeHttp,
+          clock: this.clock,
+          failed: (error) => logger.warn({ error }, 'reviewed nothing'),
+        }),
       }),
       leads: () => true,
       leader: new LeaderAddress({ get: noLease, create: noLease, replace: noLease }, 'replica-1'),
@@ -207,10 +230,20 @@ export class SubresourcesBed implements AsyncDisposable {
   }
 
   /** Somebody who shows no certificate. */
-  async connectStranger(): Promise<TLSSocket> {
-    const socket = connect({ port: this.#apiPort, host: '127.0.0.1', rejectUnauthorized: false });
+  async connectStranger(session?: Buffer): Promise<TLSSocket> {
+    const socket = connect({ port: this.#apiPort, host: '127.0.0.1', rejectUnauthorized: false, session });
     await once(socket, 'secureConnect');
     return socket.on('error', () => {});
+  }
+
+  /** What is answered to these bytes, up to the end of the connection; a request must ask for that. */
+  async answerTo(bytes: string, from: 'front proxy' | 'stranger' = 'front proxy'): Promise<string> {
+    const socket = await (from === 'stranger' ? this.connectStranger() : this.connectAsFrontProxy());
+    const answer = text(socket);
+    // One that is not read to its end may end by an error.
+    socket.on('error', () => {});
+    socket.write(bytes, 'latin1');
+    return await answer;
   }
 
   #url(scheme: string, { name = 'vm', query = '', subresource }: Wanted): string {
@@ -225,6 +258,7 @@ export class SubresourcesBed implements AsyncDisposable {
     return {
       'requestheader-client-ca-file': this.believed.authority,
       'requestheader-allowed-names': JSON.stringify([frontProxyName]),
+      ...this.believedHeaders,
     };
   }
 
@@ -263,7 +297,7 @@ export class SubresourcesBed implements AsyncDisposable {
     const link: OperatorLink = new OperatorLink({
       clock: systemClock,
       random: () => 0.5,
-      logger,
+      logger: pino({ level: 'silent' }),
       supervisor: core.supervisor,
       agentVersion: '1.2.3',
       agentBootID: randomUUID(),

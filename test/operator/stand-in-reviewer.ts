@@ -1,0 +1,39 @@
+// The API server's part that reviews what users may do.
+import type { ServerResponse } from 'node:http';
+import { z } from 'zod';
+
+const review = z.object({
+  apiVersion: z.literal('authorization.k8s.io/v1'),
+  kind: z.literal('SubjectAccessReview'),
+  spec: z.strictObject({
+    user: z.string(),
+    uid: z.string().optional(),
+    groups: z.array(z.string()),
+    // A record of zod leaves out the key `__proto__`.
+    extra: z.custom<Readonly<Record<string, readonly string[]>>>(
+      (value) => typeof value === 'object' && value !== null,
+    ),
+    resourceAttributes: z.record(z.string(), z.string()),
+  }),
+});
+export type ReviewSpec = z.infer<typeof review>['spec'];
+type Answer = (response: ServerResponse, spec: ReviewSpec) => void;
+
+/** As the API server would say it. */
+export const says =
+  (status: object): Answer =>
+  (response) => {
+    response.writeHead(201).end(JSON.stringify({ kind: 'SubjectAccessReview', status }));
+  };
+
+export class StandInReviewer {
+  readonly asked: ReviewSpec[] = [];
+  /** Everybody may do everything, unless said otherwise. */
+  answers: Answer = says({ allowed: true });
+
+  answer(body: unknown, response: ServerResponse): void {
+    const { spec } = review.parse(body);
+    this.asked.push(spec);
+    this.answers(response, spec);
+  }
+}
