@@ -3,17 +3,21 @@
 import http from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
+import type { z } from 'zod';
 import { apiStatus, channelSubprotocol } from '../protocol/subresources.ts';
 import type { Cluster } from './cluster.ts';
 
 export class ApiFailure extends Error {
   /** Of HTTP; 0 when there was no answer. */
   readonly code: number;
+  /** Of the Status that was answered, if any. */
+  readonly reason: string;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, reason = '') {
     super(message);
     this.name = 'ApiFailure';
     this.code = code;
+    this.reason = reason;
   }
 
   /** The same may succeed soon: the operator or the API server restarts, or the host's agent does. */
@@ -133,13 +137,14 @@ async function bodyOf(response: http.IncomingMessage): Promise<string> {
 }
 
 function failureOf(code: number, body: string): ApiFailure {
-  const message = statusMessageOf(body) ?? (body.trim().slice(0, 512) || http.STATUS_CODES[code] || 'no answer');
-  return new ApiFailure(code, message);
+  const status = statusOf(body);
+  const message = status?.message ?? (body.trim().slice(0, 512) || http.STATUS_CODES[code] || 'no answer');
+  return new ApiFailure(code, message, status?.reason);
 }
 
-function statusMessageOf(body: string): string | undefined {
+function statusOf(body: string): z.infer<typeof apiStatus> | undefined {
   try {
-    return apiStatus.safeParse(JSON.parse(body)).data?.message;
+    return apiStatus.safeParse(JSON.parse(body)).data;
   } catch {
     return undefined;
   }

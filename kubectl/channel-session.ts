@@ -83,7 +83,7 @@ export class ChannelSession {
         this.#started.resolve(message.processID);
         break;
       case 'refused':
-        if (!this.#refusals.has(message.message)) tell(this.#terminal, `[refused: ${message.message}]\r`);
+        if (!this.#refusals.has(message.message)) tell(this.#terminal, `[refused: ${message.message}]`, '\r\n');
         this.#refusals.add(message.message);
         break;
       case 'exited':

@@ -1,10 +1,10 @@
 // `kubectl luvm console`: what the serial port of the VM prints, until Ctrl-C. It is read only. An operator that restarts is
 // waited for; what the guest printed meanwhile nobody has.
-import { subresourcePath } from '../protocol/subresources.ts';
 import { ApiFailure } from './api.ts';
 import { ChannelSession } from './channel-session.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
 import { Patience } from './patience.ts';
+import { start } from './start.ts';
 import { tell } from './terminal.ts';
 
 export async function console(name: string, ports: CommandPorts): Promise<number> {
@@ -21,10 +21,7 @@ export async function console(name: string, ports: CommandPorts): Promise<number
   try {
     while (!isLeft) {
       try {
-        session = new ChannelSession(
-          await api.connect({ path: subresourcePath(api.namespace, name, 'console') }),
-          terminal,
-        );
+        session = new ChannelSession(await start(api, name, 'console'), terminal);
         patience = patienceOf(reconnectPatience);
         const end = await session.ended;
         if (isLeft) break;

@@ -2,7 +2,7 @@
 import { subresourcePath } from '../protocol/subresources.ts';
 import { type CommandPorts, exitCodes, firstPatience } from './commands.ts';
 import { Patience } from './patience.ts';
-import { tell, writeTo } from './terminal.ts';
+import { showLines, tell } from './terminal.ts';
 
 export async function document(
   name: string,
@@ -16,7 +16,8 @@ export async function document(
     try {
       const text = await api.text({ path: subresourcePath(api.namespace, name, 'document') });
       // Numbers beyond 2^53 would not survive a round trip: as it was sent is the default.
-      await writeTo(terminal.output, `${pretty ? JSON.stringify(JSON.parse(text), undefined, 2) : text}\n`);
+      const shown = pretty ? JSON.stringify(JSON.parse(text), undefined, 2) : text;
+      await showLines(terminal, Buffer.from(`${shown}\n`));
       return exitCodes.ok;
     } catch (error) {
       await patience.wait(error);

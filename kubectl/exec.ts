@@ -1,10 +1,10 @@
 // `kubectl luvm exec`: a process in the guest, with the streams of this one, that ends with the guest's exit code. The bridge
 // can neither signal nor resize a process of the VM: Ctrl-C runs `kill` in the guest, a resize is refused and says why.
-import { subresourcePath } from '../protocol/subresources.ts';
 import { ApiFailure } from './api.ts';
 import { ChannelSession, type SessionEnd } from './channel-session.ts';
 import { type CommandPorts, exitCodes, firstPatience } from './commands.ts';
 import { Patience } from './patience.ts';
+import { start } from './start.ts';
 import { type Terminal, tell } from './terminal.ts';
 
 export interface ExecOptions {
@@ -66,8 +66,7 @@ async function open(name: string, query: URLSearchParams, ports: CommandPorts): 
   const patience = new Patience({ clock, random, limitMilliseconds: firstPatience, onTrouble });
   for (;;) {
     try {
-      const socket = await api.connect({ path: subresourcePath(api.namespace, name, 'exec'), query });
-      return new ChannelSession(socket, terminal);
+      return new ChannelSession(await start(api, name, 'exec', query), terminal);
     } catch (error) {
       // Without an answer nobody knows whether it was started.
       if (error instanceof ApiFailure && error.code === 0) throw error;
@@ -96,7 +95,7 @@ async function kill(
 ): Promise<void> {
   if (processID === undefined) return;
   const query = commandQuery(['kill', `-${signal}`, String(processID)]);
-  const socket = await api.connect({ path: subresourcePath(api.namespace, name, 'exec'), query });
+  const socket = await start(api, name, 'exec', query);
   socket.on('error', () => socket.terminate());
   socket.resume();
 }

@@ -6,7 +6,7 @@ import { formatPosition, parsePosition, subresourcePath } from '../protocol/subr
 import { ApiFailure } from './api.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
 import { Patience } from './patience.ts';
-import { tell, writeTo } from './terminal.ts';
+import { showLines, tell } from './terminal.ts';
 
 export interface LogsOptions {
   readonly follow: boolean;
@@ -58,7 +58,7 @@ async function readOnce(
     for await (const chunk of response) {
       const { missing, text } = reader.take(Buffer.from(chunk));
       if (missing > 0) tell(terminal, `[${missing} lines are missing: they came faster than they could be kept]`);
-      if (text !== '') await writeTo(terminal.output, text);
+      if (text.length > 0) await showLines(terminal, text);
       // Nobody reads any more.
       if (terminal.output.destroyed) return;
     }
@@ -76,10 +76,13 @@ function queryOf({ follow, previous, tail }: LogsOptions, last: LogPosition | un
   return query;
 }
 
+/** Longer than any line that an agent keeps. */
+const longestLine = 4 << 20;
+
 /** Takes the positions off the lines, and remembers the last one. */
 class LineReader {
+  /** One character a byte: positions are ASCII, and the text goes through as it is. */
   #rest = '';
-  #decoder = new TextDecoder();
   #last: LogPosition | undefined;
 
   get last(): LogPosition | undefined {
@@ -89,12 +92,13 @@ class LineReader {
   /** A new connection: what was left of a line comes again. */
   begin(): void {
     this.#rest = '';
-    this.#decoder = new TextDecoder();
   }
 
-  take(bytes: Buffer): { readonly text: string; readonly missing: number } {
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split('\n');
+  take(bytes: Buffer): { readonly text: Buffer; readonly missing: number } {
+    const lines = (this.#rest + bytes.toString('latin1')).split('\n');
     this.#rest = lines.pop() ?? '';
+    // What is left of it has no position and counts as missing.
+    if (this.#rest.length > longestLine) this.#rest = '';
     let text = '';
     let missing = 0;
     for (const line of lines) {
@@ -106,7 +110,7 @@ class LineReader {
       this.#last = position;
       text += `${line.slice(space + 1)}\n`;
     }
-    return { text, missing };
+    return { text: Buffer.from(text, 'latin1'), missing };
   }
 
   #isNew({ boot, sequence }: LogPosition): boolean {

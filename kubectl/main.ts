@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../protocol/clock.ts';
+import { plainLines } from '../protocol/plain-text.ts';
 import { Api } from './api.ts';
 import { type ClusterChoice, loadCluster } from './cluster.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
@@ -50,7 +51,8 @@ function action<Options extends object>(run: Run<Options>) {
       const ports = { api: new Api(loadCluster(options)), terminal, clock: systemClock, random: Math.random };
       leave(await run(name, options, ports, rest));
     } catch (error) {
-      process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+      const message = error instanceof Error ? error.message : String(error);
+      process.stderr.write(`error: ${plainLines(message)}\n`);
       leave(exitCodes.failed);
     }
   };

@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
+import { plainLines, plainText } from '../protocol/plain-text.ts';
+import { pathSegment } from '../protocol/subresources.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { writeTo } from './terminal.ts';
 
@@ -19,14 +21,16 @@ const machine = z.looseObject({
 type Machine = z.infer<typeof machine>;
 
 export function machinePath(namespace: string, name: string): string {
-  return `/apis/${apiVersion}/namespaces/${encodeURIComponent(namespace)}/${virtualMachinePlural}/${encodeURIComponent(name)}`;
+  return `/apis/${apiVersion}/namespaces/${pathSegment(namespace)}/${virtualMachinePlural}/${pathSegment(name)}`;
 }
 
 export async function status(name: string, { api, terminal }: CommandPorts): Promise<number> {
   const found = machine.parse(await api.json({ path: machinePath(api.namespace, name) }));
   const parsed = linuxUtilityVMStatus.safeParse(found.status ?? {});
-  const lines = parsed.success ? story(found, parsed.data) : [`its status cannot be read: ${parsed.error.message}`];
-  await writeTo(terminal.output, `${lines.join('\n')}\n`);
+  const text = parsed.success
+    ? story(found, parsed.data).map(plainText).join('\n')
+    : plainLines(`its status cannot be read: ${z.prettifyError(parsed.error)}`);
+  await writeTo(terminal.output, `${text}\n`);
   return exitCodes.ok;
 }
 

@@ -36,19 +36,32 @@ export async function answerWithBytes(
   }
 }
 
-/** Takes the positions off the lines of a log. */
+/** What a line begins with, of whoever follows a log without positions. */
+const position = /(?<![^\n])\d{1,15}\.\d{1,15} /g;
+const positionCharacters = 32;
+
+/** Takes the positions off the lines of a log. Of a line that does not end no more is kept than its position takes. */
 export function withoutPositions(): Transform {
-  let rest: Buffer = Buffer.alloc(0);
+  /** One character a byte: what is cut off is ASCII, and the rest goes through as it is. */
+  let rest = '';
+  let isWithinLine = false;
+  const take = (text: string): string => {
+    const from = isWithinLine ? text.indexOf('\n') + 1 : 0;
+    if (isWithinLine && from === 0) return text;
+    const last = text.lastIndexOf('\n') + 1;
+    isWithinLine = text.length - last > positionCharacters;
+    const end = isWithinLine ? text.length : last;
+    rest = text.slice(end);
+    return text.slice(0, from) + text.slice(from, end).replaceAll(position, '');
+  };
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      const bytes = Buffer.concat([rest, chunk]);
-      const end = bytes.lastIndexOf(0x0a) + 1;
-      rest = bytes.subarray(end);
-      // One character a byte: what is cut off is ASCII, and the rest goes through as it is.
-      done(undefined, Buffer.from(bytes.toString('latin1', 0, end).replaceAll(/^\d+\.\d+ /gm, ''), 'latin1'));
+      const text = rest + chunk.toString('latin1');
+      rest = '';
+      done(undefined, Buffer.from(take(text), 'latin1'));
     },
     flush(done) {
-      done(undefined, rest);
+      done(undefined, Buffer.from(rest, 'latin1'));
     },
   });
 }

@@ -7,6 +7,7 @@ import { loadCluster } from '../../kubectl/cluster.ts';
 import type { CommandPorts } from '../../kubectl/commands.ts';
 import type { Terminal } from '../../kubectl/terminal.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { plainLines } from '../../protocol/plain-text.ts';
 
 /** Long enough for two busy cores. */
 const patienceMilliseconds = 30_000;
@@ -16,6 +17,7 @@ export class StandInTerminal implements Terminal {
   readonly output = new PassThrough();
   readonly errors = new PassThrough();
   readonly size: Terminal['size'];
+  readonly outputIsTerminal: boolean;
   /** What was said about the keyboard. */
   readonly rawModes: boolean[] = [];
   stdout = '';
@@ -23,8 +25,9 @@ export class StandInTerminal implements Terminal {
   #interrupt: (() => void) | undefined;
   #resize: (() => void) | undefined;
 
-  constructor(size?: Terminal['size']) {
+  constructor(size?: Terminal['size'], outputIsTerminal = size !== undefined) {
     this.size = size;
+    this.outputIsTerminal = outputIsTerminal;
     this.output.on('data', (bytes: Buffer) => {
       this.stdout += bytes.toString('utf8');
     });
@@ -93,7 +96,7 @@ export async function runAt(
 ): Promise<Outcome> {
   const api = new Api(loadCluster({ kubeconfig }));
   const code = await command({ api, terminal, clock: systemClock, random: Math.random }).catch((error: Error) => {
-    terminal.errors.write(`error: ${error.message}\n`);
+    terminal.errors.write(`error: ${plainLines(error.message)}\n`);
     return 1;
   });
   await Promise.all([terminal.output, terminal.errors].map((stream) => finished(stream.end()).catch(() => undefined)));
