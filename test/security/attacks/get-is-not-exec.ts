@@ -1,0 +1,68 @@
+// An auditor, who may get, list and watch everything in the cluster, tries to start something in a guest.
+import { type Subresource, subresourcePath } from '../../../protocol/subresources.ts';
+import type { RunningSystem } from '../../e2e/running-system.ts';
+import { type Attack, broken, type Finding, held } from '../attack.ts';
+import { ClusterUser } from '../cluster-user.ts';
+import { plainHeaders, tally, webSocketHeaders } from '../raw-request.ts';
+import { withVictim } from '../victim.ts';
+
+const name = 'get-is-not-exec';
+const read = { apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list', 'watch'] };
+const start = { apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityvms/exec'], verbs: ['get', 'create'] };
+
+const pathOf = (subresource: Subresource) => subresourcePath('default', name, subresource);
+const exec = `${pathOf('exec')}?command=true&stdout=true`;
+
+/** What the user adds, in the hope that the operator takes it for the API server's word. */
+const claims: readonly (readonly string[])[] = [
+  [],
+  ['X-Remote-User: admin', 'X-Remote-Group: system:masters'],
+  ['X-Remote-Group: system:masters'],
+  ['X_Remote_Group: system:masters'],
+  ['X-Remote-Extra-Groups: system:masters', 'X-Remote-Uid: 0'],
+  ['Impersonate-Uid: 0'],
+  ['Connection: Upgrade, X-Remote-User'],
+];
+
+const wishes = [exec, pathOf('console')].flatMap((path): Parameters<ClusterUser['send']>[] => {
+  const [bare = ''] = path.split('?');
+  return [
+    ...claims.map((claim): [string, readonly string[]] => [path, [...webSocketHeaders(), ...claim]]),
+    ...['watch=true', 'verb=get', 'dryRun=All'].map((query): [string, readonly string[]] => [
+      `${bare}?${query}&command=true`,
+      webSocketHeaders(),
+    ]),
+    ...['POST', 'PUT', 'HEAD', 'OPTIONS'].map((method): [string, readonly string[], string] => [
+      path,
+      webSocketHeaders(),
+      method,
+    ]),
+    [path, plainHeaders],
+  ];
+});
+
+async function attack(target: RunningSystem): Promise<Finding> {
+  return await withVictim(target, name, async () => {
+    await using auditor = await ClusterUser.create(target, { name, rules: [read], everywhere: true });
+    await using starter = await ClusterUser.create(target, {
+      name: `${name}-but-create`,
+      rules: [start],
+      everywhere: true,
+    });
+    // The honest use.
+    await auditor.untilAnswered(200, `${pathOf('log')}?tailLines=1`);
+    await starter.untilAnswered(101, exec, webSocketHeaders());
+    const codes: number[] = [];
+    for (const wish of wishes) codes.push((await auditor.send(...wish)).code);
+    const figure = `${codes.length} ways to ask: ${tally(codes)}; with create: 101`;
+    return codes.every((code) => code === 400 || code === 403) ? held(figure) : broken(figure);
+  });
+}
+
+export const getIsNotExec: Attack = {
+  name,
+  party: 'namespace editor',
+  promise: 'Who may get everything in the cluster starts no process and opens no console.',
+  short: true,
+  run: attack,
+};

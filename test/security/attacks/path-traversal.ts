@@ -1,0 +1,71 @@
+// A user who may read the logs of one namespace writes paths that the API server authorises as such a log, and that lead to
+// another namespace's VM once somebody cleans them.
+import { subresourcePath } from '../../../protocol/subresources.ts';
+import type { RunningSystem } from '../../e2e/running-system.ts';
+import { type Attack, broken, type Finding, held } from '../attack.ts';
+import { ClusterUser } from '../cluster-user.ts';
+import { plainHeaders, tally, webSocketHeaders } from '../raw-request.ts';
+import { withVictim } from '../victim.ts';
+
+const name = 'path-traversal';
+const own = subresourcePath(name, 'x', 'log');
+const root = own.slice(0, own.indexOf('/namespaces/'));
+
+/** Ways from the own log to what belongs to somebody else. */
+function spellings(subresource: string): readonly string[] {
+  const wanted = `default/linuxutilityvms/${name}/${subresource}`;
+  const ups = ['..', '%2e%2e', '.%2e', '%2E.', '..%00', '..;', '%252e%252e', '..%09', '..%20', '%c0%ae%c0%ae', '。。'];
+  const slashes = ['/', '%2f', '//', '/./', '/%2e/', '\\', '%5c', '%252f', ';/'];
+  const ways = ups.flatMap((up) => slashes.map((slash) => `${own}${slash}${[up, up, up, up, wanted].join(slash)}`));
+  return [
+    ...ways,
+    ...ways.slice(0, 3).map((way) => `${way}/`),
+    `${own}/../../../../default/linuxutilityvms/${name}/log/../${subresource}`,
+    `${own}/../../../..\\default\\linuxutilityvms\\${name}\\${subresource}`,
+    `${own}#/../../../../${wanted}`,
+    `${own}%23/../../../../${wanted}`,
+    `${own}%3f/../../../../${wanted}`,
+    `${own};/../../../../${wanted}`,
+    `${own}/${root}/namespaces/${wanted}`,
+    `${root}/namespaces/${name}/../${wanted}`,
+    `${root}/namespaces/${name}%2f..%2f${wanted}`,
+    `${root}/namespaces/${name}/linuxutilityvms/../../${wanted}/../log`,
+    `${root}/namespaces/${name}/linuxutilityvms/x%2flog%2f..%2f..%2f..%2f..%2f${encodeURIComponent(wanted)}/log`,
+    `${root}/../v1alpha1/namespaces/${name}/linuxutilityvms/x/log/../../../../${wanted}`,
+    `https://kubernetes.default${own}/../../../../${wanted}`,
+    `//kubernetes.default${own}/../../../../${wanted}`,
+  ];
+}
+
+async function attack(target: RunningSystem): Promise<Finding> {
+  const rules = [{ apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityvms/log'], verbs: ['get'] }];
+  await using user = await ClusterUser.create(target, { name, rules });
+  return await withVictim(target, name, async () => {
+    // The honest use: a log of the own namespace, where there is no such VM.
+    await user.untilAnswered(404, own);
+    const [exec, log] = [`/exec?command=id&stdout=true`, '/log?tailLines=1'];
+    const asked = [
+      ...spellings('exec').map((path) => [`${path}?command=id&stdout=true`, webSocketHeaders()] as const),
+      ...spellings('console').map((path) => [path, webSocketHeaders()] as const),
+      ...spellings('log').map((path) => [`${path}?tailLines=1`, plainHeaders] as const),
+      ...spellings('document').map((path) => [path, plainHeaders] as const),
+      [`${own}?/../../../../default/linuxutilityvms/${name}${exec}`, webSocketHeaders()] as const,
+      [`${own}?/../../../../default/linuxutilityvms/${name}${log}`, plainHeaders] as const,
+    ];
+    const codes: number[] = [];
+    for (const [path, headers] of asked) {
+      const { code } = await user.send(path, headers);
+      if (code === 101 || code === 200) return broken(`${path} was answered with ${code}`);
+      codes.push(code);
+    }
+    return held(`${codes.length} spellings: ${tally(codes)}`);
+  });
+}
+
+export const pathTraversal: Attack = {
+  name,
+  party: 'namespace editor',
+  promise: 'Who may read the logs of one namespace reaches no VM of another, however the path is written.',
+  short: true,
+  run: attack,
+};
