@@ -22,13 +22,23 @@ export async function sendRaw(to: ConnectionOptions, bytes: string): Promise<Raw
     socket.once('secureConnect', () => socket.write(bytes, 'latin1'));
     socket.on('data', (chunk: Buffer) => {
       received += chunk.toString('latin1');
-      if (received.startsWith('HTTP/1.1 101 ') || received.length > mostBytes) finish();
+      if (isWhole(received) || received.length > mostBytes) finish();
     });
     socket.once('error', finish);
     socket.once('close', finish);
   });
   socket.destroy();
   return { code: Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0), text };
+}
+
+/** An upgrade that is refused may leave the connection open. */
+function isWhole(received: string): boolean {
+  const end = received.indexOf('\r\n\r\n');
+  if (end === -1) return false;
+  const head = received.slice(0, end);
+  if (head.startsWith('HTTP/1.1 101 ')) return true;
+  const length = /^content-length: (\d+)$/im.exec(head)?.[1];
+  return length === undefined ? received.endsWith('\r\n0\r\n\r\n') : received.length >= end + 4 + Number(length);
 }
 
 /** The lines of an upgrade to a WebSocket, as `exec` and `console` want it. */
