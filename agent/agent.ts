@@ -5,8 +5,10 @@ import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
 import type { AllowedGroups } from './allowed-groups.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { LogRate } from './guest/log-limiter.ts';
+import { LogTurns } from './guest/log-turns.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import { GuestLogFile } from './guest-log-file.ts';
 import { GuestLogOutput, type LineDestination } from './guest-log-output.ts';
@@ -63,6 +65,11 @@ export interface AgentSettings {
 /** How a run ended: on request, or because the compute service went away, so that a new process has to look anew. */
 export type AgentEnd = 'stopped' | 'serviceLost';
 
+type GuestLogPorts = Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate' | 'logTurns' | 'openGuestLog'>;
+
+/** Bytes of the logs of all guests together. */
+const maxWaitingForDisk = 32 << 20;
+
 export async function runAgent(
   settings: AgentSettings,
   connectNode: () => Promise<AgentNode>,
@@ -85,8 +92,6 @@ export async function runAgent(
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
-  const { output, rate: guestLogRate } = settings.guestLog;
-  const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
   const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
   const ports: Omit<MachinePorts, 'reservations'> = {
@@ -101,13 +106,7 @@ export async function runAgent(
     logger,
     tally: metrics.tally,
     agentBootID,
-    ...(guestOutput && { openGuestOutput: (uid) => guestOutput.writerOf(uid) }),
-    guestLogRate,
-    openGuestLog: (uid) =>
-      new GuestLogFile({
-        folder: join(settings.stateDir, 'vms', uid),
-        onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
-      }),
+    ...guestLogPorts(settings, logger),
     sentDocuments: new SentDocumentFiles(settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
@@ -144,4 +143,21 @@ export async function runAgent(
     if (!signal.aborted) throw error;
   }
   return stop.aborted ? 'stopped' : 'serviceLost';
+}
+
+/** What all guests' logs share. */
+function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings, logger: Logger): GuestLogPorts {
+  const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
+  const waiting = new ByteBudget(maxWaitingForDisk);
+  return {
+    ...(guestOutput && { openGuestOutput: (uid) => guestOutput.writerOf(uid) }),
+    guestLogRate: rate,
+    logTurns: new LogTurns(),
+    openGuestLog: (uid) =>
+      new GuestLogFile({
+        folder: join(stateDir, 'vms', uid),
+        waiting,
+        onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
+      }),
+  };
 }

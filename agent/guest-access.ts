@@ -6,7 +6,6 @@ import { GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestCommand } from './guest/process-request.ts';
 import type { GuestProcess, StdioWanted } from './guest/processes.ts';
 import type { MachineContext } from './machine-context.ts';
-import { policyAllowsExec } from './streams/exec-policy.ts';
 import { endOfEarlierRun, readLog } from './streams/log-reader.ts';
 import { StreamFailure } from './streams/stream-failure.ts';
 
@@ -44,8 +43,7 @@ export class GuestAccess {
   async execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
     const { record, run } = this.#context;
     if (run === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
-    const { SecurityPolicy, SecurityPolicyEnabled } = record.applied?.options ?? {};
-    if (SecurityPolicyEnabled === true && !policyAllowsExec(SecurityPolicy ?? '')) {
+    if (record.applied?.execAllowed === false) {
       const message = 'the VM is confidential, and its security policy allows no process to be started from outside';
       throw new StreamFailure('ExecNotAllowed', message);
     }

@@ -2,16 +2,14 @@
 // negotiated with anew, and its processes live on in between.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type Clock, delay } from '../protocol/clock.ts';
+import type { Clock } from '../protocol/clock.ts';
 import { messageOf } from './failure.ts';
 import { GuestBridge } from './guest/bridge.ts';
 import { GuestProtocolError, GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { GuestProcesses, type GuestProcessesOptions } from './guest/processes.ts';
 import type { GuestListener } from './guest/sockets.ts';
-
-/** Between two connections that a guest dials and drops at once. */
-export const redialPause = 100;
+import { RedialPauses } from './redial-pauses.ts';
 
 export interface ConversationPorts {
   readonly uid: string;
@@ -55,8 +53,10 @@ export class GuestConversation {
   }
 
   async serve(signal: AbortSignal): Promise<void> {
+    const pauses = new RedialPauses(this.#ports.clock);
     while (!signal.aborted) {
       const stream = await this.#listener.accept(signal);
+      pauses.connected();
       const bridge = GuestBridge.connect(stream, {
         clock: this.#ports.clock,
         firstId: this.#nextId,
@@ -65,7 +65,7 @@ export class GuestConversation {
       this.#bridge = bridge;
       await this.#converse(bridge, signal);
       this.#nextId = bridge.nextId;
-      await delay(this.#ports.clock, redialPause, signal);
+      await pauses.wait(signal);
     }
   }
 

@@ -5,6 +5,7 @@
 import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogPosition } from '../protocol/stream-messages.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { LineBatch } from './line-batch.ts';
 import { replaceFile } from './replace-file.ts';
 import { lastPosition } from './streams/log-lines.ts';
@@ -17,17 +18,23 @@ export interface GuestLogFileOptions {
   readonly keptFiles?: number;
   /** Bytes that wait for the disk. */
   readonly maxWaitingBytes?: number;
+  /** Those of all guests; absent: no other guest is there. */
+  readonly waiting?: ByteBudget | undefined;
   /** The file cannot be written; told once, until it can be again. */
   readonly onFailure: (error: Error) => void;
 }
 
 export const guestLogName = 'guest.log';
 
+/** May wait for the disk whatever other guests have waiting. */
+const ownBytes = 64 * 1024;
+
 export class GuestLogFile {
   readonly #path: string;
   readonly #maxBytes: number;
   readonly #keptFiles: number;
   readonly #maxWaitingBytes: number;
+  readonly #budget: ByteBudget;
   readonly #onFailure: (error: Error) => void;
   #waiting = new LineBatch();
   /** What was written last. */
@@ -49,6 +56,7 @@ export class GuestLogFile {
     this.#maxBytes = options.maxBytes ?? 8 << 20;
     this.#keptFiles = options.keptFiles ?? 3;
     this.#maxWaitingBytes = options.maxWaitingBytes ?? 4 << 20;
+    this.#budget = options.waiting ?? new ByteBudget(Number.POSITIVE_INFINITY);
     this.#onFailure = options.onFailure;
   }
 
@@ -59,13 +67,14 @@ export class GuestLogFile {
 
   /** Never waits and never fails. */
   append(line: string): void {
-    if (!this.#waiting.hasRoomFor(line, this.#maxWaitingBytes)) {
+    const limit = this.#budget.isUsedUp ? Math.min(ownBytes, this.#maxWaitingBytes) : this.#maxWaitingBytes;
+    if (!this.#waiting.hasRoomFor(line, limit)) {
       this.#untold += 1;
       this.#dropped += 1;
       return;
     }
     if (this.#untold > 0) this.#tellOfDropped();
-    this.#waiting.add(line);
+    this.#add(line);
     this.#waiting.lines += 1;
     if (this.#writing === undefined) void this.#writeInTurn();
   }
@@ -78,9 +87,15 @@ export class GuestLogFile {
   }
 
   #tellOfDropped(): void {
-    this.#waiting.add(`[${this.#untold} lines were dropped: the disk did not take them]`);
+    this.#add(`[${this.#untold} lines were dropped: the disk did not take them]`);
     this.#waiting.told += this.#untold;
     this.#untold = 0;
+  }
+
+  #add(line: string): void {
+    const before = this.#waiting.length;
+    this.#waiting.add(line);
+    this.#budget.change(this.#waiting.length - before);
   }
 
   /** Numbers of the files that there may be: the newest one is being written. */
@@ -152,6 +167,7 @@ export class GuestLogFile {
     } catch (error) {
       this.#failed(written, error instanceof Error ? error : new Error(String(error)));
     }
+    this.#budget.change(-written.length);
     written.clear();
     for (const listener of this.#listeners) listener();
   }

@@ -1,13 +1,14 @@
 // Reads one VM's log for as long as the VM runs (hcs-runtime D.2): a guest whose `vsockexec` relays dials again after each
 // connection that ended. What becomes of a record besides its line, and what is withheld, is the caller's choice.
-import { type Clock, delay } from '../protocol/clock.ts';
+import type { Clock } from '../protocol/clock.ts';
 import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { scrubRecord } from './guest/log-scrubber.ts';
 import { readGuestLog } from './guest/log-stream.ts';
+import type { LogTurns } from './guest/log-turns.ts';
 import type { GuestListener } from './guest/sockets.ts';
-import { redialPause } from './guest-conversation.ts';
 import { logLine } from './log-line.ts';
+import { RedialPauses } from './redial-pauses.ts';
 
 export interface GuestLogPolicy {
   /** Secrets are taken out (guest.scrubLogs). */
@@ -25,6 +26,8 @@ export interface GuestLogPorts {
   /** Those that came at once. */
   readonly onLines: (lines: readonly string[]) => void;
   readonly log?: GuestLogPolicy;
+  /** Those of all guests of the host. */
+  readonly logTurns?: LogTurns | undefined;
 }
 
 interface Receiver {
@@ -54,16 +57,18 @@ export class GuestLogService {
   }
 
   async serve(signal: AbortSignal): Promise<void> {
-    const { clock, uid } = this.#ports;
+    const { clock, logTurns, uid } = this.#ports;
+    const pauses = new RedialPauses(clock);
     while (!signal.aborted) {
       const stream = await this.#listener.accept(signal);
       this.#first.resolve();
+      pauses.connected();
       const receiver = this.#receiver();
-      this.#reading = readGuestLog(stream, { vmId: uid }, receiver.deliver).then(receiver.end);
+      this.#reading = readGuestLog(stream, { vmId: uid }, receiver.deliver, logTurns).then(receiver.end);
       const abandon = () => stream.destroy();
       signal.addEventListener('abort', abandon, { once: true });
       await this.#reading.finally(() => signal.removeEventListener('abort', abandon));
-      await delay(clock, redialPause, signal);
+      await pauses.wait(signal);
     }
   }
 

@@ -2,6 +2,7 @@
 // carry (boot, sequence), so that a reader takes each at most once; what does not fit is dropped oldest first and counted.
 import { type GuestLogSummary, type LogsMessage, limits } from '../protocol/messages.ts';
 import type { LogPosition } from '../protocol/stream-messages.ts';
+import { ownText } from './guest/own-text.ts';
 
 interface QueuedLine extends LogPosition {
   readonly text: string;
@@ -9,6 +10,8 @@ interface QueuedLine extends LogPosition {
 
 /** Lines kept for delivery while the operator is away or slow. */
 export const queueLines = 1024;
+/** And characters of them: a line may have thousands. */
+export const queueCharacters = 128 * 1024;
 
 export class GuestLog {
   readonly #uid: string;
@@ -20,9 +23,10 @@ export class GuestLog {
   #dropped: number;
   /** Lines that were sent and not acknowledged. */
   #inFlight: QueuedLine[] = [];
-  /** Lines to be sent, from the index on: one is dropped without the others being moved. */
+  /** Lines to be sent, from the index on: few are dropped with the others being moved. */
   #waiting: QueuedLine[] = [];
   #firstWaiting = 0;
+  #queuedCharacters = 0;
 
   constructor(uid: string, boot: number, summary: GuestLogSummary) {
     this.#uid = uid;
@@ -64,12 +68,22 @@ export class GuestLog {
     this.#total += 1;
     const line = { boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) };
     this.#waiting.push(line);
+    this.#queuedCharacters += line.text.length;
     this.#next += 1;
-    if (this.#inFlight.length + this.#waiting.length - this.#firstWaiting > queueLines) {
-      this.#removeFirst(1);
-      this.#dropped += 1;
-    }
+    while (this.#isOverfull()) this.#dropFirst();
     return line;
+  }
+
+  #isOverfull(): boolean {
+    const waiting = this.#waiting.length - this.#firstWaiting;
+    const lines = this.#inFlight.length + waiting;
+    return waiting > 0 && (lines > queueLines || this.#queuedCharacters > queueCharacters);
+  }
+
+  #dropFirst(): void {
+    this.#queuedCharacters -= this.#waiting[this.#firstWaiting]?.text.length ?? 0;
+    this.#removeFirst(1);
+    this.#dropped += 1;
   }
 
   /** Counts lines that never became a line here, such as oversized ones. */
@@ -107,6 +121,7 @@ export class GuestLog {
     for (const line of this.#inFlight) {
       if (line.boot > boot || (line.boot === boot && line.sequence > sequence)) break;
       settled += 1;
+      this.#queuedCharacters -= line.text.length;
     }
     this.#inFlight.splice(0, settled);
     return settled;
@@ -127,7 +142,7 @@ export class GuestLog {
 
   #removeFirst(lines: number): void {
     this.#firstWaiting += lines;
-    if (this.#firstWaiting < queueLines && this.#firstWaiting < this.#waiting.length) return;
+    if (2 * this.#firstWaiting < this.#waiting.length) return;
     this.#waiting = this.#waiting.slice(this.#firstWaiting);
     this.#firstWaiting = 0;
   }
@@ -136,6 +151,6 @@ export class GuestLog {
 /** What is cut off is told, and no character is cut in two. */
 function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
-  const kept = text.slice(0, limit - 24).replace(/[\ud800-\udbff]$/, '');
+  const kept = ownText(text.slice(0, limit - 24).replace(/[\ud800-\udbff]$/, ''), text);
   return `${kept}… (${text.length - kept.length} more)`;
 }

@@ -10,6 +10,7 @@ import { GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
 import type { GuestModification } from './guest/guest-modification.ts';
+import type { LogTurns } from './guest/log-turns.ts';
 import type { GuestCommand } from './guest/process-request.ts';
 import type { GuestProcess, GuestProcessesOptions, StdioWanted } from './guest/processes.ts';
 import { type GuestListener, type GuestSockets, guestPorts } from './guest/sockets.ts';
@@ -26,6 +27,8 @@ export interface GuestRunPorts {
   readonly randomBytes: RandomBytes;
   readonly timeouts: Timeouts;
   readonly onLines: (lines: readonly string[]) => void;
+  /** When which guest's log is read on. Absent: as it comes. */
+  readonly logTurns?: LogTurns | undefined;
   /** What of the guest's log is withheld; nothing when absent. */
   readonly log?: GuestLogPolicy;
   readonly onPhase: (phase: keyof BootTimings) => void;

@@ -152,6 +152,17 @@ async function writeDurably(file: string, text: string, givesWay: () => boolean)
   }
 }
 
+/** The records that can be read, without anything being changed: an agent may be at work in the folder. */
+export async function peekRecords(stateDir: string): Promise<readonly MachineRecord[]> {
+  const folder = join(stateDir, 'vms');
+  const names = await readdir(folder).catch(() => []);
+  const uids = names.filter((name) => uuid.safeParse(name).success);
+  const records = await Promise.all(
+    uids.map((uid) => readRecord(join(folder, uid, journalFile), uid).catch(() => undefined)),
+  );
+  return records.filter((record) => record !== undefined);
+}
+
 /** Of a VM whose first write was cut short: nothing was acquired for it. A log without its journal is kept. */
 async function removeUnwritten(folder: string): Promise<void> {
   const files = await readdir(folder);

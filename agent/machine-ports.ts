@@ -4,6 +4,7 @@ import type { Clock, Random } from '../protocol/clock.ts';
 import type { Assignment } from '../protocol/messages.ts';
 import type { LogPosition } from '../protocol/stream-messages.ts';
 import type { LogRate } from './guest/log-limiter.ts';
+import type { LogTurns } from './guest/log-turns.ts';
 import type { GuestSockets } from './guest/sockets.ts';
 import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { HcsBackend } from './hcs/backend.ts';
@@ -51,6 +52,8 @@ export interface MachinePorts {
   readonly openGuestLog: (uid: string) => GuestLogSink;
   /** Where the records of a VM's guest go for collectors of logs. Absent: nowhere. */
   readonly openGuestOutput?: (uid: string) => GuestRecordWriter;
+  /** When which guest's log is read on. Absent: each guest's as it comes. */
+  readonly logTurns?: LogTurns | undefined;
   /** What one guest may log at all. Absent: as much as is taken from it. */
   readonly guestLogRate?: LogRate | undefined;
   /** Absent: documents are not kept. */

@@ -12,6 +12,7 @@ import {
 import { requestedOptions } from '../protocol/options.ts';
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
 import { type HostResource, hostResource, resourcesOfRun } from './host-resources.ts';
+import { allowsExec } from './streams/exec-policy.ts';
 
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
@@ -46,7 +47,7 @@ export const resources = ['memory', 'processorLimits', 'cpuGroup'] as const;
 export type Resource = (typeof resources)[number];
 
 /** With what the current or last run was made, and changed since. */
-const applied = z.object({
+const appliedWith = z.object({
   options: requestedOptions,
   optionsDigest: z.string(),
   /** Of the document that it was created from. */
@@ -61,7 +62,13 @@ const applied = z.object({
   scsiControllers: z.int(),
   warnings: z.array(z.string()),
   devices,
+  /** Whether processes may be started from outside, as the policy says; absent in journals of earlier agents. */
+  execAllowed: z.boolean().optional(),
 });
+const applied = appliedWith.transform((made) => ({
+  ...made,
+  execAllowed: made.execAllowed ?? allowsExec(made.options),
+}));
 export type Applied = z.infer<typeof applied>;
 
 export const machineRecord = z.object({

@@ -86,6 +86,23 @@ function patterns(read: (pattern: string) => unknown) {
   };
 }
 
+/** What manifests may name on the host. The doctor takes them, too, to judge them before an agent is started with them. */
+const allowedOptions = [
+  new Option(
+    '--allowed-path <folder...>',
+    'folders that specs may name disks in, with :ro for reading only; {namespace} is that of the VM',
+  ).argParser(patterns(parsePathRule)),
+  new Option(
+    '--allowed-pipe <name...>',
+    'named pipes that specs may use for consoles; {namespace} is that of the VM, a final * any ending',
+  ).argParser(patterns(parsePipePattern)),
+  new Option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending'),
+  new Option('--allowed-cpu-group <guid...>', 'CPU groups that specs may join').argParser(collectGuids),
+  new Option('--allowed-resource-partition <guid...>', 'resource partitions that specs may join').argParser(
+    collectGuids,
+  ),
+].map((option) => option.default([]));
+
 function linesPerSecond(given: string): number {
   const lines = Number(given);
   if (!(Number.isInteger(lines) && lines >= 0 && lines <= 1_000_000_000)) {
@@ -110,7 +127,7 @@ function program(exitWith: (code: number) => void): Command {
     .description('Runs the Linux utility VMs of a Windows node, as the lcow-operator says.')
     .version(version)
     .enablePositionalOptions();
-  agent
+  const agentProgram = agent
     .command('run', { isDefault: true })
     .description('the agent of a node (the default)')
     .requiredOption('--operator-url <url>', 'where the operator listens, wss://<host>:8443/v1/agents', operatorUrl)
@@ -127,21 +144,6 @@ function program(exitWith: (code: number) => void): Command {
     .addOption(new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp']))
     .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
     .option('--health-port <port>', 'loopback port for /healthz, /readyz and /metrics (default: none)', portNumber)
-    .option(
-      '--allowed-path <folder...>',
-      'folders that specs may name disks in, with :ro for reading only; {namespace} is that of the VM',
-      patterns(parsePathRule),
-      [],
-    )
-    .option(
-      '--allowed-pipe <name...>',
-      'named pipes that specs may use for consoles; {namespace} is that of the VM, a final * any ending',
-      patterns(parsePipePattern),
-      [],
-    )
-    .option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending', [])
-    .option('--allowed-cpu-group <guid...>', 'CPU groups that specs may join', collectGuids, [])
-    .option('--allowed-resource-partition <guid...>', 'resource partitions that specs may join', collectGuids, [])
     .option('--guest-log-rate <lines>', 'that one guest may log in a second at all; 0 = no limit', linesPerSecond, 0)
     .option(
       '--guest-output-rate <lines>',
@@ -155,6 +157,7 @@ function program(exitWith: (code: number) => void): Command {
         .default('info'),
     )
     .action(async (settings: Arguments) => exitWith(await run(settings)));
+  for (const option of allowedOptions) agentProgram.addOption(option);
   addTools(agent, exitWith);
   return agent;
 }
@@ -172,7 +175,7 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
       const { documentCommand } = await import('./commands/document.ts');
       exitWith(await documentCommand(settings, commandIO));
     });
-  agent
+  const doctor = agent
     .command('doctor')
     .description('look whether this node has what the agent needs, and say what to do about what is missing')
     .option('--operator-url <url>', 'also look whether the operator answers there', operatorUrl)
@@ -188,6 +191,7 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
       // A call that hangs in the compute service would keep the process.
       setTimeout(() => process.exit(), 2_000).unref();
     });
+  for (const option of allowedOptions) doctor.addOption(option);
 }
 
 function nodeChoice({ backend, isolation, simulatedSocket }: Arguments): NodeChoice | undefined {

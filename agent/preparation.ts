@@ -25,15 +25,13 @@ import {
 } from './paths/admission.ts';
 import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
 import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
+import { allowsExec } from './streams/exec-policy.ts';
 import { ownerTag, systemIdOf } from './system-id.ts';
 import type { FileFact, WindowsHost } from './windows-host.ts';
 
-export interface PreparationPorts {
-  readonly host: WindowsHost;
-  readonly backend: Pick<HcsBackend, 'processorTopology'>;
-  readonly randomGuid: () => string;
-  /** Windows path of the agent's state folder. */
-  readonly stateFolder: string;
+/** What is needed to judge what a manifest names on the host. */
+export interface NamePorts {
+  readonly host: Pick<WindowsHost, 'withFile'>;
   /** Folders of the agent itself, by their Windows paths, which no manifest may name (`ownFolders`). */
   readonly ownFolders: readonly string[];
   /** What manifests may name besides the boot files of the host. */
@@ -42,18 +40,23 @@ export interface PreparationPorts {
   readonly allowedGroups?: AllowedGroups | undefined;
 }
 
+export interface PreparationPorts extends NamePorts {
+  readonly host: WindowsHost;
+  readonly backend: Pick<HcsBackend, 'processorTopology'>;
+  readonly randomGuid: () => string;
+  /** Windows path of the agent's state folder. */
+  readonly stateFolder: string;
+}
+
 /** Rejects with a `MachineFailure` that carries the original's error text (hcs-documents §13). */
 export async function prepareBoot(assignment: Assignment, ports: PreparationPorts): Promise<BootPlan> {
   const { uid, options: requested } = assignment;
   const host = await defaultsHost(ports.host);
   const { stateFolder } = ports;
-  const scope = scopeOf(assignment, host.bootFolder, ports);
-  requireAllowedNames(assignment, scope);
-  requireAllowedGroups(requested, ports.allowedGroups);
+  await requireAllowed(assignment, host, ports);
   const [files, known] = await Promise.all([
     gatherFiles(pathsToStat(requested, host), ports.host),
     processors(ports.backend),
-    requireAllowedFiles(requested, host, scope),
   ]);
   const bundleDirectory = joinPath(stateFolder, 'vms', uid);
   const filled = fillOptions({ id: systemIdOf(uid), owner: ownerTag, bundleDirectory, requested }, host, files);
@@ -67,6 +70,14 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   const document = requireDocument(outcome);
   const policy = await guestPolicy(filled.options, host.bootFolder, ports.host);
   return planOf({ assignment, options: filled.options, outcome, document, policy, osBuild: host.build });
+}
+
+/** Rejects with a `MachineFailure` when the manifest names something on the host that it must not. */
+export async function requireAllowed(assignment: Assignment, host: DefaultsHost, ports: NamePorts): Promise<void> {
+  const scope = scopeOf(assignment, host.bootFolder, ports);
+  requireAllowedNames(assignment, scope);
+  requireAllowedGroups(assignment.options, ports.allowedGroups);
+  await requireAllowedFiles(assignment.options, host, scope);
 }
 
 /** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
@@ -84,7 +95,7 @@ export async function admitDiskOf(
 function scopeOf(
   { namespace }: Assignment,
   bootFolder: string,
-  { allowed, host, ownFolders }: PreparationPorts,
+  { allowed, host, ownFolders }: NamePorts,
 ): AdmissionScope {
   return { host, namespace, allowed, bootFolder, closed: ownFolders };
 }
@@ -174,6 +185,7 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
     scsiControllers: outcome.devices.scsiControllerCount,
     warnings: outcome.warnings.map(({ message }) => message.slice(0, limits.warningChars)).slice(0, limits.warnings),
     devices: devicesOf(assignment.options, options, outcome),
+    execAllowed: allowsExec(booted),
   };
   return {
     document: document.text,

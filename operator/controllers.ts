@@ -18,9 +18,10 @@ import { ReferenceReader } from './controller/references.ts';
 import { Relocation } from './controller/relocation.ts';
 import type { Restoration } from './controller/restoration.ts';
 import { Starts } from './controller/starts.ts';
-import { StatusWriter } from './controller/status-writer.ts';
+import { StatusWriter, statusRate } from './controller/status-writer.ts';
 import { Teardown } from './controller/teardown.ts';
 import { VirtualMachines } from './controller/virtual-machines.ts';
+import { KeyedAllowances } from './keyed-allowances.ts';
 import type { Outcome } from './kubernetes/api-error.ts';
 import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
@@ -71,6 +72,7 @@ export class Controllers {
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
     const pacing = new Pacing(clock);
     const writes = new NodeWrites(clock, (nodeName) => this.machines.keysOn(nodeName).size);
+    const allowances = new KeyedAllowances(clock, statusRate, maximumKeys);
     this.hosts = new Hosts({
       client: clients.hosts,
       nodes: clients.nodes,
@@ -85,8 +87,10 @@ export class Controllers {
     });
     this.#departures = new Departures(caches.nodes, this.inventory, clock);
     this.#fleet = this.#createFleet();
-    this.#reconciler = this.#createReconciler(pacing);
-    const machineQueue = this.#queue('machines', (key) => inReconcileOf(key, () => this.#reconciler.reconcile(key)), {
+    const writer = this.#createWriter(pacing, allowances);
+    this.#reconciler = this.#createReconciler(writer);
+    const pass = (key: string) => inReconcileOf(key, () => this.#reconciler.reconcile(key));
+    const machineQueue = this.#queue('machines', (key, lane) => writer.inLane(key, lane, () => pass(key)), {
       groupOf: namespaceOf,
       isUrgent: (key) => isDeletionOrStop(this.machines.get(key)),
     });
@@ -117,6 +121,7 @@ export class Controllers {
       foreignQueue,
       forget: (uid) => {
         pacing.forget(uid);
+        allowances.forget(uid);
         this.#reconciler.forget(uid);
       },
     });
@@ -152,13 +157,24 @@ export class Controllers {
     await this.#events.stop();
   }
 
-  #createReconciler(pacing: Pacing): Reconciler {
-    const { http, caches, clients, clock, agents, metrics } = this.#options;
+  #createWriter(pacing: Pacing, allowances: KeyedAllowances): StatusWriter {
+    const { clients, metrics } = this.#options;
+    return new StatusWriter({
+      client: clients.machines,
+      machines: this.machines,
+      pacing,
+      allowances,
+      record: (event) => this.#events.record(event),
+      mayWriteFor: (nodeName) => this.hosts.mayWriteFor(nodeName),
+      observer: metrics,
+    });
+  }
+
+  #createReconciler(writer: StatusWriter): Reconciler {
+    const { http, caches, clients, clock, agents } = this.#options;
     const { machines, inventory } = this;
     const client = clients.machines;
     const record = this.#events.record.bind(this.#events);
-    const mayWriteFor = (nodeName: string) => this.hosts.mayWriteFor(nodeName);
-    const writer = new StatusWriter({ client, machines, pacing, record, mayWriteFor, observer: metrics });
     const readNode = (name: string) => clients.nodes.get({ name });
     const departures = this.#departures;
     const fleet = this.#fleet;

@@ -1,5 +1,6 @@
 // Who the operator is to agents and they to it, as the flags say: in a cluster by TokenReview and certificates of our own,
 // in development by files, or without TLS on loopback.
+import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import { type AgentAuthenticator, StaticTokens } from './agents/authentication.ts';
 import { TokenReviews } from './agents/token-review.ts';
@@ -44,10 +45,20 @@ export function identityProblem({
   return 'agents with --agent-tokens need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address';
 }
 
-export function authenticatorOf(flags: IdentityFlags, ports: IdentityPorts): AgentAuthenticator {
-  if (flags.agentTokens !== undefined) return new StaticTokens(flags.agentTokens);
+export interface AuthenticatorPorts {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function authenticatorOf(flags: IdentityFlags, ports: AuthenticatorPorts): AgentAuthenticator {
+  if (flags.agentTokens !== undefined) return new StaticTokens(flags.agentTokens, ports.logger);
   const [name = '', namespace = flags.namespace] = flags.agentServiceAccount.split('/').reverse();
-  return new TokenReviews({ ...ports, userName: `system:serviceaccount:${namespace}:${name}` });
+  return new TokenReviews({
+    http: ports.http,
+    clock: ports.clock,
+    userName: `system:serviceaccount:${namespace}:${name}`,
+  });
 }
 
 /** Undefined: without TLS. */

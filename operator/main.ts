@@ -77,35 +77,36 @@ async function run(flags: Flags): Promise<void> {
   const [clock, random, version] = [systemClock, Math.random, packageJson.version];
   const access = loadClusterAccess(flags.kubeconfig, clock);
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
-  const http = new KubeHttp({ access, clock, random, version, replica });
+  const way = () =>
+    new KubeHttp({ access: loadClusterAccess(flags.kubeconfig, clock), clock, random, version, replica });
   const { apiPort: port, apiService, bindAddress, namespace } = flags;
   const apiAddress = port === 0 ? {} : { [apiAddressAnnotation]: advertisedAddress(bindAddress, port) };
-  const lease = new LeaseClient({
-    http,
-    clock,
-    namespace,
-    name: 'lcow-operator',
-    annotations: () => ({
-      ...apiAddress,
-      [unfinishedAnnotation]: String(operator.unfinished),
-      ...operator.restoration.annotations(),
-    }),
-    seen: (annotations) => operator.restoration.seen(annotations),
+  const annotations = () => ({
+    ...apiAddress,
+    [unfinishedAnnotation]: String(operator.unfinished),
+    ...operator.restoration.annotations(),
   });
+  // The Lease has connections of its own, and so has what strangers can ask for: neither waits for anything else.
+  const [leaseWay, identityWay] = [way(), way()];
+  const seen = (found: Readonly<Record<string, string>> | undefined) => operator.restoration.seen(found);
+  const lease = { clock, namespace, name: 'lcow-operator', annotations, seen };
   const operator = new Operator({
     access,
     election: new LeaseElection({
-      client: lease,
+      client: new LeaseClient({ ...lease, http: leaseWay }),
       clock,
       random,
       monotonic: () => performance.now(),
       identity: replica,
       hasPredecessors: () => operator.unfinished > 0,
     }),
-    authenticator: authenticatorOf(flags, { http, clock, random }),
-    certificates: certificatesOf(flags, { http, clock, random }),
+    authenticator: authenticatorOf(flags, { http: identityWay, clock, logger }),
+    certificates: certificatesOf(flags, { http: identityWay, clock, random }),
     bindAddress,
-    api: port === 0 ? undefined : { port, lease, ...(apiService !== undefined && { apiService }) },
+    api:
+      port === 0
+        ? undefined
+        : { port, lease: new LeaseClient({ ...lease, http: identityWay }), ...(apiService && { apiService }) },
     agentsPort: flags.agentsPort,
     healthPort: flags.healthPort,
     heartbeatSeconds: flags.heartbeatSeconds,

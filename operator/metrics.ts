@@ -158,7 +158,10 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
   dropped(record: EventRecord, why: Parameters<EventObserver['dropped']>[1]): void {
     const label = typeof why === 'string' ? why : why.reason;
     this.#eventsDropped.inc({ why: label });
-    this.#logger.warn({ uid: record.regarding.metadata.uid, reason: record.reason, why }, 'an Event was dropped');
+    const line = { uid: record.regarding.metadata.uid, reason: record.reason, why };
+    // What one object causes without end must not fill the log.
+    if (why === 'rate_limited') this.#logger.debug(line, 'an Event was dropped');
+    else this.#logger.warn(line, 'an Event was dropped');
   }
 
   added(name: string): void {

@@ -2,13 +2,13 @@
 import type { Clock } from './clock.ts';
 
 export class Allowance {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #perSecond: number;
   readonly #burst: number;
   #left: number;
   #at: number;
 
-  constructor(clock: Clock, perSecond: number, burst: number) {
+  constructor(clock: Pick<Clock, 'now'>, perSecond: number, burst: number) {
     this.#clock = clock;
     this.#perSecond = perSecond;
     this.#burst = burst;

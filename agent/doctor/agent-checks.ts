@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../failure.ts';
+import { allowedNames } from './allowed-names-check.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 
 /** Of the tokens that the operator takes (design §7). */
@@ -127,4 +128,4 @@ const stateFolder: Check = {
   },
 };
 
-export const agentChecks: readonly Check[] = [token, caFile, operator, stateFolder];
+export const agentChecks: readonly Check[] = [token, caFile, operator, allowedNames, stateFolder];

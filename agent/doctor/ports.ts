@@ -1,6 +1,7 @@
 // Everything outside that the checks of `lcow-agent doctor` look at, so that a test can be the node.
 import type { Clock } from '../../protocol/clock.ts';
-import type { HostFacts } from '../../protocol/messages.ts';
+import type { Assignment, HostFacts } from '../../protocol/messages.ts';
+import type { WindowsHost } from '../windows-host.ts';
 
 export interface DoctorSettings {
   readonly operatorUrl?: string;
@@ -8,6 +9,12 @@ export interface DoctorSettings {
   readonly caFile?: string;
   readonly stateDir: string;
   readonly isolation?: 'snp';
+  /** As the agent has them. */
+  readonly allowedPath?: readonly string[];
+  readonly allowedPipe?: readonly string[];
+  readonly allowedDevice?: readonly string[];
+  readonly allowedCpuGroup?: readonly string[];
+  readonly allowedResourcePartition?: readonly string[];
 }
 
 export interface ProgramResult {
@@ -30,6 +37,10 @@ export interface DoctorPorts {
   readFile(path: string): Promise<string>;
   /** What is wrong with the state folder as it is; undefined for a good one, or none yet. */
   stateFolderProblem(stateDir: string): Promise<string | undefined>;
+  /** What the agent of this node was told of its VMs; reads its journals, and changes nothing. */
+  assignments?(stateDir: string): Promise<readonly Assignment[]>;
+  /** Only on Windows. */
+  readonly withFile?: WindowsHost['withFile'];
   /** Only on Windows; a program of System32, which rejects when it cannot be started. */
   run(program: string, parameters: readonly string[]): Promise<ProgramResult>;
   /** Only on Windows. */

@@ -5,7 +5,9 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../protocol/clock.ts';
+import { peekRecords } from '../journal.ts';
 import { stateFolderProblem } from '../state-folder.ts';
+import { withLocalFile } from '../windows/open-file.ts';
 import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
 
 const connectMilliseconds = 5_000;
@@ -17,6 +19,11 @@ export const systemPorts: DoctorPorts = {
   clock: systemClock,
   readFile: (path) => readFile(path, 'utf8'),
   stateFolderProblem,
+  async assignments(stateDir) {
+    const records = await peekRecords(stateDir);
+    return records.map(({ assignment }) => assignment).filter((assignment) => assignment !== undefined);
+  },
+  ...(process.platform === 'win32' && { withFile: withLocalFile }),
   run,
   connectHcs,
   async hostFacts() {

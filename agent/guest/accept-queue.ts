@@ -1,15 +1,15 @@
 // Connections that wait for whoever accepts them, and those who wait for a connection.
 import type { Duplex } from 'node:stream';
 
-interface Waiting {
-  readonly resolve: (connection: Duplex) => void;
+interface Waiting<T> {
+  readonly resolve: (connection: T) => void;
   readonly reject: (cause: unknown) => void;
 }
 
-export class AcceptQueue {
+export class AcceptQueue<T extends Duplex> {
   readonly #limit: number;
-  readonly #arrived: Duplex[] = [];
-  readonly #waiting = new Set<Waiting>();
+  readonly #arrived: T[] = [];
+  readonly #waiting = new Set<Waiting<T>>();
   #closed: Error | undefined;
 
   constructor(limit: number) {
@@ -17,14 +17,14 @@ export class AcceptQueue {
   }
 
   /** One too many is destroyed. */
-  arrive(connection: Duplex): void {
+  arrive(connection: T): void {
     const [first] = this.#waiting;
     if (first !== undefined) first.resolve(connection);
     else if (this.#closed !== undefined || this.#arrived.length >= this.#limit) connection.destroy();
     else this.#keep(connection);
   }
 
-  accept(signal: AbortSignal): Promise<Duplex> {
+  accept(signal: AbortSignal): Promise<T> {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const arrived = this.#arrived.shift();
@@ -39,9 +39,9 @@ export class AcceptQueue {
     for (const connection of this.#arrived.splice(0)) connection.destroy();
   }
 
-  async #wait(signal: AbortSignal): Promise<Duplex> {
-    const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-    const waiting: Waiting = { resolve, reject };
+  async #wait(signal: AbortSignal): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const waiting: Waiting<T> = { resolve, reject };
     const onAbort = () => reject(signal.reason);
     this.#waiting.add(waiting);
     signal.addEventListener('abort', onAbort);
@@ -54,7 +54,7 @@ export class AcceptQueue {
   }
 
   /** A connection that breaks while it waits is still handed out: reading it tells. */
-  #keep(connection: Duplex): void {
+  #keep(connection: T): void {
     connection.on('error', () => {});
     this.#arrived.push(connection);
   }

@@ -40,6 +40,9 @@ export interface Asked<T> {
 
 /** Requests without an answer, given up ones included. */
 const maxOutstanding = 1024;
+/** Answers to requests of earlier connections: no more than those had, and their bytes. */
+const maxLateAnswers = maxOutstanding;
+const maxLateBytes = 1 << 20;
 /** Bytes that the guest has not read yet. */
 const maxUnsentBytes = 8 << 20;
 
@@ -64,6 +67,7 @@ export class BridgeChannel {
   readonly #settleClosed: (end: BridgeEnd) => void;
   #nextId: bigint;
   #lateAnswers = 0;
+  #lateBytes = 0;
   #end: BridgeEnd | undefined;
 
   /** Takes the stream over. */
@@ -187,6 +191,11 @@ export class BridgeChannel {
 
   #answerLate(frame: Frame): void {
     this.#lateAnswers += 1;
+    this.#lateBytes += frame.payload.length;
+    if (this.#lateAnswers > maxLateAnswers || this.#lateBytes > maxLateBytes) {
+      this.#fail('too many responses to requests that were not made');
+      return;
+    }
     this.#onLateAnswer?.(frame.id, parseJson(frame.payload));
   }
 

@@ -2,6 +2,7 @@
 // its names. Such a line is read in one pass that sees its members as they are written (json-members.ts says why that
 // matters), which is faster than `JSON.parse` and the looks behind its back. Whatever is unusual is left to others.
 import type { JsonValue, Member } from './json-members.ts';
+import { ownText } from './own-text.ts';
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -12,6 +13,8 @@ const closeBrace = 0x7d;
 const controlCharacter = /[\u0000-\u001f]/;
 /** Numbers of this length are never beyond the range of floats. */
 const scalar = /(?:-?(?:0|[1-9]\d{0,99})(?:\.\d{1,100})?(?:[eE][+-]?\d{1,2})?|true|false|null)(?=[,}])/y;
+const simpleEscapes: ReadonlySet<string> = new Set('"\\/bfnrt');
+const fourHexDigits = /^[\da-fA-F]{4}$/;
 const surrogateEscape = /\\u[dD][89a-fA-F]/;
 
 /** The members as they are written, or undefined for a text that is not of this shape, be it JSON or not. */
@@ -63,21 +66,24 @@ class Cursor {
     const end = this.#text.indexOf('"', start);
     if (end < 0 || end > this.#backslash) return undefined;
     this.#index = end + 1;
-    return this.#text.slice(start, end);
+    return ownText(this.#text.slice(start, end), this.#text);
   }
 
   #escapedText(name: string): Member | undefined {
     const start = this.#index;
     let end = this.#text.indexOf('"', start + 1);
+    let isSound = true;
     while (end > this.#backslash) {
       const behind = this.#backslash + 2;
+      isSound &&= isEscape(this.#text, this.#backslash + 1);
       if (end < behind) end = this.#text.indexOf('"', behind);
       this.#backslash = this.#next('\\', behind);
     }
     const literal = this.#text.slice(start, end + 1);
-    const value = end < 0 || surrogateEscape.test(literal) ? undefined : parseText(literal);
     this.#index = end + 1;
-    return value === undefined ? undefined : [name, value, true];
+    if (!isSound || end < 0 || surrogateEscape.test(literal)) return undefined;
+    // A text is no object, so the defect of names does not touch it.
+    return [name, String(JSON.parse(literal)), true];
   }
 
   #scalar(name: string): Member | undefined {
@@ -100,11 +106,11 @@ function scalarValue(text: string): JsonValue {
   return text === 'null' ? null : Number(text);
 }
 
-/** A text is no object, so the defect of names does not touch it. */
-function parseText(literal: string): string | undefined {
-  try {
-    return String(JSON.parse(literal));
-  } catch {
-    return undefined;
-  }
+/** Looked at before anything is parsed: a guest may write nothing but broken ones, and exceptions are expensive. */
+function isEscape(text: string, index: number): boolean {
+  return text.charAt(index) === 'u' ? isHexNumber(text, index + 1) : simpleEscapes.has(text.charAt(index));
+}
+
+function isHexNumber(text: string, index: number): boolean {
+  return fourHexDigits.test(text.slice(index, index + 4));
 }

@@ -4,6 +4,8 @@
 // no recursion, and it never gives an object to `JSON.parse`: V8 takes a name that is written with escapes for another
 // one that it met earlier in the process (`\` for ` `).
 
+import { ownText } from './own-text.ts';
+
 export type JsonValue =
   | string
   | number
@@ -16,10 +18,8 @@ export type JsonValue =
 export type Member = readonly [name: string, value: JsonValue, isEscaped?: boolean];
 export type Members = readonly Member[];
 
-/** A well-formed number that no float can hold. */
-export class NumberOutOfRange extends Error {
-  override readonly name = 'NumberOutOfRange';
-}
+/** Told of a well-formed number that no float can hold. */
+export type OnOutOfRange = (number: string) => void;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -29,13 +29,13 @@ type Container =
   | { readonly kind: 'object'; readonly members: Member[]; name: string | undefined };
 
 /** `text` is one object and known to be JSON. Commas and colons need not be seen: names and values take turns. */
-export function readMembers(text: string): Members {
+export function readMembers(text: string, onOutOfRange: OnOutOfRange = () => undefined): Members {
   const open: Container[] = [];
   for (const token of tokens(text)) {
     const opened = openedBy(token);
     const inner = open.at(-1);
     if (opened !== undefined) open.push(opened);
-    else if (inner !== undefined && !isEnd(token)) addScalar(inner, token);
+    else if (inner !== undefined && !isEnd(token)) addScalar(inner, token, onOutOfRange);
     else if (inner !== undefined && open.length > 1) close(open, inner);
     else return heldBy(inner);
   }
@@ -61,9 +61,9 @@ function close(open: Container[], inner: Container): void {
   if (outer !== undefined) place(outer, contentOf(inner), false);
 }
 
-function addScalar(container: Container, token: string): void {
+function addScalar(container: Container, token: string, onOutOfRange: OnOutOfRange): void {
   if (container.kind === 'object' && container.name === undefined) container.name = readText(token);
-  else place(container, readScalar(token), token.includes('\\'));
+  else place(container, readScalar(token, onOutOfRange), token.includes('\\'));
 }
 
 function place(container: Container, value: JsonValue, isEscaped: boolean): void {
@@ -81,13 +81,13 @@ function contentOf(container: Container): JsonValue {
   return Object.fromEntries(container.members.map(([name, value]) => [name, value]));
 }
 
-function readScalar(token: string): JsonValue {
+function readScalar(token: string, onOutOfRange: OnOutOfRange): JsonValue {
   if (token.charCodeAt(0) === quote) return readText(token);
   if (token === 'true') return true;
   if (token === 'false') return false;
   if (token === 'null') return null;
   const number = Number(token);
-  if (!Number.isFinite(number)) throw new NumberOutOfRange(`a number is beyond the range of floats: ${token}`);
+  if (!Number.isFinite(number)) onOutOfRange(token);
   return number;
 }
 
@@ -103,7 +103,7 @@ function* tokens(text: string): Generator<string> {
     const start = index;
     if (text.charCodeAt(start) === quote) index = endOfText(text, start + 1);
     else index = Math.max(endOf(scalar, text, start), start + 1);
-    yield text.slice(start, index);
+    yield ownText(text.slice(start, index), text);
   }
 }
 

@@ -1,193 +1,240 @@
-// Finds the end of one JSON value in a stream of bytes, a byte at a time, however the stream is cut into chunks.
+// Finds the end of one JSON value in a stream of bytes, however the stream is cut into chunks. A guest chooses every byte,
+// so each costs a look into a table, whatever it is.
 // The grammar is RFC 8259 and the bound of nesting that of the guest's log decoder (hcs-runtime D.4).
 
+/**
+ * `endAfter`: the byte at the index is the last of the value, a list or an object; `endBefore`: the value, a scalar, ended
+ * with the byte before; `error`: the byte cannot be part of JSON.
+ */
 export type ScanStep = 'more' | 'endAfter' | 'endBefore' | 'error';
 
 /** The depth at which the guest's own decoder gives up. */
 export const nestingLimit = 10_000;
 
-const tab = 0x09;
-const lineFeed = 0x0a;
-const carriageReturn = 0x0d;
-const space = 0x20;
-const quote = 0x22;
-const plus = 0x2b;
-const comma = 0x2c;
-const minus = 0x2d;
-const point = 0x2e;
-const zero = 0x30;
-const colon = 0x3a;
-const openBracket = 0x5b;
-const backslash = 0x5c;
-const closeBracket = 0x5d;
-const openBrace = 0x7b;
-const closeBrace = 0x7d;
-
-const simpleEscapes = new Set([...'"\\/bfnrt'].map((character) => character.charCodeAt(0)));
-const literals = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]));
-
 export function isWhiteSpace(byte: number): boolean {
-  return byte === space || byte === lineFeed || byte === carriageReturn || byte === tab;
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= zero && byte <= 0x39;
-}
+/** Between two bytes: what has been read, or what may come. */
+const states = [
+  ...['value', 'firstElement', 'firstKey', 'key', 'colon', 'afterValue'],
+  ...['text', 'escape', 'hex1', 'hex2', 'hex3', 'hex4'],
+  ...['minus', 'zero', 'integer', 'point', 'fraction', 'exponent', 'exponentSign', 'exponentDigits'],
+  ...['t', 'tr', 'tru', 'f', 'fa', 'fal', 'fals', 'n', 'nu', 'nul', 'ended'],
+] as const;
+type State = (typeof states)[number];
 
-function isHexDigit(byte: number): boolean {
-  const lower = byte | 0x20;
-  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
-}
+/** What needs more than a new state. */
+const actions = [
+  ...['refuse', 'openObject', 'openList', 'closeObject', 'closeList', 'next'],
+  ...['beginKey', 'endText', 'endLiteral', 'endNumber', 'endBefore'],
+] as const;
+type Action = (typeof actions)[number];
 
-type State = (byte: number) => ScanStep;
+type Row = readonly (readonly [bytes: string, to: State | Action])[];
+
+const space = ' \t\n\r';
+const digit = '0123456789';
+const any = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
+/** All but control characters. */
+const plain = any.slice(0x20);
+
+const value: Row = [
+  [space, 'value'],
+  ['{', 'openObject'],
+  ['[', 'openList'],
+  ['"', 'text'],
+  ['-', 'minus'],
+  ['0', 'zero'],
+  ['123456789', 'integer'],
+  ['t', 't'],
+  ['f', 'f'],
+  ['n', 'n'],
+];
+const hex = (to: State): Row => [[`${digit}abcdefABCDEF`, to]];
+const exponent = ['eE', 'exponent'] as const;
+
+/** A later entry of a row replaces an earlier one; what no entry names is refused. */
+const grammar: Readonly<Record<State, Row>> = {
+  value,
+  firstElement: [...value, [space, 'firstElement'], [']', 'closeList']],
+  firstKey: [
+    [space, 'firstKey'],
+    ['"', 'beginKey'],
+    ['}', 'closeObject'],
+  ],
+  key: [
+    [space, 'key'],
+    ['"', 'beginKey'],
+  ],
+  colon: [
+    [space, 'colon'],
+    [':', 'value'],
+  ],
+  afterValue: [
+    [space, 'afterValue'],
+    [',', 'next'],
+    ['}', 'closeObject'],
+    [']', 'closeList'],
+  ],
+  text: [
+    [plain, 'text'],
+    ['"', 'endText'],
+    ['\\', 'escape'],
+  ],
+  escape: [
+    ['"\\/bfnrt', 'text'],
+    ['u', 'hex1'],
+  ],
+  hex1: hex('hex2'),
+  hex2: hex('hex3'),
+  hex3: hex('hex4'),
+  hex4: hex('text'),
+  minus: [
+    ['0', 'zero'],
+    ['123456789', 'integer'],
+  ],
+  zero: [[any, 'endNumber'], ['.', 'point'], exponent],
+  integer: [[any, 'endNumber'], [digit, 'integer'], ['.', 'point'], exponent],
+  point: [[digit, 'fraction']],
+  fraction: [[any, 'endNumber'], [digit, 'fraction'], exponent],
+  exponent: [
+    ['+-', 'exponentSign'],
+    [digit, 'exponentDigits'],
+  ],
+  exponentSign: [[digit, 'exponentDigits']],
+  exponentDigits: [
+    [any, 'endNumber'],
+    [digit, 'exponentDigits'],
+  ],
+  t: [['r', 'tr']],
+  tr: [['u', 'tru']],
+  tru: [['e', 'endLiteral']],
+  f: [['a', 'fa']],
+  fa: [['l', 'fal']],
+  fal: [['s', 'fals']],
+  fals: [['e', 'endLiteral']],
+  n: [['u', 'nu']],
+  nu: [['l', 'nul']],
+  nul: [['l', 'endLiteral']],
+  // Like the guest's decoder, which sees the end of any scalar only in the byte behind it: of a number it must.
+  ended: [[any, 'endBefore']],
+};
+
+const numberOf = Object.fromEntries([...states, ...actions].map((name, index) => [name, index])) as Readonly<
+  Record<State | Action, number>
+>;
+const firstAction = states.length;
+const table = makeTable();
+
+function makeTable(): Uint8Array {
+  const made = new Uint8Array(states.length << 8).fill(numberOf.refuse);
+  for (const state of states) {
+    for (const [bytes, to] of grammar[state]) {
+      for (const byte of bytes) made[(numberOf[state] << 8) | byte.charCodeAt(0)] = numberOf[to];
+    }
+  }
+  return made;
+}
 
 /** One value: give it every byte from the value's first one on, until it answers something else than `more`. */
 export class JsonScanner {
+  /** The byte that the last answer is about. */
+  index = 0;
   /** The containers that are open, outermost first: true for an object. */
   readonly #open: boolean[] = [];
-  #state: State = (byte) => this.#value(byte);
-  #literal: Buffer = Buffer.alloc(0);
-  #position = 0;
+  #state = numberOf.value;
+  #isKey = false;
 
-  /**
-   * `endAfter`: the byte is the last of the value, a list or an object; `endBefore`: the value, a scalar, ended with the
-   * byte before; `error`: the byte cannot be part of JSON.
-   */
-  step(byte: number): ScanStep {
-    return this.#state(byte);
+  /** For the next value. */
+  begin(): void {
+    this.#open.length = 0;
+    this.#state = numberOf.value;
+    this.#isKey = false;
   }
 
-  #value(byte: number): ScanStep {
-    if (isWhiteSpace(byte)) return 'more';
-    if (byte === openBrace) return this.#enter(true);
-    if (byte === openBracket) return this.#enter(false);
-    if (byte === quote) return this.#go((next) => this.#string(next, () => this.#scalarDone()));
-    if (byte === minus) return this.#go((next) => this.#numberStart(next));
-    if (isDigit(byte)) return this.#numberStart(byte);
-    const word = literals.get(byte);
-    if (word === undefined) return 'error';
-    this.#literal = word;
-    this.#position = 1;
-    return this.#go((next) => this.#literalRest(next));
+  /** Looks at the bytes from `from` on and before `to`, or up to the one that ends the value. */
+  scan(bytes: Uint8Array, from: number, to: number): ScanStep {
+    let state = this.#state;
+    for (let index = from; index < to; index += 1) {
+      const next = table[(state << 8) | (bytes[index] ?? 0)] ?? 0;
+      if (next < firstAction) {
+        state = next;
+        continue;
+      }
+      this.#state = state;
+      const step = this.#act(actions[next - firstAction] ?? 'refuse', bytes[index] ?? 0);
+      if (step !== 'more') {
+        this.index = index;
+        return step;
+      }
+      state = this.#state;
+    }
+    this.#state = state;
+    this.index = to;
+    return 'more';
+  }
+
+  #act(action: Action, byte: number): ScanStep {
+    switch (action) {
+      case 'refuse':
+        return 'error';
+      case 'openObject':
+        return this.#enter(true);
+      case 'openList':
+        return this.#enter(false);
+      case 'closeObject':
+        return this.#leave(true);
+      case 'closeList':
+        return this.#leave(false);
+      case 'next':
+        return this.#go(this.#open.at(-1) === true ? 'key' : 'value');
+      case 'beginKey':
+        this.#isKey = true;
+        return this.#go('text');
+      case 'endText':
+        return this.#textDone();
+      case 'endLiteral':
+        return this.#scalarDone();
+      case 'endNumber':
+        return this.#numberDone(byte);
+      case 'endBefore':
+        return 'endBefore';
+    }
   }
 
   #go(state: State): ScanStep {
-    this.#state = state;
+    this.#state = numberOf[state];
     return 'more';
   }
 
   #enter(isObject: boolean): ScanStep {
     if (this.#open.length >= nestingLimit) return 'error';
     this.#open.push(isObject);
-    return this.#go(isObject ? (next) => this.#firstKey(next) : (next) => this.#firstElement(next));
+    return this.#go(isObject ? 'firstKey' : 'firstElement');
   }
 
-  #leave(): ScanStep {
+  #leave(isObject: boolean): ScanStep {
+    if (this.#open.at(-1) !== isObject) return 'error';
     this.#open.pop();
-    return this.#valueDone();
+    return this.#open.length === 0 ? 'endAfter' : this.#go('afterValue');
   }
 
-  #valueDone(): ScanStep {
-    if (this.#open.length === 0) return 'endAfter';
-    return this.#go((next) => this.#afterValue(next));
+  #textDone(): ScanStep {
+    if (!this.#isKey) return this.#scalarDone();
+    this.#isKey = false;
+    return this.#go('colon');
   }
 
-  /** Like the guest's decoder, which sees the end of any scalar only in the byte behind it: of a number it must. */
   #scalarDone(): ScanStep {
-    return this.#go(this.#open.length === 0 ? () => 'endBefore' : (next) => this.#afterValue(next));
-  }
-
-  #afterValue(byte: number): ScanStep {
-    if (isWhiteSpace(byte)) return 'more';
-    const inObject = this.#open.at(-1) === true;
-    if (byte === comma) return this.#go(inObject ? (next) => this.#key(next) : (next) => this.#value(next));
-    return byte === (inObject ? closeBrace : closeBracket) ? this.#leave() : 'error';
-  }
-
-  #firstElement(byte: number): ScanStep {
-    return byte === closeBracket ? this.#leave() : this.#value(byte);
-  }
-
-  #firstKey(byte: number): ScanStep {
-    return byte === closeBrace ? this.#leave() : this.#key(byte);
-  }
-
-  #key(byte: number): ScanStep {
-    if (isWhiteSpace(byte)) return 'more';
-    if (byte !== quote) return 'error';
-    return this.#go((next) => this.#string(next, () => this.#go((after) => this.#colon(after))));
-  }
-
-  #colon(byte: number): ScanStep {
-    if (isWhiteSpace(byte)) return 'more';
-    return byte === colon ? this.#go((next) => this.#value(next)) : 'error';
-  }
-
-  #string(byte: number, done: () => ScanStep): ScanStep {
-    if (byte === quote) return done();
-    if (byte === backslash) return this.#go((next) => this.#escape(next, done));
-    return byte < space ? 'error' : 'more';
-  }
-
-  #escape(byte: number, done: () => ScanStep): ScanStep {
-    const inString: State = (next) => this.#string(next, done);
-    if (simpleEscapes.has(byte)) return this.#go(inString);
-    if (byte !== 0x75) return 'error';
-    this.#position = 0;
-    return this.#go((next) => {
-      if (!isHexDigit(next)) return 'error';
-      this.#position += 1;
-      return this.#position === 4 ? this.#go(inString) : 'more';
-    });
-  }
-
-  #literalRest(byte: number): ScanStep {
-    if (byte !== this.#literal[this.#position]) return 'error';
-    this.#position += 1;
-    return this.#position === this.#literal.length ? this.#scalarDone() : 'more';
-  }
-
-  #numberStart(byte: number): ScanStep {
-    if (!isDigit(byte)) return 'error';
-    return this.#go(byte === zero ? (next) => this.#afterInteger(next) : (next) => this.#integer(next));
-  }
-
-  #integer(byte: number): ScanStep {
-    return isDigit(byte) ? 'more' : this.#afterInteger(byte);
-  }
-
-  #afterInteger(byte: number): ScanStep {
-    if (byte === point) return this.#go((next) => this.#digitThen(next, (after) => this.#fraction(after)));
-    return this.#afterFraction(byte);
-  }
-
-  #fraction(byte: number): ScanStep {
-    return isDigit(byte) ? 'more' : this.#afterFraction(byte);
-  }
-
-  #afterFraction(byte: number): ScanStep {
-    if ((byte | 0x20) === 0x65) return this.#go((next) => this.#exponentSign(next));
-    return this.#numberDone(byte);
-  }
-
-  #exponentSign(byte: number): ScanStep {
-    if (byte === plus || byte === minus)
-      return this.#go((next) => this.#digitThen(next, (after) => this.#exponent(after)));
-    return this.#digitThen(byte, (after) => this.#exponent(after));
-  }
-
-  #exponent(byte: number): ScanStep {
-    return isDigit(byte) ? 'more' : this.#numberDone(byte);
-  }
-
-  #digitThen(byte: number, state: State): ScanStep {
-    return isDigit(byte) ? this.#go(state) : 'error';
+    return this.#go(this.#open.length === 0 ? 'ended' : 'afterValue');
   }
 
   /** A number ends only with the byte behind it, which belongs to what follows. */
   #numberDone(byte: number): ScanStep {
     if (this.#open.length === 0) return 'endBefore';
-    this.#state = (next) => this.#afterValue(next);
-    return this.#afterValue(byte);
+    const next = table[(numberOf.afterValue << 8) | byte] ?? 0;
+    this.#state = next;
+    return next < firstAction ? 'more' : this.#act(actions[next - firstAction] ?? 'refuse', byte);
   }
 }

@@ -2,7 +2,7 @@
 // library and the rules are those of its decoder: names of the standard members in any letter case, the last of several
 // wins, null counts as absent.
 import { readFlatMembers } from './flat-json.ts';
-import { type JsonValue, type Members, NumberOutOfRange, readMembers } from './json-members.ts';
+import { type JsonValue, type Members, readMembers } from './json-members.ts';
 import { normaliseTime, zeroTime } from './log-time.ts';
 
 export type { JsonValue } from './json-members.ts';
@@ -38,39 +38,82 @@ type Fields = Record<string, JsonValue>;
 /** A Windows guest's event log entries carry their text in one of these members (step 4). */
 const eventTextNames = ['message', 'Message'];
 
-class Refused extends Error {}
+// What is wrong with a value is a result, never an exception: a guest may write nothing else, and each exception would cost
+// as much as reading a hundred lines.
 
-/** `text` is one complete JSON value, or anything else that then is undefined. */
-export function toLogRecord(text: string, vmId: string): LogValue | undefined {
-  try {
-    const members = readFlatMembers(text) ?? parsedMembers(text);
-    return members === undefined ? undefined : { ok: true, record: makeRecord(members, vmId) };
-  } catch (error) {
-    if (error instanceof Refused || error instanceof NumberOutOfRange) return { ok: false, reason: error.message };
-    throw error;
-  }
+/** `text` is one complete JSON value, with nothing before it. */
+export function toLogRecord(text: string, vmId: string): LogValue {
+  return readFlatRecord(text, vmId) ?? readRecord(text, vmId);
 }
 
-function makeRecord(members: Members, vmId: string): GuestLogRecord {
-  let level: LogLevel = 'info';
-  let time = zeroTime;
-  let message = '';
+/** Of any text; undefined when it is not one JSON object of the usual shape, be it JSON or not. */
+export function readFlatRecord(text: string, vmId: string): LogValue | undefined {
+  const members = readFlatMembers(text);
+  return members && makeRecord(members, vmId);
+}
+
+function readRecord(text: string, vmId: string): LogValue {
+  // Null stands for an object without any members (D.4, step 6).
+  if (text === 'null') return makeRecord([], vmId);
+  if (!text.startsWith('{')) return refused(`not an object: ${text.slice(0, 80)}`);
+  let reason: string | undefined;
+  const members = readMembers(text, (number) => {
+    reason ??= `a number is beyond the range of floats: ${number}`;
+  });
+  return reason === undefined ? makeRecord(members, vmId) : refused(reason);
+}
+
+function refused(reason: string): LogValue {
+  return { ok: false, reason };
+}
+
+/** What the standard members say; as the guest's library has it without them. */
+interface Standard {
+  level: LogLevel;
+  time: string;
+  msg: string;
+}
+
+function makeRecord(members: Members, vmId: string): LogValue {
+  const standard: Standard = { level: 'info', time: zeroTime, msg: '' };
   const fields: Fields = {};
   for (const member of members) {
     const name = member[0];
     const value = member[1];
-    const standard = standardName(name);
-    if (standard !== name) setField(fields, name, normaliseNumber(value));
-    if (standard === undefined || value === null) continue;
-    if (standard === 'level') level = readLevel(value);
-    else if (standard === 'time') time = readTime(value, member[2]);
-    else message = readMessage(value);
+    const known = standardName(name);
+    if (known !== name) setField(fields, name, normaliseNumber(value));
+    if (known === undefined || value === null) continue;
+    const problem = readers[known](standard, value, member[2] === true);
+    if (problem !== undefined) return refused(problem);
   }
-  message = takeEventText(fields) ?? message;
+  const message = takeEventText(fields) ?? standard.msg;
   fields['uvm-id'] = vmId;
-  fields['vm.time'] = time;
-  return { level, message, fields };
+  fields['vm.time'] = standard.time;
+  return { ok: true, record: { level: standard.level, message, fields } };
 }
+
+/** Each answers why the value is none. */
+const readers: Readonly<
+  Record<StandardName, (into: Standard, value: JsonValue, isEscaped: boolean) => string | undefined>
+> = {
+  level(into, value) {
+    const level = typeof value === 'string' ? (levels.get(value) ?? levels.get(lowerCase(value))) : undefined;
+    if (level === undefined) return 'not a valid level';
+    into.level = level;
+    return undefined;
+  },
+  time(into, value, isEscaped) {
+    const time = typeof value === 'string' && !isEscaped ? normaliseTime(value) : undefined;
+    if (time === undefined) return 'not a valid time';
+    into.time = time;
+    return undefined;
+  },
+  msg(into, value) {
+    if (typeof value !== 'string') return 'the message is not a text';
+    into.msg = value;
+    return undefined;
+  },
+};
 
 function setField(fields: Fields, name: string, value: JsonValue): void {
   // An assignment to this one name would set the prototype.
@@ -79,26 +122,9 @@ function setField(fields: Fields, name: string, value: JsonValue): void {
   else fields[name] = value;
 }
 
-function readLevel(value: JsonValue): LogLevel {
-  const level = typeof value === 'string' ? (levels.get(value) ?? levels.get(lowerCase(value))) : undefined;
-  if (level === undefined) throw new Refused('not a valid level');
-  return level;
-}
-
 /** One character for one, as the guest's library does it: `İ` is an `i` and nothing else. */
 function lowerCase(text: string): string {
   return text.replaceAll('\u{130}', 'i').toLowerCase();
-}
-
-function readTime(value: JsonValue, isEscaped = false): string {
-  const time = typeof value === 'string' && !isEscaped ? normaliseTime(value) : undefined;
-  if (time === undefined) throw new Refused('not a valid time');
-  return time;
-}
-
-function readMessage(value: JsonValue): string {
-  if (typeof value !== 'string') throw new Refused('the message is not a text');
-  return value;
 }
 
 function takeEventText(fields: Fields): string | undefined {
@@ -123,27 +149,4 @@ function standardName(name: string): StandardName | undefined {
   // The long s is the one letter outside ASCII that folds onto a letter of these names.
   const folded = name.toLowerCase().replaceAll('ſ', 's');
   return standardNames.find((standard) => standard === folded);
-}
-
-/** The members in order. Null stands for an object without any (D.4, step 6). */
-function parsedMembers(text: string): Members | undefined {
-  const parsed = tryParse(text);
-  if (parsed === undefined) return undefined;
-  if (parsed.value === null) return [];
-  if (typeof parsed.value !== 'object' || Array.isArray(parsed.value))
-    throw new Refused(`not an object: ${clip(text)}`);
-  return readMembers(text);
-}
-
-/** Only to learn whether the text is JSON and of which kind. */
-function tryParse(text: string): { readonly value: unknown } | undefined {
-  try {
-    return { value: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
-}
-
-function clip(text: string): string {
-  return text.slice(0, 80);
 }

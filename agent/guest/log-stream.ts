@@ -1,12 +1,11 @@
-// Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2): a slow receiver slows the guest.
+// Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2), a slice in each of its turns: a slow
+// receiver slows the guest.
 import type { Readable } from 'node:stream';
-import { setImmediate as turnOfOthers } from 'node:timers/promises';
 import { buffersPass } from '../../protocol/passing-buffers.ts';
 import type { GuestLogRecord } from './log-record.ts';
-import { type GuestLogCounts, type GuestLogEnd, type GuestLogOptions, GuestLogParser } from './logs.ts';
-
-/** Errors that mean that the VM's end of the socket is gone, which is how most streams end (D.4). */
-const disconnectCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE']);
+import { LogSource } from './log-source.ts';
+import { LogTurns, sliceBytes, sliceSteps } from './log-turns.ts';
+import { type GuestLogCounts, type GuestLogOptions, GuestLogParser } from './logs.ts';
 
 export type DeliverRecords = (records: readonly GuestLogRecord[]) => void | Promise<void>;
 
@@ -15,34 +14,35 @@ export async function readGuestLog(
   stream: Readable,
   options: GuestLogOptions,
   deliver: DeliverRecords,
+  turns: LogTurns = new LogTurns(),
 ): Promise<GuestLogCounts> {
   const parser = new GuestLogParser(options);
-  const chunks: AsyncIterator<Uint8Array> = stream[Symbol.asyncIterator]();
-  let end: GuestLogEnd | undefined;
+  const source = new LogSource(stream);
+  let held = 0;
+  const read = () => {
+    const records = parser.next(sliceSteps);
+    const isTooMuch = turns.held.isUsedUp && !parser.isBehind && parser.heldBytes > sliceBytes;
+    const cut = isTooMuch ? parser.giveUp() : [];
+    turns.held.change(parser.heldBytes - held);
+    held = parser.heldBytes;
+    return cut.length > 0 ? [...records, ...cut] : records;
+  };
+  // Delivering is a part of the turn: what becomes of a record takes as long as reading it.
+  const hand = (records: readonly GuestLogRecord[]) => (records.length > 0 ? deliver(records) : undefined);
   try {
-    while (end === undefined) {
-      const next = await nextChunk(chunks);
-      if (next instanceof Uint8Array) buffersPass(next.length);
-      const records = next instanceof Uint8Array ? parser.push(next) : parser.end(next);
-      if (!(next instanceof Uint8Array)) end = next;
-      if (records.length > 0) await deliver(records);
-      // A socket that is full is read many times within one turn of the event loop: everything else would wait for that.
-      await turnOfOthers();
+    for (;;) {
+      const next = await source.next(sliceBytes);
+      if (!(next instanceof Uint8Array)) {
+        await turns.take(() => hand(parser.end(next)));
+        return parser.counts;
+      }
+      buffersPass(next.length);
+      parser.add(next);
+      do await turns.take(() => hand(read()));
+      while (parser.isBehind);
     }
   } finally {
+    turns.held.change(-held);
     stream.destroy();
-  }
-  return parser.counts;
-}
-
-async function nextChunk(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | GuestLogEnd> {
-  try {
-    const { done, value } = await chunks.next();
-    return done === true ? { kind: 'eof' } : value;
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const isPremature = code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (isPremature || disconnectCodes.has(code)) return { kind: 'disconnected' };
-    return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -1,13 +1,14 @@
 // Text of the log stream that is no log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
 // What belongs together is kept together, up to a limit.
+import { ByteBuffer } from './byte-buffer.ts';
 import { decodeUtf8, openTail } from './utf8.ts';
 
 export class UndecodableText {
   readonly #limit: number;
   readonly #emit: (text: string) => void;
-  #text = '';
-  /** The beginning of a character whose rest has not come yet. */
-  #tail: Buffer = Buffer.alloc(0);
+  /** What was not handed out, and before it the beginning of a character whose rest has not come yet. */
+  readonly #held = new ByteBuffer();
+  /** Bytes since the last hand-out. */
   #bytes = 0;
   #total = 0;
   #isOpen = false;
@@ -23,6 +24,11 @@ export class UndecodableText {
     return this.#total;
   }
 
+  /** Bytes that were not handed out yet. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   /** Between the first piece of a text and its `flush`: white space is part of the text then. */
   get isOpen(): boolean {
     return this.#isOpen;
@@ -33,31 +39,30 @@ export class UndecodableText {
     this.#total += bytes.length;
     for (let rest = bytes; rest.length > 0; ) {
       const piece = rest.subarray(0, this.#limit - this.#bytes);
-      this.#decode(piece);
+      this.#held.append(piece);
       this.#bytes += piece.length;
       rest = rest.subarray(piece.length);
-      if (this.#bytes >= this.#limit) this.#hand();
+      if (this.#bytes >= this.#limit) this.handOver();
     }
+  }
+
+  /** What there is of the text so far; the rest comes later. */
+  handOver(): void {
+    this.#hand(openTail(this.#held.view()));
   }
 
   flush(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#text += decodeUtf8(this.#tail);
-    this.#tail = Buffer.alloc(0);
-    this.#hand();
+    this.#hand(0);
   }
 
-  #decode(piece: Buffer): void {
-    const bytes = this.#tail.length === 0 ? piece : Buffer.concat([this.#tail, piece]);
-    const end = bytes.length - openTail(bytes);
-    this.#text += decodeUtf8(bytes, 0, end);
-    this.#tail = Buffer.from(bytes.subarray(end));
-  }
-
-  #hand(): void {
-    const text = trim(this.#text);
-    this.#text = '';
+  /** All but the last so many bytes. */
+  #hand(kept: number): void {
+    const bytes = this.#held.view();
+    const length = bytes.length - kept;
+    const text = trim(decodeUtf8(bytes, 0, length));
+    this.#held.consume(length);
     this.#bytes = 0;
     if (text !== '') this.#emit(text);
   }

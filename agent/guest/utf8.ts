@@ -19,15 +19,43 @@ export function openTail(bytes: Buffer): number {
   return 0;
 }
 
+const replacement = Buffer.from('\u{fffd}');
+
+/** Written anew as bytes that are all characters, and decoded at once: a guest may send nothing but broken ones. */
 function decodeBroken(bytes: Buffer): string {
-  const pieces: string[] = [];
+  const whole = Buffer.allocUnsafe(bytes.length * replacement.length);
+  let length = 0;
   for (let index = 0; index < bytes.length; ) {
-    const character = bytes.subarray(index, index + sequenceLength(bytes.readUInt8(index)));
-    const isWhole = isUtf8(character);
-    pieces.push(isWhole ? character.toString('utf8') : '\u{fffd}');
-    index += isWhole ? character.length : 1;
+    const count = characterLength(bytes, index);
+    for (let end = index + count; index < end; index += 1) whole[length++] = bytes[index] ?? 0;
+    if (count > 0) continue;
+    length += replacement.copy(whole, length);
+    index += 1;
   }
-  return pieces.join('');
+  return whole.toString('utf8', 0, length);
+}
+
+/** How many bytes the character at the index has; 0 when there is none. */
+function characterLength(bytes: Buffer, index: number): number {
+  const lead = bytes[index] ?? 0;
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4 || !isSecond(lead, bytes[index + 1] ?? 0)) return 0;
+  const length = sequenceLength(lead);
+  for (let next = index + 2; next < index + length; next += 1) if (!isContinuation(bytes[next] ?? 0)) return 0;
+  return length;
+}
+
+/** Neither overlong nor a surrogate nor beyond Unicode (RFC 3629, 4). */
+function isSecond(lead: number, byte: number): boolean {
+  if (lead === 0xe0) return byte >= 0xa0 && byte < 0xc0;
+  if (lead === 0xed) return byte >= 0x80 && byte < 0xa0;
+  if (lead === 0xf0) return byte >= 0x90 && byte < 0xc0;
+  if (lead === 0xf4) return byte >= 0x80 && byte < 0x90;
+  return isContinuation(byte);
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }
 
 function sequenceLength(lead: number): number {

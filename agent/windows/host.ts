@@ -1,15 +1,13 @@
 // The Windows node that the agent runs on: its facts and its files.
-import { type FileHandle, open, realpath, stat, unlink } from 'node:fs/promises';
+import { open, realpath, stat, unlink } from 'node:fs/promises';
 import type { HostFacts } from '../../protocol/messages.ts';
 import { type FileFact, type OpenFile, tooLarge, type WindowsHost } from '../windows-host.ts';
 import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
+import { isNotFound, withLocalFile } from './open-file.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
 import { SystemMessages } from './system-message.ts';
 import { accessMasks, VmGroupAccess } from './vm-group-access.ts';
-
-/** What a path that does not exist is refused with: a missing folder on the way is one too. */
-const notFoundCodes: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
 
 export class LocalWindowsHost implements WindowsHost {
   readonly #sources: HostFactSources;
@@ -37,17 +35,8 @@ export class LocalWindowsHost implements WindowsHost {
     }
   }
 
-  async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
-    const file = await open(path, 'r').catch((error: unknown) => {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    });
-    if (file === undefined) return undefined;
-    try {
-      return await use(await describe(path, file));
-    } finally {
-      await file.close();
-    }
+  withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    return withLocalFile(path, use);
   }
 
   /** Node asks for no access to the file: one that a VM has for itself is found, too. */
@@ -83,27 +72,4 @@ export class LocalWindowsHost implements WindowsHost {
   grantVmGroupAccess(path: string, access: keyof typeof accessMasks = 'all'): Promise<void> {
     return this.#access.grant(path, accessMasks[access]);
   }
-}
-
-/**
- * Node asks GetFinalPathNameByHandleW for the real path, by a handle of its own. Whether both handles have the same file is
- * seen by its identity, so that nobody can turn a link in between.
- */
-async function describe(path: string, file: FileHandle): Promise<OpenFile> {
-  const [held, finalPath] = await Promise.all([file.stat({ bigint: true }), realpath(path)]);
-  const found = await stat(finalPath, { bigint: true });
-  if (held.ino !== found.ino || held.dev !== found.dev) throw new Error(`${path} was changed while it was looked at`);
-  return {
-    kind: held.isDirectory() ? 'folder' : 'file',
-    path: finalPath,
-    size: Number(held.size),
-    async read(offset, length) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
-      return buffer.subarray(0, bytesRead);
-    },
-  };
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && notFoundCodes.has(String(error.code));
 }

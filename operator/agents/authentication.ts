@@ -2,6 +2,7 @@
 // the API server says it (token-review.ts).
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
+import type { Logger } from 'pino';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -16,19 +17,33 @@ export type Authentication =
   | { readonly ok: false; readonly retry: boolean; readonly message: string };
 
 export interface AgentAuthenticator {
-  authenticate(bearer: string): Promise<Authentication>;
+  /** `address`: where the token came from (`peerAddress`). It proves nothing, but tells peers apart. */
+  authenticate(bearer: string, address: string): Promise<Authentication>;
 }
 
 const tokenChars = 16;
-const tokenFile = z.record(z.string().min(tokenChars), z.string().min(1).max(253));
+const tokenFile = z.record(z.string(), z.unknown());
+const usableToken = z.string().regex(new RegExp(`^\\S{${tokenChars},8192}$`));
+const nodeName = z.string().min(1).max(253);
 
-/** A YAML or JSON file that maps each token to the name of its node; read again whenever it changes. */
+interface LoadedTokens {
+  readonly version: string;
+  readonly nodeOfDigest: ReadonlyMap<string, string>;
+}
+
+/**
+ * A YAML or JSON file that maps each token to the name of its node; read again whenever it changes. An entry that cannot be
+ * used is left out alone, and while the file is no such map, the last one that was holds.
+ */
 export class StaticTokens implements AgentAuthenticator {
   readonly #path: string;
-  #loaded: { readonly version: string; readonly nodeOfDigest: ReadonlyMap<string, string> } | undefined;
+  readonly #logger: Logger;
+  #loaded: LoadedTokens | undefined;
+  #loading: Promise<LoadedTokens> | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, logger: Logger) {
     this.#path = path;
+    this.#logger = logger;
   }
 
   async authenticate(bearer: string): Promise<Authentication> {
@@ -39,20 +54,51 @@ export class StaticTokens implements AgentAuthenticator {
       const reason = error instanceof Error ? error.message : String(error);
       return { ok: false, retry: true, message: `the token file ${this.#path} cannot be used: ${reason}` };
     }
-    const nodeName = nodes.get(digestOf(bearer));
-    return nodeName === undefined ? { ok: false, retry: false, message: 'unknown token' } : { ok: true, nodeName };
+    const node = nodes.get(digestOf(bearer));
+    return node === undefined ? { ok: false, retry: false, message: 'unknown token' } : { ok: true, nodeName: node };
   }
 
   async #nodes(): Promise<ReadonlyMap<string, string>> {
     const { mtimeMs, size, ino } = await stat(this.#path);
     const version = `${mtimeMs}/${size}/${ino}`;
     if (this.#loaded?.version === version) return this.#loaded.nodeOfDigest;
-    const tokens = tokenFile.safeParse(parse(await readFile(this.#path, 'utf8')));
-    // What zod says of it would put the tokens into our log.
-    if (!tokens.success) throw new Error(`it must map tokens of at least ${tokenChars} characters to names of nodes`);
-    const nodeOfDigest = new Map(Object.entries(tokens.data).map(([token, node]) => [digestOf(token), node]));
-    this.#loaded = { version, nodeOfDigest };
+    this.#loading ??= this.#load(version).finally(() => {
+      this.#loading = undefined;
+    });
+    this.#loaded = await this.#loading;
+    return this.#loaded.nodeOfDigest;
+  }
+
+  async #load(version: string): Promise<LoadedTokens> {
+    const tokens = tokenFile.safeParse(parsed(await readFile(this.#path, 'utf8')));
+    if (tokens.success) return { version, nodeOfDigest: this.#nodesOf(tokens.data) };
+    // What zod or the parser says of it would put the tokens into our log.
+    const problem = 'it must be a YAML or JSON map of tokens to names of nodes';
+    if (this.#loaded === undefined) throw new Error(problem);
+    this.#logger.error({ file: this.#path, problem }, 'the token file cannot be read: its last good version holds');
+    return { version, nodeOfDigest: this.#loaded.nodeOfDigest };
+  }
+
+  /** Names an entry by its node, never by its token. */
+  #nodesOf(tokens: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
+    const nodeOfDigest = new Map<string, string>();
+    for (const [index, [token, value]] of Object.entries(tokens).entries()) {
+      const node = nodeName.safeParse(value);
+      const entry = { file: this.#path, entry: index + 1, ...(node.success && { node: node.data }) };
+      if (!node.success) this.#logger.error(entry, 'an entry of the token file names no node: it is left out');
+      else if (usableToken.safeParse(token).success) nodeOfDigest.set(digestOf(token), node.data);
+      else this.#logger.error({ ...entry, tokenChars }, 'a token is too short or has spaces: its node is refused');
+    }
     return nodeOfDigest;
+  }
+}
+
+/** Undefined when it is neither YAML nor JSON. */
+function parsed(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,12 +1,10 @@
 // Where agents connect: a WebSocket server over TLS 1.3 on /v1/agents (design §7). Whoever is not an agent with a token
 // gets a plain HTTP answer and no memory.
-import { once } from 'node:events';
 import http from 'node:http';
-import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { Channel, webSocketMaxPayload } from '../../protocol/channel.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import {
@@ -17,9 +15,14 @@ import {
   type OperatorMessage,
   subprotocol,
 } from '../../protocol/messages.ts';
+import type { ArrivalBounds } from '../connections/arrivals.ts';
+import { GuardedServer, type ServingCertificate } from '../connections/guarded-server.ts';
+import { peerAddress } from '../connections/peer-address.ts';
+import { type AdmissionBounds, AdmissionLine, type Turn } from './admission-line.ts';
 import type { AgentAuthenticator } from './authentication.ts';
 import { type MessageLimit, Peer, Peers } from './peer.ts';
-import { type AgentIdentity, AgentSession } from './session.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { type AgentIdentity, AgentSession, type SessionEvents } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -27,12 +30,6 @@ import type { Sessions } from './sessions.ts';
 export interface AgentService {
   readonly ports: SessionPorts;
   readonly sessions: Sessions;
-}
-
-/** PEM. */
-export interface ServingCertificate {
-  readonly certificate: string | Buffer;
-  readonly key: string | Buffer;
 }
 
 export interface AgentServerOptions {
@@ -47,24 +44,30 @@ export interface AgentServerOptions {
   readonly port: number;
   /** What one agent may send before it is made to wait. */
   readonly messages?: MessageLimit;
+  readonly arrivals?: Partial<ArrivalBounds>;
+  readonly admission?: AdmissionBounds;
 }
 
 const dismissMilliseconds = 1_000;
 const bounds = {
-  connections: 6_000,
+  /** Of agents that have shown a token: 5,000 of them, each while it renews its connection, and half-open ones. */
+  sessions: 12_000,
   /** Of one node: the session, the one that renews it, and what a network left half open. */
   connectionsPerNode: 4,
-  handshakeMilliseconds: 10_000,
   headerBytes: 16 * 1024,
   /** Pieces of one message that the network may have made of it. */
   bufferedChunks: 8_192,
   /** Parts that the agent may have made of one message; ours makes one. */
   fragments: 64,
+  /** For who asks while this replica cannot take it in. */
+  retryAfterSeconds: 1,
 } as const;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
-  readonly #http: http.Server;
+  readonly #server: GuardedServer;
+  readonly #refusals: RefusalLog;
+  readonly #line: AdmissionLine;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: webSocketMaxPayload,
@@ -80,42 +83,38 @@ export class AgentServer {
   #closing = false;
 
   constructor(options: AgentServerOptions) {
+    const { clock, logger } = options;
     this.#options = options;
-    this.#peers = new Peers(() => new Peer(options.clock, options.messages));
-    this.#http = createServer(options);
-    this.#http.maxConnections = bounds.connections;
-    this.#http.on('upgrade', (request, socket, head) => {
+    this.#peers = new Peers(() => new Peer(clock, options.messages));
+    this.#refusals = new RefusalLog(clock, logger);
+    this.#line = new AdmissionLine(clock, options.admission);
+    this.#server = new GuardedServer({ ...options, headerBytes: bounds.headerBytes, answer: refuseRequest });
+    this.#server.http.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
       this.#upgrade(request, socket, head).catch((error: unknown) => {
-        options.logger.error({ err: error }, 'an agent could not be taken in');
+        logger.error({ err: error }, 'an agent could not be taken in');
         refuse(socket, 500);
       });
     });
   }
 
-  async listen(): Promise<AddressInfo> {
-    this.#http.listen(this.#options.port, this.#options.bindAddress);
-    await once(this.#http, 'listening');
-    const address = this.#http.address();
-    if (address === null || typeof address === 'string') throw new Error('the server has no address');
-    return address;
+  listen(): Promise<AddressInfo> {
+    return this.#server.listen();
   }
 
   /** Agents redial at once: their VMs do not notice. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#http.close();
+    const closed = this.#server.close();
     this.dismiss('the operator shuts down');
-    await Promise.race([once(this.#http, 'close'), this.#grace()]);
+    await Promise.race([closed, this.#grace()]);
     for (const socket of this.#webSockets.clients) socket.terminate();
-    this.#http.closeAllConnections();
+    this.#server.disconnect();
   }
 
   /** For handshakes from now on; connections that are open go on. */
-  useCertificate({ certificate, key }: ServingCertificate): void {
-    if (this.#http instanceof https.Server) {
-      this.#http.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' });
-    }
+  useCertificate(certificate: ServingCertificate): void {
+    this.#server.useCertificate(certificate);
   }
 
   /** Every agent is to dial again. */
@@ -131,26 +130,31 @@ export class AgentServer {
   }
 
   async #upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const { authenticator, logger, service } = this.#options;
+    const { authenticator, service } = this.#options;
     const problem = problemOf(request);
     if (problem !== undefined) return refuse(socket, problem);
     if (this.#closing || service() === undefined) return refuse(socket, 503);
     const bearer = /^Bearer (\S{1,8192})$/.exec(request.headers.authorization ?? '')?.[1];
     if (bearer === undefined) return refuse(socket, 401);
-    const authentication = await authenticator.authenticate(bearer);
+    const address = peerAddress(request.socket);
+    const authentication = await authenticator.authenticate(bearer, address);
     if (!authentication.ok) {
-      logger.warn({ peer: request.socket.remoteAddress, error: authentication.message }, 'an agent was refused');
+      this.#refusals.refused({ peer: address, error: authentication.message });
       return refuse(socket, authentication.retry ? 503 : 401);
     }
+    const { nodeName } = authentication;
     const current = service();
-    if (this.#closing || current === undefined) return refuse(socket, 503);
-    const peer = this.#admit(authentication.nodeName);
+    if (current === undefined) return refuse(socket, 503);
+    if (this.#closing || this.#webSockets.clients.size >= bounds.sessions) return refuse(socket, 503);
+    const peer = this.#admit(nodeName);
     if (peer === undefined) {
       current.ports.observer.misbehaved('too_many_connections');
       return refuse(socket, 429);
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void this.#serve(webSocket, authentication, peer, current);
+      this.#server.admit(request);
+      this.#count(nodeName, webSocket);
+      void this.#queue(webSocket, authentication, peer, current);
     });
   }
 
@@ -160,10 +164,27 @@ export class AgentServer {
     return open < bounds.connectionsPerNode && peer.mayConnect() ? peer : undefined;
   }
 
-  async #serve(webSocket: WebSocket, agent: AgentIdentity, peer: Peer, service: AgentService): Promise<void> {
-    const { nodeName } = agent;
-    const { ports, sessions } = service;
-    const session = new AgentSession(agent, peer, ports, sessions);
+  /** What the agent says is read when its turn has come. */
+  async #queue(webSocket: WebSocket, agent: AgentIdentity, peer: Peer, service: AgentService): Promise<void> {
+    webSocket.pause();
+    webSocket.on('error', () => webSocket.terminate());
+    const turn = await this.#line.enter(agent.nodeName);
+    if (turn === undefined) return webSocket.terminate();
+    // One that was dismissed while it waited has been told so.
+    if (webSocket.readyState === WebSocket.OPEN) {
+      const session = new AgentSession(agent, peer, service.ports, endingTurn(turn, service.sessions));
+      await this.#serve(webSocket, session, peer, service);
+    }
+    turn.end();
+  }
+
+  async #serve(
+    webSocket: WebSocket,
+    session: AgentSession,
+    peer: Peer,
+    { ports, sessions }: AgentService,
+  ): Promise<void> {
+    const { nodeName } = session;
     sessions.began(session);
     const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
       schema: agentMessage,
@@ -177,36 +198,36 @@ export class AgentServer {
       onMessage: (message) => session.receive(message),
       onBinary: (frame) => session.receiveBinary(frame),
     });
+    webSocket.resume();
     ports.logger.info({ host: nodeName }, 'an agent connected');
-    this.#count(nodeName, 1);
     const closed = await session.run(channel);
-    this.#count(nodeName, -1);
     ports.logger.info({ host: nodeName, code: closed.code, reason: closed.reason }, 'an agent disconnected');
     sessions.ended(session);
   }
 
-  #count(nodeName: string, change: 1 | -1): void {
-    const open = (this.#open.get(nodeName) ?? 0) + change;
-    if (open === 0) this.#open.delete(nodeName);
-    else this.#open.set(nodeName, open);
+  #count(nodeName: string, webSocket: WebSocket): void {
+    this.#open.set(nodeName, (this.#open.get(nodeName) ?? 0) + 1);
+    webSocket.once('close', () => {
+      const open = (this.#open.get(nodeName) ?? 0) - 1;
+      if (open <= 0) this.#open.delete(nodeName);
+      else this.#open.set(nodeName, open);
+    });
   }
 }
 
-function createServer({ tls }: AgentServerOptions): http.Server {
-  const common = {
-    headersTimeout: bounds.handshakeMilliseconds,
-    requestTimeout: bounds.handshakeMilliseconds,
-    connectionsCheckingInterval: bounds.handshakeMilliseconds / 2,
-    maxHeaderSize: bounds.headerBytes,
+/** The next one begins as soon as this session is live. */
+function endingTurn(turn: Turn, events: SessionEvents): SessionEvents {
+  return {
+    accepted: (session) => events.accepted(session),
+    live: (session) => {
+      turn.end();
+      events.live(session);
+    },
   };
-  const answer: http.RequestListener = (_request, response) => {
-    response.writeHead(426, { connection: 'close' }).end();
-  };
-  if (!tls) return http.createServer(common, answer);
-  return https.createServer(
-    { ...common, minVersion: 'TLSv1.3', handshakeTimeout: bounds.handshakeMilliseconds },
-    answer,
-  );
+}
+
+function refuseRequest(_request: http.IncomingMessage, response: http.ServerResponse): void {
+  response.writeHead(426, { connection: 'close' }).end();
 }
 
 function problemOf(request: http.IncomingMessage): number | undefined {
@@ -216,5 +237,7 @@ function problemOf(request: http.IncomingMessage): number | undefined {
 }
 
 function refuse(socket: Duplex, code: number): void {
-  socket.end(`HTTP/1.1 ${code} ${http.STATUS_CODES[code] ?? ''}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  const retry = code === 503 ? `Retry-After: ${bounds.retryAfterSeconds}\r\n` : '';
+  const head = `HTTP/1.1 ${code} ${http.STATUS_CODES[code] ?? ''}\r\n${retry}`;
+  socket.end(`${head}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -1,12 +1,15 @@
 // Agents by their projected service account token (design §7): the API server says whose it is, which pod and which Node it
 // is bound to. A token of an earlier Node of the same name is refused: that machine is gone.
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../protocol/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { parseNode } from '../kubernetes/objects.ts';
 import type { AgentAuthenticator, Authentication } from './authentication.ts';
+import { IssuerKeys } from './issuer-keys.ts';
+import { ReviewQueue } from './review-queue.ts';
+import { certainRefusal, readToken } from './token-claims.ts';
+import { Verdicts } from './verdicts.ts';
 
 export const agentAudience = 'lcow-operator';
 
@@ -17,9 +20,7 @@ export interface TokenReviewsOptions {
   readonly userName: string;
 }
 
-const bounds = { inFlight: 64, remembered: 8_192, rememberedMilliseconds: 10_000, requestMilliseconds: 8_000 } as const;
-/** Three parts of base64url: what is anything else is not worth a request. */
-const jsonWebToken = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+const requestMilliseconds = 8_000;
 
 const review = z.object({
   status: z.object({
@@ -35,41 +36,34 @@ type Review = z.infer<typeof review>['status'];
 
 export class TokenReviews implements AgentAuthenticator {
   readonly #options: TokenReviewsOptions;
-  /** By digest of the token: what was found out, or is being found out. */
-  readonly #known = new Map<string, { readonly at: number; readonly result: Promise<Authentication> }>();
-  #inFlight = 0;
+  readonly #verdicts: Verdicts;
+  readonly #queue: ReviewQueue;
+  readonly #issuer: IssuerKeys;
 
   constructor(options: TokenReviewsOptions) {
+    const { http, clock } = options;
     this.#options = options;
+    this.#verdicts = new Verdicts(clock);
+    this.#queue = new ReviewQueue(clock);
+    this.#issuer = new IssuerKeys(http, clock);
   }
 
-  async authenticate(bearer: string): Promise<Authentication> {
-    if (!jsonWebToken.test(bearer)) return refused('not a service account token');
-    const digest = createHash('sha256').update(bearer).digest('base64');
-    const now = this.#options.clock.now();
-    const known = this.#known.get(digest);
-    if (known !== undefined && Math.abs(now - known.at) < bounds.rememberedMilliseconds) return known.result;
-    if (this.#inFlight >= bounds.inFlight) return later('too many tokens are being reviewed');
-    const result = this.#review(bearer);
-    this.#remember(digest, now, result);
-    const authentication = await result;
-    if (!authentication.ok && authentication.retry) this.#known.delete(digest);
-    return authentication;
-  }
-
-  #remember(digest: string, at: number, result: Promise<Authentication>): void {
-    this.#known.delete(digest);
-    this.#known.set(digest, { at, result });
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= bounds.remembered) return;
-      this.#known.delete(oldest);
-    }
+  async authenticate(bearer: string, address: string): Promise<Authentication> {
+    const { clock, userName } = this.#options;
+    const token = readToken(bearer);
+    if (token === undefined) return refused('not a service account token');
+    const refusal = certainRefusal(token, { now: clock.now(), audience: agentAudience, userName });
+    if (refusal !== undefined) return refused(refusal);
+    return this.#verdicts.of(bearer, async () => {
+      const signed = await this.#issuer.haveSigned(token);
+      const verdict = await this.#queue.run({ address, signed }, () => this.#review(bearer), isRefusal);
+      return verdict ?? later('too many tokens are waiting for their review');
+    });
   }
 
   async #review(token: string): Promise<Authentication> {
-    this.#inFlight += 1;
     const timeout = new AbortController();
-    const timer = this.#options.clock.after(bounds.requestMilliseconds, () => timeout.abort());
+    const timer = this.#options.clock.after(requestMilliseconds, () => timeout.abort());
     try {
       const answer = await this.#options.http.request({
         method: 'POST',
@@ -87,7 +81,6 @@ export class TokenReviews implements AgentAuthenticator {
       return await this.#judge(parsed.data.status, timeout.signal);
     } finally {
       timer.cancel();
-      this.#inFlight -= 1;
     }
   }
 
@@ -118,4 +111,5 @@ function extraOf(extra: Readonly<Record<string, readonly string[]>>, name: strin
 }
 
 const refused = (message: string): Authentication => ({ ok: false, retry: false, message });
+const isRefusal = (authentication: Authentication) => !authentication.ok && !authentication.retry;
 const later = (message: string): Authentication => ({ ok: false, retry: true, message });

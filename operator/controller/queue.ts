@@ -6,7 +6,7 @@
 // neither the workers nor the room can all be taken by one group. Within a group, urgent keys go first. What only
 // explains something waits at low priority, behind everything else, but no longer than `lowPriority.latestMilliseconds`.
 import type { Clock, Random, Timer } from '../../protocol/clock.ts';
-import { Turns, type Waiting } from './turns.ts';
+import { Turns, type Waiting } from '../turns.ts';
 
 export type Result =
   | { readonly kind: 'Done' }

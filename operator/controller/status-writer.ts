@@ -1,13 +1,19 @@
 // Writes the status of LinuxUtilityVMs by the rules of design §4: nothing when nothing changed, transient states only once
 // they lasted, and always against the version that the status was computed from. Events follow what was written.
+//
+// Whatever an agent reports, the status of one VM is written five times at once and then once a second. Nothing is lost by
+// that: the last state is written as soon as it may be. What the operator itself decides is exempt: placement, release,
+// and that a deletion waits.
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
+import type { KeyedAllowances } from '../keyed-allowances.ts';
 import { type ApiError, isConflict, isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
+import { conditionOf } from './conditions.ts';
 import type { Pacing } from './pacing.ts';
-import { done, type Result } from './queue.ts';
-import { writeNeed } from './status.ts';
+import { done, type Lane, type Result } from './queue.ts';
+import { type WriteNeed, writeNeed } from './status.ts';
 import { transitions } from './transitions.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 
@@ -21,6 +27,8 @@ export interface StatusWriterOptions {
   readonly client: ResourceClient<VirtualMachine>;
   readonly machines: VirtualMachines;
   readonly pacing: Pacing;
+  /** How often the status of a VM is written, by its uid: `statusRate`. */
+  readonly allowances: KeyedAllowances;
   readonly record: (event: EventRecord) => void;
   /** False while another replica speaks for the host. */
   readonly mayWriteFor: (nodeName: string) => boolean;
@@ -33,27 +41,53 @@ export interface Written {
   readonly result: Result;
 }
 
+export const statusRate = { perSecond: 1, burst: 5 } as const;
+const allowanceMilliseconds = 1_000 / statusRate.perSecond;
+
 const fenced: Written = { object: undefined, result: { kind: 'After', milliseconds: 15_000 } };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
+  /** Keys of objects whose pass has low priority: now is the time to explain. */
+  readonly #low = new Set<string>();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
   }
 
+  /** Runs a pass over one object; there is one at a time. */
+  async inLane<T>(key: string, lane: Lane, pass: () => Promise<T>): Promise<T> {
+    if (lane === 'Usual') return pass();
+    this.#low.add(key);
+    try {
+      return await pass();
+    } finally {
+      this.#low.delete(key);
+    }
+  }
+
   async write(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
-    const { pacing } = this.#options;
-    const { uid } = object.metadata;
     const nodeName = object.status.nodeName ?? next.nodeName;
     if (nodeName !== undefined && !this.#options.mayWriteFor(nodeName)) return fenced;
     const need = writeNeed(object, next);
+    const wait = need.kind === 'None' ? undefined : this.#wait(object, next, need);
+    if (wait !== undefined) return { object, result: wait };
+    this.#options.pacing.forget(object.metadata.uid);
+    return need.kind === 'None' ? { object, result: done } : this.#put(object, next);
+  }
+
+  /** Why it is not written now: it may pass by itself, it can wait for others, or it was written too often. */
+  #wait(object: VirtualMachine, next: LinuxUtilityVMStatus, need: WriteNeed): Result | undefined {
+    const { pacing, allowances } = this.#options;
+    const { uid } = object.metadata;
     if (need.kind === 'WhenLasting') {
       const milliseconds = pacing.remaining(uid, need.what, need.milliseconds);
-      if (milliseconds > 0) return { object, result: { kind: 'After', milliseconds } };
+      if (milliseconds > 0) return { kind: 'After', milliseconds };
     }
-    pacing.forget(uid);
-    return need.kind === 'None' ? { object, result: done } : this.#put(object, next);
+    const canWait = need.kind === 'AtLowPriority' || (need.kind === 'WhenLasting' && need.lowPriority === true);
+    if (canWait && !this.#low.has(objectKey(object.metadata))) return { kind: 'AtLowPriority' };
+    if (isDecision(object.status, next) || allowances.tryTake(uid)) return undefined;
+    return { kind: 'After', milliseconds: allowanceMilliseconds };
   }
 
   async #put(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
@@ -94,4 +128,10 @@ export class StatusWriter {
     const isNews = live.value.metadata.resourceVersion !== object.metadata.resourceVersion;
     return isNews ? { kind: 'After', milliseconds: 0 } : { kind: 'Retry', error };
   }
+}
+
+/** Placed, released, or held up in its deletion: no agent can make that happen again and again. */
+function isDecision(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): boolean {
+  const isHeldUp = ({ conditions }: LinuxUtilityVMStatus) => conditionOf(conditions, 'Terminating') !== undefined;
+  return stored.nodeName !== next.nodeName || isHeldUp(stored) !== isHeldUp(next);
 }

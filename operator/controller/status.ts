@@ -5,6 +5,7 @@ import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
 import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
+import { isExplainedBy } from './explanation.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
 import type { Report } from './reports.ts';
 import type { Rest } from './rest.ts';
@@ -182,8 +183,15 @@ export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | 
 export type WriteNeed =
   | { readonly kind: 'None' }
   | { readonly kind: 'Now' }
+  /** It only explains why a VM has no host: after everything else. */
+  | { readonly kind: 'AtLowPriority' }
   /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
-  | { readonly kind: 'WhenLasting'; readonly what: string; readonly milliseconds: number };
+  | {
+      readonly kind: 'WhenLasting';
+      readonly what: string;
+      readonly milliseconds: number;
+      readonly lowPriority?: true;
+    };
 
 const lastingMilliseconds = 2_000;
 /** From placement to a result, through all phases of the boot; most boots take less. */
@@ -200,20 +208,32 @@ const headLines = 5;
 
 export function writeNeed(object: Pick<VirtualMachine, 'status' | 'omitted'>, next: LinuxUtilityVMStatus): WriteNeed {
   const stored = object.status;
-  if (sameStatus(withoutLog(stored), comparable(stored, next))) {
-    const known = object.omitted?.headLines ?? stored.guestLog?.head?.length ?? 0;
-    const bootIsBeingLogged = known < headLines && (next.guestLog?.head?.length ?? known) !== known;
-    return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
-  }
-  const scheduled = conditionOf(next.conditions, 'Scheduled');
-  if (scheduled?.reason === 'InventoryPending') return whenLasting('inventory');
+  if (sameStatus(withoutLog(stored), comparable(stored, next))) return logNeed(object, next);
+  if (stored.nodeName === undefined && next.nodeName === undefined) return explanationNeed(stored, next);
   if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
   if (conditionOf(next.conditions, 'Terminating') !== undefined) return whenLasting('termination');
   if (!transientPhases.has(next.phase)) return { kind: 'Now' };
   return stored.phase === 'Scheduled' ? whenLasting('boot', bootMilliseconds) : whenLasting(`phase ${next.phase}`);
 }
 
-function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed {
+function logNeed(
+  { status, omitted }: Pick<VirtualMachine, 'status' | 'omitted'>,
+  { guestLog }: LinuxUtilityVMStatus,
+): WriteNeed {
+  const known = omitted?.headLines ?? status.guestLog?.head?.length ?? 0;
+  const bootIsBeingLogged = known < headLines && (guestLog?.head?.length ?? known) !== known;
+  return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
+}
+
+function explanationNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
+  if (isExplainedBy(stored, next)) return { kind: 'None' };
+  if (next.phase !== 'Pending') return { kind: 'Now' }; // no explanation why it waits: it needs no host
+  const scheduled = conditionOf(next.conditions, 'Scheduled');
+  const waits = scheduled?.reason === 'InventoryPending' || conditionOf(next.conditions, 'Terminating') !== undefined;
+  return waits ? { ...whenLasting('inventory'), lowPriority: true } : { kind: 'AtLowPriority' };
+}
+
+function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed & { readonly kind: 'WhenLasting' } {
   return { kind: 'WhenLasting', what, milliseconds };
 }
 

@@ -1,8 +1,13 @@
 // Events (events.k8s.io/v1) about our objects. A repeat becomes a count in the first one's series, written at most once a
 // minute. Recording never waits for the API server; what does not fit is dropped and counted.
+//
+// One object is written of 25 times at once, and then every five minutes: client-go's EventSourceObjectSpamFilter
+// (k8s.io/client-go/tools/record/events_cache.go). Namespaces are served in turn, and none fills the room of the others.
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
 import { type Clock, delay } from '../../protocol/clock.ts';
+import { KeyedAllowances } from '../keyed-allowances.ts';
+import { Turns } from '../turns.ts';
 import type { ApiError } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import type { StoredMeta } from './objects.ts';
@@ -18,7 +23,7 @@ export interface EventRecord {
 }
 
 export interface EventObserver {
-  dropped(record: EventRecord, why: 'queue_full' | 'stopped' | ApiError): void;
+  dropped(record: EventRecord, why: 'queue_full' | 'rate_limited' | 'stopped' | ApiError): void;
 }
 
 export interface EventRecorderOptions {
@@ -29,6 +34,7 @@ export interface EventRecorderOptions {
 }
 
 const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4, writers: 4 } as const;
+export const spamFilter = { rate: { burst: 25, perSecond: 1 / 300 }, objects: 10_000 } as const;
 const stopMilliseconds = 3_000;
 const seriesMilliseconds = { window: 10 * 60_000, writeEvery: 60_000 } as const;
 
@@ -43,23 +49,35 @@ interface Series {
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #series = new Map<string, Series>();
-  readonly #waiting = new Map<string, Series>();
+  readonly #waiting = new Turns();
+  readonly #waitingSeries = new Map<string, Series>();
+  /** By object. */
+  readonly #allowances: KeyedAllowances;
   readonly #stop = new AbortController();
   /** Series that are being written: the same one never twice at a time. */
   readonly #writing = new Set<string>();
+  readonly #again = new Map<string, Series>();
   readonly #writers = new Set<Promise<void>>();
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
+    this.#allowances = new KeyedAllowances(options.clock, spamFilter.rate, spamFilter.objects);
   }
 
-  record(record: EventRecord): void {
-    const key = [record.regarding.metadata.uid, record.type, record.reason, record.note].join('\0');
+  record(whole: EventRecord): void {
+    const record = { ...whole, note: beginningOf(whole.note) };
+    const { uid } = record.regarding.metadata;
+    const key = [uid, record.type, record.reason, record.note].join('\0');
     const known = this.#series.get(key);
     const now = this.#options.clock.now();
     if (known !== undefined && Math.abs(now - known.writtenAt) < seriesMilliseconds.window) {
       known.count += 1;
-      if (now - known.writtenAt >= seriesMilliseconds.writeEvery) this.#enqueue(key, known);
+      const isDue = now - known.writtenAt >= seriesMilliseconds.writeEvery;
+      if (isDue && this.#allowances.tryTake(uid)) this.#enqueue(key, known);
+      return;
+    }
+    if (!this.#allowances.tryTake(uid)) {
+      this.#options.observer.dropped(record, 'rate_limited');
       return;
     }
     const name = `${record.regarding.metadata.name.slice(0, 200)}.${randomUUID()}`;
@@ -85,12 +103,19 @@ export class EventRecorder {
     }
   }
 
+  /** A namespace may fill half of the room, two a third each, and so on. */
   #enqueue(key: string, series: Series): void {
-    if (this.#waiting.size >= bounds.waiting) {
+    if (this.#writing.has(key)) {
+      this.#again.set(key, series);
+      return;
+    }
+    const group = series.record.regarding.metadata.namespace ?? '';
+    if (this.#waiting.sizeOf(group) >= bounds.waiting - this.#waiting.size) {
       this.#options.observer.dropped(series.record, 'queue_full');
       return;
     }
-    this.#waiting.set(key, series);
+    this.#waiting.add({ key, group, addedAt: this.#options.clock.now() }, false);
+    this.#waitingSeries.set(key, series);
     if (this.#writers.size >= bounds.writers) return;
     const writer = this.#drain().finally(() => this.#writers.delete(writer));
     this.#writers.add(writer);
@@ -99,7 +124,6 @@ export class EventRecorder {
   async #drain(): Promise<void> {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const [key, series] = next;
-      this.#waiting.delete(key);
       series.writtenAt = this.#options.clock.now();
       if (this.#stop.signal.aborted) {
         this.#options.observer.dropped(series.record, 'stopped');
@@ -109,12 +133,17 @@ export class EventRecorder {
       const error = await this.#write(series);
       this.#writing.delete(key);
       if (error !== undefined) this.#options.observer.dropped(series.record, error);
+      const again = this.#again.get(key);
+      if (this.#again.delete(key) && again !== undefined) this.#enqueue(key, again);
     }
   }
 
   #next(): [string, Series] | undefined {
-    for (const waiting of this.#waiting) if (!this.#writing.has(waiting[0])) return waiting;
-    return undefined;
+    const key = this.#waiting.take(() => true)?.key;
+    const series = key === undefined ? undefined : this.#waitingSeries.get(key);
+    if (key === undefined || series === undefined) return undefined;
+    this.#waitingSeries.delete(key);
+    return [key, series];
   }
 
   async #write(series: Series): Promise<ApiError | undefined> {
@@ -151,7 +180,7 @@ export class EventRecorder {
         reportingInstance: this.#options.instance.slice(0, 128),
         action,
         reason,
-        note: note.slice(0, bounds.noteChars),
+        note,
         type,
         regarding: { apiVersion, kind: regarding.kind, name, uid, ...(namespace === undefined ? {} : { namespace }) },
       },
@@ -167,6 +196,11 @@ export class EventRecorder {
       body: { series: { count: Math.max(2, series.count), lastObservedTime: microTime(series.writtenAt) } },
     } as const;
   }
+}
+
+/** A copy: a slice would keep the whole text in memory for as long as it is remembered. */
+function beginningOf(note: string): string {
+  return note.length <= bounds.noteChars ? note : Buffer.from(note.slice(0, bounds.noteChars)).toString();
 }
 
 function microTime(milliseconds: number): string {

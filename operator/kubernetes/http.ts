@@ -11,6 +11,8 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
   readonly contentType?: 'application/json' | 'application/merge-patch+json';
+  /** What kind of answer is asked for; JSON unless said otherwise. */
+  readonly accept?: 'application/json' | 'application/jwk-set+json';
   readonly signal?: AbortSignal;
   /** Nobody wants to know what a successful answer says. */
   readonly ignoreAnswer?: boolean;
@@ -126,7 +128,7 @@ export class KubeHttp {
       path: `${this.#prefix}${request.path}${queryOf(request)}`,
       headers: {
         ...headers,
-        accept: 'application/json',
+        accept: request.accept ?? 'application/json',
         'user-agent': this.#userAgent,
         ...(body === null ? {} : { 'content-type': request.contentType ?? 'application/json' }),
       },

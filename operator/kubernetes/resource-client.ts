@@ -20,10 +20,10 @@ export interface ObjectName {
 }
 
 export class ResourceClient<T extends Stored> {
-  readonly #http: KubeHttp;
+  readonly #http: Pick<KubeHttp, 'request'>;
   readonly #kind: ResourceKind<T>;
 
-  constructor(http: KubeHttp, kind: ResourceKind<T>) {
+  constructor(http: Pick<KubeHttp, 'request'>, kind: ResourceKind<T>) {
     this.#http = http;
     this.#kind = kind;
   }

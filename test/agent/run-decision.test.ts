@@ -83,6 +83,7 @@ describe('a running VM', () => {
       scsiControllers: 4,
       warnings: [],
       devices: { vpmem: [], scsi: [], assigned: [] },
+      execAllowed: true,
     };
     expect(
       decide(recordOf({ updateStrategy, options: { KernelFile: 'kernel' } }, { applied }), 'running', false),

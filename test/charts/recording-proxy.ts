@@ -82,6 +82,7 @@ const verbs: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update',
 export function rightOf(method: string, path: string): string {
   const { pathname, searchParams } = new URL(path, 'http://api');
   const [, root, ...rest] = pathname.split('/');
+  if (root !== 'api' && root !== 'apis') return `${method.toLowerCase()} ${pathname}`;
   const group = root === 'apis' ? `${rest[0]}/` : '';
   const segments = rest.slice(root === 'apis' ? 2 : 1);
   // `namespaces/x/configmaps/y` is about configmaps, `namespaces/x` about namespaces.

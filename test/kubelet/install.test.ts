@@ -156,10 +156,10 @@ describe('uninstalling', () => {
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('VMs') });
   });
 
-  it('is refused while a VM waits for a host', async () => {
+  it('is refused while a VM that has left its host waits for another one', async () => {
     await $('delete luvm --all --timeout=30s');
     const spec = { nodeSelector: { nowhere: 'found' } };
-    const metadata = { name: 'unplaced', namespace: 'default' };
+    const metadata = { name: 'unplaced', namespace: 'default', finalizers: ['lcow.dev/teardown'] };
     const manifest = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM', metadata, spec };
     await $('create -f -', JSON.stringify(manifest));
     await expect.poll(guard, { timeout: 20_000, interval: 250 }).toContain('there are 1 VMs, whose finalizers need');

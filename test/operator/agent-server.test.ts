@@ -410,17 +410,17 @@ describe('session', () => {
     expect(strict.sessions.count).toBe(2);
   });
 
-  it('bounds the connections of one node', async () => {
-    const agents = [];
-    for (let each = 0; each < 4; each += 1) {
-      const silent = new ScriptedAgent();
-      silent.hello = () => {};
-      await silent.connect(harness.port, 'node-a');
-      agents.push(silent);
-    }
-    expect(await refusal({})).toBe(429);
-    await agents[0]?.disconnect();
-    await until(async () => (await refusal({})) === undefined);
+  it('waits for the one before it of its node, in one place that a newer connection takes', async () => {
+    const silent = new ScriptedAgent();
+    silent.hello = () => {};
+    await silent.connect(harness.port, 'node-a');
+    const given = await harness.connect();
+    const newer = await harness.connect();
+    expect((await given.closed).code).toBe(1006);
+    expect(newer.received).toEqual([]);
+    await silent.disconnect();
+    await until(() => newer.receivedOf('desired').length === 1);
+    expect(harness.events).toEqual(['live node-a']);
   });
 
   it('tells agents to dial again when the operator stops', async () => {
@@ -431,10 +431,19 @@ describe('session', () => {
 });
 
 describe('static tokens', () => {
-  it('name the node of each token, are read again when they change, and cannot be judged without their file', async () => {
+  let path: string;
+  let log: string[];
+  let tokens: StaticTokens;
+
+  beforeEach(async () => {
     const directory = await mkdtemp(join(tmpdir(), 'lcow-tokens-'));
-    const path = join(directory, 'tokens.yaml');
-    const tokens = new StaticTokens(path);
+    onTestFinished(() => rm(directory, { recursive: true }));
+    path = join(directory, 'tokens.yaml');
+    log = [];
+    tokens = new StaticTokens(path, pino({ base: {} }, { write: (line) => void log.push(line) }));
+  });
+
+  it('name the node of each token, are read again when they change, and cannot be judged without their file', async () => {
     expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false, retry: true });
     await writeFile(path, 'token-of-node-a-1: node-a\n');
     expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
@@ -442,8 +451,38 @@ describe('static tokens', () => {
     await writeFile(path, JSON.stringify({ 'token-of-node-b-1': 'node-b' }));
     expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
     expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false });
-    await writeFile(path, 'short: node-a\n');
-    expect(await tokens.authenticate('short')).toMatchObject({ ok: false, retry: true });
-    await rm(directory, { recursive: true });
+    expect(log).toEqual([]);
+  });
+
+  it.each([
+    ['too short a token', 'fifteen-letters', 'node-a', 'node-a'],
+    ['a token with a space', 'token of node-a, number 1', 'node-a', 'node-a'],
+    ['a node that has no name', 'secret-of-nobody-1', '', '"entry":1'],
+    ['a node that is a list', 'secret-of-nobody-2', ['node-a'], '"entry":1'],
+    ['a node that is nothing', 'secret-of-nobody-3', null, '"entry":1'],
+  ])('are refused one by one: %s refuses no other agent', async (_name, token, node, told) => {
+    await writeFile(path, JSON.stringify({ [token]: node, 'token-of-node-b-1': 'node-b' }));
+    expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
+    expect(await tokens.authenticate(token)).toMatchObject({ ok: false, retry: false });
+    expect(log).toEqual([expect.stringContaining(told)]);
+    expect(log.join()).not.toContain(token);
+  });
+
+  it.each([
+    ['neither YAML nor JSON', '{"secret-token-of-a": '],
+    ['a list', '- secret-token-of-a'],
+    ['a token twice', 'secret-token-of-a: node-a\nsecret-token-of-a: node-b'],
+    ['empty', ''],
+  ])('hold on to the last good file while it is %s', async (_name, text) => {
+    await writeFile(path, 'token-of-node-a-1: node-a\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: true });
+    await writeFile(path, text);
+    for (let each = 0; each < 3; each += 1) {
+      expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
+    }
+    expect(log).toHaveLength(1);
+    expect(log.join()).not.toContain('secret');
+    await writeFile(path, 'token-of-node-c-1: node-c\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false });
   });
 });

@@ -16,6 +16,7 @@ import { type ControlPlane, startControlPlane } from '../controlplane/control-pl
 import { installCustomResources } from '../controlplane/shared.ts';
 import { OperatorFixture, type RunningOperator, until } from './fixture.ts';
 import { observedMachine, ScriptedAgent } from './scripted-agent.ts';
+import { agentUser, forgedToken } from './tokens.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;
@@ -77,6 +78,7 @@ async function token(
   return tokenRequest.parse(answer).status.token;
 }
 
+const peer = '10.0.0.1';
 const reviews = () =>
   new TokenReviews({
     http: fixture.http,
@@ -89,19 +91,19 @@ describe('an agent', () => {
     const nodeUID = await createNode('node-1');
     const pod = await createPod('agent-1', 'node-1');
     const subject = reviews();
-    expect(await subject.authenticate(await token(pod))).toEqual({ ok: true, nodeName: 'node-1', nodeUID });
+    expect(await subject.authenticate(await token(pod), peer)).toEqual({ ok: true, nodeName: 'node-1', nodeUID });
     const refusals = [
-      [await token(pod, { audience: 'other' }), 'does not know the token'],
+      [await token(pod, { audience: 'other' }), 'is not for lcow-operator'],
       [await token(undefined), 'not bound to a pod on a Node'],
       [
         await token(await createPod('other-1', 'node-1', 'somebody'), { account: 'somebody' }),
-        'somebody is not system:serviceaccount:default:lcow-agent',
+        'is not one of system:serviceaccount:default:lcow-agent',
       ],
       [`${(await token(pod)).slice(0, -6)}AAAAAA`, 'does not know the token'],
       ['token-of-node-1-static', 'not a service account token'],
     ] as const;
     for (const [bearer, message] of refusals) {
-      expect(await subject.authenticate(bearer)).toEqual({
+      expect(await subject.authenticate(bearer, peer)).toEqual({
         ok: false,
         retry: false,
         message: expect.stringContaining(message),
@@ -114,9 +116,9 @@ describe('an agent', () => {
     const pod = await createPod('agent-2', 'node-2');
     const earlier = await token(pod);
     await remove('/api/v1/nodes/node-2');
-    expect(await reviews().authenticate(earlier)).toMatchObject({ ok: false, retry: false });
+    expect(await reviews().authenticate(earlier, peer)).toMatchObject({ ok: false, retry: false });
     await createNode('node-2');
-    expect(await reviews().authenticate(earlier)).toMatchObject({
+    expect(await reviews().authenticate(earlier, peer)).toMatchObject({
       ok: false,
       retry: false,
       message: 'the token is of an earlier Node node-2',
@@ -133,15 +135,39 @@ describe('an agent', () => {
       clock: systemClock,
       userName: 'system:serviceaccount:default:lcow-agent',
     });
-    const answers = await Promise.all(Array.from({ length: 50 }, () => subject.authenticate(bearer)));
+    const answers = await Promise.all(Array.from({ length: 50 }, () => subject.authenticate(bearer, peer)));
     expect(answers.every(({ ok }) => ok)).toBe(true);
-    expect(requests).toBe(2);
+    // The issuer's keys, the review, the Node.
+    expect(requests).toBe(3);
+  });
+
+  it('is reviewed at once beside a stranger at its own address whose tokens look like its own', async () => {
+    await createNode('node-7');
+    const bearer = await token(await createPod('agent-7', 'node-7'));
+    let requests = 0;
+    const http = fixture.httpWith({ onResult: () => (requests += 1) });
+    const subject = new TokenReviews({
+      http,
+      clock: systemClock,
+      userName: 'system:serviceaccount:default:lcow-agent',
+    });
+    const [head, body] = bearer.split('.');
+    const forged = Array.from(
+      { length: 2_000 },
+      (_, index) => `${head}.${body}.${Buffer.from(`forged ${index}`).toString('base64url')}`,
+    );
+    const strangers = forged.map((each) => subject.authenticate(each, peer));
+    expect(await subject.authenticate(bearer, peer)).toMatchObject({ ok: true, nodeName: 'node-7' });
+    const answers = await Promise.all(strangers);
+    expect(answers.some(({ ok }) => ok)).toBe(false);
+    // A burst of 100, ten a second for the five seconds that one waits, and what was on the way; keys, Node and agent.
+    expect(requests).toBeLessThan(180);
   });
 
   it('cannot be judged while the API server is away, and is not refused for good then', async () => {
     const nowhere = fixture.httpWith({ server: new URL('http://127.0.0.1:1') });
-    const subject = new TokenReviews({ http: nowhere, clock: systemClock, userName: 'x' });
-    expect(await subject.authenticate('a.b.c')).toMatchObject({ ok: false, retry: true });
+    const subject = new TokenReviews({ http: nowhere, clock: systemClock, userName: agentUser });
+    expect(await subject.authenticate(forgedToken({}), peer)).toMatchObject({ ok: false, retry: true });
   });
 });
 

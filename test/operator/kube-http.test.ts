@@ -250,8 +250,55 @@ describe('event recorder', () => {
       instance: 'replica-1',
       observer: { dropped: ({ reason }) => dropped.push(reason) },
     });
-    for (let each = 0; each < 3_000; each += 1) recorder.record({ ...record, note: `${each}` });
+    const { metadata } = record.regarding;
+    for (let each = 0; each < 3_000; each += 1) {
+      const regarding = { ...record.regarding, metadata: { ...metadata, uid: `uid-${each}`, namespace: `n-${each}` } };
+      recorder.record({ ...record, regarding });
+    }
     await recorder.stop();
     expect(dropped).toHaveLength(3_000);
+  });
+
+  it('writes of one object 25 times, then every five minutes, and of another one as ever', async () => {
+    const { url, received } = await serve((_request, response) => reply(response, 201, {}));
+    const dropped: unknown[] = [];
+    let now = Date.parse('2026-01-01T00:00:00Z');
+    const clock: Clock = { now: () => now, after: hastyClock.after };
+    const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
+    const recorder = new EventRecorder({ http: client(plainAccess(url)), clock, instance: 'replica-1', observer });
+    for (let each = 0; each < 1_000; each += 1) recorder.record({ ...record, note: `${each}`.padEnd(100_000, 'x') });
+    const metadata = { ...record.regarding.metadata, uid: 'another' };
+    recorder.record({ ...record, regarding: { ...record.regarding, metadata } });
+    now += 300_000;
+    for (let each = 0; each < 10; each += 1) recorder.record({ ...record, note: `later ${each}` });
+    await until(() => received.length === 27);
+    await recorder.stop();
+    const uids = received.map(({ body }) => JSON.parse(body).regarding.uid);
+    expect(uids.filter((uid) => uid === someUid)).toHaveLength(26);
+    expect(uids).toContain('another');
+    expect(dropped).toHaveLength(975 + 9);
+    expect(new Set(dropped)).toEqual(new Set(['rate_limited']));
+    expect(Math.max(...received.map(({ body }) => JSON.parse(body).note.length))).toBe(1_024);
+  });
+
+  it('serves namespaces in turn, and lets none fill the room of the others', async () => {
+    const { url, received } = await serve((_request, response) => reply(response, 201, {}));
+    const dropped: string[] = [];
+    const observer = { dropped: ({ regarding }: EventRecord) => dropped.push(regarding.metadata.namespace ?? '') };
+    const recorder = new EventRecorder({
+      http: client(plainAccess(url)),
+      clock: hastyClock,
+      instance: 'replica-1',
+      observer,
+    });
+    const of = (namespace: string, uid: string) =>
+      recorder.record({ ...record, regarding: { ...record.regarding, metadata: { name: uid, namespace, uid } } });
+    for (let each = 0; each < 3_000; each += 1) of('crowd', `crowd-${each}`);
+    of('small', 'small');
+    await until(() => received.length >= 20);
+    expect(received.slice(0, 20).map(({ body }) => JSON.parse(body).metadata.namespace)).toContain('small');
+    await recorder.stop();
+    expect(dropped.length).toBeGreaterThan(1_900);
+    expect(dropped).not.toContain('small');
   });
 });

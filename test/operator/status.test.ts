@@ -235,6 +235,41 @@ describe('write rules', () => {
     ).toBe('WhenLasting');
   });
 
+  it('explains at low priority why a VM has no host, and again only when the kinds of reasons change', () => {
+    const unplaced = (message: string, changes: Partial<StatusInputs> = {}) => {
+      const scheduled = { reason: 'NoHostFits', message };
+      return nextStatus(inputs({ nodeName: undefined, scheduled, ...changes }));
+    };
+    const first = unplaced('0/3 hosts fit: 2 node cordoned, 1 insufficient memory; for example a (node cordoned)');
+    const needOf = (message: string, changes: Partial<StatusInputs> = {}) =>
+      writeNeed({ status: first }, unplaced(message, { object: stored(first), ...changes })).kind;
+    expect(writeNeed({ status: {} }, first).kind).toBe('AtLowPriority');
+    expect(needOf('0/9 hosts fit: 7 insufficient memory, 2 node cordoned; for example z (insufficient memory)')).toBe(
+      'None',
+    );
+    expect(needOf('0/3 hosts fit: 3 node cordoned; for example a (node cordoned)')).toBe('AtLowPriority');
+    const edited = makeMachine({ status: first, metadata: { generation: 2 } });
+    expect(writeNeed(edited, unplaced('0/3 hosts fit: 3 node cordoned', { object: edited })).kind).toBe(
+      'AtLowPriority',
+    );
+    const blocked = { reason: 'ReferenceUnreadable', message: 'ConfigMap policies cannot be read' } as const;
+    expect(needOf('0/3 hosts fit: 2 node cordoned, 1 insufficient memory', { blocked })).toBe('AtLowPriority');
+    expect(
+      writeNeed({ status: first }, nextStatus(inputs({ object: stored(first) }))).kind, // placed
+    ).toBe('Now');
+  });
+
+  it('waits whether hosts list their VMs soon, and says then at low priority that they do not', () => {
+    const pending = (count: number, name: string) => ({
+      reason: 'InventoryPending',
+      message: `it may run already: ${count} hosts have not yet listed their VMs, for example ${name}`,
+    });
+    const next = nextStatus(inputs({ nodeName: undefined, scheduled: pending(3, 'a, b, c') }));
+    expect(writeNeed({ status: {} }, next)).toMatchObject({ kind: 'WhenLasting', lowPriority: true });
+    const fewer = nextStatus(inputs({ object: stored(next), nodeName: undefined, scheduled: pending(1, 'b') }));
+    expect(writeNeed({ status: next }, fewer).kind).toBe('None');
+  });
+
   it('is at rest after one write, whatever agents report, and always satisfies the CRD', () => {
     const text = fc.string({ maxLength: 20 });
     const observed = fc.record({

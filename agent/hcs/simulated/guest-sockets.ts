@@ -1,7 +1,7 @@
 // The agent's listeners for simulated guests: Unix sockets with the manners of Hyper-V ones (hcs-runtime C.3): bound
 // before the VM starts, a backlog of 16, half-close allowed.
 import { rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AcceptQueue } from '../../guest/accept-queue.ts';
 import type { GuestListener, GuestSockets } from '../../guest/sockets.ts';
@@ -33,9 +33,19 @@ export class SimulatedGuestSockets implements GuestSockets {
   }
 }
 
+/** What a connection buffers, besides what was read at once. */
+const readAhead = 16 * 1024;
+
 class SimulatedGuestListener implements GuestListener {
-  readonly #queue = new AcceptQueue(backlog);
-  readonly #server = createServer({ allowHalfOpen: true }, (socket) => this.#queue.arrive(socket));
+  readonly #queue = new AcceptQueue<Socket>(backlog);
+  readonly #server = createServer({ allowHalfOpen: true, pauseOnConnect: true, highWaterMark: readAhead }, (socket) =>
+    this.#queue.arrive(socket),
+  );
+
+  constructor() {
+    // One is served, and the others wait: what is beyond that costs no more than being closed.
+    this.#server.maxConnections = backlog + 1;
+  }
 
   bind(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -47,8 +57,13 @@ class SimulatedGuestListener implements GuestListener {
     });
   }
 
-  accept(signal: AbortSignal): Promise<Duplex> {
-    return this.#queue.accept(signal);
+  /** Nothing is read of a connection before: many may wait. */
+  async accept(signal: AbortSignal): Promise<Duplex> {
+    const socket = await this.#queue.accept(signal);
+    // As a connection that was not paused begins: nobody has said yet how its bytes are to be taken.
+    Object.assign(socket, { readableFlowing: null });
+    socket.read(0);
+    return socket;
   }
 
   /** Accepted connections live on, and the server's own close waits for them: the address is free before. */

@@ -7,25 +7,37 @@ export class HyperVConnection extends Duplex {
   readonly #id: number;
   readonly #send: (message: ToPump) => void;
   readonly #onClosed: () => void;
-  /** Taken from the pump, but not yet by the reader. */
-  #unread = 0;
+  /** How far the pump may run ahead of the reader. */
+  readonly #readAhead: () => number;
+  /** Bytes that the pump may still hand over. */
+  #credit = initialCredit;
+  /** Of the credit, what is enough so that no more need be given. */
+  #enough = initialCredit / 2;
+  #isTaken = false;
   /** Given to the pump, but not yet handed over by it. */
   #unwritten = 0;
   /** What waits for that, and how little of it must be left. */
   #waiting: { readonly atMost: number; readonly done: (error?: Error) => void } | undefined;
   #isBroken = false;
 
-  constructor(id: number, send: (message: ToPump) => void, onClosed: () => void) {
-    super({ allowHalfOpen: true });
+  constructor(id: number, send: (message: ToPump) => void, onClosed: () => void, readAhead: () => number) {
+    super({ allowHalfOpen: true, readableHighWaterMark: initialCredit });
     this.#id = id;
     this.#send = send;
     this.#onClosed = onClosed;
+    this.#readAhead = readAhead;
+  }
+
+  /** By somebody who reads it from now on. */
+  taken(): void {
+    this.#isTaken = true;
+    if (this.readableLength < this.readableHighWaterMark) this.#giveCredit();
   }
 
   // --- what the pump says ---
 
   received(bytes: Uint8Array): void {
-    this.#unread += bytes.byteLength;
+    this.#credit -= bytes.byteLength;
     if (this.push(bytes)) this.#giveCredit();
   }
 
@@ -89,8 +101,11 @@ export class HyperVConnection extends Duplex {
 
   /** Not for every few bytes: each time wakes the pump, which has the rest of its credit meanwhile. */
   #giveCredit(): void {
-    if (this.#unread < initialCredit / 4) return;
-    this.#send({ type: 'credit', connection: this.#id, bytes: this.#unread });
-    this.#unread = 0;
+    if (!this.#isTaken || this.#credit > this.#enough) return;
+    const readAhead = this.#readAhead();
+    this.#enough = (readAhead * 3) / 4;
+    if (this.#credit > this.#enough) return;
+    this.#send({ type: 'credit', connection: this.#id, bytes: readAhead - this.#credit });
+    this.#credit = readAhead;
   }
 }

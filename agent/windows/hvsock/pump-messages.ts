@@ -1,8 +1,8 @@
 // What the main thread and the pump's thread say to each other. Numbers are chosen by the main thread for listeners and by
 // the pump for connections.
 
-/** How far the pump may run ahead of whoever reads a connection. */
-export const initialCredit = 256 << 10;
+/** How far the pump may run ahead on a connection until somebody reads it: many may wait for that. */
+export const initialCredit = 16 << 10;
 
 /** Bytes of one connection that may be on their way to the peer's buffers before a writer has to wait. */
 export const writeAhead = 64 << 10;

@@ -1,6 +1,7 @@
 // Moves bytes between Hyper-V sockets and the main thread, on a thread of its own: Node cannot adopt such a socket
 // (hcs-runtime C.3). One loop for all sockets, which sleeps in `poll` and is woken by whatever it waits for, a datagram of
 // the main thread included.
+import { Allowance } from '../../../protocol/allowance.ts';
 import { PumpConnection } from './pump-connection.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';
@@ -12,6 +13,15 @@ const longestSleep = 250;
 /** What is reported again and again, although nothing can be done about it, is left out for this time. */
 const restMilliseconds = 10;
 const receiveBytes = 64 << 10;
+/** Connections of one listener: at once, and in a second. A guest that dials more often waits until it is accepted. */
+const acceptBurst = 256;
+const acceptsPerSecond = 32;
+
+interface Listener {
+  readonly socket: Socket;
+  readonly allowance: Allowance;
+  restsUntil: number;
+}
 
 export interface PumpPorts {
   readonly winsock: Winsock;
@@ -24,7 +34,7 @@ export interface PumpPorts {
 
 export class Pump {
   readonly #ports: PumpPorts;
-  readonly #listeners = new Map<number, Socket>();
+  readonly #listeners = new Map<number, Listener>();
   readonly #connections = new Map<number, PumpConnection>();
   readonly #buffer = new Uint8Array(receiveBytes);
   #lastConnection = 0;
@@ -43,19 +53,19 @@ export class Pump {
       this.#obey();
       if (!this.#isStopped) this.#turn(wake.socket);
     }
-    for (const socket of this.#listeners.values()) winsock.close(socket);
+    for (const { socket } of this.#listeners.values()) winsock.close(socket);
     for (const connection of this.#connections.values()) winsock.close(connection.socket);
     winsock.close(wake.socket);
   }
 
   #turn(wakeSocket: Socket): void {
     const now = performance.now();
-    const listeners = [...this.#listeners];
+    const listeners = [...this.#listeners].filter(([, { restsUntil }]) => restsUntil <= now);
     const connections = [...this.#connections.values()].filter((each) => each.interest !== 0);
     const ready = connections.filter((each) => each.restsUntil <= now);
     const entries: PollEntry[] = [
       { socket: wakeSocket, interest: pollBits.readable },
-      ...listeners.map(([, socket]) => ({ socket, interest: pollBits.readable })),
+      ...listeners.map(([, { socket }]) => ({ socket, interest: pollBits.readable })),
       ...ready,
     ];
     const happened = this.#ports.winsock.poll(
@@ -63,8 +73,8 @@ export class Pump {
       ready.length < connections.length ? restMilliseconds : longestSleep,
     );
     if (happened[0] !== 0) this.#drain(wakeSocket);
-    for (const [index, [listener, socket]] of listeners.entries())
-      if (happened[1 + index] !== 0) this.#accept(listener, socket);
+    for (const [index, [number, listener]] of listeners.entries())
+      if (happened[1 + index] !== 0) this.#accept(number, listener);
     for (const [index, connection] of ready.entries())
       if (happened[1 + listeners.length + index] !== 0) this.#move(connection);
   }
@@ -78,14 +88,16 @@ export class Pump {
     }
   }
 
-  #accept(listener: number, socket: Socket): void {
+  #accept(number: number, listener: Listener): void {
     try {
-      for (;;) {
-        const accepted = this.#ports.winsock.accept(socket);
+      for (let wait = 0; wait === 0; ) {
+        const accepted = this.#ports.winsock.accept(listener.socket);
         if (accepted === undefined) return;
+        wait = listener.allowance.take();
+        listener.restsUntil = performance.now() + wait;
         this.#lastConnection += 1;
         this.#connections.set(this.#lastConnection, new PumpConnection(this.#lastConnection, accepted));
-        this.#ports.post({ type: 'accepted', listener, connection: this.#lastConnection });
+        this.#ports.post({ type: 'accepted', listener: number, connection: this.#lastConnection });
       }
     } catch (error) {
       // A caller that went away before it was accepted is no matter of the listener.
@@ -135,7 +147,9 @@ export class Pump {
   #listen(listener: number, address: Uint8Array): void {
     const { winsock, post } = this.#ports;
     try {
-      this.#listeners.set(listener, winsock.listen(address, backlog));
+      const socket = winsock.listen(address, backlog);
+      const allowance = new Allowance(performance, acceptsPerSecond, acceptBurst);
+      this.#listeners.set(listener, { socket, allowance, restsUntil: 0 });
       post({ type: 'listening', listener });
     } catch (error) {
       if (!(error instanceof WinsockError)) throw error;
@@ -144,8 +158,8 @@ export class Pump {
   }
 
   #closeListener(listener: number): void {
-    const socket = this.#listeners.get(listener);
-    if (socket !== undefined) this.#ports.winsock.close(socket);
+    const closed = this.#listeners.get(listener);
+    if (closed !== undefined) this.#ports.winsock.close(closed.socket);
     this.#listeners.delete(listener);
     this.#ports.post({ type: 'listenerClosed', listener });
   }

@@ -11,6 +11,8 @@ import { socketError } from './socket-error.ts';
 
 /** Connections of one listener that nobody has accepted yet. */
 const backlog = 16;
+/** How far the pump may run ahead of those who read: one connection, and all together. */
+const readAhead = { most: 256 << 10, least: 16 << 10, together: 64 << 20 } as const;
 
 export class HyperVSockets implements GuestSockets {
   readonly #listeners = new Map<number, HyperVListener>();
@@ -87,10 +89,17 @@ export class HyperVSockets implements GuestSockets {
       id,
       (message) => this.#pump?.send(message),
       () => this.#connections.delete(id),
+      () => this.#readAhead,
     );
     this.#connections.set(id, connection);
     if (listener === undefined) connection.destroy();
     else listener.queue.arrive(connection);
+  }
+
+  /** For each connection. */
+  get #readAhead(): number {
+    const share = Math.floor(readAhead.together / Math.max(1, this.#connections.size));
+    return Math.max(readAhead.least, Math.min(readAhead.most, share));
   }
 
   /** What comes for a connection that was closed meanwhile is past. */
@@ -129,7 +138,7 @@ export class HyperVSockets implements GuestSockets {
 }
 
 class HyperVListener implements GuestListener {
-  readonly queue = new AcceptQueue(backlog);
+  readonly queue = new AcceptQueue<HyperVConnection>(backlog);
   readonly listening = Promise.withResolvers<void>();
   readonly closed = Promise.withResolvers<void>();
   readonly #requestClose: () => void;
@@ -139,8 +148,10 @@ class HyperVListener implements GuestListener {
     this.#requestClose = requestClose;
   }
 
-  accept(signal: AbortSignal): Promise<Duplex> {
-    return this.queue.accept(signal);
+  async accept(signal: AbortSignal): Promise<Duplex> {
+    const connection = await this.queue.accept(signal);
+    connection.taken();
+    return connection;
   }
 
   /** The address is free when it resolves; connections that were accepted live on. */

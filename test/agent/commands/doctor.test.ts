@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,11 @@ import { doctorCommand } from '../../../agent/commands/doctor.ts';
 import type { DoctorHcs, DoctorPorts, DoctorSettings } from '../../../agent/doctor/ports.ts';
 import { systemPorts } from '../../../agent/doctor/system-ports.ts';
 import { HcsError } from '../../../agent/hcs/errors.ts';
+import { FileJournal } from '../../../agent/journal.ts';
+import { newRecord } from '../../../agent/machine-record.ts';
 import { makeAuthority, signServing } from '../../../operator/certificates/authority.ts';
+import type { RequestedOptions } from '../../../protocol/options.ts';
+import { makeAssignment } from '../assignments.ts';
 import { FakeClock } from '../guest/fake-clock.ts';
 
 const program = fileURLToPath(new URL('../../../agent/main.ts', import.meta.url));
@@ -60,6 +64,15 @@ const everything: DoctorSettings = {
   operatorUrl: 'wss://operator:8443/v1/agents',
   isolation: 'snp',
 };
+
+/** What the program says. */
+function run(parameters: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...parameters], (error, stdout, stderr) =>
+      resolve(`exit code ${error === null ? 0 : error.code}: ${stdout}${stderr}`),
+    );
+  });
+}
 
 async function doctor(ports: DoctorPorts, settings: DoctorSettings = everything) {
   const out: string[] = [];
@@ -127,6 +140,81 @@ describe('lcow-agent doctor', () => {
     const { failed } = await doctor(node({ hostFacts: async () => noFiles }));
     expect(failed.map(({ check }) => check)).toEqual(['snp', 'boot-files']);
     expect(failed[1]?.problem).toBe('C:\\boot has no kernel and no initrd.img or rootfs.vhd');
+  });
+
+  describe('looks at what the VMs of the node name', () => {
+    const disk = { name: 'data', path: 'D:\\disks\\team-a\\data.vhdx', readOnly: false };
+    const vm = (name: string, options: RequestedOptions) => ({
+      ...makeAssignment({ options }),
+      namespace: 'team-a',
+      name,
+    });
+    const vms = [
+      vm('plain', {}),
+      vm('disk', { Disks: [disk] }),
+      vm('console', { ConsolePipe: '\\\\.\\pipe\\team-a_x' }),
+      vm('grouped', { CPUGroupID: '01234567-89ab-cdef-0123-456789abcdef' }),
+      vm('boots', { BootFilesPath: 'C:\\BOOT\\vhd' }),
+    ];
+    const ports = node({ assignments: async () => vms });
+    const enough = {
+      allowedPath: ['D:\\disks\\{namespace}'],
+      allowedPipe: ['\\\\.\\pipe\\{namespace}_*'],
+      allowedCpuGroup: ['01234567-89AB-CDEF-0123-456789ABCDEF'],
+    };
+    const result = async (settings: Partial<DoctorSettings>) =>
+      (await doctor(ports, { ...everything, ...settings })).results.find(({ check }) => check === 'allowed-names');
+
+    it('and finds nothing where the flags allow all of it', async () => {
+      expect(await result(enough)).toMatchObject({ state: 'ok', detail: '5 VMs would start again' });
+    });
+
+    it('and lists those that would not start again', async () => {
+      const found = await result({ ...enough, allowedPath: ['D:\\disks\\{namespace}:ro'] });
+      expect(found?.problem).toContain('1 of 5 VMs would not start again: team-a/disk: storage.disks[data].path');
+      const none = await result({});
+      expect(none?.problem).toContain('3 of 5 VMs');
+      expect(none?.problem).toMatch(/team-a\/console: .*--allowed-pipe.*team-a\/grouped: .*--allowed-cpu-group/);
+    });
+
+    it('and where it leads', async () => {
+      const junction: DoctorPorts['withFile'] = async (path, use) =>
+        use({
+          kind: 'file',
+          path: path.replace(/team-a(?=.*vhdx)/, 'team-b'),
+          size: 1,
+          read: async () => Buffer.alloc(0),
+        });
+      const { failed } = await doctor({ ...ports, withFile: junction }, { ...everything, ...enough });
+      expect(failed[0]?.problem).toContain('leads to a file that is not below a folder');
+    });
+
+    it('by the journals in its folder, of which it changes nothing', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'doctor-'));
+      const journal = new FileJournal(folder);
+      const uid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
+      await journal.write({ ...newRecord(uid, uid), assignment: makeAssignment({ uid, options: { Disks: [disk] } }) });
+      const torn = join(folder, 'vms', '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e30');
+      await mkdir(torn);
+      await writeFile(join(torn, 'vm.json'), '{');
+      const out = await run(['doctor', '--json', '--state-dir', folder, '--allowed-path', 'E:\\x', 'F:\\y:ro']);
+      expect(out).toContain('1 of 1 VMs would not start again');
+      expect(await readdir(torn)).toEqual(['vm.json']);
+      await rm(folder, { recursive: true });
+    });
+  });
+
+  it.each([
+    ['--allowed-path', 'D:\\disks\\x-{namespace}'],
+    ['--allowed-path', '\\\\server\\share'],
+    ['--allowed-pipe', '\\\\.\\pipe\\{namespace}-*'],
+  ])('and the agent refuse a pattern of %s that would not hold: %s', async (flag, pattern) => {
+    for (const command of [['doctor'], ['--operator-url', 'wss://a:1/v1/agents', '--token-file', 'x']]) {
+      const said = await run([...command, flag, pattern]);
+      expect(said).toMatch(/^exit code 1: error: option /);
+      expect(said).toContain(flag);
+      expect(said).toContain('; write ');
+    }
   });
 
   it('does not wait for a compute service that hangs', async () => {

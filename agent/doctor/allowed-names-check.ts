@@ -1,0 +1,68 @@
+// VMs of this node that would not start again under these flags: what they name on the host is not allowed. They run on
+// until then, so whoever changes the flags of an agent looks here beforehand.
+import { allowList } from '../allow-list.ts';
+import { MachineFailure } from '../failure.ts';
+import { ownFolders } from '../own-folders.ts';
+import { type NamePorts, requireAllowed } from '../preparation.ts';
+import { type Check, failed, notApplicable, ok } from './check.ts';
+import type { DoctorPorts, DoctorSettings } from './ports.ts';
+
+/** Lines of one result. */
+const maxListed = 50;
+
+export const allowedNames: Check = {
+  id: 'allowed-names',
+  title: 'what VMs name',
+  needsWindows: false,
+  async run(settings, ports) {
+    const assignments = (await ports.assignments?.(settings.stateDir)) ?? [];
+    if (assignments.length === 0) return notApplicable('no VM has been on this node');
+    const { bootFiles, osBuild } = await ports.hostFacts();
+    const host = {
+      architecture: 'amd64' as const,
+      build: osBuild,
+      visibleProcessors: 1,
+      bootFolder: ports.platform === 'win32' ? (bootFiles[0]?.path ?? defaultBootFolder) : defaultBootFolder,
+      currentDirectory: 'C:\\',
+    };
+    const names = namePorts(settings, ports);
+    const problems: string[] = [];
+    for (const assignment of assignments) {
+      const problem = await requireAllowed(assignment, host, names).then(() => undefined, messageOfRefusal);
+      if (problem !== undefined) problems.push(`${assignment.namespace}/${assignment.name}: ${problem}`);
+    }
+    if (problems.length === 0) return ok(`${assignments.length} VMs would start again`);
+    const listed = [...problems.slice(0, maxListed), ...(problems.length > maxListed ? ['…'] : [])].join('; ');
+    const fix = 'give the flags that allow it, or change the manifests, before the agent is started with these flags';
+    return failed(`${problems.length} of ${assignments.length} VMs would not start again: ${listed}`, fix);
+  },
+};
+
+const defaultBootFolder = 'C:\\LinuxBootFiles';
+
+function namePorts(settings: DoctorSettings, ports: DoctorPorts): NamePorts {
+  const { caFile, stateDir, tokenFile } = settings;
+  return {
+    host: { withFile: ports.withFile ?? (async () => undefined) },
+    ownFolders: ownFolders({
+      stateFolder: ports.platform === 'win32' ? stateDir : 'C:\\ProgramData\\lcow',
+      credentials: [tokenFile, caFile],
+      environment: ports.environment,
+    }),
+    allowed: allowList({
+      paths: settings.allowedPath ?? [],
+      pipes: settings.allowedPipe ?? [],
+      devices: settings.allowedDevice ?? [],
+    }),
+    allowedGroups: {
+      cpuGroups: settings.allowedCpuGroup ?? [],
+      resourcePartitions: settings.allowedResourcePartition ?? [],
+    },
+  };
+}
+
+/** What may pass by itself is no matter of flags. */
+function messageOfRefusal(error: unknown): string | undefined {
+  if (!(error instanceof MachineFailure)) throw error;
+  return error.stalls ? error.message : undefined;
+}

@@ -1,0 +1,67 @@
+// Sessions are accepted a few at a time. To accept one costs several requests to the API server and the parsing of all that
+// its agent knows; a whole fleet that dials at once must not take the processor, or the way to the API server, from the rest.
+// Agents wait in line with their connections open, first come, first served. Each node has one place: when its agent gives
+// up and dials again, the new connection takes the place of the former one.
+import type { Clock } from '../../protocol/clock.ts';
+
+export interface AdmissionBounds {
+  /** Sessions that are being accepted. */
+  readonly parallel: number;
+  /** A session that takes longer goes on by itself, and the next one begins. */
+  readonly milliseconds: number;
+}
+
+export const defaultAdmissionBounds: AdmissionBounds = { parallel: 32, milliseconds: 5_000 };
+
+export interface Turn {
+  end(): void;
+}
+
+type Waiting = (turn: Turn | undefined) => void;
+
+export class AdmissionLine {
+  readonly #clock: Clock;
+  readonly #bounds: AdmissionBounds;
+  /** By node, in the order of their turns. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** Nodes whose turn it is. */
+  readonly #admitting = new Set<string>();
+
+  constructor(clock: Clock, bounds: AdmissionBounds = defaultAdmissionBounds) {
+    this.#clock = clock;
+    this.#bounds = bounds;
+  }
+
+  /** Resolves when the node's turn has come, or with undefined when a newer connection of the node took its place. */
+  enter(nodeName: string): Promise<Turn | undefined> {
+    return new Promise((resolve) => {
+      const former = this.#waiting.get(nodeName);
+      this.#waiting.set(nodeName, resolve);
+      former?.(undefined);
+      this.#admit();
+    });
+  }
+
+  #admit(): void {
+    for (const [nodeName, begin] of this.#waiting) {
+      if (this.#admitting.size >= this.#bounds.parallel) return;
+      if (this.#admitting.has(nodeName)) continue;
+      this.#waiting.delete(nodeName);
+      begin(this.#begin(nodeName));
+    }
+  }
+
+  #begin(nodeName: string): Turn {
+    this.#admitting.add(nodeName);
+    let over = false;
+    const end = () => {
+      if (over) return;
+      over = true;
+      timer.cancel();
+      this.#admitting.delete(nodeName);
+      this.#admit();
+    };
+    const timer = this.#clock.after(this.#bounds.milliseconds, end);
+    return { end };
+  }
+}

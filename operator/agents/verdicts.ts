@@ -1,0 +1,63 @@
+// What was found out of tokens, for a short while, by their digests. Good verdicts and refusals have room of their own, so
+// that strangers with many bad tokens make nobody's good one forgotten.
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../protocol/clock.ts';
+import type { Authentication } from './authentication.ts';
+
+const bounds = { good: 8_192, refused: 4_096, milliseconds: 10_000, messageChars: 256 } as const;
+
+interface Verdict {
+  readonly at: number;
+  readonly authentication: Authentication;
+}
+
+export class Verdicts {
+  readonly #clock: Clock;
+  readonly #good = new Map<string, Verdict>();
+  readonly #refused = new Map<string, Verdict>();
+  /** Tokens that are being judged: each only once at a time. */
+  readonly #pending = new Map<string, Promise<Authentication>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The verdict that is known, or that `judge` comes to. One that could not be reached is not remembered. */
+  async of(token: string, judge: () => Promise<Authentication>): Promise<Authentication> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    const known = this.#good.get(digest) ?? this.#refused.get(digest);
+    if (known !== undefined && Math.abs(this.#clock.now() - known.at) < bounds.milliseconds) {
+      return known.authentication;
+    }
+    const pending = this.#pending.get(digest);
+    if (pending !== undefined) return pending;
+    const judged = judge().then((authentication) => this.#remember(digest, authentication));
+    this.#pending.set(digest, judged);
+    try {
+      return await judged;
+    } finally {
+      this.#pending.delete(digest);
+    }
+  }
+
+  #remember(digest: string, authentication: Authentication): Authentication {
+    this.#good.delete(digest);
+    this.#refused.delete(digest);
+    const at = this.#clock.now();
+    if (authentication.ok) {
+      put(this.#good, digest, { at, authentication }, bounds.good);
+      return authentication;
+    }
+    const short = { ...authentication, message: authentication.message.slice(0, bounds.messageChars) };
+    if (!short.retry) put(this.#refused, digest, { at, authentication: short }, bounds.refused);
+    return short;
+  }
+}
+
+function put(verdicts: Map<string, Verdict>, digest: string, verdict: Verdict, maximum: number): void {
+  verdicts.set(digest, verdict);
+  for (const oldest of verdicts.keys()) {
+    if (verdicts.size <= maximum) return;
+    verdicts.delete(oldest);
+  }
+}

@@ -1,0 +1,95 @@
+// An HTTP server for peers that nobody knows yet: connections reach it as arrivals (arrivals.ts), and whoever is not admitted
+// in time is disconnected. So a slow handshake, a header that comes byte by byte, a connection that asks nothing and one that
+// asks again and again all have the same few seconds.
+import { once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../../protocol/clock.ts';
+import { type ArrivalBounds, Arrivals } from './arrivals.ts';
+
+export interface GuardedServerOptions {
+  readonly clock: Clock;
+  /** With it, handshakes fail until the first `useCertificate`. */
+  readonly tls: boolean;
+  readonly bindAddress: string;
+  readonly port: number;
+  readonly headerBytes: number;
+  readonly answer: http.RequestListener;
+  readonly arrivals?: Partial<ArrivalBounds> | undefined;
+}
+
+/** PEM. */
+export interface ServingCertificate {
+  readonly certificate: string | Buffer;
+  readonly key: string | Buffer;
+}
+
+/** Connections that the kernel holds until they are accepted. One that finds no room tries again a second later. */
+const backlog = 4_096;
+/** Of what one connection said and nobody read yet, in bytes. */
+const unreadMaximum = 16 * 1024;
+
+export class GuardedServer {
+  /** Does not listen itself. */
+  readonly http: http.Server;
+  readonly #options: GuardedServerOptions;
+  readonly #listener: Server;
+  readonly #arrivals: Arrivals;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: GuardedServerOptions) {
+    const { clock, tls, headerBytes, answer, arrivals } = options;
+    this.#options = options;
+    const common = { maxHeaderSize: headerBytes };
+    this.http = tls
+      ? https.createServer({ ...common, minVersion: 'TLSv1.3' }, answer)
+      : http.createServer(common, answer);
+    this.#arrivals = new Arrivals({
+      clock,
+      tls,
+      serve: (socket) => this.http.emit('connection', socket),
+      ...(arrivals && { bounds: arrivals }),
+    });
+    this.#listener = createServer({ noDelay: true, highWaterMark: unreadMaximum }, (socket) => this.#arrive(socket));
+  }
+
+  async listen(): Promise<AddressInfo> {
+    const { port, bindAddress: host } = this.#options;
+    this.#listener.listen({ port, host, backlog });
+    await once(this.#listener, 'listening');
+    const address = this.#listener.address();
+    if (address === null || typeof address === 'string') throw new Error('the server has no address');
+    return address;
+  }
+
+  /** The peer of this request is known: it may stay. */
+  admit({ socket }: http.IncomingMessage): void {
+    this.#arrivals.admit(socket);
+  }
+
+  /** For handshakes from now on; connections that are open go on. */
+  useCertificate({ certificate, key }: ServingCertificate): void {
+    if (this.http instanceof https.Server) {
+      this.http.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' });
+    }
+  }
+
+  /** Takes no more connections. Resolves when all are gone; `disconnect` sees to that. */
+  async close(): Promise<void> {
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
+    this.#arrivals.destroy();
+    await closed;
+  }
+
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #arrive(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    this.#arrivals.arrive(socket);
+  }
+}
