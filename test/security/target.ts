@@ -1,8 +1,43 @@
-// The system under attack: three simulated hosts, one operator with its aggregated API, as a release would have them.
+// The system under attack: three simulated hosts, one operator with its aggregated API, as a release would have them. One
+// of the hosts has links, 8.3 names and disks that lead to what is not for everybody.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { z } from 'zod';
+import { described, vhd, vhdx } from '../agent/paths/disk-images.ts';
 import { RunningSystem } from '../e2e/running-system.ts';
+import { threeHosts } from '../playground/system.ts';
+import { attackedHost } from './path-attempts.ts';
+
+const staged = 'C:\\ProgramData\\lcow\\vms\\6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
+
+const files = {
+  'C:\\disks\\data.vhdx': described(vhdx()),
+  'C:\\disks\\child-of-other.vhdx': described(vhdx({ hasParent: true })),
+  'C:\\disks\\child-of-other.vhd': described(vhd(4)),
+  [`${staged}\\vm.json`]: 4096,
+  [`${staged}\\rootfs.vhd`]: 4096,
+};
+const links = {
+  'C:\\disks\\to-boot': 'C:\\LinuxBootFiles',
+  'C:\\disks\\LINUXB~1': 'C:\\LinuxBootFiles',
+  'C:\\disks\\to-own': 'C:\\ProgramData\\lcow',
+  'C:\\disks\\PROGRA~3': 'C:\\ProgramData',
+};
 
 export async function startTarget(): Promise<RunningSystem> {
-  const running = await RunningSystem.start();
+  const running = await RunningSystem.start(threeHosts, async (_, directory) => ({
+    hosts: new Map(threeHosts).set(attackedHost, await hostWithTraps(directory)),
+  }));
   await running.system.installApiService();
   return running;
+}
+
+const hostFile = z.looseObject({ files: z.record(z.string(), z.unknown()) });
+
+async function hostWithTraps(directory: string): Promise<string> {
+  const original = hostFile.parse(parse(await readFile(threeHosts.get(attackedHost) ?? '', 'utf8')));
+  const path = join(directory, `${attackedHost}.yaml`);
+  await writeFile(path, stringify({ ...original, files: { ...original.files, ...files }, links }));
+  return path;
 }

@@ -1,0 +1,30 @@
+// Paths below an allowed folder that Windows takes for others. The agent's own check of the same list is in
+// test/agent/paths/host-names.test.ts: an operator that was taken over does not ask the API server.
+import { oddPaths } from '../../agent/paths/odd-spellings.ts';
+import { type Attack, broken, held } from '../attack.ts';
+
+const atOnce = 128;
+
+export const oddPathSpellings: Attack = {
+  name: 'odd-path-spellings',
+  party: 'namespace editor',
+  promise: 'the API server takes no path that Windows would read as another one',
+  short: true,
+  async run(target) {
+    const through: string[] = [];
+    for (let first = 0; first < oddPaths.length; first += atOnce) {
+      const some = oddPaths.slice(first, first + atOnce);
+      const disks = some.map((path, index) => ({ name: `disk-${index}`, path }));
+      const manifest = {
+        apiVersion: 'lcow.dev/v1alpha1',
+        kind: 'LinuxUtilityVM',
+        metadata: { name: 'odd-paths', namespace: 'default' },
+        spec: { storage: { disks } },
+      };
+      const { stderr } = await target.tryKubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(manifest));
+      through.push(...some.filter((_, index) => !stderr.includes(`spec.storage.disks[${index}].path:`)));
+    }
+    if (through.length > 0) return broken(through.map((path) => JSON.stringify(path)).join(', '));
+    return held(`${oddPaths.length} of ${oddPaths.length} spellings refused`);
+  },
+};
