@@ -1,9 +1,12 @@
 // Every attack, in the order in which they run.
 import type { Attack } from './attack.ts';
 import { bootImageWritable } from './attacks/boot-image-writable.ts';
+import { claimedByAnAgent } from './attacks/claimed-by-an-agent.ts';
 import { getIsNotExec } from './attacks/get-is-not-exec.ts';
+import { giantHaltedVMs } from './attacks/giant-halted-vms.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
+import { pinnedPastFilters } from './attacks/pinned-past-filters.ts';
 import { stateFolderAsDisk } from './attacks/state-folder-as-disk.ts';
 import { strangerRequests } from './attacks/stranger-requests.ts';
 
@@ -14,4 +17,7 @@ export const attacks: readonly Attack[] = [
   bootImageWritable,
   stateFolderAsDisk,
   oddPathSpellings,
+  pinnedPastFilters,
+  giantHaltedVMs,
+  claimedByAnAgent,
 ];
