@@ -77,7 +77,7 @@ export class ScriptedAgent {
     });
   }
 
-  hello(host: HostFacts = someHost): void {
+  hello(host: HostFacts = someHost, capabilities?: string[]): void {
     this.send({
       type: 'hello',
       protocolVersions: [subprotocol],
@@ -87,6 +87,7 @@ export class ScriptedAgent {
       virtualMachines: [...this.machines.values()],
       complete: true,
       last: true,
+      ...(capabilities && { capabilities }),
     });
   }
 

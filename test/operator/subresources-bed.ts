@@ -182,8 +182,8 @@ export class SubresourcesBed implements AsyncDisposable {
     await this.#useCertificates();
   }
 
-  /** An agent that says nothing of streams in its hello, with the VM `default/<name>`. */
-  async connectEarlierAgent(name: string): Promise<ScriptedAgent> {
+  /** An agent that the test plays, with the VM `default/<name>`. Without a capability it is of before there were streams. */
+  async connectScriptedAgent(name: string, capabilities?: string[]): Promise<ScriptedAgent> {
     const metadata = { uid: randomUUID(), name };
     this.machines.set(`default/${name}`, makeMachine({ metadata, status: { nodeName: 'node-b' } }));
     const socket = new WebSocket(`wss://127.0.0.1:${this.#agentsPort}${agentsPath}`, [subprotocol], {
@@ -193,7 +193,7 @@ export class SubresourcesBed implements AsyncDisposable {
     await once(socket, 'open');
     const agent = new ScriptedAgent();
     agent.attach(socket);
-    agent.hello();
+    agent.hello(undefined, capabilities);
     await until('the agent is live', () => agent.receivedOf('desired').length === 1);
     return agent;
   }

@@ -26,7 +26,7 @@ async function answers(stream: UserStream, typed: string): Promise<void> {
 
 describe('an agent of before there were streams', () => {
   it('is to be upgraded, says the answer to whoever wants one', async () => {
-    const agent = await bed.connectEarlierAgent('old');
+    const agent = await bed.connectScriptedAgent('old');
     onTestFinished(() => agent.disconnect());
     const { code, text: body } = await bed.get({ ...followed, name: 'old' });
     expect(code).toBe(501);
