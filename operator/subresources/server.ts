@@ -4,10 +4,13 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import type { Clock } from '../../protocol/clock.ts';
 import type { KeyPair } from '../certificates/authority.ts';
+import { Arrivals } from '../connections/arrivals.ts';
+import { FairPool } from '../connections/fair-pool.ts';
+import { peerAddress } from '../connections/peer-address.ts';
 import type { FrontProxy } from './front-proxy.ts';
 import { hasBody, refuse, refuseConnection } from './http-answers.ts';
 import type { LeaderAddress } from './leader-address.ts';
@@ -29,13 +32,19 @@ export interface ApiServerOptions {
 }
 
 const bounds = {
+  /** Of the API server. */
   connections: 1_200,
+  /** Of who has not shown yet that it is the API server. They last as long as that may take (connections/arrivals.ts). */
+  arrivals: { silent: 1_024, waiting: 1_024, speaking: 512, milliseconds: 5_000 },
+  backlog: 1_024,
+  /** Connections that are passed on count as strangers' until the leader would have ended those. */
+  forwarded: 1_024,
+  strangersMilliseconds: 6_000,
   headerMilliseconds: 10_000,
   /** Between two requests of one connection. */
   idleMilliseconds: 90_000,
   /** A user may have a thousand groups, and a command its arguments. */
   headerBytes: 128 * 1024,
-  strangerHeaderMilliseconds: 5_000,
   strangerHeaderBytes: 8 * 1024,
   /** Between two lines of the log about strangers. */
   tellMilliseconds: 1_000,
@@ -53,9 +62,11 @@ export class ApiServer {
   #authority: string | undefined;
   /** Answers whoever shows no certificate of the front proxy. */
   readonly #strangers: http.Server;
+  readonly #arrivals: Arrivals;
+  readonly #forwarded = new FairPool<Socket>(bounds.forwarded);
+  #admitted = 0;
   readonly #sockets = new Set<Socket>();
   readonly #deadlines: RequestDeadlines;
-  readonly #strangerDeadlines: RequestDeadlines;
   /** Strangers fill no log: when one was told of, and how many were not since. */
   #told = { at: Number.NEGATIVE_INFINITY, since: 0 };
   #certificate: KeyPair | undefined;
@@ -63,18 +74,16 @@ export class ApiServer {
   constructor(options: ApiServerOptions) {
     this.#options = options;
     this.#deadlines = new RequestDeadlines(options.clock, bounds);
-    this.#strangerDeadlines = new RequestDeadlines(options.clock, {
-      headerMilliseconds: bounds.strangerHeaderMilliseconds,
-      idleMilliseconds: 0,
-    });
     this.#strangers = this.#serverForStrangers();
     const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: bounds.probeMilliseconds };
     this.#listener = createServer(tcp, (socket) => this.#arrive(socket));
-    this.#listener.maxConnections = bounds.connections;
+    const serve = (socket: Socket) => this.#greeted(socket);
+    this.#arrivals = new Arrivals({ clock: options.clock, tls: true, serve, bounds: bounds.arrivals });
   }
 
   async listen(): Promise<AddressInfo> {
-    this.#listener.listen(this.#options.port, this.#options.bindAddress);
+    const { bindAddress: host, port } = this.#options;
+    this.#listener.listen({ port, host, backlog: bounds.backlog });
     await once(this.#listener, 'listening');
     const address = this.#listener.address();
     if (address === null || typeof address === 'string') throw new Error('the server has no address');
@@ -83,6 +92,7 @@ export class ApiServer {
 
   async close(): Promise<void> {
     this.#listener.close();
+    this.#arrivals.destroy();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -120,9 +130,8 @@ export class ApiServer {
       handshakeTimeout: bounds.headerMilliseconds,
     });
     server.on('secureConnection', (socket) => {
-      const isProxy = this.#options.frontProxy.knows(socket, authority).ok;
-      (isProxy ? this.#deadlines : this.#strangerDeadlines).connected(socket);
-      (isProxy ? proxied : this.#strangers).emit('connection', socket);
+      if (this.#options.frontProxy.knows(socket, authority).ok) this.#admit(socket, proxied);
+      else this.#strangers.emit('connection', socket);
     });
     server.on('tlsClientError', (_error, socket) => socket.destroy());
     return server;
@@ -132,11 +141,43 @@ export class ApiServer {
 
   #arrive(socket: Socket): void {
     this.#track(socket);
+    this.#arrivals.arrive(socket);
+  }
+
+  /** It speaks TLS, and its turn has come. */
+  #greeted(socket: Socket): void {
     if (this.#options.leads()) {
       this.#serve(socket);
       return;
     }
+    this.#arrivals.admit(socket);
+    this.#hold(socket);
     this.#forward(socket).catch(() => socket.destroy());
+  }
+
+  /** The leader alone sees who it is. */
+  #hold(socket: Socket): void {
+    this.#forwarded.add(peerAddress(socket), socket)?.destroy();
+    const timer = this.#options.clock.after(bounds.strangersMilliseconds, () => this.#forwarded.delete(socket));
+    socket.once('close', () => {
+      timer.cancel();
+      this.#forwarded.delete(socket);
+    });
+  }
+
+  /** It has shown the certificate of the front proxy. */
+  #admit(socket: TLSSocket, server: http.Server): void {
+    this.#arrivals.admit(socket);
+    if (this.#admitted >= bounds.connections) {
+      socket.destroy();
+      return;
+    }
+    this.#admitted += 1;
+    socket.once('close', () => {
+      this.#admitted -= 1;
+    });
+    this.#deadlines.connected(socket);
+    server.emit('connection', socket);
   }
 
   #serve(socket: Socket): void {
@@ -181,14 +222,14 @@ export class ApiServer {
       this.#deadlines.asked(request.socket, response);
       // Nobody waits for what is not read: the connection ends with the answer.
       if (hasBody(request)) response.shouldKeepAlive = false;
-      const admitted = this.#admit(request, authority);
+      const admitted = this.#judge(request, authority);
       if (admitted.ok) await requests.answer(admitted.user, request, response);
       else refuse(response, admitted.refusal);
     });
     server.on('upgrade', (request, socket, head) => {
       this.#deadlines.taken(request.socket);
       socket.on('error', () => socket.destroy());
-      const admitted = this.#admit(request, authority);
+      const admitted = this.#judge(request, authority);
       if (!admitted.ok) return refuseConnection(socket, admitted.refusal, clock);
       requests.upgrade(admitted.user, { request, socket, head }).catch((error: unknown) => {
         this.#unexpected(error);
@@ -202,7 +243,6 @@ export class ApiServer {
   #serverForStrangers(): http.Server {
     const server = http.createServer({ maxHeaderSize: bounds.strangerHeaderBytes, requireHostHeader: false });
     this.#onEveryRequest(server, async (request, response) => {
-      this.#strangerDeadlines.asked(request.socket, response);
       this.#tellStranger(request, 'there is no client certificate of the front proxy');
       refuse(response, stranger);
     });
@@ -236,7 +276,7 @@ export class ApiServer {
     this.#options.logger.error({ err: error }, 'a request for a subresource could not be served');
   }
 
-  #admit(
+  #judge(
     request: http.IncomingMessage,
     authority: string,
   ): { readonly ok: true; readonly user: RemoteUser } | { readonly ok: false; readonly refusal: Refusal } {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectPlainly, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -244,6 +244,13 @@ export class SubresourcesBed implements AsyncDisposable {
     socket.on('error', () => {});
     socket.write(bytes, 'latin1');
     return await answer;
+  }
+
+  /** Somebody who connects and says nothing. */
+  async connectSilently(): Promise<Socket> {
+    const socket = connectPlainly(this.#apiPort, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    return socket;
   }
 
   #url(scheme: string, { name = 'vm', query = '', subresource }: Wanted): string {

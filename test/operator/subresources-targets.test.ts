@@ -1,9 +1,10 @@
 // Which targets of a request the aggregated API takes. The API server has authorised the path as it came, so any other way
 // to write one must lead nowhere: it would have been authorised as something else.
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readTarget } from '../../operator/subresources/request.ts';
 import { channelSubprotocol, subresourcePath } from '../../protocol/subresources.ts';
+import { until } from './fixture.ts';
 import { SubresourcesBed } from './subresources-bed.ts';
 
 const root = '/apis/subresources.lcow.dev/v1alpha1';
@@ -202,6 +203,18 @@ describe('the server', () => {
     again.write(request('GET', root, ends));
     expect(statusOf(await answer)).toBe(401);
     expect(again.isSessionReused()).toBe(true);
+  });
+
+  it('has room for the API server, however many connect and say nothing', async () => {
+    const silent = await Promise.all(Array.from({ length: 1_300 }, () => bed.connectSilently()));
+    onTestFinished(() => {
+      for (const socket of silent) socket.destroy();
+    });
+    expect(statusOf(await bed.answerTo(request('GET', root, ends)))).toBe(200);
+    const left = () => silent.filter((socket) => !socket.closed).length;
+    await until(() => left() <= 512);
+    await bed.clock.advance(5_000);
+    await until(() => left() === 0);
   });
 
   it('tells of strangers in its log once a second', async () => {
