@@ -37,7 +37,7 @@ const reportsAtOnce = 64;
 export interface SessionPorts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly supervisor: Supervisor;
+  readonly supervisor: Pick<Supervisor, 'assign' | 'count' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'>;
   readonly agentVersion: string;
   readonly agentBootID: string;
   readonly host: HostFacts;
@@ -54,7 +54,7 @@ export class OperatorSession {
   readonly #ports: SessionPorts;
   readonly #channel: Channel<OperatorMessage, AgentMessage>;
   readonly #policies = new BoundedMemory<string>(limits.keptPolicyBytes);
-  /** What was last said of each VM, without its log. */
+  /** Digests of what was last said of each VM, without its log. */
   readonly #said = new Map<string, string>();
   readonly #dirty = new Set<string>();
   /** VMs of which the operator has only what the hello says. */
@@ -189,7 +189,7 @@ export class OperatorSession {
     const isOwed = this.#owed.delete(uid);
     const observed = this.#ports.supervisor.observe(uid);
     if (observed === undefined) return;
-    const said = JSON.stringify({ ...observed, guestLog: observed.guestLog.head });
+    const said = sha256Hex(JSON.stringify({ ...observed, guestLog: observed.guestLog.head }));
     if (!isOwed && this.#said.get(uid) === said) return;
     this.#said.set(uid, said);
     this.#channel.sendLatest(uid, { type: 'observed', virtualMachine: fittedReport(observed, this.#share) });

@@ -5,7 +5,7 @@ import type { Agents, DesiredMachine } from './controller/agents.ts';
 import { Departures } from './controller/departures.ts';
 import { Disconnections } from './controller/disconnections.ts';
 import { Fleet } from './controller/fleet.ts';
-import { ForeignMachines } from './controller/foreign-machines.ts';
+import { ForeignMachines, listRate } from './controller/foreign-machines.ts';
 import { allocatableMemoryInMB } from './controller/host-capacity.ts';
 import { Hosts } from './controller/hosts.ts';
 import { Inventory } from './controller/inventory.ts';
@@ -87,7 +87,7 @@ export class Controllers {
     });
     this.#departures = new Departures(caches.nodes, this.inventory, clock);
     this.#fleet = this.#createFleet();
-    const writer = this.#createWriter(pacing, allowances);
+    const writer = this.#createWriter(pacing, allowances, writes);
     this.#reconciler = this.#createReconciler(writer);
     const pass = (key: string) => inReconcileOf(key, () => this.#reconciler.reconcile(key));
     const machineQueue = this.#queue('machines', (key, lane) => writer.inLane(key, lane, () => pass(key)), {
@@ -132,15 +132,13 @@ export class Controllers {
   }
 
   /** Everything that a host shall have. A VM that cannot be told of now is left out: its host keeps it as it is. */
-  async desired(nodeName: string): Promise<readonly DesiredMachine[]> {
-    const desired: DesiredMachine[] = [];
+  async *desired(nodeName: string): AsyncGenerator<DesiredMachine> {
     for (const key of [...this.machines.keysOn(nodeName)].sort()) {
       const object = this.machines.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
       const machine = await this.#reconciler.desired(object);
-      if (machine !== undefined) desired.push(machine);
+      if (machine !== undefined) yield machine;
     }
-    return desired;
   }
 
   /** The objects must be known. */
@@ -157,13 +155,14 @@ export class Controllers {
     await this.#events.stop();
   }
 
-  #createWriter(pacing: Pacing, allowances: KeyedAllowances): StatusWriter {
+  #createWriter(pacing: Pacing, allowances: KeyedAllowances, writes: NodeWrites): StatusWriter {
     const { clients, metrics } = this.#options;
     return new StatusWriter({
       client: clients.machines,
       machines: this.machines,
       pacing,
       allowances,
+      writes,
       record: (event) => this.#events.record(event),
       mayWriteFor: (nodeName) => this.hosts.mayWriteFor(nodeName),
       observer: metrics,
@@ -217,11 +216,12 @@ export class Controllers {
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {
-    const { clients, agents, metrics } = this.#options;
+    const { clients, agents, metrics, clock } = this.#options;
     return new ForeignMachines({
       client: clients.machines,
       listLive: () => this.#listLive(),
       readNode: (name) => clients.nodes.get({ name }),
+      lists: new KeyedAllowances(clock, listRate, maximumKeys),
       machines: this.machines,
       inventory: this.inventory,
       fleet: this.#fleet,

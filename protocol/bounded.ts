@@ -5,12 +5,12 @@ import { plainText } from './plain-text.ts';
 
 const halfAtTheEnd = /[\ud800-\udbff]$/;
 
-/** Nothing in it steers a terminal. What grows beyond the limit by being escaped is cut. */
+/** Nothing in it steers a terminal. What grows beyond the limit by being escaped is cut; what was too long is refused. */
 export function boundedText(characters: number) {
   return z
     .string()
     .max(characters)
-    .overwrite((text) => plainText(text).slice(0, characters).replace(halfAtTheEnd, ''));
+    .overwrite((text) => (text.length > characters ? text : cut(plainText(text), characters)));
 }
 
 /** A name that programs compare, such as a reason. */
@@ -18,4 +18,8 @@ export const code = z.string().regex(/^[A-Za-z]{1,64}$/);
 
 export function boundedList<T extends z.ZodType>(item: T, most: number) {
   return z.array(z.unknown()).max(most).pipe(z.array(item));
+}
+
+function cut(text: string, characters: number): string {
+  return text.slice(0, characters).replace(halfAtTheEnd, '');
 }

@@ -19,6 +19,8 @@ export const channelLimits = {
   logInFlightBytes: 160 * 1024,
   controlBytes: 16 << 20,
   controlMessages: 16_384,
+  /** Whoever has much to say waits until no more than this is waiting. */
+  drainedBytes: 4 << 20,
   logBytes: 4 << 20,
   /** More than streams may have on the way (`streamLimits.onTheWayBytes`), in base64 and with their frames. */
   streamBytes: 4 << 20,
@@ -73,6 +75,7 @@ export class Channel<In, Out extends object> {
   #streamsAreNext = false;
   #inFlightBytes = 0;
   #unreadPongs = 0;
+  #onDrained: (() => void)[] = [];
   #missed = 0;
   #heartbeat: Timer | undefined;
   #ending: ChannelClosed | undefined;
@@ -126,6 +129,16 @@ export class Channel<In, Out extends object> {
     }
     this.#pump();
     return this.open;
+  }
+
+  /** Resolves when few control messages are waiting, or the channel is closed. */
+  drained(): Promise<void> | undefined {
+    if (this.#isDrained) return undefined;
+    return new Promise((resolve) => this.#onDrained.push(resolve));
+  }
+
+  get #isDrained(): boolean {
+    return !this.open || this.#control.bytes <= channelLimits.drainedBytes;
   }
 
   /** States that were not handed to the socket yet. */
@@ -222,12 +235,17 @@ export class Channel<In, Out extends object> {
     while (this.open && this.#inFlightBytes < channelLimits.inFlightBytes) {
       const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftBulk();
       if (frame === undefined) return;
+      if (this.#isDrained) this.#tellDrained();
       this.#inFlightBytes += frame.bytes;
       this.#socket.send(frame.data, () => {
         this.#inFlightBytes -= frame.bytes;
         this.#pump();
       });
     }
+  }
+
+  #tellDrained(): void {
+    for (const resolve of this.#onDrained.splice(0)) resolve();
   }
 
   #shiftLatest(): Frame | undefined {
@@ -270,6 +288,7 @@ export class Channel<In, Out extends object> {
     this.#ending = ending;
     this.#heartbeat?.cancel();
     this.#control.clear();
+    this.#tellDrained();
     this.#latest.clear();
     this.#logs.clear();
     this.#streams.clear();

@@ -1,6 +1,7 @@
 // The two ends of one channel of a stream, as Node's own streams, so that what is piped through waits where it should:
 // the writer until the reader has granted credit and it is its turn, the reader's grants until what it has was taken.
 import { Readable, Writable } from 'node:stream';
+import { Backlog } from './backlog.ts';
 import { streamLimits } from './stream-messages.ts';
 import type { StreamProducer, StreamTurns } from './stream-turns.ts';
 
@@ -84,6 +85,8 @@ export class IncomingChannel extends Readable {
   /** Bytes that the other side may still send. */
   #granted: number;
   #carried = 0;
+  /** What came while something else waited to be read. */
+  readonly #backlog = new Backlog();
 
   /** @param window what the other side may send at first, in bytes @param grant tells it that it may send more */
   constructor(window: number, grant: (bytes: number) => void) {
@@ -104,19 +107,33 @@ export class IncomingChannel extends Readable {
     if (bytes.length > this.#granted) return false;
     this.#granted -= bytes.length;
     this.#carried += bytes.length;
-    if (!this.destroyed && bytes.length > 0) this.push(bytes);
+    if (!this.destroyed && bytes.length > 0) this.#take(bytes);
     this.#grantAnew();
     return true;
   }
 
+  #take(bytes: Buffer): void {
+    if (this.readableLength === 0 && this.#backlog.length === 0) this.push(bytes);
+    else for (const block of this.#backlog.add(bytes)) this.push(block);
+    if (this.readableLength === 0) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#backlog.length > 0 && !this.destroyed) this.push(this.#backlog.take());
+  }
+
   /** No more comes. */
   ended(): void {
-    if (!this.destroyed && !this.readableEnded) this.push(null);
+    if (this.destroyed || this.readableEnded) return;
+    if (this.#backlog.length > 0) this.push(this.#backlog.take());
+    this.push(null);
   }
 
   /** All that is taken is taken here, or while it is pushed. */
   override read(size?: number): ReturnType<Readable['read']> {
     const chunk = super.read(size);
+    // Nothing: it wants more than there is.
+    if (chunk === null || this.readableLength === 0) this.#flush();
     this.#grantAnew();
     return chunk;
   }
@@ -127,7 +144,7 @@ export class IncomingChannel extends Readable {
 
   /** In large pieces: when less than half a window is granted or waits to be taken. */
   #grantAnew(): void {
-    const bytes = this.#window - this.#granted - this.readableLength;
+    const bytes = this.#window - this.#granted - this.readableLength - this.#backlog.length;
     if (this.destroyed || bytes < this.#window / 2) return;
     this.#granted += bytes;
     this.#grant(bytes);

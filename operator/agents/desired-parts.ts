@@ -1,23 +1,27 @@
-// Cuts a host's desired state into `desired` messages, none with more VMs or bytes than a frame may have.
-import { type Element, limits } from '../../protocol/messages.ts';
-import type { DesiredMachine } from '../controller/agents.ts';
+// Collects a host's desired state for `desired` messages, none with more VMs or bytes than a frame may have.
+import { type Assignment, limits } from '../../protocol/messages.ts';
 
 const envelopeBytes = 1_024;
 
-/** At least one part, so that a host without VMs hears that this is all. */
-export function desiredParts(machines: readonly DesiredMachine[]): readonly (readonly Element[])[] {
-  const parts: Element[][] = [[]];
-  let bytes = envelopeBytes;
-  for (const { assignment } of machines) {
+export class DesiredPart {
+  #assignments: Assignment[] = [];
+  #bytes = envelopeBytes;
+
+  /** False when what is there must be sent first. */
+  add(assignment: Assignment): boolean {
     const size = Buffer.byteLength(JSON.stringify(assignment)) + 1;
-    const current = parts.at(-1);
-    if (current === undefined || current.length >= limits.partElements || bytes + size > limits.frameBytes) {
-      parts.push([assignment]);
-      bytes = envelopeBytes + size;
-    } else {
-      current.push(assignment);
-      bytes += size;
-    }
+    const isFull = this.#assignments.length >= limits.partElements || this.#bytes + size > limits.frameBytes;
+    if (isFull && this.#assignments.length > 0) return false;
+    this.#assignments.push(assignment);
+    this.#bytes += size;
+    return true;
   }
-  return parts;
+
+  /** What was added since the last time. */
+  take(): Assignment[] {
+    const taken = this.#assignments;
+    this.#assignments = [];
+    this.#bytes = envelopeBytes;
+    return taken;
+  }
 }

@@ -36,5 +36,5 @@ export interface SessionPorts {
   /** Takes the session's epoch. */
   readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
   /** Everything that the host shall have, as it is to be told now. */
-  readonly desired: (nodeName: string) => Promise<readonly DesiredMachine[]>;
+  readonly desired: (nodeName: string) => AsyncIterable<DesiredMachine>;
 }

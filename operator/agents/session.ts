@@ -18,7 +18,7 @@ import {
 import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
 import type { DesiredMachine } from '../controller/agents.ts';
 import { readReport } from '../controller/reports.ts';
-import { desiredParts } from './desired-parts.ts';
+import { DesiredPart } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
 import type { Peer } from './peer.ts';
 import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
@@ -37,6 +37,8 @@ export interface SessionEvents {
 }
 
 const introductionMilliseconds = 30_000;
+/** For an agent to read what its host shall have. */
+const welcomeMilliseconds = 120_000;
 /** Of VMs that the agent has been told to give up, so that it is told once. The oldest are told again. */
 const rememberedReleases = 2 * limits.virtualMachinesPerHost;
 
@@ -220,12 +222,15 @@ export class AgentSession {
     }
     this.#epoch = acceptance.epoch;
     this.#welcome();
-    this.#sendDesired(await this.#ports.desired(this.nodeName));
+    await this.#sendDesired();
   }
 
   #welcome(): void {
     const { inventory, replica, heartbeatSeconds } = this.#ports;
     this.#state = 'Welcoming';
+    this.#ports.clock.after(welcomeMilliseconds, () => {
+      if (this.#state === 'Welcoming') this.close(closeCodes.overflow, 'the desired state was not read in time');
+    });
     this.#events.accepted(this);
     inventory.begin(this.nodeName, this.#introduction.takeReports(), this.#introduction.enumerated);
     this.#send({
@@ -238,24 +243,28 @@ export class AgentSession {
     });
   }
 
-  #sendDesired(machines: readonly DesiredMachine[]): void {
-    if (this.#state !== 'Welcoming') return;
-    for (const { assignment, policy } of machines) {
+  /** One VM after another, as the agent reads them: all of them, with their policies, may be more than memory has room for. */
+  async #sendDesired(): Promise<void> {
+    const part = new DesiredPart();
+    for await (const { assignment, policy } of this.#ports.desired(this.nodeName)) {
+      if (this.#state !== 'Welcoming') return;
+      if (!part.add(assignment)) {
+        this.#sendPart(part.take(), false);
+        part.add(assignment);
+      }
       this.#sendPolicy(assignment, policy);
       this.#note(assignment, newsOf(assignment));
+      await this.#channel?.drained();
     }
-    const parts = desiredParts(machines);
-    for (const [index, virtualMachines] of parts.entries()) {
-      this.#send({
-        type: 'desired',
-        epoch: this.#epoch,
-        virtualMachines: [...virtualMachines],
-        last: index === parts.length - 1,
-      });
-    }
+    if (this.#state !== 'Welcoming') return;
+    this.#sendPart(part.take(), true);
     this.#state = 'Live';
     this.#ports.inventory.settle(this.nodeName);
     this.#events.live(this);
+  }
+
+  #sendPart(virtualMachines: Assignment[], last: boolean): void {
+    this.#send({ type: 'desired', epoch: this.#epoch, virtualMachines, last });
   }
 
   #note(assignment: Assignment, news: string): void {

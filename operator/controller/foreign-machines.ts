@@ -1,6 +1,7 @@
 // VMs that an agent has although their objects do not put them there (design §1, invariant 2). Each is judged by live reads
 // before the agent is told to tear it down. One whose object has no host is taken back to this one instead, unless its
 // tenant does not want it there (design §10): whoever knows a uid could have any VM otherwise.
+import type { KeyedAllowances } from '../keyed-allowances.ts';
 import { isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import { type Node, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
@@ -16,6 +17,8 @@ export interface ForeignMachinesOptions {
   /** Every VM that the API server has now. */
   readonly listLive: () => Promise<Outcome<readonly VirtualMachine[]>>;
   readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
+  /** How often everything is listed for the sake of one host, by its name: `listRate`. */
+  readonly lists: KeyedAllowances;
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
   readonly fleet: Pick<Fleet, 'claim'>;
@@ -58,6 +61,7 @@ export class ForeignMachines {
   }
 
   async #judgeByList(nodeName: string, uids: readonly string[]): Promise<Result> {
+    if (!this.#options.lists.tryTake(nodeName)) return { kind: 'After', milliseconds: listMilliseconds };
     const live = await this.#options.listLive();
     if (!live.ok) return { kind: 'Retry', error: live.error };
     const byUid = new Map(live.value.map((object) => [object.metadata.uid, object]));
@@ -114,6 +118,10 @@ export class ForeignMachines {
 }
 
 const answered = succeeded(undefined);
+
+/** An agent can invent VMs without an end, and each list has every VM of the cluster. */
+export const listRate = { perSecond: 1 / 30, burst: 3 } as const;
+const listMilliseconds = 1_000 / listRate.perSecond;
 
 /** Reports of new suspects are collected for this long, so that a flood of them costs one list. */
 export const foreignDelayMilliseconds = 1_000;

@@ -5,7 +5,7 @@ import type { Clock } from '../../protocol/clock.ts';
 export const nodeWriteLimits = {
   bytesPerSecond: 8 * 1024,
   bytesPerSecondAndVirtualMachine: 64,
-  burstBytes: 64 * 1024,
+  burstBytes: 192 * 1024,
   burstBytesOfVirtualMachine: 32 * 1024,
   /** The facts of a host are written at most this often. */
   factsMilliseconds: 60_000,

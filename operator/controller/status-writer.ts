@@ -11,6 +11,7 @@ import type { EventRecord } from '../kubernetes/events.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { conditionOf } from './conditions.ts';
+import type { NodeWrites } from './node-writes.ts';
 import type { Pacing } from './pacing.ts';
 import { done, type Lane, type Result } from './queue.ts';
 import { type WriteNeed, writeNeed } from './status.ts';
@@ -29,6 +30,8 @@ export interface StatusWriterOptions {
   readonly pacing: Pacing;
   /** How often the status of a VM is written, by its uid: `statusRate`. */
   readonly allowances: KeyedAllowances;
+  /** How much is written because of what the agent of one node reports. */
+  readonly writes: NodeWrites;
   readonly record: (event: EventRecord) => void;
   /** False while another replica speaks for the host. */
   readonly mayWriteFor: (nodeName: string) => boolean;
@@ -67,7 +70,7 @@ export class StatusWriter {
   }
 
   async write(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
-    const nodeName = object.status.nodeName ?? next.nodeName;
+    const nodeName = nodeOf(object, next);
     if (nodeName !== undefined && !this.#options.mayWriteFor(nodeName)) return fenced;
     const need = writeNeed(object, next);
     const wait = need.kind === 'None' ? undefined : this.#wait(object, next, need);
@@ -86,8 +89,11 @@ export class StatusWriter {
     }
     const canWait = need.kind === 'AtLowPriority' || (need.kind === 'WhenLasting' && need.lowPriority === true);
     if (canWait && !this.#low.has(objectKey(object.metadata))) return { kind: 'AtLowPriority' };
-    if (isDecision(object.status, next) || allowances.tryTake(uid)) return undefined;
-    return { kind: 'After', milliseconds: allowanceMilliseconds };
+    if (isDecision(object.status, next)) return undefined;
+    const nodeName = nodeOf(object, next);
+    const patience = nodeName === undefined ? 0 : this.#options.writes.remaining(nodeName);
+    if (patience > 0) return { kind: 'After', milliseconds: patience };
+    return allowances.tryTake(uid) ? undefined : { kind: 'After', milliseconds: allowanceMilliseconds };
   }
 
   async #put(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Written> {
@@ -96,12 +102,20 @@ export class StatusWriter {
     if (!complete.ok) return { object: undefined, result: await this.refused(object, complete.error) };
     const outcome = await client.replaceStatus(object, complete.value);
     if (!outcome.ok) return { object: undefined, result: await this.refused(object, outcome.error) };
+    this.#count(object, complete.value);
     machines.remember(outcome.value);
     observer.statusWritten(object, outcome.value);
     for (const transition of transitions(object.status, outcome.value.status)) {
       this.#options.record({ ...transition, regarding: { kind: 'LinuxUtilityVM', metadata: object.metadata } });
     }
     return { object: outcome.value, result: done };
+  }
+
+  /** The API server stores all of the object anew. */
+  #count(before: VirtualMachine, status: LinuxUtilityVMStatus): void {
+    const nodeName = nodeOf(before, status);
+    if (nodeName === undefined || isDecision(before.status, status)) return;
+    this.#options.writes.wrote(nodeName, [before.spec, status]);
   }
 
   /** A write replaces the whole status: log text that is not kept here, and that nobody reports, is read back for it. */
@@ -128,6 +142,11 @@ export class StatusWriter {
     const isNews = live.value.metadata.resourceVersion !== object.metadata.resourceVersion;
     return isNews ? { kind: 'After', milliseconds: 0 } : { kind: 'Retry', error };
   }
+}
+
+/** Whose agent reports of it. */
+function nodeOf({ status }: VirtualMachine, next: LinuxUtilityVMStatus): string | undefined {
+  return status.nodeName ?? next.nodeName;
 }
 
 /** Placed, released, or held up in its deletion: no agent can make that happen again and again. */

@@ -1,4 +1,5 @@
 // The agents' end of an operator, without the rest of it: sessions over real WebSockets, and what they leave behind.
+import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import type { MessageLimit } from '../../operator/agents/peer.ts';
 import { AgentServer } from '../../operator/agents/server.ts';
@@ -45,7 +46,7 @@ export class AgentBed implements AsyncDisposable {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => Promise.resolve({ ok: true, epoch: 1 }),
-      desired: () => Promise.resolve(this.desired),
+      desired: () => Readable.from(this.desired),
     };
     this.#server = new AgentServer({
       clock,

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
@@ -63,7 +64,7 @@ class Harness {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => this.accept(),
-      desired: () => Promise.resolve(this.desired),
+      desired: () => Readable.from(this.desired),
     };
     this.server = new AgentServer({
       clock: systemClock,

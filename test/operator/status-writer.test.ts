@@ -1,6 +1,7 @@
 // How often the status of one VM is written, whatever is reported of it.
 import { describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
+import { NodeWrites } from '../../operator/controller/node-writes.ts';
 import { Pacing } from '../../operator/controller/pacing.ts';
 import type { Lane } from '../../operator/controller/queue.ts';
 import { nextStatus, type StatusInputs } from '../../operator/controller/status.ts';
@@ -37,6 +38,7 @@ function bed() {
     machines,
     pacing: new Pacing(clock),
     allowances: new KeyedAllowances(clock, statusRate, 100),
+    writes: new NodeWrites(clock, () => 1),
     record: ({ reason }) => events.push(reason),
     mayWriteFor: () => true,
     observer: { statusWritten: () => {}, conflict: () => {} },
@@ -88,6 +90,23 @@ describe('the status of one VM', () => {
     await clock.advance(Math.max(0, due - clock.now()));
     await writer.write(object, judged(object, report(reports, 'Running'), clock.now()));
     expect(written.at(-1)?.restarts).toBe(reports);
+  });
+
+  it('is less than 1 MB a minute, however much its agent reports', async () => {
+    const { clock, machines, writer, written } = bed();
+    const scsi = Array.from({ length: 58 }, (_, lun) => ({ controller: 0, lun, path: `C:\\${'x'.repeat(1_000)}` }));
+    let object = makeMachine({ status: judged(makeMachine(), report(0, 'Running'), clock.now()) });
+    const begun = clock.now();
+    for (let restarts = 1; clock.now() - begun < 60_000; restarts += 1) {
+      const changes = { generation: 1, restarts, devices: { vpmem: [], scsi, assigned: [] } };
+      const observed = observedMachine(someUid, changes);
+      await writer.write(object, judged(object, { report: { observed, failure: undefined } }, clock.now()));
+      object = machines.get('default/vm') ?? object;
+      await clock.advance(100);
+    }
+    const bytes = written.reduce((sum, status) => sum + JSON.stringify(status).length, 0);
+    expect(written.length).toBeGreaterThan(5);
+    expect(bytes).toBeLessThan(1_000_000);
   });
 
   it('is written at once when the operator places or releases, however often it was written before', async () => {

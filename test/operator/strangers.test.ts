@@ -1,6 +1,7 @@
 // Strangers at the port of agents: whatever they do with their connections, an agent with a token comes in.
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -46,7 +47,7 @@ beforeEach(async () => {
     replica: 'replica-1',
     heartbeatSeconds: 10,
     accept: () => Promise.resolve({ ok: true, epoch: 1 } as const),
-    desired: () => Promise.resolve([]),
+    desired: () => Readable.from([]),
   };
   server = new AgentServer({
     clock: systemClock,

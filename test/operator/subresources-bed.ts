@@ -8,6 +8,7 @@ import https from 'node:https';
 import { type AddressInfo, connect as connectPlainly, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
 import { pino } from 'pino';
@@ -110,7 +111,7 @@ export class SubresourcesBed implements AsyncDisposable {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => Promise.resolve({ ok: true as const, epoch: 7 }),
-      desired: () => Promise.resolve([]),
+      desired: () => Readable.from([]),
     };
     const shared = { clock: systemClock, logger, bindAddress: '127.0.0.1', port: 0 };
     this.#agentServer = new AgentServer({

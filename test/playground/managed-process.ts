@@ -15,6 +15,8 @@ export interface Program {
   /** A TypeScript file of the project. */
   readonly script: string;
   readonly arguments: readonly string[];
+  /** Of Node itself. */
+  readonly nodeFlags?: readonly string[];
   /** Files that are loaded before it. */
   readonly preloaded?: readonly string[];
   readonly logFile: string;
@@ -49,9 +51,9 @@ export class ManagedProcess {
   async start(): Promise<void> {
     this.#wanted = true;
     await using output = await open(this.program.logFile, 'a');
-    const { preloaded = [], script } = this.program;
+    const { nodeFlags = [], preloaded = [], script } = this.program;
     const imports = [exitWithParent, ...preloaded].flatMap((file) => ['--import', file]);
-    const child = spawn(process.execPath, [...imports, script, ...this.program.arguments], {
+    const child = spawn(process.execPath, [...nodeFlags, ...imports, script, ...this.program.arguments], {
       detached: true,
       stdio: ['pipe', output.fd, output.fd],
       env: { NODE_COMPILE_CACHE: compileCache, ...process.env },

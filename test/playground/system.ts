@@ -24,6 +24,8 @@ export interface SystemSettings {
   /** More flags for the operator and the agents. */
   readonly operatorFlags?: readonly string[];
   readonly agentFlags?: readonly string[];
+  /** Flags of the operator's Node. */
+  readonly operatorNodeFlags?: readonly string[];
   /** Files that are loaded into the operator before its own. */
   readonly operatorPreloaded?: readonly string[];
   /** One operator unless said otherwise. Each reaches the API server by a kubeconfig of its own. */
@@ -171,7 +173,7 @@ export class LocalSystem {
 
   #replica(name: string, kubeconfigPath: string, ports: ReplicaPorts): OperatorReplica {
     const { agentsPort, apiPort, healthPort } = ports;
-    const { directory, operatorFlags = [], operatorPreloaded = [], onEvent } = this.#settings;
+    const { directory, operatorFlags = [], operatorNodeFlags = [], operatorPreloaded = [], onEvent } = this.#settings;
     const flags = [
       ['--kubeconfig', kubeconfigPath],
       ['--bind-address', '127.0.0.1'],
@@ -186,6 +188,7 @@ export class LocalSystem {
       name,
       script: join(project, 'operator', 'main.ts'),
       arguments: [...flags, ...operatorFlags],
+      nodeFlags: operatorNodeFlags,
       preloaded: operatorPreloaded,
       logFile: join(directory, 'logs', `${name}.log`),
     };

@@ -114,6 +114,21 @@ async function play({ isBinary, readSizes, streams, window }: Scenario): Promise
 }
 
 describe('the streams of a session', () => {
+  it('keep what nobody reads in few pieces, however small it came', async () => {
+    const { receiver } = pair(true);
+    const window = streamLimits.windowBytes;
+    const input = receiver.open(1, { incoming: ['stdout'], outgoing: [], window }).incoming('stdout');
+    for (let index = 0; index < window; index += 1) {
+      const frame = encodeStreamFrame({ stream: 1, channel: 'stdout', bytes: Buffer.of(index % 251) });
+      expect(receiveBy(receiver, frame)).toBeUndefined();
+    }
+    const pieces: Buffer[] = [];
+    input.on('data', (piece: Buffer) => pieces.push(piece));
+    await turn();
+    expect(Buffer.concat(pieces)).toEqual(Buffer.from(Array.from({ length: window }, (_, index) => index % 251)));
+    expect(pieces.length).toBeLessThan(40);
+  });
+
   it('bring every byte once and in order, whatever is written and however slowly it is read', async () => {
     const scenario: fc.Arbitrary<Scenario> = fc.record({
       isBinary: fc.boolean(),

@@ -2,11 +2,16 @@
 import type { Attack } from './attack.ts';
 import { bootImageWritable } from './attacks/boot-image-writable.ts';
 import { claimedByAnAgent } from './attacks/claimed-by-an-agent.ts';
+import { factsFlood } from './attacks/facts-flood.ts';
 import { getIsNotExec } from './attacks/get-is-not-exec.ts';
 import { giantHaltedVMs } from './attacks/giant-halted-vms.ts';
+import { helloFlood } from './attacks/hello-flood.ts';
+import { messageFlood } from './attacks/message-flood.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
 import { pinnedPastFilters } from './attacks/pinned-past-filters.ts';
+import { reconnectFlood } from './attacks/reconnect-flood.ts';
+import { reportFlood } from './attacks/report-flood.ts';
 import { stateFolderAsDisk } from './attacks/state-folder-as-disk.ts';
 import { strangerRequests } from './attacks/stranger-requests.ts';
 
@@ -20,4 +25,9 @@ export const attacks: readonly Attack[] = [
   pinnedPastFilters,
   giantHaltedVMs,
   claimedByAnAgent,
+  factsFlood,
+  reportFlood,
+  messageFlood,
+  helloFlood,
+  reconnectFlood,
 ];

@@ -27,6 +27,8 @@ const links = {
 
 export async function startTarget(): Promise<RunningSystem> {
   const running = await RunningSystem.start(threeHosts, async (_, directory) => ({
+    // A flood must leave it alive with no more.
+    operatorNodeFlags: ['--max-old-space-size=600'],
     hosts: new Map(threeHosts).set(attackedHost, await hostWithTraps(directory)),
   }));
   await running.system.installApiService();

@@ -1,0 +1,165 @@
+// A node whose agent's token somebody else has, and another one whose session shows whether anybody else notices. The real
+// agents of both are stopped meanwhile.
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { agentsPath, type Hello, subprotocol } from '../../protocol/messages.ts';
+import type { RunningSystem } from '../e2e/running-system.ts';
+import { observedMachine, someHost } from '../operator/scripted-agent.ts';
+import { broken, type Finding, held } from './attack.ts';
+
+export { observedMachine };
+
+const attacked = 'win-2025-a';
+const neighbour = 'win-2022-a';
+const sampleMilliseconds = 200;
+const answerMilliseconds = 10_000;
+
+export const inventedUid = (index: number) => `6a3f2c1e-0b7d-4c55-9a51-${String(index).padStart(12, '0')}`;
+
+export function hello(changes: Partial<Hello> = {}): Hello {
+  return {
+    type: 'hello',
+    protocolVersions: [subprotocol],
+    agentVersion: 'attack',
+    bootID: inventedUid(0),
+    capabilities: ['streams.v1'],
+    host: someHost,
+    virtualMachines: [],
+    complete: true,
+    last: true,
+    ...changes,
+  };
+}
+
+export class SeizedNode implements AsyncDisposable {
+  readonly name = attacked;
+  readonly #target: RunningSystem;
+  readonly #operator: number | undefined;
+  #neighbour: WebSocket | undefined;
+  #sampling: NodeJS.Timeout | undefined;
+  #heapBytes = 0;
+  #residentBytes = 0;
+
+  static async take(target: RunningSystem): Promise<SeizedNode> {
+    const node = new SeizedNode(target);
+    await Promise.all([attacked, neighbour].map((name) => target.system.node(name).agent.stop()));
+    node.#neighbour = await node.#dial(neighbour);
+    await node.welcomed(node.#neighbour);
+    node.#sampling = setInterval(() => void node.#sample().catch(() => undefined), sampleMilliseconds);
+    return node;
+  }
+
+  private constructor(target: RunningSystem) {
+    this.#target = target;
+    this.#operator = target.system.operator.pid;
+  }
+
+  /** An open connection with the token; undefined when it is refused. */
+  async dial(): Promise<WebSocket | undefined> {
+    return this.#dial(attacked).catch(() => undefined);
+  }
+
+  /** Says hello, and waits until the operator has said all. False when the session ends instead of being accepted. */
+  async welcomed(socket: WebSocket, introduction: Hello = hello()): Promise<boolean> {
+    const answer = new Promise<boolean>((resolve) => {
+      socket.once('close', () => resolve(false));
+      socket.on('message', (data) => {
+        if (String(data).startsWith('{"type":"desired"')) resolve(true);
+      });
+    });
+    socket.send(JSON.stringify(introduction));
+    return answer;
+  }
+
+  /** Whether the operator lives and serves, the neighbour still has its session, and what it took at most. */
+  async verdict(what: string): Promise<Finding> {
+    const milliseconds = await this.#answerTime();
+    const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+    const figure = `${what}; heap at most ${mebibytes(this.#heapBytes)}, resident ${mebibytes(this.#residentBytes)}`;
+    if (this.#target.system.operator.pid !== this.#operator) return broken(`${figure}; the operator ended`);
+    if (milliseconds === undefined) return broken(`${figure}; another agent lost its session`);
+    return held(`${figure}; another agent is answered after ${Math.round(milliseconds)} ms`);
+  }
+
+  /** Bytes of heap that the operator has in use. */
+  async heapBytes(): Promise<number> {
+    await this.#sample();
+    return this.#lastHeapBytes;
+  }
+
+  #lastHeapBytes = 0;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sampling);
+    this.#neighbour?.terminate();
+    await Promise.all([attacked, neighbour].map((name) => this.#target.system.node(name).agent.start()));
+    const { size } = new Set(this.#target.system.nodes);
+    // Who is kept out for a while is let in again.
+    await this.#target.until(
+      'all agents are back',
+      async () => (await this.#metric('lcow_agent_sessions')) === size,
+      400_000,
+    );
+  }
+
+  async #dial(nodeName: string): Promise<WebSocket> {
+    const { agentsPort } = this.#target.system.replicas[0];
+    const socket = new WebSocket(`wss://127.0.0.1:${agentsPort}${agentsPath}`, [subprotocol], {
+      headers: { authorization: `Bearer token-of-${nodeName}` },
+      rejectUnauthorized: false,
+      perMessageDeflate: false,
+    });
+    socket.on('error', () => undefined);
+    await once(socket, 'open');
+    return socket;
+  }
+
+  async #answerTime(): Promise<number | undefined> {
+    const socket = this.#neighbour;
+    if (socket?.readyState !== WebSocket.OPEN) return undefined;
+    const before = performance.now();
+    const answered = once(socket, 'pong', { signal: AbortSignal.timeout(answerMilliseconds) });
+    socket.ping();
+    return answered.then(
+      () => performance.now() - before,
+      () => undefined,
+    );
+  }
+
+  async #sample(): Promise<void> {
+    const [heap, resident] = [
+      await this.#metric('nodejs_heap_size_used_bytes'),
+      await this.#metric('process_resident_memory_bytes'),
+    ];
+    this.#lastHeapBytes = heap;
+    this.#heapBytes = Math.max(this.#heapBytes, heap);
+    this.#residentBytes = Math.max(this.#residentBytes, resident);
+  }
+
+  async #metric(name: string): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${this.#target.system.healthPort}/metrics`);
+    const line = (await answer.text()).split('\n').find((each) => each.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1) ?? 0);
+  }
+}
+
+/** Sends as fast as the operator reads, until so much was sent or the connection ends. */
+export async function flood(
+  socket: WebSocket,
+  frames: Iterable<string | Buffer>,
+  milliseconds: number,
+): Promise<number> {
+  const end = performance.now() + milliseconds;
+  let sent = 0;
+  for (const frame of frames) {
+    if (socket.readyState !== WebSocket.OPEN || performance.now() > end) break;
+    socket.send(frame);
+    sent += 1;
+    while (socket.bufferedAmount > waitingBytes && socket.readyState === WebSocket.OPEN && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  return sent;
+}
+
+const waitingBytes = 4 << 20;
