@@ -6,10 +6,18 @@ export class Epochs<Session extends object> {
   /** Open sessions by their epochs, the one that is obeyed last. */
   readonly #welcomed: { readonly session: Session; readonly epoch: number }[] = [];
 
+  #last: number | undefined;
+
+  /** Of the session that was welcomed last, open or not. */
+  get last(): number | undefined {
+    return this.#last;
+  }
+
   /** False when a session with a newer epoch is open: then this one is never obeyed. */
   admit(session: Session, epoch: number): boolean {
     if ((this.#welcomed.at(-1)?.epoch ?? 0) > epoch) return false;
     this.#welcomed.push({ session, epoch });
+    this.#last = epoch;
     return true;
   }
 

@@ -141,7 +141,8 @@ export class OperatorSession {
   // --- what is --------------------------------------------------------------------------------------------------------
 
   #hello(): void {
-    const { supervisor, agentVersion, agentBootID, host } = this.#ports;
+    const { supervisor, agentVersion, agentBootID, host, epochs } = this.#ports;
+    const lastEpoch = epochs.last;
     const all = supervisor.uids().flatMap((uid) => supervisor.observe(uid) ?? []);
     for (let first = 0; first === 0 || first < all.length; first += limits.partElements) {
       const last = first + limits.partElements >= all.length;
@@ -150,6 +151,7 @@ export class OperatorSession {
         protocolVersions: [subprotocol],
         agentVersion,
         bootID: agentBootID,
+        ...(lastEpoch !== undefined && { lastEpoch }),
         capabilities: [streamsCapability],
         host: first === 0 || last ? host : { ...host, bootFiles: [] },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),

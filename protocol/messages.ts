@@ -220,6 +220,8 @@ const hello = z.object({
   protocolVersions: boundedList(z.string().max(32), 8),
   agentVersion: boundedText(64),
   bootID: uid,
+  /** Of the last session of this process: one that the operator does not know shows that the cluster was restored. */
+  lastEpoch: epoch.optional(),
   /** What this agent understands beyond the messages that all do; unknown ones mean nothing. */
   capabilities: boundedList(z.string().max(64), 64).optional(),
   host: hostFacts,

@@ -24,9 +24,9 @@ export class Introduction {
     if (this.#isComplete) return 'Repeated';
     this.#parts += 1;
     if (this.#parts > mostParts) return 'TooLong';
-    const { agentVersion, capabilities, complete, host, last, protocolVersions, virtualMachines } = hello;
+    const { agentVersion, capabilities, complete, host, last, lastEpoch, protocolVersions, virtualMachines } = hello;
     this.#last = { capabilities, complete, last, protocolVersions };
-    this.#host ??= { agentVersion, facts: boundedFacts(host), nodeUID: undefined };
+    this.#host ??= { agentVersion, facts: boundedFacts(host), nodeUID: undefined, lastEpoch };
     for (const element of virtualMachines) this.#take(element);
     return last ? 'Complete' : 'Incomplete';
   }

@@ -51,6 +51,8 @@ export class ScriptedAgent {
   readonly machines = new Map<string, ObservedVirtualMachine>();
   readonly assignments = new Map<string, Assignment>();
   readonly received: OperatorMessage[] = [];
+  /** Of its last session, as it remembers it. */
+  lastEpoch: number | undefined;
   /** What it does when it is told of a VM; by default it runs at once. */
   onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
   onRelease: (uid: string) => void = (uid) => this.remove(uid);
@@ -83,6 +85,7 @@ export class ScriptedAgent {
       protocolVersions: [subprotocol],
       agentVersion: 'scripted',
       bootID: '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f',
+      ...(this.lastEpoch !== undefined && { lastEpoch: this.lastEpoch }),
       host,
       virtualMachines: [...this.machines.values()],
       complete: true,

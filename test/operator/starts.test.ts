@@ -241,6 +241,43 @@ it('with one host away and the operator replaced, VMs that no host has are place
   }
 });
 
+describe('a cluster that may have gone back', () => {
+  it('has VMs without a host wait for hosts that are away, but those that were created since', async () => {
+    const away = await node();
+    await away.agent.disconnect();
+    await fixture.create('restored', { nodeSelector: { rack: '1' } });
+    await untilReason('restored', 'NoHostFits');
+    const here = await node();
+    await here.agent.disconnect();
+    here.agent.lastEpoch = 99;
+    await connect(here.agent, here.nodeName);
+    const pending = await untilReason('restored', 'InventoryPending');
+    expect(readyOf(pending)?.message).toMatch(
+      new RegExp(`${away.nodeName}.*session 99 of which 1 are stored.*annotation lcow.dev/restored`),
+    );
+    const foundAt = operator.operator.restoration.pending?.at ?? Number.POSITIVE_INFINITY;
+    await until(() => Date.now() > foundAt + 1_000);
+    await fixture.create('created-since');
+    expect((await untilRunning('created-since')).status.nodeName).toBe(here.nodeName);
+    await connect(away.agent, away.nodeName);
+    await untilReason('restored', 'NoHostFits');
+    expect(operator.operator.restoration.pending).toBeUndefined();
+  });
+
+  it('is told by an agent that knows a later generation, which the API server is asked about', async () => {
+    const away = await node();
+    await away.agent.disconnect();
+    const here = await node();
+    const { metadata } = await fixture.create('known');
+    await untilRunning('known');
+    const machine = here.agent.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
+    here.agent.observe({ ...machine, generation: 7 });
+    await until(() => operator.operator.restoration.pending?.why.includes('generation 7') === true);
+    expect((await fixture.get('known'))?.status.nodeName).toBe(here.nodeName);
+    expect(here.agent.halted).toEqual([]);
+  });
+});
+
 describe('a status that says nothing', () => {
   it('does not become a proof by being written while a host may have the VM', async () => {
     const away = await node();
