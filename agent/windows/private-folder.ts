@@ -11,11 +11,12 @@ import {
   type WindowsLibraries,
   windowsLibraries,
 } from './system-library.ts';
-import { SystemMessages } from './system-message.ts';
+import { SystemMessages, WindowsError } from './system-message.ts';
 
 const fileObject = 1;
 const information = { owner: 1, dacl: 4, protectedDacl: 0x8000_0000 } as const;
 const success = 0;
+const fileNotFound = 2;
 const alreadyExists = 183;
 const sddlRevision = 1;
 const currentProcess = -1;
@@ -55,6 +56,16 @@ export async function privateFolderProblem(
   }
 }
 
+/** Whose file in a private folder it is, if it belongs to somebody whom the folder is not for; undefined also when there is none. */
+export function foreignFileProblem(path: string, libraries: WindowsLibraries): string | undefined {
+  try {
+    return new PrivateFolders(libraries).ownerProblem(path);
+  } catch (error) {
+    if (error instanceof WindowsError && error.code === fileNotFound) return undefined;
+    throw error;
+  }
+}
+
 class PrivateFolders {
   readonly #calls: ReturnType<typeof bind>;
   readonly #messages: SystemMessages;
@@ -79,9 +90,14 @@ class PrivateFolders {
 
   async check(path: string, self = this.#ownAccount()): Promise<void> {
     if (!(await lstat(path)).isDirectory()) throw new ForeignFolderError(`${path} is not a folder`);
+    const problem = this.ownerProblem(path, self);
+    if (problem !== undefined) throw new ForeignFolderError(problem);
+  }
+
+  ownerProblem(path: string, self = this.#ownAccount()): string | undefined {
     const owner = this.#ownerOf(path);
-    if ([...trustedOwners, self].includes(owner)) return;
-    throw new ForeignFolderError(`${path} belongs to ${owner}, not to SYSTEM, Administrators or ${self}`);
+    if ([...trustedOwners, self].includes(owner)) return undefined;
+    return `${path} belongs to ${owner}, not to SYSTEM, Administrators or ${self}`;
   }
 
   /** False when it is there already. */

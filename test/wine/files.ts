@@ -1,16 +1,20 @@
 // What the agent does to files, by the real calls of Windows under wine; run by `npm run test:wine`. Wine keeps no entries of
 // foreign groups on disk, so access control lists are judged as they were set.
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acquireInstanceLock } from '../../agent/instance-lock.ts';
 import { FileJournal } from '../../agent/journal.ts';
 import { newRecord } from '../../agent/machine-record.ts';
+import { openExclusively } from '../../agent/windows/exclusive-file.ts';
 import { LocalWindowsHost } from '../../agent/windows/host.ts';
 import { openPrivateFolder } from '../../agent/windows/private-folder.ts';
 import { systemClock } from '../../protocol/clock.ts';
@@ -253,22 +257,64 @@ describe('the journal', () => {
   });
 });
 
-describe('the node', () => {
-  it('has one agent at a time, whatever state folder the other has', async () => {
-    const silent = pino({ level: 'silent' });
-    const stop = new AbortController();
-    const first = await acquireInstanceLock(join(folder, 'state'), systemClock, silent, stop.signal);
-    const second = acquireInstanceLock(join(folder, 'other'), systemClock, silent, stop.signal);
-    let isSecond = false;
-    second.then(
-      () => {
-        isSecond = true;
+describe('the lock of an agent', () => {
+  const silent = pino({ level: 'silent' });
+  const libraries = { computecore: '', kernel32: library, advapi32: library, ws2_32: '' };
+  const lock = (state: string, stop: AbortSignal) =>
+    acquireInstanceLock(join(folder, state), systemClock, silent, stop);
+  /** A process that holds the lock until it is killed. */
+  const holder = async (state: string) => {
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(import.meta.resolve('./lock-holder.ts')), join(folder, state)],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
       },
-      () => {},
     );
-    await sleep(100);
-    expect(isSecond).toBe(false);
+    await once(child.stdout, 'data');
+    return child;
+  };
+  const isSettled = async (promise: Promise<unknown>) => {
+    await sleep(1_500);
+    return (await Promise.race([promise.then(() => true), Promise.resolve(false)])) === true;
+  };
+
+  beforeEach(() => mkdir(join(folder, 'state')));
+
+  it.each(['state', 'other'])('keeps a second agent of the node waiting, with its state in %s', async (state) => {
+    await mkdir(join(folder, 'other'));
+    const stop = new AbortController();
+    const first = await lock('state', stop.signal);
+    const second = lock(state, stop.signal);
+    expect(await isSettled(second)).toBe(false);
     first.release();
     (await second).release();
+  });
+
+  it('goes to the next when its holder is killed', async () => {
+    const first = await holder('state');
+    const second = lock('state', new AbortController().signal);
+    expect(await isSettled(second)).toBe(false);
+    first.kill('SIGKILL');
+    (await second).release();
+  });
+
+  it('is not held by who waits and gives up', async () => {
+    const first = await lock('state', new AbortController().signal);
+    await expect(lock('state', AbortSignal.timeout(100))).rejects.toThrow();
+    first.release();
+    (await lock('state', AbortSignal.timeout(20_000))).release();
+  });
+
+  it('has a file that another user cannot have made', async () => {
+    const file = join(folder, 'state', 'agent.lock');
+    await writeFile(file, '');
+    ownedBy('S-1-5-21-1-2-3-1001');
+    expect(() => openExclusively(file, libraries)).toThrow('belongs to S-1-5-21-1-2-3-1001');
+    // Also while that user holds it, who would be waited for without end.
+    using _ = holdForReading(file);
+    ownedBy('S-1-5-21-1-2-3-1001');
+    expect(() => openExclusively(file, libraries)).toThrow('belongs to S-1-5-21-1-2-3-1001');
+    expect(openExclusively(file, libraries)).toBeUndefined();
   });
 });

@@ -1,0 +1,53 @@
+// A file that nobody else can open while this process lives: the handle shares nothing, and Windows closes it when the
+// process ends, however that happens. The file stays, since one that is being deleted can be opened by nobody for a while.
+import koffi from 'koffi';
+import { foreignFileProblem } from './private-folder.ts';
+import { bindFunction, type WindowsLibraries, windowsLibraries } from './system-library.ts';
+import { SystemMessages } from './system-message.ts';
+
+/** Only access to the data is looked at when a file is shared. */
+const readAndWrite = 0xc000_0000;
+const shareNothing = 0;
+const openAlways = 4;
+/** A link is opened itself, wherever it leads. */
+const openReparsePoint = 0x0020_0000;
+const invalidHandle = -1n;
+const sharingViolation = 32;
+
+export interface ExclusiveFile {
+  close(): void;
+}
+
+/**
+ * Undefined while somebody else has it open. Throws when the file belongs to an account that the folder is not for: who made
+ * it before the folder was protected could hold it indefinitely.
+ */
+export function openExclusively(
+  path: string,
+  libraries: WindowsLibraries = windowsLibraries(),
+): ExclusiveFile | undefined {
+  const problem = foreignFileProblem(path, libraries);
+  if (problem !== undefined) throw new Error(`${problem}: delete it`);
+  const { closeHandle, createFile, lastError } = bind(libraries);
+  const handle: number | bigint = createFile(
+    ...[path, readAndWrite, shareNothing, null, openAlways, openReparsePoint, null],
+  );
+  if (BigInt(handle) !== invalidHandle) return { close: () => void closeHandle(handle) };
+  const code = Number(lastError());
+  if (code === sharingViolation) return undefined;
+  throw new SystemMessages(libraries.kernel32).error(code);
+}
+
+function bind({ kernel32 }: WindowsLibraries) {
+  const pointer = koffi.pointer('void');
+  return {
+    createFile: bindFunction(kernel32, 'CreateFileW', 'intptr_t', [
+      ...['str16', 'uint32_t', 'uint32_t'],
+      pointer,
+      ...['uint32_t', 'uint32_t'],
+      pointer,
+    ]),
+    closeHandle: bindFunction(kernel32, 'CloseHandle', 'int32_t', ['intptr_t']),
+    lastError: bindFunction(kernel32, 'GetLastError', 'uint32_t', []),
+  };
+}

@@ -1,0 +1,10 @@
+// Holds the lock of an agent until it is killed. Argument: the state folder.
+import { pino } from 'pino';
+import { acquireInstanceLock } from '../../agent/instance-lock.ts';
+import { systemClock } from '../../protocol/clock.ts';
+import './first-pipe-instance.ts';
+
+const [, , stateDir = ''] = process.argv;
+await acquireInstanceLock(stateDir, systemClock, pino({ level: 'silent' }), new AbortController().signal);
+process.stdout.write('held\n');
+setInterval(() => {}, 60_000);
