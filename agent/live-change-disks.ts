@@ -42,7 +42,7 @@ export async function attach(machine: MachineContext, wanted: WantedDisk, target
 async function admitted(machine: MachineContext, wanted: WantedDisk): Promise<AdmittedDisk> {
   const { assignment } = machine.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
-  return await machine.ports.admitDisk(assignment, wanted);
+  return await machine.bounded('query', 'CreateFileW', () => machine.ports.admitDisk(assignment, wanted));
 }
 
 /** Whatever was asked for has not happened; else it may have. */

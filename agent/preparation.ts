@@ -18,8 +18,7 @@ import type { Applied } from './machine-record.ts';
 import {
   type AdmissionScope,
   type AdmittedDisk,
-  admitDisk,
-  requireAllowedBootFiles,
+  FileAdmission,
   requireAllowedNames,
   type WantedDisk,
 } from './paths/admission.ts';
@@ -87,7 +86,8 @@ export async function admitDiskOf(
   ports: PreparationPorts,
 ): Promise<AdmittedDisk> {
   const { bootFolder } = await defaultsHost(ports.host);
-  const admitted = await admitDisk(disk, scopeOf(assignment, bootFolder, ports));
+  const admission = await FileAdmission.open(scopeOf(assignment, bootFolder, ports));
+  const admitted = await admission.admitDisk(disk);
   if (admitted === undefined) throw new MachineFailure('DiskFailed', `disk ${disk.name}: '${disk.path}' not found`);
   return admitted;
 }
@@ -107,9 +107,12 @@ async function requireAllowedFiles(
   scope: AdmissionScope,
 ): Promise<void> {
   const boots = bootPathsNamed(requested, host);
-  if (boots.length > 0) await requireAllowedBootFiles(boots, scope);
-  for (const disk of requested.Disks ?? []) {
-    await admitDisk(disk, scope).catch((error: unknown) => {
+  const { Disks: disks = [] } = requested;
+  if (boots.length + disks.length === 0) return;
+  const admission = await FileAdmission.open(scope);
+  await admission.requireBootFiles(boots);
+  for (const disk of disks) {
+    await admission.admitDisk(disk).catch((error: unknown) => {
       // One that is in use, or not there yet, is looked at again when it is attached.
       if (!(error instanceof MachineFailure) || error.stalls) throw error;
     });

@@ -11,7 +11,8 @@ import type { OpenFile, WindowsHost } from '../windows-host.ts';
 import { refusalOfNames } from './host-names.ts';
 import { type PathPolicy, type PathUse, refusalOf } from './path-policy.ts';
 import { type PathRule, ruleOf, rulesFor } from './path-rules.ts';
-import { virtualDiskProblem } from './virtual-disk.ts';
+import { foreignContentProblem, virtualDiskProblem } from './virtual-disk.ts';
+import { foldCase } from './windows-names.ts';
 
 export interface AdmissionScope {
   readonly host: Pick<WindowsHost, 'withFile'>;
@@ -40,28 +41,58 @@ export function requireAllowedNames({ options }: Pick<Assignment, 'options'>, sc
   if (refusal !== undefined) throw new MachineFailure(refusal.reason, refusal.message);
 }
 
-/** Those of the paths that exist must be allowed where they lead, too. */
-export async function requireAllowedBootFiles(paths: readonly string[], scope: AdmissionScope): Promise<void> {
-  const policy = await finalPolicy(scope);
-  await Promise.all(
-    paths.map((path) =>
-      withFile(path, scope, async (file) => requireFinalPath(`boot file ${path}`, file, 'boot', policy)),
-    ),
-  );
+/** Judges files where they lead. The folders of the rules are looked up once. */
+export class FileAdmission {
+  readonly #scope: AdmissionScope;
+  readonly #policy: PathPolicy;
+
+  private constructor(scope: AdmissionScope, policy: PathPolicy) {
+    this.#scope = scope;
+    this.#policy = policy;
+  }
+
+  static async open(scope: AdmissionScope): Promise<FileAdmission> {
+    return new FileAdmission(scope, await finalPolicy(scope));
+  }
+
+  /** Those of the paths that exist must be allowed where they lead, too; one that is a disk must stand alone. */
+  async requireBootFiles(paths: readonly string[]): Promise<void> {
+    const check = async (path: string) =>
+      this.#withFile(path, async (file) => {
+        const what = `boot file ${path}`;
+        requireFinalPath(what, file, 'boot', this.#policy);
+        const problem = file.kind === 'file' ? await foreignContentProblem(file) : undefined;
+        if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} ${problem}`);
+      });
+    await Promise.all(paths.map(check));
+  }
+
+  /** Undefined when there is no such file. Rejects with `PathNotAllowed`, or `DiskFailed` when it cannot be looked at. */
+  async admitDisk(disk: WantedDisk): Promise<AdmittedDisk | undefined> {
+    requireAllowedNames({ options: { Disks: [disk] } }, this.#scope);
+    const { name, path, readOnly } = disk;
+    const what = `storage.disks[${name}].path: ${path}`;
+    return await this.#withFile(path, async (file) => {
+      requireFinalPath(what, file, readOnly ? 'readOnlyDisk' : 'writableDisk', this.#policy);
+      const problem = await diskProblem(file);
+      if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} ${problem}`);
+      return { path: file.path, isShared: ruleOf(file.path, this.#policy.rules)?.isReadOnly === true };
+    });
+  }
+
+  async #withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    return await this.#scope.host.withFile(path, use).catch((error: unknown) => {
+      if (error instanceof MachineFailure) throw error;
+      throw new MachineFailure('DiskFailed', `${path} cannot be looked at: ${messageOf(error)}`, error);
+    });
+  }
 }
 
-/** Undefined when there is no such file. Rejects with `PathNotAllowed`, or `DiskFailed` when it cannot be looked at. */
-export async function admitDisk(disk: WantedDisk, scope: AdmissionScope): Promise<AdmittedDisk | undefined> {
-  requireAllowedNames({ options: { Disks: [disk] } }, scope);
-  const { name, path, readOnly } = disk;
-  const what = `storage.disks[${name}].path: ${path}`;
-  const policy = await finalPolicy(scope);
-  return await withFile(path, scope, async (file) => {
-    requireFinalPath(what, file, readOnly ? 'readOnlyDisk' : 'writableDisk', policy);
-    const problem = file.kind === 'folder' ? 'is a folder: name the file of a disk' : await virtualDiskProblem(file);
-    if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} ${problem}`);
-    return { path: file.path, isShared: ruleOf(file.path, policy.rules)?.isReadOnly === true };
-  });
+async function diskProblem(file: OpenFile): Promise<string | undefined> {
+  if (file.kind === 'folder') return 'is a folder: name the file of a disk';
+  // Its content is in other files, which it names.
+  if (foldCase(file.path).endsWith('.VHDS')) return 'is a VHD set: name a single disk';
+  return await virtualDiskProblem(file);
 }
 
 function requireFinalPath(what: string, { path }: OpenFile, use: PathUse, policy: PathPolicy): void {
@@ -90,15 +121,4 @@ async function finalPolicy(scope: AdmissionScope): Promise<PathPolicy> {
 async function finalPath(path: string, { host }: AdmissionScope): Promise<string> {
   const found = await host.withFile(path, async (folder) => folder.path).catch(() => undefined);
   return found ?? path;
-}
-
-async function withFile<T>(
-  path: string,
-  { host }: AdmissionScope,
-  use: (file: OpenFile) => Promise<T>,
-): Promise<T | undefined> {
-  return await host.withFile(path, use).catch((error: unknown) => {
-    if (error instanceof MachineFailure) throw error;
-    throw new MachineFailure('DiskFailed', `${path} cannot be looked at: ${messageOf(error)}`, error);
-  });
 }

@@ -4,7 +4,7 @@ import type { RequestedOptions } from '../../protocol/options.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import { type PathPolicy, refusalOf } from './path-policy.ts';
 import { isPipeAllowed, matches, pipeProblem } from './pipe-patterns.ts';
-import { fileNameProblem } from './windows-names.ts';
+import { fileNameProblem, foldCase } from './windows-names.ts';
 
 export interface NameScope {
   readonly namespace: string;
@@ -43,6 +43,20 @@ function nameOf(field: string, given: (requested: RequestedOptions) => string | 
   };
 }
 
+/** What the agent keeps in the folder of a VM, where its guest state file is copied to. */
+const ownFiles: readonly string[] = ['vm.json', 'guest.log', 'document.json', 'rootfs.vhd'];
+
+const guestStateFile: NameRule = (requested, scope) => {
+  const refusal = guestStateName(requested, scope);
+  const name = requested.GuestStateFilePath;
+  if (refusal !== undefined || name === undefined) return refusal;
+  const isOwn = ownFiles.some((own) => foldCase(name).startsWith(foldCase(own)));
+  const why = 'is the name of a file that the agent keeps in the same folder: rename the file';
+  return isOwn ? notAllowed(`confidential.guestStateFile: ${name} ${why}`) : undefined;
+};
+
+const guestStateName = nameOf('confidential.guestStateFile', ({ GuestStateFilePath }) => GuestStateFilePath);
+
 const bootFolder: NameRule = ({ BootFilesPath: path }, { policy }) => {
   const problem = path === undefined ? undefined : refusalOf(path, 'boot', policy);
   return problem === undefined ? undefined : notAllowed(`boot.filesPath: ${path} ${problem}`);
@@ -77,7 +91,7 @@ const rules: Readonly<Record<keyof RequestedOptions, NameRule>> = {
   BootFilesPath: bootFolder,
   KernelFile: nameOf('boot.kernelFile', ({ KernelFile }) => KernelFile),
   RootFSFile: nameOf('boot.rootFSFile', ({ RootFSFile }) => RootFSFile),
-  GuestStateFilePath: nameOf('confidential.guestStateFile', ({ GuestStateFilePath }) => GuestStateFilePath),
+  GuestStateFilePath: guestStateFile,
   DmVerityRootFsVhd: nameOf('confidential.dmVerityRootFSVhd', ({ DmVerityRootFsVhd }) => DmVerityRootFsVhd),
   UVMReferenceInfoFile: nameOf('confidential.uvmReferenceInfoFile', (requested) => requested.UVMReferenceInfoFile),
   UVMHashEnvelopeReferenceInfoFile: nameOf(

@@ -13,15 +13,26 @@ export interface DiskBytes {
 
 /** Why the disk is refused, as the end of a sentence that names it; undefined for one that stands alone. */
 export async function virtualDiskProblem(disk: DiskBytes): Promise<string | undefined> {
+  const verdicts = await judge(disk);
+  return problemOf(verdicts) ?? (verdicts.includes('alone') ? undefined : `is neither a VHD nor a VHDX: ${remake}`);
+}
+
+/** The same for a file that may be a disk, or something else such as a kernel. */
+export async function foreignContentProblem(file: DiskBytes): Promise<string | undefined> {
+  return problemOf(await judge(file));
+}
+
+async function judge(disk: DiskBytes): Promise<readonly Verdict[]> {
   // Smaller than any virtual disk: there is nothing in it, and HCS refuses it itself.
-  if (disk.size < vhdFooterBytes - 1) return undefined;
-  const [vhd, vhdx] = [await judgeVhd(disk), await judgeVhdx(disk)];
-  const verdicts = [vhd, vhdx];
+  if (disk.size < vhdFooterBytes - 1) return ['alone'];
+  return [await judgeVhd(disk), await judgeVhdx(disk)];
+}
+
+function problemOf(verdicts: readonly Verdict[]): string | undefined {
   if (verdicts.includes('child')) {
     return 'is a differencing disk, whose parent is another file: merge it into one disk (Convert-VHD makes a copy without a parent)';
   }
-  if (verdicts.includes('unreadable')) return `cannot be read as a virtual disk: ${remake}`;
-  return verdicts.includes('alone') ? undefined : `is neither a VHD nor a VHDX: ${remake}`;
+  return verdicts.includes('unreadable') ? `cannot be read as a virtual disk: ${remake}` : undefined;
 }
 
 const remake = 'make it anew, for example by Convert-VHD';

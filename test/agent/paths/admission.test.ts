@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { allowList } from '../../../agent/allow-list.ts';
 import type { MachineFailure } from '../../../agent/failure.ts';
-import { type AdmissionScope, admitDisk, requireAllowedBootFiles } from '../../../agent/paths/admission.ts';
+import { type AdmissionScope, FileAdmission } from '../../../agent/paths/admission.ts';
 import { bootFolder, defaultHost, startNode } from '../hcs/simulated-node.ts';
 import { described, vhd, vhdx } from './disk-images.ts';
 
@@ -15,6 +15,7 @@ const host = {
     'C:\\disks\\team-a\\data.vhdx': described(vhdx()),
     'C:\\disks\\team-a\\child.vhdx': described(vhdx({ hasParent: true })),
     'C:\\disks\\team-a\\child.vhd': described(vhd(4)),
+    'C:\\disks\\team-a\\set.vhds': described(vhdx()),
     'C:\\disks\\team-b\\data.vhdx': described(vhdx()),
     'C:\\disks\\golden\\tools.vhd': described(vhd(3)),
     'E:\\real\\disk.vhd': 4096,
@@ -43,7 +44,7 @@ async function onHost<T>(paths: readonly string[], use: (scope: AdmissionScope) 
 }
 
 const admit = (path: string, paths: readonly string[] = perNamespace, readOnly = false) =>
-  onHost(paths, (scope) => admitDisk({ name: 'data', path, readOnly }, scope));
+  onHost(paths, async (scope) => (await FileAdmission.open(scope)).admitDisk({ name: 'data', path, readOnly }));
 const refusal = (path: string, paths?: readonly string[], readOnly?: boolean) =>
   admit(path, paths, readOnly).then(
     (admitted) => `admitted: ${JSON.stringify(admitted)}`,
@@ -73,6 +74,7 @@ describe('a disk', () => {
     ['another tenant’s by a short name', 'C:\\disks\\TEAM-B~1\\data.vhdx', perNamespace],
     ['a differencing VHDX', 'C:\\disks\\team-a\\child.vhdx', perNamespace],
     ['a differencing VHD', 'C:\\disks\\team-a\\child.vhd', perNamespace],
+    ['a VHD set', 'C:\\disks\\team-a\\set.vhds', perNamespace],
     ['a folder', 'C:\\disks\\team-a', perNamespace],
     ['a folder that a link leads to', 'C:\\disks\\team-a\\to-boot\\', ['C:\\']],
   ])('is not %s', async (_, path, paths) => {
@@ -92,19 +94,27 @@ describe('a disk', () => {
       allowed: allowList({ paths: perNamespace, pipes: [], devices: [] }),
     };
     const disk = { name: 'data', path: 'C:\\disks\\team-a\\data.vhdx', readOnly: false };
-    const admitted = admitDisk(disk, { ...scope, bootFolder, closed: [own] });
+    const admission = await FileAdmission.open({ ...scope, bootFolder, closed: [own] });
+    const admitted = admission.admitDisk(disk);
     await expect(admitted).rejects.toMatchObject({ reason: 'DiskFailed', message: expect.stringContaining('in use') });
   });
 });
 
 describe('boot files', () => {
   const boot = (path: string, paths: readonly string[] = []) =>
-    onHost(paths, (scope) => requireAllowedBootFiles([path], scope));
+    onHost(paths, async (scope) => (await FileAdmission.open(scope)).requireBootFiles([path]));
 
   it('may lie in the boot folder, or be missing', async () => {
     await boot(`${bootFolder}\\vmlinux`);
     await boot(`${bootFolder}\\none`);
     await boot(`${bootFolder}\\moved\\vmlinux`, ['E:\\boot:ro']);
+  });
+
+  it('must not be a disk whose content is another tenant’s', async () => {
+    for (const name of ['child.vhd', 'child.vhdx']) {
+      const refused = boot(`C:\\disks\\team-a\\${name}`, perNamespace);
+      await expect(refused).rejects.toMatchObject({ message: expect.stringContaining('differencing disk') });
+    }
   });
 
   it.each([

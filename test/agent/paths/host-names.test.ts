@@ -121,6 +121,14 @@ describe('boot files', () => {
   });
 });
 
+it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd'])(
+  'a guest state file is copied onto no file of the agent: %s',
+  (name) => {
+    expect(refusal({ GuestStateFilePath: name })).toContain('confidential.guestStateFile');
+    expect(refusal({ GuestStateFilePath: 'kernel.vmgs', DmVerityRootFsVhd: 'rootfs.vhd' })).toBeUndefined();
+  },
+);
+
 it('a path has no odd spelling', () => {
   const flags = { paths: ['C:\\'] };
   expect(oddPaths.filter((path) => refusal(disk(path), flags) === undefined)).toEqual([]);
