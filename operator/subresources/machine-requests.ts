@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { Clock } from '../../protocol/clock.ts';
+import { plainText } from '../../protocol/plain-text.ts';
 import { channelSubprotocol, subresourceGroup, subresourceVerbs } from '../../protocol/subresources.ts';
 import type { AccessReviews } from './access-reviews.ts';
 import { answerWithBytes, withoutPositions } from './byte-response.ts';
@@ -77,7 +78,10 @@ export class MachineRequests {
     );
     if (!begun.ok) return refuseConnection(socket, begun.refusal, clock);
     const { name, namespace, subresource } = wanted;
-    logger.info({ vm: `${namespace}/${name}`, user: user.username, subresource }, 'a user has a stream to a VM');
+    logger.info(
+      { vm: `${namespace}/${name}`, user: plainText(user.username), subresource },
+      'a user has a stream to a VM',
+    );
     if (socket.destroyed) return begun.value.stream.close();
     socket.once('close', () => begun.value.stream.close());
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {

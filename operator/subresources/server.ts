@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import type { Clock } from '../../protocol/clock.ts';
+import { plainText } from '../../protocol/plain-text.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import { Arrivals } from '../connections/arrivals.ts';
 import { FairPool } from '../connections/fair-pool.ts';
@@ -296,7 +297,8 @@ export class ApiServer {
       this.#told.since += 1;
       return;
     }
-    logger.warn({ peer: socket.remoteAddress, error, untold: this.#told.since }, 'a request was refused');
+    const peer = socket.remoteAddress;
+    logger.warn({ peer, error: plainText(error), untold: this.#told.since }, 'a request was refused');
     this.#told = { at: now, since: 0 };
   }
 }

@@ -14,12 +14,16 @@ import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
 import { restart } from '../../kubectl/restart.ts';
 import { status } from '../../kubectl/status.ts';
+import { subresourcePath } from '../../protocol/subresources.ts';
 import { AgentsService } from '../e2e/agents-service.ts';
 import { isRunning, RunningSystem } from '../e2e/running-system.ts';
 import { type OperatorReplica, threeHosts } from '../playground/system.ts';
+import { administratorOf } from '../security/administrator.ts';
+import { rawRequest, sendRaw, webSocketHeaders } from '../security/raw-request.ts';
 import { PluginProgram } from './plugin-program.ts';
 import { createReader, reader } from './reader.ts';
 import { type Outcome, runAt, StandInTerminal } from './stand-in-terminal.ts';
+import { starter, startersGroup, startersList } from './starters.ts';
 
 const nodeName = 'win-2022-a';
 const name = 'guest';
@@ -203,6 +207,21 @@ describe('rights', () => {
       expect(refused.code).toBe(1);
       expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
     }
+  });
+
+  it('are those of a group whose name has a comma, and not those of its parts', async () => {
+    await running.kubectl(['apply', '-f', '-'], JSON.stringify(startersList));
+    const { hostname: host, port } = new URL(running.controlPlane.server);
+    const to = { host, port: Number(port), ...(await administratorOf(running)) };
+    const path = `${subresourcePath('default', name, 'exec')}?command=true&stdout=true`;
+    const codeFor = async (...groups: readonly string[]) => {
+      const impersonated = [`Impersonate-User: ${starter}`, ...groups.map((group) => `Impersonate-Group: ${group}`)];
+      return (await sendRaw(to, rawRequest('GET', path, [...webSocketHeaders(), ...impersonated]))).code;
+    };
+    await running.until('RBAC knows the group', async () => (await codeFor('plain', startersGroup)) === 101);
+    expect(await codeFor(...startersGroup.split(','))).toBe(403);
+    expect(await codeFor(startersGroup.replace(',', ', '))).toBe(403);
+    expect(await codeFor('plain')).toBe(403);
   });
 
   it('are not to be had by asking the operator itself', async () => {

@@ -1,11 +1,9 @@
 // Somebody on the network speaks to the operator's own API directly: without a certificate, or with one that is not the API
 // server's, and with requests that are none.
 import { readFile } from 'node:fs/promises';
-import type { ConnectionOptions } from 'node:tls';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { subresourcePath } from '../../../protocol/subresources.ts';
 import type { RunningSystem } from '../../e2e/running-system.ts';
+import { administratorOf } from '../administrator.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { plainHeaders, rawRequest, sendRaw, tally, webSocketHeaders } from '../raw-request.ts';
 
@@ -42,19 +40,6 @@ const requests: readonly string[] = [
   '\0\r\n\r\n',
 ];
 
-const kubeconfig = z.object({
-  users: z.tuple([
-    z.object({ user: z.object({ 'client-certificate-data': z.base64(), 'client-key-data': z.base64() }) }),
-  ]),
-});
-
-/** A certificate of the same authority as the API server's own, of somebody else: the administrator's. */
-async function anotherCertificate({ controlPlane }: RunningSystem): Promise<ConnectionOptions> {
-  const [{ user }] = kubeconfig.parse(parse(await readFile(controlPlane.kubeconfigPath, 'utf8'))).users;
-  const decoded = (text: string) => Buffer.from(text, 'base64');
-  return { cert: decoded(user['client-certificate-data']), key: decoded(user['client-key-data']) };
-}
-
 async function attack(target: RunningSystem): Promise<Finding> {
   const [{ apiPort, process }] = target.system.replicas;
   const to = { host: '127.0.0.1', port: apiPort };
@@ -64,7 +49,8 @@ async function attack(target: RunningSystem): Promise<Finding> {
   };
   const before = await errors();
   const codes: number[] = [];
-  for (const identity of [{}, await anotherCertificate(target)]) {
+  // A certificate of the same authority as the API server's own, of somebody else.
+  for (const identity of [{}, await administratorOf(target)]) {
     for (const request of requests) codes.push((await sendRaw({ ...to, ...identity }, request)).code);
   }
   const logged = (await errors()) - before;
