@@ -86,6 +86,7 @@ export class Operator {
     });
     this.#api = options.certificates && options.api && this.#createApi(options.api);
     this.#healthServer = new HealthServer({
+      clock,
       registry: metrics.registry,
       bindAddress,
       port: options.healthPort,

@@ -140,14 +140,18 @@ export class LeaseElection implements Election {
       const error = this.#term === undefined ? await this.#stand() : await this.#renew(this.#term);
       if (error !== undefined && !signal.aborted) this.#listener?.failed(error);
       if (this.#term !== undefined && this.#term.unrenewedFor > this.#times.surrender) this.#end();
-      await delay(this.#options.clock, this.#pause(), signal).catch(() => {});
+      await delay(this.#options.clock, this.#pause(error !== undefined), signal).catch(() => {});
     }
   }
 
-  /** A standby looks again when the Lease runs out, if that is sooner than usual. */
-  #pause(): number {
+  /**
+   * A standby looks again when the Lease runs out, if that is sooner than usual. A leader whose request failed has little
+   * time left: one that took as long as it may, and the usual pause, are most of what it has.
+   */
+  #pause(failed: boolean): number {
     const { random } = this.#options;
     const jitter = 0.9 + 0.2 * random();
+    if (this.#term !== undefined && failed) return this.#times.look * jitter;
     if (this.#term !== undefined || this.#heldUntil === undefined) return this.#times.retry * jitter;
     return Math.min(this.#times.look * jitter, Math.max(50 + 100 * random(), this.#heldFor));
   }

@@ -186,6 +186,27 @@ describe('the election of a leader', () => {
     expect(a.events).toEqual(['began', 'resumed', 'ended', 'began']);
   });
 
+  it('may write all along when one request takes as long as it may, and is lost', async () => {
+    const way: LeaseStore = {
+      get: () => lease.get(),
+      create: (claim) => lease.create(claim),
+      replace: (record, claim) => {
+        lost += 1;
+        if (lost !== 2) return lease.replace(record, claim);
+        return new Promise((resolve) => clock.after(claim.timeoutMilliseconds ?? 0, () => resolve(away)));
+      },
+    };
+    let lost = 0;
+    const a = new Candidate('a', way, clock).start();
+    await clock.advance(1_000);
+    for (let step = 0; step < 150; step += 1) {
+      expect(a.leads).toBe(true);
+      await clock.advance(100);
+    }
+    expect(lost).toBeGreaterThan(3);
+    expect(a.events).toEqual(['began']);
+  });
+
   it('is not ended by somebody who touches the Lease, but by one who deletes it', async () => {
     const a = new Candidate('a', lease, clock).start();
     await clock.advance(3_000);

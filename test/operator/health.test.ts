@@ -1,0 +1,62 @@
+// The operator's /healthz and /metrics beside strangers: the kubelet ends an operator whose probe fails.
+import { once } from 'node:events';
+import net, { type Socket } from 'node:net';
+import { Gauge, Registry } from 'prom-client';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { HealthServer } from '../../operator/health.ts';
+import { systemClock } from '../../protocol/clock.ts';
+
+let server: HealthServer;
+let port: number;
+let collections: number;
+const sockets: Socket[] = [];
+
+beforeEach(async () => {
+  collections = 0;
+  const registry = new Registry();
+  const collect = () => {
+    collections += 1;
+  };
+  new Gauge({ name: 'some', help: 'Some.', registers: [registry], collect });
+  server = new HealthServer({
+    clock: systemClock,
+    registry,
+    bindAddress: '127.0.0.1',
+    port: 0,
+    notReady: () => undefined,
+  });
+  port = (await server.listen()).port;
+});
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await server.close();
+});
+
+async function connect(text = ''): Promise<Socket> {
+  const socket = net.connect({ port, host: '127.0.0.1' }).on('error', () => {});
+  sockets.push(socket);
+  await once(socket, 'connect');
+  socket.write(text);
+  return socket;
+}
+
+const probe = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
+
+it.each([
+  ['say nothing', ''],
+  ['say half a header', 'GET /healthz HTTP/1.1\r\nHost'],
+  ['keep their connections', 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n'],
+  ['have a body without an end', 'POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n'],
+])('answers beside 500 strangers who %s', async (_name, text) => {
+  await Promise.all(Array.from({ length: 500 }, () => connect(text)));
+  for (let each = 0; each < 5; each += 1) {
+    expect(await Promise.all(['/healthz', '/readyz', '/metrics'].map(probe))).toEqual([200, 200, 200]);
+  }
+});
+
+it('collects the metrics once a second, however many ask', async () => {
+  const begun = performance.now();
+  await Promise.all(Array.from({ length: 50 }, () => probe('/metrics')));
+  expect(collections).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 1_000));
+});
