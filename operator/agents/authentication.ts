@@ -93,13 +93,14 @@ export class StaticTokens implements AgentAuthenticator {
   }
 }
 
-/** Undefined when it is neither YAML nor JSON. */
+/** Undefined when it is neither YAML nor JSON. JSON is YAML, too, but thousands of tokens are read in no time as JSON only. */
 function parsed(text: string): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
+  for (const read of [(json: string): unknown => JSON.parse(json), (yaml: string): unknown => parse(yaml)]) {
+    try {
+      return read(text);
+    } catch {}
   }
+  return undefined;
 }
 
 /** Tokens are compared by digest, so that the time of a comparison says nothing about them. */

@@ -1,11 +1,14 @@
 // Every attack, in the order in which they run.
 import type { Attack } from './attack.ts';
+import { agentStampede, smallStampede } from './attacks/agent-stampede.ts';
+import { badTokens } from './attacks/bad-tokens.ts';
 import { bootImageWritable } from './attacks/boot-image-writable.ts';
 import { claimedByAnAgent } from './attacks/claimed-by-an-agent.ts';
 import { factsFlood } from './attacks/facts-flood.ts';
 import { getIsNotExec } from './attacks/get-is-not-exec.ts';
 import { giantHaltedVMs } from './attacks/giant-halted-vms.ts';
 import { helloFlood } from './attacks/hello-flood.ts';
+import { idleConnections } from './attacks/idle-connections.ts';
 import { messageFlood } from './attacks/message-flood.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
@@ -30,4 +33,8 @@ export const attacks: readonly Attack[] = [
   messageFlood,
   helloFlood,
   reconnectFlood,
+  badTokens,
+  smallStampede,
+  idleConnections,
+  agentStampede,
 ];
