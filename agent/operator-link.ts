@@ -22,7 +22,10 @@ export interface LinkTimes {
   readonly renewal: number;
   /** For how long at most open streams hold a renewal up. */
   readonly streams: number;
-  /** From the open socket to the operator's `welcome`. */
+  /**
+   * From the open socket to the operator's `welcome`: a whole fleet that dials at once waits in line for it. An operator
+   * that died meanwhile is noticed by its pings.
+   */
   readonly welcome: number;
 }
 
@@ -32,7 +35,7 @@ export const defaultLinkTimes: LinkTimes = {
   healthy: 5_000,
   renewal: 30 * 60_000,
   streams: 24 * 60 * 60_000,
-  welcome: 20_000,
+  welcome: 120_000,
 };
 
 /** A close code of WebSockets: the connection broke without one. */

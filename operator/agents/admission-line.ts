@@ -32,14 +32,24 @@ export class AdmissionLine {
     this.#bounds = bounds;
   }
 
-  /** Resolves when the node's turn has come, or with undefined when a newer connection of the node took its place. */
-  enter(nodeName: string): Promise<Turn | undefined> {
+  /**
+   * Resolves when the node's turn has come; with undefined when a newer connection of the node took its place, or when
+   * it has `left`.
+   */
+  enter(nodeName: string, left: Promise<unknown>): Promise<Turn | undefined> {
     return new Promise((resolve) => {
       const former = this.#waiting.get(nodeName);
       this.#waiting.set(nodeName, resolve);
       former?.(undefined);
+      void left.then(() => this.#leave(nodeName, resolve));
       this.#admit();
     });
+  }
+
+  #leave(nodeName: string, waiting: Waiting): void {
+    if (this.#waiting.get(nodeName) !== waiting) return;
+    this.#waiting.delete(nodeName);
+    waiting(undefined);
   }
 
   #admit(): void {

@@ -25,6 +25,7 @@ import { RefusalLog } from './refusal-log.ts';
 import { type AgentIdentity, AgentSession, type SessionEvents } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
+import { WaitingConnection } from './waiting-connection.ts';
 
 /** What a replica that leads offers to agents. */
 export interface AgentService {
@@ -166,14 +167,17 @@ export class AgentServer {
 
   /** What the agent says is read when its turn has come. */
   async #queue(webSocket: WebSocket, agent: AgentIdentity, peer: Peer, service: AgentService): Promise<void> {
-    webSocket.pause();
-    webSocket.on('error', () => webSocket.terminate());
-    const turn = await this.#line.enter(agent.nodeName);
+    const { clock, heartbeatSeconds } = service.ports;
+    const waiting = new WaitingConnection(webSocket, clock, heartbeatSeconds);
+    const closed = new Promise((resolve) => webSocket.once('close', resolve));
+    const turn = await this.#line.enter(agent.nodeName, closed);
     if (turn === undefined) return webSocket.terminate();
     // One that was dismissed while it waited has been told so.
     if (webSocket.readyState === WebSocket.OPEN) {
       const session = new AgentSession(agent, peer, service.ports, endingTurn(turn, service.sessions));
-      await this.#serve(webSocket, session, peer, service);
+      const served = this.#serve(webSocket, session, peer, service);
+      waiting.handOver();
+      await served;
     }
     turn.end();
   }
@@ -198,7 +202,6 @@ export class AgentServer {
       onMessage: (message) => session.receive(message),
       onBinary: (frame) => session.receiveBinary(frame),
     });
-    webSocket.resume();
     ports.logger.info({ host: nodeName }, 'an agent connected');
     const closed = await session.run(channel);
     ports.logger.info({ host: nodeName, code: closed.code, reason: closed.reason }, 'an agent disconnected');

@@ -32,7 +32,7 @@ export const agentStampede: Attack = {
   party: 'agent',
   promise: '5,000 agents that connect at once change no leader, and none is refused for good',
   short: false,
-  run: stampede(5_000, 5),
+  run: stampede(5_000, 10),
 };
 
 export const smallStampede: Attack = {
