@@ -38,9 +38,9 @@ export const agentStampede: Attack = {
 export const smallStampede: Attack = {
   name: 'small-stampede',
   party: 'agent',
-  promise: '200 agents that connect at once change no leader, and none is refused for good',
+  promise: '60 agents that connect at once change no leader, and none is refused for good',
   short: true,
-  run: stampede(200, 1),
+  run: stampede(60, 1),
 };
 
 function figureOf(admissions: readonly Admission[]): string {
