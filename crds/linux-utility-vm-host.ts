@@ -62,7 +62,7 @@ export const linuxUtilityVMHostStatus = z
           files: z
             .array(z.string().max(256))
             .max(256)
-            .meta({ description: 'The files in it.', ...listAtomic })
+            .meta({ description: 'The files in it; a last entry says how many are left out.', ...listAtomic })
             .optional(),
         }),
       )
