@@ -81,14 +81,6 @@ export class SeizedNode implements AsyncDisposable {
     return held(`${figure}; another agent is answered after ${Math.round(milliseconds)} ms`);
   }
 
-  /** Bytes of heap that the operator has in use. */
-  async heapBytes(): Promise<number> {
-    await this.#sample();
-    return this.#lastHeapBytes;
-  }
-
-  #lastHeapBytes = 0;
-
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sampling);
     this.#neighbour?.terminate();
@@ -131,7 +123,6 @@ export class SeizedNode implements AsyncDisposable {
       await this.#metric('nodejs_heap_size_used_bytes'),
       await this.#metric('process_resident_memory_bytes'),
     ];
-    this.#lastHeapBytes = heap;
     this.#heapBytes = Math.max(this.#heapBytes, heap);
     this.#residentBytes = Math.max(this.#residentBytes, resident);
   }

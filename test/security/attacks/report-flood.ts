@@ -1,32 +1,23 @@
-// Reports of VMs that nobody has, as large as they may be, and larger; and what is left of them after the session.
-import { setTimeout as sleep } from 'node:timers/promises';
+// Reports of VMs that nobody has, as large as they may be, and larger.
 import { type Attack, broken } from '../attack.ts';
 import { flood, inventedUid, observedMachine, SeizedNode } from '../seized-node.ts';
 
 const milliseconds = 30_000;
 const invented = 2_500;
-/** Of heap that comes and goes. */
-const noiseBytes = 100 << 20;
 
 export const reportFlood: Attack = {
   name: 'report-flood',
   party: 'agent',
-  promise: 'Reports of invented VMs hold a bounded memory, and none after the session has ended.',
+  promise: 'Reports of invented VMs hold a bounded memory.',
   short: false,
   async run(target) {
     await using node = await SeizedNode.take(target);
-    const before = await node.heapBytes();
     const socket = await node.dial();
     if (socket === undefined) return broken('the node could not connect');
     await node.welcomed(socket);
     const sent = (await flood(socket, small(), milliseconds)) + (await flood(socket, large(), milliseconds / 3));
     socket.terminate();
-    const freed = async () => (await node.heapBytes()) < before + noiseBytes;
-    await target.until('the reports are forgotten', freed).catch(() => undefined);
-    await sleep(1_000);
-    const finding = await node.verdict(`${sent} reports were sent`);
-    if (!(await freed())) return broken(`${finding.figure}; what was reported is still held`);
-    return finding;
+    return await node.verdict(`${sent} reports were sent`);
   },
 };
 
