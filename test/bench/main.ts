@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
+import { benchFloods, memoryLimitMebibytes, promisedHealthMilliseconds, promisedRatio } from './floods.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';
@@ -62,6 +63,17 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       const promise = promised === undefined ? '' : `, promised ${promised}`;
       say(
         `guest-logs · ${name}: ${linesPerSecond.toFixed(0)} lines/s, ${megabytesPerSecond.toFixed(0)} MB/s${promise}`,
+      );
+    }
+  },
+  async floods() {
+    const [quiet, ...floods] = await benchFloods();
+    for (const { guests, health, median, residentMebibytes, worst } of [quiet, ...floods].flatMap(
+      (each) => each ?? [],
+    )) {
+      const ratio = median / (quiet?.median ?? Number.NaN);
+      say(
+        `floods · beside ${guests} guests that flood: a VM runs after ${ms(median)} (worst ${ms(worst)}), ${ratio.toFixed(2)} × a quiet agent, promised ${promisedRatio}; /healthz after at most ${ms(health)}, promised ${promisedHealthMilliseconds}; ${residentMebibytes.toFixed(0)} MiB resident, promised ${memoryLimitMebibytes}`,
       );
     }
   },
