@@ -34,9 +34,15 @@ function readTime(text: string): string | undefined {
     Number(second) <= 59;
   const offset = offsetText(match[8], match[9], match[10]);
   if (!inRange || offset === undefined) return undefined;
-  const digits = fraction.slice(0, 9).replace(/0+$/, '');
+  const digits = withoutTrailingZeros(fraction.slice(0, 9));
   const clock = `${hour.padStart(2, '0')}:${minute}:${second}${digits === '' ? '' : `.${digits}`}`;
   return `${year}-${month}-${day}T${clock}${offset}`;
+}
+
+function withoutTrailingZeros(digits: string): string {
+  let end = digits.length;
+  while (digits[end - 1] === '0') end -= 1;
+  return digits.slice(0, end);
 }
 
 function isDay(year: number, month: number, day: number): boolean {

@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { agentMessage, type OperatorMessage, subprotocol } from '../../protocol/messages.ts';
+import type { RequestedOptions } from '../../protocol/options.ts';
+import { streamLimits } from '../../protocol/stream-messages.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 
 /** Hears of every VM as soon as the agent says something of it. */
@@ -13,7 +15,9 @@ export class BenchOperator implements AsyncDisposable {
   readonly #sockets = new WebSocketServer({ server: this.#server, handleProtocols: () => subprotocol });
   readonly #connected = Promise.withResolvers<void>();
   #socket: WebSocket | undefined;
-  #onChange: () => void = () => undefined;
+  #lastStream = 0;
+  readonly #closed = new Map<number, string | undefined>();
+  #onChange: (() => void)[] = [];
 
   private constructor() {
     this.connected = this.#connected.promise;
@@ -51,6 +55,24 @@ export class BenchOperator implements AsyncDisposable {
     await this.#until(() => uids.every((uid) => this.running.has(uid)));
   }
 
+  /** Assigns one with these options, and resolves when it runs. */
+  async runWith(options: RequestedOptions): Promise<string> {
+    const uid = crypto.randomUUID();
+    this.send({ type: 'assign', epoch: 1, virtualMachine: { ...makeAssignment({ uid, name: `vm-${uid}`, options }) } });
+    await this.#until(() => this.running.has(uid));
+    return uid;
+  }
+
+  /** Asks for a process in a guest; resolves with why there is none, or with nothing once it has ended. */
+  async startProcess(uid: string, command: string[]): Promise<string | undefined> {
+    this.#lastStream += 1;
+    const stream = this.#lastStream;
+    const streams = { stdin: false, stdout: true, stderr: false };
+    this.send({ type: 'exec', epoch: 1, stream, uid, window: streamLimits.windowBytes, command, ...streams });
+    await this.#until(() => this.#closed.has(stream));
+    return this.#closed.get(stream);
+  }
+
   async releaseAll(): Promise<void> {
     for (const uid of this.running) this.send({ type: 'release', epoch: 1, uid });
     await this.#until(() => this.running.size === 0);
@@ -60,7 +82,7 @@ export class BenchOperator implements AsyncDisposable {
     const limit = AbortSignal.timeout(60_000);
     while (!holds()) {
       await new Promise<void>((resolve, reject) => {
-        this.#onChange = resolve;
+        this.#onChange.push(resolve);
         limit.addEventListener('abort', () => reject(new Error(`only ${this.running.size} VMs run`)), { once: true });
       });
     }
@@ -76,11 +98,12 @@ export class BenchOperator implements AsyncDisposable {
     if (message.type === 'observed' && message.virtualMachine['phase'] === 'Running') {
       this.running.add(message.virtualMachine.uid);
     }
+    if (message.type === 'streamClosed') this.#closed.set(message.stream, message.problem);
     if (message.type === 'removed') this.running.delete(message.uid);
     if (message.type === 'logs') {
       const sequence = message.first + message.lines.length - 1;
       this.send({ type: 'logsAck', uid: message.uid, boot: message.boot, sequence });
     }
-    this.#onChange();
+    for (const changed of this.#onChange.splice(0)) changed();
   }
 }

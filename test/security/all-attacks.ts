@@ -9,10 +9,12 @@ import { getIsNotExec } from './attacks/get-is-not-exec.ts';
 import { giantHaltedVMs } from './attacks/giant-halted-vms.ts';
 import { helloFlood } from './attacks/hello-flood.ts';
 import { idleConnections } from './attacks/idle-connections.ts';
+import { logFlood } from './attacks/log-flood.ts';
 import { messageFlood } from './attacks/message-flood.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
 import { pinnedPastFilters } from './attacks/pinned-past-filters.ts';
+import { policyOfNewlines } from './attacks/policy-of-newlines.ts';
 import { reconnectFlood } from './attacks/reconnect-flood.ts';
 import { reportFlood } from './attacks/report-flood.ts';
 import { stateFolderAsDisk } from './attacks/state-folder-as-disk.ts';
@@ -37,4 +39,6 @@ export const attacks: readonly Attack[] = [
   smallStampede,
   idleConnections,
   agentStampede,
+  policyOfNewlines,
+  logFlood,
 ];

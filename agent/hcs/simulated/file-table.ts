@@ -160,5 +160,7 @@ export class FileTable {
 export function keyOf(path: string): string {
   const normal = win32.isAbsolute(path) ? win32.normalize(path) : path;
   const isRoot = /^[a-z]:\\$/i.test(normal);
-  return (isRoot ? normal : normal.replace(/\\+$/, '')).toLowerCase();
+  let end = normal.length;
+  if (!isRoot) while (normal[end - 1] === '\\') end -= 1;
+  return normal.slice(0, end).toLowerCase();
 }

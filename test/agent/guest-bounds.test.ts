@@ -1,0 +1,104 @@
+// What guests may have the agent hold and do, one guest and all of them together.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { ByteBudget } from '../../agent/byte-budget.ts';
+import { GuestBridge } from '../../agent/guest/bridge.ts';
+import { encodeFrame } from '../../agent/guest/bridge-frames.ts';
+import { GuestLog, queueCharacters } from '../../agent/guest-log.ts';
+import { GuestLogFile } from '../../agent/guest-log-file.ts';
+import { RedialPauses } from '../../agent/redial-pauses.ts';
+import { FakeClock } from './guest/fake-clock.ts';
+
+const signal = new AbortController().signal;
+
+describe('what guests may have the agent hold', () => {
+  it('is bounded for lines that wait for the disk: of all guests, and some for each in any case', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bounds-'));
+    const waiting = new ByteBudget(256 * 1024);
+    const file = () => new GuestLogFile({ folder, waiting, onFailure: () => undefined });
+    const [flooding, quiet] = [file(), file()];
+    const line = 'x'.repeat(1000);
+    for (let count = 0; count < 1000; count += 1) flooding.append(line);
+    const most = waiting.held;
+    expect(most).toBeGreaterThan(200 * 1024);
+    expect(most).toBeLessThan(300 * 1024);
+    expect(flooding.dropped).toBeGreaterThan(700);
+    for (let count = 0; count < 1000; count += 1) quiet.append(line);
+    expect(1000 - quiet.dropped).toBeGreaterThan(50);
+    expect(waiting.held - most).toBeLessThanOrEqual(64 * 1024);
+    await flooding.flush();
+    await quiet.flush();
+    expect(waiting.held).toBe(0);
+    const written = (await readFile(join(folder, 'guest.log'), 'utf8')).split('\n').filter((each) => each === line);
+    expect(written).toHaveLength(2000 - flooding.dropped - quiet.dropped);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('is bounded for lines that wait for the operator, in characters as well', () => {
+    const log = new GuestLog('uid', 1, { head: [], tail: [], total: 0, dropped: 0 });
+    for (let line = 0; line < 500; line += 1) log.append('y'.repeat(20_000));
+    let characters = 0;
+    let lines = 0;
+    for (let message = log.take(1000); message !== undefined; message = log.take(1000)) {
+      characters += message.lines.join('').length;
+      lines += message.lines.length;
+    }
+    expect(characters).toBeLessThanOrEqual(queueCharacters);
+    expect(log.summary()).toMatchObject({ total: 500, dropped: 500 - lines });
+    // Room is made again by what the operator has.
+    log.acknowledge(1, 499);
+    log.append('z');
+    expect(log.take(1)?.lines).toEqual(['z']);
+  });
+});
+
+describe('a guest that answers what was not asked', () => {
+  it.each([
+    ['in number', 2_000, '{}'],
+    ['in bytes', 100, JSON.stringify('z'.repeat(40_000))],
+  ])('has its bridge closed, by a bound %s', async (_, frames, payload) => {
+    const stream = new PassThrough();
+    let late = 0;
+    const bridge = GuestBridge.connect(stream, {
+      clock: new FakeClock(),
+      firstId: 1_000_000n,
+      onLateAnswer: () => {
+        late += 1;
+      },
+    });
+    for (let id = 0; id < frames; id += 1) stream.write(encodeFrame(0x2010_0601, BigInt(id), payload));
+    const end = await bridge.closed;
+    expect(end).toMatchObject({ message: 'too many responses to requests that were not made' });
+    expect(late).toBeLessThanOrEqual(1024);
+  });
+});
+
+describe('a guest that dials and hangs up', () => {
+  /** After which pauses its connections are taken, when each lasts so long. */
+  async function pauses(lasting: readonly number[]): Promise<readonly number[]> {
+    const clock = new FakeClock();
+    const redials = new RedialPauses(clock);
+    const taken: number[] = [];
+    for (const milliseconds of lasting) {
+      redials.connected();
+      clock.advance(milliseconds);
+      const waiting = redials.wait(signal);
+      let pause = 0;
+      while (clock.pending > 0) {
+        clock.advance(50);
+        pause += 50;
+      }
+      await waiting;
+      taken.push(pause);
+    }
+    return taken;
+  }
+
+  it('is served less and less often, until it stays', async () => {
+    expect(await pauses([0, 0, 0, 0, 0, 0, 0, 0])).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    expect(await pauses([0, 0, 60_000, 0])).toEqual([100, 200, 100, 200]);
+  });
+});
