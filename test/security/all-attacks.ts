@@ -4,6 +4,8 @@ import { agentStampede, smallStampede } from './attacks/agent-stampede.ts';
 import { badTokens } from './attacks/bad-tokens.ts';
 import { bootImageWritable } from './attacks/boot-image-writable.ts';
 import { claimedByAnAgent } from './attacks/claimed-by-an-agent.ts';
+import { cpuGroup } from './attacks/cpu-group.ts';
+import { diskOfAnotherTenant } from './attacks/disk-of-another-tenant.ts';
 import { factsFlood } from './attacks/facts-flood.ts';
 import { getIsNotExec } from './attacks/get-is-not-exec.ts';
 import { giantHaltedVMs } from './attacks/giant-halted-vms.ts';
@@ -14,6 +16,7 @@ import { messageFlood } from './attacks/message-flood.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
 import { pinnedPastFilters } from './attacks/pinned-past-filters.ts';
+import { pipeOfAnotherTenant } from './attacks/pipe-of-another-tenant.ts';
 import { policyOfNewlines } from './attacks/policy-of-newlines.ts';
 import { reconnectFlood } from './attacks/reconnect-flood.ts';
 import { reportFlood } from './attacks/report-flood.ts';
@@ -41,4 +44,7 @@ export const attacks: readonly Attack[] = [
   agentStampede,
   policyOfNewlines,
   logFlood,
+  pipeOfAnotherTenant,
+  diskOfAnotherTenant,
+  cpuGroup,
 ];

@@ -15,21 +15,30 @@ const files = {
   'C:\\disks\\data.vhdx': described(vhdx()),
   'C:\\disks\\child-of-other.vhdx': described(vhdx({ hasParent: true })),
   'C:\\disks\\child-of-other.vhd': described(vhd(4)),
+  'C:\\disks\\teams\\kernel': 1000,
+  'C:\\disks\\teams\\vmlinux': 1000,
+  'C:\\disks\\teams\\rootfs.vhd': described(vhd(2)),
   [`${staged}\\vm.json`]: 4096,
   [`${staged}\\rootfs.vhd`]: 4096,
 };
 const links = {
+  'C:\\disks\\TEAMSO~1': 'C:\\disks\\teams',
+  'C:\\disks\\to-teams': 'C:\\disks\\teams',
   'C:\\disks\\to-boot': 'C:\\LinuxBootFiles',
   'C:\\disks\\LINUXB~1': 'C:\\LinuxBootFiles',
   'C:\\disks\\to-own': 'C:\\ProgramData\\lcow',
   'C:\\disks\\PROGRA~3': 'C:\\ProgramData',
 };
 
+/** That manifests may join. */
+export const allowedCpuGroup = 'aaaaaaaa-0000-4000-8000-000000000000';
+
 export async function startTarget(): Promise<RunningSystem> {
   const running = await RunningSystem.start(threeHosts, async (_, directory) => ({
     // A flood must leave it alive with no more.
     operatorNodeFlags: ['--max-old-space-size=600'],
     hosts: new Map(threeHosts).set(attackedHost, await hostWithTraps(directory)),
+    agentFlags: ['--allowed-cpu-group', allowedCpuGroup],
   }));
   await running.system.installApiService();
   return running;
