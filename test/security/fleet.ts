@@ -18,6 +18,8 @@ const writers = 16;
 export interface Admission {
   /** From the first dial until the welcome. */
   readonly milliseconds: number;
+  /** Until the connection was open: the token had been accepted. What follows is a matter of the API server. */
+  readonly openMilliseconds: number;
   readonly dials: number;
 }
 
@@ -58,7 +60,10 @@ export class Fleet implements AsyncDisposable {
   async join(name: string, signal: AbortSignal): Promise<Admission> {
     const begun = performance.now();
     for (let dials = 1; ; dials += 1) {
-      if (await this.#tryToJoin(name, signal)) return { milliseconds: performance.now() - begun, dials };
+      const openedAt = await this.#tryToJoin(name, signal);
+      if (openedAt !== undefined) {
+        return { milliseconds: performance.now() - begun, openMilliseconds: openedAt - begun, dials };
+      }
       signal.throwIfAborted();
       const ceiling = Math.min(defaultLinkTimes.lastRetry, defaultLinkTimes.firstRetry * 2 ** dials);
       await delay(systemClock, Math.random() * ceiling, signal);
@@ -78,10 +83,11 @@ export class Fleet implements AsyncDisposable {
     });
   }
 
-  async #tryToJoin(name: string, signal: AbortSignal): Promise<boolean> {
+  async #tryToJoin(name: string, signal: AbortSignal): Promise<number | undefined> {
     const settings = { url: this.#url, tokenFile: this.#tokenFile(name), caFile: join(this.#pki, 'ca.crt') };
     const socket = await dial(settings, { clock: systemClock, random: Math.random }, signal).catch(() => undefined);
-    if (socket === undefined) return false;
+    if (socket === undefined) return undefined;
+    const openedAt = performance.now();
     this.#sockets.push(socket);
     const welcomed = new Promise<boolean>((resolve) => {
       socket.on('message', (data) => resolve(data.toString().includes('"welcome"')));
@@ -90,9 +96,9 @@ export class Fleet implements AsyncDisposable {
       systemClock.after(defaultLinkTimes.welcome, () => resolve(false));
     });
     socket.send(hello);
-    if (await welcomed) return true;
+    if (await welcomed) return openedAt;
     socket.terminate();
-    return false;
+    return undefined;
   }
 
   async #each(task: (name: string) => Promise<unknown>): Promise<void> {

@@ -34,7 +34,7 @@ async function run(target: RunningSystem): Promise<Finding> {
   const showing = Array.from({ length: strangers }, stranger);
   const begun = performance.now();
   const took: number[] = [];
-  for (const name of fleet.names) took.push((await fleet.join(name, AbortSignal.timeout(30_000))).milliseconds);
+  for (const name of fleet.names) took.push((await fleet.join(name, AbortSignal.timeout(30_000))).openMilliseconds);
   const perSecond = Math.round((shown * 1_000) / (performance.now() - begun));
   over = true;
   await Promise.all(showing);

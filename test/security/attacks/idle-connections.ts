@@ -48,7 +48,7 @@ async function besieged(
   };
   await Promise.all(Array.from({ length: connections }, (_, index) => keepOpen(index)));
   const took: number[] = [];
-  for (const name of names) took.push((await fleet.join(name, AbortSignal.timeout(30_000))).milliseconds);
+  for (const name of names) took.push((await fleet.join(name, AbortSignal.timeout(30_000))).openMilliseconds);
   over = true;
   for (const socket of sockets) socket.destroy();
   return took;
