@@ -1,5 +1,5 @@
 // Texts, codes and lists in a peer's message, bounded before anything is made of them (docs/design.md §10). The length of a
-// list is judged before its items are: 1 MiB of `{}` would otherwise become 350,000 descriptions of what each item lacks.
+// list is judged before its items are looked at: a frame has room for 350,000 of `{}`, each of which would be described.
 import { z } from 'zod';
 import { plainText } from './plain-text.ts';
 
