@@ -1,0 +1,248 @@
+// Every regular expression of the programs, found in their syntax trees, takes time in proportion to its input, whatever that
+// is: somebody outside chooses what nearly all of them are matched against, and one that does not stopped an agent for
+// minutes. Patterns of the CRD run in the API server, whose engine has no such cases.
+import { execFile } from 'node:child_process';
+import { relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import type { Node, SourceFile } from 'typescript/unstable/ast';
+import {
+  isCallExpression,
+  isIdentifier,
+  isNewExpression,
+  isNoSubstitutionTemplateLiteral,
+  isPropertyAccessExpression,
+  isRegularExpressionLiteral,
+  isStringLiteral,
+  isTemplateExpression,
+} from 'typescript/unstable/ast/is';
+import { API } from 'typescript/unstable/sync';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+
+const project = fileURLToPath(new URL('../', import.meta.url));
+const folders = ['crds', 'protocol', 'operator', 'agent', 'kubectl'];
+
+/** Made when they are needed: how such an expression looks, by its file and what it is made of. */
+const madeLater: Readonly<Record<string, RegExp>> = {
+  // A path, with everything escaped in it.
+  'agent/document/windows-paths.ts: `^${literal}$`': /^C:\\folder\\file\.vhd$/iu,
+};
+
+interface Found {
+  readonly where: string;
+  readonly pattern: RegExp;
+}
+
+interface Sources {
+  readonly files: number;
+  /** Literals. */
+  readonly written: readonly Found[];
+  /** Places where one is made of a text. */
+  readonly made: readonly { readonly file: string; readonly where: string }[];
+}
+
+function readSources(): Sources {
+  const api = new API({ cwd: project });
+  try {
+    const opening = { openProjects: [resolve(project, 'tsconfig.json')] };
+    const [opened] = api.updateSnapshot(opening).getProjects();
+    const names = opened?.rootFiles.filter((file) => folders.includes(relative(project, file).split('/')[0] ?? ''));
+    const files = (names ?? []).flatMap((file) => opened?.program.getSourceFile(file) ?? []);
+    const nodes = files.flatMap((file) => nodesOf(file).map((node) => ({ node, file })));
+    const where = (node: Node, file: SourceFile) => `${relative(project, file.fileName)}: ${node.getText(file)}`;
+    return {
+      files: files.length,
+      written: nodes.flatMap(({ file, node }) =>
+        isRegularExpressionLiteral(node) ? [{ where: where(node, file), pattern: fromLiteral(node.text) }] : [],
+      ),
+      made: nodes.flatMap(({ file, node }) => {
+        const text = textOfRegularExpression(node);
+        return text === undefined ? [] : [{ file: file.fileName, where: where(text, file) }];
+      }),
+    };
+  } finally {
+    api.close();
+  }
+}
+
+function nodesOf(node: Node): Node[] {
+  const nodes = [node];
+  node.forEachChild((child) => {
+    nodes.push(...nodesOf(child));
+  });
+  return nodes;
+}
+
+function fromLiteral(literal: string): RegExp {
+  const end = literal.lastIndexOf('/');
+  return new RegExp(literal.slice(1, end), literal.slice(end + 1));
+}
+
+const methodsThatTakeTexts = ['match', 'matchAll', 'search'];
+
+/** Of what a regular expression is made there; undefined when none is. */
+function textOfRegularExpression(node: Node): Node | undefined {
+  if (!isNewExpression(node) && !isCallExpression(node)) return undefined;
+  const { expression } = node;
+  const [text] = node.arguments ?? [];
+  if (isIdentifier(expression) && expression.text === 'RegExp') return text;
+  const takesText = isPropertyAccessExpression(expression) && methodsThatTakeTexts.includes(expression.name.text);
+  return takesText &&
+    text !== undefined &&
+    (isStringLiteral(text) || isNoSubstitutionTemplateLiteral(text) || isTemplateExpression(text))
+    ? text
+    : undefined;
+}
+
+/** What a module makes of texts while it is loaded, by a program of its own whose `RegExp` tells. */
+async function madeAtLoading(file: string): Promise<readonly RegExp[]> {
+  const program = `
+    const [, file] = process.argv, made = [], Original = RegExp;
+    let isLooking = false;
+    globalThis.RegExp = new Proxy(Original, { construct(target, parameters) {
+      const pattern = new target(...parameters);
+      if (!isLooking) {
+        isLooking = true;
+        if (new Error().stack.includes(file)) made.push({ source: pattern.source, flags: pattern.flags });
+        isLooking = false;
+      }
+      return pattern;
+    } });
+    await import(file);
+    process.stdout.write(JSON.stringify(made));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program, file]);
+  return z
+    .array(z.object({ source: z.string(), flags: z.string() }))
+    .parse(JSON.parse(stdout))
+    .map(({ flags, source }) => new RegExp(source, flags));
+}
+
+let sources: Sources;
+const all: Found[] = [];
+const unknown: string[] = [];
+
+beforeAll(async () => {
+  sources = readSources();
+  all.push(...sources.written);
+  for (const { file, where } of sources.made) {
+    const later = madeLater[where];
+    const patterns = later === undefined ? await madeAtLoading(file) : [later];
+    if (patterns.length === 0) unknown.push(where);
+    all.push(...patterns.map((pattern) => ({ where, pattern })));
+  }
+}, 120_000);
+
+const size = 256 * 1024;
+/** A linear one takes a few milliseconds, a quadratic one half a minute. */
+const allowedMilliseconds = 1_000;
+const anything = [
+  ' ',
+  '\n',
+  '\t',
+  '0',
+  '9',
+  'a',
+  'Z',
+  '_',
+  '.',
+  '-',
+  '/',
+  '\\',
+  '"',
+  ':',
+  ',',
+  '!',
+  '\0',
+  '\u2028',
+  'é',
+];
+
+function charactersOf(pattern: RegExp, samples: readonly string[]): readonly string[] {
+  return [...new Set([...pattern.source, ...samples.join(''), ...anything])];
+}
+
+/** Texts that match, by which an input gets past the beginning of the expression. */
+function samplesOf(pattern: RegExp): readonly string[] {
+  // Made up for each character of Unicode, which takes minutes.
+  if (pattern.source.includes('\\p{')) return [];
+  const plain = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
+  try {
+    return fc.sample(fc.stringMatching(plain), { numRuns: 4, seed: 1 }).map((text) => text.slice(0, 60));
+  } catch {
+    // What cannot be made up: properties of Unicode, look-behind.
+    return [];
+  }
+}
+
+/** How long it takes to find all there is, in processor time. */
+function timeOf(pattern: RegExp, input: string): number {
+  const global = new RegExp(pattern.source, pattern.flags.includes('g') ? pattern.flags : `${pattern.flags}g`);
+  const before = process.cpuUsage();
+  input.replace(global, '');
+  return process.cpuUsage(before).user / 1000;
+}
+
+/** Grows, so that one that takes a year is noticed at an input that takes a second. */
+function worstOf(pattern: RegExp, make: (length: number) => string): number {
+  for (const length of [16, 20, 24, 28, 1024, 8 * 1024, 32 * 1024, 96 * 1024]) {
+    const time = timeOf(pattern, make(length));
+    if (time > allowedMilliseconds / 4) return Number.POSITIVE_INFINITY;
+  }
+  return timeOf(pattern, make(size));
+}
+
+/** The beginning of a match, then one character as often as there is room, then something else or the rest. */
+function pumped(pattern: RegExp, samples: readonly string[], characters: readonly string[]): string | undefined {
+  for (const sample of samples) {
+    for (let index = 1; index <= sample.length; index += Math.max(1, Math.floor(sample.length / 6))) {
+      const near = [sample[index - 1] ?? '', sample[index] ?? '', ' ', '0', 'a', '.'].filter((each) => each !== '');
+      for (const character of new Set(near.filter((each) => characters.includes(each)))) {
+        const make = (length: number) =>
+          `${sample.slice(0, index)}${character.repeat(Math.ceil(length / 4))}!${sample.slice(index)}`;
+        if (worstOf(pattern, make) > allowedMilliseconds)
+          return `${JSON.stringify(sample.slice(0, index))}, then ${JSON.stringify(character)} many times`;
+      }
+    }
+  }
+  return undefined;
+}
+
+function slowInput(pattern: RegExp): string | undefined {
+  const samples = samplesOf(pattern);
+  const characters = charactersOf(pattern, samples);
+  for (const character of characters) {
+    const make = (length: number) => `${character.repeat(length)}\u{1}`;
+    if (worstOf(pattern, make) > allowedMilliseconds) return `${JSON.stringify(character)} many times`;
+  }
+  return pumped(pattern, samples, characters);
+}
+
+describe('the regular expressions of the programs', () => {
+  it('are all known, also those that are made of texts', () => {
+    expect(sources.files).toBeGreaterThan(300);
+    expect(sources.written.length).toBeGreaterThan(60);
+    expect(sources.made.length).toBeGreaterThan(5);
+    expect(unknown).toEqual([]);
+  });
+
+  it('take time in proportion to their input', { timeout: 300_000 }, () => {
+    const slow: string[] = [];
+    for (const { pattern, where } of all) {
+      const input = slowInput(pattern);
+      if (input !== undefined) slow.push(`${where} takes too long for ${input}`);
+    }
+    expect(slow).toEqual([]);
+  });
+
+  it.each([
+    ['of what begins a line', /^\s*exec_external\s*:=/m],
+    ['of what ends a text', /\s+$/],
+    ['of what is repeated in what is repeated', /^(?:a+)+$/],
+    ['of what is repeated twice', /^x\d*\d*y/],
+    ['of what may begin anywhere', /[\w-]+@/],
+  ])('would be found out if one did not: %s', (_, pattern) => {
+    expect(slowInput(pattern)).toBeDefined();
+  });
+});
