@@ -8,6 +8,8 @@ import { Fleet } from '../fleet.ts';
 const connections = 6_100;
 const dials = 12;
 const promisedMilliseconds = 1_000;
+/** A stranger who is disconnected comes back: sooner, he would flood rather than sit idle. */
+const reopenMilliseconds = 5_000;
 
 export const idleConnections: Attack = {
   name: 'idle-connections',
@@ -42,7 +44,7 @@ async function besieged(
     sockets.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
-      if (!over) setTimeout(() => void keepOpen(index), 1_000);
+      if (!over) setTimeout(() => void keepOpen(index), reopenMilliseconds);
     });
     if (over) socket.destroy();
   };
