@@ -31,7 +31,7 @@ import { list } from './kubernetes/watch.ts';
 import { inReconcileOf } from './log-context.ts';
 import type { Metrics } from './metrics.ts';
 import { SteadyClock } from './steady-clock.ts';
-import { Triggers } from './triggers.ts';
+import { namespaceOf, Triggers } from './triggers.ts';
 
 export interface ControllersOptions {
   readonly http: KubeHttp;
@@ -116,6 +116,7 @@ export class Controllers {
         wakeMachine: (key, milliseconds) => machineQueue.addAfter(key, milliseconds),
       }),
       foreign,
+      fleet: this.#fleet,
       machineQueue,
       hostQueue,
       foreignQueue,
@@ -262,10 +263,6 @@ export class Controllers {
       ...order,
     });
   }
-}
-
-function namespaceOf(key: string): string {
-  return key.slice(0, Math.max(0, key.indexOf('/')));
 }
 
 /** What ends a VM goes before what begins one: it gives room, and its user waits for it. */

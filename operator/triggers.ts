@@ -1,10 +1,11 @@
 // What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
 // A trigger never decides anything; it only adds keys.
-import type { Clock, Timer } from '../protocol/clock.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { SessionListener } from './agents/sessions.ts';
 import type { Caches } from './caches.ts';
 import type { Agents } from './controller/agents.ts';
 import type { Disconnections } from './controller/disconnections.ts';
+import type { Fleet } from './controller/fleet.ts';
 import { type ForeignMachines, foreignDelayMilliseconds } from './controller/foreign-machines.ts';
 import type { Hosts } from './controller/hosts.ts';
 import type { Inventory } from './controller/inventory.ts';
@@ -14,6 +15,7 @@ import type { VirtualMachines } from './controller/virtual-machines.ts';
 import type { Host, Node, VirtualMachine } from './kubernetes/objects.ts';
 import type { Change } from './kubernetes/reflector.ts';
 import { sameJson } from './kubernetes/same-json.ts';
+import { Waves } from './waves.ts';
 
 export interface TriggersOptions {
   readonly clock: Clock;
@@ -24,6 +26,7 @@ export interface TriggersOptions {
   readonly agents: Agents;
   readonly disconnections: Disconnections;
   readonly foreign: ForeignMachines;
+  readonly fleet: Pick<Fleet, 'roomMayHaveComeUp'>;
   readonly machineQueue: WorkQueue;
   readonly hostQueue: WorkQueue;
   readonly foreignQueue: WorkQueue;
@@ -32,15 +35,21 @@ export interface TriggersOptions {
 
 /** Counts of a host's VMs change with each of them; they are written at most this often. */
 const hostCountsMilliseconds = 3_000;
-const unplacedMilliseconds = 200;
 
 export class Triggers implements SessionListener {
   readonly #options: TriggersOptions;
   #subscriptions: (() => void)[] = [];
-  #unplaced: Timer | undefined;
+  readonly #waves: Waves;
 
   constructor(options: TriggersOptions) {
     this.#options = options;
+    const { clock, machineQueue } = options;
+    this.#waves = new Waves({
+      clock,
+      waiting: () => this.#waiting(),
+      namespaceOf,
+      wake: (key) => machineQueue.add(key),
+    });
   }
 
   /** The objects must be known. Hosts whose agents never come must be noticed, too. */
@@ -57,7 +66,7 @@ export class Triggers implements SessionListener {
       caches.nodes.onChange((change) => {
         if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
-        this.#wakeUnplaced();
+        if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
       }),
     ];
     const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
@@ -67,7 +76,7 @@ export class Triggers implements SessionListener {
 
   stop(): void {
     for (const end of this.#subscriptions.splice(0)) end();
-    this.#unplaced?.cancel();
+    this.#waves.stop();
   }
 
   /** After a queue overflowed, or writes were not allowed: everything is looked at again. */
@@ -133,17 +142,22 @@ export class Triggers implements SessionListener {
     for (const key of this.#options.machines.keysOn(nodeName)) this.#options.machineQueue.add(key);
   }
 
-  /** Room may have come up; many causes in a row make one look at all that wait. */
   #wakeUnplaced(): void {
-    const { clock, machines, machineQueue } = this.#options;
-    this.#unplaced ??= clock.after(unplacedMilliseconds, () => {
-      this.#unplaced = undefined;
-      for (const key of machines.keys()) {
-        const object = machines.get(key);
-        if (object === undefined || awaitsRoom(object)) machineQueue.add(key);
-      }
-    });
+    this.#options.fleet.roomMayHaveComeUp();
+    this.#waves.request();
   }
+
+  *#waiting(): Iterable<string> {
+    const { machines } = this.#options;
+    for (const key of machines.keys()) {
+      const object = machines.get(key);
+      if (object === undefined || awaitsRoom(object)) yield key;
+    }
+  }
+}
+
+export function namespaceOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')));
 }
 
 /** What we ourselves write most often about a host gives nobody room. */
@@ -165,7 +179,12 @@ function sizesOf({ spec, status }: VirtualMachine) {
   return [spec.ok ? spec.value.memory.sizeInMB : undefined, status.memorySizeInMB];
 }
 
-/** Heartbeats of kubelets change Nodes all the time. */
+/** Heartbeats of kubelets change Nodes all the time; placement reads only this of them. */
+function mayTakeOthers(before: Node | undefined, after: Node): boolean {
+  const read = ({ metadata: { uid, labels }, spec, status }: Node) => ({ uid, labels, spec, status });
+  return before === undefined || !sameJson(read(before), read(after));
+}
+
 function taintsDiffer(before: Node | undefined, after: Node): boolean {
   return JSON.stringify(before?.spec.taints) !== JSON.stringify(after.spec.taints);
 }

@@ -3,6 +3,7 @@ import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
+import { Judgements } from './judgements.ts';
 import type { Lookup } from './lookup.ts';
 import { type Candidate, needsOf, type Placement, type PlacementNeeds, place, refusalToTakeBack } from './placement.ts';
 import type { Restoration } from './restoration.ts';
@@ -31,6 +32,7 @@ export type Claim =
 
 export class Fleet {
   readonly #options: FleetOptions;
+  readonly #judgements = new Judgements((needs) => place(needs, this.#candidates()));
   /** Placements that are being written, by uid. */
   readonly #assumed = new Map<string, Assumption>();
 
@@ -50,17 +52,22 @@ export class Fleet {
 
   /** Whether a host would take the VM now, in addition to what it has. */
   couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
-    return place(this.#needs(uid, spec), this.#candidates()).placed;
+    return this.#judgements.of(this.#needs(uid, spec)).placed;
   }
 
   couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
     const needs = needsOf(spec, [nodeName, ...this.#options.departures.lackingFor(uid)]);
-    return place(needs, this.#candidates()).placed;
+    return this.#judgements.of(needs).placed;
   }
 
   /** The placement was written, and is counted with the VM from now on, or was not. */
   settle(uid: string): void {
-    this.#assumed.delete(uid);
+    if (this.#assumed.delete(uid)) this.roomMayHaveComeUp(); // it may not have been written
+  }
+
+  /** Who was refused is judged again. */
+  roomMayHaveComeUp(): void {
+    this.#judgements.roomMayHaveComeUp();
   }
 
   /**
@@ -119,7 +126,7 @@ export class Fleet {
   }
 
   #assume(uid: string, needs: PlacementNeeds): Placement {
-    const placement = place(needs, this.#candidates());
+    const placement = this.#judgements.of(needs);
     if (placement.placed) {
       this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB });
     }
