@@ -123,9 +123,17 @@ export class AgentSession {
     if (this.#state !== 'Live') return; // the desired state follows when it is
     const news = newsOf(assignment);
     if (this.#assigned.get(assignment.uid) === news) return;
+    // Read for an earlier session; the next pass reads it for this one.
+    if (policy === undefined && this.needsPolicy(assignment)) return;
     this.#sendPolicy(assignment, policy);
     this.#note(assignment, news);
     this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: assignment });
+  }
+
+  needsPolicy(assignment: Assignment): boolean {
+    const { uid, policySHA256 } = assignment;
+    if (policySHA256 === undefined || this.#policies.has(policySHA256)) return false;
+    return this.#assigned.get(uid) !== newsOf(assignment);
   }
 
   release(uid: string): void {

@@ -5,10 +5,10 @@ import {
   pausedAnnotation,
   restartedAtAnnotation,
 } from '../../crds/linux-utility-vm.ts';
-import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import { optionsDigest } from '../../protocol/digest.ts';
 import { type Assignment, lastExit, limits } from '../../protocol/messages.ts';
 import { fromSpec } from '../../protocol/options.ts';
-import type { StoredMeta, VirtualMachine } from '../kubernetes/objects.ts';
+import type { PolicyDigests, StoredMeta, VirtualMachine } from '../kubernetes/objects.ts';
 import type { DesiredMachine } from './agents.ts';
 
 /** An annotation is free text; what is longer than the wire carries is told by its beginning. */
@@ -22,13 +22,13 @@ export class RecentAssignments {
   desired(
     object: VirtualMachine,
     spec: LinuxUtilityVMSpec,
-    references: { readonly securityPolicy: string | undefined },
+    policy: PolicyDigests | undefined,
     runStrategy: LinuxUtilityVMSpec['runStrategy'],
   ): DesiredMachine | undefined {
     const { uid } = object.metadata;
     const known = this.#recent.get(uid);
-    if (known?.of === object && isFrom(known.desired, references, runStrategy)) return fitting(known);
-    const requested = this.#requested(known, spec, references.securityPolicy);
+    if (known?.of === object && isFrom(known.desired, policy, runStrategy)) return fitting(known);
+    const requested = this.#requested(known, spec, policy);
     const desired = assigned(object, spec, requested, runStrategy);
     this.#recent.delete(uid);
     const recent = { of: object, spec, requested, desired };
@@ -45,8 +45,9 @@ export class RecentAssignments {
   }
 
   /** A spec outlives the versions of its object that our own writes make. */
-  #requested(known: Recent | undefined, spec: LinuxUtilityVMSpec, policy: string | undefined): Requested {
-    return known?.spec === spec && policy === undefined ? known.requested : requestedOf(spec, policy);
+  #requested(known: Recent | undefined, spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): Requested {
+    const isSame = known?.spec === spec && known.requested.policySHA256 === policy?.sha256;
+    return isSame ? known.requested : requestedOf(spec, policy);
   }
 }
 
@@ -64,27 +65,26 @@ function fitting({ desired, requested }: Recent): DesiredMachine | undefined {
 }
 
 function isFrom(
-  { assignment, policy }: DesiredMachine,
-  references: { readonly securityPolicy: string | undefined },
+  { assignment }: DesiredMachine,
+  policy: PolicyDigests | undefined,
   runStrategy: LinuxUtilityVMSpec['runStrategy'],
 ): boolean {
-  const samePolicy = references.securityPolicy === undefined || references.securityPolicy === policy;
-  return assignment.runStrategy === runStrategy && samePolicy;
+  return assignment.runStrategy === runStrategy && assignment.policySHA256 === policy?.sha256;
 }
 
 export function desiredMachine(
   object: VirtualMachine,
   spec: LinuxUtilityVMSpec,
-  references: { readonly securityPolicy: string | undefined },
+  policy: PolicyDigests | undefined,
   runStrategy: LinuxUtilityVMSpec['runStrategy'] = spec.runStrategy,
 ): DesiredMachine {
-  return assigned(object, spec, requestedOf(spec, references.securityPolicy), runStrategy);
+  return assigned(object, spec, requestedOf(spec, policy), runStrategy);
 }
 
 function assigned(
   { metadata, status }: VirtualMachine,
   spec: LinuxUtilityVMSpec,
-  { policy, fits, ...requested }: Requested,
+  { fits, ...requested }: Requested,
   runStrategy: LinuxUtilityVMSpec['runStrategy'],
 ): DesiredMachine {
   const assignment: Assignment = {
@@ -99,24 +99,23 @@ function assigned(
     paused: isPaused(metadata),
     remembered: remembered(status),
   };
-  return { assignment, policy };
+  return { assignment, policy: undefined };
 }
 
-type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> &
-  Pick<DesiredMachine, 'policy'> & {
-    /** Whether a message has room for the options. */
-    readonly fits: boolean;
-  };
+type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> & {
+  /** Whether a message has room for the options. */
+  readonly fits: boolean;
+};
 
-function requestedOf(spec: LinuxUtilityVMSpec, securityPolicy: string | undefined): Requested {
-  const options = fromSpec(spec, securityPolicy === undefined ? {} : { securityPolicy });
-  const { SecurityPolicy: policy, ...wireOptions } = options;
+/** The text of a policy goes by itself. */
+function requestedOf(spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): Requested {
+  // It stands in for a text that a spec refers to.
+  const { SecurityPolicy, ...options } = fromSpec(spec, policy === undefined ? {} : { securityPolicy: '' });
   return {
-    options: wireOptions,
-    optionsDigest: optionsDigest(options),
-    policy,
-    fits: Buffer.byteLength(JSON.stringify(wireOptions)) <= limits.frameBytes - otherBytes,
-    ...(policy === undefined ? {} : { policySHA256: sha256Hex(policy) }),
+    options,
+    optionsDigest: policy?.optionsDigest ?? optionsDigest(options),
+    fits: Buffer.byteLength(JSON.stringify(options)) <= limits.frameBytes - otherBytes,
+    ...(policy === undefined ? {} : { policySHA256: policy.sha256 }),
   };
 }
 

@@ -93,16 +93,29 @@ export class Reconciler {
   async wanted(object: VirtualMachine): Promise<Wanted> {
     if (!object.spec.ok) return { ok: false, verdict: { reason: 'InvalidSpec', message: object.spec.message } };
     const spec = object.spec.value;
-    const references = await this.#options.references.read(object.metadata.namespace ?? '', spec);
+    const references = await this.#options.references.read(object);
     if (!references.ok) return references;
     const drained = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
     const halted = drained || isStart(object);
-    const desired = this.#assignments.desired(object, spec, references, halted ? 'Halted' : spec.runStrategy);
-    if (desired !== undefined) return { ok: true, desired };
+    const { policy } = references;
+    const desired = this.#assignments.desired(object, spec, policy, halted ? 'Halted' : spec.runStrategy);
+    if (desired !== undefined) return this.#withPolicy(object, desired);
     return {
       ok: false,
       verdict: { reason: 'InvalidOptions', message: 'the options are too large to be sent to an agent' },
     };
+  }
+
+  /** The text of its policy is read for an agent that has not been sent it. */
+  async #withPolicy(object: VirtualMachine, desired: DesiredMachine): Promise<Wanted> {
+    const { agents, references } = this.#options;
+    const { nodeName } = object.status;
+    const { policySHA256 } = desired.assignment;
+    if (nodeName === undefined || policySHA256 === undefined || !agents.needsPolicy(nodeName, desired.assignment)) {
+      return { ok: true, desired };
+    }
+    const policy = await references.text(object, policySHA256);
+    return policy.ok ? { ok: true, desired: { ...desired, policy: policy.text } } : policy;
   }
 
   /**

@@ -14,6 +14,8 @@ import {
   linuxUtilityVMHostStatus,
 } from '../../crds/linux-utility-vm-host.ts';
 import { objectMeta } from '../../crds/object.ts';
+import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import { fromSpec } from '../../protocol/options.ts';
 import { sameJson } from './same-json.ts';
 
 /** Metadata of an object that the API server has stored. */
@@ -31,8 +33,20 @@ export interface Stored {
 
 export type Part<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
 
+/** Of a policy, whose text is not kept: it may be long, and is only needed to send it to an agent. */
+export interface PolicyDigests {
+  readonly sha256: string;
+  /** Of all requested options, the policy's text among them. */
+  readonly optionsDigest: string;
+}
+
+/** `policy`: of the text that was in `confidential.securityPolicy`, which `value` has no more. */
+export type SpecPart =
+  | { readonly ok: true; readonly value: LinuxUtilityVMSpec; readonly policy?: PolicyDigests | undefined }
+  | { readonly ok: false; readonly message: string };
+
 export interface VirtualMachine extends Stored {
-  readonly spec: Part<LinuxUtilityVMSpec>;
+  readonly spec: SpecPart;
   readonly status: LinuxUtilityVMStatus;
   /** What was left out of `status` to save memory, though it is stored (`compact`). */
   readonly omitted?: { readonly headLines: number };
@@ -89,9 +103,33 @@ export function parseVirtualMachine(
   const { metadata, spec, status } = object.data;
   return {
     metadata,
-    spec: unchanged.spec ?? parsePart(linuxUtilityVMSpec, spec),
+    spec: unchanged.spec ?? withoutPolicy(parsePart(linuxUtilityVMSpec, spec)),
     status: unchanged.status ?? (sent !== undefined && sameJson(status, sent) ? sent : parseStatus(status)),
   };
+}
+
+/** The policy of a spec that refers to none is a part of it. */
+function withoutPolicy(part: Part<LinuxUtilityVMSpec>): SpecPart {
+  const confidential = part.ok ? part.value.confidential : undefined;
+  if (!part.ok || confidential?.securityPolicy === undefined || confidential.securityPolicyFrom !== undefined) {
+    return part;
+  }
+  const { securityPolicy, ...rest } = confidential;
+  const value = { ...part.value, confidential: rest };
+  return { ok: true, value, policy: digestsOf(value, securityPolicy) };
+}
+
+/** Of a spec without the text of its policy. */
+export function digestsOf(spec: LinuxUtilityVMSpec, securityPolicy: string): PolicyDigests {
+  const options = { ...fromSpec(spec, { securityPolicy }), SecurityPolicy: securityPolicy };
+  return { sha256: sha256Hex(securityPolicy), optionsDigest: optionsDigest(options) };
+}
+
+const inlinePolicy = z.object({ spec: z.object({ confidential: z.object({ securityPolicy: z.string() }) }) });
+
+/** Of an object as the API server sent it. */
+export function inlinePolicyOf(raw: unknown): string | undefined {
+  return inlinePolicy.safeParse(raw).data?.spec.confidential.securityPolicy;
 }
 
 /**

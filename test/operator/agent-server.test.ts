@@ -15,6 +15,7 @@ import type { DesiredMachine } from '../../operator/controller/agents.ts';
 import { desiredMachine } from '../../operator/controller/assignment.ts';
 import type { Acceptance } from '../../operator/controller/hosts.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
+import { digestsOf } from '../../operator/kubernetes/objects.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import {
   agentsPath,
@@ -125,7 +126,9 @@ function desiredFor(uid: string, securityPolicy?: string, disks = 0): DesiredMac
     },
   });
   if (!object.spec.ok) throw new Error(object.spec.message);
-  return desiredMachine(object, object.spec.value, { securityPolicy: undefined });
+  const { confidential: _, ...spec } = object.spec.value;
+  const digests = securityPolicy === undefined ? undefined : digestsOf(object.spec.value, securityPolicy);
+  return { ...desiredMachine(object, spec, digests), policy: securityPolicy };
 }
 
 const uidOf = (index: number) => `6a3f2c1e-0b7d-4c55-9a51-${String(index).padStart(12, '0')}`;

@@ -334,7 +334,7 @@ export class SubresourcesBed implements AsyncDisposable {
     this.machines.set('default/vm', object);
     if (!object.spec.ok) throw new Error(object.spec.message);
     await until('the agent is live', () => this.sessions.of(nodeName)?.streams === 'Ready');
-    this.sessions.assign(nodeName, desiredMachine(object, object.spec.value, { securityPolicy: undefined }));
+    this.sessions.assign(nodeName, desiredMachine(object, object.spec.value, undefined));
     await until('the VM is known', () => this.#agent?.core.supervisor.observe(someUid) !== undefined);
     await this.#agent?.core.until(someUid, 'runs', isRunning);
   }
