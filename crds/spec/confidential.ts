@@ -9,9 +9,10 @@ export const confidential = z
     securityPolicy: z
       .string()
       .min(1)
-      .max(262_144)
+      .max(32_768)
       .meta({
-        description: 'The policy, in base64. Its SHA-256 goes into the launch measurement, the same text to the guest.',
+        description:
+          'The policy, in base64, at most 32,768 characters; a longer one goes into a ConfigMap (securityPolicyFrom). Its SHA-256 goes into the launch measurement, the same text to the guest.',
         ...rules({
           rule: `self.matches('${base64}') && size(self.replace('\\r', '').replace('\\n', '')) % 4 == 0`,
           message: 'must be standard base64 with padding: encode the policy with base64',

@@ -160,5 +160,6 @@ it('a start is judged by the filters of a first placement, on the host that has 
   });
   expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(false);
   bed.connect('away');
+  bed.fleet.roomMayHaveComeUp(); // as its session tells
   expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(true);
 });
