@@ -3,9 +3,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { promisedPlacementMilliseconds } from '../security/pending-crowd-bed.ts';
 import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
+import { benchFairness } from './fairness.ts';
 import { benchFloods, memoryLimitMebibytes, promisedHealthMilliseconds, promisedRatio } from './floods.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
@@ -19,6 +21,8 @@ const { positionals: names, values: options } = parseArgs({
   allowPositionals: true,
   options: {
     vms: { type: 'string', default: '2000' },
+    pending: { type: 'string', default: '7500' },
+    hosts: { type: 'string', default: '500' },
     cached: { type: 'string', default: '20000' },
     alone: { type: 'boolean', default: false },
   },
@@ -153,6 +157,14 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     say(
       `store · ${machines} cached VMs of ${bytesEach} bytes: operator ${mebibytes.toFixed(0)} MiB resident, promised ${promisedMebibytes}; ${peakMebibytes.toFixed(0)} at its highest`,
     );
+  },
+  async fairness() {
+    const [pending, hosts] = [Number(options.pending), Number(options.hosts)];
+    for (const { moment, milliseconds } of await benchFairness(pending, hosts)) {
+      say(
+        `fairness · beside ${pending} pending VMs, with ${hosts} hosts, ${moment}: another namespace's VM is placed within ${ms(milliseconds)}, promised ${promisedPlacementMilliseconds} ms`,
+      );
+    }
   },
   async idle() {
     const { writes, events, reconnects, logLines } = await benchIdle();

@@ -10,6 +10,7 @@ import { OperatorSession } from '../../agent/operator-session.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
 import { desiredMachine } from '../../operator/controller/assignment.ts';
+import { digestsOf } from '../../operator/kubernetes/objects.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { agentsPath, limits, type ObservedVirtualMachine, subprotocol } from '../../protocol/messages.ts';
 import { AgentBed } from './agent-bed.ts';
@@ -93,8 +94,10 @@ it('whose VMs have more policies than may wait for a peer is told all of them', 
 }, 60_000);
 
 function withPolicy(uid: string, securityPolicy: string): DesiredMachine {
-  const spec = { confidential: { securityPolicy, isolation: 'None' as const } };
+  // Longer than a spec may have it: as from a ConfigMap.
+  const spec = { confidential: { securityPolicy: 'eA==', isolation: 'None' as const } };
   const object = makeMachine({ metadata: { uid }, spec });
   if (!object.spec.ok) throw new Error(object.spec.message);
-  return desiredMachine(object, object.spec.value, { securityPolicy: undefined });
+  const digests = digestsOf(object.spec.value, securityPolicy);
+  return { ...desiredMachine(object, object.spec.value, digests), policy: securityPolicy };
 }

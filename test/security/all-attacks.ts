@@ -15,6 +15,7 @@ import { logFlood } from './attacks/log-flood.ts';
 import { messageFlood } from './attacks/message-flood.ts';
 import { oddPathSpellings } from './attacks/odd-path-spellings.ts';
 import { pathTraversal } from './attacks/path-traversal.ts';
+import { largePendingCrowd, pendingCrowd } from './attacks/pending-crowd.ts';
 import { pinnedPastFilters } from './attacks/pinned-past-filters.ts';
 import { pipeOfAnotherTenant } from './attacks/pipe-of-another-tenant.ts';
 import { policyOfNewlines } from './attacks/policy-of-newlines.ts';
@@ -47,4 +48,6 @@ export const attacks: readonly Attack[] = [
   pipeOfAnotherTenant,
   diskOfAnotherTenant,
   cpuGroup,
+  pendingCrowd,
+  largePendingCrowd,
 ];
