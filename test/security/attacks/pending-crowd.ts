@@ -25,7 +25,8 @@ export const pendingCrowd: Attack = {
   name: 'pending-crowd',
   party: 'namespace editor',
   promise,
-  short: true,
+  // It judges by time, which a busy machine has little of.
+  short: false,
   run: (target) => attackWith(target, 300),
 };
 
