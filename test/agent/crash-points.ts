@@ -59,7 +59,8 @@ export class Outside {
         facts: () => this.#call('facts', () => host.facts()),
         finalPath: (path) => host.finalPath(path),
         stat: (path) => this.#call('stat', () => host.stat(path)),
-        withFile: (path, use) => this.#call('openFile', () => host.withFile(path, use)),
+        // A look has no effect: a death beside it is one beside the call before or after.
+        withFile: (path, use) => host.withFile(path, use),
         readFile: (path, maxBytes) => this.#call('readFile', () => host.readFile(path, maxBytes)),
         copyFile: (from, to) => this.#call('copyFile', () => host.copyFile(from, to)),
         deleteFile: (path) => this.#call('deleteFile', () => host.deleteFile(path)),

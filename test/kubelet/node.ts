@@ -94,8 +94,8 @@ export class KubeletNode {
   async #beat(): Promise<void> {
     const now = new Date().toISOString();
     const status = {
-      capacity: { pods: '110', cpu: '4', memory: '8Gi' },
-      allocatable: { pods: '110', cpu: '4', memory: '8Gi' },
+      capacity: { pods: '110', cpu: '4', memory: '64Gi' },
+      allocatable: { pods: '110', cpu: '4', memory: '64Gi' },
       addresses: [{ type: 'InternalIP', address: this.network.address }],
       conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is', lastHeartbeatTime: now }],
     };
