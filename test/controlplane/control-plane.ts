@@ -300,6 +300,8 @@ function controllerManagerFlags(directory: string) {
     // At its ordinary rate it takes seconds to create the accounts of all its controllers.
     'kube-api-qps': 500,
     'kube-api-burst': 500,
+    // A quota of a kind that was installed a moment ago counts at the next turn: by default 5 minutes later.
+    'resource-quota-sync-period': '5s',
     'root-ca-file': join(directory, 'ca.crt'),
     'service-account-private-key-file': join(directory, 'service-accounts.key'),
   };
