@@ -24,6 +24,9 @@ import {
 import { startNode, type TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
+/** Some 600 deaths, all under way at once, each with a host that is a process of its own. */
+const patience = 480_000;
+
 interface Death {
   readonly essence: Essence;
   /** On the host at the death of the agent, and not in its journal. */
@@ -112,7 +115,7 @@ describe.concurrent('an agent that dies at any call', () => {
       }
     }
     process.stdout.write(`crash points · a VM with a disk that is released: ${ofRelease.length * 2}\n`);
-  }, 120_000);
+  }, patience);
 
   it.each(Object.entries(scenarios))(
     '%s',
@@ -128,7 +131,7 @@ describe.concurrent('an agent that dies at any call', () => {
       }
       process.stdout.write(`crash points · ${name}: ${calls.length * 2}\n`);
     },
-    120_000,
+    patience,
   );
 
   it('leaves known that it may have made a change, so that one that is not wanted any more is taken back', async () => {
