@@ -104,18 +104,22 @@ async function callsOfRelease(): Promise<{ calls: readonly string[]; before: num
 
 // Each death has a host of its own, and most of its time it waits.
 describe.concurrent('an agent that dies at any call', () => {
-  it('a VM with a disk that is released', async () => {
-    const { before, calls } = await callsOfRelease();
-    const ofRelease = [...calls.entries()].slice(before);
-    expect(ofRelease.length).toBeGreaterThan(5);
-    for (const [index, call] of ofRelease) {
-      for (const when of ['before', 'after'] as const) {
-        const death = await dieOfRelease({ call: index + 1, when });
-        expect(death, `${when} call ${index + 1}, ${call}`).toEqual({ unknown: [], left: [] });
+  it(
+    'a VM with a disk that is released',
+    async () => {
+      const { before, calls } = await callsOfRelease();
+      const ofRelease = [...calls.entries()].slice(before);
+      expect(ofRelease.length).toBeGreaterThan(5);
+      for (const [index, call] of ofRelease) {
+        for (const when of ['before', 'after'] as const) {
+          const death = await dieOfRelease({ call: index + 1, when });
+          expect(death, `${when} call ${index + 1}, ${call}`).toEqual({ unknown: [], left: [] });
+        }
       }
-    }
-    process.stdout.write(`crash points · a VM with a disk that is released: ${ofRelease.length * 2}\n`);
-  }, patience);
+      process.stdout.write(`crash points · a VM with a disk that is released: ${ofRelease.length * 2}\n`);
+    },
+    patience,
+  );
 
   it.each(Object.entries(scenarios))(
     '%s',
