@@ -43,7 +43,8 @@ export async function benchFairness(pending: number, hosts: number): Promise<rea
     const authority = certificates.authority;
     await program.start();
     await agents.connect({ port: await agentsPort(directory, 1), authority, tokens });
-    await using crowd = await PendingCrowd.open(controlPlane.kubeconfigPath);
+    // Its objects end with the control plane.
+    const crowd = await PendingCrowd.open(controlPlane.kubeconfigPath);
     const figures: FairnessFigure[] = [];
     const note = (moment: string, milliseconds: number) => figures.push({ moment, milliseconds });
     note('while they are created', await crowd.worstPlacement(crowd.create(pending)));

@@ -10,10 +10,10 @@ import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { ClusterApi } from '../controlplane/cluster-api.ts';
 import type { RunningSystem } from '../e2e/running-system.ts';
 import { someHost } from '../operator/scripted-agent.ts';
+import { inParallel } from './in-parallel.ts';
 
 const hosts = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';
 const nodes = '/api/v1/nodes';
-const writers = 16;
 
 export interface Admission {
   /** From the first dial until the welcome. */
@@ -45,10 +45,10 @@ export class Fleet implements AsyncDisposable {
     const api = new ClusterApi(target.controlPlane.kubeconfigPath, 'attack');
     const before = await readFile(join(pkiFolder(target), 'tokens.json'), 'utf8');
     const fleet = new Fleet(target, names, api, before);
-    await fleet.#each((name) => api.send('POST', nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name } }));
+    await inParallel(names, (name) => api.send('POST', nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name } }));
     const tokens = Object.fromEntries(names.map((name) => [tokenOf(name), name]));
     await writeFile(fleet.#tokensFile, JSON.stringify({ ...JSON.parse(before), ...tokens }));
-    await fleet.#each((name) => writeFile(fleet.#tokenFile(name), tokenOf(name)));
+    await inParallel(names, (name) => writeFile(fleet.#tokenFile(name), tokenOf(name)));
     return fleet;
   }
 
@@ -77,7 +77,7 @@ export class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.terminate();
     await writeFile(this.#tokensFile, this.#before);
-    await this.#each(async (name) => {
+    await inParallel(this.#names, async (name) => {
       await this.#api.find('DELETE', `${hosts}/${name}`);
       await this.#api.find('DELETE', `${nodes}/${name}`);
     });
@@ -99,14 +99,6 @@ export class Fleet implements AsyncDisposable {
     if (await welcomed) return openedAt;
     socket.terminate();
     return undefined;
-  }
-
-  async #each(task: (name: string) => Promise<unknown>): Promise<void> {
-    let next = 0;
-    const worker = async () => {
-      for (let name = this.#names[next++]; name !== undefined; name = this.#names[next++]) await task(name);
-    };
-    await Promise.all(Array.from({ length: writers }, worker));
   }
 
   get #tokensFile(): string {

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { inParallel } from './in-parallel.ts';
 
-const writers = 16;
 const pollMilliseconds = 20;
 const patienceMilliseconds = 60_000;
 const crowdNamespace = 'pending-crowd';
@@ -13,7 +13,7 @@ const otherNamespace = 'beside-the-crowd';
 export const promisedPlacementMilliseconds = 2_000;
 
 const placed = z.object({ status: z.object({ nodeName: z.string().optional() }).default({}) });
-const listed = z.object({ items: z.array(z.unknown()) });
+const listed = z.object({ items: z.array(z.object({ metadata: z.object({ name: z.string() }) })) });
 
 export class PendingCrowd implements AsyncDisposable {
   readonly #http: KubeHttp;
@@ -33,14 +33,8 @@ export class PendingCrowd implements AsyncDisposable {
   }
 
   async create(count: number): Promise<void> {
-    let next = 0;
-    const writer = async () => {
-      while (next < count) {
-        next += 1;
-        await this.#create(crowdNamespace, `pending-${next}`, { nodeSelector: { nowhere: 'found' } });
-      }
-    };
-    await Promise.all(Array.from({ length: writers }, writer));
+    const names = Array.from({ length: count }, (_, index) => `pending-${index + 1}`);
+    await inParallel(names, (name) => this.#create(crowdNamespace, name, { nodeSelector: { nowhere: 'found' } }));
   }
 
   /** Milliseconds from the creation of another namespace's VM until it has a host, the worst while `until` lasts. */
@@ -76,7 +70,9 @@ export class PendingCrowd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const namespace of [crowdNamespace, otherNamespace]) {
-      await this.#send('DELETE', machines(namespace));
+      // One by one: the API server answers the deletion of a collection when it has deleted the last one, which takes minutes.
+      const { items } = listed.parse(await this.#send('GET', machines(namespace)));
+      await inParallel(items, ({ metadata }) => this.#send('DELETE', `${machines(namespace)}/${metadata.name}`));
       const deadline = Date.now() + patienceMilliseconds;
       while (Date.now() < deadline && listed.parse(await this.#send('GET', machines(namespace))).items.length > 0) {
         await sleep(pollMilliseconds);
