@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { count, flag, listAtomic, listMap, listSet, maxMemoryInMB, text, timestamp } from './fields.ts';
 import type { Kind } from './kind.ts';
 import { apiVersion, hostPlural } from './names.ts';
-import { conditions, objectMeta } from './object.ts';
+import { conditions, objectMeta, observedGeneration, unseen } from './object.ts';
 
 export const linuxUtilityVMHostSpec = z
   .object({
@@ -22,6 +22,7 @@ export type LinuxUtilityVMHostSpec = z.infer<typeof linuxUtilityVMHostSpec>;
 
 export const linuxUtilityVMHostStatus = z
   .object({
+    observedGeneration,
     conditions,
     session: z
       .object({
@@ -77,7 +78,7 @@ export const linuxUtilityVMHostStatus = z
       .meta({ description: 'How many VMs it has.' })
       .optional(),
   })
-  .meta({ description: 'What the host is. Written by the operator.' });
+  .meta({ description: 'What the host is. Written by the operator.', ...unseen });
 
 export type LinuxUtilityVMHostStatus = z.infer<typeof linuxUtilityVMHostStatus>;
 

@@ -1,7 +1,7 @@
 // The status of a LinuxUtilityVM: what is, as the operator and the agent of its node saw it last.
 import { z } from 'zod';
 import { count, listAtomic, listMap, maxMemoryInMB, rules, text, timestamp } from './fields.ts';
-import { conditions } from './object.ts';
+import { conditions, observedGeneration, unseen } from './object.ts';
 
 const digest = (description: string) => text(description, 128).optional();
 
@@ -111,7 +111,7 @@ export const phase = z.enum([
 
 export const linuxUtilityVMStatus = z
   .object({
-    observedGeneration: count('The metadata.generation that this status is about.').optional(),
+    observedGeneration,
     phase: phase.meta({ description: 'Where the VM is in its life, in one word.' }).optional(),
     nodeName: text(
       'The Node that the VM is assigned to. It becomes absent before it can become another.',
@@ -146,6 +146,7 @@ export const linuxUtilityVMStatus = z
   })
   .meta({
     description: 'What the VM is. Written by the operator.',
+    ...unseen,
     ...rules({
       rule: '!has(oldSelf.nodeName) || !has(self.nodeName) || self.nodeName == oldSelf.nodeName',
       message:

@@ -41,6 +41,19 @@ const condition = z.object({
 
 export type Condition = z.infer<typeof condition>;
 
+/**
+ * 0, which the API server fills in, means that no operator has seen the object. Tools that judge by kstatus (Flux, Helm,
+ * cli-utils) take an object without a status, or without this field, for one that is as it shall be.
+ */
+export const observedGeneration = count(
+  'The metadata.generation that this status is about; 0 until the operator has seen the object.',
+)
+  .meta({ default: 0 })
+  .optional();
+
+/** Metadata for the status of a kind, which has it from the first instant on. */
+export const unseen = { default: { observedGeneration: 0 } };
+
 export const conditions = z
   .array(condition)
   .max(32)

@@ -36,6 +36,7 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
     ...stored,
     ...(introduction === undefined ? {} : introduced(introduction)),
     ...sessionOf(session ?? stored.session, connection, now),
+    observedGeneration: generation,
     virtualMachines: { desired: virtualMachines.desired, running },
     conditions: conditionsOf(stored.conditions ?? [], judgements, generation, now),
   };

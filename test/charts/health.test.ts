@@ -201,7 +201,9 @@ describe('a LinuxUtilityVM that', () => {
   });
 
   it('the operator has not seen yet is on its way', async () => {
-    const object = { metadata: { name: 'vm', generation: 1 } };
+    // As the API server shows it: the schema has this status as its default.
+    const object = { metadata: { name: 'vm', generation: 1 }, status: { observedGeneration: 0 } };
+    expect(kstatusOf(object)).toBe('InProgress');
     expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe('Progressing');
   });
 });
@@ -220,11 +222,15 @@ describe('a LinuxUtilityVMHost', () => {
       virtualMachines: { desired: 0, running: 0 },
       now,
     });
-    expect(await argoHealthOf('linux-utility-vm-host-health.lua', { metadata: { name: 'a' }, status })).toBe(argo);
+    const object = { metadata: { name: 'a', generation: 1 }, status };
+    expect(kstatusOf(object)).toBe('Current');
+    expect(await argoHealthOf('linux-utility-vm-host-health.lua', object)).toBe(argo);
   });
 
-  it('without a status is on its way', async () => {
-    expect(await argoHealthOf('linux-utility-vm-host-health.lua', { metadata: { name: 'a' } })).toBe('Progressing');
+  it('that the operator has not seen yet is on its way', async () => {
+    const object = { metadata: { name: 'a', generation: 1 }, status: { observedGeneration: 0 } };
+    expect(kstatusOf(object)).toBe('InProgress');
+    expect(await argoHealthOf('linux-utility-vm-host-health.lua', object)).toBe('Progressing');
   });
 });
 

@@ -216,6 +216,30 @@ test('a whole status is kept as it was written, and read as it was kept', async 
   expect(linuxUtilityVM.parse(body).status).toEqual(status);
 });
 
+describe('kstatus has something to wait for from the first instant: generation 1 and, observed, generation 0 of', () => {
+  const seen = async (path: string) => {
+    const { body } = await api.request('GET', path);
+    return z.object({ metadata: z.object({ generation: z.number() }), status: z.unknown() }).parse(body);
+  };
+
+  test('a VM', async () => {
+    const path = `${resources}/${await create({})}`;
+    expect(await seen(path)).toMatchObject({ metadata: { generation: 1 }, status: { observedGeneration: 0 } });
+    // Of an operator that is older than the field.
+    await writeStatus(path, { phase: 'Pending', observedGeneration: null });
+    expect((await seen(path)).status).toEqual({ phase: 'Pending', observedGeneration: 0 });
+  });
+
+  test('a host', async () => {
+    const name = uniqueName();
+    const metadata = { name };
+    await api.request('POST', hosts, { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVMHost', metadata });
+    cleanUp.unshift(() => api.request('DELETE', `${hosts}/${name}`));
+    const path = `${hosts}/${name}`;
+    expect(await seen(path)).toMatchObject({ metadata: { generation: 1 }, status: { observedGeneration: 0 } });
+  });
+});
+
 test('a status beyond its bounds is refused', async () => {
   const path = `${resources}/${await create({})}`;
   const lines = Array.from({ length: 16 }, (_, line) => `line ${line}`);
@@ -240,6 +264,7 @@ test('a host is created with a spec or without, and gets its status', async () =
   cleanUp.unshift(() => api.request('DELETE', `${hosts}/${name}`));
   expect(linuxUtilityVMHost.parse(created.body).spec).toEqual({ memoryOvercommitPercent: 100 });
   const status = {
+    observedGeneration: 1,
     conditions: [condition('Connected')],
     session: { replica: 'lcow-operator-0', epoch: 3, nodeUID: randomUUID() },
     agentVersion: '0.1.0',
