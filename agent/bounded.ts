@@ -19,3 +19,24 @@ export function bounded<T>(clock: Clock, milliseconds: number, call: string, run
     );
   });
 }
+
+/** Undefined when the signal aborts before. */
+export function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(undefined);
+    signal.addEventListener('abort', onAbort, { once: true });
+    awaited.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/** `waiting` when it has not settled by then. */
+export async function within<T>(clock: Clock, milliseconds: number, awaited: Promise<T>): Promise<T | 'waiting'> {
+  const { promise, resolve } = Promise.withResolvers<'waiting'>();
+  const timer = clock.after(milliseconds, () => resolve('waiting'));
+  try {
+    return await Promise.race([awaited, promise]);
+  } finally {
+    timer.cancel();
+  }
+}

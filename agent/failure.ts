@@ -29,10 +29,13 @@ export function isWait(reason: ReasonCode): boolean {
 export class CallOverdue extends Error {
   override readonly name = 'CallOverdue';
   readonly late: Promise<unknown>;
+  /** Why the call was not waited for any longer, when that was not for its time. */
+  readonly failure: MachineFailure | undefined;
 
-  constructor(call: string, milliseconds: number, late: Promise<unknown>) {
-    super(`${call} has not come back within ${Math.round(milliseconds / 1000)} s`);
+  constructor(call: string, milliseconds: number, late: Promise<unknown>, failure?: MachineFailure) {
+    super(failure?.message ?? `${call} has not come back within ${Math.round(milliseconds / 1000)} s`);
     this.late = late;
+    this.failure = failure;
   }
 }
 

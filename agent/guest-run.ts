@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { type Clock, delay } from '../protocol/clock.ts';
 import type { BootTimings } from '../protocol/messages.ts';
 import { bounded } from './bounded.ts';
-import { MachineFailure, messageOf } from './failure.ts';
+import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestRefusal } from './guest/bridge-errors.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import { type RandomBytes, serveEntropy } from './guest/entropy.ts';
@@ -17,6 +17,7 @@ import { type GuestListener, type GuestSockets, guestPorts } from './guest/socke
 import { GuestConversation } from './guest-conversation.ts';
 import { type GuestLogPolicy, GuestLogService } from './guest-log-service.ts';
 import type { ComputeSystem, RuntimeId } from './hcs/backend.ts';
+import { HcsError, hresult } from './hcs/errors.ts';
 import type { BootPlan } from './plan.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -102,8 +103,12 @@ export class GuestRun {
       const seconds = Math.round(timeouts.bootTimeout / 1000);
       limit.abort(new MachineFailure('BootTimeout', `waited ${seconds} s in vain for ${awaited}`));
     });
-    system.ended.then(() =>
-      limit.abort(new MachineFailure('ExitedDuringStart', `the VM ended while waiting for ${awaited}`)),
+    system.ended.then((end) =>
+      limit.abort(
+        end.kind === 'serviceDisconnected'
+          ? new HcsError('HcsStartComputeSystem', hresult.serviceDisconnect)
+          : new MachineFailure('ExitedDuringStart', `the VM ended while waiting for ${awaited}`),
+      ),
     );
     const signal = AbortSignal.any([limit.signal, interrupt]);
     const entropy = serveEntropy(this.#listeners.entropy, this.#ports.randomBytes, signal).then(() =>
@@ -112,7 +117,7 @@ export class GuestRun {
     entropy.catch(() => undefined);
     this.#serve();
     try {
-      await bounded(clock, timeouts.bootTimeout, 'HcsStartComputeSystem', () => system.start());
+      await this.#start(system, interrupt, limit.signal);
       onPhase('started');
       awaited = `the guest to fetch entropy on port ${guestPorts.entropy}`;
       await abortable(entropy, signal);
@@ -130,6 +135,29 @@ export class GuestRun {
     } finally {
       timer.cancel();
       limit.abort();
+    }
+  }
+
+  /** Not waited for when the VM is not wanted any more, or has ended: `CallOverdue` then, too. */
+  async #start(system: ComputeSystem, interrupt: AbortSignal, limit: AbortSignal): Promise<void> {
+    const { clock, timeouts } = this.#ports;
+    const call = 'HcsStartComputeSystem';
+    const pending = system.start();
+    const ended = new AbortController();
+    // HCS fails the start of a system that ends, and says best why.
+    const onEnd = () => clock.after(timeouts.lateCall, () => ended.abort(limit.reason));
+    limit.addEventListener('abort', onEnd, { once: true });
+    const signal = AbortSignal.any([interrupt, ended.signal]);
+    try {
+      await abortable(
+        bounded(clock, timeouts.bootTimeout, call, () => pending),
+        signal,
+      );
+    } catch (error) {
+      if (error !== signal.reason || !(error instanceof MachineFailure)) throw error;
+      throw new CallOverdue(call, 0, pending, error);
+    } finally {
+      limit.removeEventListener('abort', onEnd);
     }
   }
 

@@ -10,7 +10,8 @@ import { firstStdioPort } from './guest/processes.ts';
 import type { GuestLog } from './guest-log.ts';
 import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
-import type { ComputeSystem, SystemId, SystemProperties } from './hcs/backend.ts';
+import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from './hcs/backend.ts';
+import { HcsError } from './hcs/errors.ts';
 import * as history from './machine-history.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
@@ -57,6 +58,10 @@ export class MachineContext {
   found: { readonly properties: SystemProperties | undefined } | undefined;
   plan: BootPlan | undefined;
   system: ComputeSystem | undefined;
+  /** What HCS gave while it had not confirmed the creation of the system yet. */
+  unfinished: UnfinishedSystem | undefined;
+  /** HCS refused to create the system because it knows its id: what has it may be a leftover of ours. */
+  idIsTaken = false;
   run: GuestRun | undefined;
   /** Cuts the boot short that is under way. */
   interrupt = new AbortController();
@@ -113,8 +118,8 @@ export class MachineContext {
     this.#console = new AbortController();
   }
 
-  setTrouble(trouble: Trouble): void {
-    this.trouble = trouble;
+  setTrouble({ reason, message }: Trouble): void {
+    this.trouble = { reason, message };
     this.#listener.changed();
   }
 
@@ -161,19 +166,28 @@ export class MachineContext {
   }
 
   /** Waits for the overdue call, and keeps the system that it may have made or opened after all. */
-  async lateResult(): Promise<void> {
-    const result = await this.overdue?.catch((error: unknown) => {
+  async lateResult(): Promise<'returned' | 'lost'> {
+    const { overdue } = this;
+    let event: 'returned' | 'lost' = 'returned';
+    const result = await overdue?.catch((error: unknown) => {
       this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'an overdue call failed at last');
+      if (error instanceof HcsError && error.isServiceDisconnect) event = 'lost';
       return undefined;
     });
+    // It may have been given up meanwhile.
+    if (this.overdue !== overdue) return event;
     this.overdue = undefined;
+    this.unfinished = undefined;
     if (this.system === undefined && isComputeSystem(result)) this.system = result;
+    return event;
   }
 
   /** The compute service went away, and every handle with it. */
   forgetHandles(): void {
     const { run } = this;
+    this.found = undefined;
     this.system = undefined;
+    this.unfinished = undefined;
     this.run = undefined;
     this.overdue = undefined;
     run?.abandon().catch((error: unknown) => {

@@ -14,7 +14,8 @@
 //                                                       lost (the compute service is gone, from anywhere)
 //
 // Every half-done thing is a state with one way out: what was begun in Preparing is undone by Cleaning, what may exist in
-// HCS is stopped by Stopping, and a call that exceeded its bound is waited for in Draining before anything else is done.
+// HCS is stopped by Stopping. In Draining a call that exceeded its bound is waited for before anything else is done, but for
+// terminating its system, which makes it return (`draining.ts`).
 
 export const machineStates = [
   'Unknown',

@@ -1,6 +1,7 @@
 // What is done in each state of a VM (`machine-states.ts`), and which event it ends with; undefined when nothing happened
 // yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
 // is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
+import { drain } from './draining.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestRun } from './guest-run.ts';
 import type { ComputeSystem, SystemEnd, SystemProperties } from './hcs/backend.ts';
@@ -13,6 +14,7 @@ import { giveBack, reserveForStart, settleReservations } from './machine-reserva
 import type { MachineEvent, MachineState } from './machine-states.ts';
 import { decide } from './run-decision.ts';
 import { stage } from './staging.ts';
+import { createReplacing, endLeftover } from './system-creation.ts';
 import { isStopped, terminateSystem } from './teardown.ts';
 
 type Step = (machine: MachineContext, signal: AbortSignal) => Promise<MachineEvent | undefined>;
@@ -133,11 +135,8 @@ async function create(machine: MachineContext): Promise<MachineEvent> {
 
 /** The journal says that the system is being started as soon as it exists: the write need not be waited for twice. */
 async function createSystem(machine: MachineContext, document: string): Promise<void> {
-  const { backend, sockets } = machine.ports;
-  const system = await machine.bounded('create', 'HcsCreateComputeSystem', () =>
-    backend.create(machine.systemID, document),
-  );
-  machine.system = system;
+  const { sockets } = machine.ports;
+  const system = await createReplacing(machine, document);
   const properties = await machine.bounded('query', 'HcsGetComputeSystemProperties', () => system.properties());
   machine.record = history.created(machine.record, properties, machine.now());
   const runPorts = machine.guestRunPorts();
@@ -220,6 +219,7 @@ async function stop(machine: MachineContext): Promise<MachineEvent> {
   const wasRunning = machine.record.stage === 'running';
   machine.record = { ...machine.record, stage: 'stopping' };
   await machine.tryWrite();
+  if (machine.system === undefined && machine.idIsTaken) await endLeftover(machine);
   const { system } = machine;
   if (system === undefined) return 'stopped';
   const end = await terminateSystem(system, clock, timeouts);
@@ -230,12 +230,6 @@ async function stop(machine: MachineContext): Promise<MachineEvent> {
   await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
   machine.system = undefined;
   return 'stopped';
-}
-
-/** The id is not used again before the call has come back; what a late success made is then stopped. */
-async function drain(machine: MachineContext): Promise<MachineEvent> {
-  await machine.lateResult();
-  return 'returned';
 }
 
 async function clean(machine: MachineContext): Promise<MachineEvent> {

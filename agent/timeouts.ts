@@ -11,6 +11,8 @@ export interface Timeouts {
   readonly terminate: number;
   /** From a terminate request until the system is seen to have stopped; then the request is made again. */
   readonly exit: number;
+  /** From the exit of a system until calls on it that have not come back are not waited for any longer. */
+  readonly lateCall: number;
   /** Until the log connection of an ended VM has been read to its end. */
   readonly drainLogs: number;
   /** Changing a running VM: what takes longer is waited for in the background, and the VM can be stopped meanwhile. */
@@ -47,6 +49,7 @@ export const defaultTimeouts: Timeouts = {
   query: 30 * second,
   terminate: 30 * second,
   exit: 30 * second,
+  lateCall: second,
   drainLogs: 5 * second,
   modify: 30 * second,
   changeRetry: 15 * second,

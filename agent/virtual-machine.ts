@@ -2,6 +2,7 @@
 // in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
 import { delay } from '../protocol/clock.ts';
 import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts';
+import { unlessAborted } from './bounded.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
 import { GuestAccess } from './guest-access.ts';
 import { GuestLog } from './guest-log.ts';
@@ -132,24 +133,27 @@ export class VirtualMachine {
     try {
       return await steps[this.#state](this.#context, signal);
     } catch (error) {
-      if (error instanceof CallOverdue) return this.#wentOverdue(error);
+      if (error instanceof CallOverdue) return this.#wentOverdue(error, signal);
       if (error instanceof HcsError && error.isServiceDisconnect) return 'lost';
       return this.#failed(error);
     }
   }
 
-  async #wentOverdue(error: CallOverdue): Promise<MachineEvent | undefined> {
+  async #wentOverdue(error: CallOverdue, signal: AbortSignal): Promise<MachineEvent | undefined> {
     const context = this.#context;
+    const failure = error.failure ?? new MachineFailure('CallOverdue', error.message, error);
     context.overdue = error.late;
-    context.setTrouble({ reason: 'CallOverdue', message: error.message });
     if (this.#state === 'Unknown') {
+      context.setTrouble(failure);
       // What is there may be a VM that shall go on: it is not stopped for a slow answer.
-      await context.lateResult();
-      return undefined;
+      const event = await unlessAborted(context.lateResult(), signal);
+      return event === 'lost' ? 'lost' : undefined;
     }
-    if (presenceOf[this.#state] === 'booting') {
-      const failure = new MachineFailure('CallOverdue', error.message, error);
+    if (presenceOf[this.#state] !== 'booting') {
+      context.setTrouble(failure);
+    } else if (!context.interrupt.signal.aborted) {
       context.record = history.startFailed(context.record, failure, context.ports);
+      context.setTrouble(failure);
     }
     return 'overdue';
   }
@@ -164,10 +168,10 @@ export class VirtualMachine {
     if (presenceOf[this.#state] === 'booting') {
       if (context.interrupt.signal.aborted) return 'failed';
       context.record = history.startFailed(context.record, failure, context.ports);
-      context.setTrouble({ reason, message });
+      context.setTrouble(failure);
       return 'failed';
     }
-    context.setTrouble({ reason, message });
+    context.setTrouble(failure);
     const isTeardown = this.#state === 'Stopping' || this.#state === 'Cleaning';
     await delay(clock, isTeardown ? timeouts.cleanUpRetry : timeouts.enumerateRetry);
     return isTeardown ? 'failed' : undefined;

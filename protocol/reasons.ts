@@ -76,7 +76,7 @@ const table = {
   BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
   ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },
   CallOverdue: {
-    text: 'A call to HCS has not come back; nothing is done under this id before it does.',
+    text: 'A call to HCS has not come back; its system is terminated, and nothing else is done under this id before.',
     action: 'retry',
   },
   BackOff: { text: 'The VM failed several times in a row and is started again later.', action: 'retry' },

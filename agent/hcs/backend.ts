@@ -62,11 +62,21 @@ export interface ComputeSystem {
   close(): Promise<void>;
 }
 
+/**
+ * A system whose creation is under way. HCS gives its handle before it knows whether there will be a system, and takes
+ * nothing on it but its end. Closing it gives up a creation that does not come back.
+ */
+export type UnfinishedSystem = Pick<ComputeSystem, 'terminate' | 'close'>;
+
 export interface HcsBackend {
   processorTopology(): Promise<ProcessorTopology>;
   /** All compute systems of the node, of every owner. */
   enumerate(): Promise<readonly SystemProperties[]>;
-  create(id: SystemId, document: string): Promise<ComputeSystem>;
+  /**
+   * `begun` gets the handle as soon as HCS gives one. A system whose creation failed is terminated, and its handle closed,
+   * before this rejects.
+   */
+  create(id: SystemId, document: string, begun?: (system: UnfinishedSystem) => void): Promise<ComputeSystem>;
   open(id: SystemId): Promise<ComputeSystem>;
   /** Access of one VM to a file (hcs-runtime G.2); the VM need not exist. Revoking what was not granted succeeds. */
   grantVmAccess(id: SystemId, path: string): Promise<void>;

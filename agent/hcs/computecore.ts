@@ -40,6 +40,7 @@ function signatures(textOut: Parameter) {
   return {
     HcsCreateOperation: [pointer, pointer, completionCallback],
     HcsCloseOperation: ['void', pointer],
+    HcsCancelOperation: ['int32_t', pointer],
     HcsGetOperationResult: ['int32_t', pointer, textOut],
     HcsEnumerateComputeSystems: ['int32_t', 'str16', pointer],
     HcsCreateComputeSystem: ['int32_t', 'str16', 'str16', pointer, pointer, handleOut],

@@ -56,6 +56,8 @@ export const hresult = {
   invalidState: 0x8037_0105,
   invalidJson: 0x8037_010d,
   terminatedDuringStart: 0x8037_0100,
+  terminated: 0x8037_0107,
+  operationTimeout: 0x8037_0118,
   unexpectedExit: 0xc037_0106,
   serviceDisconnect: 0x8037_011e,
   outOfMemory: 0x8007_000e,

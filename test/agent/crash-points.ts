@@ -49,7 +49,8 @@ export class Outside {
       backend: {
         processorTopology: () => this.#call('processorTopology', () => backend.processorTopology()),
         enumerate: () => this.#call('enumerate', () => backend.enumerate()),
-        create: (id, document) => this.#call('create', async () => this.#system(await backend.create(id, document))),
+        create: (id, document, begun) =>
+          this.#call('create', async () => this.#system(await backend.create(id, document, begun))),
         open: (id) => this.#call('open', async () => this.#system(await backend.open(id))),
         grantVmAccess: (id, path) => this.#call('grantVmAccess', () => backend.grantVmAccess(id, path)),
         revokeVmAccess: (id, path) => this.#call('revokeVmAccess', () => backend.revokeVmAccess(id, path)),

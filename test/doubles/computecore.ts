@@ -11,7 +11,7 @@ const actions = {
   failOperation: 2,
   /** The operation takes `value` milliseconds. */
   delay: 3,
-  /** The operation completes when `release` is called. */
+  /** The operation completes when `release` is called, and not before. */
   hold: 4,
   noResult: 5,
   /** The result document is the text. */
@@ -19,6 +19,8 @@ const actions = {
   completeTwice: 7,
   /** The call itself takes `value` milliseconds. */
   block: 8,
+  /** The operation completes when its system ends, or when `release` is called. */
+  hang: 9,
 } as const;
 
 export interface Rule {

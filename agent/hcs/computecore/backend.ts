@@ -1,5 +1,5 @@
 // The HCS of this Windows node through computecore.dll (hcs-runtime A, B).
-import type { ComputeSystem, HcsBackend, SystemId, SystemProperties } from '../backend.ts';
+import type { ComputeSystem, HcsBackend, SystemId, SystemProperties, UnfinishedSystem } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import { type HostTopology, parseEnumeration, parseTopology, topologyQuery } from './documents.ts';
 import { failure, ownResults, succeeded } from './failure.ts';
@@ -35,17 +35,27 @@ export class ComputeCoreBackend implements HcsBackend {
     });
   }
 
-  create(id: SystemId, document: string): Promise<ComputeSystem> {
-    return this.#call('HcsCreateComputeSystem', async () => {
-      const system = this.#keep(id, await this.#create(id, document));
+  create(id: SystemId, document: string, begun?: (system: UnfinishedSystem) => void): Promise<ComputeSystem> {
+    const call = 'HcsCreateComputeSystem';
+    return this.#call(call, async () => {
+      const running = new RunningCalls();
+      let system: ComputeCoreSystem | undefined;
+      const submit = async (operation: OperationHandle) => {
+        const created = await this.#native.createSystem(id, document, operation);
+        if (created.system !== undefined) system = this.#keep(id, created.system, running);
+        if (system !== undefined && succeeded(created.hresult)) begun?.(unfinished(system));
+        return created.hresult;
+      };
       try {
-        await system.listen();
+        // Under way on the handle that it gives.
+        await running.pass(runOperation(this.#native, call, submit, running));
+        await system?.listen();
       } catch (error) {
-        // It would run without anyone who knows of it.
-        await system.terminate().catch(() => undefined);
-        await system.close();
+        // HCS gives the handle before it knows whether there will be a system, which nobody else would end.
+        if (system !== undefined) await undo(system, error);
         throw error;
       }
+      if (system === undefined) throw noHandle(call);
       return system;
     });
   }
@@ -87,28 +97,9 @@ export class ComputeCoreBackend implements HcsBackend {
     await Promise.all([...this.#systems].map((system) => system.disconnect()));
   }
 
-  async #create(id: SystemId, document: string): Promise<SystemHandle> {
-    const call = 'HcsCreateComputeSystem';
-    let handle: SystemHandle | undefined;
-    try {
-      await this.#operate(call, async (operation) => {
-        const created = await this.#native.createSystem(id, document, operation);
-        handle = created.system;
-        return created.hresult;
-      });
-    } catch (error) {
-      // HCS gives the handle before it knows whether there will be a system.
-      if (handle !== undefined) await this.#native.closeSystem(handle);
-      throw error;
-    }
-    if (handle === undefined) throw noHandle(call);
-    return handle;
-  }
-
-  #keep(id: SystemId, handle: SystemHandle): ComputeCoreSystem {
-    const system: ComputeCoreSystem = new ComputeCoreSystem(this.#native, id, handle, () =>
-      this.#systems.delete(system),
-    );
+  #keep(id: SystemId, handle: SystemHandle, running = new RunningCalls()): ComputeCoreSystem {
+    const onClosed = () => this.#systems.delete(system);
+    const system: ComputeCoreSystem = new ComputeCoreSystem({ native: this.#native, id, handle, running, onClosed });
     this.#systems.add(system);
     return system;
   }
@@ -126,8 +117,19 @@ export class ComputeCoreBackend implements HcsBackend {
   }
 
   #operate(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<string | undefined> {
-    return runOperation(this.#native, call, submit, (closing) => this.#running.keep(closing));
+    return runOperation(this.#native, call, submit, this.#running);
   }
+}
+
+function unfinished(system: ComputeCoreSystem): UnfinishedSystem {
+  return { terminate: () => system.terminate(), close: () => system.giveUp() };
+}
+
+/** The handle of an id that is taken says nothing of whose system that is: it is only closed. */
+async function undo(system: ComputeCoreSystem, error: unknown): Promise<void> {
+  const isOfAnother = error instanceof HcsError && error.isAlreadyExists;
+  if (!isOfAnother) await system.terminate().catch(() => undefined);
+  await system.close();
 }
 
 function noHandle(call: string): HcsError {

@@ -20,8 +20,9 @@ export const requiredExports = [
   'HcsGrantVmAccess',
   'HcsRevokeVmAccess',
 ] as const;
-/** Windows Server 2022 and later. */
+/** Of no use where they are missing; the `Wait` and `Group` functions came with Windows Server 2022. */
 export const optionalExports = [
+  'HcsCancelOperation',
   'HcsWaitForComputeSystemExit',
   'HcsGrantVmGroupAccess',
   'HcsRevokeVmGroupAccess',

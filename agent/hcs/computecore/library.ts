@@ -56,6 +56,13 @@ export class ComputeCoreLibrary implements ComputeCore {
     this.#stayAlive();
   }
 
+  async abandonOperation(operation: OperationHandle): Promise<void> {
+    // HCS says E_NOTIMPL (hcs-runtime A.1); hcsshim asks and does not look at the answer either.
+    if (this.#functions.has('HcsCancelOperation'))
+      await this.#prompt.pass(() => this.#call('HcsCancelOperation', operation));
+    await this.closeOperation(operation);
+  }
+
   enumerate(query: string, operation: OperationHandle): Promise<number> {
     return this.#serviceCall('HcsEnumerateComputeSystems', query, operation);
   }

@@ -31,9 +31,11 @@ export interface ComputeCore {
   /** Of an operation that is complete: it never waits. */
   operationResult(operation: OperationHandle): NativeResult;
   closeOperation(operation: OperationHandle): Promise<void>;
+  /** Cancels an operation that HCS does not complete, as far as HCS can, and closes it: its completion reaches nobody. */
+  abandonOperation(operation: OperationHandle): Promise<void>;
 
   enumerate(query: string, operation: OperationHandle): Promise<number>;
-  /** The handle can be there although the operation fails later; it must be closed then. */
+  /** The handle can be there although the operation fails later; it must be terminated and closed then. */
   createSystem(id: string, document: string, operation: OperationHandle): Promise<NativeSystem>;
   openSystem(id: string): Promise<NativeSystem>;
   /** Calls `happened` for each event of the system until its handle is closed. */

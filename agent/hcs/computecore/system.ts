@@ -1,15 +1,27 @@
 // One handle of a compute system (hcs-runtime B.1). Calls on it are counted: the handle is closed when none runs any more,
 // because closing it under a running call crashes the library (hcs-runtime A.5).
-import type { ComputeSystem, SystemEnd, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
+import type { ComputeSystem, SystemEnd, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import { basicQuery, parseExit, parseProperties, parseStatistics, statisticsQuery } from './documents.ts';
 import { failure, isBenignForEnding, ownResults, succeeded } from './failure.ts';
 import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './native.ts';
 import { runOperation } from './operation.ts';
-import { RunningCalls } from './running-calls.ts';
+import type { RunningCalls } from './running-calls.ts';
 
 /** The HCS_EVENT_TYPEs that end what a handle can tell (hcs-runtime A.2); the others are of no use here. */
 const eventTypes = { systemExited: 0x1, serviceDisconnect: 0x0200_0000 } as const;
+
+/** What HCS fails when a system ends, it fails at once; what is under way for longer (milliseconds) is given up. */
+const patienceAfterExit = 1_000;
+
+export interface SystemHandleOptions {
+  readonly native: ComputeCore;
+  readonly id: SystemId;
+  readonly handle: SystemHandle;
+  /** What is under way on the handle already. */
+  readonly running: RunningCalls;
+  readonly onClosed: () => void;
+}
 
 export class ComputeCoreSystem implements ComputeSystem {
   readonly id: SystemId;
@@ -17,15 +29,17 @@ export class ComputeCoreSystem implements ComputeSystem {
   readonly #handle: SystemHandle;
   readonly #onClosed: () => void;
   readonly #end = Promise.withResolvers<SystemEnd>();
-  readonly #running = new RunningCalls();
+  readonly #running: RunningCalls;
+  #hasExited = false;
   #isUsable = true;
   #isLost = false;
   #released: Promise<void> | undefined;
 
-  constructor(native: ComputeCore, id: SystemId, handle: SystemHandle, onClosed: () => void) {
+  constructor({ native, id, handle, running, onClosed }: SystemHandleOptions) {
     this.#native = native;
     this.id = id;
     this.#handle = handle;
+    this.#running = running;
     this.#onClosed = onClosed;
   }
 
@@ -46,10 +60,10 @@ export class ComputeCoreSystem implements ComputeSystem {
     try {
       const { properties, exitType } = parseProperties(call, await this.#query());
       if (properties.state !== 'Stopped') return;
-      this.#end.resolve({ kind: 'exited', exit: (await this.#exitStatus()) ?? { exitType, status: 0 } });
+      this.#exited((await this.#exitStatus()) ?? { exitType, status: 0 });
     } catch (error) {
       if (!(error instanceof HcsError && (error.isAlreadyStopped || error.isNotFound))) throw error;
-      this.#end.resolve({ kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
+      this.#exited({ exitType: 'Unknown', status: 0 });
     }
   }
 
@@ -72,7 +86,10 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   async properties(): Promise<SystemProperties> {
-    return parseProperties('HcsGetComputeSystemProperties', await this.#query()).properties;
+    const { properties } = parseProperties('HcsGetComputeSystemProperties', await this.#query());
+    // The event that tells so may have been lost.
+    if (properties.state === 'Stopped') this.#hasExited = true;
+    return properties;
   }
 
   async statistics(): Promise<SystemStatistics> {
@@ -83,7 +100,14 @@ export class ComputeCoreSystem implements ComputeSystem {
   close(): Promise<void> {
     // HCS sends no final event (hcs-runtime A.4).
     this.#end.resolve({ kind: 'closed' });
+    if (this.#hasExited) this.#giveUpSoon();
     return this.#release();
+  }
+
+  /** Closes the handle of a creation that HCS does not complete. */
+  giveUp(): Promise<void> {
+    this.#running.giveUp();
+    return this.close();
   }
 
   /** Nothing is known of the system any more, and whoever used this handle forgets it: it is closed by itself. */
@@ -94,9 +118,20 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   #happened({ type, data }: NativeEvent): void {
-    if (type === eventTypes.systemExited) this.#end.resolve({ kind: 'exited', exit: parseExit(data) });
+    if (type === eventTypes.systemExited) this.#exited(parseExit(data));
     // Its failure, if any, is for whoever closes the handle.
     if (type === eventTypes.serviceDisconnect) this.disconnect().catch(() => undefined);
+  }
+
+  #exited(exit: SystemExit): void {
+    this.#hasExited = true;
+    this.#end.resolve({ kind: 'exited', exit });
+    if (this.#released !== undefined) this.#giveUpSoon();
+  }
+
+  #giveUpSoon(): void {
+    const timer = setTimeout(() => this.#running.giveUp(), patienceAfterExit);
+    this.#running.ended().then(() => clearTimeout(timer));
   }
 
   #query(query = basicQuery): Promise<string | undefined> {
@@ -121,7 +156,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   #operate(call: string, submit: (operation: OperationHandle) => Promise<number>): Promise<string | undefined> {
-    return this.#call(call, () => runOperation(this.#native, call, submit, (closing) => this.#running.keep(closing)));
+    return this.#call(call, () => runOperation(this.#native, call, submit, this.#running));
   }
 
   async #call<T>(call: string, run: () => Promise<T>): Promise<T> {

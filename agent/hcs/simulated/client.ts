@@ -12,6 +12,7 @@ import type {
   SystemId,
   SystemProperties,
   SystemStatistics,
+  UnfinishedSystem,
 } from '../backend.ts';
 import { HcsError } from '../errors.ts';
 import { SimulatedGuestSockets } from './guest-sockets.ts';
@@ -91,8 +92,11 @@ export class SimulatedBackend implements HcsBackend {
     return this.#client.call('enumerate', {});
   }
 
-  async create(id: SystemId, document: string): Promise<ComputeSystem> {
-    const { handle } = await this.#client.call('create', { id, document });
+  async create(id: SystemId, document: string, begun?: (system: UnfinishedSystem) => void): Promise<ComputeSystem> {
+    const creating = this.#client.call('create', { id, document });
+    const cancel = async () => void (await this.#client.call('cancelCreation', { id }));
+    begun?.({ terminate: cancel, close: cancel });
+    const { handle } = await creating;
     return new SimulatedComputeSystem(this.#client, this.#ends, id, handle);
   }
 

@@ -1,7 +1,7 @@
 // One client of the service process: its requests are served side by side, its handles run down when it vanishes.
 import type { Socket } from 'node:net';
-import type { SystemExit } from '../backend.ts';
-import { HcsError } from '../errors.ts';
+import type { SystemExit, SystemId } from '../backend.ts';
+import { HcsError, hresult } from '../errors.ts';
 import { readLines, sendLine } from './json-lines.ts';
 import type { SimulatedNode } from './node.ts';
 import {
@@ -18,7 +18,7 @@ import {
 
 /** What a request leads to, for the methods that need no handle of their own. */
 export type CommonHandlers = {
-  readonly [M in Exclude<Method, 'create' | 'open' | 'close'>]: (params: ParsedParams<M>) => unknown;
+  readonly [M in Exclude<Method, 'create' | 'cancelCreation' | 'open' | 'close'>]: (params: ParsedParams<M>) => unknown;
 };
 
 export class Connection {
@@ -26,6 +26,7 @@ export class Connection {
   readonly #node: SimulatedNode;
   readonly #common: CommonHandlers;
   readonly #handles = new Set<number>();
+  readonly #creations = new Map<SystemId, AbortController>();
   #pending = 0;
   #isAgent = false;
 
@@ -76,12 +77,29 @@ export class Connection {
     if (!isMethod(method)) throw new Error('there is no such method');
     if (method === 'create') {
       const { id, document } = parseParams('create', params);
-      return this.#keep(this.#node.create(id, document, this.#ended));
+      return this.#keep(this.#create(id, document));
     }
+    if (method === 'cancelCreation') return this.#cancelCreation(parseParams('cancelCreation', params).id);
     if (method === 'open') return this.#keep(this.#node.open(parseParams('open', params).id, this.#ended));
     if (method === 'close') return this.#close(parseParams('close', params));
     if (method === 'hello') this.#isAgent = true;
     return this.#callCommon(method, params);
+  }
+
+  async #create(id: SystemId, document: string): Promise<number> {
+    const creation = new AbortController();
+    this.#creations.set(id, creation);
+    try {
+      return await this.#node.create(id, document, this.#ended, creation.signal);
+    } finally {
+      if (this.#creations.get(id) === creation) this.#creations.delete(id);
+    }
+  }
+
+  /** Terminating is what makes a creation return that hangs. */
+  async #cancelCreation(id: SystemId): Promise<void> {
+    await this.#node.terminateCreation(id);
+    this.#creations.get(id)?.abort(new HcsError('HcsCreateComputeSystem', hresult.terminated, id));
   }
 
   #callCommon<M extends keyof CommonHandlers>(method: M, params: unknown): unknown {

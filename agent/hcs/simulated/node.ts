@@ -72,10 +72,11 @@ export class SimulatedNode {
     return [...this.#systems.values()].map(propertiesOf);
   }
 
-  async create(id: SystemId, text: string, ended: Ended): Promise<number> {
-    await this.#pass('create', id);
+  /** Rejects with the signal's reason when that comes before there is a system. */
+  async create(id: SystemId, text: string, ended: Ended, signal?: AbortSignal): Promise<number> {
+    await this.#pass('create', id, signal);
     const { clock, consolePath, dial, host, script } = this.#options;
-    await delay(clock, host.timing.createMilliseconds);
+    await delay(clock, host.timing.createMilliseconds, signal);
     if (this.#systems.has(id)) throw new HcsError(operations.create, hresult.alreadyExists, id);
     const admitted = admit(text, { host, files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() });
     const vm = runtimeId.parse(randomUUID());
@@ -95,6 +96,11 @@ export class SimulatedNode {
     return this.#hold(system, ended);
   }
 
+  /** There is no system yet that could be told. */
+  async terminateCreation(id: SystemId): Promise<void> {
+    await this.#pass('terminate', id);
+  }
+
   async open(id: SystemId, ended: Ended): Promise<number> {
     await this.#pass('open', id);
     const system = this.#systems.get(id);
@@ -106,7 +112,7 @@ export class SimulatedNode {
 
   async start(handle: number): Promise<void> {
     const system = this.#systemOf('start', handle);
-    await this.#pass('start', system.id);
+    await this.#pass('start', system.id, system.ending);
     await system.start();
   }
 
@@ -223,8 +229,8 @@ export class SimulatedNode {
     return this.#options.host.memoryInMB - running.reduce((sum, system) => sum + system.memoryInMB, 0);
   }
 
-  async #pass(step: NodeStep, system?: SystemId): Promise<void> {
-    const verdict = await this.#options.script.visit(step, system === undefined ? {} : { system });
+  async #pass(step: NodeStep, system?: SystemId, signal?: AbortSignal): Promise<void> {
+    const verdict = await this.#options.script.visit(step, system === undefined ? {} : { system }, signal);
     if (verdict.kind !== 'fail') return;
     throw new HcsError(operations[step], verdict.hresult ?? 0x8000_4005, verdict.message);
   }

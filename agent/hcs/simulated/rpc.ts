@@ -108,6 +108,8 @@ export const methods = {
   processorTopology: { params: nothing, result: z.object({ logicalProcessorCount: z.int() }) },
   enumerate: { params: nothing, result: z.array(systemProperties) },
   create: { params: z.strictObject({ id: systemId, document: z.string() }), result: onHandle },
+  /** Ends a `create` of this client that is under way. */
+  cancelCreation: { params: z.strictObject({ id: systemId }), result: nothing },
   open: { params: z.strictObject({ id: systemId }), result: onHandle },
   grantVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },
   revokeVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },

@@ -64,7 +64,7 @@ export class SimulatedSystem {
   #state: SystemState = 'Created';
   #isStarting = false;
   #startedAt: number | undefined;
-  #isEnding = false;
+  readonly #ending = new AbortController();
   #exit: SystemExit | undefined;
   #guest: SimulatedGuest | undefined;
   #consoles: readonly SimulatedConsole[] = [];
@@ -94,6 +94,11 @@ export class SimulatedSystem {
     return this.#guest;
   }
 
+  /** Aborts when the end has begun: what a start that is under way comes back with. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** Files that nobody can replace or delete meanwhile. */
   get openFiles(): readonly string[] {
     return this.#state === 'Stopped' ? [] : [...this.#options.admitted.openFiles, ...this.attachments.paths()];
@@ -108,7 +113,7 @@ export class SimulatedSystem {
     const { admitted, clock, dial, id, script, timing } = this.#options;
     await delay(clock, timing.startMilliseconds);
     this.#consoles = await this.#openConsoles();
-    if (this.#isEnding) throw new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart);
+    this.ending.throwIfAborted();
     this.#state = 'Running';
     this.#startedAt = clock.now();
     this.#guest = new SimulatedGuest({
@@ -163,8 +168,8 @@ export class SimulatedSystem {
 
   /** The first cause decides; the system is still there for a moment. */
   #end(exitType: ExitType): void {
-    if (this.#isEnding) return;
-    this.#isEnding = true;
+    if (this.ending.aborted) return;
+    this.#ending.abort(new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart));
     const { clock, onStopped, timing } = this.#options;
     clock.after(timing.exitMilliseconds, () => {
       this.#state = 'Stopped';

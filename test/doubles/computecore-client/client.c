@@ -343,6 +343,8 @@ static result_code created(struct system_handle *on, struct operation *operation
 }
 
 static result_code on_handle(const char *method, struct system_handle *on, struct operation *operation) {
+  /* Its creation failed, or is under way. */
+  if (on->remote == 0) return HCS_E_SYSTEM_NOT_FOUND;
   struct bytes parameters = {0};
   add_handle(&parameters, on);
   return request(method, &parameters, operation);

@@ -14,6 +14,7 @@ static result_code state_of(struct system_handle *on) {
 static result_code created(struct system_handle *on, struct operation *operation) {
   (void)operation;
   if (on->system == NULL) return HCS_E_SYSTEM_ALREADY_EXISTS;
+  if (on->system->state == SYSTEM_STOPPED) return HCS_E_TERMINATED;
   on->system->state = SYSTEM_CREATED;
   return RESULT_OK;
 }

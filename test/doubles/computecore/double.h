@@ -12,9 +12,11 @@ typedef int32_t result_code;
 typedef struct opaque *handle_value;
 
 #define RESULT_OK 0
+#define E_NOT_IMPLEMENTED ((result_code)0x80004001)
 #define E_OUT_OF_MEMORY ((result_code)0x8007000e)
 #define E_INVALID_ARGUMENT ((result_code)0x80070057)
 #define HCS_E_INVALID_STATE ((result_code)0x80370105)
+#define HCS_E_TERMINATED ((result_code)0x80370107)
 #define HCS_E_INVALID_JSON ((result_code)0x8037010d)
 #define HCS_E_SYSTEM_NOT_FOUND ((result_code)0x8037010e)
 #define HCS_E_SYSTEM_ALREADY_EXISTS ((result_code)0x8037010f)
@@ -69,6 +71,7 @@ enum action {
   ACTION_RESULT = 6,
   ACTION_COMPLETE_TWICE = 7,
   ACTION_BLOCK = 8,
+  ACTION_HANG = 9,
 };
 
 struct scripted {
@@ -100,6 +103,11 @@ struct operation {
   result_code result;
   char16 *document;
   int callbacks;
+  /* What it runs on; NULL when that is nothing, or closed. */
+  struct system_handle *on;
+  int is_cancelled;
+  /* Its handle was closed while it ran; it goes when it ends. */
+  int is_closed;
   struct operation *next;
 };
 
@@ -141,6 +149,8 @@ struct system_handle {
   int callbacks;
   int operations;
   int calls;
+  /* Of operations, also of those that were given up: they still look at it. */
+  int effects;
   struct system_handle *next;
 };
 

@@ -19,15 +19,22 @@ int operation_count(void) {
 
 struct run {
   struct operation *operation;
-  struct system_handle *on;
   effect effect;
   struct scripted scripted;
   int releases;
 };
 
+/* Terminating the system is what makes an operation return that hangs. */
+static int is_waiting(const struct run *run) {
+  const struct operation *operation = run->operation;
+  if (operation->is_closed || releases != run->releases) return 0;
+  if (run->scripted.action == ACTION_HOLD) return 1;
+  return operation->on == NULL || operation->on->system == NULL || operation->on->system->state != SYSTEM_STOPPED;
+}
+
 static void wait_as_scripted(const struct run *run) {
-  if (run->scripted.action == ACTION_HOLD) {
-    while (releases == run->releases) monitor_wait(&world, 1000);
+  if (run->scripted.action == ACTION_HOLD || run->scripted.action == ACTION_HANG) {
+    while (is_waiting(run)) monitor_wait(&world, 1000);
   } else if (run->scripted.action == ACTION_DELAY) {
     monitor_leave(&world);
     sleep_milliseconds(run->scripted.value);
@@ -35,11 +42,25 @@ static void wait_as_scripted(const struct run *run) {
   }
 }
 
+static void free_operation(struct operation *operation) {
+  free(operation->argument);
+  free(operation->document);
+  free(operation);
+}
+
+static result_code effect_of(struct run *run) {
+  struct system_handle *on = run->operation->on;
+  if (on != NULL) on->effects++;
+  result_code result = run->effect(on, run->operation);
+  if (on != NULL) on->effects--;
+  return result;
+}
+
 static void take_effect(struct run *run) {
   struct operation *operation = run->operation;
   struct scripted *scripted = &run->scripted;
   if (scripted->action == ACTION_FAIL_OPERATION) operation->result = (result_code)scripted->value;
-  else operation->result = run->effect(run->on, operation);
+  else operation->result = effect_of(run);
   int replaces = scripted->action == ACTION_FAIL_OPERATION || scripted->action == ACTION_RESULT;
   if (replaces || scripted->action == ACTION_NO_RESULT) {
     free(operation->document);
@@ -53,7 +74,7 @@ static void complete(struct run *run) {
   struct operation *operation = run->operation;
   int times = run->scripted.action == ACTION_COMPLETE_TWICE ? 2 : 1;
   operation->state = OPERATION_COMPLETE;
-  if (run->on != NULL) run->on->operations--;
+  if (operation->on != NULL) operation->on->operations--;
   operation->callbacks++;
   monitor_changed(&world);
   if (operation->callback != NULL) {
@@ -72,8 +93,10 @@ static void run_thread(void *argument) {
   struct run *run = argument;
   monitor_enter(&world);
   wait_as_scripted(run);
-  take_effect(run);
-  complete(run);
+  if (run->operation->is_closed) free(run->scripted.text);
+  else take_effect(run);
+  if (run->operation->is_closed) free_operation(run->operation);
+  else complete(run);
   monitor_leave(&world);
   free(run);
 }
@@ -101,8 +124,9 @@ result_code run_operation(const char *call, struct operation *operation, struct 
     return refuse(operation, refusal, NULL);
   }
   struct run *run = malloc(sizeof *run);
-  *run = (struct run){operation, on, effect, scripted, releases};
+  *run = (struct run){operation, effect, scripted, releases};
   operation->state = OPERATION_RUNNING;
+  operation->on = on;
   if (on != NULL) on->operations++;
   if (!thread_detached(run_thread, run)) violation("%s: no thread", call);
   return RESULT_OK;
@@ -130,15 +154,31 @@ EXPORT handle_value HcsCreateOperation(void *context, completion_callback callba
 EXPORT void HcsCloseOperation(handle_value handle) {
   monitor_enter(&world);
   struct operation *operation = operation_of("HcsCloseOperation", handle);
-  if (operation->state == OPERATION_RUNNING) violation("HcsCloseOperation: the operation is still running");
+  int is_running = operation->state == OPERATION_RUNNING;
+  if (is_running && !operation->is_cancelled) violation("HcsCloseOperation: the operation is still running");
   wait_until_zero(&operation->callbacks, "HcsCloseOperation");
   struct operation **at = &operations;
   while (*at != operation) at = &(*at)->next;
   *at = operation->next;
-  free(operation->argument);
-  free(operation->document);
-  free(operation);
+  if (is_running) {
+    if (operation->on != NULL) operation->on->operations--;
+    operation->on = NULL;
+    operation->is_closed = 1;
+    monitor_changed(&world);
+  } else {
+    free_operation(operation);
+  }
   monitor_leave(&world);
+}
+
+/* HCS does not cancel anything, but whoever asked for it may close what still runs: so hcsshim does. */
+EXPORT result_code HcsCancelOperation(handle_value handle) {
+  monitor_enter(&world);
+  struct operation *operation = operation_of("HcsCancelOperation", handle);
+  free(script_at("HcsCancelOperation").text);
+  operation->is_cancelled = 1;
+  monitor_leave(&world);
+  return E_NOT_IMPLEMENTED;
 }
 
 EXPORT result_code HcsGetOperationResult(handle_value handle, char16 **document) {

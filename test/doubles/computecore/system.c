@@ -97,7 +97,7 @@ void close_system_handle(struct system_handle *handle) {
     handle->system->handles--;
     remove_if_unused(handle->system);
   }
-  free(handle);
+  if (handle->effects == 0) free(handle);
 }
 
 /* --- events ---------------------------------------------------------------------------------------------------------- */
@@ -161,6 +161,7 @@ void system_exits(struct system *system, const char16 *exit_type, int32_t status
   system->exit_document = text_format("{\"Status\":%d,\"ExitType\":\"%S\"}", status, exit_type);
   for (struct system_handle *each = handles; each != NULL; each = each->next)
     if (each->system == system) send_event(each, EVENT_SYSTEM_EXITED, system->exit_document);
+  monitor_changed(&world);
 }
 
 char16 *properties_of(struct system *system) {
