@@ -12,6 +12,7 @@ import { windowsPath } from '../doubles/wine/bed.ts';
 import { dialProxied, loadWinsock } from '../doubles/winsock.ts';
 import { Windows } from '../wine/windows.ts';
 import type { DialHost } from './agent-link.ts';
+import { chartNodeOptions } from './chart-options.ts';
 
 export interface BenchedAgent {
   readonly pid: number | undefined;
@@ -27,8 +28,6 @@ export interface AgentBed extends AsyncDisposable {
   start(folder: string, operator: string, port: number): Promise<BenchedAgent>;
 }
 
-/** With which the chart starts it. */
-const chartOptions = '--max-semi-space-size=8';
 const patience = 60_000;
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -39,7 +38,9 @@ export async function linuxBed(): Promise<AgentBed> {
     dial: winsock.dial,
     async start(folder, operator, port) {
       const parameters = [operator, folder, computecore, winsock.path, String(port)];
-      const child = spawn(process.execPath, [chartOptions, program.script, ...parameters], { stdio: 'inherit' });
+      const child = spawn(process.execPath, [...chartNodeOptions.split(' '), program.script, ...parameters], {
+        stdio: 'inherit',
+      });
       const exit = once(child, 'exit').then(([code]) => Number(code ?? 1));
       return benched(
         child.pid,
@@ -61,7 +62,9 @@ export async function wineBed(): Promise<AgentBed> {
     dial: (runtimeId, port) => dialProxied(windows.socketFolder, runtimeId, port),
     async start(folder, operator, port) {
       const parameters = [operator, ...[folder, computecore, winsock].map(windowsPath), String(port)];
-      const started = await windows.start(program.script, parameters, { environment: { NODE_OPTIONS: chartOptions } });
+      const started = await windows.start(program.script, parameters, {
+        environment: { NODE_OPTIONS: chartNodeOptions },
+      });
       const exit = started.ended(0x7fff_ffff).then(async (code) => `exit code ${code}: ${await started.output()}`);
       return benched(undefined, exit, () => started.kill());
     },

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
 import { BenchOperator } from './agent-operator.ts';
+import { chartNodeOptions } from './chart-options.ts';
 
 const bootFiles = ['vmlinux', 'kernel', 'initrd.img', 'rootfs.vhd', 'kernel.vmgs'];
 const hostDescription = JSON.stringify({
@@ -88,7 +89,8 @@ export class AgentProcess implements AsyncDisposable {
 
 function program(path: string, parameters: readonly string[]): ChildProcess {
   const script = fileURLToPath(new URL(`../../${path}`, import.meta.url));
-  return spawn(process.execPath, [script, ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const options = chartNodeOptions.split(' ');
+  return spawn(process.execPath, [...options, script, ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 async function freePort(): Promise<number> {
