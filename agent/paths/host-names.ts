@@ -1,5 +1,6 @@
 // What each option of a manifest names on the host, and the rule that holds for it as it is written. Whoever may create
 // a VM in a namespace must not reach the host's files through the agent, which runs as SYSTEM (docs/design.md §10).
+import { mountPathProblem, mountPathsOverlap } from '../../crds/spec/mount-paths.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import { type PathPolicy, refusalOf } from './path-policy.ts';
@@ -67,8 +68,25 @@ const disks: NameRule = ({ Disks = [] }, { policy }) => {
     const problem = refusalOf(path, readOnly ? 'readOnlyDisk' : 'writableDisk', policy);
     if (problem !== undefined) return notAllowed(`storage.disks[${name}].path: ${path} ${problem}`);
   }
-  return undefined;
+  return mountPaths(Disks);
 };
+
+/** A mount that fails deletes what is at its target (`crds/spec/mount-paths.ts`). */
+function mountPaths(disks: NonNullable<RequestedOptions['Disks']>): Refusal | undefined {
+  const seen: { readonly name: string; readonly mountPath: string }[] = [];
+  for (const { mountPath, name } of disks) {
+    if (mountPath === undefined) continue;
+    const field = `storage.disks[${name}].mountPath: ${mountPath}`;
+    const problem = mountPathProblem(mountPath);
+    if (problem !== undefined) return notAllowed(`${field} ${problem}`);
+    const other = seen.find((each) => mountPathsOverlap(each.mountPath, mountPath));
+    if (other !== undefined) {
+      return notAllowed(`${field} must not be equal to, above or below ${other.mountPath} of disk ${other.name}`);
+    }
+    seen.push({ name, mountPath });
+  }
+  return undefined;
+}
 
 const consolePipe: NameRule = ({ ConsolePipe: pipe = '' }, { namespace, pipes }) => {
   if (pipe === '') return undefined;

@@ -1,6 +1,7 @@
 // Controllers, quality of service and disks of a VM.
 import { z } from 'zod';
 import { count, flag, listMap, rules, windowsPath } from '../fields.ts';
+import { distinctMountPaths, mountPathRules } from './mount-paths.ts';
 
 const maxInt32 = 0x7fff_ffff;
 /** Four SCSI controllers of 64 slots. */
@@ -27,11 +28,9 @@ const disk = z.object({
     .min(2)
     .max(255)
     .meta({
-      description: 'Where the guest mounts it. Absent means /run/mounts/scsi/m<n>.',
-      ...rules({
-        rule: String.raw`self.matches(r'''^(/[^/\x00-\x1f\x7f]+)+$''') && !self.matches(r'''/\.{1,2}(/|$)''')`,
-        message: 'must be an absolute guest path such as /mnt/data, without . or .. and without / at the end',
-      }),
+      description:
+        'Where the guest mounts it: an empty folder, or one that is not there yet. Absent means /run/mounts/scsi/m<n>.',
+      ...rules(...mountPathRules),
     })
     .optional(),
 });
@@ -70,10 +69,7 @@ export const storage = z
       .meta({
         description: 'SCSI disks to attach. Can change while the VM runs.',
         ...listMap('name'),
-        ...rules({
-          rule: 'self.all(a, !has(a.mountPath) || self.exists_one(b, has(b.mountPath) && b.mountPath == a.mountPath))',
-          message: 'storage.disks must not share a mountPath: give each disk its own',
-        }),
+        ...rules(...distinctMountPaths),
       })
       .optional(),
   })
