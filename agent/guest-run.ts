@@ -161,9 +161,15 @@ export class GuestRun {
     }
   }
 
-  /** Asks the guest for a change. Rejects when it refuses, and when it is not connected. */
-  async modify(modification: GuestModification): Promise<void> {
-    await this.#conversation.bridge.modify(modification);
+  /** Asks the guest for a change. Rejects when it refuses, when it is not connected, and when it does not answer in time. */
+  async modify(modification: GuestModification, patience: number): Promise<void> {
+    await this.#conversation.bridge.modify(modification, patience);
+  }
+
+  /** Runs a program in the VM that needs no streams; resolves with its exit code. */
+  async run(command: GuestCommand): Promise<number> {
+    const process = await this.execute(command, { stdin: false, stdout: false, stderr: false }, this.#over.signal);
+    return await process.exitCode;
   }
 
   /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */

@@ -1,14 +1,16 @@
 // Disks of a running VM: each is in the journal with its place before anything is done for it, and stays there until
-// nothing is left of it. What an agent that died may have attached is detached before anything else has its place.
-import { CallOverdue, MachineFailure } from './failure.ts';
+// nothing is left of it. What an agent that died may have attached, or a guest has not answered for, is looked at in the
+// guest first: it is kept when it is mounted, and else detached before it is attached at another place.
+import { MachineFailure } from './failure.ts';
 import { HcsError } from './hcs/errors.ts';
-import type { ChangeTarget } from './hcs/modify/document.ts';
-import { attachDisk, detachDisk, type ScsiDisk } from './hcs/modify/scsi.ts';
-import { fileOf } from './live-change-options.ts';
+import { type ChangeTarget, mayHaveHappened } from './hcs/modify/document.ts';
+import { attachDisk, type ScsiDisk, unmountDisk, unplugDisk } from './hcs/modify/scsi.ts';
+import { fileOf, isWanted } from './live-change-options.ts';
 import * as changed from './live-change-record.ts';
 import type { MachineContext } from './machine-context.ts';
 import type { MachineDisk, MachineRecord } from './machine-record.ts';
 import { requireReserved } from './machine-reservations.ts';
+import { lookForMount, requireFreeTarget } from './mount-target.ts';
 import type { AdmittedDisk, WantedDisk } from './paths/admission.ts';
 import { firstFreeMountPath, firstFreeSlot } from './scsi-slots.ts';
 
@@ -24,14 +26,16 @@ export async function attach(machine: MachineContext, wanted: WantedDisk, target
   let mayBeThere = false;
   try {
     await machine.write();
+    await requireFreeTarget(machine, disk);
     await grantAccess(machine, fileOf(disk), isShared);
     await attachDisk(scsiDisk(disk), target, (error) => {
       mayBeThere = true;
       machine.ports.logger.warn({ uid: machine.uid, disk: disk.name, error: String(error) }, 'a disk was left behind');
     });
   } catch (error) {
+    if (disk.guestPath !== undefined) machine.mountsFailed.add(disk.guestPath);
     // Nothing is left but the access, which is taken back as that to any file that no disk needs.
-    if (!mayBeThere && isRefusal(error)) machine.record = changed.diskGone(machine.record, disk.name);
+    if (!mayBeThere && !mayHaveHappened(error)) machine.record = changed.diskGone(machine.record, disk.name);
     throw error;
   }
   machine.record = changed.diskIn(machine.record, disk.name, 'attached');
@@ -45,23 +49,39 @@ async function admitted(machine: MachineContext, wanted: WantedDisk): Promise<Ad
   return await machine.bounded('query', 'CreateFileW', () => machine.ports.admitDisk(assignment, wanted));
 }
 
-/** Whatever was asked for has not happened; else it may have. */
-function isRefusal(error: unknown): boolean {
-  return !(error instanceof CallOverdue) && !(error instanceof HcsError && error.isServiceDisconnect);
+export async function detach(machine: MachineContext, disk: MachineDisk, target: ChangeTarget): Promise<void> {
+  const { name, state } = disk;
+  const seen = target.guest === undefined ? 'notMounted' : await lookForMount(machine, disk);
+  if (state === 'attaching' && seen === 'mounted' && isWanted(disk, machine.record.assignment)) {
+    machine.record = changed.diskIn(machine.record, name, 'attached');
+    return await machine.write();
+  }
+  if (state !== 'attached' && seen === 'unknown') {
+    const message = `disk ${name}: it is not known whether it is mounted at ${disk.guestPath}; a restart of the VM helps`;
+    throw new MachineFailure('DiskFailed', message);
+  }
+  // What the guest may still be waiting for, to mount it.
+  if (state === 'attaching' && disk.guestPath !== undefined) machine.record = changed.slotRetired(machine.record, disk);
+  machine.record = changed.diskIn(machine.record, name, 'detaching');
+  await machine.write();
+  // A guest that is to unmount where nothing is mounted deletes the folder, and waits without end for a disk that is gone.
+  if (seen !== 'notMounted') await unmount(disk, target);
+  try {
+    await unplugDisk(disk, target);
+  } catch (error) {
+    const wasNotThere = state !== 'attached' && error instanceof HcsError && nothingThere.has(error.hresult);
+    if (!wasNotThere) throw error;
+    // The guest is asked only for what the host has: it waits for nothing at this place.
+    machine.record = changed.slotFreed(machine.record, disk);
+  }
+  machine.record = changed.diskGone(machine.record, name);
+  await machine.write();
 }
 
-export async function detach(machine: MachineContext, disk: MachineDisk, target: ChangeTarget): Promise<void> {
-  const isCertain = disk.state === 'attached';
-  machine.record = changed.diskIn(machine.record, disk.name, 'detaching');
-  await machine.write();
-  try {
-    await detachDisk(scsiDisk(disk), target);
-  } catch (error) {
-    const wasNotThere = !isCertain && error instanceof HcsError && nothingThere.has(error.hresult);
-    if (!wasNotThere) throw error;
-  }
-  machine.record = changed.diskGone(machine.record, disk.name);
-  await machine.write();
+/** A guest that still uses the disk refuses; then the host is not asked. */
+async function unmount(disk: MachineDisk, target: ChangeTarget): Promise<void> {
+  const { attachment, mount } = scsiDisk(disk);
+  if (mount !== undefined) await unmountDisk(attachment, mount, target);
 }
 
 /** After the disk: a VM loses access to nothing that it has. */
@@ -91,7 +111,8 @@ async function grantAccess(machine: MachineContext, path: string, isShared: bool
 
 function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): MachineDisk {
   const { applied, disks } = record;
-  const slot = firstFreeSlot(applied?.scsiControllers ?? 0, [...(applied?.devices.scsi ?? []), ...disks]);
+  const used = [...(applied?.devices.scsi ?? []), ...disks, ...(record.retiredSlots ?? [])];
+  const slot = firstFreeSlot(applied?.scsiControllers ?? 0, used);
   if (slot === undefined) {
     throw new MachineFailure('DiskFailed', `disk ${wanted.name}: no place is free on the VM's SCSI controllers`);
   }

@@ -72,8 +72,11 @@ export function pendingResources({ applied, assignment, unsettled }: MachineReco
 
 /** Disks that are not wanted, or not as they are, or of which it is not known whether they are there. */
 export function disksToDetach({ assignment, disks }: MachineRecord): readonly MachineDisk[] {
-  const wanted = assignment?.options.Disks ?? [];
-  return disks.filter((disk) => disk.state !== 'attached' || !wanted.some((each) => isSameDisk(each, disk)));
+  return disks.filter((disk) => disk.state !== 'attached' || !isWanted(disk, assignment));
+}
+
+export function isWanted(disk: MachineDisk, assignment: Assignment | undefined): boolean {
+  return assignment?.options.Disks?.some((each) => isSameDisk(each, disk)) === true;
 }
 
 /** A name is free again once the disk that had it is gone. */

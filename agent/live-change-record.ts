@@ -41,6 +41,17 @@ export function diskGone(record: MachineRecord, name: string): MachineRecord {
   return { ...record, disks: record.disks.filter((disk) => disk.name !== name) };
 }
 
+/** The guest may still mount what comes to the place of this disk. */
+export function slotRetired(record: MachineRecord, { controller, lun }: MachineDisk): MachineRecord {
+  return { ...record, retiredSlots: [...(record.retiredSlots ?? []), { controller, lun }] };
+}
+
+export function slotFreed(record: MachineRecord, { controller, lun }: MachineDisk): MachineRecord {
+  const { retiredSlots = [], ...rest } = record;
+  const others = retiredSlots.filter((slot) => slot.controller !== controller || slot.lun !== lun);
+  return others.length === 0 ? rest : { ...rest, retiredSlots: others };
+}
+
 export function accessRevoked(record: MachineRecord, path: string): MachineRecord {
   const acquired = record.acquired.filter((each) => each.kind !== 'access' || each.path !== path);
   return { ...record, acquired };

@@ -55,18 +55,21 @@ function triedAgainLater(machine: MachineContext, failure: MachineFailure): void
     // What it waits for may have been reserved for it meanwhile.
     const isWaiting = machine.ports.reservations.isWaiting(machine.uid);
     const notBefore = isWaiting ? clock.now() + timeouts.backOffMaximum : 0;
-    machine.setChange({ trouble: { reason, message }, notBefore, isOverdue: false });
+    machine.setChange({ trouble: { reason, message }, notBefore, isOverdue: false, failures: 0 });
     return;
   }
   logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
   machine.ports.tally?.liveChangeFailed(reason);
-  const wait = failure.stalls ? timeouts.backOffMaximum : timeouts.changeRetry;
-  machine.setChange({ trouble: { reason, message }, notBefore: clock.now() + wait, isOverdue: false });
+  const failures = machine.change.failures + 1;
+  const doubled = Math.min(timeouts.changeRetry * 2 ** (failures - 1), timeouts.backOffMaximum);
+  const wait = failure.stalls ? timeouts.backOffMaximum : doubled;
+  machine.setChange({ trouble: { reason, message }, notBefore: clock.now() + wait, isOverdue: false, failures });
 }
 
 function awaited(machine: MachineContext, { late, message }: CallOverdue): void {
   machine.ports.tally?.liveChangeFailed('CallOverdue');
-  machine.setChange({ trouble: { reason: 'CallOverdue', message }, notBefore: 0, isOverdue: true });
+  const { failures } = machine.change;
+  machine.setChange({ trouble: { reason: 'CallOverdue', message }, notBefore: 0, isOverdue: true, failures });
   const back = () => {
     machine.setChange({ ...machine.change, isOverdue: false });
     machine.wakeup.notify();
@@ -86,6 +89,7 @@ async function makeChanges(machine: MachineContext): Promise<MachineFailure | un
   for (const disk of canChangeDisks ? disksToDetach(machine.record) : []) {
     await attempt('DiskFailed', () => detach(machine, disk, target));
   }
+  if (machine.leaving.isWanted) return failures[0];
   keepNeeded(machine);
   await attempt('ChangeFailed', async () => {
     const disks = canChangeDisks ? disksToAttach(machine.record) : [];
@@ -93,7 +97,9 @@ async function makeChanges(machine: MachineContext): Promise<MachineFailure | un
       await attempt('ChangeFailed', async () => changeResources(machine, await planOfChange(machine), target));
     }
     if (disks.length > 0) await reserveDisks(machine);
-    for (const disk of disks) await attempt('DiskFailed', () => attach(machine, disk, target));
+    for (const disk of disks) {
+      if (!machine.leaving.isWanted) await attempt('DiskFailed', () => attach(machine, disk, target));
+    }
   });
   for (const path of unusedAccess(machine.record)) await attempt('DiskFailed', () => revokeAccess(machine, path));
   await attempt('ChangeFailed', () => settleDisks(machine));
@@ -152,7 +158,6 @@ async function refreshGuest(machine: MachineContext, target: ChangeTarget): Prom
   try {
     await target.guest?.({ resourceType: 'PodCgroupMemoryLimit', requestType: 'Update' });
   } catch (error) {
-    if (error instanceof CallOverdue) throw error;
     machine.ports.logger.info({ uid: machine.uid, error: messageOf(error) }, 'the guest did not refresh its memory');
   }
 }
@@ -185,7 +190,7 @@ function targetOf(machine: MachineContext): ChangeTarget {
   return {
     host: (document) => machine.bounded('modify', 'HcsModifyComputeSystem', () => system.modify(document)),
     guest: isGuestExpected(machine)
-      ? (modification) => machine.bounded('modify', 'ModifySettings', () => run.modify(modification))
+      ? (modification) => machine.leaving.unless(run.modify(modification, machine.ports.timeouts.guestChange))
       : undefined,
   };
 }

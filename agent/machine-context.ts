@@ -12,6 +12,7 @@ import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
+import { Leaving } from './leaving.ts';
 import * as history from './machine-history.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
@@ -30,8 +31,10 @@ export interface LiveChange {
   readonly notBefore: number;
   /** A change has exceeded its bound and is still under way: none is begun before it has come back. */
   readonly isOverdue: boolean;
+  /** Attempts that failed in a row. */
+  readonly failures: number;
 }
-export const noChange: LiveChange = { notBefore: 0, isOverdue: false };
+export const noChange: LiveChange = { notBefore: 0, isOverdue: false, failures: 0 };
 
 /** Who is told what happens to the VM. */
 export interface ContextListener {
@@ -69,6 +72,9 @@ export class MachineContext {
   overdue: Promise<unknown> | undefined;
   stopReason: StopReason | undefined;
   change: LiveChange = noChange;
+  /** Mount paths of this run at which a mount did not succeed. */
+  readonly mountsFailed = new Set<string>();
+  readonly leaving = new Leaving();
   /** Another VM has what this one needs: not started before this time (ms since the epoch). */
   heldUpUntil = 0;
 

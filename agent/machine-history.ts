@@ -98,7 +98,7 @@ export function heldUp(record: MachineRecord): MachineRecord {
 
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
-  const { runtimeID: _, ...rest } = record;
+  const { runtimeID: _runtimeID, retiredSlots: _retiredSlots, ...rest } = record;
   return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
 }
 

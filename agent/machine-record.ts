@@ -42,6 +42,8 @@ const machineDisk = z.object({
 });
 export type MachineDisk = z.infer<typeof machineDisk>;
 
+const scsiSlot = z.object({ controller: z.int(), lun: z.int() });
+
 /** What of a running VM can be set anew (design §8); disks come and go one by one. */
 export const resources = ['memory', 'processorLimits', 'cpuGroup'] as const;
 export type Resource = (typeof resources)[number];
@@ -83,6 +85,11 @@ export const machineRecord = z.object({
   /** What it has reserved of the host; absent in the journal of an older agent. */
   reserved: z.array(hostResource).exactOptional(),
   disks: z.array(machineDisk),
+  /**
+   * Places of disks that the guest may still be waiting for, to mount them: nothing else is attached there in this run.
+   * Absent: none, or in the journal of an older agent.
+   */
+  retiredSlots: z.array(scsiSlot).exactOptional(),
   /** Changes that were begun and not seen to end: whether the VM has them is not known. */
   unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),

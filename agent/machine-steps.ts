@@ -158,6 +158,7 @@ async function keepDocument({ ports, uid }: MachineContext, document: string): P
 async function start(machine: MachineContext): Promise<MachineEvent> {
   const plan = machine.currentPlan();
   machine.change = noChange;
+  machine.mountsFailed.clear();
   machine.log.beginBoot(machine.record.boot);
   const guest = await machine.currentRun().boot(machine.currentSystem(), plan, machine.interrupt.signal);
   machine.record = history.up(machine.record, guest, machine.log.summary(), machine.now());
@@ -180,6 +181,7 @@ async function watch(machine: MachineContext, signal: AbortSignal): Promise<Mach
     machine.record = history.stopDecided(machine.record, decision.reason);
     return 'stop';
   }
+  machine.leaving.end();
   if (decision.kind === 'settled') await applyLiveChanges(machine);
   const system = machine.currentSystem();
   const { clock } = machine.ports;

@@ -17,8 +17,12 @@ export interface Timeouts {
   readonly drainLogs: number;
   /** Changing a running VM: what takes longer is waited for in the background, and the VM can be stopped meanwhile. */
   readonly modify: number;
-  /** Between two attempts to change a running VM. */
+  /** Between two attempts to change a running VM; each failure in a row doubles it, up to `backOffMaximum`. */
   readonly changeRetry: number;
+  /** Until the guest has answered a change; then it goes on without us. */
+  readonly guestChange: number;
+  /** Until the guest has told what is at a mount path. */
+  readonly mountLook: number;
   /** Closing a handle. */
   readonly closeHandle: number;
   /** Copying or deleting one boot file. */
@@ -53,6 +57,8 @@ export const defaultTimeouts: Timeouts = {
   drainLogs: 5 * second,
   modify: 30 * second,
   changeRetry: 15 * second,
+  guestChange: 30 * second,
+  mountLook: 5 * second,
   closeHandle: 30 * second,
   copy: 4 * minute,
   cleanUpRetry: 15 * second,

@@ -79,7 +79,7 @@ export class VirtualMachine {
     const isAnew = before !== undefined && history.isAnew(before, assignment);
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
     if (isAnew) context.heldUpUntil = 0;
-    if (isAnew) context.change = { ...context.change, notBefore: 0 };
+    if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0 };
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
@@ -192,6 +192,8 @@ export class VirtualMachine {
     if (presenceOf[this.#state] === 'booting' && decide(record, 'booting', released).kind === 'stop') {
       interrupt.abort(new MachineFailure('Stopping', 'the boot is no longer wanted'));
     }
+    const isLeaving = this.#state === 'Running' && decide(record, 'running', released).kind === 'stop';
+    if (isLeaving) this.#context.leaving.begin();
     wakeup.notify();
     this.#listener.changed(this);
   }

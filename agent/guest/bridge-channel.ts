@@ -12,7 +12,13 @@
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { Clock, Timer } from '../../protocol/clock.ts';
-import { BridgeClosedError, type BridgeEnd, GuestProtocolError, GuestRefusal } from './bridge-errors.ts';
+import {
+  BridgeClosedError,
+  type BridgeEnd,
+  GuestProtocolError,
+  GuestRefusal,
+  GuestUnansweredError,
+} from './bridge-errors.ts';
 import { encodeFrame, type Frame, FrameReader, frameKind, frameKinds, responseType } from './bridge-frames.ts';
 import { containerExited, exitNotification, type RequestName, requests, responseBase } from './bridge-messages.ts';
 
@@ -31,6 +37,11 @@ export interface RequestLimits {
   readonly signal?: AbortSignal | undefined;
   /** The answer may take for ever. */
   readonly isUnlimited?: boolean;
+  /**
+   * How many milliseconds the caller waits (`GuestUnansweredError`). The bridge is not given up then: a guest that waits
+   * for a device answers only once the device is there, and everything else without delay.
+   */
+  readonly patience?: number | undefined;
 }
 
 export interface Asked<T> {
@@ -117,7 +128,7 @@ export class BridgeChannel {
     throw new GuestProtocolError(`undecodable response to ${name}`);
   }
 
-  #send(name: RequestName, payload: string, { signal, isUnlimited }: RequestLimits): Promise<unknown> {
+  #send(name: RequestName, payload: string, { signal, isUnlimited, patience }: RequestLimits): Promise<unknown> {
     if (this.#end !== undefined) return Promise.reject(new BridgeClosedError(this.#end));
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (this.#outstanding.size >= maxOutstanding || this.#stream.writableLength > maxUnsentBytes) {
@@ -133,8 +144,12 @@ export class BridgeChannel {
         if (outcome.kind === 'answer') resolve(outcome.body);
         else reject(outcome.error);
       };
-      const overdue = () => this.#fail(`message timeout: ${name}`);
-      const timer = isUnlimited === true ? undefined : this.#clock.after(this.#requestMilliseconds, overdue);
+      const overdue = () => {
+        if (patience === undefined) this.#fail(`message timeout: ${name}`);
+        else this.#giveUp(id, new GuestUnansweredError(`${name} is not answered within ${patience / 1000} s`));
+      };
+      const limit = patience ?? this.#requestMilliseconds;
+      const timer = isUnlimited === true ? undefined : this.#clock.after(limit, overdue);
       this.#outstanding.set(id, { type, settle, timer });
       if (cancellable) signal?.addEventListener('abort', onAbort, { once: true });
       this.#stream.write(encodeFrame(type, id, payload));

@@ -26,6 +26,11 @@ export class BridgeClosedError extends Error {
   }
 }
 
+/** The guest has not answered in time; the connection stays, and what was asked for may still happen. */
+export class GuestUnansweredError extends Error {
+  override readonly name = 'GuestUnansweredError';
+}
+
 export class GuestProtocolError extends Error {
   override readonly name = 'GuestProtocolError';
 }

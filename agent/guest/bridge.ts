@@ -61,9 +61,10 @@ export class GuestBridge {
     return this.#guest;
   }
 
-  async modify(modification: GuestModification): Promise<void> {
+  /** @param patience milliseconds after which it rejects with `GuestUnansweredError`; absent: the bridge is given up then */
+  async modify(modification: GuestModification, patience?: number): Promise<void> {
     const payload = payloads.modifySettings(modificationRequest(modification));
-    await this.#channel.ask('modifySettings', payload, emptyResponse).answer;
+    await this.#channel.ask('modifySettings', payload, emptyResponse, { patience }).answer;
   }
 
   /** Starts a process in the VM itself; resolves with its id, after the guest has dialled the ports. */

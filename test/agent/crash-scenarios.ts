@@ -1,4 +1,6 @@
 // What the agents of the crash-point tests do, and what is looked at when they have died.
+
+import type { SystemDetail } from '../../agent/hcs/simulated/rpc.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../protocol/messages.ts';
@@ -83,8 +85,14 @@ export async function essence(observed: ObservedVirtualMachine, node: TestNode) 
   // An agent that died early enough has never made a VM that is halted by now.
   const applied = phase === 'Running' && { optionsDigest, policyDigest, processorCount, memorySizeInMB };
   const system = await node.control.system(systemIdOf(uid));
-  const has = system && { memoryInMB: system.memoryInMB, disks: system.disks, mounts: system.guest?.mounts };
+  const has = system && { memoryInMB: system.memoryInMB, ...disksOf(system) };
   return { phase, generation, restartedAt, applied, has, ready: condition(observed, 'Ready') };
+}
+
+/** Without their places: that of a disk for which the guest may still be waiting is not used again. */
+function disksOf({ disks, guest }: SystemDetail) {
+  const mounts = Object.entries(guest?.mounts ?? {}).map(([path, place]) => [path, disks[place]]);
+  return { disks: Object.values(disks), mounts: Object.fromEntries(mounts) };
 }
 
 export type Essence = Awaited<ReturnType<typeof essence>>;

@@ -111,7 +111,7 @@ export class AgentLink implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      isDiskAttached: () => false,
+      disks: { isAttached: () => false, files: () => new Set() },
       onEnd: () => undefined,
     }).start();
   }

@@ -164,7 +164,7 @@ describe('a real Linux guest', { timeout: patience }, () => {
       requestType: 'Add',
       settings: { EnforcerType: policy.enforcerType, EncodedSecurityPolicy: policy.encodedSecurityPolicy },
     } as const;
-    await expect(guest.run.modify(again)).rejects.toThrow(/guest RPC failure: .*already/);
+    await expect(guest.run.modify(again, patience)).rejects.toThrow(/guest RPC failure: .*already/);
   });
 
   it('runs uname -a and tells its output and code', async (context) => {

@@ -103,7 +103,7 @@ export class GuestHost implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      isDiskAttached: () => false,
+      disks: { isAttached: () => false, files: () => new Set() },
       onEnd: (how) => this.#agent?.write(`${JSON.stringify({ system: systemId, ...exits[how] })}\n`),
     });
     this.#guests.set(systemId, guest);

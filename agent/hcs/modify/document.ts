@@ -3,7 +3,9 @@
 // guest: what is added is there before the guest hears of it, what is removed the guest has let go of before.
 import { escapeMarkup } from '../../document/document-text.ts';
 import { CallOverdue, messageOf } from '../../failure.ts';
+import { BridgeClosedError, GuestUnansweredError } from '../../guest/bridge-errors.ts';
 import type { GuestModification } from '../../guest/guest-modification.ts';
+import { HcsError } from '../errors.ts';
 
 export interface HostModification {
   readonly resourcePath: string;
@@ -80,10 +82,17 @@ async function addInGuest<Request>(
     await saying('guest modify', () => askGuest(request, target));
   } catch (error) {
     // Nothing is taken from a guest that may still be adding it.
-    if (error instanceof CallOverdue) throw error;
+    if (mayHaveHappened(error)) throw error;
     await target.host(modifyDocument({ ...addition, requestType: 'Remove' })).catch(undoFailed);
     throw error;
   }
+}
+
+/** Nobody refused what was asked for: it has happened, or not, or will. */
+export function mayHaveHappened(error: unknown): boolean {
+  if (error instanceof CallOverdue || error instanceof GuestUnansweredError) return true;
+  if (error instanceof BridgeClosedError || (error instanceof HcsError && error.isServiceDisconnect)) return true;
+  return error instanceof Error && error.cause !== undefined && mayHaveHappened(error.cause);
 }
 
 /** An end's refusal with what it refused before it. A call that is still running stays what it is. */

@@ -1,9 +1,8 @@
 // Disks of a running VM that have several users (hcs-runtime B.6): an attachment with equal path, type, access and
 // extension is shared and counted, and so is a mount of it with equal settings. What has no user left goes: first the
 // mount, then the disk. Changes of one VM are made one at a time, so that nothing here waits for another change.
-import { CallOverdue } from '../../failure.ts';
 import { firstFreeSlot } from '../../scsi-slots.ts';
-import { type ChangeTarget, modifyDocument } from './document.ts';
+import { type ChangeTarget, mayHaveHappened, modifyDocument } from './document.ts';
 import {
   mountDisk,
   type ScsiAttachment,
@@ -78,7 +77,7 @@ export class ScsiDisks {
       return use;
     } catch (error) {
       // Nothing is taken from a guest that may still be mounting it.
-      if (!(error instanceof CallOverdue)) await this.#detach(attached, target).catch(this.#undoFailed);
+      if (!mayHaveHappened(error)) await this.#detach(attached, target).catch(this.#undoFailed);
       throw error;
     }
   }
@@ -108,7 +107,7 @@ export class ScsiDisks {
       await target.host(modifyDocument(scsiAttach(attached.attachment)));
     } catch (error) {
       // What is still being attached keeps its place.
-      if (!(error instanceof CallOverdue)) this.#attached.delete(attached);
+      if (!mayHaveHappened(error)) this.#attached.delete(attached);
       throw error;
     }
     return attached;
@@ -142,7 +141,9 @@ export class ScsiDisks {
 
   async #unmount(mounted: Mounted, target: ChangeTarget): Promise<void> {
     if (mounted.users === 1) {
-      await unmountDisk(mounted.attached.attachment, mounted.mount, target);
+      // The original says at the mount only what kind of disk it is.
+      const { encrypted: _encrypted, filesystem: _filesystem, ...mount } = mounted.mount;
+      await unmountDisk(mounted.attached.attachment, mount, target);
       this.#mounted[this.#mounted.indexOf(mounted)] = undefined;
     }
     mounted.users -= 1;

@@ -1,8 +1,14 @@
 // SCSI disks of a running VM (hcs-runtime B.6): the documents, and the two sequences that host and guest go through.
 // The host's half comes first when a disk is attached and last when it is detached.
 import { scsiControllerGuids } from '../../document/constants.ts';
-import { CallOverdue } from '../../failure.ts';
-import { askGuest, type ChangeTarget, type HostModification, modifyDocument, saying } from './document.ts';
+import {
+  askGuest,
+  type ChangeTarget,
+  type HostModification,
+  mayHaveHappened,
+  modifyDocument,
+  saying,
+} from './document.ts';
 
 export interface ScsiSlot {
   readonly controller: number;
@@ -46,15 +52,9 @@ export async function attachDisk(
     await mountDisk(attachment, mount, target);
   } catch (error) {
     // Nothing is taken from a guest that may still be mounting it.
-    if (!(error instanceof CallOverdue)) await unplugDisk(attachment, target).catch(undoFailed);
+    if (!mayHaveHappened(error)) await unplugDisk(attachment, target).catch(undoFailed);
     throw error;
   }
-}
-
-/** A guest that still uses the disk refuses; then the host is not asked. */
-export async function detachDisk({ attachment, mount }: ScsiDisk, target: ChangeTarget): Promise<void> {
-  if (mount !== undefined) await unmountDisk(attachment, mount, target);
-  await unplugDisk(attachment, target);
 }
 
 /** In the guest. */
@@ -94,7 +94,7 @@ function pathOf({ controller, lun }: ScsiSlot): string {
   return `VirtualMachine/Devices/Scsi/${guid}/Attachments/${lun}`;
 }
 
-/** How to mount is said at the mount only. */
+/** A guest takes an encrypted disk apart only when it is told at the end, too, that it is one. */
 function mountRequest(requestType: 'Add' | 'Remove', { controller, lun }: ScsiSlot, mount: ScsiMount) {
   const place = {
     MountPath: mount.guestPath,
@@ -104,12 +104,8 @@ function mountRequest(requestType: 'Add' | 'Remove', { controller, lun }: ScsiSl
     ReadOnly: mount.readOnly,
     BlockDev: mount.blockDevice ?? false,
   };
-  const how = {
-    Encrypted: mount.encrypted ?? false,
-    Options: [...(mount.options ?? [])].sort(),
-    EnsureFilesystem: mount.ensureFilesystem ?? false,
-    Filesystem: mount.filesystem ?? '',
-  };
-  const settings = requestType === 'Add' ? { ...place, ...how } : place;
+  const kind = { Encrypted: mount.encrypted ?? false, Filesystem: mount.filesystem ?? '' };
+  const how = { Options: [...(mount.options ?? [])].sort(), EnsureFilesystem: mount.ensureFilesystem ?? false };
+  const settings = requestType === 'Add' ? { ...place, ...kind, ...how } : { ...place, ...kind };
   return { resourceType: 'MappedVirtualDisk', requestType, settings } as const;
 }

@@ -1,9 +1,15 @@
 // Images on virtual PMem devices of a running VM (hcs-runtime B.6): one image a device, or several packed on one. An image
 // that is there already is counted and not added again; it goes with its last user. Changes of one VM are made one at a
 // time, so that nothing here waits for another change.
-import { CallOverdue } from '../../failure.ts';
 import type { GuestModification } from '../../guest/guest-modification.ts';
-import { applyChange, type Change, type ChangeTarget, type HostModification, saying } from './document.ts';
+import {
+  applyChange,
+  type Change,
+  type ChangeTarget,
+  type HostModification,
+  mayHaveHappened,
+  saying,
+} from './document.ts';
 import { type Region, RegionPool } from './region-pool.ts';
 
 const pageBytes = 4096;
@@ -69,7 +75,7 @@ abstract class PMemImages<Place> {
       await saying(cannotAdd, () => applyChange(this.addition(place, image), target, this.#undoFailed));
     } catch (error) {
       // What is still being added keeps its place.
-      if (!(error instanceof CallOverdue)) this.give(place);
+      if (!mayHaveHappened(error)) this.give(place);
       throw error;
     }
     const guestPath = this.guestPath(place);

@@ -44,6 +44,11 @@ export class SimulatedHostControl {
     return this.#client.call('files', {});
   }
 
+  /** What guests have on their disks: path of the disk → names of files that are durable. */
+  diskFiles(): Promise<Readonly<Record<string, readonly string[]>>> {
+    return this.#client.call('diskFiles', {});
+  }
+
   async endGuest(system: string, how: GuestEnd): Promise<void> {
     await this.#client.call('endGuest', { system, how });
   }

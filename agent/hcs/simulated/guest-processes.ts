@@ -2,8 +2,10 @@
 // wanted streams before it answers, runs one of a few programs, and forgets a process once its exit was told.
 import type { Socket } from 'node:net';
 import { z } from 'zod';
+import { lookScript } from '../../guest/mount-look.ts';
 import type { Dial } from './guest-dial.ts';
 import { GuestFailure, guestResults } from './guest-failure.ts';
+import type { GuestMounts } from './guest-mounts.ts';
 
 /** A guest says this of a process that a signal ended. */
 const killed = 0xffff_ffff;
@@ -32,15 +34,24 @@ interface Running {
   readonly kill: () => void;
 }
 
-type Program = (args: readonly string[], streams: Streams, guest: GuestProcesses) => number | Promise<number>;
+interface ProcessRoom {
+  readonly processes: GuestProcesses;
+  readonly mounts: GuestMounts;
+  /** Aborts when the process is killed. */
+  readonly killed: AbortSignal;
+}
+
+type Program = (args: readonly string[], streams: Streams, room: ProcessRoom) => number | Promise<number>;
 
 export class GuestProcesses {
   readonly #dial: Dial;
+  readonly #mounts: GuestMounts;
   readonly #running = new Map<number, Running>();
   #nextId = 100;
 
-  constructor(dial: Dial) {
+  constructor(dial: Dial, mounts: GuestMounts) {
     this.#dial = dial;
+    this.#mounts = mounts;
   }
 
   /** Returns the id of the process. */
@@ -85,10 +96,16 @@ export class GuestProcesses {
     const id = this.#nextId;
     this.#nextId += 1;
     const death = Promise.withResolvers<number>();
-    const exited = Promise.race([death.promise, runProgram(program, args, streams, this)]).finally(() =>
+    const life = new AbortController();
+    const room: ProcessRoom = { processes: this, mounts: this.#mounts, killed: life.signal };
+    const exited = Promise.race([death.promise, runProgram(program, args, streams, room)]).finally(() =>
       closeAll(streams),
     );
-    this.#running.set(id, { exited, kill: () => death.resolve(killed) });
+    const kill = () => {
+      life.abort();
+      death.resolve(killed);
+    };
+    this.#running.set(id, { exited, kill });
     return id;
   }
 
@@ -113,9 +130,9 @@ async function runProgram(
   program: Program,
   args: readonly string[],
   streams: Streams,
-  guest: GuestProcesses,
+  room: ProcessRoom,
 ): Promise<number> {
-  return await program(args, streams, guest);
+  return await program(args, streams, room);
 }
 
 function closeAll({ stdin, stdout, stderr }: Streams): void {
@@ -132,9 +149,24 @@ const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
   ['uname', (_, { stdout }) => say(stdout, 'Linux simulated 6.6.96 #1 SMP x86_64 GNU/Linux\n')],
   ['cat', (_, { stdin, stdout }) => copy(stdin, stdout)],
   ['sleep', () => new Promise<number>(() => {})],
-  ['kill', (args, _, guest) => (guest.kill(Number(args.at(-1))) ? 0 : 1)],
-  ['sh', (args, { stderr }) => runShell(args[2] ?? '', stderr)],
+  ['kill', (args, _, { processes }) => (processes.kill(Number(args.at(-1))) ? 0 : 1)],
+  ['tail', (args, _, room) => holdOpen(args.at(-1) ?? '', room)],
+  ['umount', (args, _, { mounts }) => (mounts.takeOff(args.at(-1) ?? '') ? 0 : 1)],
+  ['sync', (_args, _streams, { mounts }) => sync(mounts)],
+  ['sh', (args, { stderr }, { mounts }) => runShell(args, stderr, mounts)],
 ]);
+
+/** Until it is killed. */
+function holdOpen(path: string, { killed: signal, mounts }: ProcessRoom): Promise<number> {
+  const close = mounts.open(path);
+  signal.addEventListener('abort', close, { once: true });
+  return new Promise<number>(() => {});
+}
+
+function sync(mounts: GuestMounts): number {
+  mounts.sync();
+  return 0;
+}
 
 function say(stream: Socket | undefined, text: string): number {
   stream?.write(text);
@@ -155,7 +187,12 @@ function copy(from: Socket | undefined, to: Socket | undefined): Promise<number>
   });
 }
 
-function runShell(script: string, stderr: Socket | undefined): number {
+/** It knows the scripts of the agent, and a few that tests need. */
+function runShell(args: readonly string[], stderr: Socket | undefined, mounts: GuestMounts): number {
+  const [, , script = '', , path = ''] = args;
+  if (script === lookScript) return mounts.look(path);
+  const written = /^echo \S+ > (\S+)$/.exec(script)?.[1];
+  if (written !== undefined) return mounts.write(written) ? 0 : 1;
   if (script.includes('kill -9 $$')) return killed;
   const code = /^exit (\d{1,3})$/.exec(script)?.[1];
   if (code !== undefined) return Number(code);

@@ -1,5 +1,7 @@
 // What a simulated guest holds: mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
+import { type Clock, delay } from '../../../protocol/clock.ts';
+import { type DisksOfGuest, GuestMounts } from './guest-mounts.ts';
 import type { GuestModifyRequest } from './guest-service.ts';
 
 const disk = z.strictObject({
@@ -36,18 +38,25 @@ const acceptedTypes: ReadonlySet<string> = new Set([
 
 export type PolicySettings = z.infer<typeof policy>;
 
+export interface GuestResourcesOptions {
+  readonly disks: DisksOfGuest;
+  /** Resolves once the guest's kernel shows the disks that are attached. */
+  readonly devicesShown: () => Promise<unknown>;
+  readonly clock: Clock;
+  /** Aborted with the guest. */
+  readonly signal: AbortSignal;
+}
+
+/** How often a guest looks whether a device has come. */
+const devicePause = 10;
+
 export class GuestResources {
-  readonly #isDiskAttached: (controller: number, lun: number) => boolean;
-  readonly #mounts = new Map<string, string>();
+  readonly mounts = new GuestMounts();
+  readonly #options: GuestResourcesOptions;
   #policy: PolicySettings | undefined;
 
-  constructor(isDiskAttached: (controller: number, lun: number) => boolean) {
-    this.#isDiskAttached = isDiskAttached;
-  }
-
-  /** Mount path → `controller:lun`. */
-  get mounts(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.#mounts);
+  constructor(options: GuestResourcesOptions) {
+    this.#options = options;
   }
 
   /** As it was sent. */
@@ -55,27 +64,34 @@ export class GuestResources {
     return this.#policy;
   }
 
-  /** The text with which the guest refuses, if it does. */
-  modify(request: GuestModifyRequest): string | undefined {
-    if (request.ResourceType === 'MappedVirtualDisk') return this.#disk(request);
+  /**
+   * The text with which the guest refuses, if it does.
+   * @param failure why it cannot do it, although the request is a good one
+   */
+  async modify(request: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
+    if (request.ResourceType === 'MappedVirtualDisk') return await this.#disk(request, failure);
+    if (failure !== undefined) return failure;
     if (request.ResourceType === 'SecurityPolicy') return this.#setPolicy(request);
     if (acceptedTypes.has(request.ResourceType)) return undefined;
     return `failed to unmarshal JSON in message: invalid ResourceType '${request.ResourceType}'`;
   }
 
-  #disk({ RequestType, Settings }: GuestModifyRequest): string | undefined {
+  async #disk({ RequestType, Settings }: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
     const parsed = disk.safeParse(Settings);
     if (!parsed.success) return 'failed to unmarshal settings as MappedVirtualDisk';
-    const { MountPath, Controller, Lun } = parsed.data;
-    if (RequestType === 'Remove') {
-      // The guest service does not mind that nothing is mounted there.
-      this.#mounts.delete(MountPath);
-      return undefined;
-    }
-    if (!this.#isDiskAttached(Controller, Lun)) return `no SCSI device at ${Controller}:${Lun}`;
-    if (this.#mounts.has(MountPath)) return `${MountPath} is in use`;
-    this.#mounts.set(MountPath, `${Controller}:${Lun}`);
-    return undefined;
+    const { Controller, Lun, MountPath, ReadOnly } = parsed.data;
+    // Looked for before the request's type is looked at, and without a limit.
+    await this.#untilAttached(Controller, Lun);
+    if (RequestType === 'Remove') return failure ?? this.mounts.unmount(MountPath);
+    if (failure !== undefined) return this.mounts.failedMount(MountPath, failure);
+    const files = this.#options.disks.files(Controller, Lun);
+    return this.mounts.mount(MountPath, `${Controller}:${Lun}`, files, ReadOnly === true);
+  }
+
+  async #untilAttached(controller: number, lun: number): Promise<void> {
+    const { clock, devicesShown, disks, signal } = this.#options;
+    await devicesShown();
+    while (!disks.isAttached(controller, lun)) await delay(clock, devicePause, signal);
   }
 
   #setPolicy({ Settings }: GuestModifyRequest): string | undefined {

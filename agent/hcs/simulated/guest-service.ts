@@ -35,8 +35,8 @@ export interface GuestServiceOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly visit: (step: 'bridge' | 'negotiate' | 'guestModify' | 'powerOff') => Promise<Verdict>;
-  /** The error text with which the guest refuses, if it does. */
-  readonly modify: (request: GuestModifyRequest) => string | undefined;
+  /** The error text with which the guest refuses, if it does; `failure` is why it cannot do it. */
+  readonly modify: (request: GuestModifyRequest, failure: string | undefined) => Promise<string | undefined>;
   readonly processes: GuestProcesses;
   readonly powerOff: () => void;
   readonly onNegotiated: () => void;
@@ -158,10 +158,11 @@ export class GuestService {
   }
 
   async #modify({ ContainerId, Request }: z.infer<typeof modifyRequest>): Promise<Answer> {
-    await this.#pass('guestModify');
+    const verdict = await this.#options.visit('guestModify');
     if (ContainerId !== nullId) throw noSuchContainer();
-    const refusal = this.#options.modify(Request);
-    if (refusal !== undefined) throw new GuestFailure(guestResults.unspecified, refusal);
+    const failure = verdict.kind === 'fail' ? verdict : undefined;
+    const refusal = await this.#options.modify(Request, failure?.message);
+    if (refusal !== undefined) throw new GuestFailure(failure?.hresult ?? guestResults.unspecified, refusal);
     return {};
   }
 
@@ -173,7 +174,7 @@ export class GuestService {
     return 'none';
   }
 
-  async #pass(step: 'negotiate' | 'guestModify' | 'powerOff'): Promise<void> {
+  async #pass(step: 'negotiate' | 'powerOff'): Promise<void> {
     const verdict = await this.#options.visit(step);
     if (verdict.kind !== 'fail') return;
     throw new GuestFailure(verdict.hresult ?? guestResults.unspecified, verdict.message);

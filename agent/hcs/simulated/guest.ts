@@ -6,6 +6,7 @@ import type { GuestBoot } from './boot-command.ts';
 import type { Dial } from './guest-dial.ts';
 import { GuestLog } from './guest-log.ts';
 import { kernelLines, logLine, panicText, startedLine } from './guest-log-lines.ts';
+import type { DisksOfGuest } from './guest-mounts.ts';
 import { GuestProcesses } from './guest-processes.ts';
 import { GuestResources } from './guest-resources.ts';
 import { GuestService } from './guest-service.ts';
@@ -20,7 +21,7 @@ export interface GuestOptions {
   readonly clock: Clock;
   readonly timing: HostTiming;
   readonly script: Script;
-  readonly isDiskAttached: (controller: number, lun: number) => boolean;
+  readonly disks: DisksOfGuest;
   /** The guest ended by itself; called once, and not after `kill`. */
   readonly onEnd: (how: GuestEnd) => void;
 }
@@ -37,8 +38,14 @@ export class SimulatedGuest {
 
   constructor(options: GuestOptions) {
     this.#options = options;
-    this.#processes = new GuestProcesses(options.dial);
-    this.resources = new GuestResources(options.isDiskAttached);
+    const { clock, dial, disks } = options;
+    this.resources = new GuestResources({
+      disks,
+      devicesShown: () => this.#visit('guestDevice'),
+      clock,
+      signal: this.#life.signal,
+    });
+    this.#processes = new GuestProcesses(dial, this.resources.mounts);
   }
 
   get phase(): GuestPhase {
@@ -169,7 +176,7 @@ export class SimulatedGuest {
       signal: this.#life.signal,
       visit: (step) => this.#visit(step),
       processes: this.#processes,
-      modify: (request) => this.resources.modify(request),
+      modify: (request, failure) => this.resources.modify(request, failure),
       powerOff: () => this.end('powerOff'),
       onNegotiated: () => this.#run(),
     });

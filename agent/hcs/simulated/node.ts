@@ -10,6 +10,7 @@ import { applyChange, type ChangeRoom } from './changes.ts';
 import type { FileTable } from './file-table.ts';
 import { guestSocketPath } from './guest-address.ts';
 import { type Dial, dialPath } from './guest-dial.ts';
+import type { DiskFiles } from './guest-mounts.ts';
 import type { SimulatedHostFile } from './host-file.ts';
 import { runtimeId, type SystemDetail } from './rpc.ts';
 import type { Script, Step } from './script.ts';
@@ -56,6 +57,8 @@ export class SimulatedNode {
   readonly #options: NodeOptions;
   readonly #systems = new Map<SystemId, SimulatedSystem>();
   readonly #handles = new Map<number, Handle>();
+  /** Path of a disk → what is on it. */
+  readonly #disks = new Map<string, DiskFiles>();
   #nextHandle = 1;
 
   constructor(options: NodeOptions) {
@@ -90,6 +93,7 @@ export class SimulatedNode {
       clock,
       script,
       dial: (port) => (dial ?? this.#dialSocket)(vm, port),
+      diskFiles: (path) => this.#filesOf(path),
       onStopped: (exit) => this.#stopped(system, exit),
     });
     this.#systems.set(id, system);
@@ -186,12 +190,25 @@ export class SimulatedNode {
       guest: system.guest && {
         phase: system.guest.phase,
         entropyBytes: system.guest.entropyBytes,
-        mounts: system.guest.resources.mounts,
+        mounts: system.guest.resources.mounts.places,
+        files: [...system.guest.resources.mounts.files],
         securityPolicy: system.guest.resources.securityPolicy?.EncodedSecurityPolicy,
         uvmReference: system.guest.resources.securityPolicy?.EncodedUVMReference,
         uvmHashEnvelopeReference: system.guest.resources.securityPolicy?.EncodedUVMHashEnvelopeReference,
       },
     }));
+  }
+
+  /** What is on the disks that guests have had so far: path → names of files. */
+  diskFiles(): Readonly<Record<string, string[]>> {
+    return Object.fromEntries([...this.#disks].map(([path, files]) => [path, [...files]]));
+  }
+
+  /** No disk is empty. */
+  #filesOf(path: string): DiskFiles {
+    const known = this.#disks.get(path) ?? new Set(['kept']);
+    this.#disks.set(path, known);
+    return known;
   }
 
   readonly #dialSocket: DialHost = (vm, port) => {

@@ -74,6 +74,8 @@ export const systemDetail = systemProperties.extend({
       phase: z.enum(guestPhases),
       entropyBytes: z.int(),
       mounts: z.record(z.string(), z.string()),
+      /** Those of its image that are still there. */
+      files: z.array(z.string()),
       securityPolicy: z.string().optional(),
       uvmReference: z.string().optional(),
       uvmHashEnvelopeReference: z.string().optional(),
@@ -126,6 +128,7 @@ export const methods = {
   visits: { params: nothing, result: z.array(visit) },
   systems: { params: nothing, result: z.array(systemDetail) },
   files: { params: nothing, result: z.array(fileEntry) },
+  diskFiles: { params: nothing, result: z.record(z.string(), z.array(z.string())) },
   endGuest: { params: z.strictObject({ system: z.string(), how: z.enum(guestEnds) }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {

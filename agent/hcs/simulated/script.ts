@@ -29,6 +29,7 @@ export const steps = [
   'negotiate',
   'running',
   'guestModify',
+  'guestDevice',
   'powerOff',
 ] as const;
 export type Step = (typeof steps)[number];

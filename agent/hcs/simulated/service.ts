@@ -93,6 +93,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     visits: () => script.visits(),
     systems: () => node.details(),
     files: () => files.table.entries(),
+    diskFiles: () => node.diskFiles(),
     endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
     dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
     writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),

@@ -12,6 +12,7 @@ import { type Attachments, attachmentsOf } from './attachments.ts';
 import { SimulatedConsole } from './console.ts';
 import { SimulatedGuest } from './guest.ts';
 import type { Dial } from './guest-dial.ts';
+import type { DiskFiles } from './guest-mounts.ts';
 import type { HostTiming } from './host-file.ts';
 import type { GuestEnd, Script } from './script.ts';
 
@@ -24,6 +25,8 @@ export interface SystemOptions {
   readonly clock: Clock;
   readonly script: Script;
   readonly dial: Dial;
+  /** What is on the disk of that path. */
+  readonly diskFiles: (path: string) => DiskFiles;
   /** Where the pipe of a serial port is; absent = this node has none. */
   readonly consolePath?: (pipe: string) => string;
   readonly onStopped: (exit: SystemExit) => void;
@@ -110,7 +113,7 @@ export class SimulatedSystem {
       throw new HcsError('HcsStartComputeSystem', hresult.invalidState);
     }
     this.#isStarting = true;
-    const { admitted, clock, dial, id, script, timing } = this.#options;
+    const { admitted, clock, dial, diskFiles, id, script, timing } = this.#options;
     await delay(clock, timing.startMilliseconds);
     this.#consoles = await this.#openConsoles();
     this.ending.throwIfAborted();
@@ -123,7 +126,10 @@ export class SimulatedSystem {
       clock,
       timing,
       script,
-      isDiskAttached: (controller, lun) => this.attachments.has(controller, lun),
+      disks: {
+        isAttached: (controller, lun) => this.attachments.has(controller, lun),
+        files: (controller, lun) => diskFiles(this.attachments.byPlace()[`${controller}:${lun}`] ?? ''),
+      },
       onEnd: (how) => this.#end(exitOfGuest[how]),
     });
     this.#guest.start();

@@ -199,6 +199,22 @@ describe('the bridge', () => {
     await expect(bridge.dumpStacks()).rejects.toThrow('bridge closed: message timeout');
   });
 
+  it('outlives a change for which the guest waits without end, and takes a late answer to it', async () => {
+    const { answer, bridge, clock, request } = connect();
+    const settings = { MountPath: '/mnt/a', Lun: 9 };
+    const waiting = bridge.modify({ resourceType: 'MappedVirtualDisk', requestType: 'Add', settings }, 30_000);
+    const asked = await request();
+    clock.advance(30_000);
+    await expect(waiting).rejects.toMatchObject({ name: 'GuestUnansweredError' });
+    clock.advance(300_000);
+    const stacks = bridge.dumpStacks();
+    const second = await request();
+    answer(asked, {});
+    answer(second, { GuestStacks: 'all of them' });
+    expect(await stacks).toBe('all of them');
+    expect([bridge.lateAnswers, clock.pending]).toEqual([0, 0]);
+  });
+
   it('takes the end of the stream for the guest having powered off, if that was asked', async () => {
     const { bridge, peer, request } = connect();
     const call = bridge.powerOff(never);
