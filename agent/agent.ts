@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
 import type { AllowedGroups } from './allowed-groups.ts';
+import { within } from './bounded.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { type DialSettings, dial } from './dial.ts';
 import type { LogRate } from './guest/log-limiter.ts';
@@ -88,7 +89,10 @@ export async function runAgent(
   const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
   held.defer(() => lock.release());
   const node = await connectNode();
-  held.defer(() => node.close());
+  // What hangs in HCS goes with the process.
+  held.defer(async () => {
+    await within(systemClock, settings.timeouts.leave, node.close());
+  });
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
@@ -138,7 +142,8 @@ export async function runAgent(
     await supervisor.recover();
     isRecovered = true;
     await link.run(signal);
-    await supervisor.ended();
+    if (stop.aborted) await supervisor.ended();
+    else await within(systemClock, settings.timeouts.leave, supervisor.ended());
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -21,6 +21,8 @@ export interface MachineView {
   readonly trouble: Trouble | undefined;
   /** Why the running VM has not been changed as it is wanted now. */
   readonly changeTrouble: Trouble | undefined;
+  /** The agent has failed on it too often: it waits for a change. */
+  readonly rests: boolean;
   readonly guestConnected: boolean;
   /** The options of this run make the guest dial the bridge. */
   readonly guestExpected: boolean;
@@ -36,7 +38,7 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
       condition('RestartRequired', 'True', 'RestartRequired', 'the manifest changed in what only a restart applies'),
     );
   }
-  const stalled = ready.status === 'False' && (stalls(troubleOf(view)) || stallsByOutcome(decision));
+  const stalled = ready.status === 'False' && (view.rests || stalls(troubleOf(view)) || stallsByOutcome(decision));
   if (stalled) conditions.push({ ...ready, type: 'Stalled', status: 'True' });
   else if (ready.status === 'False' && view.record.assignment?.paused !== true) {
     conditions.push({ ...ready, type: 'Reconciling', status: 'True' });
@@ -98,7 +100,10 @@ function guestConnectedOf(view: MachineView): ObservedCondition {
 
 function readyOf(view: MachineView, decision: Decision): ObservedCondition {
   const { state, trouble, record } = view;
-  if (state === 'Unknown') return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
+  if (state === 'Unknown') {
+    if (trouble?.reason === 'InternalError') return troubled('Ready', trouble);
+    return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
+  }
   if (decision.kind === 'settled') return readyWhenSettled(view, decision.reason);
   if (decision.kind === 'stop')
     return condition('Ready', 'False', decision.reason === 'Halted' ? 'Stopping' : decision.reason);

@@ -1,5 +1,6 @@
 // What the steps of one VM's life work on: its record, the handles that are open just now, and the ways to wait and write.
 // Only `virtual-machine.ts` and `machine-steps.ts` use it.
+import type { BootTimings } from '../protocol/messages.ts';
 import type { ReasonCode } from '../protocol/reasons.ts';
 import type { LogPosition } from '../protocol/stream-messages.ts';
 import { bounded } from './bounded.ts';
@@ -12,6 +13,7 @@ import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
+import { InternalErrors } from './internal-errors.ts';
 import { Leaving } from './leaving.ts';
 import * as history from './machine-history.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
@@ -78,6 +80,10 @@ export class MachineContext {
   /** Another VM has what this one needs: not started before this time (ms since the epoch). */
   heldUpUntil = 0;
 
+  readonly internalErrors: InternalErrors;
+  /** An error of ours where nobody awaits it: it ends the VM's life with the step that is under way. */
+  fault: { readonly error: unknown } | undefined;
+
   #console = new AbortController();
   readonly #listener: ContextListener;
   readonly #sink: GuestLogSink;
@@ -97,9 +103,27 @@ export class MachineContext {
     this.trouble = trouble;
     this.log = log;
     this.ports = ports;
-    this.#listener = listener;
+    this.internalErrors = new InternalErrors(ports);
+    this.#listener = {
+      changed: this.guarded(() => listener.changed()),
+      logged: this.guarded(() => listener.logged()),
+    };
     this.#sink = ports.openGuestLog(record.uid);
     this.#output = ports.openGuestOutput?.(record.uid);
+  }
+
+  /** For what is called from outside of the steps: an error of ours in it is this VM's alone. */
+  guarded<Parameters extends readonly unknown[]>(
+    act: (...parameters: Parameters) => void,
+  ): (...parameters: Parameters) => void {
+    return (...parameters) => {
+      try {
+        act(...parameters);
+      } catch (error) {
+        this.fault ??= { error };
+        this.wakeup.notify();
+      }
+    };
   }
 
   get holder(): Holder {
@@ -205,30 +229,30 @@ export class MachineContext {
     return {
       ...this.ports,
       uid: this.uid,
-      onLines: (lines) => {
+      onLines: this.guarded((lines: readonly string[]) => {
         for (const line of lines) {
           const { boot, sequence, text } = this.log.append(line);
           this.#sink.append(`${boot}.${sequence} ${text}`);
           if (this.log.bootBegins) this.#listener.logged();
         }
         this.#listener.logged();
-      },
+      }),
       stdio: this.#stdio(),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
         rate: this.ports.guestLogRate,
-        onRecords: (records) => this.#tellOutput(records),
+        onRecords: this.guarded((records: readonly GuestLogRecord[]) => this.#tellOutput(records)),
         onDropped: (records) => this.log.countDropped(records),
       },
-      onPhase: (phase) => {
+      onPhase: this.guarded((phase: keyof BootTimings) => {
         this.record = history.timed(this.record, phase, this.now());
         this.#listener.changed();
-      },
-      onConnection: () => {
+      }),
+      onConnection: this.guarded(() => {
         // Disks may have waited for it.
         this.wakeup.notify();
         this.#listener.changed();
-      },
+      }),
     };
   }
 

@@ -27,6 +27,17 @@ export function isAnew(before: Assignment, after: Assignment): boolean {
   return before.optionsDigest !== after.optionsDigest || before.restartedAt !== after.restartedAt;
 }
 
+/** Of an assignment that says no more than what the status remembers, nothing is new. */
+export function wantsOtherwise(before: Assignment, after: Assignment): boolean {
+  return (
+    isAnew(before, after) ||
+    before.generation !== after.generation ||
+    before.paused !== after.paused ||
+    before.runStrategy !== after.runStrategy ||
+    before.updateStrategy !== after.updateStrategy
+  );
+}
+
 function remembering(record: MachineRecord, { remembered }: Assignment): MachineRecord {
   return {
     ...record,
@@ -158,26 +169,30 @@ export function startFailed(record: MachineRecord, failure: MachineFailure, port
 }
 
 /** n² units up to the maximum, jittered down by up to half (design §8). */
-function backOff(failures: number, { random, timeouts }: BackOffPorts): number {
+export function backOff(failures: number, { random, timeouts }: BackOffPorts): number {
   const full = Math.min(timeouts.backOffUnit * failures ** 2, timeouts.backOffMaximum);
   return full * (1 - random() / 2);
 }
 
-/** A VM that may outlive its agent, was running, and still is the same one (design §8). */
-export function mayAdopt(record: MachineRecord, found: SystemProperties): boolean {
+/** A VM that outlived the agent that ran it, or runs under this one; it was running, and still is the same one (design §8). */
+export function mayAdopt(record: MachineRecord, found: SystemProperties, agentBootID: string): boolean {
   return (
     record.stage === 'running' &&
-    record.applied?.outlivesAgent === true &&
+    outlives(record, agentBootID) &&
     found.state === 'Running' &&
     found.runtimeId === record.runtimeID
   );
 }
 
+function outlives({ agentBootID, applied }: MachineRecord, ownBootID: string): boolean {
+  return applied?.outlivesAgent === true || agentBootID === ownBootID;
+}
+
 /** The agent was away when the VM ended: the exit is reported as such, once. */
-export function endedWhileAway(record: MachineRecord, now: string): MachineRecord {
+export function endedWhileAway(record: MachineRecord, now: string, agentBootID: string): MachineRecord {
   const recorded = record.lastExit !== undefined && record.lastExit.time >= (record.startTime ?? '');
   if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
-  const type = record.applied?.outlivesAgent === true ? 'Unknown' : 'AgentExit';
+  const type = outlives(record, agentBootID) ? 'Unknown' : 'AgentExit';
   const message = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
   return { ...withoutFailures(record), stage: 'stopping', lastExit: { type, time: now, message } };
 }

@@ -11,7 +11,8 @@
 //                           ▲                                                                    │ │
 //                           └──────────────────── foundNothing ──────────────────────── Unknown ─┴─┘
 //                                                                                         ▲
-//                                                       lost (the compute service is gone, from anywhere)
+//                                                       lost (the compute service is gone, from anywhere),
+//                                                       or an error of ours: the life begins again (`life-restart.ts`)
 //
 // Every half-done thing is a state with one way out: what was begun in Preparing is undone by Cleaning, what may exist in
 // HCS is stopped by Stopping. In Draining a call that exceeded its bound is waited for before anything else is done, but for
@@ -50,7 +51,14 @@ export type MachineEvent =
   | 'lost';
 
 export const transitions: Readonly<Record<MachineState, Partial<Readonly<Record<MachineEvent, MachineState>>>>> = {
-  Unknown: { foundNothing: 'Cleaning', adopted: 'Running', leftover: 'Stopping' },
+  Unknown: {
+    foundNothing: 'Cleaning',
+    adopted: 'Running',
+    leftover: 'Stopping',
+    // A call was under way when the life began again.
+    overdue: 'Draining',
+    lost: 'Unknown',
+  },
   Idle: { start: 'Preparing', forget: 'Forgotten', lost: 'Unknown' },
   Preparing: { prepared: 'Creating', failed: 'Cleaning', overdue: 'Draining', lost: 'Unknown' },
   Creating: { created: 'Starting', failed: 'Stopping', overdue: 'Draining', lost: 'Unknown' },
@@ -59,5 +67,5 @@ export const transitions: Readonly<Record<MachineState, Partial<Readonly<Record<
   Stopping: { stopped: 'Cleaning', failed: 'Stopping', overdue: 'Draining', lost: 'Unknown' },
   Draining: { returned: 'Stopping', lost: 'Unknown' },
   Cleaning: { cleaned: 'Idle', failed: 'Cleaning', overdue: 'Draining', lost: 'Unknown' },
-  Forgotten: {},
+  Forgotten: { lost: 'Forgotten' },
 };

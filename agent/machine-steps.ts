@@ -15,7 +15,7 @@ import type { MachineEvent, MachineState } from './machine-states.ts';
 import { decide } from './run-decision.ts';
 import { stage } from './staging.ts';
 import { createReplacing, endLeftover } from './system-creation.ts';
-import { isStopped, terminateSystem } from './teardown.ts';
+import { endSoFar, isStopped, terminateSystem } from './teardown.ts';
 
 type Step = (machine: MachineContext, signal: AbortSignal) => Promise<MachineEvent | undefined>;
 
@@ -35,17 +35,22 @@ export const steps: Readonly<Record<MachineState, Step>> = {
 // --- what is there ----------------------------------------------------------------------------------------------------
 
 async function recover(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
-  const { found, record, released } = machine;
+  if (machine.overdue !== undefined) return 'overdue';
+  const { found, ports, record, released } = machine;
   // A system that no journal knows is reported and left alone until the operator assigns or releases it.
   const isStranger = found?.properties !== undefined && record.assignment === undefined && !released;
   if (found === undefined || isStranger) return machine.sleep(undefined, signal);
   const { properties } = found;
-  const system = properties === undefined ? undefined : await openFound(machine);
-  if (system !== undefined && properties !== undefined && history.mayAdopt(record, properties)) {
+  // A life that begins again has its handle still.
+  const system = properties === undefined ? machine.system : await openFound(machine);
+  if (system !== undefined && properties !== undefined && history.mayAdopt(record, properties, ports.agentBootID)) {
     await adopt(machine, properties);
     return 'adopted';
   }
-  machine.record = history.endedWhileAway(machine.record, machine.now());
+  await noteExit(machine);
+  if (system === undefined) await machine.run?.close();
+  if (system === undefined) machine.run = undefined;
+  machine.record = history.endedWhileAway(machine.record, machine.now(), ports.agentBootID);
   machine.found = undefined;
   machine.clearTrouble('HostQueryFailed', 'CallOverdue');
   return system === undefined ? 'foundNothing' : 'leftover';
@@ -63,15 +68,27 @@ async function openFound(machine: MachineContext): Promise<ComputeSystem | undef
   }
 }
 
+/** Of a VM whose handle tells how it ended. */
+async function noteExit(machine: MachineContext): Promise<void> {
+  const { ports, record, system } = machine;
+  const end = record.stage === 'running' && system !== undefined ? await endSoFar(system) : undefined;
+  if (end?.kind === 'exited') machine.record = history.exited(record, end.exit, ports);
+}
+
 async function adopt(machine: MachineContext, properties: SystemProperties): Promise<void> {
-  const { logger, sockets } = machine.ports;
+  const { logger } = machine.ports;
+  // A guest that is heard is not cut off: one whose log nobody relays would die of it.
+  if (machine.run === undefined) await hearGuest(machine, properties);
+  machine.found = undefined;
+  machine.clearTrouble('HostQueryFailed', 'CallOverdue', 'InternalError');
+  logger.info({ uid: machine.uid, runtimeID: properties.runtimeId }, 'adopted the running VM');
+}
+
+async function hearGuest(machine: MachineContext, properties: SystemProperties): Promise<void> {
   await machine.continueLog();
-  machine.run = await GuestRun.open(sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
+  machine.run = await GuestRun.open(machine.ports.sockets, history.runtimeIdOf(properties), machine.guestRunPorts());
   await machine.tryWrite();
   machine.run.resume();
-  machine.found = undefined;
-  machine.clearTrouble('HostQueryFailed', 'CallOverdue');
-  logger.info({ uid: machine.uid, runtimeID: properties.runtimeId }, 'adopted the running VM');
 }
 
 // --- on the way up ----------------------------------------------------------------------------------------------------

@@ -156,10 +156,18 @@ function program(exitWith: (code: number) => void): Command {
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
         .default('info'),
     )
-    .action(async (settings: Arguments) => exitWith(await run(settings)));
+    .action(async (settings: Arguments) => {
+      exitWith(await run(settings));
+      endAnyway();
+    });
   for (const option of allowedOptions) agentProgram.addOption(option);
   addTools(agent, exitWith);
   return agent;
+}
+
+/** A call that hangs in the compute service would keep the process. */
+function endAnyway(): void {
+  setTimeout(() => process.exit(), 2_000).unref();
 }
 
 /** What people run by hand. */
@@ -188,8 +196,7 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
       const { doctorCommand } = await import('./commands/doctor.ts');
       const { systemPorts } = await import('./doctor/system-ports.ts');
       exitWith(await doctorCommand(settings, systemPorts, commandIO.out));
-      // A call that hangs in the compute service would keep the process.
-      setTimeout(() => process.exit(), 2_000).unref();
+      endAnyway();
     });
   for (const option of allowedOptions) doctor.addOption(option);
 }

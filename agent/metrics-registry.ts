@@ -38,6 +38,10 @@ export function metricsWriter(): (figures: AgentFigures) => Promise<MetricsText>
     ofMachine,
   );
   const quarantined = counter('lcow_agent_journal_quarantined_total', 'Journal files that could not be read.');
+  const internalErrors = counter(
+    'lcow_agent_internal_errors_total',
+    'Errors of the agent itself after which it began again with a VM.',
+  );
   const failedChanges = counter(
     'lcow_agent_live_change_failures_total',
     'Attempts to change a running VM that failed.',
@@ -64,6 +68,7 @@ export function metricsWriter(): (figures: AgentFigures) => Promise<MetricsText>
     draining.set(0);
     for (const each of figures.machines) writeMachine(each);
     quarantined.inc(figures.tally.quarantined);
+    internalErrors.inc(figures.tally.internalErrors);
     for (const [reason, count] of figures.tally.failedChanges) failedChanges.inc({ reason }, count);
     failedQuestions.inc(figures.statisticsFailures);
     return { contentType: registry.contentType, text: await registry.metrics() };

@@ -3,11 +3,17 @@ import type { ReasonCode } from '../protocol/reasons.ts';
 
 export class AgentTally {
   #quarantined = 0;
+  #internalErrors = 0;
   readonly #failedChanges = new Map<ReasonCode, number>();
 
   /** A journal file could not be read and was put aside. */
   journalQuarantined(): void {
     this.#quarantined += 1;
+  }
+
+  /** The life of a VM ended with an error of ours. */
+  internalError(): void {
+    this.#internalErrors += 1;
   }
 
   /** A running VM was not changed as it is wanted. */
@@ -17,6 +23,10 @@ export class AgentTally {
 
   get quarantined(): number {
     return this.#quarantined;
+  }
+
+  get internalErrors(): number {
+    return this.#internalErrors;
   }
 
   get failedChanges(): ReadonlyMap<ReasonCode, number> {

@@ -12,6 +12,7 @@ import {
 import { bounded } from './bounded.ts';
 import { messageOf } from './failure.ts';
 import type { SystemProperties } from './hcs/backend.ts';
+import { HcsError } from './hcs/errors.ts';
 import type { MachinePorts } from './machine-ports.ts';
 import { type MachineRecord, newRecord, reservedBy } from './machine-record.ts';
 import { Reservations } from './reservations.ts';
@@ -94,6 +95,7 @@ export class Supervisor {
         return await bounded(clock, timeouts.query, 'HcsEnumerateComputeSystems', () => backend.enumerate());
       } catch (error) {
         logger.error({ error: messageOf(error) }, 'HCS cannot be enumerated; nothing is judged before it can');
+        if (error instanceof HcsError && error.isServiceDisconnect) this.#listener.serviceLost();
         await delay(clock, timeouts.enumerateRetry, this.#signal);
       }
     }
@@ -152,9 +154,15 @@ export class Supervisor {
   }
 
   observe(uid: string): ObservedVirtualMachine | undefined {
-    const observed = this.#machines.get(uid)?.observe();
     const refusal = this.#refusals.get(uid);
-    return refusal === undefined ? observed : refused(uid, observed, refusal);
+    try {
+      const observed = this.#machines.get(uid)?.observe();
+      return refusal === undefined ? observed : refused(uid, observed, refusal);
+    } catch (error) {
+      // What cannot be told of one VM keeps nobody from hearing of the others.
+      this.#ports.logger.error({ uid, error: messageOf(error) }, 'the state of a VM cannot be told');
+      return undefined;
+    }
   }
 
   /** Resolves when every VM has been left as it is, after the signal aborted. */

@@ -40,6 +40,8 @@ export interface Timeouts {
   readonly recovery: number;
   /** How often the state of a running VM is read, in case its exit event was lost. */
   readonly liveness: number;
+  /** For giving back the node when the agent ends, and for the VMs when the compute service went away. */
+  readonly leave: number;
   /** Between two attempts to enumerate HCS when it refuses. */
   readonly enumerateRetry: number;
 }
@@ -68,5 +70,6 @@ export const defaultTimeouts: Timeouts = {
   backOffReset: 10 * minute,
   recovery: 5 * second,
   liveness: 30 * second,
+  leave: 5 * second,
   enumerateRetry: 5 * second,
 };

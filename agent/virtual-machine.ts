@@ -8,6 +8,8 @@ import { GuestAccess } from './guest-access.ts';
 import { GuestLog } from './guest-log.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
+import { isOwnFault } from './internal-errors.ts';
+import { prepareRestart } from './life-restart.ts';
 import { MachineContext } from './machine-context.ts';
 import * as history from './machine-history.ts';
 import type { MachinePorts } from './machine-ports.ts';
@@ -39,11 +41,15 @@ export class VirtualMachine {
   constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
     this.uid = record.uid;
     this.log = new GuestLog(record.uid, record.boot, record.guestLog);
-    this.#listener = listener;
     this.#context = new MachineContext(record, systemID, this.log, ports, {
       changed: () => listener.changed(this),
       logged: () => listener.logged(this),
     });
+    this.#listener = {
+      changed: this.#context.guarded((machine: VirtualMachine) => listener.changed(machine)),
+      logged: this.#context.guarded((machine: VirtualMachine) => listener.logged(machine)),
+      lost: (machine) => listener.lost(machine),
+    };
     const { promise, resolve } = Promise.withResolvers<void>();
     this.known = promise;
     this.#resolveKnown = resolve;
@@ -80,6 +86,7 @@ export class VirtualMachine {
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
     if (isAnew) context.heldUpUntil = 0;
     if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0 };
+    if (before === undefined || history.wantsOtherwise(before, assignment)) context.internalErrors.forget();
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
@@ -89,11 +96,12 @@ export class VirtualMachine {
   /** Tear down and forget. There is no way back. */
   release(): void {
     this.#context.released = true;
+    this.#context.internalErrors.forget();
     this.#reconsider();
   }
 
   observe(): ObservedVirtualMachine {
-    const { record, released, trouble, change, run, systemID } = this.#context;
+    const { change, internalErrors, record, released, run, systemID, trouble } = this.#context;
     return report({
       record,
       state: this.#state,
@@ -102,6 +110,7 @@ export class VirtualMachine {
       changeTrouble: change.trouble,
       guestConnected: run?.guestConnected ?? false,
       guestExpected: record.applied?.options.UseGuestConnection ?? true,
+      rests: internalErrors.isTooMany,
       log: this.log,
       systemID,
     });
@@ -122,17 +131,40 @@ export class VirtualMachine {
     const onAbort = () => this.#context.wakeup.notify();
     signal.addEventListener('abort', onAbort);
     while (!signal.aborted && this.#state !== 'Forgotten') {
-      const event = await this.#step(signal);
-      if (event !== undefined) this.#transition(event);
+      try {
+        const event = await this.#step(signal);
+        if (event !== undefined) this.#transition(event);
+      } catch (error) {
+        await this.#beginAgain(error, signal);
+      }
     }
     signal.removeEventListener('abort', onAbort);
     await this.#context.run?.abandon();
   }
 
+  /** From Unknown, for this VM alone. */
+  async #beginAgain(error: unknown, signal: AbortSignal): Promise<void> {
+    const context = this.#context;
+    this.#state = 'Unknown';
+    try {
+      await prepareRestart(context, error, signal);
+    } catch (again) {
+      if (again instanceof HcsError && again.isServiceDisconnect) this.#transition('lost');
+      // Nothing was found: what the next step does is this again.
+      else context.fault ??= { error: again };
+      await delay(context.ports.clock, context.ports.timeouts.enumerateRetry, signal).catch(() => undefined);
+    }
+  }
+
+  /** Rejects with an error of ours. */
   async #step(signal: AbortSignal): Promise<MachineEvent | undefined> {
+    const { fault } = this.#context;
+    this.#context.fault = undefined;
+    if (fault !== undefined) throw fault.error;
     try {
       return await steps[this.#state](this.#context, signal);
     } catch (error) {
+      if (isOwnFault(error)) throw error;
       if (error instanceof CallOverdue) return this.#wentOverdue(error, signal);
       if (error instanceof HcsError && error.isServiceDisconnect) return 'lost';
       return this.#failed(error);

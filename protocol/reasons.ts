@@ -79,6 +79,10 @@ const table = {
     text: 'A call to HCS has not come back; its system is terminated, and nothing else is done under this id before.',
     action: 'retry',
   },
+  InternalError: {
+    text: 'The agent failed on this VM by an error of its own; it begins again with it, five times at most until the VM is changed.',
+    action: 'retry',
+  },
   BackOff: { text: 'The VM failed several times in a row and is started again later.', action: 'retry' },
 
   // Running

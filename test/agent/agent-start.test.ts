@@ -2,12 +2,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runAgent } from '../../agent/agent.ts';
 import { acquireInstanceLock } from '../../agent/instance-lock.ts';
+import { systemIdOf } from '../../agent/system-id.ts';
 import { defaultTimeouts } from '../../agent/timeouts.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { isRunning, startCore, testTimeouts } from './agent-core.ts';
+import { makeAssignment } from './assignments.ts';
+import { startNode, type TestNode } from './hcs/simulated-node.ts';
 
 it('an agent that cannot have its node leaves nothing that would keep its process alive', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'start-'));
@@ -34,6 +39,49 @@ it('an agent that cannot have its node leaves nothing that would keep its proces
   await expect(fetch(`http://127.0.0.1:${healthPort}/healthz`)).rejects.toThrow('fetch failed');
   (await acquireInstanceLock(stateDir, systemClock, silent, AbortSignal.timeout(5_000))).release();
   await rm(folder, { recursive: true });
+});
+
+describe('an agent whose compute service goes away while it looks at what is left', () => {
+  const uid = makeAssignment().uid;
+  const outlives = makeAssignment({ options: { TerminateOnAgentExit: false } });
+
+  it.each(['open', 'properties', 'enumerate'] as const)('ends, so that a new one looks: %s', async (at) => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(outlives);
+    await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await node.control.script({ at, fail: { hresult: '0x8037011e' }, times: 'always' });
+    expect(await runOn(node)).toBe('serviceLost');
+    expect((await node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+  });
+
+  it('ends also when its handles cannot be given back', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' }, times: 'always' });
+    expect(await runOn(node, () => new Promise(() => {}))).toBe('serviceLost');
+  });
+
+  async function runOn(node: TestNode, close?: () => Promise<void>) {
+    const connection = await node.connect();
+    const readConsole = () => new PassThrough();
+    return await runAgent(
+      {
+        version: '0.0.0',
+        operator: { url: 'wss://127.0.0.1:1/v1/agents', tokenFile: join(node.folder, 'token'), caFile: undefined },
+        stateDir: join(node.folder, 'agent'),
+        stateFolder: 'C:\\ProgramData\\lcow',
+        ownFolders: [],
+        timeouts: { ...testTimeouts, leave: 100, liveness: 50 },
+        allowed: { paths: [], pipes: [], devices: [] },
+        guestLog: {},
+        healthPort: undefined,
+      },
+      () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
+      pino({ level: 'silent' }),
+      new AbortController().signal,
+    );
+  }
 });
 
 function freePort(): Promise<number> {

@@ -31,6 +31,10 @@ describe('the table of transitions', () => {
     expect(transitions.Draining).toEqual({ returned: 'Stopping', lost: 'Unknown' });
   });
 
+  it('knows in every state that the compute service may be lost', () => {
+    for (const state of machineStates) expect(transitions[state].lost, state).toBeDefined();
+  });
+
   it('forgets only what is idle', () => {
     const forgetting = machineStates.filter((state) => transitions[state].forget !== undefined);
     expect(forgetting).toEqual(['Idle']);
