@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filesOf, follow, type Shell, type Step, stepsOf } from '../docs/steps.ts';
 import { RunningCluster } from '../kubelet/cluster.ts';
-import { helm, helmPath } from './helm.ts';
+import { helm, helm4 } from './helm.ts';
 import { chartArguments, render } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -35,7 +35,7 @@ beforeAll(async () => {
     for (const [name, content] of filesOf(text)) await writeFile(join(folder, name), content);
   }
   const { kubectl, kubeconfigPath } = cluster.controlPlane;
-  const programs = [dirname(await helmPath()), dirname(kubectl)].join(':');
+  const programs = [dirname(await helm4.path()), dirname(kubectl)].join(':');
   const environment = { ...process.env, PATH: `${programs}:${process.env['PATH']}`, KUBECONFIG: kubeconfigPath };
   shell = { folder, environment: { ...environment, HELM_CACHE_HOME: join(folder, 'helm') } };
 }, 900_000);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runKubectl } from '../controlplane/kubectl.ts';
 import { helm } from './helm.ts';
-import { chartArguments, parseObjects, type Rendered, type Rendering } from './rendered.ts';
+import { chartArguments, ofSomeCluster, parseObjects, type Rendered, type Rendering } from './rendered.ts';
 
 /** Labels and variables that the charts set themselves. */
 const clashing = [
@@ -55,7 +55,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function built(rendering: Rendering): Promise<readonly Rendered[]> {
   await writeFile(join(folder, 'kustomization.yaml'), 'resources: [rendered.yaml]\n');
-  const rendered = await helm(['template', ...chartArguments(rendering), '--kube-version', '1.37.2']);
+  const rendered = await helm(['template', ...chartArguments(rendering), ...ofSomeCluster]);
   await writeFile(join(folder, 'rendered.yaml'), rendered);
   const { code, stdout, stderr } = await runKubectl(inject('cluster'), ['kustomize', folder]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -34,8 +34,12 @@ export function chartArguments({ chart, values, set = [], release = chart, names
   ];
 }
 
+/** As a cluster would answer Helm: its version, and a group that every API server serves. */
+export const ofSomeCluster = ['--kube-version', '1.37.2', '--api-versions', 'apiregistration.k8s.io/v1'];
+
+/** With hooks, as Helm itself installs it. */
 export async function render(rendering: Rendering): Promise<readonly Rendered[]> {
-  return parseObjects(await helm(['template', ...chartArguments(rendering), '--kube-version', '1.37.2']));
+  return parseObjects(await helm(['template', ...chartArguments(rendering), ...ofSomeCluster]));
 }
 
 export function parseObjects(text: string): readonly Rendered[] {

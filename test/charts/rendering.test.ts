@@ -8,8 +8,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
-import { chartFolder, helm, runHelm } from './helm.ts';
-import { chartArguments, isHook, type Rendered, render, title, valuesFile } from './rendered.ts';
+import { chartFolder, helm, helm3, runHelm } from './helm.ts';
+import {
+  chartArguments,
+  isHook,
+  ofSomeCluster,
+  parseObjects,
+  type Rendered,
+  render,
+  title,
+  valuesFile,
+} from './rendered.ts';
 
 const run = promisify(execFile);
 /** The first run on a machine builds Helm. */
@@ -53,6 +62,15 @@ describe.each(cases)('$chart with values $values', (rendering) => {
       const outside = each.metadata.name === 'lcow-operator-authentication-reader' ? 'kube-system' : undefined;
       expect(['lcow-system', outside, undefined]).toContain(each.metadata.namespace);
     }
+  });
+});
+
+describe('Helm 3', () => {
+  it.each(cases)('renders $chart with values $values as Helm 4 does', async (rendering) => {
+    const args = ['template', ...chartArguments(rendering), ...ofSomeCluster];
+    const { code, stdout, stderr } = await helm3.run(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(parseObjects(stdout)).toEqual(parseObjects(await helm(args)));
   });
 });
 

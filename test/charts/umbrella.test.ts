@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chartFolder, runHelm } from './helm.ts';
-import { parseObjects, title } from './rendered.ts';
+import { ofSomeCluster, parseObjects, title } from './rendered.ts';
 
 const parts = ['lcow-operator', 'lcow-agent'];
 let umbrella = '';
@@ -20,12 +20,9 @@ beforeAll(async () => {
 afterAll(() => rm(umbrella, { recursive: true, force: true }));
 
 const template = (values: object) =>
-  runHelm(
-    ['template', 'platform', umbrella, '--namespace', 'lcow-system', '--kube-version', '1.37.2', '--values', '-'],
-    {
-      input: JSON.stringify(values),
-    },
-  );
+  runHelm(['template', 'platform', umbrella, '--namespace', 'lcow-system', ...ofSomeCluster, '--values', '-'], {
+    input: JSON.stringify(values),
+  });
 
 async function rendered(values: object) {
   const { code, stdout, stderr } = await template(values);

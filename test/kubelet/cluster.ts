@@ -1,7 +1,8 @@
 // A control plane whose Pods run: with it, what a user does to a cluster is what a test does.
 import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { type HelmResult, helm, runHelm } from '../charts/helm.ts';
+import type { ToolResult } from '../charts/go-tool.ts';
+import { helm, runHelm } from '../charts/helm.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
@@ -61,7 +62,7 @@ export class RunningCluster implements AsyncDisposable {
     });
   }
 
-  runHelm(args: readonly string[]): Promise<HelmResult> {
+  runHelm(args: readonly string[]): Promise<ToolResult> {
     return runHelm(args, this.controlPlane);
   }
 }

@@ -1,0 +1,13 @@
+// The judges that nobody here wrote. As a program it builds all of them, which takes minutes the first time; CI does so
+// before the tests, where the progress is seen.
+import { GoTool } from './go-tool.ts';
+import { helm3, helm4 } from './helm.ts';
+
+/** Of sigs.k8s.io/cli-utils: applies, waits and prunes by kstatus itself. */
+export const kapply = new GoTool('kapply', 'sigs.k8s.io/cli-utils/cmd', 'v0.37.2');
+/** Validates manifests by JSON schemas, as pipelines do that have no cluster. */
+export const kubeconform = new GoTool('kubeconform', 'github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0');
+
+if (import.meta.main) {
+  for (const judge of [helm4, helm3, kapply, kubeconform]) process.stdout.write(`${await judge.path()}\n`);
+}
