@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { helm, runHelm } from './helm.ts';
+import { helm, helm3, helm4, runHelm } from './helm.ts';
 import { inventory } from './inventory.ts';
 import { chartArguments, type Rendering, render } from './rendered.ts';
 
@@ -76,9 +76,11 @@ describe('a release', () => {
     await $('delete luvm kept');
   });
 
+  const another = quietly({ chart: 'lcow-operator', release: 'another' });
+
   it('of a second name is refused, since a cluster has one operator', async () => {
-    const second = chartArguments({ chart: 'lcow-operator', release: 'another' });
-    expect((await runHelm(['install', ...second], cluster)).stderr).toContain('meta.helm.sh/release-name');
+    const { stderr } = await runHelm(['install', ...chartArguments(another)], cluster);
+    expect(stderr).toContain('meta.helm.sh/release-name');
   });
 
   it('tells in its notes what the namespace of the agents lacks', async () => {
@@ -92,13 +94,58 @@ describe('a release', () => {
     await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-a' } }));
     await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(2)}`);
     const before = await inventory(cluster);
-    await expect
-      .poll(async () => (await uninstall('lcow-operator')).stderr, { timeout: 20_000 })
-      .toContain('host win-a has 2 VMs, whose finalizers need the operator');
+    const refusal = 'host win-a has 2 VMs, whose finalizers need the operator';
+    await expect.poll(async () => (await uninstall('lcow-operator')).stderr, { timeout: 20_000 }).toContain(refusal);
     expect(await inventory(cluster)).toEqual(before);
+    await helm(['rollback', 'lcow-operator', '1', '--namespace', 'lcow-system'], cluster);
+  });
+
+  it.each([
+    ['Helm 4', helm4],
+    ['Helm 3', helm3],
+  ])('whose uninstall was refused is brought back by what the refusal says, with %s', async (_, tool) => {
+    const upgrade = ['upgrade', ...chartArguments(quietly({ chart: 'lcow-operator', set: ['logLevel=debug'] }))];
+    expect((await tool.run(upgrade, cluster)).code).toBe(0);
+    const { stderr } = await tool.run(['uninstall', 'lcow-operator', '--namespace', 'lcow-system'], cluster);
+    expect((await tool.run(upgrade, cluster)).stderr).toContain('has no deployed releases');
+    const [line = ''] = /helm rollback lcow-operator \d+ --namespace lcow-system/.exec(stderr) ?? [];
+    expect(await helm(['get', 'notes', ...release], cluster)).toContain(line);
+    expect((await tool.run(line.split(' ').slice(1), cluster)).code).toBe(0);
+    expect(JSON.parse(await helm(['get', 'values', ...release, '--output', 'json'], cluster))).toMatchObject({
+      logLevel: 'debug',
+    });
+    expect((await tool.run(upgrade, cluster)).code).toBe(0);
+  });
+
+  it.each(['apply', 'apply --server-side --force-conflicts'])(
+    'is upgraded in spite of VMs by `helm template | kubectl %s`',
+    async (line) => {
+      const template = ['template', ...chartArguments(quietly({ chart: 'lcow-operator' }))];
+      expect(await helm(template, cluster)).not.toContain('helm.sh/hook');
+      // Helm prints the hooks if it may ask the cluster; kubectl takes them for ordinary objects.
+      const manifests = await helm([...template, '--dry-run=server'], cluster);
+      expect(manifests).toContain('helm.sh/hook: pre-delete');
+      const { code, stdout, stderr } = await attempt(`${line} --dry-run=server -f -`, manifests);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('VMs') });
+      expect(stdout).toContain('configmap/lcow-operator-uninstall ');
+    },
+  );
+
+  it('of the operator is uninstalled once no host has VMs', async () => {
     await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(0)}`);
     await expect.poll(async () => (await uninstall('lcow-operator')).code, { timeout: 20_000 }).toBe(0);
     await $('delete luvmhost win-a');
+  });
+
+  it('of another name takes over the kinds that the first one kept', async () => {
+    const install = ['install', ...chartArguments(another)];
+    const { code, stderr } = await runHelm(install, cluster);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('meta.helm.sh/release-name') });
+    const notes = await helm([...install, '--take-ownership'], cluster);
+    expect(notes).toContain('helm install --take-ownership');
+    expect(await uninstall('another')).toMatchObject({ code: 0 });
+    await helm(['install', ...chartArguments(quietly({ chart: 'lcow-operator' })), '--take-ownership'], cluster);
+    expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
   });
 
   it('is uninstalled in spite of VMs without hooks', async () => {
@@ -110,6 +157,7 @@ describe('a release', () => {
   });
 
   const host = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVMHost', spec: {} };
+  const release = ['lcow-operator', '--namespace', 'lcow-system'];
   const desired = (count: number) => JSON.stringify({ status: { virtualMachines: { desired: count, running: 0 } } });
 });
 

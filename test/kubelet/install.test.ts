@@ -171,7 +171,8 @@ describe('uninstalling', () => {
 
   /** What keeps Helm's hook from being made, tried until the API server knows what the operator said with its Lease. */
   async function guard(): Promise<string> {
-    return (await cluster.attempt('create configmap lcow-operator-uninstall -n lcow-system --dry-run=server')).stderr;
+    const line = 'create configmap lcow-operator-uninstall -n lcow-system --dry-run=server --field-manager=helm';
+    return (await cluster.attempt(line)).stderr;
   }
 
   it('leaves nothing, once the VMs are gone', async () => {

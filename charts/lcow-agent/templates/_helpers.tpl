@@ -50,3 +50,12 @@ the command line. (1.7 shows volumes at their mount path as well, 1.6 only here.
 - name: {{ . }}
 {{- end }}
 {{- end }}
+
+{{/*
+"true" where whoever renders asked a cluster what it serves: Helm itself, and Argo CD. Every API server serves this group, and
+no default of Helm has it. What `helm template` prints without a cluster is for `kubectl apply` and the like, which take a
+hook for an ordinary object: they would run the test at once, and be refused like an uninstall.
+*/}}
+{{- define "lcow-agent.hooks" -}}
+{{ ternary "true" "" (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") }}
+{{- end }}

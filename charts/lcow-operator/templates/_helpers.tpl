@@ -67,3 +67,23 @@ system:serviceaccount:{{ .Release.Namespace }}:lcow-operator
 - name: {{ . }}
 {{- end }}
 {{- end }}
+
+{{/*
+"true" where whoever renders asked a cluster what it serves: Helm itself, and Argo CD. Every API server serves this group, and
+no default of Helm has it. What `helm template` prints without a cluster is for `kubectl apply` and the like, which take a
+hook for an ordinary object: they would run the test at once, and be refused like an uninstall.
+*/}}
+{{- define "lcow-operator.hooks" -}}
+{{ ternary "true" "" (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") }}
+{{- end }}
+
+{{/* The end of an expression of CEL: what Helm prints when it is refused. `object` is the hook, so of the release's own revision. */}}
+{{- define "lcow-operator.uninstallAdvice" -}}
+" VMs, whose finalizers need the operator: delete them first (kubectl delete luvm --all --all-namespaces), or uninstall with
+--no-hooks. Helm has the release as uninstalling from now on, and upgrades it no more: " +
+object.?data[?"rollback"].orValue("helm rollback to the same revision") + " brings it back as it is"
+{{- end }}
+
+{{- define "lcow-operator.rollback" -}}
+helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Release.Namespace }}
+{{- end }}
