@@ -109,7 +109,6 @@ function readyOf(view: MachineView, decision: Decision): ObservedCondition {
     return condition('Ready', 'False', decision.reason === 'Halted' ? 'Stopping' : decision.reason);
   if (trouble !== undefined) return troubled('Ready', trouble);
   if (isRunning(view)) return readyWhenSettled(view, 'Running');
-  if (decision.kind === 'leave' && record.assignment?.paused === true) return condition('Ready', 'False', 'Paused');
   return condition('Ready', 'False', progressOf(record, state), exitMessage(record));
 }
 

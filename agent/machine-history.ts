@@ -1,5 +1,6 @@
 // How a VM's record changes with what happens to it. Pure: each function gives the next record.
 import type { Clock, Random } from '../protocol/clock.ts';
+import type { Intent } from '../protocol/intent.ts';
 import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../protocol/messages.ts';
 import type { MachineFailure } from './failure.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
@@ -18,9 +19,36 @@ interface BackOffPorts {
 /** Other options or another restart request end the waiting; a fresh record takes over what the status remembers. */
 export function assigned(record: MachineRecord, assignment: Assignment): MachineRecord {
   const before = record.assignment ?? assignment;
-  const known = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
+  const fresh = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
+  const known = renamed(fresh, assignment);
   return { ...(isAnew(before, assignment) ? withoutFailures(known) : known), assignment };
 }
+
+/** A restart that was handled when long values were told by their beginning has another name now. */
+function renamed(record: MachineRecord, { restartedAt, restartedAtPrefix }: Assignment): MachineRecord {
+  const isKnown = restartedAtPrefix !== undefined && record.restartedAt === restartedAtPrefix;
+  return isKnown && restartedAt !== undefined ? { ...record, restartedAt } : record;
+}
+
+/**
+ * Only what is wanted of the VM: it keeps the options that it has. One that has none is halted until it is told some, so
+ * that nothing is started with defaults in their place.
+ */
+export function intended(record: MachineRecord, intent: Intent): Assignment {
+  if (record.assignment === undefined) return { ...intent, ...noOptions, runStrategy: 'Halted' };
+  const { restartedAt: _handled, restartedAtPrefix: _prefix, ...before } = record.assignment;
+  const hasOptions = before.optionsDigest !== noOptions.optionsDigest;
+  const { runStrategy = before.runStrategy } = intent;
+  return { ...before, ...intent, runStrategy: hasOptions ? runStrategy : 'Halted' };
+}
+
+/** A paused VM goes on as it was told before: what is told meanwhile is followed, and answered, when it is paused no more. */
+export function followed({ assignment: before }: MachineRecord, assignment: Assignment): Assignment {
+  return assignment.paused && before !== undefined ? { ...before, paused: true } : assignment;
+}
+
+/** No options have this digest. */
+const noOptions = { options: {}, optionsDigest: '0'.repeat(64), updateStrategy: 'OnRestart' } as const;
 
 /** What is wanted now is worth an attempt at once. */
 export function isAnew(before: Assignment, after: Assignment): boolean {

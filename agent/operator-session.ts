@@ -5,6 +5,7 @@ import { BoundedMemory } from '../protocol/bounded-memory.ts';
 import { Channel, type ChannelClosed } from '../protocol/channel.ts';
 import type { Clock, Timer } from '../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../protocol/digest.ts';
+import { intentsCapability, parseIntent } from '../protocol/intent.ts';
 import {
   type AgentMessage,
   type Assignment,
@@ -37,7 +38,10 @@ const reportsAtOnce = 64;
 export interface SessionPorts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly supervisor: Pick<Supervisor, 'assign' | 'count' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'>;
+  readonly supervisor: Pick<
+    Supervisor,
+    'assign' | 'count' | 'intend' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'
+  >;
   readonly agentVersion: string;
   readonly agentBootID: string;
   readonly host: HostFacts;
@@ -152,7 +156,7 @@ export class OperatorSession {
         agentVersion,
         bootID: agentBootID,
         ...(lastEpoch !== undefined && { lastEpoch }),
-        capabilities: [streamsCapability],
+        capabilities: [streamsCapability, intentsCapability],
         host: first === 0 || last ? host : { ...host, bootFiles: [] },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,
@@ -265,6 +269,9 @@ export class OperatorSession {
       case 'assign':
         this.#assign(message.virtualMachine);
         break;
+      case 'intent':
+        this.#intend(message.virtualMachine);
+        break;
       case 'release':
         logger.info({ uid: message.uid }, 'release');
         supervisor.release(message.uid);
@@ -275,18 +282,28 @@ export class OperatorSession {
   }
 
   #assign(element: Element): void {
-    const { logger, supervisor } = this.#ports;
+    const { supervisor } = this.#ports;
     const parsed = parseAssignment(element);
     const whole = parsed.ok ? this.#withPolicy(parsed.value) : parsed;
-    if (!whole.ok) {
-      const { failure } = whole;
-      logger.error({ uid: element.uid, reason: failure.reason, error: failure.message }, 'an assignment was refused');
+    // Whatever its options are: what is wanted of a VM that is here can be done.
+    if (!whole.ok && supervisor.machine(element.uid) !== undefined && parseIntent(element).ok) this.#intend(element);
+    this.#obey(element, whole, (assignment) => supervisor.assign(assignment));
+  }
+
+  #intend(element: Element): void {
+    this.#obey(element, parseIntent(element), (intent) => this.#ports.supervisor.intend(intent));
+  }
+
+  #obey<T>(element: Element, parsed: Parsed<T>, obey: (told: T) => Promise<void>): void {
+    const { logger, supervisor } = this.#ports;
+    const { uid } = element;
+    if (!parsed.ok) {
+      const { failure } = parsed;
+      logger.error({ uid, reason: failure.reason, error: failure.message }, 'an assignment was refused');
       supervisor.refuse(failure, typeof element.generation === 'number' ? element.generation : undefined);
       return;
     }
-    supervisor
-      .assign(whole.value)
-      .catch((error: unknown) => logger.error({ uid: element.uid, error: messageOf(error) }, 'assignment failed'));
+    obey(parsed.value).catch((error: unknown) => logger.error({ uid, error: messageOf(error) }, 'assignment failed'));
   }
 
   /** Puts the policy in that travelled apart. What we have must then be exactly what the operator meant. */

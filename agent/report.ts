@@ -23,7 +23,7 @@ export const presenceOf: Readonly<Record<MachineState, Presence>> = {
 
 export function report(view: MachineView): ObservedVirtualMachine {
   const { record, state } = view;
-  const decision = decide(record, presenceOf[state], view.released);
+  const decision = decide(unpaused(record), presenceOf[state], view.released);
   return {
     uid: record.uid,
     ...assignmentFacts(record),
@@ -43,8 +43,16 @@ export function report(view: MachineView): ObservedVirtualMachine {
   };
 }
 
+/** What is said of a VM that is paused is said of what it was told before. */
+function unpaused(record: MachineRecord): MachineRecord {
+  const { assignment } = record;
+  return assignment?.paused === true ? { ...record, assignment: { ...assignment, paused: false } } : record;
+}
+
 function assignmentFacts({ assignment }: MachineRecord) {
-  return assignment && { generation: assignment.generation, wantedDigest: assignment.optionsDigest };
+  if (assignment === undefined) return undefined;
+  const { generation, optionsDigest, sourceDigest } = assignment;
+  return { generation, wantedDigest: optionsDigest, ...(sourceDigest !== undefined && { sourceDigest }) };
 }
 
 function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {

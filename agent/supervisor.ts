@@ -2,6 +2,7 @@
 // wants of it, and forgets those that are gone. Absence is never a reason here: a VM that the operator does not mention
 // stays as it is; only a `release` of its uid tears it down.
 import { delay } from '../protocol/clock.ts';
+import type { Intent } from '../protocol/intent.ts';
 import {
   type Assignment,
   type ElementFailure,
@@ -110,7 +111,16 @@ export class Supervisor {
     else await machine.assign(assignment);
   }
 
-  #create({ uid, generation }: Assignment): VirtualMachine | undefined {
+  /** What was refused of it stays refused: the options are still those that it had. */
+  async intend(intent: Intent): Promise<void> {
+    const { uid } = intent;
+    const machine = this.#machines.get(uid) ?? this.#create(intent);
+    // One that is being torn down is told of again once it is gone.
+    if (machine === undefined || machine.released) return;
+    await machine.intend(intent);
+  }
+
+  #create({ uid, generation }: Pick<Assignment, 'uid' | 'generation'>): VirtualMachine | undefined {
     if (this.#machines.size >= limits.virtualMachinesPerHost) {
       const message = `this host holds ${limits.virtualMachinesPerHost} VMs already`;
       this.refuse({ uid, reason: 'ProtocolError', message }, generation);

@@ -1,6 +1,7 @@
 // One VM on this host: a state machine that runs on the table of `machine-states.ts`, which has the diagram. The steps are
 // in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
 import { delay } from '../protocol/clock.ts';
+import type { Intent } from '../protocol/intent.ts';
 import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts';
 import { unlessAborted } from './bounded.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
@@ -78,9 +79,10 @@ export class VirtualMachine {
     this.#context.wakeup.notify();
   }
 
-  async assign(assignment: Assignment): Promise<void> {
+  async assign(told: Assignment): Promise<void> {
     const context = this.#context;
     const before = context.record.assignment;
+    const assignment = history.followed(context.record, told);
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
     const isAnew = before !== undefined && history.isAnew(before, assignment);
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
@@ -91,6 +93,11 @@ export class VirtualMachine {
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
     await context.tryWrite();
+  }
+
+  /** What is wanted of it, while its options cannot be told. */
+  async intend(intent: Intent): Promise<void> {
+    await this.assign(history.intended(this.#context.record, intent));
   }
 
   /** Tear down and forget. There is no way back. */

@@ -29,7 +29,7 @@ export const nodeSelector = z
   })
   .optional();
 
-const toleration = z
+export const toleration = z
   .object({
     key: z.string().max(317).meta({ description: 'The taint to tolerate; empty tolerates all of them.' }).optional(),
     operator: z

@@ -1,7 +1,7 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
 import type { Clock, Random } from '../protocol/clock.ts';
 import { type Caches, type Clients, machineKind } from './caches.ts';
-import type { Agents, DesiredMachine } from './controller/agents.ts';
+import type { Agents, Told } from './controller/agents.ts';
 import { Departures } from './controller/departures.ts';
 import { Disconnections } from './controller/disconnections.ts';
 import { Fleet } from './controller/fleet.ts';
@@ -25,7 +25,7 @@ import { KeyedAllowances } from './keyed-allowances.ts';
 import type { Outcome } from './kubernetes/api-error.ts';
 import { EventRecorder } from './kubernetes/events.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
-import { compact, parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
+import { compact, essentialsOf, parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
 import { collectionPath } from './kubernetes/resource-client.ts';
 import { list } from './kubernetes/watch.ts';
 import { inReconcileOf } from './log-context.ts';
@@ -133,7 +133,7 @@ export class Controllers {
   }
 
   /** Everything that a host shall have. A VM that cannot be told of now is left out: its host keeps it as it is. */
-  async *desired(nodeName: string): AsyncGenerator<DesiredMachine> {
+  async *desired(nodeName: string): AsyncGenerator<Told> {
     for (const key of [...this.machines.keysOn(nodeName)].sort()) {
       const object = this.machines.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
@@ -270,6 +270,6 @@ function isDeletionOrStop(object: VirtualMachine | undefined): boolean {
   if (object === undefined) return false;
   const { metadata, spec, status } = object;
   if (metadata.deletionTimestamp !== undefined) return true;
-  const halted = spec.ok && spec.value.runStrategy === 'Halted';
+  const halted = essentialsOf(spec).runStrategy === 'Halted';
   return halted && status.nodeName !== undefined && status.observedGeneration !== metadata.generation;
 }

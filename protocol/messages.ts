@@ -24,6 +24,8 @@ export const limits = {
   logHeadLines: 5,
   logTailLines: 15,
   messageChars: 2048,
+  /** A restart request on the wire and in the status. */
+  restartedAtChars: 64,
   warnings: 16,
   warningChars: 512,
   conditions: 16,
@@ -85,6 +87,8 @@ export type RunStrategy = (typeof runStrategies)[number];
 export const updateStrategies = ['OnRestart', 'Recreate'] as const;
 export type UpdateStrategy = (typeof updateStrategies)[number];
 
+const restartedAt = z.string().max(limits.restartedAtChars);
+
 export const assignment = z.object({
   uid,
   namespace: z.string().min(1).max(63),
@@ -95,10 +99,14 @@ export const assignment = z.object({
   policySHA256: sha256.optional(),
   /** Digest of the complete options, policy included (`optionsDigest`). */
   optionsDigest: sha256,
+  /** Digest of what the manifest itself says, whatever its references lead to; absent from earlier operators. */
+  sourceDigest: sha256.optional(),
   runStrategy: z.enum(runStrategies),
   updateStrategy: z.enum(updateStrategies),
-  /** Value of the restart annotation; another one than the handled one restarts the VM. */
-  restartedAt: z.string().max(64).optional(),
+  /** Stands for the value of the restart annotation; another one than the handled one restarts the VM. */
+  restartedAt: restartedAt.optional(),
+  /** What an operator of an earlier version would say in its place: handled under that name, it is handled. */
+  restartedAtPrefix: restartedAt.optional(),
   /** Nothing is started, stopped or changed while true. */
   paused: z.boolean(),
   /** What the status of the resource remembers, so that a lost journal does not run a `Once` VM twice. */
@@ -106,7 +114,7 @@ export const assignment = z.object({
     startTime: time.optional(),
     lastExit: lastExit.optional(),
     restarts: count,
-    restartedAt: z.string().max(64).optional(),
+    restartedAt: restartedAt.optional(),
   }),
 });
 export type Assignment = z.infer<typeof assignment>;
@@ -177,6 +185,8 @@ export const observedVirtualMachine = z.object({
   /** Generation and options digest of the assignment that this state is an answer to; absent before the first. */
   generation: count.optional(),
   wantedDigest: sha256.optional(),
+  /** `sourceDigest` of the options that it has: also while only an intent could be told of a later manifest. */
+  sourceDigest: sha256.optional(),
   /** Digest of the options with which the VM was last created. */
   optionsDigest: sha256.optional(),
   policyDigest: sha256.optional(),
@@ -187,7 +197,7 @@ export const observedVirtualMachine = z.object({
   runtimeID: boundedText(64).optional(),
   startTime: time.optional(),
   restarts: count,
-  restartedAt: boundedText(64).optional(),
+  restartedAt: boundedText(limits.restartedAtChars).optional(),
   lastExit: lastExit.optional(),
   processorCount: z.int().optional(),
   memorySizeInMB: count.optional(),
@@ -263,6 +273,8 @@ const welcome = z.object({
 const policy = z.object({ type: z.literal('policy'), sha256, policy: z.string().max(limits.policyChars) });
 const desired = z.object({ type: z.literal('desired'), epoch, virtualMachines: elements, last: z.boolean() });
 const assign = z.object({ type: z.literal('assign'), epoch, virtualMachine: element });
+/** An `Intent` (`intent.ts`), only to an agent that says that it understands intents. */
+const intent = z.object({ type: z.literal('intent'), epoch, virtualMachine: element });
 const release = z.object({ type: z.literal('release'), epoch, uid });
 const logsAck = z.object({ type: z.literal('logsAck'), uid, boot: count, sequence: count });
 
@@ -271,6 +283,7 @@ export const operatorMessage = z.discriminatedUnion('type', [
   policy,
   desired,
   assign,
+  intent,
   release,
   logsAck,
   ...operatorStreamMessages,
@@ -298,7 +311,7 @@ export function parseObserved(element: Element): Parsed<ObservedVirtualMachine> 
   return parseElement(observedVirtualMachine, element);
 }
 
-function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<T> {
+export function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<T> {
   const result = schema.safeParse(element);
   if (result.success) return { ok: true, value: result.data };
   const unknownOptions = result.error.issues.flatMap((issue) =>

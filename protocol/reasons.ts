@@ -1,8 +1,9 @@
 // Every reason that a condition, an event or a metric label can carry. The code is the contract, the text is not.
 // `docs/reasons.md` has an anchor for each. `stall` means that only a change of the manifest or of the host can mend it
-// (kstatus `Stalled`); `retry` that the system goes on trying by itself; `none` that there is nothing to mend.
+// (kstatus `Stalled`); `retry` that the system goes on trying by itself; `stallLater` that it does, and that it is shown as
+// stalled after five failed tries over at least 60 s (`streak.ts`); `none` that there is nothing to mend.
 
-export type ReasonAction = 'none' | 'retry' | 'stall';
+export type ReasonAction = 'none' | 'retry' | 'stallLater' | 'stall';
 
 export interface Reason {
   readonly text: string;
@@ -32,8 +33,9 @@ const table = {
   InvalidSpec: { text: 'The stored object does not satisfy the schema.', action: 'stall' },
   ReferenceUnreadable: {
     text: 'Something that the manifest refers to does not exist or cannot be read.',
-    action: 'retry',
+    action: 'stallLater',
   },
+  Resolved: { text: 'What the manifest refers to was read.', action: 'none' },
   InvalidOptions: { text: 'The options cannot be turned into a document on this host.', action: 'stall' },
   UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
   ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },
@@ -59,19 +61,19 @@ const table = {
     action: 'stall',
   },
   HostQueryFailed: { text: 'The host could not be asked for its facts.', action: 'retry' },
-  StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'retry' },
+  StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'stallLater' },
   JournalUnwritable: { text: 'The agent cannot write its journal; it starts nothing before it can.', action: 'retry' },
 
   // Creation and start
   NotCreated: { text: 'No compute system exists.', action: 'none' },
   Creating: { text: 'The compute system is being created.', action: 'retry' },
   Created: { text: 'The compute system exists.', action: 'none' },
-  CreateFailed: { text: 'HCS refused to create the compute system.', action: 'retry' },
+  CreateFailed: { text: 'HCS refused to create the compute system.', action: 'stallLater' },
   DocumentRefused: { text: 'HCS does not accept the document.', action: 'stall' },
   InsufficientResources: { text: 'The host has not the memory or processors for the VM.', action: 'retry' },
   Starting: { text: 'The VM is booting.', action: 'retry' },
   Started: { text: 'The VM was started and its guest is up (an event; the condition says Running).', action: 'none' },
-  StartFailed: { text: 'HCS could not start the VM.', action: 'retry' },
+  StartFailed: { text: 'HCS could not start the VM.', action: 'stallLater' },
   PolicyRefused: { text: 'The guest refused the security policy of its VM.', action: 'stall' },
   BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
   ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },
@@ -95,8 +97,8 @@ const table = {
     text: 'The manifest changed in what the running VM can be given; it is being given it.',
     action: 'retry',
   },
-  ChangeFailed: { text: 'The running VM could not be changed; it is tried again.', action: 'retry' },
-  DiskFailed: { text: 'A disk could not be attached, mounted or detached; it is tried again.', action: 'retry' },
+  ChangeFailed: { text: 'The running VM could not be changed; it is tried again.', action: 'stallLater' },
+  DiskFailed: { text: 'A disk could not be attached, mounted or detached; it is tried again.', action: 'stallLater' },
   RestartRequired: { text: 'The manifest changed in what only a restart applies.', action: 'none' },
 
   // The end of a VM
@@ -113,6 +115,10 @@ const table = {
   AgentRestarted: { text: 'The VM ended together with the agent that ran it.', action: 'stall' },
   HostDrained: { text: 'The host is being drained.', action: 'retry' },
   Restarting: { text: 'The VM is restarted on request.', action: 'retry' },
+  InvalidAnnotation: {
+    text: 'An annotation asks for something in a way that asks for nothing (an event).',
+    action: 'none',
+  },
   Paused: { text: 'Reconciling is paused by annotation.', action: 'none' },
 
   // Deletion

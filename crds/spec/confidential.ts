@@ -4,12 +4,15 @@ import { fileName, flag, objectName, rules, text } from '../fields.ts';
 
 const base64 = '^[A-Za-z0-9+/\\\\r\\\\n]*(=[\\\\r\\\\n]*){0,2}$';
 
+/** Of a policy in a manifest. Objects that were stored before may have longer ones, and keep them. */
+export const inlinePolicyChars = 32_768;
+
 export const confidential = z
   .object({
     securityPolicy: z
       .string()
       .min(1)
-      .max(32_768)
+      .max(inlinePolicyChars)
       .meta({
         description:
           'The policy, in base64, at most 32,768 characters; a longer one goes into a ConfigMap (securityPolicyFrom). Its SHA-256 goes into the launch measurement, the same text to the guest.',

@@ -1,7 +1,7 @@
 // What a session needs of the rest of the operator, and what it tells about itself.
 import type { Logger } from 'pino';
 import type { Clock } from '../../protocol/clock.ts';
-import type { DesiredMachine } from '../controller/agents.ts';
+import type { Told } from '../controller/agents.ts';
 import type { HostIntroduction } from '../controller/host-status.ts';
 import type { Acceptance } from '../controller/hosts.ts';
 import type { Inventory } from '../controller/inventory.ts';
@@ -36,5 +36,5 @@ export interface SessionPorts {
   /** Takes the session's epoch. */
   readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
   /** Everything that the host shall have, as it is to be told now. */
-  readonly desired: (nodeName: string) => AsyncIterable<DesiredMachine>;
+  readonly desired: (nodeName: string) => AsyncIterable<Told>;
 }

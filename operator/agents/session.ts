@@ -4,6 +4,7 @@
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
 import { BoundedMemory } from '../../protocol/bounded-memory.ts';
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
+import { type Intent, intentsCapability } from '../../protocol/intent.ts';
 import {
   type AgentMessage,
   type Assignment,
@@ -127,7 +128,29 @@ export class AgentSession {
     if (policy === undefined && this.needsPolicy(assignment)) return;
     this.#sendPolicy(assignment, policy);
     this.#note(assignment, news);
-    this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: assignment });
+    this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: this.#readable(assignment) });
+  }
+
+  intend(intent: Intent): void {
+    if (this.#state !== 'Live' || !this.#understandsIntents) return;
+    if (this.#assigned.get(intent.uid) !== newsOfIntent(intent)) this.#sendIntent(intent);
+  }
+
+  get #understandsIntents(): boolean {
+    return this.#introduction.capabilities.includes(intentsCapability);
+  }
+
+  #sendIntent(intent: Intent): void {
+    this.#note(intent, newsOfIntent(intent));
+    this.#send({ type: 'intent', epoch: this.#epoch, virtualMachine: intent });
+  }
+
+  /** An agent of an earlier version has handled a long restart request under another name. */
+  #readable({ restartedAtPrefix, ...assignment }: Assignment): Assignment {
+    if (restartedAtPrefix === undefined) return assignment;
+    return this.#understandsIntents
+      ? { ...assignment, restartedAtPrefix }
+      : { ...assignment, restartedAt: restartedAtPrefix };
   }
 
   needsPolicy(assignment: Assignment): boolean {
@@ -254,14 +277,10 @@ export class AgentSession {
   /** One VM after another, as the agent reads them: all of them, with their policies, may be more than memory has room for. */
   async #sendDesired(): Promise<void> {
     const part = new DesiredPart();
-    for await (const { assignment, policy } of this.#ports.desired(this.nodeName)) {
+    for await (const told of this.#ports.desired(this.nodeName)) {
       if (this.#state !== 'Welcoming') return;
-      if (!part.add(assignment)) {
-        this.#sendPart(part.take(), false);
-        part.add(assignment);
-      }
-      this.#sendPolicy(assignment, policy);
-      this.#note(assignment, newsOf(assignment));
+      if (!('intent' in told)) this.#collect(part, told);
+      else if (this.#understandsIntents) this.#sendIntent(told.intent);
       await this.#channel?.drained();
     }
     if (this.#state !== 'Welcoming') return;
@@ -271,14 +290,24 @@ export class AgentSession {
     this.#events.live(this);
   }
 
+  #collect(part: DesiredPart, { assignment, policy }: DesiredMachine): void {
+    const readable = this.#readable(assignment);
+    if (!part.add(readable)) {
+      this.#sendPart(part.take(), false);
+      part.add(readable);
+    }
+    this.#sendPolicy(assignment, policy);
+    this.#note(assignment, newsOf(assignment));
+  }
+
   #sendPart(virtualMachines: Assignment[], last: boolean): void {
     this.#send({ type: 'desired', epoch: this.#epoch, virtualMachines, last });
   }
 
-  #note(assignment: Assignment, news: string): void {
-    this.#assigned.set(assignment.uid, news);
-    this.#released.delete(assignment.uid);
-    this.#ports.inventory.assigned(this.nodeName, assignment.uid);
+  #note({ uid }: Pick<Assignment, 'uid'>, news: string): void {
+    this.#assigned.set(uid, news);
+    this.#released.delete(uid);
+    this.#ports.inventory.assigned(this.nodeName, uid);
   }
 
   /** A policy travels once, however many VMs have it, until many others have. */
@@ -311,5 +340,9 @@ export class AgentSession {
  * itself. The options, and the policy, stand there by their digest.
  */
 function newsOf({ remembered, options, uid, namespace, name, ...news }: Assignment): string {
+  return JSON.stringify(news);
+}
+
+function newsOfIntent({ remembered, uid, namespace, name, ...news }: Intent): string {
   return JSON.stringify(news);
 }

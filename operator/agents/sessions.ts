@@ -1,4 +1,5 @@
 // The sessions of all agents: one a node, a newer one replaces the older. Commands go to whichever is current.
+import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, closeCodes } from '../../protocol/messages.ts';
 import type { Agents, DesiredMachine } from '../controller/agents.ts';
 import type { AgentSession, SessionEvents } from './session.ts';
@@ -62,6 +63,10 @@ export class Sessions implements Agents, SessionEvents {
 
   assign(nodeName: string, desired: DesiredMachine): void {
     if (this.#mayCommand()) this.#current.get(nodeName)?.assign(desired);
+  }
+
+  intend(nodeName: string, intent: Intent): void {
+    if (this.#mayCommand()) this.#current.get(nodeName)?.intend(intent);
   }
 
   needsPolicy(nodeName: string, assignment: Assignment): boolean {

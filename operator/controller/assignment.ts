@@ -1,18 +1,12 @@
 // What an agent is told of a VM: the requested options of its manifest, and what its status remembers of its life.
-import {
-  type LinuxUtilityVMSpec,
-  type LinuxUtilityVMStatus,
-  pausedAnnotation,
-  restartedAtAnnotation,
-} from '../../crds/linux-utility-vm.ts';
-import { optionsDigest } from '../../protocol/digest.ts';
+import type { LinuxUtilityVMSpec, LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
+import { canonicalJson, optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, lastExit, limits } from '../../protocol/messages.ts';
-import { fromSpec } from '../../protocol/options.ts';
-import type { PolicyDigests, StoredMeta, VirtualMachine } from '../kubernetes/objects.ts';
+import { fromSpec, type RequestedOptions } from '../../protocol/options.ts';
+import type { PolicyDigests, VirtualMachine } from '../kubernetes/objects.ts';
 import type { DesiredMachine } from './agents.ts';
-
-/** An annotation is free text; what is longer than the wire carries is told by its beginning. */
-const restartedAtChars = 64;
+import { isPaused, restartRequest } from './annotations.ts';
 
 /** Those asked for last, since each report of a VM asks for its assignment, which rarely changes. */
 export class RecentAssignments {
@@ -82,59 +76,48 @@ export function desiredMachine(
 }
 
 function assigned(
-  { metadata, status }: VirtualMachine,
+  object: VirtualMachine,
   spec: LinuxUtilityVMSpec,
   { fits, ...requested }: Requested,
   runStrategy: LinuxUtilityVMSpec['runStrategy'],
 ): DesiredMachine {
-  const assignment: Assignment = {
+  const { updateStrategy } = spec;
+  const assignment: Assignment = { ...intentOf(object, runStrategy), ...requested, runStrategy, updateStrategy };
+  return { assignment, policy: undefined };
+}
+
+/** Without the options: what can be told of a VM in any case. */
+export function intentOf(
+  { metadata, status }: VirtualMachine,
+  runStrategy: LinuxUtilityVMSpec['runStrategy'] | undefined,
+): Intent {
+  return {
     uid: metadata.uid,
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     generation: metadata.generation,
-    ...requested,
-    runStrategy,
-    updateStrategy: spec.updateStrategy,
+    ...(runStrategy !== undefined && { runStrategy }),
     ...restartRequest(metadata),
     paused: isPaused(metadata),
     remembered: remembered(status),
   };
-  return { assignment, policy: undefined };
 }
 
-type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256'> & {
+type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256' | 'sourceDigest'> & {
   /** Whether a message has room for the options. */
   readonly fits: boolean;
 };
 
 /** The text of a policy goes by itself. */
 function requestedOf(spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): Requested {
-  // It stands in for a text that a spec refers to.
-  const { SecurityPolicy, ...options } = fromSpec(spec, policy === undefined ? {} : { securityPolicy: '' });
+  const options = optionsWithoutPolicy(spec);
   return {
     options,
     optionsDigest: policy?.optionsDigest ?? optionsDigest(options),
+    sourceDigest: sourceDigest(spec, policy),
     fits: Buffer.byteLength(JSON.stringify(options)) <= limits.frameBytes - otherBytes,
     ...(policy === undefined ? {} : { policySHA256: policy.sha256 }),
   };
-}
-
-export function isPaused(metadata: StoredMeta): boolean {
-  return metadata.annotations?.[pausedAnnotation] === 'true';
-}
-
-/** The restart annotation has a value that was not acted on yet. */
-export function isRestartRequested(
-  metadata: StoredMeta,
-  handled: { readonly restartedAt?: string | undefined },
-): boolean {
-  const { restartedAt } = restartRequest(metadata);
-  return restartedAt !== undefined && restartedAt !== handled.restartedAt?.slice(0, restartedAtChars);
-}
-
-function restartRequest(metadata: StoredMeta): { restartedAt?: string } {
-  const restartedAt = metadata.annotations?.[restartedAtAnnotation];
-  return restartedAt === undefined ? {} : { restartedAt: restartedAt.slice(0, restartedAtChars) };
 }
 
 function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
@@ -143,8 +126,21 @@ function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
     restarts: status.restarts ?? 0,
     ...(status.startTime === undefined ? {} : { startTime: status.startTime }),
     ...(exit === undefined ? {} : { lastExit: exit }),
-    ...(status.restartedAt === undefined ? {} : { restartedAt: status.restartedAt.slice(0, restartedAtChars) }),
+    ...(status.restartedAt === undefined ? {} : { restartedAt: status.restartedAt.slice(0, limits.restartedAtChars) }),
   };
+}
+
+function optionsWithoutPolicy(spec: LinuxUtilityVMSpec): RequestedOptions {
+  // It stands in for a text that a spec refers to.
+  const { SecurityPolicy, ...options } = fromSpec(spec, { securityPolicy: '' });
+  return options;
+}
+
+/** Of the spec as it stands: a reference counts by its name, a policy in the spec itself by its text. */
+export function sourceDigest(spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): string {
+  const reference = spec.confidential?.securityPolicyFrom;
+  const source = reference === undefined ? { policy: policy?.sha256 } : { reference };
+  return sha256Hex(canonicalJson({ options: optionsWithoutPolicy(spec), ...source }));
 }
 
 /** Room in a frame for the rest of an assignment and what surrounds it: names, and one message of up to six bytes a character. */

@@ -9,10 +9,11 @@ export interface Judgement {
 }
 
 /** Present only while they are not False: their absence says the same (kstatus). */
-const abnormal: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Terminating']);
+const abnormal: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Paused', 'Terminating']);
 
 const order = [
   'Scheduled',
+  'ReferencesResolved',
   'Prepared',
   'Created',
   'GuestConnected',
@@ -20,6 +21,7 @@ const order = [
   'RestartRequired',
   'Stalled',
   'Reconciling',
+  'Paused',
   'Terminating',
 ];
 
@@ -31,6 +33,8 @@ export function conditionsOf(
   now: number,
 ): Condition[] {
   const byType = new Map(judgements.map((judgement) => [judgement.type, judgement]));
+  // kstatus takes the one that stands first; what is stalled is not on its way.
+  if (byType.get('Stalled')?.status === 'True') byType.delete('Reconciling');
   return [...byType.values()]
     .filter(({ type, status }) => status !== 'False' || !abnormal.has(type))
     .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type))

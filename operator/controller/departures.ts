@@ -2,7 +2,13 @@
 // latched; or because the host had not the resources to create it even once, and another one may have them.
 import type { LinuxUtilityVMSpec, Toleration } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { Node, Taint, VirtualMachine } from '../kubernetes/objects.ts';
+import {
+  essentialsOf,
+  type Node,
+  type SpecEssentials,
+  type Taint,
+  type VirtualMachine,
+} from '../kubernetes/objects.ts';
 import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
 import type { Verdict } from './status.ts';
@@ -40,12 +46,12 @@ export class Departures {
 
   /** `couldMove`: whether another host would take the VM. */
   of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Departure {
-    if (!object.spec.ok) return none;
-    const spec = object.spec.value;
-    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), spec.tolerations);
+    const essentials = essentialsOf(object.spec);
+    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), essentials.tolerations);
     const milliseconds = eviction === undefined ? Number.POSITIVE_INFINITY : eviction.due - this.#clock.now();
-    if (eviction !== undefined && milliseconds <= 0) return leave(spec, drained(nodeName, eviction.taint));
-    if (spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
+    if (eviction !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, eviction.taint));
+    const spec = object.spec.ok ? object.spec.value : undefined;
+    if (spec !== undefined && spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
       this.#rememberLacking(object.metadata.uid, nodeName);
       const message = `${nodeName} has not the resources to create it; moving to another host`;
       if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
@@ -69,8 +75,8 @@ export class Departures {
   }
 
   /** Whether the Node, as it was read just now, still drives the VM away. */
-  confirms(spec: LinuxUtilityVMSpec, node: Node): boolean {
-    const eviction = this.#evictionFrom(node, spec.tolerations);
+  confirms({ spec }: VirtualMachine, node: Node): boolean {
+    const eviction = this.#evictionFrom(node, essentialsOf(spec).tolerations);
     return eviction !== undefined && eviction.due <= this.#clock.now();
   }
 
@@ -108,7 +114,7 @@ export class Departures {
   }
 }
 
-function leave({ nodeName }: LinuxUtilityVMSpec, verdict: Verdict): Departure {
+function leave({ nodeName }: SpecEssentials, verdict: Verdict): Departure {
   return { kind: nodeName === undefined ? 'Move' : 'Halt', verdict };
 }
 

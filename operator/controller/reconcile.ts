@@ -6,22 +6,24 @@ import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.
 import type { Clock } from '../../protocol/clock.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { reasons } from '../../protocol/reasons.ts';
-import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents, DesiredMachine } from './agents.ts';
-import { isPaused, RecentAssignments } from './assignment.ts';
+import type { Agents, Told } from './agents.ts';
+import { isPaused } from './annotations.ts';
 import type { Departure, Departures } from './departures.ts';
 import { type Fleet, isProvenUnplaced } from './fleet.ts';
 import type { Hosts } from './hosts.ts';
+import { Instructions, obstacleOf, toldOf, type Wanted } from './instructions.ts';
 import type { Inventory } from './inventory.ts';
 import type { NodeFates } from './node-fate.ts';
+import { Obstacles } from './obstacles.ts';
 import { done, type Result } from './queue.ts';
 import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './references.ts';
 import type { Decided, Relocation, WriteStatus } from './relocation.ts';
 import { holdsRoom, isActive, isStart, type Rest, reportedRest, restWithoutHost } from './rest.ts';
 import { type Restoration, restoredAnnotation } from './restoration.ts';
-import type { Starts } from './starts.ts';
-import { nextStatus, type Scheduled, scheduledVerdict, type Verdict } from './status.ts';
+import type { StartJudgement, Starts } from './starts.ts';
+import { nextStatus, type ReferencesVerdict, type Scheduled, scheduledVerdict, type Verdict } from './status.ts';
 import type { StatusWriter, Written } from './status-writer.ts';
 import type { Teardown } from './teardown.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
@@ -44,10 +46,6 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
 }
 
-export type Wanted =
-  | { readonly ok: true; readonly desired: DesiredMachine }
-  | { readonly ok: false; readonly verdict: Verdict };
-
 /** What nobody tells us about: a ConfigMap that appears, a Node that is gone for good. */
 const recheck: Result = { kind: 'After', milliseconds: 15_000 };
 
@@ -61,10 +59,13 @@ export class Reconciler {
   readonly #leaving = new Set<string>();
   /** The newest generations that agents claimed to know and the API server did not, by uid. */
   readonly #fromTheFuture = new Map<string, number>();
-  readonly #assignments = new RecentAssignments();
+  readonly #instructions: Instructions;
+  readonly #obstacles: Obstacles;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#obstacles = new Obstacles(options.clock);
+    this.#instructions = new Instructions({ ...options, isHaltedByDrain: (object) => this.#isHaltedByDrain(object) });
   }
 
   async reconcile(key: string): Promise<Result> {
@@ -84,51 +85,28 @@ export class Reconciler {
     this.#neverPlaced.delete(uid);
     this.#told.delete(uid);
     this.#fromTheFuture.delete(uid);
-    this.#assignments.forget(uid);
+    this.#instructions.forget(uid);
+    this.#obstacles.forget(uid);
     this.#options.departures.forget(uid);
     this.#options.starts.forget(uid);
   }
 
-  /** What its agent is to be told of a VM; also used for the whole desired state at the start of a session. */
-  async wanted(object: VirtualMachine): Promise<Wanted> {
-    if (!object.spec.ok) return { ok: false, verdict: { reason: 'InvalidSpec', message: object.spec.message } };
-    const spec = object.spec.value;
-    const references = await this.#options.references.read(object);
-    if (!references.ok) return references;
-    const drained = this.#departure(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
-    const halted = drained || isStart(object);
-    const { policy } = references;
-    const desired = this.#assignments.desired(object, spec, policy, halted ? 'Halted' : spec.runStrategy);
-    if (desired !== undefined) return this.#withPolicy(object, desired);
-    return {
-      ok: false,
-      verdict: { reason: 'InvalidOptions', message: 'the options are too large to be sent to an agent' },
-    };
-  }
-
-  /** The text of its policy is read for an agent that has not been sent it. */
-  async #withPolicy(object: VirtualMachine, desired: DesiredMachine): Promise<Wanted> {
-    const { agents, references } = this.#options;
-    const { nodeName } = object.status;
-    const { policySHA256 } = desired.assignment;
-    if (nodeName === undefined || policySHA256 === undefined || !agents.needsPolicy(nodeName, desired.assignment)) {
-      return { ok: true, desired };
-    }
-    const policy = await references.text(object, policySHA256);
-    return policy.ok ? { ok: true, desired: { ...desired, policy: policy.text } } : policy;
-  }
-
   /**
-   * What its agent is told of it when a session begins. Undefined for a VM that is on its way to another host, that starts
-   * and is not admitted, or that cannot be told of: its host keeps it as it is.
+   * What its agent is told of it when a session begins. Undefined for a VM that is on its way to another host, or that starts
+   * and is not admitted: its host keeps it as it is.
    */
-  async desired(object: VirtualMachine): Promise<DesiredMachine | undefined> {
+  async desired(object: VirtualMachine): Promise<Told | undefined> {
     if (this.#isToldLater(object)) return undefined;
-    const wanted = await this.wanted(object);
+    const wanted = await this.#instructions.of(object);
     // Asked again, since another pass may have decided meanwhile to take it from its host.
-    if (!wanted.ok || this.#isToldLater(object) || object.status.nodeName === undefined) return undefined;
+    if (this.#isToldLater(object) || object.status.nodeName === undefined) return undefined;
     this.#told.set(object.metadata.uid, object.status.nodeName);
-    return wanted.desired;
+    return toldOf(wanted);
+  }
+
+  /** A VM at rest stays as it is, and one that is paused, too. */
+  #isHaltedByDrain(object: VirtualMachine): boolean {
+    return this.#departure(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
   }
 
   #isToldLater(object: VirtualMachine): boolean {
@@ -149,35 +127,54 @@ export class Reconciler {
   async #keep(object: VirtualMachine): Promise<Result> {
     const nodeName = object.status.nodeName;
     if (nodeName === undefined) return this.#findHost(object);
-    const { inventory, agents } = this.#options;
+    const { inventory } = this.#options;
     const { uid } = object.metadata;
     this.#neverPlaced.delete(uid);
     if (inventory.untilDisconnected(nodeName) === 0) return this.#whileDisconnected(object, nodeName);
     const observed = inventory.reportOf(nodeName, uid)?.observed;
     await this.#lookForTheFuture(object, nodeName, observed);
-    const departure: Departure = isPaused(object.metadata) ? { kind: 'None' } : this.#departure(object);
+    const isHeld = isPaused(object.metadata);
+    const departure: Departure = isHeld ? { kind: 'None' } : this.#departure(object);
     if (departure.kind === 'Move') return this.#move(object, nodeName, departure.verdict);
-    if (isStart(object) && object.spec.ok && !isPaused(object.metadata)) {
-      return this.#start(object, nodeName, object.spec.value, departure);
+    const wanted = await this.#instructions.of(object);
+    const obstacle = isHeld ? undefined : this.#obstacles.judged(object, obstacleOf(object, wanted, observed));
+    const judged = { departure, obstacle };
+    if (object.spec.ok && isStart(object) && !isHeld) {
+      return this.#start(object, nodeName, object.spec.value, { ...judged, references: wanted.references });
     }
-    const wanted = await this.wanted(object);
-    if (wanted.ok) {
-      this.#told.set(uid, nodeName);
-      agents.assign(nodeName, wanted.desired);
-    }
+    return this.#instruct(object, nodeName, wanted, judged);
+  }
+
+  /** Tells the agent, and what it reports. */
+  async #instruct(
+    object: VirtualMachine,
+    nodeName: string,
+    wanted: Wanted,
+    { departure, obstacle }: StartJudgement,
+  ): Promise<Result> {
+    const { uid } = object.metadata;
+    const observed = this.#options.inventory.reportOf(nodeName, uid)?.observed;
+    this.#told.set(uid, nodeName);
+    this.#instructions.tell(nodeName, wanted);
     const scheduled = reservation(object, nodeName, observed);
     const halted = departure.kind === 'Halt' && scheduled?.rest === undefined ? departure.verdict : undefined;
     const { result } = await this.#write(object, {
-      blocked: wanted.ok ? halted : wanted.verdict,
+      blocked: obstacle?.reason === 'ReferenceUnreadable' ? (halted ?? obstacle) : (obstacle ?? halted),
+      references: wanted.references,
       ...(scheduled !== undefined && { scheduled }),
     });
     return [wanted.ok ? done : recheck, afterwards(departure), referred(object)].reduce(soonest, result);
   }
 
-  #start(object: VirtualMachine, nodeName: string, spec: LinuxUtilityVMSpec, departure: Departure): Promise<Result> {
-    return this.#options.starts.reconcile(object, nodeName, spec, departure, {
-      write: (each, decided) => this.#write(each, decided),
-      wanted: (each) => this.wanted(each),
+  #start(
+    object: VirtualMachine,
+    nodeName: string,
+    spec: LinuxUtilityVMSpec,
+    { references, ...judged }: StartJudgement & { readonly references: ReferencesVerdict },
+  ): Promise<Result> {
+    return this.#options.starts.reconcile(object, nodeName, spec, judged, {
+      write: (each, decided) => this.#write(each, { ...decided, references }),
+      tell: async (each) => this.#instructions.tell(nodeName, await this.#instructions.of(each)),
       move: (each, from, verdict) => this.#move(each, from, verdict),
       keep: (each) => this.#keep(each),
     });
@@ -232,7 +229,7 @@ export class Reconciler {
     if (rest !== undefined) {
       return this.#unplaced(object, { reason: rest, message: `${reasons[rest].text} It has no host.` }, { rest });
     }
-    const wanted = await this.wanted(object);
+    const wanted = await this.#instructions.of(object);
     if (!wanted.ok || !object.spec.ok) return this.#blocked(object, wanted);
     return this.#place(object, object.spec.value);
   }
@@ -309,16 +306,16 @@ export class Reconciler {
   }
 
   async #blocked(object: VirtualMachine, wanted: Wanted): Promise<Result> {
-    const verdict = wanted.ok ? undefined : wanted.verdict;
+    const verdict = this.#obstacles.judged(object, wanted.ok ? undefined : wanted.verdict);
     const scheduled = { reason: verdict?.reason ?? 'InvalidSpec', message: 'not placed before it can be assigned' };
-    const { result } = await this.#write(object, { scheduled, blocked: verdict });
+    const { result } = await this.#write(object, { scheduled, blocked: verdict, references: wanted.references });
     return soonest(result, recheck);
   }
 
   /** Its VMs stay with the host, unless the machine cannot run them any more: then they may be placed anew. */
   async #whileDisconnected(object: VirtualMachine, nodeName: string): Promise<Result> {
     const fate = await this.#options.fates.of(nodeName);
-    const mayMove = fate !== 'MayRun' && object.spec.ok && object.spec.value.nodeName === undefined;
+    const mayMove = fate !== 'MayRun' && essentialsOf(object.spec).nodeName === undefined;
     if (!mayMove) {
       const { result } = await this.#write(object, {});
       return soonest(result, recheck);
@@ -350,6 +347,7 @@ export class Reconciler {
       report: nodeName === undefined ? undefined : inventory.reportOf(nodeName, object.metadata.uid),
       disconnected: nodeName !== undefined && inventory.untilDisconnected(nodeName) === 0,
       blocked: decided.blocked,
+      references: decided.references,
       terminating: undefined,
       rest: decided.rest,
       unproven: decided.unproven === true,

@@ -7,7 +7,7 @@ import { apiVersion, virtualMachinePlural } from '../../crds/names.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { limits } from '../../protocol/messages.ts';
-import type { Outcome } from '../kubernetes/api-error.ts';
+import type { ApiError, Outcome } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import {
   digestsOf,
@@ -74,7 +74,7 @@ export class ReferenceReader {
     const { name, key } = reference;
     const path = configMapPath(metadata.namespace ?? '', name);
     const keys = await this.#keysOf(path, key);
-    if (!keys.ok) return unreadable(`ConfigMap ${name} cannot be read: ${keys.error.message}`);
+    if (!keys.ok) return unanswered(`confidential.securityPolicyFrom: ConfigMap ${name}`, keys.error);
     const value = keys.value.get(key) ?? missing(key);
     if ('problem' in value) return unreadable(`ConfigMap ${name} ${value.problem}`);
     const { sha256 } = value;
@@ -95,22 +95,22 @@ export class ReferenceReader {
       return this.#textIn(configMapPath(metadata.namespace ?? '', name), name, key, sha256);
     }
     const answer = await this.#http.request({ method: 'GET', path: machinePath(metadata) });
-    if (!answer.ok) return unreadableText(`confidential.securityPolicy cannot be read: ${answer.error.message}`);
+    if (!answer.ok) return unanswered('confidential.securityPolicy', answer.error);
     const text = inlinePolicyOf(answer.value);
     if (text !== undefined && sha256Hex(text) === sha256) return { ok: true, text };
-    return unreadableText('confidential.securityPolicy has just changed');
+    return unreadableText('confidential.securityPolicy has just changed', true);
   }
 
   async #textIn(path: string, name: string, key: string, sha256: string): Promise<PolicyText> {
     const kept = this.#texts.get(sha256);
     if (kept !== undefined) return { ok: true, text: kept };
     const answer = await this.#http.request({ method: 'GET', path });
-    if (!answer.ok) return unreadable(`ConfigMap ${name} cannot be read: ${answer.error.message}`);
+    if (!answer.ok) return unanswered(`confidential.securityPolicyFrom: ConfigMap ${name}`, answer.error);
     const text = parseConfigMapData(answer.value)?.[key];
     if (text === undefined || sha256Hex(text) !== sha256) {
       const configMap = this.#configMaps.get(path);
       if (configMap !== undefined) configMap.read = undefined; // its digests are out of date
-      return unreadable(`ConfigMap ${name} has just changed`);
+      return unreadable(`ConfigMap ${name} has just changed`, true);
     }
     this.#texts.set(sha256, text);
     return { ok: true, text };
@@ -216,10 +216,20 @@ function machinePath({ namespace = '', name }: VirtualMachine['metadata']): stri
   return `${collection}/${encodeURIComponent(name)}`;
 }
 
-function unreadable(what: string): { readonly ok: false; readonly verdict: Verdict } {
-  return unreadableText(`confidential.securityPolicyFrom: ${what}`);
+interface Unreadable {
+  readonly ok: false;
+  readonly verdict: Verdict;
 }
 
-function unreadableText(message: string): { readonly ok: false; readonly verdict: Verdict } {
-  return { ok: false, verdict: { reason: 'ReferenceUnreadable', message } };
+function unreadable(what: string, isTransient = false): Unreadable {
+  return unreadableText(`confidential.securityPolicyFrom: ${what}`, isTransient);
+}
+
+/** 404 and 403 are answers; 429, 5xx and time-outs say nothing of what was asked for. */
+function unanswered(what: string, { message, retryable }: ApiError): Unreadable {
+  return unreadableText(`${what} cannot be read: ${message}`, retryable);
+}
+
+function unreadableText(message: string, isTransient: boolean): Unreadable {
+  return { ok: false, verdict: { reason: 'ReferenceUnreadable', message, ...(isTransient && { isTransient }) } };
 }

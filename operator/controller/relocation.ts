@@ -1,6 +1,5 @@
 // A VM that leaves its host to be placed anew: released there after live reads, confirmed gone, and only then without a
 // host (design §1 invariant 2, §5). Nothing is remembered of it but what the host says.
-import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
@@ -20,7 +19,9 @@ export interface RelocationOptions {
   readonly agents: Agents;
 }
 
-export type Decided = Partial<Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'rest' | 'unproven'>>;
+export type Decided = Partial<
+  Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'references' | 'rest' | 'unproven'>
+>;
 export type WriteStatus = (object: VirtualMachine, decided: Decided) => Promise<Written>;
 
 const recheckMilliseconds = 15_000;
@@ -61,17 +62,18 @@ export class Relocation {
   async #isStillToLeave(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Outcome<boolean>> {
     const live = await this.#options.client.get(object.metadata);
     if (!live.ok) return isNotFound(live.error) ? { ok: true, value: false } : live;
-    const { metadata, status, spec } = live.value;
+    const { metadata, status } = live.value;
     const same = metadata.uid === object.metadata.uid && status.nodeName === nodeName;
-    if (!same || metadata.deletionTimestamp !== undefined || !spec.ok) return { ok: true, value: false };
-    if (verdict.reason === 'HostDrained') return this.#isStillDrained(nodeName, spec.value);
+    if (!same || metadata.deletionTimestamp !== undefined) return { ok: true, value: false };
+    if (verdict.reason === 'HostDrained') return this.#isStillDrained(nodeName, live.value);
+    if (!live.value.spec.ok) return { ok: true, value: false };
     // Never created there; or stopped there, and not admitted by anybody meanwhile.
     return { ok: true, value: verdict.reason === 'InsufficientResources' || isStart(live.value) };
   }
 
-  async #isStillDrained(nodeName: string, spec: LinuxUtilityVMSpec): Promise<Outcome<boolean>> {
+  async #isStillDrained(nodeName: string, object: VirtualMachine): Promise<Outcome<boolean>> {
     const node = await this.#options.readNode(nodeName);
     if (!node.ok) return isNotFound(node.error) ? { ok: true, value: false } : node;
-    return { ok: true, value: this.#options.departures.confirms(spec, node.value) };
+    return { ok: true, value: this.#options.departures.confirms(object, node.value) };
   }
 }

@@ -10,8 +10,8 @@
 //                                    └──────────────admitted──────────────────►
 import { finalizer, type LinuxUtilityVMSpec, type LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
 import type { MachinePhase, ObservedVirtualMachine, RunStrategy } from '../../protocol/messages.ts';
-import type { VirtualMachine } from '../kubernetes/objects.ts';
-import { isRestartRequested } from './assignment.ts';
+import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
+import { isRestartRequested } from './annotations.ts';
 import { conditionOf } from './conditions.ts';
 
 const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted'] as const;
@@ -48,11 +48,13 @@ export function reportedRest(
   { spec, metadata, status }: VirtualMachine,
   observed: ObservedVirtualMachine | undefined,
 ): Rest | undefined {
-  if (!spec.ok || observed?.generation !== metadata.generation || !isStopped(observed)) return undefined;
+  const { runStrategy } = essentialsOf(spec);
+  if (runStrategy === undefined || observed?.generation !== metadata.generation || !isStopped(observed))
+    return undefined;
   const reason = observed.conditions.find(({ type }) => type === 'Ready')?.reason ?? '';
-  if (!isRest(reason) || !possibleRests[spec.value.runStrategy].includes(reason)) return undefined;
+  if (!isRest(reason) || !possibleRests[runStrategy].includes(reason)) return undefined;
   const isAboutToRestart = reason === 'Completed' && isRestartRequested(metadata, { ...status, ...observed });
-  return isAboutToRestart && spec.value.runStrategy === 'RerunOnFailure' ? undefined : reason;
+  return isAboutToRestart && runStrategy === 'RerunOnFailure' ? undefined : reason;
 }
 
 /** A VM that is to run and says that it is halted was halted by a drain, which is no rest. */

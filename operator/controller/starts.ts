@@ -10,7 +10,6 @@ import type { Departure } from './departures.ts';
 import type { Fleet } from './fleet.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
-import type { Wanted } from './reconcile.ts';
 import type { WriteStatus } from './relocation.ts';
 import { holdsRoom, isActive, isBoundToHost, isStopped } from './rest.ts';
 import type { Verdict } from './status.ts';
@@ -21,12 +20,19 @@ export interface StartsOptions {
   readonly machines: Pick<VirtualMachines, 'rememberLive'>;
   readonly inventory: Inventory;
   readonly fleet: Fleet;
-  readonly agents: Agents;
+  readonly agents: Pick<Agents, 'hasReleased'>;
+}
+
+export interface StartJudgement {
+  readonly departure: Departure;
+  /** What keeps it from being told what it would be started with. */
+  readonly obstacle: Verdict | undefined;
 }
 
 export interface StartPorts {
   readonly write: WriteStatus;
-  readonly wanted: (object: VirtualMachine) => Promise<Wanted>;
+  /** Tells its agent what is wanted of it. */
+  readonly tell: (object: VirtualMachine) => Promise<void>;
   readonly move: (object: VirtualMachine, nodeName: string, verdict: Verdict) => Promise<Result>;
   /** Goes on with a VM that holds room now. */
   readonly keep: (object: VirtualMachine) => Promise<Result>;
@@ -49,7 +55,7 @@ export class Starts {
     object: VirtualMachine,
     nodeName: string,
     spec: LinuxUtilityVMSpec,
-    departure: Departure,
+    { departure, obstacle }: StartJudgement,
     ports: StartPorts,
   ): Promise<Result> {
     const { inventory, agents } = this.#options;
@@ -63,6 +69,9 @@ export class Starts {
       return ports.move(object, nodeName, { reason: 'NoRoom', message: `it leaves ${nodeName}, which had no room` });
     }
     if (departure.kind === 'Halt') return this.#refuse(object, nodeName, spec, departure.verdict, ports);
+    if (obstacle !== undefined) {
+      return this.#isIdle(object, nodeName) ? this.#wait(object, obstacle, ports) : recheck;
+    }
     return this.#judge(object, nodeName, spec, ports);
   }
 
@@ -86,14 +95,18 @@ export class Starts {
     verdict: Verdict,
     ports: StartPorts,
   ): Promise<Result> {
-    const { inventory, fleet } = this.#options;
+    const { fleet } = this.#options;
     const { uid } = object.metadata;
-    const observed = inventory.reportOf(nodeName, uid)?.observed;
-    const isIdle = observed === undefined ? inventory.presence(nodeName, uid) === 'Absent' : isStopped(observed);
-    if (!isIdle) return recheck;
+    if (!this.#isIdle(object, nodeName)) return recheck;
     const mayLeave = !isBoundToHost(spec) && fleet.couldPlaceBeside(nodeName, uid, spec);
     if (mayLeave) return ports.move(object, nodeName, { reason: 'NoRoom', message: verdict.message });
-    return this.#wait(object, nodeName, { reason: verdict.reason, message: verdict.message }, ports);
+    return this.#wait(object, { reason: verdict.reason, message: verdict.message }, ports);
+  }
+
+  #isIdle({ metadata: { uid } }: VirtualMachine, nodeName: string): boolean {
+    const { inventory } = this.#options;
+    const observed = inventory.reportOf(nodeName, uid)?.observed;
+    return observed === undefined ? inventory.presence(nodeName, uid) === 'Absent' : isStopped(observed);
   }
 
   async #admit(
@@ -107,15 +120,14 @@ export class Starts {
     return keep(written.object);
   }
 
-  async #wait(object: VirtualMachine, nodeName: string, verdict: Verdict, ports: StartPorts): Promise<Result> {
+  async #wait(object: VirtualMachine, verdict: Verdict, ports: StartPorts): Promise<Result> {
     const written = await ports.write(object, { scheduled: { status: 'False', ...verdict }, blocked: verdict });
     const stored = written.object;
     if (stored === undefined) return written.result;
     if (stored !== object) this.#confirmed.set(stored.metadata.uid, stored.metadata.resourceVersion);
     const outdated = await this.#ifOutdated(stored);
     if (outdated !== undefined) return outdated;
-    const wanted = await ports.wanted(stored);
-    if (wanted.ok) this.#options.agents.assign(nodeName, wanted.desired);
+    await ports.tell(stored);
     return written.result.kind === 'Done' ? recheck : written.result;
   }
 

@@ -1,10 +1,11 @@
 // The status of a LinuxUtilityVM as a pure function of what is stored, what its agent reported and what the operator
 // decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
-import type { LinuxUtilityVMStatus, Phase } from '../../crds/linux-utility-vm.ts';
+import { type LinuxUtilityVMStatus, type Phase, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import { conditionOf, conditionsOf, type Judgement } from './conditions.ts';
+import { annotationWarnings, isAnnotationWarning, isPaused } from './annotations.ts';
+import { conditionOf, conditionsOf, type Judgement, timestampOf } from './conditions.ts';
 import { isExplainedBy } from './explanation.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
 import type { Report } from './reports.ts';
@@ -13,7 +14,14 @@ import type { Rest } from './rest.ts';
 export interface Verdict {
   readonly reason: ReasonCode;
   readonly message: string;
+  /** Who was asked cannot answer now: it says nothing of what was asked for. */
+  readonly isTransient?: boolean;
+  /** Tried on, so often and for so long that nobody should wait for it. */
+  readonly isLasting?: boolean;
 }
+
+/** Whether what the spec refers to could be read; `None` when it refers to nothing. */
+export type ReferencesVerdict = 'None' | 'Resolved' | Verdict;
 
 export interface Scheduled {
   /** As it follows from `nodeName`, unless the VM waits on its host for room. */
@@ -32,6 +40,8 @@ export interface StatusInputs {
   readonly disconnected: boolean;
   /** Why the VM cannot be handed to an agent as it stands. */
   readonly blocked: Verdict | undefined;
+  /** Undefined when it was not looked at: then it is as it was. */
+  readonly references?: ReferencesVerdict | undefined;
   /** What a deletion waits for. */
   readonly terminating: Verdict | undefined;
   /** Why a VM without a host needs none. */
@@ -57,8 +67,10 @@ export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   const { object, report, now } = inputs;
   const stored = object.status;
   const observedGeneration = generationOf(inputs);
+  const { warnings, ...observed } = observations(inputs);
   return {
-    ...observations(inputs),
+    ...observed,
+    ...warningsOf(object, { warnings }),
     observedGeneration,
     phase: phaseOf(inputs),
     ...hostOf(inputs),
@@ -81,15 +93,17 @@ function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVM
 }
 
 /**
+ * The generation that was acted on; a paused VM stays at the one that it follows.
  * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. A report
  * from a newer generation means that the cluster was restored from a backup; such an agent has not seen this generation yet.
  * A generation without a host proves that no host has the VM, so none is claimed before that is proven.
  */
-function generationOf({ object, nodeName, report, blocked, unproven }: StatusInputs): number {
+function generationOf({ object, nodeName, report, unproven }: StatusInputs): number {
   const { generation } = object.metadata;
   if (nodeName === undefined && unproven === true) return object.status.observedGeneration ?? 0;
-  if (nodeName === undefined || blocked !== undefined) return generation;
   const known = Math.min(object.status.observedGeneration ?? 0, generation);
+  if (isHeld(object)) return known;
+  if (nodeName === undefined) return generation;
   const reported = report?.observed?.generation ?? 0;
   return reported > generation ? known : Math.max(known, reported);
 }
@@ -99,6 +113,17 @@ function observations({ object, nodeName, report }: StatusInputs) {
   if (nodeName === undefined) return historyOf(stored);
   return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
 }
+
+/** Those of its agent, and what the annotations ask for in vain. */
+function warningsOf(
+  { metadata }: VirtualMachine,
+  { warnings = [] }: Pick<LinuxUtilityVMStatus, 'warnings'>,
+): Pick<LinuxUtilityVMStatus, 'warnings'> {
+  const all = [...annotationWarnings(metadata), ...warnings.filter((each) => !isAnnotationWarning(each))];
+  return all.length === 0 ? {} : { warnings: all.slice(0, warningsMaximum) };
+}
+
+const warningsMaximum = 32;
 
 function phaseOf({ object, nodeName, report, disconnected, rest, tornDown }: StatusInputs): Phase {
   if (tornDown === true) return 'Stopped';
@@ -151,8 +176,16 @@ function failureJudgements(report: Report | undefined): readonly Judgement[] {
   return stalled(report.failure);
 }
 
-function operatorJudgements({ nodeName, scheduled, blocked, terminating }: StatusInputs): readonly Judgement[] {
+/** By the annotation: neither it nor what it says of itself moves. A deletion goes on all the same. */
+function isHeld({ metadata }: VirtualMachine): boolean {
+  return metadata.deletionTimestamp === undefined && isPaused(metadata);
+}
+
+function operatorJudgements(inputs: StatusInputs): readonly Judgement[] {
+  const { object, nodeName, scheduled, blocked, terminating, now } = inputs;
   return [
+    ...referencesJudgements(inputs),
+    ...(isHeld(object) ? [pausedJudgement(object, now)] : []),
     {
       type: 'Scheduled',
       status: nodeName === undefined ? 'False' : (scheduled.status ?? 'True'),
@@ -164,9 +197,26 @@ function operatorJudgements({ nodeName, scheduled, blocked, terminating }: Statu
   ];
 }
 
-function stalled({ reason, message }: { readonly reason: ReasonCode; readonly message: string }): readonly Judgement[] {
+function referencesJudgements({ object, references }: StatusInputs): readonly Judgement[] {
+  const type = 'ReferencesResolved';
+  if (references === undefined) return (object.status.conditions ?? []).filter((stored) => stored.type === type);
+  if (references === 'None') return [];
+  if (references === 'Resolved') return [{ type, status: 'True', reason: 'Resolved', message: reasons.Resolved.text }];
+  const { reason, message, isTransient = false } = references;
+  return [{ type, status: isTransient ? 'Unknown' : 'False', reason, message }];
+}
+
+function pausedJudgement({ status }: VirtualMachine, now: number): Judgement {
+  const since = conditionOf(status.conditions, 'Paused')?.lastTransitionTime ?? timestampOf(now);
+  const message = `held as it is by the annotation ${pausedAnnotation} since ${since}; what the manifest asks for waits`;
+  return { type: 'Paused', status: 'True', reason: 'Paused', message };
+}
+
+function stalled({ reason, message, isLasting = false }: Verdict): readonly Judgement[] {
   const notReady: Judgement = { type: 'Ready', status: 'False', reason, message };
-  return reasons[reason].action === 'stall' ? [notReady, { ...notReady, type: 'Stalled', status: 'True' }] : [notReady];
+  return reasons[reason].action === 'stall' || isLasting
+    ? [notReady, { ...notReady, type: 'Stalled', status: 'True' }]
+    : [notReady];
 }
 
 /** As it was told last, if it still has, or still lacks, its host. */
@@ -252,10 +302,12 @@ function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
   return sameJson(a, b);
 }
 
+const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'ReferencesResolved', 'Paused']);
+
 /** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */
 function operatorPart({ conditions = [] }: LinuxUtilityVMStatus): string {
   return conditions
-    .filter(({ type, reason }) => type === 'Scheduled' || reason === 'HostDisconnected')
+    .filter(({ type, reason }) => operatorConditions.has(type) || reason === 'HostDisconnected')
     .map(({ type, status, reason, message }) => `${type}\0${status}\0${reason}\0${message}`)
     .join('\n');
 }

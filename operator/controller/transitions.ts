@@ -1,5 +1,7 @@
 // Which Events a change of status is worth: placement, the VM doing what was asked, exits and failures.
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
+import type { ReasonCode } from '../../protocol/reasons.ts';
+import { isAnnotationWarning } from './annotations.ts';
 import { conditionOf } from './conditions.ts';
 
 export interface Transition {
@@ -24,7 +26,8 @@ const unremarkable: ReadonlySet<string> = new Set([
 ]);
 
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
-  return joined([...placement(before, after), ...exit(before, after), ...readiness(before, after)]);
+  const usual = joined([...placement(before, after), ...exit(before, after), ...readiness(before, after)]);
+  return [...usual, ...references(before, after), ...annotations(before, after)];
 }
 
 /**
@@ -60,6 +63,26 @@ function exit(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readon
   const note = `the VM ended: ${lastExit.type}${lastExit.message === undefined ? '' : `, ${lastExit.message}`}`;
   const expected = lastExit.type === 'GracefulExit' || lastExit.type === 'ForcedExit';
   return [{ type: expected ? 'Normal' : 'Warning', reason: 'Exited', action: 'Observe', note }];
+}
+
+/** Of a VM that runs on without what it refers to; of others `Ready` says it. */
+function references(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
+  const isMissing = ({ conditions }: LinuxUtilityVMStatus) =>
+    conditionOf(conditions, 'ReferencesResolved')?.status === 'False';
+  const is = conditionOf(after.conditions, 'ReferencesResolved');
+  if (is === undefined || !isMissing(after) || isMissing(before)) return [];
+  if (conditionOf(after.conditions, 'Ready')?.reason === is.reason) return [];
+  return [{ type: 'Warning', reason: is.reason, action: 'Reconcile', note: is.message }];
+}
+
+function annotations(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
+  const added = (after.warnings ?? []).filter((each) => !before.warnings?.includes(each));
+  return added.filter(isAnnotationWarning).map((note) => ({
+    type: 'Warning',
+    reason: 'InvalidAnnotation' satisfies ReasonCode,
+    action: 'Reconcile',
+    note,
+  }));
 }
 
 function readiness(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {

@@ -14,9 +14,14 @@ import {
   linuxUtilityVMHostStatus,
 } from '../../crds/linux-utility-vm-host.ts';
 import { objectMeta } from '../../crds/object.ts';
+import { type Toleration, toleration } from '../../crds/placement.ts';
+import { inlinePolicyChars } from '../../crds/spec/confidential.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import { limits, runStrategies } from '../../protocol/messages.ts';
 import { fromSpec } from '../../protocol/options.ts';
+import { plainText } from '../../protocol/plain-text.ts';
 import { sameJson } from './same-json.ts';
+import { unknownFields } from './unknown-fields.ts';
 
 /** Metadata of an object that the API server has stored. */
 const storedMeta = objectMeta.extend({
@@ -43,7 +48,21 @@ export interface PolicyDigests {
 /** `policy`: of the text that was in `confidential.securityPolicy`, which `value` has no more. */
 export type SpecPart =
   | { readonly ok: true; readonly value: LinuxUtilityVMSpec; readonly policy?: PolicyDigests | undefined }
-  | { readonly ok: false; readonly message: string };
+  | { readonly ok: false; readonly message: string; readonly essentials: SpecEssentials };
+
+/** What of a spec says whether and where its VM runs, read apart so that it holds whatever else is wrong with the spec. */
+export interface SpecEssentials {
+  /** Undefined when it cannot be read. */
+  readonly runStrategy: LinuxUtilityVMSpec['runStrategy'] | undefined;
+  readonly nodeName: string | undefined;
+  readonly tolerations: readonly Toleration[];
+}
+
+export function essentialsOf(spec: SpecPart): SpecEssentials {
+  if (!spec.ok) return spec.essentials;
+  const { runStrategy, nodeName, tolerations = [] } = spec.value;
+  return { runStrategy, nodeName, tolerations };
+}
 
 export interface VirtualMachine extends Stored {
   readonly spec: SpecPart;
@@ -103,20 +122,58 @@ export function parseVirtualMachine(
   const { metadata, spec, status } = object.data;
   return {
     metadata,
-    spec: unchanged.spec ?? withoutPolicy(parsePart(linuxUtilityVMSpec, spec)),
+    spec: unchanged.spec ?? parseSpec(spec),
     status: unchanged.status ?? (sent !== undefined && sameJson(status, sent) ? sent : parseStatus(status)),
   };
 }
 
+function parseSpec(raw: unknown): SpecPart {
+  const { spec, policy } = withoutLongPolicy(raw);
+  const part = parsePart(linuxUtilityVMSpec, spec);
+  return part.ok ? withoutPolicy(part.value, policy) : { ...part, essentials: parseEssentials(raw) };
+}
+
+const longPolicy = z.looseObject({
+  confidential: z.looseObject({
+    securityPolicy: z
+      .string()
+      .min(inlinePolicyChars + 1)
+      .max(limits.policyChars)
+      .regex(/^[A-Za-z0-9+/=\r\n]*$/),
+  }),
+});
+
+/** Stored before manifests were bounded: what an agent can be sent is taken as it is. */
+function withoutLongPolicy(raw: unknown): { readonly spec: unknown; readonly policy?: string } {
+  const read = longPolicy.safeParse(raw).data;
+  if (read === undefined) return { spec: raw };
+  const { securityPolicy, ...rest } = read.confidential;
+  return { spec: { ...read, confidential: { ...rest, securityPolicy: 'AAAA' } }, policy: securityPolicy };
+}
+
+const runStrategy = z.enum(runStrategies);
+const essentials = z.object({
+  runStrategy: z.unknown().transform((value) => (value === undefined ? 'Always' : runStrategy.safeParse(value).data)),
+  nodeName: z.string().optional().catch(undefined),
+  tolerations: z.array(z.unknown()).catch([]),
+});
+
+/** A toleration counts by the members that are known. One that cannot be read tolerates nothing. */
+function parseEssentials(raw: unknown): SpecEssentials {
+  const read = essentials.safeParse(raw).data;
+  const tolerations = (read?.tolerations ?? []).flatMap((each) => toleration.safeParse(each).data ?? []);
+  return { runStrategy: read?.runStrategy, nodeName: read?.nodeName, tolerations };
+}
+
 /** The policy of a spec that refers to none is a part of it. */
-function withoutPolicy(part: Part<LinuxUtilityVMSpec>): SpecPart {
-  const confidential = part.ok ? part.value.confidential : undefined;
-  if (!part.ok || confidential?.securityPolicy === undefined || confidential.securityPolicyFrom !== undefined) {
-    return part;
+function withoutPolicy(spec: LinuxUtilityVMSpec, longer?: string): SpecPart {
+  const { confidential } = spec;
+  if (confidential?.securityPolicy === undefined || confidential.securityPolicyFrom !== undefined) {
+    return { ok: true, value: spec };
   }
   const { securityPolicy, ...rest } = confidential;
-  const value = { ...part.value, confidential: rest };
-  return { ok: true, value, policy: digestsOf(value, securityPolicy) };
+  const value = { ...spec, confidential: rest };
+  return { ok: true, value, policy: digestsOf(value, longer ?? securityPolicy) };
 }
 
 /** Of a spec without the text of its policy. */
@@ -154,12 +211,12 @@ export function parseHost(raw: unknown): Host | undefined {
   const object = envelope.safeParse(raw);
   if (!object.success) return undefined;
   const { metadata, spec, status } = object.data;
-  const parsedSpec = linuxUtilityVMHostSpec.safeParse(spec);
+  const parsedSpec = parsePart(linuxUtilityVMHostSpec, spec);
   const parsedStatus = linuxUtilityVMHostStatus.safeParse(status ?? {});
   return {
     metadata,
-    // A spec that we cannot read must not become a host without limits.
-    spec: parsedSpec.success ? parsedSpec.data : { unschedulable: true, memoryOvercommitPercent: 100 },
+    // A spec that we cannot read, or not all of it, must not become a host without limits.
+    spec: parsedSpec.ok ? parsedSpec.value : { unschedulable: true, memoryOvercommitPercent: 100 },
     status: parsedStatus.success ? parsedStatus.data : {},
   };
 }
@@ -186,9 +243,25 @@ export function objectKey(metadata: Pick<StoredMeta, 'name' | 'namespace'>): str
 
 function parsePart<T>(schema: z.ZodType<T>, raw: unknown): Part<T> {
   const parsed = schema.safeParse(raw);
-  if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, message: z.prettifyError(parsed.error).slice(0, 1024) };
+  if (!parsed.success) return { ok: false, message: problemsOf(parsed.error) };
+  const unknown = unknownFields(raw, parsed.data);
+  return unknown.length === 0 ? { ok: true, value: parsed.data } : { ok: false, message: unknownMessage(unknown) };
 }
+
+function problemsOf({ issues }: z.ZodError): string {
+  const told = issues.slice(0, toldProblems).map(({ path, message }) => `spec.${path.join('.')}: ${message}`);
+  return plainText(told.join('; ')).slice(0, problemChars);
+}
+
+/** Of a newer CRD: what is asked for there would silently be left out. */
+function unknownMessage(unknown: readonly string[]): string {
+  const names = unknown.slice(0, toldProblems).map((path) => `spec.${path}`);
+  const fields = plainText(names.join(', ')).slice(0, problemChars);
+  return `this operator does not know ${fields}: upgrade the operator, or remove what it does not know`;
+}
+
+const toldProblems = 8;
+const problemChars = 768;
 
 function parseStatus(raw: unknown): LinuxUtilityVMStatus {
   const parsed = linuxUtilityVMStatus.safeParse(raw ?? {});

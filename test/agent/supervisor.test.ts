@@ -160,7 +160,7 @@ describe('the run strategy', () => {
     await core.supervisor.assign(makeAssignment());
     await core.until(uid, 'running', isRunning);
     await core.supervisor.assign(makeAssignment({ paused: true, runStrategy: 'Halted', generation: 2 }));
-    expect(core.observed(uid)).toMatchObject({ phase: 'Running', generation: 2 });
+    expect(core.observed(uid)).toMatchObject({ phase: 'Running', generation: 1 });
     await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted', generation: 3 }));
     await core.until(uid, 'halted', hasReason('Halted'));
   });

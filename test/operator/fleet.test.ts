@@ -9,7 +9,7 @@ import { Restoration } from '../../operator/controller/restoration.ts';
 import { VirtualMachines } from '../../operator/controller/virtual-machines.ts';
 import type { Host, Node } from '../../operator/kubernetes/objects.ts';
 import { ManualClock } from './manual-clock.ts';
-import { makeHost, makeMachine, makeNode, someUid } from './objects.ts';
+import { makeHost, makeMachine, makeNode, someUid, unreadableSpec } from './objects.ts';
 
 const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, '0')}:00Z`;
 
@@ -129,7 +129,7 @@ describe('a host that has a VM without a host', () => {
   });
 
   it('is neither believed nor told to give it up while its Node or the spec cannot be read', () => {
-    const unreadable = { ...machine(), spec: { ok: false, message: 'spec.memory' } } as const;
+    const unreadable = { ...machine(), spec: unreadableSpec() } as const;
     expect(bed.fleet.claim('here', unreadable)).toEqual({ kind: 'Undecided' });
     bed.nodes.delete('here');
     expect(claim(snp)).toEqual({ kind: 'Undecided' });

@@ -50,6 +50,7 @@ it('is taken in with all of its VMs, and nothing of what it says is refused', as
       uids: () => uids,
       observe: chatty,
       machine: () => undefined,
+      intend: () => Promise.resolve(),
       assign: () => Promise.resolve(),
       refuse: () => {},
       release: () => {},

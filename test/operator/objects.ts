@@ -10,7 +10,7 @@ import {
   type LinuxUtilityVMHostStatus,
   linuxUtilityVMHostSpec,
 } from '../../crds/linux-utility-vm-host.ts';
-import type { Host, Node, VirtualMachine } from '../../operator/kubernetes/objects.ts';
+import type { Host, Node, SpecEssentials, SpecPart, VirtualMachine } from '../../operator/kubernetes/objects.ts';
 
 export const someUid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
 
@@ -33,6 +33,12 @@ export function makeMachine(
     spec: { ok: true, value: linuxUtilityVMSpec.parse(changes.spec ?? {}) },
     status: changes.status ?? {},
   };
+}
+
+/** Of an object that does not satisfy the schema. */
+export function unreadableSpec(essentials: Partial<SpecEssentials> = {}): SpecPart {
+  const all = { runStrategy: 'Always', nodeName: undefined, tolerations: [], ...essentials } as const;
+  return { ok: false, message: 'spec.memory', essentials: all };
 }
 
 export function makeHost(

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { type Intent, parseIntent } from '../../protocol/intent.ts';
 import {
   type AgentMessage,
   type Assignment,
@@ -46,6 +47,11 @@ export function observedMachine(uid: string, changes: Partial<ObservedVirtualMac
   };
 }
 
+const halted: Pick<ObservedVirtualMachine, 'phase' | 'conditions'> = {
+  phase: 'Stopped',
+  conditions: [{ type: 'Ready', status: 'True', reason: 'Halted', message: 'halted' }],
+};
+
 export class ScriptedAgent {
   /** VMs that it has, as it reports them. */
   readonly machines = new Map<string, ObservedVirtualMachine>();
@@ -53,6 +59,11 @@ export class ScriptedAgent {
   readonly received: OperatorMessage[] = [];
   /** Of its last session, as it remembers it. */
   lastEpoch: number | undefined;
+  readonly intents = new Map<string, Intent>();
+  /** What it says that it understands. */
+  capabilities: string[] | undefined;
+  /** What it does when it is told only what is wanted; by default it says of its VM that it is so. */
+  onIntent: (intent: Intent) => void = (intent) => this.follow(intent);
   /** What it does when it is told of a VM; by default it runs at once. */
   onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
   onRelease: (uid: string) => void = (uid) => this.remove(uid);
@@ -79,7 +90,7 @@ export class ScriptedAgent {
     });
   }
 
-  hello(host: HostFacts = someHost, capabilities?: string[]): void {
+  hello(host: HostFacts = someHost, capabilities = this.capabilities): void {
     this.send({
       type: 'hello',
       protocolVersions: [subprotocol],
@@ -112,8 +123,16 @@ export class ScriptedAgent {
     this.#channel?.send(message);
   }
 
-  run({ uid, generation, optionsDigest }: Assignment): void {
-    this.observe(observedMachine(uid, { generation, optionsDigest, wantedDigest: optionsDigest }));
+  run({ uid, generation, optionsDigest, restartedAt, sourceDigest }: Assignment): void {
+    const told = { generation, optionsDigest, wantedDigest: optionsDigest };
+    const more = { ...(sourceDigest && { sourceDigest }), ...(restartedAt && { restartedAt }) };
+    this.observe(observedMachine(uid, { ...told, ...more }));
+  }
+
+  /** With the options that it has. */
+  follow({ uid, generation, runStrategy }: Intent): void {
+    const known = this.machines.get(uid) ?? observedMachine(uid, halted);
+    this.observe({ ...known, generation, ...(runStrategy === 'Halted' && halted) });
   }
 
   observe(machine: ObservedVirtualMachine): void {
@@ -136,7 +155,15 @@ export class ScriptedAgent {
     if (message.type === 'welcome') this.#channel?.setHeartbeat(message.heartbeatSeconds);
     if (message.type === 'desired') for (const element of message.virtualMachines) this.#assign(element);
     if (message.type === 'assign') this.#assign(message.virtualMachine);
+    if (message.type === 'intent') this.#intend(message.virtualMachine);
     if (message.type === 'release') this.onRelease(message.uid);
+  }
+
+  #intend(element: { uid: string }): void {
+    const parsed = parseIntent(element);
+    if (!parsed.ok) throw new Error(parsed.failure.message);
+    this.intents.set(element.uid, parsed.value);
+    this.onIntent(parsed.value);
   }
 
   #assign(element: { uid: string }): void {
