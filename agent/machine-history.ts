@@ -44,7 +44,9 @@ export function intended(record: MachineRecord, intent: Intent): Assignment {
 
 /** A paused VM goes on as it was told before: what is told meanwhile is followed, and answered, when it is paused no more. */
 export function followed({ assignment: before }: MachineRecord, assignment: Assignment): Assignment {
-  return assignment.paused && before !== undefined ? { ...before, paused: true } : assignment;
+  if (!assignment.paused) return assignment;
+  // One that was never told anything else follows no generation yet.
+  return before === undefined ? { ...assignment, generation: 0 } : { ...before, paused: true };
 }
 
 /** No options have this digest. */

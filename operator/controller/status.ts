@@ -102,7 +102,7 @@ function generationOf({ object, nodeName, report, unproven }: StatusInputs): num
   const { generation } = object.metadata;
   if (nodeName === undefined && unproven === true) return object.status.observedGeneration ?? 0;
   const known = Math.min(object.status.observedGeneration ?? 0, generation);
-  if (isHeld(object)) return known;
+  if (isHeld(object) && (known > 0 || nodeName === undefined)) return known;
   if (nodeName === undefined) return generation;
   const reported = report?.observed?.generation ?? 0;
   return reported > generation ? known : Math.max(known, reported);

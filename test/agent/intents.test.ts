@@ -116,6 +116,13 @@ describe('a paused VM', () => {
   });
 });
 
+it('a VM that is paused from the beginning follows no generation', async () => {
+  await using node = await startNode();
+  await using core = await startCore(node);
+  await core.supervisor.assign(full({ paused: true }));
+  expect(core.observed(uid)).toMatchObject({ generation: 0, phase: 'Stopped' });
+});
+
 describe('a restart that an earlier version handled by the beginning of its value', () => {
   it('is not made again, and the next one is', async () => {
     await using node = await startNode();
