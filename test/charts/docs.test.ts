@@ -34,6 +34,8 @@ beforeAll(async () => {
   for (const text of [install, ...between.values()]) {
     for (const [name, content] of filesOf(text)) await writeFile(join(folder, name), content);
   }
+  // A cluster with the Prometheus operator.
+  await cluster.$('apply -f -', await readFile(new URL('./monitoring-crds.yaml', import.meta.url), 'utf8'));
   const { kubectl, kubeconfigPath } = cluster.controlPlane;
   const programs = [dirname(await helm4.path()), dirname(kubectl)].join(':');
   const environment = { ...process.env, PATH: `${programs}:${process.env['PATH']}`, KUBECONFIG: kubeconfigPath };
@@ -74,24 +76,23 @@ for (const [name, text] of between) {
 describe('docs/install.md, the rest', () => {
   it.each(stepsOf(install.slice(secondHalf)))('$command', { timeout: 180_000 }, take);
 
-  it('shows values that the charts take', async () => {
-    for (const program of ['operator', 'agent']) {
-      const values = join(folder, `${program}-values.yaml`);
-      await helm(['template', ...chartArguments({ chart: `lcow-${program}` }), '--values', values]);
-    }
-  });
+  it.each(['operator', 'agent'])(
+    'shows values that the chart of the %s takes, with the image that it shows how to build',
+    async (program) => {
+      const values = ['--values', join(folder, `${program}-values.yaml`)];
+      const rendered = await helm(['template', ...chartArguments({ chart: `lcow-${program}` }), ...values]);
+      const images = new Set([...rendered.matchAll(/^ +image: (\S+)$/gm)].map(([, image]) => image));
+      const built = [...install.matchAll(/ --tag (\S+) --push \.$/gm)].map(([, tag]) => tag);
+      expect(built).toHaveLength(2);
+      expect([...images]).toEqual(built.filter((tag) => tag?.includes(program)));
+    },
+  );
 
-  it('shows how to name images of your own', async () => {
-    const args = [
-      'template',
-      ...chartArguments({ chart: 'lcow-operator' }),
-      '--values',
-      join(folder, 'image-values.yaml'),
-    ];
-    const images = [...(await helm(args)).matchAll(/^ +image: (\S+)$/gm)].map(([, image]) => image);
-    const built = [...install.matchAll(/ --tag (\S+) --push \.$/gm)].map(([, tag]) => tag);
-    expect(built).toHaveLength(2);
-    expect(new Set(images)).toEqual(new Set(built.filter((tag) => tag?.includes('operator'))));
+  it('passes a values file to each chart that it installs or upgrades', () => {
+    const commands = stepsOf(install).map(({ command }) => command);
+    const deploying = commands.filter((command) => /^helm (install|upgrade) /.test(command));
+    expect(deploying).toHaveLength(5);
+    for (const command of deploying) expect(command).toMatch(/charts\/lcow-(\w+) .*--values \1-values\.yaml/);
   });
 
   it('has a runbook for every alert', async () => {
