@@ -1,4 +1,5 @@
 // The values.schema.json of a chart, by which Helm refuses values that nothing would read or that cannot be meant.
+import { isObject } from '../crds/structural.ts';
 import type { Value } from './values-file.ts';
 
 const secretName = { type: 'string', minLength: 1 };
@@ -39,7 +40,20 @@ function group(values: readonly Value[], more: Readonly<Record<string, Schema>> 
 function schemaOf(value: Value): Schema {
   if (value.members.length > 0) return group(value.members);
   const { description, keywords, default: given } = value;
-  return { description, type: typeOf(given), ...keywords, default: given };
+  return { description, type: typeOf(given), ...explained(keywords), default: given };
+}
+
+/**
+ * JSON Schema has no messages of its own. What Helm says of a text that does not match its `pattern` ends with what
+ * `otherwise` says: "value must be 'an absolute path …'". Helm escapes backslashes and quotes in it, so it should have none.
+ */
+function explained(keywords: Schema): Schema {
+  const { otherwise, items, ...rest } = keywords;
+  return {
+    ...rest,
+    ...(isObject(items) && { items: explained(items) }),
+    ...(otherwise !== undefined && { if: { pattern: rest['pattern'] }, else: { const: otherwise } }),
+  };
 }
 
 function typeOf(value: unknown): string {

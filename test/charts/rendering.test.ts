@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
-import { chartFolder, helm, helm3, runHelm } from './helm.ts';
+import { chartFolder, helm, helm3, helm4, runHelm } from './helm.ts';
 import {
   chartArguments,
   isHook,
@@ -112,6 +112,26 @@ describe('the schema of values refuses', () => {
     const { code, stderr } = await runHelm(['template', ...chartArguments({ chart, set: [set] })]);
     expect(code).not.toBe(0);
     expect(stderr).toContain(key);
+  });
+});
+
+describe('backslashes in --set', () => {
+  it.each([
+    ['allowedPaths', String.raw`{D:\images}`, String.raw`{D:\\images:ro}`, String.raw`--allowed-path=D:\images:ro`],
+    ['allowedPipes', String.raw`{\\.\pipe\a}`, String.raw`{\\\\.\\pipe\\a}`, String.raw`--allowed-pipe=\\.\pipe\a`],
+    ['allowedDevices', String.raw`{PCIP\VEN_*}`, String.raw`{PCIP\\VEN_*}`, String.raw`--allowed-device=PCIP\VEN_*`],
+    ['stateDir', String.raw`D:\lcow`, String.raw`D:\\lcow`, String.raw`--state-dir=D:\lcow`],
+  ])('of %s: %s is refused with what to write, %s is taken', async (name, once, twice, argument) => {
+    const args = chartArguments({ chart: 'lcow-agent', set: [`${name}=${once}`] });
+    for (const tool of [helm4, helm3]) {
+      const { code, stderr } = await tool.run(['template', ...args]);
+      expect(code).not.toBe(0);
+      expect(stderr).toContain('In --set write every backslash twice');
+    }
+    const [daemonSet] = (await render({ chart: 'lcow-agent', set: [`${name}=${twice}`] })).filter(
+      ({ kind }) => kind === 'DaemonSet',
+    );
+    expect(workload.parse(daemonSet).spec.template.spec.containers[0]?.args).toContain(argument);
   });
 });
 

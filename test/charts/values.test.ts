@@ -43,6 +43,13 @@ describe('values.yaml', () => {
     });
   });
 
+  it('says what a text should be that does not match its pattern', () => {
+    const text = "# A.\n# @schema {items: {type: string, pattern: '^b', otherwise: a word with b}}\nlist: []\n";
+    expect(valuesSchema('Values', readValues(text)).properties).toMatchObject({
+      list: { items: { pattern: '^b', if: { pattern: '^b' }, else: { const: 'a word with b' } } },
+    });
+  });
+
   it('becomes a table with one line for each value', () => {
     expect(valuesTable(readValues(example)).split('\n').slice(2)).toEqual([
       '| `count` | `2` | How many \\| at most. |',
