@@ -64,7 +64,7 @@ function preparedOf(view: MachineView): ObservedCondition {
   const { record, state, trouble } = view;
   if (state === 'Unknown')
     return condition('Prepared', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
-  if (preparedLong(state)) return condition('Prepared', 'True', 'Prepared');
+  if (preparedLong(view)) return condition('Prepared', 'True', 'Prepared');
   if (trouble !== undefined && record.bootTimings.prepared === undefined) return troubled('Prepared', trouble);
   if (state === 'Preparing') return condition('Prepared', 'False', 'Preparing');
   return record.bootTimings.prepared === undefined
@@ -72,14 +72,14 @@ function preparedOf(view: MachineView): ObservedCondition {
     : condition('Prepared', 'True', 'Prepared');
 }
 
-function preparedLong(state: MachineState): boolean {
-  return state === 'Creating' || systemExists(state);
+function preparedLong(view: MachineView): boolean {
+  return view.state === 'Creating' || systemExists(view);
 }
 
 function createdOf(view: MachineView): ObservedCondition {
   const { record, state, trouble } = view;
   if (state === 'Unknown') return condition('Created', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
-  if (systemExists(state)) return condition('Created', 'True', 'Created');
+  if (systemExists(view)) return condition('Created', 'True', 'Created');
   if (trouble !== undefined && record.bootTimings.prepared !== undefined && record.bootTimings.created === undefined) {
     return troubled('Created', trouble);
   }
@@ -175,8 +175,10 @@ function condition(
   return { type, status, reason, message: message.slice(0, limits.messageChars) };
 }
 
-export function systemExists(state: MachineState): boolean {
-  return state === 'Starting' || state === 'Running' || state === 'Stopping';
+/** What is stopped after a creation that failed never existed. */
+export function systemExists({ record, state }: Pick<MachineView, 'record' | 'state'>): boolean {
+  if (state === 'Stopping') return record.bootTimings.created !== undefined;
+  return state === 'Starting' || state === 'Running';
 }
 
 export function stalls(trouble: Trouble | undefined): boolean {

@@ -122,9 +122,10 @@ export function up(
   now: string,
 ): MachineRecord {
   return {
-    ...record,
+    ...withoutBootExit(record),
     stage: 'running',
     hasRun: true,
+    ranHere: true,
     restarts: record.startTime === undefined ? record.restarts : record.restarts + 1,
     startTime: now,
     guest: guest && { ...guest, capabilities: [...guest.capabilities] },
@@ -171,6 +172,22 @@ export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPo
     failures,
     retryAfter: new Date(now + backOff(failures, ports)).toISOString(),
   };
+}
+
+/** The VM ended by itself before its guest was up. */
+export function endedWhileBooting(record: MachineRecord, exit: SystemExit, now: string): MachineRecord {
+  const lastExit = lastExitOf(exit, now);
+  return { ...record, lastExit: { ...lastExit, message: `${lastExit.message}, while it booted` }, endedBooting: true };
+}
+
+/** The exit of the boot that is under way, or was last, is in the record. */
+export function hasBootExit({ bootTimings, lastExit }: MachineRecord): boolean {
+  return lastExit !== undefined && lastExit.time >= (bootTimings.created ?? '');
+}
+
+function withoutBootExit(record: MachineRecord): MachineRecord {
+  const { endedBooting: _, ...rest } = record;
+  return rest;
 }
 
 /** We ended it. */

@@ -98,8 +98,12 @@ export const machineRecord = z.object({
   /** Runs so far, this one included; the `boot` of its log lines. */
   boot: z.int().min(0),
   startTime: z.string().optional(),
+  /** The VM was up on this host at least once; absent in the journal of an older agent. */
+  ranHere: z.boolean().exactOptional(),
   restarts: z.int().min(0),
   lastExit: lastExit.optional(),
+  /** That exit came before the guest was up: however it ended, that was no good end of a run. */
+  endedBooting: z.boolean().exactOptional(),
   /** The restart annotation that was carried out. */
   restartedAt: z.string().optional(),
   /** The VM has been Running at least once since it was created or last restarted on request. */
@@ -137,6 +141,7 @@ export function newRecord(uid: string, agentBootID: string): MachineRecord {
     disks: [],
     unsettled: [],
     boot: 0,
+    ranHere: false,
     restarts: 0,
     hasRun: false,
     failures: 0,

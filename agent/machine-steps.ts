@@ -4,8 +4,8 @@
 import { drain } from './draining.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestRun } from './guest-run.ts';
-import type { ComputeSystem, SystemEnd, SystemProperties } from './hcs/backend.ts';
-import { HcsError } from './hcs/errors.ts';
+import type { ComputeSystem, SystemEnd, SystemExit, SystemProperties } from './hcs/backend.ts';
+import { HcsError, hresult } from './hcs/errors.ts';
 import { applyLiveChanges, untilNextChange } from './live-change.ts';
 import { takeAccessBack } from './live-change-disks.ts';
 import { type MachineContext, noChange } from './machine-context.ts';
@@ -177,12 +177,24 @@ async function start(machine: MachineContext): Promise<MachineEvent> {
   machine.change = noChange;
   machine.mountsFailed.clear();
   machine.log.beginBoot(machine.record.boot);
-  const guest = await machine.currentRun().boot(machine.currentSystem(), plan, machine.interrupt.signal);
+  const system = machine.currentSystem();
+  const booting = machine.currentRun().boot(system, plan, machine.interrupt.signal);
+  const guest = await booting.catch(async (error: unknown) => {
+    noteBootExit(machine, await endSoFar(system));
+    throw error;
+  });
   machine.record = history.up(machine.record, guest, machine.log.summary(), machine.now());
   machine.trouble = undefined;
   // Durable before it is reported: a `Once` VM that was Running never runs again.
   await machine.write();
   return 'up';
+}
+
+/** How a VM ended that was not up yet, and not by us. Rejects when nothing is known of it. */
+function noteBootExit(machine: MachineContext, end: SystemEnd | undefined): void {
+  if (end?.kind === 'serviceDisconnected') throw new HcsError('HcsStartComputeSystem', hresult.serviceDisconnect);
+  if (end?.kind !== 'exited' || history.hasBootExit(machine.record)) return;
+  machine.record = history.endedWhileBooting(machine.record, end.exit, machine.now());
 }
 
 function unlessInterrupted(machine: MachineContext, event: MachineEvent): MachineEvent {
@@ -235,7 +247,7 @@ function exitObserved(machine: MachineContext, end: SystemEnd): MachineEvent {
 
 async function stop(machine: MachineContext): Promise<MachineEvent> {
   const { clock, timeouts } = machine.ports;
-  const wasRunning = machine.record.stage === 'running';
+  const { stage: before } = machine.record;
   machine.record = { ...machine.record, stage: 'stopping' };
   await machine.tryWrite();
   if (machine.system === undefined && machine.idIsTaken) await endLeftover(machine);
@@ -243,13 +255,20 @@ async function stop(machine: MachineContext): Promise<MachineEvent> {
   if (system === undefined) return 'stopped';
   const end = await terminateSystem(system, clock, timeouts);
   if (end.kind === 'lost') return 'lost';
-  if (wasRunning) machine.record = history.stopped(machine.record, end.exit, machine.stopReason, machine.now());
+  if (before === 'running') {
+    machine.record = history.stopped(machine.record, end.exit, machine.stopReason, machine.now());
+  } else if (before === 'starting' && endsByItself.has(end.exit.exitType)) {
+    noteBootExit(machine, end);
+  }
   await machine.run?.close();
   machine.run = undefined;
   await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
   machine.system = undefined;
   return 'stopped';
 }
+
+/** What no request of ours to terminate makes of a system. */
+const endsByItself: ReadonlySet<SystemExit['exitType']> = new Set(['GracefulExit', 'UnexpectedExit']);
 
 async function clean(machine: MachineContext): Promise<MachineEvent> {
   const { host } = machine.ports;

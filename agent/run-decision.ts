@@ -52,16 +52,16 @@ function outcomeOf(assignment: Assignment, record: MachineRecord): ReasonCode | 
   if (!record.hasRun) return undefined;
   switch (assignment.runStrategy) {
     case 'Once':
-      return endedWell(record.lastExit) ? 'Completed' : onceFailure(record.lastExit);
+      return endedWell(record) ? 'Completed' : onceFailure(record.lastExit);
     case 'RerunOnFailure':
-      return endedWell(record.lastExit) && !restartRequested(record, assignment) ? 'Completed' : undefined;
+      return endedWell(record) && !restartRequested(record, assignment) ? 'Completed' : undefined;
     default:
       return undefined;
   }
 }
 
-function endedWell(exit: LastExit | undefined): boolean {
-  return exit?.type === 'GracefulExit';
+function endedWell({ endedBooting, lastExit }: MachineRecord): boolean {
+  return lastExit?.type === 'GracefulExit' && endedBooting !== true;
 }
 
 function onceFailure(exit: LastExit | undefined): ReasonCode {

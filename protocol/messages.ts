@@ -196,6 +196,8 @@ export const observedVirtualMachine = z.object({
   systemID: boundedText(128).optional(),
   runtimeID: boundedText(64).optional(),
   startTime: time.optional(),
+  /** Whether the VM was ever up on this host, as its journal knows; `startTime` may be of an earlier one. */
+  startedOnHost: z.boolean().optional(),
   restarts: count,
   restartedAt: boundedText(limits.restartedAtChars).optional(),
   lastExit: lastExit.optional(),

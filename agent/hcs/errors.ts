@@ -41,11 +41,27 @@ const win32Names: Readonly<Record<number, string>> = {
   6: 'ERROR_INVALID_HANDLE',
   8: 'ERROR_NOT_ENOUGH_MEMORY',
   13: 'ERROR_INVALID_DATA',
+  14: 'ERROR_OUTOFMEMORY',
   50: 'ERROR_NOT_SUPPORTED',
   127: 'ERROR_PROC_NOT_FOUND',
   1168: 'ERROR_NOT_FOUND',
   1450: 'ERROR_NO_SYSTEM_RESOURCES',
+  1455: 'ERROR_COMMITMENT_LIMIT',
 };
+
+/** Of the hypervisor and of the driver that gives VMs their memory: the host has not enough of it. */
+const capacityStatuses: ReadonlyMap<number, string> = new Map([
+  [0xc035_000b, 'HV_INSUFFICIENT_MEMORY'],
+  [0xc035_0073, 'HV_INSUFFICIENT_ROOT_MEMORY'],
+  [0xc035_0075, 'HV_INSUFFICIENT_CONTIGUOUS_MEMORY'],
+  [0xc037_002b, 'VID_INSUFFICIENT_RESOURCES_RESERVE'],
+  [0xc037_002c, 'VID_INSUFFICIENT_RESOURCES_PHYSICAL_BUFFER'],
+  [0xc037_002d, 'VID_INSUFFICIENT_RESOURCES_HV_DEPOSIT'],
+  [0xc037_002f, 'VID_INSUFFICIENT_RESOURCES_WITHDRAW'],
+]);
+
+/** Default memory is backed by the page file: its limit is the commitment limit. */
+const capacityWin32: ReadonlySet<number> = new Set([8, 14, 1450, 1455]);
 
 const vmComputeFacilities: ReadonlySet<number> = new Set([0xc037, 0x8037]);
 
@@ -62,6 +78,7 @@ export const hresult = {
   serviceDisconnect: 0x8037_011e,
   outOfMemory: 0x8007_000e,
   noSystemResources: 0x8007_05aa,
+  commitmentLimit: 0x8007_05af,
 } as const;
 
 export class HcsError extends Error {
@@ -114,11 +131,16 @@ export class HcsError extends Error {
 
   /** The host has not the memory or other resources that the VM asks for: another host may. */
   get isCapacity(): boolean {
-    return this.#win32 === 0x08 || this.#win32 === 0x0e || this.#win32 === 0x5aa;
+    return capacityWin32.has(this.#win32 ?? 0) || capacityStatuses.has(this.#ntStatus);
   }
 
   #matches(lowWord: number): boolean {
     return vmComputeFacilities.has(this.hresult >>> 16) && (this.hresult & 0xffff) === lowWord;
+  }
+
+  /** As it is, or within an HRESULT (HRESULT_FROM_NT). */
+  get #ntStatus(): number {
+    return (this.hresult & ~0x1000_0000) >>> 0;
   }
 
   get #win32(): number | undefined {
@@ -128,6 +150,8 @@ export class HcsError extends Error {
 
 function nameOf(code: number): string {
   const low = code & 0xffff;
+  const status = capacityStatuses.get((code & ~0x1000_0000) >>> 0);
+  if (status !== undefined) return status;
   if (vmComputeFacilities.has(code >>> 16)) return facilityNames.get(low) ?? 'HCS failure';
   if ((code & 0x1fff_0000) === 0x0007_0000) return win32Names[low] ?? `Win32 error ${low}`;
   return 'HRESULT';

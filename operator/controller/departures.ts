@@ -1,7 +1,9 @@
 // Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, derived anew each time and never
-// latched; or because the host had not the resources to create it even once, and another one may have them.
+// latched; or because the host had not the resources to run it even once, and another one may have them.
 import type { LinuxUtilityVMSpec, Toleration } from '../../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm-status.ts';
 import type { Clock } from '../../protocol/clock.ts';
+import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import {
   essentialsOf,
   type Node,
@@ -9,6 +11,7 @@ import {
   type Taint,
   type VirtualMachine,
 } from '../kubernetes/objects.ts';
+import { conditionOf } from './conditions.ts';
 import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
 import type { Verdict } from './status.ts';
@@ -53,7 +56,7 @@ export class Departures {
     const spec = object.spec.ok ? object.spec.value : undefined;
     if (spec !== undefined && spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
       this.#rememberLacking(object.metadata.uid, nodeName);
-      const message = `${nodeName} has not the resources to create it; moving to another host`;
+      const message = `${nodeName} has not the resources to run it; moving to another host`;
       if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
       return { kind: 'Later', milliseconds: Math.min(milliseconds, lookAgainMilliseconds) };
     }
@@ -98,12 +101,16 @@ export class Departures {
     return at;
   }
 
-  /** Never created, and its agent says why, or said so before it gave the VM up. */
+  /** Never up on this host, and its agent says why, or said so before it gave the VM up. */
   #lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
     const observed = this.#inventory.reportOf(nodeName, metadata.uid)?.observed;
-    if (status.startTime !== undefined || observed?.startTime !== undefined) return false;
-    const created = (observed?.conditions ?? status.conditions ?? []).find(({ type }) => type === 'Created');
-    return created?.status === 'False' && created.reason === 'InsufficientResources';
+    if (hasStartedThere(status, observed)) return false;
+    const conditions = observed?.conditions ?? status.conditions ?? [];
+    // A failed creation is told by the first, a failed start by the second.
+    return conditions.some(
+      ({ type, status: is, reason }) =>
+        (type === 'Created' || type === 'Ready') && is === 'False' && reason === 'InsufficientResources',
+    );
   }
 
   #rememberLacking(uid: string, nodeName: string): void {
@@ -112,6 +119,15 @@ export class Departures {
     bound(hosts);
     bound(this.#lacking);
   }
+}
+
+/** By its agent's journal, and by the time when the VM came to the host: a journal can be lost. */
+function hasStartedThere(status: LinuxUtilityVMStatus, observed: ObservedVirtualMachine | undefined): boolean {
+  const startTime = observed?.startTime ?? status.startTime;
+  if (startTime === undefined) return false;
+  if (observed?.startedOnHost !== false) return true;
+  const scheduled = conditionOf(status.conditions, 'Scheduled');
+  return scheduled?.status !== 'True' || Date.parse(startTime) >= Date.parse(scheduled.lastTransitionTime);
 }
 
 function leave({ nodeName }: SpecEssentials, verdict: Verdict): Departure {

@@ -465,6 +465,45 @@ describe('what goes wrong', () => {
     await expectNothingLeft(node);
   });
 
+  it.each([
+    ['entropy', 'crash', 'UnexpectedExit', 'status 0xc0370106'],
+    ['bridge', 'panic', 'UnexpectedExit', 'status 0xc0370106'],
+    ['log', 'powerOff', 'GracefulExit', 'the guest powered off'],
+  ] as const)('keeps how a VM ended that ended while it booted: at %s by %s', async (at, guest, type, words) => {
+    await using node = await startNode();
+    await node.control.script({ at, guest });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'RerunOnFailure' }));
+    const ended = await core.until(uid, 'ended', ({ lastExit }) => lastExit !== undefined);
+    expect(ended.lastExit).toMatchObject({ type, message: expect.stringContaining(words) });
+    expect(ended.lastExit?.message).toContain('while it booted');
+    const running = await core.until(uid, 'running', isRunning);
+    expect(running.lastExit).toEqual(ended.lastExit);
+  });
+
+  it('does not take a power-off while a VM boots for its completion', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'RerunOnFailure' }));
+    await core.until(uid, 'running', isRunning);
+    await node.control.script({ at: 'log', guest: 'powerOff' });
+    await node.control.endGuest(systemID, 'crash');
+    const again = await core.until(uid, 'again', (now) => isRunning(now) && now.restarts === 1);
+    expect(again.lastExit?.type).toBe('GracefulExit');
+  });
+
+  it('does not book a lost compute service as a failed boot', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'entropy', stall: true });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'starting', (now) => now.phase === 'Starting');
+    await node.control.disconnectClients();
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).startFailure).toBeUndefined();
+    expect(core.observed(uid).lastExit).toBeUndefined();
+  });
+
   it('says when the compute service went away', async () => {
     await using node = await startNode();
     await using core = await startCore(node);

@@ -98,8 +98,32 @@ describe('a departure', () => {
     expect(departures.lackingFor(someUid)).toEqual(['node-a']);
     await clock.advance(11 * 60_000);
     expect(departures.lackingFor(someUid)).toEqual([]);
+    const ready = { ...lacking, type: 'Ready' } as const;
+    inventory.begin('node-a', [readReport({ ...neverStarted, conditions: [ready] })], true);
+    expect(departures.of(machine, 'node-a', somewhere).kind).toBe('Move');
     const started = makeMachine({ status: { startTime: added } });
     expect(departures.of(started, 'node-a', somewhere).kind).toBe('None');
     expect(departures.of(makeMachine({ spec: { nodeName: 'node-a' } }), 'node-a', somewhere).kind).toBe('None');
+  });
+
+  it.each([
+    ['was up on another host only', false, '2026-11-24T10:00:00.000Z', 'Move'],
+    ['was up here, as its agent knows', true, '2026-11-24T10:00:00.000Z', 'None'],
+    ['was up here, and its journal was lost', false, '2026-11-24T12:00:00.000Z', 'None'],
+    ['has an agent that does not tell', undefined, '2026-11-24T10:00:00.000Z', 'None'],
+  ] as const)('for want of resources of a VM that %s', (_, startedOnHost, startTime, kind) => {
+    const { inventory, departures } = subject();
+    const lacking = { type: 'Ready', status: 'False', reason: 'InsufficientResources', message: 'no memory' } as const;
+    const observed = observedMachine(someUid, { phase: 'Failed', conditions: [lacking], startTime, startedOnHost });
+    inventory.begin('node-a', [readReport(observed)], true);
+    const scheduled = {
+      type: 'Scheduled',
+      status: 'True',
+      reason: 'Scheduled',
+      message: '',
+      lastTransitionTime: '2026-11-24T11:00:00.000Z',
+    } as const;
+    const machine = makeMachine({ status: { startTime, conditions: [scheduled] } });
+    expect(departures.of(machine, 'node-a', somewhere).kind).toBe(kind);
   });
 });

@@ -136,10 +136,12 @@ function checkProcessors(document: ComputeSystemDocument, host: SimulatedHostFil
 }
 
 function checkMemory(document: ComputeSystemDocument, { freeMemoryInMB }: HostRoom): number {
-  const size = document.VirtualMachine?.ComputeTopology?.Memory?.SizeInMB ?? 0;
+  const { AllowOvercommit, SizeInMB: size = 0 } = document.VirtualMachine?.ComputeTopology?.Memory ?? {};
   if (size < 1) refuse(refusals.invalidArgument, 'Memory.SizeInMB must be at least 1');
   if (size > freeMemoryInMB) {
-    refuse(hresult.noSystemResources, `${size} MB of memory are wanted and ${freeMemoryInMB} MB are free`);
+    // What the page file backs is bounded by the commitment limit.
+    const code = AllowOvercommit === true ? hresult.commitmentLimit : hresult.noSystemResources;
+    refuse(code, `${size} MB of memory are wanted and ${freeMemoryInMB} MB are free`);
   }
   return Number(size);
 }

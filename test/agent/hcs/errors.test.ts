@@ -22,12 +22,21 @@ describe('an error of HCS', () => {
       ['isServiceDisconnect', [0x8037_011e]],
       ['isAccessDenied', [0x8037_011b, 0x8007_0005]],
       ['isHypervisorMissing', [0x8037_0102, 0xc037_0102, 0x8037_0114]],
-      ['isCapacity', [0x8007_0008, 0x8007_000e, 0x8007_05aa]],
+      [
+        'isCapacity',
+        [
+          ...[0x8007_0008, 0x8007_000e, 0x8007_05aa, 0x8007_05af],
+          ...[0xc035_000b, 0xc035_0073, 0xc035_0075, 0xd035_000b],
+          ...[0xc037_002b, 0xc037_002c, 0xc037_002d, 0xc037_002f, 0xd037_002d],
+        ],
+      ],
     ] as const;
     const codes = [
       ...new Set(kinds.flatMap(([, matching]) => matching as readonly number[])),
       0x8000_4005,
       0x8037_0108,
+      0xc037_002e,
+      0xc035_0074,
     ];
     for (const [kind, matching] of kinds) {
       const found = codes.filter((code) => new HcsError('HcsX', code)[kind]);
