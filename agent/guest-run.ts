@@ -1,6 +1,6 @@
 // The sockets of one run of a VM and what is served on them: entropy once, the log and the bridge for as long as the VM
-// runs (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the VM runs, since a
-// refused dial kills the guest or leaves it mute (design §8).
+// runs, as far as its guest dials them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while
+// the VM runs, since a refused dial kills the guest or leaves it mute (design §8).
 import type { Logger } from 'pino';
 import { type Clock, delay } from '../protocol/clock.ts';
 import type { BootTimings } from '../protocol/messages.ts';
@@ -15,6 +15,7 @@ import type { GuestCommand } from './guest/process-request.ts';
 import type { GuestProcess, GuestProcessesOptions, StdioWanted } from './guest/processes.ts';
 import { type GuestListener, type GuestSockets, guestPorts } from './guest/sockets.ts';
 import { GuestConversation } from './guest-conversation.ts';
+import type { GuestExpectations } from './guest-expectations.ts';
 import { type GuestLogPolicy, GuestLogService } from './guest-log-service.ts';
 import type { ComputeSystem, RuntimeId } from './hcs/backend.ts';
 import { HcsError, hresult } from './hcs/errors.ts';
@@ -37,7 +38,15 @@ export interface GuestRunPorts {
   readonly stdio?: Pick<GuestProcessesOptions, 'firstPort' | 'onNextPort'>;
   /** The guest's bridge came up or went away. */
   readonly onConnection: () => void;
+  /** Which ports the guest dials. */
+  readonly expects: GuestExpectations;
 }
+
+/** In place of one on a port that the guest does not dial. */
+const noListener: GuestListener = {
+  accept: async (signal) => await abortable(new Promise<never>(() => undefined), signal),
+  close: async () => undefined,
+};
 
 interface Listeners {
   readonly entropy: GuestListener;
@@ -59,10 +68,16 @@ export class GuestRun {
     this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
   }
 
-  /** Listens on all three ports, or on none. Before the VM starts, since a guest dials once. */
+  /** Listens on all ports that the guest dials, or on none. Before the VM starts, since a guest dials once. */
   static async open(sockets: GuestSockets, runtimeId: RuntimeId, ports: GuestRunPorts): Promise<GuestRun> {
     const listen = (port: number) => sockets.listen(runtimeId, port);
-    const opening = [listen(guestPorts.entropy), listen(guestPorts.log), listen(guestPorts.bridge)] as const;
+    const { expects } = ports;
+    const listenIf = (isDialled: boolean, port: number) => (isDialled ? listen(port) : Promise.resolve(noListener));
+    const opening = [
+      listen(guestPorts.entropy),
+      listenIf(expects.mayLog, guestPorts.log),
+      listenIf(expects.bridge, guestPorts.bridge),
+    ] as const;
     try {
       const [entropy, log, bridge] = await Promise.all(opening);
       return new GuestRun({ entropy, log, bridge }, ports, listen);
@@ -96,7 +111,7 @@ export class GuestRun {
    * `CallOverdue` when HCS does not come back from the start.
    */
   async boot(system: ComputeSystem, plan: BootPlan, interrupt: AbortSignal): Promise<GuestIdentity | undefined> {
-    const { clock, timeouts, onPhase } = this.#ports;
+    const { clock, expects, timeouts, onPhase } = this.#ports;
     const limit = new AbortController();
     let awaited = 'HCS to start the VM';
     const timer = clock.after(timeouts.bootTimeout, () => {
@@ -121,12 +136,12 @@ export class GuestRun {
       onPhase('started');
       awaited = `the guest to fetch entropy on port ${guestPorts.entropy}`;
       await abortable(entropy, signal);
-      if (plan.expects.log) {
+      if (expects.log) {
         awaited = `the guest to connect its log on port ${guestPorts.log}`;
         await abortable(this.#log.first, signal);
         onPhase('log');
       }
-      if (!plan.expects.bridge) return undefined;
+      if (!expects.bridge) return undefined;
       awaited = `the guest to answer on its bridge, port ${guestPorts.bridge}`;
       const guest = await abortable(this.#conversation.first, signal);
       await this.#sendPolicy(plan, signal);
@@ -174,7 +189,7 @@ export class GuestRun {
 
   /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */
   resume(): void {
-    this.#log.tellOfGap();
+    if (this.#ports.expects.log) this.#log.tellOfGap();
     this.#serve();
   }
 

@@ -2,6 +2,7 @@
 // state, so that nothing else is done to the VM meanwhile. Every change is in the journal before it is begun. One that
 // fails is shown and tried again; one that HCS does not come back from is waited for in the background.
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
+import { expectationsOf } from './guest-expectations.ts';
 import { HcsError } from './hcs/errors.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from './hcs/modify/document.ts';
 import { memorySize, nullGroup, processorGroup, processorLimits } from './hcs/modify/topology.ts';
@@ -168,7 +169,7 @@ function canReachGuest(machine: MachineContext): boolean {
 }
 
 function isGuestExpected(machine: MachineContext): boolean {
-  return appliedTo(machine).options.UseGuestConnection !== false;
+  return expectationsOf(appliedTo(machine).options).bridge;
 }
 
 async function settleDisks(machine: MachineContext): Promise<void> {

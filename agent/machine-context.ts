@@ -8,6 +8,7 @@ import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { firstStdioPort } from './guest/processes.ts';
+import { expectationsOf } from './guest-expectations.ts';
 import type { GuestLog } from './guest-log.ts';
 import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
@@ -229,6 +230,7 @@ export class MachineContext {
     return {
       ...this.ports,
       uid: this.uid,
+      expects: expectationsOf(this.record.applied?.options),
       onLines: this.guarded((lines: readonly string[]) => {
         for (const line of lines) {
           const { boot, sequence, text } = this.log.append(line);

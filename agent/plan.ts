@@ -14,12 +14,6 @@ export interface BootPlan {
   readonly applied: Applied;
   /** What of the host the VM uses, to be reserved before anything else is done. */
   readonly uses: WantedResources;
-  readonly expects: {
-    /** The guest forwards its output to port 109, so the boot waits for that connection. */
-    readonly log: boolean;
-    /** The guest dials the bridge, so the boot waits for its negotiation. */
-    readonly bridge: boolean;
-  };
   /** Sent to the guest once its bridge is up. */
   readonly policy: GuestPolicy | undefined;
 }

@@ -195,7 +195,6 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
     uses: { requested: assignment.options, bootFiles: bootFilesOf(options) },
     staging: outcome.effects.flatMap(stagingStep),
     applied,
-    expects: { log: options.ForwardStdout || options.ForwardStderr, bridge: options.UseGuestConnection },
     policy,
   };
 }

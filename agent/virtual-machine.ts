@@ -6,6 +6,7 @@ import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts
 import { unlessAborted } from './bounded.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
 import { GuestAccess } from './guest-access.ts';
+import { expectationsOf } from './guest-expectations.ts';
 import { GuestLog } from './guest-log.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
@@ -116,7 +117,7 @@ export class VirtualMachine {
       trouble,
       changeTrouble: change.trouble,
       guestConnected: run?.guestConnected ?? false,
-      guestExpected: record.applied?.options.UseGuestConnection ?? true,
+      guestExpected: expectationsOf(record.applied?.options).bridge,
       rests: internalErrors.isTooMany,
       log: this.log,
       systemID,

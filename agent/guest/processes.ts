@@ -225,6 +225,8 @@ class Stdio {
 
   async #acceptOne(name: StreamName, listener: GuestListener, signal: AbortSignal): Promise<void> {
     const stream = await listener.accept(signal);
+    // A guest dials each once. Awaited by whoever closes all.
+    listener.close().catch(() => undefined);
     // Whoever uses the stream learns of its end; an error that nobody listens to must not end the agent.
     stream.on('error', () => undefined);
     if (this.#isAbandoned) stream.destroy();

@@ -1,20 +1,24 @@
 // Serves one process in a guest: its three streams, and at the end its exit code. A process outlives neither its reader's
 // interest nor its own output: whoever goes away is as a terminal that hangs up, and what holds the output open after the
 // process itself has ended is waited for only so long.
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OutgoingChannel } from '../../protocol/stream-channels.ts';
 import type { StreamOpening } from '../../protocol/stream-messages.ts';
-import type { MultiplexedStream } from '../../protocol/stream-multiplexer.ts';
 import { messageOf } from '../failure.ts';
 import type { GuestProcess } from '../guest/processes.ts';
 import type { GuestAccess } from '../guest-access.ts';
 import { StreamFailure } from './stream-failure.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
+/** Its channels (`MultiplexedStream`). */
+export interface ExecChannels {
+  incoming(channel: 'stdin'): Readable;
+  outgoing(channel: 'stdout' | 'stderr'): Writable;
+}
+
 export interface ExecPorts {
   readonly access: Pick<GuestAccess, 'execute'>;
-  readonly stream: MultiplexedStream;
+  readonly stream: ExecChannels;
   readonly opened: (processID: number) => void;
   readonly signal: AbortSignal;
 }
@@ -42,9 +46,11 @@ export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise
   signal.addEventListener('abort', leave, { once: true });
   if (signal.aborted) leave();
   try {
-    const exitCode = await Promise.race([exitOf(process), left.promise]);
+    const exit = exitOf(process);
+    await Promise.race([Promise.allSettled([exit]), left.promise]);
+    // Also of a VM that ended: what it wrote before is still on its way.
     await Promise.race([Promise.all(outputs.map((output) => output.drained())), left.promise]);
-    return { exitCode };
+    return { exitCode: await exit };
   } catch (error) {
     if (signal.aborted) hangUp(process, access);
     throw error;
@@ -65,7 +71,7 @@ interface Output {
   drained(): Promise<void>;
 }
 
-function relay(source: Readable | undefined, target: OutgoingChannel): Output {
+function relay(source: Readable | undefined, target: Writable): Output {
   const sent = Promise.withResolvers<void>();
   target.once('close', () => sent.resolve());
   target.once('finish', () => sent.resolve());

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { allowList } from '../../agent/allow-list.ts';
 import { MachineFailure, messageOf } from '../../agent/failure.ts';
 import type { GuestIdentity } from '../../agent/guest/bridge-messages.ts';
+import { expectationsOf } from '../../agent/guest-expectations.ts';
 import { GuestRun } from '../../agent/guest-run.ts';
 import type { ComputeSystem, SystemEnd } from '../../agent/hcs/backend.ts';
 import { SimulatedGuestSockets } from '../../agent/hcs/simulated/guest-sockets.ts';
@@ -72,6 +73,7 @@ export async function bootGuest(
   const openRun = () =>
     GuestRun.open(new SimulatedGuestSockets(folder), runtimeId, {
       uid,
+      expects: expectationsOf(plan.applied.options),
       clock: systemClock,
       logger: pino({ level: process.env['LCOW_TEST_LOG'] ?? 'silent' }),
       randomBytes,

@@ -22,6 +22,8 @@ export interface ImageFile {
 export interface PMemLimits {
   readonly maximumCount: number;
   readonly maximumSizeBytes: number;
+  /** Devices of the images that the VM was made with. */
+  readonly reserved?: readonly number[];
 }
 
 /** One image on a device of its own. */
@@ -108,12 +110,13 @@ abstract class PMemImages<Place> {
 /** With multi-mapping off. */
 export class SingleImages extends PMemImages<number> {
   readonly #limits: PMemLimits;
-  readonly #taken = new Set<number>();
+  readonly #taken: Set<number>;
   protected readonly texts: Texts;
 
   constructor(limits: PMemLimits, systemID: string, undoFailed: (error: unknown) => void) {
     super(undoFailed);
     this.#limits = limits;
+    this.#taken = new Set(limits.reserved);
     this.texts = {
       cannotAdd: 'uvm::addVPMemDefault: failed to modify utility VM configuration',
       cannotRemove: (path) => `failed to remove VPMEM ${path} from utility VM ${systemID}`,
@@ -162,12 +165,14 @@ interface Mapping {
 /** With multi-mapping on. */
 export class PackedImages extends PMemImages<Mapping> {
   readonly #maximumCount: number;
+  readonly #reserved: ReadonlySet<number>;
   readonly #pools: RegionPool[] = [];
   protected readonly texts: Texts;
 
-  constructor({ maximumCount }: PMemLimits, systemID: string, undoFailed: (error: unknown) => void) {
+  constructor({ maximumCount, reserved }: PMemLimits, systemID: string, undoFailed: (error: unknown) => void) {
     super(undoFailed);
     this.#maximumCount = maximumCount;
+    this.#reserved = new Set(reserved);
     this.texts = {
       cannotAdd: 'uvm::addVPMemMappedDevice: failed to modify utility VM configuration',
       cannotRemove: (path) => `failed to remove packed VPMem ${path} from UVM ${systemID}`,
@@ -178,6 +183,7 @@ export class PackedImages extends PMemImages<Mapping> {
   protected take(image: ImageFile): Mapping {
     const sizeInBytes = Math.ceil(image.sizeInBytes / pageBytes) * pageBytes;
     for (let device = 0; device < this.#maximumCount; device += 1) {
+      if (this.#reserved.has(device)) continue;
       const pool = this.#pools[device] ?? new RegionPool();
       this.#pools[device] = pool;
       const region = pool.allocate(sizeInBytes);

@@ -15,7 +15,7 @@ export interface PumpData {
 const { library, wakeFlag, port }: PumpData = workerData;
 
 new Pump({
-  winsock: new Winsock(library),
+  winsock: Winsock.load(library),
   post: (message) => {
     if (message.type === 'data') port.postMessage(message, [message.bytes.buffer]);
     else port.postMessage(message);

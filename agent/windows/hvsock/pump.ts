@@ -46,12 +46,19 @@ export class Pump {
 
   /** Returns when the main thread says `stop`. */
   run(): void {
+    const turns = this.turns();
+    while (turns.next().done !== true);
+  }
+
+  /** The same, one turn at a time: each obeys what was said, sleeps until something can be moved, and moves it. */
+  *turns(): Generator<void, void> {
     const { winsock, post } = this.#ports;
     const wake = winsock.openWakeSocket();
     post({ type: 'ready', wakePort: wake.port });
     while (!this.#isStopped) {
       this.#obey();
       if (!this.#isStopped) this.#turn(wake.socket);
+      yield;
     }
     for (const { socket } of this.#listeners.values()) winsock.close(socket);
     for (const connection of this.#connections.values()) winsock.close(connection.socket);

@@ -5,7 +5,7 @@ import type { GuestListener, GuestSockets } from '../../guest/sockets.ts';
 import type { RuntimeId } from '../../hcs/backend.ts';
 import { hyperVAddress, vsockServiceId } from '../hvsock-address.ts';
 import { HyperVConnection } from './connection.ts';
-import type { FromPump } from './pump-messages.ts';
+import type { FromPump, ToPump } from './pump-messages.ts';
 import { PumpThread } from './pump-thread.ts';
 import { socketError } from './socket-error.ts';
 
@@ -14,18 +14,33 @@ const backlog = 16;
 /** How far the pump may run ahead of those who read: one connection, and all together. */
 const readAhead = { most: 256 << 10, least: 16 << 10, together: 64 << 20 } as const;
 
+/** What moves the bytes, as the main thread sees it. */
+export interface PumpHandle {
+  send(message: ToPump): void;
+  stop(): Promise<void>;
+}
+
+/** Starts a pump. `died` is called once, if it ends without having been told to. */
+export type StartPump = (
+  received: (message: FromPump) => void,
+  died: (cause: unknown) => void,
+) => PumpHandle | Promise<PumpHandle>;
+
 export class HyperVSockets implements GuestSockets {
   readonly #listeners = new Map<number, HyperVListener>();
   readonly #connections = new Map<number, HyperVConnection>();
-  #pump: PumpThread | undefined;
+  #pump: PumpHandle | undefined;
   #death: Error | undefined;
   #lastListener = 0;
 
   /** @param library path of ws2_32.dll */
-  static async start(library: string): Promise<HyperVSockets> {
+  static start(library: string): Promise<HyperVSockets> {
+    return HyperVSockets.over((received, died) => PumpThread.start(library, received, died));
+  }
+
+  static async over(startPump: StartPump): Promise<HyperVSockets> {
     const sockets = new HyperVSockets();
-    sockets.#pump = await PumpThread.start(
-      library,
+    sockets.#pump = await startPump(
       (message) => sockets.#received(message),
       (cause) => sockets.#died(cause),
     );
@@ -53,7 +68,7 @@ export class HyperVSockets implements GuestSockets {
     await pump.stop();
   }
 
-  #livePump(): PumpThread {
+  #livePump(): PumpHandle {
     if (this.#death !== undefined) throw this.#death;
     if (this.#pump === undefined) throw new Error('the sockets are closed');
     return this.#pump;

@@ -36,11 +36,34 @@ const closedAlready = new Set([10057, 10058]);
 const version22 = 0x0202;
 const pollEntryBytes = 16;
 
-export class Winsock {
-  readonly #functions: ReturnType<typeof bind>;
+/** The bare functions of ws2_32.dll, by their own parameters. */
+export interface WinsockFunctions {
+  startup(version: number, data: Uint8Array): number;
+  lastError(): number;
+  socket(family: number, type: number, protocol: number): number | bigint;
+  bind(socket: Socket, address: Uint8Array, bytes: number): number;
+  getsockname(socket: Socket, address: Uint8Array, bytes: [number]): number;
+  listen(socket: Socket, backlog: number): number;
+  accept(socket: Socket, address: null, bytes: null): number | bigint;
+  ioctlsocket(socket: Socket, command: number, value: [number]): number;
+  recv(socket: Socket, into: Uint8Array, bytes: number, flags: number): number;
+  send(socket: Socket, from: Uint8Array, bytes: number, flags: number): number;
+  shutdown(socket: Socket, how: number): number;
+  closesocket(socket: Socket): number;
+  /** WSAPoll: an array of WSAPOLLFD. */
+  poll(entries: Uint8Array, count: number, milliseconds: number): number;
+}
 
-  constructor(path: string) {
-    this.#functions = bind(koffi.load(path));
+export class Winsock {
+  readonly #functions: WinsockFunctions;
+
+  /** @param path of ws2_32.dll */
+  static load(path: string): Winsock {
+    return new Winsock(bind(koffi.load(path)));
+  }
+
+  constructor(functions: WinsockFunctions) {
+    this.#functions = functions;
     const code = this.#functions.startup(version22, new Uint8Array(512));
     if (code !== 0) throw new Error(`WSAStartup failed with ${code}`);
   }
@@ -133,7 +156,7 @@ export class Winsock {
   }
 }
 
-function bind(library: LibraryHandle) {
+function bind(library: LibraryHandle): WinsockFunctions {
   const bytes = koffi.pointer('uint8_t');
   const int32InOut = koffi.inout(koffi.pointer('int32_t'));
   const declare = (name: string, result: string, parameters: Parameters<LibraryHandle['func']>[3]) =>
