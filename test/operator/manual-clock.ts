@@ -27,6 +27,11 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Milliseconds until the next task falls due; undefined when none waits. */
+  get untilNext(): number | undefined {
+    return this.#tasks.length === 0 ? undefined : Math.min(...this.#tasks.map(({ due }) => due)) - this.#now;
+  }
+
   /** Runs what falls due, letting promises settle after each. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
