@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { buffersPass } from '../../protocol/passing-buffers.ts';
 import type { GuestLogRecord } from './log-record.ts';
 import { LogSource } from './log-source.ts';
-import { LogTurns, sliceBytes, sliceSteps } from './log-turns.ts';
+import { LogTurns, sharedSlice } from './log-turns.ts';
 import { type GuestLogCounts, type GuestLogOptions, GuestLogParser } from './logs.ts';
 
 export type DeliverRecords = (records: readonly GuestLogRecord[]) => void | Promise<void>;
@@ -20,8 +20,8 @@ export async function readGuestLog(
   const source = new LogSource(stream);
   let held = 0;
   const read = () => {
-    const records = parser.next(sliceSteps);
-    const isTooMuch = turns.held.isUsedUp && !parser.isBehind && parser.heldBytes > sliceBytes;
+    const records = parser.next(turns.slice.steps);
+    const isTooMuch = turns.held.isUsedUp && !parser.isBehind && parser.heldBytes > sharedSlice.bytes;
     const cut = isTooMuch ? parser.giveUp() : [];
     turns.held.change(parser.heldBytes - held);
     held = parser.heldBytes;
@@ -31,7 +31,7 @@ export async function readGuestLog(
   const hand = (records: readonly GuestLogRecord[]) => (records.length > 0 ? deliver(records) : undefined);
   try {
     for (;;) {
-      const next = await source.next(sliceBytes);
+      const next = await source.next(turns.slice.bytes);
       if (!(next instanceof Uint8Array)) {
         await turns.take(() => hand(parser.end(next)));
         return parser.counts;

@@ -5,10 +5,17 @@
 import { performance } from 'node:perf_hooks';
 import { ByteBudget } from '../byte-budget.ts';
 
-/** Bytes of one guest that are read in a turn of the event loop. */
-export const sliceBytes = 16 * 1024;
-/** Records, or lines of text, of one guest that are read in a turn: a slice may consist of thousands of them. */
-export const sliceSteps = 256;
+/** What is read of one guest in a turn of the event loop. */
+export interface Slice {
+  readonly bytes: number;
+  /** Records, or lines of text: a slice may consist of thousands of them. */
+  readonly steps: number;
+}
+
+/** While other guests wait. */
+export const sharedSlice: Slice = { bytes: 16 * 1024, steps: 256 };
+/** While none waits: each slice is a write to the file and a message to whoever follows, however few its lines are. */
+export const loneSlice: Slice = { bytes: 64 * 1024, steps: 1024 };
 /** For which slices are begun before others have their turn. */
 const turnMilliseconds = 2;
 
@@ -43,6 +50,11 @@ export class LogTurns {
   /** Guests that wait for their turn. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** For a guest that has something to be read. */
+  get slice(): Slice {
+    return this.#waiting.length === 0 ? loneSlice : sharedSlice;
   }
 
   /** Runs the slice when its turn has come, which is at once when no guest was served just now. */

@@ -5,7 +5,7 @@ import { setImmediate as settled } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
 import { readGuestLog } from '../../../agent/guest/log-stream.ts';
-import { LogTurns, sliceBytes, sliceSteps } from '../../../agent/guest/log-turns.ts';
+import { LogTurns, loneSlice, sharedSlice } from '../../../agent/guest/log-turns.ts';
 import { GuestLogParser } from '../../../agent/guest/logs.ts';
 
 /** Turns of an event loop that the test makes. */
@@ -82,10 +82,10 @@ describe('the logs of many guests', () => {
       const start = loop.now;
       await loop.turn();
       const grown = floods.map(({ taken }, index) => taken - (before[index] ?? 0));
-      expect(Math.max(...grown)).toBeLessThanOrEqual(sliceBytes);
+      expect(Math.max(...grown)).toBeLessThanOrEqual(sharedSlice.bytes);
       expect(loop.now - start).toBeLessThanOrEqual(2);
     }
-    const slices = floods.map(({ taken }) => taken / sliceBytes);
+    const slices = floods.map(({ taken }) => taken / sharedSlice.bytes);
     expect(Math.max(...slices) - Math.min(...slices)).toBeLessThanOrEqual(1);
     expect(Math.min(...slices)).toBeGreaterThanOrEqual(2);
     await end(loop, readers);
@@ -113,7 +113,7 @@ describe('the logs of many guests', () => {
     const reader = read(loop, flood);
     for (let pass = 0; pass < 50; pass += 1) await settled();
     // The first slice is read at once, the second one waits for its turn.
-    expect(flood.taken).toBeLessThanOrEqual(2 * sliceBytes);
+    expect(flood.taken).toBeLessThanOrEqual(2 * loneSlice.bytes);
     expect(flood.written).toBeLessThanOrEqual(flood.taken + flood.readableHighWaterMark + 64 * 1024);
     await end(loop, [reader]);
   });
@@ -132,8 +132,8 @@ describe('the logs of many guests', () => {
       most = Math.max(most, records.length);
     });
     for (let turn = 0; turn < 200; turn += 1) await loop.turn();
-    expect(most).toBeGreaterThan(sliceSteps / 4);
-    expect(most).toBeLessThanOrEqual(sliceSteps + 1);
+    expect(most).toBeGreaterThan(loneSlice.steps / 4);
+    expect(most).toBeLessThanOrEqual(loneSlice.steps + 1);
     await end(loop, [reader]);
   });
 
@@ -153,7 +153,7 @@ describe('the logs of many guests', () => {
     expect(texts.length).toBeGreaterThan(64);
     // Each may have its slice beside what is shared.
     expect(most).toBeGreaterThan(budget / 2);
-    expect(most).toBeLessThanOrEqual(budget + floods.length * sliceBytes);
+    expect(most).toBeLessThanOrEqual(budget + floods.length * sharedSlice.bytes);
     await end(loop, readers);
     expect(loop.turns.held.held).toBe(0);
   });
@@ -220,8 +220,8 @@ describe('a flood of the worst input', () => {
     const bytes = Buffer.alloc(1 << 17, unit);
     const parser = new GuestLogParser({ vmId: 'v' });
     const before = process.cpuUsage();
-    for (let start = 0; start < bytes.length; start += sliceBytes)
-      parser.push(bytes.subarray(start, start + sliceBytes));
+    for (let start = 0; start < bytes.length; start += sharedSlice.bytes)
+      parser.push(bytes.subarray(start, start + sharedSlice.bytes));
     parser.end({ kind: 'eof' });
     expect(process.cpuUsage(before).user / 1000).toBeLessThan(1_000);
   });
