@@ -46,9 +46,10 @@ const get = (name: string, path: string) =>
   kubectl(system.cluster, ['get', 'luvm', name, '--ignore-not-found', `--output=jsonpath=${path}`]);
 const readyOf = (name: string) => get(name, '{.status.conditions[?(@.type=="Ready")].status}');
 
-describe('while no operator runs', () => {
-  const seconds = 4;
+/** How long a tool waits for what cannot come. */
+const seconds = 4;
 
+describe('while no operator runs', () => {
   it.concurrent.each(kinds)('kapply waits for the VM %s until its time is up', async (kind) => {
     const { code, stdout } = await applyWithKapply(kind, seconds, '--status-events');
     expect(stdout).toContain('is InProgress: LinuxUtilityVM generation is 1, but latest observed generation is 0');
@@ -72,6 +73,9 @@ describe('while no operator runs', () => {
     },
   );
 });
+
+/** The spec of examples/missing-kernel.yaml, mended. */
+const mended = (text: string) => text.replace(/^ +kernelFile: .*$/m, '    kernelOptions: quiet');
 
 describe('when the operator comes', () => {
   it('kapply and Helm 4 end with the truth, and not before', { timeout: 180_000 }, async () => {
@@ -104,6 +108,19 @@ describe('when the operator comes', () => {
     expect(stdout).toContain('0 failed, 0 timed out');
     expect(code).toBe(0);
     expect(await get('ordinary', '{.metadata.name}')).toBe('');
+  });
+
+  it('a change that no operator has seen is waited for, of a VM that ran and of one that had failed', async () => {
+    await system.operator.stop();
+    await writeFolder('kapply', 'missing-kernel', { 'vm.yaml': mended(await manifest('missing-kernel')) });
+    const changed = (await manifest('ordinary', 'helm')).replace('count: 2', 'count: 1');
+    await writeFolder('helm', 'ordinary', { 'templates/vm.yaml': changed });
+    const [broken, good] = await Promise.all([
+      applyWithKapply('missing-kernel', seconds, '--status-events'),
+      upgrade(helm4, 'helm', 'ordinary', seconds),
+    ]);
+    expect(broken).toMatchObject({ code: 1, stdout: expect.stringContaining('generation is 2, but latest observed') });
+    expect(good).toMatchObject({ code: 1, stderr: expect.stringContaining('status: InProgress') });
   });
 });
 
