@@ -11,6 +11,8 @@ const groupVersion = `${subresourceGroup}/${subresourceVersion}`;
 const version = { groupVersion, version: subresourceVersion };
 const group = { name: subresourceGroup, versions: [version], preferredVersion: version };
 
+const resource = { singularName: '', namespaced: true, kind: 'LinuxUtilityVM' };
+
 const documents: ReadonlyMap<string, object> = new Map<string, object>([
   ['/apis', { kind: 'APIGroupList', apiVersion: 'v1', groups: [group] }],
   [`/apis/${subresourceGroup}`, { kind: 'APIGroup', apiVersion: 'v1', ...group }],
@@ -20,13 +22,12 @@ const documents: ReadonlyMap<string, object> = new Map<string, object>([
       kind: 'APIResourceList',
       apiVersion: 'v1',
       groupVersion,
-      resources: subresources.map((name) => ({
-        name: `linuxutilityvms/${name}`,
-        singularName: '',
-        namespaced: true,
-        kind: 'LinuxUtilityVM',
-        verbs: verbsOf(name),
-      })),
+      resources: [
+        // Nothing can be done with it. kubectl takes no question about a subresource (`auth can-i --subresource`) whose
+        // resource it does not find here: it asks about something else then, and the answer is "no".
+        { ...resource, name: 'linuxutilityvms', verbs: [] },
+        ...subresources.map((name) => ({ ...resource, name: `linuxutilityvms/${name}`, verbs: verbsOf(name) })),
+      ],
     },
   ],
   ['/openapi/v3', { paths: {} }],

@@ -63,6 +63,27 @@ describe('VMs', () => {
     await $('wait --for=condition=Ready luvm --all --timeout=30s');
   });
 
+  it('are not confused with the resource whose subresources the operator serves', async () => {
+    expect(await $('get linuxutilityvms -o name')).toContain('linuxutilityvm.lcow.dev/outlives-agent\n');
+    expect(await $('get linuxutilityvm outlives-agent -o name')).toBe('linuxutilityvm.lcow.dev/outlives-agent\n');
+    expect(await $('api-resources -o name')).not.toContain('linuxutilityvms.subresources.lcow.dev');
+  });
+
+  it('let kubectl tell who may use their subresources', async () => {
+    for (const role of ['view', 'edit']) await $(`create rolebinding ${role} --clusterrole=${role} --user=${role}`);
+    for (const [role, verb, subresource, answer] of [
+      ['view', 'get', 'log', 'yes'],
+      ['view', 'create', 'exec', 'no'],
+      ['edit', 'create', 'exec', 'yes'],
+    ] as const) {
+      for (const resource of ['luvm', 'linuxutilityvms.subresources.lcow.dev']) {
+        const line = `auth can-i ${verb} ${resource} --subresource=${subresource} --as=${role}`;
+        await expect.poll(async () => (await cluster.attempt(line)).stdout, { timeout: 20_000 }).toBe(`${answer}\n`);
+      }
+    }
+    await $('delete rolebinding view edit');
+  });
+
   it.each(['leads', 'stands by'])('are reached by way of the replica that %s', async (which) => {
     const pods = (await $(`get pods -n lcow-system ${selectedOperator} -o jsonpath={..metadata.name}`)).split(' ');
     const holder = await $('get lease lcow-operator -n lcow-system -o jsonpath={.spec.holderIdentity}');

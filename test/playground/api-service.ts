@@ -23,7 +23,7 @@ export function apiServiceObjects(port: number, caBundle: string): object {
         spec: {
           group: 'subresources.lcow.dev',
           version: 'v1alpha1',
-          groupPriorityMinimum: 1000,
+          groupPriorityMinimum: 100,
           versionPriority: 15,
           caBundle,
           service: { name: service, namespace, port },
