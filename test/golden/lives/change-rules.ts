@@ -7,7 +7,18 @@ import { commandIn, hasRefused, jsonOf, lookedAt } from './guest.ts';
 import type { HostStep } from './life.ts';
 import { bundleFolder } from './life-agent.ts';
 import { callAt, isCallOf, isFrame, isOwnAfter, returnOf, textOf } from './place.ts';
-import { any, closeHandle, extra, field, hasExitedBefore, missing, outcome, type Rule, terminate } from './rule.ts';
+import {
+  any,
+  closeHandle,
+  extra,
+  field,
+  hasExitedBefore,
+  hasFailed,
+  missing,
+  outcome,
+  type Rule,
+  terminate,
+} from './rule.ts';
 
 const nullGroup = '00000000-0000-0000-0000-000000000000';
 const unlimited = { limit: 100_000, weight: 100 };
@@ -92,11 +103,22 @@ function groupIn(step: HostStep | undefined): string | undefined {
 
 export const nullGroupFirst: Rule = {
   point: 'null-group',
-  explains: extra(({ index, step }, { own }) => {
-    const next = groupIn(own[index + 1]?.step);
-    return groupIn(step) === nullGroup && next !== undefined && next !== nullGroup;
-  }),
+  explains: any(
+    // What is refused is the first of the two then.
+    field(['HcsModifyComputeSystem'], ['args.configuration'], ({ original, own }) => {
+      const wanted = groupIn(original.step);
+      return wanted !== undefined && wanted !== nullGroup && groupIn(own.step) === nullGroup && isRefused(own.step);
+    }),
+    extra(({ index, step }, { own }) => {
+      const next = groupIn(own[index + 1]?.step);
+      return groupIn(step) === nullGroup && next !== undefined && next !== nullGroup;
+    }),
+  ),
 };
+
+function isRefused(step: HostStep): boolean {
+  return 'call' in step && [step.result, step.operation?.result].some(hasFailed);
+}
 
 const limitsChange = z.strictObject({
   ResourcePath: z.literal('VirtualMachine/ComputeTopology/Processor/Limits'),

@@ -146,3 +146,19 @@ export const execWithoutBridge: Rule = {
     return isStdio(original.step) && call?.call === 'exec' && came?.error?.kind === 'bridge closed';
   }),
 };
+
+/** The guest says that a process runs, and dials none of its streams. */
+export const streamLimit: Rule = {
+  point: 'stream-limit',
+  explains: any(
+    extra((own, comparison) => {
+      const port = portOf(own.step);
+      const isDialled = comparison.own.some(({ step }) => isCallOf(step, 'accept') && portOf(step) === port);
+      return isCallOf(own.step, 'closeListener') && isStdio(own.step) && !isDialled;
+    }),
+    outcome(
+      ({ returned: { call, expected, outcome: came } }) =>
+        call === 'exec' && expected.hangs === true && came?.ok === false,
+    ),
+  ),
+};

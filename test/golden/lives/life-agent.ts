@@ -207,6 +207,14 @@ export class LifeAgent {
     this.isLost = true;
     this.#stop.abort();
     this.activity.noted();
+    void this.#end();
+  }
+
+  /** As the program does it. */
+  async #end(): Promise<void> {
+    await this.#supervisor.ended();
+    await this.#sockets.close();
+    await this.backend.close();
   }
 
   #noteState(): void {

@@ -22,6 +22,7 @@ import {
   openListeners,
   redial,
   signals,
+  streamLimit,
 } from './guest-rules.ts';
 import type { Rule } from './rule.ts';
 import {
@@ -56,6 +57,7 @@ export const rules: readonly Rule[] = [
   foreignAnswers,
   signals,
   execWithoutBridge,
+  streamLimit,
   diskAccess,
   disksNeedBridge,
   mountLooks,
