@@ -8,6 +8,7 @@ import type { AllowedGroups } from './allowed-groups.ts';
 import { within } from './bounded.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { type DialSettings, dial } from './dial.ts';
+import { messageOf } from './failure.ts';
 import type { LogRate } from './guest/log-limiter.ts';
 import { LogTurns } from './guest/log-turns.ts';
 import type { GuestSockets } from './guest/sockets.ts';
@@ -94,6 +95,9 @@ export async function runAgent(
     await within(systemClock, settings.timeouts.leave, node.close());
   });
   const lost = new AbortController();
+  /** VMs are not looked after any more. */
+  const left = new AbortController();
+  const over = AbortSignal.any([left.signal, lost.signal]);
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
   const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
@@ -123,7 +127,7 @@ export async function runAgent(
       logged: (uid) => link.logged(uid),
       serviceLost: () => lost.abort(),
     },
-    signal,
+    over,
   );
   metrics.watch(supervisor);
   const link: OperatorLink = new OperatorLink({
@@ -138,6 +142,11 @@ export async function runAgent(
     dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });
+  once(stop, async () => {
+    if (isRecovered) await supervisor.endWithAgent();
+  })
+    .catch((error: unknown) => logger.error({ error: messageOf(error) }, 'the VMs could not be stopped'))
+    .finally(() => left.abort());
   try {
     await supervisor.recover();
     isRecovered = true;
@@ -148,6 +157,14 @@ export async function runAgent(
     if (!signal.aborted) throw error;
   }
   return stop.aborted ? 'stopped' : 'serviceLost';
+}
+
+/** Does it when the signal aborts. */
+async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  if (!signal.aborted) await promise;
+  await act();
 }
 
 /** What all guests' logs share. */

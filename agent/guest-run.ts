@@ -92,6 +92,21 @@ export class GuestRun {
     return this.#conversation.isConnected;
   }
 
+  /** The guest that connected first. */
+  get firstGuest(): Promise<GuestIdentity> {
+    return this.#conversation.first;
+  }
+
+  /** Ids of those that this host has started. */
+  get processes(): readonly number[] {
+    return this.#conversation.processes.ids;
+  }
+
+  /** Resolves when none of these runs any more. */
+  processesEnded(ids: readonly number[]): Promise<void> {
+    return this.#conversation.processes.ended(ids);
+  }
+
   /** Starts a process in the VM. Whether that is allowed is for the caller to know (a confidential VM's policy decides). */
   execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
     return this.#conversation.processes.execute(command, wanted, AbortSignal.any([signal, this.#over.signal]));

@@ -130,7 +130,7 @@ function mountPathOf({ mountPath }: WantedDisk): string | undefined {
   return mountPath;
 }
 
-function scsiDisk(disk: MachineDisk): ScsiDisk {
+export function scsiDisk(disk: MachineDisk): ScsiDisk {
   const { controller, guestPath, lun, readOnly } = disk;
   return {
     attachment: { controller, lun, type: 'VirtualDisk', path: fileOf(disk), readOnly },

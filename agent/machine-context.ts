@@ -21,7 +21,7 @@ import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
 import type { Holder } from './reservations.ts';
-import type { StopReason } from './run-decision.ts';
+import { type Decision, decide, type Presence } from './run-decision.ts';
 import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
 import { Wakeup } from './wakeup.ts';
@@ -73,7 +73,10 @@ export class MachineContext {
   interrupt = new AbortController();
   /** A call that exceeded its bound and is still running. */
   overdue: Promise<unknown> | undefined;
-  stopReason: StopReason | undefined;
+  /** What became of the disks when the guest of this run was left; undefined before. */
+  guestLeft: { readonly text: string | undefined } | undefined;
+  /** The agent ends, and this VM with it. */
+  endsWithAgent = false;
   change: LiveChange = noChange;
   /** Mount paths of this run at which a mount did not succeed. */
   readonly mountsFailed = new Set<string>();
@@ -171,6 +174,12 @@ export class MachineContext {
     const timer = milliseconds === undefined ? undefined : this.ports.clock.after(milliseconds, wake);
     await this.wakeup.wait();
     timer?.cancel();
+  }
+
+  decide(presence: Presence): Decision {
+    const decision = decide(this.record, presence, this.released);
+    if (!this.endsWithAgent || decision.kind === 'stop') return decision;
+    return presence === 'absent' ? { kind: 'leave' } : { kind: 'stop', reason: 'AgentRestarted' };
   }
 
   bounded<T>(bound: Bound, call: string, run: () => Promise<T>): Promise<T> {

@@ -5,9 +5,8 @@ import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../prot
 import type { MachineFailure } from './failure.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import type { RuntimeId, SystemExit, SystemProperties } from './hcs/backend.ts';
-import type { MachineRecord } from './machine-record.ts';
+import type { MachineRecord, StopReason } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
-import type { StopReason } from './run-decision.ts';
 import type { Timeouts } from './timeouts.ts';
 
 interface BackOffPorts {
@@ -85,7 +84,14 @@ export function withoutFailures(record: MachineRecord): MachineRecord {
 }
 
 export function attemptBegun(record: MachineRecord, assignment: Assignment, agentBootID: string): MachineRecord {
-  const { retryAfter: _retryAfter, runtimeID: _runtimeID, guest: _guest, nextStdioPort: _ports, ...rest } = record;
+  const {
+    retryAfter: _retryAfter,
+    runtimeID: _runtimeID,
+    guest: _guest,
+    nextStdioPort: _ports,
+    stopReason: _reason,
+    ...rest
+  } = record;
   return {
     ...rest,
     agentBootID,
@@ -140,13 +146,13 @@ export function heldUp(record: MachineRecord): MachineRecord {
 
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
-  const { runtimeID: _runtimeID, retiredSlots: _retiredSlots, ...rest } = record;
+  const { runtimeID: _runtimeID, retiredSlots: _retiredSlots, stopReason: _reason, ...rest } = record;
   return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
 }
 
 /** A restart on request makes even a `Once` VM one that has not run yet. */
 export function stopDecided(record: MachineRecord, reason: StopReason): MachineRecord {
-  const calm = withoutFailures(record);
+  const calm = { ...withoutFailures(record), stopReason: reason };
   if (reason !== 'Restarting') return calm;
   const restartedAt = record.assignment?.restartedAt;
   return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
@@ -190,16 +196,20 @@ function withoutBootExit(record: MachineRecord): MachineRecord {
   return rest;
 }
 
-/** We ended it. */
-export function stopped(
-  record: MachineRecord,
-  exit: SystemExit,
-  reason: StopReason | undefined,
-  now: string,
-): MachineRecord {
+/** We ended it. `left`: what became of its disks. */
+export function stopped(record: MachineRecord, exit: SystemExit, now: string, left: string | undefined): MachineRecord {
+  const { stopReason, ...rest } = record;
+  if (stopReason === undefined) return withLeft(rest, left);
   const lastExit = lastExitOf(exit, now);
-  const why = reason === undefined ? '' : ` by the agent (${reason})`;
-  return { ...record, lastExit: { ...lastExit, message: `${exitTexts[lastExit.type]}${why}` } };
+  const message = `${exitTexts[lastExit.type]} by the agent (${stopReason})`;
+  const withAgent: LastExit = { type: 'AgentExit', time: now, message: exitTexts.AgentExit };
+  return withLeft({ ...rest, lastExit: stopReason === 'AgentRestarted' ? withAgent : { ...lastExit, message } }, left);
+}
+
+function withLeft(record: MachineRecord, left: string | undefined): MachineRecord {
+  const { lastExit } = record;
+  if (left === undefined || lastExit === undefined) return record;
+  return { ...record, lastExit: { ...lastExit, message: `${lastExit.message}; ${left}` } };
 }
 
 function lastExitOf(exit: SystemExit, time: string): LastExit {
@@ -219,6 +229,11 @@ export function startFailed(record: MachineRecord, failure: MachineFailure, port
 export function backOff(failures: number, { random, timeouts }: BackOffPorts): number {
   const full = Math.min(timeouts.backOffUnit * failures ** 2, timeouts.backOffMaximum);
   return full * (1 - random() / 2);
+}
+
+/** The agent that died had decided to stop it, and it still runs. */
+export function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, found: SystemProperties): boolean {
+  return stage === 'stopping' && stopReason !== undefined && found.runtimeId === runtimeID && found.state !== 'Stopped';
 }
 
 /** A VM that outlived the agent that ran it, or runs under this one; it was running, and still is the same one (design §8). */
@@ -241,7 +256,8 @@ export function endedWhileAway(record: MachineRecord, now: string, agentBootID: 
   if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
   const type = outlives(record, agentBootID) ? 'Unknown' : 'AgentExit';
   const message = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
-  return { ...withoutFailures(record), stage: 'stopping', lastExit: { type, time: now, message } };
+  const { stopReason: _, ...calm } = withoutFailures(record);
+  return { ...calm, stage: 'stopping', lastExit: { type, time: now, message } };
 }
 
 export function runtimeIdOf(properties: SystemProperties): RuntimeId {

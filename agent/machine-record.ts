@@ -24,6 +24,10 @@ const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Ob
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
 export type Stage = (typeof stages)[number];
 
+/** Why the running VM is stopped. */
+const stopReason = z.enum(['Halted', 'Restarting', 'RestartRequired', 'Terminating', 'AgentRestarted']);
+export type StopReason = z.infer<typeof stopReason>;
+
 /** A disk that the running VM has, or may have: only `attached` is certain. */
 const machineDisk = z.object({
   name: z.string(),
@@ -80,6 +84,8 @@ export const machineRecord = z.object({
   /** The agent process that wrote this. */
   agentBootID: z.uuid(),
   stage: z.enum(stages),
+  /** Of a stop that was decided and has not come to its end. */
+  stopReason: stopReason.exactOptional(),
   acquired: z.array(acquired),
   applied: applied.optional(),
   /** What it has reserved of the host; absent in the journal of an older agent. */

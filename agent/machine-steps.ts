@@ -12,8 +12,8 @@ import { type MachineContext, noChange } from './machine-context.ts';
 import * as history from './machine-history.ts';
 import { giveBack, reserveForStart, settleReservations } from './machine-reservations.ts';
 import type { MachineEvent, MachineState } from './machine-states.ts';
-import { decide } from './run-decision.ts';
 import { stage } from './staging.ts';
+import { leaveGuest } from './stop-ladder.ts';
 import { createReplacing, endLeftover } from './system-creation.ts';
 import { endSoFar, isStopped, terminateSystem } from './teardown.ts';
 
@@ -50,7 +50,8 @@ async function recover(machine: MachineContext, signal: AbortSignal): Promise<Ma
   await noteExit(machine);
   if (system === undefined) await machine.run?.close();
   if (system === undefined) machine.run = undefined;
-  machine.record = history.endedWhileAway(machine.record, machine.now(), ports.agentBootID);
+  const isStopping = system !== undefined && properties !== undefined && history.isBeingStopped(record, properties);
+  if (!isStopping) machine.record = history.endedWhileAway(machine.record, machine.now(), ports.agentBootID);
   machine.found = undefined;
   machine.clearTrouble('HostQueryFailed', 'CallOverdue');
   return system === undefined ? 'foundNothing' : 'leftover';
@@ -100,7 +101,7 @@ async function idle(machine: MachineContext, signal: AbortSignal): Promise<Machi
     await machine.ports.journal.remove(machine.uid);
     return 'forget';
   }
-  const decision = decide(machine.record, 'absent', false);
+  const decision = machine.decide('absent');
   if (decision.kind === 'settled' && decision.reason === 'Halted') {
     machine.record = history.withoutFailures(machine.record);
   }
@@ -176,6 +177,7 @@ async function start(machine: MachineContext): Promise<MachineEvent> {
   const plan = machine.currentPlan();
   machine.change = noChange;
   machine.mountsFailed.clear();
+  machine.guestLeft = undefined;
   machine.log.beginBoot(machine.record.boot);
   const system = machine.currentSystem();
   const booting = machine.currentRun().boot(system, plan, machine.interrupt.signal);
@@ -204,9 +206,8 @@ function unlessInterrupted(machine: MachineContext, event: MachineEvent): Machin
 // --- while it runs ----------------------------------------------------------------------------------------------------
 
 async function watch(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
-  const decision = decide(machine.record, 'running', machine.released);
+  const decision = machine.decide('running');
   if (decision.kind === 'stop') {
-    machine.stopReason = decision.reason;
     machine.record = history.stopDecided(machine.record, decision.reason);
     return 'stop';
   }
@@ -248,18 +249,17 @@ function exitObserved(machine: MachineContext, end: SystemEnd): MachineEvent {
 async function stop(machine: MachineContext): Promise<MachineEvent> {
   const { clock, timeouts } = machine.ports;
   const { stage: before } = machine.record;
+  machine.leaving.end();
   machine.record = { ...machine.record, stage: 'stopping' };
   await machine.tryWrite();
   if (machine.system === undefined && machine.idIsTaken) await endLeftover(machine);
   const { system } = machine;
   if (system === undefined) return 'stopped';
+  const left = await leaveGuest(machine, system);
   const end = await terminateSystem(system, clock, timeouts);
   if (end.kind === 'lost') return 'lost';
-  if (before === 'running') {
-    machine.record = history.stopped(machine.record, end.exit, machine.stopReason, machine.now());
-  } else if (before === 'starting' && endsByItself.has(end.exit.exitType)) {
-    noteBootExit(machine, end);
-  }
+  if (before === 'starting' && endsByItself.has(end.exit.exitType)) noteBootExit(machine, end);
+  machine.record = history.stopped(machine.record, end.exit, machine.now(), left);
   await machine.run?.close();
   machine.run = undefined;
   await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());

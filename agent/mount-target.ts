@@ -27,7 +27,7 @@ export async function requireFreeTarget(machine: MachineContext, { name, guestPa
   if (retiredSlots.length >= maxRetiredSlots) {
     throw refuse(`the guest has left ${retiredSlots.length} disks unanswered; a restart of the VM helps`);
   }
-  const look = await lookInGuest(machine, guestPath);
+  const look = await lookInGuest(machine, guestPath, machine.ports.timeouts.mountLook);
   // A guest that cannot be asked has nothing of ours at a path that no earlier mount of this run was to have.
   if (look.kind === 'unknown') {
     if (retiredSlots.length === 0 && !machine.mountsFailed.has(guestPath)) return;
@@ -44,9 +44,10 @@ function overlaps({ guestPath }: MachineDisk, path: string): boolean {
 export async function lookForMount(
   machine: MachineContext,
   { guestPath, name }: MachineDisk,
+  milliseconds = machine.ports.timeouts.mountLook,
 ): Promise<'mounted' | 'notMounted' | 'unknown'> {
   if (guestPath === undefined) return 'notMounted';
-  const look = await lookInGuest(machine, guestPath);
+  const look = await lookInGuest(machine, guestPath, Math.min(milliseconds, machine.ports.timeouts.mountLook));
   if (look.kind === 'seen') return look.target === 'mounted' ? 'mounted' : 'notMounted';
   machine.ports.logger.info(
     { uid: machine.uid, disk: name, why: look.why },
@@ -55,16 +56,11 @@ export async function lookForMount(
   return 'unknown';
 }
 
-async function lookInGuest(machine: MachineContext, path: string): Promise<MountLook> {
+async function lookInGuest(machine: MachineContext, path: string, milliseconds: number): Promise<MountLook> {
   const { ports, record, run } = machine;
   if (run === undefined) return { kind: 'unknown', why: 'the guest is not connected' };
   if (record.applied?.execAllowed === false) {
     return { kind: 'unknown', why: 'the security policy of the VM lets nobody ask' };
   }
-  return await lookAt(
-    path,
-    (command) => machine.leaving.unless(run.run(command)),
-    ports.clock,
-    ports.timeouts.mountLook,
-  );
+  return await lookAt(path, (command) => machine.leaving.unless(run.run(command)), ports.clock, milliseconds);
 }

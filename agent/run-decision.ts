@@ -3,7 +3,7 @@
 import type { Assignment, LastExit } from '../protocol/messages.ts';
 import type { ReasonCode } from '../protocol/reasons.ts';
 import { restartRequired } from './live-change-options.ts';
-import type { MachineRecord } from './machine-record.ts';
+import type { MachineRecord, StopReason } from './machine-record.ts';
 
 /** Does the VM exist in HCS, going up, up, or not at all? */
 export type Presence = 'absent' | 'booting' | 'running';
@@ -16,8 +16,6 @@ export type Decision =
   | { readonly kind: 'settled'; readonly reason: ReasonCode }
   /** Leave it as it is. */
   | { readonly kind: 'leave' };
-
-export type StopReason = Extract<ReasonCode, 'Halted' | 'Restarting' | 'RestartRequired' | 'Terminating'>;
 
 export function decide(record: MachineRecord, presence: Presence, released: boolean): Decision {
   if (released) return presence === 'absent' ? { kind: 'settled', reason: 'Terminating' } : stop('Terminating');

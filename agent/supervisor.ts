@@ -10,7 +10,7 @@ import {
   type ObservedCondition,
   type ObservedVirtualMachine,
 } from '../protocol/messages.ts';
-import { bounded } from './bounded.ts';
+import { bounded, within } from './bounded.ts';
 import { messageOf } from './failure.ts';
 import type { SystemProperties } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
@@ -43,6 +43,7 @@ export class Supervisor {
   /** What was assigned while the VM's earlier life was still being torn down. */
   readonly #next = new Map<string, Assignment>();
   readonly #refusals = new Map<string, Refusal>();
+  #isEnding = false;
 
   constructor(ports: Omit<MachinePorts, 'reservations'>, listener: SupervisorListener, signal: AbortSignal) {
     this.#ports = { ...ports, reservations: new Reservations() };
@@ -103,6 +104,7 @@ export class Supervisor {
   }
 
   async assign(assignment: Assignment): Promise<void> {
+    if (this.#isEnding) return;
     const { uid } = assignment;
     this.#refusals.delete(uid);
     const machine = this.#machines.get(uid) ?? this.#create(assignment);
@@ -173,6 +175,15 @@ export class Supervisor {
       this.#ports.logger.error({ uid, error: messageOf(error) }, 'the state of a VM cannot be told');
       return undefined;
     }
+  }
+
+  /** The agent ends: VMs that end with it are stopped, all at once and within a bound. */
+  async endWithAgent(): Promise<void> {
+    this.#isEnding = true;
+    const { clock, logger, timeouts } = this.#ports;
+    const stopped = Promise.all([...this.#machines.values()].map((machine) => machine.endWithAgent()));
+    if ((await within(clock, timeouts.agentEnd, stopped)) !== 'waiting') return;
+    logger.error({ milliseconds: timeouts.agentEnd }, 'not all VMs that end with this agent could be stopped in time');
   }
 
   /** Resolves when every VM has been left as it is, after the signal aborted. */

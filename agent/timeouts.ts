@@ -23,6 +23,16 @@ export interface Timeouts {
   readonly guestChange: number;
   /** Until the guest has told what is at a mount path. */
   readonly mountLook: number;
+  /** Until processes in the guest have ended that were sent TERM, and again for KILL. */
+  readonly leaveProcesses: number;
+  /** Unmounting all disks of a VM that is stopped, and writing those that cannot be unmounted. */
+  readonly leaveDisks: number;
+  /** The same of a guest that has left an earlier request unanswered. */
+  readonly leaveOverdue: number;
+  /** Until the guest of a VM that an earlier agent was stopping has connected to this one. */
+  readonly guestReconnect: number;
+  /** Until the VMs that end with their agent have been stopped; then the agent ends all the same. */
+  readonly agentEnd: number;
   /** Closing a handle. */
   readonly closeHandle: number;
   /** Copying or deleting one boot file. */
@@ -61,6 +71,11 @@ export const defaultTimeouts: Timeouts = {
   changeRetry: 15 * second,
   guestChange: 30 * second,
   mountLook: 5 * second,
+  leaveProcesses: 2 * second,
+  leaveDisks: 10 * second,
+  leaveOverdue: 2 * second,
+  guestReconnect: 5 * second,
+  agentEnd: 40 * second,
   closeHandle: 30 * second,
   copy: 4 * minute,
   cleanUpRetry: 15 * second,
@@ -73,3 +88,9 @@ export const defaultTimeouts: Timeouts = {
   leave: 5 * second,
   enumerateRetry: 5 * second,
 };
+
+/** What a planned stop may do for a guest before its VM is terminated, in milliseconds (`stop-ladder.ts`). */
+export function longestLadder({ guestReconnect, leaveDisks, leaveProcesses }: Timeouts): number {
+  // Each signal is asked for, and then awaited.
+  return guestReconnect + 4 * leaveProcesses + leaveDisks;
+}

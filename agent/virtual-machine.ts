@@ -19,7 +19,6 @@ import type { MachineRecord } from './machine-record.ts';
 import { type MachineEvent, type MachineState, transitions } from './machine-states.ts';
 import { steps } from './machine-steps.ts';
 import { presenceOf, report } from './report.ts';
-import { decide } from './run-decision.ts';
 import { failureOf } from './step-failure.ts';
 
 export interface MachineListener {
@@ -38,6 +37,8 @@ export class VirtualMachine {
   readonly #context: MachineContext;
   readonly #listener: MachineListener;
   readonly #resolveKnown: () => void;
+  /** Resolves when the VM is stopped of which that is waited for. */
+  readonly #gone = Promise.withResolvers<void>();
   #state: MachineState = 'Unknown';
 
   constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
@@ -106,6 +107,16 @@ export class VirtualMachine {
     this.#context.released = true;
     this.#context.internalErrors.forget();
     this.#reconsider();
+  }
+
+  /** The agent ends. Resolves when this VM has been stopped, if it is one that ends with its agent. */
+  async endWithAgent(): Promise<void> {
+    const { applied, assignment } = this.#context.record;
+    const outlives = applied?.outlivesAgent ?? assignment?.options.TerminateOnAgentExit === false;
+    if (outlives || this.#state === 'Unknown') return;
+    this.#context.endsWithAgent = true;
+    this.#reconsider();
+    if (presenceOf[this.#state] !== 'absent') await this.#gone.promise;
   }
 
   observe(): ObservedVirtualMachine {
@@ -228,11 +239,11 @@ export class VirtualMachine {
 
   /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */
   #reconsider(): void {
-    const { interrupt, record, released, wakeup } = this.#context;
-    if (presenceOf[this.#state] === 'booting' && decide(record, 'booting', released).kind === 'stop') {
+    const { interrupt, wakeup } = this.#context;
+    if (presenceOf[this.#state] === 'booting' && this.#context.decide('booting').kind === 'stop') {
       interrupt.abort(new MachineFailure('Stopping', 'the boot is no longer wanted'));
     }
-    const isLeaving = this.#state === 'Running' && decide(record, 'running', released).kind === 'stop';
+    const isLeaving = this.#state === 'Running' && this.#context.decide('running').kind === 'stop';
     if (isLeaving) this.#context.leaving.begin();
     wakeup.notify();
     this.#listener.changed(this);
@@ -244,6 +255,7 @@ export class VirtualMachine {
     this.#context.ports.logger.debug({ uid: this.uid, from: this.#state, event, to: next }, 'transition');
     this.#state = next;
     if (next !== 'Unknown') this.#resolveKnown();
+    if (this.#context.endsWithAgent && presenceOf[next] === 'absent') this.#gone.resolve();
     if (event === 'lost') {
       this.#context.forgetHandles();
       this.#listener.lost(this);

@@ -56,7 +56,8 @@ export function lookCommand(path: string): GuestCommand {
   return { args: ['/bin/sh', '-c', lookScript, 'look', path, asInMountTable(path)] };
 }
 
-function asInMountTable(path: string): string {
+/** As `/proc/mounts` writes it. */
+export function asInMountTable(path: string): string {
   return path.replace(/[\\ #]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 

@@ -50,6 +50,7 @@ interface Waited {
   readonly processId: number;
   /** The ids of all requests that wait for it, on any connection. */
   readonly requests: Set<bigint>;
+  readonly exitCode: Promise<number>;
   readonly settle: (outcome: { readonly exitCode: number } | { readonly error: Error }) => void;
 }
 
@@ -67,6 +68,16 @@ export class GuestProcesses {
 
   get running(): number {
     return this.#waited.size;
+  }
+
+  get ids(): readonly number[] {
+    return [...this.#waited].map(({ processId }) => processId);
+  }
+
+  /** Resolves when it is known of each of these how it ended, or that nobody will know. */
+  async ended(ids: readonly number[]): Promise<void> {
+    const waited = [...this.#waited].filter(({ processId }) => ids.includes(processId));
+    await Promise.allSettled(waited.map(({ exitCode }) => exitCode));
   }
 
   /** A connection was negotiated. */
@@ -143,6 +154,7 @@ export class GuestProcesses {
     const waited: Waited = {
       processId,
       requests: new Set(),
+      exitCode: promise,
       settle: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve(outcome.exitCode)),
     };
     this.#waited.add(waited);

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { defaultTimeouts, longestLadder } from '../../agent/timeouts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
 import { chartFolder, helm, helm3, helm4, runHelm } from './helm.ts';
@@ -71,6 +72,19 @@ describe('Helm 3', () => {
     const { code, stdout, stderr } = await helm3.run(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(parseObjects(stdout)).toEqual(parseObjects(await helm(args)));
+  });
+});
+
+describe('the pod of an agent', () => {
+  it('has time to stop all VMs that end with it, and each of these for its disks', async () => {
+    const objects = await render({ chart: 'lcow-agent' });
+    const pod = z.looseObject({ terminationGracePeriodSeconds: z.int() });
+    const agent = objects.find(({ kind }) => kind === 'DaemonSet');
+    const { terminationGracePeriodSeconds: grace } = z
+      .looseObject({ spec: z.looseObject({ template: z.looseObject({ spec: pod }) }) })
+      .parse(agent).spec.template.spec;
+    expect(longestLadder(defaultTimeouts)).toBeLessThan(defaultTimeouts.agentEnd);
+    expect(defaultTimeouts.agentEnd).toBeLessThan(grace * 1000);
   });
 });
 

@@ -53,6 +53,11 @@ export class SimulatedHostControl {
     await this.#client.call('endGuest', { system, how });
   }
 
+  /** A process of the guest, which no agent knows of, has the file open from now on. */
+  async holdOpen(system: string, path: string): Promise<void> {
+    await this.#client.call('holdOpen', { system, path });
+  }
+
   async dropBridge(system: string): Promise<void> {
     await this.#client.call('dropBridge', { system });
   }

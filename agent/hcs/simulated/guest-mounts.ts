@@ -29,6 +29,8 @@ const unmountsAtOnce = 5;
 export class GuestMounts {
   readonly #image = new Set(['/etc/hosts', '/usr/bin/tool', '/opt/keep/file', '/var/lib/state']);
   readonly #mounts: Mount[] = [];
+  /** Nothing can be written any more. */
+  isReadOnly = false;
   /** Paths of files that processes have open. */
   readonly #open: string[] = [];
 
@@ -78,7 +80,7 @@ export class GuestMounts {
   write(path: string): boolean {
     const found = this.#mountOf(path);
     if (found === undefined) this.#image.add(path);
-    else if (found.isReadOnly) return false;
+    else if (found.isReadOnly || this.isReadOnly) return false;
     else found.unsaved.add(path.slice(found.path.length + 1));
     return true;
   }
@@ -94,6 +96,13 @@ export class GuestMounts {
 
   sync(): void {
     for (const each of this.#mounts) save(each);
+  }
+
+  /** By the kernel's emergency functions, whatever is in use. Returns an exit code. */
+  makeReadOnly(): number {
+    this.sync();
+    this.isReadOnly = true;
+    return 0;
   }
 
   /** The exit code of the script with which the agent looks (`agent/guest/mount-look.ts`). */

@@ -2,6 +2,7 @@
 // wanted streams before it answers, runs one of a few programs, and forgets a process once its exit was told.
 import type { Socket } from 'node:net';
 import { z } from 'zod';
+import { emergencyScript, readOnlyScript, signalScript } from '../../guest/leaving-scripts.ts';
 import { lookScript } from '../../guest/mount-look.ts';
 import type { Dial } from './guest-dial.ts';
 import { GuestFailure, guestResults } from './guest-failure.ts';
@@ -153,7 +154,7 @@ const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
   ['tail', (args, _, room) => holdOpen(args.at(-1) ?? '', room)],
   ['umount', (args, _, { mounts }) => (mounts.takeOff(args.at(-1) ?? '') ? 0 : 1)],
   ['sync', (_args, _streams, { mounts }) => sync(mounts)],
-  ['sh', (args, { stderr }, { mounts }) => runShell(args, stderr, mounts)],
+  ['sh', (args, { stderr }, room) => runShell(args, stderr, room)],
 ]);
 
 /** Until it is killed. */
@@ -187,10 +188,19 @@ function copy(from: Socket | undefined, to: Socket | undefined): Promise<number>
   });
 }
 
+const scripts: ReadonlyMap<string, (room: ProcessRoom, args: readonly string[]) => number> = new Map([
+  [lookScript, ({ mounts }, [path = '']) => mounts.look(path)],
+  [emergencyScript, ({ mounts }) => mounts.makeReadOnly()],
+  [readOnlyScript, ({ mounts }) => (mounts.isReadOnly ? 0 : 50)],
+  [signalScript, ({ processes }, [, ...ids]) => (ids.every((id) => processes.kill(Number(id))) ? 0 : 1)],
+]);
+
 /** It knows the scripts of the agent, and a few that tests need. */
-function runShell(args: readonly string[], stderr: Socket | undefined, mounts: GuestMounts): number {
-  const [, , script = '', , path = ''] = args;
-  if (script === lookScript) return mounts.look(path);
+function runShell(args: readonly string[], stderr: Socket | undefined, room: ProcessRoom): number {
+  const [, , script = '', , ...rest] = args;
+  const known = scripts.get(script);
+  if (known !== undefined) return known(room, rest);
+  const { mounts } = room;
   const written = /^echo \S+ > (\S+)$/.exec(script)?.[1];
   if (written !== undefined) return mounts.write(written) ? 0 : 1;
   if (script.includes('kill -9 $$')) return killed;

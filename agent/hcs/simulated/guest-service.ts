@@ -34,7 +34,7 @@ export interface GuestServiceOptions {
   readonly redialMilliseconds: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly visit: (step: 'bridge' | 'negotiate' | 'guestModify' | 'powerOff') => Promise<Verdict>;
+  readonly visit: (step: 'bridge' | 'negotiate' | 'guestModify' | 'guestExec' | 'powerOff') => Promise<Verdict>;
   /** The error text with which the guest refuses, if it does; `failure` is why it cannot do it. */
   readonly modify: (request: GuestModifyRequest, failure: string | undefined) => Promise<string | undefined>;
   readonly processes: GuestProcesses;
@@ -127,6 +127,7 @@ export class GuestService {
 
   async #execute({ ContainerId, Settings }: z.infer<typeof executeRequest>): Promise<Answer> {
     if (ContainerId !== nullId) throw noSuchContainer();
+    await this.#pass('guestExec');
     return { ProcessId: await this.#options.processes.execute(Settings) };
   }
 
@@ -174,7 +175,7 @@ export class GuestService {
     return 'none';
   }
 
-  async #pass(step: 'negotiate' | 'powerOff'): Promise<void> {
+  async #pass(step: 'negotiate' | 'powerOff' | 'guestExec'): Promise<void> {
     const verdict = await this.#options.visit(step);
     if (verdict.kind !== 'fail') return;
     throw new GuestFailure(verdict.hresult ?? guestResults.unspecified, verdict.message);

@@ -130,6 +130,7 @@ export const methods = {
   files: { params: nothing, result: z.array(fileEntry) },
   diskFiles: { params: nothing, result: z.record(z.string(), z.array(z.string())) },
   endGuest: { params: z.strictObject({ system: z.string(), how: z.enum(guestEnds) }), result: nothing },
+  holdOpen: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {
     params: z.strictObject({ system: z.string(), text: z.string(), times: z.int().min(1).optional() }),

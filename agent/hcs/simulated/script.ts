@@ -30,6 +30,7 @@ export const steps = [
   'running',
   'guestModify',
   'guestDevice',
+  'guestExec',
   'powerOff',
 ] as const;
 export type Step = (typeof steps)[number];
