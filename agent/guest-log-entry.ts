@@ -16,7 +16,7 @@ export function guestLogEntry(record: GuestLogRecord, { name, namespace, uid }: 
   const time = record.fields['vm.time'];
   const fields = Object.fromEntries(Object.entries(record.fields).filter(([field]) => !own.has(field)));
   const entry = {
-    source: 'guest',
+    source: record.source ?? 'guest',
     namespace,
     name,
     uid,

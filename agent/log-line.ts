@@ -5,13 +5,14 @@ import { zeroTime } from './guest/log-time.ts';
 /** Members that every record carries for programs; a human has them from elsewhere. */
 const hidden: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
 
-export function logLine({ level, message, fields }: GuestLogRecord): string {
+export function logLine({ level, message, fields, source }: GuestLogRecord): string {
   const time = fields['vm.time'];
   const stamp = typeof time === 'string' && time !== zeroTime ? `${time} ` : '';
   let line = `${stamp}${level} ${oneLine(message)}`;
   for (const name of Object.keys(fields)) {
     if (!hidden.has(name)) line += ` ${oneLine(name)}=${asText(fields[name] ?? null)}`;
   }
+  if (source !== undefined) line += ` source=${source}`;
   return line;
 }
 

@@ -16,6 +16,7 @@ import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from
 import { HcsError } from './hcs/errors.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Leaving } from './leaving.ts';
+import { logLine } from './log-line.ts';
 import * as history from './machine-history.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
@@ -240,14 +241,7 @@ export class MachineContext {
       ...this.ports,
       uid: this.uid,
       expects: expectationsOf(this.record.applied?.options),
-      onLines: this.guarded((lines: readonly string[]) => {
-        for (const line of lines) {
-          const { boot, sequence, text } = this.log.append(line);
-          this.#sink.append(`${boot}.${sequence} ${text}`);
-          if (this.log.bootBegins) this.#listener.logged();
-        }
-        this.#listener.logged();
-      }),
+      onLines: this.guarded((lines: readonly string[]) => this.#tellLines(lines)),
       stdio: this.#stdio(),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
@@ -265,6 +259,21 @@ export class MachineContext {
         this.#listener.changed();
       }),
     };
+  }
+
+  /** Of records that did not come over the guest's own connection. */
+  tellGuestLog(records: readonly GuestLogRecord[]): void {
+    this.#tellOutput(records);
+    this.#tellLines(records.map(logLine));
+  }
+
+  #tellLines(lines: readonly string[]): void {
+    for (const line of lines) {
+      const { boot, sequence, text } = this.log.append(line);
+      this.#sink.append(`${boot}.${sequence} ${text}`);
+      if (this.log.bootBegins) this.#listener.logged();
+    }
+    this.#listener.logged();
   }
 
   #tellOutput(records: readonly GuestLogRecord[]): void {

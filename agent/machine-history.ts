@@ -2,6 +2,7 @@
 import type { Clock, Random } from '../protocol/clock.ts';
 import type { Intent } from '../protocol/intent.ts';
 import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../protocol/messages.ts';
+import { plainLines, plainText } from '../protocol/plain-text.ts';
 import type { MachineFailure } from './failure.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import type { RuntimeId, SystemExit, SystemProperties } from './hcs/backend.ts';
@@ -174,7 +175,7 @@ export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPo
   return {
     ...record,
     stage: 'stopping',
-    lastExit: lastExitOf(exit, new Date(now).toISOString()),
+    lastExit: withCrashLog(lastExitOf(exit, new Date(now).toISOString()), exit),
     failures,
     retryAfter: new Date(now + backOff(failures, ports)).toISOString(),
   };
@@ -182,8 +183,9 @@ export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPo
 
 /** The VM ended by itself before its guest was up. */
 export function endedWhileBooting(record: MachineRecord, exit: SystemExit, now: string): MachineRecord {
-  const lastExit = lastExitOf(exit, now);
-  return { ...record, lastExit: { ...lastExit, message: `${lastExit.message}, while it booted` }, endedBooting: true };
+  const ended = lastExitOf(exit, now);
+  const lastExit = withCrashLog({ ...ended, message: `${ended.message}, while it booted` }, exit);
+  return { ...record, lastExit, endedBooting: true };
 }
 
 /** The exit of the boot that is under way, or was last, is in the record. */
@@ -214,9 +216,19 @@ function withLeft(record: MachineRecord, left: string | undefined): MachineRecor
 
 function lastExitOf(exit: SystemExit, time: string): LastExit {
   const type = exit.exitType === 'None' ? 'Unknown' : exit.exitType;
-  const status = exit.status === 0 ? '' : ` (status 0x${exit.status.toString(16)})`;
-  return { type, time, message: `${exitTexts[type]}${status}` };
+  const known = [exit.status === 0 ? '' : `status 0x${exit.status.toString(16)}`, ...(exit.attribution ?? [])];
+  const details = known.filter((text) => text !== '').join(', ');
+  return { type, time, message: `${exitTexts[type]}${details === '' ? '' : ` (${plainText(details)})`}` };
 }
+
+/** The end of what the guest said last is what says why. */
+function withCrashLog(lastExit: LastExit, { crashLog }: SystemExit): LastExit {
+  if (crashLog === undefined) return lastExit;
+  return { ...lastExit, message: `${lastExit.message}: ${plainLines(crashLog)}`.slice(-exitMessageCharacters) };
+}
+
+/** As many as the status keeps. */
+const exitMessageCharacters = 1_024;
 
 export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
   // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.

@@ -1,6 +1,7 @@
 // What is done in each state of a VM (`machine-states.ts`), and which event it ends with; undefined when nothing happened
 // yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
 // is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
+import { toldExit } from './crash-log.ts';
 import { drain } from './draining.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestRun } from './guest-run.ts';
@@ -73,7 +74,7 @@ async function openFound(machine: MachineContext): Promise<ComputeSystem | undef
 async function noteExit(machine: MachineContext): Promise<void> {
   const { ports, record, system } = machine;
   const end = record.stage === 'running' && system !== undefined ? await endSoFar(system) : undefined;
-  if (end?.kind === 'exited') machine.record = history.exited(record, end.exit, ports);
+  if (end?.kind === 'exited') machine.record = history.exited(record, toldExit(machine, end.exit), ports);
 }
 
 async function adopt(machine: MachineContext, properties: SystemProperties): Promise<void> {
@@ -196,7 +197,7 @@ async function start(machine: MachineContext): Promise<MachineEvent> {
 function noteBootExit(machine: MachineContext, end: SystemEnd | undefined): void {
   if (end?.kind === 'serviceDisconnected') throw new HcsError('HcsStartComputeSystem', hresult.serviceDisconnect);
   if (end?.kind !== 'exited' || history.hasBootExit(machine.record)) return;
-  machine.record = history.endedWhileBooting(machine.record, end.exit, machine.now());
+  machine.record = history.endedWhileBooting(machine.record, toldExit(machine, end.exit), machine.now());
 }
 
 function unlessInterrupted(machine: MachineContext, event: MachineEvent): MachineEvent {
@@ -240,7 +241,7 @@ async function hasStopped({ ports, uid }: MachineContext, system: ComputeSystem)
 function exitObserved(machine: MachineContext, end: SystemEnd): MachineEvent {
   if (end.kind === 'serviceDisconnected') return 'lost';
   const exit = end.kind === 'exited' ? end.exit : { exitType: 'Unknown' as const, status: 0 };
-  machine.record = history.exited(machine.record, exit, machine.ports);
+  machine.record = history.exited(machine.record, toldExit(machine, exit), machine.ports);
   return 'exited';
 }
 

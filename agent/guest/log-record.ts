@@ -13,6 +13,8 @@ export interface GuestLogRecord {
   readonly level: LogLevel;
   readonly message: string;
   readonly fields: Readonly<Record<string, JsonValue>>;
+  /** Not written to the log by the guest, but kept by HCS when the guest crashed. */
+  readonly source?: 'crash';
 }
 
 export type LogValue =

@@ -22,9 +22,9 @@ const own: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
 /** Values nested deeper are scrubbed whole. */
 const maxDepth = 32;
 
-export function scrubRecord({ level, message, fields }: GuestLogRecord): GuestLogRecord {
+export function scrubRecord({ fields, message, ...rest }: GuestLogRecord): GuestLogRecord {
   const clean = Object.entries(fields).map(([name, value]) => [name, own.has(name) ? value : scrub(name, value, 0)]);
-  return { level, message: scrubText(message), fields: Object.fromEntries(clean) };
+  return { ...rest, message: scrubText(message), fields: Object.fromEntries(clean) };
 }
 
 function scrub(name: string, value: JsonValue, depth: number): JsonValue {

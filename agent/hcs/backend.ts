@@ -34,7 +34,14 @@ export interface SystemExit {
   readonly exitType: 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit' | 'None' | 'Unknown';
   /** HRESULT as an unsigned 32-bit number; 0 is success. */
   readonly status: number;
+  /** What HCS makes responsible for it, such as `GuestCrash`; absent when it says nothing. */
+  readonly attribution?: readonly string[];
+  /** What a guest that crashed said last; of a guest, so hostile, and at most `crashLogLimit` characters. */
+  readonly crashLog?: string;
 }
+
+/** Of a Linux guest's panic text HCS keeps about 4 KiB; what is longer is cut in front. */
+export const crashLogLimit = 16_384;
 
 /** The end of what a handle can tell: the system exited, the service went away, or the handle was closed. */
 export type SystemEnd =

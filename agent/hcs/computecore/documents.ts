@@ -1,7 +1,14 @@
 // What HCS answers, parsed (hcs-runtime A.2, B.5). HCS leaves members out when they are zero, and newer builds add some:
 // only what nothing can be said without is required.
 import { z } from 'zod';
-import type { ProcessorTopology, RuntimeId, SystemExit, SystemProperties, SystemStatistics } from '../backend.ts';
+import {
+  crashLogLimit,
+  type ProcessorTopology,
+  type RuntimeId,
+  type SystemExit,
+  type SystemProperties,
+  type SystemStatistics,
+} from '../backend.ts';
 import { HcsError } from '../errors.ts';
 import { ownResults, parseJson } from './failure.ts';
 
@@ -51,7 +58,18 @@ const ticksPerSecond = 1e7;
 /** AssignedMemory counts pages. */
 const pageBytes = 4096;
 
-const exitStatus = z.object({ Status: z.int().catch(0), ExitType: exitType.catch('Unknown') });
+/** Each record has one member, whose name is the cause. */
+const attribution = z.array(z.record(z.string(), z.unknown())).catch([]);
+const exitStatus = z.object({
+  Status: z.int().catch(0),
+  ExitType: exitType.catch('Unknown'),
+  Attribution: attribution,
+});
+const crashReport = z.object({ CrashLog: z.string().catch('') });
+const mostCauses = 8;
+const causeCharacters = 128;
+/** What the guest does, and nobody else. */
+const causesOfGuest: readonly string[] = ['GuestCrash', 'TripleFault'];
 
 const topology = z.object({
   LogicalProcessorCount: z.int().min(1),
@@ -96,7 +114,28 @@ export function parseTopology(call: string, document: string | undefined): HostT
 export function parseExit(document: string | undefined): SystemExit {
   const parsed = exitStatus.safeParse(parseJson(document));
   if (!parsed.success) return { exitType: 'Unknown', status: 0 };
-  return { exitType: parsed.data.ExitType, status: parsed.data.Status >>> 0 };
+  const { Attribution, ExitType, Status } = parsed.data;
+  const causes = Attribution.flatMap((record) => Object.entries(record).map(causeText)).slice(0, mostCauses);
+  return { exitType: ExitType, status: Status >>> 0, ...(causes.length > 0 && { attribution: causes }) };
+}
+
+/** `TripleFault ErrorType=Unknown`, with the members that say something. */
+function causeText([cause, details]: [string, unknown]): string {
+  const members = Object.entries(z.record(z.string(), z.unknown()).catch({}).parse(details));
+  const said = members.flatMap(([name, value]) =>
+    typeof value === 'string' || typeof value === 'number' ? [`${name}=${value}`] : [],
+  );
+  return [cause, ...said].join(' ').slice(0, causeCharacters);
+}
+
+export function isOfGuest({ attribution: causes = [] }: SystemExit): boolean {
+  return causes.some((text) => causesOfGuest.some((cause) => text === cause || text.startsWith(`${cause} `)));
+}
+
+/** Of a CrashReport; undefined when it has no text. */
+export function parseCrashLog(document: string | undefined): string | undefined {
+  const text = crashReport.safeParse(parseJson(document)).data?.CrashLog.trim() ?? '';
+  return text === '' ? undefined : text.slice(-crashLogLimit);
 }
 
 function parse<T>(call: string, schema: z.ZodType<T>, document: string | undefined): T {

@@ -3,13 +3,19 @@
 import type { ComputeSystem, SystemEnd, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../backend.ts';
 import { HcsError, hresult } from '../errors.ts';
 import { basicQuery, parseExit, parseProperties, parseStatistics, statisticsQuery } from './documents.ts';
+import { ExitReport } from './exit-report.ts';
 import { failure, isBenignForEnding, ownResults, succeeded } from './failure.ts';
 import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './native.ts';
 import { runOperation } from './operation.ts';
 import type { RunningCalls } from './running-calls.ts';
 
-/** The HCS_EVENT_TYPEs that end what a handle can tell (hcs-runtime A.2); the others are of no use here. */
-const eventTypes = { systemExited: 0x1, serviceDisconnect: 0x0200_0000 } as const;
+/** The HCS_EVENT_TYPEs that end what a handle can tell, or say why (hcs-runtime A.2); the others are of no use here. */
+const eventTypes = {
+  systemExited: 0x1,
+  systemCrashInitiated: 0x2,
+  systemCrashReport: 0x3,
+  serviceDisconnect: 0x0200_0000,
+} as const;
 
 /** What HCS fails when a system ends, it fails at once; what is under way for longer (milliseconds) is given up. */
 const patienceAfterExit = 1_000;
@@ -29,6 +35,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   readonly #handle: SystemHandle;
   readonly #onClosed: () => void;
   readonly #end = Promise.withResolvers<SystemEnd>();
+  readonly #exit = new ExitReport((exit) => this.#end.resolve({ kind: 'exited', exit }));
   readonly #running: RunningCalls;
   #hasExited = false;
   #isUsable = true;
@@ -99,6 +106,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   /** Resolves when the handle is closed, after the last call on it. */
   close(): Promise<void> {
     // HCS sends no final event (hcs-runtime A.4).
+    this.#exit.flush();
     this.#end.resolve({ kind: 'closed' });
     if (this.#hasExited) this.#giveUpSoon();
     return this.#release();
@@ -113,19 +121,21 @@ export class ComputeCoreSystem implements ComputeSystem {
   /** Nothing is known of the system any more, and whoever used this handle forgets it: it is closed by itself. */
   disconnect(): Promise<void> {
     this.#isLost = true;
+    this.#exit.flush();
     this.#end.resolve({ kind: 'serviceDisconnected' });
     return this.#release();
   }
 
   #happened({ type, data }: NativeEvent): void {
     if (type === eventTypes.systemExited) this.#exited(parseExit(data));
+    if (type === eventTypes.systemCrashInitiated || type === eventTypes.systemCrashReport) this.#exit.crashed(data);
     // Its failure, if any, is for whoever closes the handle.
     if (type === eventTypes.serviceDisconnect) this.disconnect().catch(() => undefined);
   }
 
   #exited(exit: SystemExit): void {
     this.#hasExited = true;
-    this.#end.resolve({ kind: 'exited', exit });
+    this.#exit.exited(exit);
     if (this.#released !== undefined) this.#giveUpSoon();
   }
 

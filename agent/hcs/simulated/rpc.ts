@@ -41,6 +41,8 @@ const systemStatistics = z.object({
 export const systemExit = z.object({
   exitType: z.enum(['GracefulExit', 'ForcedExit', 'UnexpectedExit', 'None', 'Unknown']),
   status: hresultNumber,
+  attribution: z.array(z.string()).readonly().exactOptional(),
+  crashLog: z.string().exactOptional(),
 });
 
 const fileFact = z.discriminatedUnion('kind', [

@@ -44,10 +44,15 @@ const exitStatus: Readonly<Partial<Record<ExitType, number>>> = {
 const idleShare = 0.02;
 const bytesPerMebibyte = 2 ** 20;
 
-const exitOfGuest: Readonly<Record<GuestEnd, ExitType>> = {
-  powerOff: 'GracefulExit',
-  crash: 'UnexpectedExit',
-  panic: 'UnexpectedExit',
+/** A guest that crashes says nothing; one that panics says why. */
+const exitOfGuest: Readonly<Record<GuestEnd, Omit<SystemExit, 'status'>>> = {
+  powerOff: { exitType: 'GracefulExit' },
+  crash: { exitType: 'UnexpectedExit' },
+  panic: {
+    exitType: 'UnexpectedExit',
+    attribution: ['GuestCrash'],
+    crashLog: 'Kernel panic - not syncing: simulated\nCPU: 0 PID: 1 Comm: init\n---[ end Kernel panic ]---',
+  },
 };
 
 export class SimulatedSystem {
@@ -153,7 +158,7 @@ export class SimulatedSystem {
   /** Only submits; nothing happens to a stopped system. */
   terminate(): void {
     this.#guest?.kill();
-    this.#end('ForcedExit');
+    this.#end({ exitType: 'ForcedExit' });
   }
 
   /** Nothing is told of a system that does not run. */
@@ -173,14 +178,14 @@ export class SimulatedSystem {
   }
 
   /** The first cause decides; the system is still there for a moment. */
-  #end(exitType: ExitType): void {
+  #end(exit: Omit<SystemExit, 'status'>): void {
     if (this.ending.aborted) return;
     this.#ending.abort(new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart));
     const { clock, onStopped, timing } = this.#options;
     clock.after(timing.exitMilliseconds, () => {
       this.#state = 'Stopped';
       for (const console of this.#consoles) console.close();
-      this.#exit = { exitType, status: exitStatus[exitType] ?? 0 };
+      this.#exit = { ...exit, status: exitStatus[exit.exitType] ?? 0 };
       onStopped(this.#exit);
     });
   }

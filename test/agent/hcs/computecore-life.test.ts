@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { SystemEnd } from '../../../agent/hcs/backend.ts';
+import type { SystemEnd, SystemExit } from '../../../agent/hcs/backend.ts';
 import type { ComputeCoreBackend } from '../../../agent/hcs/computecore/backend.ts';
+import { ExitReport } from '../../../agent/hcs/computecore/exit-report.ts';
 import { ComputeCoreDouble, nothingLeft } from '../../doubles/computecore.ts';
 import { newSystemId, ordinaryDocument } from './simulated-node.ts';
 import { until } from './until.ts';
@@ -218,5 +219,55 @@ describe('many at once', () => {
     expect(left).toEqual(nothingLeft);
     // Mebibytes of resident memory.
     expect(growth).toBeLessThan(10);
+  });
+});
+
+describe("an exit that is the guest's doing", () => {
+  const exit = '{"Status":-1070137082,"ExitType":"UnexpectedExit","Attribution":[{"GuestCrash":{}}]}';
+  const told = { exitType: 'UnexpectedExit', status: 0xc037_0106, attribution: ['GuestCrash'] };
+
+  it.each([2, 3])('has the text of a crash event (%i) that comes before it', async (type) => {
+    const system = await create();
+    double.send(system.id, type, '{"CrashLog":"why"}');
+    await system.properties();
+    double.send(system.id, eventType.exited, exit);
+    expect(await system.ended).toEqual({ kind: 'exited', exit: { ...told, crashLog: 'why' } });
+  });
+
+  it('waits for a text that comes after it', async () => {
+    const system = await create();
+    double.send(system.id, eventType.exited, exit);
+    expect(await stateOf(system.ended)).toBe('pending');
+    double.send(system.id, eventType.crashReport, '{"CrashLog":"why"}');
+    expect(await system.ended).toEqual({ kind: 'exited', exit: { ...told, crashLog: 'why' } });
+  });
+
+  it('waits no longer than 2 s', async () => {
+    const system = await create();
+    const began = performance.now();
+    double.send(system.id, eventType.exited, exit);
+    expect(await system.ended).toEqual({ kind: 'exited', exit: told });
+    expect(performance.now() - began).toBeGreaterThan(1_900);
+  });
+
+  it('is told at once when nothing more is to come', () => {
+    const settled: SystemExit[] = [];
+    const report = new ExitReport((each) => settled.push(each));
+    report.flush();
+    report.exited({ exitType: 'UnexpectedExit', status: 1, attribution: ['TripleFault ErrorType=Unknown'] });
+    expect(settled).toEqual([]);
+    report.flush();
+    expect(settled).toMatchObject([{ status: 1 }]);
+  });
+
+  it('is not waited for with what is no crash report', async () => {
+    const system = await create();
+    for (const text of [undefined, '', '{', '[]', '{"CrashLog":7}', '{"CrashLog":""}'])
+      double.send(system.id, eventType.crashReport, text);
+    await system.properties();
+    double.send(system.id, eventType.exited, exit);
+    expect(await stateOf(system.ended)).toBe('pending');
+    double.send(system.id, eventType.crashReport, '{"CrashLog":"why at last"}');
+    expect(await system.ended).toMatchObject({ exit: { crashLog: 'why at last' } });
   });
 });

@@ -71,6 +71,7 @@ static void die(void) {
 }
 #endif
 
+#define EVENT_SYSTEM_CRASH_REPORT 3u
 #define EVENT_SERVICE_DISCONNECT 0x02000000u
 #define HCS_E_SERVICE_DISCONNECT ((result_code)0x8037011e)
 #define E_FAILED ((result_code)0x80004005)
@@ -241,15 +242,27 @@ static result_code judge(const char16 *answer, struct json *result, char16 **doc
 }
 
 static void ended(struct json line, struct json number) {
-  struct json exit, type, status;
+  struct json exit, type, status, crash_log;
   if (!json_member(line, "exit", &exit) || !json_member(exit, "exitType", &type) || !json_member(exit, "status", &status))
     violation("the service told of an end without its exit");
   char16 *text = slice(type);
   struct end *end = malloc(sizeof *end);
-  *end = (struct end){integer(number), text_format("{\"Status\":%d,\"ExitType\":%S}", integer(status), text), ends};
+  int is_crash = json_member(exit, "crashLog", &crash_log);
+  const char *attribution = is_crash ? ",\"Attribution\":[{\"GuestCrash\":{}}]" : "";
+  char16 *cause = text_from(attribution);
+  *end = (struct end){integer(number),
+                      text_format("{\"Status\":%d,\"ExitType\":%S%S}", integer(status), text, cause), ends};
   ends = end;
   free(text);
+  free(cause);
   struct system_handle *handle = system_handle_of_remote(end->remote);
+  if (handle != NULL && is_crash) {
+    char16 *said = slice(crash_log);
+    char16 *report = text_format("{\"CrashLog\":%S}", said);
+    send_event(handle, EVENT_SYSTEM_CRASH_REPORT, report);
+    free(report);
+    free(said);
+  }
   if (handle != NULL) send_event(handle, EVENT_SYSTEM_EXITED, end->document);
 }
 
