@@ -76,7 +76,8 @@ describe('a release', () => {
     await $('delete luvm kept');
   });
 
-  const another = quietly({ chart: 'lcow-operator', release: 'another' });
+  const set = ['image.registry=registry.example.com'];
+  const another = quietly({ chart: 'lcow-operator', release: 'another', set });
 
   it('of a second name is refused, since a cluster has one operator', async () => {
     const { stderr } = await runHelm(['install', ...chartArguments(another)], cluster);
@@ -87,6 +88,7 @@ describe('a release', () => {
     const notes = await install({ chart: 'lcow-agent', namespace: 'restricted' });
     expect(notes).toContain('kubectl label namespace restricted pod-security.kubernetes.io/enforce=privileged');
     expect(notes).toContain('There is no Service lcow-operator in namespace restricted');
+    expect(notes).toMatch(/The image ghcr.io\/lcow-dev\/lcow-agent:\S+ is published by nobody/);
     await helm(['uninstall', 'lcow-agent', '--namespace', 'restricted'], cluster);
   });
 
@@ -143,16 +145,19 @@ describe('a release', () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('meta.helm.sh/release-name') });
     const notes = await helm([...install, '--take-ownership'], cluster);
     expect(notes).toContain('helm install --take-ownership');
+    expect(notes).not.toContain('published by nobody');
     expect(await uninstall('another')).toMatchObject({ code: 0 });
     await helm(['install', ...chartArguments(quietly({ chart: 'lcow-operator' })), '--take-ownership'], cluster);
     expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
   });
 
-  it('is uninstalled in spite of VMs without hooks', async () => {
-    await install({ chart: 'lcow-operator' });
+  it('of Helm 3 is installed, and uninstalled in spite of VMs without hooks', async () => {
+    const installed = await helm3.run(['install', ...chartArguments(quietly({ chart: 'lcow-operator' }))], cluster);
+    expect(installed).toMatchObject({ code: 0, stderr: '' });
     await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-b' } }));
     await $(`patch luvmhost win-b --subresource=status --type=merge -p ${desired(1)}`);
-    expect(await uninstall('lcow-operator', '--no-hooks')).toMatchObject({ code: 0 });
+    const uninstalled = await helm3.run(['uninstall', ...release, '--no-hooks'], cluster);
+    expect(uninstalled).toMatchObject({ code: 0 });
     await $('delete luvmhost win-b');
   });
 
