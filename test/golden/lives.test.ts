@@ -163,7 +163,11 @@ describe('a file of lives', () => {
   it.each([
     ['an unknown member', { ...life, color: 'blue' }, 'the whole: Unrecognized key: "color"'],
     ['an unknown party', { ...life, steps: [{ by: 'nobody' }] }, 'steps.0.by: must be one of: setup, caller, host'],
-    ['an unknown call', { ...life, steps: [{ by: 'caller', call: 'dance' }] }, 'steps.0.call: '],
+    [
+      'a call without what it needs',
+      { ...life, steps: [{ by: 'caller', call: 'addVPMem' }] },
+      'steps.0.args.hostPath: ',
+    ],
     ['a code that is none', { ...life, steps: [{ by: 'hcs', event: '1', data: null }] }, 'steps.0.event: must be 0x'],
     ['a step that says nothing', { ...life, steps: [{ by: 'hcs' }] }, 'steps.0: must be one of: a member event'],
     ['an order of what is not there', { ...life, unordered: [[0, 9999]] }, 'unordered.0: there are'],
@@ -176,9 +180,13 @@ describe('a file of lives', () => {
     expect(() => readLives(write('twice.json', JSON.stringify([life, life])))).toThrow('name: is there twice');
   });
 
-  it('is refused with an option that no manifest has', async () => {
-    const [wrong] = readLives(write('option.json', JSON.stringify([{ ...life, options: { Magic: true } }])));
-    await expect(judgeLives(wrong === undefined ? [] : [wrong])).rejects.toThrow(`life '${life?.name}', options`);
+  it.each([
+    ['an option that no manifest has', { options: { Magic: true } }, `life '${life?.name}', options`],
+    ['a call that is not known', { steps: [{ by: 'caller', call: 'dance' }] }, `life '${life?.name}', steps.0.call: `],
+  ])('with %s has a life that cannot be played', async (_what, change, message) => {
+    const wrong = readLives(write('unplayed.json', JSON.stringify([{ ...life, ...change, unordered: [] }])));
+    const [verdict] = await judgeLives(wrong);
+    expect(verdict).toMatchObject({ verdict: 'unexplained', failure: expect.stringContaining(message) });
   });
 
   it('is named by the program, which then exits with 2', () => {

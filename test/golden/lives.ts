@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { compare } from './lives/comparison.ts';
 import { documentedPoints } from './lives/documented.ts';
-import { type Judgement, judge } from './lives/judgement.ts';
+import { type Judgement, judge, unplayed } from './lives/judgement.ts';
 import { type Life, LifeFormatError, readLives } from './lives/life.ts';
 import { play } from './lives/player.ts';
 import { shown } from './lives/shown.ts';
@@ -31,7 +31,8 @@ export async function judgeLives(lives: readonly Life[]): Promise<readonly Verdi
   const documented = documentedPoints();
   const verdicts: Verdict[] = [];
   for (const life of lives) {
-    verdicts.push({ name: life.name, ...judge(compare(life, await play(life)), documented) });
+    const judged = await play(life).then((played) => judge(compare(life, played), documented), unplayed);
+    verdicts.push({ name: life.name, ...judged });
   }
   return verdicts;
 }
@@ -42,9 +43,10 @@ export function summary(verdicts: readonly Verdict[]): string {
   return `${count('equal')} equal, ${count('documented')} different as documented, ${count('unexplained')} unexplained`;
 }
 
-export function details({ name, undocumented, unexplained }: Verdict): readonly string[] {
+export function details({ failure, name, undocumented, unexplained }: Verdict): readonly string[] {
   const documentation = undocumented.map((point) => `explained by \`${point}\`, which has no row in hcs-runtime.md`);
-  const lines = [...unexplained.flatMap(shown), ...documentation];
+  const unable = failure === undefined ? [] : [`cannot be played: ${failure}`];
+  const lines = [...unable, ...unexplained.flatMap(shown), ...documentation];
   return lines.length === 0 ? [] : [name, ...lines.map((line) => `  ${line}`)];
 }
 

@@ -2,6 +2,8 @@
 import { ManualClock } from '../../operator/manual-clock.ts';
 import type { HostStep } from './life.ts';
 
+/** Turns of the event loop in which a life may go on without time passing: no life comes near it. */
+const maxTurns = 50_000;
 /** Turns of the event loop without anything happening, after which nothing more will happen by itself. */
 const quietTurns = 12;
 
@@ -21,9 +23,10 @@ export class Activity {
     this.#count += 1;
   }
 
-  /** Until all parties wait for each other, or for time to pass. */
+  /** Until all parties wait for each other, or for time to pass. Rejects when they never do. */
   async settle(): Promise<void> {
-    for (let quiet = 0; quiet < quietTurns; ) {
+    for (let [quiet, turns] = [0, 0]; quiet < quietTurns; turns += 1) {
+      if (turns > maxTurns) throw new Error('the life does not come to rest');
       const before = this.#count;
       await new Promise<void>((resolve) => setImmediate(resolve));
       quiet = this.#count === before ? quiet + 1 : 0;

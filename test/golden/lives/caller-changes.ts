@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { resourceUpdate, updateResources } from '../../../agent/hcs/modify/resource-update.ts';
 import type { DiskUse } from '../../../agent/hcs/modify/scsi-disks.ts';
 import { type RequestedOptions, requestedOptions } from '../../../protocol/options.ts';
+import type { ArgsOf } from './call-args.ts';
 import type { CallerDevices } from './caller-devices.ts';
 import { osBuild } from './host.ts';
-import type { CallerCall } from './life.ts';
 import type { LifeAgent } from './life-agent.ts';
 import { doneOnce, type Pending, refusal, troubleOf } from './outcome.ts';
 
@@ -37,16 +37,8 @@ export class CallerChanges {
     };
   }
 
-  update(call: CallerCall): Pending {
+  update({ cpuGroup, memoryBytes, quota, shares }: ArgsOf<'update'>): Pending {
     const big = z.int().transform(BigInt).optional();
-    const { cpuGroup, memoryBytes, quota, shares } = z
-      .object({
-        cpuGroup: z.string().optional(),
-        memoryBytes: z.int().optional(),
-        quota: z.int().optional(),
-        shares: z.int().optional(),
-      })
-      .parse(call.args);
     const changes = {
       ...(memoryBytes !== undefined && { MemorySizeInMB: Math.floor(memoryBytes / mebibyte) }),
       ...(quota !== undefined && { ProcessorLimit: quota }),
@@ -63,28 +55,14 @@ export class CallerChanges {
     return doneOnce(() => updateResources(update, { build: osBuild, refreshesGuest: true }, target));
   }
 
-  updateProcessor({ args }: CallerCall): Pending {
-    const { limit, weight } = z.object({ limit: z.int().optional(), weight: z.int().optional() }).parse(args);
+  updateProcessor({ limit, weight }: ArgsOf<'updateCPU'>): Pending {
     return this.change({
       ...(limit !== undefined && { ProcessorLimit: limit }),
       ...(weight !== undefined && { ProcessorWeight: weight }),
     });
   }
 
-  addDisk({ args }: CallerCall): Pending {
-    const { ensureFilesystem, filesystem, guestPath, hostPath, readOnly, ...how } = z
-      .object({
-        guestPath: z.string().default(''),
-        hostPath: z.string(),
-        readOnly: z.boolean().default(false),
-        ensureFilesystem: z.boolean().default(false),
-        filesystem: z.string().default(''),
-        encrypted: z.boolean().default(false),
-        blockDev: z.boolean().default(false),
-        partition: z.int().default(0),
-        options: z.array(z.string()).default([]),
-      })
-      .parse(args);
+  addDisk({ ensureFilesystem, filesystem, guestPath, hostPath, readOnly, ...how }: ArgsOf<'addDisk'>): Pending {
     const isPlain = !ensureFilesystem && filesystem === '' && !how.encrypted && !how.blockDev && how.partition === 0;
     if (isPlain && how.options.length === 0) {
       this.#lastDisk += 1;

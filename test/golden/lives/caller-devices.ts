@@ -1,16 +1,16 @@
 // What the caller gives to the running VM that no manifest can ask for yet: by the modules that the agent has for it.
-import { z } from 'zod';
 import { modifyDocument } from '../../../agent/hcs/modify/document.ts';
 import { hvSocketServiceRemove, hvSocketServiceUpdate } from '../../../agent/hcs/modify/hvsocket-services.ts';
+import type { NetworkEndpoint } from '../../../agent/hcs/modify/network-adapters.ts';
 import { type MountedShare, Plan9Shares } from '../../../agent/hcs/modify/plan9.ts';
 import { type DiskUse, ScsiDisks, type WantedMount } from '../../../agent/hcs/modify/scsi-disks.ts';
 import { PciDevices, type PciFunction } from '../../../agent/hcs/modify/vpci.ts';
 import { PackedImages, SingleImages } from '../../../agent/hcs/modify/vpmem.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
+import type { ArgsOf } from './call-args.ts';
 import { osBuild } from './host.ts';
-import type { CallerCall } from './life.ts';
 import { type LifeAgent, systemID } from './life-agent.ts';
-import { type endpointsOf, NetworkAdapters } from './network.ts';
+import { NetworkAdapters } from './network.ts';
 
 const scsiControllers = 4;
 const bootDisk = 'C:\\LinuxBootFiles\\rootfs.vhd';
@@ -77,27 +77,16 @@ export class CallerDevices {
     await this.#adapters.removeAll(this.#networking, this.#target);
   }
 
-  async removeSocketService({ args }: CallerCall): Promise<void> {
-    const { id } = z.object({ id: z.string() }).parse(args);
+  async removeSocketService(id: string): Promise<void> {
     await this.#target.host(modifyDocument(hvSocketServiceRemove(id)));
   }
 
-  async addShare({ args }: CallerCall): Promise<void> {
-    const { allowed, guestPath, hostPath, readOnly, restrict } = z
-      .object({
-        guestPath: z.string(),
-        hostPath: z.string(),
-        readOnly: z.boolean().default(false),
-        restrict: z.boolean().default(false),
-        allowed: z.array(z.string()).nullish(),
-      })
-      .parse(args);
+  async addShare({ allowed, guestPath, hostPath, readOnly, restrict }: ArgsOf<'addPlan9'>): Promise<void> {
     const onlyFiles = restrict ? (allowed ?? []) : undefined;
     this.#shares.push(await this.#plan9.add({ hostPath, guestPath, readOnly, onlyFiles }, this.#target));
   }
 
-  async addImage({ args }: CallerCall): Promise<void> {
-    const { hostPath } = z.object({ hostPath: z.string() }).parse(args);
+  async addImage(hostPath: string): Promise<void> {
     const image = { path: hostPath, sizeInBytes: this.#agent.host.sizeOf(hostPath) };
     await this.#pmem.add(image, this.#target);
     this.#images.push(hostPath);
@@ -111,21 +100,19 @@ export class CallerDevices {
     };
   }
 
-  async addAdapters(endpoints: ReturnType<typeof endpointsOf>): Promise<void> {
+  async addAdapters(endpoints: readonly NetworkEndpoint[]): Promise<void> {
     for (const endpoint of endpoints) {
       await this.#adapters.add(this.#agent.drawGuid(), endpoint, this.#networking, this.#target);
     }
   }
 
-  async assignDevice({ args }: CallerCall): Promise<void> {
-    const wanted = z.object({ function: z.int().default(0), instance: z.string() }).parse(args);
+  async assignDevice(wanted: ArgsOf<'assignDevice'>): Promise<void> {
     const device = { deviceInstanceID: wanted.instance, virtualFunctionIndex: wanted.function };
     await this.#pci.add(device, this.#agent.drawGuid(), this.#target);
     this.#devices.push(device);
   }
 
-  async setSocketService({ args }: CallerCall): Promise<void> {
-    const { id } = z.object({ id: z.string() }).parse(args);
+  async setSocketService(id: string): Promise<void> {
     const service = {
       bindSecurityDescriptor: serviceDescriptor,
       connectSecurityDescriptor: serviceDescriptor,
@@ -134,8 +121,7 @@ export class CallerDevices {
     await this.#target.host(modifyDocument(hvSocketServiceUpdate(id, service)));
   }
 
-  async sendFragment({ args }: CallerCall): Promise<void> {
-    const { fragment, mediaType } = z.object({ fragment: z.string(), mediaType: z.string().optional() }).parse(args);
+  async sendFragment({ fragment, mediaType }: ArgsOf<'policyFragment'>): Promise<void> {
     const settings = { Fragment: fragment, ...(mediaType !== undefined && { MediaType: mediaType }) };
     await this.#target.guest?.({ resourceType: 'SecurityPolicyFragment', requestType: 'Add', settings });
   }

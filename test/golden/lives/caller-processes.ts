@@ -1,20 +1,13 @@
 // Processes that the caller starts in the VM, through what serves a user's exec.
 import { PassThrough, Writable } from 'node:stream';
-import { z } from 'zod';
 import { serveExec } from '../../../agent/streams/exec-stream.ts';
-import type { CallerCall } from './life.ts';
+import type { ArgsOf } from './call-args.ts';
 import { type LifeAgent, uid } from './life-agent.ts';
 import { type Outcome, refusal } from './outcome.ts';
 
 const lifelong = new AbortController().signal;
 const nothingWanted = { stdin: false, stdout: false, stderr: false };
 const terminalSize = { height: 24, width: 80 };
-
-const execArgs = z.object({
-  args: z.array(z.string()).min(1),
-  stdin: z.string().default(''),
-  terminal: z.boolean().default(false),
-});
 
 export class CallerProcesses {
   readonly #agent: LifeAgent;
@@ -24,8 +17,7 @@ export class CallerProcesses {
     this.#agent = agent;
   }
 
-  async exec({ args }: CallerCall): Promise<Outcome> {
-    const { args: command, stdin: input, terminal } = execArgs.parse(args);
+  async exec({ args: command, stdin: input, terminal }: ArgsOf<'exec'>): Promise<Outcome> {
     const stdin = new PassThrough();
     stdin.end(input);
     const texts = { stdout: '', stderr: '' };

@@ -3,13 +3,14 @@
 import { z } from 'zod';
 import type { MachineState } from '../../../agent/machine-states.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
+import { type ArgsOf, type CallName, callArgs, isCallName } from './call-args.ts';
 import { CallerChanges } from './caller-changes.ts';
 import { CallerDevices } from './caller-devices.ts';
 import { optionsOf } from './caller-options.ts';
 import { CallerProcesses } from './caller-processes.ts';
-import type { CallerCall, CallName, Life } from './life.ts';
+import { type CallerCall, type Life, LifeFormatError } from './life.ts';
 import type { LifeAgent } from './life-agent.ts';
-import { endpointsOf, endpointsToldOf } from './network.ts';
+import { endpointsTold, inOrder } from './network.ts';
 import { codeOf, doneOnce, type Outcome, outcomeOf, type Pending, refusal, troubleOf } from './outcome.ts';
 
 /** Where an attempt goes that has come to nothing. */
@@ -33,42 +34,49 @@ export class Caller {
     this.#changes = new CallerChanges(agent, this.#devices);
   }
 
-  begin(call: CallerCall): Pending {
-    return this.#calls[call.call](call);
+  /** Throws a `LifeFormatError` for a call that this agent has nothing for. */
+  begin({ args, call }: CallerCall, index: number): Pending {
+    if (isCallName(call)) return this.#begin(call, args);
+    throw new LifeFormatError(`life '${this.#life.name}', steps.${index}.call: no call of this name is known: ${call}`);
   }
 
-  readonly #calls: Readonly<Record<CallName, (call: CallerCall) => Pending>> = {
+  #begin<Name extends CallName>(name: Name, args: unknown): Pending {
+    // It was parsed when the file was read.
+    return this.#calls[name](z.custom<ArgsOf<Name>>().parse(callArgs[name].parse(args)));
+  }
+
+  readonly #calls: { readonly [Name in CallName]: (args: ArgsOf<Name>) => Pending } = {
     create: () => this.#create(),
     start: () => this.#start(),
     wait: () => this.#wait(),
     terminate: () => this.#terminate(),
     close: () => this.#close(),
-    exec: (call) => outcomeOf(() => this.#processes.exec(call)),
+    exec: (args) => outcomeOf(() => this.#processes.exec(args)),
     kill: () => doneOnce(() => this.#processes.kill()),
     // A guest refuses to resize what is no container's, so nobody asks for it.
     resize: () => () => ({ ok: true }),
     dumpStacks: () => outcomeOf(async () => ({ ok: true, got: { stacks: await this.#agent.run.dumpStacks() } })),
     statistics: () => outcomeOf(() => this.#statistics()),
-    update: (call) => this.#changes.update(call),
-    updateMemory: ({ args }) => this.#changes.change({ MemorySizeInMB: z.object({ mib: z.int() }).parse(args).mib }),
-    updateCPU: (call) => this.#changes.updateProcessor(call),
-    setCPUGroup: ({ args }) => this.#changes.change({ CPUGroupID: z.object({ id: z.string() }).parse(args).id }),
+    update: (args) => this.#changes.update(args),
+    updateMemory: ({ mib }) => this.#changes.change({ MemorySizeInMB: mib }),
+    updateCPU: (args) => this.#changes.updateProcessor(args),
+    setCPUGroup: ({ id }) => this.#changes.change({ CPUGroupID: id }),
     releaseCPUGroup: () => this.#changes.change({ CPUGroupID: '' }),
-    addDisk: (call) => this.#changes.addDisk(call),
+    addDisk: (args) => this.#changes.addDisk(args),
     removeDisk: () => this.#changes.removeDisk(),
-    addPlan9: (call) => doneOnce(() => this.#devices.addShare(call)),
+    addPlan9: (args) => doneOnce(() => this.#devices.addShare(args)),
     removePlan9: () => doneOnce(() => this.#devices.removeShare()),
-    addVPMem: (call) => doneOnce(() => this.#devices.addImage(call)),
+    addVPMem: ({ hostPath }) => doneOnce(() => this.#devices.addImage(hostPath)),
     removeVPMem: () => doneOnce(() => this.#devices.removeImage()),
-    addNetwork: (call) => doneOnce(() => this.#devices.addAdapters(endpointsOf(call))),
+    addNetwork: ({ endpoints }) => doneOnce(() => this.#devices.addAdapters(inOrder(endpoints))),
     removeNetwork: () => doneOnce(() => this.#devices.removeAdapters()),
-    setUpNetwork: (call) => doneOnce(() => this.#devices.addAdapters(endpointsToldOf(call, this.#life.steps))),
+    setUpNetwork: () => doneOnce(() => this.#devices.addAdapters(endpointsTold(this.#life.steps))),
     tearDownNetwork: () => doneOnce(() => this.#devices.removeAdapters()),
-    assignDevice: (call) => doneOnce(() => this.#devices.assignDevice(call)),
+    assignDevice: (args) => doneOnce(() => this.#devices.assignDevice(args)),
     removeDevice: () => doneOnce(() => this.#devices.removeDevice()),
-    setSocketService: (call) => doneOnce(() => this.#devices.setSocketService(call)),
-    removeSocketService: (call) => doneOnce(() => this.#devices.removeSocketService(call)),
-    policyFragment: (call) => doneOnce(() => this.#devices.sendFragment(call)),
+    setSocketService: ({ id }) => doneOnce(() => this.#devices.setSocketService(id)),
+    removeSocketService: ({ id }) => doneOnce(() => this.#devices.removeSocketService(id)),
+    policyFragment: (args) => doneOnce(() => this.#devices.sendFragment(args)),
   };
 
   /** An agent that is refused tries again later; this caller does not. */

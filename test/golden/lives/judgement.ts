@@ -9,6 +9,8 @@ export interface Judgement {
   readonly unexplained: readonly Difference[];
   /** Points that explain something here and are documented nowhere. */
   readonly undocumented: readonly string[];
+  /** Why it could not be played to its end. */
+  readonly failure?: string;
 }
 
 export function judge(comparison: Comparison, documented: ReadonlyMap<string, string>): Judgement {
@@ -23,4 +25,10 @@ export function judge(comparison: Comparison, documented: ReadonlyMap<string, st
   const isExplained = unexplained.length === 0 && undocumented.length === 0;
   const verdict = comparison.differences.length === 0 ? 'equal' : isExplained ? 'documented' : 'unexplained';
   return { verdict, points, unexplained, undocumented };
+}
+
+/** Of a life that could not be played to its end. */
+export function unplayed(error: unknown): Judgement {
+  const failure = error instanceof Error ? error.message : String(error);
+  return { verdict: 'unexplained', points: new Set(), unexplained: [], undocumented: [], failure };
 }

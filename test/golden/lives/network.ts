@@ -7,61 +7,12 @@ import {
   type NetworkEndpoint,
   removeAdapter,
 } from '../../../agent/hcs/modify/network-adapters.ts';
+import type { NamedEndpoint } from './endpoint.ts';
 import { jsonOf } from './guest.ts';
-import type { CallerCall, Step } from './life.ts';
-
-const texts = z.array(z.string()).default([]);
-const overheadPolicy = z.object({ Type: z.literal('EncapOverhead'), Settings: z.object({ Overhead: z.int() }) });
-
-const endpoint = z
-  .looseObject({
-    ID: z.string(),
-    Name: z.string().default(''),
-    HostComputeNamespace: z.string().default(''),
-    MacAddress: z.string().default(''),
-    Policies: z.array(z.unknown()).default([]),
-    IpConfigurations: z.array(z.object({ IpAddress: z.string(), PrefixLength: z.int().default(0) })).default([]),
-    Dns: z
-      .looseObject({ Domain: z.string().default(''), Search: texts, ServerList: texts })
-      .default({ Domain: '', Search: [], ServerList: [] }),
-    Routes: z
-      .array(
-        z.object({
-          NextHop: z.string().default(''),
-          DestinationPrefix: z.string().default(''),
-          Metric: z.int().default(0),
-        }),
-      )
-      .default([]),
-  })
-  .transform((it): NetworkEndpoint & { readonly name: string } => ({
-    id: it.ID,
-    name: it.Name,
-    macAddress: it.MacAddress,
-    namespaceId: it.HostComputeNamespace,
-    dns: { domain: it.Dns.Domain, search: it.Dns.Search, servers: it.Dns.ServerList },
-    encapOverhead: overheadIn(it.Policies),
-    addresses: it.IpConfigurations.map(({ IpAddress, PrefixLength }) => ({
-      address: IpAddress,
-      prefixLength: PrefixLength,
-    })),
-    routes: it.Routes.map((route) => ({
-      nextHop: route.NextHop,
-      destination: route.DestinationPrefix,
-      metric: route.Metric,
-    })),
-  }));
-type NamedEndpoint = z.infer<typeof endpoint>;
-
-/** The last one counts. */
-function overheadIn(policies: readonly unknown[]): number {
-  const found = policies.map((policy) => overheadPolicy.safeParse(policy)).filter(({ success }) => success);
-  return found.at(-1)?.data?.Settings.Overhead ?? 0;
-}
+import type { Step } from './life.ts';
 
 /** In the order in which the original adds them: those whose name ends in eth0 come first, the later ones before. */
-export function endpointsOf({ args }: CallerCall): readonly NamedEndpoint[] {
-  const { endpoints } = z.object({ endpoints: z.array(endpoint) }).parse(args);
+export function inOrder(endpoints: readonly NamedEndpoint[]): readonly NamedEndpoint[] {
   const isFirst = ({ name }: NamedEndpoint) => name.endsWith('eth0');
   return [...endpoints.filter(isFirst).reverse(), ...endpoints.filter((each) => !isFirst(each))];
 }
@@ -98,8 +49,8 @@ const guestHalf = z.object({
  * What HNS told is not in the recording, so it is read off from what the original made of it: of these adapters only order,
  * ids and form are compared. network-adapters.json compares the contents.
  */
-export function endpointsToldOf(call: CallerCall, steps: readonly Step[]): readonly NamedEndpoint[] {
-  const begin = steps.indexOf(call);
+export function endpointsTold(steps: readonly Step[]): readonly NamedEndpoint[] {
+  const begin = steps.findIndex((step) => step.by === 'caller' && 'call' in step && step.call === 'setUpNetwork');
   const after = steps.slice(begin);
   const end = after.findIndex((step) => step.by === 'caller' && 'returned' in step);
   const during = after.slice(0, end < 0 ? after.length : end);

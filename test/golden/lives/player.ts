@@ -88,7 +88,7 @@ class Player {
         this.#agent.service.fail(step);
         break;
       case 'caller':
-        if ('call' in step) this.#pending.set(step.call, this.#caller.begin(step));
+        if ('call' in step) this.#pending.set(step.call, this.#caller.begin(step, index));
         else if ('got' in step) this.#got = step.got;
         else await this.#return(step, index);
         break;
