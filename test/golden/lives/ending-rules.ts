@@ -1,5 +1,5 @@
 // How this agent ends VMs otherwise.
-import type { Placed } from './alignment.ts';
+import { nameOf, type Placed } from './alignment.ts';
 import type { Side } from './comparison.ts';
 import { callDuring, eventIn, isCallOf, isOwnAfter, isOwnAtTheEnd, returnOf, serviceDisconnect } from './place.ts';
 import {
@@ -104,4 +104,21 @@ export const disconnected: Rule = {
         returned.index > (eventIn(comparison, serviceDisconnect) ?? Number.POSITIVE_INFINITY),
     ),
   ),
+};
+
+const stopRequests: ReadonlySet<string> = new Set([
+  'ModifySettings Remove MappedVirtualDisk',
+  'ExecuteProcess without streams',
+  'WaitForProcess',
+]);
+
+/** What the guest is asked for before the power of its VM is cut. */
+export const plannedStop: Rule = {
+  point: 'planned-stop',
+  explains: extra((own, comparison) => {
+    const { call } = callDuring(comparison, own) ?? {};
+    const isCut = comparison.own.some((each) => each.index < own.index && isCallOf(each.step, terminate));
+    const [name = ''] = nameOf(own.step).split(/ (?=\d+$)/);
+    return (call === 'terminate' || call === 'close') && !isCut && stopRequests.has(name);
+  }),
 };

@@ -12,7 +12,15 @@ import {
   nothingToChange,
   nullGroupFirst,
 } from './change-rules.ts';
-import { disconnected, endOfLife, startRefused, stopAgain, stoppedIsDone, terminateAfterExit } from './ending-rules.ts';
+import {
+  disconnected,
+  endOfLife,
+  plannedStop,
+  startRefused,
+  stopAgain,
+  stoppedIsDone,
+  terminateAfterExit,
+} from './ending-rules.ts';
 import {
   entropy,
   execWithoutBridge,
@@ -46,6 +54,7 @@ export const rules: readonly Rule[] = [
   disconnected,
   endOfLife,
   startRefused,
+  plannedStop,
   overdueCalls,
   terminateAfterExit,
   stoppedIsDone,
