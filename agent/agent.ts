@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { systemClock } from '../protocol/clock.ts';
 import type { AllowList } from './allow-list.ts';
-import type { AllowedGroups } from './allowed-groups.ts';
+import { type AllowedGroups, requireAllowedGroups } from './allowed-groups.ts';
 import { within } from './bounded.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { type DialSettings, dial } from './dial.ts';
@@ -117,13 +117,14 @@ export async function runAgent(
     ...guestLogPorts(settings, logger),
     sentDocuments: new SentDocumentFiles(settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
+    admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
   const supervisor: Supervisor = new Supervisor(
     ports,
     {
       changed: (uid) => link.changed(uid),
-      removed: (uid) => link.removed(uid),
+      removed: (uid, lastExit) => link.removed(uid, lastExit),
       logged: (uid) => link.logged(uid),
       serviceLost: () => lost.abort(),
     },

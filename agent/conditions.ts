@@ -1,6 +1,7 @@
 // The conditions of a VM, as a pure function of what the agent knows of it (design §4).
 import { limits, type ObservedCondition } from '../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
+import { isLasting } from '../protocol/streak.ts';
 import type { GuestLog } from './guest-log.ts';
 import { hasPendingChanges, restartRequired } from './live-change-options.ts';
 import type { MachineRecord } from './machine-record.ts';
@@ -11,6 +12,8 @@ import type { Decision } from './run-decision.ts';
 export interface Trouble {
   readonly reason: ReasonCode;
   readonly message: string;
+  /** Tried on, so often and for so long that nobody should wait for it (`protocol/streak.ts`). */
+  readonly isLasting?: boolean;
 }
 
 export interface MachineView {
@@ -38,7 +41,9 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
       condition('RestartRequired', 'True', 'RestartRequired', 'the manifest changed in what only a restart applies'),
     );
   }
-  const stalled = ready.status === 'False' && (view.rests || stalls(troubleOf(view)) || stallsByOutcome(decision));
+  const isTriedInVain = decision.kind !== 'stop' && isTroubleLasting(view);
+  const stalled =
+    ready.status === 'False' && (view.rests || stalls(troubleOf(view)) || stallsByOutcome(decision) || isTriedInVain);
   if (stalled) conditions.push({ ...ready, type: 'Stalled', status: 'True' });
   else if (ready.status === 'False' && view.record.assignment?.paused !== true) {
     conditions.push({ ...ready, type: 'Reconciling', status: 'True' });
@@ -50,6 +55,12 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
 function troubleOf(view: MachineView): Trouble | undefined {
   if (!isRunning(view)) return view.trouble;
   return isGuestMissing(view) ? undefined : view.changeTrouble;
+}
+
+function isTroubleLasting(view: MachineView): boolean {
+  const trouble = troubleOf(view);
+  if (trouble === undefined) return false;
+  return isRunning(view) ? trouble.isLasting === true : isLasting(trouble.reason, view.record.failedStarts);
 }
 
 export function isRunning(view: MachineView): boolean {
@@ -158,8 +169,9 @@ function progressOf(record: MachineRecord, state: MachineState): ReasonCode {
   }
 }
 
-function exitMessage(record: MachineRecord): string | undefined {
-  return record.lastExit?.message;
+function exitMessage({ lastExit, retryAfter }: MachineRecord): string | undefined {
+  const again = retryAfter === undefined ? '' : `; started again after ${retryAfter}`;
+  return lastExit && `${lastExit.message}${again}`;
 }
 
 function troubled(type: ObservedCondition['type'], trouble: Trouble): ObservedCondition {

@@ -1,27 +1,44 @@
 // How a VM's record changes as the running VM does. Pure: each function gives the next record.
+import { limits } from '../protocol/messages.ts';
+import type { RequestedOptions } from '../protocol/options.ts';
+import { Default } from './document/constants.ts';
+import { roundedMemory } from './document/memory.ts';
 import { digestOf, fileOf, optionOfDisks, withResource } from './live-change-options.ts';
 import type { Applied, MachineDisk, MachineRecord, Resource } from './machine-record.ts';
-import type { BootPlan } from './plan.ts';
 
 /** Until it is seen to end, a crash leaves open whether the VM has the change. */
 export function resourceBegun(record: MachineRecord, resource: Resource): MachineRecord {
   return { ...record, unsettled: [...new Set([...record.unsettled, resource])] };
 }
 
-/** `plan` is what the change was worked out from; what is wanted may be something else by now. */
+/** `given` is what the change was worked out from; what is wanted may be something else by now. */
 export function resourceSet(
   record: MachineRecord,
   applied: Applied,
   resource: Resource,
-  { applied: wanted }: BootPlan,
+  given: RequestedOptions,
 ): MachineRecord {
-  const options = withResource(applied.options, wanted.options, resource);
-  const memory = resource === 'memory' && { memorySizeInMB: wanted.memorySizeInMB, warnings: wanted.warnings };
+  const options = withResource(applied.options, given, resource);
+  const memory = resource === 'memory' && memoryFacts(applied, given);
   return {
     ...record,
     unsettled: record.unsettled.filter((each) => each !== resource),
     applied: { ...applied, options, optionsDigest: digestOf(options, record.assignment), ...memory },
   };
+}
+
+function memoryFacts(applied: Applied, given: RequestedOptions): Pick<Applied, 'memorySizeInMB' | 'warnings'> {
+  const before = memoryOf(applied.options).warning;
+  const { sizeInMB, warning } = memoryOf(given);
+  const others = applied.warnings.filter((each) => each !== before);
+  const warnings = warning === undefined ? others : [...others.slice(0, limits.warnings - 1), warning];
+  return { memorySizeInMB: sizeInMB, warnings };
+}
+
+export function memoryOf({ MemorySizeInMB }: RequestedOptions) {
+  const requested = MemorySizeInMB === undefined ? Default.MemorySizeInMB : BigInt(MemorySizeInMB);
+  const { sizeInMB, warning } = roundedMemory(requested);
+  return { sizeInMB: Number(sizeInMB), warning: warning?.slice(0, limits.warningChars) };
 }
 
 /** Unless all VMs share the access to its file, a disk needs access of the VM's own, to be taken back later. */

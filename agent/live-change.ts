@@ -1,7 +1,12 @@
 // Gives a running VM what its manifest asks for now, as far as that needs no restart (design §8): a step of its Running
 // state, so that nothing else is done to the VM meanwhile. Every change is in the journal before it is begun. One that
 // fails is shown and tried again; one that HCS does not come back from is waited for in the background.
+import type { RequestedOptions } from '../protocol/options.ts';
+import { isLasting, withFailure } from '../protocol/streak.ts';
+import { Build } from './document/constants.ts';
+import { cpuGroupUnsupported } from './document/processor.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
+import { GuestUnansweredError } from './guest/bridge-errors.ts';
 import { expectationsOf } from './guest-expectations.ts';
 import { HcsError } from './hcs/errors.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from './hcs/modify/document.ts';
@@ -12,17 +17,17 @@ import {
   disksToDetach,
   hasPendingChanges,
   pendingResources,
-  reachableOptions,
   unusedAccess,
 } from './live-change-options.ts';
 import * as changed from './live-change-record.ts';
 import { type MachineContext, noChange } from './machine-context.ts';
 import type { Applied, Resource } from './machine-record.ts';
 import { keepNeeded, reserveDisks } from './machine-reservations.ts';
-import type { BootPlan } from './plan.ts';
 
 /** What a VM has that says nothing of its limits (design §8). */
 const unlimited = { limit: 100_000, weight: 100 } as const;
+
+const triesAtOnePace = 5;
 
 /** Rejects only when the compute service is gone. */
 export async function applyLiveChanges(machine: MachineContext): Promise<void> {
@@ -56,21 +61,26 @@ function triedAgainLater(machine: MachineContext, failure: MachineFailure): void
     // What it waits for may have been reserved for it meanwhile.
     const isWaiting = machine.ports.reservations.isWaiting(machine.uid);
     const notBefore = isWaiting ? clock.now() + timeouts.backOffMaximum : 0;
-    machine.setChange({ trouble: { reason, message }, notBefore, isOverdue: false, failures: 0 });
+    machine.setChange({ ...noChange, trouble: { reason, message }, notBefore });
     return;
   }
   logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
   machine.ports.tally?.liveChangeFailed(reason);
   const failures = machine.change.failures + 1;
-  const doubled = Math.min(timeouts.changeRetry * 2 ** (failures - 1), timeouts.backOffMaximum);
+  const now = clock.now();
+  // Whoever waits for it learns within about a minute that it may be in vain.
+  const doubled = Math.min(timeouts.changeRetry * 2 ** Math.max(0, failures - triesAtOnePace), timeouts.backOffMaximum);
   const wait = failure.stalls ? timeouts.backOffMaximum : doubled;
-  machine.setChange({ trouble: { reason, message }, notBefore: clock.now() + wait, isOverdue: false, failures });
+  const isAnswered = !(failure.cause instanceof GuestUnansweredError);
+  const streak = isAnswered ? withFailure(machine.change.streak, now) : machine.change.streak;
+  const trouble = { reason, message, isLasting: isAnswered && isLasting(reason, streak) };
+  machine.setChange({ trouble, notBefore: now + wait, isOverdue: false, failures, streak });
 }
 
 function awaited(machine: MachineContext, { late, message }: CallOverdue): void {
   machine.ports.tally?.liveChangeFailed('CallOverdue');
-  const { failures } = machine.change;
-  machine.setChange({ trouble: { reason: 'CallOverdue', message }, notBefore: 0, isOverdue: true, failures });
+  const trouble = { reason: 'CallOverdue', message } as const;
+  machine.setChange({ ...machine.change, trouble, notBefore: 0, isOverdue: true });
   const back = () => {
     machine.setChange({ ...machine.change, isOverdue: false });
     machine.wakeup.notify();
@@ -95,7 +105,7 @@ async function makeChanges(machine: MachineContext): Promise<MachineFailure | un
   await attempt('ChangeFailed', async () => {
     const disks = canChangeDisks ? disksToAttach(machine.record) : [];
     if (pendingResources(machine.record).length > 0) {
-      await attempt('ChangeFailed', async () => changeResources(machine, await planOfChange(machine), target));
+      await attempt('ChangeFailed', () => changeResources(machine, target));
     }
     if (disks.length > 0) await reserveDisks(machine);
     for (const disk of disks) {
@@ -116,38 +126,40 @@ function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): Machine
   return new MachineFailure(error.isCapacity ? 'InsufficientResources' : what, error.message, error);
 }
 
-/** What a boot would refuse is refused here too, such as options that exclude each other. Disks are looked at one by one. */
-async function planOfChange(machine: MachineContext): Promise<BootPlan> {
+/** One after the other, ending with the first that fails (hcs-runtime B.6). Nothing is looked at but what is changed. */
+async function changeResources(machine: MachineContext, target: ChangeTarget): Promise<void> {
   const { assignment } = machine.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
-  const { Disks: _, ...options } = reachableOptions(appliedTo(machine), assignment.options);
-  return machine.ports.prepare({ ...assignment, options });
-}
-
-/** One after the other, ending with the first that fails (hcs-runtime B.6). */
-async function changeResources(machine: MachineContext, plan: BootPlan, target: ChangeTarget): Promise<void> {
+  const wanted = assignment.options;
   for (const resource of pendingResources(machine.record)) {
+    if (resource === 'cpuGroup') admitGroup(machine, wanted);
     machine.record = changed.resourceBegun(machine.record, resource);
     await machine.write();
-    await effects[resource](machine, plan.applied, target);
-    machine.record = changed.resourceSet(machine.record, appliedTo(machine), resource, plan);
+    await effects[resource](machine, wanted, target);
+    machine.record = changed.resourceSet(machine.record, appliedTo(machine), resource, wanted);
     await machine.write();
   }
 }
 
-type Effect = (machine: MachineContext, wanted: Applied, target: ChangeTarget) => Promise<void>;
+/** What a boot would refuse is refused here too. */
+function admitGroup(machine: MachineContext, { CPUGroupID: group = '' }: RequestedOptions): void {
+  machine.ports.admitGroup(group);
+  if (group === '' || appliedTo(machine).osBuild >= Build.CpuGroupAtCreation) return;
+  throw new MachineFailure('InvalidOptions', cpuGroupUnsupported);
+}
+
+type Effect = (machine: MachineContext, wanted: RequestedOptions, target: ChangeTarget) => Promise<void>;
 
 const effects: Readonly<Record<Resource, Effect>> = {
-  async memory(machine, { memorySizeInMB }, target) {
-    await send(target, memorySize(memorySizeInMB));
+  async memory(machine, wanted, target) {
+    await send(target, memorySize(changed.memoryOf(wanted).sizeInMB));
     await refreshGuest(machine, target);
   },
-  async processorLimits(_machine, { options }, target) {
-    const { ProcessorLimit: limit = unlimited.limit, ProcessorWeight: weight = unlimited.weight } = options;
+  async processorLimits(_machine, wanted, target) {
+    const { ProcessorLimit: limit = unlimited.limit, ProcessorWeight: weight = unlimited.weight } = wanted;
     await send(target, processorLimits({ limit, weight }));
   },
-  async cpuGroup(_machine, { options }, target) {
-    const { CPUGroupID: group = '' } = options;
+  async cpuGroup(_machine, { CPUGroupID: group = '' }, target) {
     await send(target, processorGroup(nullGroup));
     if (group !== '') await send(target, processorGroup(group));
   },

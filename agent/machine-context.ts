@@ -2,6 +2,7 @@
 // Only `virtual-machine.ts` and `machine-steps.ts` use it.
 import type { BootTimings } from '../protocol/messages.ts';
 import type { ReasonCode } from '../protocol/reasons.ts';
+import type { Streak } from '../protocol/streak.ts';
 import type { LogPosition } from '../protocol/stream-messages.ts';
 import { bounded } from './bounded.ts';
 import type { Trouble } from './conditions.ts';
@@ -37,6 +38,8 @@ export interface LiveChange {
   readonly isOverdue: boolean;
   /** Attempts that failed in a row. */
   readonly failures: number;
+  /** Those of them that were answered. */
+  readonly streak?: Streak | undefined;
 }
 export const noChange: LiveChange = { notBefore: 0, isOverdue: false, failures: 0 };
 

@@ -3,6 +3,7 @@ import type { Clock, Random } from '../protocol/clock.ts';
 import type { Intent } from '../protocol/intent.ts';
 import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../protocol/messages.ts';
 import { plainLines, plainText } from '../protocol/plain-text.ts';
+import { withFailure } from '../protocol/streak.ts';
 import type { MachineFailure } from './failure.ts';
 import type { GuestIdentity } from './guest/bridge-messages.ts';
 import type { RuntimeId, SystemExit, SystemProperties } from './hcs/backend.ts';
@@ -80,8 +81,12 @@ function remembering(record: MachineRecord, { remembered }: Assignment): Machine
 }
 
 export function withoutFailures(record: MachineRecord): MachineRecord {
-  const { retryAfter: _, ...rest } = record;
+  const { retryAfter: _, ...rest } = withoutFailedStarts(record);
   return { ...rest, failures: 0 };
+}
+
+function withoutFailedStarts({ failedStarts: _, ...record }: MachineRecord): MachineRecord {
+  return record;
 }
 
 export function attemptBegun(record: MachineRecord, assignment: Assignment, agentBootID: string): MachineRecord {
@@ -129,7 +134,7 @@ export function up(
   now: string,
 ): MachineRecord {
   return {
-    ...withoutBootExit(record),
+    ...withoutFailedStarts(withoutBootExit(record)),
     stage: 'running',
     hasRun: true,
     ranHere: true,
@@ -234,7 +239,10 @@ export function startFailed(record: MachineRecord, failure: MachineFailure, port
   // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.
   const failures = failure.stalls ? Math.max(record.failures, 1) : record.failures + 1;
   const wait = failure.stalls ? ports.timeouts.backOffMaximum : backOff(failures, ports);
-  return { ...record, failures, retryAfter: new Date(ports.clock.now() + wait).toISOString() };
+  const now = ports.clock.now();
+  const failedStarts =
+    failure.stalls && record.failedStarts ? record.failedStarts : withFailure(record.failedStarts, now);
+  return { ...record, failures, failedStarts, retryAfter: new Date(now + wait).toISOString() };
 }
 
 /** n² units up to the maximum, jittered down by up to half (design §8). */

@@ -60,6 +60,8 @@ export interface MachinePorts {
   readonly sentDocuments?: SentDocuments;
   /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */
   readonly prepare: (assignment: Assignment) => Promise<BootPlan>;
+  /** Throws a `MachineFailure` for a CPU group that a VM of this host may not join. */
+  readonly admitGroup: (cpuGroupID: string) => void;
   /** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
   readonly admitDisk: (assignment: Assignment, disk: WantedDisk) => Promise<AdmittedDisk>;
 }

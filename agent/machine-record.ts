@@ -11,6 +11,7 @@ import {
 } from '../protocol/messages.ts';
 import { requestedOptions } from '../protocol/options.ts';
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
+import { streak } from '../protocol/streak.ts';
 import { type HostResource, hostResource, resourcesOfRun } from './host-resources.ts';
 import { allowsExec } from './streams/exec-policy.ts';
 
@@ -116,6 +117,8 @@ export const machineRecord = z.object({
   hasRun: z.boolean(),
   /** Failed starts and short runs in a row. */
   failures: z.int().min(0),
+  /** Starts that failed in a row; absent when the last one did not, and in journals of earlier agents. */
+  failedStarts: streak.exactOptional(),
   /** Not started again before this time. */
   retryAfter: z.string().optional(),
   /** Why the last attempt failed, until the VM runs or something else is wanted. */

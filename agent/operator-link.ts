@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws';
 import { boundedFacts } from '../protocol/bounded-facts.ts';
 import type { ChannelClosed } from '../protocol/channel.ts';
 import { type Clock, delay, type Random } from '../protocol/clock.ts';
-import { closeCodes } from '../protocol/messages.ts';
+import { closeCodes, type LastExit } from '../protocol/messages.ts';
 import { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
 import { OperatorSession, type SessionPorts } from './operator-session.ts';
@@ -67,8 +67,8 @@ export class OperatorLink {
     for (const session of this.#sessions) session.changed(uid);
   }
 
-  removed(uid: string): void {
-    for (const session of this.#sessions) session.removed(uid);
+  removed(uid: string, lastExit?: LastExit): void {
+    for (const session of this.#sessions) session.removed(uid, lastExit);
   }
 
   logged(uid: string): void {

@@ -12,6 +12,7 @@ import {
   closeCodes,
   type Element,
   type HostFacts,
+  type LastExit,
   limits,
   type OperatorMessage,
   operatorMessage,
@@ -113,13 +114,13 @@ export class OperatorSession {
     this.#flushSoon();
   }
 
-  removed(uid: string): void {
+  removed(uid: string, lastExit?: LastExit): void {
     this.#dirty.delete(uid);
     this.#owed.delete(uid);
     this.#said.delete(uid);
     this.#relay.forget(uid);
     this.#streams.forget(uid);
-    this.#channel.send({ type: 'removed', uid }, uid);
+    this.#channel.send({ type: 'removed', uid, ...(lastExit && { lastExit }) }, uid);
   }
 
   logged(uid: string): void {

@@ -77,9 +77,12 @@ function systemFacts({ record, systemID }: MachineView) {
   return { systemID, ...(record.runtimeID !== undefined && { runtimeID: record.runtimeID }) };
 }
 
-function startFailure({ failures, retryAfter }: MachineRecord, isAwaited: boolean) {
-  if (failures === 0) return undefined;
-  return { startFailure: { count: failures, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
+/** A VM that ended badly is waited for, too, and no start has failed; a good end is no failure at all. */
+function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineRecord, isAwaited: boolean) {
+  const count = failedStarts?.tries ?? 0;
+  const endedBadly = failures > 0 && isAwaited && lastExit?.type !== 'GracefulExit';
+  if (count === 0 && !endedBadly) return undefined;
+  return { startFailure: { count, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
 }
 
 const phases: Readonly<Record<MachineState, MachinePhase>> = {

@@ -6,6 +6,7 @@ import type { Intent } from '../protocol/intent.ts';
 import {
   type Assignment,
   type ElementFailure,
+  type LastExit,
   limits,
   type ObservedCondition,
   type ObservedVirtualMachine,
@@ -23,7 +24,7 @@ import { type MachineListener, VirtualMachine } from './virtual-machine.ts';
 export interface SupervisorListener {
   changed(uid: string): void;
   /** VM, files and journal entry are gone. */
-  removed(uid: string): void;
+  removed(uid: string, lastExit?: LastExit): void;
   logged(uid: string): void;
   /** The compute service went away: nothing is known of any VM until a new enumeration. */
   serviceLost(): void;
@@ -211,7 +212,7 @@ export class Supervisor {
   #lived(machine: VirtualMachine): void {
     if (machine.state !== 'Forgotten') return;
     this.#machines.delete(machine.uid);
-    this.#listener.removed(machine.uid);
+    this.#listener.removed(machine.uid, machine.lastExit);
     const next = this.#next.get(machine.uid);
     if (next === undefined) return;
     this.#next.delete(machine.uid);

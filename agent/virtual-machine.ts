@@ -2,7 +2,7 @@
 // in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
 import { delay } from '../protocol/clock.ts';
 import type { Intent } from '../protocol/intent.ts';
-import type { Assignment, ObservedVirtualMachine } from '../protocol/messages.ts';
+import type { Assignment, LastExit, ObservedVirtualMachine } from '../protocol/messages.ts';
 import { unlessAborted } from './bounded.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
 import { GuestAccess } from './guest-access.ts';
@@ -66,6 +66,10 @@ export class VirtualMachine {
     return this.#context.record.assignment;
   }
 
+  get lastExit(): LastExit | undefined {
+    return this.#context.record.lastExit;
+  }
+
   get released(): boolean {
     return this.#context.released;
   }
@@ -89,7 +93,7 @@ export class VirtualMachine {
     const isAnew = before !== undefined && history.isAnew(before, assignment);
     if (isAnew && this.#state !== 'Running') context.trouble = undefined;
     if (isAnew) context.heldUpUntil = 0;
-    if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0 };
+    if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0, streak: undefined };
     if (before === undefined || history.wantsOtherwise(before, assignment)) context.internalErrors.forget();
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();

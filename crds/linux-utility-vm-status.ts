@@ -46,10 +46,12 @@ const guestLog = z
 
 const startFailure = z
   .object({
-    count: count('Failures in a row.'),
+    count: count('Starts that failed in a row.'),
     retryAfter: timestamp('When the next attempt is due.').optional(),
   })
-  .meta({ description: 'Present while starting the VM fails.' })
+  .meta({
+    description: 'Present while starting the VM fails, or while a VM that ended badly waits for its next start.',
+  })
   .optional();
 
 const devices = z
@@ -125,7 +127,10 @@ export const linuxUtilityVMStatus = z
     runtimeID: text('Id of the running VM, for Hyper-V tools.', 64).optional(),
     startTime: timestamp('When it was started last.').optional(),
     restarts: count('How often it was started again.').optional(),
-    restartedAt: text('The value of the lcow.dev/restartedAt annotation that was acted on.', 256).optional(),
+    restartedAt: text(
+      'The value of the lcow.dev/restartedAt annotation that was acted on; of one of 64 characters or more its SHA-256.',
+      256,
+    ).optional(),
     lastExit,
     documentDigest: digest('SHA-256 of the document that the VM was created from, as canonical JSON.'),
     optionsDigest: digest('SHA-256 of the options that were applied.'),

@@ -56,6 +56,13 @@ export const linuxUtilityVMKind: Kind = {
       wide: true,
     },
     {
+      name: 'Restart',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="RestartRequired")].status',
+      description: 'True when only a restart gives it what the manifest asks for now.',
+      wide: true,
+    },
+    {
       name: 'Strategy',
       type: 'string',
       jsonPath: '.spec.runStrategy',

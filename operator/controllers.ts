@@ -12,6 +12,7 @@ import { Inventory } from './controller/inventory.ts';
 import { NodeFates } from './controller/node-fate.ts';
 import { NodeWrites } from './controller/node-writes.ts';
 import { Pacing } from './controller/pacing.ts';
+import { PatientEvents } from './controller/patient-events.ts';
 import { type QueueOptions, WorkQueue } from './controller/queue.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import { ReferenceReader } from './controller/references.ts';
@@ -55,6 +56,7 @@ export class Controllers {
   readonly triggers: Triggers;
   readonly #options: ControllersOptions;
   readonly #events: EventRecorder;
+  readonly #patientEvents: PatientEvents;
   readonly #departures: Departures;
   readonly #fleet: Fleet;
   readonly #reconciler: Reconciler;
@@ -70,6 +72,11 @@ export class Controllers {
     this.#steady = new SteadyClock(clock);
     this.inventory = new Inventory(this.#steady);
     this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
+    this.#patientEvents = new PatientEvents({
+      clock,
+      machines: this.machines,
+      record: (event) => this.#events.record(event),
+    });
     const pacing = new Pacing(clock);
     const writes = new NodeWrites(clock, (nodeName) => this.machines.keysOn(nodeName).size);
     const allowances = new KeyedAllowances(clock, statusRate, maximumKeys);
@@ -152,6 +159,7 @@ export class Controllers {
     this.#stopping.abort();
     this.triggers.stop();
     this.#steady.stop();
+    this.#patientEvents.stop();
     await Promise.all(this.#queues.map((queue) => queue.stop()));
     await this.#events.stop();
   }
@@ -164,7 +172,7 @@ export class Controllers {
       pacing,
       allowances,
       writes,
-      record: (event) => this.#events.record(event),
+      record: (event) => this.#patientEvents.record(event),
       mayWriteFor: (nodeName) => this.hosts.mayWriteFor(nodeName),
       observer: metrics,
     });

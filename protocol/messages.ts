@@ -244,7 +244,8 @@ const hello = z.object({
 });
 
 const observed = z.object({ type: z.literal('observed'), virtualMachine: element });
-const removed = z.object({ type: z.literal('removed'), uid });
+/** `lastExit`: how it ended, of which nothing else may have been said. */
+const removed = z.object({ type: z.literal('removed'), uid, lastExit: lastExit.optional() });
 const logs = z.object({
   type: z.literal('logs'),
   uid,

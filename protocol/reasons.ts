@@ -97,6 +97,7 @@ const table = {
     text: 'The manifest changed in what the running VM can be given; it is being given it.',
     action: 'retry',
   },
+  Changed: { text: 'The running VM has what its manifest asks for now (an event).', action: 'none' },
   ChangeFailed: { text: 'The running VM could not be changed; it is tried again.', action: 'stallLater' },
   DiskFailed: { text: 'A disk could not be attached, mounted or detached; it is tried again.', action: 'stallLater' },
   RestartRequired: { text: 'The manifest changed in what only a restart applies.', action: 'none' },

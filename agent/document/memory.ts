@@ -6,13 +6,21 @@ import type { Memory, Writable } from './schema.ts';
 
 /** Rounded up to an even number of MB in 64 bits: the largest odd number wraps to 0. */
 export function normaliseMemory(context: BuildContext): bigint {
-  const requested = context.options.MemorySizeInMB;
-  if ((requested & 1n) === 0n) {
-    return requested;
-  }
-  const rounded = BigInt.asUintN(64, requested + 1n);
-  warn(context, 'MemoryRounded', `memory size ${requested} MB rounded to ${rounded} MB: it must be even`);
-  return rounded;
+  const { sizeInMB, warning } = roundedMemory(context.options.MemorySizeInMB);
+  if (warning !== undefined) warn(context, 'MemoryRounded', warning);
+  return sizeInMB;
+}
+
+export interface RoundedMemory {
+  readonly sizeInMB: bigint;
+  /** That it is another one than was asked for. */
+  readonly warning: string | undefined;
+}
+
+export function roundedMemory(requested: bigint): RoundedMemory {
+  if ((requested & 1n) === 0n) return { sizeInMB: requested, warning: undefined };
+  const sizeInMB = BigInt.asUintN(64, requested + 1n);
+  return { sizeInMB, warning: `memory size ${requested} MB rounded to ${sizeInMB} MB: it must be even` };
 }
 
 export function buildMemory(options: LinuxOptions, sizeInMB: bigint, slitType: string | undefined): Memory {

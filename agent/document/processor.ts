@@ -6,14 +6,13 @@ import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
 import type { NumaProcessors, Processor, Writable } from './schema.ts';
 
+export const cpuGroupUnsupported = `cpu group assignment on create requires a build of ${Build.CpuGroupAtCreation} or higher`;
+
 /** The count that the VM gets, signed 32 bits: clamped to the host's. Fails for a CPU group that the host cannot set. */
 export function verifiedCount(context: BuildContext): number {
   const count = clampedCount(context);
   if (context.options.CPUGroupID !== '' && context.host.build < Build.CpuGroupAtCreation) {
-    throw new DocumentError(
-      'CpuGroupUnsupported',
-      `cpu group assignment on create requires a build of ${Build.CpuGroupAtCreation} or higher`,
-    );
+    throw new DocumentError('CpuGroupUnsupported', cpuGroupUnsupported);
   }
   return count;
 }

@@ -22,13 +22,14 @@ local function textOf(condition)
   return condition.reason .. ": " .. condition.message
 end
 
-local annotations = obj.metadata.annotations
 if obj.metadata.deletionTimestamp ~= nil then
   local terminating = conditionOf("Terminating")
   return verdict("Progressing", terminating ~= nil and textOf(terminating) or "Terminating")
 end
-if annotations ~= nil and annotations["lcow.dev/paused"] == "true" then
-  return verdict("Suspended", "Paused by annotation")
+local annotations = obj.metadata.annotations
+local paused = conditionOf("Paused")
+if paused ~= nil or (annotations ~= nil and annotations["lcow.dev/paused"] == "true") then
+  return verdict("Suspended", paused ~= nil and textOf(paused) or "Paused by annotation")
 end
 
 local ready = conditionOf("Ready")
@@ -43,7 +44,8 @@ if obj.status.observedGeneration ~= obj.metadata.generation then
   return verdict("Progressing", "Waiting for the agent to take the newest manifest")
 end
 if ready.status == "True" then
-  return verdict("Healthy", textOf(ready))
+  local restart = conditionOf("RestartRequired")
+  return verdict("Healthy", textOf(ready) .. (restart ~= nil and "; " .. textOf(restart) or ""))
 end
 if ready.status == "Unknown" then
   return verdict("Degraded", textOf(ready))
@@ -52,7 +54,7 @@ if ready.reason == "HostDrained" then
   return verdict("Suspended", textOf(ready))
 end
 local failure = obj.status.startFailure
-if failure ~= nil and failure.count >= crashLoopFailures then
+if ready.reason == "BackOff" or (failure ~= nil and failure.count >= crashLoopFailures) then
   return verdict("Degraded", textOf(ready))
 end
 return verdict("Progressing", textOf(ready))

@@ -11,6 +11,7 @@ import {
   closeCodes,
   type Element,
   type Hello,
+  type LastExit,
   type LogsMessage,
   limits,
   type OperatorMessage,
@@ -199,7 +200,7 @@ export class AgentSession {
 
   #report(message: Exclude<AgentMessage, Hello>): void {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
-    else if (message.type === 'removed') this.#removed(message.uid);
+    else if (message.type === 'removed') this.#removed(message.uid, message.lastExit);
     else if (message.type === 'logs') this.#discard(message);
     else this.#streams.receive(message);
   }
@@ -215,14 +216,14 @@ export class AgentSession {
     if (report?.failure !== undefined) this.misbehaved('unparsable_report');
   }
 
-  #removed(uid: string): void {
+  #removed(uid: string, lastExit: LastExit | undefined): void {
     const { inventory } = this.#ports;
     if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#released.has(uid)) {
       this.misbehaved('removed_unknown_vm');
     }
     this.#assigned.delete(uid);
     this.#released.delete(uid);
-    inventory.removed(this.nodeName, uid);
+    inventory.removed(this.nodeName, uid, lastExit);
   }
 
   /** Nobody reads them here: agents of earlier versions send them. */

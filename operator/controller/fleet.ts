@@ -171,10 +171,12 @@ export function isProvenUnplaced({ status }: VirtualMachine): boolean {
   return status.nodeName === undefined && (status.observedGeneration ?? 0) >= 1;
 }
 
-/** Judged 60 s after the session was lost: clocks that differ by less do no harm. */
-function hadEndedBefore({ status }: Host, { metadata }: VirtualMachine): boolean {
-  const endedAt = Date.parse(status.session?.endedAt ?? '');
-  return createdAt(metadata) > endedAt;
+/** Or never was. Judged 60 s after the session was lost: clocks that differ by less do no harm. */
+function hadEndedBefore(host: Host, { metadata }: VirtualMachine): boolean {
+  const { session } = host.status;
+  // A session is on record before its agent hears of a VM, so there was none since this record was made.
+  if (session === undefined) return createdAt(metadata) >= createdAt(host.metadata);
+  return createdAt(metadata) > Date.parse(session.endedAt ?? '');
 }
 
 function createdAt({ creationTimestamp }: VirtualMachine['metadata']): number {

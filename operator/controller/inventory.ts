@@ -1,7 +1,7 @@
 // What the agents reported, by host: the only source of truth about what runs where. Kept over the end of a session, so
 // that nothing is concluded from its absence; replaced as a whole by the next session's hello.
 import type { Clock } from '../../protocol/clock.ts';
-import { limits } from '../../protocol/messages.ts';
+import { type LastExit, limits } from '../../protocol/messages.ts';
 import { type Report, Reports, type SizedReport } from './reports.ts';
 
 /** `Unknown` unless the agent is connected, has enumerated HCS completely and knows what it shall have. */
@@ -16,10 +16,13 @@ interface HostRecord {
   /** When the session ended; meaningless while connected. */
   endedAt: number;
   readonly reports: Reports;
+  /** Of VMs that are gone from the host. */
+  readonly ends: Map<string, LastExit>;
   /** Told to the agent and not yet reported by it: must be taken to exist. */
   readonly assigned: Set<string>;
 }
 
+const rememberedEnds = 1_024;
 /** Without a session for this long a host counts as disconnected (design §5). */
 export const disconnectedAfterMilliseconds = 60_000;
 
@@ -48,6 +51,7 @@ export class Inventory {
       settled: false,
       endedAt: 0,
       reports: new Reports(() => limits.reportsBytes),
+      ends: new Map(),
       assigned: new Set(before?.assigned),
     };
     this.#hosts.set(nodeName, record);
@@ -70,12 +74,29 @@ export class Inventory {
     return kept;
   }
 
-  removed(nodeName: string, uid: string): void {
+  /** `lastExit`: how the VM ended there. */
+  removed(nodeName: string, uid: string, lastExit?: LastExit): void {
     const record = this.#hosts.get(nodeName);
     if (record === undefined) return;
+    const last = record.reports.byUid.get(uid)?.observed;
+    this.#keepEnd(record, uid, lastExit ?? last?.lastExit);
     record.reports.delete(uid);
     record.assigned.delete(uid);
     this.#tell(nodeName, uid);
+  }
+
+  /** How a VM ended that its host has given up since the session began. */
+  endOf(nodeName: string, uid: string): LastExit | undefined {
+    return this.#hosts.get(nodeName)?.ends.get(uid);
+  }
+
+  #keepEnd({ ends }: HostRecord, uid: string, end: LastExit | undefined): void {
+    ends.delete(uid);
+    if (end !== undefined) ends.set(uid, end);
+    for (const oldest of ends.keys()) {
+      if (ends.size <= rememberedEnds) return;
+      ends.delete(oldest);
+    }
   }
 
   assigned(nodeName: string, uid: string): void {

@@ -1,7 +1,7 @@
 // What an agent's report contributes to the status, within the bounds of the CRD. A report that answers no assignment yet,
 // or whose VM could not be read, says nothing by leaving something out: then the stored value stays.
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
-import type { Devices, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { Devices, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
 
 const bounds = { exitMessageChars: 1_024, memoryInMB: 2 ** 40 } as const;
 
@@ -32,10 +32,7 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
   const history = present<ObservedStatus>({
     startTime: observed.startTime ?? stored.startTime,
     restartedAt: observed.restartedAt ?? stored.restartedAt,
-    lastExit:
-      lastExit === undefined
-        ? stored.lastExit
-        : { ...lastExit, message: lastExit.message.slice(0, bounds.exitMessageChars) },
+    lastExit: lastExit === undefined ? stored.lastExit : boundedExit(lastExit),
   });
   const complete = observed.generation !== undefined && observed.phase !== 'Unknown';
   if (complete) return { ...current, ...history };
@@ -59,9 +56,14 @@ function keptOf({ guestLog, warnings, devices }: LinuxUtilityVMStatus): Observed
 }
 
 /** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */
-export function historyOf(stored: LinuxUtilityVMStatus): ObservedStatus {
-  const { startTime, restarts, restartedAt, lastExit, guestLog } = stored;
+export function historyOf(stored: LinuxUtilityVMStatus, end?: LastExit): ObservedStatus {
+  const { startTime, restarts, restartedAt, guestLog } = stored;
+  const lastExit = end === undefined ? stored.lastExit : boundedExit(end);
   return present<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
+}
+
+function boundedExit(exit: LastExit): LastExit {
+  return { ...exit, message: exit.message.slice(0, bounds.exitMessageChars) };
 }
 
 /** Without members that are undefined: spread over others, they would erase them. */

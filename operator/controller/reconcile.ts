@@ -157,7 +157,7 @@ export class Reconciler {
     this.#told.set(uid, nodeName);
     this.#instructions.tell(nodeName, wanted);
     const scheduled = reservation(object, nodeName, observed);
-    const halted = departure.kind === 'Halt' && scheduled?.rest === undefined ? departure.verdict : undefined;
+    const halted = haltOf(departure, scheduled?.rest, nodeName);
     const { result } = await this.#write(object, {
       blocked: obstacle?.reason === 'ReferenceUnreadable' ? (halted ?? obstacle) : (obstacle ?? halted),
       references: wanted.references,
@@ -255,7 +255,7 @@ export class Reconciler {
     const { inventory, fleet } = this.#options;
     const { uid } = object.metadata;
     // Without our finalizer it was never placed, and costs no write but its status.
-    const isNew = !isHeld(object) || this.#neverPlaced.has(uid);
+    const isNew = !isHeld(object) || this.#neverPlaced.has(uid) || this.#options.machines.isNew(uid);
     const others = fleet.hostsThatMayHave(object, isNew);
     // Somebody else took it from the host that we had told of it: what an earlier leader wrote may arrive late.
     const told = this.#told.get(uid);
@@ -268,7 +268,8 @@ export class Reconciler {
     const names = hosts.slice(0, 3).join(', ');
     const { pending } = this.#options.restoration;
     const what = `it may be running already: ${hosts.length} hosts have not said that they do not have it, for example ${names}`;
-    const ways = 'a machine that is lost: delete its Node, or taint it node.kubernetes.io/out-of-service';
+    const lost = `a machine that is lost: delete its Node, or its LinuxUtilityVMHost if it has none, or taint it node.kubernetes.io/out-of-service`;
+    const ways = `${lost}; a VM that is new, as from a manifest: take the finalizer ${finalizer} off it`;
     const restored =
       pending === undefined
         ? ''
@@ -350,6 +351,7 @@ export class Reconciler {
       references: decided.references,
       terminating: undefined,
       rest: decided.rest,
+      end: leavingEnd(object, nodeName, inventory),
       unproven: decided.unproven === true,
       now: clock.now(),
     });
@@ -361,6 +363,15 @@ function isHeld({ metadata }: VirtualMachine): boolean {
   return metadata.finalizers?.includes(finalizer) === true;
 }
 
+/** A drain keeps it stopped, or has stopped it for good. One that rests anyway is as it is to be. */
+function haltOf(departure: Departure, rest: Rest | undefined, nodeName: string): Verdict | undefined {
+  if (rest === 'HostDrained') {
+    const message = `it was stopped when ${nodeName} was drained, and its run strategy does not start it again`;
+    return { reason: rest, message, isLasting: true };
+  }
+  return departure.kind === 'Halt' && rest === undefined ? departure.verdict : undefined;
+}
+
 function afterwards(departure: Departure): Result {
   return departure.kind === 'Later' ? { kind: 'After', milliseconds: departure.milliseconds } : done;
 }
@@ -368,6 +379,12 @@ function afterwards(departure: Departure): Result {
 function referred({ spec }: VirtualMachine): Result {
   if (!spec.ok || !hasReferences(spec.value)) return done;
   return { kind: 'After', milliseconds: referencesValidMilliseconds };
+}
+
+/** What its host said of its end, and may not have been written before the VM was gone. */
+function leavingEnd({ metadata, status }: VirtualMachine, nodeName: string | undefined, inventory: Inventory) {
+  const left = nodeName === undefined ? status.nodeName : undefined;
+  return left === undefined ? undefined : inventory.endOf(left, metadata.uid);
 }
 
 /** What the report of an agent changes about the room that the VM holds; undefined for nothing. */

@@ -7,7 +7,7 @@ import type { Agents } from './agents.ts';
 import type { Departures } from './departures.ts';
 import type { Inventory } from './inventory.ts';
 import { done, type Result } from './queue.ts';
-import { isStart } from './rest.ts';
+import { isStart, storedRest } from './rest.ts';
 import type { StatusInputs, Verdict } from './status.ts';
 import type { Written } from './status-writer.ts';
 
@@ -43,12 +43,7 @@ export class Relocation {
   ): Promise<Result> {
     const { inventory, agents } = this.#options;
     const { uid } = object.metadata;
-    if (inventory.presence(nodeName, uid) === 'Absent') {
-      const message = `left its host: ${verdict.message}; looking for another one`;
-      const written = await write(object, { nodeName: undefined, scheduled: { reason: verdict.reason, message } });
-      if (written.object !== undefined && written.object.status.nodeName === undefined) left(uid);
-      return written.result.kind === 'Done' ? { kind: 'After', milliseconds: 0 } : written.result;
-    }
+    if (inventory.presence(nodeName, uid) === 'Absent') return this.#leave(object, verdict, write, left);
     if (!agents.hasReleased(nodeName, uid)) {
       const live = await this.#isStillToLeave(object, nodeName, verdict);
       if (!live.ok) return { kind: 'Retry', error: live.error };
@@ -57,6 +52,20 @@ export class Relocation {
     }
     const { result } = await write(object, { blocked: verdict });
     return result.kind === 'Done' ? { kind: 'After', milliseconds: recheckMilliseconds } : result;
+  }
+
+  async #leave(
+    object: VirtualMachine,
+    verdict: Verdict,
+    write: WriteStatus,
+    left: (uid: string) => void,
+  ): Promise<Result> {
+    const message = `left its host: ${verdict.message}; looking for another one`;
+    // One that rested before was not stopped by what drives it away.
+    const reason = storedRest(object.status) ?? verdict.reason;
+    const written = await write(object, { nodeName: undefined, scheduled: { reason, message } });
+    if (written.object !== undefined && written.object.status.nodeName === undefined) left(object.metadata.uid);
+    return written.result.kind === 'Done' ? { kind: 'After', milliseconds: 0 } : written.result;
   }
 
   async #isStillToLeave(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Outcome<boolean>> {

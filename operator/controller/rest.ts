@@ -3,7 +3,7 @@
 // the next leader knows, too:
 //
 //   Scheduled=True  Scheduled | Admitted                            holds room; its agent is told its run strategy
-//   Scheduled=True  Halted | Completed | Failed | AgentRestarted    at rest: its agent reported the stop
+//   Scheduled=True  Halted | Completed | Failed | AgentRestarted | HostDrained    at rest: its agent reported the stop
 //   Scheduled=False NoRoom | NoHostFits | HostNotReady | …          is to start, and waits; its agent is told `Halted`
 //
 //   holds room ──stop reported──► at rest ──is to run──► waits ──admitted──► holds room
@@ -14,8 +14,13 @@ import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import { isRestartRequested } from './annotations.ts';
 import { conditionOf } from './conditions.ts';
 
-const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted'] as const;
+const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted', 'HostDrained'] as const;
 export type Rest = (typeof rests)[number];
+
+/** It does what its manifest asks for. */
+export function isGoodRest(rest: Rest): boolean {
+  return rest === 'Halted' || rest === 'Completed';
+}
 
 /** Whether room is promised to it on its host. */
 export function holdsRoom(object: VirtualMachine): boolean {
@@ -53,6 +58,7 @@ export function reportedRest(
     return undefined;
   const reason = observed.conditions.find(({ type }) => type === 'Ready')?.reason ?? '';
   if (!isRest(reason) || !possibleRests[runStrategy].includes(reason)) return undefined;
+  if (!isGoodRest(reason) && wasDrained(status)) return 'HostDrained';
   const isAboutToRestart = reason === 'Completed' && isRestartRequested(metadata, { ...status, ...observed });
   return isAboutToRestart && runStrategy === 'RerunOnFailure' ? undefined : reason;
 }
@@ -75,6 +81,7 @@ export function restWithoutHost({ spec, metadata, status }: VirtualMachine): Res
     return runStrategy === 'RerunOnFailure' && isRestartRequested(metadata, status) ? undefined : 'Completed';
   }
   if (runStrategy === 'RerunOnFailure') return undefined;
+  if (wasDrained(status)) return 'HostDrained';
   return status.lastExit === undefined || status.lastExit.type === 'AgentExit' ? 'AgentRestarted' : 'Failed';
 }
 
@@ -108,7 +115,13 @@ function isToLeaveRest(object: VirtualMachine, spec: LinuxUtilityVMSpec, rest: R
   }
 }
 
-function storedRest(status: LinuxUtilityVMStatus): Rest | undefined {
+/** A drain stopped it, whatever its agent makes of its end. */
+function wasDrained({ conditions }: LinuxUtilityVMStatus): boolean {
+  const ready = conditionOf(conditions, 'Ready');
+  return ready?.status === 'False' && ready.reason === 'HostDrained';
+}
+
+export function storedRest(status: LinuxUtilityVMStatus): Rest | undefined {
   const scheduled = conditionOf(status.conditions, 'Scheduled');
   return scheduled?.status === 'True' && isRest(scheduled.reason) ? scheduled.reason : undefined;
 }

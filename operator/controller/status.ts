@@ -1,6 +1,7 @@
 // The status of a LinuxUtilityVM as a pure function of what is stored, what its agent reported and what the operator
 // decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
 import { type LinuxUtilityVMStatus, type Phase, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
+import type { LastExit } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
@@ -9,7 +10,7 @@ import { conditionOf, conditionsOf, type Judgement, timestampOf } from './condit
 import { isExplainedBy } from './explanation.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
 import type { Report } from './reports.ts';
-import type { Rest } from './rest.ts';
+import { isGoodRest, type Rest } from './rest.ts';
 
 export interface Verdict {
   readonly reason: ReasonCode;
@@ -46,6 +47,8 @@ export interface StatusInputs {
   readonly terminating: Verdict | undefined;
   /** Why a VM without a host needs none. */
   readonly rest?: Rest | undefined;
+  /** How it ended on the host that it leaves. */
+  readonly end?: LastExit | undefined;
   /** It is being deleted, and its host has confirmed that nothing is left of it. */
   readonly tornDown?: boolean;
   /** For all that is stored, a host may have the VM. */
@@ -108,9 +111,9 @@ function generationOf({ object, nodeName, report, unproven }: StatusInputs): num
   return reported > generation ? known : Math.max(known, reported);
 }
 
-function observations({ object, nodeName, report }: StatusInputs) {
+function observations({ object, nodeName, report, end }: StatusInputs) {
   const stored = object.status;
-  if (nodeName === undefined) return historyOf(stored);
+  if (nodeName === undefined) return historyOf(stored, end);
   return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
 }
 
@@ -127,7 +130,7 @@ const warningsMaximum = 32;
 
 function phaseOf({ object, nodeName, report, disconnected, rest, tornDown }: StatusInputs): Phase {
   if (tornDown === true) return 'Stopped';
-  if (nodeName === undefined && rest !== undefined) return reasons[rest].action === 'stall' ? 'Failed' : 'Stopped';
+  if (nodeName === undefined && rest !== undefined) return isGoodRest(rest) ? 'Stopped' : 'Failed';
   if (nodeName === undefined) return 'Pending';
   if (disconnected) return 'Unknown';
   if (report?.observed !== undefined) return report.observed.phase;
@@ -151,7 +154,9 @@ function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
   const known: readonly Judgement[] =
     isPendingOnly(object.status) && report?.observed === undefined ? [waiting] : judged;
   if (!disconnected) return known.length === 0 ? [waiting] : known;
-  const message = `the agent of ${nodeName} has not been connected for more than 60 s; the VM may still run`;
+  const since =
+    object.metadata.deletionTimestamp === undefined ? 'has not been connected for more than 60 s' : 'is not connected';
+  const message = `the agent of ${nodeName} ${since}; the VM may still run`;
   return (known.length === 0 ? [waiting] : known).map(({ type }) => ({
     type,
     status: 'Unknown',
@@ -162,7 +167,7 @@ function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
 
 /** As an agent says it of a VM that rests on its host. */
 function restJudgements(reason: Rest, message: string): readonly Judgement[] {
-  if (reasons[reason].action === 'stall') return stalled({ reason, message });
+  if (!isGoodRest(reason)) return stalled({ reason, message, isLasting: true });
   return [{ type: 'Ready', status: 'True', reason, message }];
 }
 

@@ -187,7 +187,8 @@ export class Teardown {
       ...decided,
       object,
       report: nodeName === undefined ? undefined : inventory.reportOf(nodeName, object.metadata.uid),
-      disconnected: nodeName !== undefined && inventory.untilDisconnected(nodeName) === 0,
+      // Without the grace of others: it is to be gone, and nobody can say whether it is.
+      disconnected: nodeName !== undefined && !inventory.isConnected(nodeName),
       blocked: undefined,
       now: clock.now(),
     });

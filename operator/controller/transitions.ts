@@ -1,6 +1,7 @@
 // Which Events a change of status is worth: placement, the VM doing what was asked, exits and failures.
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
-import type { ReasonCode } from '../../protocol/reasons.ts';
+import type { Condition } from '../../crds/object.ts';
+import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { isAnnotationWarning } from './annotations.ts';
 import { conditionOf } from './conditions.ts';
 
@@ -25,9 +26,12 @@ const unremarkable: ReadonlySet<string> = new Set([
   'Exited', // told by the exit itself
 ]);
 
+/** Not ready yet, and as it was asked for. */
+const expected: ReadonlySet<string> = new Set(['Changing'] satisfies ReasonCode[]);
+
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   const usual = joined([...placement(before, after), ...exit(before, after), ...readiness(before, after)]);
-  return [...usual, ...references(before, after), ...annotations(before, after)];
+  return [...usual, ...restartRequired(before, after), ...references(before, after), ...annotations(before, after)];
 }
 
 /**
@@ -88,11 +92,40 @@ function annotations(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus):
 function readiness(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   const [was, is] = [conditionOf(before.conditions, 'Ready'), conditionOf(after.conditions, 'Ready')];
   if (is === undefined || unremarkable.has(is.reason)) return [];
-  const { status, message: note } = is;
-  const started = after.startTime !== before.startTime || was?.status === 'False';
-  if (status === 'True' && is.reason === 'Running' && started) {
-    return [{ type: 'Normal', reason: 'Started', action: 'Start', note }];
+  const { status, reason, message: note } = is;
+  if (isUp(is) && hasStarted(before, after)) {
+    return [
+      { type: 'Normal', reason: 'Started', action: 'Start', note: status === 'True' ? note : reasons.Started.text },
+    ];
   }
-  if (was?.status === status && was.reason === is.reason) return [];
-  return [{ type: status === 'True' ? 'Normal' : 'Warning', reason: is.reason, action: 'Reconcile', note }];
+  if (isChanged(before, after))
+    return [{ type: 'Normal', reason: 'Changed', action: 'Reconcile', note: reasons.Changed.text }];
+  if (was?.status === status && was.reason === reason) return [];
+  const isOrdinary = status === 'True' || expected.has(reason);
+  return [{ type: isOrdinary ? 'Normal' : 'Warning', reason, action: 'Reconcile', note }];
+}
+
+/** The guest is up; what its manifest wants beyond that may still be given to it. */
+function isUp({ status, reason }: Condition): boolean {
+  return (status === 'True' && reason === 'Running') || reason === 'Changing';
+}
+
+function hasStarted(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): boolean {
+  if (after.phase !== 'Running') return false;
+  const was = conditionOf(before.conditions, 'Ready');
+  return after.startTime !== before.startTime || (was?.status === 'False' && before.phase !== 'Running');
+}
+
+/** The same run has other options than before, all that it is to have. */
+function isChanged(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): boolean {
+  const ready = conditionOf(after.conditions, 'Ready');
+  if (ready?.status !== 'True' || ready.reason !== 'Running' || before.phase !== 'Running') return false;
+  const isSameRun = before.startTime === after.startTime && before.optionsDigest !== undefined;
+  return isSameRun && before.optionsDigest !== after.optionsDigest;
+}
+
+function restartRequired(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
+  const is = conditionOf(after.conditions, 'RestartRequired');
+  if (is?.status !== 'True' || conditionOf(before.conditions, 'RestartRequired')?.status === 'True') return [];
+  return [{ type: 'Normal', reason: is.reason, action: 'Reconcile', note: is.message }];
 }

@@ -40,6 +40,8 @@ export class VirtualMachines {
   readonly #keysOfNode = new Map<string, Set<string>>();
   readonly #promised = new Map<string, Promised>();
   readonly #entries = new Map<string, Entry>();
+  /** Uids of objects that a watch told of as new, until they get a host. */
+  readonly #appeared = new Set<string>();
   /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
   readonly #gone = new Set<string>();
 
@@ -84,7 +86,13 @@ export class VirtualMachines {
     return this.#promised.get(nodeName) ?? nothingPromised;
   }
 
+  /** This operator saw it come into being, and has not seen it on a host since. */
+  isNew(uid: string): boolean {
+    return this.#appeared.has(uid);
+  }
+
   observe(change: Change<VirtualMachine>): void {
+    this.#noteAppearance(change);
     if (change.type === 'Applied') {
       this.#gone.delete(change.object.metadata.uid); // a restore brings it back
       this.#take(change.object, change.outranks);
@@ -114,6 +122,7 @@ export class VirtualMachines {
 
   /** An older version of an object than the known one is not taken, unless whoever tells it knows better. */
   #take(object: VirtualMachine, outranks: Outranked | undefined): void {
+    if (object.status.nodeName !== undefined) this.#appeared.delete(object.metadata.uid);
     const key = objectKey(object.metadata);
     const known = this.#byKey.get(key);
     if (this.#gone.has(object.metadata.uid)) return;
@@ -122,6 +131,14 @@ export class VirtualMachines {
     this.#byKey.set(key, object);
     this.#keyOfUid.set(object.metadata.uid, key);
     this.#enter(key, object);
+  }
+
+  /** A list shows what is, and not since when. */
+  #noteAppearance(change: Change<VirtualMachine>): void {
+    const { metadata, status } = change.object;
+    const isUnplaced = change.type === 'Applied' && change.outranks === undefined && status.nodeName === undefined;
+    if (!isUnplaced) this.#appeared.delete(metadata.uid);
+    else if (change.previous === undefined) this.#appeared.add(metadata.uid);
   }
 
   #bury(uid: string): void {

@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { type AllowList, allowList } from '../../agent/allow-list.ts';
+import { requireAllowedGroups } from '../../agent/allowed-groups.ts';
 import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
@@ -9,7 +10,7 @@ import type { AgentTally } from '../../agent/metrics-tally.ts';
 import { admitDiskOf, prepareBoot } from '../../agent/preparation.ts';
 import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
 import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Outside } from './crash-points.ts';
 import { until } from './hcs/until.ts';
@@ -38,6 +39,7 @@ export interface CoreOptions {
   readonly allowed?: AllowList;
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
+  readonly clock?: Clock;
   /** Stands between the agent and everything outside of it. */
   readonly outside?: Outside;
   /** False leaves the recovery to the test. */
@@ -85,7 +87,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     allowedGroups,
   };
   const ports: Omit<MachinePorts, 'reservations'> = {
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: Math.random,
     randomBytes,
     ...outside,
@@ -96,6 +98,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
     prepare: (assignment) => prepareBoot(assignment, preparation),
+    admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
   const removed = new Set<string>();

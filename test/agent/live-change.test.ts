@@ -110,6 +110,32 @@ describe('resources of a running VM', () => {
     expect(await untilApplied(core, {})).toMatchObject({ runtimeID });
   });
 
+  it('follow the manifest when what the VM booted from has gone from the host since', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await want(core, {});
+    const { runtimeID } = await untilApplied(core, {});
+    const connection = await node.connect();
+    for (const { path } of await node.control.files()) {
+      if (path.startsWith(bootFolder)) await connection.host.deleteFile(path);
+    }
+    await connection.close();
+    const options = { ProcessorLimit: 40_000, MemorySizeInMB: 2048, CPUGroupID: group('a') };
+    await want(core, options);
+    expect(await untilApplied(core, options)).toMatchObject({ runtimeID, memorySizeInMB: 2048 });
+    expect(await system(node)).toMatchObject({ processorLimits: { Limit: 40_000 }, cpuGroup: group('a') });
+  });
+
+  it('are set up to the one that the host does not allow', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await want(core, {});
+    await untilApplied(core, {});
+    await want(core, { MemorySizeInMB: 2048, CPUGroupID: group('e') });
+    const refused = await core.until(uid, 'refused', hasReason('CPUGroupNotAllowed'));
+    expect(refused.memorySizeInMB).toBe(2048);
+  });
+
   it('that can be changed are, beside others that wait', async () => {
     await using node = await startNode();
     await using core = await startCore(node);

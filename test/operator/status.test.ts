@@ -320,6 +320,45 @@ describe('transitions', () => {
     expect(transitions(status, status)).toEqual([]);
   });
 
+  it('tells of a live change as of something ordinary, and that a restart is required', () => {
+    const optionsDigest = (digit: string) => digit.repeat(64);
+    const running = nextStatus(inputs({ report: reported({ optionsDigest: optionsDigest('a') }) }));
+    const changing = nextStatus(
+      inputs({
+        object: stored(running),
+        report: reported({
+          optionsDigest: optionsDigest('a'),
+          conditions: [{ type: 'Ready', status: 'False', reason: 'Changing', message: 'is given it' }],
+        }),
+      }),
+    );
+    expect(transitions(running, changing)).toMatchObject([{ reason: 'Changing', type: 'Normal' }]);
+    const changed = nextStatus(
+      inputs({ object: stored(changing), report: reported({ optionsDigest: optionsDigest('b') }) }),
+    );
+    expect(transitions(changing, changed)).toMatchObject([{ reason: 'Changed', type: 'Normal' }]);
+    expect(transitions(running, changed)).toMatchObject([{ reason: 'Changed', type: 'Normal' }]);
+    expect(transitions(changed, changed)).toEqual([]);
+    const restart = { type: 'RestartRequired', status: 'True', reason: 'RestartRequired', message: 'changed' } as const;
+    const { conditions = [] } = reported().observed ?? {};
+    const outdated = nextStatus(
+      inputs({
+        object: stored(changed),
+        report: reported({ optionsDigest: optionsDigest('b'), conditions: [...conditions, restart] }),
+      }),
+    );
+    expect(transitions(changed, outdated)).toMatchObject([{ reason: 'RestartRequired', type: 'Normal' }]);
+  });
+
+  it('never says that something is stalled and on its way', () => {
+    const both = (['Stalled', 'Reconciling'] as const).map(
+      (type) => ({ type, status: 'True', reason: 'DiskFailed', message: 'm' }) as const,
+    );
+    const status = nextStatus(inputs({ report: reported({ conditions: both }) }));
+    expect(status.conditions?.map(({ type }) => type)).not.toContain('Reconciling');
+    expect(status.conditions?.map(({ type }) => type)).toContain('Stalled');
+  });
+
   it('tells of placement, of reaching what was asked for, of exits and of failures, and not of the way there', () => {
     const placed = nextStatus(inputs());
     const running = nextStatus(inputs({ object: stored(placed), report: reported() }));
