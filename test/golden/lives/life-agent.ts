@@ -2,6 +2,7 @@
 // time, files and journal passed in.
 import { pino } from 'pino';
 import { allowList } from '../../../agent/allow-list.ts';
+import { requireAllowedGroups } from '../../../agent/allowed-groups.ts';
 import { GuestRun } from '../../../agent/guest-run.ts';
 import type { ComputeSystem, HcsBackend } from '../../../agent/hcs/backend.ts';
 import { ComputeCoreBackend } from '../../../agent/hcs/computecore/backend.ts';
@@ -114,6 +115,7 @@ export class LifeAgent {
       agentBootID,
       openGuestLog: () => noLog,
       prepare: (assignment: Assignment) => prepareBoot(assignment, preparation),
+      admitGroup: (CPUGroupID: string) => requireAllowedGroups({ CPUGroupID }, preparation.allowedGroups),
       admitDisk: (assignment: Assignment, disk: Parameters<typeof admitDiskOf>[1]) =>
         admitDiskOf(assignment, disk, preparation),
     };
