@@ -20,7 +20,7 @@ import { Obstacles } from './obstacles.ts';
 import { done, type Result } from './queue.ts';
 import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './references.ts';
 import type { Decided, Relocation, WriteStatus } from './relocation.ts';
-import { holdsRoom, isActive, isStart, type Rest, reportedRest, restWithoutHost } from './rest.ts';
+import { holdsRoom, isActive, isStart, type Rest, reportedRest, restWithoutHost, wasDrained } from './rest.ts';
 import { type Restoration, restoredAnnotation } from './restoration.ts';
 import type { StartJudgement, Starts } from './starts.ts';
 import { nextStatus, type ReferencesVerdict, type Scheduled, scheduledVerdict, type Verdict } from './status.ts';
@@ -157,7 +157,7 @@ export class Reconciler {
     this.#told.set(uid, nodeName);
     this.#instructions.tell(nodeName, wanted);
     const scheduled = reservation(object, nodeName, observed);
-    const halted = haltOf(departure, scheduled?.rest, nodeName);
+    const halted = haltOf(object, departure, scheduled?.rest, observed);
     const { result } = await this.#write(object, {
       blocked: obstacle?.reason === 'ReferenceUnreadable' ? (halted ?? obstacle) : (obstacle ?? halted),
       references: wanted.references,
@@ -364,12 +364,22 @@ function isHeld({ metadata }: VirtualMachine): boolean {
 }
 
 /** A drain keeps it stopped, or has stopped it for good. One that rests anyway is as it is to be. */
-function haltOf(departure: Departure, rest: Rest | undefined, nodeName: string): Verdict | undefined {
-  if (rest === 'HostDrained') {
-    const message = `it was stopped when ${nodeName} was drained, and its run strategy does not start it again`;
-    return { reason: rest, message, isLasting: true };
+function haltOf(
+  object: VirtualMachine,
+  departure: Departure,
+  rest: Rest | undefined,
+  observed: ObservedVirtualMachine | undefined,
+): Verdict | undefined {
+  const reason = 'HostDrained';
+  if (rest === reason) {
+    const message = 'it was stopped when its host was drained, and its run strategy does not start it again';
+    return { reason, message, isLasting: true };
   }
-  return departure.kind === 'Halt' && rest === undefined ? departure.verdict : undefined;
+  if (rest !== undefined) return undefined;
+  if (departure.kind === 'Halt') return departure.verdict;
+  // That it is halted is what it was told by the drain, and not what its manifest asks for.
+  const isStillHalted = wasDrained(object.status) && observed?.conditions.some((each) => each.reason === 'Halted');
+  return isStillHalted === true ? { reason, message: 'its host is not drained any more; it is to go on' } : undefined;
 }
 
 function afterwards(departure: Departure): Result {

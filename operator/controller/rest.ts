@@ -116,7 +116,7 @@ function isToLeaveRest(object: VirtualMachine, spec: LinuxUtilityVMSpec, rest: R
 }
 
 /** A drain stopped it, whatever its agent makes of its end. */
-function wasDrained({ conditions }: LinuxUtilityVMStatus): boolean {
+export function wasDrained({ conditions }: LinuxUtilityVMStatus): boolean {
   const ready = conditionOf(conditions, 'Ready');
   return ready?.status === 'False' && ready.reason === 'HostDrained';
 }

@@ -133,12 +133,11 @@ export class VirtualMachines {
     this.#enter(key, object);
   }
 
-  /** A list shows what is, and not since when. */
   #noteAppearance(change: Change<VirtualMachine>): void {
     const { metadata, status } = change.object;
-    const isUnplaced = change.type === 'Applied' && change.outranks === undefined && status.nodeName === undefined;
-    if (!isUnplaced) this.#appeared.delete(metadata.uid);
-    else if (change.previous === undefined) this.#appeared.add(metadata.uid);
+    if (change.type === 'Deleted' || change.outranks !== undefined || status.nodeName !== undefined) {
+      this.#appeared.delete(metadata.uid); // a list shows what is, and not what was meanwhile
+    } else if (change.appeared === true) this.#appeared.add(metadata.uid);
   }
 
   #bury(uid: string): void {

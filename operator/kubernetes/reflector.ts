@@ -23,6 +23,8 @@ export type Change<T> =
       readonly previous: T | undefined;
       /** Told by a list: which other versions of the object do not count any more, newer as they may be. */
       readonly outranks?: Outranked;
+      /** Told by a watch, of an object that was not there before. */
+      readonly appeared?: true;
     }
   | { readonly type: 'Deleted'; readonly key: string; readonly object: T };
 
@@ -280,6 +282,7 @@ export class Reflector<T extends Stored> {
       object,
       previous: previous === undefined ? undefined : this.#sameObject(previous, object),
       ...(outranks !== undefined && { outranks }),
+      ...(outranks === undefined && previous === undefined && { appeared: true }),
     });
     return key;
   }

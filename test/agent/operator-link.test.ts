@@ -12,6 +12,7 @@ import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { systemIdOf } from '../../agent/system-id.ts';
 import { type Clock, type Random, systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import { intentsCapability } from '../../protocol/intent.ts';
 import {
   type AgentMessage,
   agentsPath,
@@ -243,6 +244,42 @@ describe('an assignment', () => {
     );
     const { virtualMachine } = await session.next('observed', refusedWith('UnsupportedByAgent'));
     expect(JSON.stringify(virtualMachine)).toContain('FutureOption');
+  });
+
+  it('with an unknown option halts the VM all the same, which keeps the options that it has', async () => {
+    await using linked = await startLinked();
+    const session = await welcomed(linked);
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    const unknown = makeAssignment({ generation: 2, runStrategy: 'Halted' });
+    session.send({
+      type: 'assign',
+      epoch: 1,
+      virtualMachine: { ...unknown, options: { FutureOption: true } } as never,
+    });
+    const isHalted = ({ virtualMachine }: { virtualMachine: Element }) => virtualMachine['phase'] === 'Stopped';
+    const { virtualMachine } = await session.next('observed', isHalted);
+    expect(refusedWith('UnsupportedByAgent')({ virtualMachine })).toBe(true);
+    expect(virtualMachine['generation']).toBe(2);
+  });
+
+  it('an intent is followed, with the options that the VM has', async () => {
+    await using linked = await startLinked();
+    const session = await linked.operator.session(0);
+    expect((await session.hello()).capabilities).toContain(intentsCapability);
+    session.send(welcome(1));
+    const {
+      options,
+      optionsDigest: _,
+      updateStrategy,
+      ...intent
+    } = makeAssignment({ generation: 2, restartedAt: 'now' });
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    session.send({ type: 'intent', epoch: 1, virtualMachine: intent });
+    const isAgain = (message: { virtualMachine: Element }) =>
+      isRunning(message) && message.virtualMachine['restartedAt'] === 'now';
+    expect((await session.next('observed', isAgain)).virtualMachine).toMatchObject({ generation: 2, restarts: 1 });
   });
 
   it('whose options are not what the digest says is refused', async () => {
