@@ -210,7 +210,8 @@ export function stopped(record: MachineRecord, exit: SystemExit, now: string, le
   const lastExit = lastExitOf(exit, now);
   const message = `${exitTexts[lastExit.type]} by the agent (${stopReason})`;
   const withAgent: LastExit = { type: 'AgentExit', time: now, message: exitTexts.AgentExit };
-  return withLeft({ ...rest, lastExit: stopReason === 'AgentRestarted' ? withAgent : { ...lastExit, message } }, left);
+  const ended = stopReason === 'AgentRestarted' ? withAgent : withCrashLog({ ...lastExit, message }, exit);
+  return withLeft({ ...rest, lastExit: ended }, left);
 }
 
 function withLeft(record: MachineRecord, left: string | undefined): MachineRecord {

@@ -260,7 +260,9 @@ async function stop(machine: MachineContext): Promise<MachineEvent> {
   const end = await terminateSystem(system, clock, timeouts);
   if (end.kind === 'lost') return 'lost';
   if (before === 'starting' && endsByItself.has(end.exit.exitType)) noteBootExit(machine, end);
-  machine.record = history.stopped(machine.record, end.exit, machine.now(), left);
+  // An exit that was not ours has been told.
+  const exit = machine.record.stopReason === undefined ? end.exit : toldExit(machine, end.exit);
+  machine.record = history.stopped(machine.record, exit, machine.now(), left);
   await machine.run?.close();
   machine.run = undefined;
   await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());

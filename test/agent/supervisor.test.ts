@@ -383,12 +383,17 @@ describe('what goes wrong', () => {
   it('a create that comes back late is terminated before anything is made under its id', async () => {
     await using node = await startNode();
     const rule = await node.control.script({ at: 'create', stall: true });
-    await using core = await startCore(node, { timeouts: { create: 50 } });
+    // It would make the creation return.
+    await node.control.script({ at: 'terminate', fail: { hresult: '0x80070005' } });
+    await using core = await startCore(node, { timeouts: { create: 50, exit: 3_600_000 } });
     await core.supervisor.assign(makeAssignment());
     await core.until(uid, 'draining', hasReason('CallOverdue'));
-    expect((await node.control.visits()).filter(({ step }) => step === 'create')).toHaveLength(1);
+    const steps = async () => (await node.control.visits()).map(({ step }) => step);
+    await until('refused', async () => (await steps()).includes('terminate'));
+    expect((await steps()).filter((step) => step === 'create')).toHaveLength(1);
     await node.control.release(rule);
     await core.until(uid, 'running', isRunning);
+    expect((await steps()).filter((step) => step === 'terminate')).toHaveLength(2);
     expect(await node.control.systems()).toHaveLength(1);
   });
 

@@ -98,8 +98,9 @@ export class Connection {
 
   /** Terminating is what makes a creation return that hangs. */
   async #cancelCreation(id: SystemId): Promise<void> {
+    const creation = this.#creations.get(id);
     await this.#node.terminateCreation(id);
-    this.#creations.get(id)?.abort(new HcsError('HcsCreateComputeSystem', hresult.terminated, id));
+    creation?.abort(new HcsError('HcsCreateComputeSystem', hresult.terminated, id));
   }
 
   #callCommon<M extends keyof CommonHandlers>(method: M, params: unknown): unknown {
