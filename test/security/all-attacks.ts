@@ -1,6 +1,7 @@
 // Every attack, in the order in which they run.
 import type { Attack } from './attack.ts';
 import { agentStampede, smallStampede } from './attacks/agent-stampede.ts';
+import { alternatingReport } from './attacks/alternating-report.ts';
 import { badTokens } from './attacks/bad-tokens.ts';
 import { bootImageWritable } from './attacks/boot-image-writable.ts';
 import { claimedByAnAgent } from './attacks/claimed-by-an-agent.ts';
@@ -36,6 +37,7 @@ export const attacks: readonly Attack[] = [
   claimedByAnAgent,
   factsFlood,
   reportFlood,
+  alternatingReport,
   messageFlood,
   helloFlood,
   reconnectFlood,

@@ -1,27 +1,14 @@
 // The agent of one node, or a thief of its token, knows the uid of another namespace's confidential VM that has no host, and
 // says that it has it. It must get nothing of it, and must not keep it from its host or from its deletion.
-import { once } from 'node:events';
-import { WebSocket } from 'ws';
-import { agentsPath, subprotocol } from '../../../protocol/messages.ts';
 import type { RunningSystem } from '../../e2e/running-system.ts';
-import { observedMachine, ScriptedAgent, someHost } from '../../operator/scripted-agent.ts';
+import { observedMachine, someHost } from '../../operator/scripted-agent.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
+import { StandIn } from '../stand-in.ts';
 
 const name = 'claimed-by-an-agent';
 const namespace = name;
 const node = 'win-2019-a';
 const policy = Buffer.from('package policy').toString('base64');
-
-async function dial(target: RunningSystem, agent: ScriptedAgent): Promise<void> {
-  const { agentsPort } = target.system.replicas[0];
-  const socket = new WebSocket(`wss://127.0.0.1:${agentsPort}${agentsPath}`, [subprotocol], {
-    headers: { authorization: `Bearer token-of-${node}` },
-    rejectUnauthorized: false,
-    perMessageDeflate: false,
-  });
-  await once(socket, 'open');
-  agent.attach(socket);
-}
 
 async function create(target: RunningSystem): Promise<string> {
   const spec = { nodeSelector: { rack: 'none' }, confidential: { securityPolicy: policy } };
@@ -34,30 +21,29 @@ async function create(target: RunningSystem): Promise<string> {
 
 async function attack(target: RunningSystem): Promise<Finding> {
   const victim = (await create(target)).trim();
-  const real = target.system.node(node).agent;
-  const agent = new ScriptedAgent();
-  agent.onRelease = () => {}; // it keeps what it is told to give up
-  await real.stop();
   try {
-    // Once in the hello, with all the memory in the world and SNP, once as a report.
-    agent.machines.set(victim, observedMachine(victim, { generation: 1 }));
-    await dial(target, agent);
-    agent.hello({ ...someHost, memoryInMB: 2 ** 53 - 1 });
-    await target.until('the agent is told to give it up', async () => agent.receivedOf('release').length > 0);
-    agent.observe(observedMachine(victim, { generation: 2 ** 40, phase: 'Starting' }));
-    const began = performance.now();
-    await target.kubectl(['delete', 'luvm', name, '-n', namespace, '--timeout=30s']);
-    const took = Math.round(performance.now() - began);
-    const told = JSON.stringify(agent.received.filter(({ type }) => type !== 'release'));
-    if (told.includes(victim) || told.includes(policy)) return broken('the agent was sent something of the VM');
-    return held(`the agent was sent one release and nothing else of the VM; its deletion took ${took} ms`);
+    return await claim(target, victim);
   } finally {
-    await agent.disconnect();
-    await real.start();
     await target.kubectl(['delete', 'namespace', namespace, '--ignore-not-found', '--timeout=60s']);
-    const isBack = async () => (await target.connectedHosts()) === target.system.nodes.length;
-    await target.until('every host is connected', isBack);
   }
+}
+
+async function claim(target: RunningSystem, victim: string): Promise<Finding> {
+  await using standIn = await StandIn.of(target, node);
+  const { agent } = standIn;
+  agent.onRelease = () => {}; // it keeps what it is told to give up
+  // Once in the hello, with all the memory in the world and SNP, once as a report.
+  agent.machines.set(victim, observedMachine(victim, { generation: 1 }));
+  await standIn.dial();
+  agent.hello({ ...someHost, memoryInMB: 2 ** 53 - 1 });
+  await target.until('the agent is told to give it up', async () => agent.receivedOf('release').length > 0);
+  agent.observe(observedMachine(victim, { generation: 2 ** 40, phase: 'Starting' }));
+  const began = performance.now();
+  await target.kubectl(['delete', 'luvm', name, '-n', namespace, '--timeout=30s']);
+  const took = Math.round(performance.now() - began);
+  const told = JSON.stringify(agent.received.filter(({ type }) => type !== 'release'));
+  if (told.includes(victim) || told.includes(policy)) return broken('the agent was sent something of the VM');
+  return held(`the agent was sent one release and nothing else of the VM; its deletion took ${took} ms`);
 }
 
 export const claimedByAnAgent: Attack = {
