@@ -27,7 +27,7 @@ export const endOfLife: Rule = {
     outcome(({ returned }) => returned.call === 'terminate' && returned.expected.ok === true),
     extra(
       (own, comparison) =>
-        isCallOf(own.step, closeHandle) &&
+        isCallOf(own.step, closeHandle, 'close', 'closeListener') &&
         isOwnAtTheEnd(comparison, own) &&
         !comparison.original.some(({ step }) => isCallOf(step, closeHandle)),
     ),
@@ -54,7 +54,8 @@ export const stopAgain: Rule = {
 export const terminateAfterExit: Rule = {
   point: 'terminate-after-exit',
   explains: extra((own, comparison) => {
-    const isOne = ({ step }: Placed) => isCallOf(step, terminate) && step.result === alreadyStopped;
+    const isOne = ({ step }: Placed) =>
+      isCallOf(step, terminate) && step.args['options'] === '' && step.result === alreadyStopped;
     const isFirst = !comparison.own.some((each) => each.index < own.index && isOne(each));
     return isOne(own) && isFirst && isOwnAtTheEnd(comparison, own);
   }),

@@ -66,7 +66,10 @@ export function returnOf({ life }: Comparison, call: CallerCall): CallerReturn |
 /** The call during which this agent did it. */
 export function callDuring(comparison: Comparison, own: Placed): CallerCall | undefined {
   const index = comparison.marks.findLastIndex((mark) => mark <= own.index);
-  return callAt(comparison, index + 1);
+  const step = comparison.life.steps[index];
+  // Time passes while the caller waits for its return.
+  const isReturn = step?.by === 'caller' && 'returned' in step;
+  return callAt(comparison, isReturn ? index : index + 1);
 }
 
 /** What was opened is closed once, and what was given is taken back once. */

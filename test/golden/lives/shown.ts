@@ -3,6 +3,8 @@ import { nameOf, type Placed } from './alignment.ts';
 import type { Difference } from './comparison.ts';
 
 const maxChars = 600;
+/** Of equal text before a difference. */
+const contextChars = 80;
 
 export function shown(difference: Difference): readonly string[] {
   switch (difference.kind) {
@@ -20,8 +22,7 @@ export function shown(difference: Difference): readonly string[] {
     case 'field':
       return [
         `${difference.field} of ${placed(difference.original)}`,
-        `  expected ${shortened(difference.expected)}`,
-        `  got      ${shortened(difference.got)}`,
+        ...fromWhereTheyDiffer(difference.expected, difference.got),
       ];
     case 'outcome': {
       const { expected, got, returned } = difference;
@@ -35,6 +36,20 @@ export function shown(difference: Difference): readonly string[] {
   }
 }
 
+/** Of two long texts, what is before the first difference is the same. */
+function fromWhereTheyDiffer(expected: unknown, got: unknown): readonly string[] {
+  const [wanted, found] = [textOf(expected), textOf(got)];
+  let same = 0;
+  while (same < wanted.length && wanted[same] === found[same]) same += 1;
+  const start = wanted.length > maxChars ? Math.max(0, same - contextChars) : 0;
+  const from = (text: string) => `${start > 0 ? '… ' : ''}${shortened(text.slice(start))}`;
+  return [`  expected ${from(wanted)}`, `  got      ${from(found)}`];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'absent');
+}
+
 function placed(original: Placed): string {
   return `steps.${original.index}, ${said(original)}`;
 }
@@ -44,6 +59,6 @@ function said({ step }: Placed): string {
 }
 
 function shortened(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'absent');
+  const text = textOf(value);
   return text.length <= maxChars ? text : `${text.slice(0, maxChars / 2)} … ${text.slice(-maxChars / 2)}`;
 }
