@@ -35,6 +35,10 @@ const modules = [
   'net/vmw_vsock/vsock.ko',
   'net/vmw_vsock/vmw_vsock_virtio_transport_common.ko',
   'net/vmw_vsock/vmw_vsock_virtio_transport.ko',
+  'drivers/scsi/scsi_common.ko',
+  'drivers/scsi/scsi_mod.ko',
+  'drivers/scsi/virtio_scsi.ko',
+  'drivers/scsi/sd_mod.ko',
 ];
 
 const applets = [
@@ -55,6 +59,10 @@ const applets = [
   'env',
   'tty',
   'stty',
+  'mkdir',
+  'mount',
+  'umount',
+  'sync',
 ];
 
 export interface BedOptions {

@@ -4,6 +4,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { scsiControllerGuids } from '../../agent/document/constants.ts';
 import type {
   ComputeSystem,
   HcsBackend,
@@ -23,17 +25,28 @@ export function emulatedConsolePath(folder: string, pipe: string): string {
   return join(folder, `console-${short}`);
 }
 
+export interface QemuOptions {
+  /** Told what the emulator finds wrong. */
+  readonly complain?: (text: string) => void;
+  /** The file here that stands for a disk of the host. */
+  readonly diskFile?: (path: string) => string;
+}
+
+interface QemuPlace extends Required<QemuOptions> {
+  readonly bed: Bed;
+  readonly folder: string;
+}
+
+const complainHere = (text: string) => process.stderr.write(text);
+const asItIs = (path: string) => path;
+
 export class QemuBackend implements HcsBackend {
-  readonly #bed: Bed;
-  readonly #folder: string;
-  readonly #complain: (text: string) => void;
+  readonly #place: QemuPlace;
   readonly #systems = new Map<string, QemuSystem>();
 
-  /** The folder is where listeners are, too; its path must be short. */
-  constructor(bed: Bed, folder: string, complain: (text: string) => void = (text) => process.stderr.write(text)) {
-    this.#bed = bed;
-    this.#folder = folder;
-    this.#complain = complain;
+  /** @param folder where listeners are, too; its path must be short */
+  constructor(bed: Bed, folder: string, { complain = complainHere, diskFile = asItIs }: QemuOptions = {}) {
+    this.#place = { bed, folder, complain, diskFile };
   }
 
   processorTopology(): ReturnType<HcsBackend['processorTopology']> {
@@ -46,13 +59,7 @@ export class QemuBackend implements HcsBackend {
 
   create(id: SystemId, document: string): Promise<ComputeSystem> {
     if (this.#systems.has(id)) return Promise.reject(new Error(`${id} exists`));
-    const system = new QemuSystem(
-      id,
-      this.#bed,
-      bootableDocument.parse(JSON.parse(document)),
-      this.#folder,
-      this.#complain,
-    );
+    const system = new QemuSystem(id, bootableDocument.parse(JSON.parse(document)), this.#place);
     this.#systems.set(id, system);
     system.ended.then(() => this.#systems.delete(id));
     return Promise.resolve(system);
@@ -77,36 +84,40 @@ export class QemuBackend implements HcsBackend {
   }
 }
 
+const change = z.object({
+  ResourcePath: z.string(),
+  RequestType: z.string(),
+  Settings: z.object({ Path: z.string().default(''), ReadOnly: z.boolean().default(false) }).prefault({}),
+});
+const attachmentPath = new RegExp(`^VirtualMachine/Devices/Scsi/${scsiControllerGuids[0]}/Attachments/(\\d+)$`);
+
 class QemuSystem implements ComputeSystem {
   readonly id: SystemId;
   readonly ended: Promise<SystemEnd>;
-  readonly #bed: Bed;
   readonly #document: BootableDocument;
-  readonly #folder: string;
-  readonly #complain: (text: string) => void;
+  readonly #place: QemuPlace;
   readonly #runtimeId = asRuntimeId(randomUUID());
   readonly #end: (end: SystemEnd) => void;
   #machine: QemuMachine | undefined;
   #state: SystemProperties['state'] = 'Created';
 
-  constructor(id: SystemId, bed: Bed, document: BootableDocument, folder: string, complain: (text: string) => void) {
+  constructor(id: SystemId, document: BootableDocument, place: QemuPlace) {
     this.id = id;
-    this.#complain = complain;
-    this.#bed = bed;
     this.#document = document;
-    this.#folder = folder;
+    this.#place = place;
     const { promise, resolve } = Promise.withResolvers<SystemEnd>();
     this.ended = promise;
     this.#end = resolve;
   }
 
   async start(): Promise<void> {
-    const folder = join(this.#folder, this.#runtimeId.slice(0, 8));
+    const { bed, complain, folder: shared } = this.#place;
+    const folder = join(shared, this.#runtimeId.slice(0, 8));
     await mkdir(folder);
-    const socketPrefix = guestSocketPath(this.#folder, this.#runtimeId, 0).replace(/_0$/, '');
-    const consolePath = (pipe: string) => emulatedConsolePath(this.#folder, pipe);
+    const socketPrefix = guestSocketPath(shared, this.#runtimeId, 0).replace(/_0$/, '');
+    const consolePath = (pipe: string) => emulatedConsolePath(shared, pipe);
     const files = { socketPrefix, folder, consolePath };
-    this.#machine = await QemuMachine.start(this.#bed, this.#document, files, this.#complain);
+    this.#machine = await QemuMachine.start(bed, this.#document, files, complain);
     this.#state = 'Running';
     this.#machine.exited.then(async (exit) => {
       this.#state = 'Stopped';
@@ -126,8 +137,16 @@ class QemuSystem implements ComputeSystem {
     return Promise.resolve();
   }
 
-  modify(): Promise<void> {
-    return Promise.reject(new Error('an emulated machine cannot be changed while it runs'));
+  /** Disks on the first controller can come and go. */
+  async modify(text: string): Promise<void> {
+    const { RequestType, ResourcePath, Settings } = change.parse(JSON.parse(text));
+    const lun = Number(attachmentPath.exec(ResourcePath)?.[1] ?? Number.NaN);
+    if (Number.isNaN(lun) || this.#machine === undefined) {
+      throw new Error(`an emulated machine cannot be changed while it runs: ${ResourcePath}`);
+    }
+    if (RequestType === 'Add')
+      await this.#machine.plugDisk(lun, this.#place.diskFile(Settings.Path), Settings.ReadOnly);
+    else await this.#machine.unplugDisk(lun);
   }
 
   /** Nothing is measured here. */

@@ -33,7 +33,11 @@ export function commandLineHere(commandLine: string): string {
   return [words.join(' '), ...rest].join(' -- ');
 }
 
-const event = z.object({ event: z.string(), data: z.object({ reason: z.string().optional() }).optional() });
+const event = z.object({
+  event: z.string(),
+  data: z.object({ reason: z.string().optional(), device: z.string().optional() }).optional(),
+});
+const answer = z.object({ id: z.int(), error: z.object({ desc: z.string() }).optional() });
 
 export interface MachineFiles {
   /** Ports of the host are sockets of the name `<socketPrefix>_<port>`. */
@@ -50,6 +54,9 @@ export class QemuMachine {
   readonly #emulator: ChildProcess;
   readonly #device: ChildProcess;
   #reason: string | undefined;
+  readonly #commands = new Map<number, PromiseWithResolvers<void>>();
+  readonly #deleted = new Map<string, () => void>();
+  #nextCommand = 1;
 
   private constructor(emulator: ChildProcess, device: ChildProcess, complain: (text: string) => void) {
     this.#emulator = emulator;
@@ -85,6 +92,31 @@ export class QemuMachine {
     return new QemuMachine(emulator, device, complain);
   }
 
+  /** A disk on the first SCSI controller; the file is one without a format of its own. */
+  async plugDisk(lun: number, file: string, readOnly: boolean): Promise<void> {
+    const node = { 'node-name': `disk${lun}`, driver: 'raw', 'read-only': readOnly };
+    await this.#command('blockdev-add', { ...node, file: { driver: 'file', filename: file, 'read-only': readOnly } });
+    const place = { bus: 'controller.0', channel: 0, 'scsi-id': 0, lun };
+    await this.#command('device_add', { driver: 'scsi-hd', id: `scsi${lun}`, drive: `disk${lun}`, ...place });
+  }
+
+  async unplugDisk(lun: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#deleted.set(`scsi${lun}`, resolve);
+    await this.#command('device_del', { id: `scsi${lun}` });
+    await promise;
+    await this.#command('blockdev-del', { 'node-name': `disk${lun}` });
+  }
+
+  #command(execute: string, given: object): Promise<void> {
+    const id = this.#nextCommand;
+    this.#nextCommand += 1;
+    const pending = Promise.withResolvers<void>();
+    this.#commands.set(id, pending);
+    this.#emulator.stdin?.write(`${JSON.stringify({ execute, arguments: given, id })}\n`);
+    return pending.promise;
+  }
+
   /** Cuts the power. */
   kill(): void {
     this.#reason ??= 'host-signal';
@@ -92,8 +124,14 @@ export class QemuMachine {
   }
 
   #observe(line: string): void {
-    const parsed = event.safeParse(JSON.parse(line));
-    if (parsed.success && parsed.data.event === 'SHUTDOWN') this.#reason ??= parsed.data.data?.reason;
+    const said: unknown = JSON.parse(line);
+    const happened = event.safeParse(said).data;
+    if (happened?.event === 'SHUTDOWN') this.#reason ??= happened.data?.reason;
+    if (happened?.event === 'DEVICE_DELETED') this.#deleted.get(happened.data?.device ?? '')?.();
+    const { error, id } = answer.safeParse(said).data ?? {};
+    const pending = id === undefined ? undefined : this.#commands.get(id);
+    if (error === undefined) pending?.resolve();
+    else pending?.reject(new Error(error.desc));
   }
 
   #exit(): SystemExit {
@@ -119,6 +157,7 @@ function emulatorArguments(
     ...['-kernel', bed.kernel, '-initrd', bed.initrd],
     ...['-append', commandLineHere(Chipset.LinuxKernelDirect.KernelCmdLine)],
     ...['-chardev', `socket,id=c0,path=${deviceSocket}`, '-device', 'vhost-user-vsock-pci,chardev=c0'],
+    ...['-device', 'virtio-scsi-pci,id=controller'],
     // Nobody need be connected: what the console prints then is lost, as with the pipe of a Windows host.
     ...Object.entries(Devices.ComPorts).flatMap(([port, { NamedPipe }]) => [
       ...['-chardev', `socket,id=com${port},path=${consolePath(NamedPipe)},server=on,wait=off`],

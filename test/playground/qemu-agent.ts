@@ -41,7 +41,9 @@ async function connectNode(): Promise<AgentNode> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const { host, sockets, ...connection } = await connectSimulatedHost(flags['simulated-socket'], folder);
-  const backend = new QemuBackend(bed, folder, (said) => logger.warn({ said: said.trim() }, 'the emulator complains'));
+  const backend = new QemuBackend(bed, folder, {
+    complain: (said) => logger.warn({ said: said.trim() }, 'the emulator complains'),
+  });
   return {
     backend,
     host,

@@ -25,7 +25,11 @@ func (r *resources) modify(payload []byte) (map[string]any, error) {
 	switch request.Request.ResourceType {
 	case "SecurityPolicy":
 		return r.setPolicy(request.Request.Settings)
-	case "SecurityPolicyFragment", "PodCgroupMemoryLimit", "SCSIDevice", "VPCIDevice", "Network":
+	case "MappedVirtualDisk":
+		return changeDisk(request.Request.RequestType, request.Request.Settings)
+	case "SCSIDevice":
+		return unplug(request.Request.Settings)
+	case "SecurityPolicyFragment", "PodCgroupMemoryLimit", "VPCIDevice", "Network":
 		return map[string]any{}, nil
 	}
 	text := fmt.Sprintf("failed to unmarshal JSON in message %q: invalid ResourceType '%s'", payload, request.Request.ResourceType)
