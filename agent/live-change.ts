@@ -7,7 +7,9 @@ import { Build } from './document/constants.ts';
 import { cpuGroupUnsupported } from './document/processor.ts';
 import { CallOverdue, MachineFailure, messageOf } from './failure.ts';
 import { GuestUnansweredError } from './guest/bridge-errors.ts';
+import type { GuestModification } from './guest/guest-modification.ts';
 import { expectationsOf } from './guest-expectations.ts';
+import type { GuestRun } from './guest-run.ts';
 import { HcsError } from './hcs/errors.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from './hcs/modify/document.ts';
 import { memorySize, nullGroup, processorGroup, processorLimits } from './hcs/modify/topology.ts';
@@ -28,6 +30,8 @@ import { keepNeeded, reserveDisks } from './machine-reservations.ts';
 const unlimited = { limit: 100_000, weight: 100 } as const;
 
 const triesAtOnePace = 5;
+/** More than the disks that a guest may leave unanswered (`mount-target.ts`). */
+const maxUnanswered = 32;
 
 /** Rejects only when the compute service is gone. */
 export async function applyLiveChanges(machine: MachineContext): Promise<void> {
@@ -202,10 +206,24 @@ function targetOf(machine: MachineContext): ChangeTarget {
   const run = machine.currentRun();
   return {
     host: (document) => machine.bounded('modify', 'HcsModifyComputeSystem', () => system.modify(document)),
-    guest: isGuestExpected(machine)
-      ? (modification) => machine.leaving.unless(run.modify(modification, machine.ports.timeouts.guestChange))
-      : undefined,
+    guest: isGuestExpected(machine) ? (modification) => askGuest(machine, run, modification) : undefined,
   };
+}
+
+/** A guest that answers nothing keeps what it was asked for: it is not asked without end. */
+async function askGuest(machine: MachineContext, run: GuestRun, modification: GuestModification): Promise<void> {
+  if (machine.unanswered >= maxUnanswered) {
+    throw new MachineFailure(
+      'DiskFailed',
+      `the guest has left ${maxUnanswered} changes unanswered; a restart of the VM helps`,
+    );
+  }
+  try {
+    await machine.leaving.unless(run.modify(modification, machine.ports.timeouts.guestChange));
+  } catch (error) {
+    if (error instanceof GuestUnansweredError) machine.unanswered += 1;
+    throw error;
+  }
 }
 
 async function send(target: ChangeTarget, modification: HostModification): Promise<void> {

@@ -85,6 +85,8 @@ export class MachineContext {
   /** Mount paths of this run at which a mount did not succeed. */
   readonly mountsFailed = new Set<string>();
   readonly leaving = new Leaving();
+  /** Changes that the guest of this run has left unanswered. */
+  unanswered = 0;
   /** Another VM has what this one needs: not started before this time (ms since the epoch). */
   heldUpUntil = 0;
 

@@ -178,6 +178,7 @@ async function start(machine: MachineContext): Promise<MachineEvent> {
   const plan = machine.currentPlan();
   machine.change = noChange;
   machine.mountsFailed.clear();
+  machine.unanswered = 0;
   machine.guestLeft = undefined;
   machine.log.beginBoot(machine.record.boot);
   const system = machine.currentSystem();

@@ -149,6 +149,24 @@ describe('a mount of which nobody knows how it went', () => {
     await expectNothingLost(node);
   });
 
+  it('is not taken back without end, when the guest does not answer that either', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: { guestChange: 5, changeRetry: 1, backOffMaximum: 5 } });
+    await want(core, {});
+    await untilApplied(core, {});
+    await want(core, { Disks: [data] });
+    await until('mounted', async () => (await guestOf(node)).mounts['/mnt/data'] !== undefined);
+    await node.control.script({ at: 'guestDevice', stall: true, times: 'always' });
+    const before = await visitsOf(node, 'guestDevice');
+    await want(core, {});
+    const failed = await core.until(uid, 'given up', (now) =>
+      (condition(now, 'Ready')?.message ?? '').includes('has left 32 changes unanswered'),
+    );
+    expect(condition(failed, 'GuestConnected')?.status).toBe('True');
+    expect((await visitsOf(node, 'guestDevice')) - before).toBeLessThanOrEqual(32);
+    await expectNothingLost(node);
+  });
+
   it('does not hold up a stop', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 600_000 } });
