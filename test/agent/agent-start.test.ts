@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { runAgent } from '../../agent/agent.ts';
@@ -56,6 +58,24 @@ describe('an agent whose compute service goes away while it looks at what is lef
     await node.control.script({ at, fail: { hresult: '0x8037011e' }, times: 'always' });
     expect(await runOn(node)).toBe('serviceLost');
     expect((await node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+  });
+
+  it('ends its process with 75', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' }, times: 'always' });
+    const program = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
+    const flags = {
+      'operator-url': 'wss://127.0.0.1:1/v1/agents',
+      'token-file': join(node.folder, 'token'),
+      'state-dir': join(node.folder, 'agent'),
+      backend: 'simulated',
+      'simulated-socket': node.socketPath,
+    };
+    const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+    const code = await new Promise((resolve) => {
+      execFile(process.execPath, [program, ...given], (error) => resolve(error?.code));
+    });
+    expect(code).toBe(75);
   });
 
   it('ends also when its handles cannot be given back', async () => {
