@@ -18,7 +18,7 @@ export function toldExit(machine: MachineContext, exit: SystemExit): SystemExit 
   const records = recordsOf(crashLog, machine);
   const isScrubbed = applied.options.ScrubLogs === true;
   const told = isScrubbed ? records.map(scrubRecord) : records;
-  machine.tellGuestLog(told);
+  machine.guestLog.tell(told, machine.record.assignment);
   return isScrubbed ? { ...rest, crashLog: told.map(({ message }) => message).join('\n') } : exit;
 }
 

@@ -8,22 +8,21 @@ import { bounded } from './bounded.ts';
 import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
-import { firstStdioPort } from './guest/processes.ts';
 import { expectationsOf } from './guest-expectations.ts';
 import type { GuestLog } from './guest-log.ts';
-import type { GuestRecordWriter } from './guest-log-output.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Leaving } from './leaving.ts';
-import { logLine } from './log-line.ts';
 import * as history from './machine-history.ts';
+import { MachineLog } from './machine-log.ts';
 import type { GuestLogSink, MachinePorts } from './machine-ports.ts';
 import type { MachineRecord } from './machine-record.ts';
 import type { BootPlan } from './plan.ts';
 import type { Holder } from './reservations.ts';
 import { type Decision, decide, type Presence } from './run-decision.ts';
+import { stdioPorts } from './stdio-ports.ts';
 import type { LogFiles } from './streams/log-reader.ts';
 import type { Timeouts } from './timeouts.ts';
 import { Wakeup } from './wakeup.ts';
@@ -49,9 +48,6 @@ export interface ContextListener {
   logged(): void;
 }
 
-/** More than twice what all processes that a guest may have at once take. */
-const stdioPortsAhead = 1024;
-
 type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
 
 export class MachineContext {
@@ -59,6 +55,7 @@ export class MachineContext {
   readonly systemID: SystemId;
   readonly ports: MachinePorts;
   readonly log: GuestLog;
+  readonly guestLog: MachineLog;
   readonly wakeup = new Wakeup();
 
   record: MachineRecord;
@@ -97,7 +94,6 @@ export class MachineContext {
   #console = new AbortController();
   readonly #listener: ContextListener;
   readonly #sink: GuestLogSink;
-  readonly #output: GuestRecordWriter | undefined;
 
   constructor(
     record: MachineRecord,
@@ -119,7 +115,13 @@ export class MachineContext {
       logged: this.guarded(() => listener.logged()),
     };
     this.#sink = ports.openGuestLog(record.uid);
-    this.#output = ports.openGuestOutput?.(record.uid);
+    this.guestLog = new MachineLog({
+      uid: record.uid,
+      log,
+      sink: this.#sink,
+      output: ports.openGuestOutput?.(record.uid),
+      logged: () => this.#listener.logged(),
+    });
   }
 
   /** For what is called from outside of the steps: an error of ours in it is this VM's alone. */
@@ -246,12 +248,14 @@ export class MachineContext {
       ...this.ports,
       uid: this.uid,
       expects: expectationsOf(this.record.applied?.options),
-      onLines: this.guarded((lines: readonly string[]) => this.#tellLines(lines)),
-      stdio: this.#stdio(),
+      onLines: this.guarded((lines: readonly string[]) => this.guestLog.tellLines(lines)),
+      stdio: stdioPorts(this),
       log: {
         scrub: this.record.applied?.options.ScrubLogs ?? false,
         rate: this.ports.guestLogRate,
-        onRecords: this.guarded((records: readonly GuestLogRecord[]) => this.#tellOutput(records)),
+        onRecords: this.guarded((records: readonly GuestLogRecord[]) =>
+          this.guestLog.tellRecords(records, this.record.assignment),
+        ),
         onDropped: (records) => this.log.countDropped(records),
       },
       onPhase: this.guarded((phase: keyof BootTimings) => {
@@ -264,27 +268,6 @@ export class MachineContext {
         this.#listener.changed();
       }),
     };
-  }
-
-  /** Of records that did not come over the guest's own connection. */
-  tellGuestLog(records: readonly GuestLogRecord[]): void {
-    this.#tellOutput(records);
-    this.#tellLines(records.map(logLine));
-  }
-
-  #tellLines(lines: readonly string[]): void {
-    for (const line of lines) {
-      const { boot, sequence, text } = this.log.append(line);
-      this.#sink.append(`${boot}.${sequence} ${text}`);
-      if (this.log.bootBegins) this.#listener.logged();
-    }
-    this.#listener.logged();
-  }
-
-  #tellOutput(records: readonly GuestLogRecord[]): void {
-    const { assignment } = this.record;
-    if (assignment === undefined) return;
-    this.#output?.(records, { namespace: assignment.namespace, name: assignment.name, uid: this.uid });
   }
 
   /** Before the folder may go in which the lines are kept. */
@@ -312,23 +295,6 @@ export class MachineContext {
       this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'the log of an earlier run cannot be read');
       return undefined;
     }
-  }
-
-  /** Ports are written down in blocks, well before they are used: no agent uses one again that an earlier one has used. */
-  #stdio(): NonNullable<GuestRunPorts['stdio']> {
-    const firstPort = this.record.nextStdioPort ?? firstStdioPort;
-    let writtenDown = firstPort + stdioPortsAhead;
-    // Written before the run begins.
-    this.record = { ...this.record, nextStdioPort: writtenDown };
-    return {
-      firstPort,
-      onNextPort: (port) => {
-        if (port + stdioPortsAhead / 2 < writtenDown) return;
-        writtenDown = port + stdioPortsAhead;
-        this.record = { ...this.record, nextStdioPort: writtenDown };
-        void this.tryWrite();
-      },
-    };
   }
 
   currentPlan(): BootPlan {
