@@ -103,7 +103,11 @@ export class VirtualMachine {
 
   /** What is wanted of it, while its options cannot be told. */
   async intend(intent: Intent): Promise<void> {
-    await this.assign(history.intended(this.#context.record, intent));
+    const { found, record } = this.#context;
+    // A system that no journal knows is stopped only for one that is to be stopped: nobody could start it again.
+    const isStranger = record.assignment === undefined && found?.properties !== undefined;
+    if (isStranger && intent.runStrategy !== 'Halted') return;
+    await this.assign(history.intended(record, intent));
   }
 
   /** Tear down and forget. There is no way back. */

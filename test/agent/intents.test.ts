@@ -7,7 +7,7 @@ import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment } from '../../protocol/messages.ts';
 import { condition, hasReason, isReady, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
-import { startNode } from './hcs/simulated-node.ts';
+import { ordinaryDocument, startNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
 const systemID = systemIdOf(uid);
@@ -85,6 +85,21 @@ describe('a VM whose options cannot be told', () => {
     const { runStrategy: _, ...unknown } = intent();
     await core.supervisor.intend(unknown);
     expect(await core.until(uid, 'answered', ({ generation }) => generation === 2)).toMatchObject({ phase: 'Stopped' });
+  });
+
+  it('is left alone when no journal knows it, unless it is to be stopped', async () => {
+    await using node = await startNode();
+    const stranger = await node.connect();
+    const document = ordinaryDocument({ terminatesWithLastHandle: false });
+    await (await stranger.backend.create(systemID, JSON.stringify(document))).start();
+    await using core = await startCore(node);
+    await stranger.close();
+    await core.supervisor.intend(intent());
+    expect(core.observed(uid).phase).toBe('Unknown');
+    expect((await node.control.system(systemID))?.state).toBe('Running');
+    await core.supervisor.intend(intent({ runStrategy: 'Halted' }));
+    await core.until(uid, 'halted', hasReason('Halted'));
+    expect(await node.control.systems()).toEqual([]);
   });
 
   it('is not started before it was told some', async () => {
