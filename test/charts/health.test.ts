@@ -22,10 +22,14 @@ type ArgoHealth = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
 const health = z.object({ status: z.string(), message: z.string() });
 
 async function argoHealthOf(script: string, object: unknown): Promise<string> {
+  return (await judgedByArgo(script, object)).status;
+}
+
+async function judgedByArgo(script: string, object: unknown): Promise<z.infer<typeof health>> {
   const lua = await new LuaFactory().createEngine();
   try {
     await lua.doString(`obj = ${luaLiteral(object)}`);
-    return health.parse(await lua.doString(await read(script))).status;
+    return health.parse(await lua.doString(await read(script)));
   } finally {
     lua.global.close();
   }
@@ -198,6 +202,20 @@ describe('a LinuxUtilityVM that', () => {
     const object = objectIn(situation);
     expect(kstatusOf(object)).toBe(kstatus);
     expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe(argo);
+  });
+
+  it('needs a restart is told so by Argo CD, and one that is paused since when', async () => {
+    const restart = { type: 'RestartRequired', status: 'True', reason: 'RestartRequired', message: 'changed' } as const;
+    const outdated = objectIn({ observed: { conditions: [ready('True', 'Running'), restart] } });
+    expect(await judgedByArgo('linux-utility-vm-health.lua', outdated)).toMatchObject({
+      status: 'Healthy',
+      message: expect.stringContaining('RestartRequired: changed'),
+    });
+    const paused = objectIn({ metadata: { annotations: { 'lcow.dev/paused': '1' } }, observed: {} });
+    expect(await judgedByArgo('linux-utility-vm-health.lua', paused)).toMatchObject({
+      status: 'Suspended',
+      message: expect.stringContaining('since 2026-01-01T00:00:00Z'),
+    });
   });
 
   it('the operator has not seen yet is on its way', async () => {
