@@ -11,6 +11,7 @@ import { judge } from './lives/judgement.ts';
 import { type HostStep, isCall, isHost, type Life, readLives } from './lives/life.ts';
 import { type Played, play } from './lives/player.ts';
 import { rules } from './lives/rules.ts';
+import { variations } from './lives/variations.ts';
 import { details, judgeLives, summary, type Verdict } from './lives.ts';
 
 const program = fileURLToPath(new URL('lives.ts', import.meta.url));
@@ -49,6 +50,14 @@ describe('the recorded lives', () => {
 describe('the documented points', () => {
   it('are those of the rules', () => {
     const points = new Set(rules.map(({ point }) => point));
+    expect([...points].sort()).toEqual([...documented.keys()].sort());
+  });
+
+  it('are each come to by a life, and by no life with other differences', async () => {
+    const made = variations(lives);
+    const verdicts = await judgeLives([...lives, ...made.values()]);
+    expect(verdicts.flatMap(details)).toEqual([]);
+    const points = new Set(verdicts.flatMap((verdict) => [...verdict.points]));
     expect([...points].sort()).toEqual([...documented.keys()].sort());
   });
 

@@ -8,11 +8,13 @@ import { CallerChanges } from './caller-changes.ts';
 import { CallerDevices } from './caller-devices.ts';
 import { optionsOf } from './caller-options.ts';
 import { CallerProcesses } from './caller-processes.ts';
-import { type CallerCall, type Life, LifeFormatError } from './life.ts';
+import { type CallerCall, type HostStep, isCall, type Life, LifeFormatError } from './life.ts';
 import type { LifeAgent } from './life-agent.ts';
 import { endpointsTold, inOrder } from './network.ts';
 import { codeOf, doneOnce, type Outcome, outcomeOf, type Pending, refusal, troubleOf } from './outcome.ts';
 
+/** There was nothing left to terminate. */
+const alreadyStopped = '0x80370110';
 /** Where an attempt goes that has come to nothing. */
 const failing: ReadonlySet<MachineState> = new Set(['Stopping', 'Draining', 'Cleaning']);
 
@@ -123,13 +125,7 @@ export class Caller {
     const isController = this.#life.api === 'controller';
     return () => {
       if (agent.isOver || agent.state === 'Idle' || agent.state === 'Cleaning') return { ok: true };
-      if (isController) return undefined;
-      const requests = steps
-        .slice(before)
-        .flatMap((step) => ('call' in step && step.call === 'HcsTerminateComputeSystem' ? [step] : []));
-      const result = requests.at(-1)?.operation?.result;
-      if (result === undefined) return agent.service.hasExited ? { ok: true } : undefined;
-      return codeOf(result) === undefined ? { ok: true } : { ok: false, code: codeOf(result) };
+      return isController ? undefined : terminationIn(steps.slice(before), agent.service.hasExited);
     };
   }
 
@@ -145,4 +141,13 @@ export class Caller {
     const cpuNanoseconds = Math.round(processorSeconds * 1e9);
     return { ok: true, got: { cpuNanoseconds, workingSetBytes: assignedMemoryBytes } };
   }
+}
+
+/** What the latest request to terminate came to. */
+function terminationIn(steps: readonly HostStep[], hasExited: boolean): Outcome | undefined {
+  const requests = steps.filter(isCall).filter(({ call }) => call === 'HcsTerminateComputeSystem');
+  const result = requests.at(-1)?.operation?.result;
+  if (result === undefined) return hasExited ? { ok: true } : undefined;
+  const code = codeOf(result);
+  return code === undefined || code === alreadyStopped ? { ok: true } : { ok: false, code };
 }

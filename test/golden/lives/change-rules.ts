@@ -138,20 +138,12 @@ export const nothingToChange: Rule = {
   point: 'nothing-to-change',
   explains: missing(({ index, step }, { life }) => {
     const text = textOf(step);
-    if (!text.startsWith('{"ResourcePath":"VirtualMachine/ComputeTopology/')) return false;
-    const before = life.steps.slice(0, index);
-    const isRepeated = before.some((each) => each.by === 'host' && textOf(each) === text);
-    const memory = /Memory\/SizeInMB","Settings":(\d+)/.exec(text)?.[1];
-    const created = before.find((each) => each.by === 'host' && isCallOf(each, 'HcsCreateComputeSystem'));
-    const isAsCreated =
-      memory !== undefined && created?.by === 'host' && textOf(created).includes(`"SizeInMB":${memory}`);
-    return isRepeated || isAsCreated || groupIn(step) === nullGroup || isRefreshOf(text);
+    const isOfResource = text.startsWith('{"ResourcePath":"VirtualMachine/ComputeTopology/');
+    const isRefresh = isFrame(step, 'ModifySettings') && text.includes('"PodCgroupMemoryLimit"');
+    const isRepeated = life.steps.slice(0, index).some((each) => each.by === 'host' && textOf(each) === text);
+    return isRepeated && (isOfResource || isRefresh);
   }),
 };
-
-function isRefreshOf(text: string): boolean {
-  return text.includes('"PodCgroupMemoryLimit"');
-}
 
 const endings: ReadonlySet<string> = new Set(['wait', 'terminate', 'close', 'exec']);
 

@@ -4,7 +4,7 @@ import { guestPorts } from '../../../agent/guest/sockets.ts';
 import type { Comparison } from './comparison.ts';
 import type { HostStep } from './life.ts';
 import { callAt, callDuring, isCallOf, isOwnAfter, isOwnAtTheEnd, portOf, returnOf, textOf } from './place.ts';
-import { any, extra, isStdio, missing, order, outcome, type Rule } from './rule.ts';
+import { any, closeHandle, extra, isStdio, missing, order, outcome, type Rule } from './rule.ts';
 
 export const entropy: Rule = {
   point: 'entropy',
@@ -29,6 +29,8 @@ export const openListeners: Rule = {
       sides.some(({ own }) => isLastingListener(own.step) && isOwnAtTheEnd(comparison, own)),
     ),
     extra((own, comparison) => isLastingListener(own.step) && isOwnAtTheEnd(comparison, own)),
+    // The VM still runs where the recording ends.
+    missing(({ step }, { own }) => isLastingListener(step) && !own.some((each) => isCallOf(each.step, closeHandle))),
   ),
 };
 

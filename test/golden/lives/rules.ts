@@ -33,15 +33,7 @@ import {
   streamLimit,
 } from './guest-rules.ts';
 import type { Rule } from './rule.ts';
-import {
-  eventOptions,
-  firstQuery,
-  hostAskedAgain,
-  leftovers,
-  operations,
-  overdueCalls,
-  stateQueries,
-} from './service-rules.ts';
+import { eventOptions, firstQuery, leftovers, operations, overdueCalls, stateQueries } from './service-rules.ts';
 
 export const rules: readonly Rule[] = [
   operations,
@@ -61,7 +53,6 @@ export const rules: readonly Rule[] = [
   stopAgain,
   stateQueries,
   leftovers,
-  hostAskedAgain,
   redial,
   foreignAnswers,
   signals,

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Placed } from './alignment.ts';
 import type { HostStep } from './life.ts';
-import { callDuring, isCallOf } from './place.ts';
+import { isCallOf } from './place.ts';
 import { any, extra, field, missing, type Rule, terminate } from './rule.ts';
 
 const properties = 'HcsGetComputeSystemProperties';
@@ -80,20 +80,4 @@ export const leftovers: Rule = {
     if (difference.kind === 'extra') return difference.own.index > taken.index;
     return difference.kind === 'outcome' && difference.returned.expected.error?.code === alreadyExists;
   },
-};
-
-const updates: ReadonlySet<string> = new Set(['update', 'updateMemory', 'updateCPU', 'setCPUGroup', 'releaseCPUGroup']);
-
-/** Once for each call. */
-export const hostAskedAgain: Rule = {
-  point: 'host-asked-again',
-  explains: extra((own, comparison) => {
-    const call = callDuring(comparison, own);
-    const isQuery = ({ step }: Placed) =>
-      isCallOf(step, 'HcsGetServiceProperties') && String(step.args['query']).includes('ProcessorTopology');
-    const isFirst = !comparison.own.some(
-      (each) => each.index < own.index && isQuery(each) && callDuring(comparison, each) === call,
-    );
-    return isQuery(own) && updates.has(call?.call ?? '') && isFirst;
-  }),
 };
