@@ -53,7 +53,7 @@ async function expectNothingLost(node: TestNode): Promise<void> {
 describe('a mount path', () => {
   it('with files of the image is refused before the guest is asked, however often it is tried', async () => {
     await using node = await startNode(host);
-    await using core = await startCore(node, { timeouts: { changeRetry: 5 } });
+    await using core = await startCore(node, { timeouts: { changeRetry: 30 } });
     await want(core, { Disks: [{ ...data, mountPath: '/opt/keep' }, other] });
     const failed = await core.until(uid, 'refused', hasReason('DiskFailed'));
     expect(condition(failed, 'Ready')?.message).toContain('disk data at /opt/keep: the guest has files there');
@@ -79,7 +79,7 @@ describe('a mount path', () => {
 
   it('above or below that of another disk is refused, also while that one cannot be detached', async () => {
     await using node = await startNode(host);
-    await using core = await startCore(node, { timeouts: { changeRetry: 5 } });
+    await using core = await startCore(node, { timeouts: { changeRetry: 30 } });
     const nested = { ...other, mountPath: '/mnt/data/below' };
     await want(core, { Disks: [data, nested] });
     const refused = await core.until(uid, 'refused', hasReason('PathNotAllowed'));
@@ -130,7 +130,7 @@ describe('a mount of which nobody knows how it went', () => {
 
   it('keeps its place, so that the guest cannot mount another disk there; and is given up after a few', async () => {
     await using node = await startNode(host);
-    await using core = await startCore(node, { timeouts: { guestChange: 100, changeRetry: 1 } });
+    await using core = await startCore(node, { timeouts: { guestChange: 100, changeRetry: 30 } });
     await want(core, {});
     await untilApplied(core, {});
     const rule = await node.control.script({ at: 'guestDevice', stall: true, times: 'always' });
@@ -151,7 +151,7 @@ describe('a mount of which nobody knows how it went', () => {
 
   it('is not taken back without end, when the guest does not answer that either', async () => {
     await using node = await startNode(host);
-    await using core = await startCore(node, { timeouts: { guestChange: 5, changeRetry: 1, backOffMaximum: 5 } });
+    await using core = await startCore(node, { timeouts: { guestChange: 5, changeRetry: 30, backOffMaximum: 30 } });
     await want(core, {});
     await untilApplied(core, {});
     await want(core, { Disks: [data] });
