@@ -41,13 +41,15 @@ export const defaultArrivalBounds: ArrivalBounds = {
 
 /** Handshakes that begin in one turn of the event loop: about 4 ms of work. */
 const handshakesAtOnce = 4;
+const nothing = Buffer.alloc(0);
 
 interface Arrival {
   readonly socket: Socket;
   readonly address: string;
   readonly deadline: Timer;
   readonly onReadable: () => void;
-  readonly said: Buffer[];
+  /** In one piece, however many it came in: each piece would cost memory, and the time to put them together again. */
+  said: Buffer;
   pool: FairPool<Arrival>;
 }
 
@@ -82,7 +84,7 @@ export class Arrivals {
       address: peerAddress(socket),
       deadline: this.#options.clock.after(this.#milliseconds, () => socket.destroy()),
       onReadable: () => this.#listen(arrival),
-      said: [],
+      said: nothing,
       pool: this.#silent,
     };
     this.#byName.set(name, arrival);
@@ -117,10 +119,10 @@ export class Arrivals {
 
   /** Reads on also while it waits for its turn, so that one that has gone away meanwhile costs no handshake. */
   #listen(arrival: Arrival): void {
-    const { socket, said, pool } = arrival;
+    const { socket, pool } = arrival;
     const bytes: unknown = socket.read();
-    if (Buffer.isBuffer(bytes)) said.push(bytes);
-    const greeting = this.#greeting(Buffer.concat(said));
+    if (Buffer.isBuffer(bytes)) arrival.said = Buffer.concat([arrival.said, bytes]);
+    const greeting = this.#greeting(arrival.said);
     if (greeting === 'Foreign') socket.destroy();
     if (greeting !== 'Complete' || pool !== this.#silent || !pool.delete(arrival)) return;
     this.#enter(arrival, this.#waiting);
@@ -145,7 +147,8 @@ export class Arrivals {
     const { socket, said, onReadable } = arrival;
     this.#enter(arrival, this.#speaking);
     socket.off('readable', onReadable);
-    socket.unshift(Buffer.concat(said.splice(0)));
+    socket.unshift(said);
+    arrival.said = nothing;
     this.#options.serve(socket);
   }
 }

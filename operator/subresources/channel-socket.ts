@@ -13,8 +13,21 @@ import type { BegunStream } from './machine-streams.ts';
 const pingMilliseconds = 20_000;
 const missedPings = 3;
 const closeMilliseconds = 5_000;
-/** Larger messages of a client end its connection. */
-export const maximumMessageBytes = 1 << 20;
+/** For the server of such WebSockets: clients are users, each of whom may do what he likes with his own connection. */
+export const channelSocketOptions = {
+  /** Larger messages of a client end its connection. */
+  maxPayload: 1 << 20,
+  /** So do those that come in more reads, or in more frames: putting 262,144 pieces together took 19 s. */
+  maxBufferedChunks: 8_192,
+  maxFragments: 1_024,
+  perMessageDeflate: false,
+  /** `ChannelSocket` answers pings, so that their number can be bounded. */
+  autoPong: false,
+} as const;
+/** Messages for the guest that wait, however short they are. */
+const maximumInputs = 1_024;
+/** Answers to pings that the client has not read. Further pings get none: the newest answer stands for all. */
+const maximumPongs = 16;
 
 const resizeRefusal =
   'the size of a terminal is set when it is opened: the bridge to the guest resizes terminals of containers only';
@@ -24,6 +37,9 @@ export class ChannelSocket {
   readonly #begun: BegunStream;
   readonly #clock: Clock;
   #unanswered = 0;
+  #inputs = 0;
+  #pongs = 0;
+  #isResizeRefused = false;
   #timer: Timer | undefined;
 
   constructor(socket: WebSocket, begun: BegunStream, clock: Clock) {
@@ -41,7 +57,8 @@ export class ChannelSocket {
     this.#socket.on('pong', () => {
       this.#unanswered = 0;
     });
-    stream.stdin.on('drain', () => this.#socket.resume());
+    this.#socket.on('ping', (data) => this.#pong(data));
+    stream.stdin.on('drain', () => this.#resume());
     this.#ping();
     this.#say({ type: 'started', ...(processID !== undefined && { processID }) });
     const written = [
@@ -72,14 +89,41 @@ export class ChannelSocket {
     const bytes = bytesOf(data);
     const channel = isBinary ? bytes[0] : undefined;
     if (channel === channels.stdin) {
-      if (!stdin.writableEnded && !stdin.destroyed && !stdin.write(bytes.subarray(1))) this.#socket.pause();
+      this.#input(bytes.subarray(1));
     } else if (channel === channels.close && bytes[1] === channels.stdin) {
       stdin.end();
     } else if (channel === channels.resize) {
-      this.#say({ type: 'refused', message: resizeRefusal });
+      // Once: a client that does not read could ask for any number of answers.
+      if (!this.#isResizeRefused) this.#say({ type: 'refused', message: resizeRefusal });
+      this.#isResizeRefused = true;
     } else {
       this.#socket.close(1003, 'no such channel');
     }
+  }
+
+  /** A stream counts bytes only, so that messages of none, or of one, would wait without a bound. */
+  #input(bytes: Buffer): void {
+    const { stdin } = this.#begun.stream;
+    if (bytes.length === 0 || stdin.writableEnded || stdin.destroyed) return;
+    this.#inputs += 1;
+    const hasRoom = stdin.write(bytes, () => {
+      this.#inputs -= 1;
+      if (this.#inputs === maximumInputs / 2) this.#resume();
+    });
+    if (!hasRoom || this.#inputs >= maximumInputs) this.#socket.pause();
+  }
+
+  #resume(): void {
+    const { stdin } = this.#begun.stream;
+    if (!stdin.writableNeedDrain && this.#inputs < maximumInputs) this.#socket.resume();
+  }
+
+  #pong(data: Buffer): void {
+    if (this.#pongs >= maximumPongs) return;
+    this.#pongs += 1;
+    this.#socket.pong(data, undefined, () => {
+      this.#pongs -= 1;
+    });
   }
 
   #writer(channel: number): Writable {

@@ -9,7 +9,7 @@ import { plainText } from '../../protocol/plain-text.ts';
 import { channelSubprotocol, subresourceGroup, subresourceVerbs } from '../../protocol/subresources.ts';
 import type { AccessReviews } from './access-reviews.ts';
 import { answerWithBytes, withoutPositions } from './byte-response.ts';
-import { ChannelSocket, maximumMessageBytes } from './channel-socket.ts';
+import { ChannelSocket, channelSocketOptions } from './channel-socket.ts';
 import { hasBody, refuse, refuseConnection, sendJson } from './http-answers.ts';
 import type { BegunStream, MachineStreams } from './machine-streams.ts';
 import { badRequest, forbidden, notFound, type Refusal } from './refusal.ts';
@@ -34,9 +34,8 @@ export interface Upgrade {
 export class MachineRequests {
   readonly #options: MachineRequestsOptions;
   readonly #webSockets = new WebSocketServer({
+    ...channelSocketOptions,
     noServer: true,
-    maxPayload: maximumMessageBytes,
-    perMessageDeflate: false,
     handleProtocols: () => channelSubprotocol,
   });
 
