@@ -4,6 +4,11 @@ import { namespacePlaceholder, PatternError, requireKnownPlaceholders } from './
 import { endsInDotOrSpace, foldCase } from './windows-names.ts';
 
 const pipeFolder = '\\\\.\\pipe\\';
+/**
+ * First parts of names that are no names: Windows leads `LOCAL\x` to `x`, whoever's that is, and keeps what begins with
+ * `ProtectedPrefix` for Administrators, the lock of the agent among it. A namespace may have such a name.
+ */
+const pipesOfWindows: ReadonlySet<string> = new Set(['LOCAL', 'PROTECTEDPREFIX']);
 /** No name of a namespace has them, so that none can be the beginning of another's pipe. */
 const endsOfNamespace: readonly string[] = ['.', '_', '\\'];
 const maxPipeCharacters = 256;
@@ -35,8 +40,12 @@ export function pipeProblem(name: string): string | undefined {
   if (!foldCase(name).startsWith(foldCase(pipeFolder))) return `must begin with ${pipeFolder}`;
   const rest = name.slice(pipeFolder.length);
   if (!rest.isWellFormed() || forbiddenCharacter.test(rest)) return 'must not contain / or control characters';
-  const isOdd = rest.split('\\').some((segment) => segment === '' || endsInDotOrSpace(segment));
-  return isOdd ? 'must not have a part that is empty or ends in a dot or space' : undefined;
+  const segments = rest.split('\\');
+  if (segments.some((segment) => segment === '' || endsInDotOrSpace(segment))) {
+    return 'must not have a part that is empty or ends in a dot or space';
+  }
+  if (!pipesOfWindows.has(foldCase(segments[0] ?? ''))) return undefined;
+  return String.raw`must not begin with LOCAL\ or ProtectedPrefix\, which Windows has for itself`;
 }
 
 export function isPipeAllowed(name: string, namespace: string, patterns: readonly string[]): boolean {

@@ -185,6 +185,10 @@ describe('a console pipe', () => {
     '\\\\?\\pipe\\x',
     '//./pipe/x',
     'x',
+    '\\\\.\\pipe\\LOCAL\\x',
+    '\\\\.\\pipe\\local\\team-b\\x',
+    '\\\\.\\PIPE\\ProtectedPrefix\\Administrators\\lcow-agent',
+    '\\\\.\\pipe\\protectedprefix\\LocalService\\x',
   ])('is not %s', (name) => {
     expect(refusal({ ConsolePipe: name }, { pipes: ['*'] })).toContain('console.pipe');
   });
