@@ -2,6 +2,7 @@
 // the form). It never holds up a guest: each has a rate, what standard output does not take waits within a bound, and
 // what is beyond either is counted and told there. The log itself, for the status and whoever follows it, is apart.
 import type { Clock } from '../protocol/clock.ts';
+import { plainJson } from '../protocol/plain-text.ts';
 import { LogLimiter, type LogRate } from './guest/log-limiter.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { type GuestLogSource, guestLogEntry } from './guest-log-entry.ts';
@@ -72,7 +73,7 @@ export class GuestLogOutput {
       const lines = this.#untold > 0 ? [...this.#waiting, this.#notice()] : this.#waiting;
       this.#waiting = [];
       this.#waitingLength = 0;
-      if (this.#options.destination.write(`${lines.join('\n')}\n`)) continue;
+      if (this.#options.destination.write(`${plainJson(lines.join('\n'))}\n`)) continue;
       this.#isFull = true;
       this.#options.destination.once('drain', () => {
         this.#isFull = false;

@@ -8,6 +8,8 @@ import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { plainLogger } from '../protocol/log-lines.ts';
+import { plainText } from '../protocol/plain-text.ts';
 import { type GuestLogSettings, runAgent } from './agent.ts';
 import { allowList } from './allow-list.ts';
 import type { DoctorCommandOptions } from './commands/doctor.ts';
@@ -118,7 +120,7 @@ const defaultStateDir = isWindows ? `${process.env.ProgramData ?? 'C:\\ProgramDa
 const commandIO: CommandIO = {
   read: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
   out: (line) => process.stdout.write(`${line}\n`),
-  problem: (line) => process.stderr.write(`${line}\n`),
+  problem: (line) => process.stderr.write(`${plainText(line)}\n`),
 };
 
 function program(exitWith: (code: number) => void): Command {
@@ -229,7 +231,7 @@ function ownFoldersOf({ caFile, tokenFile }: Arguments, stateFolder: string): re
 async function run(settings: Arguments): Promise<number> {
   // Written to from its own threads: a node that does not read our output must not hold up its VMs.
   const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
-  const logger = pino({ level: settings.logLevel, base: { program: 'lcow-agent' } }, output);
+  const logger = plainLogger({ level: settings.logLevel, base: { program: 'lcow-agent' } }, output);
   const choice = nodeChoice(settings);
   if (choice === undefined) {
     logger.fatal('--backend simulated needs --simulated-socket');

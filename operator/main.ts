@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../protocol/clock.ts';
+import { plainLogger } from '../protocol/log-lines.ts';
 import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -68,7 +69,7 @@ try {
 async function run(flags: Flags): Promise<void> {
   // Many lines are one write; none waits longer than this, and none is lost when the process ends by itself.
   const output = pino.destination({ dest: 1, sync: false, minLength: 8_192, periodicFlush: 200 });
-  const logger = pino(
+  const logger = plainLogger(
     { level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext },
     output,
   );

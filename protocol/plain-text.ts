@@ -8,6 +8,9 @@ const steering = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 /** The same without line feed and tab. */
 const steeringInLines = /(?![\n\t])[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
+/** What JSON leaves as it is. */
+const steeringInJson = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
 /** On one line: a line feed or tab is escaped, too. */
 export function plainText(text: string): string {
   return text.replace(steering, escaped);
@@ -16,6 +19,14 @@ export function plainText(text: string): string {
 /** Text that may have several lines: line feeds and tabs stay. */
 export function plainLines(text: string): string {
   return text.replace(steeringInLines, escaped);
+}
+
+/**
+ * JSON that goes to a log: the same characters, escaped as JSON has it, so that what is read from it is what was written.
+ * JSON itself escapes C0 and halves of surrogate pairs, and nothing else.
+ */
+export function plainJson(json: string): string {
+  return json.replace(steeringInJson, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function escaped(character: string): string {

@@ -1,4 +1,6 @@
 // `lcow-agent doctor`: one line a check, and for each that failed what to do. Exit code 1 if any failed.
+
+import { plainJson, plainText } from '../../protocol/plain-text.ts';
 import { type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import type { DoctorPorts, DoctorSettings } from '../doctor/ports.ts';
 
@@ -14,9 +16,9 @@ export async function doctorCommand(
   out: (line: string) => void,
 ): Promise<number> {
   const diagnoses = await diagnose(settings, ports, (diagnosis) => {
-    if (!json) for (const line of linesOf(diagnosis)) out(line);
+    if (!json) for (const line of linesOf(diagnosis)) out(plainText(line));
   });
-  if (json) out(JSON.stringify(diagnoses.map(({ check, outcome }) => ({ check, ...outcome }))));
+  if (json) out(plainJson(JSON.stringify(diagnoses.map(({ check, outcome }) => ({ check, ...outcome })))));
   return diagnoses.some(({ outcome }) => outcome.state === 'failed') ? 1 : 0;
 }
 

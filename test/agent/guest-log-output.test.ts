@@ -49,6 +49,19 @@ class Destination {
 }
 
 describe('lines of guests on standard output', () => {
+  it('steer no terminal', () => {
+    const destination = new Destination();
+    const output = new GuestLogOutput({
+      destination,
+      clock: new FakeClock(),
+      rate: { recordsPerSecond: 10, burst: 10 },
+    });
+    const hostile = '\u001b]0;x\u0007 \u009b2J \u202egnp.exe \u2029';
+    output.writerOf(uid)([{ level: 'info', message: hostile, fields: { [hostile]: [hostile] } }], source);
+    expect(destination.texts.join('')).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+\n$/u);
+    expect(destination.entries()).toMatchObject([{ msg: hostile, fields: { [hostile]: [hostile] } }]);
+  });
+
   it('are JSON with the VM, the time of the guest, and its fields apart', async () => {
     const destination = new Destination();
     const clock = new FakeClock();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainLines, plainText } from '../../protocol/plain-text.ts';
+import { plainJson, plainLines, plainText } from '../../protocol/plain-text.ts';
 
 const steering: readonly (readonly [string, string])[] = [
   ['\u001b[2J', '\\x1b[2J'],
@@ -47,6 +47,18 @@ describe('text of a peer', () => {
         expect(plainLines(text)).not.toMatch(/(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
       }),
     );
+  });
+
+  it('stays in JSON what it was, and steers nothing there', () => {
+    const codeUnits = fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units));
+    fc.assert(
+      fc.property(codeUnits, (text) => {
+        const plain = plainJson(JSON.stringify({ text }));
+        expect(plain).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
+        expect(JSON.parse(plain)).toEqual({ text });
+      }),
+    );
+    expect(plainJson('{"a":1}\n{"b":"größer 😀"}\n')).toBe('{"a":1}\n{"b":"größer 😀"}\n');
   });
 
   it('takes linear time', () => {

@@ -177,6 +177,18 @@ describe('lcow-agent doctor', () => {
       expect(none?.problem).toMatch(/team-a\/console: .*--allowed-pipe.*team-a\/grouped: .*--allowed-cpu-group/);
     });
 
+    it('and what a manifest says steers no terminal', async () => {
+      const path = 'D:\\\u009b2J\u202eexe\u2028x';
+      const hostile = node({ assignments: async () => [vm('hostile', { Disks: [{ ...disk, path }] })] });
+      for (const json of [true, false]) {
+        const out: string[] = [];
+        await doctorCommand({ ...everything, json }, hostile, (line) => out.push(line));
+        expect(out.join('')).toContain('team-a/hostile');
+        expect(out.join('')).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
+      }
+      expect((await doctor(hostile)).failed[0]?.problem).toContain(path);
+    });
+
     it('and where it leads', async () => {
       const junction: DoctorPorts['withFile'] = async (path, use) =>
         use({
