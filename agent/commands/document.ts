@@ -144,7 +144,10 @@ function policyFrom(
   const found = configMaps.find(
     ({ value }) => value.metadata?.name === name && (value.metadata.namespace ?? defaultNamespace) === namespace,
   );
-  return found && configMap.parse(found.value).data[key];
+  if (found === undefined) return undefined;
+  const { data } = configMap.parse(found.value);
+  // Every object has a `constructor`.
+  return Object.hasOwn(data, key) ? data[key] : undefined;
 }
 
 /** The document is spliced in as it is, so that the line holds the very text that HCS would get. */

@@ -106,7 +106,7 @@ export class ReferenceReader {
     if (kept !== undefined) return { ok: true, text: kept };
     const answer = await this.#http.request({ method: 'GET', path });
     if (!answer.ok) return unanswered(`confidential.securityPolicyFrom: ConfigMap ${name}`, answer.error);
-    const text = parseConfigMapData(answer.value)?.[key];
+    const text = textOf(parseConfigMapData(answer.value), key);
     if (text === undefined || sha256Hex(text) !== sha256) {
       const configMap = this.#configMaps.get(path);
       if (configMap !== undefined) configMap.read = undefined; // its digests are out of date
@@ -140,10 +140,10 @@ export class ReferenceReader {
   async #read(path: string, { usedAt }: ConfigMap, before: Outcome<Keys> | undefined): Promise<Outcome<Keys>> {
     const answer = await this.#http.request({ method: 'GET', path });
     if (!answer.ok) return answer.error.retryable && before?.ok === true ? before : answer;
-    const data = parseConfigMapData(answer.value) ?? {};
+    const data = parseConfigMapData(answer.value);
     const keys = new Map<string, Value>();
     for (const key of usedAt.keys()) {
-      const text = data[key];
+      const text = textOf(data, key);
       const value = judged(key, text);
       keys.set(key, value);
       if (text !== undefined && 'sha256' in value && isNews(before, key, value.sha256)) {
@@ -167,6 +167,11 @@ export class ReferenceReader {
     });
     return configMap;
   }
+}
+
+/** A key of a ConfigMap may be `constructor`, which every object has. */
+function textOf(data: Readonly<Record<string, string>> | undefined, key: string): string | undefined {
+  return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
 }
 
 function judged(key: string, text: string | undefined): Value {

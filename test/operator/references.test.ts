@@ -39,6 +39,18 @@ function referring(name: string, key = 'web'): VirtualMachine {
   });
 }
 
+it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])(
+  'a key that every object of JavaScript has is missing like any other: %s',
+  async (key) => {
+    const { objects, reader } = bed();
+    const object = referring('policies', key);
+    objects.set(configMap('policies'), { data: { web: policy } });
+    const message = `confidential.securityPolicyFrom: ConfigMap policies has no key ${key}`;
+    expect(await reader.read(object)).toEqual({ ok: false, verdict: { reason: 'ReferenceUnreadable', message } });
+    expect((await reader.text(object, sha256Hex(policy))).ok).toBe(false);
+  },
+);
+
 describe('a policy in a spec', () => {
   const spec = { memory: { sizeInMB: 512 }, confidential: { securityPolicy: policy } };
   const raw = { metadata: { ...makeMachine().metadata, name: 'secret' }, spec };
