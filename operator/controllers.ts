@@ -1,4 +1,5 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
+import type { Logger } from 'pino';
 import type { Clock, Random } from '../protocol/clock.ts';
 import { type Caches, type Clients, machineKind } from './caches.ts';
 import type { Agents, Told } from './controller/agents.ts';
@@ -44,6 +45,7 @@ export interface ControllersOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly replica: string;
+  readonly logger: Logger;
 }
 
 const workers = { machines: 16, hosts: 4, foreign: 1 } as const;
@@ -144,8 +146,19 @@ export class Controllers {
     for (const key of [...this.machines.keysOn(nodeName)].sort()) {
       const object = this.machines.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
-      const machine = await this.#reconciler.desired(object);
+      const machine = await this.#desired(object);
       if (machine !== undefined) yield machine;
+    }
+  }
+
+  /** An error of ours about one VM must not end the session of its host, on which the VMs of others run. */
+  async #desired(object: VirtualMachine): Promise<Told | undefined> {
+    try {
+      return await this.#reconciler.desired(object);
+    } catch (error) {
+      const { uid } = object.metadata;
+      this.#options.logger.error({ uid, err: error }, 'the host is not told of this VM, since that failed');
+      return undefined;
     }
   }
 

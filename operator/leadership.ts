@@ -44,7 +44,7 @@ export class Leadership {
       mayWrite,
     );
     const clients = clientsOver(http);
-    const shared = { http, caches, clients, metrics, restoration, clock, random, replica };
+    const shared = { http, caches, clients, metrics, restoration, clock, random, replica, logger };
     this.controllers = new Controllers({ ...shared, agents: sessions });
     const { inventory, hosts } = this.controllers;
     this.service = {

@@ -201,8 +201,8 @@ export const observedVirtualMachine = z.object({
   restarts: count,
   restartedAt: boundedText(limits.restartedAtChars).optional(),
   lastExit: lastExit.optional(),
-  processorCount: z.int().optional(),
-  memorySizeInMB: count.optional(),
+  processorCount: count.optional(),
+  memorySizeInMB: count.max(2 ** 40).optional(),
   guest: z
     .object({
       osType: boundedText(64),

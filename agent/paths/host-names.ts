@@ -47,10 +47,15 @@ function nameOf(field: string, given: (requested: RequestedOptions) => string | 
 /** What the agent keeps in the folder of a VM, where its guest state file is copied to. */
 const ownFiles: readonly string[] = ['vm.json', 'guest.log', 'document.json', 'rootfs.vhd'];
 
+/** Windows gives such names to files with longer ones: `VM~1.JSO` may be any of ours. */
+const shortAlias = /~\d/;
+const mayBeShort = 'may be the short name of another file in the folder that it is copied to: rename the file';
+
 const guestStateFile: NameRule = (requested, scope) => {
   const refusal = guestStateName(requested, scope);
   const name = requested.GuestStateFilePath;
   if (refusal !== undefined || name === undefined) return refusal;
+  if (shortAlias.test(name)) return notAllowed(`confidential.guestStateFile: ${name} ${mayBeShort}`);
   const isOwn = ownFiles.some((own) => foldCase(name).startsWith(foldCase(own)));
   const why = 'is the name of a file that the agent keeps in the same folder: rename the file';
   return isOwn ? notAllowed(`confidential.guestStateFile: ${name} ${why}`) : undefined;

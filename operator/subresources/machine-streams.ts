@@ -7,6 +7,7 @@ import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import { notFound, type Refusal, refusalOf, unavailable } from './refusal.ts';
 import type { MachineRequest, Read } from './request.ts';
 import type { StreamCounts } from './stream-counts.ts';
+import { StreamShares } from './stream-shares.ts';
 
 export interface MachineStreamsPorts {
   readonly clock: Clock;
@@ -17,8 +18,6 @@ export interface MachineStreamsPorts {
   readonly counts: StreamCounts;
 }
 
-/** Streams over all sessions. */
-export const maximumStreams = 1024;
 /** For the agent to begin to serve. A process in a guest dials its streams first. */
 const beginningMilliseconds = 20_000;
 
@@ -29,6 +28,7 @@ export interface BegunStream {
 
 export class MachineStreams {
   readonly #ports: MachineStreamsPorts;
+  readonly #shares = new StreamShares();
 
   constructor(ports: MachineStreamsPorts) {
     this.#ports = ports;
@@ -54,11 +54,18 @@ export class MachineStreams {
     const { counts } = this.#ports;
     const session = this.#sessionFor(request);
     if ('refusal' in session) return { ok: false, refusal: session.refusal };
-    if (counts.size >= maximumStreams) return refused('TooManyStreams', 'the operator serves too many streams');
+    const share = this.#shares.take(request.namespace, session.session.nodeName);
+    if (!('release' in share)) return refused('TooManyStreams', tooMany[share.of]);
     const stream = session.session.openStream(wanted);
-    if (stream === undefined) return refused('TooManyStreams', 'too many streams of this VM or its host are open');
+    if (stream === undefined) {
+      share.release();
+      return refused('TooManyStreams', 'too many streams of this VM or its host are open');
+    }
     counts.opened(stream, wanted);
-    stream.ending.then(() => counts.ended(stream));
+    stream.ending.then(() => {
+      share.release();
+      counts.ended(stream);
+    });
     const begun = new AbortController();
     const tooLate = delay(this.#ports.clock, beginningMilliseconds, begun.signal).then(
       () => noAnswer,
@@ -88,6 +95,10 @@ export class MachineStreams {
   }
 }
 
+const tooMany = {
+  all: 'this namespace has its share of the streams that the operator serves',
+  host: 'this namespace has its share of the streams of the host',
+} as const;
 const noAnswer = { ok: false, problem: 'Failed', message: 'the agent did not answer in time' } as const;
 
 function refused(problem: string, message: string): Read<never> {

@@ -121,7 +121,7 @@ describe('boot files', () => {
   });
 });
 
-it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd'])(
+it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd', 'VM~1.JSO', 'docume~2.jso'])(
   'a guest state file is copied onto no file of the agent: %s',
   (name) => {
     expect(refusal({ GuestStateFilePath: name })).toContain('confidential.guestStateFile');

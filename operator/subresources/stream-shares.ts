@@ -1,0 +1,58 @@
+// Which namespace has how many streams, of one host and of all of them: no namespace's users take the last ones. A namespace
+// gets another one only while it has fewer than are free, so that one alone may have half, and each that comes later finds
+// some, too.
+import { streamLimits } from '../../protocol/stream-messages.ts';
+
+/** Streams over all sessions. */
+export const maximumStreams = 1024;
+
+export type StreamShare = { readonly of: 'all' | 'host' } | { readonly release: () => void };
+
+export class StreamShares {
+  readonly #all = new Tally(maximumStreams);
+  readonly #hosts = new Map<string, Tally>();
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Without a release when the namespace has its share already, of the host or of all streams. */
+  take(namespace: string, nodeName: string): StreamShare {
+    const host = this.#hosts.get(nodeName) ?? new Tally(streamLimits.perSession);
+    if (!this.#all.hasRoomFor(namespace)) return { of: 'all' };
+    if (!host.hasRoomFor(namespace)) return { of: 'host' };
+    this.#hosts.set(nodeName, host);
+    for (const tally of [this.#all, host]) tally.change(namespace, 1);
+    return {
+      release: () => {
+        for (const tally of [this.#all, host]) tally.change(namespace, -1);
+        if (host.size === 0 && this.#hosts.get(nodeName) === host) this.#hosts.delete(nodeName);
+      },
+    };
+  }
+}
+
+class Tally {
+  readonly #most: number;
+  readonly #ofNamespace = new Map<string, number>();
+  #size = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  hasRoomFor(namespace: string): boolean {
+    return (this.#ofNamespace.get(namespace) ?? 0) < this.#most - this.#size;
+  }
+
+  change(namespace: string, by: 1 | -1): void {
+    const now = (this.#ofNamespace.get(namespace) ?? 0) + by;
+    if (now > 0) this.#ofNamespace.set(namespace, now);
+    else this.#ofNamespace.delete(namespace);
+    this.#size += by;
+  }
+}
