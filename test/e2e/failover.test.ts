@@ -9,6 +9,8 @@ import { isRunning, type Machine, RunningSystem } from './running-system.ts';
 
 const nodeNames = ['a', 'b', 'c', 'd', 'e'].map((letter) => `win-node-${letter}`);
 const hostFile = fileURLToPath(new URL('../playground/hosts/win-2025-a.yaml', import.meta.url));
+/** Of the memory of `hostFile`. */
+const sixtyPercentInMB = Math.ceil(0.6 * 65_536);
 const lease = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });
 
 let running: RunningSystem;
@@ -103,6 +105,12 @@ async function expectUntouched(prefix: string, before: readonly Machine[]): Prom
 const remove = (prefix: string) =>
   running.kubectl(['delete', 'luvm', ...nodeNames.map((name) => `${prefix}-${name}`), '--timeout=30s']);
 
+const wish = (name: string, runStrategy: 'Always' | 'Halted') =>
+  running.kubectl(['patch', 'luvm', name, '--type=merge', '-p', JSON.stringify({ spec: { runStrategy } })]);
+
+const readyReason = (machine: Machine | undefined) =>
+  machine?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
+
 describe('failover', () => {
   it('kill -9 of the leader loses and restarts no VM, and the state is right within 15 s', async () => {
     const before = await fleet('killed');
@@ -131,6 +139,21 @@ describe('failover', () => {
     expect(await calls()).toEqual(expect.arrayContaining(systems.slice(0, -1)));
     await running.kubectl(['delete', 'luvm', 'killed-newcomer', '--timeout=30s']);
     await remove('killed');
+  }, 120_000);
+
+  it('of two halted VMs that start together while the leader is killed, one finds room', async () => {
+    const pair = ['left', 'right'];
+    for (const name of pair) {
+      await running.apply(name, { nodeName: 'win-node-c', memory: { sizeInMB: sixtyPercentInMB } });
+      await running.untilMachine(name, 'runs', isRunning);
+      await wish(name, 'Halted');
+      await running.untilMachine(name, 'is halted', ({ status }) => status?.phase === 'Stopped');
+    }
+    const { leader } = await roles();
+    await Promise.all([...pair.map((name) => wish(name, 'Always')), leader.process.kill()]);
+    const reasons = () => Promise.all(pair.map(async (name) => readyReason(await running.get(name))));
+    await running.until('one runs and one waits', async () => (await reasons()).sort().join() === 'NoRoom,Running');
+    await running.kubectl(['delete', 'luvm', ...pair, '--timeout=30s']);
   }, 120_000);
 
   it('a frozen leader is followed by the standby within 45 s, and writes nothing when it wakes', async () => {
@@ -172,7 +195,6 @@ describe('failover', () => {
     await running.until('every agent is with the next leader', async () => {
       return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
     });
-    await leader.process.start();
     await expectUntouched('stopped', before);
     await remove('stopped');
   }, 120_000);
