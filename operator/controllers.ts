@@ -5,6 +5,7 @@ import { type Caches, type Clients, machineKind } from './caches.ts';
 import type { Agents, Told } from './controller/agents.ts';
 import { Departures } from './controller/departures.ts';
 import { Disconnections } from './controller/disconnections.ts';
+import { eachTold } from './controller/each-told.ts';
 import { Fleet } from './controller/fleet.ts';
 import { ForeignMachines, listRate } from './controller/foreign-machines.ts';
 import { allocatableMemoryInMB } from './controller/host-capacity.ts';
@@ -142,24 +143,15 @@ export class Controllers {
   }
 
   /** Everything that a host shall have. A VM that cannot be told of now is left out: its host keeps it as it is. */
-  async *desired(nodeName: string): AsyncGenerator<Told> {
-    for (const key of [...this.machines.keysOn(nodeName)].sort()) {
-      const object = this.machines.get(key);
-      if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
-      const machine = await this.#desired(object);
-      if (machine !== undefined) yield machine;
-    }
+  desired(nodeName: string): AsyncGenerator<Told> {
+    const keys = [...this.machines.keysOn(nodeName)].sort();
+    return eachTold(keys, (key) => this.#desired(key), this.#options.logger);
   }
 
-  /** An error of ours about one VM must not end the session of its host, on which the VMs of others run. */
-  async #desired(object: VirtualMachine): Promise<Told | undefined> {
-    try {
-      return await this.#reconciler.desired(object);
-    } catch (error) {
-      const { uid } = object.metadata;
-      this.#options.logger.error({ uid, err: error }, 'the host is not told of this VM, since that failed');
-      return undefined;
-    }
+  async #desired(key: string): Promise<Told | undefined> {
+    const object = this.machines.get(key);
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) return undefined;
+    return await this.#reconciler.desired(object);
   }
 
   /** The objects must be known. */
