@@ -125,7 +125,6 @@ export async function runAgent(
     {
       changed: (uid) => link.changed(uid),
       removed: (uid, lastExit) => link.removed(uid, lastExit),
-      logged: (uid) => link.logged(uid),
       serviceLost: () => lost.abort(),
     },
     over,

@@ -9,7 +9,7 @@ import type { Trouble } from './conditions.ts';
 import { MachineFailure, messageOf } from './failure.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
 import { expectationsOf } from './guest-expectations.ts';
-import type { GuestLog } from './guest-log.ts';
+import { GuestLog } from './guest-log.ts';
 import type { GuestRun, GuestRunPorts } from './guest-run.ts';
 import type { ComputeSystem, SystemId, SystemProperties, UnfinishedSystem } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
@@ -45,7 +45,6 @@ export const noChange: LiveChange = { notBefore: 0, isOverdue: false, failures: 
 /** Who is told what happens to the VM. */
 export interface ContextListener {
   changed(): void;
-  logged(): void;
 }
 
 type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
@@ -95,32 +94,23 @@ export class MachineContext {
   readonly #listener: ContextListener;
   readonly #sink: GuestLogSink;
 
-  constructor(
-    record: MachineRecord,
-    systemID: SystemId,
-    log: GuestLog,
-    ports: MachinePorts,
-    listener: ContextListener,
-  ) {
+  constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: ContextListener) {
     const { trouble, ...rest } = record;
     this.uid = record.uid;
     this.systemID = systemID;
     this.record = rest;
     this.trouble = trouble;
-    this.log = log;
+    this.log = new GuestLog(record.boot, record.guestLog);
     this.ports = ports;
     this.internalErrors = new InternalErrors(ports);
-    this.#listener = {
-      changed: this.guarded(() => listener.changed()),
-      logged: this.guarded(() => listener.logged()),
-    };
+    this.#listener = { changed: this.guarded(() => listener.changed()) };
     this.#sink = ports.openGuestLog(record.uid);
     this.guestLog = new MachineLog({
       uid: record.uid,
-      log,
+      log: this.log,
       sink: this.#sink,
       output: ports.openGuestOutput?.(record.uid),
-      logged: () => this.#listener.logged(),
+      headChanged: () => this.#listener.changed(),
     });
   }
 

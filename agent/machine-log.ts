@@ -1,4 +1,4 @@
-// Where the lines of one VM's guest go: the log that the operator is told of, the file on the node, and the records for
+// Where the lines of one VM's guest go: the excerpt that the status shows, the file on the node, and the records for
 // collectors of logs.
 import type { Assignment } from '../protocol/messages.ts';
 import type { GuestLogRecord } from './guest/log-record.ts';
@@ -14,7 +14,8 @@ export interface MachineLogPorts {
   readonly sink: GuestLogSink;
   /** Absent: no collector takes records. */
   readonly output: GuestRecordWriter | undefined;
-  readonly logged: () => void;
+  /** The lines that the status keeps of the boot are still coming in. */
+  readonly headChanged: () => void;
 }
 
 export class MachineLog {
@@ -31,13 +32,13 @@ export class MachineLog {
   }
 
   tellLines(lines: readonly string[]): void {
-    const { log, logged, sink } = this.#ports;
+    const { headChanged, log, sink } = this.#ports;
+    const isNews = lines.length > 0 && !log.hasWholeHead;
     for (const line of lines) {
       const { boot, sequence, text } = log.append(line);
       sink.append(`${boot}.${sequence} ${text}`);
-      if (log.bootBegins) logged();
     }
-    logged();
+    if (isNews) headChanged();
   }
 
   tellRecords(records: readonly GuestLogRecord[], assignment: Assignment | undefined): void {

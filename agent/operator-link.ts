@@ -71,10 +71,6 @@ export class OperatorLink {
     for (const session of this.#sessions) session.removed(uid, lastExit);
   }
 
-  logged(uid: string): void {
-    for (const session of this.#sessions) session.logged(uid);
-  }
-
   /** Streams that are open to this host. */
   get streams(): number {
     return [...this.#sessions].reduce((sum, session) => sum + session.streams, 0);

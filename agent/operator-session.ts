@@ -24,7 +24,6 @@ import {
 import { binaryStreams, streamsCapability } from '../protocol/stream-messages.ts';
 import type { Epochs } from './epochs.ts';
 import { messageOf } from './failure.ts';
-import { LogRelay } from './log-relay.ts';
 import { abridgedReport, fittedReport, reportShare } from './report-size.ts';
 import { type ConsoleReaders, StreamServer } from './streams/stream-server.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -66,10 +65,7 @@ export class OperatorSession {
   readonly #owed = new Set<string>();
   /** Of the largest report. */
   #share = 0;
-  /** VMs whose guests said something just now. */
-  readonly #logged = new Set<string>();
   #flush: Timer | undefined;
-  #relay: LogRelay;
   readonly #streams: StreamServer;
   #sendsBinary = false;
   #epoch: number | undefined;
@@ -77,7 +73,6 @@ export class OperatorSession {
 
   constructor(socket: WebSocket, ports: SessionPorts) {
     this.#ports = ports;
-    this.#relay = new LogRelay(0, ports.clock, () => false);
     this.welcomed = new Promise((resolve) => {
       this.#resolveWelcomed = resolve;
     });
@@ -118,24 +113,8 @@ export class OperatorSession {
     this.#dirty.delete(uid);
     this.#owed.delete(uid);
     this.#said.delete(uid);
-    this.#relay.forget(uid);
     this.#streams.forget(uid);
     this.#channel.send({ type: 'removed', uid, ...(lastExit && { lastExit }) }, uid);
-  }
-
-  logged(uid: string): void {
-    if (this.#ports.supervisor.machine(uid)?.log.bootBegins === true) this.changed(uid);
-    if (this.#logged.size === 0) queueMicrotask(() => this.#offerLogs());
-    this.#logged.add(uid);
-  }
-
-  /** The lines that came at once go in one message: one each would use up what the operator takes in a second. */
-  #offerLogs(): void {
-    for (const uid of this.#logged) {
-      const log = this.#ports.supervisor.machine(uid)?.log;
-      if (log !== undefined) this.#relay.offer(uid, log);
-    }
-    this.#logged.clear();
   }
 
   close(code: number, reason: string): void {
@@ -215,9 +194,6 @@ export class OperatorSession {
         else
           this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not have the digest that it came with');
         break;
-      case 'logsAck':
-        this.#relay.acknowledged(message.uid, message.boot, message.sequence);
-        break;
       case 'streamClose':
       case 'streamData':
       case 'streamEnd':
@@ -244,11 +220,6 @@ export class OperatorSession {
     this.#epoch = epoch;
     this.#channel.setHeartbeat(welcome.heartbeatSeconds);
     this.#sendsBinary = welcome.streamEncodings?.includes(binaryStreams) === true;
-    this.#relay = new LogRelay(welcome.logWindow, this.#ports.clock, (message) => this.#channel.trySendLog(message));
-    for (const uid of this.#ports.supervisor.uids()) {
-      const log = this.#ports.supervisor.machine(uid)?.log;
-      if (log !== undefined) this.#relay.offer(uid, log);
-    }
     this.#flushSoon();
     this.#resolveWelcomed(welcome);
   }

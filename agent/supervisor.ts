@@ -25,7 +25,6 @@ export interface SupervisorListener {
   changed(uid: string): void;
   /** VM, files and journal entry are gone. */
   removed(uid: string, lastExit?: LastExit): void;
-  logged(uid: string): void;
   /** The compute service went away: nothing is known of any VM until a new enumeration. */
   serviceLost(): void;
 }
@@ -223,7 +222,6 @@ export class Supervisor {
 
   readonly #machineListener: MachineListener = {
     changed: (machine) => this.#listener.changed(machine.uid),
-    logged: (machine) => this.#listener.logged(machine.uid),
     lost: () => this.#listener.serviceLost(),
   };
 }

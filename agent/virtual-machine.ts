@@ -7,7 +7,6 @@ import { unlessAborted } from './bounded.ts';
 import { CallOverdue, MachineFailure } from './failure.ts';
 import { GuestAccess } from './guest-access.ts';
 import { expectationsOf } from './guest-expectations.ts';
-import { GuestLog } from './guest-log.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from './hcs/backend.ts';
 import { HcsError } from './hcs/errors.ts';
 import { isOwnFault } from './internal-errors.ts';
@@ -23,14 +22,12 @@ import { failureOf } from './step-failure.ts';
 
 export interface MachineListener {
   changed(machine: VirtualMachine): void;
-  logged(machine: VirtualMachine): void;
   /** The compute service went away: what this VM does is unknown until HCS has been enumerated again. */
   lost(machine: VirtualMachine): void;
 }
 
 export class VirtualMachine {
   readonly uid: string;
-  readonly log: GuestLog;
   /** Resolves once it is known what is there. */
   readonly known: Promise<void>;
 
@@ -43,14 +40,9 @@ export class VirtualMachine {
 
   constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
     this.uid = record.uid;
-    this.log = new GuestLog(record.uid, record.boot, record.guestLog);
-    this.#context = new MachineContext(record, systemID, this.log, ports, {
-      changed: () => listener.changed(this),
-      logged: () => listener.logged(this),
-    });
+    this.#context = new MachineContext(record, systemID, ports, { changed: () => listener.changed(this) });
     this.#listener = {
       changed: this.#context.guarded((machine: VirtualMachine) => listener.changed(machine)),
-      logged: this.#context.guarded((machine: VirtualMachine) => listener.logged(machine)),
       lost: (machine) => listener.lost(machine),
     };
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -138,7 +130,7 @@ export class VirtualMachine {
       guestConnected: run?.guestConnected ?? false,
       guestExpected: expectationsOf(record.applied?.options).bridge,
       rests: internalErrors.isTooMany,
-      log: this.log,
+      log: this.#context.log,
       systemID,
     });
   }

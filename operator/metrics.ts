@@ -38,7 +38,6 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     'direction',
     'type',
   ]);
-  readonly #logLines = this.#counter('lcow_guest_log_lines_total', 'Guest log lines that agents sent for nothing.');
   readonly #statusWrites = this.#counter('lcow_status_writes_total', 'Status writes of LinuxUtilityVMs.');
   readonly #conflicts = this.#counter('lcow_status_conflicts_total', 'Status writes that somebody else was ahead of.');
   readonly #eventsDropped = this.#counter('lcow_events_dropped_total', 'Events that could not be recorded.', ['why']);
@@ -125,10 +124,6 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
 
   sent(type: string): void {
     this.#messages.inc({ direction: 'sent', type });
-  }
-
-  logLinesDiscarded(lines: number): void {
-    this.#logLines.inc(lines);
   }
 
   /** The session tells the log of it, within bounds. */

@@ -1,7 +1,7 @@
 // A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
 // receipt; binary frames are for who knows them. A frame that is neither ends this session only. Outgoing messages wait in
 // budgets of their own, sent in this order: control messages (bounded; overflow ends the session), the latest state per key,
-// and then log lines and the data of streams by turns.
+// and then the data of streams.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import type { Clock, Timer } from './clock.ts';
@@ -13,15 +13,14 @@ export const channelLimits = {
   /** Handed to the socket and not yet written; above it messages wait here. */
   inFlightBytes: 256 * 1024,
   /**
-   * Log lines and streams are handed to the socket only below this, so that a control message waits behind few of them; yet
-   * more than one frame, since it takes a turn of the event loop to learn that one was written.
+   * Data of streams is handed to the socket only below this, so that a control message waits behind little of it; yet more
+   * than one frame, since it takes a turn of the event loop to learn that one was written.
    */
-  logInFlightBytes: 160 * 1024,
+  streamInFlightBytes: 160 * 1024,
   controlBytes: 16 << 20,
   controlMessages: 16_384,
   /** Whoever has much to say waits until no more than this is waiting. */
   drainedBytes: 4 << 20,
-  logBytes: 4 << 20,
   /** More than streams may have on the way (`streamLimits.onTheWayBytes`), in base64 and with their frames. */
   streamBytes: 4 << 20,
   latestKeys: limits.virtualMachinesPerHost,
@@ -70,9 +69,7 @@ export class Channel<In, Out extends object> {
   readonly #settings: ChannelSettings<In>;
   readonly #control = new FrameQueue();
   readonly #latest = new Map<string, Out>();
-  readonly #logs = new FrameQueue();
   readonly #streams = new FrameQueue();
-  #streamsAreNext = false;
   #inFlightBytes = 0;
   #unreadPongs = 0;
   #onDrained: (() => void)[] = [];
@@ -104,7 +101,7 @@ export class Channel<In, Out extends object> {
   }
 
   /**
-   * Sends in order, ahead of states and logs. A waiting state of the key `supersedes` is forgotten: it would arrive after
+   * Sends in order, ahead of states and streams. A waiting state of the key `supersedes` is forgotten: it would arrive after
    * this message. False when the channel is closed or this message overflowed it.
    */
   send(message: Out, supersedes?: string): boolean {
@@ -146,19 +143,9 @@ export class Channel<In, Out extends object> {
     return this.#latest.size;
   }
 
-  /** False when the budget for logs is used up or the channel closed: the caller keeps the lines. */
-  trySendLog(message: Out): boolean {
-    if (!this.open) return false;
-    const frame = frameOf(message);
-    if (this.#logs.bytes + frame.bytes > channelLimits.logBytes) return false;
-    this.#logs.push(frame);
-    this.#pump();
-    return this.open;
-  }
-
   /**
-   * Data of a stream, as a message or a binary frame: waits for everything else, but takes turns with log lines. Whoever
-   * sends bounds it by what the other side says that arrived; false when the channel is closed or this overflowed it.
+   * Data of a stream, as a message or a binary frame: waits for everything else. Whoever sends bounds it by what the other
+   * side says that arrived; false when the channel is closed or this overflowed it.
    */
   sendStream(message: Out | Buffer): boolean {
     if (!this.open) return false;
@@ -233,7 +220,7 @@ export class Channel<In, Out extends object> {
 
   #pump(): void {
     while (this.open && this.#inFlightBytes < channelLimits.inFlightBytes) {
-      const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftBulk();
+      const frame = this.#control.shift() ?? this.#shiftLatest() ?? this.#shiftStream();
       if (frame === undefined) return;
       if (this.#isDrained) this.#tellDrained();
       this.#inFlightBytes += frame.bytes;
@@ -256,11 +243,8 @@ export class Channel<In, Out extends object> {
     return undefined;
   }
 
-  #shiftBulk(): Frame | undefined {
-    if (this.#inFlightBytes >= channelLimits.logInFlightBytes) return undefined;
-    this.#streamsAreNext = !this.#streamsAreNext;
-    const [first, second] = this.#streamsAreNext ? [this.#streams, this.#logs] : [this.#logs, this.#streams];
-    return first.shift() ?? second.shift();
+  #shiftStream(): Frame | undefined {
+    return this.#inFlightBytes < channelLimits.streamInFlightBytes ? this.#streams.shift() : undefined;
   }
 
   /** Counts intervals, not time, so that a stepped clock or a suspended process does not look like silence. */
@@ -290,7 +274,6 @@ export class Channel<In, Out extends object> {
     this.#control.clear();
     this.#tellDrained();
     this.#latest.clear();
-    this.#logs.clear();
     this.#streams.clear();
   }
 

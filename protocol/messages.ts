@@ -16,9 +16,6 @@ export const limits = {
   frameBytes: 1 << 20,
   /** VMs in one part of `hello` or `desired`. */
   partElements: 64,
-  /** Log lines that may be on the way without an acknowledgement. */
-  logWindow: 2048,
-  logLinesPerMessage: 256,
   logLineChars: 8192,
   statusLineChars: 256,
   logHeadLines: 5,
@@ -246,30 +243,16 @@ const hello = z.object({
 const observed = z.object({ type: z.literal('observed'), virtualMachine: element });
 /** `lastExit`: how it ended, of which nothing else may have been said. */
 const removed = z.object({ type: z.literal('removed'), uid, lastExit: lastExit.optional() });
-const logs = z.object({
-  type: z.literal('logs'),
-  uid,
-  /** Which run of the VM: sequence numbers begin anew with each. */
-  boot: count,
-  /** Sequence number of the first line; the others follow without gaps. */
-  first: count,
-  lines: boundedList(z.string().max(limits.logLineChars), limits.logLinesPerMessage),
-  /** Lines of this run that were dropped so far. */
-  dropped: count,
-});
 
-export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, logs, ...agentStreamMessages]);
+export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, ...agentStreamMessages]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 export type Hello = z.infer<typeof hello>;
-export type LogsMessage = z.infer<typeof logs>;
 
 const welcome = z.object({
   type: z.literal('welcome'),
   replica: z.string().max(253),
   epoch,
   heartbeatSeconds: z.number().min(0.05).max(300),
-  /** Log lines that may be in flight; 0 asks for none. */
-  logWindow: count.max(limits.logWindow),
   /** How data of streams may come besides base64 in JSON. */
   streamEncodings: z.array(z.string().max(64)).max(8).optional(),
 });
@@ -279,7 +262,6 @@ const assign = z.object({ type: z.literal('assign'), epoch, virtualMachine: elem
 /** An `Intent` (`intent.ts`), only to an agent that says that it understands intents. */
 const intent = z.object({ type: z.literal('intent'), epoch, virtualMachine: element });
 const release = z.object({ type: z.literal('release'), epoch, uid });
-const logsAck = z.object({ type: z.literal('logsAck'), uid, boot: count, sequence: count });
 
 export const operatorMessage = z.discriminatedUnion('type', [
   welcome,
@@ -288,7 +270,6 @@ export const operatorMessage = z.discriminatedUnion('type', [
   assign,
   intent,
   release,
-  logsAck,
   ...operatorStreamMessages,
 ]);
 export type OperatorMessage = z.infer<typeof operatorMessage>;

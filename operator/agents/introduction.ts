@@ -1,7 +1,8 @@
 // Collects the parts of an agent's hello, and what it reports before it has been welcomed. What is kept of them is bounded
 // as it arrives (docs/design.md §10): so much for each VM, so much besides, and so many parts.
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
-import { type AgentMessage, type Element, type Hello, limits } from '../../protocol/messages.ts';
+import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
+import { type Element, type Hello, limits } from '../../protocol/messages.ts';
 import type { HostIntroduction } from '../controller/host-status.ts';
 import { Reports, readReport, type SizedReport } from '../controller/reports.ts';
 
@@ -32,7 +33,7 @@ export class Introduction {
   }
 
   /** False when the hello has not been complete yet. */
-  amend(message: Exclude<AgentMessage, Hello>): boolean {
+  amend(message: Exclude<MessageOfAgents, Hello>): boolean {
     if (!this.#isComplete) return false;
     if (message.type === 'observed') this.#take(message.virtualMachine);
     if (message.type === 'removed') this.#reports.delete(message.uid);

@@ -7,14 +7,8 @@ import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Channel, webSocketMaxPayload } from '../../protocol/channel.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import {
-  type AgentMessage,
-  agentMessage,
-  agentsPath,
-  closeCodes,
-  type OperatorMessage,
-  subprotocol,
-} from '../../protocol/messages.ts';
+import { type MessageOfAgents, type MessageToAgents, messageOfAgents } from '../../protocol/earlier-agents.ts';
+import { agentsPath, closeCodes, subprotocol } from '../../protocol/messages.ts';
 import type { ArrivalBounds } from '../connections/arrivals.ts';
 import { GuardedServer, type ServingCertificate } from '../connections/guarded-server.ts';
 import { peerAddress } from '../connections/peer-address.ts';
@@ -190,8 +184,8 @@ export class AgentServer {
   ): Promise<void> {
     const { nodeName } = session;
     sessions.began(session);
-    const channel = new Channel<AgentMessage, OperatorMessage>(webSocket, {
-      schema: agentMessage,
+    const channel = new Channel<MessageOfAgents, MessageToAgents>(webSocket, {
+      schema: messageOfAgents,
       clock: ports.clock,
       heartbeat: 'pinger',
       heartbeatSeconds: ports.heartbeatSeconds,

@@ -9,7 +9,6 @@ import type { Inventory } from '../controller/inventory.ts';
 export interface AgentObserver {
   received(type: string): void;
   sent(type: string): void;
-  logLinesDiscarded(lines: number): void;
   /** Something that a well-behaved agent does not do; each has a counter. */
   misbehaved(what: UnexpectedFromAgent): void;
 }

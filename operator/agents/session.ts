@@ -4,17 +4,21 @@
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
 import { BoundedMemory } from '../../protocol/bounded-memory.ts';
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
+import {
+  acknowledgementOf,
+  type EarlierLogs,
+  grantedLogLines,
+  type MessageOfAgents,
+  type MessageToAgents,
+} from '../../protocol/earlier-agents.ts';
 import { type Intent, intentsCapability } from '../../protocol/intent.ts';
 import {
-  type AgentMessage,
   type Assignment,
   closeCodes,
   type Element,
   type Hello,
   type LastExit,
-  type LogsMessage,
   limits,
-  type OperatorMessage,
   subprotocol,
 } from '../../protocol/messages.ts';
 import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
@@ -56,7 +60,7 @@ export class AgentSession {
   readonly #assigned = new Map<string, string>();
   readonly #released = new Set<string>();
   readonly #policies = new BoundedMemory<true>(limits.sentPolicyBytes);
-  #channel: Channel<AgentMessage, OperatorMessage> | undefined;
+  #channel: Channel<MessageOfAgents, MessageToAgents> | undefined;
   #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
   #epoch = 0;
   readonly #streams = new SessionStreams({
@@ -74,7 +78,7 @@ export class AgentSession {
   }
 
   /** `receive` must be what the channel calls. */
-  async run(channel: Channel<AgentMessage, OperatorMessage>): Promise<ChannelClosed> {
+  async run(channel: Channel<MessageOfAgents, MessageToAgents>): Promise<ChannelClosed> {
     this.#channel = channel;
     const timer = this.#ports.clock.after(introductionMilliseconds, () => {
       if (this.#state === 'Introducing') this.close(closeCodes.malformed, 'no complete hello in time');
@@ -92,7 +96,7 @@ export class AgentSession {
     this.#channel?.close(code, reason);
   }
 
-  receive(message: AgentMessage): void {
+  receive(message: MessageOfAgents): void {
     this.#ports.observer.received(message.type);
     if (message.type === 'hello') this.#hello(message);
     else if (this.#state === 'Live' || this.#state === 'Welcoming') this.#report(message);
@@ -198,7 +202,7 @@ export class AgentSession {
     });
   }
 
-  #report(message: Exclude<AgentMessage, Hello>): void {
+  #report(message: Exclude<MessageOfAgents, Hello>): void {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
     else if (message.type === 'removed') this.#removed(message.uid, message.lastExit);
     else if (message.type === 'logs') this.#discard(message);
@@ -226,10 +230,9 @@ export class AgentSession {
     inventory.removed(this.nodeName, uid, lastExit);
   }
 
-  /** Nobody reads them here: agents of earlier versions send them. */
-  #discard({ uid, boot, first, lines }: LogsMessage): void {
-    this.#ports.observer.logLinesDiscarded(lines.length);
-    if (lines.length > 0) this.#send({ type: 'logsAck', uid, boot, sequence: first + lines.length - 1 });
+  #discard(logs: EarlierLogs): void {
+    const acknowledgement = acknowledgementOf(logs);
+    if (acknowledgement !== undefined) this.#send(acknowledgement);
   }
 
   // --- acceptance -----------------------------------------------------------------------------------------------------
@@ -270,7 +273,7 @@ export class AgentSession {
       replica,
       epoch: this.#epoch,
       heartbeatSeconds,
-      logWindow: limits.logWindow,
+      logWindow: grantedLogLines,
       streamEncodings: [binaryStreams],
     });
   }
@@ -318,7 +321,7 @@ export class AgentSession {
     this.#send({ type: 'policy', sha256: policySHA256, policy });
   }
 
-  #send(message: OperatorMessage): void {
+  #send(message: MessageToAgents): void {
     if (this.#channel?.send(message) === true) this.#ports.observer.sent(message.type);
   }
 

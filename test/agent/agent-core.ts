@@ -110,7 +110,6 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
         removed.add(uid);
         options.listener?.removed(uid);
       },
-      logged: (uid) => options.listener?.logged(uid),
       serviceLost: () => {
         core.serviceLost = true;
       },

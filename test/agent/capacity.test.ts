@@ -33,7 +33,7 @@ async function startTold(): Promise<{ readonly core: AgentCore; readonly told: O
     const observed = core?.supervisor.observe(uid);
     if (observed !== undefined) told.push(observed);
   };
-  const listener = { changed: tell, removed: () => undefined, logged: () => undefined };
+  const listener = { changed: tell, removed: () => undefined };
   let core: AgentCore | undefined;
   core = await startCore(unguestedNode(node, double), { listener });
   return { core, told };

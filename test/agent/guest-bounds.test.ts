@@ -7,7 +7,6 @@ import { describe, expect, it } from 'vitest';
 import { ByteBudget } from '../../agent/byte-budget.ts';
 import { GuestBridge } from '../../agent/guest/bridge.ts';
 import { encodeFrame } from '../../agent/guest/bridge-frames.ts';
-import { GuestLog, queueCharacters } from '../../agent/guest-log.ts';
 import { GuestLogFile } from '../../agent/guest-log-file.ts';
 import { RedialPauses } from '../../agent/redial-pauses.ts';
 import { FakeClock } from './guest/fake-clock.ts';
@@ -35,23 +34,6 @@ describe('what guests may have the agent hold', () => {
     const written = (await readFile(join(folder, 'guest.log'), 'utf8')).split('\n').filter((each) => each === line);
     expect(written).toHaveLength(2000 - flooding.dropped - quiet.dropped);
     await rm(folder, { recursive: true, force: true });
-  });
-
-  it('is bounded for lines that wait for the operator, in characters as well', () => {
-    const log = new GuestLog('uid', 1, { head: [], tail: [], total: 0, dropped: 0 });
-    for (let line = 0; line < 500; line += 1) log.append('y'.repeat(20_000));
-    let characters = 0;
-    let lines = 0;
-    for (let message = log.take(1000); message !== undefined; message = log.take(1000)) {
-      characters += message.lines.join('').length;
-      lines += message.lines.length;
-    }
-    expect(characters).toBeLessThanOrEqual(queueCharacters);
-    expect(log.summary()).toMatchObject({ total: 500, dropped: 500 - lines });
-    // Room is made again by what the operator has.
-    log.acknowledge(1, 499);
-    log.append('z');
-    expect(log.take(1)?.lines).toEqual(['z']);
   });
 });
 

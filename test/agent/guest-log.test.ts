@@ -1,13 +1,11 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GuestLog, queueLines } from '../../agent/guest-log.ts';
-import { LogRelay } from '../../agent/log-relay.ts';
-import type { LogsMessage } from '../../protocol/messages.ts';
-import { FakeClock } from './guest/fake-clock.ts';
+import { GuestLog } from '../../agent/guest-log.ts';
+import { MachineLog } from '../../agent/machine-log.ts';
+import type { GuestLogSink } from '../../agent/machine-ports.ts';
+import { limits } from '../../protocol/messages.ts';
 
 const empty = { head: [], tail: [], total: 0, dropped: 0 };
-const uid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
-const newLog = () => new GuestLog(uid, 1, empty);
+const newLog = () => new GuestLog(1, empty);
 
 describe('the log of a guest', () => {
   it('keeps the first lines of a boot and the last ones', () => {
@@ -20,11 +18,13 @@ describe('the log of a guest', () => {
     expect({ total, dropped }).toEqual({ total: 100, dropped: 0 });
   });
 
-  it('drops the oldest lines when nobody takes them, and counts them', () => {
+  it('keeps no more than the status shows, however long the lines are', () => {
     const log = newLog();
-    for (let line = 0; line < queueLines + 10; line += 1) log.append(`line ${line}`);
-    expect(log.summary().dropped).toBe(10);
-    expect(log.take(1)).toMatchObject({ first: 10, lines: ['line 10'], dropped: 10 });
+    for (let line = 0; line < 500; line += 1) log.append('y'.repeat(20_000));
+    const { head, tail, total } = log.summary();
+    expect(total).toBe(500);
+    expect([head.length, tail.length]).toEqual([limits.logHeadLines, limits.logTailLines]);
+    for (const line of [...head, ...tail]) expect(line.length).toBeLessThanOrEqual(limits.statusLineChars);
   });
 
   it('tells how much of a long line it shows', () => {
@@ -35,127 +35,50 @@ describe('the log of a guest', () => {
     expect(shown.isWellFormed()).toBe(true);
   });
 
-  it('begins a boot anew without losing what is still to be delivered', () => {
-    const log = newLog();
-    log.append('old');
-    log.beginBoot(2);
-    log.append('new');
-    expect(log.take(10)).toMatchObject({ boot: 1, first: 0, lines: ['old'] });
-    expect(log.take(10)).toMatchObject({ boot: 2, first: 0, lines: ['new'] });
+  it('numbers the lines of each boot, also after an earlier agent', () => {
+    const log = new GuestLog(3, empty);
+    log.continueAfter({ boot: 3, sequence: 41 });
+    expect(log.append('a')).toEqual({ boot: 3, sequence: 42, text: 'a' });
+    expect(log.now).toEqual({ boot: 3, lines: 43 });
+    log.beginBoot(4);
+    expect(log.append('b')).toEqual({ boot: 4, sequence: 0, text: 'b' });
+    expect(log.summary()).toEqual({ head: ['b'], tail: [], total: 1, dropped: 0 });
   });
 });
 
-describe('the relay', () => {
-  it('keeps to its window', () => {
-    const sent: LogsMessage[] = [];
-    const relay = new LogRelay(3, new FakeClock(), (message) => sent.push(message) > 0);
-    const log = newLog();
-    for (let line = 0; line < 5; line += 1) log.append(`line ${line}`);
-    relay.offer(uid, log);
-    expect(sent.flatMap(({ lines }) => lines)).toEqual(['line 0', 'line 1', 'line 2']);
-    relay.acknowledged(uid, 1, 1);
-    expect(sent.flatMap(({ lines }) => lines)).toHaveLength(5);
-  });
-
-  it('keeps to a pace, whatever the operator acknowledges', () => {
-    const clock = new FakeClock();
-    const log = newLog();
-    let sent = 0;
-    const relay: LogRelay = new LogRelay(2048, clock, ({ boot, first, lines }) => {
-      sent += lines.length;
-      queued.push(() => relay.acknowledged(uid, boot, first + lines.length - 1));
-      return true;
+describe('what a guest says', () => {
+  it('is news for the status while its first lines come in, and no longer', () => {
+    const lines: string[] = [];
+    let news = 0;
+    const log = new MachineLog({
+      uid: 'u',
+      log: newLog(),
+      sink: sinkInto(lines),
+      output: undefined,
+      headChanged: () => {
+        news += 1;
+      },
     });
-    const queued: (() => void)[] = [];
-    const flood = () => {
-      for (let line = 0; line < queueLines; line += 1) log.append('line');
-      relay.offer(uid, log);
-      for (let acknowledge = queued.shift(); acknowledge !== undefined; acknowledge = queued.shift()) acknowledge();
-    };
-    for (let round = 0; round < 100; round += 1) flood();
-    const atFirst = sent;
-    expect(atFirst).toBeLessThan(11_000);
-    clock.advance(100);
-    for (let round = 0; round < 10; round += 1) flood();
-    expect(sent - atFirst).toBeGreaterThan(500);
-    expect(sent - atFirst).toBeLessThan(2000);
-  });
-
-  it('gives the window of a forgotten VM to the others', () => {
-    const sent: LogsMessage[] = [];
-    const relay = new LogRelay(1, new FakeClock(), (message) => sent.push(message) > 0);
-    const [first, second] = [newLog(), newLog()];
-    first.append('first');
-    second.append('second');
-    relay.offer('a', first);
-    relay.offer('b', second);
-    expect(sent.flatMap(({ lines }) => lines)).toEqual(['first']);
-    relay.forget('a');
-    expect(sent.flatMap(({ lines }) => lines)).toEqual(['first', 'second']);
-  });
-
-  type Step = 'line' | 'boot' | 'acknowledge' | 'reconnect' | 'congest' | 'decongest';
-  const steps = fc.array(
-    fc.oneof(
-      { weight: 8, arbitrary: fc.constant<Step>('line') },
-      { weight: 4, arbitrary: fc.constant<Step>('acknowledge') },
-      fc.constantFrom<Step>('boot', 'reconnect', 'congest', 'decongest'),
-    ),
-    { maxLength: 300 },
-  );
-
-  it('delivers every line at least once in order, or counts it, whatever the connection does', () => {
-    fc.assert(
-      fc.property(steps, fc.integer({ min: 1, max: 8 }), (schedule, window) => {
-        const log = newLog();
-        let congested = false;
-        let outstanding: LogsMessage[] = [];
-        const received = new Map<string, string>();
-        const connect = () =>
-          new LogRelay(window, new FakeClock(), (message) => {
-            if (congested) return false;
-            outstanding.push(message);
-            return true;
-          });
-        let relay = connect();
-        let boot = 1;
-        const written: string[] = [];
-        const receive = () => {
-          const message = outstanding.shift();
-          if (message === undefined) return;
-          for (const [index, line] of message.lines.entries())
-            received.set(`${message.boot}/${message.first + index}`, line);
-          relay.acknowledged(uid, message.boot, message.first + message.lines.length - 1);
-        };
-        const run: Readonly<Record<Step, () => void>> = {
-          line: () => {
-            written.push(`line ${written.length}`);
-            log.append(`line ${written.length - 1}`);
-            relay.offer(uid, log);
-          },
-          boot: () => {
-            boot += 1;
-            log.beginBoot(boot);
-          },
-          acknowledge: receive,
-          reconnect: () => {
-            outstanding = [];
-            relay = connect();
-            relay.offer(uid, log);
-          },
-          congest: () => {
-            congested = true;
-          },
-          decongest: () => {
-            congested = false;
-            relay.offer(uid, log);
-          },
-        };
-        for (const step of schedule) run[step]();
-        run.decongest();
-        for (let turn = 0; turn <= written.length; turn += 1) receive();
-        expect([...received.values()].sort()).toEqual([...written].sort());
-      }),
-    );
+    log.tellLines(['1', '2']);
+    log.tellLines([]);
+    log.tellLines(['3']);
+    expect(news).toBe(2);
+    log.tellLines(['4', '5', '6', '7']);
+    expect(news).toBe(3);
+    for (let line = 0; line < 100; line += 1) log.tellLines(['more']);
+    expect(news).toBe(3);
+    expect(lines.slice(0, 7)).toEqual(['1.0 1', '1.1 2', '1.2 3', '1.3 4', '1.4 5', '1.5 6', '1.6 7']);
+    expect(lines).toHaveLength(107);
   });
 });
+
+function sinkInto(lines: string[]): GuestLogSink {
+  return {
+    append: (line) => void lines.push(line),
+    flush: () => Promise.resolve(),
+    lastPosition: () => Promise.resolve(undefined),
+    numbers: { oldest: 0, newest: 0 },
+    openNumber: () => Promise.resolve(undefined),
+    onWritten: () => () => undefined,
+  };
+}

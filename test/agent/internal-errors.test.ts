@@ -120,7 +120,6 @@ describe('an error of ours beside the steps of one VM', () => {
         if (isFaulty && changed === uid) throw new Error('planted');
       },
       removed: () => undefined,
-      logged: () => undefined,
     };
     await using core = await startCore(node, { listener });
     const before = await runNeighbours(core);

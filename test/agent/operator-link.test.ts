@@ -35,12 +35,11 @@ const fast: LinkTimes = {
   streams: 3_600_000,
   welcome: 2_000,
 };
-const welcome = (epoch: number, logWindow = 0, heartbeatSeconds = 10): OperatorMessage => ({
+const welcome = (epoch: number, heartbeatSeconds = 10): OperatorMessage => ({
   type: 'welcome',
   replica: 'operator-0',
   epoch,
   heartbeatSeconds,
-  logWindow,
 });
 
 interface LinkChanges extends Partial<LinkTimes> {
@@ -75,7 +74,6 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
       listener: {
         changed: (changed) => link.changed(changed),
         removed: (removed) => link.removed(removed),
-        logged: (logged) => link.logged(logged),
       },
     }),
   );
@@ -106,10 +104,10 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
   return { node, core, operator, relay, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-async function welcomed(linked: Linked, epoch = 1, logWindow = 0): Promise<Session> {
+async function welcomed(linked: Linked, epoch = 1): Promise<Session> {
   const session = await linked.operator.session(epoch - 1);
   await session.hello();
-  session.send(welcome(epoch, logWindow));
+  session.send(welcome(epoch));
   return session;
 }
 
@@ -307,40 +305,18 @@ describe('an assignment', () => {
 });
 
 describe('guest logs', () => {
-  it('come within the window, in order, and again after a reconnect if they were not acknowledged', async () => {
+  it('are not sent, not even to an operator of the version before, which takes them', async () => {
     await using linked = await startLinked();
-    const first = await welcomed(linked, 1, 4);
-    first.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
-    const lines = () => first.messages.flatMap((message) => (message.type === 'logs' ? message.lines : []));
-    await until('a full window', () => lines().length === 4);
-    await first.next('observed', isRunning);
-    expect(lines()).toHaveLength(4);
-    first.send({ type: 'logsAck', uid, boot: 1, sequence: 1 });
-    await until('two more', () => lines().length === 6);
-    first.close(1001);
-    const second = await welcomed(linked, 2, 100);
-    const again = await second.next('logs');
-    expect(again).toMatchObject({ boot: 1, first: 2, dropped: 0 });
-  });
-
-  it('are not sent when nobody asked', async () => {
-    await using linked = await startLinked();
-    const session = await welcomed(linked);
+    const session = await linked.operator.session(0);
+    await session.hello();
+    session.send(JSON.stringify({ ...welcome(1), logWindow: 2048 }));
     session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
     await session.next('observed', isRunning);
-    expect(session.messages.filter(({ type }) => type === 'logs')).toEqual([]);
-  });
-
-  it('are no news of the VM once its boot has been told', async () => {
-    await using linked = await startLinked();
-    const session = await welcomed(linked, 1, 1000);
-    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
-    await session.next('observed', isRunning);
-    const count = () => session.messages.filter(({ type }) => type === 'observed').length;
-    const before = count();
-    const seen = session.messages.length;
-    await until('many lines', () => session.messages.slice(seen).filter(({ type }) => type === 'logs').length > 5);
-    expect(count()).toBe(before);
+    await linked.node.control.writeLog(systemIdOf(uid), '{"level":"info","msg":"more"}\n', 300);
+    await until('the lines', () => linked.core.observed(uid).guestLog.total > 300);
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment({ generation: 2 }) });
+    await session.next('observed', ({ virtualMachine }) => virtualMachine['generation'] === 2);
+    expect(new Set(session.messages.map(({ type }) => type))).toEqual(new Set(['hello', 'observed']));
   });
 });
 
@@ -389,7 +365,7 @@ describe('the link', () => {
     await using linked = await startLinked();
     const first = await linked.operator.session(0);
     await first.hello();
-    first.send(welcome(1, 0, 0.1));
+    first.send(welcome(1, 0.1));
     let pings = 0;
     const pinging = setInterval(() => {
       pings += 1;

@@ -1,6 +1,5 @@
 // Whatever guests and users put into a report, it stays within what an operator keeps of it, and says what is missing.
 import { describe, expect, it } from 'vitest';
-import { GuestLog } from '../../agent/guest-log.ts';
 import { abridgedReport, fittedReport, reportShare } from '../../agent/report-size.ts';
 import { readReport } from '../../operator/controller/reports.ts';
 import { limits, type ObservedVirtualMachine, parseObserved } from '../../protocol/messages.ts';
@@ -74,14 +73,5 @@ describe('a report', () => {
     expect(abridged).not.toHaveProperty('devices');
     expect(sizeOf(abridged)).toBeLessThanOrEqual(limits.helloBytesPerVirtualMachine);
     expect(parseObserved(abridged).ok).toBe(true);
-  });
-});
-
-describe('a message of log lines', () => {
-  it.each(['語', '\ud800', '"', '\u0001'])('fits into a frame, whatever a guest writes: %j', (character) => {
-    const log = new GuestLog(uid, 1, { head: [], tail: [], total: 0, dropped: 0 });
-    for (let line = 0; line < 2 * limits.logLinesPerMessage; line += 1)
-      log.append(character.repeat(limits.logLineChars));
-    expect(sizeOf(log.take(limits.logWindow))).toBeLessThan(limits.frameBytes);
   });
 });

@@ -415,7 +415,7 @@ describe('what goes wrong', () => {
     await using node = await startNode();
     const other = randomUUID();
     const changes: string[] = [];
-    const listener = { changed: (changed: string) => changes.push(changed), removed: () => {}, logged: () => {} };
+    const listener = { changed: (changed: string) => changes.push(changed), removed: () => {} };
     await using core = await startCore(node, { listener });
     await core.supervisor.assign(makeAssignment());
     await core.supervisor.assign(makeAssignment({ uid: other, name: 'other' }));

@@ -91,7 +91,7 @@ export class BenchOperator implements AsyncDisposable {
   #received(text: string): void {
     const message = agentMessage.parse(JSON.parse(text));
     if (message.type === 'hello' && message.last) {
-      this.send({ type: 'welcome', replica: 'bench', epoch: 1, heartbeatSeconds: 60, logWindow: 1000 });
+      this.send({ type: 'welcome', replica: 'bench', epoch: 1, heartbeatSeconds: 60 });
       this.send({ type: 'desired', epoch: 1, virtualMachines: [], last: true });
       this.#connected.resolve();
     }
@@ -100,10 +100,6 @@ export class BenchOperator implements AsyncDisposable {
     }
     if (message.type === 'streamClosed') this.#closed.set(message.stream, message.problem);
     if (message.type === 'removed') this.running.delete(message.uid);
-    if (message.type === 'logs') {
-      const sequence = message.first + message.lines.length - 1;
-      this.send({ type: 'logsAck', uid: message.uid, boot: message.boot, sequence });
-    }
     for (const changed of this.#onChange.splice(0)) changed();
   }
 }

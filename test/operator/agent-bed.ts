@@ -39,7 +39,6 @@ export class AgentBed implements AsyncDisposable {
       observer: {
         received: () => {},
         sent: () => {},
-        logLinesDiscarded: () => {},
         misbehaved: (what) => this.misbehaviour.push(what),
       },
       inventory: this.inventory,

@@ -247,7 +247,7 @@ describe('an agent of an old epoch', () => {
     const lies = observedMachine(uid, { phase: 'Failed', restarts: 99, startTime: '2020-01-01T00:00:00.000Z' });
     for (const { agent, socket } of [first, second]) {
       agent.send({ type: 'observed', virtualMachine: { ...lies, epoch: 1 } });
-      agent.send({ type: 'logs', uid, boot: 1, first: 0, lines: ['long ago'], dropped: 0 });
+      agent.send({ type: 'logs', uid, boot: 1, first: 0, lines: ['long ago'] });
       agent.send({ type: 'removed', uid });
       await until(() => socket.bufferedAmount === 0);
     }

@@ -23,7 +23,7 @@ const uids = Array.from(
   (_, index) => `6a3f2c1e-0b7d-4c55-9a51-${String(index).padStart(12, '0')}`,
 );
 
-const log = new GuestLog('', 1, { head: [], tail: [], total: 0, dropped: 0 });
+const log = new GuestLog(1, { head: [], tail: [], total: 0, dropped: 0 });
 for (let line = 0; line < 30; line += 1) log.append('語'.repeat(limits.logLineChars));
 
 function chatty(uid: string): ObservedVirtualMachine {

@@ -2,20 +2,27 @@
 // once what it is told to.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
+import { z } from 'zod';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
 import { type Intent, parseIntent } from '../../protocol/intent.ts';
 import {
-  type AgentMessage,
   type Assignment,
   agentsPath,
   type HostFacts,
   type ObservedVirtualMachine,
-  type OperatorMessage,
   operatorMessage,
   parseAssignment,
   subprotocol,
 } from '../../protocol/messages.ts';
+
+/** Also what only an agent of the version before is told. */
+const heard = z.union([
+  operatorMessage,
+  z.object({ type: z.literal('logsAck'), uid: z.uuid(), boot: z.int(), sequence: z.int() }),
+]);
+type Heard = z.infer<typeof heard>;
 
 export const someHost: HostFacts = {
   osBuild: 20_348,
@@ -56,7 +63,7 @@ export class ScriptedAgent {
   /** VMs that it has, as it reports them. */
   readonly machines = new Map<string, ObservedVirtualMachine>();
   readonly assignments = new Map<string, Assignment>();
-  readonly received: OperatorMessage[] = [];
+  readonly received: Heard[] = [];
   /** Of its last session, as it remembers it. */
   lastEpoch: number | undefined;
   readonly intents = new Map<string, Intent>();
@@ -67,7 +74,7 @@ export class ScriptedAgent {
   /** What it does when it is told of a VM; by default it runs at once. */
   onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
   onRelease: (uid: string) => void = (uid) => this.remove(uid);
-  #channel: Channel<OperatorMessage, AgentMessage> | undefined;
+  #channel: Channel<Heard, MessageOfAgents> | undefined;
 
   async connect(port: number, token: string, host: HostFacts = someHost): Promise<void> {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${agentsPath}`, [subprotocol], {
@@ -81,8 +88,8 @@ export class ScriptedAgent {
 
   /** Takes over an open socket. */
   attach(socket: WebSocket): void {
-    this.#channel = new Channel<OperatorMessage, AgentMessage>(socket, {
-      schema: operatorMessage,
+    this.#channel = new Channel<Heard, MessageOfAgents>(socket, {
+      schema: heard,
       clock: systemClock,
       heartbeat: 'watcher',
       heartbeatSeconds: 10,
@@ -119,7 +126,7 @@ export class ScriptedAgent {
     await this.closed;
   }
 
-  send(message: AgentMessage): void {
+  send(message: MessageOfAgents): void {
     this.#channel?.send(message);
   }
 
@@ -146,11 +153,11 @@ export class ScriptedAgent {
     this.send({ type: 'removed', uid });
   }
 
-  receivedOf<T extends OperatorMessage['type']>(type: T): Extract<OperatorMessage, { type: T }>[] {
-    return this.received.filter((message): message is Extract<OperatorMessage, { type: T }> => message.type === type);
+  receivedOf<T extends Heard['type']>(type: T): Extract<Heard, { type: T }>[] {
+    return this.received.filter((message): message is Extract<Heard, { type: T }> => message.type === type);
   }
 
-  #receive(message: OperatorMessage): void {
+  #receive(message: Heard): void {
     this.received.push(message);
     if (message.type === 'welcome') this.#channel?.setHeartbeat(message.heartbeatSeconds);
     if (message.type === 'desired') for (const element of message.virtualMachines) this.#assign(element);

@@ -42,7 +42,7 @@ beforeEach(async () => {
   const ports = {
     clock: systemClock,
     logger,
-    observer: { received: () => {}, sent: () => {}, logLinesDiscarded: () => {}, misbehaved: () => {} },
+    observer: { received: () => {}, sent: () => {}, misbehaved: () => {} },
     inventory: new Inventory(systemClock),
     replica: 'replica-1',
     heartbeatSeconds: 10,

@@ -106,7 +106,7 @@ export class SubresourcesBed implements AsyncDisposable {
     const ports = {
       clock: systemClock,
       logger,
-      observer: { received: () => {}, sent: () => {}, logLinesDiscarded: () => {}, misbehaved: () => {} },
+      observer: { received: () => {}, sent: () => {}, misbehaved: () => {} },
       inventory: new Inventory(systemClock),
       replica: 'replica-1',
       heartbeatSeconds: 10,
@@ -297,7 +297,6 @@ export class SubresourcesBed implements AsyncDisposable {
       listener: {
         changed: (uid) => link.changed(uid),
         removed: (uid) => link.removed(uid),
-        logged: (uid) => link.logged(uid),
       },
     });
     this.#stack.use(core);

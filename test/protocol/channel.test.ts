@@ -11,7 +11,7 @@ import { agentMessage, closeCodes, limits, operatorMessage } from '../../protoco
 const message = z.discriminatedUnion('type', [
   z.object({ type: z.literal('control'), number: z.int() }),
   z.object({ type: z.literal('state'), key: z.string(), number: z.int(), filler: z.string().optional() }),
-  z.object({ type: z.literal('log'), number: z.int(), filler: z.string() }),
+  z.object({ type: z.literal('stream'), number: z.int(), filler: z.string() }),
 ]);
 type Message = z.infer<typeof message>;
 
@@ -127,19 +127,21 @@ describe('channel', () => {
     }
     for (let number = 1000; number < 3000; number += 1) sender.sendLatest('a', { type: 'state', key: 'a', number });
     sender.sendLatest('gone', { type: 'state', key: 'gone', number: 1 });
-    while (sender.trySendLog({ type: 'log', number: 0, filler }));
+    for (let chunk = 0; chunk < 30; chunk += 1) sender.sendStream({ type: 'stream', number: chunk, filler });
     sender.send({ type: 'control', number: 1 }, 'gone');
     const received: Message[] = [];
     channelOver(far, received);
     far.resume();
-    await until(() => received.some((each) => each.type === 'log'));
+    await until(() => received.filter((each) => each.type === 'stream').length === 30);
     expect(received.filter((each) => each.type === 'state' && each.key === 'a')).toEqual([
       { type: 'state', key: 'a', number: 2999 },
     ]);
     expect(received.some((each) => each.type === 'state' && each.key === 'gone')).toBe(false);
     const control = received.findIndex((each) => each.type === 'control');
     expect(control).toBeGreaterThanOrEqual(0);
-    expect(control).toBeLessThan(received.findIndex((each) => each.type === 'state' && each.key === 'a'));
+    const state = received.findIndex((each) => each.type === 'state' && each.key === 'a');
+    expect(control).toBeLessThan(state);
+    expect(state).toBeLessThan(received.findIndex((each) => each.type === 'stream'));
   });
 
   it('ends the session when control messages overflow', async () => {

@@ -7,8 +7,10 @@ import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { type Frame, type Message, retold } from './conversation.ts';
 
 /** What moved the agent to say something: all else was said in its own time. */
-const triggers: ReadonlySet<string> = new Set(['welcome', 'assign', 'release']);
+const triggers: ReadonlySet<string> = new Set(['welcome', 'assign', 'release', 'logsAck']);
 const told = z.looseObject({ type: z.string() });
+/** Without `logWindow` the agent of v0.1.0 takes no welcome, and with 0 it counts what its guests say as lost. */
+const welcome = z.object({ logWindow: z.int().min(1).max(2048) });
 const assignment = z.object({
   type: z.literal('assign'),
   virtualMachine: z.object({ uid: z.string(), optionsDigest: z.string() }),
@@ -26,7 +28,11 @@ export async function replayAgent(
   try {
     for (const { from, message } of conversation) {
       if (from === 'agent') socket.send(JSON.stringify(change(retold(message, names))));
-      else if (triggers.has(message.type)) learn(names, message, await next(socket, heard, message.type));
+      else if (triggers.has(message.type)) {
+        const now = await next(socket, heard, message.type);
+        if (now.type === 'welcome') welcome.parse(now);
+        learn(names, message, now);
+      }
     }
   } finally {
     socket.close();

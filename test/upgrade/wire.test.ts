@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { agentMessage, operatorMessage, parseAssignment, parseObserved } from '../../protocol/messages.ts';
+import { messageOfAgents } from '../../protocol/earlier-agents.ts';
+import { operatorMessage, parseAssignment, parseObserved } from '../../protocol/messages.ts';
 import { ScriptedOperator } from '../agent/scripted-operator.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
@@ -122,11 +123,13 @@ describe(`objects that were stored under the kinds of ${version}`, () => {
 
 describe('every recorded message', () => {
   it.each(manners)('is understood %s', (_, change) => {
-    for (const { from, message } of conversation) understand(from, change(message));
+    // No agent of today has sent what `logsAck` acknowledges.
+    const told = conversation.filter(({ message }) => message.type !== 'logsAck');
+    for (const { from, message } of told) understand(from, change(message));
   });
 
   function understand(from: 'agent' | 'operator', message: unknown): void {
-    const parsed = (from === 'agent' ? agentMessage : operatorMessage).parse(message);
+    const parsed = (from === 'agent' ? messageOfAgents : operatorMessage).parse(message);
     if (parsed.type === 'observed') expect(parseObserved(parsed.virtualMachine)).toMatchObject({ ok: true });
     if (parsed.type === 'assign') expect(parseAssignment(parsed.virtualMachine)).toMatchObject({ ok: true });
   }
@@ -192,7 +195,6 @@ describe(`an operator of ${version}`, () => {
       return data?.conditions.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
     };
     await session.next('observed', ({ virtualMachine }) => isReady(virtualMachine));
-    await session.next('logs');
     say('assign', 1);
     await session.next(
       'observed',
@@ -200,6 +202,8 @@ describe(`an operator of ${version}`, () => {
     );
     say('release');
     await session.next('removed');
+    // It has no use for the lines that this operator grants.
+    expect(new Set(session.messages.map(({ type }) => type))).toEqual(new Set(['hello', 'observed', 'removed']));
     await agent.stop();
   });
 });
