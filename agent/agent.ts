@@ -172,13 +172,14 @@ function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings, 
   const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const waiting = new ByteBudget(maxWaitingForDisk);
   return {
-    ...(guestOutput && { openGuestOutput: (uid) => guestOutput.writerOf(uid) }),
+    ...(guestOutput && { openGuestOutput: (uid, onDropped) => guestOutput.writerOf(uid, onDropped) }),
     guestLogRate: rate,
     logTurns: new LogTurns(),
-    openGuestLog: (uid) =>
+    openGuestLog: (uid, onDropped) =>
       new GuestLogFile({
         folder: join(stateDir, 'vms', uid),
         waiting,
+        onDropped,
         onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
       }),
   };

@@ -20,6 +20,8 @@ export interface GuestLogFileOptions {
   readonly maxWaitingBytes?: number;
   /** Those of all guests; absent: no other guest is there. */
   readonly waiting?: ByteBudget | undefined;
+  /** Lines that never reach the file. */
+  readonly onDropped: (lines: number) => void;
   /** The file cannot be written; told once, until it can be again. */
   readonly onFailure: (error: Error) => void;
 }
@@ -35,13 +37,13 @@ export class GuestLogFile {
   readonly #keptFiles: number;
   readonly #maxWaitingBytes: number;
   readonly #budget: ByteBudget;
+  readonly #onDropped: (lines: number) => void;
   readonly #onFailure: (error: Error) => void;
   #waiting = new LineBatch();
   /** What was written last. */
   #spare = new LineBatch();
   /** Lines that were dropped since the file last told of any. */
   #untold = 0;
-  #dropped = 0;
   #size: number | undefined;
   #hasFailed = false;
   #writing: Promise<void> | undefined;
@@ -57,12 +59,8 @@ export class GuestLogFile {
     this.#keptFiles = options.keptFiles ?? 3;
     this.#maxWaitingBytes = options.maxWaitingBytes ?? 4 << 20;
     this.#budget = options.waiting ?? new ByteBudget(Number.POSITIVE_INFINITY);
+    this.#onDropped = options.onDropped;
     this.#onFailure = options.onFailure;
-  }
-
-  /** All lines that never reached the file. */
-  get dropped(): number {
-    return this.#dropped;
   }
 
   /** Never waits and never fails. */
@@ -70,7 +68,7 @@ export class GuestLogFile {
     const limit = this.#budget.isUsedUp ? Math.min(ownBytes, this.#maxWaitingBytes) : this.#maxWaitingBytes;
     if (!this.#waiting.hasRoomFor(line, limit)) {
       this.#untold += 1;
-      this.#dropped += 1;
+      this.#onDropped(1);
       return;
     }
     if (this.#untold > 0) this.#tellOfDropped();
@@ -174,7 +172,7 @@ export class GuestLogFile {
 
   #failed({ lines, told }: LineBatch, error: Error): void {
     this.#untold += lines + told;
-    this.#dropped += lines;
+    if (lines > 0) this.#onDropped(lines);
     this.#size = undefined;
     if (!this.#hasFailed) this.#onFailure(error);
     this.#hasFailed = true;

@@ -48,11 +48,16 @@ export class GuestLogOutput {
     return this.#dropped;
   }
 
-  writerOf(uid: string): GuestRecordWriter {
+  /** @param onDropped is told of lines of this guest that are not written, for whatever reason */
+  writerOf(uid: string, onDropped: (lines: number) => void): GuestRecordWriter {
     const { clock, rate } = this.#options;
     const limiter = new LogLimiter(rate, clock, uid, tooFast);
+    const lost = () => limiter.dropped + this.#dropped;
     return (records, source) => {
+      const before = lost();
       for (const each of limiter.admit(records)) this.#offer(guestLogEntry(each, source));
+      const dropped = lost() - before;
+      if (dropped > 0) onDropped(dropped);
       this.#pump();
     };
   }

@@ -63,6 +63,7 @@ export class GuestLog {
     return this.#head.length >= limits.logHeadLines;
   }
 
+  /** Lines that are lost: beyond a rate, or not taken by the file or by standard output. */
   countDropped(lines: number): void {
     this.#dropped += lines;
   }

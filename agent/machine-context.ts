@@ -104,12 +104,13 @@ export class MachineContext {
     this.ports = ports;
     this.internalErrors = new InternalErrors(ports);
     this.#listener = { changed: this.guarded(() => listener.changed()) };
-    this.#sink = ports.openGuestLog(record.uid);
+    const onDropped = (lines: number) => this.log.countDropped(lines);
+    this.#sink = ports.openGuestLog(record.uid, onDropped);
     this.guestLog = new MachineLog({
       uid: record.uid,
       log: this.log,
       sink: this.#sink,
-      output: ports.openGuestOutput?.(record.uid),
+      output: ports.openGuestOutput?.(record.uid, onDropped),
       headChanged: () => this.#listener.changed(),
     });
   }

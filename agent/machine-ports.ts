@@ -48,10 +48,10 @@ export interface MachinePorts {
   readonly tally?: AgentTally;
   /** Of this agent process. */
   readonly agentBootID: string;
-  /** Where the lines of a VM's guest are kept on the node. */
-  readonly openGuestLog: (uid: string) => GuestLogSink;
-  /** Where the records of a VM's guest go for collectors of logs. Absent: nowhere. */
-  readonly openGuestOutput?: (uid: string) => GuestRecordWriter;
+  /** Where the lines of a VM's guest are kept on the node; says how many of them are lost. */
+  readonly openGuestLog: (uid: string, onDropped: (lines: number) => void) => GuestLogSink;
+  /** Where the records of a VM's guest go for collectors of logs; says how many of them are lost. Absent: nowhere. */
+  readonly openGuestOutput?: (uid: string, onDropped: (lines: number) => void) => GuestRecordWriter;
   /** When which guest's log is read on. Absent: each guest's as it comes. */
   readonly logTurns?: LogTurns | undefined;
   /** What one guest may log at all. Absent: as much as is taken from it. */

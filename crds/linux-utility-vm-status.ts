@@ -39,7 +39,9 @@ const guestLog = z
     head: logLines(5, 'The first lines of the boot.'),
     tail: logLines(15, 'The last lines, which may be some minutes old.'),
     total: count('Lines received since the boot.').optional(),
-    dropped: count('Lines that were lost.').optional(),
+    dropped: count(
+      'Lines that were lost since the boot: beyond --guest-log-rate or --guest-output-rate of the agent, or not taken by the node’s disk or by the agent’s standard output. A line that two of them lost counts twice.',
+    ).optional(),
   })
   .meta({ description: 'An excerpt of the guest’s log.' })
   .optional();

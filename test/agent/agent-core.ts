@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { type AllowList, allowList } from '../../agent/allow-list.ts';
 import { requireAllowedGroups } from '../../agent/allowed-groups.ts';
-import { GuestLogFile } from '../../agent/guest-log-file.ts';
+import { GuestLogFile, type GuestLogFileOptions } from '../../agent/guest-log-file.ts';
 import { FileJournal, type Journal } from '../../agent/journal.ts';
 import type { MachinePorts } from '../../agent/machine-ports.ts';
 import type { AgentTally } from '../../agent/metrics-tally.ts';
@@ -47,6 +47,7 @@ export interface CoreOptions {
   readonly listener?: Omit<SupervisorListener, 'serviceLost'>;
   readonly tally?: AgentTally;
   readonly guestLog?: Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate'>;
+  readonly guestLogFile?: Partial<GuestLogFileOptions>;
 }
 
 /** What the agent runs on: a simulated node, or something else in its place. */
@@ -96,7 +97,13 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
     ...(options.tally && { tally: options.tally }),
-    openGuestLog: (uid) => new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, onFailure: () => undefined }),
+    openGuestLog: (uid, onDropped) =>
+      new GuestLogFile({
+        folder: `${node.folder}/agent/vms/${uid}`,
+        onDropped,
+        onFailure: () => undefined,
+        ...options.guestLogFile,
+      }),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),

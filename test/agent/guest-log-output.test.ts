@@ -57,7 +57,7 @@ describe('lines of guests on standard output', () => {
       rate: { recordsPerSecond: 10, burst: 10 },
     });
     const hostile = '\u001b]0;x\u0007 \u009b2J \u202egnp.exe \u2029';
-    output.writerOf(uid)([{ level: 'info', message: hostile, fields: { [hostile]: [hostile] } }], source);
+    output.writerOf(uid, () => {})([{ level: 'info', message: hostile, fields: { [hostile]: [hostile] } }], source);
     expect(destination.texts.join('')).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+\n$/u);
     expect(destination.entries()).toMatchObject([{ msg: hostile, fields: { [hostile]: [hostile] } }]);
   });
@@ -67,7 +67,9 @@ describe('lines of guests on standard output', () => {
     const clock = new FakeClock();
     const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1000, burst: 1000 } });
     await using node = await startNode();
-    await using core = await startCore(node, { guestLog: { openGuestOutput: (each) => output.writerOf(each) } });
+    await using core = await startCore(node, {
+      guestLog: { openGuestOutput: (each, onDropped) => output.writerOf(each, onDropped) },
+    });
     await core.supervisor.assign(makeAssignment({ namespace: 'team', options: { ScrubLogs: true } }));
     const written =
       '{"level":"warning","msg":"hi","time":"2024-01-15T10:30:00.123456789Z","name":"x","password":"p"}\n';
@@ -88,13 +90,16 @@ describe('lines of guests on standard output', () => {
     const destination = new Destination();
     const clock = new FakeClock();
     const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1, burst: 2 } });
-    const [loud, quiet] = [output.writerOf('a'), output.writerOf('b')];
+    const lost: number[] = [];
+    const writerOf = (guest: string) => output.writerOf(guest, (lines) => lost.push(lines));
+    const [loud, quiet] = [writerOf('a'), writerOf('b')];
     for (let line = 0; line < 5; line += 1) loud([record(`loud ${line}`)], source);
     quiet([record('quiet')], { ...source, name: 'other' });
     clock.advance(1000);
     loud([record('again')], source);
     expect(destination.messages()).toEqual(['loud 0', 'loud 1', 'quiet', expect.stringContaining('too fast'), 'again']);
     expect(destination.entries()[3]).toMatchObject({ ...source, level: 'warning', fields: { dropped: 3 } });
+    expect(lost).toEqual([1, 1, 1]);
     expect(output.dropped).toBe(0);
   });
 
@@ -102,12 +107,16 @@ describe('lines of guests on standard output', () => {
     const destination = new Destination();
     const rate = { recordsPerSecond: 1000, burst: 1000 };
     const output = new GuestLogOutput({ destination, clock: new FakeClock(), rate, maxWaiting: 600 });
-    const write = output.writerOf(uid);
+    let lost = 0;
+    const write = output.writerOf(uid, (count) => {
+      lost += count;
+    });
     destination.isFull = true;
     for (let line = 0; line < 20; line += 1) write([record(`line ${line}`)], source);
     expect(destination.texts).toHaveLength(1);
     const { dropped } = output;
     expect(dropped).toBeGreaterThan(0);
+    expect(lost).toBe(dropped);
     destination.drain();
     const entries = destination.entries();
     expect(entries).toHaveLength(20 - dropped + 1);

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { GuestLog } from '../../agent/guest-log.ts';
+import { GuestLogOutput } from '../../agent/guest-log-output.ts';
 import { MachineLog } from '../../agent/machine-log.ts';
 import type { GuestLogSink } from '../../agent/machine-ports.ts';
-import { limits } from '../../protocol/messages.ts';
+import { systemIdOf } from '../../agent/system-id.ts';
+import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
+import { type AgentCore, type CoreOptions, startCore } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { FakeClock } from './guest/fake-clock.ts';
+import { startNode } from './hcs/simulated-node.ts';
 
 const empty = { head: [], tail: [], total: 0, dropped: 0 };
 const newLog = () => new GuestLog(1, empty);
@@ -69,6 +75,59 @@ describe('what a guest says', () => {
     expect(news).toBe(3);
     expect(lines.slice(0, 7)).toEqual(['1.0 1', '1.1 2', '1.2 3', '1.3 4', '1.4 5', '1.5 6', '1.6 7']);
     expect(lines).toHaveLength(107);
+  });
+});
+
+describe('the lines that the status counts as dropped', () => {
+  /** What the status says once the guest has written so many lines at once, and how many of them are in the file. */
+  async function flooded(lines: number, options: CoreOptions): Promise<GuestLogSummary & { readonly kept: number }> {
+    await using node = await startNode();
+    await using core = await startCore(node, options);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', ({ phase }) => phase === 'Running');
+    const before = core.observed(uid).guestLog.total;
+    await node.control.writeLog(systemIdOf(uid), '{"level":"info","msg":"one of many"}\n', lines);
+    const { guestLog } = await core.until(uid, 'the lines', (each) => each.guestLog.total >= before + lines);
+    const positions = [...(await readBack(core)).matchAll(/^\d+\.(\d+) /gm)];
+    // The guest may have said more meanwhile.
+    const kept = positions.filter(([, sequence]) => Number(sequence) < guestLog.total).length;
+    return { ...guestLog, kept };
+  }
+
+  async function readBack(core: AgentCore): Promise<string> {
+    const access = core.supervisor.machine(uid)?.access;
+    if (access === undefined) throw new Error('there is no VM');
+    let text = '';
+    for await (const block of access.readLog({ follow: false, previous: false }, new AbortController().signal)) {
+      text += block.toString();
+    }
+    return text;
+  }
+
+  it('are none while the file has every line, though no operator is there', async () => {
+    const { dropped, kept, total } = await flooded(3000, {});
+    expect(total).toBeGreaterThan(3000);
+    expect({ dropped, kept }).toEqual({ dropped: 0, kept: total });
+  });
+
+  it('are those that the disk did not take', async () => {
+    const { dropped, kept, total } = await flooded(3000, { guestLogFile: { maxWaitingBytes: 4096 } });
+    expect(dropped).toBeGreaterThan(1000);
+    expect(kept).toBe(total - dropped);
+  });
+
+  it('are those that standard output did not take', async () => {
+    const written: string[] = [];
+    const output = new GuestLogOutput({
+      destination: { write: (text) => written.push(text) > 0, once: () => undefined },
+      clock: new FakeClock(),
+      rate: { recordsPerSecond: 1, burst: 1000 },
+    });
+    const openGuestOutput = (each: string, onDropped: (lines: number) => void) => output.writerOf(each, onDropped);
+    const { dropped, kept, total } = await flooded(3000, { guestLog: { openGuestOutput } });
+    expect(kept).toBe(total);
+    expect(total - dropped).toBe(1000);
+    expect(written.join('').match(/\n/g)).toHaveLength(1000);
   });
 });
 

@@ -11,7 +11,7 @@ import { endOfEarlierRun, type LogSection, readLog } from '../../agent/streams/l
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'reader-'));
-  const open = () => new GuestLogFile({ folder, onFailure: () => undefined, ...options });
+  const open = () => new GuestLogFile({ folder, onDropped: () => undefined, onFailure: () => undefined, ...options });
   return { open, file: open(), folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 

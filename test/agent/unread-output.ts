@@ -9,7 +9,7 @@ const source = { namespace: 'team', name: 'vm', uid: 'u' };
 const destination = pino.destination({ dest: 1, sync: false });
 const rate = { recordsPerSecond: lines, burst: lines };
 const output = new GuestLogOutput({ destination, clock: systemClock, rate });
-const write = output.writerOf('u');
+const write = output.writerOf('u', () => {});
 
 const begun = Date.now();
 for (let number = 0; number < lines; number += 1) {
