@@ -43,6 +43,8 @@ export interface ControllersOptions {
   readonly agents: Agents;
   readonly metrics: Metrics;
   readonly restoration: Restoration;
+  /** When every earlier term was over (`Term`). */
+  readonly othersEndedBy: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly replica: string;
@@ -223,10 +225,10 @@ export class Controllers {
   }
 
   #createFleet(): Fleet {
-    const { caches, restoration } = this.#options;
+    const { caches, restoration, othersEndedBy } = this.#options;
     const { hosts, nodes } = caches;
     const { inventory, machines } = this;
-    return new Fleet({ hosts, nodes, inventory, machines, departures: this.#departures, restoration });
+    return new Fleet({ hosts, nodes, inventory, machines, departures: this.#departures, restoration, othersEndedBy });
   }
 
   #createForeign(wake: (key: string) => void): ForeignMachines {

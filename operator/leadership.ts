@@ -45,7 +45,8 @@ export class Leadership {
     );
     const clients = clientsOver(http);
     const shared = { http, caches, clients, metrics, restoration, clock, random, replica, logger };
-    this.controllers = new Controllers({ ...shared, agents: sessions });
+    const { othersEndedBy } = term;
+    this.controllers = new Controllers({ ...shared, agents: sessions, othersEndedBy });
     const { inventory, hosts } = this.controllers;
     this.service = {
       ports: {

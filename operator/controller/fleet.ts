@@ -22,6 +22,8 @@ export interface FleetOptions {
   readonly machines: VirtualMachines;
   readonly departures: Departures;
   readonly restoration: Restoration;
+  /** When every earlier operator had ceased to tell agents anything; undefined when that is not known (`Term`). */
+  readonly othersEndedBy?: number | undefined;
 }
 
 /** What becomes of a VM that a host has although its object has no host. `Undecided`: not enough is known. */
@@ -73,12 +75,12 @@ export class Fleet {
   /**
    * Known hosts that may have a VM whose object has no host. `isNew`: this operator has seen it without our finalizer.
    * Usually none: `nodeName` is stored before an agent hears of a VM, and cleared only once no host has it, so a status
-   * that an operator wrote without one is proof (docs/decisions/0013). So is a session that had ended before the VM was
-   * created. Neither counts for what was there before the cluster went back.
+   * that an operator wrote without one is proof (docs/decisions/0013). So is a session, or the time of every other operator,
+   * that had ended before the VM was created. None of it counts for what was there before the cluster went back.
    */
   hostsThatMayHave(object: VirtualMachine, isNew: boolean): readonly string[] {
     const wentBack = this.#wentBackUnder(object);
-    if (!wentBack && (isNew || isProvenUnplaced(object))) return [];
+    if (!wentBack && (isNew || isProvenUnplaced(object) || this.#hadNoOtherOperator(object))) return [];
     const { inventory, hosts } = this.#options;
     return [...hosts.values()]
       .filter((host) => wentBack || !hadEndedBefore(host, object) || inventory.isConnected(host.metadata.name))
@@ -109,6 +111,11 @@ export class Fleet {
   /** Whatever is stored: the host has not said that it does not have the VM, and is not off. */
   mayHave(nodeName: string, uid: string): boolean {
     return this.#options.inventory.presence(nodeName, uid) !== 'Absent' && !this.#isFenced(nodeName);
+  }
+
+  /** An agent knows only what an operator told it. What this one has told, it knows itself. */
+  #hadNoOtherOperator({ metadata }: VirtualMachine): boolean {
+    return createdAt(metadata) > (this.#options.othersEndedBy ?? Number.POSITIVE_INFINITY);
   }
 
   #wentBackUnder({ metadata }: VirtualMachine): boolean {

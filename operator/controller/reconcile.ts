@@ -152,10 +152,8 @@ export class Reconciler {
     wanted: Wanted,
     { departure, obstacle }: StartJudgement,
   ): Promise<Result> {
-    const { uid } = object.metadata;
-    const observed = this.#options.inventory.reportOf(nodeName, uid)?.observed;
-    this.#told.set(uid, nodeName);
-    this.#instructions.tell(nodeName, wanted);
+    const observed = this.#options.inventory.reportOf(nodeName, object.metadata.uid)?.observed;
+    this.#tell(object, nodeName, wanted);
     const scheduled = reservation(object, nodeName, observed);
     const halted = haltOf(object, departure, scheduled?.rest, observed);
     const { result } = await this.#write(object, {
@@ -174,10 +172,15 @@ export class Reconciler {
   ): Promise<Result> {
     return this.#options.starts.reconcile(object, nodeName, spec, judged, {
       write: (each, decided) => this.#write(each, { ...decided, references }),
-      tell: async (each) => this.#instructions.tell(nodeName, await this.#instructions.of(each)),
+      tell: async (each) => this.#tell(each, nodeName, await this.#instructions.of(each)),
       move: (each, from, verdict) => this.#move(each, from, verdict),
       keep: (each) => this.#keep(each),
     });
+  }
+
+  #tell({ metadata }: VirtualMachine, nodeName: string, wanted: Wanted): void {
+    this.#told.set(metadata.uid, nodeName);
+    this.#instructions.tell(nodeName, wanted);
   }
 
   /** An agent that knows a later generation than the API server has outlived a restore of the cluster. */

@@ -9,12 +9,15 @@ const lease = z.object({
     name: z.string(),
     resourceVersion: z.string(),
     annotations: z.record(z.string(), z.string()).optional(),
+    creationTimestamp: z.string().optional(),
+    managedFields: z.array(z.looseObject({ time: z.string().optional() })).optional(),
   }),
   spec: z
     .object({
       holderIdentity: z.string().optional(),
       leaseDurationSeconds: z.number().optional(),
       acquireTime: z.string().optional(),
+      renewTime: z.string().optional(),
       leaseTransitions: z.number().default(0),
     })
     .prefault({}),
@@ -27,12 +30,14 @@ export interface LeaseRecord {
   readonly durationMilliseconds: number;
   readonly acquireTime: string | undefined;
   readonly transitions: number;
+  /** The latest time that stands in it (`lastTime`), in milliseconds since the epoch. */
+  readonly writtenAt: number | undefined;
 }
 
 export interface Claim {
   /** Undefined gives the Lease up. */
   readonly holder: string | undefined;
-  /** Wall-clock time, for people; nobody computes with it. */
+  /** Wall-clock time, for people. No lease is measured by it. */
   readonly now: number;
   readonly durationMilliseconds?: number;
   readonly timeoutMilliseconds?: number;
@@ -143,5 +148,17 @@ function parse(raw: unknown): Outcome<LeaseRecord> {
     durationMilliseconds: (spec.leaseDurationSeconds ?? 0) * 1000,
     acquireTime: spec.acquireTime,
     transitions: spec.leaseTransitions,
+    writtenAt: lastTime(parsed.data),
   });
+}
+
+/**
+ * No earlier than its last write: `managedFields` has the time of the API server for each writer, and a Lease that somebody
+ * restored from an old copy says when it was created. `renewTime`, by the clock of its holder, can only make it later.
+ */
+function lastTime({ metadata, spec }: z.infer<typeof lease>): number | undefined {
+  const created = Date.parse(metadata.creationTimestamp ?? '');
+  if (Number.isNaN(created)) return undefined;
+  const others = [spec.acquireTime, spec.renewTime, ...(metadata.managedFields ?? []).map(({ time }) => time)];
+  return Math.max(created, ...others.map((time) => Date.parse(time ?? '')).filter((time) => !Number.isNaN(time)));
 }

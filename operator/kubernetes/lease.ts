@@ -15,6 +15,11 @@ import { isGivenUp, type LeaseRecord, type LeaseStore } from './lease-client.ts'
 export interface Term {
   /** False as soon as another replica might lead: nothing may be written then. */
   readonly mayWrite: boolean;
+  /**
+   * Milliseconds since the epoch, by the clock of the API server: by then every earlier term was over, and none has begun
+   * since. Undefined when the Lease does not tell.
+   */
+  readonly othersEndedBy?: number | undefined;
 }
 
 export interface CandidateListener {
@@ -47,6 +52,8 @@ export interface LeaseTimes {
   readonly request: number;
   /** A leader that could not renew for this long gives its agents up: they may reach one that can. */
   readonly surrender: number;
+  /** Clocks of API servers and of operators differ by less. */
+  readonly skew: number;
 }
 
 export const defaultLeaseTimes: LeaseTimes = {
@@ -56,6 +63,7 @@ export const defaultLeaseTimes: LeaseTimes = {
   look: 500,
   request: 4_000,
   surrender: 45_000,
+  skew: 60_000,
 };
 
 export interface LeaseElectionOptions {
@@ -72,16 +80,18 @@ export interface LeaseElectionOptions {
 }
 
 class LeaseTerm implements Term {
+  readonly othersEndedBy: number | undefined;
   readonly #monotonic: () => number;
   readonly #renewDeadline: number;
   /** When the last renewal that succeeded was sent. */
   #renewedAt: number;
   over = false;
 
-  constructor(monotonic: () => number, renewDeadline: number, renewedAt: number) {
+  constructor(monotonic: () => number, renewDeadline: number, renewedAt: number, othersEndedBy: number | undefined) {
     this.#monotonic = monotonic;
     this.#renewDeadline = renewDeadline;
     this.#renewedAt = renewedAt;
+    this.othersEndedBy = othersEndedBy;
   }
 
   get mayWrite(): boolean {
@@ -172,7 +182,7 @@ export class LeaseElection implements Election {
     const created = await this.#options.client.create(this.#claim());
     if (!created.ok) return isAlreadyExists(created.error) ? undefined : created.error;
     this.#see(created.value);
-    this.#begin(sentAt);
+    this.#begin(sentAt, undefined);
     return undefined;
   }
 
@@ -181,14 +191,20 @@ export class LeaseElection implements Election {
     const taken = await this.#options.client.replace(record, this.#claim());
     if (!taken.ok) return isConflict(taken.error) ? undefined : taken.error; // somebody was faster
     this.#see(taken.value);
-    this.#begin(sentAt);
+    this.#begin(sentAt, this.#endOfTermsBefore(record));
     return undefined;
   }
 
-  #begin(sentAt: number): void {
-    this.#term = new LeaseTerm(this.#options.monotonic, this.#times.renewDeadline, sentAt);
+  #begin(sentAt: number, othersEndedBy: number | undefined): void {
+    this.#term = new LeaseTerm(this.#options.monotonic, this.#times.renewDeadline, sentAt, othersEndedBy);
     this.#renewedAt(sentAt);
     if (!this.#stop.signal.aborted) this.#listener?.began(this.#term);
+  }
+
+  /** Nobody has written the Lease since `record`, and nobody leads for longer than `duration` without writing it. */
+  #endOfTermsBefore({ durationMilliseconds, writtenAt }: LeaseRecord): number | undefined {
+    const { duration, skew } = this.#times;
+    return writtenAt === undefined ? undefined : writtenAt + Math.max(durationMilliseconds, duration) + skew;
   }
 
   // --- leader ---------------------------------------------------------------------------------------------------------

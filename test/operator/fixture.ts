@@ -7,7 +7,7 @@ import type { AgentAuthenticator } from '../../operator/agents/authentication.ts
 import type { CertificateSource } from '../../operator/certificates/source.ts';
 import { type ClusterAccess, loadClusterAccess, plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
-import { type Election, LeaseElection } from '../../operator/kubernetes/lease.ts';
+import { defaultLeaseTimes, type Election, LeaseElection } from '../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
 import { parseHost, parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { Operator, type OperatorPorts } from '../../operator/operator.ts';
@@ -87,10 +87,11 @@ export class OperatorFixture {
   }
 
   /** Real time, whatever clock the operator has: other replicas go by it. */
-  election(identity: string, http: KubeHttp = this.http): Election {
-    const clock = systemClock;
+  election(identity: string, { clock = systemClock, times = defaultLeaseTimes } = {}): Election {
+    const { http } = this;
     const client = new LeaseClient({ http, clock, namespace: 'default', name: 'lcow-operator' });
-    return new LeaseElection({ client, clock, random: Math.random, monotonic: () => performance.now(), identity });
+    const monotonic = () => performance.now();
+    return new LeaseElection({ client, clock, random: Math.random, monotonic, identity, times });
   }
 
   /** Another way to the API server, or to somewhere else. */

@@ -13,7 +13,8 @@ import { makeHost, makeMachine, makeNode, someUid, unreadableSpec } from './obje
 
 const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, '0')}:00Z`;
 
-function fleet() {
+/** `othersEndedBy`: when every earlier operator had ended. */
+function fleet(othersEndedBy?: number) {
   const clock = new ManualClock();
   const inventory = new Inventory(clock);
   const hosts = new Map<string, Host>();
@@ -30,7 +31,7 @@ function fleet() {
     inventory.settle(name);
   };
   connect('here');
-  const subject = new Fleet({ hosts, nodes, inventory, machines, departures, restoration });
+  const subject = new Fleet({ hosts, nodes, inventory, machines, departures, restoration, othersEndedBy });
   return { inventory, hosts, nodes, restoration, connect, fleet: subject };
 }
 
@@ -64,6 +65,16 @@ describe('a host that is away', () => {
     expect(mayHave(machine({}, 'no time'))).toEqual(['away']);
     bed.hosts.set('away', makeHost('away', { session: { epoch: 3, endedAt: 'no time' } }));
     expect(mayHave()).toEqual(['away']);
+  });
+
+  it('cannot have a VM that was created after every earlier operator had ended', () => {
+    bed = fleet(Date.parse(at(9)));
+    expect(mayHave()).toEqual([]);
+    expect(mayHave(machine({}, at(9)))).toEqual(['away']);
+    expect(mayHave(machine({}, 'no time'))).toEqual(['away']);
+    bed.restoration.seen({ 'lcow.dev/restored': at(20) });
+    expect(mayHave()).toEqual(['away']);
+    expect(mayHave(machine({}, at(21)))).toEqual([]);
   });
 
   it('may have one of the latter when it is back and has not listed its VMs', () => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { connectionError, failed, type Outcome, succeeded } from '../../operator/kubernetes/api-error.ts';
-import { LeaseElection, type Term } from '../../operator/kubernetes/lease.ts';
+import { defaultLeaseTimes, LeaseElection, type Term } from '../../operator/kubernetes/lease.ts';
 import type { Claim, LeaseRecord, LeaseStore } from '../../operator/kubernetes/lease-client.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -35,11 +35,19 @@ class ScriptedLease implements LeaseStore {
     this.#store({ holder: this.record.holder, now: 0, durationMilliseconds: 10_000, ...changes }, 0);
   }
 
+  /** Deleted, and created again from an old copy. */
+  putBack(): void {
+    const { holder, transitions = 0 } = this.record ?? {};
+    this.record = undefined;
+    this.#store({ holder, now: clock.now() - 3_600_000, durationMilliseconds: 10_000 }, transitions);
+  }
+
   #store({ holder, durationMilliseconds = 1_000 }: Claim, transitions: number): Outcome<LeaseRecord> {
     this.#version += 1;
     this.writes += 1;
     const metadata = { name: 'lcow-operator', resourceVersion: String(this.#version) };
-    this.record = { metadata, holder, durationMilliseconds, acquireTime: undefined, transitions };
+    const writtenAt = clock.now();
+    this.record = { metadata, holder, durationMilliseconds, acquireTime: undefined, transitions, writtenAt };
     return succeeded(this.record);
   }
 }
@@ -59,9 +67,16 @@ class Candidate {
   /** Whether it finds traces of a leader before it. */
   late = false;
 
-  constructor(identity: string, client: LeaseStore, clock: ManualClock, monotonic = () => clock.now()) {
+  constructor(
+    identity: string,
+    client: LeaseStore,
+    clock: ManualClock,
+    { monotonic = () => clock.now(), skew = defaultLeaseTimes.skew } = {},
+  ) {
     const hasPredecessors = () => this.late;
-    this.election = new LeaseElection({ client, clock, random: () => 0.5, monotonic, identity, hasPredecessors });
+    const times = { ...defaultLeaseTimes, skew };
+    const shared = { client, clock, random: () => 0.5, monotonic, identity, times };
+    this.election = new LeaseElection({ ...shared, hasPredecessors });
   }
 
   start(): this {
@@ -129,6 +144,25 @@ describe('the election of a leader', () => {
     await clock.advance(2_100);
     expect(b.leads).toBe(true);
     expect(lease.record?.transitions).toBeLessThanOrEqual(1);
+  });
+
+  it('tells the winner by when every earlier leader had ended, unless the Lease does not say', async () => {
+    const [a, b, way] = candidates();
+    a.start();
+    await clock.advance(5_000);
+    expect(a.term?.othersEndedBy).toBeUndefined();
+    way.reachable = false;
+    await clock.advance(3_600_000);
+    const lastWord = lease.record?.writtenAt ?? 0;
+    b.start();
+    await clock.advance(12_000);
+    expect(b.leads).toBe(true);
+    expect(b.term?.othersEndedBy).toBe(lastWord + 70_000);
+    await b.election.stop();
+    if (lease.record !== undefined) lease.record = { ...lease.record, writtenAt: undefined };
+    const third = new Candidate('c', lease, clock).start();
+    await clock.advance(3_000);
+    expect([third.leads, third.term?.othersEndedBy]).toEqual([true, undefined]);
   });
 
   it('never has two who may write: the old one stops 3 s before the new one can begin', async () => {
@@ -220,7 +254,7 @@ describe('the election of a leader', () => {
 
   it('does not care about steps of the wall clock', async () => {
     let monotonic = 0;
-    const stepping = new Candidate('a', lease, clock, () => monotonic).start();
+    const stepping = new Candidate('a', lease, clock, { monotonic: () => monotonic }).start();
     for (let step = 0; step < 40; step += 1) {
       monotonic += 1_000;
       await clock.advance(step === 20 ? 3_600_000 : 1_000);
@@ -230,14 +264,15 @@ describe('the election of a leader', () => {
 
   it('a leader that was frozen knows when it wakes that it may not write', async () => {
     let monotonic = 0;
-    const a = new Candidate('a', lease, clock, () => monotonic).start();
+    const a = new Candidate('a', lease, clock, { monotonic: () => monotonic }).start();
     await clock.advance(100);
     expect(a.leads).toBe(true);
     monotonic += 7_000;
     expect(a.leads).toBe(false);
   });
 
-  it('never lets two write, whoever deletes or edits the Lease and whoever cannot reach it; in the end one leads', async () => {
+  it('never lets two write, nor takes the end of a term for earlier than it was, whatever happens; in the end one leads', async () => {
+    let knownEnds = 0;
     await fc.assert(
       fc.asyncProperty(history, async (mishaps) => {
         clock = new ManualClock();
@@ -249,14 +284,17 @@ describe('the election of a leader', () => {
           await trio.pass(pause);
         }
         expect(await trio.recover()).toBe(1);
+        knownEnds += trio.knownEnds;
       }),
-      { numRuns: 100, examples: [[staleStandby]] },
+      { numRuns: 100, examples: [[staleStandby], [oldCopy]] },
     );
+    expect(knownEnds).toBeGreaterThan(50);
   });
 });
 
 /** What happens to the Lease, or to the way there of one of three. */
-const mishapKind = fc.constantFrom(...(['Delete', 'StrikeOut', 'Shorten', 'Cut', 'Reconnect', 'CutAll'] as const));
+const mishapKinds = ['Delete', 'StrikeOut', 'Shorten', 'PutBack', 'Cut', 'Reconnect', 'CutAll'] as const;
+const mishapKind = fc.constantFrom(...mishapKinds);
 const mishap = fc.record({
   kind: mishapKind,
   whom: fc.integer({ min: 0, max: 2 }),
@@ -269,12 +307,21 @@ const staleStandby: { readonly kind: MishapKind; whom: number; pause: number }[]
   { kind: 'Delete', whom: 0, pause: 70 },
   { kind: 'Delete', whom: 0, pause: 1 },
 ];
-type MishapKind = 'Delete' | 'StrikeOut' | 'Shorten' | 'Cut' | 'Reconnect' | 'CutAll';
+/** The Lease is deleted while its holder cannot hear of it, and created again as it was an hour ago. */
+const oldCopy: { readonly kind: MishapKind; whom: number; pause: number }[] = [
+  { kind: 'Cut', whom: 0, pause: 40 },
+  { kind: 'PutBack', whom: 0, pause: 120 },
+];
+type MishapKind = (typeof mishapKinds)[number];
 
 /** The third is started when it is first meant, and has seen no Lease until then. */
 class Trio {
   readonly #ways = [{ reachable: true }, { reachable: true }, { reachable: true }];
-  readonly #all = this.#ways.map((way, index) => new Candidate(`candidate-${index}`, over(way), clock));
+  readonly #all = this.#ways.map((way, index) => new Candidate(`candidate-${index}`, over(way), clock, { skew: 0 }));
+  /** When an earlier term than the latest might last write, and the latest. */
+  #earlierWroteAt = Number.NEGATIVE_INFINITY;
+  #latest: { readonly term: Term; wroteAt: number } | undefined;
+  knownEnds = 0;
 
   async begin(): Promise<void> {
     const [first, second, third] = this.#all;
@@ -290,12 +337,24 @@ class Trio {
     for (let step = 0; step < steps; step += 1) {
       await clock.advance(100);
       expect(this.#leaders).toBeLessThanOrEqual(1);
+      for (const { leads, term } of this.#all) if (leads && term !== undefined) this.#writes(term);
     }
+  }
+
+  #writes(term: Term): void {
+    if (this.#latest?.term !== term) {
+      this.#earlierWroteAt = this.#latest?.wroteAt ?? this.#earlierWroteAt;
+      this.#latest = { term, wroteAt: clock.now() };
+      if (term.othersEndedBy !== undefined) this.knownEnds += 1;
+    }
+    this.#latest.wroteAt = clock.now();
+    expect(term.othersEndedBy ?? Number.POSITIVE_INFINITY).toBeGreaterThan(this.#earlierWroteAt);
   }
 
   suffer(kind: MishapKind, whom: number): void {
     if (whom === 2) this.#all[2]?.start();
     if (kind === 'Delete') lease.record = undefined;
+    if (kind === 'PutBack') lease.putBack();
     if (kind === 'StrikeOut') lease.touch({ holder: undefined });
     // Without a holder that would be the word of one who gives the Lease up.
     if (kind === 'Shorten' && lease.record?.holder !== undefined) lease.touch({ durationMilliseconds: 1_000 });

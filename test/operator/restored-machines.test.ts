@@ -1,0 +1,110 @@
+// VMs that are created from manifests with the finalizer of a backup, while no operator runs (docs/operations.md, Backup), on
+// a real API server: they are new, and wait for nobody.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { finalizer } from '../../crds/linux-utility-vm.ts';
+import { defaultLeaseTimes } from '../../operator/kubernetes/lease.ts';
+import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
+import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
+import { installCustomResources } from '../controlplane/shared.ts';
+import { hostsPath, machinesPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
+import { ScriptedAgent, someHost } from './scripted-agent.ts';
+
+const hour = 3_600_000;
+/** An operator whose wall clock is an hour behind. */
+const lateClock: Clock = { now: () => Date.now() - hour, after: (ms, task) => systemClock.after(ms, task) };
+/** All clocks of this test agree, but for the one above; terms are short. */
+const times = { ...defaultLeaseTimes, duration: 1_000, renewDeadline: 700, retry: 200, look: 50, skew: 0 };
+
+let controlPlane: ControlPlane;
+let fixture: OperatorFixture;
+let operator: RunningOperator;
+let agent: ScriptedAgent;
+let elections = 0;
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane();
+  await installCustomResources(controlPlane);
+  fixture = new OperatorFixture(controlPlane.kubeconfigPath);
+}, 120_000);
+
+afterAll(() => controlPlane?.stop());
+
+beforeEach(async () => {
+  operator = await start(lateClock);
+  agent = new ScriptedAgent();
+  await fixture.createNode('here');
+  await fixture.createNode('away');
+  await agent.connect(operator.agents, 'away', someHost);
+  await until(() => agent.receivedOf('desired').some(({ last }) => last));
+});
+
+afterEach(async () => {
+  await operator.operator.stop();
+  await agent.disconnect();
+  for (const { metadata } of await fixture.list()) {
+    await fixture.patch(metadata.name, { metadata: { finalizers: [] } });
+    if (metadata.deletionTimestamp === undefined) await fixture.delete(metadata.name);
+  }
+  await fixture.request({ method: 'DELETE', path: '/api/v1/nodes' });
+  await fixture.request({ method: 'DELETE', path: hostsPath });
+});
+
+function start(clock: Clock): Promise<RunningOperator> {
+  elections += 1;
+  return fixture.start({ election: fixture.election(`candidate-${elections}`, { clock, times }) });
+}
+
+async function restore(name: string): Promise<void> {
+  const metadata = { name, finalizers: [finalizer] };
+  const body = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM', metadata, spec: {} };
+  await fixture.request({ method: 'POST', path: machinesPath, body });
+}
+
+/** By the clock of the API server, which has whole seconds. */
+async function untilTermsAreOver(): Promise<void> {
+  const { http } = fixture;
+  const client = new LeaseClient({ http, clock: systemClock, namespace: 'default', name: 'lcow-operator' });
+  const lease = await client.get(5_000);
+  const writtenAt = lease.ok ? lease.value.writtenAt : undefined;
+  expect(Math.abs(Date.now() - (writtenAt ?? 0))).toBeLessThan(hour / 2);
+  await until(() => Date.now() > (writtenAt ?? 0) + times.duration + 1_000);
+}
+
+it('are placed and deleted at once, also with a host away that was in a session when the operator ended', async () => {
+  await operator.operator.stop();
+  await agent.disconnect();
+  await untilTermsAreOver();
+  await restore('restored');
+  await restore('unwanted');
+  await fixture.delete('unwanted');
+  expect((await fixture.host('away'))?.status.session).toMatchObject({ epoch: 1 });
+  expect((await fixture.host('away'))?.status.session?.endedAt).toBeUndefined();
+  operator = await start(systemClock);
+  const here = new ScriptedAgent();
+  await here.connect(operator.agents, 'here', someHost);
+  expect((await fixture.untilReady('restored')).status.nodeName).toBe('here');
+  await fixture.untilGone('unwanted');
+  await here.disconnect();
+});
+
+it('are not taken for new if an earlier operator may have told of them, whatever its clock said', async () => {
+  await fixture.create('told');
+  await fixture.untilReady('told');
+  await operator.operator.stop();
+  await agent.disconnect();
+  const { name, uid, resourceVersion } = (await fixture.get('told'))?.metadata ?? {};
+  await fixture.request({
+    method: 'PUT',
+    path: `${machinesPath}/told/status`,
+    body: {
+      apiVersion: 'lcow.dev/v1alpha1',
+      kind: 'LinuxUtilityVM',
+      metadata: { name, namespace: 'default', uid, resourceVersion },
+      status: {},
+    },
+  });
+  operator = await start(systemClock);
+  const pending = await fixture.untilObject('told', (object) => readyOf(object)?.reason === 'InventoryPending');
+  expect(readyOf(pending)?.message).toContain('away');
+});
