@@ -13,11 +13,11 @@ export async function connectNode(choice: NodeChoice): Promise<AgentNode> {
     const { connectWindowsNode } = await import('./windows/node.ts');
     return connectWindowsNode({ isolation: choice.isolation });
   }
-  const { connectSimulatedHost } = await import('./hcs/simulated/client.ts');
+  const { connectSimulatedHost } = await import('../simulator/client/client.ts');
   const socketDirectory = `${choice.socket}.guests`;
   // We hold the node's lock, so what lies there is what a killed agent left behind.
   await rm(socketDirectory, { recursive: true, force: true });
-  const { simulatedConsolePath } = await import('./hcs/simulated/console.ts');
+  const { simulatedConsolePath } = await import('../simulator/wire/console.ts');
   const { readConsole } = await import('./windows/console-pipe.ts');
   return {
     ...(await connectSimulatedHost(choice.socket, socketDirectory)),

@@ -11,19 +11,19 @@ import { z } from 'zod';
 import { plainLogger } from '../protocol/log-lines.ts';
 import { plainText } from '../protocol/plain-text.ts';
 import { type GuestLogSettings, runAgent } from './agent.ts';
-import { allowList } from './allow-list.ts';
+import { poolProblem } from './bounds/gate.ts';
+import { defaultTimeouts } from './bounds/timeouts.ts';
 import type { DoctorCommandOptions } from './commands/doctor.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { connectNode, type NodeChoice } from './connect-node.ts';
-import { urlProblem } from './dial.ts';
 import { messageOf } from './failure.ts';
-import type { LineDestination } from './guest-log-output.ts';
-import { poolProblem } from './hcs/computecore/gate.ts';
-import { ownFolders, uselessRule } from './own-folders.ts';
-import { parsePathRule } from './paths/path-rules.ts';
-import { parsePipePattern } from './paths/pipe-patterns.ts';
+import type { LineDestination } from './guest-log/output.ts';
+import { urlProblem } from './link/dial.ts';
+import { allowList } from './preparation/allow-list.ts';
+import { ownFolders, uselessRule } from './preparation/own-folders.ts';
+import { parsePathRule } from './preparation/paths/path-rules.ts';
+import { parsePipePattern } from './preparation/paths/pipe-patterns.ts';
 import { listenForStop } from './stop-signals.ts';
-import { defaultTimeouts } from './timeouts.ts';
 
 /** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
 const serviceLostExitCode = 75;

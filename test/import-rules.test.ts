@@ -21,7 +21,7 @@ const projectImports: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that only these folders or files may import. */
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
-  koffi: ['agent/hcs/computecore.ts', 'agent/windows'],
+  koffi: ['agent/windows/computecore/computecore.ts', 'agent/windows'],
   '@kubernetes/client-node': ['operator/kubernetes', 'kubectl/cluster.ts'],
 };
 

@@ -5,7 +5,7 @@ import { linuxUtilityVM } from '../../crds/linux-utility-vm.ts';
 import { fromSpec } from '../../protocol/options.ts';
 import { buildDocument } from '../document/build.ts';
 import type { BuildResult } from '../document/outcome.ts';
-import { fillOptions } from '../requested-options.ts';
+import { fillOptions } from '../preparation/requested-options.ts';
 import { type ManifestObject, type ManifestValue, parseManifests } from './manifests.ts';
 import { type PreviewHost, parsePreviewHost } from './preview-host.ts';
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { DefaultsHost } from '../document/defaults.ts';
 import type { FileFact, FileFacts, HostFacts } from '../document/facts.ts';
 import { absolutePath, joinPath } from '../document/windows-paths.ts';
-import { ownerTag } from '../system-id.ts';
+import { ownerTag } from '../node/system-id.ts';
 
 const currentDirectory = 'C:\\';
 const stateFolder = 'C:\\ProgramData\\lcow';
@@ -21,7 +21,7 @@ const hostFile = z.strictObject({
   owner: z.string().default(ownerTag),
   /** Path to size in bytes: every file that exists. */
   files: z.record(z.string(), z.union([size, z.looseObject({ size }).transform((file) => file.size)])).nullish(),
-  // What only a simulated node of the same file has (agent/hcs/simulated/host-file.ts); documents do not depend on it.
+  // What only a simulated node of the same file has (simulator/service/host-file.ts); documents do not depend on it.
   memoryInMB: z.unknown().optional(),
   numaNodes: z.unknown().optional(),
   isolation: z.unknown().optional(),

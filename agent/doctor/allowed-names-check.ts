@@ -1,9 +1,10 @@
 // VMs of this node that would not start again under these flags: what they name on the host is not allowed. They run on
 // until then, so whoever changes the flags of an agent looks here beforehand.
-import { allowList } from '../allow-list.ts';
+
 import { MachineFailure } from '../failure.ts';
-import { ownFolders } from '../own-folders.ts';
-import { type NamePorts, requireAllowed } from '../preparation.ts';
+import { allowList } from '../preparation/allow-list.ts';
+import { ownFolders } from '../preparation/own-folders.ts';
+import { type NamePorts, requireAllowed } from '../preparation/prepare.ts';
 import { type Check, failed, notApplicable, ok } from './check.ts';
 import type { DoctorPorts, DoctorSettings } from './ports.ts';
 

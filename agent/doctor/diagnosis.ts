@@ -1,5 +1,5 @@
 // Runs all checks of `lcow-agent doctor`, one after the other, so that what they load does not compete.
-import { bounded } from '../bounded.ts';
+import { bounded } from '../bounds/bounded.ts';
 import { messageOf } from '../failure.ts';
 import { agentChecks } from './agent-checks.ts';
 import { type Check, failed, notApplicable, type Outcome } from './check.ts';

@@ -1,7 +1,8 @@
 // What a Windows node needs so that VMs can run on it (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
+
+import { poolProblem, wantedPoolSize } from '../bounds/gate.ts';
 import { messageOf } from '../failure.ts';
-import { poolProblem, wantedPoolSize } from '../hcs/computecore/gate.ts';
-import { HcsError } from '../hcs/errors.ts';
+import { HcsError } from '../node/hcs-error.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 
 /** Windows Server 2019: the oldest that has computecore.dll with all that is called (hcs-runtime A.1). */

@@ -5,8 +5,8 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../protocol/clock.ts';
-import { peekRecords } from '../journal.ts';
-import { stateFolderProblem } from '../state-folder.ts';
+import { stateFolderProblem } from '../storage/state-folder.ts';
+import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';
 import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
 
@@ -51,7 +51,7 @@ function run(program: string, parameters: readonly string[]): Promise<ProgramRes
 }
 
 async function connectHcs(): Promise<DoctorHcs> {
-  const { connectComputeCore } = await import('../hcs/computecore.ts');
+  const { connectComputeCore } = await import('../windows/computecore/computecore.ts');
   return connectComputeCore();
 }
 

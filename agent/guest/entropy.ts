@@ -2,7 +2,7 @@
 // ends. A host that accepts and never ends the stream hangs the boot, so the stream is ended whatever happens.
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import type { GuestListener } from './sockets.ts';
+import type { GuestListener } from '../node/guest-sockets.ts';
 
 export const entropyBytes = 512;
 

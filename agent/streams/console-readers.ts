@@ -1,6 +1,6 @@
 // Who reads which console: the pipe of a serial port has one instance, so a second reader would wait for ever unseen.
 
-import { StreamFailure } from './stream-failure.ts';
+import { StreamFailure } from '../vm/stream-failure.ts';
 import type { ConsoleReaders } from './stream-server.ts';
 
 export type ReadConsole = (pipe: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;

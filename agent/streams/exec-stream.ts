@@ -5,9 +5,9 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamOpening } from '../../protocol/stream-messages.ts';
 import { messageOf } from '../failure.ts';
-import type { GuestProcess } from '../guest/processes.ts';
-import type { GuestAccess } from '../guest-access.ts';
-import { StreamFailure } from './stream-failure.ts';
+import type { GuestProcess } from '../guest/bridge/processes.ts';
+import type { GuestAccess } from '../vm/guest-access.ts';
+import { StreamFailure } from '../vm/stream-failure.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 /** Its channels (`MultiplexedStream`). */

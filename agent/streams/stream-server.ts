@@ -11,10 +11,10 @@ import {
 } from '../../protocol/stream-messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
 import { messageOf } from '../failure.ts';
-import type { GuestAccess } from '../guest-access.ts';
+import type { GuestAccess } from '../vm/guest-access.ts';
+import { StreamFailure } from '../vm/stream-failure.ts';
 import { type ByteStreamPorts, serveBytes } from './byte-stream.ts';
 import { serveExec } from './exec-stream.ts';
-import { StreamFailure } from './stream-failure.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface StreamServerPorts {

@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { arch, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../../protocol/messages.ts';
-import type { HostTopology } from '../hcs/computecore/documents.ts';
+import type { HostTopology } from './computecore/documents.ts';
 
 export interface HostFactSources {
   readonly topology: () => Promise<HostTopology>;

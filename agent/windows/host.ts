@@ -1,7 +1,7 @@
 // The Windows node that the agent runs on: its facts and its files.
 import { open, realpath, stat, unlink } from 'node:fs/promises';
 import type { HostFacts } from '../../protocol/messages.ts';
-import { type FileFact, type OpenFile, tooLarge, type WindowsHost } from '../windows-host.ts';
+import { type FileFact, type OpenFile, tooLarge, type WindowsHost } from '../node/host.ts';
 import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
 import { isNotFound, withLocalFile } from './open-file.ts';

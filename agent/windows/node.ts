@@ -2,8 +2,8 @@
 import { systemClock } from '../../protocol/clock.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
 import type { AgentNode } from '../agent.ts';
-import type { ComputeCoreBackend } from '../hcs/computecore/backend.ts';
-import { connectComputeCore } from '../hcs/computecore.ts';
+import type { ComputeCoreBackend } from './computecore/backend.ts';
+import { connectComputeCore } from './computecore/computecore.ts';
 import { readConsole } from './console-pipe.ts';
 import { LocalWindowsHost } from './host.ts';
 import { HyperVSockets } from './hvsock/sockets.ts';

@@ -1,6 +1,6 @@
 // A file as the node has it, opened through Node alone, so that whoever needs no more of Windows loads no native code.
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
-import type { OpenFile } from '../windows-host.ts';
+import type { OpenFile } from '../node/host.ts';
 
 /** What a path that does not exist is refused with: a missing folder on the way is one too. */
 const notFoundCodes: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);

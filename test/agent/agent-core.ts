@@ -1,15 +1,15 @@
 // The VMs of an agent without its link to the operator, on a simulated node: what a test can kill and start again.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { type AllowList, allowList } from '../../agent/allow-list.ts';
-import { requireAllowedGroups } from '../../agent/allowed-groups.ts';
-import { GuestLogFile, type GuestLogFileOptions } from '../../agent/guest-log-file.ts';
-import { FileJournal, type Journal } from '../../agent/journal.ts';
-import type { MachinePorts } from '../../agent/machine-ports.ts';
-import type { AgentTally } from '../../agent/metrics-tally.ts';
-import { admitDiskOf, prepareBoot } from '../../agent/preparation.ts';
-import { Supervisor, type SupervisorListener } from '../../agent/supervisor.ts';
-import { defaultTimeouts, type Timeouts } from '../../agent/timeouts.ts';
+import { defaultTimeouts, type Timeouts } from '../../agent/bounds/timeouts.ts';
+import { GuestLogFile, type GuestLogFileOptions } from '../../agent/guest-log/file.ts';
+import type { AgentTally } from '../../agent/metrics/tally.ts';
+import { type AllowList, allowList } from '../../agent/preparation/allow-list.ts';
+import { requireAllowedGroups } from '../../agent/preparation/allowed-groups.ts';
+import { admitDiskOf, prepareBoot } from '../../agent/preparation/prepare.ts';
+import { FileJournal, type Journal } from '../../agent/vm/journal.ts';
+import type { MachinePorts } from '../../agent/vm/ports.ts';
+import { Supervisor, type SupervisorListener } from '../../agent/vm/supervisor.ts';
 import { type Clock, systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Outside } from './crash-points.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AllowedGroups, requireAllowedGroups } from '../../agent/allowed-groups.ts';
+import { type AllowedGroups, requireAllowedGroups } from '../../agent/preparation/allowed-groups.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 
 const [mine, other] = ['0b7d6a3f-2c1e-4c55-9a51-2f7f0c1d2e3f', '0b7d6a3f-2c1e-4c55-9a51-2f7f0c1d2e30'];

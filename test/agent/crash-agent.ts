@@ -3,8 +3,8 @@
 // done all without coming there.
 import '../../agent/thread-pool.ts';
 import { z } from 'zod';
-import { connectSimulatedHost } from '../../agent/hcs/simulated/client.ts';
-import { isMethod } from '../../agent/hcs/simulated/rpc.ts';
+import { connectSimulatedHost } from '../../simulator/client/client.ts';
+import { isMethod } from '../../simulator/wire/rpc.ts';
 import { ComputeCoreService } from '../doubles/computecore-service.ts';
 import { startCore } from './agent-core.ts';
 import { Outside } from './crash-points.ts';

@@ -1,9 +1,9 @@
 // What a guest that crashed said last: in the exit, and in its log.
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import type { GuestLogRecord } from '../../agent/guest/log-record.ts';
-import { guestLogEntry } from '../../agent/guest-log-entry.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import type { GuestLogRecord } from '../../agent/guest/log/record.ts';
+import { guestLogEntry } from '../../agent/guest-log/entry.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import { ComputeCoreDouble } from '../doubles/computecore.ts';
 import { type AgentCore, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';

@@ -2,7 +2,7 @@
 // never killed does, with nothing left over. What exists is always known: the journal is written before the effect.
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import type { Journal } from '../../agent/journal.ts';
+import type { Journal } from '../../agent/vm/journal.ts';
 import type { Assignment } from '../../protocol/messages.ts';
 import { isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';

@@ -1,10 +1,10 @@
 // An agent that dies at a chosen call to the outside: before the call, or after its effect but before its result is seen.
 // Every call of every port is numbered; after the death no call has an effect any more and none comes back.
 import type { Duplex } from 'node:stream';
-import type { GuestListener, GuestSockets } from '../../agent/guest/sockets.ts';
-import type { ComputeSystem, HcsBackend } from '../../agent/hcs/backend.ts';
-import type { Journal } from '../../agent/journal.ts';
-import type { WindowsHost } from '../../agent/windows-host.ts';
+import type { ComputeSystem, HcsBackend } from '../../agent/node/backend.ts';
+import type { GuestListener, GuestSockets } from '../../agent/node/guest-sockets.ts';
+import type { WindowsHost } from '../../agent/node/host.ts';
+import type { Journal } from '../../agent/vm/journal.ts';
 
 export interface CrashPoint {
   /** Counted from 1. */

@@ -1,9 +1,9 @@
 // What the agents of the crash-point tests do, and what is looked at when they have died.
 
-import type { SystemDetail } from '../../agent/hcs/simulated/rpc.ts';
-import { FileJournal, type Journal } from '../../agent/journal.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { FileJournal, type Journal } from '../../agent/vm/journal.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { SystemDetail } from '../../simulator/wire/rpc.ts';
 import { type AgentCore, condition, hasReason, isRunning } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { bootFolder, defaultHost, type TestNode } from './hcs/simulated-node.ts';

@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FileJournal } from '../../agent/journal.ts';
-import { newRecord } from '../../agent/machine-record.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { FileJournal } from '../../agent/vm/journal.ts';
+import { newRecord } from '../../agent/vm/record.ts';
 import { condition, hasReason, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { bootFolder, defaultHost, ordinaryDocument, startNode } from './hcs/simulated-node.ts';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { allowList } from '../../agent/allow-list.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { allowList } from '../../agent/preparation/allow-list.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { Assignment } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';

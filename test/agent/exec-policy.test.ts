@@ -1,10 +1,10 @@
 // Who may start processes in a confidential VM: read from a policy that anybody may have written who may write VMs.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GuestAccess } from '../../agent/guest-access.ts';
-import type { MachineContext } from '../../agent/machine-context.ts';
-import { machineRecord } from '../../agent/machine-record.ts';
-import { allowsExec, policyAllowsExec } from '../../agent/streams/exec-policy.ts';
+import { allowsExec, policyAllowsExec } from '../../agent/preparation/exec-policy.ts';
+import type { MachineContext } from '../../agent/vm/context.ts';
+import { GuestAccess } from '../../agent/vm/guest-access.ts';
+import { machineRecord } from '../../agent/vm/record.ts';
 
 const encode = (policy: string) => Buffer.from(policy).toString('base64');
 

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { ByteBudget } from '../../agent/byte-budget.ts';
-import { GuestBridge } from '../../agent/guest/bridge.ts';
-import { encodeFrame } from '../../agent/guest/bridge-frames.ts';
-import { GuestLogFile } from '../../agent/guest-log-file.ts';
-import { RedialPauses } from '../../agent/redial-pauses.ts';
+import { ByteBudget } from '../../agent/bounds/byte-budget.ts';
+import { GuestBridge } from '../../agent/guest/bridge/bridge.ts';
+import { encodeFrame } from '../../agent/guest/bridge/frames.ts';
+import { GuestLogFile } from '../../agent/guest-log/file.ts';
+import { RedialPauses } from '../../agent/run/redial-pauses.ts';
 import { FakeClock } from './guest/fake-clock.ts';
 
 const signal = new AbortController().signal;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expectationsOf } from '../../agent/guest-expectations.ts';
+import { expectationsOf } from '../../agent/run/expectations.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 
 const table: readonly (readonly [what: string, RequestedOptions, log: boolean, mayLog: boolean, bridge: boolean])[] = [

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { GuestLogRecord } from '../../agent/guest/log-record.ts';
-import { guestLogEntry } from '../../agent/guest-log-entry.ts';
-import { GuestLogFile, type GuestLogFileOptions } from '../../agent/guest-log-file.ts';
+import type { GuestLogRecord } from '../../agent/guest/log/record.ts';
+import { guestLogEntry } from '../../agent/guest-log/entry.ts';
+import { GuestLogFile, type GuestLogFileOptions } from '../../agent/guest-log/file.ts';
 
 async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
   const parent = await mkdtemp(join(tmpdir(), 'log-'));

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { GuestListener } from '../../agent/guest/sockets.ts';
-import { type GuestLogPolicy, GuestLogService } from '../../agent/guest-log-service.ts';
+import type { GuestListener } from '../../agent/node/guest-sockets.ts';
+import { type GuestLogPolicy, GuestLogService } from '../../agent/run/log-service.ts';
 import { FakeClock } from './guest/fake-clock.ts';
 
 /** A service whose guest is one stream. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { GuestLog } from '../../agent/guest-log.ts';
-import { GuestLogOutput } from '../../agent/guest-log-output.ts';
-import { MachineLog } from '../../agent/machine-log.ts';
-import type { GuestLogSink } from '../../agent/machine-ports.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { MachineLog } from '../../agent/guest-log/destinations.ts';
+import { GuestLog } from '../../agent/guest-log/log.ts';
+import { GuestLogOutput } from '../../agent/guest-log/output.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import type { GuestLogSink } from '../../agent/vm/ports.ts';
 import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
 import { type AgentCore, type CoreOptions, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';

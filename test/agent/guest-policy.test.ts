@@ -1,8 +1,8 @@
 // What a guest is sent of its policy, and from where.
 import { describe, expect, it } from 'vitest';
 import { MachineFailure } from '../../agent/failure.ts';
-import { guestPolicy, maxReferenceInfoBytes } from '../../agent/guest-policy.ts';
-import { fillOptions } from '../../agent/requested-options.ts';
+import { guestPolicy, maxReferenceInfoBytes } from '../../agent/preparation/guest-policy.ts';
+import { fillOptions } from '../../agent/preparation/requested-options.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 
 const folder = 'C:\\LinuxBootFiles';

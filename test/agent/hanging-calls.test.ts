@@ -1,7 +1,7 @@
 // Calls that hang in HCS, and an id that it still knows: the native backend on the double of computecore.dll.
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemIdOf } from '../../agent/system-id.ts';
-import type { Timeouts } from '../../agent/timeouts.ts';
+import type { Timeouts } from '../../agent/bounds/timeouts.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import { ComputeCoreDouble, nothingLeft, type Rule } from '../doubles/computecore.ts';
 import { type AgentCore, condition, hasReason, startCore } from './agent-core.ts';
 import { someUid as uid } from './assignments.ts';

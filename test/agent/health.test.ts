@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { serveHealth } from '../../agent/health.ts';
+import { serveHealth } from '../../agent/metrics/health.ts';
 
 it('is healthy at once, and ready when its node is known', async () => {
   let ready = false;

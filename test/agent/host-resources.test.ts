@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type HostResource, resourcesOf } from '../../agent/host-resources.ts';
+import { type HostResource, resourcesOf } from '../../agent/preparation/host-resources.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 
 const links: Readonly<Record<string, string>> = {

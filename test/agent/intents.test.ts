@@ -1,7 +1,7 @@
 // What an agent does when it is told what is wanted of a VM, and not with which options: a reference or the spec cannot be
 // read. The VMs are real ones of a simulated node.
 import { describe, expect, it } from 'vitest';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment } from '../../protocol/messages.ts';

@@ -1,9 +1,9 @@
 // Errors of ours: the life of one VM begins again, and its neighbours do not notice.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { HcsBackend } from '../../agent/hcs/backend.ts';
-import { AgentTally } from '../../agent/metrics-tally.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { AgentTally } from '../../agent/metrics/tally.ts';
+import type { HcsBackend } from '../../agent/node/backend.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { type AgentCore, type CoreNode, condition, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FileJournal } from '../../agent/journal.ts';
-import { newRecord } from '../../agent/machine-record.ts';
+import { FileJournal } from '../../agent/vm/journal.ts';
+import { newRecord } from '../../agent/vm/record.ts';
 import { makeAssignment, someUid } from './assignments.ts';
 
 const bootID = '11111111-2222-4333-8444-555555555555';

@@ -1,7 +1,7 @@
 // Changes of a running VM on a simulated node: what HCS and the guest have is compared with what the manifest asks for.
 import { describe, expect, it } from 'vitest';
-import { allowList } from '../../agent/allow-list.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { allowList } from '../../agent/preparation/allow-list.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { type AgentCore, condition, hasReason, isReady, isRunning, startCore } from './agent-core.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type MachineState, machineStates, transitions } from '../../agent/machine-states.ts';
-import { presenceOf } from '../../agent/report.ts';
+import { presenceOf } from '../../agent/vm/report.ts';
+import { type MachineState, machineStates, transitions } from '../../agent/vm/states.ts';
 
 const next = (state: MachineState) => Object.values(transitions[state]);
 

@@ -1,7 +1,7 @@
 // Nothing is deleted in a guest, and nothing waits without end, whatever becomes of a mount: the simulated guest deletes and
 // waits as the real one does (hcs-runtime E.6).
 import { describe, expect, it } from 'vitest';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { type AgentCore, condition, hasReason, isRunning, startCore } from './agent-core.ts';

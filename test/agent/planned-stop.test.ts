@@ -1,7 +1,7 @@
 // A stop that was decided takes the guest's disks along: what was written and not synced is on them afterwards, or
 // `lastExit` says that it is not.
 import { describe, expect, it } from 'vitest';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { type AgentCore, hasReason, isRunning, startCore } from './agent-core.ts';

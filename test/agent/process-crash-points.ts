@@ -1,6 +1,6 @@
 // Where an agent that is a process of its own is killed, and what it does until then.
 import { z } from 'zod';
-import { isMethod } from '../../agent/hcs/simulated/rpc.ts';
+import { isMethod } from '../../simulator/wire/rpc.ts';
 import type { AgentCore } from './agent-core.ts';
 import { play, playRelease, type Scenario, scenarios } from './crash-scenarios.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { HostResource } from '../../agent/host-resources.ts';
-import { Reservations } from '../../agent/reservations.ts';
+import type { HostResource } from '../../agent/preparation/host-resources.ts';
+import { Reservations } from '../../agent/vm/reservations.ts';
 
 const file = (name: string, exclusive = true): HostResource => ({
   kind: 'file',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type MachineRecord, newRecord } from '../../agent/machine-record.ts';
-import { decide } from '../../agent/run-decision.ts';
+import { decide } from '../../agent/vm/decision.ts';
+import { type MachineRecord, newRecord } from '../../agent/vm/record.ts';
 import type { Assignment, LastExit } from '../../protocol/messages.ts';
 import { makeAssignment, someUid } from './assignments.ts';
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GuestLogFile } from '../../agent/guest-log-file.ts';
+import { GuestLogFile } from '../../agent/guest-log/file.ts';
+import { endOfEarlierRun, type LogSection, readLog } from '../../agent/guest-log/reader.ts';
+import { policyAllowsExec } from '../../agent/preparation/exec-policy.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
-import { policyAllowsExec } from '../../agent/streams/exec-policy.ts';
-import { endOfEarlierRun, type LogSection, readLog } from '../../agent/streams/log-reader.ts';
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'reader-'));

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { FileJournal } from '../../agent/journal.ts';
-import { systemIdOf } from '../../agent/system-id.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { FileJournal } from '../../agent/vm/journal.ts';
 import { optionsDigest } from '../../protocol/digest.ts';
 import type { Assignment } from '../../protocol/messages.ts';
 import { condition, hasReason, isReady, isRunning, startCore } from './agent-core.ts';

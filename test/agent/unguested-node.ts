@@ -1,7 +1,7 @@
 // A node whose compute systems are those of the computecore double, which has no guests: what its VMs boot asks for entropy
 // and nothing else. Files are a simulated node's.
 import { PassThrough } from 'node:stream';
-import type { GuestListener, GuestSockets } from '../../agent/guest/sockets.ts';
+import type { GuestListener, GuestSockets } from '../../agent/node/guest-sockets.ts';
 import type { ComputeCoreDouble } from '../doubles/computecore.ts';
 import type { CoreNode } from './agent-core.ts';
 import { makeAssignment } from './assignments.ts';

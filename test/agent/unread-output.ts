@@ -1,7 +1,7 @@
 // A process whose standard output somebody may not read: writes the lines of a guest there as the agent does, and tells its
 // parent how long that took and what was lost.
 import { pino } from 'pino';
-import { GuestLogOutput } from '../../agent/guest-log-output.ts';
+import { GuestLogOutput } from '../../agent/guest-log/output.ts';
 import { systemClock } from '../../protocol/clock.ts';
 
 const lines = 20_000;

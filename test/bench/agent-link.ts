@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RuntimeId } from '../../agent/hcs/backend.ts';
-import { sealedBoot } from '../../agent/hcs/simulated/boot-command.ts';
-import { SimulatedGuest } from '../../agent/hcs/simulated/guest.ts';
-import { simulatedHostFile } from '../../agent/hcs/simulated/host-file.ts';
-import { Script } from '../../agent/hcs/simulated/script.ts';
+import type { RuntimeId } from '../../agent/node/backend.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { sealedBoot } from '../../simulator/guest/boot-command.ts';
+import { SimulatedGuest } from '../../simulator/guest/guest.ts';
+import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { Script } from '../../simulator/wire/script.ts';
 import type { Wakings } from '../doubles/winsock.ts';
 import { type AgentEvent, agentEvent } from './agent-events.ts';
 

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
+import { SimulatedHostControl } from '../../simulator/client/control.ts';
 import { BenchOperator } from './agent-operator.ts';
 import { chartNodeOptions } from './chart-options.ts';
 
@@ -47,7 +47,7 @@ export class AgentProcess implements AsyncDisposable {
     const [socket, hostFile, tokenFile] = [join(folder, 'hcs'), join(folder, 'host.yaml'), join(folder, 'token')];
     await writeFile(hostFile, hostDescription);
     await writeFile(tokenFile, 'token');
-    const node = program('agent/hcs/simulated/main.ts', [
+    const node = program('simulator/service/main.ts', [
       ...['--socket', socket, '--host', hostFile, '--state-dir', join(folder, 'node')],
     ]);
     if (node.stdout !== null) await once(node.stdout, 'data');

@@ -9,10 +9,10 @@ import { z } from 'zod';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { makeCertificates } from '../controlplane/certificates.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import { SimulatedAgents } from './converge-agents.ts';
 import { buildPeers, type LimitFigure, measureLimit, startControllerRuntime } from './converge-peers.ts';
 

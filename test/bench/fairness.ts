@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { makeCertificates } from '../controlplane/certificates.ts';
 import { startControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import { PendingCrowd } from '../security/pending-crowd-bed.ts';
 import { SimulatedAgents } from './converge-agents.ts';
 

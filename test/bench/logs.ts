@@ -12,8 +12,8 @@ import { z } from 'zod';
 import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
+import { threeHosts } from '../../simulator/playground/system.ts';
 import { isRunning, RunningSystem } from '../e2e/running-system.ts';
-import { threeHosts } from '../playground/system.ts';
 import { type Followed, followed } from './log-follower.ts';
 import { type ProcessUse, processesBelow, useOf } from './process-use.ts';
 

@@ -108,7 +108,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
   async start() {
     const begun = Date.now();
-    const playground = fileURLToPath(new URL('../playground/main.ts', import.meta.url));
+    const playground = fileURLToPath(new URL('../../simulator/playground/main.ts', import.meta.url));
     const child = spawn(process.execPath, [playground, '--once'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     let settled: number | undefined;

@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { ManagedProcess } from '../playground/managed-process.ts';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { storedMachine } from './store-objects.ts';
 
 const patienceMilliseconds = 120_000;

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import { helm } from './helm.ts';
 import { RecordingProxy } from './recording-proxy.ts';
 import { chartArguments, type Rendered, render } from './rendered.ts';
@@ -170,7 +170,7 @@ async function operatorProcess(directory: string, port: number, apiPort: number)
 
 function hostProcess(directory: string): ManagedProcess {
   const folders = ['--socket', join(directory, 'host.sock'), '--state-dir', join(directory, 'host')];
-  return process(directory, 'host', 'agent/hcs/simulated/main.ts', [...folders, '--host', hostFile]);
+  return process(directory, 'host', 'simulator/service/main.ts', [...folders, '--host', hostFile]);
 }
 
 function agentProcess(directory: string, port: number): ManagedProcess {

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defaultTimeouts, longestLadder } from '../../agent/timeouts.ts';
+import { defaultTimeouts, longestLadder } from '../../agent/bounds/timeouts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
 import { chartFolder, helm, helm3, helm4, runHelm } from './helm.ts';

@@ -1,9 +1,9 @@
 // computecore.dll as a thin client of a simulated node's service process (computecore-client/): systems live there, outlive
 // the process that made them, and have guests that dial. One library, so one connection, a process.
 import koffi from 'koffi';
-import type { ComputeCoreBackend } from '../../agent/hcs/computecore/backend.ts';
-import { type ComputeCorePaths, connectComputeCore } from '../../agent/hcs/computecore.ts';
-import type { Method } from '../../agent/hcs/simulated/rpc.ts';
+import type { ComputeCoreBackend } from '../../agent/windows/computecore/backend.ts';
+import { type ComputeCorePaths, connectComputeCore } from '../../agent/windows/computecore/computecore.ts';
+import type { Method } from '../../simulator/wire/rpc.ts';
 import { buildDouble } from './build.ts';
 import { type Counts, counters } from './computecore.ts';
 

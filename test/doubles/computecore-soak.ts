@@ -1,7 +1,7 @@
 // 2,000 lives of VMs against the computecore double, in a process of its own so that its memory is its own. Prints what is
 // left over, and by how much the resident memory grew from the 500th life to the last. Run with --expose-gc and a fixed
 // small --max-semi-space-size: V8 enlarges its young generation in steps of up to 25 MiB, which is no leak.
-import type { SystemId } from '../../agent/hcs/backend.ts';
+import type { SystemId } from '../../agent/node/backend.ts';
 import { ComputeCoreDouble } from './computecore.ts';
 
 const lives = 2_000;

@@ -1,7 +1,7 @@
 // The test's side of the computecore double: scripts what goes wrong, makes guests and events, reads the counters.
 import koffi from 'koffi';
-import type { ComputeCoreBackend } from '../../agent/hcs/computecore/backend.ts';
-import { type ComputeCorePaths, connectComputeCore } from '../../agent/hcs/computecore.ts';
+import type { ComputeCoreBackend } from '../../agent/windows/computecore/backend.ts';
+import { type ComputeCorePaths, connectComputeCore } from '../../agent/windows/computecore/computecore.ts';
 import { type BuildOptions, buildDouble } from './build.ts';
 
 const actions = {

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import type { RuntimeId } from '../../agent/hcs/backend.ts';
-import type { Dial } from '../../agent/hcs/simulated/guest-dial.ts';
-import { hyperVAddress, vsockServiceId } from '../../agent/windows/hvsock-address.ts';
+import type { RuntimeId } from '../../agent/node/backend.ts';
+import { hyperVAddress, vsockServiceId } from '../../agent/windows/hvsock/address.ts';
+import type { Dial } from '../../simulator/wire/guest-dial.ts';
 import { buildDouble } from './build.ts';
 
 /** How often the pump's sleep ended, by what. */

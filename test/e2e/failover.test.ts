@@ -2,13 +2,13 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { OperatorReplica } from '../playground/system.ts';
+import type { OperatorReplica } from '../../simulator/playground/system.ts';
 import { AgentsService } from './agents-service.ts';
 import { EpochAudit } from './epochs.ts';
 import { isRunning, type Machine, RunningSystem } from './running-system.ts';
 
 const nodeNames = ['a', 'b', 'c', 'd', 'e'].map((letter) => `win-node-${letter}`);
-const hostFile = fileURLToPath(new URL('../playground/hosts/win-2025-a.yaml', import.meta.url));
+const hostFile = fileURLToPath(new URL('../../simulator/playground/hosts/win-2025-a.yaml', import.meta.url));
 /** Of the memory of `hostFile`. */
 const sixtyPercentInMB = Math.ceil(0.6 * 65_536);
 const lease = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });

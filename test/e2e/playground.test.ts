@@ -5,10 +5,10 @@ import { readdir } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { readExamples } from '../playground/expectation.ts';
+import { readExamples } from '../../simulator/playground/expectation.ts';
 
-const program = fileURLToPath(new URL('../playground/main.ts', import.meta.url));
-const guestsFolder = fileURLToPath(new URL('../playground/guests/', import.meta.url));
+const program = fileURLToPath(new URL('../../simulator/playground/main.ts', import.meta.url));
+const guestsFolder = fileURLToPath(new URL('../../simulator/playground/guests/', import.meta.url));
 const examplesFolder = fileURLToPath(new URL('../../examples/', import.meta.url));
 
 // What a real guest needs is built the first time on a machine.

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
 import { apiVersion } from '../../crds/linux-utility-vm.ts';
+import { SimulatedHostControl } from '../../simulator/client/control.ts';
+import { LocalSystem, type SystemSettings, threeHosts } from '../../simulator/playground/system.ts';
 import { ClusterApi } from '../controlplane/cluster-api.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../controlplane/control-plane.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { LocalSystem, type SystemSettings, threeHosts } from '../playground/system.ts';
 
 const machine = z.looseObject({
   metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }),

@@ -3,11 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { Duplex } from 'node:stream';
 import { z } from 'zod';
-import { GuestBridge } from '../../agent/guest/bridge.ts';
-import { FrameReader } from '../../agent/guest/bridge-frames.ts';
-import { nullId } from '../../agent/guest/bridge-messages.ts';
-import type { GuestModification } from '../../agent/guest/guest-modification.ts';
-import type { GuestCommand } from '../../agent/guest/process-request.ts';
+import { GuestBridge } from '../../agent/guest/bridge/bridge.ts';
+import { FrameReader } from '../../agent/guest/bridge/frames.ts';
+import type { GuestModification } from '../../agent/guest/bridge/guest-modification.ts';
+import { nullId } from '../../agent/guest/bridge/messages.ts';
+import type { GuestCommand } from '../../agent/guest/bridge/process-request.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { parseExact } from './exact-json.ts';
 

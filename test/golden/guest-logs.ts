@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { z } from 'zod';
-import { readMembers } from '../../agent/guest/json-members.ts';
-import { type GuestLogEnd, GuestLogParser } from '../../agent/guest/logs.ts';
+import { readMembers } from '../../agent/guest/log/json-members.ts';
+import { type GuestLogEnd, GuestLogParser } from '../../agent/guest/log/parser.ts';
 
 // Fields are compared as they were read: they may nest deeper than a schema can follow, and have a member `__proto__`.
 const record = z.object({ level: z.string(), message: z.string(), fields: z.custom<object>(isObject) });

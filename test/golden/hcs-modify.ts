@@ -2,10 +2,10 @@
 // hcs-modify.json): `node test/golden/hcs-modify.ts FILE…`.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { GuestRefusal } from '../../agent/guest/bridge-errors.ts';
-import { encodeHostJson } from '../../agent/guest/bridge-frames.ts';
-import { modificationRequest } from '../../agent/guest/guest-modification.ts';
-import type { ChangeTarget, GuestRequestJson } from '../../agent/hcs/modify/document.ts';
+import { GuestRefusal } from '../../agent/guest/bridge/errors.ts';
+import { encodeHostJson } from '../../agent/guest/bridge/frames.ts';
+import { modificationRequest } from '../../agent/guest/bridge/guest-modification.ts';
+import type { ChangeTarget, GuestRequestJson } from '../../agent/modification/document.ts';
 import { parseExact } from './exact-json.ts';
 import { type Ends, makeChange } from './modify-operations.ts';
 

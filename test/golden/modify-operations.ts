@@ -9,19 +9,19 @@ import {
   type GuestRequestJson,
   type HostModification,
   modifyDocument,
-} from '../../agent/hcs/modify/document.ts';
-import { hvSocketServiceRemove, hvSocketServiceUpdate } from '../../agent/hcs/modify/hvsocket-services.ts';
+} from '../../agent/modification/document.ts';
+import { hvSocketServiceRemove, hvSocketServiceUpdate } from '../../agent/modification/hvsocket-services.ts';
 import {
   adapterChange,
   addAdapter,
   guestAdapterChange,
   managedAdapterChange,
   removeAdapter,
-} from '../../agent/hcs/modify/network-adapters.ts';
-import { Plan9Shares, plan9Change } from '../../agent/hcs/modify/plan9.ts';
-import { resourceUpdate, updateResources } from '../../agent/hcs/modify/resource-update.ts';
-import { scsiAttach, scsiDetach } from '../../agent/hcs/modify/scsi.ts';
-import { extensibleDisk, ScsiDisks } from '../../agent/hcs/modify/scsi-disks.ts';
+} from '../../agent/modification/network-adapters.ts';
+import { Plan9Shares, plan9Change } from '../../agent/modification/plan9.ts';
+import { resourceUpdate, updateResources } from '../../agent/modification/resource-update.ts';
+import { scsiAttach, scsiDetach } from '../../agent/modification/scsi.ts';
+import { extensibleDisk, ScsiDisks } from '../../agent/modification/scsi-disks.ts';
 import {
   leaveProcessorGroup,
   memorySizeOfBytes,
@@ -29,9 +29,9 @@ import {
   processorLimits,
   processorLimitsOn,
   unroundedMemorySize,
-} from '../../agent/hcs/modify/topology.ts';
-import { PciDevices, vpciAdd, vpciRemove } from '../../agent/hcs/modify/vpci.ts';
-import { PackedImages, SingleImages, vpmemAdd, vpmemRemove } from '../../agent/hcs/modify/vpmem.ts';
+} from '../../agent/modification/topology.ts';
+import { PciDevices, vpciAdd, vpciRemove } from '../../agent/modification/vpci.ts';
+import { PackedImages, SingleImages, vpmemAdd, vpmemRemove } from '../../agent/modification/vpmem.ts';
 
 /** Both ends, and the access to files that comes before them. */
 export interface Ends extends ChangeTarget {

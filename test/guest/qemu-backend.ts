@@ -14,8 +14,8 @@ import type {
   SystemId,
   SystemProperties,
   SystemStatistics,
-} from '../../agent/hcs/backend.ts';
-import { guestSocketPath } from '../../agent/hcs/simulated/guest-address.ts';
+} from '../../agent/node/backend.ts';
+import { guestSocketPath } from '../../simulator/wire/guest-address.ts';
 import type { Bed } from './bed.ts';
 import { type BootableDocument, bootableDocument, QemuMachine } from './qemu-machine.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { SystemExit } from '../../agent/hcs/backend.ts';
+import type { SystemExit } from '../../agent/node/backend.ts';
 import type { Bed } from './bed.ts';
 
 /** The parts of a document that an emulator can follow. */

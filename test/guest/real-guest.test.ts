@@ -3,10 +3,10 @@
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { GuestRefusal } from '../../agent/guest/bridge-errors.ts';
-import type { GuestProcess, StdioWanted } from '../../agent/guest/processes.ts';
-import type { GuestRun } from '../../agent/guest-run.ts';
-import type { GuestPolicy } from '../../agent/plan.ts';
+import { GuestRefusal } from '../../agent/guest/bridge/errors.ts';
+import type { GuestProcess, StdioWanted } from '../../agent/guest/bridge/processes.ts';
+import type { GuestPolicy } from '../../agent/preparation/plan.ts';
+import type { GuestRun } from '../../agent/run/guest-run.ts';
 import { type Bed, prepareBed } from './bed.ts';
 import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from './booted-guest.ts';
 import { commandLineHere } from './qemu-machine.ts';

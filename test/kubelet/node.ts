@@ -3,15 +3,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { Refusal } from '../controlplane/cluster-api.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import type { Api } from './api.ts';
 import { type HostProcesses, onSimulatedWindows } from './images.ts';
 import { MachineNetwork, NamespaceNetwork, type Network } from './network.ts';
 import type { Services } from './services.ts';
 import type { Wire } from './wire.ts';
 
-const simulatedHost = fileURLToPath(new URL('../../agent/hcs/simulated/main.ts', import.meta.url));
+const simulatedHost = fileURLToPath(new URL('../../simulator/service/main.ts', import.meta.url));
 /** As a kubelet does; after 40 s without, the control plane takes the node for lost. */
 const heartbeatMilliseconds = 10_000;
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { dial } from '../../agent/dial.ts';
+import { dial } from '../../agent/link/dial.ts';
 import { TokenReviews } from '../../operator/agents/token-review.ts';
 import { isPair, type KeyPair } from '../../operator/certificates/authority.ts';
 import { lifetimes } from '../../operator/certificates/rotation.ts';

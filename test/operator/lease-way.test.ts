@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ManagedProcess } from '../playground/managed-process.ts';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { until } from './fixture.ts';
 import { ScriptedAgent } from './scripted-agent.ts';
 

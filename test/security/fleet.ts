@@ -1,10 +1,10 @@
-// Agents without hosts for attacks: each speaks the protocol over TLS, dials as the real one does (agent/dial.ts), and dials
-// again as agent/operator-link.ts does, until it was welcomed.
+// Agents without hosts for attacks: each speaks the protocol over TLS, dials as the real one does (agent/link/dial.ts), and dials
+// again as agent/link/link.ts does, until it was welcomed.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WebSocket } from 'ws';
-import { dial } from '../../agent/dial.ts';
-import { defaultLinkTimes } from '../../agent/operator-link.ts';
+import { dial } from '../../agent/link/dial.ts';
+import { defaultLinkTimes } from '../../agent/link/link.ts';
 import { delay, systemClock } from '../../protocol/clock.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { ClusterApi } from '../controlplane/cluster-api.ts';

@@ -4,9 +4,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+import { threeHosts } from '../../simulator/playground/system.ts';
 import { described, vhd, vhdx } from '../agent/paths/disk-images.ts';
 import { RunningSystem } from '../e2e/running-system.ts';
-import { threeHosts } from '../playground/system.ts';
 import { attackedHost } from './path-attempts.ts';
 
 const staged = 'C:\\ProgramData\\lcow\\vms\\6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';

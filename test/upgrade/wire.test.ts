@@ -9,11 +9,11 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { messageOfAgents } from '../../protocol/earlier-agents.ts';
 import { operatorMessage, parseAssignment, parseObserved } from '../../protocol/messages.ts';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { ScriptedOperator } from '../agent/scripted-operator.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import { fixture, readConversation, retold, withUnknownMembers } from './conversation.ts';
 import { recordedVM } from './recorded-vm.ts';
 import { replayAgent } from './replayed-agent.ts';
@@ -171,9 +171,9 @@ describe(`an operator of ${version}`, () => {
     await using operator = await ScriptedOperator.start();
     const name = manner.replaceAll(' ', '-');
     const socket = join(directory, `${name.length}.sock`);
-    const host = script(`test/playground/hosts/${node}.yaml`);
+    const host = script(`simulator/playground/hosts/${node}.yaml`);
     const files = ['--socket', socket, '--host', host, '--state-dir', join(directory, `host-${name}`)];
-    await start(`host-${name}`, 'agent/hcs/simulated/main.ts', files);
+    await start(`host-${name}`, 'simulator/service/main.ts', files);
     await writeFile(join(directory, 'token'), 'secret');
     const agent = await start(`agent-${name}`, 'agent/main.ts', [
       `--operator-url=${operator.url}`,

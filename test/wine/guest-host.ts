@@ -3,13 +3,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { RuntimeId } from '../../agent/hcs/backend.ts';
-import { hresult } from '../../agent/hcs/errors.ts';
-import { sealedBoot } from '../../agent/hcs/simulated/boot-command.ts';
-import { SimulatedGuest } from '../../agent/hcs/simulated/guest.ts';
-import { simulatedHostFile } from '../../agent/hcs/simulated/host-file.ts';
-import { type GuestEnd, Script } from '../../agent/hcs/simulated/script.ts';
+import type { RuntimeId } from '../../agent/node/backend.ts';
+import { hresult } from '../../agent/node/hcs-error.ts';
 import { systemClock } from '../../protocol/clock.ts';
+import { sealedBoot } from '../../simulator/guest/boot-command.ts';
+import { SimulatedGuest } from '../../simulator/guest/guest.ts';
+import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { type GuestEnd, Script } from '../../simulator/wire/script.ts';
 import { dialAsGuest } from '../doubles/winsock.ts';
 import { type DoubleState, doubleState, type GuestExit } from './guest-protocol.ts';
 

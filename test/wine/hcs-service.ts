@@ -5,10 +5,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SimulatedHostControl } from '../../agent/hcs/simulated/control.ts';
-import { simulatedHostFile } from '../../agent/hcs/simulated/host-file.ts';
-import type { SystemDetail } from '../../agent/hcs/simulated/rpc.ts';
-import { runSimulatedHost } from '../../agent/hcs/simulated/service.ts';
+import { SimulatedHostControl } from '../../simulator/client/control.ts';
+import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { runSimulatedHost } from '../../simulator/service/service.ts';
+import type { SystemDetail } from '../../simulator/wire/rpc.ts';
 import { dialAsGuest } from '../doubles/winsock.ts';
 
 const timing = { bootMilliseconds: 20, initMilliseconds: 5, logIntervalMilliseconds: 200 };

@@ -1,6 +1,6 @@
 // Holds the lock of an agent until it is killed. Argument: the state folder.
 import { pino } from 'pino';
-import { acquireInstanceLock } from '../../agent/instance-lock.ts';
+import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import './first-pipe-instance.ts';
 

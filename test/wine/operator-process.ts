@@ -4,9 +4,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import type { ControlPlane } from '../controlplane/control-plane.ts';
 import { kubectl } from '../controlplane/kubectl.ts';
-import { ManagedProcess } from '../playground/managed-process.ts';
 import { freePort } from './free-port.ts';
 
 const namespace = 'lcow-system';

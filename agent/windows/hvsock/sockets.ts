@@ -1,9 +1,9 @@
 // The Hyper-V sockets on which guests dial this host (hcs-runtime C.3).
 import type { Duplex } from 'node:stream';
 import { AcceptQueue } from '../../guest/accept-queue.ts';
-import type { GuestListener, GuestSockets } from '../../guest/sockets.ts';
-import type { RuntimeId } from '../../hcs/backend.ts';
-import { hyperVAddress, vsockServiceId } from '../hvsock-address.ts';
+import type { RuntimeId } from '../../node/backend.ts';
+import type { GuestListener, GuestSockets } from '../../node/guest-sockets.ts';
+import { hyperVAddress, vsockServiceId } from './address.ts';
 import { HyperVConnection } from './connection.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { PumpThread } from './pump-thread.ts';

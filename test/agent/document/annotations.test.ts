@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { fillOptions } from '../../../agent/requested-options.ts';
+import { fillOptions } from '../../../agent/preparation/requested-options.ts';
 import { requestedOptions } from '../../../protocol/options.ts';
 import { parseExact } from '../../golden/exact-json.ts';
 import { SimulatedFiles } from '../../golden/simulated-files.ts';

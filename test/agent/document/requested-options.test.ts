@@ -4,7 +4,7 @@ import { buildDocument } from '../../../agent/document/build.ts';
 import type { DefaultsHost } from '../../../agent/document/defaults.ts';
 import type { FileFact, FileFacts } from '../../../agent/document/facts.ts';
 import { linuxOptions, RootFsType } from '../../../agent/document/options.ts';
-import { fillOptions, pathsToStat } from '../../../agent/requested-options.ts';
+import { fillOptions, pathsToStat } from '../../../agent/preparation/requested-options.ts';
 import { type RequestedOptions, requestedOptions } from '../../../protocol/options.ts';
 import { SimulatedFiles } from '../../golden/simulated-files.ts';
 

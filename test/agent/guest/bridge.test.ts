@@ -3,10 +3,10 @@ import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { GuestBridge } from '../../../agent/guest/bridge.ts';
-import { encodeFrame, type Frame, FrameReader, responseType } from '../../../agent/guest/bridge-frames.ts';
+import { GuestBridge } from '../../../agent/guest/bridge/bridge.ts';
+import { encodeFrame, type Frame, FrameReader, responseType } from '../../../agent/guest/bridge/frames.ts';
 import { entropyBytes, serveEntropy } from '../../../agent/guest/entropy.ts';
-import type { GuestListener } from '../../../agent/guest/sockets.ts';
+import type { GuestListener } from '../../../agent/node/guest-sockets.ts';
 import { askFor, readFrames, responseDifference, sentFrame } from '../../golden/bridge-frames.ts';
 import { FakeClock } from './fake-clock.ts';
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
-import { GuestLogParser } from '../../../agent/guest/logs.ts';
+import { GuestLogParser } from '../../../agent/guest/log/parser.ts';
+import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
 import { isSameJson } from '../../golden/guest-logs.ts';
 
 const sources = fileURLToPath(new URL('../../golden/log-oracle/', import.meta.url));

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LogLimiter } from '../../../agent/guest/log-limiter.ts';
-import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
-import { scrubRecord } from '../../../agent/guest/log-scrubber.ts';
+import { LogLimiter } from '../../../agent/guest/log/limiter.ts';
+import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
+import { scrubRecord } from '../../../agent/guest/log/scrubber.ts';
 import { FakeClock } from './fake-clock.ts';
 
 const record = (message: string, fields: GuestLogRecord['fields'] = {}): GuestLogRecord => ({

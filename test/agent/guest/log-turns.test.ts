@@ -3,10 +3,10 @@
 import { Readable } from 'node:stream';
 import { setImmediate as settled } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
-import { readGuestLog } from '../../../agent/guest/log-stream.ts';
-import { LogTurns, loneSlice, sharedSlice } from '../../../agent/guest/log-turns.ts';
-import { GuestLogParser } from '../../../agent/guest/logs.ts';
+import { GuestLogParser } from '../../../agent/guest/log/parser.ts';
+import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
+import { readGuestLog } from '../../../agent/guest/log/stream.ts';
+import { LogTurns, loneSlice, sharedSlice } from '../../../agent/guest/log/turns.ts';
 
 /** Turns of an event loop that the test makes. */
 class Loop {

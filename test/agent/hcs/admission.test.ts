@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { HcsError } from '../../../agent/hcs/errors.ts';
-import { admit } from '../../../agent/hcs/simulated/admission.ts';
-import { computeSystem } from '../../../agent/hcs/simulated/document-schema.ts';
-import { parseExactJson } from '../../../agent/hcs/simulated/exact-json.ts';
-import { FileTable } from '../../../agent/hcs/simulated/file-table.ts';
-import { simulatedHostFile } from '../../../agent/hcs/simulated/host-file.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
+import { admit } from '../../../simulator/service/admission.ts';
+import { computeSystem } from '../../../simulator/service/document-schema.ts';
+import { parseExactJson } from '../../../simulator/service/exact-json.ts';
+import { FileTable } from '../../../simulator/service/file-table.ts';
+import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
 import { defaultHost, loggingCommand, ordinaryDocument } from './simulated-node.ts';
 
 const goldenCase = z.object({

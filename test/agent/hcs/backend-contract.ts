@@ -1,8 +1,8 @@
-// What every HCS backend does (agent/hcs/backend.ts, hcs-runtime A, B): one suite, whoever provides it. On a real host
+// What every HCS backend does (agent/node/backend.ts, hcs-runtime A, B): one suite, whoever provides it. On a real host
 // it creates small VMs whose guests need not come up.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ComputeSystem, HcsBackend, SystemId } from '../../../agent/hcs/backend.ts';
-import { HcsError } from '../../../agent/hcs/errors.ts';
+import type { ComputeSystem, HcsBackend, SystemId } from '../../../agent/node/backend.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
 import { until } from './until.ts';
 
 export interface BackendUnderTest extends AsyncDisposable {

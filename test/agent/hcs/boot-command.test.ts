@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readBootCommand } from '../../../agent/hcs/simulated/boot-command.ts';
+import { readBootCommand } from '../../../simulator/guest/boot-command.ts';
 
 const kernel = ' initcall_blacklist=virtio_vsock_init panic=-1 quiet nr_cpus=2 brd.rd_nr=0 pmtmr=0';
 const ordinary = { relaysLog: false, isInBackground: false, runsGuestService: true };

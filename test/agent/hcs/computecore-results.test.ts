@@ -1,9 +1,9 @@
 // What HCS answers, good and bad: every HRESULT of hcs-runtime A.6 at every call, documents that are missing or broken, and
 // never a handle, an operation or a text left over.
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { ComputeSystem, SystemId } from '../../../agent/hcs/backend.ts';
-import type { ComputeCoreBackend } from '../../../agent/hcs/computecore/backend.ts';
-import { HcsError } from '../../../agent/hcs/errors.ts';
+import type { ComputeSystem, SystemId } from '../../../agent/node/backend.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
+import type { ComputeCoreBackend } from '../../../agent/windows/computecore/backend.ts';
 import { ComputeCoreDouble, nothingLeft, type Rule } from '../../doubles/computecore.ts';
 import { newSystemId, ordinaryDocument } from './simulated-node.ts';
 

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { systemIdOf } from '../../../agent/system-id.ts';
+import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { buildDouble } from '../../doubles/build.ts';
 import { nothingLeft } from '../../doubles/computecore.ts';
 import { ComputeCoreService } from '../../doubles/computecore-service.ts';

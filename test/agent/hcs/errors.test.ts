@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HcsError } from '../../../agent/hcs/errors.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
 
 const words = Array.from({ length: 0x20 }, (_, low) => 0x0100 + low);
 const nameIn = (code: number) => new HcsError('HcsX', code).message.replace(/^HcsX: | \(0x[0-9a-f]+\)$/g, '');

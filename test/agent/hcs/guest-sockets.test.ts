@@ -4,9 +4,9 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { guestSocketPath } from '../../../agent/hcs/simulated/guest-address.ts';
-import { SimulatedGuestSockets } from '../../../agent/hcs/simulated/guest-sockets.ts';
-import { runtimeId } from '../../../agent/hcs/simulated/rpc.ts';
+import { SimulatedGuestSockets } from '../../../simulator/client/guest-sockets.ts';
+import { guestSocketPath } from '../../../simulator/wire/guest-address.ts';
+import { runtimeId } from '../../../simulator/wire/rpc.ts';
 import { until } from './until.ts';
 
 const machine = runtimeId.parse('a7ab7a4c-8d2c-4c6e-9d7e-0e7c2f7b1a11');

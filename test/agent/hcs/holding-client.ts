@@ -1,6 +1,6 @@
 // A process that creates and starts one VM, says so, and holds its handle until it is killed.
-import { connectSimulatedHost } from '../../../agent/hcs/simulated/client.ts';
-import { systemId } from '../../../agent/hcs/simulated/rpc.ts';
+import { connectSimulatedHost } from '../../../simulator/client/client.ts';
+import { systemId } from '../../../simulator/wire/rpc.ts';
 
 const [socketPath = '', socketDirectory = '', id = '', document = ''] = process.argv.slice(2);
 const { backend } = await connectSimulatedHost(socketPath, socketDirectory);

@@ -2,13 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallOverdue } from '../../../agent/failure.ts';
-import { applyChange, type ChangeTarget, modifyDocument } from '../../../agent/hcs/modify/document.ts';
-import { adapterChange } from '../../../agent/hcs/modify/network-adapters.ts';
-import { Plan9Shares } from '../../../agent/hcs/modify/plan9.ts';
-import { type Region, RegionPool } from '../../../agent/hcs/modify/region-pool.ts';
-import { scsiAttach } from '../../../agent/hcs/modify/scsi.ts';
-import { ScsiDisks } from '../../../agent/hcs/modify/scsi-disks.ts';
-import { SingleImages, vpmemAdd } from '../../../agent/hcs/modify/vpmem.ts';
+import { applyChange, type ChangeTarget, modifyDocument } from '../../../agent/modification/document.ts';
+import { adapterChange } from '../../../agent/modification/network-adapters.ts';
+import { Plan9Shares } from '../../../agent/modification/plan9.ts';
+import { type Region, RegionPool } from '../../../agent/modification/region-pool.ts';
+import { scsiAttach } from '../../../agent/modification/scsi.ts';
+import { ScsiDisks } from '../../../agent/modification/scsi-disks.ts';
+import { SingleImages, vpmemAdd } from '../../../agent/modification/vpmem.ts';
 
 const mebibyte = 2 ** 20;
 const poolBytes = 4096 * mebibyte;

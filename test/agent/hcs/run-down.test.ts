@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { connectSimulatedHost } from '../../../agent/hcs/simulated/client.ts';
-import { SimulatedHostControl } from '../../../agent/hcs/simulated/control.ts';
+import { connectSimulatedHost } from '../../../simulator/client/client.ts';
+import { SimulatedHostControl } from '../../../simulator/client/control.ts';
 import { defaultHost, newSystemId, ordinaryDocument } from './simulated-node.ts';
 import { until } from './until.ts';
 
@@ -37,7 +37,7 @@ describe('a killed agent', () => {
     socketPath = join(folder, 'hcs');
     const hostFile = join(folder, 'host.yaml');
     await writeFile(hostFile, stringify(defaultHost));
-    const main = program('../../../agent/hcs/simulated/main.ts');
+    const main = program('../../../simulator/service/main.ts');
     service = await run(main, '--socket', socketPath, '--host', hostFile, '--state-dir', join(folder, 'state'));
     control = await SimulatedHostControl.connect(socketPath);
   });
@@ -113,7 +113,7 @@ describe('a node that loses its power', () => {
     const hostFile = join(folder, 'host.yaml');
     const args = ['--socket', join(folder, 'hcs'), '--host', hostFile, '--state-dir', join(folder, 'state')];
     await writeFile(hostFile, stringify(defaultHost));
-    const main = program('../../../agent/hcs/simulated/main.ts');
+    const main = program('../../../simulator/service/main.ts');
     const first = await run(main, ...args);
     const before = await connectSimulatedHost(join(folder, 'hcs'), join(folder, 'g'));
     const document = JSON.stringify(ordinaryDocument({ terminatesWithLastHandle: false }));

@@ -2,7 +2,7 @@
 // node's socket, the folder of guest sockets, the node's folder, and whether its VM outlives it. Prints a line of JSON when
 // the VM runs. To be killed.
 import '../../../agent/thread-pool.ts';
-import { connectSimulatedHost } from '../../../agent/hcs/simulated/client.ts';
+import { connectSimulatedHost } from '../../../simulator/client/client.ts';
 import { ComputeCoreService } from '../../doubles/computecore-service.ts';
 import { isRunning, startCore } from '../agent-core.ts';
 import { makeAssignment, someUid as uid } from '../assignments.ts';

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { simulatedHostFile } from '../../../agent/hcs/simulated/host-file.ts';
-import { maxLineBytes } from '../../../agent/hcs/simulated/rpc.ts';
+import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
+import { maxLineBytes } from '../../../simulator/wire/rpc.ts';
 import { defaultHost, newSystemId, ordinaryDocument, startNode, type TestNode } from './simulated-node.ts';
 
 /** What the service answers to raw bytes before it ends the connection or the client does. */

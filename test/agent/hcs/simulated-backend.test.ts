@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HcsError } from '../../../agent/hcs/errors.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
 import { describeBackend } from './backend-contract.ts';
 import { bootFolder, newSystemId, ordinaryDocument, startNode } from './simulated-node.ts';
 import { until } from './until.ts';

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { GuestBridge } from '../../../agent/guest/bridge.ts';
+import { GuestBridge } from '../../../agent/guest/bridge/bridge.ts';
 import { serveEntropy } from '../../../agent/guest/entropy.ts';
-import type { GuestLogRecord } from '../../../agent/guest/log-record.ts';
-import { readGuestLog } from '../../../agent/guest/log-stream.ts';
-import { type GuestListener, guestPorts } from '../../../agent/guest/sockets.ts';
-import type { ComputeSystem } from '../../../agent/hcs/backend.ts';
-import type { SimulatedConnection } from '../../../agent/hcs/simulated/client.ts';
+import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
+import { readGuestLog } from '../../../agent/guest/log/stream.ts';
+import type { ComputeSystem } from '../../../agent/node/backend.ts';
+import { type GuestListener, guestPorts } from '../../../agent/node/guest-sockets.ts';
 import { systemClock } from '../../../protocol/clock.ts';
+import type { SimulatedConnection } from '../../../simulator/client/client.ts';
 import {
   type DocumentOptions,
   loggingCommand,

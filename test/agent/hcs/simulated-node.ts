@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import type { SystemId } from '../../../agent/hcs/backend.ts';
-import { connectSimulatedHost, type SimulatedConnection } from '../../../agent/hcs/simulated/client.ts';
-import { SimulatedHostControl } from '../../../agent/hcs/simulated/control.ts';
-import { simulatedHostFile } from '../../../agent/hcs/simulated/host-file.ts';
-import { systemId } from '../../../agent/hcs/simulated/rpc.ts';
-import { runSimulatedHost } from '../../../agent/hcs/simulated/service.ts';
+import type { SystemId } from '../../../agent/node/backend.ts';
+import { connectSimulatedHost, type SimulatedConnection } from '../../../simulator/client/client.ts';
+import { SimulatedHostControl } from '../../../simulator/client/control.ts';
+import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
+import { runSimulatedHost } from '../../../simulator/service/service.ts';
+import { systemId } from '../../../simulator/wire/rpc.ts';
 
 export type HostDescription = z.input<typeof simulatedHostFile>;
 

@@ -1,8 +1,8 @@
 // What a manifest names is judged by where it leads, on a simulated host with links, 8.3 names and disks of all kinds.
 import { describe, expect, it } from 'vitest';
-import { allowList } from '../../../agent/allow-list.ts';
 import type { MachineFailure } from '../../../agent/failure.ts';
-import { type AdmissionScope, FileAdmission } from '../../../agent/paths/admission.ts';
+import { allowList } from '../../../agent/preparation/allow-list.ts';
+import { type AdmissionScope, FileAdmission } from '../../../agent/preparation/paths/admission.ts';
 import { bootFolder, defaultHost, startNode } from '../hcs/simulated-node.ts';
 import { described, vhd, vhdx } from './disk-images.ts';
 

@@ -1,5 +1,5 @@
 // Virtual disks as bytes, as far as they say where their content comes from: [MS-VHDX], and the VHD specification 1.0.
-import type { DiskBytes } from '../../../agent/paths/virtual-disk.ts';
+import type { DiskBytes } from '../../../agent/preparation/paths/virtual-disk.ts';
 
 export interface Piece {
   readonly at: number;

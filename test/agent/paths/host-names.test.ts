@@ -1,9 +1,9 @@
 // What a manifest may name on the host, judged by how it is written.
 import { describe, expect, it } from 'vitest';
-import { allowList } from '../../../agent/allow-list.ts';
-import { type NameScope, refusalOfNames } from '../../../agent/paths/host-names.ts';
-import { rulesFor } from '../../../agent/paths/path-rules.ts';
-import { foldCase } from '../../../agent/paths/windows-names.ts';
+import { allowList } from '../../../agent/preparation/allow-list.ts';
+import { type NameScope, refusalOfNames } from '../../../agent/preparation/paths/host-names.ts';
+import { rulesFor } from '../../../agent/preparation/paths/path-rules.ts';
+import { foldCase } from '../../../agent/preparation/paths/windows-names.ts';
 import { type RequestedOptions, requestedOptions } from '../../../protocol/options.ts';
 import { oddFileNames, oddPaths, ordinaryPaths } from './odd-spellings.ts';
 

@@ -1,7 +1,7 @@
 // Disks whose content is in another file, told by their bytes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { virtualDiskProblem } from '../../../agent/paths/virtual-disk.ts';
+import { virtualDiskProblem } from '../../../agent/preparation/paths/virtual-disk.ts';
 import { type DiskImage, inMemory, logEntry, vhd, vhdFooter, vhdx } from './disk-images.ts';
 
 const problemOf = (image: DiskImage) => virtualDiskProblem(inMemory(image));

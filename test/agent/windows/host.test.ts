@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { HostTopology } from '../../../agent/hcs/computecore/documents.ts';
+import type { HostTopology } from '../../../agent/windows/computecore/documents.ts';
 import { LocalWindowsHost } from '../../../agent/windows/host.ts';
 import { buildNumber } from '../../../agent/windows/host-facts.ts';
 import { SystemMessages } from '../../../agent/windows/system-message.ts';

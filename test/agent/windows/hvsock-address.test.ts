@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock-address.ts';
+import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock/address.ts';
 
 const goldenCase = z.object({
   name: z.string(),

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { RuntimeId } from '../../../agent/hcs/backend.ts';
+import type { RuntimeId } from '../../../agent/node/backend.ts';
 import { HyperVSockets } from '../../../agent/windows/hvsock/sockets.ts';
 import { loadWinsock, type WinsockDouble } from '../../doubles/winsock.ts';
 import { until } from '../hcs/until.ts';

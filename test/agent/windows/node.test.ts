@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock-address.ts';
+import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock/address.ts';
 import { connectWindowsNode } from '../../../agent/windows/node.ts';
 import { buildDouble } from '../../doubles/build.ts';
 import { ComputeCoreDouble, nothingLeft } from '../../doubles/computecore.ts';

@@ -1,6 +1,6 @@
-/* The same library as a thin client of a service process (agent/hcs/simulated/service.ts): systems live there, outlive
+/* The same library as a thin client of a service process (simulator/service/service.ts): systems live there, outlive
    their clients as in HCS, and have guests that dial. Handles, operations, texts and scripts are those of the other double;
-   what a call does is one request over a Unix socket, on Windows a loopback connection (agent/hcs/simulated/rpc.ts: JSON
+   what a call does is one request over a Unix socket, on Windows a loopback connection (simulator/wire/rpc.ts: JSON
    lines). */
 #include "../computecore/double.h"
 

@@ -1,7 +1,7 @@
 // What the caller changes of the running VM by its manifest.
 import { z } from 'zod';
-import { resourceUpdate, updateResources } from '../../../agent/hcs/modify/resource-update.ts';
-import type { DiskUse } from '../../../agent/hcs/modify/scsi-disks.ts';
+import { resourceUpdate, updateResources } from '../../../agent/modification/resource-update.ts';
+import type { DiskUse } from '../../../agent/modification/scsi-disks.ts';
 import { type RequestedOptions, requestedOptions } from '../../../protocol/options.ts';
 import type { ArgsOf } from './call-args.ts';
 import type { CallerDevices } from './caller-devices.ts';

@@ -1,7 +1,7 @@
 // What the caller of the original asks for, in terms of this agent: by the VM's manifest where one can say it, else by the
 // modules that the agent has for it.
 import { z } from 'zod';
-import type { MachineState } from '../../../agent/machine-states.ts';
+import type { MachineState } from '../../../agent/vm/states.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { type ArgsOf, type CallName, callArgs, isCallName } from './call-args.ts';
 import { CallerChanges } from './caller-changes.ts';

@@ -1,7 +1,7 @@
 // The functions of computecore.dll as the recording's compute service has them (upstream-lives.md, "What the stand-ins do"):
 // what is asked of it succeeds at once, unless the life says otherwise; a system that is terminated ends 60 ms later.
-import type { Export, NativeFunctions, Receiver } from '../../../agent/hcs/computecore/functions.ts';
-import type { OperationHandle } from '../../../agent/hcs/computecore/native.ts';
+import type { Export, NativeFunctions, Receiver } from '../../../agent/windows/computecore/functions.ts';
+import type { OperationHandle } from '../../../agent/windows/computecore/native.ts';
 import type { Activity } from './activity.ts';
 import { Faults } from './faults.ts';
 import { type HostCall, isCall, type Life, type Setup } from './life.ts';

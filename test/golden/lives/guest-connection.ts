@@ -1,5 +1,5 @@
 // One connection of a guest to its host, as the stand-in of ws2_32.dll has it.
-import { FrameReader } from '../../../agent/guest/bridge-frames.ts';
+import { FrameReader } from '../../../agent/guest/bridge/frames.ts';
 
 /** What the host sends over the bridge, by type. */
 export const frameNames: ReadonlyMap<number, string> = new Map([

@@ -1,10 +1,10 @@
 // The functions of ws2_32.dll over which the guest of a life dials its host, and the thread that calls them, in place.
-import { guestPorts } from '../../../agent/guest/sockets.ts';
+import { guestPorts } from '../../../agent/node/guest-sockets.ts';
+import { addressFamilyHyperV } from '../../../agent/windows/hvsock/address.ts';
 import { Pump } from '../../../agent/windows/hvsock/pump.ts';
 import type { FromPump, ToPump } from '../../../agent/windows/hvsock/pump-messages.ts';
 import type { PumpHandle } from '../../../agent/windows/hvsock/sockets.ts';
 import { pollBits, Winsock, type WinsockFunctions } from '../../../agent/windows/hvsock/winsock.ts';
-import { addressFamilyHyperV } from '../../../agent/windows/hvsock-address.ts';
 import type { Activity } from './activity.ts';
 import { frameNames, GuestConnection } from './guest-connection.ts';
 import { hexOf } from './operations.ts';

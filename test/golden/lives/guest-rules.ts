@@ -1,6 +1,6 @@
 // How this agent speaks with guests otherwise.
-import { firstStdioPort } from '../../../agent/guest/processes.ts';
-import { guestPorts } from '../../../agent/guest/sockets.ts';
+import { firstStdioPort } from '../../../agent/guest/bridge/processes.ts';
+import { guestPorts } from '../../../agent/node/guest-sockets.ts';
 import type { Comparison } from './comparison.ts';
 import type { HostStep } from './life.ts';
 import { callAt, callDuring, isCallOf, isOwnAfter, isOwnAtTheEnd, portOf, returnOf, textOf } from './place.ts';

@@ -2,9 +2,9 @@
 // original's host never asked for is answered as by an ordinary guest.
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { encodeFrame, responseType } from '../../../agent/guest/bridge-frames.ts';
-import { lookCommand } from '../../../agent/guest/mount-look.ts';
-import { guestPorts } from '../../../agent/guest/sockets.ts';
+import { encodeFrame, responseType } from '../../../agent/guest/bridge/frames.ts';
+import { lookCommand } from '../../../agent/guest/bridge/mount-look.ts';
+import { guestPorts } from '../../../agent/node/guest-sockets.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import type { GuestNetwork, Request } from './guest-network.ts';
 import type { GuestCall, GuestFrame, HostFrame, Life, Step } from './life.ts';

@@ -1,8 +1,9 @@
 // The rest of the host of a life: its files, and a journal in memory. The journal holds back what stands between a VM's
 // creation and its start until the caller starts it, since an agent does both at one stroke.
-import type { Journal, JournalContents } from '../../../agent/journal.ts';
-import type { MachineRecord } from '../../../agent/machine-record.ts';
-import type { FileFact, OpenFile, WindowsHost } from '../../../agent/windows-host.ts';
+
+import type { FileFact, OpenFile, WindowsHost } from '../../../agent/node/host.ts';
+import type { Journal, JournalContents } from '../../../agent/vm/journal.ts';
+import type { MachineRecord } from '../../../agent/vm/record.ts';
 import type { HostFacts } from '../../../protocol/messages.ts';
 import { SimulatedFiles } from '../simulated-files.ts';
 import type { Activity } from './activity.ts';

@@ -1,20 +1,20 @@
 // The agent of a life: its own code down to the functions of computecore.dll and ws2_32.dll, which are stood in for, with
 // time, files and journal passed in.
 import { pino } from 'pino';
-import { allowList } from '../../../agent/allow-list.ts';
-import { requireAllowedGroups } from '../../../agent/allowed-groups.ts';
-import { GuestRun } from '../../../agent/guest-run.ts';
-import type { ComputeSystem, HcsBackend } from '../../../agent/hcs/backend.ts';
-import { ComputeCoreBackend } from '../../../agent/hcs/computecore/backend.ts';
-import { ComputeCoreLibrary } from '../../../agent/hcs/computecore/library.ts';
-import type { ChangeTarget } from '../../../agent/hcs/modify/document.ts';
-import type { GuestLogSink } from '../../../agent/machine-ports.ts';
-import type { MachineState } from '../../../agent/machine-states.ts';
-import { admitDiskOf, prepareBoot } from '../../../agent/preparation.ts';
-import { Supervisor } from '../../../agent/supervisor.ts';
-import { systemIdOf } from '../../../agent/system-id.ts';
-import { defaultTimeouts } from '../../../agent/timeouts.ts';
-import type { VirtualMachine } from '../../../agent/virtual-machine.ts';
+import { defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
+import type { ChangeTarget } from '../../../agent/modification/document.ts';
+import type { ComputeSystem, HcsBackend } from '../../../agent/node/backend.ts';
+import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { allowList } from '../../../agent/preparation/allow-list.ts';
+import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
+import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
+import { GuestRun } from '../../../agent/run/guest-run.ts';
+import type { GuestLogSink } from '../../../agent/vm/ports.ts';
+import type { MachineState } from '../../../agent/vm/states.ts';
+import { Supervisor } from '../../../agent/vm/supervisor.ts';
+import type { VirtualMachine } from '../../../agent/vm/virtual-machine.ts';
+import { ComputeCoreBackend } from '../../../agent/windows/computecore/backend.ts';
+import { ComputeCoreLibrary } from '../../../agent/windows/computecore/library.ts';
 import { HyperVSockets } from '../../../agent/windows/hvsock/sockets.ts';
 import { optionsDigest } from '../../../protocol/digest.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';

@@ -1,5 +1,5 @@
 // The operations of the compute service of a life: what each comes to, and when that is told.
-import type { OperationHandle } from '../../../agent/hcs/computecore/native.ts';
+import type { OperationHandle } from '../../../agent/windows/computecore/native.ts';
 import type { Activity } from './activity.ts';
 import type { HostCall } from './life.ts';
 

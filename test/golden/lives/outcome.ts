@@ -1,6 +1,6 @@
 // What a call of the caller came to.
-import { GuestRefusal } from '../../../agent/guest/bridge-errors.ts';
-import { HcsError } from '../../../agent/hcs/errors.ts';
+import { GuestRefusal } from '../../../agent/guest/bridge/errors.ts';
+import { HcsError } from '../../../agent/node/hcs-error.ts';
 import type { LifeAgent } from './life-agent.ts';
 import { hexOf } from './operations.ts';
 

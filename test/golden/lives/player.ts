@@ -1,7 +1,7 @@
 // Plays a life: its caller, compute service and guest do to this agent what they did to the original, each step once
 // everybody has come to rest after the one before.
 
-import type { MachineState } from '../../../agent/machine-states.ts';
+import type { MachineState } from '../../../agent/vm/states.ts';
 import { Caller } from './caller.ts';
 import type { CallerReturn, GuestCall, GuestFrame, HostStep, Life, Step } from './life.ts';
 import { LifeAgent } from './life-agent.ts';

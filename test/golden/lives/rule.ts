@@ -1,5 +1,5 @@
 // What a rule is, and what rules are made of.
-import { firstStdioPort } from '../../../agent/guest/processes.ts';
+import { firstStdioPort } from '../../../agent/guest/bridge/processes.ts';
 import type { Placed } from './alignment.ts';
 import type { Comparison, Difference, Side } from './comparison.ts';
 import type { HostStep } from './life.ts';

@@ -1,5 +1,5 @@
 // What this agent did, in the terms of the recording: its own names for the VM and itself, and GUIDs that it drew.
-import { ownerTag } from '../../../agent/system-id.ts';
+import { ownerTag } from '../../../agent/node/system-id.ts';
 import { type HostStep, isCall, type Life } from './life.ts';
 import { systemID } from './life-agent.ts';
 import type { Played } from './player.ts';

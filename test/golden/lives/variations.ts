@@ -1,6 +1,6 @@
 // Lives that were not recorded, made of recorded ones: for points of the documentation that no recorded life comes to. What the
 // original would have done in them follows from what it did.
-import { guestPorts } from '../../../agent/guest/sockets.ts';
+import { guestPorts } from '../../../agent/node/guest-sockets.ts';
 import { type CallerReturn, isCall, type Life, type Step } from './life.ts';
 
 /** By the point that each comes to. */

@@ -1,0 +1,42 @@
+// Bounds a call in time without abandoning it: HCS crashes when handles are released under a running call
+// (hcs-runtime A.5), so whoever runs into the bound gets the pending call along with the error.
+import type { Clock } from '../../protocol/clock.ts';
+import { CallOverdue } from '../failure.ts';
+
+export function bounded<T>(clock: Clock, milliseconds: number, call: string, run: () => Promise<T>): Promise<T> {
+  const pending = run();
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(milliseconds, () => reject(new CallOverdue(call, milliseconds, pending)));
+    pending.then(
+      (value) => {
+        timer.cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        timer.cancel();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** Undefined when the signal aborts before. */
+export function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(undefined);
+    signal.addEventListener('abort', onAbort, { once: true });
+    awaited.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/** `waiting` when it has not settled by then. */
+export async function within<T>(clock: Clock, milliseconds: number, awaited: Promise<T>): Promise<T | 'waiting'> {
+  const { promise, resolve } = Promise.withResolvers<'waiting'>();
+  const timer = clock.after(milliseconds, () => resolve('waiting'));
+  try {
+    return await Promise.race([awaited, promise]);
+  } finally {
+    timer.cancel();
+  }
+}

@@ -1,0 +1,231 @@
+// The log of one VM's guest as a file in the VM's folder: what an administrator finds on the node when nothing else is
+// there any more, and what whoever follows the log is served from. It is rotated by size, and never holds up the guest:
+// what the disk does not take in time is dropped, counted, and told in the file itself. Each line begins with its
+// position, `<boot>.<sequence> `, so that a reader can go on after any line.
+import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogPosition } from '../../protocol/stream-messages.ts';
+import { ByteBudget } from '../bounds/byte-budget.ts';
+import { replaceFile } from '../storage/replace-file.ts';
+import { lastPosition } from './file-lines.ts';
+import { LineBatch } from './line-batch.ts';
+
+export interface GuestLogFileOptions {
+  readonly folder: string;
+  /** Bytes of one file. */
+  readonly maxBytes?: number;
+  /** Older files: `guest.log.1` is the youngest of them. */
+  readonly keptFiles?: number;
+  /** Bytes that wait for the disk. */
+  readonly maxWaitingBytes?: number;
+  /** Those of all guests; absent: no other guest is there. */
+  readonly waiting?: ByteBudget | undefined;
+  /** Lines that never reach the file. */
+  readonly onDropped: (lines: number) => void;
+  /** The file cannot be written; told once, until it can be again. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export const guestLogName = 'guest.log';
+
+/** May wait for the disk whatever other guests have waiting. */
+const ownBytes = 64 * 1024;
+
+export class GuestLogFile {
+  readonly #path: string;
+  readonly #maxBytes: number;
+  readonly #keptFiles: number;
+  readonly #maxWaitingBytes: number;
+  readonly #budget: ByteBudget;
+  readonly #onDropped: (lines: number) => void;
+  readonly #onFailure: (error: Error) => void;
+  #waiting = new LineBatch();
+  /** What was written last. */
+  #spare = new LineBatch();
+  /** Lines that were dropped since the file last told of any. */
+  #untold = 0;
+  #size: number | undefined;
+  #hasFailed = false;
+  #writing: Promise<void> | undefined;
+  /** How often the files were renamed: a file is numbered by it for as long as it exists. */
+  #newest = 0;
+  /** Renaming and opening happen one after another, so that a number means the same file meanwhile. */
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<() => void>();
+
+  constructor(options: GuestLogFileOptions) {
+    this.#path = join(options.folder, guestLogName);
+    this.#maxBytes = options.maxBytes ?? 8 << 20;
+    this.#keptFiles = options.keptFiles ?? 3;
+    this.#maxWaitingBytes = options.maxWaitingBytes ?? 4 << 20;
+    this.#budget = options.waiting ?? new ByteBudget(Number.POSITIVE_INFINITY);
+    this.#onDropped = options.onDropped;
+    this.#onFailure = options.onFailure;
+  }
+
+  /** Never waits and never fails. */
+  append(line: string): void {
+    const limit = this.#budget.isUsedUp ? Math.min(ownBytes, this.#maxWaitingBytes) : this.#maxWaitingBytes;
+    if (!this.#waiting.hasRoomFor(line, limit)) {
+      this.#untold += 1;
+      this.#onDropped(1);
+      return;
+    }
+    if (this.#untold > 0) this.#tellOfDropped();
+    this.#add(line);
+    this.#waiting.lines += 1;
+    if (this.#writing === undefined) void this.#writeInTurn();
+  }
+
+  /** Everything that was appended is in the file, or counted. */
+  async flush(): Promise<void> {
+    await this.#writing;
+    if (this.#untold > 0) this.#tellOfDropped();
+    if (this.#waiting.length > 0) await this.#writeInTurn();
+  }
+
+  #tellOfDropped(): void {
+    this.#add(`[${this.#untold} lines were dropped: the disk did not take them]`);
+    this.#waiting.told += this.#untold;
+    this.#untold = 0;
+  }
+
+  #add(line: string): void {
+    const before = this.#waiting.length;
+    this.#waiting.add(line);
+    this.#budget.change(this.#waiting.length - before);
+  }
+
+  /** Numbers of the files that there may be: the newest one is being written. */
+  get numbers(): { readonly oldest: number; readonly newest: number } {
+    return { oldest: this.#newest - this.#keptFiles, newest: this.#newest };
+  }
+
+  /** Undefined when there is none of this number. What was opened can be read to its end, whatever becomes of its name. */
+  openNumber(number: number): Promise<FileHandle | undefined> {
+    return this.#inTurn(() => {
+      const age = this.#newest - number;
+      return age < 0 || age > this.#keptFiles ? undefined : openIfThere(this.#aged(age));
+    });
+  }
+
+  /** Told after something was written. */
+  onWritten(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Of the last line that was written, whoever wrote it; also of an earlier process. */
+  async lastPosition(): Promise<LogPosition | undefined> {
+    const ages = Array.from({ length: this.#keptFiles + 1 }, (_, age) => age);
+    // All at once: a VM waits for this that mostly has none of them.
+    const opened = await this.#inTurn(() => Promise.allSettled(ages.map((age) => openIfThere(this.#aged(age)))));
+    try {
+      for (const each of opened) {
+        if (each.status === 'rejected') throw each.reason;
+        const position = each.value && (await lastPosition(each.value));
+        if (position !== undefined) return position;
+      }
+      return undefined;
+    } finally {
+      for (const each of opened) if (each.status === 'fulfilled') await each.value?.close();
+    }
+  }
+
+  #inTurn<T>(run: () => T | Promise<T>): Promise<T> {
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** One write at a time, whoever asks for it: else lines would change places. */
+  #writeInTurn(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    // Lets what is appended in one turn be written at once.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#writeWaiting();
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const written = this.#waiting;
+    this.#waiting = this.#spare;
+    this.#spare = written;
+    const bytes = written.view();
+    try {
+      await this.#makeRoom(bytes.length);
+      await appendFile(this.#path, bytes);
+      this.#size = (this.#size ?? 0) + bytes.length;
+      this.#hasFailed = false;
+    } catch (error) {
+      this.#failed(written, error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#budget.change(-written.length);
+    written.clear();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #failed({ lines, told }: LineBatch, error: Error): void {
+    this.#untold += lines + told;
+    if (lines > 0) this.#onDropped(lines);
+    this.#size = undefined;
+    if (!this.#hasFailed) this.#onFailure(error);
+    this.#hasFailed = true;
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    this.#size ??= await sizeOfWhole(this.#path);
+    if (this.#size === 0 || this.#size + bytes <= this.#maxBytes) return;
+    await this.#inTurn(() => this.#rotate());
+  }
+
+  async #rotate(): Promise<void> {
+    await rm(this.#older(this.#keptFiles), { force: true });
+    for (let age = this.#keptFiles - 1; age >= 1; age -= 1) await move(this.#older(age), this.#older(age + 1));
+    if (this.#keptFiles > 0) await move(this.#path, this.#older(1));
+    else await rm(this.#path, { force: true });
+    this.#newest += 1;
+    this.#size = 0;
+  }
+
+  #aged(age: number): string {
+    return age === 0 ? this.#path : this.#older(age);
+  }
+
+  #older(age: number): string {
+    return `${this.#path}.${age}`;
+  }
+}
+
+/** What an agent that died left of a line is ended, so that the next one begins on its own. */
+async function sizeOfWhole(path: string): Promise<number> {
+  const handle = await openIfThere(path);
+  if (handle === undefined) return 0;
+  try {
+    const { size } = await handle.stat();
+    if (size === 0) return 0;
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+    if (buffer[0] === 0x0a) return size;
+    await appendFile(path, '\n');
+    return size + 1;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  return await open(path, 'r').catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
+}
+
+async function move(from: string, to: string): Promise<void> {
+  await replaceFile(from, to).catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

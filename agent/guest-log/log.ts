@@ -1,0 +1,81 @@
+// The log of one VM's guest: numbers its lines, so that a reader takes each at most once, and keeps the few that the status
+// shows. The lines themselves are in the file and on standard output (`machine-log.ts`).
+import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
+import type { LogPosition } from '../../protocol/stream-messages.ts';
+import { ownText } from '../guest/log/own-text.ts';
+
+export interface GuestLogLine extends LogPosition {
+  readonly text: string;
+}
+
+export class GuestLog {
+  #boot: number;
+  #next = 0;
+  #head: string[];
+  #tail: string[];
+  #total: number;
+  #dropped: number;
+
+  constructor(boot: number, summary: GuestLogSummary) {
+    this.#boot = boot;
+    this.#head = [...summary.head];
+    this.#tail = [...summary.tail];
+    this.#total = summary.total;
+    this.#dropped = summary.dropped;
+  }
+
+  /** The first lines of a boot are kept, since they say why it went as it did. */
+  beginBoot(boot: number): void {
+    this.#boot = boot;
+    this.#next = 0;
+    this.#head = [];
+    this.#tail = [];
+    this.#total = 0;
+    this.#dropped = 0;
+  }
+
+  /** An earlier agent numbered the lines of the current run up to here. */
+  continueAfter({ boot, sequence }: LogPosition): void {
+    if (boot === this.#boot) this.#next = sequence + 1;
+  }
+
+  /** The run that lines belong to now, and how many it has had. */
+  get now(): { readonly boot: number; readonly lines: number } {
+    return { boot: this.#boot, lines: this.#next };
+  }
+
+  append(text: string): GuestLogLine {
+    const shown = shorten(text, limits.statusLineChars);
+    if (this.hasWholeHead) {
+      this.#tail.push(shown);
+      if (this.#tail.length > limits.logTailLines) this.#tail.shift();
+    } else {
+      this.#head.push(shown);
+    }
+    const line = { boot: this.#boot, sequence: this.#next, text: shorten(text, limits.logLineChars) };
+    this.#total += 1;
+    this.#next += 1;
+    return line;
+  }
+
+  /** The status is not told again of the log for the sake of further lines. */
+  get hasWholeHead(): boolean {
+    return this.#head.length >= limits.logHeadLines;
+  }
+
+  /** Lines that are lost: beyond a rate, or not taken by the file or by standard output. */
+  countDropped(lines: number): void {
+    this.#dropped += lines;
+  }
+
+  summary(): GuestLogSummary {
+    return { head: [...this.#head], tail: [...this.#tail], total: this.#total, dropped: this.#dropped };
+  }
+}
+
+/** Says how much it cuts off, and cuts no character in two. */
+function shorten(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const kept = ownText(text.slice(0, limit - 24).replace(/[\ud800-\udbff]$/, ''), text);
+  return `${kept}… (${text.length - kept.length} more)`;
+}

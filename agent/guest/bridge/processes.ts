@@ -1,0 +1,247 @@
+// Processes in the VM itself (hcs-runtime E.6): their standard streams, each on a port of its own, and how they end. A
+// process outlives the connection over which it was started: the guest dials again, and its answer to an earlier wait
+// may come over the new connection with its old id, or be lost (E.7). So all ids under which a process is waited for are
+// kept, and the wait is asked for again on each new connection.
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../../protocol/clock.ts';
+import type { GuestListener } from '../../node/guest-sockets.ts';
+import type { GuestBridge } from './bridge.ts';
+import { GuestProtocolError, GuestRefusal } from './errors.ts';
+import { responseBase, waitResponse } from './messages.ts';
+import type { GuestCommand, StdioPorts } from './process-request.ts';
+
+/** The first port of standard streams; none is used twice for one VM. */
+export const firstStdioPort = 0x4000_0001;
+/** Processes that run at once. */
+export const maxProcesses = 64;
+
+/** A guest dials before it answers, so what is still to come then is only our own accepting. */
+const streamMilliseconds = 10_000;
+
+const noSuchProcess = 0x8007_0490;
+
+export interface StdioWanted {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  /** Not with a terminal, where all output is on stdout. */
+  readonly stderr: boolean;
+}
+
+export interface GuestProcess {
+  readonly id: number;
+  /** Ending it ends the process's input. */
+  readonly stdin: Duplex | undefined;
+  /** The reader ends it (`destroy`) once it has read its end. */
+  readonly stdout: Duplex | undefined;
+  readonly stderr: Duplex | undefined;
+  /** Killed by a signal = 4294967295. Rejects when the guest ends before, or when its answer was lost. */
+  readonly exitCode: Promise<number>;
+}
+
+export interface GuestProcessesOptions {
+  readonly clock: Clock;
+  readonly listen: (port: number) => Promise<GuestListener>;
+  readonly firstPort?: number;
+  /** The next port that will be used; called before a port is, so that it can be written down. */
+  readonly onNextPort?: (port: number) => void;
+}
+
+interface Waited {
+  readonly processId: number;
+  /** The ids of all requests that wait for it, on any connection. */
+  readonly requests: Set<bigint>;
+  readonly exitCode: Promise<number>;
+  readonly settle: (outcome: { readonly exitCode: number } | { readonly error: Error }) => void;
+}
+
+export class GuestProcesses {
+  readonly #options: GuestProcessesOptions;
+  readonly #waited = new Set<Waited>();
+  #nextPort: number;
+  #starting = 0;
+  #bridge: GuestBridge | undefined;
+
+  constructor(options: GuestProcessesOptions) {
+    this.#options = options;
+    this.#nextPort = options.firstPort ?? firstStdioPort;
+  }
+
+  get running(): number {
+    return this.#waited.size;
+  }
+
+  get ids(): readonly number[] {
+    return [...this.#waited].map(({ processId }) => processId);
+  }
+
+  /** Resolves when it is known of each of these how it ended, or that nobody will know. */
+  async ended(ids: readonly number[]): Promise<void> {
+    const waited = [...this.#waited].filter(({ processId }) => ids.includes(processId));
+    await Promise.allSettled(waited.map(({ exitCode }) => exitCode));
+  }
+
+  /** A connection was negotiated. */
+  connected(bridge: GuestBridge): void {
+    this.#bridge = bridge;
+    for (const waited of this.#waited) this.#ask(bridge, waited);
+  }
+
+  disconnected(): void {
+    this.#bridge = undefined;
+  }
+
+  /** The VM is gone, and its processes with it. */
+  end(): void {
+    this.#bridge = undefined;
+    for (const { settle } of this.#waited) settle({ error: new GuestProtocolError('the VM ended') });
+    this.#waited.clear();
+  }
+
+  /** An answer to a request of an earlier connection. */
+  lateAnswer(id: bigint, body: unknown): void {
+    const waited = [...this.#waited].find(({ requests }) => requests.has(id));
+    if (waited === undefined) return;
+    const base = responseBase.safeParse(body);
+    const answer = waitResponse.safeParse(body);
+    if (base.success && base.data.Result === 0 && answer.success)
+      this.#settle(waited, { exitCode: answer.data.ExitCode });
+  }
+
+  /** Resolves once the process runs and its streams are connected. */
+  async execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
+    const bridge = this.#bridge;
+    if (bridge === undefined) throw new GuestProtocolError('the guest is not connected');
+    if (this.#starting + this.#waited.size >= maxProcesses) {
+      throw new GuestProtocolError(`${maxProcesses} processes of this host run in the VM already`);
+    }
+    this.#starting += 1;
+    const stdio = new Stdio();
+    try {
+      await stdio.open(wanted, () => this.#listen());
+      const streams = stdio.accept(signal);
+      const id = await bridge.execute(command, stdio.ports);
+      // Asked for before anything can fail: a process that nobody waits for is never forgotten by its guest.
+      const exitCode = this.#waitFor(bridge, id);
+      return { id, ...(await this.#inTime(streams)), exitCode };
+    } catch (error) {
+      stdio.abandon();
+      throw error;
+    } finally {
+      this.#starting -= 1;
+      await stdio.closeListeners();
+    }
+  }
+
+  async #inTime<T>(streams: Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = this.#options.clock.after(streamMilliseconds, () => {
+      reject(new GuestProtocolError('the guest started the process but did not connect its streams'));
+    });
+    return await Promise.race([streams, promise]).finally(() => timer.cancel());
+  }
+
+  async #listen(): Promise<{ readonly port: number; readonly listener: GuestListener }> {
+    const port = this.#nextPort;
+    this.#nextPort += 1;
+    this.#options.onNextPort?.(this.#nextPort);
+    return { port, listener: await this.#options.listen(port) };
+  }
+
+  #waitFor(bridge: GuestBridge, processId: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    // Nobody may be waiting when the VM ends.
+    promise.catch(() => undefined);
+    const waited: Waited = {
+      processId,
+      requests: new Set(),
+      exitCode: promise,
+      settle: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve(outcome.exitCode)),
+    };
+    this.#waited.add(waited);
+    this.#ask(bridge, waited);
+    return promise;
+  }
+
+  #ask(bridge: GuestBridge, waited: Waited): void {
+    const isFirst = waited.requests.size === 0;
+    const { id, exitCode } = bridge.wait(waited.processId);
+    waited.requests.add(id);
+    exitCode.then(
+      (code) => this.#settle(waited, { exitCode: code }),
+      (error: unknown) => {
+        // A connection that ends says nothing about the process; the next one is asked again.
+        if (error instanceof GuestRefusal) this.#settle(waited, { error: isFirst ? error : lostOrRefused(error) });
+      },
+    );
+  }
+
+  #settle(waited: Waited, outcome: Parameters<Waited['settle']>[0]): void {
+    if (this.#waited.delete(waited)) waited.settle(outcome);
+  }
+}
+
+/** A guest forgets a process once it has answered a wait, and that answer may have died with its connection. */
+function lostOrRefused(refusal: GuestRefusal): Error {
+  if (refusal.hresult !== noSuchProcess) return refusal;
+  return new GuestProtocolError('the process has ended; its exit code was lost with the connection');
+}
+
+const streamNames = ['stdin', 'stdout', 'stderr'] as const;
+type StreamName = (typeof streamNames)[number];
+
+/** The sockets of one process: listened on before it is asked for, in the order in which the guest dials. */
+class Stdio {
+  readonly #listeners = new Map<StreamName, GuestListener>();
+  readonly #ports = new Map<StreamName, number>();
+  readonly #streams = new Map<StreamName, Duplex>();
+  #isAbandoned = false;
+
+  get ports(): StdioPorts {
+    return Object.fromEntries(this.#ports);
+  }
+
+  async open(
+    wanted: StdioWanted,
+    listen: () => Promise<{ readonly port: number; readonly listener: GuestListener }>,
+  ): Promise<void> {
+    for (const name of streamNames.filter((each) => wanted[each])) {
+      const { port, listener } = await listen();
+      this.#ports.set(name, port);
+      this.#listeners.set(name, listener);
+    }
+  }
+
+  /** Begins at once: a guest dials before it answers. */
+  accept(signal: AbortSignal): Promise<Pick<GuestProcess, StreamName>> {
+    const accepted = Promise.all(
+      [...this.#listeners].map(([name, listener]) => this.#acceptOne(name, listener, signal)),
+    );
+    const streams = accepted.then(() => ({
+      stdin: this.#streams.get('stdin'),
+      stdout: this.#streams.get('stdout'),
+      stderr: this.#streams.get('stderr'),
+    }));
+    // Observed only when the guest has started the process.
+    streams.catch(() => undefined);
+    return streams;
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true;
+    for (const stream of this.#streams.values()) stream.destroy();
+  }
+
+  async closeListeners(): Promise<void> {
+    await Promise.all([...this.#listeners.values()].map((listener) => listener.close()));
+  }
+
+  async #acceptOne(name: StreamName, listener: GuestListener, signal: AbortSignal): Promise<void> {
+    const stream = await listener.accept(signal);
+    // A guest dials each once. Awaited by whoever closes all.
+    listener.close().catch(() => undefined);
+    // Whoever uses the stream learns of its end; an error that nobody listens to must not end the agent.
+    stream.on('error', () => undefined);
+    if (this.#isAbandoned) stream.destroy();
+    else this.#streams.set(name, stream);
+  }
+}

@@ -1,0 +1,154 @@
+// One value of the guest's log stream becomes one record (hcs-runtime D.4, steps 1 to 7). The guest writes with a Go
+// library and the rules are those of its decoder: names of the standard members in any letter case, the last of several
+// wins, null counts as absent.
+import { readFlatMembers } from './flat-json.ts';
+import { type JsonValue, type Members, readMembers } from './json-members.ts';
+import { normaliseTime, zeroTime } from './time.ts';
+
+export type { JsonValue } from './json-members.ts';
+
+export type LogLevel = 'error' | 'warning' | 'info' | 'debug' | 'trace';
+
+export interface GuestLogRecord {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, JsonValue>>;
+  /** Not written to the log by the guest, but kept by HCS when the guest crashed. */
+  readonly source?: 'crash';
+}
+
+export type LogValue =
+  | { readonly ok: true; readonly record: GuestLogRecord }
+  | { readonly ok: false; readonly reason: string };
+
+/** The guest's level names; what is more severe than an error is reported as one (step 2). */
+const levels: ReadonlyMap<string, LogLevel> = new Map([
+  ['panic', 'error'],
+  ['fatal', 'error'],
+  ['error', 'error'],
+  ['warn', 'warning'],
+  ['warning', 'warning'],
+  ['info', 'info'],
+  ['debug', 'debug'],
+  ['trace', 'trace'],
+]);
+
+const standardNames = ['time', 'level', 'msg'] as const;
+type StandardName = (typeof standardNames)[number];
+type Fields = Record<string, JsonValue>;
+
+/** A Windows guest's event log entries carry their text in one of these members (step 4). */
+const eventTextNames = ['message', 'Message'];
+
+// What is wrong with a value is a result, never an exception: a guest may write nothing else, and each exception would cost
+// as much as reading a hundred lines.
+
+/** `text` is one complete JSON value, with nothing before it. */
+export function toLogRecord(text: string, vmId: string): LogValue {
+  return readFlatRecord(text, vmId) ?? readRecord(text, vmId);
+}
+
+/** Of any text; undefined when it is not one JSON object of the usual shape, be it JSON or not. */
+export function readFlatRecord(text: string, vmId: string): LogValue | undefined {
+  const members = readFlatMembers(text);
+  return members && makeRecord(members, vmId);
+}
+
+function readRecord(text: string, vmId: string): LogValue {
+  // Null stands for an object without any members (D.4, step 6).
+  if (text === 'null') return makeRecord([], vmId);
+  if (!text.startsWith('{')) return refused(`not an object: ${text.slice(0, 80)}`);
+  let reason: string | undefined;
+  const members = readMembers(text, (number) => {
+    reason ??= `a number is beyond the range of floats: ${number}`;
+  });
+  return reason === undefined ? makeRecord(members, vmId) : refused(reason);
+}
+
+function refused(reason: string): LogValue {
+  return { ok: false, reason };
+}
+
+/** What the standard members say; as the guest's library has it without them. */
+interface Standard {
+  level: LogLevel;
+  time: string;
+  msg: string;
+}
+
+function makeRecord(members: Members, vmId: string): LogValue {
+  const standard: Standard = { level: 'info', time: zeroTime, msg: '' };
+  const fields: Fields = {};
+  for (const member of members) {
+    const name = member[0];
+    const value = member[1];
+    const known = standardName(name);
+    if (known !== name) setField(fields, name, normaliseNumber(value));
+    if (known === undefined || value === null) continue;
+    const problem = readers[known](standard, value, member[2] === true);
+    if (problem !== undefined) return refused(problem);
+  }
+  const message = takeEventText(fields) ?? standard.msg;
+  fields['uvm-id'] = vmId;
+  fields['vm.time'] = standard.time;
+  return { ok: true, record: { level: standard.level, message, fields } };
+}
+
+/** Each answers why the value is none. */
+const readers: Readonly<
+  Record<StandardName, (into: Standard, value: JsonValue, isEscaped: boolean) => string | undefined>
+> = {
+  level(into, value) {
+    const level = typeof value === 'string' ? (levels.get(value) ?? levels.get(lowerCase(value))) : undefined;
+    if (level === undefined) return 'not a valid level';
+    into.level = level;
+    return undefined;
+  },
+  time(into, value, isEscaped) {
+    const time = typeof value === 'string' && !isEscaped ? normaliseTime(value) : undefined;
+    if (time === undefined) return 'not a valid time';
+    into.time = time;
+    return undefined;
+  },
+  msg(into, value) {
+    if (typeof value !== 'string') return 'the message is not a text';
+    into.msg = value;
+    return undefined;
+  },
+};
+
+function setField(fields: Fields, name: string, value: JsonValue): void {
+  // An assignment to this one name would set the prototype.
+  if (name === '__proto__')
+    Object.defineProperty(fields, name, { value, configurable: true, enumerable: true, writable: true });
+  else fields[name] = value;
+}
+
+/** One character for one, as the guest's library does it: `İ` is an `i` and nothing else. */
+function lowerCase(text: string): string {
+  return text.replaceAll('\u{130}', 'i').toLowerCase();
+}
+
+function takeEventText(fields: Fields): string | undefined {
+  if (fields['Source'] !== 'ETW') return undefined;
+  for (const name of eventTextNames) {
+    const value = fields[name];
+    if (typeof value !== 'string') continue;
+    delete fields[name];
+    return value;
+  }
+  return undefined;
+}
+
+/** Step 5 makes integers of whole numbers, and an integer has no negative zero. */
+function normaliseNumber(value: JsonValue): JsonValue {
+  return value === 0 ? 0 : value;
+}
+
+function standardName(name: string): StandardName | undefined {
+  if (name.length < 3 || name.length > 5) return undefined;
+  if (name === 'time' || name === 'level' || name === 'msg') return name;
+  // The long s is the one letter outside ASCII that folds onto a letter of these names.
+  const folded = name.toLowerCase().replaceAll('ſ', 's');
+  return standardNames.find((standard) => standard === folded);
+}

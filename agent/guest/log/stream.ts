@@ -1,0 +1,48 @@
+// Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2), a slice in each of its turns: a slow
+// receiver slows the guest.
+import type { Readable } from 'node:stream';
+import { buffersPass } from '../../../protocol/passing-buffers.ts';
+import { type GuestLogCounts, type GuestLogOptions, GuestLogParser } from './parser.ts';
+import type { GuestLogRecord } from './record.ts';
+import { LogSource } from './source.ts';
+import { LogTurns, sharedSlice } from './turns.ts';
+
+export type DeliverRecords = (records: readonly GuestLogRecord[]) => void | Promise<void>;
+
+/** Resolves once the stream ended and its last record was delivered; rejects only with what `deliver` throws. */
+export async function readGuestLog(
+  stream: Readable,
+  options: GuestLogOptions,
+  deliver: DeliverRecords,
+  turns: LogTurns = new LogTurns(),
+): Promise<GuestLogCounts> {
+  const parser = new GuestLogParser(options);
+  const source = new LogSource(stream);
+  let held = 0;
+  const read = () => {
+    const records = parser.next(turns.slice.steps);
+    const isTooMuch = turns.held.isUsedUp && !parser.isBehind && parser.heldBytes > sharedSlice.bytes;
+    const cut = isTooMuch ? parser.giveUp() : [];
+    turns.held.change(parser.heldBytes - held);
+    held = parser.heldBytes;
+    return cut.length > 0 ? [...records, ...cut] : records;
+  };
+  // Delivering is a part of the turn: what becomes of a record takes as long as reading it.
+  const hand = (records: readonly GuestLogRecord[]) => (records.length > 0 ? deliver(records) : undefined);
+  try {
+    for (;;) {
+      const next = await source.next(turns.slice.bytes);
+      if (!(next instanceof Uint8Array)) {
+        await turns.take(() => hand(parser.end(next)));
+        return parser.counts;
+      }
+      buffersPass(next.length);
+      parser.add(next);
+      do await turns.take(() => hand(read()));
+      while (parser.isBehind);
+    }
+  } finally {
+    turns.held.change(-held);
+    stream.destroy();
+  }
+}

@@ -1,0 +1,102 @@
+// Opens a WebSocket to the operator: the token is read anew each time, since the kubelet replaces it, and only the given
+// CA is trusted (design §7).
+import { readFile } from 'node:fs/promises';
+import { type ClientOptions, WebSocket } from 'ws';
+import { webSocketMaxPayload } from '../../protocol/channel.ts';
+import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { subprotocol } from '../../protocol/messages.ts';
+
+export interface DialSettings {
+  /** `wss://…/v1/agents`; `ws://` only for a loopback address. */
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly caFile: string | undefined;
+}
+
+/** A replica that takes longer is frozen, or its node is: another one is asked. */
+const handshakeMilliseconds = 5_000;
+/** As `ws` says it: it has no code. */
+const handshakeTimedOut = 'Opening handshake has timed out';
+const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+/** Says what is wrong with a URL, or undefined. */
+export function urlProblem(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null) return `${text} is not a URL`;
+  if (url.protocol === 'wss:') return undefined;
+  if (url.protocol !== 'ws:') return `${text} must begin with wss://`;
+  return loopbackHosts.has(url.hostname) ? undefined : `${text} is not encrypted: use wss:// except on loopback`;
+}
+
+export interface DialPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * A standby answers 503, a frozen one nothing: another replica is asked within a second (design §6), so many times. Every
+ * other time that is done almost at once: of two replicas the Service most likely names the other one then.
+ */
+const standbyAttempts = 40;
+const standbyPauseMilliseconds = [
+  { least: 20, spread: 60 },
+  { least: 400, spread: 600 },
+] as const;
+
+/** Resolves with an open socket to the replica that leads. */
+export async function dial(settings: DialSettings, ports: DialPorts, signal: AbortSignal): Promise<WebSocket> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await open(settings, signal);
+    } catch (error) {
+      if (!(error instanceof OtherReplicaError) || attempt >= standbyAttempts) throw error;
+    }
+    const { least, spread } = standbyPauseMilliseconds[attempt % 2 === 1 ? 0 : 1];
+    await delay(ports.clock, least + ports.random() * spread, signal);
+  }
+}
+
+/** Another replica may do better. */
+class OtherReplicaError extends Error {}
+
+async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
+  const token = (await readFile(settings.tokenFile, 'utf8')).trim();
+  const options: ClientOptions = {
+    headers: { authorization: `Bearer ${token}` },
+    handshakeTimeout: handshakeMilliseconds,
+    maxPayload: webSocketMaxPayload,
+    perMessageDeflate: false,
+    // Masks keep a browser's script from choosing what bytes a proxy sees (RFC 6455 §10.3). Here there is no script, and
+    // within TLS nobody sees any bytes; masking them would cost both sides more than encrypting them.
+    ...(settings.url.startsWith('wss:') && { generateMask: (mask: Buffer) => mask.fill(0) }),
+    minVersion: 'TLSv1.3',
+    ...(settings.caFile !== undefined && { ca: await readFile(settings.caFile) }),
+  };
+  const socket = new WebSocket(settings.url, [subprotocol], options);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      socket.terminate();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    const settled = () => signal.removeEventListener('abort', onAbort);
+    socket.once('open', () => {
+      settled();
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+    socket.once('error', (error) => {
+      settled();
+      reject(error.message === handshakeTimedOut ? new OtherReplicaError(error.message) : error);
+    });
+    socket.once('unexpected-response', (_request, response) => {
+      settled();
+      response.resume();
+      reject(
+        response.statusCode === 503
+          ? new OtherReplicaError('the operator answered 503: no replica leads, or this one does not')
+          : new Error(`the operator answered ${response.statusCode} ${response.statusMessage ?? ''}`.trim()),
+      );
+    });
+  });
+}

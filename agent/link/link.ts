@@ -1,0 +1,181 @@
+// Keeps a session with the operator up for as long as the agent lives: redials with full jitter, and renews each
+// connection after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import { boundedFacts } from '../../protocol/bounded-facts.ts';
+import type { ChannelClosed } from '../../protocol/channel.ts';
+import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { closeCodes, type LastExit } from '../../protocol/messages.ts';
+import { messageOf } from '../failure.ts';
+import { Epochs } from './epochs.ts';
+import { OperatorSession, type SessionPorts } from './session.ts';
+
+/** Milliseconds. */
+export interface LinkTimes {
+  readonly firstRetry: number;
+  readonly lastRetry: number;
+  /**
+   * A session this old starts the retries from the beginning: when its replica dies, another one leads within 11 s, and this
+   * agent's VMs wait for it until then, not for as long as their first connection had been tried.
+   */
+  readonly healthy: number;
+  readonly renewal: number;
+  /** For how long at most open streams hold a renewal up. */
+  readonly streams: number;
+  /**
+   * From the open socket to the operator's `welcome`: a whole fleet that dials at once waits in line for it. An operator
+   * that died meanwhile is noticed by its pings.
+   */
+  readonly welcome: number;
+}
+
+export const defaultLinkTimes: LinkTimes = {
+  firstRetry: 500,
+  lastRetry: 30_000,
+  healthy: 5_000,
+  renewal: 30 * 60_000,
+  streams: 24 * 60 * 60_000,
+  welcome: 120_000,
+};
+
+/** A close code of WebSockets: the connection broke without one. */
+const lost = 1006;
+
+export interface LinkPorts extends Omit<SessionPorts, 'host' | 'epochs'> {
+  readonly random: Random;
+  readonly times: LinkTimes;
+  /** An open socket to the operator, authenticated with a token read just now. */
+  readonly dial: (signal: AbortSignal) => Promise<WebSocket>;
+  readonly hostFacts: () => Promise<SessionPorts['host']>;
+}
+
+export class OperatorLink {
+  readonly #ports: LinkPorts;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  /** One, or two while a connection is renewed: each is told everything, since either may be the one that lasts. */
+  readonly #sessions = new Set<OperatorSession>();
+  readonly #epochs = new Epochs<OperatorSession>();
+
+  constructor(ports: LinkPorts) {
+    this.#ports = ports;
+    this.#logger = ports.logger;
+    this.#clock = ports.clock;
+  }
+
+  changed(uid: string): void {
+    for (const session of this.#sessions) session.changed(uid);
+  }
+
+  removed(uid: string, lastExit?: LastExit): void {
+    for (const session of this.#sessions) session.removed(uid, lastExit);
+  }
+
+  /** Streams that are open to this host. */
+  get streams(): number {
+    return [...this.#sessions].reduce((sum, session) => sum + session.streams, 0);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const begun = this.#clock.now();
+      try {
+        const end = await this.#serve(await this.#connect(signal), signal);
+        failures = this.#failuresAfter(end, this.#clock.now() - begun, failures);
+      } catch (error) {
+        failures += 1;
+        if (!signal.aborted) this.#logger.warn({ error: messageOf(error) }, 'no connection to the operator');
+      }
+      if (!signal.aborted) await delay(this.#clock, this.#retryDelay(failures), signal).catch(() => undefined);
+    }
+  }
+
+  /** Serves one session after another for as long as each can be renewed; resolves when the last one ended. */
+  async #serve(first: OperatorSession, signal: AbortSignal): Promise<ChannelClosed> {
+    let session = first;
+    for (;;) {
+      const end = await Promise.race([session.closed, this.#renewalTime(session, signal)]);
+      if (end !== undefined) {
+        this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
+        return end;
+      }
+      session = await this.#renew(session, signal);
+    }
+  }
+
+  /** Not while streams are open, for a day at most: their readers lose them. Never when the signal aborts before. */
+  async #renewalTime(session: OperatorSession, signal: AbortSignal): Promise<undefined> {
+    const { random, times } = this.#ports;
+    const jittered = () => times.renewal * (0.9 + 0.2 * random());
+    try {
+      await delay(this.#clock, jittered(), signal);
+      // By what was waited, so that a stepped clock ends no stream.
+      for (let waited = 0; session.streams > 0 && waited < times.streams; ) {
+        const pause = jittered() / 30;
+        await delay(this.#clock, pause, signal);
+        waited += pause;
+      }
+    } catch {
+      return await new Promise(() => {});
+    }
+    return undefined;
+  }
+
+  /** The new session is up before the old one ends; when it cannot be had, the old one goes on. */
+  async #renew(session: OperatorSession, signal: AbortSignal): Promise<OperatorSession> {
+    try {
+      const next = await this.#connect(signal);
+      session.close(closeCodes.replaced, 'renewed');
+      return next;
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'the connection could not be renewed and goes on');
+      return session;
+    }
+  }
+
+  async #connect(signal: AbortSignal): Promise<OperatorSession> {
+    const host = boundedFacts(await this.#ports.hostFacts());
+    const socket = await this.#ports.dial(signal);
+    const session = new OperatorSession(socket, { ...this.#ports, host, epochs: this.#epochs });
+    closeOnAbort(session, signal);
+    this.#sessions.add(session);
+    session.closed.then(() => this.#sessions.delete(session));
+    const limit = new AbortController();
+    const outcome = await Promise.race([
+      session.welcomed,
+      session.closed,
+      delay(this.#clock, this.#ports.times.welcome, limit.signal).then(() => ({
+        code: 1006,
+        reason: 'no welcome in time',
+      })),
+    ]);
+    limit.abort();
+    if ('code' in outcome) {
+      session.close(1002, outcome.reason);
+      throw new Error(`the operator closed the session: ${outcome.reason} (${outcome.code})`);
+    }
+    this.#logger.info({ replica: outcome.replica, epoch: outcome.epoch }, 'session with the operator');
+    return session;
+  }
+
+  #failuresAfter({ code }: ChannelClosed, lasted: number, before: number): number {
+    // A replica that hands over says so: the next one is waiting.
+    if (code === closeCodes.shuttingDown || lasted >= this.#ports.times.healthy) return 0;
+    // Nobody refused a session that was lost: how long the first one had been tried for says nothing any more.
+    return 1 + (code === lost ? Math.min(before, 1) : before);
+  }
+
+  /** Full jitter (design §7). */
+  #retryDelay(failures: number): number {
+    const { firstRetry, lastRetry } = this.#ports.times;
+    return this.#ports.random() * Math.min(lastRetry, firstRetry * 2 ** Math.min(failures, 16));
+  }
+}
+
+function closeOnAbort(session: OperatorSession, signal: AbortSignal): void {
+  const onAbort = () => session.close(1000, 'the agent stops');
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  session.closed.then(() => signal.removeEventListener('abort', onAbort));
+}

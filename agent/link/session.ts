@@ -1,0 +1,292 @@
+// One connection to the operator, from `hello` to its end: says what is, takes what shall be (design §7).
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import { BoundedMemory } from '../../protocol/bounded-memory.ts';
+import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
+import type { Clock, Timer } from '../../protocol/clock.ts';
+import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
+import { intentsCapability, parseIntent } from '../../protocol/intent.ts';
+import {
+  type AgentMessage,
+  type Assignment,
+  closeCodes,
+  type Element,
+  type HostFacts,
+  type LastExit,
+  limits,
+  type OperatorMessage,
+  operatorMessage,
+  type Parsed,
+  parseAssignment,
+  subprotocol,
+  type Welcome,
+} from '../../protocol/messages.ts';
+import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
+import { messageOf } from '../failure.ts';
+import { type ConsoleReaders, StreamServer } from '../streams/stream-server.ts';
+import { abridgedReport, fittedReport, reportShare } from '../vm/report-size.ts';
+import type { Supervisor } from '../vm/supervisor.ts';
+import type { Epochs } from './epochs.ts';
+
+/** Expected of the operator until its `welcome` says otherwise. */
+const firstHeartbeatSeconds = 10;
+/** Changes of one VM within this time, in milliseconds, become one message. */
+const coalesce = 50;
+/** Complete reports that follow a hello go in so many at once, so that what changes meanwhile does not wait for all. */
+const reportsAtOnce = 64;
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly supervisor: Pick<
+    Supervisor,
+    'assign' | 'count' | 'intend' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'
+  >;
+  readonly agentVersion: string;
+  readonly agentBootID: string;
+  readonly host: HostFacts;
+  readonly consoles: ConsoleReaders;
+  /** Of all sessions with operators. */
+  readonly epochs: Epochs<OperatorSession>;
+}
+
+export class OperatorSession {
+  readonly closed: Promise<ChannelClosed>;
+  /** Resolves with the operator's `welcome`; never when the session ends before. */
+  readonly welcomed: Promise<Welcome>;
+
+  readonly #ports: SessionPorts;
+  readonly #channel: Channel<OperatorMessage, AgentMessage>;
+  readonly #policies = new BoundedMemory<string>(limits.keptPolicyBytes);
+  /** Digests of what was last said of each VM, without its log. */
+  readonly #said = new Map<string, string>();
+  readonly #dirty = new Set<string>();
+  /** VMs of which the operator has only what the hello says. */
+  readonly #owed = new Set<string>();
+  /** Of the largest report. */
+  #share = 0;
+  #flush: Timer | undefined;
+  readonly #streams: StreamServer;
+  #sendsBinary = false;
+  #epoch: number | undefined;
+  #resolveWelcomed: (welcome: Welcome) => void = () => {};
+
+  constructor(socket: WebSocket, ports: SessionPorts) {
+    this.#ports = ports;
+    this.welcomed = new Promise((resolve) => {
+      this.#resolveWelcomed = resolve;
+    });
+    this.#channel = new Channel<OperatorMessage, AgentMessage>(socket, {
+      schema: operatorMessage,
+      clock: ports.clock,
+      heartbeat: 'watcher',
+      heartbeatSeconds: firstHeartbeatSeconds,
+      onMessage: (message) => this.#receive(message),
+    });
+    this.closed = this.#channel.closed;
+    this.#streams = new StreamServer({
+      logger: ports.logger,
+      consoles: ports.consoles,
+      send: (message) => this.#channel.send(message),
+      sendData: (message) => this.#channel.sendStream(message),
+      sendsBinary: () => this.#sendsBinary,
+      access: (uid) => ports.supervisor.machine(uid)?.access,
+    });
+    this.closed.then(() => {
+      this.#streams.end();
+      ports.epochs.ended(this);
+    });
+    this.#hello();
+  }
+
+  /** Streams that are open over it. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  changed(uid: string): void {
+    this.#dirty.add(uid);
+    this.#flushSoon();
+  }
+
+  removed(uid: string, lastExit?: LastExit): void {
+    this.#dirty.delete(uid);
+    this.#owed.delete(uid);
+    this.#said.delete(uid);
+    this.#streams.forget(uid);
+    this.#channel.send({ type: 'removed', uid, ...(lastExit && { lastExit }) }, uid);
+  }
+
+  close(code: number, reason: string): void {
+    this.#flush?.cancel();
+    this.#channel.close(code, reason);
+  }
+
+  // --- what is --------------------------------------------------------------------------------------------------------
+
+  #hello(): void {
+    const { supervisor, agentVersion, agentBootID, host, epochs } = this.#ports;
+    const lastEpoch = epochs.last;
+    const all = supervisor.uids().flatMap((uid) => supervisor.observe(uid) ?? []);
+    for (let first = 0; first === 0 || first < all.length; first += limits.partElements) {
+      const last = first + limits.partElements >= all.length;
+      this.#channel.send({
+        type: 'hello',
+        protocolVersions: [subprotocol],
+        agentVersion,
+        bootID: agentBootID,
+        ...(lastEpoch !== undefined && { lastEpoch }),
+        capabilities: [streamsCapability, intentsCapability],
+        host: first === 0 || last ? host : { ...host, bootFiles: [] },
+        virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
+        complete: true,
+        last,
+      });
+    }
+    for (const { uid } of all) this.#owed.add(uid);
+  }
+
+  #flushSoon(): void {
+    this.#flush ??= this.#ports.clock.after(coalesce, () => this.#flushReports());
+  }
+
+  #flushReports(): void {
+    this.#flush = undefined;
+    this.#adaptShare();
+    const changed = [...this.#dirty];
+    this.#dirty.clear();
+    for (const uid of changed) this.#report(uid);
+    if (this.#epoch === undefined) return; // a hello is all that it takes before its welcome
+    const room = Math.max(0, reportsAtOnce - this.#channel.statesWaiting);
+    for (const uid of [...this.#owed].slice(0, room)) this.#report(uid);
+    if (this.#owed.size > 0) this.#flushSoon();
+  }
+
+  /** With more VMs there is less room for each: those that were told at length are told again. */
+  #adaptShare(): void {
+    const { supervisor } = this.#ports;
+    const share = reportShare(supervisor.count);
+    if (share < this.#share) for (const uid of supervisor.uids()) this.#owed.add(uid);
+    this.#share = share;
+  }
+
+  /** The text of a log alone is no news once its head is full. */
+  #report(uid: string): void {
+    const isOwed = this.#owed.delete(uid);
+    const observed = this.#ports.supervisor.observe(uid);
+    if (observed === undefined) return;
+    const said = sha256Hex(JSON.stringify({ ...observed, guestLog: observed.guestLog.head }));
+    if (!isOwed && this.#said.get(uid) === said) return;
+    this.#said.set(uid, said);
+    this.#channel.sendLatest(uid, { type: 'observed', virtualMachine: fittedReport(observed, this.#share) });
+  }
+
+  // --- what shall be --------------------------------------------------------------------------------------------------
+
+  #receive(message: OperatorMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#welcome(message);
+        break;
+      case 'policy':
+        if (sha256Hex(message.policy) === message.sha256)
+          this.#policies.set(message.sha256, message.policy, message.policy.length);
+        else
+          this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not have the digest that it came with');
+        break;
+      case 'streamClose':
+      case 'streamData':
+      case 'streamEnd':
+      case 'streamCredit':
+      case 'streamReceipt':
+        this.#streams.receive(message);
+        break;
+      default:
+        this.#command(message);
+    }
+  }
+
+  /** An epoch is for the whole session: whoever takes another one opens another session. */
+  #welcome(welcome: Welcome): void {
+    const { epoch } = welcome;
+    if (this.#epoch !== undefined) {
+      this.#ports.logger.warn({ epoch, expected: this.#epoch }, 'ignored a second welcome');
+      return;
+    }
+    if (!this.#ports.epochs.admit(this, epoch)) {
+      this.close(closeCodes.replaced, `a session with a newer epoch than ${epoch} is open`);
+      return;
+    }
+    this.#epoch = epoch;
+    this.#channel.setHeartbeat(welcome.heartbeatSeconds);
+    this.#sendsBinary = welcome.streamEncodings?.includes(binaryStreams) === true;
+    this.#flushSoon();
+    this.#resolveWelcomed(welcome);
+  }
+
+  /** Commands of another epoch come from an operator that is not in charge of this host any more (design §6). */
+  #command(message: Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>): void {
+    const { epochs, logger, supervisor } = this.#ports;
+    if (message.epoch !== this.#epoch || !epochs.obeys(this)) {
+      logger.warn(
+        { type: message.type, epoch: message.epoch, expected: this.#epoch },
+        'ignored a command of another epoch',
+      );
+      return;
+    }
+    switch (message.type) {
+      case 'desired':
+        for (const element of message.virtualMachines) this.#assign(element);
+        break;
+      case 'assign':
+        this.#assign(message.virtualMachine);
+        break;
+      case 'intent':
+        this.#intend(message.virtualMachine);
+        break;
+      case 'release':
+        logger.info({ uid: message.uid }, 'release');
+        supervisor.release(message.uid);
+        break;
+      default:
+        this.#streams.open(message);
+    }
+  }
+
+  #assign(element: Element): void {
+    const { supervisor } = this.#ports;
+    const parsed = parseAssignment(element);
+    const whole = parsed.ok ? this.#withPolicy(parsed.value) : parsed;
+    // Whatever its options are: what is wanted of a VM that is here can be done.
+    if (!whole.ok && supervisor.machine(element.uid) !== undefined && parseIntent(element).ok) this.#intend(element);
+    this.#obey(element, whole, (assignment) => supervisor.assign(assignment));
+  }
+
+  #intend(element: Element): void {
+    this.#obey(element, parseIntent(element), (intent) => this.#ports.supervisor.intend(intent));
+  }
+
+  #obey<T>(element: Element, parsed: Parsed<T>, obey: (told: T) => Promise<void>): void {
+    const { logger, supervisor } = this.#ports;
+    const { uid } = element;
+    if (!parsed.ok) {
+      const { failure } = parsed;
+      logger.error({ uid, reason: failure.reason, error: failure.message }, 'an assignment was refused');
+      supervisor.refuse(failure, typeof element.generation === 'number' ? element.generation : undefined);
+      return;
+    }
+    obey(parsed.value).catch((error: unknown) => logger.error({ uid, error: messageOf(error) }, 'assignment failed'));
+  }
+
+  /** Puts the policy in that travelled apart. What we have must then be exactly what the operator meant. */
+  #withPolicy(assignment: Assignment): Parsed<Assignment> {
+    const { uid, policySHA256 } = assignment;
+    const policy = policySHA256 === undefined ? undefined : this.#policies.get(policySHA256);
+    const options = policy === undefined ? assignment.options : { ...assignment.options, SecurityPolicy: policy };
+    if (optionsDigest(options) === assignment.optionsDigest) {
+      return { ok: true, value: { ...assignment, options } };
+    }
+    const message = 'the options do not have the digest that they came with';
+    return { ok: false, failure: { uid, reason: 'ProtocolError', message } };
+  }
+}

@@ -1,0 +1,82 @@
+// What each VM uses of the host, for metrics. HCS is asked when somebody scrapes, of each VM at most once in a while, of few
+// VMs at once, and no scrape waits long: what is not told in time is told the next time.
+import { type Clock, delay } from '../../protocol/clock.ts';
+import { Gate } from '../bounds/gate.ts';
+import type { SystemStatistics } from '../node/backend.ts';
+
+export interface MeasuredMachine {
+  /** Undefined while the VM does not run. May never come back. */
+  statistics(): Promise<SystemStatistics | undefined>;
+}
+
+/** Milliseconds, and VMs at once. */
+export const usageLimits = { freshFor: 5_000, patience: 3_000, atOnce: 8 } as const;
+
+interface Reading {
+  readonly statistics: SystemStatistics | undefined;
+  readonly at: number;
+}
+
+export class UsageReader {
+  readonly #clock: Clock;
+  readonly #gate = new Gate(usageLimits.atOnce);
+  readonly #readings = new Map<string, Reading>();
+  readonly #pending = new Map<string, Promise<void>>();
+  #failures = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Questions that HCS refused to answer. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** By uid. VMs that do not run, or whose numbers are too old or were refused, are left out. */
+  async read(machines: ReadonlyMap<string, MeasuredMachine>): Promise<ReadonlyMap<string, SystemStatistics>> {
+    for (const uid of this.#readings.keys()) if (!machines.has(uid)) this.#readings.delete(uid);
+    const asked = [...machines].filter(([uid]) => !this.#isFresh(uid)).map(([uid, machine]) => this.#ask(uid, machine));
+    const isDone = new AbortController();
+    const patience = delay(this.#clock, usageLimits.patience, isDone.signal).catch(() => undefined);
+    await Promise.race([Promise.all(asked), patience]);
+    isDone.abort();
+    const told = [...machines.keys()].map((uid) => [uid, this.#current(uid)] as const);
+    return new Map(told.flatMap(([uid, statistics]) => (statistics === undefined ? [] : [[uid, statistics] as const])));
+  }
+
+  /** The one question that is under way, if there is one. */
+  #ask(uid: string, machine: MeasuredMachine): Promise<void> {
+    const pending = this.#pending.get(uid);
+    if (pending !== undefined) return pending;
+    const asking = this.#gate
+      .pass(async () => {
+        const statistics = await machine.statistics();
+        this.#readings.set(uid, { statistics, at: this.#clock.now() });
+      })
+      .catch(() => {
+        // The VM may have ended meanwhile; it is counted, so that a lasting failure shows.
+        this.#failures += 1;
+        this.#readings.delete(uid);
+      })
+      .finally(() => this.#pending.delete(uid));
+    this.#pending.set(uid, asking);
+    return asking;
+  }
+
+  #isFresh(uid: string): boolean {
+    return this.#age(uid) < usageLimits.freshFor;
+  }
+
+  /** A reading that was not renewed in time counts for one scrape more. */
+  #current(uid: string): SystemStatistics | undefined {
+    return this.#age(uid) <= usageLimits.freshFor + usageLimits.patience
+      ? this.#readings.get(uid)?.statistics
+      : undefined;
+  }
+
+  #age(uid: string): number {
+    const reading = this.#readings.get(uid);
+    return reading === undefined ? Number.POSITIVE_INFINITY : this.#clock.now() - reading.at;
+  }
+}

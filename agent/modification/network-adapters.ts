@@ -1,0 +1,148 @@
+// Network adapters of a running VM (hcs-runtime B.6, E.6): the host's half connects an endpoint, the guest's half sets up
+// the interface in a network namespace, where the guest has those.
+import type { GuestModification } from '../guest/bridge/guest-modification.ts';
+import type { Change, HostModification } from './document.ts';
+
+type Request = 'Add' | 'Remove' | 'Update';
+type GuestAdapter = Extract<GuestModification, { resourceType: 'Network' }>['settings'];
+
+/** `VirtualMachine/Devices/NetworkAdapters/<id>`; members that are absent or empty are left out. */
+export interface AdapterSettings {
+  readonly endpointId?: string | undefined;
+  readonly macAddress?: string | undefined;
+  readonly iov?: IovSettings | undefined;
+}
+
+export interface IovSettings {
+  readonly offloadWeight?: number | undefined;
+  readonly queuePairsRequested?: number | undefined;
+  readonly interruptModeration?: string | number | undefined;
+}
+
+/** Undefined settings are sent as null. */
+export function adapterChange(
+  requestType: Request,
+  nicId: string,
+  settings: AdapterSettings | undefined,
+): HostModification {
+  const resourcePath = `VirtualMachine/Devices/NetworkAdapters/${nicId}`;
+  return { resourcePath, requestType, settings: settings === undefined ? null : settingsDocument(settings) };
+}
+
+function settingsDocument({ endpointId, iov, macAddress }: AdapterSettings): object {
+  // These three may also be 0 or empty, which is not the same as absent.
+  const IovSettings = iov && {
+    OffloadWeight: iov.offloadWeight,
+    QueuePairsRequested: iov.queuePairsRequested,
+    InterruptModeration: iov.interruptModeration,
+  };
+  return { EndpointId: endpointId || undefined, MacAddress: macAddress || undefined, IovSettings };
+}
+
+/** As the original's newer VM manager: nothing is sent without settings. */
+export function managedAdapterChange(
+  requestType: Request,
+  nicId: string,
+  settings: AdapterSettings | undefined,
+): HostModification {
+  if (settings === undefined) throw new Error('network adapter settings cannot be nil');
+  return adapterChange(requestType, nicId, settings);
+}
+
+/** An endpoint of the Host Compute Network service. */
+export interface NetworkEndpoint {
+  readonly id: string;
+  readonly macAddress: string;
+  readonly namespaceId: string;
+  readonly dns: { readonly domain: string; readonly search: readonly string[]; readonly servers: readonly string[] };
+  /** Of the policy of that name; 0 without. */
+  readonly encapOverhead: number;
+  readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
+  readonly routes: readonly { readonly nextHop: string; readonly destination: string; readonly metric: number }[];
+}
+
+export interface AdapterGuest {
+  readonly hasNamespaces: boolean;
+  readonly policyBasedRouting: boolean;
+}
+
+export function addAdapter(nicId: string, endpoint: NetworkEndpoint, guest: AdapterGuest): Change {
+  const host = adapterChange('Add', nicId, settingsOf(endpoint));
+  if (!guest.hasNamespaces) return { host };
+  const settings = guestAdapter(nicId, endpoint, guest.policyBasedRouting);
+  return { host, guest: { resourceType: 'Network', requestType: 'Add', settings } };
+}
+
+export function removeAdapter(nicId: string, endpoint: NetworkEndpoint, guest: AdapterGuest): Change {
+  const host = adapterChange('Remove', nicId, settingsOf(endpoint));
+  if (!guest.hasNamespaces) return { host };
+  const settings = { NamespaceID: endpoint.namespaceId, ID: nicId };
+  return { host, guest: { resourceType: 'Network', requestType: 'Remove', settings } };
+}
+
+function settingsOf({ id, macAddress }: NetworkEndpoint): AdapterSettings {
+  return { endpointId: id, macAddress };
+}
+
+/** The suffix is the guest's search list: the domain, if there is one, before the rest. */
+function guestAdapter(nicId: string, endpoint: NetworkEndpoint, policyBasedRouting: boolean): GuestAdapter {
+  const { addresses, dns, encapOverhead, macAddress, namespaceId, routes } = endpoint;
+  return {
+    NamespaceID: namespaceId,
+    ID: nicId,
+    MacAddress: macAddress,
+    DNSSuffix: lowerCaseList([...(dns.domain === '' ? [] : [dns.domain]), ...dns.search]),
+    DNSServerList: lowerCaseList(dns.servers),
+    EncapOverhead: encapOverhead,
+    IPConfigs: addresses.map(({ address, prefixLength }) => ({ IPAddress: address, PrefixLength: prefixLength })),
+    Routes: routes.map((route) => ({
+      NextHop: route.nextHop,
+      DestinationPrefix: route.destination,
+      Metric: route.metric,
+    })),
+    PolicyBasedRouting: policyBasedRouting,
+  };
+}
+
+function lowerCaseList(names: readonly string[]): string {
+  return names.join(',').toLowerCase();
+}
+
+/** A virtual function that came over vPCI: HCS has no part in it. Throws for a guest that has no namespaces. */
+export function guestAdapterChange(
+  requestType: 'Add' | 'Remove',
+  adapter: GuestAdapter,
+  { hasNamespaces }: Pick<AdapterGuest, 'hasNamespaces'>,
+): Change {
+  if (!hasNamespaces) {
+    const doing = requestType === 'Add' ? 'add' : 'remove';
+    const named = adapterText(adapter);
+    throw new Error(`guest does not support network namespaces and cannot ${doing} VF NIC ${named}`);
+  }
+  return { guest: { resourceType: 'Network', requestType, settings: adapter } };
+}
+
+/** As the original prints the structure. */
+function adapterText(adapter: GuestAdapter): string {
+  const addresses = (adapter.IPConfigs ?? []).map(
+    ({ IPAddress = '', PrefixLength = 0 }) => `{IPAddress:${IPAddress} PrefixLength:${PrefixLength}}`,
+  );
+  const routes = (adapter.Routes ?? []).map(
+    ({ DestinationPrefix = '', Metric = 0, NextHop = '' }) =>
+      `{NextHop:${NextHop} DestinationPrefix:${DestinationPrefix} Metric:${Metric}}`,
+  );
+  const members = [
+    `NamespaceID:${adapter.NamespaceID ?? ''}`,
+    `ID:${adapter.ID ?? ''}`,
+    `MacAddress:${adapter.MacAddress ?? ''}`,
+    `DNSSuffix:${adapter.DNSSuffix ?? ''}`,
+    `DNSServerList:${adapter.DNSServerList ?? ''}`,
+    `EncapOverhead:${adapter.EncapOverhead ?? 0}`,
+    `VPCIAssigned:${adapter.VPCIAssigned ?? false}`,
+    `IPConfigs:[${addresses.join(' ')}]`,
+    `Routes:[${routes.join(' ')}]`,
+    `PolicyBasedRouting:${adapter.PolicyBasedRouting ?? false}`,
+    `EnableLowMetric:${adapter.EnableLowMetric ?? false}`,
+  ];
+  return `&{${members.join(' ')}}`;
+}

@@ -1,0 +1,28 @@
+// Where disks go (hcs-runtime B.6): the lowest free controller, then its lowest free LUN; and where the guest mounts one
+// that does not say.
+import { Limit } from '../document/constants.ts';
+import type { ScsiSlot } from './scsi.ts';
+
+const lunsPerController = 64;
+
+/** Undefined when every place of the VM's controllers is taken. */
+export function firstFreeSlot(controllers: number, taken: readonly ScsiSlot[]): ScsiSlot | undefined {
+  const places = new Set(taken.map(placeOf));
+  for (let controller = 0; controller < Math.min(controllers, Limit.ScsiControllers); controller += 1) {
+    for (let lun = 0; lun < lunsPerController; lun += 1) {
+      if (!places.has(placeOf({ controller, lun }))) return { controller, lun };
+    }
+  }
+  return undefined;
+}
+
+function placeOf({ controller, lun }: ScsiSlot): string {
+  return `${controller}:${lun}`;
+}
+
+export function firstFreeMountPath(taken: ReadonlySet<string>): string {
+  for (let index = 0; ; index += 1) {
+    const path = `/run/mounts/scsi/m${index}`;
+    if (!taken.has(path)) return path;
+  }
+}

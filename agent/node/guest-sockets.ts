@@ -1,0 +1,22 @@
+// The sockets on which a guest dials its host (hcs-runtime C.3): one listener per (RuntimeId, port), bound before the
+// VM starts. Hyper-V sockets on Windows, Unix sockets in simulation.
+import type { Duplex } from 'node:stream';
+import type { RuntimeId } from './backend.ts';
+
+/** vsock ports of a Linux utility VM (hcs-runtime H). */
+export const guestPorts = {
+  entropy: 1,
+  log: 109,
+  bridge: 0x4000_0000,
+} as const;
+
+export interface GuestListener {
+  /** The next connection; rejects when the signal aborts or the listener is closed. Abandoned ones are destroyed. */
+  accept(signal: AbortSignal): Promise<Duplex>;
+  /** Idempotent; pending accepts reject. */
+  close(): Promise<void>;
+}
+
+export interface GuestSockets {
+  listen(runtimeId: RuntimeId, port: number): Promise<GuestListener>;
+}

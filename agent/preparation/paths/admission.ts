@@ -1,0 +1,124 @@
+// Whether what a manifest names on the host may be used: first by its name alone, so that nothing outside of the allowed
+// folders is even looked at; then by where it leads, since a link or an 8.3 name leads elsewhere than it says.
+//
+// HCS takes paths, not handles. Between this look and the use of the file, whoever may write to the allowed folder can
+// still exchange it; the path that is used is the one without links, so that only this folder itself has to be trusted.
+import type { Assignment } from '../../../protocol/messages.ts';
+import type { RequestedOptions } from '../../../protocol/options.ts';
+import { MachineFailure, messageOf } from '../../failure.ts';
+import type { OpenFile, WindowsHost } from '../../node/host.ts';
+import type { AllowList } from '../allow-list.ts';
+import { refusalOfNames } from './host-names.ts';
+import { type PathPolicy, type PathUse, refusalOf } from './path-policy.ts';
+import { type PathRule, ruleOf, rulesFor } from './path-rules.ts';
+import { foreignContentProblem, virtualDiskProblem } from './virtual-disk.ts';
+import { foldCase } from './windows-names.ts';
+
+export interface AdmissionScope {
+  readonly host: Pick<WindowsHost, 'withFile'>;
+  readonly namespace: string;
+  readonly allowed: AllowList;
+  readonly bootFolder: string;
+  /** The agent's own folders. */
+  readonly closed: readonly string[];
+}
+
+export type WantedDisk = NonNullable<RequestedOptions['Disks']>[number];
+
+/** A disk that may be attached. */
+export interface AdmittedDisk {
+  /** Without links and short names. */
+  readonly path: string;
+  /** Its folder is for reading only, so that all VMs may share the access to it. */
+  readonly isShared: boolean;
+}
+
+/** Looks nothing up. Throws a `MachineFailure` that names the field and what would help. */
+export function requireAllowedNames({ options }: Pick<Assignment, 'options'>, scope: AdmissionScope): void {
+  const { allowed, namespace } = scope;
+  const { devices, pipes } = allowed;
+  const refusal = refusalOfNames(options, { namespace, policy: policyOf(scope), pipes, devices });
+  if (refusal !== undefined) throw new MachineFailure(refusal.reason, refusal.message);
+}
+
+/** Judges files where they lead. The folders of the rules are looked up once. */
+export class FileAdmission {
+  readonly #scope: AdmissionScope;
+  readonly #policy: PathPolicy;
+
+  private constructor(scope: AdmissionScope, policy: PathPolicy) {
+    this.#scope = scope;
+    this.#policy = policy;
+  }
+
+  static async open(scope: AdmissionScope): Promise<FileAdmission> {
+    return new FileAdmission(scope, await finalPolicy(scope));
+  }
+
+  /** Those of the paths that exist must be allowed where they lead, too; one that is a disk must stand alone. */
+  async requireBootFiles(paths: readonly string[]): Promise<void> {
+    const check = async (path: string) =>
+      this.#withFile(path, async (file) => {
+        const what = `boot file ${path}`;
+        requireFinalPath(what, file, 'boot', this.#policy);
+        const problem = file.kind === 'file' ? await foreignContentProblem(file) : undefined;
+        if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} ${problem}`);
+      });
+    await Promise.all(paths.map(check));
+  }
+
+  /** Undefined when there is no such file. Rejects with `PathNotAllowed`, or `DiskFailed` when it cannot be looked at. */
+  async admitDisk(disk: WantedDisk): Promise<AdmittedDisk | undefined> {
+    requireAllowedNames({ options: { Disks: [disk] } }, this.#scope);
+    const { name, path, readOnly } = disk;
+    const what = `storage.disks[${name}].path: ${path}`;
+    return await this.#withFile(path, async (file) => {
+      requireFinalPath(what, file, readOnly ? 'readOnlyDisk' : 'writableDisk', this.#policy);
+      const problem = await diskProblem(file);
+      if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} ${problem}`);
+      return { path: file.path, isShared: ruleOf(file.path, this.#policy.rules)?.isReadOnly === true };
+    });
+  }
+
+  async #withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    return await this.#scope.host.withFile(path, use).catch((error: unknown) => {
+      if (error instanceof MachineFailure) throw error;
+      throw new MachineFailure('DiskFailed', `${path} cannot be looked at: ${messageOf(error)}`, error);
+    });
+  }
+}
+
+async function diskProblem(file: OpenFile): Promise<string | undefined> {
+  if (file.kind === 'folder') return 'is a folder: name the file of a disk';
+  // Its content is in other files, which it names.
+  if (foldCase(file.path).endsWith('.VHDS')) return 'is a VHD set: name a single disk';
+  return await virtualDiskProblem(file);
+}
+
+function requireFinalPath(what: string, { path }: OpenFile, use: PathUse, policy: PathPolicy): void {
+  const problem = refusalOf(path, use, policy);
+  // Where it leads is the host's to know.
+  if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} leads to a file that ${problem}`);
+}
+
+function policyOf({ allowed, bootFolder, closed, namespace }: AdmissionScope): PathPolicy {
+  return { rules: rulesFor(namespace, allowed.paths), bootFolder, closed };
+}
+
+/** The same policy with the folders where they lead, so that an administrator may allow a folder by a link to it. */
+async function finalPolicy(scope: AdmissionScope): Promise<PathPolicy> {
+  const { bootFolder, closed, rules } = policyOf(scope);
+  const finalOf = (path: string) => finalPath(path, scope);
+  const [finalRules, finalBootFolder, finalClosed] = await Promise.all([
+    Promise.all(rules.map(async (rule): Promise<PathRule> => ({ ...rule, folder: await finalOf(rule.folder) }))),
+    finalOf(bootFolder),
+    Promise.all(closed.map(finalOf)),
+  ]);
+  return { rules: finalRules, bootFolder: finalBootFolder, closed: [...closed, ...finalClosed] };
+}
+
+/** A folder that is not there, or is not shown, leads where it says. */
+async function finalPath(path: string, { host }: AdmissionScope): Promise<string> {
+  const found = await host.withFile(path, async (folder) => folder.path).catch(() => undefined);
+  return found ?? path;
+}

@@ -1,0 +1,97 @@
+// The bridge of one VM over all of its connections (hcs-runtime E.1, E.7): the guest dials again for ever, each time it is
+// negotiated with anew, and its processes live on in between.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Clock } from '../../protocol/clock.ts';
+import { messageOf } from '../failure.ts';
+import { GuestBridge } from '../guest/bridge/bridge.ts';
+import { GuestProtocolError, GuestRefusal } from '../guest/bridge/errors.ts';
+import type { GuestIdentity } from '../guest/bridge/messages.ts';
+import { GuestProcesses, type GuestProcessesOptions } from '../guest/bridge/processes.ts';
+import type { GuestListener } from '../node/guest-sockets.ts';
+import { RedialPauses } from './redial-pauses.ts';
+
+export interface ConversationPorts {
+  readonly uid: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The guest's bridge came up or went away. */
+  readonly onConnection: () => void;
+}
+
+export class GuestConversation {
+  readonly processes: GuestProcesses;
+  readonly #listener: GuestListener;
+  readonly #ports: ConversationPorts;
+  readonly #first = Promise.withResolvers<GuestIdentity>();
+  #bridge: GuestBridge | undefined;
+  #isConnected = false;
+  /** A fresh high number in each process: late answers to an earlier agent are told apart by it (hcs-runtime E.7). */
+  #nextId = BigInt(randomBytes(4).readUInt32LE()) << 24n;
+
+  constructor(listener: GuestListener, ports: ConversationPorts, stdio: Omit<GuestProcessesOptions, 'clock'>) {
+    this.#listener = listener;
+    this.#ports = ports;
+    this.processes = new GuestProcesses({ ...stdio, clock: ports.clock });
+    // Nobody may be waiting when it fails.
+    this.#first.promise.catch(() => undefined);
+  }
+
+  /** The first guest that was negotiated with. */
+  get first(): Promise<GuestIdentity> {
+    return this.#first.promise;
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  /** The connection that is up, for requests that do not outlive it. */
+  get bridge(): GuestBridge {
+    if (this.#bridge === undefined || !this.#isConnected) throw new GuestProtocolError('the guest is not connected');
+    return this.#bridge;
+  }
+
+  async serve(signal: AbortSignal): Promise<void> {
+    const pauses = new RedialPauses(this.#ports.clock);
+    while (!signal.aborted) {
+      const stream = await this.#listener.accept(signal);
+      pauses.connected();
+      const bridge = GuestBridge.connect(stream, {
+        clock: this.#ports.clock,
+        firstId: this.#nextId,
+        onLateAnswer: (id, body) => this.processes.lateAnswer(id, body),
+      });
+      this.#bridge = bridge;
+      await this.#converse(bridge, signal);
+      this.#nextId = bridge.nextId;
+      await pauses.wait(signal);
+    }
+  }
+
+  close(): void {
+    this.#bridge?.close();
+    this.processes.end();
+  }
+
+  /** From the negotiation to the end of one connection. */
+  async #converse(bridge: GuestBridge, signal: AbortSignal): Promise<void> {
+    const { uid, logger, onConnection } = this.#ports;
+    try {
+      const guest = await bridge.negotiate(signal);
+      this.#isConnected = true;
+      this.processes.connected(bridge);
+      this.#first.resolve(guest);
+      onConnection();
+      const end = await bridge.closed;
+      if (end.kind === 'failed') logger.warn({ uid, error: end.message }, 'the guest bridge ended');
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ uid, error: messageOf(error) }, 'the guest bridge did not come up');
+      if (error instanceof GuestProtocolError || error instanceof GuestRefusal) this.#first.reject(error);
+      bridge.close();
+    }
+    this.#isConnected = false;
+    this.processes.disconnected();
+    onConnection();
+  }
+}

@@ -1,0 +1,25 @@
+// Renames a file, over another one if there is one. On Windows that is refused while somebody has either open without
+// sharing it, as virus scanners and backups do for moments: it is tried again for about a second.
+import { rename } from 'node:fs/promises';
+import { type Clock, delay, systemClock } from '../../protocol/clock.ts';
+
+const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
+/** Milliseconds between attempts. */
+const pauses = [10, 20, 40, 80, 150, 300, 400] as const;
+
+/** Rejects as `rename` does, with the error of the last attempt. */
+export async function replaceFile(from: string, to: string, clock: Clock = systemClock): Promise<void> {
+  for (const pause of pauses) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      if (!isHeld(error)) throw error;
+      await delay(clock, pause);
+    }
+  }
+  await rename(from, to);
+}
+
+function isHeld(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && heldCodes.has(String(error.code));
+}

@@ -1,0 +1,31 @@
+// The document that each VM was last made of, as a file in the VM's folder: what was sent to HCS, to the byte.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SentDocuments } from '../vm/ports.ts';
+import { replaceFile } from './replace-file.ts';
+
+const documentName = 'document.json';
+
+export class SentDocumentFiles implements SentDocuments {
+  readonly #machines: string;
+
+  /** @param stateDir the agent's state folder */
+  constructor(stateDir: string) {
+    this.#machines = join(stateDir, 'vms');
+  }
+
+  async keep(uid: string, document: string): Promise<void> {
+    const folder = join(this.#machines, uid);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const path = join(folder, documentName);
+    await writeFile(`${path}.new`, document, { mode: 0o600 });
+    await replaceFile(`${path}.new`, path);
+  }
+
+  async read(uid: string): Promise<string | undefined> {
+    return await readFile(join(this.#machines, uid, documentName), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+  }
+}

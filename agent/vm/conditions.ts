@@ -1,0 +1,198 @@
+// The conditions of a VM, as a pure function of what the agent knows of it (design §4).
+import { limits, type ObservedCondition } from '../../protocol/messages.ts';
+import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
+import { isLasting } from '../../protocol/streak.ts';
+import type { GuestLog } from '../guest-log/log.ts';
+import { hasPendingChanges, restartRequired } from './changes/options.ts';
+import type { Decision } from './decision.ts';
+import type { MachineRecord } from './record.ts';
+import type { MachineState } from './states.ts';
+
+/** Why the VM is not (yet) what it shall be. */
+export interface Trouble {
+  readonly reason: ReasonCode;
+  readonly message: string;
+  /** Tried on, so often and for so long that nobody should wait for it (`protocol/streak.ts`). */
+  readonly isLasting?: boolean;
+}
+
+export interface MachineView {
+  readonly record: MachineRecord;
+  readonly state: MachineState;
+  readonly released: boolean;
+  /** The failure of the last attempt, kept until the VM runs or something else is wanted. */
+  readonly trouble: Trouble | undefined;
+  /** Why the running VM has not been changed as it is wanted now. */
+  readonly changeTrouble: Trouble | undefined;
+  /** The agent has failed on it too often: it waits for a change. */
+  readonly rests: boolean;
+  readonly guestConnected: boolean;
+  /** The options of this run make the guest dial the bridge. */
+  readonly guestExpected: boolean;
+  readonly log: GuestLog;
+  readonly systemID: string;
+}
+
+export function conditionsOf(view: MachineView, decision: Decision): ObservedCondition[] {
+  const ready = readyOf(view, decision);
+  const conditions = [preparedOf(view), createdOf(view), guestConnectedOf(view), ready];
+  if (isRunning(view) && restartRequired(view.record)) {
+    conditions.push(
+      condition('RestartRequired', 'True', 'RestartRequired', 'the manifest changed in what only a restart applies'),
+    );
+  }
+  const isTriedInVain = decision.kind !== 'stop' && isTroubleLasting(view);
+  const stalled =
+    ready.status === 'False' && (view.rests || stalls(troubleOf(view)) || stallsByOutcome(decision) || isTriedInVain);
+  if (stalled) conditions.push({ ...ready, type: 'Stalled', status: 'True' });
+  else if (ready.status === 'False' && view.record.assignment?.paused !== true) {
+    conditions.push({ ...ready, type: 'Reconciling', status: 'True' });
+  }
+  return conditions;
+}
+
+/** Of a VM that runs, what keeps it from being changed; else what keeps it from running. */
+function troubleOf(view: MachineView): Trouble | undefined {
+  if (!isRunning(view)) return view.trouble;
+  return isGuestMissing(view) ? undefined : view.changeTrouble;
+}
+
+function isTroubleLasting(view: MachineView): boolean {
+  const trouble = troubleOf(view);
+  if (trouble === undefined) return false;
+  return isRunning(view) ? trouble.isLasting === true : isLasting(trouble.reason, view.record.failedStarts);
+}
+
+export function isRunning(view: MachineView): boolean {
+  return view.state === 'Running';
+}
+
+function stallsByOutcome(decision: Decision): boolean {
+  return decision.kind === 'settled' && reasons[decision.reason].action === 'stall';
+}
+
+function preparedOf(view: MachineView): ObservedCondition {
+  const { record, state, trouble } = view;
+  if (state === 'Unknown')
+    return condition('Prepared', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
+  if (preparedLong(view)) return condition('Prepared', 'True', 'Prepared');
+  if (trouble !== undefined && record.bootTimings.prepared === undefined) return troubled('Prepared', trouble);
+  if (state === 'Preparing') return condition('Prepared', 'False', 'Preparing');
+  return record.bootTimings.prepared === undefined
+    ? condition('Prepared', 'False', 'NotCreated')
+    : condition('Prepared', 'True', 'Prepared');
+}
+
+function preparedLong(view: MachineView): boolean {
+  return view.state === 'Creating' || systemExists(view);
+}
+
+function createdOf(view: MachineView): ObservedCondition {
+  const { record, state, trouble } = view;
+  if (state === 'Unknown') return condition('Created', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
+  if (systemExists(view)) return condition('Created', 'True', 'Created');
+  if (trouble !== undefined && record.bootTimings.prepared !== undefined && record.bootTimings.created === undefined) {
+    return troubled('Created', trouble);
+  }
+  return condition('Created', 'False', state === 'Creating' ? 'Creating' : 'NotCreated');
+}
+
+function guestConnectedOf(view: MachineView): ObservedCondition {
+  const { state, trouble } = view;
+  if (isRunning(view)) {
+    if (view.guestConnected) return condition('GuestConnected', 'True', 'Connected');
+    if (!view.guestExpected) return condition('GuestConnected', 'False', 'ConnectionNotUsed');
+    return condition('GuestConnected', 'False', 'GuestConnectionLost');
+  }
+  if (trouble !== undefined && view.record.bootTimings.created !== undefined)
+    return troubled('GuestConnected', trouble);
+  return condition('GuestConnected', 'False', state === 'Starting' ? 'Starting' : 'NotConnected');
+}
+
+function readyOf(view: MachineView, decision: Decision): ObservedCondition {
+  const { state, trouble, record } = view;
+  if (state === 'Unknown') {
+    if (trouble?.reason === 'InternalError') return troubled('Ready', trouble);
+    return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
+  }
+  if (decision.kind === 'settled') return readyWhenSettled(view, decision.reason);
+  if (decision.kind === 'stop')
+    return condition('Ready', 'False', decision.reason === 'Halted' ? 'Stopping' : decision.reason);
+  if (trouble !== undefined) return troubled('Ready', trouble);
+  if (isRunning(view)) return readyWhenSettled(view, 'Running');
+  return condition('Ready', 'False', progressOf(record, state), exitMessage(record));
+}
+
+function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondition {
+  const { record, state, trouble } = view;
+  if (reason === 'Running') return readyWhenWanted(view);
+  // An ended VM is what it shall be once nothing of it is left, not before.
+  if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
+  const ok = reasons[reason].action === 'none';
+  return condition('Ready', ok ? 'True' : 'False', reason, ok ? undefined : exitMessage(record));
+}
+
+function readyWhenWanted(view: MachineView): ObservedCondition {
+  const { state, trouble } = view;
+  if (isRunning(view)) {
+    if (isGuestMissing(view)) return condition('Ready', 'False', 'GuestConnectionLost');
+    return readyAsChanged(view);
+  }
+  if (trouble !== undefined) return troubled('Ready', trouble);
+  return condition('Ready', 'False', progressOf(view.record, state), exitMessage(view.record));
+}
+
+function isGuestMissing({ guestConnected, guestExpected }: MachineView): boolean {
+  return guestExpected && !guestConnected;
+}
+
+/** It runs; whether it has what its manifest asks for now. */
+function readyAsChanged({ changeTrouble, record }: MachineView): ObservedCondition {
+  if (record.assignment?.paused === true || !hasPendingChanges(record)) return condition('Ready', 'True', 'Running');
+  return changeTrouble === undefined ? condition('Ready', 'False', 'Changing') : troubled('Ready', changeTrouble);
+}
+
+function progressOf(record: MachineRecord, state: MachineState): ReasonCode {
+  switch (state) {
+    case 'Preparing':
+      return 'Preparing';
+    case 'Creating':
+      return 'Creating';
+    case 'Starting':
+      return 'Starting';
+    case 'Idle':
+    case 'Cleaning':
+      if (record.failures > 1) return 'BackOff';
+      return record.lastExit === undefined ? 'Preparing' : 'Exited';
+    default:
+      return 'Stopping';
+  }
+}
+
+function exitMessage({ lastExit, retryAfter }: MachineRecord): string | undefined {
+  const again = retryAfter === undefined ? '' : `; started again after ${retryAfter}`;
+  return lastExit && `${lastExit.message}${again}`;
+}
+
+function troubled(type: ObservedCondition['type'], trouble: Trouble): ObservedCondition {
+  return condition(type, 'False', trouble.reason, trouble.message);
+}
+
+function condition(
+  type: ObservedCondition['type'],
+  status: ObservedCondition['status'],
+  reason: ReasonCode,
+  message: string = reasons[reason].text,
+): ObservedCondition {
+  return { type, status, reason, message: message.slice(0, limits.messageChars) };
+}
+
+/** What is stopped after a creation that failed never existed. */
+export function systemExists({ record, state }: Pick<MachineView, 'record' | 'state'>): boolean {
+  if (state === 'Stopping') return record.bootTimings.created !== undefined;
+  return state === 'Starting' || state === 'Running';
+}
+
+export function stalls(trouble: Trouble | undefined): boolean {
+  return trouble !== undefined && reasons[trouble.reason].action === 'stall';
+}

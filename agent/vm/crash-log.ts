@@ -1,0 +1,33 @@
+// What HCS kept of a guest that crashed (design-next §11): its last lines become records of the guest's log, and their end goes
+// into `lastExit`. A confidential guest gives none: what it says of its memory is for nobody outside of it.
+import type { GuestLogRecord } from '../guest/log/record.ts';
+import { scrubRecord } from '../guest/log/scrubber.ts';
+import type { SystemExit } from '../node/backend.ts';
+import type { MachineContext } from './context.ts';
+import type { Applied } from './record.ts';
+
+/** Far more than a panic has lines. */
+const mostRecords = 1_024;
+
+/** Tells the guest's log, and gives the exit without what must not be told. */
+export function toldExit(machine: MachineContext, exit: SystemExit): SystemExit {
+  const { crashLog, ...rest } = exit;
+  if (crashLog === undefined) return exit;
+  const { applied } = machine.record;
+  if (applied === undefined || isConfidential(applied)) return rest;
+  const records = recordsOf(crashLog, machine);
+  const isScrubbed = applied.options.ScrubLogs === true;
+  const told = isScrubbed ? records.map(scrubRecord) : records;
+  machine.guestLog.tell(told, machine.record.assignment);
+  return isScrubbed ? { ...rest, crashLog: told.map(({ message }) => message).join('\n') } : exit;
+}
+
+function isConfidential({ options, policyDigest }: Applied): boolean {
+  return options.SecurityPolicyEnabled === true || policyDigest !== undefined || (options.SecurityPolicy ?? '') !== '';
+}
+
+function recordsOf(crashLog: string, { ports, uid }: MachineContext): readonly GuestLogRecord[] {
+  const fields = { 'uvm-id': uid, 'vm.time': new Date(ports.clock.now()).toISOString() };
+  const lines = crashLog.split(/\r?\n/).filter((line) => line.trim() !== '');
+  return lines.slice(-mostRecords).map((message) => ({ level: 'error', message, fields, source: 'crash' }));
+}

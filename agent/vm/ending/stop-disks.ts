@@ -1,0 +1,109 @@
+// The rungs of a planned stop that have to do with disks (`stop-ladder.ts`): each within what time is left.
+import { delay } from '../../../protocol/clock.ts';
+import { messageOf } from '../../failure.ts';
+import type { GuestModification } from '../../guest/bridge/guest-modification.ts';
+import { emergencyCommand, readOnlyCommand, syncCommand } from '../../guest/bridge/leaving-scripts.ts';
+import { inTime } from '../../guest/bridge/mount-look.ts';
+import type { GuestCommand } from '../../guest/bridge/process-request.ts';
+import { unmountDisk } from '../../modification/scsi.ts';
+import type { GuestRun } from '../../run/guest-run.ts';
+import { scsiDisk } from '../changes/disks.ts';
+import { lookForMount } from '../changes/mount-target.ts';
+import type { MachineContext } from '../context.ts';
+import type { MachineDisk } from '../record.ts';
+import type { LeftDisk, Saved } from './stop-report.ts';
+
+export interface LeavingRun {
+  readonly machine: MachineContext;
+  readonly run: GuestRun;
+  /** When the rung is over (ms since the epoch). */
+  readonly end: number;
+}
+
+/** A guest has room for 64 processes of ours. */
+const disksAtOnce = 16;
+/** The kernel makes file systems read-only beside us. */
+const readOnlyPause = 50;
+
+export function leftOf({ guestPath, path }: MachineDisk, why?: string): LeftDisk {
+  return { path: guestPath ?? path, why };
+}
+
+/** Resolves with those that stay mounted, or may. */
+export async function unmountAll(leaving: LeavingRun, disks: readonly MachineDisk[]): Promise<readonly LeftDisk[]> {
+  const left: LeftDisk[] = [];
+  for (const group of deepestFirst(disks)) {
+    for (let first = 0; first < group.length; first += disksAtOnce) {
+      const some = group.slice(first, first + disksAtOnce);
+      const whys = await Promise.all(some.map((disk) => unmount(leaving, disk)));
+      left.push(...some.flatMap((disk, index) => (whys[index] === undefined ? [] : [leftOf(disk, whys[index])])));
+    }
+  }
+  return left;
+}
+
+/** Groups of equal depth. */
+function deepestFirst(disks: readonly MachineDisk[]): readonly (readonly MachineDisk[])[] {
+  const groups = Map.groupBy(disks, ({ guestPath = '' }) => guestPath.split('/').length);
+  return [...groups].sort(([a], [b]) => b - a).map(([, group]) => group);
+}
+
+/** Why it stays mounted, if it does. */
+async function unmount(leaving: LeavingRun, disk: MachineDisk): Promise<string | undefined> {
+  const { machine, run } = leaving;
+  const { attachment, mount } = scsiDisk(disk);
+  if (mount === undefined) return undefined;
+  if (timeLeft(leaving) === 0) return 'there was no time left';
+  const seen = await lookForMount(machine, disk, timeLeft(leaving));
+  if (seen === 'notMounted') return undefined;
+  if (seen === 'unknown' && disk.state !== 'attached') return 'it is not known whether it is mounted';
+  const host = () => Promise.reject(new Error('only the guest is asked'));
+  const guest = (modification: GuestModification) => run.modify(modification, timeLeft(leaving));
+  try {
+    await unmountDisk(attachment, mount, { host, guest });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** What could not be unmounted is written to the disks all the same. */
+export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<Saved> {
+  const { machine } = leaving;
+  if (machine.record.applied?.execAllowed === false) {
+    return { kind: 'not', why: 'the security policy of the VM lets nobody ask the guest for it' };
+  }
+  try {
+    const isMade = (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
+    if (isMade) return { kind: 'readOnly' };
+  } catch (error) {
+    machine.ports.logger.info({ uid: machine.uid, error: messageOf(error) }, 'the guest has no emergency functions');
+  }
+  try {
+    const code = await ask(leaving, syncCommand);
+    return code === 0 ? { kind: 'written' } : { kind: 'not', why: `sync ended with exit code ${code}` };
+  } catch (error) {
+    return { kind: 'not', why: messageOf(error) };
+  }
+}
+
+/** With time left for `sync`. */
+async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
+  const { clock } = leaving.machine.ports;
+  const patience = timeLeft(leaving) / 2;
+  const isReadOnly = readOnlyCommand(left.map(({ path }) => path));
+  while (timeLeft(leaving) > patience) {
+    if ((await ask(leaving, isReadOnly)) === 0) return true;
+    await delay(clock, readOnlyPause);
+  }
+  return false;
+}
+
+function ask(leaving: LeavingRun, command: GuestCommand): Promise<number> {
+  return inTime(leaving.run.run(command), leaving.machine.ports.clock, timeLeft(leaving));
+}
+
+/** Milliseconds. */
+function timeLeft({ end, machine }: LeavingRun): number {
+  return Math.max(0, end - machine.ports.clock.now());
+}

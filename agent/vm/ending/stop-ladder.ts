@@ -1,0 +1,100 @@
+// What is done for a guest before the power of its VM is cut on purpose (design §8, "A planned stop"). Each rung is bounded,
+// and a failure of one is only noted:
+//
+//   processes that this host started: TERM, a while, KILL
+//   writable disks: unmounted, the deepest path first
+//   if one stayed mounted: written and made read-only by the kernel's emergency functions, or written by `sync`
+//
+// A guest that cannot be reached costs no wait.
+import { within } from '../../bounds/bounded.ts';
+import { MachineFailure, messageOf } from '../../failure.ts';
+import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
+import { inTime } from '../../guest/bridge/mount-look.ts';
+import type { ComputeSystem } from '../../node/backend.ts';
+import { GuestRun } from '../../run/guest-run.ts';
+import type { MachineContext } from '../context.ts';
+import { runtimeIdOf } from '../history.ts';
+import type { MachineDisk, MachineRecord } from '../record.ts';
+import { type LeavingRun, leftOf, saveLeft, unmountAll } from './stop-disks.ts';
+import { describeLeft, type LeftDisk, type Saved } from './stop-report.ts';
+import { endSoFar } from './termination.ts';
+
+/** Of what the disks may take: the rest is for writing what could not be unmounted. */
+const unmountShare = 0.6;
+/** An HCS that is slow to say whether the VM is paused is not waited for. */
+const stateMilliseconds = 1_000;
+
+/** Resolves with what stayed mounted and what became of it, for `lastExit`; undefined when there is nothing to say. */
+export async function leaveGuest(machine: MachineContext, system: ComputeSystem): Promise<string | undefined> {
+  const disks = mountedWritable(machine.record);
+  if (machine.guestLeft !== undefined) return machine.guestLeft.text;
+  if (disks.length === 0 || (await endSoFar(system)) !== undefined) return undefined;
+  const left = await saveDisks(machine, system, disks).catch((error: unknown) => ({
+    disks: disks.map((disk) => leftOf(disk)),
+    saved: { kind: 'not', why: messageOf(error) } as const,
+  }));
+  const text = describeLeft(left.disks, left.saved);
+  machine.guestLeft = { text };
+  if (text !== undefined) machine.ports.logger.warn({ uid: machine.uid, left: text }, 'the VM ends with mounted disks');
+  return text;
+}
+
+/** Disks that may be mounted with something on them that is not written yet. */
+function mountedWritable({ disks }: MachineRecord): readonly MachineDisk[] {
+  return disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly);
+}
+
+/** Rejects with the reason why nothing could be done. */
+async function saveDisks(
+  machine: MachineContext,
+  system: ComputeSystem,
+  disks: readonly MachineDisk[],
+): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
+  const run = await reach(machine, system);
+  const { clock, timeouts } = machine.ports;
+  if (isWaitingForGuest(machine)) {
+    const left = disks.map((disk) => leftOf(disk));
+    return { disks: left, saved: await saveLeft({ machine, run, end: clock.now() + timeouts.leaveOverdue }, left) };
+  }
+  await endProcesses(machine, run);
+  const end = clock.now() + timeouts.leaveDisks;
+  const left = await unmountAll({ machine, run, end: clock.now() + timeouts.leaveDisks * unmountShare }, disks);
+  return { disks: left, saved: left.length === 0 ? { kind: 'written' } : await saveLeft({ machine, run, end }, left) };
+}
+
+/** A guest that has left a mount unanswered may do so with what comes next; HCS may with all that it has to do with disks. */
+function isWaitingForGuest({ change, record }: MachineContext): boolean {
+  return change.isOverdue || record.disks.some(({ state }) => state === 'attaching');
+}
+
+async function reach(machine: MachineContext, system: ComputeSystem): Promise<LeavingRun['run']> {
+  const { clock, sockets, timeouts } = machine.ports;
+  if (machine.run?.guestConnected === false) throw unreachable('the guest is not connected');
+  const properties = await within(clock, stateMilliseconds, system.properties());
+  if (properties !== 'waiting' && properties.state === 'Paused') throw unreachable('the VM is paused');
+  if (machine.run !== undefined) return machine.run;
+  // An earlier agent was stopping it: its guest dials whoever listens.
+  if (properties === 'waiting') throw unreachable('HCS does not say how to reach the guest');
+  machine.run = await GuestRun.open(sockets, runtimeIdOf(properties), machine.guestRunPorts());
+  machine.run.resume();
+  const guest = await within(clock, timeouts.guestReconnect, machine.run.firstGuest);
+  if (guest === 'waiting') throw unreachable('the guest has not connected to this agent');
+  return machine.run;
+}
+
+function unreachable(why: string): MachineFailure {
+  return new MachineFailure('GuestConnectionLost', why);
+}
+
+/** What users have started in the guest ends before the disks that it may use. */
+async function endProcesses({ ports, uid }: MachineContext, run: GuestRun): Promise<void> {
+  const { clock, logger, timeouts } = ports;
+  const known = run.processes;
+  for (const signal of ['TERM', 'KILL'] as const) {
+    const running = known.filter((id) => run.processes.includes(id));
+    if (running.length === 0) return;
+    const asked = inTime(run.run(signalCommand(signal, running)), clock, timeouts.leaveProcesses);
+    await asked.catch((error: unknown) => logger.info({ uid, error: messageOf(error) }, 'no signal to the processes'));
+    await within(clock, timeouts.leaveProcesses, run.processesEnded(running));
+  }
+}

@@ -1,0 +1,287 @@
+// How a VM's record changes with what happens to it. Pure: each function gives the next record.
+import type { Clock, Random } from '../../protocol/clock.ts';
+import type { Intent } from '../../protocol/intent.ts';
+import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../../protocol/messages.ts';
+import { plainLines, plainText } from '../../protocol/plain-text.ts';
+import { withFailure } from '../../protocol/streak.ts';
+import type { Timeouts } from '../bounds/timeouts.ts';
+import type { MachineFailure } from '../failure.ts';
+import type { GuestIdentity } from '../guest/bridge/messages.ts';
+import type { RuntimeId, SystemExit, SystemProperties } from '../node/backend.ts';
+import type { BootPlan } from '../preparation/plan.ts';
+import type { MachineRecord, StopReason } from './record.ts';
+
+interface BackOffPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timeouts: Timeouts;
+}
+
+/** Other options or another restart request end the waiting; a fresh record takes over what the status remembers. */
+export function assigned(record: MachineRecord, assignment: Assignment): MachineRecord {
+  const before = record.assignment ?? assignment;
+  const fresh = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
+  const known = renamed(fresh, assignment);
+  return { ...(isAnew(before, assignment) ? withoutFailures(known) : known), assignment };
+}
+
+/** A restart that was handled when long values were told by their beginning has another name now. */
+function renamed(record: MachineRecord, { restartedAt, restartedAtPrefix }: Assignment): MachineRecord {
+  const isKnown = restartedAtPrefix !== undefined && record.restartedAt === restartedAtPrefix;
+  return isKnown && restartedAt !== undefined ? { ...record, restartedAt } : record;
+}
+
+/**
+ * Only what is wanted of the VM: it keeps the options that it has. One that has none is halted until it is told some, so
+ * that nothing is started with defaults in their place.
+ */
+export function intended(record: MachineRecord, intent: Intent): Assignment {
+  if (record.assignment === undefined) return { ...intent, ...noOptions, runStrategy: 'Halted' };
+  const { restartedAt: _handled, restartedAtPrefix: _prefix, ...before } = record.assignment;
+  const hasOptions = before.optionsDigest !== noOptions.optionsDigest;
+  const { runStrategy = before.runStrategy } = intent;
+  return { ...before, ...intent, runStrategy: hasOptions ? runStrategy : 'Halted' };
+}
+
+/** A paused VM goes on as it was told before: what is told meanwhile is followed, and answered, when it is paused no more. */
+export function followed({ assignment: before }: MachineRecord, assignment: Assignment): Assignment {
+  if (!assignment.paused) return assignment;
+  // One that was never told anything else follows no generation yet.
+  return before === undefined ? { ...assignment, generation: 0 } : { ...before, paused: true };
+}
+
+/** No options have this digest. */
+const noOptions = { options: {}, optionsDigest: '0'.repeat(64), updateStrategy: 'OnRestart' } as const;
+
+/** What is wanted now is worth an attempt at once. */
+export function isAnew(before: Assignment, after: Assignment): boolean {
+  return before.optionsDigest !== after.optionsDigest || before.restartedAt !== after.restartedAt;
+}
+
+/** Of an assignment that says no more than what the status remembers, nothing is new. */
+export function wantsOtherwise(before: Assignment, after: Assignment): boolean {
+  return (
+    isAnew(before, after) ||
+    before.generation !== after.generation ||
+    before.paused !== after.paused ||
+    before.runStrategy !== after.runStrategy ||
+    before.updateStrategy !== after.updateStrategy
+  );
+}
+
+function remembering(record: MachineRecord, { remembered }: Assignment): MachineRecord {
+  return {
+    ...record,
+    restarts: remembered.restarts,
+    hasRun: remembered.startTime !== undefined,
+    ...(remembered.startTime !== undefined && { startTime: remembered.startTime }),
+    ...(remembered.lastExit !== undefined && { lastExit: remembered.lastExit }),
+    ...(remembered.restartedAt !== undefined && { restartedAt: remembered.restartedAt }),
+  };
+}
+
+export function withoutFailures(record: MachineRecord): MachineRecord {
+  const { retryAfter: _, ...rest } = withoutFailedStarts(record);
+  return { ...rest, failures: 0 };
+}
+
+function withoutFailedStarts({ failedStarts: _, ...record }: MachineRecord): MachineRecord {
+  return record;
+}
+
+export function attemptBegun(record: MachineRecord, assignment: Assignment, agentBootID: string): MachineRecord {
+  const {
+    retryAfter: _retryAfter,
+    runtimeID: _runtimeID,
+    guest: _guest,
+    nextStdioPort: _ports,
+    stopReason: _reason,
+    ...rest
+  } = record;
+  return {
+    ...rest,
+    agentBootID,
+    stage: 'staging',
+    boot: record.boot + 1,
+    bootTimings: {},
+    ...(assignment.restartedAt !== undefined && { restartedAt: assignment.restartedAt }),
+  };
+}
+
+export function planned(record: MachineRecord, plan: BootPlan, now: string): MachineRecord {
+  const copies = plan.staging.flatMap((step) =>
+    step.kind === 'copy' ? [{ kind: 'copy' as const, path: step.to }] : [],
+  );
+  return timed({ ...record, acquired: copies, applied: plan.applied }, 'prepared', now);
+}
+
+export function created(record: MachineRecord, properties: SystemProperties, now: string): MachineRecord {
+  return timed(
+    { ...record, ...(properties.runtimeId !== undefined && { runtimeID: properties.runtimeId }) },
+    'created',
+    now,
+  );
+}
+
+export function timed(record: MachineRecord, phase: keyof BootTimings, now: string): MachineRecord {
+  return { ...record, bootTimings: { ...record.bootTimings, [phase]: now } };
+}
+
+export function up(
+  record: MachineRecord,
+  guest: GuestIdentity | undefined,
+  guestLog: GuestLogSummary,
+  now: string,
+): MachineRecord {
+  return {
+    ...withoutFailedStarts(withoutBootExit(record)),
+    stage: 'running',
+    hasRun: true,
+    ranHere: true,
+    restarts: record.startTime === undefined ? record.restarts : record.restarts + 1,
+    startTime: now,
+    guest: guest && { ...guest, capabilities: [...guest.capabilities] },
+    guestLog,
+  };
+}
+
+/** It has to wait before anything is begun: what an earlier run took to boot says nothing any more. */
+export function heldUp(record: MachineRecord): MachineRecord {
+  return { ...record, bootTimings: {} };
+}
+
+/** Nothing of the run is left on the host. */
+export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
+  const { runtimeID: _runtimeID, retiredSlots: _retiredSlots, stopReason: _reason, ...rest } = record;
+  return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
+}
+
+/** A restart on request makes even a `Once` VM one that has not run yet. */
+export function stopDecided(record: MachineRecord, reason: StopReason): MachineRecord {
+  const calm = { ...withoutFailures(record), stopReason: reason };
+  if (reason !== 'Restarting') return calm;
+  const restartedAt = record.assignment?.restartedAt;
+  return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
+}
+
+const exitTexts: Readonly<Record<LastExit['type'], string>> = {
+  GracefulExit: 'the guest powered off',
+  ForcedExit: 'the VM was terminated',
+  UnexpectedExit: 'the VM ended unexpectedly',
+  AgentExit: 'the VM ended together with the agent that ran it',
+  Unknown: 'the VM ended in an unknown way',
+};
+
+/** The VM ended by itself. A run that was long enough makes earlier failures forgotten. */
+export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPorts): MachineRecord {
+  const now = ports.clock.now();
+  const ran = record.startTime === undefined ? 0 : now - Date.parse(record.startTime);
+  const failures = ran >= ports.timeouts.backOffReset ? 1 : record.failures + 1;
+  return {
+    ...record,
+    stage: 'stopping',
+    lastExit: withCrashLog(lastExitOf(exit, new Date(now).toISOString()), exit),
+    failures,
+    retryAfter: new Date(now + backOff(failures, ports)).toISOString(),
+  };
+}
+
+/** The VM ended by itself before its guest was up. */
+export function endedWhileBooting(record: MachineRecord, exit: SystemExit, now: string): MachineRecord {
+  const ended = lastExitOf(exit, now);
+  const lastExit = withCrashLog({ ...ended, message: `${ended.message}, while it booted` }, exit);
+  return { ...record, lastExit, endedBooting: true };
+}
+
+/** The exit of the boot that is under way, or was last, is in the record. */
+export function hasBootExit({ bootTimings, lastExit }: MachineRecord): boolean {
+  return lastExit !== undefined && lastExit.time >= (bootTimings.created ?? '');
+}
+
+function withoutBootExit(record: MachineRecord): MachineRecord {
+  const { endedBooting: _, ...rest } = record;
+  return rest;
+}
+
+/** We ended it. `left`: what became of its disks. */
+export function stopped(record: MachineRecord, exit: SystemExit, now: string, left: string | undefined): MachineRecord {
+  const { stopReason, ...rest } = record;
+  if (stopReason === undefined) return withLeft(rest, left);
+  const lastExit = lastExitOf(exit, now);
+  const message = `${exitTexts[lastExit.type]} by the agent (${stopReason})`;
+  const withAgent: LastExit = { type: 'AgentExit', time: now, message: exitTexts.AgentExit };
+  const ended = stopReason === 'AgentRestarted' ? withAgent : withCrashLog({ ...lastExit, message }, exit);
+  return withLeft({ ...rest, lastExit: ended }, left);
+}
+
+function withLeft(record: MachineRecord, left: string | undefined): MachineRecord {
+  const { lastExit } = record;
+  if (left === undefined || lastExit === undefined) return record;
+  return { ...record, lastExit: { ...lastExit, message: `${lastExit.message}; ${left}` } };
+}
+
+function lastExitOf(exit: SystemExit, time: string): LastExit {
+  const type = exit.exitType === 'None' ? 'Unknown' : exit.exitType;
+  const known = [exit.status === 0 ? '' : `status 0x${exit.status.toString(16)}`, ...(exit.attribution ?? [])];
+  const details = known.filter((text) => text !== '').join(', ');
+  return { type, time, message: `${exitTexts[type]}${details === '' ? '' : ` (${plainText(details)})`}` };
+}
+
+/** The end of what the guest said last is what says why. */
+function withCrashLog(lastExit: LastExit, { crashLog }: SystemExit): LastExit {
+  if (crashLog === undefined) return lastExit;
+  return { ...lastExit, message: `${lastExit.message}: ${plainLines(crashLog)}`.slice(-exitMessageCharacters) };
+}
+
+/** As many as the status keeps. */
+const exitMessageCharacters = 1_024;
+
+export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
+  // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.
+  const failures = failure.stalls ? Math.max(record.failures, 1) : record.failures + 1;
+  const wait = failure.stalls ? ports.timeouts.backOffMaximum : backOff(failures, ports);
+  const now = ports.clock.now();
+  const failedStarts =
+    failure.stalls && record.failedStarts ? record.failedStarts : withFailure(record.failedStarts, now);
+  return { ...record, failures, failedStarts, retryAfter: new Date(now + wait).toISOString() };
+}
+
+/** n² units up to the maximum, jittered down by up to half (design §8). */
+export function backOff(failures: number, { random, timeouts }: BackOffPorts): number {
+  const full = Math.min(timeouts.backOffUnit * failures ** 2, timeouts.backOffMaximum);
+  return full * (1 - random() / 2);
+}
+
+/** The agent that died had decided to stop it, and it still runs. */
+export function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, found: SystemProperties): boolean {
+  return stage === 'stopping' && stopReason !== undefined && found.runtimeId === runtimeID && found.state !== 'Stopped';
+}
+
+/** A VM that outlived the agent that ran it, or runs under this one; it was running, and still is the same one (design §8). */
+export function mayAdopt(record: MachineRecord, found: SystemProperties, agentBootID: string): boolean {
+  return (
+    record.stage === 'running' &&
+    outlives(record, agentBootID) &&
+    found.state === 'Running' &&
+    found.runtimeId === record.runtimeID
+  );
+}
+
+function outlives({ agentBootID, applied }: MachineRecord, ownBootID: string): boolean {
+  return applied?.outlivesAgent === true || agentBootID === ownBootID;
+}
+
+/** The agent was away when the VM ended: the exit is reported as such, once. */
+export function endedWhileAway(record: MachineRecord, now: string, agentBootID: string): MachineRecord {
+  const recorded = record.lastExit !== undefined && record.lastExit.time >= (record.startTime ?? '');
+  if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
+  const type = outlives(record, agentBootID) ? 'Unknown' : 'AgentExit';
+  const message = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
+  const { stopReason: _, ...calm } = withoutFailures(record);
+  return { ...calm, stage: 'stopping', lastExit: { type, time: now, message } };
+}
+
+export function runtimeIdOf(properties: SystemProperties): RuntimeId {
+  if (properties.runtimeId === undefined) throw new Error('HCS has not given the system a RuntimeId');
+  return properties.runtimeId;
+}

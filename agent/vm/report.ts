@@ -1,0 +1,108 @@
+// What the agent says of a VM, as a pure function of what it knows: phase and the facts of the current run; the conditions
+// are in `conditions.ts`.
+import type { MachinePhase, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { reasons } from '../../protocol/reasons.ts';
+import { isWait } from '../failure.ts';
+import { conditionsOf, isRunning, type MachineView, stalls, systemExists } from './conditions.ts';
+import { type Decision, decide, type Presence } from './decision.ts';
+import type { MachineDisk, MachineRecord } from './record.ts';
+import type { MachineState } from './states.ts';
+
+export const presenceOf: Readonly<Record<MachineState, Presence>> = {
+  Unknown: 'absent',
+  Idle: 'absent',
+  Preparing: 'booting',
+  Creating: 'booting',
+  Starting: 'booting',
+  Running: 'running',
+  Stopping: 'running',
+  Draining: 'running',
+  Cleaning: 'absent',
+  Forgotten: 'absent',
+};
+
+export function report(view: MachineView): ObservedVirtualMachine {
+  const { record, state } = view;
+  const decision = decide(unpaused(record), presenceOf[state], view.released);
+  return {
+    uid: record.uid,
+    ...assignmentFacts(record),
+    ...appliedFacts(record, systemExists(view)),
+    phase: phaseOf(view, decision),
+    conditions: conditionsOf(view, decision),
+    ...(systemExists(view) && systemFacts(view)),
+    ...(record.startTime !== undefined && { startTime: record.startTime }),
+    ...(record.ranHere !== undefined && { startedOnHost: record.ranHere }),
+    restarts: record.restarts,
+    ...(record.restartedAt !== undefined && { restartedAt: record.restartedAt }),
+    ...(record.lastExit && { lastExit: record.lastExit }),
+    ...(isRunning(view) && record.guest && { guest: record.guest }),
+    guestLog: view.log.summary(),
+    ...startFailure(record, !isRunning(view) && !stalls(view.trouble)),
+    bootTimings: record.bootTimings,
+    warnings: record.applied?.warnings ?? [],
+  };
+}
+
+/** What is said of a VM that is paused is said of what it was told before. */
+function unpaused(record: MachineRecord): MachineRecord {
+  const { assignment } = record;
+  return assignment?.paused === true ? { ...record, assignment: { ...assignment, paused: false } } : record;
+}
+
+function assignmentFacts({ assignment }: MachineRecord) {
+  if (assignment === undefined) return undefined;
+  const { generation, optionsDigest, sourceDigest } = assignment;
+  return { generation, wantedDigest: optionsDigest, ...(sourceDigest !== undefined && { sourceDigest }) };
+}
+
+function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {
+  return (
+    applied && {
+      optionsDigest: applied.optionsDigest,
+      documentDigest: applied.documentDigest,
+      ...(applied.policyDigest !== undefined && { policyDigest: applied.policyDigest }),
+      processorCount: applied.processorCount,
+      memorySizeInMB: applied.memorySizeInMB,
+      ...(exists && { devices: { ...applied.devices, scsi: [...applied.devices.scsi, ...disks.map(diskFact)] } }),
+    }
+  );
+}
+
+function diskFact({ controller, lun, path }: MachineDisk) {
+  return { controller, lun, path };
+}
+
+function systemFacts({ record, systemID }: MachineView) {
+  return { systemID, ...(record.runtimeID !== undefined && { runtimeID: record.runtimeID }) };
+}
+
+/** A VM that ended badly is waited for, too, and no start has failed; a good end is no failure at all. */
+function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineRecord, isAwaited: boolean) {
+  const count = failedStarts?.tries ?? 0;
+  const endedBadly = failures > 0 && isAwaited && lastExit?.type !== 'GracefulExit';
+  if (count === 0 && !endedBadly) return undefined;
+  return { startFailure: { count, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
+}
+
+const phases: Readonly<Record<MachineState, MachinePhase>> = {
+  Unknown: 'Unknown',
+  Idle: 'Stopped',
+  Preparing: 'Staging',
+  Creating: 'Creating',
+  Starting: 'Starting',
+  Running: 'Running',
+  Stopping: 'Stopping',
+  Draining: 'Stopping',
+  Cleaning: 'Stopping',
+  Forgotten: 'Stopped',
+};
+
+function phaseOf(view: MachineView, decision: Decision): MachinePhase {
+  // A hopeless VM is looked at again from time to time; that alone is no news.
+  if (stalls(view.trouble) && presenceOf[view.state] !== 'running' && view.state !== 'Unknown') return 'Failed';
+  if (view.state !== 'Idle') return phases[view.state];
+  if (decision.kind === 'start' && view.trouble !== undefined && isWait(view.trouble.reason)) return 'Staging';
+  const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
+  return failed ? 'Failed' : 'Stopped';
+}

@@ -1,0 +1,133 @@
+// When a VM reserves what it uses of its host, and when it gives that back (`reservations.ts`). A VM keeps what it has while
+// it is to be started again: a restart or a crash gives no console and no disk to somebody who waits for it.
+
+import { MachineFailure } from '../failure.ts';
+import {
+  diskFile,
+  diskResources,
+  fieldOf,
+  type HostResource,
+  isOfDisk,
+  requireDistinct,
+  resourcesOf,
+} from '../preparation/host-resources.ts';
+import type { WantedDisk } from '../preparation/paths/admission.ts';
+import type { BootPlan } from '../preparation/plan.ts';
+import { disksToAttach } from './changes/options.ts';
+import { stalls } from './conditions.ts';
+import type { MachineContext } from './context.ts';
+import { decide } from './decision.ts';
+import type { Conflict } from './reservations.ts';
+
+/** Before anything is staged. Rejects with a `MachineFailure` when the VM has to wait; it is woken when it need not. */
+export async function reserveForStart(machine: MachineContext, plan: BootPlan): Promise<void> {
+  const { host, reservations } = machine.ports;
+  const wanted = await resourcesOf(plan.uses, (path) => host.finalPath(path));
+  const conflict = reservations.reserve(machine.holder, wanted);
+  if (conflict === undefined) {
+    machine.clearTrouble('PipeInUse', 'DiskInUse');
+    setReserved(machine, wanted);
+    return;
+  }
+  reservations.hold(machine.holder, []);
+  setReserved(machine, []);
+  throw waitFor(machine, conflict, wanted);
+}
+
+/** All that are allowed, or none: two VMs that each have one disk of the other's would wait without end. */
+export async function reserveDisks(machine: MachineContext): Promise<void> {
+  const { host, reservations } = machine.ports;
+  const disks = await diskResources(await allowedDisks(machine), (path) => host.finalPath(path));
+  const held = reservations.of(machine.uid);
+  requireDistinct(held.filter(isBootFile), disks);
+  const wanted = [...held.filter((each) => !disks.some((disk) => isSame(each, disk))), ...disks];
+  const conflict = reservations.reserve(machine.holder, wanted);
+  if (conflict !== undefined) throw waitFor(machine, conflict, wanted);
+  setReserved(machine, wanted);
+}
+
+/** Nobody reserves, or learns the use of, a file that it may not have. Those are refused when they are to be attached. */
+async function allowedDisks({ ports, record }: MachineContext): Promise<readonly WantedDisk[]> {
+  const { assignment } = record;
+  if (assignment === undefined) return [];
+  const isAllowed = (disk: WantedDisk) =>
+    ports.admitDisk(assignment, disk).then(
+      () => true,
+      // One that another VM has for itself cannot be looked into, and need not be.
+      (error: unknown) => error instanceof MachineFailure && !error.stalls,
+    );
+  const disks = assignment.options.Disks ?? [];
+  const verdicts = await Promise.all(disks.map(isAllowed));
+  return disks.filter((_, index) => verdicts[index]);
+}
+
+/** Right before it is attached: the path must still lead to the file that was reserved. */
+export function requireReserved({ ports, uid }: MachineContext, disk: WantedDisk, finalPath: string): void {
+  const file = diskFile(disk, finalPath);
+  if (ports.reservations.of(uid).some((each) => isSame(each, file))) return;
+  throw new MachineFailure('DiskFailed', `${fieldOf(file)}: ${disk.path} was changed while it was looked at`);
+}
+
+/** Of a running VM: disks that it neither has nor is to have are free for others. */
+export function keepNeeded(machine: MachineContext): void {
+  const { ports, record, uid } = machine;
+  if (disksToAttach(record).length === 0) ports.reservations.leaveQueue(uid);
+  const disks = [...record.disks, ...(record.assignment?.options.Disks ?? [])];
+  const held = ports.reservations.of(uid);
+  const needed = held.filter((each) => each.disk === undefined || disks.some((disk) => isOfDisk(each, disk)));
+  if (needed.length === held.length) return;
+  ports.reservations.hold(machine.holder, needed);
+  setReserved(machine, needed);
+  void machine.tryWrite();
+}
+
+/** Nothing of the VM is left on the host. */
+export function settleReservations(machine: MachineContext): void {
+  const { ports, record, released, trouble, uid } = machine;
+  if (decide(record, 'absent', released).kind !== 'start' || stalls(trouble)) giveBack(machine);
+  // What an unknown system had is known now: nothing.
+  else ports.reservations.hold(machine.holder, ports.reservations.of(uid));
+}
+
+/** It is not going to start, and nothing of it is left. */
+export function giveBack(machine: MachineContext): void {
+  machine.ports.reservations.release(machine.uid);
+  machine.heldUpUntil = 0;
+  machine.clearTrouble('PipeInUse', 'DiskInUse');
+  setReserved(machine, []);
+}
+
+function setReserved(machine: MachineContext, reserved: readonly HostResource[]): void {
+  if (pipeOf(machine.record.reserved) !== pipeOf(reserved)) machine.endConsole();
+  if (reserved.length > 0 || machine.record.reserved !== undefined) {
+    machine.record = { ...machine.record, reserved: [...reserved] };
+  }
+}
+
+function waitFor(machine: MachineContext, conflict: Conflict, wanted: readonly HostResource[]): MachineFailure {
+  const { clock, reservations, timeouts } = machine.ports;
+  machine.heldUpUntil = clock.now() + timeouts.backOffMaximum;
+  reservations.wait(machine.holder, wanted, () => machine.onReserved());
+  return failureOf(conflict, machine.record.assignment?.namespace);
+}
+
+/** Whose it is says the message only within a namespace. */
+function failureOf({ holder, resource }: Conflict, namespace: string | undefined): MachineFailure {
+  const reason = resource.kind === 'pipe' ? 'PipeInUse' : 'DiskInUse';
+  const isOwn = holder?.namespace !== undefined && holder.namespace === namespace;
+  const whose = isOwn ? `the LinuxUtilityVM ${holder.name}` : 'another VM of this host';
+  const use = holder === undefined ? 'may be used by a VM of this host whose journal was lost' : `is used by ${whose}`;
+  return new MachineFailure(reason, `${fieldOf(resource)}: ${resource.given} ${use}`);
+}
+
+function isBootFile({ disk, kind }: HostResource): boolean {
+  return kind === 'file' && disk === undefined;
+}
+
+function isSame(a: HostResource, b: HostResource): boolean {
+  return a.disk === b.disk && a.name === b.name && a.exclusive === b.exclusive;
+}
+
+function pipeOf(resources: readonly HostResource[] | undefined): string | undefined {
+  return resources?.find(({ kind }) => kind === 'pipe')?.name;
+}

@@ -1,0 +1,43 @@
+// How a system ended, put together from several events (hcs-runtime A.2): a guest's panic text comes with the crash events,
+// before or after the exit. An exit that is the guest's doing waits for it, within a bound.
+import type { SystemExit } from '../../node/backend.ts';
+import { isOfGuest, parseCrashLog } from './documents.ts';
+
+/** Milliseconds. */
+const crashLogPatience = 2_000;
+
+export class ExitReport {
+  readonly #settle: (exit: SystemExit) => void;
+  #hasCrashed = false;
+  #crashLog: string | undefined;
+  #exit: SystemExit | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(settle: (exit: SystemExit) => void) {
+    this.#settle = settle;
+  }
+
+  /** SystemCrashInitiated or SystemCrashReport. The last text counts. */
+  crashed(document: string | undefined): void {
+    this.#hasCrashed = true;
+    this.#crashLog = parseCrashLog(document) ?? this.#crashLog;
+    if (this.#crashLog !== undefined) this.flush();
+  }
+
+  /** The first exit counts. */
+  exited(exit: SystemExit): void {
+    if (this.#exit !== undefined) return;
+    this.#exit = exit;
+    const isCrash = this.#hasCrashed || isOfGuest(exit);
+    if (!isCrash || this.#crashLog !== undefined) this.flush();
+    else this.#timer = setTimeout(() => this.flush(), crashLogPatience);
+  }
+
+  /** Nothing more is to come: an exit that was told is told on as it is. */
+  flush(): void {
+    if (this.#exit === undefined) return;
+    clearTimeout(this.#timer);
+    const { crashLog: _, ...exit } = this.#exit;
+    this.#settle(this.#crashLog === undefined ? exit : { ...exit, crashLog: this.#crashLog });
+  }
+}

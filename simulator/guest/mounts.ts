@@ -1,0 +1,165 @@
+// The files of a simulated guest and the disks that are mounted over them. It loses files as the real guest agent does
+// (hcs-runtime E.6): whatever is at the target of a mount that fails goes, also on a disk that is mounted there already, and
+// so does whatever is in a folder that is unmounted although nothing is mounted there. What was written and not synced is
+// lost with the power.
+
+/** Names of the files on a disk, as they are on the host. */
+export type DiskFiles = Set<string>;
+
+export interface DisksOfGuest {
+  isAttached(controller: number, lun: number): boolean;
+  /** What is on the disk at that place. */
+  files(controller: number, lun: number): DiskFiles;
+}
+
+interface Mount {
+  readonly path: string;
+  /** `controller:lun` */
+  readonly place: string;
+  readonly files: DiskFiles;
+  /** Files that are not on the disk yet. */
+  readonly unsaved: Set<string>;
+  readonly isReadOnly: boolean;
+}
+
+const busy = 'device or resource busy';
+/** So many mounts over each other come off with one request. */
+const unmountsAtOnce = 5;
+
+export class GuestMounts {
+  readonly #image = new Set(['/etc/hosts', '/usr/bin/tool', '/opt/keep/file', '/var/lib/state']);
+  readonly #mounts: Mount[] = [];
+  /** Nothing can be written any more. */
+  isReadOnly = false;
+  /** Paths of files that processes have open. */
+  readonly #open: string[] = [];
+
+  /** Mount path → `controller:lun`. */
+  get places(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#mounts.map(({ path, place }) => [path, place]));
+  }
+
+  /** The image's own that are still there. */
+  get files(): readonly string[] {
+    return [...this.#image];
+  }
+
+  /** The text with which it is refused, if it is. */
+  mount(path: string, place: string, files: DiskFiles, isReadOnly: boolean): string | undefined {
+    const isThere = this.#mounts.some((each) => each.path === path && each.place === place);
+    if (isThere) return this.failedMount(path, `mounting: ${busy}`);
+    const unsaved = this.#mounts.find((each) => each.place === place)?.unsaved ?? new Set();
+    this.#mounts.push({ path, place, files, unsaved, isReadOnly });
+    return undefined;
+  }
+
+  /** What it does before it says why it did not mount. */
+  failedMount(path: string, why: string): string {
+    this.#removeAll(path);
+    return why;
+  }
+
+  unmount(path: string): string | undefined {
+    for (let turn = 0; turn < unmountsAtOnce && this.#isMounted(path); turn += 1) {
+      if (!this.takeOff(path)) return `failed to unmount ${path}: ${busy}`;
+    }
+    return this.#removeAll(path);
+  }
+
+  /** What a program of the guest does: nothing is deleted. False when nothing is mounted there, or it is in use. */
+  takeOff(path: string): boolean {
+    const index = this.#mounts.findLastIndex((each) => each.path === path);
+    const found = this.#mounts[index];
+    if (found === undefined || this.#isInUse(path)) return false;
+    save(found);
+    this.#mounts.splice(index, 1);
+    return true;
+  }
+
+  /** Writes a file; false when nothing can be written there. */
+  write(path: string): boolean {
+    const found = this.#mountOf(path);
+    if (found === undefined) this.#image.add(path);
+    else if (found.isReadOnly || this.isReadOnly) return false;
+    else found.unsaved.add(path.slice(found.path.length + 1));
+    return true;
+  }
+
+  /** A process opens the file; what is returned closes it. */
+  open(path: string): () => void {
+    this.#open.push(path);
+    return () => {
+      const index = this.#open.indexOf(path);
+      if (index >= 0) this.#open.splice(index, 1);
+    };
+  }
+
+  sync(): void {
+    for (const each of this.#mounts) save(each);
+  }
+
+  /** By the kernel's emergency functions, whatever is in use. Returns an exit code. */
+  makeReadOnly(): number {
+    this.sync();
+    this.isReadOnly = true;
+    return 0;
+  }
+
+  /** The exit code of the script with which the agent looks (`agent/guest/bridge/mount-look.ts`). */
+  look(path: string): number {
+    if (this.#isMounted(path)) return 40;
+    if (this.#mounts.some((each) => isBelow(each.path, path))) return 41;
+    return this.#visibleBelow(path).length > 0 ? 42 : 0;
+  }
+
+  #isMounted(path: string): boolean {
+    return this.#mounts.some((each) => each.path === path);
+  }
+
+  #isInUse(path: string): boolean {
+    const isBelowIt = (other: string) => isBelow(other, path);
+    return this.#mounts.some((each) => isBelowIt(each.path)) || this.#open.some(isBelowIt);
+  }
+
+  /** As `rm -rf` does: what is mounted keeps the folder, and loses its files. */
+  #removeAll(path: string): string | undefined {
+    for (const file of this.#visibleBelow(path)) this.#delete(file);
+    const mounted = this.#mounts.find((each) => each.path === path || isBelow(each.path, path));
+    return mounted && `unlinkat /${mounted.path}: ${busy}`;
+  }
+
+  #visibleBelow(path: string): readonly string[] {
+    const own = [...this.#image].filter((file) => this.#mountOf(file) === undefined);
+    const mounted = this.#mounts.flatMap((mount) =>
+      [...mount.files, ...mount.unsaved]
+        .map((name) => `${mount.path}/${name}`)
+        .filter((file) => this.#mountOf(file) === mount),
+    );
+    return [...own, ...mounted].filter((file) => isBelow(file, path));
+  }
+
+  #delete(file: string): void {
+    const found = this.#mountOf(file);
+    const name = found === undefined ? file : file.slice(found.path.length + 1);
+    found?.unsaved.delete(name);
+    (found?.files ?? this.#image).delete(name);
+  }
+
+  /** The one that is over all others there. */
+  #mountOf(path: string): Mount | undefined {
+    let found: Mount | undefined;
+    for (const each of this.#mounts) {
+      if (isBelow(path, each.path) && each.path.length >= (found?.path.length ?? 0)) found = each;
+    }
+    return found;
+  }
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(`${folder}/`);
+}
+
+function save({ files, unsaved }: Mount): void {
+  for (const name of unsaved) files.add(name);
+  unsaved.clear();
+}

@@ -1,0 +1,211 @@
+// The processes of a simulated guest (hcs-runtime E.6, ExecuteProcess and WaitForProcess): it dials the ports of the
+// wanted streams before it answers, runs one of a few programs, and forgets a process once its exit was told.
+import type { Socket } from 'node:net';
+import { z } from 'zod';
+import { emergencyScript, readOnlyScript, signalScript } from '../../agent/guest/bridge/leaving-scripts.ts';
+import { lookScript } from '../../agent/guest/bridge/mount-look.ts';
+import type { Dial } from '../wire/guest-dial.ts';
+import { GuestFailure, guestResults } from './failure.ts';
+import type { GuestMounts } from './mounts.ts';
+
+/** A guest says this of a process that a signal ended. */
+const killed = 0xffff_ffff;
+
+const port = z.int().min(1).max(0xffff_ffff).optional();
+export const executeSettings = z.object({
+  ProcessParameters: z.string(),
+  VsockStdioRelaySettings: z.object({ StdIn: port, StdOut: port, StdErr: port }).prefault({}),
+});
+const parameters = z.object({
+  CommandLine: z.string().optional(),
+  CommandArgs: z.array(z.string()).default([]),
+  CreateStdInPipe: z.boolean().default(false),
+  CreateStdOutPipe: z.boolean().default(false),
+  CreateStdErrPipe: z.boolean().default(false),
+});
+
+interface Streams {
+  readonly stdin: Socket | undefined;
+  readonly stdout: Socket | undefined;
+  readonly stderr: Socket | undefined;
+}
+
+interface Running {
+  readonly exited: Promise<number>;
+  readonly kill: () => void;
+}
+
+interface ProcessRoom {
+  readonly processes: GuestProcesses;
+  readonly mounts: GuestMounts;
+  /** Aborts when the process is killed. */
+  readonly killed: AbortSignal;
+}
+
+type Program = (args: readonly string[], streams: Streams, room: ProcessRoom) => number | Promise<number>;
+
+export class GuestProcesses {
+  readonly #dial: Dial;
+  readonly #mounts: GuestMounts;
+  readonly #running = new Map<number, Running>();
+  #nextId = 100;
+
+  constructor(dial: Dial, mounts: GuestMounts) {
+    this.#dial = dial;
+    this.#mounts = mounts;
+  }
+
+  /** Returns the id of the process. */
+  async execute(settings: z.infer<typeof executeSettings>): Promise<number> {
+    const wanted = readParameters(settings.ProcessParameters);
+    const args = wanted.CommandLine?.split(/\s+/) ?? wanted.CommandArgs;
+    const program = programs.get(args[0]?.replace(/^.*\//, '') ?? '');
+    const { StdErr, StdIn, StdOut } = settings.VsockStdioRelaySettings;
+    const streams = {
+      stdin: wanted.CreateStdInPipe ? await this.#connect('stdin', StdIn) : undefined,
+      stdout: wanted.CreateStdOutPipe ? await this.#connect('stdout', StdOut) : undefined,
+      stderr: wanted.CreateStdErrPipe ? await this.#connect('stderr', StdErr) : undefined,
+    };
+    if (program === undefined) {
+      closeAll(streams);
+      const text = `failed to call Start for external process: fork/exec ${args[0] ?? ''}: no such file or directory`;
+      throw new GuestFailure(guestResults.unspecified, text);
+    }
+    return this.#start(program, args, streams);
+  }
+
+  async wait(processId: number): Promise<number> {
+    const running = this.#running.get(processId);
+    if (running === undefined) throw new GuestFailure(guestResults.noSuchProcess, 'HRESULT: 0x80070490');
+    const code = await running.exited;
+    this.#running.delete(processId);
+    return code;
+  }
+
+  kill(processId: number): boolean {
+    const running = this.#running.get(processId);
+    running?.kill();
+    return running !== undefined;
+  }
+
+  /** Power is cut. */
+  end(): void {
+    for (const { kill } of this.#running.values()) kill();
+  }
+
+  #start(program: Program, args: readonly string[], streams: Streams): number {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const death = Promise.withResolvers<number>();
+    const life = new AbortController();
+    const room: ProcessRoom = { processes: this, mounts: this.#mounts, killed: life.signal };
+    const exited = Promise.race([death.promise, runProgram(program, args, streams, room)]).finally(() =>
+      closeAll(streams),
+    );
+    const kill = () => {
+      life.abort();
+      death.resolve(killed);
+    };
+    this.#running.set(id, { exited, kill });
+    return id;
+  }
+
+  async #connect(name: string, wanted: number | undefined): Promise<Socket> {
+    const socket = wanted === undefined ? 'refused' : await this.#dial(wanted);
+    if (socket === 'refused')
+      throw new GuestFailure(guestResults.unspecified, `failed creating ${name} Connection: refused`);
+    return socket;
+  }
+}
+
+function readParameters(text: string): z.infer<typeof parameters> {
+  try {
+    return parameters.parse(JSON.parse(text));
+  } catch {
+    const message = `failed to unmarshal JSON for ProcessParameters "${text}": HRESULT 0xc037010d`;
+    throw new GuestFailure(guestResults.invalidJson, message);
+  }
+}
+
+async function runProgram(
+  program: Program,
+  args: readonly string[],
+  streams: Streams,
+  room: ProcessRoom,
+): Promise<number> {
+  return await program(args, streams, room);
+}
+
+function closeAll({ stdin, stdout, stderr }: Streams): void {
+  stdin?.destroy();
+  stdout?.end();
+  stderr?.end();
+}
+
+/** Whatever else is asked for does not exist in this guest. */
+const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
+  ['true', () => 0],
+  ['false', () => 1],
+  ['echo', (args, { stdout }) => say(stdout, `${args.slice(1).join(' ')}\n`)],
+  ['uname', (_, { stdout }) => say(stdout, 'Linux simulated 6.6.96 #1 SMP x86_64 GNU/Linux\n')],
+  ['cat', (_, { stdin, stdout }) => copy(stdin, stdout)],
+  ['sleep', () => new Promise<number>(() => {})],
+  ['kill', (args, _, { processes }) => (processes.kill(Number(args.at(-1))) ? 0 : 1)],
+  ['tail', (args, _, room) => holdOpen(args.at(-1) ?? '', room)],
+  ['umount', (args, _, { mounts }) => (mounts.takeOff(args.at(-1) ?? '') ? 0 : 1)],
+  ['sync', (_args, _streams, { mounts }) => sync(mounts)],
+  ['sh', (args, { stderr }, room) => runShell(args, stderr, room)],
+]);
+
+/** Until it is killed. */
+function holdOpen(path: string, { killed: signal, mounts }: ProcessRoom): Promise<number> {
+  const close = mounts.open(path);
+  signal.addEventListener('abort', close, { once: true });
+  return new Promise<number>(() => {});
+}
+
+function sync(mounts: GuestMounts): number {
+  mounts.sync();
+  return 0;
+}
+
+function say(stream: Socket | undefined, text: string): number {
+  stream?.write(text);
+  return 0;
+}
+
+function copy(from: Socket | undefined, to: Socket | undefined): Promise<number> {
+  return new Promise((resolve) => {
+    if (from === undefined) resolve(0);
+    from?.on('data', (chunk: Buffer) => {
+      if (to?.write(chunk) === false) {
+        from.pause();
+        to.once('drain', () => from.resume());
+      }
+    });
+    from?.once('close', () => resolve(0));
+    from?.once('end', () => resolve(0));
+  });
+}
+
+const scripts: ReadonlyMap<string, (room: ProcessRoom, args: readonly string[]) => number> = new Map([
+  [lookScript, ({ mounts }, [path = '']) => mounts.look(path)],
+  [emergencyScript, ({ mounts }) => mounts.makeReadOnly()],
+  [readOnlyScript, ({ mounts }) => (mounts.isReadOnly ? 0 : 50)],
+  [signalScript, ({ processes }, [, ...ids]) => (ids.every((id) => processes.kill(Number(id))) ? 0 : 1)],
+]);
+
+/** It knows the scripts of the agent, and a few that tests need. */
+function runShell(args: readonly string[], stderr: Socket | undefined, room: ProcessRoom): number {
+  const [, , script = '', , ...rest] = args;
+  const known = scripts.get(script);
+  if (known !== undefined) return known(room, rest);
+  const { mounts } = room;
+  const written = /^echo \S+ > (\S+)$/.exec(script)?.[1];
+  if (written !== undefined) return mounts.write(written) ? 0 : 1;
+  if (script.includes('kill -9 $$')) return killed;
+  const code = /^exit (\d{1,3})$/.exec(script)?.[1];
+  if (code !== undefined) return Number(code);
+  stderr?.write(`sh: ${script}: not found\n`);
+  return 127;
+}

@@ -1,0 +1,270 @@
+// `npm start`: the whole system on this machine, with simulated Windows hosts against a real API server.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { messageOf } from '../../agent/failure.ts';
+import { type Cluster, startControlPlane, useCluster } from '../../test/controlplane/control-plane.ts';
+import { kubectl } from '../../test/controlplane/kubectl.ts';
+import { installCustomResources } from '../../test/controlplane/shared.ts';
+import { prepareBed } from '../../test/guest/bed.ts';
+import { bootFilesEnvironment, ownBootFiles } from '../../test/guest/own-boot-files.ts';
+import { ClusterView } from './cluster-view.ts';
+import { type Example, isAsExpected, readExamples, stateOf } from './expectation.ts';
+import { GuestLines } from './guest-lines.ts';
+import type { ProcessEvent } from './managed-process.ts';
+import { emulatedHost, LocalSystem, threeHosts } from './system.ts';
+import { renderTables } from './table.ts';
+
+interface Arguments {
+  readonly kubeconfig?: string;
+  readonly directory?: string;
+  readonly once: boolean;
+  readonly timeout?: number;
+  readonly guest: 'simulated' | 'qemu';
+  readonly kernel?: string;
+  readonly initrd?: string;
+}
+
+const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
+const examplesFolder = join(projectFolder, 'examples');
+const guestsFolder = fileURLToPath(new URL('./guests/', import.meta.url));
+const redrawMilliseconds = 1_000;
+/** How long `--once` waits: a real guest boots under emulation. */
+const patienceSeconds = { simulated: 60, qemu: 300 } as const;
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+class Playground {
+  readonly #cluster: Cluster;
+  readonly #system: LocalSystem;
+  readonly #view: ClusterView;
+  readonly #examples: readonly Example[];
+  readonly #lines: GuestLines;
+  readonly #told = new Map<string, string>();
+  #changed = Promise.withResolvers<void>();
+
+  private constructor(cluster: Cluster, system: LocalSystem, examples: readonly Example[]) {
+    this.#cluster = cluster;
+    this.#system = system;
+    this.#examples = examples;
+    this.#lines = new GuestLines(system.nodes.map(({ agent }) => agent.program.logFile));
+    this.#view = new ClusterView(cluster, () => {
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
+    });
+  }
+
+  static async start(settings: Arguments, directory: string): Promise<Playground> {
+    const begun = Date.now();
+    const step = (what: string) => say(`${((Date.now() - begun) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+    const hasRealGuests = settings.guest === 'qemu';
+    if (hasRealGuests) await prepareRealGuests(settings, step);
+    const folders = hasRealGuests ? [examplesFolder, guestsFolder] : [examplesFolder];
+    step(
+      settings.kubeconfig === undefined ? 'starting a control plane' : `using the cluster of ${settings.kubeconfig}`,
+    );
+    const cluster = await openCluster(settings);
+    const system = await LocalSystem.prepare({
+      cluster,
+      directory,
+      hosts: hasRealGuests ? new Map([...threeHosts, emulatedHost]) : threeHosts,
+      emulated: new Set(hasRealGuests ? [emulatedHost[0]] : []),
+      onEvent: (event) => say(describe(event)),
+    });
+    try {
+      step('installing the custom resources');
+      await Promise.all([system.startHosts(), installCustomResources(cluster), system.createNodes()]);
+      step(`starting an operator and ${system.nodes.length} agents`);
+      await system.startPrograms();
+      // A cluster of somebody else would look for the operator on its own machines.
+      if (settings.kubeconfig === undefined) await system.installApiService();
+      const playground = new Playground(cluster, system, (await Promise.all(folders.map(readExamples))).flat());
+      playground.#view.start();
+      step(
+        `applying ${folders.map((folder) => relative(projectFolder, folder)).join(' and ')} (${playground.#examples.length} VMs)`,
+      );
+      await kubectl(cluster, ['apply', '--server-side', ...folders.flatMap((folder) => ['-f', folder])]);
+      return playground;
+    } catch (error) {
+      await system.stop();
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  instructions(directory: string): string {
+    const command = `${this.#cluster.kubectl} --kubeconfig ${this.#cluster.kubeconfigPath}`;
+    const agent = this.#system.nodes[0]?.agent;
+    return [
+      '',
+      'Try it from another terminal:',
+      `  ${command} get luvm -A -o wide`,
+      `  ${command} describe luvm ordinary`,
+      `  ${process.execPath} ${join(projectFolder, 'kubectl', 'main.ts')} --kubeconfig ${this.#cluster.kubeconfigPath} logs -f ordinary`,
+      ...(this.#hasRealGuests ? [`  ${command} get luvm real-guest -o yaml`] : []),
+      `  ${command} get luvmhost`,
+      `  ${command} patch luvm ordinary --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
+      `  ${command} delete luvm ordinary`,
+      `Metrics of the operator: http://127.0.0.1:${this.#system.healthPort}/metrics`,
+      `Logs: ${join(directory, 'logs')} · state folders of the agents: ${join(directory, 'state')}`,
+      `Processes (each is started again when it ends): operator ${this.#system.operator.pid}, ` +
+        this.#system.nodes.map(({ name, agent }) => `agent ${name} ${agent.pid}`).join(', '),
+      ...(agent === undefined ? [] : [`An agent by hand: ${agent.commandLine}`]),
+      'Ctrl-C stops everything and removes it.',
+      '',
+    ].join('\n');
+  }
+
+  get #hasRealGuests(): boolean {
+    return this.#system.nodes.some(({ name }) => name === emulatedHost[0]);
+  }
+
+  get settled(): boolean {
+    return this.#examples.every((example) => isAsExpected(example, this.#view.machines.get(example.key)));
+  }
+
+  /** Resolves when the cluster said something new, at the latest after a second. */
+  async change(signal: AbortSignal): Promise<void> {
+    const timer = new AbortController();
+    const ends = AbortSignal.any([signal, timer.signal]);
+    await Promise.race([
+      this.#changed.promise,
+      sleep(redrawMilliseconds, undefined, { signal: ends }).catch(() => undefined),
+    ]);
+    timer.abort();
+    await this.#lines.read();
+  }
+
+  tables(width: number): string {
+    const contents = {
+      machines: this.#view.machines.values(),
+      hosts: this.#view.hosts.values(),
+      latestLine: (vm: string) => this.#lines.of(vm),
+    };
+    return renderTables(contents, Date.now(), width);
+  }
+
+  /** Prints each VM whose state is another than before. */
+  tell(): void {
+    for (const [key, machine] of this.#view.machines) {
+      const state = `${stateOf(machine)}${machine.status?.nodeName === undefined ? '' : ` on ${machine.status.nodeName}`}`;
+      if (this.#told.get(key) === state) continue;
+      this.#told.set(key, state);
+      say(`  ${key}: ${state}`);
+    }
+  }
+
+  missing(): string[] {
+    return this.#examples
+      .filter((example) => !isAsExpected(example, this.#view.machines.get(example.key)))
+      .map(({ key, file, expected }) => {
+        const actual = stateOf(this.#view.machines.get(key));
+        return `${relative(examplesFolder, file)}: ${key} shall be ${expected} and is ${actual}`;
+      });
+  }
+
+  async stop(): Promise<void> {
+    this.#view.stop();
+    await this.#system.stop();
+    await this.#cluster.stop();
+  }
+}
+
+/** What the agent of real guests needs on this machine, with what takes its time told. */
+async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: string) => void): Promise<void> {
+  try {
+    const own = ownBootFiles({ kernel, initrd });
+    const bed = await prepareBed({ own, tell: step });
+    // For the agent, which is a process of its own.
+    Object.assign(process.env, bootFilesEnvironment(own));
+    step(`real guests boot ${bed.kernel} and ${bed.initrd}`);
+  } catch (error) {
+    throw new UnavailableError(`--guest qemu: real guests cannot be had here: ${messageOf(error)}`);
+  }
+}
+
+/** Told without a stack: it is about the machine. */
+class UnavailableError extends Error {}
+
+async function openCluster({ kubeconfig }: Arguments): Promise<Cluster> {
+  return kubeconfig === undefined ? await startControlPlane() : await useCluster(kubeconfig);
+}
+
+function describe(event: ProcessEvent): string {
+  if (event.kind === 'restarted') return `  ${event.program} was started again, process ${event.pid}`;
+  return `  ${event.program} ended (${event.how})${event.restarting ? '; it is started again' : ''}`;
+}
+
+async function runOnce(playground: Playground, seconds: number, signal: AbortSignal): Promise<number> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!playground.settled && Date.now() < deadline && !signal.aborted) {
+    await playground.change(signal);
+    playground.tell();
+  }
+  say(`\n${playground.tables(Number.POSITIVE_INFINITY)}\n`);
+  const missing = playground.missing();
+  for (const line of missing) say(`not as expected: ${line}`);
+  if (missing.length === 0) say('Every example is in its expected state.');
+  return missing.length === 0 ? 0 : 1;
+}
+
+async function runLive(playground: Playground, instructions: string, signal: AbortSignal): Promise<number> {
+  while (!signal.aborted) {
+    await playground.change(signal);
+    if (process.stdout.isTTY) {
+      process.stdout.write(`\u001b[H\u001b[J${playground.tables(process.stdout.columns)}\n${instructions}`);
+    } else playground.tell();
+  }
+  return 0;
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('a number of seconds above 0');
+  return value;
+}
+
+async function main(): Promise<number> {
+  const command = new Command('npm start --')
+    .description('Runs operator and agents on this machine, with simulated Windows hosts, and applies examples/.')
+    .option(
+      '--kubeconfig <file>',
+      'use this cluster instead of a control plane of our own (creates three Node objects)',
+    )
+    .option('--directory <path>', 'where sockets, state and logs go; kept afterwards (default: a temporary folder)')
+    .option('--once', 'end as soon as every example is in its expected state', false)
+    .option('--timeout <seconds>', 'how long --once waits (default: 60, with real guests 300)', positiveNumber)
+    .addOption(
+      new Option('--guest <kind>', 'qemu adds a node whose guests are real, under emulation, and a VM on it')
+        .choices(['simulated', 'qemu'])
+        .default('simulated'),
+    )
+    .option('--kernel <file>', 'a kernel for real guests, in place of ours (see docs/guests.md)')
+    .option('--initrd <file>', 'an initial ramdisk for real guests, in place of ours')
+    .parse();
+  const settings = command.opts<Arguments>();
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  const directory = settings.directory ?? (await mkdtemp(join(tmpdir(), 'lcow-')));
+  const playground = await Playground.start(settings, directory);
+  try {
+    const instructions = playground.instructions(directory);
+    say(instructions);
+    return settings.once
+      ? await runOnce(playground, settings.timeout ?? patienceSeconds[settings.guest], stop.signal)
+      : await runLive(playground, instructions, stop.signal);
+  } finally {
+    say('stopping');
+    await playground.stop();
+    if (settings.directory === undefined) await rm(directory, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof UnavailableError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  return 1;
+});

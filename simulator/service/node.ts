@@ -1,0 +1,258 @@
+// The HCS of a simulated node: its compute systems, who holds handles of them, and what of the host they take.
+// Systems belong to the node, not to its clients (design §8): when the last handle goes, a system whose document says so
+// goes with it, any other stays. A stopped system stays listed as long as there is a handle.
+import { randomUUID } from 'node:crypto';
+import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../../agent/node/backend.ts';
+import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { type Clock, delay } from '../../protocol/clock.ts';
+import type { DiskFiles } from '../guest/mounts.ts';
+import { guestSocketPath } from '../wire/guest-address.ts';
+import { type Dial, dialPath } from '../wire/guest-dial.ts';
+import { runtimeId, type SystemDetail } from '../wire/rpc.ts';
+import type { Script, Step } from '../wire/script.ts';
+import { admit } from './admission.ts';
+import { applyChange, type ChangeRoom } from './changes.ts';
+import type { FileTable } from './file-table.ts';
+import type { SimulatedHostFile } from './host-file.ts';
+import { SimulatedSystem } from './system.ts';
+
+/** What a handle's holder is told, once, when the system ends. */
+export type Ended = (handle: number, exit: SystemExit) => void;
+
+interface Handle {
+  readonly system: SimulatedSystem;
+  readonly ended: Ended;
+}
+
+export interface NodeOptions {
+  readonly host: SimulatedHostFile;
+  readonly script: Script;
+  readonly clock: Clock;
+  readonly files: () => FileTable;
+  readonly consolePath?: (pipe: string) => string;
+  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  readonly dial?: DialHost;
+}
+
+/** Dials a port of the host as the guest of that VM. */
+export type DialHost = (vm: RuntimeId, port: number) => ReturnType<Dial>;
+
+/** Where HCS names the call in its errors (hcs-runtime A.1). */
+const operations = {
+  create: 'HcsCreateComputeSystem',
+  open: 'HcsOpenComputeSystem',
+  start: 'HcsStartComputeSystem',
+  shutdown: 'HcsShutDownComputeSystem',
+  terminate: 'HcsTerminateComputeSystem',
+  modify: 'HcsModifyComputeSystem',
+  properties: 'HcsGetComputeSystemProperties',
+  enumerate: 'HcsEnumerateComputeSystems',
+  processorTopology: 'HcsGetServiceProperties',
+} as const satisfies Partial<Record<Step, string>>;
+type NodeStep = keyof typeof operations;
+
+export class SimulatedNode {
+  /** Where guests find the agent; absent = no agent was ever there. */
+  socketDirectory: string | undefined;
+  readonly #options: NodeOptions;
+  readonly #systems = new Map<SystemId, SimulatedSystem>();
+  readonly #handles = new Map<number, Handle>();
+  /** Path of a disk → what is on it. */
+  readonly #disks = new Map<string, DiskFiles>();
+  #nextHandle = 1;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+  }
+
+  async processorTopology(): Promise<{ logicalProcessorCount: number }> {
+    await this.#pass('processorTopology');
+    return { logicalProcessorCount: this.#options.host.logicalProcessors };
+  }
+
+  async enumerate(): Promise<readonly SystemProperties[]> {
+    await this.#pass('enumerate');
+    return [...this.#systems.values()].map(propertiesOf);
+  }
+
+  /** Rejects with the signal's reason when that comes before there is a system. */
+  async create(id: SystemId, text: string, ended: Ended, signal?: AbortSignal): Promise<number> {
+    await this.#pass('create', id, signal);
+    const { clock, consolePath, dial, host, script } = this.#options;
+    await delay(clock, host.timing.createMilliseconds, signal);
+    if (this.#systems.has(id)) throw new HcsError(operations.create, hresult.alreadyExists, id);
+    const admitted = admit(text, { host, files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() });
+    const vm = runtimeId.parse(randomUUID());
+    const system: SimulatedSystem = new SimulatedSystem({
+      id,
+      runtimeId: vm,
+      text,
+      admitted,
+      timing: host.timing,
+      ...(consolePath && { consolePath }),
+      clock,
+      script,
+      dial: (port) => (dial ?? this.#dialSocket)(vm, port),
+      diskFiles: (path) => this.#filesOf(path),
+      onStopped: (exit) => this.#stopped(system, exit),
+    });
+    this.#systems.set(id, system);
+    return this.#hold(system, ended);
+  }
+
+  /** There is no system yet that could be told. */
+  async terminateCreation(id: SystemId): Promise<void> {
+    await this.#pass('terminate', id);
+  }
+
+  async open(id: SystemId, ended: Ended): Promise<number> {
+    await this.#pass('open', id);
+    const system = this.#systems.get(id);
+    if (system === undefined) throw new HcsError(operations.open, hresult.notFound, id);
+    const handle = this.#hold(system, ended);
+    if (system.exit !== undefined) ended(handle, system.exit);
+    return handle;
+  }
+
+  async start(handle: number): Promise<void> {
+    const system = this.#systemOf('start', handle);
+    await this.#pass('start', system.id, system.ending);
+    await system.start();
+  }
+
+  async shutDown(handle: number): Promise<void> {
+    const system = this.#systemOf('shutdown', handle);
+    await this.#pass('shutdown', system.id);
+    system.shutDown();
+  }
+
+  async terminate(handle: number): Promise<void> {
+    const system = this.#systemOf('terminate', handle);
+    await this.#pass('terminate', system.id);
+    system.terminate();
+  }
+
+  async modify(handle: number, text: string): Promise<void> {
+    const system = this.#systemOf('modify', handle);
+    await this.#pass('modify', system.id);
+    const room: ChangeRoom = { files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() };
+    applyChange(system, text, room);
+  }
+
+  async properties(handle: number): Promise<SystemProperties> {
+    const system = this.#systemOf('properties', handle);
+    await this.#pass('properties', system.id);
+    return propertiesOf(system);
+  }
+
+  /** Another question of the same call. */
+  async statistics(handle: number): Promise<SystemStatistics> {
+    const system = this.#systemOf('properties', handle);
+    await this.#pass('properties', system.id);
+    return system.statistics();
+  }
+
+  /** Closing, or the run-down of a holder that vanished. */
+  release(handle: number): void {
+    const held = this.#handles.get(handle);
+    this.#handles.delete(handle);
+    if (held === undefined || this.#handlesOf(held.system) > 0) return;
+    if (held.system.state === 'Stopped') this.#systems.delete(held.system.id);
+    else if (held.system.terminatesWithLastHandle) held.system.terminate();
+  }
+
+  /** The service forgets its clients without their handles running down, as when it is started anew. */
+  forget(handle: number): void {
+    this.#handles.delete(handle);
+  }
+
+  systemNamed(id: string): SimulatedSystem {
+    const system = this.#systems.values().find((each) => each.id === id);
+    if (system === undefined) throw new HcsError('control', hresult.notFound, id);
+    return system;
+  }
+
+  openFiles(): readonly string[] {
+    return [...this.#systems.values()].flatMap((system) => system.openFiles);
+  }
+
+  details(): readonly SystemDetail[] {
+    return [...this.#systems.values()].map((system) => ({
+      ...propertiesOf(system),
+      document: system.text,
+      handles: this.#handlesOf(system),
+      memoryInMB: system.memoryInMB,
+      processorLimits: system.processorLimits,
+      cpuGroup: system.cpuGroup,
+      disks: system.attachments.byPlace(),
+      terminatesWithLastHandle: system.terminatesWithLastHandle,
+      exit: system.exit,
+      guest: system.guest && {
+        phase: system.guest.phase,
+        entropyBytes: system.guest.entropyBytes,
+        mounts: system.guest.resources.mounts.places,
+        files: [...system.guest.resources.mounts.files],
+        securityPolicy: system.guest.resources.securityPolicy?.EncodedSecurityPolicy,
+        uvmReference: system.guest.resources.securityPolicy?.EncodedUVMReference,
+        uvmHashEnvelopeReference: system.guest.resources.securityPolicy?.EncodedUVMHashEnvelopeReference,
+      },
+    }));
+  }
+
+  /** What is on the disks that guests have had so far: path → names of files. */
+  diskFiles(): Readonly<Record<string, string[]>> {
+    return Object.fromEntries([...this.#disks].map(([path, files]) => [path, [...files]]));
+  }
+
+  /** No disk is empty. */
+  #filesOf(path: string): DiskFiles {
+    const known = this.#disks.get(path) ?? new Set(['kept']);
+    this.#disks.set(path, known);
+    return known;
+  }
+
+  readonly #dialSocket: DialHost = (vm, port) => {
+    const directory = this.socketDirectory;
+    return directory === undefined ? Promise.resolve('refused') : dialPath(guestSocketPath(directory, vm, port));
+  };
+
+  #stopped(system: SimulatedSystem, exit: SystemExit): void {
+    for (const [handle, held] of this.#handles) {
+      if (held.system === system) held.ended(handle, exit);
+    }
+    if (this.#handlesOf(system) === 0) this.#systems.delete(system.id);
+  }
+
+  #hold(system: SimulatedSystem, ended: Ended): number {
+    const handle = this.#nextHandle;
+    this.#nextHandle += 1;
+    this.#handles.set(handle, { system, ended });
+    return handle;
+  }
+
+  #handlesOf(system: SimulatedSystem): number {
+    return [...this.#handles.values()].filter((held) => held.system === system).length;
+  }
+
+  #systemOf(step: NodeStep, handle: number): SimulatedSystem {
+    const held = this.#handles.get(handle);
+    // ERROR_INVALID_HANDLE: a call that raced the closing of its handle (hcs-runtime A.6).
+    if (held === undefined) throw new HcsError(operations[step], 0x8007_0006);
+    return held.system;
+  }
+
+  #freeMemoryInMB(): number {
+    const running = [...this.#systems.values()].filter((system) => system.state !== 'Stopped');
+    return this.#options.host.memoryInMB - running.reduce((sum, system) => sum + system.memoryInMB, 0);
+  }
+
+  async #pass(step: NodeStep, system?: SystemId, signal?: AbortSignal): Promise<void> {
+    const verdict = await this.#options.script.visit(step, system === undefined ? {} : { system }, signal);
+    if (verdict.kind !== 'fail') return;
+    throw new HcsError(operations[step], verdict.hresult ?? 0x8000_4005, verdict.message);
+  }
+}
+
+function propertiesOf(system: SimulatedSystem): SystemProperties {
+  return { id: system.id, owner: system.owner, state: system.state, runtimeId: system.runtimeId };
+}

@@ -1,0 +1,127 @@
+// The service process of one simulated Windows node (design §8): it owns the node's files and compute systems, so that
+// VMs outlive an agent process as they do in HCS. Clients come over a Unix socket.
+import { rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { type Clock, systemClock } from '../../protocol/clock.ts';
+import type { HostFacts } from '../../protocol/messages.ts';
+import { simulatedConsolePath } from '../wire/console.ts';
+import { Script } from '../wire/script.ts';
+import { type CommonHandlers, Connection } from './connection.ts';
+import type { SimulatedHostFile } from './host-file.ts';
+import { FileFailure, HostFiles } from './host-files.ts';
+import { type DialHost, SimulatedNode } from './node.ts';
+
+export interface SimulatedHostOptions {
+  readonly socketPath: string;
+  readonly host: SimulatedHostFile;
+  readonly stateDirectory: string;
+  readonly clock?: Clock;
+  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  readonly dial?: DialHost;
+}
+
+export interface RunningHost {
+  /** The node loses its power: its VMs are gone, its files stay. */
+  close(): Promise<void>;
+}
+
+export async function runSimulatedHost(options: SimulatedHostOptions): Promise<RunningHost> {
+  const { dial, host, socketPath, stateDirectory, clock = systemClock } = options;
+  const script = new Script(clock, host.script);
+  const files: HostFiles = await HostFiles.load({ host, stateDirectory, script, openFiles: () => node.openFiles() });
+  const node: SimulatedNode = new SimulatedNode({
+    host,
+    script,
+    clock,
+    files: () => files.table,
+    consolePath: (pipe) => simulatedConsolePath(socketPath, pipe),
+    ...(dial && { dial }),
+  });
+  const connections = new Set<Connection>();
+  const handlers = makeHandlers({ host, script, files, node, connections });
+  const server = createServer((socket) => {
+    const connection = new Connection(socket, node, handlers);
+    connections.add(connection);
+    socket.once('close', () => connections.delete(connection));
+  });
+  await listen(server, socketPath);
+  return {
+    async close() {
+      for (const connection of connections) connection.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+interface Parts {
+  readonly host: SimulatedHostFile;
+  readonly script: Script;
+  readonly files: HostFiles;
+  readonly node: SimulatedNode;
+  readonly connections: ReadonlySet<Connection>;
+}
+
+function makeHandlers({ host, script, files, node, connections }: Parts): CommonHandlers {
+  return {
+    hello: ({ socketDirectory }) => {
+      node.socketDirectory = socketDirectory;
+    },
+    facts: async () => {
+      const verdict = await script.visit('facts', {});
+      if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
+      return factsOf(host, files);
+    },
+    stat: ({ path }) => files.stat(path),
+    readFile: ({ path, maxBytes }) => files.read(path, maxBytes),
+    openFile: ({ path }) => files.open(path),
+    readPiece: ({ path, offset, length }) => files.readPiece(path, offset, length),
+    copyFile: ({ from, to }) => files.copy(from, to),
+    deleteFile: ({ path }) => files.delete(path),
+    grantVmGroupAccess: ({ path, access }) => files.grant(path, access),
+    grantVmAccess: ({ id, path }) => files.grantTo(id, path),
+    revokeVmAccess: ({ id, path }) => files.revokeFrom(id, path),
+    processorTopology: () => node.processorTopology(),
+    enumerate: () => node.enumerate(),
+    start: ({ handle }) => node.start(handle),
+    shutdown: ({ handle }) => node.shutDown(handle),
+    terminate: ({ handle }) => node.terminate(handle),
+    modify: ({ handle, document }) => node.modify(handle, document),
+    properties: ({ handle }) => node.properties(handle),
+    statistics: ({ handle }) => node.statistics(handle),
+    script: ({ rule }) => ({ rule: script.add(rule) }),
+    release: ({ rule }) => script.release(rule),
+    visits: () => script.visits(),
+    systems: () => node.details(),
+    files: () => files.table.entries(),
+    diskFiles: () => node.diskFiles(),
+    endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
+    holdOpen: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.open(path),
+    dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
+    writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),
+    disconnectClients: () => {
+      for (const connection of connections) if (connection.isAgent) connection.forget();
+    },
+  };
+}
+
+function factsOf(host: SimulatedHostFile, files: HostFiles): HostFacts {
+  const { architecture, bootFilesPath, build, isolation, logicalProcessors, memoryInMB } = host;
+  return {
+    osBuild: build,
+    architecture,
+    logicalProcessors,
+    memoryInMB,
+    numaNodes: host.numaNodes ?? [{ number: 0, logicalProcessors, memoryInMB }],
+    isolation,
+    bootFiles: [{ path: bootFilesPath, files: files.table.list(bootFilesPath).slice(0, 256) }],
+  };
+}
+
+/** A socket file that an earlier process left behind is in the way of a new one. */
+async function listen(server: Server, path: string): Promise<void> {
+  await rm(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => resolve());
+  });
+}

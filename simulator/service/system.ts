@@ -1,0 +1,193 @@
+// One compute system of a simulated node (hcs-runtime A.2, B.1).
+//
+//   Created ──start──► Running ──┐
+//      └─────────────────────────┴─ terminate, guest's end, last handle ──► Stopped
+//
+// Stopped is final; whoever holds a handle can still ask for the properties.
+
+import type { RuntimeId, SystemExit, SystemId, SystemState, SystemStatistics } from '../../agent/node/backend.ts';
+import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { type Clock, delay } from '../../protocol/clock.ts';
+import { SimulatedGuest } from '../guest/guest.ts';
+import type { DiskFiles } from '../guest/mounts.ts';
+import { SimulatedConsole } from '../wire/console.ts';
+import type { Dial } from '../wire/guest-dial.ts';
+import type { GuestEnd, Script } from '../wire/script.ts';
+import type { Admitted } from './admission.ts';
+import { type Attachments, attachmentsOf } from './attachments.ts';
+import type { HostTiming } from './host-file.ts';
+
+export interface SystemOptions {
+  readonly id: SystemId;
+  readonly runtimeId: RuntimeId;
+  readonly text: string;
+  readonly admitted: Admitted;
+  readonly timing: HostTiming;
+  readonly clock: Clock;
+  readonly script: Script;
+  readonly dial: Dial;
+  /** What is on the disk of that path. */
+  readonly diskFiles: (path: string) => DiskFiles;
+  /** Where the pipe of a serial port is; absent = this node has none. */
+  readonly consolePath?: (pipe: string) => string;
+  readonly onStopped: (exit: SystemExit) => void;
+}
+
+type ExitType = SystemExit['exitType'];
+
+const exitStatus: Readonly<Partial<Record<ExitType, number>>> = {
+  GracefulExit: 0,
+  ForcedExit: 0xc037_0107,
+  UnexpectedExit: hresult.unexpectedExit,
+};
+
+/** Of a processor: what a guest that does nothing much takes. */
+const idleShare = 0.02;
+const bytesPerMebibyte = 2 ** 20;
+
+/** A guest that crashes says nothing; one that panics says why. */
+const exitOfGuest: Readonly<Record<GuestEnd, Omit<SystemExit, 'status'>>> = {
+  powerOff: { exitType: 'GracefulExit' },
+  crash: { exitType: 'UnexpectedExit' },
+  panic: {
+    exitType: 'UnexpectedExit',
+    attribution: ['GuestCrash'],
+    crashLog: 'Kernel panic - not syncing: simulated\nCPU: 0 PID: 1 Comm: init\n---[ end Kernel panic ]---',
+  },
+};
+
+export class SimulatedSystem {
+  readonly id: SystemId;
+  readonly runtimeId: RuntimeId;
+  readonly text: string;
+  readonly owner: string;
+  readonly terminatesWithLastHandle: boolean;
+  readonly attachments: Attachments;
+  /** What it takes of the host while it is not stopped. */
+  memoryInMB: number;
+  /** As they were set while it ran. */
+  processorLimits: Readonly<Record<string, number>> = {};
+  /** The processor group that it is in; absent = none. */
+  cpuGroup: string | undefined;
+  readonly #options: SystemOptions;
+  #state: SystemState = 'Created';
+  #isStarting = false;
+  #startedAt: number | undefined;
+  readonly #ending = new AbortController();
+  #exit: SystemExit | undefined;
+  #guest: SimulatedGuest | undefined;
+  #consoles: readonly SimulatedConsole[] = [];
+
+  constructor(options: SystemOptions) {
+    const { document, memoryInMB } = options.admitted;
+    this.#options = options;
+    this.id = options.id;
+    this.runtimeId = options.runtimeId;
+    this.text = options.text;
+    this.owner = document.Owner ?? '';
+    this.terminatesWithLastHandle = document.ShouldTerminateOnLastHandleClosed === true;
+    this.attachments = attachmentsOf(document);
+    this.memoryInMB = memoryInMB;
+    this.cpuGroup = document.VirtualMachine?.ComputeTopology?.Processor?.CpuGroup?.Id;
+  }
+
+  get state(): SystemState {
+    return this.#state;
+  }
+
+  get exit(): SystemExit | undefined {
+    return this.#exit;
+  }
+
+  get guest(): SimulatedGuest | undefined {
+    return this.#guest;
+  }
+
+  /** Aborts when the end has begun: what a start that is under way comes back with. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** Files that nobody can replace or delete meanwhile. */
+  get openFiles(): readonly string[] {
+    return this.#state === 'Stopped' ? [] : [...this.#options.admitted.openFiles, ...this.attachments.paths()];
+  }
+
+  async start(): Promise<void> {
+    this.#refuseStopped('HcsStartComputeSystem');
+    if (this.#isStarting || this.#state !== 'Created') {
+      throw new HcsError('HcsStartComputeSystem', hresult.invalidState);
+    }
+    this.#isStarting = true;
+    const { admitted, clock, dial, diskFiles, id, script, timing } = this.#options;
+    await delay(clock, timing.startMilliseconds);
+    this.#consoles = await this.#openConsoles();
+    this.ending.throwIfAborted();
+    this.#state = 'Running';
+    this.#startedAt = clock.now();
+    this.#guest = new SimulatedGuest({
+      systemId: id,
+      boot: admitted.boot,
+      dial,
+      clock,
+      timing,
+      script,
+      disks: {
+        isAttached: (controller, lun) => this.attachments.has(controller, lun),
+        files: (controller, lun) => diskFiles(this.attachments.byPlace()[`${controller}:${lun}`] ?? ''),
+      },
+      onEnd: (how) => this.#end(exitOfGuest[how]),
+    });
+    this.#guest.start();
+  }
+
+  #openConsoles(): Promise<readonly SimulatedConsole[]> {
+    const { admitted, consolePath } = this.#options;
+    const ports = Object.values(admitted.document.VirtualMachine?.Devices?.ComPorts ?? {});
+    const pipes = ports.flatMap(({ NamedPipe }) =>
+      NamedPipe === undefined || consolePath === undefined ? [] : [consolePath(NamedPipe)],
+    );
+    return Promise.all(pipes.map((path) => SimulatedConsole.open(path)));
+  }
+
+  /** The guest powers off by itself. */
+  shutDown(): void {
+    this.requireRunning('HcsShutDownComputeSystem');
+    this.#guest?.end('powerOff');
+  }
+
+  /** Only submits; nothing happens to a stopped system. */
+  terminate(): void {
+    this.#guest?.kill();
+    this.#end({ exitType: 'ForcedExit' });
+  }
+
+  /** Nothing is told of a system that does not run. */
+  statistics(): SystemStatistics {
+    if (this.#state !== 'Running' || this.#startedAt === undefined) return {};
+    const seconds = (this.#options.clock.now() - this.#startedAt) / 1000;
+    return { processorSeconds: seconds * idleShare, assignedMemoryBytes: this.memoryInMB * bytesPerMebibyte };
+  }
+
+  requireRunning(operation: string): void {
+    this.#refuseStopped(operation);
+    if (this.#state !== 'Running') throw new HcsError(operation, hresult.invalidState);
+  }
+
+  #refuseStopped(operation: string): void {
+    if (this.#state === 'Stopped') throw new HcsError(operation, hresult.alreadyStopped);
+  }
+
+  /** The first cause decides; the system is still there for a moment. */
+  #end(exit: Omit<SystemExit, 'status'>): void {
+    if (this.ending.aborted) return;
+    this.#ending.abort(new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart));
+    const { clock, onStopped, timing } = this.#options;
+    clock.after(timing.exitMilliseconds, () => {
+      this.#state = 'Stopped';
+      for (const console of this.#consoles) console.close();
+      this.#exit = { ...exit, status: exitStatus[exit.exitType] ?? 0 };
+      onStopped(this.#exit);
+    });
+  }
+}

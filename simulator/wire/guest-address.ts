@@ -1,0 +1,16 @@
+// Where a simulated guest finds its host: a Unix socket in place of the Hyper-V socket address (VmId, port) of
+// hcs-runtime C.3.
+import { join } from 'node:path';
+import type { RuntimeId } from '../../agent/node/backend.ts';
+
+/** The kernel's limit for the path of a Unix socket is 108 bytes, less elsewhere. */
+const maxPathBytes = 100;
+
+export function guestSocketPath(directory: string, runtimeId: RuntimeId, port: number): string {
+  const short = runtimeId.replaceAll('-', '').slice(0, 16);
+  const path = join(directory, `${short}_${port}`);
+  if (Buffer.byteLength(path) < maxPathBytes) return path;
+  throw new Error(
+    `${path}: the path of a guest socket must be shorter than ${maxPathBytes} bytes; choose a shorter folder`,
+  );
+}

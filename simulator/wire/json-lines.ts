@@ -1,0 +1,34 @@
+// JSON, a line each, over a stream. A line that is too long or no JSON ends the connection: after it nothing can be
+// trusted any more.
+import type { Socket } from 'node:net';
+import { ByteBuffer } from '../../agent/guest/byte-buffer.ts';
+
+const lineFeed = 0x0a;
+
+export function sendLine(socket: Socket, message: unknown): void {
+  if (!socket.destroyed && socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+}
+
+/** Calls `receive` with each message; `receive` may throw to end the connection too. */
+export function readLines(socket: Socket, maxLineBytes: number, receive: (message: unknown) => void): void {
+  const bytes = new ByteBuffer();
+  let searched = 0;
+  const takeLine = (): Buffer | undefined => {
+    const view = bytes.view();
+    const end = view.indexOf(lineFeed, searched);
+    searched = end < 0 ? view.length : 0;
+    if (end < 0) return undefined;
+    const line = Buffer.from(view.subarray(0, end));
+    bytes.consume(end + 1);
+    return line;
+  };
+  socket.on('data', (chunk: Buffer) => {
+    bytes.append(chunk);
+    try {
+      for (let line = takeLine(); line !== undefined; line = takeLine()) receive(JSON.parse(line.toString('utf8')));
+      if (bytes.length > maxLineBytes) throw new Error(`a line is longer than ${maxLineBytes} bytes`);
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
