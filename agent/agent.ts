@@ -15,29 +15,17 @@ import { type DialSettings, dial } from './link/dial.ts';
 import { defaultLinkTimes, OperatorLink } from './link/link.ts';
 import { serveHealth } from './metrics/health.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
-import type { HcsBackend } from './node/backend.ts';
-import type { GuestSockets } from './node/guest-sockets.ts';
-import type { WindowsHost } from './node/host.ts';
+import type { AgentNode } from './node/node.ts';
 import type { AllowList } from './preparation/allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from './preparation/prepare.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { SentDocumentFiles } from './storage/sent-documents.ts';
 import { openStateFolder } from './storage/state-folder.ts';
-import { ExclusiveConsoles, type ReadConsole } from './streams/console-readers.ts';
+import { ExclusiveConsoles } from './streams/console-readers.ts';
 import { FileJournal } from './vm/journal.ts';
 import type { MachinePorts } from './vm/ports.ts';
 import { Supervisor } from './vm/supervisor.ts';
-
-/** The node that the agent runs on. */
-export interface AgentNode {
-  readonly backend: HcsBackend;
-  readonly host: WindowsHost;
-  readonly sockets: GuestSockets;
-  /** What the console of a VM prints, by the name of its pipe. */
-  readonly readConsole: ReadConsole;
-  close(): Promise<void>;
-}
 
 export interface GuestLogSettings {
   /** What one guest may log at all; absent = as much as is taken from it. */

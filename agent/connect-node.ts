@@ -1,7 +1,7 @@
 // Chooses who runs the VMs. Each backend is loaded only when it is the one, so that native code is not touched elsewhere.
 import { rm } from 'node:fs/promises';
 import type { HostFacts } from '../protocol/messages.ts';
-import type { AgentNode } from './agent.ts';
+import type { AgentNode } from './node/node.ts';
 
 export type NodeChoice =
   | { readonly backend: 'computecore'; readonly isolation: HostFacts['isolation'] }

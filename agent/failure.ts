@@ -25,20 +25,6 @@ export function isWait(reason: ReasonCode): boolean {
   return reason === 'PipeInUse' || reason === 'DiskInUse';
 }
 
-/** A call that exceeded its bound. It is still running: `late` settles when it comes back. */
-export class CallOverdue extends Error {
-  override readonly name = 'CallOverdue';
-  readonly late: Promise<unknown>;
-  /** Why the call was not waited for any longer, when that was not for its time. */
-  readonly failure: MachineFailure | undefined;
-
-  constructor(call: string, milliseconds: number, late: Promise<unknown>, failure?: MachineFailure) {
-    super(failure?.message ?? `${call} has not come back within ${Math.round(milliseconds / 1000)} s`);
-    this.late = late;
-    this.failure = failure;
-  }
-}
-
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { plainLogger } from '../protocol/log-lines.ts';
 import { plainText } from '../protocol/plain-text.ts';
 import { type GuestLogSettings, runAgent } from './agent.ts';
-import { poolProblem } from './bounds/gate.ts';
+import { poolProblem } from './bounds/pool-size.ts';
 import { defaultTimeouts } from './bounds/timeouts.ts';
 import type { DoctorCommandOptions } from './commands/doctor.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';

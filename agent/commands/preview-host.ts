@@ -21,7 +21,7 @@ const hostFile = z.strictObject({
   owner: z.string().default(ownerTag),
   /** Path to size in bytes: every file that exists. */
   files: z.record(z.string(), z.union([size, z.looseObject({ size }).transform((file) => file.size)])).nullish(),
-  // What only a simulated node of the same file has (simulator/service/host-file.ts); documents do not depend on it.
+  // What only a simulated node of the same file has (simulator/host-file.ts); documents do not depend on it.
   memoryInMB: z.unknown().optional(),
   numaNodes: z.unknown().optional(),
   isolation: z.unknown().optional(),

@@ -2,10 +2,10 @@
 // collectors of logs.
 import type { Assignment } from '../../protocol/messages.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
-import type { GuestLogSink } from '../vm/ports.ts';
 import { logLine } from './line.ts';
 import type { GuestLog } from './log.ts';
 import type { GuestRecordWriter } from './output.ts';
+import type { GuestLogSink } from './sink.ts';
 
 export interface MachineLogPorts {
   readonly uid: string;

@@ -1,6 +1,6 @@
 // What has to be done to boot a VM once, worked out before anything is touched.
 
-import type { Applied } from '../vm/record.ts';
+import type { Applied } from './applied.ts';
 import type { WantedResources } from './host-resources.ts';
 
 /** An effect on the host's files, in the order in which the original makes them (hcs-documents §7.1). */

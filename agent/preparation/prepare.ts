@@ -13,9 +13,9 @@ import { MachineFailure, messageOf } from '../failure.ts';
 import type { HcsBackend } from '../node/backend.ts';
 import type { FileFact, WindowsHost } from '../node/host.ts';
 import { ownerTag, systemIdOf } from '../node/system-id.ts';
-import type { Applied } from '../vm/record.ts';
 import type { AllowList } from './allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './allowed-groups.ts';
+import type { Applied } from './applied.ts';
 import { allowsExec } from './exec-policy.ts';
 import { guestPolicy } from './guest-policy.ts';
 import {

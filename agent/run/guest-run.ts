@@ -4,9 +4,9 @@
 import type { Logger } from 'pino';
 import { type Clock, delay } from '../../protocol/clock.ts';
 import type { BootTimings } from '../../protocol/messages.ts';
-import { bounded } from '../bounds/bounded.ts';
+import { bounded, CallOverdue } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
-import { CallOverdue, MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure, messageOf } from '../failure.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';

@@ -1,8 +1,13 @@
 // The document that each VM was last made of, as a file in the VM's folder: what was sent to HCS, to the byte.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SentDocuments } from '../vm/ports.ts';
 import { replaceFile } from './replace-file.ts';
+
+/** Keeps the document that each VM was last made of, for people to look at. */
+export interface SentDocuments {
+  keep(uid: string, document: string): Promise<void>;
+  read(uid: string): Promise<string | undefined>;
+}
 
 const documentName = 'document.json';
 

@@ -1,9 +1,8 @@
 // Who reads which console: the pipe of a serial port has one instance, so a second reader would wait for ever unseen.
+import type { ReadConsole } from '../node/node.ts';
 
 import { StreamFailure } from '../vm/stream-failure.ts';
 import type { ConsoleReaders } from './stream-server.ts';
-
-export type ReadConsole = (pipe: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
 
 export class ExclusiveConsoles implements ConsoleReaders {
   readonly #read: ReadConsole;

@@ -3,8 +3,8 @@
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { scrubRecord } from '../guest/log/scrubber.ts';
 import type { SystemExit } from '../node/backend.ts';
+import type { Applied } from '../preparation/applied.ts';
 import type { MachineContext } from './context.ts';
-import type { Applied } from './record.ts';
 
 /** Far more than a panic has lines. */
 const mostRecords = 1_024;

@@ -2,35 +2,20 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../../protocol/clock.ts';
 import type { Assignment } from '../../protocol/messages.ts';
-import type { LogPosition } from '../../protocol/stream-messages.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import type { LogRate } from '../guest/log/limiter.ts';
 import type { LogTurns } from '../guest/log/turns.ts';
 import type { GuestRecordWriter } from '../guest-log/output.ts';
-import type { LogFiles } from '../guest-log/reader.ts';
+import type { GuestLogSink } from '../guest-log/sink.ts';
 import type { AgentTally } from '../metrics/tally.ts';
 import type { HcsBackend } from '../node/backend.ts';
 import type { GuestSockets } from '../node/guest-sockets.ts';
 import type { WindowsHost } from '../node/host.ts';
 import type { AdmittedDisk, WantedDisk } from '../preparation/paths/admission.ts';
 import type { BootPlan } from '../preparation/plan.ts';
+import type { SentDocuments } from '../storage/sent-documents.ts';
 import type { Journal } from './journal.ts';
 import type { Reservations } from './reservations.ts';
-
-/** Takes lines without ever holding up the guest (`GuestLogFile`). */
-export interface GuestLogSink extends LogFiles {
-  append(line: string): void;
-  /** Everything that was appended is kept, or counted. */
-  flush(): Promise<void>;
-  /** Of the last line that is kept, also of an earlier agent. */
-  lastPosition(): Promise<LogPosition | undefined>;
-}
-
-/** Keeps the document that each VM was last made of, for people to look at. */
-export interface SentDocuments {
-  keep(uid: string, document: string): Promise<void>;
-  read(uid: string): Promise<string | undefined>;
-}
 
 export interface MachinePorts {
   readonly clock: Clock;

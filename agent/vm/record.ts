@@ -1,18 +1,10 @@
 // What the agent remembers of one VM across its own death (design §8): enough to know what may exist, to undo it, and to
 // go on with the run strategy while the operator is away. The journal stores it; everything in it was parsed once.
 import { z } from 'zod';
-import {
-  assignment,
-  bootTimings,
-  devices,
-  guestLogSummary,
-  lastExit,
-  observedVirtualMachine,
-} from '../../protocol/messages.ts';
-import { requestedOptions } from '../../protocol/options.ts';
+import { assignment, bootTimings, guestLogSummary, lastExit, observedVirtualMachine } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { streak } from '../../protocol/streak.ts';
-import { allowsExec } from '../preparation/exec-policy.ts';
+import { applied } from '../preparation/applied.ts';
 import { type HostResource, hostResource, resourcesOfRun } from '../preparation/host-resources.ts';
 
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
@@ -52,31 +44,6 @@ const scsiSlot = z.object({ controller: z.int(), lun: z.int() });
 /** What of a running VM can be set anew (design §8); disks come and go one by one. */
 export const resources = ['memory', 'processorLimits', 'cpuGroup'] as const;
 export type Resource = (typeof resources)[number];
-
-/** With what the current or last run was made, and changed since. */
-const appliedWith = z.object({
-  options: requestedOptions,
-  optionsDigest: z.string(),
-  /** Of the document that it was created from. */
-  documentDigest: z.string(),
-  policyDigest: z.string().optional(),
-  /** `terminateOnAgentExit: false`: the system survives the agent and may be adopted. */
-  outlivesAgent: z.boolean(),
-  processorCount: z.int(),
-  memorySizeInMB: z.int(),
-  /** Of the host that it runs on: what can be changed depends on it. */
-  osBuild: z.int(),
-  scsiControllers: z.int(),
-  warnings: z.array(z.string()),
-  devices,
-  /** Whether processes may be started from outside, as the policy says; absent in journals of earlier agents. */
-  execAllowed: z.boolean().optional(),
-});
-const applied = appliedWith.transform((made) => ({
-  ...made,
-  execAllowed: made.execAllowed ?? allowsExec(made.options),
-}));
-export type Applied = z.infer<typeof applied>;
 
 export const machineRecord = z.object({
   uid: z.uuid(),

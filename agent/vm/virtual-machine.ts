@@ -3,8 +3,8 @@
 import { delay } from '../../protocol/clock.ts';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
-import { unlessAborted } from '../bounds/bounded.ts';
-import { CallOverdue, MachineFailure } from '../failure.ts';
+import { CallOverdue, unlessAborted } from '../bounds/bounded.ts';
+import { MachineFailure } from '../failure.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { expectationsOf } from '../run/expectations.ts';

@@ -1,7 +1,7 @@
 // Connects the agent to the Windows node that it runs on.
 import { systemClock } from '../../protocol/clock.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
-import type { AgentNode } from '../agent.ts';
+import type { AgentNode } from '../node/node.ts';
 import type { ComputeCoreBackend } from './computecore/backend.ts';
 import { connectComputeCore } from './computecore/computecore.ts';
 import { readConsole } from './console-pipe.ts';

@@ -1,5 +1,5 @@
 // Pulls the strings of a simulated node from a test, a demonstration or a bench.
-import type { FileEntry } from '../service/file-table.ts';
+import type { FileEntry } from '../wire/file-entry.ts';
 import type { SystemDetail } from '../wire/rpc.ts';
 import type { GuestEnd, ScriptRuleInput, Visit } from '../wire/script.ts';
 import { RpcClient } from './rpc-client.ts';

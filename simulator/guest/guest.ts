@@ -3,7 +3,7 @@
 
 import { guestPorts } from '../../agent/node/guest-sockets.ts';
 import { type Clock, delay } from '../../protocol/clock.ts';
-import type { HostTiming } from '../service/host-file.ts';
+import type { HostTiming } from '../host-file.ts';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { GuestPhase } from '../wire/rpc.ts';
 import type { GuestEnd, Script, Step, Verdict } from '../wire/script.ts';

@@ -4,10 +4,10 @@ import { win32 } from 'node:path';
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type GuestBoot, readBootCommand, sealedBoot } from '../guest/boot-command.ts';
+import type { SimulatedHostFile } from '../host-file.ts';
 import { type ComputeSystemDocument, computeSystem } from './document-schema.ts';
 import { parseExactJson } from './exact-json.ts';
 import type { FileTable } from './file-table.ts';
-import type { SimulatedHostFile } from './host-file.ts';
 
 const operation = 'HcsCreateComputeSystem';
 

@@ -1,22 +1,9 @@
 // The files of a simulated Windows node: paths without regard to case, sizes, and whether the VM group may use them.
 // Rules of folders and copies: test/golden/README.md, "The simulated host". Causes are in the words of Windows.
 import { win32 } from 'node:path';
-import { z } from 'zod';
 import type { FileFact, OpenFile, VmGroupAccess } from '../../agent/node/host.ts';
-import { bytesOf, fileContent } from './file-content.ts';
-
-export const fileEntry = z.object({
-  path: z.string(),
-  size: z.int().min(0),
-  /** The group of all VMs has full access. */
-  isGranted: z.boolean(),
-  /** It may read, at least. */
-  isReadable: z.boolean().exactOptional(),
-  /** Single VMs that have access. */
-  grantedTo: z.array(z.string()).exactOptional(),
-  content: fileContent.exactOptional(),
-});
-export type FileEntry = z.infer<typeof fileEntry>;
+import { bytesOf } from '../wire/file-content.ts';
+import type { FileEntry } from '../wire/file-entry.ts';
 
 export const causes = {
   notFound: 'The system cannot find the file specified.',

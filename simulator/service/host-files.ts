@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HcsError } from '../../agent/node/hcs-error.ts';
 import { type FileFact, type OpenFile, tooLarge, type VmGroupAccess } from '../../agent/node/host.ts';
+import type { SimulatedHostFile } from '../host-file.ts';
+import { type FileEntry, fileEntry } from '../wire/file-entry.ts';
 import type { Script, Step } from '../wire/script.ts';
-import { causes, type FileEntry, FileTable, fileEntry, keyOf } from './file-table.ts';
-import type { SimulatedHostFile } from './host-file.ts';
+import { causes, FileTable, keyOf } from './file-table.ts';
 
 /** A failure of a file call, in the words of Windows. */
 export class FileFailure extends Error {

@@ -3,7 +3,7 @@
 // once it serves, and ends with its VMs on SIGTERM or SIGINT.
 import { Command } from 'commander';
 import { z } from 'zod';
-import { readHostFile } from './host-file.ts';
+import { readHostFile } from '../host-file.ts';
 import { runSimulatedHost } from './service.ts';
 
 const options = z.object({ socket: z.string(), host: z.string(), stateDir: z.string() });

@@ -6,6 +6,7 @@ import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistic
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type Clock, delay } from '../../protocol/clock.ts';
 import type { DiskFiles } from '../guest/mounts.ts';
+import type { SimulatedHostFile } from '../host-file.ts';
 import { guestSocketPath } from '../wire/guest-address.ts';
 import { type Dial, dialPath } from '../wire/guest-dial.ts';
 import { runtimeId, type SystemDetail } from '../wire/rpc.ts';
@@ -13,7 +14,6 @@ import type { Script, Step } from '../wire/script.ts';
 import { admit } from './admission.ts';
 import { applyChange, type ChangeRoom } from './changes.ts';
 import type { FileTable } from './file-table.ts';
-import type { SimulatedHostFile } from './host-file.ts';
 import { SimulatedSystem } from './system.ts';
 
 /** What a handle's holder is told, once, when the system ends. */

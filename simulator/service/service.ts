@@ -4,10 +4,10 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { type Clock, systemClock } from '../../protocol/clock.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
+import type { SimulatedHostFile } from '../host-file.ts';
 import { simulatedConsolePath } from '../wire/console.ts';
 import { Script } from '../wire/script.ts';
 import { type CommonHandlers, Connection } from './connection.ts';
-import type { SimulatedHostFile } from './host-file.ts';
 import { FileFailure, HostFiles } from './host-files.ts';
 import { type DialHost, SimulatedNode } from './node.ts';
 

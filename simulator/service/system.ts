@@ -10,12 +10,12 @@ import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type Clock, delay } from '../../protocol/clock.ts';
 import { SimulatedGuest } from '../guest/guest.ts';
 import type { DiskFiles } from '../guest/mounts.ts';
+import type { HostTiming } from '../host-file.ts';
 import { SimulatedConsole } from '../wire/console.ts';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { GuestEnd, Script } from '../wire/script.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
-import type { HostTiming } from './host-file.ts';
 
 export interface SystemOptions {
   readonly id: SystemId;

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { RuntimeId, SystemId } from '../../agent/node/backend.ts';
 import { hostFacts } from '../../protocol/messages.ts';
-import { fileEntry } from '../service/file-table.ts';
+import { fileEntry } from './file-entry.ts';
 import { guestEnds, scriptRule, steps } from './script.ts';
 
 /** A document can hold a policy digest and hundreds of table entries, not more. */

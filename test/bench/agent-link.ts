@@ -7,7 +7,7 @@ import type { RuntimeId } from '../../agent/node/backend.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { sealedBoot } from '../../simulator/guest/boot-command.ts';
 import { SimulatedGuest } from '../../simulator/guest/guest.ts';
-import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { simulatedHostFile } from '../../simulator/host-file.ts';
 import { Script } from '../../simulator/wire/script.ts';
 import type { Wakings } from '../doubles/winsock.ts';
 import { type AgentEvent, agentEvent } from './agent-events.ts';

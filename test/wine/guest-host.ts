@@ -8,7 +8,7 @@ import { hresult } from '../../agent/node/hcs-error.ts';
 import { systemClock } from '../../protocol/clock.ts';
 import { sealedBoot } from '../../simulator/guest/boot-command.ts';
 import { SimulatedGuest } from '../../simulator/guest/guest.ts';
-import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { simulatedHostFile } from '../../simulator/host-file.ts';
 import { type GuestEnd, Script } from '../../simulator/wire/script.ts';
 import { dialAsGuest } from '../doubles/winsock.ts';
 import { type DoubleState, doubleState, type GuestExit } from './guest-protocol.ts';

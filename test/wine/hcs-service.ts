@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SimulatedHostControl } from '../../simulator/client/control.ts';
-import { simulatedHostFile } from '../../simulator/service/host-file.ts';
+import { simulatedHostFile } from '../../simulator/host-file.ts';
 import { runSimulatedHost } from '../../simulator/service/service.ts';
 import type { SystemDetail } from '../../simulator/wire/rpc.ts';
 import { dialAsGuest } from '../doubles/winsock.ts';

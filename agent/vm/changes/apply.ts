@@ -3,18 +3,20 @@
 // fails is shown and tried again; one that HCS does not come back from is waited for in the background.
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { isLasting, withFailure } from '../../../protocol/streak.ts';
+import { CallOverdue } from '../../bounds/bounded.ts';
 import { Build } from '../../document/constants.ts';
 import { cpuGroupUnsupported } from '../../document/processor.ts';
-import { CallOverdue, MachineFailure, messageOf } from '../../failure.ts';
+import { MachineFailure, messageOf } from '../../failure.ts';
 import { GuestUnansweredError } from '../../guest/bridge/errors.ts';
 import type { GuestModification } from '../../guest/bridge/guest-modification.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from '../../modification/document.ts';
 import { memorySize, nullGroup, processorGroup, processorLimits } from '../../modification/topology.ts';
 import { HcsError } from '../../node/hcs-error.ts';
+import type { Applied } from '../../preparation/applied.ts';
 import { expectationsOf } from '../../run/expectations.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
 import { type MachineContext, noChange } from '../context.ts';
-import type { Applied, Resource } from '../record.ts';
+import type { Resource } from '../record.ts';
 import { keepNeeded, reserveDisks } from '../reserving.ts';
 import { attach, detach, revokeAccess } from './disks.ts';
 import { disksToAttach, disksToDetach, hasPendingChanges, pendingResources, unusedAccess } from './options.ts';

@@ -5,8 +5,9 @@ import { optionsDigest } from '../../../protocol/digest.ts';
 import type { Assignment } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { processorLimitsSince } from '../../modification/topology.ts';
+import type { Applied } from '../../preparation/applied.ts';
 import type { WantedDisk } from '../../preparation/paths/admission.ts';
-import { type Applied, type MachineDisk, type MachineRecord, type Resource, resources } from '../record.ts';
+import { type MachineDisk, type MachineRecord, type Resource, resources } from '../record.ts';
 
 interface ResourceRule {
   /** The options that say how much of it the VM has. */

@@ -3,7 +3,8 @@ import { limits } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { Default } from '../../document/constants.ts';
 import { roundedMemory } from '../../document/memory.ts';
-import type { Applied, MachineDisk, MachineRecord, Resource } from '../record.ts';
+import type { Applied } from '../../preparation/applied.ts';
+import type { MachineDisk, MachineRecord, Resource } from '../record.ts';
 import { digestOf, fileOf, optionOfDisks, withResource } from './options.ts';
 
 /** Until it is seen to end, a crash leaves open whether the VM has the change. */

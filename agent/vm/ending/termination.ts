@@ -2,9 +2,9 @@
 // terminate request, awaits the exit, and asks HCS for the state when none is reported. The exit is as good as the end of
 // the request's own operation, which HCS may owe us.
 import type { Clock } from '../../../protocol/clock.ts';
-import { bounded, within } from '../../bounds/bounded.ts';
+import { bounded, CallOverdue, within } from '../../bounds/bounded.ts';
 import type { Timeouts } from '../../bounds/timeouts.ts';
-import { CallOverdue, MachineFailure } from '../../failure.ts';
+import { MachineFailure } from '../../failure.ts';
 import type { ComputeSystem, SystemEnd, SystemExit } from '../../node/backend.ts';
 import { HcsError } from '../../node/hcs-error.ts';
 

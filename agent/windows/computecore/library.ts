@@ -1,7 +1,8 @@
 // computecore.dll as `native.ts` describes it, on top of its bare functions: who waits for which callback, and how many
 // calls may run at once. What HCS gets as the context of a callback is a number, under which the receiver is kept here.
 
-import { Gate, poolSize } from '../../bounds/gate.ts';
+import { Gate } from '../../bounds/gate.ts';
+import { poolSize } from '../../bounds/pool-size.ts';
 import type { Export, NativeFunctions } from './functions.ts';
 import type { ComputeCore, NativeEvent, NativeResult, NativeSystem, OperationHandle, SystemHandle } from './native.ts';
 

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { HcsError } from '../../../agent/node/hcs-error.ts';
+import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { admit } from '../../../simulator/service/admission.ts';
 import { computeSystem } from '../../../simulator/service/document-schema.ts';
 import { parseExactJson } from '../../../simulator/service/exact-json.ts';
 import { FileTable } from '../../../simulator/service/file-table.ts';
-import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
 import { defaultHost, loggingCommand, ordinaryDocument } from './simulated-node.ts';
 
 const goldenCase = z.object({

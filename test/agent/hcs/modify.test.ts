@@ -1,7 +1,7 @@
 // What the golden changes of a running VM do not show: room that is given back, changes that fail half way.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CallOverdue } from '../../../agent/failure.ts';
+import { CallOverdue } from '../../../agent/bounds/bounded.ts';
 import { applyChange, type ChangeTarget, modifyDocument } from '../../../agent/modification/document.ts';
 import { adapterChange } from '../../../agent/modification/network-adapters.ts';
 import { Plan9Shares } from '../../../agent/modification/plan9.ts';

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
+import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { maxLineBytes } from '../../../simulator/wire/rpc.ts';
 import { defaultHost, newSystemId, ordinaryDocument, startNode, type TestNode } from './simulated-node.ts';
 

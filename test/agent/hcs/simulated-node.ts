@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import type { SystemId } from '../../../agent/node/backend.ts';
 import { connectSimulatedHost, type SimulatedConnection } from '../../../simulator/client/client.ts';
 import { SimulatedHostControl } from '../../../simulator/client/control.ts';
-import { simulatedHostFile } from '../../../simulator/service/host-file.ts';
+import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { runSimulatedHost } from '../../../simulator/service/service.ts';
 import { systemId } from '../../../simulator/wire/rpc.ts';
 

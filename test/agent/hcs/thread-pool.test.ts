@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { poolProblem, poolSize, setDefaultPoolSize } from '../../../agent/bounds/gate.ts';
+import { poolProblem, poolSize, setDefaultPoolSize } from '../../../agent/bounds/pool-size.ts';
 import { buildDouble } from '../../doubles/build.ts';
 
 const program = fileURLToPath(new URL('./blocked-calls.ts', import.meta.url));

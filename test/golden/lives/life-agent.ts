@@ -2,6 +2,7 @@
 // time, files and journal passed in.
 import { pino } from 'pino';
 import { defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
+import type { GuestLogSink } from '../../../agent/guest-log/sink.ts';
 import type { ChangeTarget } from '../../../agent/modification/document.ts';
 import type { ComputeSystem, HcsBackend } from '../../../agent/node/backend.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -9,7 +10,6 @@ import { allowList } from '../../../agent/preparation/allow-list.ts';
 import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
 import { GuestRun } from '../../../agent/run/guest-run.ts';
-import type { GuestLogSink } from '../../../agent/vm/ports.ts';
 import type { MachineState } from '../../../agent/vm/states.ts';
 import { Supervisor } from '../../../agent/vm/supervisor.ts';
 import type { VirtualMachine } from '../../../agent/vm/virtual-machine.ts';

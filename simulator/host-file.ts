@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { scriptRule } from '../wire/script.ts';
-import { fileContent } from './file-content.ts';
+import { fileContent } from './wire/file-content.ts';
+import { scriptRule } from './wire/script.ts';
 
 const milliseconds = z.int().min(0).max(3_600_000);
 
