@@ -2,11 +2,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { systemClock } from '../protocol/clock.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/error-text.ts';
 import { within } from './bounds/bounded.ts';
 import { ByteBudget } from './bounds/byte-budget.ts';
 import type { Timeouts } from './bounds/timeouts.ts';
-import { messageOf } from './failure.ts';
 import type { LogRate } from './guest/log/limiter.ts';
 import { LogTurns } from './guest/log/turns.ts';
 import { GuestLogFile } from './guest-log/file.ts';

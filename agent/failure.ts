@@ -24,7 +24,3 @@ export class MachineFailure extends Error {
 export function isWait(reason: ReasonCode): boolean {
   return reason === 'PipeInUse' || reason === 'DiskInUse';
 }
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -1,8 +1,8 @@
 // How an agent is told to end: signals, as far as Node has them, and the event with which Windows ends a pod.
 import type { Logger } from 'pino';
+import { messageOf } from '../runtime/error-text.ts';
 import { defaultTimeouts } from './bounds/timeouts.ts';
 import type { NodeChoice } from './connect-node.ts';
-import { messageOf } from './failure.ts';
 
 export interface StopRequest {
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
 // What all commands share.
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import type { Api } from './api.ts';
 import type { Terminal } from './terminal.ts';
 

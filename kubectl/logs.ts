@@ -1,7 +1,7 @@
 // `kubectl luvm logs`: each line once and in order, also over an operator, agent or API server that restarts. Lines come with
 // their positions, so that the next connection goes on after the last line that was written; what is not there any more is
 // told by its number on stderr.
-import type { LogPosition } from '../protocol/stream-messages.ts';
+import type { LogPosition } from '../protocol/streams/messages.ts';
 import { formatPosition, parsePosition, subresourcePath } from '../protocol/subresources.ts';
 import { ApiFailure } from './api.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';

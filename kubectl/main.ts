@@ -2,8 +2,9 @@
 // kubectl-luvm: `kubectl luvm …` once it is on the PATH.
 import { Command, InvalidArgumentError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
-import { systemClock } from '../protocol/clock.ts';
-import { plainLines } from '../protocol/plain-text.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/error-text.ts';
+import { plainLines } from '../runtime/plain-text.ts';
 import { Api } from './api.ts';
 import { type ClusterChoice, loadCluster } from './cluster.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
@@ -51,7 +52,7 @@ function action<Options extends object>(run: Run<Options>) {
       const ports = { api: new Api(loadCluster(options)), terminal, clock: systemClock, random: Math.random };
       leave(await run(name, options, ports, rest));
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       process.stderr.write(`error: ${plainLines(message)}\n`);
       leave(exitCodes.failed);
     }

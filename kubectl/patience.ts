@@ -1,5 +1,5 @@
 // How long an operator that restarts is waited for, and how often it is asked meanwhile.
-import { type Clock, delay, type Random } from '../protocol/clock.ts';
+import { type Clock, delay, type Random } from '../runtime/clock.ts';
 import { ApiFailure } from './api.ts';
 
 const milliseconds = { first: 250, last: 4_000 } as const;

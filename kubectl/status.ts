@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
-import { plainLines, plainText } from '../protocol/plain-text.ts';
 import { pathSegment } from '../protocol/subresources.ts';
+import { plainLines, plainText } from '../runtime/plain-text.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { writeTo } from './terminal.ts';
 

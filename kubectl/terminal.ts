@@ -1,7 +1,7 @@
 // What a command has of the process that it runs in, so that a test can stand in for it.
 // What a guest, an agent or an object of the API says must not steer the terminal of who reads it.
 import type { Readable, Writable } from 'node:stream';
-import { plainLines, plainText } from '../protocol/plain-text.ts';
+import { plainLines, plainText } from '../runtime/plain-text.ts';
 
 export interface Terminal {
   readonly input: Readable;

@@ -1,6 +1,6 @@
 // The three collections that the operator follows, and typed clients for them.
 import { apiVersion, hostPlural, virtualMachinePlural } from '../crds/names.ts';
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import type { KubeHttp } from './kubernetes/http.ts';
 import {
   compact,

@@ -1,6 +1,6 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import { type Caches, type Clients, machineKind } from './caches.ts';
 import type { Agents, Told } from './controller/agents.ts';
 import { Departures } from './controller/departures.ts';

@@ -4,7 +4,7 @@
 import type http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import type { Clock } from '../protocol/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { GuardedServer } from './connections/guarded-server.ts';
 
 export interface HealthOptions {

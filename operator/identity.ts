@@ -1,7 +1,7 @@
 // Who the operator is to agents and they to it, as the flags say: in a cluster by TokenReview and certificates of our own,
 // in development by files, or without TLS on loopback.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import { type AgentAuthenticator, StaticTokens } from './agents/authentication.ts';
 import { TokenReviews } from './agents/token-review.ts';
 import { CertificateFiles, type CertificateSource } from './certificates/source.ts';

@@ -1,7 +1,7 @@
 // A token bucket for each key, bounded in number: beyond that the one that was not asked for the longest is forgotten,
 // which is as if it were full.
-import { Allowance } from '../protocol/allowance.ts';
-import type { Clock } from '../protocol/clock.ts';
+import { Allowance } from '../runtime/allowance.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 export interface AllowanceRate {
   readonly perSecond: number;

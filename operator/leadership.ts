@@ -1,7 +1,7 @@
 // What one term of leadership has: controllers, the agents' sessions, and a way to the API server that ends with it.
 // Nothing of it outlives the term, so that what an earlier term still has under way can never write in a later one.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import type { AgentService } from './agents/server.ts';
 import { Sessions } from './agents/sessions.ts';
 import { type Caches, clientsOver } from './caches.ts';

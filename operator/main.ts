@@ -6,8 +6,9 @@ import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
-import { systemClock } from '../protocol/clock.ts';
-import { plainLogger } from '../protocol/log-lines.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/error-text.ts';
+import { plainLogger } from '../runtime/log-lines.ts';
 import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -63,7 +64,7 @@ try {
   await run(command.parse().opts<Flags>());
 } catch (error) {
   // A file that cannot be read, a port that is taken: for whoever started it, not a stack.
-  command.error(`lcow-operator: ${error instanceof Error ? error.message : String(error)}`);
+  command.error(`lcow-operator: ${messageOf(error)}`);
 }
 
 async function run(flags: Flags): Promise<void> {

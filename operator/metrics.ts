@@ -2,7 +2,7 @@
 // has a label value of one counter, so that nothing is dropped silently.
 import type { Logger } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Clock } from '../protocol/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { AgentObserver, UnexpectedFromAgent } from './agents/session-ports.ts';
 import type { QueueObserver } from './controller/queue.ts';
 import type { StatusObserver } from './controller/status-writer.ts';

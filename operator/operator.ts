@@ -2,7 +2,7 @@
 // this replica has one (design §6).
 import type { Logger } from 'pino';
 import { finalizer } from '../crds/linux-utility-vm.ts';
-import type { Clock, Random } from '../protocol/clock.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer } from './agents/server.ts';
 import { Caches } from './caches.ts';

@@ -1,6 +1,6 @@
 // A clock for how long something has lasted, over steps of the wall clock: forwards it goes as the wall clock does, but no
 // step and no freeze of the process counts for more than one look at it. Nothing is judged lost because of an NTP server.
-import type { Clock, Timer } from '../protocol/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 
 const lookMilliseconds = 5_000;
 /** A look may be late on a busy machine. */

@@ -1,6 +1,6 @@
 // What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
 // A trigger never decides anything; it only adds keys.
-import type { Clock } from '../protocol/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { SessionListener } from './agents/sessions.ts';
 import type { Caches } from './caches.ts';
 import type { Agents } from './controller/agents.ts';

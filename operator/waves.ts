@@ -1,6 +1,6 @@
 // Has all VMs looked at that wait for a host, once room may have come up. Many causes in a row make one look. A namespace
 // with a crowd of them is looked at less often than others, so that looking takes a small part of the time.
-import type { Clock, Timer } from '../protocol/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 
 export interface WavesOptions {
   readonly clock: Clock;

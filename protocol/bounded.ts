@@ -1,7 +1,7 @@
 // Texts, codes and lists in a peer's message, bounded before anything is made of them (docs/design.md §10). The length of a
 // list is judged before its items are looked at: a frame has room for 350,000 of `{}`, each of which would be described.
 import { z } from 'zod';
-import { plainText } from './plain-text.ts';
+import { plainText } from '../runtime/plain-text.ts';
 
 const halfAtTheEnd = /[\ud800-\udbff]$/;
 

@@ -4,7 +4,8 @@
 // and then the data of streams.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
-import type { Clock, Timer } from './clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/error-text.ts';
 import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
 import { closeCodes, limits } from './messages.ts';
 
@@ -184,7 +185,7 @@ export class Channel<In, Out extends object> {
       this.#settings.onMalformed?.();
       this.close(closeCodes.malformed, problem);
     } catch (error) {
-      this.close(1011, `message handler failed: ${error instanceof Error ? error.message : String(error)}`);
+      this.close(1011, `message handler failed: ${messageOf(error)}`);
     }
   }
 

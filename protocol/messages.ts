@@ -3,10 +3,10 @@
 // except in requested options. Elements that are about one VM are parsed apart (`parseAssignment`, `parseObserved`), so
 // that a bad one affects that VM only.
 import { z } from 'zod';
+import { plainText } from '../runtime/plain-text.ts';
 import { boundedList, boundedText, code } from './bounded.ts';
 import { requestedOptions } from './options.ts';
-import { plainText } from './plain-text.ts';
-import { agentStreamMessages, operatorStreamMessages } from './stream-messages.ts';
+import { agentStreamMessages, operatorStreamMessages } from './streams/messages.ts';
 
 export const subprotocol = 'lcow.v1';
 export const agentsPath = '/v1/agents';

@@ -1,7 +1,7 @@
 // The aggregated API `subresources.lcow.dev/v1alpha1` as its server (the operator) and its client (`kubectl luvm`) share it:
 // paths, the right that each needs, and the small protocol over WebSockets for what flows both ways.
 import { z } from 'zod';
-import { type LogPosition, streamProblems } from './stream-messages.ts';
+import { type LogPosition, streamProblems } from './streams/messages.ts';
 
 export const subresourceGroup = 'subresources.lcow.dev';
 export const subresourceVersion = 'v1alpha1';

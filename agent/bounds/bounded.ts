@@ -1,6 +1,6 @@
 // Bounds a call in time without abandoning it: HCS crashes when handles are released under a running call
 // (hcs-runtime A.5), so whoever runs into the bound gets the pending call along with the error.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { MachineFailure } from '../failure.ts';
 
 /** A call that exceeded its bound. It is still running: `late` settles when it comes back. */

@@ -1,6 +1,6 @@
 // `lcow-agent doctor`: one line a check, and for each that failed what to do. Exit code 1 if any failed.
 
-import { plainJson, plainText } from '../../protocol/plain-text.ts';
+import { plainJson, plainText } from '../../runtime/plain-text.ts';
 import { type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import type { DoctorPorts, DoctorSettings } from '../doctor/ports.ts';
 

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { linuxUtilityVM } from '../../crds/linux-utility-vm.ts';
 import { fromSpec } from '../../protocol/options.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { buildDocument } from '../document/build.ts';
 import type { BuildResult } from '../document/outcome.ts';
 import { fillOptions } from '../preparation/requested-options.ts';
@@ -43,7 +44,7 @@ async function readHost(path: string, io: CommandIO): Promise<PreviewHost | unde
   try {
     return parsePreviewHost(await io.read(path));
   } catch (error) {
-    io.problem(`${path}: ${messageOf(error)}`);
+    io.problem(`${path}: ${problemOf(error)}`);
     return undefined;
   }
 }
@@ -61,7 +62,7 @@ async function readManifests(
       objects.push(...manifests.objects);
       problems.push(...manifests.problems);
     } catch (error) {
-      problems.push(`${path}: ${messageOf(error)}`);
+      problems.push(`${path}: ${problemOf(error)}`);
     }
   }
   for (const problem of problems) io.problem(problem);
@@ -84,7 +85,7 @@ function preview({ value, place }: ManifestObject, host: PreviewHost, configMaps
   try {
     return { namespace, name, result: build(value, host, configMaps) };
   } catch (error) {
-    return { namespace, name, result: { kind: 'error', message: `${place}: ${messageOf(error)}` } };
+    return { namespace, name, result: { kind: 'error', message: `${place}: ${problemOf(error)}` } };
   }
 }
 
@@ -161,9 +162,9 @@ function prettyLine({ namespace, name, result }: Preview): string {
   return JSON.stringify({ namespace, name, ...outcome }, undefined, 2);
 }
 
-function messageOf(error: unknown): string {
+function problemOf(error: unknown): string {
   if (error instanceof z.ZodError) {
     return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
   }
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

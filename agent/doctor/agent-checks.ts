@@ -1,7 +1,7 @@
 // What the agent needs to serve its node: its operator, the token by which the operator knows it, a folder of its own.
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { messageOf } from '../failure.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { allowedNames } from './allowed-names-check.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 

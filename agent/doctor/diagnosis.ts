@@ -1,6 +1,7 @@
 // Runs all checks of `lcow-agent doctor`, one after the other, so that what they load does not compete.
+
+import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
-import { messageOf } from '../failure.ts';
 import { agentChecks } from './agent-checks.ts';
 import { type Check, failed, notApplicable, type Outcome } from './check.ts';
 import { hostChecks } from './host-checks.ts';

@@ -1,7 +1,7 @@
 // What a Windows node needs so that VMs can run on it (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
 
+import { messageOf } from '../../runtime/error-text.ts';
 import { poolProblem, wantedPoolSize } from '../bounds/pool-size.ts';
-import { messageOf } from '../failure.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 

@@ -1,6 +1,7 @@
 // Everything outside that the checks of `lcow-agent doctor` look at, so that a test can be the node.
-import type { Clock } from '../../protocol/clock.ts';
+
 import type { Assignment, HostFacts } from '../../protocol/messages.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { WindowsHost } from '../node/host.ts';
 
 export interface DoctorSettings {

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { stateFolderProblem } from '../storage/state-folder.ts';
 import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';

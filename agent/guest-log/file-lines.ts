@@ -1,6 +1,6 @@
 // Lines as they lie in the file of a guest's log: `<boot>.<sequence> <text>`. Other lines are notices of the file itself.
 import type { FileHandle } from 'node:fs/promises';
-import { type LogPosition, streamLimits } from '../../protocol/stream-messages.ts';
+import { type LogPosition, streamLimits } from '../../protocol/streams/messages.ts';
 
 const newline = 0x0a;
 const dot = 0x2e;

@@ -4,7 +4,7 @@
 // position, `<boot>.<sequence> `, so that a reader can go on after any line.
 import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LogPosition } from '../../protocol/stream-messages.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { ByteBudget } from '../bounds/byte-budget.ts';
 import { replaceFile } from '../storage/replace-file.ts';
 import { lastPosition } from './file-lines.ts';

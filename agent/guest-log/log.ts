@@ -1,7 +1,7 @@
 // The log of one VM's guest: numbers its lines, so that a reader takes each at most once, and keeps the few that the status
 // shows. The lines themselves are in the file and on standard output (`machine-log.ts`).
 import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
-import type { LogPosition } from '../../protocol/stream-messages.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { ownText } from '../guest/log/own-text.ts';
 
 export interface GuestLogLine extends LogPosition {

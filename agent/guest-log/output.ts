@@ -1,8 +1,8 @@
 // The lines of all guests as JSON on the agent's standard output, where log collectors take them (`guest-log-entry.ts` has
 // the form). It never holds up a guest: each has a rate, what standard output does not take waits within a bound, and
 // what is beyond either is counted and told there. The log itself, for the status and whoever follows it, is apart.
-import type { Clock } from '../../protocol/clock.ts';
-import { plainJson } from '../../protocol/plain-text.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { plainJson } from '../../runtime/plain-text.ts';
 import { LogLimiter, type LogRate } from '../guest/log/limiter.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { type GuestLogSource, guestLogEntry } from './entry.ts';

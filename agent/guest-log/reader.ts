@@ -2,7 +2,7 @@
 // are the buffer: a reader that is slow, or comes back after a while, finds in them what they still have, each line once,
 // and tells by the numbers of the lines what they have no more.
 import type { FileHandle } from 'node:fs/promises';
-import type { LogPosition } from '../../protocol/stream-messages.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { blockBytes, firstPosition, isAfter, lastLineOf, linesOf, positionAt, wholeLines } from './file-lines.ts';
 
 /** What a reader needs of the files (`GuestLogFile`). */

@@ -1,5 +1,5 @@
 // Where the lines of one VM's guest are kept on the node.
-import type { LogPosition } from '../../protocol/stream-messages.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
 import type { LogFiles } from './reader.ts';
 
 /** Takes lines without ever holding up the guest (`GuestLogFile`). */

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../../protocol/channel.ts';
-import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { subprotocol } from '../../protocol/messages.ts';
+import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 
 export interface DialSettings {
   /** `wss://…/v1/agents`; `ws://` only for a loopback address. */

@@ -4,9 +4,9 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import type { ChannelClosed } from '../../protocol/channel.ts';
-import { type Clock, delay, type Random } from '../../protocol/clock.ts';
 import { closeCodes, type LastExit } from '../../protocol/messages.ts';
-import { messageOf } from '../failure.ts';
+import { type Clock, delay, type Random } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { Epochs } from './epochs.ts';
 import { OperatorSession, type SessionPorts } from './session.ts';
 

@@ -1,9 +1,7 @@
 // One connection to the operator, from `hello` to its end: says what is, takes what shall be (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import { BoundedMemory } from '../../protocol/bounded-memory.ts';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
-import type { Clock, Timer } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { intentsCapability, parseIntent } from '../../protocol/intent.ts';
 import {
@@ -21,8 +19,10 @@ import {
   subprotocol,
   type Welcome,
 } from '../../protocol/messages.ts';
-import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
-import { messageOf } from '../failure.ts';
+import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
+import { BoundedMemory } from '../../runtime/bounded-memory.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type ConsoleReaders, StreamServer } from '../streams/stream-server.ts';
 import { abridgedReport, fittedReport, reportShare } from '../vm/report-size.ts';
 import type { Supervisor } from '../vm/supervisor.ts';

@@ -2,7 +2,7 @@
 // `/metrics`. Exec probes are not used: they leak memory in the compute service.
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { messageOf } from '../failure.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import type { MetricsText } from './registry.ts';
 
 export interface HealthServer {

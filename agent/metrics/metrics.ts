@@ -1,7 +1,8 @@
 // The agent's metrics, gathered when they are asked for. The library that writes them is loaded with the first scrape: an
 // agent that nobody scrapes does without.
-import type { Clock } from '../../protocol/clock.ts';
+
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 import type { AgentFigures, MachineFigures } from './figures.ts';
 import type { MetricsText } from './registry.ts';

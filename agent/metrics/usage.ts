@@ -1,6 +1,6 @@
 // What each VM uses of the host, for metrics. HCS is asked when somebody scrapes, of each VM at most once in a while, of few
 // VMs at once, and no scrape waits long: what is not told in time is told the next time.
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import { Gate } from '../bounds/gate.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 

@@ -2,9 +2,9 @@
 // no value, and escaped as every document for HCS is. And the rule for changes that have a half for HCS and one for the
 // guest: what is added is there before the guest hears of it, what is removed the guest has let go of before.
 
+import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
 import { escapeMarkup } from '../document/document-text.ts';
-import { messageOf } from '../failure.ts';
 import { BridgeClosedError, GuestUnansweredError } from '../guest/bridge/errors.ts';
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
 import { HcsError } from '../node/hcs-error.ts';

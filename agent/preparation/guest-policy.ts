@@ -1,8 +1,10 @@
 // What a guest is sent of its security policy once it is up (hcs-documents §10, hcs-runtime E.6): the policy, the name of
 // the enforcer, and the signed reference measurements of the boot files, where the host has them.
+
+import { messageOf } from '../../runtime/error-text.ts';
 import type { LinuxOptions } from '../document/options.ts';
 import { joinPath } from '../document/windows-paths.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { WindowsHost } from '../node/host.ts';
 import type { GuestPolicy } from './plan.ts';
 

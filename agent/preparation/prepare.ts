@@ -2,6 +2,7 @@
 import { documentDigest, optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { buildDocument } from '../document/build.ts';
 import type { BuildInput } from '../document/build-context.ts';
 import type { DefaultsHost } from '../document/defaults.ts';
@@ -9,7 +10,7 @@ import type { FileFacts, ProcessorFact } from '../document/facts.ts';
 import type { LinuxOptions } from '../document/options.ts';
 import type { BuildOutcome } from '../document/outcome.ts';
 import { joinPath } from '../document/windows-paths.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { HcsBackend } from '../node/backend.ts';
 import type { FileFact, WindowsHost } from '../node/host.ts';
 import { ownerTag, systemIdOf } from '../node/system-id.ts';

@@ -2,8 +2,8 @@
 // negotiated with anew, and its processes live on in between.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Clock } from '../../protocol/clock.ts';
-import { messageOf } from '../failure.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { GuestBridge } from '../guest/bridge/bridge.ts';
 import { GuestProtocolError, GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';

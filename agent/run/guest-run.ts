@@ -2,11 +2,12 @@
 // runs, as far as its guest dials them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while
 // the VM runs, since a refused dial kills the guest or leaves it mute (design §8).
 import type { Logger } from 'pino';
-import { type Clock, delay } from '../../protocol/clock.ts';
 import type { BootTimings } from '../../protocol/messages.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { bounded, CallOverdue } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';

@@ -1,6 +1,6 @@
 // Reads one VM's log for as long as the VM runs (hcs-runtime D.2): a guest whose `vsockexec` relays dials again after each
 // connection that ended. What becomes of a record besides its line, and what is withheld, is the caller's choice.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { LogLimiter, type LogRate } from '../guest/log/limiter.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { scrubRecord } from '../guest/log/scrubber.ts';

@@ -1,7 +1,7 @@
 // How soon a guest's next connection is taken after one that has ended. A guest that dials anew for a good reason is served
 // almost at once; one that does nothing but dial and hang up is served less and less often, since each connection costs
 // the agent as much as reading a hundred lines.
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 
 const shortest = 100;
 const longest = 5_000;

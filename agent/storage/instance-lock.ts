@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 
 const retryMilliseconds = 1_000;
 const lockFile = 'agent.lock';

@@ -1,7 +1,7 @@
 // Renames a file, over another one if there is one. On Windows that is refused while somebody has either open without
 // sharing it, as virus scanners and backups do for moments: it is tried again for about a second.
 import { rename } from 'node:fs/promises';
-import { type Clock, delay, systemClock } from '../../protocol/clock.ts';
+import { type Clock, delay, systemClock } from '../../runtime/clock.ts';
 
 const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
 /** Milliseconds between attempts. */

@@ -1,6 +1,6 @@
 // Serves bytes that come one block after another on the channel `stdout` of a stream: a reader that is slow is waited for.
 import { finished } from 'node:stream/promises';
-import type { MultiplexedStream } from '../../protocol/stream-multiplexer.ts';
+import type { MultiplexedStream } from '../../protocol/streams/multiplexer.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface ByteStreamPorts {

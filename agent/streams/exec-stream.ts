@@ -3,8 +3,8 @@
 // process itself has ended is waited for only so long.
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StreamOpening } from '../../protocol/stream-messages.ts';
-import { messageOf } from '../failure.ts';
+import type { StreamOpening } from '../../protocol/streams/messages.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import type { GuestProcess } from '../guest/bridge/processes.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';

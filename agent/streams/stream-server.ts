@@ -8,9 +8,9 @@ import {
   type StreamClosed,
   type StreamOpening,
   streamLimits,
-} from '../../protocol/stream-messages.ts';
-import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
-import { messageOf } from '../failure.ts';
+} from '../../protocol/streams/messages.ts';
+import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
 import { type ByteStreamPorts, serveBytes } from './byte-stream.ts';

@@ -3,11 +3,12 @@
 import type { BootTimings } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import type { Streak } from '../../protocol/streak.ts';
-import type { LogPosition } from '../../protocol/stream-messages.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import { Wakeup } from '../bounds/wakeup.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { MachineLog } from '../guest-log/destinations.ts';
 import { GuestLog } from '../guest-log/log.ts';

@@ -1,7 +1,7 @@
 // What a user may do with one VM over streams, besides what its state machine does with it: read its log, start a process
 // in its guest, read its console, see its document. Refusals are `StreamFailure`s.
-import type { LogPosition } from '../../protocol/stream-messages.ts';
-import { messageOf } from '../failure.ts';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestCommand } from '../guest/bridge/process-request.ts';
 import type { GuestProcess, StdioWanted } from '../guest/bridge/processes.ts';

@@ -1,9 +1,10 @@
 // How a VM's record changes with what happens to it. Pure: each function gives the next record.
-import type { Clock, Random } from '../../protocol/clock.ts';
+
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../../protocol/messages.ts';
-import { plainLines, plainText } from '../../protocol/plain-text.ts';
 import { withFailure } from '../../protocol/streak.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
+import { plainLines, plainText } from '../../runtime/plain-text.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import type { MachineFailure } from '../failure.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';

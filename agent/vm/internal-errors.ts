@@ -1,6 +1,6 @@
 // Errors of ours in the life of one VM: what they are, and when there have been too many.
 import { AssertionError } from 'node:assert';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 
 const kinds = [TypeError, RangeError, ReferenceError, AssertionError] as const;

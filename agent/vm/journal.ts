@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../protocol/digest.ts';
-import { messageOf } from '../failure.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { replaceFile } from '../storage/replace-file.ts';
 import { type MachineRecord, machineRecord } from './record.ts';
 

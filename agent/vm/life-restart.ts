@@ -1,8 +1,8 @@
 // The life of one VM that ended by an error of ours begins again from Unknown (design-next §11), for this VM alone: its
 // compute system is looked up anew, and goes on if it runs. With back-off, and after so many times only when something else
 // is wanted of the VM.
-import { delay } from '../../protocol/clock.ts';
-import { messageOf } from '../failure.ts';
+import { delay } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import type { SystemProperties } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { ownerTag } from '../node/system-id.ts';

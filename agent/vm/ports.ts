@@ -1,7 +1,7 @@
 // Everything outside of itself that a VM's state machine touches, so that a test can stand in for any of it.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../../protocol/clock.ts';
 import type { Assignment } from '../../protocol/messages.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import type { LogRate } from '../guest/log/limiter.ts';
 import type { LogTurns } from '../guest/log/turns.ts';

@@ -1,7 +1,9 @@
 // Carries out the staging steps of a plan on the host's files, in the original's order and with its error texts
 // (hcs-documents §7.1). What was begun is in the journal by then, so a failure here leaves the undoing to the clean-up.
+
+import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { StagingStep } from '../preparation/plan.ts';
 import type { MachinePorts } from './ports.ts';
 

@@ -1,5 +1,7 @@
 // Which reason users see for an error that was thrown in one of a VM's states.
-import { MachineFailure, messageOf } from '../failure.ts';
+
+import { messageOf } from '../../runtime/error-text.ts';
+import { MachineFailure } from '../failure.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import type { MachineState } from './states.ts';
 

@@ -2,8 +2,9 @@
 // yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
 // is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
 
+import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { ComputeSystem, SystemEnd, SystemExit, SystemProperties } from '../node/backend.ts';
 import { HcsError, hresult } from '../node/hcs-error.ts';
 import { GuestRun } from '../run/guest-run.ts';

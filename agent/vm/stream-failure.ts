@@ -1,4 +1,4 @@
-import type { StreamProblem } from '../../protocol/stream-messages.ts';
+import type { StreamProblem } from '../../protocol/streams/messages.ts';
 
 /** Why a stream is refused or ends before its time; both are for the user. */
 export class StreamFailure extends Error {

@@ -1,7 +1,7 @@
 // All VMs of the node (design §8): finds out at the start what the journal and HCS know, hands each VM what the operator
 // wants of it, and forgets those that are gone. Absence is never a reason here: a VM that the operator does not mention
 // stays as it is; only a `release` of its uid tears it down.
-import { delay } from '../../protocol/clock.ts';
+
 import type { Intent } from '../../protocol/intent.ts';
 import {
   type Assignment,
@@ -11,8 +11,9 @@ import {
   type ObservedCondition,
   type ObservedVirtualMachine,
 } from '../../protocol/messages.ts';
+import { delay } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { bounded, within } from '../bounds/bounded.ts';
-import { messageOf } from '../failure.ts';
 import type { SystemProperties } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { ownerTag, systemIdOf, uidOf } from '../node/system-id.ts';

@@ -1,8 +1,9 @@
 // Creates the compute system of a VM. An id that HCS still knows is that of a leftover of ours, or of somebody else's system:
 // a leftover is opened, terminated, awaited and closed, and the system is created after all; what is not ours is left alone.
 
+import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
-import { MachineFailure, messageOf } from '../failure.ts';
+import { MachineFailure } from '../failure.ts';
 import type { ComputeSystem } from '../node/backend.ts';
 import { HcsError, hresult } from '../node/hcs-error.ts';
 import { ownerTag } from '../node/system-id.ts';

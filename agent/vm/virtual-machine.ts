@@ -1,8 +1,9 @@
 // One VM on this host: a state machine that runs on the table of `machine-states.ts`, which has the diagram. The steps are
 // in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
-import { delay } from '../../protocol/clock.ts';
+
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { delay } from '../../runtime/clock.ts';
 import { CallOverdue, unlessAborted } from '../bounds/bounded.ts';
 import { MachineFailure } from '../failure.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from '../node/backend.ts';

@@ -1,6 +1,7 @@
 // The Windows node that the agent runs on: its facts and its files.
 import { open, realpath, stat, unlink } from 'node:fs/promises';
 import type { HostFacts } from '../../protocol/messages.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type FileFact, type OpenFile, tooLarge, type WindowsHost } from '../node/host.ts';
 import { FileCopier } from './copy-file.ts';
 import { type HostFactSources, hostFacts } from './host-facts.ts';
@@ -31,7 +32,7 @@ export class LocalWindowsHost implements WindowsHost {
       return found.isDirectory() ? { kind: 'folder' } : { kind: 'file', size: found.size };
     } catch (error) {
       if (isNotFound(error)) return { kind: 'notFound' };
-      return { kind: 'error', message: error instanceof Error ? error.message : String(error) };
+      return { kind: 'error', message: messageOf(error) };
     }
   }
 

@@ -1,6 +1,7 @@
 // Connects the agent to the Windows node that it runs on.
-import { systemClock } from '../../protocol/clock.ts';
+
 import type { HostFacts } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import type { AgentNode } from '../node/node.ts';
 import type { ComputeCoreBackend } from './computecore/backend.ts';
 import { connectComputeCore } from './computecore/computecore.ts';

@@ -2,7 +2,7 @@
 // its agent knows; a whole fleet that dials at once must not take the processor, or the way to the API server, from the rest.
 // Agents wait in line with their connections open, first come, first served. Each node has one place: when its agent gives
 // up and dials again, the new connection takes the place of the former one.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export interface AdmissionBounds {
   /** Sessions that are being accepted. */

@@ -5,6 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { messageOf } from '../../runtime/error-text.ts';
 
 export type Authentication =
   | {
@@ -51,7 +52,7 @@ export class StaticTokens implements AgentAuthenticator {
     try {
       nodes = await this.#nodes();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       return { ok: false, retry: true, message: `the token file ${this.#path} cannot be used: ${reason}` };
     }
     const node = nodes.get(digestOf(bearer));

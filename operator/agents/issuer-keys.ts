@@ -4,7 +4,7 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import type { TokenText } from './token-claims.ts';
 

@@ -1,8 +1,9 @@
 // What one node may ask of the operator, over all its sessions and connections (docs/design.md §10): a new session does not
 // refill anything. Too much is made to wait; misbehaviour keeps the node out for a while, longer each time.
-import { Allowance } from '../../protocol/allowance.ts';
+
 import type { FrameKind } from '../../protocol/channel.ts';
-import type { Clock } from '../../protocol/clock.ts';
+import { Allowance } from '../../runtime/allowance.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export interface MessageLimit {
   readonly perSecond: number;

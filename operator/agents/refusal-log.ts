@@ -1,6 +1,6 @@
 // Strangers decide how often an agent is refused; they must not decide how much is logged.
 import type { Logger } from 'pino';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 const bounds = { lines: 10, milliseconds: 10_000 } as const;
 

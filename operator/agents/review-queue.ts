@@ -2,8 +2,8 @@
 // there are two classes. Tokens with the API server's signature come first. All others share a few places by turns among
 // addresses, and each refusal of one takes from an allowance: with none left they wait. So what strangers cost the API server
 // has a bound, and they wait for each other only.
-import { Allowance } from '../../protocol/allowance.ts';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import { Allowance } from '../../runtime/allowance.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import { FairPool } from '../connections/fair-pool.ts';
 
 export const reviewBounds = {

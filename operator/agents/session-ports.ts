@@ -1,6 +1,6 @@
 // What a session needs of the rest of the operator, and what it tells about itself.
 import type { Logger } from 'pino';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Told } from '../controller/agents.ts';
 import type { HostIntroduction } from '../controller/host-status.ts';
 import type { Acceptance } from '../controller/hosts.ts';

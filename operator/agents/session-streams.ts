@@ -1,7 +1,7 @@
 // The operator's end of the streams of one session (design §7): opens them, and hands out what they carry as Node streams.
 // A session that ends takes its streams with it; whoever reads one learns that it was that.
-import type { IncomingChannel, OutgoingChannel } from '../../protocol/stream-channels.ts';
-import { decodeStreamFrame } from '../../protocol/stream-frames.ts';
+import type { IncomingChannel, OutgoingChannel } from '../../protocol/streams/channels.ts';
+import { decodeStreamFrame } from '../../protocol/streams/frames.ts';
 import {
   type AgentStreamMessage,
   type OperatorStreamMessage,
@@ -9,8 +9,8 @@ import {
   type StreamOpening,
   type StreamProblem,
   streamLimits,
-} from '../../protocol/stream-messages.ts';
-import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
+} from '../../protocol/streams/messages.ts';
+import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
 
 type Omitted = 'epoch' | 'stream' | 'window';
 type Without<T> = T extends unknown ? Omit<T, Omitted> : never;

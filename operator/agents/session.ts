@@ -2,7 +2,7 @@
 // changes nothing: no VM is judged by the absence of its agent.
 //
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
-import { BoundedMemory } from '../../protocol/bounded-memory.ts';
+
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
 import {
   acknowledgementOf,
@@ -21,7 +21,8 @@ import {
   limits,
   subprotocol,
 } from '../../protocol/messages.ts';
-import { binaryStreams, streamsCapability } from '../../protocol/stream-messages.ts';
+import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
+import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import type { DesiredMachine } from '../controller/agents.ts';
 import { readReport } from '../controller/reports.ts';
 import { DesiredPart } from './desired-parts.ts';

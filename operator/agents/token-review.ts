@@ -1,7 +1,7 @@
 // Agents by their projected service account token (design §7): the API server says whose it is, which pod and which Node it
 // is bound to. A token of an earlier Node of the same name is refused: that machine is gone.
 import { z } from 'zod';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { parseNode } from '../kubernetes/objects.ts';

@@ -1,7 +1,7 @@
 // What was found out of tokens, for a short while, by their digests. Good verdicts and refusals have room of their own, so
 // that strangers with many bad tokens make nobody's good one forgotten.
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Authentication } from './authentication.ts';
 
 const bounds = { good: 8_192, refused: 4_096, milliseconds: 10_000, messageChars: 256 } as const;

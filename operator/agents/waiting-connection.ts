@@ -1,7 +1,7 @@
 // An agent's open connection until its turn to be accepted. What the agent says is kept, within bounds; one that goes away is
 // noticed, so that no turn is spent on it; and the agent is pinged, so that it knows that the operator lives.
 import type { RawData, WebSocket } from 'ws';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 
 /** The hello of most agents is smaller. What is more waits in the network. */
 const keptBytesMaximum = 64 * 1024;

@@ -1,6 +1,6 @@
 // Where the serving certificate comes from: files that somebody else looks after, or our own store.
 import { readFile, stat } from 'node:fs/promises';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { KeyPair } from './authority.ts';
 
 export interface CertificateObserver {

@@ -1,7 +1,7 @@
 // Keeps the certificates in a Secret and what agents are to trust in a ConfigMap. Any replica rotates them; of two that do
 // so at once one wins, and the other takes what it finds. While the API server is away, those in use go on.
 import { z } from 'zod';
-import type { Clock, Random } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { RecurringLook } from '../kubernetes/recurring-look.ts';

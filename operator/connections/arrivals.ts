@@ -7,7 +7,7 @@
 // is by far the most expensive thing that a stranger can ask for, so only a few begin in one turn of the event loop, and
 // whatever else the process does has its turn in between.
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import { FairPool } from './fair-pool.ts';
 import { type Greeting, plainGreeting, tlsGreeting } from './greeting.ts';
 import { connectionName, peerAddress } from './peer-address.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { type ArrivalBounds, Arrivals } from './arrivals.ts';
 
 export interface GuardedServerOptions {

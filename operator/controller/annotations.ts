@@ -2,7 +2,7 @@
 import { forceDeleteAnnotation, pausedAnnotation, restartedAtAnnotation } from '../../crds/linux-utility-vm.ts';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { limits } from '../../protocol/messages.ts';
-import { plainText } from '../../protocol/plain-text.ts';
+import { plainText } from '../../runtime/plain-text.ts';
 import type { StoredMeta } from '../kubernetes/objects.ts';
 
 /** As Go's strconv.ParseBool has it. */

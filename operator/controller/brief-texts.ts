@@ -1,5 +1,5 @@
 // Texts that are needed for a moment, by their digest: bounded in characters, and gone after a minute.
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 
 const keptMilliseconds = 60_000;
 const charsMaximum = 8 << 20;

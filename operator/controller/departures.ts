@@ -2,8 +2,8 @@
 // latched; or because the host had not the resources to run it even once, and another one may have them.
 import type { LinuxUtilityVMSpec, Toleration } from '../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm-status.ts';
-import type { Clock } from '../../protocol/clock.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import {
   essentialsOf,
   type Node,

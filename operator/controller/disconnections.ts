@@ -1,6 +1,6 @@
 // Notices when a host has been without a session for 60 s, and has its VMs looked at then: at most 50 a second in all, since
 // each may cost a write (design §5).
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Inventory } from './inventory.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
 

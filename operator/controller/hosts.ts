@@ -1,7 +1,7 @@
 // LinuxUtilityVMHosts: created when an agent first says hello, owned by the Node; a session is accepted by taking the next
 // epoch in the host's status (design §6); afterwards the status is written only when it changed.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';

@@ -1,7 +1,8 @@
 // What the agents reported, by host: the only source of truth about what runs where. Kept over the end of a session, so
 // that nothing is concluded from its absence; replaced as a whole by the next session's hello.
-import type { Clock } from '../../protocol/clock.ts';
+
 import { type LastExit, limits } from '../../protocol/messages.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { type Report, Reports, type SizedReport } from './reports.ts';
 
 /** `Unknown` unless the agent is connected, has enumerated HCS completely and knows what it shall have. */

@@ -1,7 +1,7 @@
 // Whether the machine behind a host can still run VMs (design §5). It cannot when its Node carries the out-of-service taint
 // (fencing is the cluster's job) or is gone: for 60 s a live read
 // has said 404, or another uid than the one that the last session proved. While its agent is connected it always can.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { Inventory } from './inventory.ts';

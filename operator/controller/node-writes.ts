@@ -1,6 +1,6 @@
 // What one agent may make the operator store (docs/design.md §10): bytes of written objects, by node, over all its sessions.
 // A host with many VMs has more to say. What is over it is written later; what the operator itself decided never waits.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export const nodeWriteLimits = {
   bytesPerSecond: 8 * 1024,

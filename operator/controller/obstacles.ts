@@ -1,8 +1,9 @@
 // What keeps VMs from being what their manifests ask for, and for how long it has (design §12). A verdict that was stored as
 // lasting stays so under the next leader, until the first success.
-import type { Clock } from '../../protocol/clock.ts';
+
 import { reasons } from '../../protocol/reasons.ts';
 import { isLasting, type Streak, withFailure } from '../../protocol/streak.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { conditionOf } from './conditions.ts';
 import type { Verdict } from './status.ts';

@@ -1,5 +1,5 @@
 // Remembers since when something has been waiting to be written, so that what is soon over is never written.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export class Pacing {
   readonly #clock: Clock;

@@ -1,7 +1,8 @@
 // Warnings about what often passes by itself within seconds, as while the agents of a new system have yet to connect: told
 // once they have lasted, and never when they have passed.
-import type { Clock, Timer } from '../../protocol/clock.ts';
+
 import type { ReasonCode } from '../../protocol/reasons.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import { conditionOf } from './conditions.ts';
 import type { VirtualMachines } from './virtual-machines.ts';

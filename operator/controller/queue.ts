@@ -5,7 +5,7 @@
 // Keys have groups, the namespaces of VMs. No group can delay another one by its size: groups are served in turn, and
 // neither the workers nor the room can all be taken by one group. Within a group, urgent keys go first. What only
 // explains something waits at low priority, behind everything else, but no longer than `lowPriority.latestMilliseconds`.
-import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import type { Clock, Random, Timer } from '../../runtime/clock.ts';
 import { Turns, type Waiting } from '../turns.ts';
 
 export type Result =

@@ -3,9 +3,9 @@
 //
 //   (adopt | place) → finalizer → status.nodeName → assign → status of what the agent reports → … → teardown
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
-import type { Clock } from '../../protocol/clock.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { reasons } from '../../protocol/reasons.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { Agents, Told } from './agents.ts';

@@ -4,9 +4,9 @@
 // read. The digest of what was read goes on to be used while the API server cannot answer.
 import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../../crds/names.ts';
-import type { Clock } from '../../protocol/clock.ts';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { limits } from '../../protocol/messages.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { ApiError, Outcome } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import {

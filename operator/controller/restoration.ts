@@ -2,7 +2,7 @@
 // runs, and VMs without a host wait until every host has listed its VMs (design §10). An annotation on the Lease says so, set
 // by whoever restores (docs/operations.md) or by a leader that found out; it survives the leader, and is taken off once all
 // hosts have listed their VMs. Whoever takes it off before ends the waiting.
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export const restoredAnnotation = 'lcow.dev/restored';
 

@@ -2,7 +2,7 @@
 // VM and files are gone, or cannot run them any more, or by the force annotation; until then the status says what is
 // waited for. Works whatever the spec looks like.
 import { finalizer, forceDeleteAnnotation } from '../../crds/linux-utility-vm.ts';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type https from 'node:https';
 import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { type Dispatcher, Pool } from 'undici';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;

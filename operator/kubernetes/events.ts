@@ -5,7 +5,7 @@
 // (k8s.io/client-go/tools/record/events_cache.go). Namespaces are served in turn, and none fills the room of the others.
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import { KeyedAllowances } from '../keyed-allowances.ts';
 import { Turns } from '../turns.ts';
 import type { ApiError } from './api-error.ts';

@@ -1,6 +1,7 @@
 // One way to the API server: HTTP/1.1 over bounded pools, with authentication, a User-Agent that audit logs and priority
 // levels can tell, a timeout for each request, and retries of reads.
-import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { type Clock, delay, type Random } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { ClusterAccess, Credentials } from './cluster-access.ts';
 import { type Answer, exchange } from './exchange.ts';
@@ -179,8 +180,4 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string>
     rest = parts.pop() ?? '';
     for (const line of parts) if (line !== '') yield line;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

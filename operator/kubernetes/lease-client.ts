@@ -1,6 +1,6 @@
 // Reads and writes one Lease. Every write names the version that it replaces, so that of two takers one wins.
 import { z } from 'zod';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp, KubeRequest } from './http.ts';
 

@@ -7,7 +7,7 @@
 //
 // A suspended leader may not write, but keeps its agents: an API server that is away takes the Lease from nobody
 // (docs/decisions/0004-a-leader-that-cannot-renew.md).
-import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
 import { isGivenUp, type LeaseRecord, type LeaseStore } from './lease-client.ts';
 

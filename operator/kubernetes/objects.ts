@@ -19,7 +19,7 @@ import { inlinePolicyChars } from '../../crds/spec/confidential.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { limits, runStrategies } from '../../protocol/messages.ts';
 import { fromSpec } from '../../protocol/options.ts';
-import { plainText } from '../../protocol/plain-text.ts';
+import { plainText } from '../../runtime/plain-text.ts';
 import { sameJson } from './same-json.ts';
 import { unknownFields } from './unknown-fields.ts';
 

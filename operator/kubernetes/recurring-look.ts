@@ -1,5 +1,5 @@
 // An object that is looked at again and again rather than watched: sooner after a problem, and never twice at a time.
-import type { Clock, Random, Timer } from '../../protocol/clock.ts';
+import type { Clock, Random, Timer } from '../../runtime/clock.ts';
 
 export interface RecurringLookOptions {
   readonly clock: Clock;

@@ -9,7 +9,7 @@
 //
 // After a restore a watch from a version that is yet to come is silent, not refused, and says nothing of what happens until
 // the cluster is there again: so whenever a watch broke off, the version that the server has is looked at first.
-import { type Clock, delay, type Random } from '../../protocol/clock.ts';
+import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, connectionError, isGone } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';

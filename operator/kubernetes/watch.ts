@@ -1,5 +1,6 @@
 // One list and one watch of a collection, as requests; what to do about their ends is the reflector's part.
 import { z } from 'zod';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
@@ -114,10 +115,7 @@ export async function watch(http: KubeHttp, request: WatchRequest): Promise<ApiE
     }
     return undefined;
   } catch (error) {
-    return connectionError(
-      signal.aborted ? 'Aborted' : 'ConnectionFailed',
-      error instanceof Error ? error.message : String(error),
-    );
+    return connectionError(signal.aborted ? 'Aborted' : 'ConnectionFailed', messageOf(error));
   }
 }
 

@@ -3,8 +3,9 @@
 // A verdict is kept for a few seconds. One user may not keep others from being reviewed.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Clock } from '../../protocol/clock.ts';
 import { type SubresourceVerb, subresourceGroup, subresourceVersion } from '../../protocol/subresources.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { type Refusal, tooManyRequests, unavailable } from './refusal.ts';
 import type { RemoteUser } from './remote-user.ts';
@@ -94,7 +95,7 @@ export class AccessReviews {
       const { allowed, denied } = parsed.data.status;
       return { ok: true, value: allowed && !denied ? 'Allowed' : 'Denied' };
     } catch (error) {
-      return this.#failed(error instanceof Error ? error.message : String(error));
+      return this.#failed(messageOf(error));
     } finally {
       timer.cancel();
       this.#count(user, -1);

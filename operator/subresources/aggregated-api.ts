@@ -1,7 +1,7 @@
 // The aggregated API put together: its server, whom it believes, and the APIService that is told whom to believe.
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
 import type { AgentService } from '../agents/server.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';

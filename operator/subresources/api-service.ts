@@ -2,7 +2,7 @@
 // trusts nothing else there, and nobody else knows when the authority changes. Looked at every half a minute, since a
 // chart that is applied anew may take the bundle away.
 import { z } from 'zod';
-import type { Clock, Random } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { RecurringLook } from '../kubernetes/recurring-look.ts';

@@ -4,9 +4,9 @@
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RawData, WebSocket } from 'ws';
-import type { Clock, Timer } from '../../protocol/clock.ts';
-import { plainText } from '../../protocol/plain-text.ts';
 import { channels, type StatusMessage } from '../../protocol/subresources.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { plainText } from '../../runtime/plain-text.ts';
 import type { StreamEnding } from '../agents/session-streams.ts';
 import type { BegunStream } from './machine-streams.ts';
 

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import type { Clock, Random } from '../../protocol/clock.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import { parseConfigMapData } from '../kubernetes/objects.ts';
 import { RecurringLook } from '../kubernetes/recurring-look.ts';

@@ -2,7 +2,7 @@
 // has a status line of Node's own phrases and numbers of ours: no text of anybody reaches a header.
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { type Refusal, statusOf } from './refusal.ts';
 
 /** The connection goes too where it may have come while another replica led, or from a stranger. */

@@ -1,6 +1,6 @@
 // Finds the agent of a VM and opens a stream to it, or says why not as a user would want to know it.
 
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import type { AgentSession } from '../agents/session.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';

@@ -1,7 +1,8 @@
 // How a request is refused: as the API server would, so that every client understands it. Codes and texts of an agent pass
 // here on their way to a user's terminal.
-import { plainText } from '../../protocol/plain-text.ts';
-import type { StreamProblem } from '../../protocol/stream-messages.ts';
+
+import type { StreamProblem } from '../../protocol/streams/messages.ts';
+import { plainText } from '../../runtime/plain-text.ts';
 
 export interface Refusal {
   readonly code: number;

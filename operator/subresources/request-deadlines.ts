@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 
 export interface RequestBounds {
   /** For a whole header. */

@@ -1,7 +1,7 @@
 // Reads the target of a request to the aggregated API: which VM, which subresource, and its query. The API server has
 // authorised the path as it is written, so it is compared as it is written: nothing is decoded, cleaned or resolved first.
 import { z } from 'zod';
-import { streamLimits } from '../../protocol/stream-messages.ts';
+import { streamLimits } from '../../protocol/streams/messages.ts';
 import { parsePosition, type Subresource, subresourceRoot, subresources } from '../../protocol/subresources.ts';
 import type { StreamRequest } from '../agents/session-streams.ts';
 import { discoveryDocument } from './discovery.ts';

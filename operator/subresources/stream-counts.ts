@@ -1,6 +1,6 @@
 // What the streams to VMs add up to, for metrics: how many are open, what they carried, which were refused. Bytes are counted
 // by the channels themselves and added up when somebody asks.
-import { streamProblems } from '../../protocol/stream-messages.ts';
+import { streamProblems } from '../../protocol/streams/messages.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 
 export const streamKinds = ['log', 'exec', 'console', 'document'] as const;

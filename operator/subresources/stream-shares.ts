@@ -1,7 +1,7 @@
 // Which namespace has how many streams, of one host and of all of them: no namespace's users take the last ones. A namespace
 // gets another one only while it has fewer than are free, so that one alone may have half, and each that comes later finds
 // some, too.
-import { streamLimits } from '../../protocol/stream-messages.ts';
+import { streamLimits } from '../../protocol/streams/messages.ts';
 
 /** Streams over all sessions. */
 export const maximumStreams = 1024;

@@ -2,7 +2,7 @@
 // boot → entropy (blocks until the stream ends) → log connection → service → bridge → running.
 
 import { guestPorts } from '../../agent/node/guest-sockets.ts';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import type { HostTiming } from '../host-file.ts';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { GuestPhase } from '../wire/rpc.ts';

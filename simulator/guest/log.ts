@@ -2,7 +2,7 @@
 // ends the guest's service; with it the connection is dialled again for ever and goes on at the first unsent piece.
 // What cannot be sent waits in a pipe of 64 KiB, and then whoever writes waits.
 import type { Socket } from 'node:net';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 
 const pipeBytes = 64 * 1024;
 

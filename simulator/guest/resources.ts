@@ -1,6 +1,6 @@
 // What a simulated guest holds: mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import { type DisksOfGuest, GuestMounts } from './mounts.ts';
 import type { GuestModifyRequest } from './service.ts';
 

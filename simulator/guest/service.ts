@@ -10,7 +10,7 @@ import {
   responseType,
 } from '../../agent/guest/bridge/frames.ts';
 import { nullId, protocolVersion, requests } from '../../agent/guest/bridge/messages.ts';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import type { Verdict } from '../wire/script.ts';
 import { GuestFailure, guestResults } from './failure.ts';
 import { executeSettings, type GuestProcesses } from './processes.ts';

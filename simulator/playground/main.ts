@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { messageOf } from '../../agent/failure.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type Cluster, startControlPlane, useCluster } from '../../test/controlplane/control-plane.ts';
 import { kubectl } from '../../test/controlplane/kubectl.ts';
 import { installCustomResources } from '../../test/controlplane/shared.ts';

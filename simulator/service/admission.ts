@@ -3,6 +3,7 @@
 import { win32 } from 'node:path';
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { type GuestBoot, readBootCommand, sealedBoot } from '../guest/boot-command.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
 import { type ComputeSystemDocument, computeSystem } from './document-schema.ts';
@@ -57,7 +58,7 @@ function parseOrRefuse(text: string): unknown {
   try {
     return parseExactJson(text);
   } catch (error) {
-    return refuse(hresult.invalidJson, error instanceof Error ? error.message : String(error));
+    return refuse(hresult.invalidJson, messageOf(error));
   }
 }
 

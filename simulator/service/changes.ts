@@ -2,6 +2,7 @@
 // a document. The guest's half never comes here, since the agent owns the bridge.
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { attachment, hvSocketService, networkAdapter, plan9Share, virtualPciDevice } from './device-schema.ts';
 import { cpuGroup } from './document-schema.ts';
 import { parseExactJson } from './exact-json.ts';
@@ -122,7 +123,7 @@ function parse(text: string): unknown {
   try {
     return parseExactJson(text);
   } catch (error) {
-    return refuse(hresult.invalidJson, error instanceof Error ? error.message : String(error));
+    return refuse(hresult.invalidJson, messageOf(error));
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { SystemExit, SystemId } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { readLines, sendLine } from '../wire/json-lines.ts';
 import {
   type Failure,
@@ -138,5 +139,5 @@ function failureOf(operation: string, error: unknown): Failure {
     const { operation: call, hresult, message, detail } = error;
     return detail === undefined ? { operation: call, message, hresult } : { operation: call, message, hresult, detail };
   }
-  return { operation, message: error instanceof Error ? error.message : String(error) };
+  return { operation, message: messageOf(error) };
 }

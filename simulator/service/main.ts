@@ -3,6 +3,7 @@
 // once it serves, and ends with its VMs on SIGTERM or SIGINT.
 import { Command } from 'commander';
 import { z } from 'zod';
+import { messageOf } from '../../runtime/error-text.ts';
 import { readHostFile } from '../host-file.ts';
 import { runSimulatedHost } from './service.ts';
 
@@ -30,6 +31,6 @@ async function main(argv: readonly string[]): Promise<void> {
 try {
   await main(process.argv);
 } catch (error) {
-  process.stderr.write(`simulated-host: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`simulated-host: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }

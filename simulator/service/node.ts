@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import type { DiskFiles } from '../guest/mounts.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
 import { guestSocketPath } from '../wire/guest-address.ts';

@@ -2,8 +2,8 @@
 // VMs outlive an agent process as they do in HCS. Clients come over a Unix socket.
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
 import { simulatedConsolePath } from '../wire/console.ts';
 import { Script } from '../wire/script.ts';

@@ -7,7 +7,7 @@
 
 import type { RuntimeId, SystemExit, SystemId, SystemState, SystemStatistics } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 import { SimulatedGuest } from '../guest/guest.ts';
 import type { DiskFiles } from '../guest/mounts.ts';
 import type { HostTiming } from '../host-file.ts';

@@ -1,7 +1,7 @@
 // What a simulated node does at its steps besides succeeding. A rule names a step and says what happens there; each
 // visit of a step follows the first rule that matches and is not used up: first its delay, then its stall, then its end.
 import { z } from 'zod';
-import { type Clock, delay } from '../../protocol/clock.ts';
+import { type Clock, delay } from '../../runtime/clock.ts';
 
 /** Where a rule can take hold: calls of the agent, and the stations of a guest's life. */
 export const steps = [

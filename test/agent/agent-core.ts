@@ -10,8 +10,8 @@ import { admitDiskOf, prepareBoot } from '../../agent/preparation/prepare.ts';
 import { FileJournal, type Journal } from '../../agent/vm/journal.ts';
 import type { MachinePorts } from '../../agent/vm/ports.ts';
 import { Supervisor, type SupervisorListener } from '../../agent/vm/supervisor.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { Outside } from './crash-points.ts';
 import { until } from './hcs/until.ts';
 

@@ -12,7 +12,7 @@ import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { allowList } from '../../agent/preparation/allow-list.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { isRunning, startCore, testTimeouts } from './agent-core.ts';
 import { makeAssignment } from './assignments.ts';
 import { startNode, type TestNode } from './hcs/simulated-node.ts';

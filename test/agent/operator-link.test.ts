@@ -10,7 +10,6 @@ import { dial, urlProblem } from '../../agent/link/dial.ts';
 import { defaultLinkTimes, type LinkTimes, OperatorLink } from '../../agent/link/link.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
-import { type Clock, type Random, systemClock } from '../../protocol/clock.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { intentsCapability } from '../../protocol/intent.ts';
 import {
@@ -20,6 +19,7 @@ import {
   type Hello,
   type OperatorMessage,
 } from '../../protocol/messages.ts';
+import { type Clock, type Random, systemClock } from '../../runtime/clock.ts';
 import { Relay } from '../operator/relay.ts';
 import { type AgentCore, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';

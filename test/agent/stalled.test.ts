@@ -1,7 +1,7 @@
 // What is tried in vain for a minute is shown as stalled, and recovers with the first success. Time passes 200 times as fast.
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../agent/node/system-id.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { condition, isReady, isRunning, startCore } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { defaultHost, startNode } from './hcs/simulated-node.ts';

@@ -2,7 +2,7 @@
 // parent how long that took and what was lost.
 import { pino } from 'pino';
 import { GuestLogOutput } from '../../agent/guest-log/output.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 const lines = 20_000;
 const source = { namespace: 'team', name: 'vm', uid: 'u' };

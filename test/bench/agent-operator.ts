@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { agentMessage, type OperatorMessage, subprotocol } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
-import { streamLimits } from '../../protocol/stream-messages.ts';
+import { streamLimits } from '../../protocol/streams/messages.ts';
 import { makeAssignment } from '../agent/assignments.ts';
 
 /** Hears of every VM as soon as the agent says something of it. */

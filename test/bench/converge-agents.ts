@@ -2,8 +2,8 @@
 // report for each phase, from creation to running in 1 to 3 s.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { systemClock } from '../../protocol/clock.ts';
 import { type Assignment, agentsPath, type ObservedVirtualMachine, subprotocol } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { observedMachine, ScriptedAgent, someHost } from '../operator/scripted-agent.ts';
 
 /** Milliseconds. */

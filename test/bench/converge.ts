@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { makeCertificates } from '../controlplane/certificates.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';

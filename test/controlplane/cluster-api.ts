@@ -3,7 +3,7 @@
 import type { ApiError } from '../../operator/kubernetes/api-error.ts';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 export class Refusal extends Error {
   readonly code: number;

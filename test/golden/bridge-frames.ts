@@ -8,7 +8,7 @@ import { FrameReader } from '../../agent/guest/bridge/frames.ts';
 import type { GuestModification } from '../../agent/guest/bridge/guest-modification.ts';
 import { nullId } from '../../agent/guest/bridge/messages.ts';
 import type { GuestCommand } from '../../agent/guest/bridge/process-request.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { parseExact } from './exact-json.ts';
 
 /** Up to 64 bits; the second is one that a double cannot hold. */

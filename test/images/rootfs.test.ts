@@ -57,7 +57,9 @@ describe.each(Object.values(programs))('the image of the $name', (program) => {
     const paths = await filesIn(folderOf(program));
     expect(paths.filter((path) => path.endsWith('.ts'))).toEqual([]);
     const ours = (await readdir(homeOf(program), { withFileTypes: true })).filter((entry) => entry.isDirectory());
-    expect(ours.map(({ name }) => name).sort()).toEqual(['crds', 'node_modules', 'protocol', program.name].sort());
+    expect(ours.map(({ name }) => name).sort()).toEqual(
+      ['crds', 'node_modules', 'protocol', 'runtime', program.name].sort(),
+    );
     const packages = await readdir(join(homeOf(program), 'node_modules'));
     const foreign = { operator: ['koffi', '@koromix'], agent: ['@kubernetes', '@peculiar'] };
     const tools = ['typescript', 'vitest', '@biomejs', 'fast-check', ...Object.keys(packageJson.optionalDependencies)];

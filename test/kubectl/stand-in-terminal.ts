@@ -6,8 +6,8 @@ import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
 import type { CommandPorts } from '../../kubectl/commands.ts';
 import type { Terminal } from '../../kubectl/terminal.ts';
-import { systemClock } from '../../protocol/clock.ts';
-import { plainLines } from '../../protocol/plain-text.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { plainLines } from '../../runtime/plain-text.ts';
 
 /** Long enough for two busy cores. */
 const patienceMilliseconds = 30_000;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Stored } from '../../operator/kubernetes/objects.ts';
 import { Reflector } from '../../operator/kubernetes/reflector.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { ClusterApi } from '../controlplane/cluster-api.ts';
 
 const data = z.object({ data: z.record(z.string(), z.string()).default({}) });

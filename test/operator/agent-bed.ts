@@ -7,7 +7,7 @@ import type { SessionPorts } from '../../operator/agents/session-ports.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { until } from './fixture.ts';
 import { ScriptedAgent } from './scripted-agent.ts';
 

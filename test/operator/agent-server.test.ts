@@ -16,7 +16,6 @@ import { desiredMachine } from '../../operator/controller/assignment.ts';
 import type { Acceptance } from '../../operator/controller/hosts.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
 import { digestsOf } from '../../operator/kubernetes/objects.ts';
-import { systemClock } from '../../protocol/clock.ts';
 import { grantedLogLines } from '../../protocol/earlier-agents.ts';
 import {
   agentsPath,
@@ -26,6 +25,7 @@ import {
   type ObservedVirtualMachine,
   subprotocol,
 } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { makeCertificates } from '../controlplane/certificates.ts';
 import { until } from './fixture.ts';
 import { makeMachine, someUid } from './objects.ts';

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { expect, it } from 'vitest';
 import { Arrivals } from '../../operator/connections/arrivals.ts';
 import { greetingBytesMaximum } from '../../operator/connections/greeting.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 it('a first word that comes byte by byte is put together in linear time, and handed over whole', async () => {
   const word = Buffer.alloc(greetingBytesMaximum - 1, 'x');

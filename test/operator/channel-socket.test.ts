@@ -4,10 +4,10 @@ import type { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ChannelSocket, channelSocketOptions } from '../../operator/subresources/channel-socket.ts';
-import { systemClock } from '../../protocol/clock.ts';
-import { IncomingChannel, OutgoingChannel } from '../../protocol/stream-channels.ts';
-import { costOf, StreamTurns } from '../../protocol/stream-turns.ts';
+import { IncomingChannel, OutgoingChannel } from '../../protocol/streams/channels.ts';
+import { costOf, StreamTurns } from '../../protocol/streams/turns.ts';
 import { channels } from '../../protocol/subresources.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { until } from './fixture.ts';
 
 let server: WebSocketServer;

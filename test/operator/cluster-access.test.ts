@@ -10,7 +10,7 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 const kubeconfig = z.looseObject({ clusters: z.array(z.object({ name: z.string(), cluster: z.looseObject({}) })) });
 

@@ -11,7 +11,7 @@ import { defaultLeaseTimes, type Election, LeaseElection } from '../../operator/
 import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
 import { parseHost, parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { Operator, type OperatorPorts } from '../../operator/operator.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 
 /** A token is the name of its node. */
 const tokensAreNames: AgentAuthenticator = {

@@ -4,7 +4,7 @@ import net, { type Socket } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HealthServer } from '../../operator/health.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 let server: HealthServer;
 let port: number;

@@ -6,7 +6,7 @@ import { isConflict, isNotFound } from '../../operator/kubernetes/api-error.ts';
 import { type ClusterAccess, plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { type EventRecord, EventRecorder } from '../../operator/kubernetes/events.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { until } from './fixture.ts';
 import { someUid } from './objects.ts';
 

@@ -1,5 +1,5 @@
 // Time that a test moves: due tasks run in order, each at its own time.
-import type { Clock, Timer } from '../../protocol/clock.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
 
 interface Task {
   readonly due: number;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer, forceDeleteAnnotation, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import {

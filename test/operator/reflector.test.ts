@@ -4,7 +4,7 @@ import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
 import { parseVirtualMachine, type VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { type Change, Reflector } from '../../operator/kubernetes/reflector.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { until } from './fixture.ts';
 import {
   type Answer,

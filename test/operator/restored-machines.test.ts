@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { finalizer } from '../../crds/linux-utility-vm.ts';
 import { defaultLeaseTimes } from '../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
-import { type Clock, systemClock } from '../../protocol/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
 import { installCustomResources } from '../controlplane/shared.ts';
 import { hostsPath, machinesPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
-import { systemClock } from '../../protocol/clock.ts';
 import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
 import { type Intent, parseIntent } from '../../protocol/intent.ts';
 import {
@@ -16,6 +15,7 @@ import {
   parseAssignment,
   subprotocol,
 } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 /** Also what only an agent of the version before is told. */
 const heard = z.union([

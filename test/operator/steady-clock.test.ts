@@ -3,7 +3,7 @@ import { Inventory } from '../../operator/controller/inventory.ts';
 import { NodeFates } from '../../operator/controller/node-fate.ts';
 import { connectionError, failed } from '../../operator/kubernetes/api-error.ts';
 import { SteadyClock } from '../../operator/steady-clock.ts';
-import type { Clock } from '../../protocol/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const hour = 3_600_000;

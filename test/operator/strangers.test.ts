@@ -10,8 +10,8 @@ import type { AgentAuthenticator } from '../../operator/agents/authentication.ts
 import { AgentServer } from '../../operator/agents/server.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import { Inventory } from '../../operator/controller/inventory.ts';
-import { systemClock } from '../../protocol/clock.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { type Certificates, makeCertificates } from '../controlplane/certificates.ts';
 import { until } from './fixture.ts';
 import { ScriptedAgent } from './scripted-agent.ts';

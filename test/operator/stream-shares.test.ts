@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { maximumStreams, StreamShares } from '../../operator/subresources/stream-shares.ts';
-import { streamLimits } from '../../protocol/stream-messages.ts';
+import { streamLimits } from '../../protocol/streams/messages.ts';
 
 function takeAll(shares: StreamShares, namespace: string, nodeName: string): (() => void)[] {
   const releases: (() => void)[] = [];

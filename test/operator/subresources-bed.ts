@@ -31,7 +31,6 @@ import { MachineRequests } from '../../operator/subresources/machine-requests.ts
 import { MachineStreams } from '../../operator/subresources/machine-streams.ts';
 import { ApiServer } from '../../operator/subresources/server.ts';
 import { StreamCounts } from '../../operator/subresources/stream-counts.ts';
-import { systemClock } from '../../protocol/clock.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import {
   channelSubprotocol,
@@ -41,6 +40,7 @@ import {
   statusMessage,
   subresourcePath,
 } from '../../protocol/subresources.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { type AgentCore, isRunning, startCore } from '../agent/agent-core.ts';
 import { startNode } from '../agent/hcs/simulated-node.ts';
 import { until } from '../agent/hcs/until.ts';

@@ -1,6 +1,6 @@
 // An agent whose answers to users are written to reach a header or a terminal.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { streamsCapability } from '../../protocol/stream-messages.ts';
+import { streamsCapability } from '../../protocol/streams/messages.ts';
 import { channelSubprotocol, subresourcePath } from '../../protocol/subresources.ts';
 import { until } from './fixture.ts';
 import type { ScriptedAgent } from './scripted-agent.ts';

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { TokenReviews } from '../../operator/agents/token-review.ts';
 import { plainAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { until } from './fixture.ts';
 import { agentUser, forgedToken, Issuer, type TokenClaims } from './tokens.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BoundedMemory } from '../../protocol/bounded-memory.ts';
+import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 
 it('remembers what was said last, within its bytes', () => {
   const memory = new BoundedMemory<number>(100);

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { Channel, type ChannelSettings, channelLimits, webSocketMaxPayload } from '../../protocol/channel.ts';
-import { systemClock } from '../../protocol/clock.ts';
 import { agentMessage, closeCodes, limits, operatorMessage } from '../../protocol/messages.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 const message = z.discriminatedUnion('type', [
   z.object({ type: z.literal('control'), number: z.int() }),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { plainLogger } from '../../protocol/log-lines.ts';
+import { plainLogger } from '../../runtime/log-lines.ts';
 
 const steering = '\u001b[2J \u009b2J \u009d0;title\u009c \u202eexe.txt \u2028 \u007f';
 

@@ -2,7 +2,7 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
-import { buffersPass } from '../../protocol/passing-buffers.ts';
+import { buffersPass } from '../../runtime/passing-buffers.ts';
 
 const bytes = 64 * 1024;
 const collection = z.object({ detail: z.object({ kind: z.number() }) });

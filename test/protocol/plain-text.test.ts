@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plainJson, plainLines, plainText } from '../../protocol/plain-text.ts';
+import { plainJson, plainLines, plainText } from '../../runtime/plain-text.ts';
 
 const steering: readonly (readonly [string, string])[] = [
   ['\u001b[2J', '\\x1b[2J'],

@@ -2,10 +2,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeStreamFrame, encodeStreamFrame } from '../../protocol/stream-frames.ts';
-import { type StreamTransport, streamLimits } from '../../protocol/stream-messages.ts';
-import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream-multiplexer.ts';
-import { costOf, type StreamProducer, StreamTurns } from '../../protocol/stream-turns.ts';
+import { decodeStreamFrame, encodeStreamFrame } from '../../protocol/streams/frames.ts';
+import { type StreamTransport, streamLimits } from '../../protocol/streams/messages.ts';
+import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
+import { costOf, type StreamProducer, StreamTurns } from '../../protocol/streams/turns.ts';
 
 /** One direction: control messages overtake data, as on a channel. */
 class Wire {

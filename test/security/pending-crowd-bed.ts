@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { inParallel } from './in-parallel.ts';
 
 const pollMilliseconds = 20;

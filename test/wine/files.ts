@@ -17,7 +17,7 @@ import { newRecord } from '../../agent/vm/record.ts';
 import { openExclusively } from '../../agent/windows/exclusive-file.ts';
 import { LocalWindowsHost } from '../../agent/windows/host.ts';
 import { openPrivateFolder } from '../../agent/windows/private-folder.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import './first-pipe-instance.ts';
 
 const library = process.env['LCOW_WIN32'] ?? '';

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createInterface } from 'node:readline';
 import type { RuntimeId } from '../../agent/node/backend.ts';
 import { hresult } from '../../agent/node/hcs-error.ts';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { sealedBoot } from '../../simulator/guest/boot-command.ts';
 import { SimulatedGuest } from '../../simulator/guest/guest.ts';
 import { simulatedHostFile } from '../../simulator/host-file.ts';

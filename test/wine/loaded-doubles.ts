@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { isMainThread } from 'node:worker_threads';
 import ourKoffi from 'koffi';
 import { z } from 'zod';
-import { systemClock } from '../../protocol/clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { ComputeCoreDouble, type Counts } from '../doubles/computecore.ts';
 import { ComputeCoreService } from '../doubles/computecore-service.ts';
 import './first-pipe-instance.ts';

@@ -11,7 +11,7 @@
 // ids may have been higher: what answers an id that this connection never gave is counted. Only a second answer kills.
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
-import type { Clock, Timer } from '../../../protocol/clock.ts';
+import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { BridgeClosedError, type BridgeEnd, GuestProtocolError, GuestRefusal, GuestUnansweredError } from './errors.ts';
 import { encodeFrame, type Frame, FrameReader, frameKind, frameKinds, responseType } from './frames.ts';
 import { containerExited, exitNotification, type RequestName, requests, responseBase } from './messages.ts';

@@ -2,8 +2,8 @@
 // what is at the target of a mount that fails, also on a disk that is mounted there already, and what is in a folder that
 // it unmounts although nothing is mounted there. The question is a script for `/bin/sh` that needs no other program; its
 // answer is the exit code, so that no stream has to be served.
-import { type Clock, delay } from '../../../protocol/clock.ts';
-import { messageOf } from '../../failure.ts';
+import { type Clock, delay } from '../../../runtime/clock.ts';
+import { messageOf } from '../../../runtime/error-text.ts';
 import type { GuestCommand } from './process-request.ts';
 
 /** What there may be at a path. `mounted` counts also when something else is mounted below it. */

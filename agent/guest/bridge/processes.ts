@@ -3,7 +3,7 @@
 // may come over the new connection with its old id, or be lost (E.7). So all ids under which a process is waited for are
 // kept, and the wait is asked for again on each new connection.
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../../../protocol/clock.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import type { GuestListener } from '../../node/guest-sockets.ts';
 import type { GuestBridge } from './bridge.ts';
 import { GuestProtocolError, GuestRefusal } from './errors.ts';

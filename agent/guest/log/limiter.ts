@@ -1,7 +1,7 @@
 // Holds one guest's log to a rate, so that a guest that writes without end does not take the node's time from the others
 // (issue: a flood never delays a control message). What is beyond the rate is dropped and counted, and told in the log
 // itself once the rate allows it again.
-import type { Clock } from '../../../protocol/clock.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import type { GuestLogRecord } from './record.ts';
 
 export interface LogRate {

@@ -1,7 +1,7 @@
 // Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2), a slice in each of its turns: a slow
 // receiver slows the guest.
 import type { Readable } from 'node:stream';
-import { buffersPass } from '../../../protocol/passing-buffers.ts';
+import { buffersPass } from '../../../runtime/passing-buffers.ts';
 import { type GuestLogCounts, type GuestLogOptions, GuestLogParser } from './parser.ts';
 import type { GuestLogRecord } from './record.ts';
 import { LogSource } from './source.ts';

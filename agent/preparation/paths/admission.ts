@@ -5,7 +5,8 @@
 // still exchange it; the path that is used is the one without links, so that only this folder itself has to be trusted.
 import type { Assignment } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
-import { MachineFailure, messageOf } from '../../failure.ts';
+import { messageOf } from '../../../runtime/error-text.ts';
+import { MachineFailure } from '../../failure.ts';
 import type { OpenFile, WindowsHost } from '../../node/host.ts';
 import type { AllowList } from '../allow-list.ts';
 import { refusalOfNames } from './host-names.ts';

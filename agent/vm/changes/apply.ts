@@ -3,10 +3,11 @@
 // fails is shown and tried again; one that HCS does not come back from is waited for in the background.
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { isLasting, withFailure } from '../../../protocol/streak.ts';
+import { messageOf } from '../../../runtime/error-text.ts';
 import { CallOverdue } from '../../bounds/bounded.ts';
 import { Build } from '../../document/constants.ts';
 import { cpuGroupUnsupported } from '../../document/processor.ts';
-import { MachineFailure, messageOf } from '../../failure.ts';
+import { MachineFailure } from '../../failure.ts';
 import { GuestUnansweredError } from '../../guest/bridge/errors.ts';
 import type { GuestModification } from '../../guest/bridge/guest-modification.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from '../../modification/document.ts';

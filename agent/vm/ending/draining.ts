@@ -1,8 +1,9 @@
 // What is done under a call that has exceeded its bound (the state Draining): its system is terminated, since that is what
 // makes a start or a creation return that hangs in HCS. The call itself is waited for: while it runs, nothing is done under
 // the id. Only a creation that HCS does not even complete when it is terminated is given up, as hcsshim does.
+
+import { messageOf } from '../../../runtime/error-text.ts';
 import { bounded, CallOverdue, unlessAborted, within } from '../../bounds/bounded.ts';
-import { messageOf } from '../../failure.ts';
 import type { UnfinishedSystem } from '../../node/backend.ts';
 import { HcsError } from '../../node/hcs-error.ts';
 import type { MachineContext } from '../context.ts';

@@ -1,6 +1,6 @@
 // The rungs of a planned stop that have to do with disks (`stop-ladder.ts`): each within what time is left.
-import { delay } from '../../../protocol/clock.ts';
-import { messageOf } from '../../failure.ts';
+import { delay } from '../../../runtime/clock.ts';
+import { messageOf } from '../../../runtime/error-text.ts';
 import type { GuestModification } from '../../guest/bridge/guest-modification.ts';
 import { emergencyCommand, readOnlyCommand, syncCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';

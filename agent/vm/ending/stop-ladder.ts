@@ -6,8 +6,10 @@
 //   if one stayed mounted: written and made read-only by the kernel's emergency functions, or written by `sync`
 //
 // A guest that cannot be reached costs no wait.
+
+import { messageOf } from '../../../runtime/error-text.ts';
 import { within } from '../../bounds/bounded.ts';
-import { MachineFailure, messageOf } from '../../failure.ts';
+import { MachineFailure } from '../../failure.ts';
 import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
 import type { ComputeSystem } from '../../node/backend.ts';

@@ -1,7 +1,7 @@
 // Ends a compute system: a ladder of which each rung is bounded, and no single callback is trusted (design §8). Submits a
 // terminate request, awaits the exit, and asks HCS for the state when none is reported. The exit is as good as the end of
 // the request's own operation, which HCS may owe us.
-import type { Clock } from '../../../protocol/clock.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import { bounded, CallOverdue, within } from '../../bounds/bounded.ts';
 import type { Timeouts } from '../../bounds/timeouts.ts';
 import { MachineFailure } from '../../failure.ts';

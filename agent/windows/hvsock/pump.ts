@@ -1,7 +1,7 @@
 // Moves bytes between Hyper-V sockets and the main thread, on a thread of its own: Node cannot adopt such a socket
 // (hcs-runtime C.3). One loop for all sockets, which sleeps in `poll` and is woken by whatever it waits for, a datagram of
 // the main thread included.
-import { Allowance } from '../../../protocol/allowance.ts';
+import { Allowance } from '../../../runtime/allowance.ts';
 import { PumpConnection } from './pump-connection.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';

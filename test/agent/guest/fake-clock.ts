@@ -1,5 +1,5 @@
 // A clock whose time passes only when it is told to.
-import type { Clock, Timer } from '../../../protocol/clock.ts';
+import type { Clock, Timer } from '../../../runtime/clock.ts';
 
 export class FakeClock implements Clock {
   #now = 0;

@@ -10,7 +10,7 @@ import { firstStdioPort, GuestProcesses, maxProcesses } from '../../../agent/gue
 import { serveEntropy } from '../../../agent/guest/entropy.ts';
 import { guestPorts } from '../../../agent/node/guest-sockets.ts';
 import { GuestConversation } from '../../../agent/run/conversation.ts';
-import { systemClock } from '../../../protocol/clock.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 import { loggingCommand, newSystemId, ordinaryDocument, startNode } from '../hcs/simulated-node.ts';
 import { until } from '../hcs/until.ts';
 import { FakeClock } from './fake-clock.ts';

@@ -7,7 +7,7 @@ import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
 import { readGuestLog } from '../../../agent/guest/log/stream.ts';
 import type { ComputeSystem } from '../../../agent/node/backend.ts';
 import { type GuestListener, guestPorts } from '../../../agent/node/guest-sockets.ts';
-import { systemClock } from '../../../protocol/clock.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 import type { SimulatedConnection } from '../../../simulator/client/client.ts';
 import {
   type DocumentOptions,

@@ -106,7 +106,7 @@ async function patchNode(from: string, to: string): Promise<void> {
 /** Makes the work tree as Windows sees it: with koffi's Windows half, and a stand-in for vitest. */
 export async function linkProject({ koffi }: WineBed, tree: string): Promise<void> {
   await mkdir(join(tree, 'node_modules', '@koromix'), { recursive: true });
-  for (const name of ['agent', 'crds', 'protocol', 'test', 'package.json'])
+  for (const name of ['agent', 'crds', 'protocol', 'runtime', 'simulator', 'test', 'package.json'])
     await symlink(join(project, name), join(tree, name));
   for (const name of await readdir(join(project, 'node_modules')))
     if (name !== '@koromix' && name !== 'vitest' && !name.startsWith('.'))

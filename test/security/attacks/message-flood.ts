@@ -1,7 +1,7 @@
 // Every other thing that an agent can say, as fast as it can, for a few seconds each: data of streams that nobody opened,
 // log lines, removals of what is not there, pings.
 import type { WebSocket } from 'ws';
-import { encodeStreamFrame } from '../../../protocol/stream-frames.ts';
+import { encodeStreamFrame } from '../../../protocol/streams/frames.ts';
 import { type Attack, broken } from '../attack.ts';
 import { flood, inventedUid, SeizedNode } from '../seized-node.ts';
 

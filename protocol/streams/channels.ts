@@ -2,8 +2,8 @@
 // the writer until the reader has granted credit and it is its turn, the reader's grants until what it has was taken.
 import { Readable, Writable } from 'node:stream';
 import { Backlog } from './backlog.ts';
-import { streamLimits } from './stream-messages.ts';
-import type { StreamProducer, StreamTurns } from './stream-turns.ts';
+import { streamLimits } from './messages.ts';
+import type { StreamProducer, StreamTurns } from './turns.ts';
 
 export interface OutgoingPorts {
   readonly turns: StreamTurns;

@@ -1,6 +1,6 @@
 // Whose turn it is to send among the streams of a session: one message each in turn, and all together no more than a bound
 // on the way. So a control message waits behind no more than that, and a stream that is read slowly holds up no other.
-import { streamLimits } from './stream-messages.ts';
+import { streamLimits } from './messages.ts';
 
 export interface StreamProducer {
   /** Sends at most so many bytes; how many. 0: it has nothing just now, or no credit, and says when it has. */

@@ -4,7 +4,7 @@
 // Whoever sends needs credit for each channel of a stream, and what all streams of a session have on the way is bounded,
 // so that no flood holds up a control message. Only an agent that says so in its hello is asked for any.
 import { z } from 'zod';
-import { boundedText, code } from './bounded.ts';
+import { boundedText, code } from '../bounded.ts';
 
 /** In `hello.capabilities`: this agent understands the messages below. An unknown message would end its session. */
 export const streamsCapability = 'streams.v1';

@@ -1,7 +1,7 @@
 // Data of a stream as one binary frame, for sides that said that they take it (`streamEncodings`): base64 within JSON costs
 // both of them several times what the bytes themselves do. Eight bytes go ahead of the data: the kind of the frame (1), the
 // channel by its place in `streamChannels`, and the number of the stream, big-endian.
-import { type StreamChannel, streamChannels } from './stream-messages.ts';
+import { type StreamChannel, streamChannels } from './messages.ts';
 
 const kindOfData = 1;
 const headerBytes = 8;

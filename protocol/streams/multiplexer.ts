@@ -1,16 +1,10 @@
 // All streams of one session, the same on both sides: hands what arrives to the channel that it is for, and sends what the
 // channels have, in turn. What is said of a stream that is over already crossed its end on the way and is dropped.
-import { buffersPass } from './passing-buffers.ts';
-import { IncomingChannel, OutgoingChannel } from './stream-channels.ts';
-import { encodeStreamFrame, type StreamBytes } from './stream-frames.ts';
-import {
-  type StreamChannel,
-  type StreamData,
-  type StreamTransport,
-  streamChannels,
-  streamLimits,
-} from './stream-messages.ts';
-import { costOf, StreamTurns } from './stream-turns.ts';
+import { buffersPass } from '../../runtime/passing-buffers.ts';
+import { IncomingChannel, OutgoingChannel } from './channels.ts';
+import { encodeStreamFrame, type StreamBytes } from './frames.ts';
+import { type StreamChannel, type StreamData, type StreamTransport, streamChannels, streamLimits } from './messages.ts';
+import { costOf, StreamTurns } from './turns.ts';
 
 export interface MultiplexerPorts {
   /** Ahead of all data. */
