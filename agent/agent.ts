@@ -15,13 +15,12 @@ import { type DialSettings, dial } from './link/dial.ts';
 import { defaultLinkTimes, OperatorLink } from './link/link.ts';
 import { serveHealth } from './metrics/health.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
-import type { AgentNode } from './node/node.ts';
+import type { NodeAccess } from './node/node.ts';
 import type { AllowList } from './preparation/allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from './preparation/prepare.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { SentDocumentFiles } from './storage/sent-documents.ts';
-import { openStateFolder } from './storage/state-folder.ts';
 import { ExclusiveConsoles } from './streams/console-readers.ts';
 import { FileJournal } from './vm/journal.ts';
 import type { MachinePorts } from './vm/ports.ts';
@@ -62,11 +61,11 @@ const maxWaitingForDisk = 32 << 20;
 
 export async function runAgent(
   settings: AgentSettings,
-  connectNode: () => Promise<AgentNode>,
+  access: NodeAccess,
   logger: Logger,
   stop: AbortSignal,
 ): Promise<AgentEnd> {
-  await openStateFolder(settings.stateDir);
+  await access.storage.openFolder(settings.stateDir);
   let isRecovered = false;
   const { healthPort } = settings;
   const metrics = new AgentMetrics(settings.version, systemClock);
@@ -75,9 +74,10 @@ export async function runAgent(
   await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   held.defer(() => health?.close());
-  const lock = await acquireInstanceLock(settings.stateDir, systemClock, logger, stop);
+  const locks = access.storage.locks(settings.stateDir, (text) => logger.warn(text));
+  const lock = await acquireInstanceLock(locks, systemClock, logger, stop);
   held.defer(() => lock.release());
-  const node = await connectNode();
+  const node = await access.connect();
   // What hangs in HCS goes with the process.
   held.defer(async () => {
     await within(systemClock, settings.timeouts.leave, node.close());

@@ -2,7 +2,6 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../runtime/error-text.ts';
 import { defaultTimeouts } from './bounds/timeouts.ts';
-import type { NodeChoice } from './connect-node.ts';
 
 export interface StopRequest {
   readonly signal: AbortSignal;
@@ -13,21 +12,23 @@ export interface StopRequest {
 const isWindows = process.platform === 'win32';
 /** Windows has no SIGTERM: Node makes the others of Ctrl-Break and of a console that is closed. */
 const stopSignals = isWindows ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : (['SIGINT', 'SIGTERM'] as const);
+/** Calls `stop` once when the node ends the program; rejects when it would not hear of that. */
+export type ListenForShutdown = (stop: () => void, milliseconds: number) => Promise<{ done(): void }>;
+
 /** For what is left to do when the VMs have been stopped. */
 const closingMilliseconds = 15_000;
 
-export async function listenForStop(backend: NodeChoice['backend'], logger: Logger): Promise<StopRequest> {
+export async function listenForStop(logger: Logger, shutdown?: ListenForShutdown): Promise<StopRequest> {
   const stop = new AbortController();
   for (const signal of stopSignals) process.on(signal, () => stop.abort());
-  const shutdown = backend === 'computecore' ? await listenForShutdown(stop, logger) : undefined;
-  return { signal: stop.signal, done: () => shutdown?.done() };
+  const heard = shutdown && (await listenForShutdown(shutdown, stop, logger));
+  return { signal: stop.signal, done: () => heard?.done() };
 }
 
 /** Without it Windows ends the agent before its VMs are stopped; that is no reason not to run them. */
-async function listenForShutdown(stop: AbortController, logger: Logger) {
-  const { onShutdown } = await import('./windows/shutdown-signal.ts');
+async function listenForShutdown(listen: ListenForShutdown, stop: AbortController, logger: Logger) {
   const milliseconds = defaultTimeouts.agentEnd + closingMilliseconds;
-  return await onShutdown(() => stop.abort(), milliseconds).catch((error: unknown) => {
+  return await listen(() => stop.abort(), milliseconds).catch((error: unknown) => {
     logger.warn({ error: messageOf(error) }, 'the event that ends the pod of an agent is not heard of');
     return undefined;
   });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
-const folders = ['crds', 'protocol', 'operator', 'agent', 'kubectl'];
+const folders = ['crds', 'runtime', 'protocol', 'operator', 'agent', 'simulator', 'kubectl'];
 
 /** What the files of a folder may import of the project besides its own files. The most specific folder counts. */
 const projectImports: Readonly<Record<string, readonly string[]>> = {

@@ -22,7 +22,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
-const folders = ['crds', 'protocol', 'operator', 'agent', 'kubectl'];
+const folders = ['crds', 'runtime', 'protocol', 'operator', 'agent', 'simulator', 'kubectl'];
 
 /** Made when they are needed: how such an expression looks, by its file and what it is made of. */
 const madeLater: Readonly<Record<string, RegExp>> = {

@@ -5,9 +5,10 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../runtime/clock.ts';
-import { stateFolderProblem } from '../storage/state-folder.ts';
+import { localStorage } from '../storage/local-storage.ts';
 import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';
+import { windowsStorage } from '../windows/state-storage.ts';
 import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
 
 const connectMilliseconds = 5_000;
@@ -18,7 +19,7 @@ export const systemPorts: DoctorPorts = {
   environment: process.env,
   clock: systemClock,
   readFile: (path) => readFile(path, 'utf8'),
-  stateFolderProblem,
+  stateFolderProblem: (process.platform === 'win32' ? windowsStorage : localStorage).folderProblem,
   async assignments(stateDir) {
     const records = await peekRecords(stateDir);
     return records.map(({ assignment }) => assignment).filter((assignment) => assignment !== undefined);

@@ -201,7 +201,7 @@ export class LocalSystem {
     const stateDir = join(directory, 'state', name);
     const host = {
       name: `host ${name}`,
-      script: join(project, 'agent', 'hcs', 'simulated', 'main.ts'),
+      script: join(project, 'simulator', 'service', 'main.ts'),
       arguments: ['--socket', hostSocket, '--host', hostFile, '--state-dir', join(directory, 'nodes', name)],
       logFile: join(directory, 'logs', `host-${name}.log`),
     };
@@ -213,20 +213,10 @@ export class LocalSystem {
       ['--simulated-socket', hostSocket],
     ].flat();
     // No pipe or device here is worth protecting.
-    const simulated = [
-      '--backend',
-      'simulated',
-      '--allowed-path',
-      'C:\\disks',
-      'C:\\images:ro',
-      '--allowed-pipe',
-      '*',
-      '--allowed-device',
-      '*',
-    ];
+    const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
     const program = this.#isEmulated(name)
       ? { script: fileURLToPath(new URL('../../test/guest/qemu-agent.ts', import.meta.url)), arguments: flags }
-      : { script: join(project, 'agent', 'main.ts'), arguments: [...flags, ...simulated, ...agentFlags] };
+      : { script: join(project, 'simulator', 'agent.ts'), arguments: [...flags, ...simulated, ...agentFlags] };
     const agent = {
       ...program,
       name: `agent ${name}`,

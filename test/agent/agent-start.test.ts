@@ -12,6 +12,7 @@ import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { allowList } from '../../agent/preparation/allow-list.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
+import { localStorage } from '../../agent/storage/local-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { isRunning, startCore, testTimeouts } from './agent-core.ts';
 import { makeAssignment } from './assignments.ts';
@@ -35,13 +36,20 @@ it('an agent that cannot have its node leaves nothing that would keep its proces
       guestLog: {},
       healthPort,
     },
-    () => Promise.reject(new Error('there is no computecore.dll')),
+    { storage: localStorage, connect: () => Promise.reject(new Error('there is no computecore.dll')) },
     silent,
     new AbortController().signal,
   );
   await expect(run).rejects.toThrow('there is no computecore.dll');
   await expect(fetch(`http://127.0.0.1:${healthPort}/healthz`)).rejects.toThrow('fetch failed');
-  (await acquireInstanceLock(stateDir, systemClock, silent, AbortSignal.timeout(5_000))).release();
+  (
+    await acquireInstanceLock(
+      localStorage.locks(stateDir, () => {}),
+      systemClock,
+      silent,
+      AbortSignal.timeout(5_000),
+    )
+  ).release();
   await rm(folder, { recursive: true });
 });
 
@@ -63,12 +71,11 @@ describe('an agent whose compute service goes away while it looks at what is lef
   it('ends its process with 75', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' }, times: 'always' });
-    const program = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
+    const program = fileURLToPath(new URL('../../simulator/agent.ts', import.meta.url));
     const flags = {
       'operator-url': 'wss://127.0.0.1:1/v1/agents',
       'token-file': join(node.folder, 'token'),
       'state-dir': join(node.folder, 'agent'),
-      backend: 'simulated',
       'simulated-socket': node.socketPath,
     };
     const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
@@ -99,7 +106,10 @@ describe('an agent whose compute service goes away while it looks at what is lef
         guestLog: {},
         healthPort: undefined,
       },
-      () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
+      {
+        storage: localStorage,
+        connect: () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
+      },
       pino({ level: 'silent' }),
       new AbortController().signal,
     );
@@ -129,7 +139,10 @@ it('an agent that is told to end stops the VMs that end with it, and unmounts th
       guestLog: {},
       healthPort: undefined,
     },
-    () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
+    {
+      storage: localStorage,
+      connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
+    },
     pino({ level: 'silent' }),
     stop.signal,
   );

@@ -16,7 +16,7 @@ import { FakeClock } from './guest/fake-clock.ts';
 import { startNode, type TestNode } from './hcs/simulated-node.ts';
 import { until } from './hcs/until.ts';
 
-const program = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
+const program = fileURLToPath(new URL('../../simulator/agent.ts', import.meta.url));
 const machine = `namespace="default",name="vm",uid="${uid}"`;
 
 /** The value of the one series of that name. */
@@ -39,7 +39,7 @@ async function startAgent(node: TestNode, healthPort: number) {
   await writeFile(join(node.folder, 'token'), 'token');
   const settings = [
     ...['--operator-url', 'ws://127.0.0.1:9/v1/agents', '--token-file', join(node.folder, 'token')],
-    ...['--state-dir', stateDir, '--backend', 'simulated', '--simulated-socket', node.socketPath],
+    ...['--state-dir', stateDir, '--simulated-socket', node.socketPath],
     ...['--health-port', String(healthPort), '--log-level', 'fatal'],
   ];
   const child = spawn(process.execPath, [program, ...settings], { stdio: ['ignore', 'ignore', 'inherit'] });

@@ -16,6 +16,7 @@ import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
 import type { ComputeSystem, HcsBackend } from '../../agent/node/backend.ts';
 import type { WindowsHost } from '../../agent/node/host.ts';
 import type { AgentNode } from '../../agent/node/node.ts';
+import { localStorage } from '../../agent/storage/local-storage.ts';
 import { connectComputeCore } from '../../agent/windows/computecore/computecore.ts';
 import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { HyperVSockets } from '../../agent/windows/hvsock/sockets.ts';
@@ -147,7 +148,7 @@ await runAgent(
     guestLog: {},
     healthPort: undefined,
   },
-  connectNode,
+  { storage: localStorage, connect: connectNode },
   pino({ level: 'debug', timestamp }, transitions),
   stop.signal,
 );

@@ -53,9 +53,9 @@ export class AgentProcess implements AsyncDisposable {
     if (node.stdout !== null) await once(node.stdout, 'data');
     const operator = await BenchOperator.listen();
     const healthPort = await freePort();
-    const agent = program('agent/main.ts', [
+    const agent = program('simulator/agent.ts', [
       ...['--operator-url', operator.url, '--token-file', tokenFile, '--state-dir', join(folder, 'state')],
-      ...['--backend', 'simulated', '--simulated-socket', socket, '--health-port', String(healthPort)],
+      ...['--simulated-socket', socket, '--health-port', String(healthPort)],
     ]);
     // As a collector that takes all of it.
     agent.stdout?.resume();

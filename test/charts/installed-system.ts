@@ -174,12 +174,11 @@ function hostProcess(directory: string): ManagedProcess {
 }
 
 function agentProcess(directory: string, port: number): ManagedProcess {
-  return process(directory, 'agent', 'agent/main.ts', [
+  return process(directory, 'agent', 'simulator/agent.ts', [
     `--operator-url=wss://127.0.0.1:${port}/v1/agents`,
     `--token-file=${join(directory, 'token')}`,
     `--ca-file=${join(directory, 'ca.crt')}`,
     `--state-dir=${join(directory, 'agent')}`,
-    '--backend=simulated',
     `--simulated-socket=${join(directory, 'host.sock')}`,
   ]);
 }

@@ -8,6 +8,7 @@ import { runAgent } from '../../agent/agent.ts';
 import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
 import type { AgentNode } from '../../agent/node/node.ts';
 import { allowList } from '../../agent/preparation/allow-list.ts';
+import { localStorage } from '../../agent/storage/local-storage.ts';
 import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { connectSimulatedHost } from '../../simulator/client/client.ts';
@@ -82,7 +83,7 @@ try {
       guestLog: { output: { destination: output, rate: { recordsPerSecond: 1_000, burst: 10_000 } } },
       timeouts: defaultTimeouts,
     },
-    connectNode,
+    { storage: localStorage, connect: connectNode },
     logger,
     stop.signal,
   );

@@ -68,10 +68,10 @@ export type HostProcesses = (given: HostProcess) => Promise<Command> | Command;
 
 /**
  * A command of the agent's image on a simulated Windows node, whose paths are Linux ones. The rule, word by word:
- * - `…\lcow-agent\node.exe` and `…\lcow-agent\agent\main.js` are the packaged Node and `agent/main.ts`;
+ * - `…\lcow-agent\node.exe` and `…\lcow-agent\agent\main.js` are the packaged Node and `simulator/agent.ts`, with the
+ *   socket of the node's compute service;
  * - what follows `%CONTAINER_SANDBOX_MOUNT_POINT%` is a path below the folder with the volumes;
- * - `--state-dir=<folder>` is the folder on the node's disk, and the agent is told its Windows path by `--state-folder`;
- * - `--backend=computecore` becomes the simulated one, with the socket of the node's compute service.
+ * - `--state-dir=<folder>` is the folder on the node's disk, and the agent is told its Windows path by `--state-folder`.
  */
 export function onSimulatedWindows(socket: string): HostProcesses {
   return ({ words, ...folders }) => ({
@@ -82,8 +82,8 @@ export function onSimulatedWindows(socket: string): HostProcesses {
 
 function simulatedWord(word: string, node: Omit<HostProcess, 'words'> & { readonly socket: string }): string[] {
   if (word === `${sandbox}\\lcow-agent\\node.exe`) return [process.execPath];
-  if (word === `${sandbox}\\lcow-agent\\agent\\main.js`) return [`${project}agent/main.ts`];
-  if (word === '--backend=computecore') return ['--backend=simulated', `--simulated-socket=${node.socket}`];
+  if (word === `${sandbox}\\lcow-agent\\agent\\main.js`)
+    return [`${project}simulator/agent.ts`, `--simulated-socket=${node.socket}`];
   const [, stateDir] = /^--state-dir=(.+)$/.exec(word) ?? [];
   if (stateDir !== undefined) return [`--state-dir=${node.hostFolder(stateDir)}`, `--state-folder=${stateDir}`];
   const [before = '', path] = word.split(sandbox);

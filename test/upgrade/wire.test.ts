@@ -175,11 +175,11 @@ describe(`an operator of ${version}`, () => {
     const files = ['--socket', socket, '--host', host, '--state-dir', join(directory, `host-${name}`)];
     await start(`host-${name}`, 'simulator/service/main.ts', files);
     await writeFile(join(directory, 'token'), 'secret');
-    const agent = await start(`agent-${name}`, 'agent/main.ts', [
+    const agent = await start(`agent-${name}`, 'simulator/agent.ts', [
       `--operator-url=${operator.url}`,
       `--token-file=${join(directory, 'token')}`,
       `--state-dir=${join(directory, `state-${name}`)}`,
-      ...['--backend=simulated', `--simulated-socket=${socket}`],
+      ...[`--simulated-socket=${socket}`],
     ]);
     const session = await operator.session(0);
     await session.hello();

@@ -17,6 +17,7 @@ import { newRecord } from '../../agent/vm/record.ts';
 import { openExclusively } from '../../agent/windows/exclusive-file.ts';
 import { LocalWindowsHost } from '../../agent/windows/host.ts';
 import { openPrivateFolder } from '../../agent/windows/private-folder.ts';
+import { windowsStorage } from '../../agent/windows/state-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import './first-pipe-instance.ts';
 
@@ -261,7 +262,12 @@ describe('the lock of an agent', () => {
   const silent = pino({ level: 'silent' });
   const libraries = { computecore: '', kernel32: library, advapi32: library, ws2_32: '' };
   const lock = (state: string, stop: AbortSignal) =>
-    acquireInstanceLock(join(folder, state), systemClock, silent, stop);
+    acquireInstanceLock(
+      windowsStorage.locks(join(folder, state), () => {}),
+      systemClock,
+      silent,
+      stop,
+    );
   /** A process that holds the lock until it is killed. */
   const holder = async (state: string) => {
     const child = spawn(

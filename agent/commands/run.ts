@@ -1,0 +1,157 @@
+// `lcow-agent run`: the agent of a node, whichever node that is.
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { pino } from 'pino';
+import { messageOf } from '../../runtime/error-text.ts';
+import { plainLogger } from '../../runtime/log-lines.ts';
+import { type GuestLogSettings, runAgent } from '../agent.ts';
+import { poolProblem } from '../bounds/pool-size.ts';
+import { defaultTimeouts } from '../bounds/timeouts.ts';
+import type { LineDestination } from '../guest-log/output.ts';
+import type { NodeAccess } from '../node/node.ts';
+import { allowList } from '../preparation/allow-list.ts';
+import { ownFolders, uselessRule } from '../preparation/own-folders.ts';
+import { type ListenForShutdown, listenForStop } from '../stop-signals.ts';
+import { allowedOptions, defaultStateDir, linesPerSecond, operatorUrl, portNumber, positiveSeconds } from './flags.ts';
+import { version } from './version.ts';
+
+/** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
+const serviceLostExitCode = 75;
+
+export interface RunSettings {
+  readonly operatorUrl: string;
+  readonly tokenFile: string;
+  readonly caFile?: string;
+  readonly stateDir: string;
+  readonly stateFolder?: string;
+  readonly bootTimeout: number;
+  readonly healthPort?: number;
+  readonly allowedPath: readonly string[];
+  readonly allowedPipe: readonly string[];
+  readonly allowedDevice: readonly string[];
+  readonly allowedCpuGroup: readonly string[];
+  readonly allowedResourcePartition: readonly string[];
+  readonly guestLogRate: number;
+  readonly guestOutputRate: number;
+  readonly logLevel: string;
+}
+
+/** The kind of node that a program runs on. */
+export interface NodeKind<Settings extends RunSettings> {
+  /** Flags of this kind alone. */
+  readonly options: readonly Option[];
+  access(settings: Settings): NodeAccess;
+  /** How the node ends the program, besides signals. */
+  readonly listenForShutdown?: ListenForShutdown;
+}
+
+export function runCommand<Settings extends RunSettings>(
+  kind: NodeKind<Settings>,
+  exitWith: (code: number) => void,
+): Command {
+  const command = new Command('run')
+    .description('the agent of a node (the default)')
+    .requiredOption('--operator-url <url>', 'where the operator listens, wss://<host>:8443/v1/agents', operatorUrl)
+    .requiredOption('--token-file <path>', 'the token that proves which node this is; read before each connection')
+    .option('--ca-file <path>', 'the only CA that is trusted for the operator (PEM)')
+    .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
+    .option('--state-folder <path>', 'the same folder by its Windows path, for documents')
+    .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
+    .option('--health-port <port>', 'loopback port for /healthz, /readyz and /metrics (default: none)', portNumber)
+    .option('--guest-log-rate <lines>', 'that one guest may log in a second at all; 0 = no limit', linesPerSecond, 0)
+    .option(
+      '--guest-output-rate <lines>',
+      'of each guest in a second that go to standard output as JSON; 0 = none do',
+      linesPerSecond,
+      1_000,
+    )
+    .addOption(
+      new Option('--log-level <level>', 'of the agent itself')
+        .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+        .default('info'),
+    )
+    .action(async (settings: Settings) => {
+      exitWith(await run(settings, kind));
+      endAnyway();
+    });
+  for (const option of [...kind.options, ...allowedOptions]) command.addOption(option);
+  return command;
+}
+
+/** A call that hangs in the compute service would keep the process. */
+export function endAnyway(): void {
+  setTimeout(() => process.exit(), 2_000).unref();
+}
+
+/** After a quiet time, or at the boot, so many seconds' worth may come at once. */
+const burstSeconds = 10;
+/** Of standard output that nobody reads: what waits for it is held to this, and more is lost. */
+const maxOutputBytes = 8 << 20;
+
+function guestLogSettings(
+  { guestLogRate, guestOutputRate }: RunSettings,
+  destination: LineDestination,
+): GuestLogSettings {
+  const rateOf = (lines: number) => ({ recordsPerSecond: lines, burst: burstSeconds * lines });
+  return {
+    rate: guestLogRate === 0 ? undefined : rateOf(guestLogRate),
+    output: guestOutputRate === 0 ? undefined : { destination, rate: rateOf(guestOutputRate) },
+  };
+}
+
+function ownFoldersOf({ caFile, tokenFile }: RunSettings, stateFolder: string): readonly string[] {
+  const credentials = [resolve(tokenFile), caFile === undefined ? undefined : resolve(caFile)];
+  return ownFolders({ stateFolder, credentials, environment: process.env });
+}
+
+async function run<Settings extends RunSettings>(settings: Settings, kind: NodeKind<Settings>): Promise<number> {
+  // Written to from its own threads: a node that does not read our output must not hold up its VMs.
+  const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
+  const logger = plainLogger({ level: settings.logLevel, base: { program: 'lcow-agent' } }, output);
+  const stateFolder =
+    settings.stateFolder ?? (process.platform === 'win32' ? resolve(settings.stateDir) : 'C:\\ProgramData\\lcow');
+  const own = ownFoldersOf(settings, stateFolder);
+  const allowed = allowList({
+    paths: settings.allowedPath,
+    pipes: settings.allowedPipe,
+    devices: settings.allowedDevice,
+  });
+  const useless = uselessRule(allowed.paths, own);
+  if (useless !== undefined) {
+    logger.fatal(`--allowed-path ${useless.folder} is a folder of the agent itself: give another one`);
+    return 2;
+  }
+  const threads = poolProblem(process.env);
+  if (threads !== undefined) logger.warn(threads);
+  const stop = await listenForStop(logger, kind.listenForShutdown);
+  try {
+    const end = await runAgent(
+      {
+        version,
+        operator: { url: settings.operatorUrl, tokenFile: settings.tokenFile, caFile: settings.caFile },
+        stateDir: settings.stateDir,
+        stateFolder,
+        ownFolders: own,
+        healthPort: settings.healthPort,
+        allowed,
+        allowedGroups: {
+          cpuGroups: settings.allowedCpuGroup,
+          resourcePartitions: settings.allowedResourcePartition,
+        },
+        guestLog: guestLogSettings(settings, output),
+        timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
+      },
+      kind.access(settings),
+      logger,
+      stop.signal,
+    );
+    if (end === 'serviceLost') logger.error('the compute service went away: a new agent has to look at what is left');
+    return end === 'serviceLost' ? serviceLostExitCode : 0;
+  } catch (error) {
+    if (stop.signal.aborted) return 0;
+    logger.fatal({ error: messageOf(error) }, 'the agent cannot run');
+    return 1;
+  } finally {
+    stop.done();
+  }
+}

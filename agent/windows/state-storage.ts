@@ -1,0 +1,41 @@
+// The agent's state folder on Windows, for SYSTEM, Administrators and this account, and the locks that keep a second agent
+// off the node (docs/design.md §8): a file of the folder, and the name of a pipe that only Administrators can make, since two
+// agents of one node may have two folders. Native code is loaded with the first call.
+import { join } from 'node:path';
+import type { StateStorage, TryLock } from '../node/state-storage.ts';
+import { isListening, tryListen } from '../storage/name-lock.ts';
+
+const lockFile = 'agent.lock';
+/** Windows lets nobody else make a pipe below it. */
+const nodePipe = '\\\\.\\pipe\\ProtectedPrefix\\Administrators\\lcow-agent';
+
+export const windowsStorage: StateStorage = {
+  /** A kubelet makes the folder of a mount with the access that every user of the host has below %ProgramData%. */
+  async openFolder(stateDir) {
+    const { openPrivateFolder } = await import('./private-folder.ts');
+    for (const folder of [stateDir, join(stateDir, 'vms')]) await openPrivateFolder(folder);
+  },
+  async folderProblem(stateDir) {
+    const { privateFolderProblem } = await import('./private-folder.ts');
+    return await privateFolderProblem(stateDir);
+  },
+  locks: (stateDir, warn) => [lockOfFolder(stateDir), lockOfNode(warn)],
+};
+
+function lockOfFolder(stateDir: string): TryLock {
+  return async () => {
+    const { openExclusively } = await import('./exclusive-file.ts');
+    const file = openExclusively(join(stateDir, lockFile));
+    return file && { release: () => file.close() };
+  };
+}
+
+/** An account that is no Administrator cannot make the pipe, and nobody else can: then the folder has to do. */
+function lockOfNode(warn: (text: string) => void): TryLock {
+  return async () => {
+    const lock = await tryListen(nodePipe);
+    if (lock !== undefined || (await isListening(nodePipe))) return lock;
+    warn(`this account cannot make ${nodePipe}: a second agent with another state folder is not kept off the node`);
+    return { release: () => undefined };
+  };
+}

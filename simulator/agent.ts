@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// The agent's program on a simulated node: the same agent, with the node's service process in place of Windows.
+import '../agent/thread-pool.ts';
+import { rm } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { type NodeKind, type RunSettings, runCommand } from '../agent/commands/run.ts';
+import { version } from '../agent/commands/version.ts';
+import type { AgentNode } from '../agent/node/node.ts';
+import { localStorage } from '../agent/storage/local-storage.ts';
+import { readConsole } from '../agent/windows/console-pipe.ts';
+import { connectSimulatedHost } from './client/client.ts';
+import { simulatedConsolePath } from './wire/console.ts';
+
+interface SimulatedSettings extends RunSettings {
+  readonly simulatedSocket: string;
+}
+
+const simulatedNode: NodeKind<SimulatedSettings> = {
+  options: [
+    new Option(
+      '--simulated-socket <path>',
+      'on which the service process of the simulated node serves',
+    ).makeOptionMandatory(),
+  ],
+  access: ({ simulatedSocket }) => ({ storage: localStorage, connect: () => connectNode(simulatedSocket) }),
+};
+
+async function connectNode(socket: string): Promise<AgentNode> {
+  const socketDirectory = `${socket}.guests`;
+  // We hold the node's lock, so what lies there is what a killed agent left behind.
+  await rm(socketDirectory, { recursive: true, force: true });
+  return {
+    ...(await connectSimulatedHost(socket, socketDirectory)),
+    readConsole: (pipe, signal) => readConsole(simulatedConsolePath(socket, pipe), signal),
+  };
+}
+
+const run = runCommand(simulatedNode, (code) => {
+  process.exitCode = code;
+});
+await new Command('simulated-agent')
+  .description('The agent of a simulated node, for demonstrations and tests.')
+  .version(version)
+  .addCommand(run, { isDefault: true })
+  .parseAsync();
