@@ -15,13 +15,14 @@ import { type DialSettings, dial } from './link/dial.ts';
 import { defaultLinkTimes, OperatorLink } from './link/link.ts';
 import { serveHealth } from './metrics/health.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
-import type { NodeAccess } from './node/node.ts';
+import type { AgentNode, NodeAccess } from './node/node.ts';
 import type { AllowList } from './preparation/allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from './preparation/prepare.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { SentDocumentFiles } from './storage/sent-documents.ts';
 import { ExclusiveConsoles } from './streams/console-readers.ts';
+import { StreamServer } from './streams/stream-server.ts';
 import { FileJournal } from './vm/journal.ts';
 import type { MachinePorts } from './vm/ports.ts';
 import { Supervisor } from './vm/supervisor.ts';
@@ -74,14 +75,7 @@ export async function runAgent(
   await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   held.defer(() => health?.close());
-  const locks = access.storage.locks(settings.stateDir, (text) => logger.warn(text));
-  const lock = await acquireInstanceLock(locks, systemClock, logger, stop);
-  held.defer(() => lock.release());
-  const node = await access.connect();
-  // What hangs in HCS goes with the process.
-  held.defer(async () => {
-    await within(systemClock, settings.timeouts.leave, node.close());
-  });
+  const node = await connectAlone(settings, access, { held, logger, stop });
   const lost = new AbortController();
   /** VMs are not looked after any more. */
   const left = new AbortController();
@@ -118,6 +112,7 @@ export async function runAgent(
     over,
   );
   metrics.watch(supervisor);
+  const consoles = new ExclusiveConsoles(node.readConsole);
   const link: OperatorLink = new OperatorLink({
     clock: systemClock,
     random: Math.random,
@@ -126,7 +121,8 @@ export async function runAgent(
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
-    consoles: new ExclusiveConsoles(node.readConsole),
+    openStreams: (lane) =>
+      new StreamServer({ ...lane, logger, consoles, access: (uid) => supervisor.machine(uid)?.access }),
     dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });
@@ -145,6 +141,29 @@ export async function runAgent(
     if (!signal.aborted) throw error;
   }
   return stop.aborted ? 'stopped' : 'serviceLost';
+}
+
+interface Connecting {
+  readonly held: AsyncDisposableStack;
+  readonly logger: Logger;
+  readonly stop: AbortSignal;
+}
+
+/** Waits until this is the only agent of the node. */
+async function connectAlone(
+  { stateDir, timeouts }: AgentSettings,
+  access: NodeAccess,
+  { held, logger, stop }: Connecting,
+): Promise<AgentNode> {
+  const locks = access.storage.locks(stateDir, (text) => logger.warn(text));
+  const lock = await acquireInstanceLock(locks, systemClock, logger, stop);
+  held.defer(() => lock.release());
+  const node = await access.connect();
+  // What hangs in HCS goes with the process.
+  held.defer(async () => {
+    await within(systemClock, timeouts.leave, node.close());
+  });
+  return node;
 }
 
 /** Does it when the signal aborts. */

@@ -1,27 +1,41 @@
-// The import rules of the layout (docs/decisions/0001-layout.md): imports point one way, and two libraries have one
-// folder each. Read from the sources themselves.
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// The import rules of the floor plan (docs/decisions/0001-layout.md): rooms import one way, and each library that opens a
+// door to the outside has one home.
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from './import-graph.ts';
 
-const project = fileURLToPath(new URL('../', import.meta.url));
-const folders = ['crds', 'runtime', 'protocol', 'operator', 'agent', 'simulator', 'kubectl'];
+/** A room imports only from layers above its own, and from no other room of its own layer. */
+const layers: readonly (readonly string[])[] = [
+  ['crds', 'runtime', 'agent/document'],
+  ['protocol', 'agent/bounds'],
+  ['agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'kubectl', 'operator'],
+  ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics'],
+  ['agent/guest-log', 'agent/modification', 'agent/run', 'agent/windows', 'simulator/wire'],
+  ['agent/vm', 'simulator/client', 'simulator/host-file.ts'],
+  ['agent/streams', 'agent/link', 'agent/doctor', 'simulator/guest'],
+  ['agent/agent.ts', 'simulator/service'],
+  ['agent/commands'],
+  ['agent/main.ts', 'simulator/agent.ts', 'simulator/playground'],
+];
 
-/** What the files of a folder may import of the project besides its own files. The most specific folder counts. */
-const projectImports: Readonly<Record<string, readonly string[]>> = {
-  crds: [],
-  protocol: ['crds'],
-  operator: ['crds', 'protocol'],
-  agent: ['crds', 'protocol'],
-  'agent/document': [],
+/** Beyond the layers: what a room must not know, however far below it is. */
+const strangers: Readonly<Record<string, readonly string[]>> = {
+  operator: ['agent', 'simulator', 'kubectl'],
   // The plugin reaches the operator by the API server only: of both programs it knows what they say, not how they work.
-  kubectl: ['crds', 'protocol'],
+  kubectl: ['agent', 'operator', 'simulator'],
+  agent: ['operator', 'simulator', 'kubectl'],
+  'agent/windows': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
+  'simulator/wire': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
+  'simulator/client': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
+  'simulator/guest': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
+  'simulator/service': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
 };
+
+/** Only the playground, which starts a whole system, takes the control plane of the tests. */
+const importsTests = 'simulator/playground';
 
 /** Packages that only these folders or files may import. */
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
-  koffi: ['agent/windows/computecore/computecore.ts', 'agent/windows'],
+  koffi: ['agent/windows'],
   '@kubernetes/client-node': ['operator/kubernetes', 'kubectl/cluster.ts'],
 };
 
@@ -31,73 +45,75 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
   'agent/document': ['zod'],
 };
 
-interface Import {
-  readonly from: string;
-  readonly target: string;
-}
+const levelLimit = 10;
+const rootFileLimit = 8;
 
 let imports: readonly Import[] = [];
 
 beforeAll(async () => {
-  const files = await Promise.all(folders.map((folder) => sourceFiles(join(project, folder))));
-  imports = (await Promise.all(files.flat().map(importsOf))).flat();
+  imports = await readImports();
 });
 
-async function sourceFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile() && entry.name.endsWith('.ts')).map((e) => join(e.parentPath, e.name));
-}
-
-async function importsOf(file: string): Promise<Import[]> {
-  const text = await readFile(file, 'utf8');
-  const from = slashes(relative(project, file));
-  const statements = text.matchAll(
-    /^(?:import|export)\s[\w$*{},\s]*?from\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
-  );
-  return [...statements].map((match) => {
-    const specifier = match[1] ?? match[2] ?? match[3] ?? '';
-    const target = specifier.startsWith('.')
-      ? slashes(relative(project, resolve(dirname(file), specifier)))
-      : specifier;
-    return { from, target };
-  });
-}
-
-function slashes(path: string): string {
-  return path.split(sep).join('/');
-}
-
-function within(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
-}
-
-/** The most specific key that the file is in. */
-function ruleFor<T>(rules: Readonly<Record<string, T>>, file: string): { folder: string; rule: T } | undefined {
-  const keys = Object.keys(rules).filter((key) => within(file, key));
-  const folder = keys.sort((a, b) => b.length - a.length)[0];
-  const rule = folder === undefined ? undefined : rules[folder];
-  return folder === undefined || rule === undefined ? undefined : { folder, rule };
-}
-
-const isOurs = ({ target }: Import) => folders.some((folder) => within(target, folder)) || target.startsWith('test/');
+const within = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`);
 const isBuiltIn = ({ target }: Import) => target.startsWith('node:');
 const show = ({ from, target }: Import) => `${from} imports ${target}`;
+const isOfTests = ({ target }: Import) => target.startsWith('test/');
+/** Undefined for what is in no layer. */
+const layerOf = (file: string) => {
+  const index = layers.findIndex((rooms) => rooms.some((room) => within(file, room)));
+  return index < 0 ? undefined : index;
+};
+const ours = () => imports.filter((each) => isOurs(each) && !isOfTests(each));
 
-describe('imports', () => {
+describe('rooms', () => {
   it('are found at all', () => {
     expect(imports.length).toBeGreaterThan(300);
     expect(imports.some(({ target }) => target === 'zod')).toBe(true);
   });
 
-  it('point one way: crds ← protocol ← operator, agent, kubectl', () => {
-    const wrong = imports.filter(isOurs).filter(({ from, target }) => {
-      const found = ruleFor(projectImports, from);
-      return found === undefined || ![found.folder, ...found.rule].some((folder) => within(target, folder));
+  it('all have a place in the layers', () => {
+    const homeless = ours().flatMap(({ from, target }) => [from, target].filter((file) => layerOf(file) === undefined));
+    expect([...new Set(homeless)]).toEqual([]);
+  });
+
+  it('import from the layers above their own only', () => {
+    const wrong = ours().filter(({ from, target }) => {
+      const [mine, other] = [layerOf(from), layerOf(target)];
+      if (mine === undefined || other === undefined || mine > other) return false;
+      const isOneRoom = layers[mine]?.some((room) => within(from, room) && within(target, room));
+      return isOneRoom !== true;
     });
     expect(wrong.map(show)).toEqual([]);
   });
 
-  it('reach native code and the Kubernetes client in one place each', () => {
+  it('do not know what is none of their business', () => {
+    const wrong = ours().filter(({ from, target }) =>
+      Object.entries(strangers).some(
+        ([room, unknown]) => within(from, room) && unknown.some((folder) => within(target, folder)),
+      ),
+    );
+    expect(wrong.map(show)).toEqual([]);
+  });
+
+  it('import nothing of the tests', () => {
+    const wrong = imports.filter(isOfTests).filter(({ from }) => !within(from, importsTests));
+    expect(wrong.map(show)).toEqual([]);
+  });
+
+  it(`form no circle and at most ${levelLimit} levels`, () => {
+    const { circles, levels } = levelsOf(roomGraph(imports.filter(({ from }) => !within(from, 'operator'))));
+    expect(circles).toEqual([]);
+    expect(levels.length).toBeLessThanOrEqual(levelLimit);
+  });
+
+  it(`leave at most ${rootFileLimit} files at the root of agent/`, () => {
+    const files = imports.map(({ from }) => roomOf(from)).filter((room) => /^agent\/[^/]+\.ts$/.test(room));
+    expect(new Set(files).size).toBeLessThanOrEqual(rootFileLimit);
+  });
+});
+
+describe('packages', () => {
+  it('of native code and Kubernetes have one home each', () => {
     const wrong = imports.filter(({ from, target }) => {
       const homes = Object.entries(packageHomes).find(([name]) => within(target, name))?.[1];
       return homes !== undefined && !homes.some((home) => within(from, home));
@@ -105,10 +121,11 @@ describe('imports', () => {
     expect(wrong.map(show)).toEqual([]);
   });
 
-  it('keep the schemas and the document builder free of other packages', () => {
+  it('stay out of the schemas and the document builder', () => {
     const wrong = imports.filter((each) => {
-      const found = ruleFor(allowedPackages, each.from);
-      return found !== undefined && !isOurs(each) && !isBuiltIn(each) && !found.rule.includes(each.target);
+      const folder = Object.keys(allowedPackages).find((key) => within(each.from, key));
+      const allowed = folder === undefined ? undefined : allowedPackages[folder];
+      return allowed !== undefined && !isOurs(each) && !isBuiltIn(each) && !allowed.includes(each.target);
     });
     expect(wrong.map(show)).toEqual([]);
   });

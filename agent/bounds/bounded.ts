@@ -1,16 +1,15 @@
 // Bounds a call in time without abandoning it: HCS crashes when handles are released under a running call
 // (hcs-runtime A.5), so whoever runs into the bound gets the pending call along with the error.
 import type { Clock } from '../../runtime/clock.ts';
-import type { MachineFailure } from '../failure.ts';
 
 /** A call that exceeded its bound. It is still running: `late` settles when it comes back. */
 export class CallOverdue extends Error {
   override readonly name = 'CallOverdue';
   readonly late: Promise<unknown>;
   /** Why the call was not waited for any longer, when that was not for its time. */
-  readonly failure: MachineFailure | undefined;
+  readonly failure: Error | undefined;
 
-  constructor(call: string, milliseconds: number, late: Promise<unknown>, failure?: MachineFailure) {
+  constructor(call: string, milliseconds: number, late: Promise<unknown>, failure?: Error) {
     super(failure?.message ?? `${call} has not come back within ${Math.round(milliseconds / 1000)} s`);
     this.late = late;
     this.failure = failure;

@@ -76,3 +76,6 @@ export const Default = {
   VPMemDevices: 64,
   VPMemSizeBytes: 4294967296n,
 } as const;
+
+/** The CPU group that stands for none. */
+export const nullGroup = '00000000-0000-0000-0000-000000000000';

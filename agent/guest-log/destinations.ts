@@ -1,8 +1,8 @@
 // Where the lines of one VM's guest go: the excerpt that the status shows, the file on the node, and the records for
 // collectors of logs.
 import type { Assignment } from '../../protocol/messages.ts';
+import { logLine } from '../guest/log/line.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
-import { logLine } from './line.ts';
 import type { GuestLog } from './log.ts';
 import type { GuestRecordWriter } from './output.ts';
 import type { GuestLogSink } from './sink.ts';

@@ -19,11 +19,16 @@ import {
   subprotocol,
   type Welcome,
 } from '../../protocol/messages.ts';
-import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
+import {
+  type AgentStreamMessage,
+  binaryStreams,
+  type OperatorStreamMessage,
+  type StreamOpening,
+  streamsCapability,
+} from '../../protocol/streams/messages.ts';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
-import { type ConsoleReaders, StreamServer } from '../streams/stream-server.ts';
 import { abridgedReport, fittedReport, reportShare } from '../vm/report-size.ts';
 import type { Supervisor } from '../vm/supervisor.ts';
 import type { Epochs } from './epochs.ts';
@@ -35,6 +40,28 @@ const coalesce = 50;
 /** Complete reports that follow a hello go in so many at once, so that what changes meanwhile does not wait for all. */
 const reportsAtOnce = 64;
 
+/** How what streams say goes to the operator. */
+export interface StreamLane {
+  /** Ahead of all data. */
+  readonly send: (message: AgentStreamMessage) => void;
+  /** In the budget of streams. */
+  readonly sendData: (message: AgentStreamMessage | Buffer) => void;
+  /** The operator takes data as binary frames. */
+  readonly sendsBinary: () => boolean;
+}
+
+/** The streams of one session (`agent/streams/stream-server.ts`). */
+export interface SessionStreams {
+  /** Streams that are open. */
+  readonly size: number;
+  open(opening: StreamOpening): void;
+  receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void;
+  /** The VM is gone, and all there was of it. */
+  forget(uid: string): void;
+  /** The session is over. */
+  end(): void;
+}
+
 export interface SessionPorts {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -45,7 +72,7 @@ export interface SessionPorts {
   readonly agentVersion: string;
   readonly agentBootID: string;
   readonly host: HostFacts;
-  readonly consoles: ConsoleReaders;
+  readonly openStreams: (lane: StreamLane) => SessionStreams;
   /** Of all sessions with operators. */
   readonly epochs: Epochs<OperatorSession>;
 }
@@ -66,7 +93,7 @@ export class OperatorSession {
   /** Of the largest report. */
   #share = 0;
   #flush: Timer | undefined;
-  readonly #streams: StreamServer;
+  readonly #streams: SessionStreams;
   #sendsBinary = false;
   #epoch: number | undefined;
   #resolveWelcomed: (welcome: Welcome) => void = () => {};
@@ -84,13 +111,10 @@ export class OperatorSession {
       onMessage: (message) => this.#receive(message),
     });
     this.closed = this.#channel.closed;
-    this.#streams = new StreamServer({
-      logger: ports.logger,
-      consoles: ports.consoles,
+    this.#streams = ports.openStreams({
       send: (message) => this.#channel.send(message),
       sendData: (message) => this.#channel.sendStream(message),
       sendsBinary: () => this.#sendsBinary,
-      access: (uid) => ports.supervisor.machine(uid)?.access,
     });
     this.closed.then(() => {
       this.#streams.end();

@@ -1,4 +1,5 @@
 // Changes of a running VM's memory and processors (hcs-runtime B.6).
+import { nullGroup } from '../document/constants.ts';
 import { type Uint64, unlessEmpty } from '../document/json-numbers.ts';
 import { type ChangeTarget, type HostModification, modifyDocument } from './document.ts';
 
@@ -8,7 +9,6 @@ const topology = 'VirtualMachine/ComputeTopology';
 export const processorLimitsSince = 19042;
 
 /** The CPU group that stands for none. A VM joins another group only by way of it. */
-export const nullGroup = '00000000-0000-0000-0000-000000000000';
 
 /** Rounded up to an even number of MiB, as at creation. */
 export function memorySize(sizeInMB: number): HostModification {

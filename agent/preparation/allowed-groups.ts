@@ -3,8 +3,8 @@
 
 import type { RequestedOptions } from '../../protocol/options.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
+import { nullGroup } from '../document/constants.ts';
 import { MachineFailure } from '../failure.ts';
-import { nullGroup } from '../modification/topology.ts';
 
 export interface AllowedGroups {
   readonly cpuGroups: readonly string[];

@@ -2,11 +2,11 @@
 // connection that ended. What becomes of a record besides its line, and what is withheld, is the caller's choice.
 import type { Clock } from '../../runtime/clock.ts';
 import { LogLimiter, type LogRate } from '../guest/log/limiter.ts';
+import { logLine } from '../guest/log/line.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { scrubRecord } from '../guest/log/scrubber.ts';
 import { readGuestLog } from '../guest/log/stream.ts';
 import type { LogTurns } from '../guest/log/turns.ts';
-import { logLine } from '../guest-log/line.ts';
 import type { GuestListener } from '../node/guest-sockets.ts';
 import { RedialPauses } from './redial-pauses.ts';
 

@@ -193,7 +193,8 @@ export class VirtualMachine {
 
   async #wentOverdue(error: CallOverdue, signal: AbortSignal): Promise<MachineEvent | undefined> {
     const context = this.#context;
-    const failure = error.failure ?? new MachineFailure('CallOverdue', error.message, error);
+    const failure =
+      error.failure instanceof MachineFailure ? error.failure : new MachineFailure('CallOverdue', error.message, error);
     context.overdue = error.late;
     if (this.#state === 'Unknown') {
       context.setTrouble(failure);

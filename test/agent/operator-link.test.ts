@@ -9,7 +9,6 @@ import { z } from 'zod';
 import { dial, urlProblem } from '../../agent/link/dial.ts';
 import { defaultLinkTimes, type LinkTimes, OperatorLink } from '../../agent/link/link.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
-import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { intentsCapability } from '../../protocol/intent.ts';
 import {
@@ -94,7 +93,7 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
       return dial({ url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal);
     },
     hostFacts: () => host.facts(),
-    consoles: new ExclusiveConsoles(async function* () {}),
+    openStreams: () => ({ size: 0, open: () => {}, receive: () => {}, forget: () => {}, end: () => {} }),
   });
   const running = link.run(stop.signal);
   stack.defer(async () => {

@@ -1,7 +1,8 @@
 // How fast a guest's log is read on one core: lines as a guest service writes them, through the parser and into the lines
 // that users see. Processor time is measured, so that what else runs on the machine does not count.
+
+import { logLine } from '../../agent/guest/log/line.ts';
 import { GuestLogParser } from '../../agent/guest/log/parser.ts';
-import { logLine } from '../../agent/guest-log/line.ts';
 
 const lineCount = 300_000;
 const chunkBytes = 64 * 1024;

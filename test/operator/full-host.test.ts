@@ -7,7 +7,6 @@ import { WebSocket } from 'ws';
 import { GuestLog } from '../../agent/guest-log/log.ts';
 import { Epochs } from '../../agent/link/epochs.ts';
 import { OperatorSession } from '../../agent/link/session.ts';
-import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
 import type { DesiredMachine } from '../../operator/controller/agents.ts';
 import { desiredMachine } from '../../operator/controller/assignment.ts';
 import { digestsOf } from '../../operator/kubernetes/objects.ts';
@@ -58,7 +57,7 @@ it('is taken in with all of its VMs, and nothing of what it says is refused', as
     agentVersion: 'x',
     agentBootID: '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f',
     host: someHost,
-    consoles: new ExclusiveConsoles(async function* () {}),
+    openStreams: () => ({ size: 0, open: () => {}, receive: () => {}, forget: () => {}, end: () => {} }),
     epochs: new Epochs(),
   });
   await session.welcomed;

@@ -16,6 +16,7 @@ import { WebSocket } from 'ws';
 import { dial } from '../../agent/link/dial.ts';
 import { defaultLinkTimes, type LinkTimes, OperatorLink } from '../../agent/link/link.ts';
 import { ExclusiveConsoles } from '../../agent/streams/console-readers.ts';
+import { StreamServer } from '../../agent/streams/stream-server.ts';
 import { AgentServer } from '../../operator/agents/server.ts';
 import { Sessions } from '../../operator/agents/sessions.ts';
 import { desiredMachine } from '../../operator/controller/assignment.ts';
@@ -301,6 +302,10 @@ export class SubresourcesBed implements AsyncDisposable {
     });
     this.#stack.use(core);
     const { host } = await node.connect();
+    const consoles = new ExclusiveConsoles(async function* (_pipe, signal) {
+      yield Buffer.from('login: ');
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    });
     const link: OperatorLink = new OperatorLink({
       clock: systemClock,
       random: () => 0.5,
@@ -314,10 +319,10 @@ export class SubresourcesBed implements AsyncDisposable {
         return dial({ url, tokenFile, caFile }, { clock: systemClock, random: () => 0.5 }, signal);
       },
       hostFacts: () => host.facts(),
-      consoles: new ExclusiveConsoles(async function* (_pipe, signal) {
-        yield Buffer.from('login: ');
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-      }),
+      openStreams: (lane) => {
+        const access = (uid: string) => core.supervisor.machine(uid)?.access;
+        return new StreamServer({ ...lane, logger: pino({ level: 'silent' }), consoles, access });
+      },
     });
     this.#agent = { core, link };
     const stop = new AbortController();

@@ -1,11 +1,11 @@
 import { PassThrough, Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { logLine } from '../../../agent/guest/log/line.ts';
 import { type GuestLogOptions, GuestLogParser } from '../../../agent/guest/log/parser.ts';
 import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
 import { readGuestLog } from '../../../agent/guest/log/stream.ts';
 import { normaliseTime } from '../../../agent/guest/log/time.ts';
-import { logLine } from '../../../agent/guest-log/line.ts';
 import { difference, readCases } from '../../golden/guest-logs.ts';
 
 const golden = readCases(new URL('../../golden/guest-logs.json', import.meta.url).pathname);

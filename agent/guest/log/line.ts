@@ -1,6 +1,6 @@
 // One record of the guest's log as the one line that users see: time, level, message, then what else the guest said.
-import type { GuestLogRecord, JsonValue } from '../guest/log/record.ts';
-import { zeroTime } from '../guest/log/time.ts';
+import type { GuestLogRecord, JsonValue } from './record.ts';
+import { zeroTime } from './time.ts';
 
 /** Members that every record carries for programs; a human has them from elsewhere. */
 const hidden: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
