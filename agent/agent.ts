@@ -96,7 +96,7 @@ export async function runAgent(
     logger,
     tally: metrics.tally,
     agentBootID,
-    ...guestLogPorts(settings, logger),
+    ...guestLogPorts(settings),
     sentDocuments: new SentDocumentFiles(settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
@@ -121,8 +121,7 @@ export async function runAgent(
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
-    openStreams: (lane) =>
-      new StreamServer({ ...lane, logger, consoles, access: (uid) => supervisor.machine(uid)?.access }),
+    openStreams: (lane) => new StreamServer({ ...lane, logger, consoles, supervisor }),
     dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });
@@ -175,19 +174,13 @@ async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void
 }
 
 /** What all guests' logs share. */
-function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings, logger: Logger): GuestLogPorts {
+function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings): GuestLogPorts {
   const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const waiting = new ByteBudget(maxWaitingForDisk);
   return {
     ...(guestOutput && { openGuestOutput: (uid, onDropped) => guestOutput.writerOf(uid, onDropped) }),
     guestLogRate: rate,
     logTurns: new LogTurns(),
-    openGuestLog: (uid, onDropped) =>
-      new GuestLogFile({
-        folder: join(stateDir, 'vms', uid),
-        waiting,
-        onDropped,
-        onFailure: (error) => logger.error({ uid, error: error.message }, 'the log of the guest cannot be kept'),
-      }),
+    openGuestLog: (uid, events) => new GuestLogFile({ folder: join(stateDir, 'vms', uid), waiting, ...events }),
   };
 }

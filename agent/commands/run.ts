@@ -1,4 +1,5 @@
 // `lcow-agent run`: the agent of a node, whichever node that is.
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
@@ -34,6 +35,7 @@ export interface RunSettings {
   readonly guestLogRate: number;
   readonly guestOutputRate: number;
   readonly logLevel: string;
+  readonly nodeName: string;
 }
 
 /** The kind of node that a program runs on. */
@@ -69,6 +71,12 @@ export function runCommand<Settings extends RunSettings>(
       new Option('--log-level <level>', 'of the agent itself')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
         .default('info'),
+    )
+    .addOption(
+      new Option('--node-name <name>', 'of this node in Kubernetes, for log lines').default(
+        hostname().toLowerCase(),
+        'name of the computer',
+      ),
     )
     .action(async (settings: Settings) => {
       exitWith(await run(settings, kind));
@@ -107,7 +115,10 @@ function ownFoldersOf({ caFile, tokenFile }: RunSettings, stateFolder: string): 
 async function run<Settings extends RunSettings>(settings: Settings, kind: NodeKind<Settings>): Promise<number> {
   // Written to from its own threads: a node that does not read our output must not hold up its VMs.
   const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
-  const logger = plainLogger({ level: settings.logLevel, base: { program: 'lcow-agent' } }, output);
+  const logger = plainLogger(
+    { level: settings.logLevel, base: { program: 'lcow-agent', host: settings.nodeName } },
+    output,
+  );
   const stateFolder =
     settings.stateFolder ?? (process.platform === 'win32' ? resolve(settings.stateDir) : 'C:\\ProgramData\\lcow');
   const own = ownFoldersOf(settings, stateFolder);

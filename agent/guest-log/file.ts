@@ -9,8 +9,9 @@ import { ByteBudget } from '../bounds/byte-budget.ts';
 import { replaceFile } from '../storage/replace-file.ts';
 import { lastPosition } from './file-lines.ts';
 import { LineBatch } from './line-batch.ts';
+import type { GuestLogEvents } from './sink.ts';
 
-export interface GuestLogFileOptions {
+export interface GuestLogFileOptions extends GuestLogEvents {
   readonly folder: string;
   /** Bytes of one file. */
   readonly maxBytes?: number;
@@ -20,10 +21,6 @@ export interface GuestLogFileOptions {
   readonly maxWaitingBytes?: number;
   /** Those of all guests; absent: no other guest is there. */
   readonly waiting?: ByteBudget | undefined;
-  /** Lines that never reach the file. */
-  readonly onDropped: (lines: number) => void;
-  /** The file cannot be written; told once, until it can be again. */
-  readonly onFailure: (error: Error) => void;
 }
 
 export const guestLogName = 'guest.log';

@@ -2,6 +2,13 @@
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import type { LogFiles } from './reader.ts';
 
+export interface GuestLogEvents {
+  /** Lines that never reach it. */
+  readonly onDropped: (lines: number) => void;
+  /** It cannot be written; told once, until it can be again. */
+  readonly onFailure: (error: Error) => void;
+}
+
 /** Takes lines without ever holding up the guest (`GuestLogFile`). */
 export interface GuestLogSink extends LogFiles {
   append(line: string): void;

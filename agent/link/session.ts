@@ -67,7 +67,7 @@ export interface SessionPorts {
   readonly logger: Logger;
   readonly supervisor: Pick<
     Supervisor,
-    'assign' | 'count' | 'intend' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'
+    'assign' | 'count' | 'intend' | 'loggerOf' | 'machine' | 'observe' | 'refuse' | 'release' | 'uids'
   >;
   readonly agentVersion: string;
   readonly agentBootID: string;
@@ -269,7 +269,7 @@ export class OperatorSession {
         this.#intend(message.virtualMachine);
         break;
       case 'release':
-        logger.info({ uid: message.uid }, 'release');
+        supervisor.loggerOf(message).info('release');
         supervisor.release(message.uid);
         break;
       default:
@@ -291,15 +291,18 @@ export class OperatorSession {
   }
 
   #obey<T>(element: Element, parsed: Parsed<T>, obey: (told: T) => Promise<void>): void {
-    const { logger, supervisor } = this.#ports;
-    const { uid } = element;
+    const { supervisor } = this.#ports;
     if (!parsed.ok) {
       const { failure } = parsed;
-      logger.error({ uid, reason: failure.reason, error: failure.message }, 'an assignment was refused');
+      supervisor
+        .loggerOf(element)
+        .error({ reason: failure.reason, error: failure.message }, 'an assignment was refused');
       supervisor.refuse(failure, typeof element.generation === 'number' ? element.generation : undefined);
       return;
     }
-    obey(parsed.value).catch((error: unknown) => logger.error({ uid, error: messageOf(error) }, 'assignment failed'));
+    obey(parsed.value).catch((error: unknown) =>
+      supervisor.loggerOf(element).error({ error: messageOf(error) }, 'assignment failed'),
+    );
   }
 
   /** Puts the policy in that travelled apart. What we have must then be exactly what the operator meant. */

@@ -76,7 +76,7 @@ export class GuestConversation {
 
   /** From the negotiation to the end of one connection. */
   async #converse(bridge: GuestBridge, signal: AbortSignal): Promise<void> {
-    const { uid, logger, onConnection } = this.#ports;
+    const { logger, onConnection } = this.#ports;
     try {
       const guest = await bridge.negotiate(signal);
       this.#isConnected = true;
@@ -84,9 +84,9 @@ export class GuestConversation {
       this.#first.resolve(guest);
       onConnection();
       const end = await bridge.closed;
-      if (end.kind === 'failed') logger.warn({ uid, error: end.message }, 'the guest bridge ended');
+      if (end.kind === 'failed') logger.warn({ error: end.message }, 'the guest bridge ended');
     } catch (error) {
-      if (!signal.aborted) logger.warn({ uid, error: messageOf(error) }, 'the guest bridge did not come up');
+      if (!signal.aborted) logger.warn({ error: messageOf(error) }, 'the guest bridge did not come up');
       if (error instanceof GuestProtocolError || error instanceof GuestRefusal) this.#first.reject(error);
       bridge.close();
     }

@@ -210,9 +210,9 @@ export class GuestRun {
   }
 
   #serve(): void {
-    const { logger, uid } = this.#ports;
+    const { logger } = this.#ports;
     const failed = (what: string) => (error: unknown) => {
-      if (!this.#over.signal.aborted) logger.error({ uid, error: messageOf(error) }, `${what} is not served any more`);
+      if (!this.#over.signal.aborted) logger.error({ error: messageOf(error) }, `${what} is not served any more`);
     };
     this.#log.serve(this.#over.signal).catch(failed('the guest log'));
     this.#conversation.serve(this.#over.signal).catch(failed('the guest bridge'));

@@ -13,19 +13,20 @@ import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream
 import { messageOf } from '../../runtime/error-text.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
+import type { Supervisor } from '../vm/supervisor.ts';
 import { type ByteStreamPorts, serveBytes } from './byte-stream.ts';
 import { serveExec } from './exec-stream.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface StreamServerPorts {
   readonly logger: Logger;
+  readonly supervisor: Pick<Supervisor, 'loggerOf' | 'machine'>;
   /** Ahead of all data. */
   readonly send: (message: AgentStreamMessage) => void;
   /** In the budget of streams. */
   readonly sendData: (message: AgentStreamMessage | Buffer) => void;
   /** The operator takes data as binary frames. */
   readonly sendsBinary: () => boolean;
-  readonly access: (uid: string) => GuestAccess | undefined;
   readonly consoles: ConsoleReaders;
 }
 
@@ -116,7 +117,7 @@ export class StreamServer {
   }
 
   async #serve(opening: StreamOpening, stream: MultiplexedStream, signal: AbortSignal): Promise<StreamOutcome> {
-    const access = this.#ports.access(opening.uid);
+    const access = this.#ports.supervisor.machine(opening.uid)?.access;
     if (access === undefined) {
       throw new StreamFailure('NoSuchVirtualMachine', 'the agent of the host does not know this VM');
     }
@@ -146,10 +147,11 @@ export class StreamServer {
     return await serveBytes(this.#ports.consoles.read(pipe, signal), { ...ports, signal });
   }
 
-  #failed({ stream, type, uid }: StreamOpening, error: unknown): StreamClosed {
+  #failed(opening: StreamOpening, error: unknown): StreamClosed {
+    const { stream, type } = opening;
     const problem = error instanceof StreamFailure ? error.problem : 'Failed';
     const message = messageOf(error).slice(0, 2048);
-    this.#ports.logger.info({ uid, type, problem, error: message }, 'a stream ended with a problem');
+    this.#ports.supervisor.loggerOf(opening).info({ type, problem, error: message }, 'a stream ended with a problem');
     return { type: 'streamClosed', stream, problem, message };
   }
 }

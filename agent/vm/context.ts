@@ -1,6 +1,6 @@
 // What the steps of one VM's life work on: its record, the handles that are open just now, and the ways to wait and write.
 // Only `virtual-machine.ts` and `machine-steps.ts` use it.
-import type { BootTimings } from '../../protocol/messages.ts';
+import type { Assignment, BootTimings } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import type { Streak } from '../../protocol/streak.ts';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
@@ -54,6 +54,7 @@ type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle'
 export class MachineContext {
   readonly uid: string;
   readonly systemID: SystemId;
+  /** Its log lines carry the VM. */
   readonly ports: MachinePorts;
   readonly log: GuestLog;
   readonly guestLog: MachineLog;
@@ -103,11 +104,15 @@ export class MachineContext {
     this.record = rest;
     this.trouble = trouble;
     this.log = new GuestLog(record.boot, record.guestLog);
-    this.ports = ports;
+    this.ports = { ...ports, logger: ports.logger.child({ uid: record.uid }) };
+    if (record.assignment !== undefined) this.nameLogLines(record.assignment);
     this.internalErrors = new InternalErrors(ports);
     this.#listener = { changed: this.guarded(() => listener.changed()) };
     const onDropped = (lines: number) => this.log.countDropped(lines);
-    this.#sink = ports.openGuestLog(record.uid, onDropped);
+    this.#sink = ports.openGuestLog(record.uid, {
+      onDropped,
+      onFailure: (error) => this.ports.logger.error({ error: error.message }, 'the log of the guest cannot be kept'),
+    });
     this.guestLog = new MachineLog({
       uid: record.uid,
       log: this.log,
@@ -115,6 +120,11 @@ export class MachineContext {
       output: ports.openGuestOutput?.(record.uid, onDropped),
       headChanged: () => this.#listener.changed(),
     });
+  }
+
+  /** From now on every line of the agent's log about this VM says which one it is. A VM is named once. */
+  nameLogLines({ namespace, name }: Pick<Assignment, 'namespace' | 'name'>): void {
+    this.ports.logger.setBindings({ vm: `${namespace}/${name}` });
   }
 
   /** For what is called from outside of the steps: an error of ours in it is this VM's alone. */
@@ -202,7 +212,7 @@ export class MachineContext {
   /** For what must not be held up by a full disk: releasing. */
   async tryWrite(): Promise<void> {
     await this.write().catch((error: MachineFailure) => {
-      this.ports.logger.error({ uid: this.uid, error: error.message }, 'journal not written');
+      this.ports.logger.error({ error: error.message }, 'journal not written');
     });
   }
 
@@ -211,7 +221,7 @@ export class MachineContext {
     const { overdue } = this;
     let event: 'returned' | 'lost' = 'returned';
     const result = await overdue?.catch((error: unknown) => {
-      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'an overdue call failed at last');
+      this.ports.logger.warn({ error: messageOf(error) }, 'an overdue call failed at last');
       if (error instanceof HcsError && error.isServiceDisconnect) event = 'lost';
       return undefined;
     });
@@ -232,7 +242,7 @@ export class MachineContext {
     this.run = undefined;
     this.overdue = undefined;
     run?.abandon().catch((error: unknown) => {
-      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'the sockets of the guest did not close');
+      this.ports.logger.warn({ error: messageOf(error) }, 'the sockets of the guest did not close');
     });
   }
 
@@ -285,7 +295,7 @@ export class MachineContext {
     try {
       return await this.#sink.lastPosition();
     } catch (error) {
-      this.ports.logger.warn({ uid: this.uid, error: messageOf(error) }, 'the log of an earlier run cannot be read');
+      this.ports.logger.warn({ error: messageOf(error) }, 'the log of an earlier run cannot be read');
       return undefined;
     }
   }

@@ -13,7 +13,7 @@ import { backOff } from './history.ts';
 export async function prepareRestart(machine: MachineContext, error: unknown, signal: AbortSignal): Promise<void> {
   const { logger, tally } = machine.ports;
   machine.internalErrors.note();
-  logger.error({ uid: machine.uid, error: stackOf(error) }, 'the life of a VM ended with an error of ours');
+  logger.error({ error: stackOf(error) }, 'the life of a VM ended with an error of ours');
   tally?.internalError();
   machine.found = undefined;
   machine.setTrouble({ reason: 'InternalError', message: `the agent failed on this VM: ${messageOf(error)}` });
@@ -42,7 +42,7 @@ async function look(machine: MachineContext, signal: AbortSignal): Promise<Syste
       return all.find(({ id, owner }) => id === machine.systemID && owner === ownerTag);
     } catch (error) {
       if (error instanceof HcsError && error.isServiceDisconnect) throw error;
-      logger.warn({ uid: machine.uid, error: messageOf(error) }, 'HCS cannot be enumerated');
+      logger.warn({ error: messageOf(error) }, 'HCS cannot be enumerated');
       await delay(clock, timeouts.enumerateRetry, signal).catch(() => undefined);
     }
   }

@@ -6,7 +6,7 @@ import type { Timeouts } from '../bounds/timeouts.ts';
 import type { LogRate } from '../guest/log/limiter.ts';
 import type { LogTurns } from '../guest/log/turns.ts';
 import type { GuestRecordWriter } from '../guest-log/output.ts';
-import type { GuestLogSink } from '../guest-log/sink.ts';
+import type { GuestLogEvents, GuestLogSink } from '../guest-log/sink.ts';
 import type { AgentTally } from '../metrics/tally.ts';
 import type { HcsBackend } from '../node/backend.ts';
 import type { GuestSockets } from '../node/guest-sockets.ts';
@@ -34,7 +34,7 @@ export interface MachinePorts {
   /** Of this agent process. */
   readonly agentBootID: string;
   /** Where the lines of a VM's guest are kept on the node; says how many of them are lost. */
-  readonly openGuestLog: (uid: string, onDropped: (lines: number) => void) => GuestLogSink;
+  readonly openGuestLog: (uid: string, events: GuestLogEvents) => GuestLogSink;
   /** Where the records of a VM's guest go for collectors of logs; says how many of them are lost. Absent: nowhere. */
   readonly openGuestOutput?: (uid: string, onDropped: (lines: number) => void) => GuestRecordWriter;
   /** When which guest's log is read on. Absent: each guest's as it comes. */

@@ -86,7 +86,7 @@ async function adopt(machine: MachineContext, properties: SystemProperties): Pro
   if (machine.run === undefined) await hearGuest(machine, properties);
   machine.found = undefined;
   machine.clearTrouble('HostQueryFailed', 'CallOverdue', 'InternalError');
-  logger.info({ uid: machine.uid, runtimeID: properties.runtimeId }, 'adopted the running VM');
+  logger.info({ runtimeID: properties.runtimeId }, 'adopted the running VM');
 }
 
 async function hearGuest(machine: MachineContext, properties: SystemProperties): Promise<void> {
@@ -173,7 +173,7 @@ async function createSystem(machine: MachineContext, document: string): Promise<
 /** For people to look at: a disk that does not take it is no reason not to boot. */
 async function keepDocument({ ports, uid }: MachineContext, document: string): Promise<void> {
   await ports.sentDocuments?.keep(uid, document).catch((error: unknown) => {
-    ports.logger.warn({ uid, error: messageOf(error) }, 'the document of the VM cannot be kept');
+    ports.logger.warn({ error: messageOf(error) }, 'the document of the VM cannot be kept');
   });
 }
 
@@ -231,12 +231,12 @@ async function watch(machine: MachineContext, signal: AbortSignal): Promise<Mach
 }
 
 /** A slow answer is no sign of a stop; the next question is asked once it has come. */
-async function hasStopped({ ports, uid }: MachineContext, system: ComputeSystem): Promise<boolean> {
+async function hasStopped({ ports }: MachineContext, system: ComputeSystem): Promise<boolean> {
   try {
     return await isStopped(system, ports.clock, ports.timeouts);
   } catch (error) {
     if (!(error instanceof CallOverdue)) throw error;
-    ports.logger.warn({ uid, error: error.message }, 'the state of the VM cannot be read');
+    ports.logger.warn({ error: error.message }, 'the state of the VM cannot be read');
     await Promise.race([system.ended, error.late.catch(() => undefined)]);
     return false;
   }

@@ -1,10 +1,12 @@
 // All VMs of the node (design §8): finds out at the start what the journal and HCS know, hands each VM what the operator
 // wants of it, and forgets those that are gone. Absence is never a reason here: a VM that the operator does not mention
 // stays as it is; only a `release` of its uid tears it down.
-
+import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import {
   type Assignment,
+  assignment,
+  type Element,
   type ElementFailure,
   type LastExit,
   limits,
@@ -29,6 +31,8 @@ export interface SupervisorListener {
   /** The compute service went away: nothing is known of any VM until a new enumeration. */
   serviceLost(): void;
 }
+
+const vmName = assignment.pick({ namespace: true, name: true });
 
 interface Refusal {
   readonly failure: ElementFailure;
@@ -156,6 +160,14 @@ export class Supervisor {
     return this.#machines.get(uid);
   }
 
+  /** For lines about one VM, which may not be here, and whose name need not be right. */
+  loggerOf(virtualMachine: Element): Logger {
+    const { uid } = virtualMachine;
+    const named = vmName.safeParse(virtualMachine).data;
+    const vm = named && { vm: `${named.namespace}/${named.name}` };
+    return this.#machines.get(uid)?.logger ?? this.#ports.logger.child({ ...vm, uid });
+  }
+
   /** VMs that are told of. */
   get count(): number {
     const refused = this.#refusals.keys().filter((uid) => !this.#machines.has(uid));
@@ -173,7 +185,7 @@ export class Supervisor {
       return refusal === undefined ? observed : refused(uid, observed, refusal);
     } catch (error) {
       // What cannot be told of one VM keeps nobody from hearing of the others.
-      this.#ports.logger.error({ uid, error: messageOf(error) }, 'the state of a VM cannot be told');
+      this.loggerOf({ uid }).error({ error: messageOf(error) }, 'the state of a VM cannot be told');
       return undefined;
     }
   }
@@ -199,10 +211,7 @@ export class Supervisor {
       .live(this.#signal)
       .then(() => this.#lived(machine))
       .catch((error: unknown) => {
-        this.#ports.logger.fatal(
-          { uid: machine.uid, error: messageOf(error) },
-          'the life of a VM ended with an error of ours',
-        );
+        machine.logger.fatal({ error: messageOf(error) }, 'the life of a VM ended with an error of ours');
       })
       .finally(() => this.#lives.delete(life));
     this.#lives.add(life);
@@ -217,7 +226,7 @@ export class Supervisor {
     if (next === undefined) return;
     this.#next.delete(machine.uid);
     this.assign(next).catch((error: unknown) =>
-      this.#ports.logger.error({ uid: machine.uid, error: messageOf(error) }, 'assignment after a release failed'),
+      machine.logger.error({ error: messageOf(error) }, 'assignment after a release failed'),
     );
   }
 

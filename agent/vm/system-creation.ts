@@ -45,12 +45,12 @@ async function create(machine: MachineContext, document: string): Promise<Comput
  */
 export async function endLeftover(machine: MachineContext): Promise<boolean> {
   const { clock, logger, timeouts } = machine.ports;
-  const { systemID, uid } = machine;
+  const { systemID } = machine;
   const system = await openTaken(machine);
   const isOurs = system === undefined || (await isOurOwn(machine, system));
   machine.idIsTaken = false;
   if (system !== undefined && isOurs) {
-    logger.warn({ uid, systemID }, 'a system was left over under the id of the VM; it is terminated');
+    logger.warn({ systemID }, 'a system was left over under the id of the VM; it is terminated');
     machine.system = system;
     const end = await terminateSystem(system, clock, timeouts);
     if (end.kind === 'lost') throw new HcsError('HcsTerminateComputeSystem', hresult.serviceDisconnect);
@@ -73,7 +73,7 @@ async function openTaken(machine: MachineContext): Promise<ComputeSystem | undef
     // Whose it is was not asked yet, so it is not kept as the system of the VM.
     opening
       .then((system) => system.close())
-      .catch((late: unknown) => logger.warn({ uid: machine.uid, error: messageOf(late) }, 'an overdue call failed'));
+      .catch((late: unknown) => logger.warn({ error: messageOf(late) }, 'an overdue call failed'));
     throw new MachineFailure('CallOverdue', error.message, error);
   }
 }

@@ -1,6 +1,6 @@
 // One VM on this host: a state machine that runs on the table of `machine-states.ts`, which has the diagram. The steps are
 // in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
-
+import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { delay } from '../../runtime/clock.ts';
@@ -67,6 +67,11 @@ export class VirtualMachine {
     return this.#context.released;
   }
 
+  /** For lines about this VM. */
+  get logger(): Logger {
+    return this.#context.ports.logger;
+  }
+
   /** What users may do with it over streams. */
   get access(): GuestAccess {
     return new GuestAccess(this.#context);
@@ -88,6 +93,7 @@ export class VirtualMachine {
     if (isAnew) context.heldUpUntil = 0;
     if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0, streak: undefined };
     if (before === undefined || history.wantsOtherwise(before, assignment)) context.internalErrors.forget();
+    if (before === undefined) context.nameLogLines(assignment);
     context.record = history.assigned(context.record, assignment);
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
@@ -217,7 +223,7 @@ export class VirtualMachine {
     const failure = failureOf(this.#state, error);
     const { reason, message } = failure;
     if (failure.waits) return this.#heldUp(failure);
-    logger.warn({ uid: this.uid, state: this.#state, reason, error: message }, 'a step failed');
+    logger.warn({ state: this.#state, reason, error: message }, 'a step failed');
     if (presenceOf[this.#state] === 'booting') {
       if (context.interrupt.signal.aborted) return 'failed';
       context.record = history.startFailed(context.record, failure, context.ports);
@@ -233,7 +239,7 @@ export class VirtualMachine {
   /** Another VM of the host has what this one needs: no attempt was made, so none has failed. */
   #heldUp({ message, reason }: MachineFailure): MachineEvent {
     const context = this.#context;
-    context.ports.logger.info({ uid: this.uid, reason, message }, 'the VM waits');
+    context.ports.logger.info({ reason, message }, 'the VM waits');
     context.record = history.heldUp(context.record);
     if (!context.interrupt.signal.aborted) context.setTrouble({ reason, message });
     return 'failed';
@@ -254,7 +260,7 @@ export class VirtualMachine {
   #transition(event: MachineEvent): void {
     const next = transitions[this.#state][event];
     if (next === undefined) throw new Error(`${this.#state} has no transition for ${event}`);
-    this.#context.ports.logger.debug({ uid: this.uid, from: this.#state, event, to: next }, 'transition');
+    this.#context.ports.logger.debug({ from: this.#state, event, to: next }, 'transition');
     this.#state = next;
     if (next !== 'Unknown') this.#resolveKnown();
     if (this.#context.endsWithAgent && presenceOf[next] === 'absent') this.#gone.resolve();

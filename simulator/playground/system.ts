@@ -211,6 +211,7 @@ export class LocalSystem {
       ['--ca-file', join(directory, 'pki', 'ca.crt')],
       ['--state-dir', stateDir],
       ['--simulated-socket', hostSocket],
+      ['--node-name', name],
     ].flat();
     // No pipe or device here is worth protecting.
     const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];

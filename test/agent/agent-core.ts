@@ -97,13 +97,8 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
     ...(options.tally && { tally: options.tally }),
-    openGuestLog: (uid, onDropped) =>
-      new GuestLogFile({
-        folder: `${node.folder}/agent/vms/${uid}`,
-        onDropped,
-        onFailure: () => undefined,
-        ...options.guestLogFile,
-      }),
+    openGuestLog: (uid, events) =>
+      new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, ...events, ...options.guestLogFile }),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),

@@ -23,6 +23,7 @@ const flags = z
     'ca-file': z.string(),
     'state-dir': z.string(),
     'simulated-socket': z.string(),
+    'node-name': z.string(),
   })
   .parse(
     parseArgs({
@@ -32,6 +33,7 @@ const flags = z
         'ca-file': text,
         'state-dir': text,
         'simulated-socket': text,
+        'node-name': text,
       },
     }).values,
   );
@@ -67,7 +69,7 @@ async function endLeftovers(folder: string): Promise<void> {
 }
 
 const output = pino.destination({ dest: 1, sync: false });
-const logger = pino({ base: { program: 'lcow-agent' } }, output);
+const logger = pino({ base: { program: 'lcow-agent', host: flags['node-name'] } }, output);
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
 try {

@@ -49,6 +49,7 @@ it('is taken in with all of its VMs, and nothing of what it says is refused', as
       uids: () => uids,
       observe: chatty,
       machine: () => undefined,
+      loggerOf: () => pino({ level: 'silent' }),
       intend: () => Promise.resolve(),
       assign: () => Promise.resolve(),
       refuse: () => {},

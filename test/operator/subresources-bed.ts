@@ -320,8 +320,8 @@ export class SubresourcesBed implements AsyncDisposable {
       },
       hostFacts: () => host.facts(),
       openStreams: (lane) => {
-        const access = (uid: string) => core.supervisor.machine(uid)?.access;
-        return new StreamServer({ ...lane, logger: pino({ level: 'silent' }), consoles, access });
+        const logger = pino({ level: 'silent' });
+        return new StreamServer({ ...lane, logger, consoles, supervisor: core.supervisor });
       },
     });
     this.#agent = { core, link };

@@ -65,7 +65,7 @@ function triedAgainLater(machine: MachineContext, failure: MachineFailure): void
     machine.setChange({ ...noChange, trouble: { reason, message }, notBefore });
     return;
   }
-  logger.warn({ uid: machine.uid, reason, error: message }, 'the running VM was not changed as it is wanted');
+  logger.warn({ reason, error: message }, 'the running VM was not changed as it is wanted');
   machine.ports.tally?.liveChangeFailed(reason);
   const failures = machine.change.failures + 1;
   const now = clock.now();
@@ -172,7 +172,7 @@ async function refreshGuest(machine: MachineContext, target: ChangeTarget): Prom
   try {
     await target.guest?.({ resourceType: 'PodCgroupMemoryLimit', requestType: 'Update' });
   } catch (error) {
-    machine.ports.logger.info({ uid: machine.uid, error: messageOf(error) }, 'the guest did not refresh its memory');
+    machine.ports.logger.info({ error: messageOf(error) }, 'the guest did not refresh its memory');
   }
 }
 

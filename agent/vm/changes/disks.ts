@@ -30,7 +30,7 @@ export async function attach(machine: MachineContext, wanted: WantedDisk, target
     await grantAccess(machine, fileOf(disk), isShared);
     await attachDisk(scsiDisk(disk), target, (error) => {
       mayBeThere = true;
-      machine.ports.logger.warn({ uid: machine.uid, disk: disk.name, error: String(error) }, 'a disk was left behind');
+      machine.ports.logger.warn({ disk: disk.name, error: String(error) }, 'a disk was left behind');
     });
   } catch (error) {
     if (disk.guestPath !== undefined) machine.mountsFailed.add(disk.guestPath);

@@ -49,10 +49,7 @@ export async function lookForMount(
   if (guestPath === undefined) return 'notMounted';
   const look = await lookInGuest(machine, guestPath, Math.min(milliseconds, machine.ports.timeouts.mountLook));
   if (look.kind === 'seen') return look.target === 'mounted' ? 'mounted' : 'notMounted';
-  machine.ports.logger.info(
-    { uid: machine.uid, disk: name, why: look.why },
-    'the guest cannot be asked for its mounts',
-  );
+  machine.ports.logger.info({ disk: name, why: look.why }, 'the guest cannot be asked for its mounts');
   return 'unknown';
 }
 

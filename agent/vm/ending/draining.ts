@@ -45,11 +45,11 @@ async function hasStopped({ system, ports }: MachineContext): Promise<boolean> {
 
 /** Closing it makes the call come back. */
 async function giveUpCreation(machine: MachineContext): Promise<void> {
-  const { unfinished, ports, uid } = machine;
+  const { unfinished, ports } = machine;
   if (unfinished === undefined) return;
-  ports.logger.warn({ uid }, 'a creation that HCS does not complete is given up');
+  ports.logger.warn('a creation that HCS does not complete is given up');
   await bounded(ports.clock, ports.timeouts.closeHandle, 'HcsCloseComputeSystem', () => unfinished.close()).catch(
-    (error: unknown) => ports.logger.warn({ uid, error: messageOf(error) }, 'the handle of a creation did not close'),
+    (error: unknown) => ports.logger.warn({ error: messageOf(error) }, 'the handle of a creation did not close'),
   );
 }
 
@@ -71,14 +71,14 @@ class TerminateRequests {
   }
 
   async #request(system: UnfinishedSystem): Promise<boolean> {
-    const { ports, uid } = this.#machine;
+    const { ports } = this.#machine;
     const { clock, timeouts } = ports;
     try {
       await bounded(clock, timeouts.terminate, 'HcsTerminateComputeSystem', () => system.terminate());
       this.#underWay = undefined;
       return true;
     } catch (error) {
-      ports.logger.warn({ uid, error: messageOf(error) }, 'a VM under a call that hangs was not terminated');
+      ports.logger.warn({ error: messageOf(error) }, 'a VM under a call that hangs was not terminated');
       const back = () => {
         this.#underWay = undefined;
       };

@@ -77,7 +77,7 @@ export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): 
     const isMade = (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
     if (isMade) return { kind: 'readOnly' };
   } catch (error) {
-    machine.ports.logger.info({ uid: machine.uid, error: messageOf(error) }, 'the guest has no emergency functions');
+    machine.ports.logger.info({ error: messageOf(error) }, 'the guest has no emergency functions');
   }
   try {
     const code = await ask(leaving, syncCommand);

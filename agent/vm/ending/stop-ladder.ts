@@ -37,7 +37,7 @@ export async function leaveGuest(machine: MachineContext, system: ComputeSystem)
   }));
   const text = describeLeft(left.disks, left.saved);
   machine.guestLeft = { text };
-  if (text !== undefined) machine.ports.logger.warn({ uid: machine.uid, left: text }, 'the VM ends with mounted disks');
+  if (text !== undefined) machine.ports.logger.warn({ left: text }, 'the VM ends with mounted disks');
   return text;
 }
 
@@ -89,14 +89,14 @@ function unreachable(why: string): MachineFailure {
 }
 
 /** What users have started in the guest ends before the disks that it may use. */
-async function endProcesses({ ports, uid }: MachineContext, run: GuestRun): Promise<void> {
+async function endProcesses({ ports }: MachineContext, run: GuestRun): Promise<void> {
   const { clock, logger, timeouts } = ports;
   const known = run.processes;
   for (const signal of ['TERM', 'KILL'] as const) {
     const running = known.filter((id) => run.processes.includes(id));
     if (running.length === 0) return;
     const asked = inTime(run.run(signalCommand(signal, running)), clock, timeouts.leaveProcesses);
-    await asked.catch((error: unknown) => logger.info({ uid, error: messageOf(error) }, 'no signal to the processes'));
+    await asked.catch((error: unknown) => logger.info({ error: messageOf(error) }, 'no signal to the processes'));
     await within(clock, timeouts.leaveProcesses, run.processesEnded(running));
   }
 }
