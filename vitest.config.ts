@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config';
-import { compileCache } from './test/cache-folder.ts';
-import { SlowestFirst } from './test/slowest-first.ts';
+import { compileCache } from './test/support/cache-folder.ts';
+import { SlowestFirst } from './test/support/slowest-first.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // One real control plane for the whole run.
-    globalSetup: ['test/controlplane/shared.ts'],
+    globalSetup: ['test/support/control-plane/shared.ts'],
     // Most of the time tests wait for processes of their own: more of them at once than there are cores.
     maxWorkers: 4,
     sequence: { sequencer: SlowestFirst },

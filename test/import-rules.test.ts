@@ -1,7 +1,7 @@
 // The import rules of the floor plan (docs/decisions/0001-layout.md): rooms import one way, and each library that opens a
 // door to the outside has one home.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from './import-graph.ts';
+import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from './support/import-graph.ts';
 
 /** A room imports only from layers above its own, and from no other room of its own layer. */
 const layers: readonly (readonly string[])[] = [

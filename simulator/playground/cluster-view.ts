@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import type { Cluster } from '../../test/controlplane/control-plane.ts';
+import type { Cluster } from '../../test/support/control-plane/control-plane.ts';
 
 const metadata = z.object({
   name: z.string(),

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { compileCache } from '../../test/cache-folder.ts';
+import { compileCache } from '../../test/support/cache-folder.ts';
 
 const restartDelay = 1_000;
 const stopPatience = 10_000;

@@ -4,9 +4,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeCertificates } from '../../test/controlplane/certificates.ts';
-import type { Cluster } from '../../test/controlplane/control-plane.ts';
-import { kubectl } from '../../test/controlplane/kubectl.ts';
+import { makeCertificates } from '../../test/support/control-plane/certificates.ts';
+import type { Cluster } from '../../test/support/control-plane/control-plane.ts';
+import { kubectl } from '../../test/support/control-plane/kubectl.ts';
 import { apiServiceObjects } from './api-service.ts';
 import { ManagedProcess, type ProcessEvent } from './managed-process.ts';
 
@@ -216,7 +216,7 @@ export class LocalSystem {
     // No pipe or device here is worth protecting.
     const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
     const program = this.#isEmulated(name)
-      ? { script: fileURLToPath(new URL('../../test/guest/qemu-agent.ts', import.meta.url)), arguments: flags }
+      ? { script: fileURLToPath(new URL('../../test/support/guest/qemu-agent.ts', import.meta.url)), arguments: flags }
       : { script: join(project, 'simulator', 'agent.ts'), arguments: [...flags, ...simulated, ...agentFlags] };
     const agent = {
       ...program,

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import type { OperatorMessage } from '../../protocol/messages.ts';
-import { makeAssignment } from './assignments.ts';
-import { startNode, type TestNode } from './hcs/simulated-node.ts';
-import { until } from './hcs/until.ts';
-import { ScriptedOperator, type Session } from './scripted-operator.ts';
+import { makeAssignment } from '../support/agent/assignments.ts';
+import { ScriptedOperator, type Session } from '../support/agent/scripted-operator.ts';
+import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
+import { until } from '../support/until.ts';
 
 const program = fileURLToPath(new URL('../../simulator/agent.ts', import.meta.url));
 const outlives = makeAssignment({ namespace: 'team', name: 'web', options: { TerminateOnAgentExit: false } });

@@ -14,10 +14,10 @@ import { allowList } from '../../agent/preparation/allow-list.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { localStorage } from '../../agent/storage/local-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { isRunning, startCore, testTimeouts } from './agent-core.ts';
-import { makeAssignment } from './assignments.ts';
-import { startNode, type TestNode } from './hcs/simulated-node.ts';
-import { until } from './hcs/until.ts';
+import { isRunning, startCore, testTimeouts } from '../support/agent/agent-core.ts';
+import { makeAssignment } from '../support/agent/assignments.ts';
+import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
+import { until } from '../support/until.ts';
 
 it('an agent that cannot have its node leaves nothing that would keep its process alive', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'start-'));

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compile } from '../../images/compile.ts';
-import { buildDouble } from '../doubles/build.ts';
-import { windowsPath } from '../doubles/wine/bed.ts';
-import { dialProxied, loadWinsock } from '../doubles/winsock.ts';
-import { Windows } from '../wine/windows.ts';
+import { buildDouble } from '../support/doubles/build.ts';
+import { dialProxied, loadWinsock } from '../support/doubles/winsock.ts';
+import { windowsPath } from '../support/wine/bed.ts';
+import { Windows } from '../support/wine/windows.ts';
 import type { DialHost } from './agent-link.ts';
 import { chartNodeOptions } from './chart-options.ts';
 

@@ -9,7 +9,7 @@ import { sealedBoot } from '../../simulator/guest/boot-command.ts';
 import { SimulatedGuest } from '../../simulator/guest/guest.ts';
 import { simulatedHostFile } from '../../simulator/host-file.ts';
 import { Script } from '../../simulator/wire/script.ts';
-import type { Wakings } from '../doubles/winsock.ts';
+import type { Wakings } from '../support/doubles/winsock.ts';
 import { type AgentEvent, agentEvent } from './agent-events.ts';
 
 /** A guest dials its host. */

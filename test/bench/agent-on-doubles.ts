@@ -21,7 +21,7 @@ import { connectComputeCore } from '../../agent/windows/computecore/computecore.
 import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { HyperVSockets } from '../../agent/windows/hvsock/sockets.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
-import { wakingsOf } from '../doubles/winsock.ts';
+import { wakingsOf } from '../support/doubles/winsock.ts';
 import type { AgentEvent } from './agent-events.ts';
 
 const [, , url = '', folder = '', computecore = '', winsock = '', port = ''] = process.argv;

@@ -5,7 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { agentMessage, type OperatorMessage, subprotocol } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { streamLimits } from '../../protocol/streams/messages.ts';
-import { makeAssignment } from '../agent/assignments.ts';
+import { makeAssignment } from '../support/agent/assignments.ts';
 
 /** Hears of every VM as soon as the agent says something of it. */
 export class BenchOperator implements AsyncDisposable {

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { missingPackages } from '../doubles/wine/bed.ts';
-import type { Wakings } from '../doubles/winsock.ts';
+import type { Wakings } from '../support/doubles/winsock.ts';
+import { missingPackages } from '../support/wine/bed.ts';
 import { type AgentBed, linuxBed, wineBed } from './agent-beds.ts';
 import { AgentLink } from './agent-link.ts';
 import { BenchOperator } from './agent-operator.ts';
@@ -99,7 +99,7 @@ async function resident(pid: number | undefined): Promise<number> {
 const blockedResult = z.object({ took: z.array(z.object({ read: z.number(), lookUp: z.number() })) });
 
 async function blockedFigures(): Promise<AgentFigures['blocked']> {
-  const program = fileURLToPath(new URL('../agent/hcs/blocked-calls.ts', import.meta.url));
+  const program = fileURLToPath(new URL('../support/agent/blocked-calls.ts', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [program, String(blockedMilliseconds)]);
   const { took } = blockedResult.parse(JSON.parse(stdout));
   return {

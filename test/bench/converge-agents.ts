@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { type Assignment, agentsPath, type ObservedVirtualMachine, subprotocol } from '../../protocol/messages.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { observedMachine, ScriptedAgent, someHost } from '../operator/scripted-agent.ts';
+import { observedMachine, ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
 
 /** Milliseconds. */
 const boot = { shortest: 1_000, spread: 2_000 } as const;

@@ -7,7 +7,7 @@ import { access, mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { cacheFolder } from '../cache-folder.ts';
+import { cacheFolder } from '../support/cache-folder.ts';
 
 const sources = fileURLToPath(new URL('../../../shared/bench/', import.meta.url));
 const run = promisify(execFile);

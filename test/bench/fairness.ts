@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
-import { makeCertificates } from '../controlplane/certificates.ts';
-import { startControlPlane } from '../controlplane/control-plane.ts';
-import { kubectl } from '../controlplane/kubectl.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
-import { PendingCrowd } from '../security/pending-crowd-bed.ts';
+import { makeCertificates } from '../support/control-plane/certificates.ts';
+import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { kubectl } from '../support/control-plane/kubectl.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
+import { PendingCrowd } from '../support/system/pending-crowd-bed.ts';
 import { SimulatedAgents } from './converge-agents.ts';
 
 export interface FairnessFigure {

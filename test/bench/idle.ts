@@ -2,7 +2,7 @@
 // own metrics, while every guest logs a line a second and one agent loses its connection and comes back.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RunningSystem } from '../e2e/running-system.ts';
+import { RunningSystem } from '../support/system/running-system.ts';
 
 const machines = 9;
 const quietSeconds = 120;

@@ -13,7 +13,7 @@ import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import { threeHosts } from '../../simulator/playground/system.ts';
-import { isRunning, RunningSystem } from '../e2e/running-system.ts';
+import { isRunning, RunningSystem } from '../support/system/running-system.ts';
 import { type Followed, followed } from './log-follower.ts';
 import { type ProcessUse, processesBelow, useOf } from './process-use.ts';
 

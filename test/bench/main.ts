@@ -3,12 +3,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { promisedPlacementMilliseconds } from '../security/pending-crowd-bed.ts';
+import {
+  benchFloods,
+  memoryLimitMebibytes,
+  promisedHealthMilliseconds,
+  promisedRatio,
+} from '../support/system/floods.ts';
+import { promisedPlacementMilliseconds } from '../support/system/pending-crowd-bed.ts';
 import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchFairness } from './fairness.ts';
-import { benchFloods, memoryLimitMebibytes, promisedHealthMilliseconds, promisedRatio } from './floods.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';

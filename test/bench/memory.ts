@@ -1,7 +1,7 @@
 // Resident memory of the programs, running from TypeScript, half a minute after every VM runs.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RunningSystem } from '../e2e/running-system.ts';
+import { RunningSystem } from '../support/system/running-system.ts';
 
 const machines = 9;
 

@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { helm, helm3, helm4, runHelm } from './helm.ts';
-import { inventory } from './inventory.ts';
-import { chartArguments, type Rendering, render } from './rendered.ts';
+import { helm, helm3, helm4, runHelm } from '../support/charts/helm.ts';
+import { inventory } from '../support/charts/inventory.ts';
+import { chartArguments, type Rendering, render } from '../support/charts/rendered.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
 
 const operatorUser = 'system:serviceaccount:lcow-system:lcow-operator';
 

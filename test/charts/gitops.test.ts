@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { ControlPlane } from '../controlplane/control-plane.ts';
-import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { helm } from './helm.ts';
-import { InstalledSystem } from './installed-system.ts';
-import { chartArguments } from './rendered.ts';
+import { helm } from '../support/charts/helm.ts';
+import { InstalledSystem } from '../support/charts/installed-system.ts';
+import { chartArguments } from '../support/charts/rendered.ts';
+import type { ControlPlane } from '../support/control-plane/control-plane.ts';
+import { kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
 
 const manager = 'gitops';
 const folder = fileURLToPath(new URL('../../examples/gitops/', import.meta.url));

@@ -10,9 +10,9 @@ import { nextHostStatus } from '../../operator/controller/host-status.ts';
 import { nextStatus, type StatusInputs } from '../../operator/controller/status.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
-import { makeMachine, someUid } from '../operator/objects.ts';
-import { observedMachine } from '../operator/scripted-agent.ts';
-import { type KStatus, kstatusOf } from './kstatus.ts';
+import { type KStatus, kstatusOf } from '../support/charts/kstatus.ts';
+import { makeMachine, someUid } from '../support/operator/objects.ts';
+import { observedMachine } from '../support/operator/scripted-agent.ts';
 
 const folder = fileURLToPath(new URL('../../charts/argocd/', import.meta.url));
 const read = (file: string) => readFile(`${folder}${file}`, 'utf8');

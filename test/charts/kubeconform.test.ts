@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { kubectl } from '../controlplane/kubectl.ts';
-import { filesOf } from '../docs/steps.ts';
-import { helm } from './helm.ts';
-import { schemaLocation, writeBuiltInSchemas, writeOwnSchemas } from './json-schemas.ts';
-import { kubeconform } from './judges.ts';
-import { chartArguments, ofSomeCluster, type Rendering } from './rendered.ts';
+import { helm } from '../support/charts/helm.ts';
+import { schemaLocation, writeBuiltInSchemas, writeOwnSchemas } from '../support/charts/json-schemas.ts';
+import { kubeconform } from '../support/charts/judges.ts';
+import { chartArguments, ofSomeCluster, type Rendering } from '../support/charts/rendered.ts';
+import { kubectl } from '../support/control-plane/kubectl.ts';
+import { filesOf } from '../support/docs/steps.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 let folder: string;

@@ -3,9 +3,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { runKubectl } from '../controlplane/kubectl.ts';
-import { helm } from './helm.ts';
-import { chartArguments, ofSomeCluster, parseObjects, type Rendered, type Rendering } from './rendered.ts';
+import { helm } from '../support/charts/helm.ts';
+import {
+  chartArguments,
+  ofSomeCluster,
+  parseObjects,
+  type Rendered,
+  type Rendering,
+} from '../support/charts/rendered.ts';
+import { runKubectl } from '../support/control-plane/kubectl.ts';
 
 /** Labels and variables that the charts set themselves. */
 const clashing = [

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { defaultTimeouts, longestLadder } from '../../agent/bounds/timeouts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { subresourceGroup, subresources, verbsOf } from '../../protocol/subresources.ts';
-import { chartFolder, helm, helm3, helm4, runHelm } from './helm.ts';
+import { chartFolder, helm, helm3, helm4, runHelm } from '../support/charts/helm.ts';
 import {
   chartArguments,
   isHook,
@@ -19,7 +19,7 @@ import {
   render,
   title,
   valuesFile,
-} from './rendered.ts';
+} from '../support/charts/rendered.ts';
 
 const run = promisify(execFile);
 /** The first run on a machine builds Helm. */

@@ -11,11 +11,11 @@ import { EventRecorder } from '../../operator/kubernetes/events.ts';
 import { KubeHttp } from '../../operator/kubernetes/http.ts';
 import { channelSubprotocol, subresourcePath } from '../../protocol/subresources.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { kubectl } from '../controlplane/kubectl.ts';
-import { helm } from './helm.ts';
-import { InstalledSystem } from './installed-system.ts';
-import { rightOf } from './recording-proxy.ts';
-import { chartArguments, render } from './rendered.ts';
+import { helm } from '../support/charts/helm.ts';
+import { InstalledSystem } from '../support/charts/installed-system.ts';
+import { rightOf } from '../support/charts/recording-proxy.ts';
+import { chartArguments, render } from '../support/charts/rendered.ts';
+import { kubectl } from '../support/control-plane/kubectl.ts';
 
 const rule = z.object({
   apiGroups: z.array(z.string()),

@@ -3,8 +3,8 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chartFolder, runHelm } from './helm.ts';
-import { ofSomeCluster, parseObjects, title } from './rendered.ts';
+import { chartFolder, runHelm } from '../support/charts/helm.ts';
+import { ofSomeCluster, parseObjects, title } from '../support/charts/rendered.ts';
 
 const parts = ['lcow-operator', 'lcow-agent'];
 let umbrella = '';

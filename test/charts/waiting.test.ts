@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { kubectl } from '../controlplane/kubectl.ts';
-import type { GoTool, ToolResult } from './go-tool.ts';
-import { helm3, helm4 } from './helm.ts';
-import { InstalledSystem } from './installed-system.ts';
-import { kapply } from './judges.ts';
+import type { GoTool, ToolResult } from '../support/charts/go-tool.ts';
+import { helm3, helm4 } from '../support/charts/helm.ts';
+import { InstalledSystem } from '../support/charts/installed-system.ts';
+import { kapply } from '../support/charts/judges.ts';
+import { kubectl } from '../support/control-plane/kubectl.ts';
 
 /** Each is a VM of examples/ that a tool of its own applies: one that comes to run, and one that cannot. */
 const kinds = ['ordinary', 'missing-kernel'] as const;

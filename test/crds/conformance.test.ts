@@ -8,11 +8,11 @@ import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { finalizer, linuxUtilityVM, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHost } from '../../crds/linux-utility-vm-host.ts';
-import { oddFileNames, oddPaths, ordinaryPaths } from '../agent/paths/odd-spellings.ts';
-import type { Cluster } from '../controlplane/control-plane.ts';
-import { kubectl } from '../controlplane/kubectl.ts';
-import { ApiProxy, type ApiResponse } from '../controlplane/proxy.ts';
-import { openCluster, type ProvidedCluster } from '../controlplane/shared.ts';
+import { oddFileNames, oddPaths, ordinaryPaths } from '../support/agent/odd-spellings.ts';
+import type { Cluster } from '../support/control-plane/control-plane.ts';
+import { kubectl } from '../support/control-plane/kubectl.ts';
+import { ApiProxy, type ApiResponse } from '../support/control-plane/proxy.ts';
+import { openCluster, type ProvidedCluster } from '../support/control-plane/shared.ts';
 
 const spec = z.record(z.string(), z.unknown());
 const good = z.array(z.strictObject({ name: z.string(), spec })).parse(manifests('good'));

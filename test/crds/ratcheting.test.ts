@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { finalizer, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
-import { machinesPath, OperatorFixture, until } from '../operator/fixture.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
+import { machinesPath, OperatorFixture, until } from '../support/operator/fixture.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { runStrategies } from '../../protocol/messages.ts';
-import { kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { filesOf, follow, run, type Shell, stepsOf } from './steps.ts';
+import { kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
+import { filesOf, follow, run, type Shell, stepsOf } from '../support/docs/steps.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const patience = { timeout: 60_000, interval: 250 };

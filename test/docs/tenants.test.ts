@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest';
 import { finalizer } from '../../crds/names.ts';
-import { type KubectlResult, kubectl, runKubectl } from '../controlplane/kubectl.ts';
-import { ApiProxy, type ApiResponse } from '../controlplane/proxy.ts';
+import { type KubectlResult, kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
+import { ApiProxy, type ApiResponse } from '../support/control-plane/proxy.ts';
 
 const example = (name: string) => fileURLToPath(new URL(`../../examples/tenants/${name}.yaml`, import.meta.url));
 const label = 'lcow.dev/maximum-memory-in-mb';

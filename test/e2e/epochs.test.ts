@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AuditedWrite } from '../controlplane/audit-log.ts';
-import { EpochAudit } from './epochs.ts';
+import type { AuditedWrite } from '../support/control-plane/audit-log.ts';
+import { EpochAudit } from '../support/system/epochs.ts';
 
 function write(replica: string, resource: string, name: string, version: number, rest: object = {}): AuditedWrite {
   const metadata = { name, uid: `uid-of-${name}`, resourceVersion: String(version) };

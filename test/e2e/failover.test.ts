@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { OperatorReplica } from '../../simulator/playground/system.ts';
-import { AgentsService } from './agents-service.ts';
-import { EpochAudit } from './epochs.ts';
-import { isRunning, type Machine, RunningSystem } from './running-system.ts';
+import { AgentsService } from '../support/system/agents-service.ts';
+import { EpochAudit } from '../support/system/epochs.ts';
+import { isRunning, type Machine, RunningSystem } from '../support/system/running-system.ts';
 
 const nodeNames = ['a', 'b', 'c', 'd', 'e'].map((letter) => `win-node-${letter}`);
 const hostFile = fileURLToPath(new URL('../../simulator/playground/hosts/win-2025-a.yaml', import.meta.url));

@@ -1,6 +1,6 @@
 // From `kubectl apply` to a running VM and back, on a real API server, with the programs as processes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { condition, isReady, isRunning, RunningSystem } from './running-system.ts';
+import { condition, isReady, isRunning, RunningSystem } from '../support/system/running-system.ts';
 
 let running: RunningSystem;
 

@@ -1,6 +1,6 @@
 // What administrators do to Nodes: cordon, drain by taint, power off, replace; and a host that runs out of resources.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { condition, isReady, isRunning, type Machine, RunningSystem } from './running-system.ts';
+import { condition, isReady, isRunning, type Machine, RunningSystem } from '../support/system/running-system.ts';
 
 let running: RunningSystem;
 const node = 'win-2022-a';

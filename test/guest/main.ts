@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { startVitest } from 'vitest/node';
-import { bootFilesEnvironment, type OwnBootFiles, ownBootFiles } from './own-boot-files.ts';
+import { bootFilesEnvironment, type OwnBootFiles, ownBootFiles } from '../support/guest/own-boot-files.ts';
 
 const command = new Command('npm run test:guest --')
   .description('Boots a real Linux guest under emulation and talks to it through the code of the agent.')

@@ -7,9 +7,9 @@ import { GuestRefusal } from '../../agent/guest/bridge/errors.ts';
 import type { GuestProcess, StdioWanted } from '../../agent/guest/bridge/processes.ts';
 import type { GuestPolicy } from '../../agent/preparation/plan.ts';
 import type { GuestRun } from '../../agent/run/guest-run.ts';
-import { type Bed, prepareBed } from './bed.ts';
-import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from './booted-guest.ts';
-import { commandLineHere } from './qemu-machine.ts';
+import { type Bed, prepareBed } from '../support/guest/bed.ts';
+import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from '../support/guest/booted-guest.ts';
+import { commandLineHere } from '../support/guest/qemu-machine.ts';
 
 // Cores that others use, too, may be slow.
 const bound = () => AbortSignal.timeout(60_000);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { programs } from '../../images/programs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { render } from '../charts/rendered.ts';
+import { render } from '../support/charts/rendered.ts';
 import { buildLinter, lintDockerfile } from './linter.ts';
 
 interface Instruction {

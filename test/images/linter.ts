@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { cacheFolder } from '../cache-folder.ts';
+import { cacheFolder } from '../support/cache-folder.ts';
 
 const sources = fileURLToPath(new URL('./linter/', import.meta.url));
 const program = join(cacheFolder, 'dockerfile-linter');

@@ -15,7 +15,7 @@ import { logs } from '../../kubectl/logs.ts';
 import { restart } from '../../kubectl/restart.ts';
 import { status } from '../../kubectl/status.ts';
 import { channels } from '../../protocol/subresources.ts';
-import { runAt, StandInTerminal } from './stand-in-terminal.ts';
+import { runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
 
 /** Clears the screen, sets the title, turns the text around, by one byte of C1, and once more by a carriage return. */
 const hostile = '\u001b[2J\u001b]0;owned\u0007\u202egnp.exe\u2066\u009b31m\rerror: none';

@@ -4,9 +4,8 @@ import { pausedAnnotation, restartedAtAnnotation } from '../../crds/linux-utilit
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { intentsCapability } from '../../protocol/intent.ts';
-import { until as untilFound } from '../agent/hcs/until.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
 import {
   fasterClock,
   hostsPath,
@@ -15,8 +14,9 @@ import {
   type RunningOperator,
   readyOf,
   until,
-} from './fixture.ts';
-import { ScriptedAgent, someHost } from './scripted-agent.ts';
+} from '../support/operator/fixture.ts';
+import { ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
+import { until as untilFound } from '../support/until.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

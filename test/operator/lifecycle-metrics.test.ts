@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
 import { LifecycleMetrics } from '../../operator/lifecycle-metrics.ts';
-import { makeMachine } from './objects.ts';
+import { makeMachine } from '../support/operator/objects.ts';
 
 const creationTimestamp = '2026-01-01T00:00:00Z';
 const machine = (status: LinuxUtilityVMStatus) => makeMachine({ metadata: { creationTimestamp }, status });

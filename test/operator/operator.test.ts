@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { finalizer, forceDeleteAnnotation, pausedAnnotation } from '../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
 import {
   alwaysElected,
   fasterClock,
@@ -13,8 +13,8 @@ import {
   type RunningOperator,
   readyOf,
   until,
-} from './fixture.ts';
-import { observedMachine, ScriptedAgent, someHost } from './scripted-agent.ts';
+} from '../support/operator/fixture.ts';
+import { observedMachine, ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

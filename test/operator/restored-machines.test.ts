@@ -5,10 +5,17 @@ import { finalizer } from '../../crds/linux-utility-vm.ts';
 import { defaultLeaseTimes } from '../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
-import { hostsPath, machinesPath, OperatorFixture, type RunningOperator, readyOf, until } from './fixture.ts';
-import { ScriptedAgent, someHost } from './scripted-agent.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
+import {
+  hostsPath,
+  machinesPath,
+  OperatorFixture,
+  type RunningOperator,
+  readyOf,
+  until,
+} from '../support/operator/fixture.ts';
+import { ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
 
 const hour = 3_600_000;
 /** An operator whose wall clock is an hour behind. */

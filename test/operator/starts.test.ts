@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { finalizer, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import type { Assignment, HostFacts } from '../../protocol/messages.ts';
-import { type ControlPlane, startControlPlane } from '../controlplane/control-plane.ts';
-import { installCustomResources } from '../controlplane/shared.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/shared.ts';
 import {
   fasterClock,
   hostsPath,
@@ -14,8 +14,8 @@ import {
   readyOf,
   type StartOptions,
   until,
-} from './fixture.ts';
-import { observedMachine, ScriptedAgent, someHost } from './scripted-agent.ts';
+} from '../support/operator/fixture.ts';
+import { observedMachine, ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

@@ -4,7 +4,7 @@ import { NodeFates } from '../../operator/controller/node-fate.ts';
 import { connectionError, failed } from '../../operator/kubernetes/api-error.ts';
 import { SteadyClock } from '../../operator/steady-clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '../support/clocks/manual-clock.ts';
 
 const hour = 3_600_000;
 

@@ -4,8 +4,8 @@ import { Judgements } from '../../operator/controller/judgements.ts';
 import { type Candidate, needsOf, place } from '../../operator/controller/placement.ts';
 import { namespaceOf } from '../../operator/triggers.ts';
 import { Waves } from '../../operator/waves.ts';
-import { ManualClock } from './manual-clock.ts';
-import { makeHost, makeNode } from './objects.ts';
+import { ManualClock } from '../support/clocks/manual-clock.ts';
+import { makeHost, makeNode } from '../support/operator/objects.ts';
 
 describe('VMs that wait for a host', () => {
   it('are looked at once for many causes, and a crowd less often than others', async () => {

@@ -1,6 +1,6 @@
 // What an attack is. Each one is a program that speaks to a running system as one of the four hostile parties of
 // docs/design.md §10 does, and reports whether the system kept its promise, with the figure that shows it.
-import type { RunningSystem } from '../e2e/running-system.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 
 export type Party = 'namespace editor' | 'agent' | 'guest' | 'stranger';
 

@@ -1,6 +1,6 @@
 // The attacks that are short enough for every test run. `npm run test:security` runs all of them.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunningSystem } from '../e2e/running-system.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 import { attacks } from './all-attacks.ts';
 import { startTarget } from './target.ts';
 

@@ -1,6 +1,7 @@
 // A user of the cluster with certain rights and no others, who writes requests by hand.
-import type { RunningSystem } from '../e2e/running-system.ts';
-import { plainHeaders, type RawAnswer, rawRequest, sendRaw } from './raw-request.ts';
+
+import { plainHeaders, type RawAnswer, rawRequest, sendRaw } from '../support/system/raw-request.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 
 const rbac = 'rbac.authorization.k8s.io';
 

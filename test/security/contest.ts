@@ -1,5 +1,5 @@
 // One team has something of a host for itself; another team's VMs want it, too, by whatever name it can be written with.
-import type { RunningSystem } from '../e2e/running-system.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 import { broken, type Finding, held } from './attack.ts';
 import { isHeldBy, readyOf, runs, Tenant } from './tenant.ts';
 

@@ -7,9 +7,9 @@ import { dial } from '../../agent/link/dial.ts';
 import { defaultLinkTimes } from '../../agent/link/link.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { delay, systemClock } from '../../runtime/clock.ts';
-import { ClusterApi } from '../controlplane/cluster-api.ts';
-import type { RunningSystem } from '../e2e/running-system.ts';
-import { someHost } from '../operator/scripted-agent.ts';
+import { ClusterApi } from '../support/control-plane/cluster-api.ts';
+import { someHost } from '../support/operator/scripted-agent.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 import { inParallel } from './in-parallel.ts';
 
 const hosts = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';

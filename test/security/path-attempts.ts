@@ -1,5 +1,5 @@
 // A namespace editor applies VMs that name files of the host, and looks at what becomes of them.
-import { condition, type Machine, type RunningSystem } from '../e2e/running-system.ts';
+import { condition, type Machine, type RunningSystem } from '../support/system/running-system.ts';
 import { broken, type Finding, held } from './attack.ts';
 
 type Spec = Readonly<Record<string, unknown>>;

@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { agentsPath, type Hello, subprotocol } from '../../protocol/messages.ts';
-import type { RunningSystem } from '../e2e/running-system.ts';
-import { observedMachine, someHost } from '../operator/scripted-agent.ts';
+import { observedMachine, someHost } from '../support/operator/scripted-agent.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 import { broken, type Finding, held } from './attack.ts';
 
 export { observedMachine };

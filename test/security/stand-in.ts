@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
-import type { RunningSystem } from '../e2e/running-system.ts';
-import { ScriptedAgent } from '../operator/scripted-agent.ts';
+import { ScriptedAgent } from '../support/operator/scripted-agent.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 
 export class StandIn implements AsyncDisposable {
   readonly agent = new ScriptedAgent();

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { threeHosts } from '../../simulator/playground/system.ts';
-import { described, vhd, vhdx } from '../agent/paths/disk-images.ts';
-import { RunningSystem } from '../e2e/running-system.ts';
+import { described, vhd, vhdx } from '../support/agent/disk-images.ts';
+import { RunningSystem } from '../support/system/running-system.ts';
 import { attackedHost } from './path-attempts.ts';
 
 const staged = 'C:\\ProgramData\\lcow\\vms\\6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';

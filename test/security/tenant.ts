@@ -1,6 +1,6 @@
 // A team with a namespace of its own, whose VMs all want to run on one host of the system under attack.
 import { z } from 'zod';
-import type { RunningSystem } from '../e2e/running-system.ts';
+import type { RunningSystem } from '../support/system/running-system.ts';
 import { attackedHost } from './path-attempts.ts';
 
 const machine = z.object({

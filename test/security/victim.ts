@@ -1,5 +1,5 @@
 // A VM of somebody else, in the namespace `default`.
-import { isRunning, type RunningSystem } from '../e2e/running-system.ts';
+import { isRunning, type RunningSystem } from '../support/system/running-system.ts';
 
 export async function withVictim<T>(target: RunningSystem, name: string, attack: () => Promise<T>): Promise<T> {
   const spec = { memory: { sizeInMB: 256 }, console: { pipe: `\\\\.\\pipe\\${name}` } };

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { win32 } from 'node:path';
-import { until } from '../agent/hcs/until.ts';
-import type { AgentUnderWine } from './agent-under-wine.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../support/processes/free-port.ts';
+import { until } from '../support/until.ts';
+import type { AgentUnderWine } from '../support/wine/agent-under-wine.ts';
+import type { WindowsProgram } from '../support/wine/windows.ts';
 import type { Report } from './report.ts';
-import type { WindowsProgram } from './windows.ts';
 
 /** From nothing to a VM that runs, and back to nothing. */
 async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {

@@ -1,8 +1,8 @@
 // The contract of HCS backends on Node for Windows: run by `npm run test:wine`.
 import { after, it } from 'node:test';
-import { describeBackend } from '../agent/hcs/backend-contract.ts';
-import { newSystemId, ordinaryDocument } from '../agent/hcs/simulated-node.ts';
-import { ComputeCoreDouble } from '../doubles/computecore.ts';
+import { describeBackend } from '../support/agent/backend-contract.ts';
+import { newSystemId, ordinaryDocument } from '../support/agent/simulated-node.ts';
+import { ComputeCoreDouble } from '../support/doubles/computecore.ts';
 
 const double = new ComputeCoreDouble(process.env['LCOW_COMPUTECORE'] ?? '');
 

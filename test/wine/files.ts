@@ -19,7 +19,7 @@ import { LocalWindowsHost } from '../../agent/windows/host.ts';
 import { openPrivateFolder } from '../../agent/windows/private-folder.ts';
 import { windowsStorage } from '../../agent/windows/state-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import './first-pipe-instance.ts';
+import '../support/wine/first-pipe-instance.ts';
 
 const library = process.env['LCOW_WIN32'] ?? '';
 const double = koffi.load(library);

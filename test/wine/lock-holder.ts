@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { windowsStorage } from '../../agent/windows/state-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import './first-pipe-instance.ts';
+import '../support/wine/first-pipe-instance.ts';
 
 const [, , stateDir = ''] = process.argv;
 const locks = windowsStorage.locks(stateDir, () => {});

@@ -6,12 +6,12 @@ import { parseArgs } from 'node:util';
 import { programOf } from '../../images/programs.ts';
 import { makeRootFileSystem } from '../../images/rootfs.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { missingPackages } from '../doubles/wine/bed.ts';
+import { AgentUnderWine } from '../support/wine/agent-under-wine.ts';
+import { missingPackages } from '../support/wine/bed.ts';
+import { type AgentProgram, InstalledAgent } from '../support/wine/installed-agent.ts';
+import { Windows } from '../support/wine/windows.ts';
 import { adoption, lifeOfAnAgent } from './agent-scenarios.ts';
-import { AgentUnderWine } from './agent-under-wine.ts';
-import { type AgentProgram, InstalledAgent } from './installed-agent.ts';
 import { Report } from './report.ts';
-import { Windows } from './windows.ts';
 
 interface Context {
   readonly windows: Windows;
@@ -31,7 +31,7 @@ const steps: readonly Step[] = [
     what: 'the contract of HCS backends, through koffi',
     run: suite('test/wine/backend-contract.ts'),
   },
-  { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock.test.ts') },
+  { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock/sockets.test.ts') },
   {
     name: 'console',
     what: 'the reader of consoles on named pipes',
@@ -40,7 +40,7 @@ const steps: readonly Step[] = [
   {
     name: 'files',
     what: 'files, access lists, journal, guest logs, lock, host facts',
-    run: suite('test/wine/files.ts', 'test/agent/journal.test.ts', 'test/agent/guest-log-file.test.ts'),
+    run: suite('test/wine/files.ts', 'test/agent/vm/journal.test.ts', 'test/agent/guest-log/file.test.ts'),
   },
   { name: 'shutdown', what: 'the event with which Windows ends a pod', run: suite('test/wine/shutdown.ts') },
   { name: 'agent', what: 'a whole agent with a real operator', run: agentStep },

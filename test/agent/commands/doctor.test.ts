@@ -14,8 +14,8 @@ import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
 import { makeAuthority, signServing } from '../../../operator/certificates/authority.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
-import { makeAssignment } from '../assignments.ts';
-import { FakeClock } from '../guest/fake-clock.ts';
+import { makeAssignment } from '../../support/agent/assignments.ts';
+import { FakeClock } from '../../support/clocks/fake-clock.ts';
 
 const program = fileURLToPath(new URL('../../../agent/main.ts', import.meta.url));
 const groups = '"BUILTIN\\Administratoren","Alias","S-1-5-32-544","x"\n"Mandatory","Label","S-1-16-12288",""\n';

@@ -5,7 +5,7 @@ import { defaultOptions } from '../../../agent/document/defaults.ts';
 import type { FileFacts, HostFacts } from '../../../agent/document/facts.ts';
 import { changeOptions, type LinuxOptionChanges } from '../../../agent/document/options.ts';
 import type { BuildOutcome } from '../../../agent/document/outcome.ts';
-import { anyChanges, anyFiles, anyHost } from './arbitrary-options.ts';
+import { anyChanges, anyFiles, anyHost } from '../../support/agent/arbitrary-options.ts';
 
 const numRuns = 1500;
 

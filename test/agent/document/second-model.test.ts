@@ -9,7 +9,7 @@ import type { FileFacts, HostFacts } from '../../../agent/document/facts.ts';
 import { changeOptions, type LinuxOptionChanges, type LinuxOptions } from '../../../agent/document/options.ts';
 import type { BuildOutcome } from '../../../agent/document/outcome.ts';
 import { cleanPath, joinPath } from '../../../agent/document/windows-paths.ts';
-import { anyChanges, anyFiles, anyHost } from './arbitrary-options.ts';
+import { anyChanges, anyFiles, anyHost } from '../../support/agent/arbitrary-options.ts';
 
 const place = { visibleProcessors: 4, bootFolder: 'C:\\LinuxBootFiles', currentDirectory: 'C:\\' };
 const oneFile: FileFacts = { stat: () => ({ kind: 'file', size: 4096 }) };

@@ -10,7 +10,7 @@ import { buildNumber } from '../../../agent/windows/host-facts.ts';
 import { SystemMessages } from '../../../agent/windows/system-message.ts';
 import { VmGroupAccess } from '../../../agent/windows/vm-group-access.ts';
 import { hostFacts as factsSchema } from '../../../protocol/messages.ts';
-import { buildDouble } from '../../doubles/build.ts';
+import { buildDouble } from '../../support/doubles/build.ts';
 
 let library: string;
 let failNext: (call: string, code: number) => void;

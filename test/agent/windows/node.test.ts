@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock/address.ts';
 import { connectWindowsNode } from '../../../agent/windows/node.ts';
-import { buildDouble } from '../../doubles/build.ts';
-import { ComputeCoreDouble, nothingLeft } from '../../doubles/computecore.ts';
-import { newSystemId, ordinaryDocument } from '../hcs/simulated-node.ts';
+import { newSystemId, ordinaryDocument } from '../../support/agent/simulated-node.ts';
+import { buildDouble } from '../../support/doubles/build.ts';
+import { ComputeCoreDouble, nothingLeft } from '../../support/doubles/computecore.ts';
 
 it('a Windows node has HCS, files, facts and sockets, and leaves nothing behind', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'node-'));

@@ -6,7 +6,7 @@ import koffi from 'koffi';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openPrivateFolder, privateFolderProblem } from '../../../agent/windows/private-folder.ts';
 import type { WindowsLibraries } from '../../../agent/windows/system-library.ts';
-import { buildDouble } from '../../doubles/build.ts';
+import { buildDouble } from '../../support/doubles/build.ts';
 
 let libraries: WindowsLibraries;
 let failNext: (call: string, code: number) => void;

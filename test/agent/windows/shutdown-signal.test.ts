@@ -2,8 +2,8 @@
 import koffi from 'koffi';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { onShutdown } from '../../../agent/windows/shutdown-signal.ts';
-import { buildDouble } from '../../doubles/build.ts';
-import { until } from '../hcs/until.ts';
+import { buildDouble } from '../../support/doubles/build.ts';
+import { until } from '../../support/until.ts';
 
 const shutdownEvent = 6;
 const logoffEvent = 5;

@@ -1,5 +1,5 @@
 // What happens in a life that is played: the steps of the host in order, and whether anything happens just now.
-import { ManualClock } from '../../operator/manual-clock.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import type { HostStep } from './life.ts';
 
 /** Turns of the event loop in which a life may go on without time passing: no life comes near it. */

@@ -1,8 +1,8 @@
 // A whole fleet of new agents that dials at once. Nobody is hostile here, but a thief of nothing more than patience could
 // bring it about, by keeping the operator away for a minute.
 import { z } from 'zod';
-import { ClusterApi } from '../../controlplane/cluster-api.ts';
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import { ClusterApi } from '../../support/control-plane/cluster-api.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { type Admission, Fleet } from '../fleet.ts';
 

@@ -2,8 +2,8 @@
 // fast as the operator reads.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { RunningSystem } from '../../e2e/running-system.ts';
-import { observedMachine, type ScriptedAgent, someHost } from '../../operator/scripted-agent.ts';
+import { observedMachine, type ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { StandIn } from '../stand-in.ts';
 import { runs, sharedHost, Tenant } from '../tenant.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { agentsPath, subprotocol } from '../../../protocol/messages.ts';
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { Fleet, pkiFolder } from '../fleet.ts';
 

@@ -1,5 +1,5 @@
 // The image from which every tenant boots, attached as a disk that can be written to.
-import { condition, isRunning, type RunningSystem } from '../../e2e/running-system.ts';
+import { condition, isRunning, type RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding } from '../attack.ts';
 import { attackedHost, attempt, disk } from '../path-attempts.ts';
 

@@ -1,7 +1,8 @@
 // The agent of one node, or a thief of its token, knows the uid of another namespace's confidential VM that has no host, and
 // says that it has it. It must get nothing of it, and must not keep it from its host or from its deletion.
-import type { RunningSystem } from '../../e2e/running-system.ts';
-import { observedMachine, someHost } from '../../operator/scripted-agent.ts';
+
+import { observedMachine, someHost } from '../../support/operator/scripted-agent.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { StandIn } from '../stand-in.ts';
 

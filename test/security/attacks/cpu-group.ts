@@ -1,5 +1,5 @@
 // A namespace editor joins CPU groups and resource partitions of the host that nobody has allowed, at the start and live.
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { allowedCpuGroup } from '../target.ts';
 import { isHeldBy, runs, sharedHost, Tenant, type TenantMachine } from '../tenant.ts';

@@ -1,7 +1,7 @@
 // Facts of a host of 1 MB, other ones at each reconnect.
 import { z } from 'zod';
 import { apiVersion } from '../../../crds/names.ts';
-import { someHost } from '../../operator/scripted-agent.ts';
+import { someHost } from '../../support/operator/scripted-agent.ts';
 import { type Attack, broken } from '../attack.ts';
 import { hello, SeizedNode } from '../seized-node.ts';
 

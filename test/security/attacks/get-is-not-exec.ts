@@ -1,9 +1,9 @@
 // An auditor, who may get, list and watch everything in the cluster, tries to start something in a guest.
 import { type Subresource, subresourcePath } from '../../../protocol/subresources.ts';
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import { plainHeaders, tally, webSocketHeaders } from '../../support/system/raw-request.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { ClusterUser } from '../cluster-user.ts';
-import { plainHeaders, tally, webSocketHeaders } from '../raw-request.ts';
 import { withVictim } from '../victim.ts';
 
 const name = 'get-is-not-exec';

@@ -1,5 +1,5 @@
 // A user creates VMs of 2^40 MB that do not run, and lets one that runs ask for as much: nobody else may find a host full.
-import { condition, isRunning, type Machine, type RunningSystem } from '../../e2e/running-system.ts';
+import { condition, isRunning, type Machine, type RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
 const name = 'giant-halted-vms';

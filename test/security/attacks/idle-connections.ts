@@ -1,7 +1,7 @@
 // 6,100 connections that show no token, from one address and from many, at the port of agents.
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { Fleet } from '../fleet.ts';
 

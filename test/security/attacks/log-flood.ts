@@ -1,8 +1,8 @@
 // Guests write the worst input that they can to their logs, without end, as fast as it is read. Meanwhile somebody else's
 // VMs are started on the same host, and asked for their documents.
 import { subresourcePath } from '../../../protocol/subresources.ts';
-import { worstInputs } from '../../bench/floods.ts';
-import { isRunning, type RunningSystem } from '../../e2e/running-system.ts';
+import { worstInputs } from '../../support/system/floods.ts';
+import { isRunning, type RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
 const nodeName = 'win-2022-a';

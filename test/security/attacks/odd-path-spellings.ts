@@ -1,6 +1,6 @@
 // Paths below an allowed folder that Windows takes for others. The agent's own check of the same list is in
-// test/agent/paths/host-names.test.ts: an operator that was taken over does not ask the API server.
-import { oddPaths } from '../../agent/paths/odd-spellings.ts';
+// test/agent/preparation/paths/host-names.test.ts: an operator that was taken over does not ask the API server.
+import { oddPaths } from '../../support/agent/odd-spellings.ts';
 import { type Attack, broken, held } from '../attack.ts';
 
 const atOnce = 128;

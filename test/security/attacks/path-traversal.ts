@@ -1,10 +1,10 @@
 // A user who may read the logs of one namespace writes paths that the API server authorises as such a log, and that lead to
 // another namespace's VM once somebody cleans them.
 import { subresourcePath } from '../../../protocol/subresources.ts';
-import type { RunningSystem } from '../../e2e/running-system.ts';
+import { plainHeaders, tally, webSocketHeaders } from '../../support/system/raw-request.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { ClusterUser } from '../cluster-user.ts';
-import { plainHeaders, tally, webSocketHeaders } from '../raw-request.ts';
 import { withVictim } from '../victim.ts';
 
 const name = 'path-traversal';

@@ -1,7 +1,8 @@
 // A namespace editor creates VMs that fit nowhere, as many as quotas allow, and hopes that others wait behind them.
-import type { RunningSystem } from '../../e2e/running-system.ts';
+
+import { PendingCrowd, promisedPlacementMilliseconds } from '../../support/system/pending-crowd-bed.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
-import { PendingCrowd, promisedPlacementMilliseconds } from '../pending-crowd-bed.ts';
 
 const taint = { key: 'example.com/crowd', effect: 'NoSchedule' };
 

@@ -1,6 +1,6 @@
 // A user names hosts in spec.nodeName that take no VMs: cordoned, tainted, unschedulable, full, without SNP.
-import type { RunningSystem } from '../../e2e/running-system.ts';
-import { condition, isRunning, type Machine } from '../../e2e/running-system.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
+import { condition, isRunning, type Machine } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
 const name = 'pinned-past-filters';

@@ -1,7 +1,7 @@
 // Who may write VMs in one namespace gives a confidential VM a policy of nothing but line ends, and starts processes in it
 // again and again: each time somebody looks for the policy's rules. Runs against an agent of its own on a host with SNP,
 // which the hosts of the shared system have not.
-import { AgentProcess } from '../../bench/agent-process.ts';
+import { AgentProcess } from '../../support/system/agent-process.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
 const policies = ['\n', ' ', '\r\n', '\u2028', '\nexec_external', 'exec_external :=\n', '{"allow_all":', '[', '0'];

@@ -2,10 +2,10 @@
 // server's, and with requests that are none.
 import { readFile } from 'node:fs/promises';
 import { subresourcePath } from '../../../protocol/subresources.ts';
-import type { RunningSystem } from '../../e2e/running-system.ts';
-import { administratorOf } from '../administrator.ts';
+import { administratorOf } from '../../support/system/administrator.ts';
+import { plainHeaders, rawRequest, sendRaw, tally, webSocketHeaders } from '../../support/system/raw-request.ts';
+import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
-import { plainHeaders, rawRequest, sendRaw, tally, webSocketHeaders } from '../raw-request.ts';
 
 const exec = `${subresourcePath('default', 'x', 'exec')}?command=id`;
 const masters = ['X-Remote-User: admin', 'X-Remote-Group: system:masters'];

@@ -1,0 +1,117 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
+import { guestLogEntry } from '../../../agent/guest-log/entry.ts';
+import { GuestLogFile, type GuestLogFileOptions } from '../../../agent/guest-log/file.ts';
+
+async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
+  const parent = await mkdtemp(join(tmpdir(), 'log-'));
+  const folder = join(parent, within);
+  const failures: string[] = [];
+  let dropped = 0;
+  const file = new GuestLogFile({
+    folder,
+    onDropped: (lines) => {
+      dropped += lines;
+    },
+    onFailure: ({ message }) => failures.push(message),
+    ...options,
+  });
+  return {
+    file,
+    folder,
+    failures,
+    get dropped() {
+      return dropped;
+    },
+    read: (name = 'guest.log') => readFile(join(folder, name), 'utf8'),
+    [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }),
+  };
+}
+
+describe('the file of a guest log', () => {
+  it('has every line in order, also after the file was opened again', async () => {
+    await using log = await fileIn();
+    log.file.append('one');
+    log.file.append('two');
+    await log.file.flush();
+    const again = new GuestLogFile({ folder: log.folder, onDropped: () => {}, onFailure: () => {} });
+    again.append('three');
+    await again.flush();
+    expect(await log.read()).toBe('one\ntwo\nthree\n');
+  });
+
+  it('is rotated by its size, and the oldest goes', async () => {
+    await using log = await fileIn({ maxBytes: 20, keptFiles: 2 });
+    for (let line = 0; line < 10; line += 1) {
+      log.file.append(`line ${line} ${'x'.repeat(8)}`);
+      await log.file.flush();
+    }
+    expect((await readdir(log.folder)).sort()).toEqual(['guest.log', 'guest.log.1', 'guest.log.2']);
+    expect([await log.read('guest.log.2'), await log.read('guest.log.1'), await log.read()].join('')).toBe(
+      'line 7 xxxxxxxx\nline 8 xxxxxxxx\nline 9 xxxxxxxx\n',
+    );
+  });
+
+  it('drops what the disk does not take in time, counts it and tells of it', async () => {
+    await using log = await fileIn({ maxWaitingBytes: 10 });
+    for (const line of ['aaaa', 'bbbb', 'cccc', 'dddd']) log.file.append(line);
+    await log.file.flush();
+    expect(log.dropped).toBe(2);
+    expect(await log.read()).toBe('aaaa\nbbbb\n[2 lines were dropped: the disk did not take them]\n');
+  });
+
+  it('counts what waits in bytes, and cuts no character', async () => {
+    await using log = await fileIn({ maxWaitingBytes: 8 });
+    for (const line of ['äöü', 'x', '€']) log.file.append(line);
+    await log.file.flush();
+    expect(log.dropped).toBe(2);
+    expect(await log.read()).toBe('äöü\n[2 lines were dropped: the disk did not take them]\n');
+  });
+
+  it('has every line of a flood as it was, however much waits at once', async () => {
+    await using log = await fileIn({ maxBytes: 1 << 30 });
+    const text = (size: number) => `${size} ${'ä€😀x'.repeat(size)}`;
+    const sizes = Array.from({ length: 400 }, (_, index) => (index * 37) % 300);
+    for (const [index, size] of sizes.entries()) {
+      log.file.append(text(size));
+      if (index % 150 === 0) await log.file.flush();
+    }
+    await log.file.flush();
+    expect(await log.read()).toBe(sizes.map((size) => `${text(size)}\n`).join(''));
+  });
+
+  it('says once that it cannot be written, and goes on when it can be', async () => {
+    await using log = await fileIn({}, 'missing');
+    for (const line of ['lost', 'lost too']) {
+      log.file.append(line);
+      await log.file.flush();
+    }
+    expect(log.failures).toHaveLength(1);
+    expect(log.dropped).toBe(2);
+    await mkdir(log.folder);
+    log.file.append('kept');
+    await log.file.flush();
+    expect(await log.read()).toBe('[2 lines were dropped: the disk did not take them]\nkept\n');
+  });
+});
+
+describe('an entry for collectors', () => {
+  const source = { namespace: 'n', name: 'vm', uid: 'u' };
+  const record = (fields: GuestLogRecord['fields']): GuestLogRecord => ({ level: 'info', message: 'm', fields });
+
+  it('names its VM and the time of the guest, and keeps the fields of the guest apart', () => {
+    const time = '2024-01-15T10:30:00.5Z';
+    const entry = guestLogEntry(record({ 'uvm-id': 'x', 'vm.time': time, namespace: 'forged', a: 1 }), source);
+    expect(JSON.parse(entry)).toEqual({
+      source: 'guest',
+      ...source,
+      guestTime: time,
+      level: 'info',
+      msg: 'm',
+      fields: { namespace: 'forged', a: 1 },
+    });
+  });
+});

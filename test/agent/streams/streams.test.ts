@@ -1,0 +1,140 @@
+// What the agent serves over streams: a log from its files, wherever a reader begins, and who may start processes.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { GuestLogFile } from '../../../agent/guest-log/file.ts';
+import { endOfEarlierRun, type LogSection, readLog } from '../../../agent/guest-log/reader.ts';
+import { policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
+import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
+
+async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'reader-'));
+  const open = () => new GuestLogFile({ folder, onDropped: () => undefined, onFailure: () => undefined, ...options });
+  return { open, file: open(), folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
+
+const noEnd = new AbortController().signal;
+
+async function textOf(file: GuestLogFile, section: Partial<LogSection> = {}): Promise<string> {
+  const blocks: Buffer[] = [];
+  for await (const block of readLog(file, { after: undefined, follow: false, ...section }, noEnd)) blocks.push(block);
+  return Buffer.concat(blocks).toString('utf8');
+}
+
+const linesOf = (boot: number, from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => `${boot}.${from + index} text`);
+
+async function append(file: GuestLogFile, lines: readonly string[]): Promise<void> {
+  for (const line of lines) {
+    file.append(line);
+    await file.flush();
+  }
+}
+
+describe('a log that is read from its files', () => {
+  it('goes on after any line, over any rotation, with each line that is still kept once', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: -1, max: 60 }),
+        fc.integer({ min: 40, max: 200 }),
+        async (count, after, maxBytes) => {
+          await using log = await logIn({ maxBytes, keptFiles: 100 });
+          await append(log.file, linesOf(1, 0, count));
+          const expected = linesOf(1, Math.min(after + 1, count), count);
+          const text = await textOf(log.file, { after: { boot: 1, sequence: after } });
+          expect(text.split('\n').slice(0, -1)).toEqual(expected);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it('begins with the oldest line that is left when the wanted one is gone', async () => {
+    await using log = await logIn({ maxBytes: 40, keptFiles: 1 });
+    await append(log.file, linesOf(1, 0, 20));
+    const lines = (await textOf(log.file, { after: { boot: 1, sequence: 0 } })).trimEnd().split('\n');
+    expect(lines.at(-1)).toBe('1.19 text');
+    expect(lines.length).toBeLessThan(10);
+    expect(lines).toEqual(linesOf(1, 20 - lines.length, 20));
+  });
+
+  it('is followed over rotations, also by a reader that is slower than the guest', async () => {
+    await using log = await logIn({ maxBytes: 60, keptFiles: 50 });
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const block of readLog(log.file, { after: undefined, follow: true }, stop.signal)) {
+        seen.push(...block.toString('utf8').trimEnd().split('\n'));
+        if (seen.length >= 100) stop.abort();
+      }
+    })();
+    await append(log.file, linesOf(3, 0, 100));
+    await reading;
+    expect(seen).toEqual(linesOf(3, 0, 100));
+  });
+
+  it('keeps its order however many wait for what was written', async () => {
+    await using log = await logIn({ maxBytes: 60, keptFiles: 50 });
+    const flushes: Promise<void>[] = [];
+    for (const line of linesOf(3, 0, 50)) {
+      flushes.push(log.file.flush());
+      log.file.append(line);
+      flushes.push(log.file.flush(), log.file.flush());
+      await flushes.at(-1);
+    }
+    await Promise.all(flushes);
+    expect((await textOf(log.file)).trimEnd().split('\n')).toEqual(linesOf(3, 0, 50));
+  });
+
+  it('knows the end of the run before, and its own last line after the agent was started again', async () => {
+    await using log = await logIn({ maxBytes: 50, keptFiles: 20 });
+    await append(log.file, [...linesOf(1, 0, 9), ...linesOf(3, 0, 7), ...linesOf(4, 0, 5)]);
+    expect(await endOfEarlierRun(log.file, 4, noEnd)).toEqual({ boot: 3, sequence: 6 });
+    expect(await endOfEarlierRun(log.file, 1, noEnd)).toBeUndefined();
+    const previous = await textOf(log.file, { after: { boot: 3, sequence: 4 }, lastBoot: 3 });
+    expect(previous).toBe('3.5 text\n3.6 text\n');
+    const again = log.open();
+    expect(await again.lastPosition()).toEqual({ boot: 4, sequence: 4 });
+    await append(again, linesOf(4, 5, 6));
+    expect(await textOf(again, { after: { boot: 4, sequence: 2 } })).toBe('4.3 text\n4.4 text\n4.5 text\n');
+  });
+
+  it('takes what a dead agent left of a line for no line', async () => {
+    await using log = await logIn();
+    await writeFile(join(log.folder, 'guest.log'), '1.0 text\n1.1 cut o');
+    await append(log.file, ['1.1 text']);
+    expect((await textOf(log.file, { after: { boot: 1, sequence: 0 } })).split('\n').at(-2)).toBe('1.1 cut o');
+  });
+});
+
+describe('a process in a confidential VM', () => {
+  const encode = (policy: string) => Buffer.from(policy).toString('base64');
+  it.each([
+    ['', false],
+    ['{"allow_all":true,"containers":{}}', true],
+    ['{"allow_all":false}', false],
+    ['package policy\nexec_external := {"allowed": true}\n', true],
+    ['package policy\nexec_external := {"allowed": false}\n', false],
+    ['package policy\nexec_external := data.framework.exec_external\n', false],
+    ['external_processes := [\n {"command": ["sh"]}]\nexec_external := data.framework.exec_external\n', true],
+    ['# exec_external := {"allowed": true}\n', false],
+  ])('is allowed by the policy %j: %s', (policy, allowed) => {
+    expect(policyAllowsExec(encode(policy))).toBe(allowed);
+  });
+});
+
+describe('a console', () => {
+  it('has one reader at a time, and the next one once that has gone', async () => {
+    const consoles = new ExclusiveConsoles(async function* () {
+      yield Buffer.from('printed');
+    });
+    const first = consoles.read('pipe', noEnd)[Symbol.asyncIterator]();
+    await first.next();
+    await expect(consoles.read('pipe', noEnd)[Symbol.asyncIterator]().next()).rejects.toThrow('somebody else');
+    await first.return?.(undefined);
+    expect((await consoles.read('pipe', noEnd)[Symbol.asyncIterator]().next()).done).toBe(false);
+  });
+});

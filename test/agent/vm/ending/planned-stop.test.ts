@@ -1,0 +1,192 @@
+// A stop that was decided takes the guest's disks along: what was written and not synced is on them afterwards, or
+// `lastExit` says that it is not.
+import { describe, expect, it } from 'vitest';
+import { systemIdOf } from '../../../../agent/node/system-id.ts';
+import type { ObservedVirtualMachine } from '../../../../protocol/messages.ts';
+import type { RequestedOptions } from '../../../../protocol/options.ts';
+import { type AgentCore, hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
+import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
+import { defaultHost, startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
+import { until } from '../../../support/until.ts';
+
+const systemID = systemIdOf(uid);
+const data = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false, mountPath: '/mnt/data' };
+const other = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false, mountPath: '/mnt/other' };
+const host = { files: { ...defaultHost.files, [other.path]: 4096 } };
+const outlives = { TerminateOnAgentExit: false };
+/** A rung that is waited for in vain shows. */
+const patient = { leaveDisks: 600_000, leaveOverdue: 600_000, leaveProcesses: 600_000, guestReconnect: 5_000 };
+
+/** Runs, with a file on each disk that is not synced. */
+async function startWriting(core: AgentCore, options: RequestedOptions = {}): Promise<void> {
+  await core.supervisor.assign(makeAssignment({ options: { Disks: [data, other], ...options } }));
+  await core.until(uid, 'running', isRunning);
+  await write(core);
+}
+
+async function write(core: AgentCore): Promise<void> {
+  for (const { mountPath } of [data, other]) {
+    expect(await (await run(core, 'sh', '-c', `echo new > ${mountPath}/written`)).exitCode).toBe(0);
+  }
+}
+
+async function run(core: AgentCore, ...args: readonly string[]) {
+  const machine = core.supervisor.machine(uid);
+  if (machine === undefined) throw new Error('the agent does not know the VM');
+  const nothing = { stdin: false, stdout: false, stderr: false };
+  return await machine.access.execute({ args }, nothing, new AbortController().signal);
+}
+
+/** Nobody whom the agent could end. */
+async function holdFromInside(node: TestNode, path: string): Promise<void> {
+  await node.control.holdOpen(systemID, path);
+}
+
+async function written(node: TestNode): Promise<readonly boolean[]> {
+  const files = await node.control.diskFiles();
+  return [data, other].map(({ path }) => files[path]?.includes('written') === true);
+}
+
+async function halt(core: AgentCore, options: RequestedOptions = {}): Promise<ObservedVirtualMachine> {
+  const assignment = makeAssignment({ options: { Disks: [data, other], ...options }, runStrategy: 'Halted' });
+  await core.supervisor.assign({ ...assignment, generation: 2 });
+  return await core.until(uid, 'halted', hasReason('Halted'));
+}
+
+describe('a VM that is stopped on purpose', () => {
+  it('leaves its disks unmounted when it is halted', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    const { lastExit } = await halt(core);
+    expect(lastExit).toMatchObject({ type: 'ForcedExit', message: 'the VM was terminated by the agent (Halted)' });
+    expect(await written(node)).toEqual([true, true]);
+  });
+
+  it('leaves its disks unmounted when it is restarted, and writes on', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    const options = { Disks: [data, other] };
+    await core.supervisor.assign(makeAssignment({ options, restartedAt: 'now', generation: 2 }));
+    await core.until(uid, 'again', (now) => isRunning(now) && now.restartedAt === 'now');
+    expect(await written(node)).toEqual([true, true]);
+    await write(core);
+  });
+
+  it('leaves its disks unmounted when it is released, however the operator came to that', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    expect(await written(node)).toEqual([true, true]);
+  });
+
+  it('leaves its disks unmounted when its agent ends, and says so', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node, { timeouts: patient });
+    await startWriting(first);
+    await first.supervisor.endWithAgent();
+    expect(await written(node)).toEqual([true, true]);
+    expect(await node.control.systems()).toEqual([]);
+    await first.kill();
+    await using second = await startCore(node);
+    const { lastExit } = await second.until(uid, 'again', isRunning);
+    expect(lastExit).toMatchObject({ type: 'AgentExit', message: 'the VM ended together with the agent that ran it' });
+  });
+
+  it('runs on when its agent ends, if it may', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node);
+    await startWriting(first, outlives);
+    await first.supervisor.endWithAgent();
+    expect(first.observed(uid)).toMatchObject({ phase: 'Running' });
+    expect((await node.control.system(systemID))?.guest?.mounts).toEqual({ '/mnt/data': '0:0', '/mnt/other': '0:1' });
+    await first.kill();
+  });
+
+  it('ends what users have started in it before the disks', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    const holder = await run(core, 'tail', '-f', '/mnt/data/written');
+    const { lastExit } = await halt(core);
+    expect(await holder.exitCode).toBe(0xffff_ffff);
+    expect(lastExit?.message).toBe('the VM was terminated by the agent (Halted)');
+    expect(await written(node)).toEqual([true, true]);
+  });
+
+  it('has all written that a disk has which cannot be unmounted, and names that disk', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    await holdFromInside(node, '/mnt/data/written');
+    const { lastExit } = await halt(core);
+    expect(lastExit?.message).toBe(
+      'the VM was terminated by the agent (Halted); /mnt/data (guest RPC failure: failed to unmount /mnt/data: ' +
+        'device or resource busy) stayed mounted and was synced and made read-only',
+    );
+    expect(await written(node)).toEqual([true, true]);
+  });
+
+  it('says that nothing was synced when its guest is not connected, without waiting for it', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    await node.control.script({ at: 'bridge', stall: true });
+    await node.control.dropBridge(systemID);
+    await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
+    const { lastExit } = await halt(core);
+    expect(lastExit?.message).toBe(
+      'the VM was terminated by the agent (Halted); /mnt/data, /mnt/other stayed mounted and were not synced: ' +
+        'the guest is not connected',
+    );
+    expect(await written(node)).toEqual([false, false]);
+  });
+
+  it('is terminated although its guest answers nothing any more', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: { ...patient, leaveDisks: 200, leaveProcesses: 20 } });
+    await startWriting(core);
+    await node.control.script({ at: 'guestModify', stall: true, times: 'always' });
+    await node.control.script({ at: 'guestExec', stall: true, times: 'always' });
+    const { lastExit } = await halt(core);
+    expect(lastExit?.message).toMatch(/stayed mounted and were not synced: the guest has not answered within/);
+  });
+
+  it('has what it wrote saved at once when an earlier mount is still unanswered', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: { ...patient, leaveDisks: 600_000, guestChange: 50 } });
+    await core.supervisor.assign(makeAssignment({ options: { Disks: [data] } }));
+    await core.until(uid, 'running', isRunning);
+    expect(await (await run(core, 'sh', '-c', 'echo new > /mnt/data/written')).exitCode).toBe(0);
+    await node.control.script({ at: 'guestModify', stall: true, times: 'always' });
+    await core.supervisor.assign(makeAssignment({ options: { Disks: [data, other] }, generation: 2 }));
+    await core.until(uid, 'unanswered', hasReason('DiskFailed'));
+    const { lastExit } = await halt(core);
+    expect(lastExit?.message).toContain('/mnt/data, /mnt/other stayed mounted and were synced and made read-only');
+    expect((await node.control.diskFiles())[data.path]).toContain('written');
+  });
+
+  it('is taken down from the beginning by the next agent when one dies in the middle of it', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node, { timeouts: patient });
+    await startWriting(first, outlives);
+    const unmount = { at: 'guestModify', stall: true, fail: { message: 'died' }, times: 'always' } as const;
+    const rule = await node.control.script(unmount);
+    const assignment = makeAssignment({ options: { Disks: [data, other], ...outlives }, runStrategy: 'Halted' });
+    await first.supervisor.assign({ ...assignment, generation: 2 });
+    await until('in the middle', async () => (await node.control.visits()).filter(isUnmount).length === 4);
+    await first.vanish();
+    expect(await written(node)).toEqual([false, false]);
+    await node.control.release(rule);
+    await using second = await startCore(node, { timeouts: patient });
+    const { lastExit } = await second.until(uid, 'halted', hasReason('Halted'));
+    expect(lastExit).toMatchObject({ type: 'ForcedExit', message: 'the VM was terminated by the agent (Halted)' });
+    expect(await written(node)).toEqual([true, true]);
+  });
+});
+
+/** Two mounts, two unmounts. */
+const isUnmount = ({ step }: { readonly step: string }) => step === 'guestModify';

@@ -1,0 +1,160 @@
+// Kills the process of an agent on computecore.dll at what it does, and proves that the next agent ends where one that was
+// never killed does, with nothing left over, on the node or in the native library. A run takes a sample of the points;
+// `npm run test:crash-points` takes all (LCOW_CRASH_POINTS=all, or how many; LCOW_CRASH_SEED repeats a sample).
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type AgentCore, type CoreOptions, startCore } from '../../support/agent/agent-core.ts';
+import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
+import { Outside } from '../../support/agent/crash-points.ts';
+import { type Essence, essence, host, possessions, unjournaled } from '../../support/agent/crash-scenarios.ts';
+import {
+  type CrashAgentOrder,
+  course,
+  courses,
+  type ProcessCrashPoint,
+  pointsOf,
+  releases,
+  show,
+} from '../../support/agent/process-crash-points.ts';
+import { startNode, type TestNode } from '../../support/agent/simulated-node.ts';
+import { buildDouble } from '../../support/doubles/build.ts';
+import { nothingLeft } from '../../support/doubles/computecore.ts';
+import { ComputeCoreService } from '../../support/doubles/computecore-service.ts';
+import { until } from '../../support/until.ts';
+
+const program = fileURLToPath(new URL('../../support/agent/crash-agent.ts', import.meta.url));
+const perCourse = 1;
+const wanted = process.env['LCOW_CRASH_POINTS'] ?? String(perCourse * courses.length);
+const seed = Number(process.env['LCOW_CRASH_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const patience = 60_000;
+
+/** Numbers below 1 that follow from the seed (mulberry32). */
+function random(from: number): () => number {
+  let state = from;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function sample(points: readonly ProcessCrashPoint[], next: () => number): readonly ProcessCrashPoint[] {
+  if (wanted === 'all') return points;
+  const left = [...points];
+  const count = Math.ceil(Number(wanted) / courses.length);
+  return Array.from({ length: count }, () => left.splice(Math.floor(next() * left.length), 1)).flat();
+}
+
+/** An agent of this process, on the native library. */
+async function startNative(
+  node: TestNode,
+  options: CoreOptions = {},
+): Promise<{ core: AgentCore; counts: () => unknown }> {
+  const service = await ComputeCoreService.connect(node.socketPath, node.socketDirectory);
+  const connect = async () => {
+    const connection = await node.connect();
+    const backend = service.backend();
+    return { ...connection, backend, close: () => backend.close() };
+  };
+  const core = await startCore({ folder: node.folder, connect }, options);
+  return {
+    core,
+    counts() {
+      service.reset();
+      return service.counts();
+    },
+  };
+}
+
+/** Resolves when the agent is dead, at the point or, if it never came there, at the end of what it does. */
+async function killedAgent(order: CrashAgentOrder): Promise<void> {
+  const agent = spawn(process.execPath, [program, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(agent, 'exit');
+  const timer = setTimeout(() => agent.kill('SIGABRT'), patience);
+  agent.stdout.once('data', () => agent.kill('SIGKILL'));
+  const [, signal] = await ended;
+  clearTimeout(timer);
+  if (signal !== 'SIGKILL') throw new Error(`${show(order.point)}: the agent ended with ${signal ?? 'an exit code'}`);
+}
+
+interface Outcome {
+  readonly essence: Essence | undefined;
+  /** On the node at the death of the agent, and not in its journal. */
+  readonly unknown: readonly string[];
+  readonly left: readonly string[];
+  /** Of the native library of the second agent. */
+  readonly counts: unknown;
+}
+
+/** Returns what is on the node and not in its journal. */
+async function die(node: TestNode, order: Pick<CrashAgentOrder, 'scenario' | 'point' | 'journalIsLate'>) {
+  const { folder, socketDirectory, socketPath } = node;
+  await killedAgent({ folder, socketDirectory, socketPath, ...order });
+  return await unjournaled(node);
+}
+
+async function dieAndRecover(name: string, point: ProcessCrashPoint): Promise<Outcome> {
+  await using node = await startNode(host);
+  const unknown = await die(node, { scenario: name, point });
+  await until('run-down', async () => (await node.control.systems()).every(({ handles }) => handles === 0));
+  const { core: second, counts } = await startNative(node);
+  const { scenario } = course(name);
+  let reached: Essence | undefined;
+  if (scenario !== undefined) {
+    await second.supervisor.assign(scenario.assignments.at(-1) ?? makeAssignment());
+    reached = await essence(await second.until(uid, 'there', scenario.isThere), node);
+  }
+  second.supervisor.release(uid);
+  await until('removed', () => second.removed.has(uid));
+  const left = [...(await possessions(node)), ...(await readdir(`${node.folder}/agent/vms`))];
+  await second.kill();
+  return { essence: reached, unknown, left, counts: counts() };
+}
+
+async function undisturbed(name: string): Promise<{ calls: readonly string[]; essence: Essence | undefined }> {
+  await using node = await startNode(host);
+  const outside = new Outside(undefined);
+  const { core } = await startNative(node, { outside });
+  await course(name).play(core);
+  const calls = [...outside.calls];
+  const reached = name === releases ? undefined : await essence(core.observed(uid), node);
+  await core.kill();
+  return { calls, essence: reached };
+}
+
+describe('an agent on computecore.dll whose process is killed', () => {
+  beforeAll(async () => {
+    await buildDouble('computecore-client');
+  });
+
+  it.each(courses)(
+    '%s',
+    async (name) => {
+      const { calls, essence: expected } = await undisturbed(name);
+      const points = pointsOf(calls);
+      expect(points.length).toBeGreaterThan(30);
+      const taken = sample(points, random(seed + courses.indexOf(name)));
+      for (const point of taken) {
+        const outcome = await dieAndRecover(name, point);
+        expect(outcome, `${show(point)}, seed ${seed}`).toEqual({
+          essence: expected,
+          unknown: [],
+          left: [],
+          counts: nothingLeft,
+        });
+      }
+      process.stdout.write(`process crash points · ${name}: ${taken.length} of ${points.length}, seed ${seed}\n`);
+    },
+    1_800_000,
+  );
+
+  it('would be found out if it wrote its journal after the effect', async () => {
+    await using node = await startNode(host);
+    const point = { method: 'grantVmAccess', number: 1, when: 'answered' } as const;
+    expect(await die(node, { scenario: 'a VM with a disk', point, journalIsLate: true })).not.toEqual([]);
+  });
+});

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import type { HostResource } from '../../../agent/preparation/host-resources.ts';
+import { Reservations } from '../../../agent/vm/reservations.ts';
+
+const file = (name: string, exclusive = true): HostResource => ({
+  kind: 'file',
+  name,
+  exclusive,
+  given: name,
+  disk: name,
+});
+const vm = (uid: string) => ({ uid });
+const names = (reservations: Reservations, uid: string) => reservations.of(uid).map(({ name }) => name);
+
+describe('reservations', () => {
+  it('let many read, or one write', () => {
+    const reservations = new Reservations();
+    expect(reservations.reserve(vm('a'), [file('root', false)])).toBeUndefined();
+    expect(reservations.reserve(vm('b'), [file('root', false)])).toBeUndefined();
+    expect(reservations.reserve(vm('c'), [file('root')])).toMatchObject({ holder: { uid: 'a' } });
+    reservations.release('a');
+    expect(reservations.reserve(vm('b'), [file('root')])).toBeUndefined();
+    expect(reservations.reserve(vm('c'), [file('root', false)])).toMatchObject({ holder: { uid: 'b' } });
+  });
+
+  it('are all or none', () => {
+    const reservations = new Reservations();
+    reservations.reserve(vm('a'), [file('y')]);
+    expect(reservations.reserve(vm('b'), [file('x'), file('y')])).toMatchObject({ resource: { name: 'y' } });
+    expect(reservations.of('b')).toEqual([]);
+    expect(reservations.reserve(vm('c'), [file('x')])).toBeUndefined();
+  });
+
+  it('go to the first who asked, and to the next when that one is done', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    reservations.reserve(vm('a'), [file('x')]);
+    for (const uid of ['c', 'b', 'd']) reservations.wait(vm(uid), [file('x')], () => got.push(uid));
+    // Asking again does not cost the place.
+    reservations.wait(vm('c'), [file('x')], () => got.push('c'));
+    expect(got).toEqual([]);
+    reservations.release('a');
+    expect(got).toEqual(['c']);
+    expect(reservations.reserve(vm('e'), [file('x')])).toMatchObject({ holder: { uid: 'c' } });
+    reservations.leaveQueue('b');
+    reservations.release('c');
+    expect(got).toEqual(['c', 'd']);
+  });
+
+  it('are not kept by somebody who waits', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    reservations.reserve(vm('a'), [file('x')]);
+    reservations.wait(vm('b'), [file('x'), file('y')], () => got.push('b'));
+    expect(reservations.reserve(vm('c'), [file('y')])).toBeUndefined();
+    reservations.release('a');
+    expect(got).toEqual([]);
+    expect(reservations.reserve(vm('d'), [file('x')])).toBeUndefined();
+    reservations.release('c');
+    reservations.release('d');
+    expect(got).toEqual(['b']);
+    expect(names(reservations, 'b')).toEqual(['x', 'y']);
+  });
+
+  it('of all readers are had at once', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    reservations.reserve(vm('a'), [file('x')]);
+    for (const uid of ['b', 'c']) reservations.wait(vm(uid), [file('x', false)], () => got.push(uid));
+    reservations.wait(vm('d'), [file('x')], () => got.push('d'));
+    reservations.release('a');
+    expect(got).toEqual(['b', 'c']);
+    reservations.release('b');
+    reservations.release('c');
+    expect(got).toEqual(['b', 'c', 'd']);
+  });
+
+  it('that two already had, from before, both last until they end', () => {
+    const reservations = new Reservations();
+    reservations.hold(vm('a'), [file('x')]);
+    reservations.hold(vm('b'), [file('x')]);
+    expect(reservations.reserve(vm('a'), [file('x')])).toMatchObject({ holder: { uid: 'b' } });
+    reservations.release('b');
+    expect(reservations.reserve(vm('a'), [file('x')])).toBeUndefined();
+  });
+
+  it('for one alone are not given out while nobody knows what a VM uses', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    reservations.hold(vm('a'), [file('x')]);
+    reservations.holdUnknown('stranger');
+    expect(reservations.reserve(vm('a'), [file('x')])).toBeUndefined();
+    expect(reservations.reserve(vm('b'), [file('y', false)])).toBeUndefined();
+    const conflict = reservations.reserve(vm('c'), [file('z')]);
+    expect(conflict).toMatchObject({ resource: { name: 'z' } });
+    expect(conflict?.holder).toBeUndefined();
+    reservations.wait(vm('c'), [file('z')], () => got.push('c'));
+    reservations.release('stranger');
+    expect(got).toEqual(['c']);
+  });
+
+  it('of 4,096 VMs that wait for one file take no time to speak of', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    const uids = Array.from({ length: 4096 }, (_, index) => `vm-${index}`);
+    for (const uid of uids) {
+      if (reservations.reserve(vm(uid), [file('root', false), file('x')]) !== undefined)
+        reservations.wait(vm(uid), [file('root', false), file('x')], () => got.push(uid));
+    }
+    const started = performance.now();
+    for (const uid of uids) reservations.release(uid);
+    expect(got).toEqual(uids.slice(1));
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+});

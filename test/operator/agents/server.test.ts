@@ -1,0 +1,493 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { type AgentAuthenticator, StaticTokens } from '../../../operator/agents/authentication.ts';
+import type { MessageLimit } from '../../../operator/agents/peer.ts';
+import { AgentServer } from '../../../operator/agents/server.ts';
+import type { SessionPorts } from '../../../operator/agents/session-ports.ts';
+import { Sessions } from '../../../operator/agents/sessions.ts';
+import type { DesiredMachine } from '../../../operator/controller/agents.ts';
+import { desiredMachine } from '../../../operator/controller/assignment.ts';
+import type { Acceptance } from '../../../operator/controller/hosts.ts';
+import { Inventory } from '../../../operator/controller/inventory.ts';
+import { digestsOf } from '../../../operator/kubernetes/objects.ts';
+import { grantedLogLines } from '../../../protocol/earlier-agents.ts';
+import {
+  agentsPath,
+  closeCodes,
+  type Hello,
+  limits,
+  type ObservedVirtualMachine,
+  subprotocol,
+} from '../../../protocol/messages.ts';
+import { systemClock } from '../../../runtime/clock.ts';
+import { makeCertificates } from '../../support/control-plane/certificates.ts';
+import { until } from '../../support/operator/fixture.ts';
+import { makeMachine, someUid } from '../../support/operator/objects.ts';
+import { observedMachine, ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
+
+class Harness {
+  readonly inventory = new Inventory(systemClock);
+  readonly events: string[] = [];
+  readonly misbehaviour: string[] = [];
+  readonly sessions: Sessions;
+  readonly server: AgentServer;
+  desired: readonly DesiredMachine[] = [];
+  accept: () => Promise<Acceptance> = () => Promise.resolve({ ok: true, epoch: 7 });
+  leads = true;
+  port = 0;
+
+  constructor(authenticator: AgentAuthenticator, tls = false, messages?: MessageLimit) {
+    this.sessions = new Sessions(
+      {
+        live: (nodeName) => this.events.push(`live ${nodeName}`),
+        ended: (nodeName) => this.events.push(`ended ${nodeName}`),
+      },
+      () => this.leads,
+    );
+    const ports: SessionPorts = {
+      clock: systemClock,
+      logger: pino({ level: 'silent' }),
+      observer: {
+        received: () => {},
+        sent: () => {},
+        misbehaved: (what) => this.misbehaviour.push(what),
+      },
+      inventory: this.inventory,
+      replica: 'replica-1',
+      heartbeatSeconds: 10,
+      accept: () => this.accept(),
+      desired: () => Readable.from(this.desired),
+    };
+    this.server = new AgentServer({
+      clock: systemClock,
+      logger: ports.logger,
+      service: () => (this.leads ? { ports, sessions: this.sessions } : undefined),
+      authenticator,
+      tls,
+      bindAddress: '127.0.0.1',
+      port: 0,
+      ...(messages && { messages }),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.port = (await this.server.listen()).port;
+  }
+
+  async connect(nodeName = 'node-a'): Promise<ScriptedAgent> {
+    const agent = new ScriptedAgent();
+    await agent.connect(this.port, nodeName);
+    return agent;
+  }
+
+  async connectLive(): Promise<ScriptedAgent> {
+    const agent = await this.connect();
+    await until(() => agent.receivedOf('desired').some(({ last }) => last));
+    return agent;
+  }
+}
+
+const tokensAreNames: AgentAuthenticator = {
+  authenticate: (bearer) =>
+    Promise.resolve(
+      bearer === 'bad' ? { ok: false, retry: false, message: 'unknown' } : { ok: true, nodeName: bearer },
+    ),
+};
+
+let harness: Harness;
+beforeEach(async () => {
+  harness = new Harness(tokensAreNames);
+  await harness.start();
+});
+afterEach(() => harness.server.close());
+
+function desiredFor(uid: string, securityPolicy?: string, disks = 0): DesiredMachine {
+  const confidential =
+    securityPolicy === undefined ? {} : { confidential: { securityPolicy, isolation: 'None' as const } };
+  const object = makeMachine({
+    metadata: { uid, name: `vm-${uid.slice(-4)}` },
+    spec: {
+      ...confidential,
+      storage: {
+        disks: Array.from({ length: disks }, (_, index) => ({
+          name: `disk-${index}`,
+          path: `C:\\${'x'.repeat(1_000)}`,
+        })),
+      },
+    },
+  });
+  if (!object.spec.ok) throw new Error(object.spec.message);
+  const { confidential: _, ...spec } = object.spec.value;
+  const digests = securityPolicy === undefined ? undefined : digestsOf(object.spec.value, securityPolicy);
+  return { ...desiredMachine(object, spec, digests), policy: securityPolicy };
+}
+
+const uidOf = (index: number) => `6a3f2c1e-0b7d-4c55-9a51-${String(index).padStart(12, '0')}`;
+
+function hello(virtualMachines: ObservedVirtualMachine[], changes: Partial<Hello> = {}): Hello {
+  return {
+    type: 'hello',
+    protocolVersions: [subprotocol],
+    agentVersion: 'x',
+    bootID: someUid,
+    host: someHost,
+    complete: true,
+    virtualMachines,
+    last: true,
+    ...changes,
+  };
+}
+
+interface Attempt {
+  readonly path?: string;
+  readonly protocol?: string;
+  readonly token?: string;
+}
+
+/** The HTTP status with which a connection is refused. */
+function refusal({
+  path = agentsPath,
+  protocol = subprotocol,
+  token = 'node-a',
+}: Attempt): Promise<number | undefined> {
+  const socket = new WebSocket(`ws://127.0.0.1:${harness.port}${path}`, protocol === '' ? [] : [protocol], {
+    ...(token === '' ? {} : { headers: { authorization: `Bearer ${token}` } }),
+  });
+  socket.on('error', () => {});
+  return new Promise((resolve) => {
+    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    socket.on('open', () => resolve(undefined));
+  });
+}
+
+describe('agent server', () => {
+  it.each<[string, Attempt, number]>([
+    ['another path', { path: '/v1/other' }, 404],
+    ['no subprotocol', { protocol: '' }, 400],
+    ['another subprotocol', { protocol: 'lcow.v9' }, 400],
+    ['no token', { token: '' }, 401],
+    ['an unknown token', { token: 'bad' }, 401],
+  ])('refuses %s', async (_name, attempt, code) => {
+    expect(await refusal(attempt)).toBe(code);
+    expect(harness.sessions.count).toBe(0);
+  });
+
+  it('asks to come again while it does not lead, and tells a browser that this is no web site', async () => {
+    harness.leads = false;
+    expect(await refusal({})).toBe(503);
+    const code = await new Promise((resolve) => {
+      http.get(`http://127.0.0.1:${harness.port}/`, (response) => resolve(response.resume().statusCode));
+    });
+    expect(code).toBe(426);
+  });
+
+  it('serves TLS 1.3 only', async () => {
+    const { authority, serving } = await makeCertificates();
+    const secure = new Harness(tokensAreNames, true);
+    await secure.start();
+    const dial = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
+      new Promise<string>((resolve) => {
+        const headers = { authorization: 'Bearer node-a' };
+        const socket = new WebSocket(`wss://127.0.0.1:${secure.port}${agentsPath}`, [subprotocol], {
+          ca: authority,
+          maxVersion,
+          headers,
+        });
+        socket.on('open', () => resolve('open'));
+        socket.on('error', () => resolve('refused'));
+      });
+    expect(await dial('TLSv1.3')).toBe('refused');
+    secure.server.useCertificate(serving);
+    expect(await dial('TLSv1.2')).toBe('refused');
+    expect(await dial('TLSv1.3')).toBe('open');
+    await secure.server.close();
+  });
+});
+
+describe('session', () => {
+  it('welcomes with its epoch and sends the whole desired state, in parts with a last mark', async () => {
+    harness.desired = Array.from({ length: 150 }, (_, index) => desiredFor(uidOf(index)));
+    const agent = await harness.connectLive();
+    expect(agent.received[0]).toMatchObject({ type: 'welcome', epoch: 7, replica: 'replica-1', heartbeatSeconds: 10 });
+    expect(agent.receivedOf('desired').map(({ virtualMachines, last }) => [virtualMachines.length, last])).toEqual([
+      [64, false],
+      [64, false],
+      [22, true],
+    ]);
+    expect(harness.events).toEqual(['live node-a']);
+  });
+
+  it('keeps each part within a frame, however large the options are', async () => {
+    harness.desired = Array.from({ length: 60 }, (_, index) => desiredFor(uidOf(index), undefined, 40));
+    const agent = await harness.connectLive();
+    const parts = agent.receivedOf('desired');
+    expect(parts.length).toBeGreaterThan(2);
+    for (const part of parts) expect(Buffer.byteLength(JSON.stringify(part))).toBeLessThanOrEqual(limits.frameBytes);
+    expect(parts.flatMap(({ virtualMachines }) => virtualMachines)).toHaveLength(60);
+  });
+
+  it('collects a hello in parts, with what changed before the welcome', async () => {
+    const gate = Promise.withResolvers<Acceptance>();
+    harness.accept = () => gate.promise;
+    const agent = new ScriptedAgent();
+    agent.hello = () => {
+      agent.send(hello([observedMachine(uidOf(1)), observedMachine(uidOf(2))], { last: false }));
+      agent.send(hello([observedMachine(uidOf(3))]));
+      agent.observe(observedMachine(uidOf(1), { phase: 'Stopped' }));
+      agent.remove(uidOf(2));
+    };
+    await agent.connect(harness.port, 'node-a');
+    gate.resolve({ ok: true, epoch: 1 });
+    await until(() => agent.receivedOf('desired').length === 1);
+    await until(() => harness.inventory.reportOf('node-a', uidOf(1))?.observed?.phase === 'Stopped');
+    expect(harness.inventory.presence('node-a', uidOf(2))).toBe('Absent');
+    expect(harness.inventory.presence('node-a', uidOf(3))).toBe('Present');
+  });
+
+  it('concludes nothing from an incomplete enumeration', async () => {
+    const agent = new ScriptedAgent();
+    agent.hello = () => agent.send(hello([], { complete: false }));
+    await agent.connect(harness.port, 'node-a');
+    await until(() => agent.receivedOf('desired').length === 1);
+    expect(harness.inventory.presence('node-a', someUid)).toBe('Unknown');
+  });
+
+  it('sends an assignment once for each change, its policy before it and once a session', async () => {
+    const agent = await harness.connectLive();
+    const first = desiredFor(uidOf(1), 'cG9saWN5');
+    for (let each = 0; each < 3; each += 1) harness.sessions.assign('node-a', first);
+    const remembered = { ...first.assignment, remembered: { restarts: 9 } };
+    harness.sessions.assign('node-a', { ...first, assignment: remembered });
+    harness.sessions.assign('node-a', desiredFor(uidOf(2), 'cG9saWN5'));
+    harness.sessions.assign('node-a', { ...first, assignment: { ...first.assignment, paused: true } });
+    await until(() => agent.receivedOf('assign').length === 3);
+    expect(agent.received.slice(2).map(({ type }) => type)).toEqual(['policy', 'assign', 'assign', 'assign']);
+    expect(agent.receivedOf('assign').every(({ epoch }) => epoch === 7)).toBe(true);
+  });
+
+  it('takes a VM that it assigned for present until the agent says that it is gone', async () => {
+    const agent = await harness.connectLive();
+    agent.onAssign = () => {};
+    harness.sessions.assign('node-a', desiredFor(someUid));
+    expect(harness.inventory.presence('node-a', someUid)).toBe('Present');
+    harness.sessions.release('node-a', someUid);
+    harness.sessions.release('node-a', someUid);
+    expect(harness.sessions.hasReleased('node-a', someUid)).toBe(true);
+    await until(() => harness.inventory.presence('node-a', someUid) === 'Absent');
+    expect(agent.receivedOf('release')).toHaveLength(1);
+  });
+
+  it('changes nothing when it ends, except that its host is away', async () => {
+    const agent = await harness.connectLive();
+    agent.observe(observedMachine(someUid));
+    await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
+    await agent.disconnect();
+    await until(() => harness.events.includes('ended node-a'));
+    expect(harness.inventory.reportOf('node-a', someUid)).toBeDefined();
+    expect(harness.sessions.count).toBe(0);
+  });
+
+  it('gives way to a newer session of its node, whose end alone counts', async () => {
+    const older = await harness.connectLive();
+    const newer = await harness.connectLive();
+    expect((await older.closed).code).toBe(closeCodes.replaced);
+    expect(harness.events).toEqual(['live node-a', 'live node-a']);
+    await newer.disconnect();
+    await until(() => harness.events.includes('ended node-a'));
+  });
+
+  it('that began before the one that speaks for the node is not taken in any more, however late its turn comes', async () => {
+    const gate = Promise.withResolvers<Acceptance>();
+    let attempts = 0;
+    harness.accept = () => {
+      attempts += 1;
+      return attempts === 1 ? gate.promise : Promise.resolve({ ok: true, epoch: 7 });
+    };
+    const early = new ScriptedAgent();
+    early.hello = () => early.send(hello([observedMachine(uidOf(1), { restarts: 99 }), observedMachine(uidOf(2))]));
+    await early.connect(harness.port, 'node-a');
+    await until(() => attempts === 1);
+    const late = new ScriptedAgent();
+    late.machines.set(uidOf(1), observedMachine(uidOf(1)));
+    await late.connect(harness.port, 'node-a');
+    await until(() => late.receivedOf('desired').length === 1);
+    gate.resolve({ ok: true, epoch: 7 });
+    expect((await early.closed).code).toBe(closeCodes.replaced);
+    expect(early.received).toEqual([]);
+    expect(late.isOpen).toBe(true);
+    expect(harness.inventory.reportOf('node-a', uidOf(1))?.observed?.restarts).toBe(0);
+    expect(harness.inventory.presence('node-a', uidOf(2))).toBe('Absent');
+    expect(harness.events).toEqual(['live node-a']);
+  });
+
+  it('ends when its epoch is refused: for good, or to come again', async () => {
+    harness.accept = () => Promise.resolve({ ok: false, retry: false, message: 'there is no Node node-a' });
+    expect(await (await harness.connect()).closed).toMatchObject({
+      code: closeCodes.unauthorized,
+      reason: 'there is no Node node-a',
+    });
+    harness.accept = () => Promise.resolve({ ok: false, retry: true, message: 'not now' });
+    expect((await (await harness.connect()).closed).code).toBe(closeCodes.shuttingDown);
+    harness.accept = () => Promise.reject(new Error('boom'));
+    expect((await (await harness.connect()).closed).code).toBe(1011);
+  });
+
+  it('ends on what no agent does, alone', async () => {
+    const bystander = await harness.connectLive();
+    const twice = await harness.connect('node-b');
+    twice.hello();
+    expect((await twice.closed).code).toBe(closeCodes.malformed);
+    const hasty = new ScriptedAgent();
+    hasty.hello = () => hasty.observe(observedMachine(someUid));
+    await hasty.connect(harness.port, 'node-c');
+    expect((await hasty.closed).code).toBe(closeCodes.malformed);
+    const stranger = new ScriptedAgent();
+    stranger.hello = () => stranger.send(hello([], { protocolVersions: ['lcow.v9'] }));
+    await stranger.connect(harness.port, 'node-d');
+    expect((await stranger.closed).code).toBe(closeCodes.malformed);
+    expect(harness.misbehaviour).toEqual(['second_hello', 'message_before_hello']);
+    bystander.observe(observedMachine(someUid));
+    await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
+  });
+
+  it('bounds the VMs that an agent can report, and loses further ones, not the session', async () => {
+    const agent = await harness.connectLive();
+    for (let index = 0; index <= limits.virtualMachinesPerHost; index += 1)
+      agent.observe(observedMachine(uidOf(index)));
+    agent.observe(observedMachine(uidOf(0), { restarts: 1 }));
+    await until(() => harness.inventory.reportOf('node-a', uidOf(0))?.observed?.restarts === 1);
+    expect(harness.inventory.reportedOn('node-a').size).toBe(limits.virtualMachinesPerHost);
+    expect(harness.misbehaviour).toEqual(['too_many_virtual_machines']);
+    expect(agent.isOpen).toBe(true);
+  });
+
+  it('lets an element that cannot be read affect its VM only', async () => {
+    const agent = await harness.connectLive();
+    agent.observe(observedMachine(uidOf(1)));
+    agent.send({ type: 'observed', virtualMachine: { uid: uidOf(1), phase: 'Dancing' } });
+    agent.observe(observedMachine(uidOf(2)));
+    await until(() => harness.inventory.reportOf('node-a', uidOf(2)) !== undefined);
+    const report = harness.inventory.reportOf('node-a', uidOf(1));
+    expect(report?.failure?.reason).toBe('ProtocolError');
+    expect(report?.observed?.phase).toBe('Running');
+    expect(harness.misbehaviour).toEqual(['unparsable_report']);
+  });
+
+  it('takes the log lines of an agent of the version before and forgets them, and never holds it up', async () => {
+    const agent = await harness.connectLive();
+    const logs = { type: 'logs', uid: someUid, boot: 1 } as const;
+    const lines = Array.from({ length: 256 }, () => 'a line');
+    let first = 0;
+    for (let window = 1; window <= 5; window += 1) {
+      for (; first < window * grantedLogLines; first += lines.length) agent.send({ ...logs, first, lines });
+      // Such an agent sends no more before its lines are acknowledged.
+      await until(() => agent.receivedOf('logsAck').at(-1)?.sequence === first - 1);
+    }
+    agent.send({ ...logs, first, lines: [] });
+    agent.send({ ...logs, boot: 2, first: 10, lines: ['after a gap'] });
+    await until(() => agent.receivedOf('logsAck').at(-1)?.boot === 2);
+    expect(agent.receivedOf('logsAck').at(-1)).toMatchObject({ uid: someUid, boot: 2, sequence: 10 });
+    expect(harness.inventory.reportOf('node-a', someUid)).toBeUndefined();
+    expect(harness.misbehaviour).toEqual([]);
+  });
+
+  it('has an agent that says too much wait, and loses nothing of it', async () => {
+    // So little that a busy machine, too, reads more than this in a second.
+    const limit = { perSecond: 200, burst: 100 };
+    const strict = new Harness(tokensAreNames, false, limit);
+    await strict.start();
+    onTestFinished(() => strict.server.close());
+    const bystander = await strict.connect('node-b');
+    await until(() => bystander.receivedOf('desired').length === 1);
+    const agent = await strict.connectLive();
+    const said = limit.burst + limit.perSecond;
+    for (let restarts = 1; restarts <= said; restarts += 1) agent.observe(observedMachine(someUid, { restarts }));
+    bystander.observe(observedMachine(uidOf(1)));
+    await until(() => strict.inventory.reportOf('node-b', uidOf(1)) !== undefined, 1_000);
+    await until(() => strict.inventory.reportOf('node-a', someUid)?.observed?.restarts === said);
+    expect(strict.misbehaviour).toContain('too_many_messages');
+    expect(strict.sessions.count).toBe(2);
+  });
+
+  it('waits for the one before it of its node, in one place that a newer connection takes', async () => {
+    const silent = new ScriptedAgent();
+    silent.hello = () => {};
+    await silent.connect(harness.port, 'node-a');
+    const given = await harness.connect();
+    const newer = await harness.connect();
+    expect((await given.closed).code).toBe(1006);
+    expect(newer.received).toEqual([]);
+    await silent.disconnect();
+    await until(() => newer.receivedOf('desired').length === 1);
+    expect(harness.events).toEqual(['live node-a']);
+  });
+
+  it('tells agents to dial again when the operator stops', async () => {
+    const agent = await harness.connectLive();
+    await harness.server.close();
+    expect((await agent.closed).code).toBe(closeCodes.shuttingDown);
+  });
+});
+
+describe('static tokens', () => {
+  let path: string;
+  let log: string[];
+  let tokens: StaticTokens;
+
+  beforeEach(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'lcow-tokens-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    path = join(directory, 'tokens.yaml');
+    log = [];
+    tokens = new StaticTokens(path, pino({ base: {} }, { write: (line) => void log.push(line) }));
+  });
+
+  it('name the node of each token, are read again when they change, and cannot be judged without their file', async () => {
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false, retry: true });
+    await writeFile(path, 'token-of-node-a-1: node-a\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
+    expect(await tokens.authenticate('token-of-node-b-1')).toMatchObject({ ok: false, retry: false });
+    await writeFile(path, JSON.stringify({ 'token-of-node-b-1': 'node-b' }));
+    expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false });
+    expect(log).toEqual([]);
+  });
+
+  it.each([
+    ['too short a token', 'fifteen-letters', 'node-a', 'node-a'],
+    ['a token with a space', 'token of node-a, number 1', 'node-a', 'node-a'],
+    ['a node that has no name', 'secret-of-nobody-1', '', '"entry":1'],
+    ['a node that is a list', 'secret-of-nobody-2', ['node-a'], '"entry":1'],
+    ['a node that is nothing', 'secret-of-nobody-3', null, '"entry":1'],
+  ])('are refused one by one: %s refuses no other agent', async (_name, token, node, told) => {
+    await writeFile(path, JSON.stringify({ [token]: node, 'token-of-node-b-1': 'node-b' }));
+    expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
+    expect(await tokens.authenticate(token)).toMatchObject({ ok: false, retry: false });
+    expect(log).toEqual([expect.stringContaining(told)]);
+    expect(log.join()).not.toContain(token);
+  });
+
+  it.each([
+    ['neither YAML nor JSON', '{"secret-token-of-a": '],
+    ['a list', '- secret-token-of-a'],
+    ['a token twice', 'secret-token-of-a: node-a\nsecret-token-of-a: node-b'],
+    ['empty', ''],
+  ])('hold on to the last good file while it is %s', async (_name, text) => {
+    await writeFile(path, 'token-of-node-a-1: node-a\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: true });
+    await writeFile(path, text);
+    for (let each = 0; each < 3; each += 1) {
+      expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
+    }
+    expect(log).toHaveLength(1);
+    expect(log.join()).not.toContain('secret');
+    await writeFile(path, 'token-of-node-c-1: node-c\n');
+    expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false });
+  });
+});

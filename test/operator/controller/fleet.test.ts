@@ -1,0 +1,176 @@
+// Which hosts may have a VM whose object has none, and whose claims to have it are believed.
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import { Departures } from '../../../operator/controller/departures.ts';
+import { Fleet } from '../../../operator/controller/fleet.ts';
+import { Inventory } from '../../../operator/controller/inventory.ts';
+import { readReport } from '../../../operator/controller/reports.ts';
+import { Restoration } from '../../../operator/controller/restoration.ts';
+import { VirtualMachines } from '../../../operator/controller/virtual-machines.ts';
+import type { Host, Node } from '../../../operator/kubernetes/objects.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
+import { makeHost, makeMachine, makeNode, someUid, unreadableSpec } from '../../support/operator/objects.ts';
+
+const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, '0')}:00Z`;
+
+/** `othersEndedBy`: when every earlier operator had ended. */
+function fleet(othersEndedBy?: number) {
+  const clock = new ManualClock();
+  const inventory = new Inventory(clock);
+  const hosts = new Map<string, Host>();
+  const nodes = new Map<string, Node>();
+  const restoration = new Restoration(clock);
+  const machines = new VirtualMachines();
+  const departures = new Departures(nodes, inventory, clock);
+  for (const name of ['away', 'here']) {
+    hosts.set(name, makeHost(name));
+    nodes.set(name, makeNode(name));
+  }
+  const connect = (name: string) => {
+    inventory.begin(name, [], true);
+    inventory.settle(name);
+  };
+  connect('here');
+  const subject = new Fleet({ hosts, nodes, inventory, machines, departures, restoration, othersEndedBy });
+  return { inventory, hosts, nodes, restoration, connect, fleet: subject };
+}
+
+let bed: ReturnType<typeof fleet>;
+beforeEach(() => {
+  bed = fleet();
+});
+
+const machine = (status: LinuxUtilityVMStatus = {}, created = at(10), spec: LinuxUtilityVMManifestSpec = {}) =>
+  makeMachine({ status, spec, metadata: { creationTimestamp: created } });
+const mayHave = (object = machine(), isNew = false) => bed.fleet.hostsThatMayHave(object, isNew);
+const endedAt = (minute: number) =>
+  bed.hosts.set('away', makeHost('away', { session: { epoch: 3, endedAt: at(minute) } }));
+
+describe('a host that is away', () => {
+  it('may have a VM of which nothing is stored, unless this operator has seen it new', () => {
+    expect(mayHave()).toEqual(['away']);
+    expect(mayHave(machine(), true)).toEqual([]);
+  });
+
+  it('cannot have a VM whose status was written without a host', () => {
+    expect(mayHave(machine({ observedGeneration: 1, phase: 'Pending' }))).toEqual([]);
+    expect(mayHave(machine({ observedGeneration: 0 }))).toEqual(['away']);
+    expect(mayHave(machine({ phase: 'Pending' }))).toEqual(['away']);
+  });
+
+  it('cannot have a VM that was created after its last session had ended', () => {
+    endedAt(9);
+    expect(mayHave()).toEqual([]);
+    expect(mayHave(machine({}, at(9)))).toEqual(['away']);
+    expect(mayHave(machine({}, 'no time'))).toEqual(['away']);
+    bed.hosts.set('away', makeHost('away', { session: { epoch: 3, endedAt: 'no time' } }));
+    expect(mayHave()).toEqual(['away']);
+  });
+
+  it('cannot have a VM that was created after every earlier operator had ended', () => {
+    bed = fleet(Date.parse(at(9)));
+    expect(mayHave()).toEqual([]);
+    expect(mayHave(machine({}, at(9)))).toEqual(['away']);
+    expect(mayHave(machine({}, 'no time'))).toEqual(['away']);
+    bed.restoration.seen({ 'lcow.dev/restored': at(20) });
+    expect(mayHave()).toEqual(['away']);
+    expect(mayHave(machine({}, at(21)))).toEqual([]);
+  });
+
+  it('may have one of the latter when it is back and has not listed its VMs', () => {
+    endedAt(9);
+    bed.inventory.begin('away', [], false);
+    expect(mayHave()).toEqual(['away']);
+    bed.connect('away');
+    expect(mayHave()).toEqual([]);
+  });
+
+  it('cannot have any while its Node says that it is off', () => {
+    const taints = [{ key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' }];
+    bed.nodes.set('away', makeNode('away', { spec: { taints } }));
+    expect(mayHave()).toEqual([]);
+  });
+});
+
+describe('once the cluster may have gone back', () => {
+  const proven = machine({ observedGeneration: 1 });
+  beforeEach(() => bed.restoration.seen({ 'lcow.dev/restored': at(20) }));
+
+  it('nothing that was stored proves anything', () => {
+    endedAt(9);
+    expect(mayHave(proven)).toEqual(['away']);
+    expect(mayHave(machine(), true)).toEqual(['away']);
+  });
+
+  it('a VM that was created later was not restored', () => {
+    expect(mayHave(machine({ observedGeneration: 1 }, at(21)))).toEqual([]);
+    expect(mayHave(machine({}, at(21)))).toEqual(['away']);
+  });
+
+  it('it counts again once every host has listed its VMs, or is off', () => {
+    bed.connect('away');
+    expect(mayHave(proven)).toEqual([]);
+    expect(bed.restoration.pending).toBeUndefined();
+    bed.inventory.end('away');
+    expect(mayHave(proven)).toEqual([]);
+  });
+});
+
+describe('a host that has a VM without a host', () => {
+  const snp = { confidential: { securityPolicy: 'eA==' } };
+  const claim = (spec: LinuxUtilityVMManifestSpec, status: LinuxUtilityVMStatus = {}) =>
+    bed.fleet.claim('here', machine(status, at(10), spec));
+
+  it('is believed if the VM may be there', () => {
+    expect(claim({})).toEqual({ kind: 'Accepted' });
+    expect(claim({ nodeName: 'here', memory: { sizeInMB: 2 ** 40 } })).toEqual({ kind: 'Accepted' });
+  });
+
+  it('is not believed if its tenant does not want the VM there', () => {
+    expect(claim({ nodeName: 'away' })).toEqual({ kind: 'Refused', why: 'spec.nodeName is away' });
+    expect(claim({ nodeSelector: { rack: '1' } })).toEqual({ kind: 'Refused', why: 'nodeSelector not matched' });
+    expect(claim(snp)).toEqual({ kind: 'Refused', why: 'no SNP isolation' });
+    bed.nodes.set('here', makeNode('here', { spec: { taints: [{ key: 'gpu', effect: 'NoSchedule' }] } }));
+    expect(claim({})).toEqual({ kind: 'Refused', why: 'untolerated taint gpu:NoSchedule' });
+  });
+
+  it('is believed whatever has changed since, if the VM was placed there last', () => {
+    expect(claim({ ...snp, nodeSelector: { rack: '1' } }, { lastNodeName: 'here' })).toEqual({ kind: 'Accepted' });
+    expect(claim(snp, { lastNodeName: 'away' }).kind).toBe('Refused');
+  });
+
+  it('is neither believed nor told to give it up while its Node or the spec cannot be read', () => {
+    const unreadable = { ...machine(), spec: unreadableSpec() } as const;
+    expect(bed.fleet.claim('here', unreadable)).toEqual({ kind: 'Undecided' });
+    bed.nodes.delete('here');
+    expect(claim(snp)).toEqual({ kind: 'Undecided' });
+    expect(bed.fleet.claim('here', machine({}, at(10), snp), makeNode('here')).kind).toBe('Refused');
+    expect(mayHave().includes('here')).toBe(false);
+    bed.inventory.begin('here', [readReport({ uid: someUid })], true);
+    bed.inventory.settle('here');
+    expect(mayHave()).toEqual(['away', 'here']);
+  });
+});
+
+it('a start is judged by the filters of a first placement, on the host that has the VM', () => {
+  const spec = (manifest: LinuxUtilityVMManifestSpec) => {
+    const parsed = makeMachine({ spec: manifest }).spec;
+    if (!parsed.ok) throw new Error(parsed.message);
+    return parsed.value;
+  };
+  const half = spec({ memory: { sizeInMB: 40_000 } });
+  expect(bed.fleet.assumeOn('here', 'one', half)).toEqual({ placed: true, nodeName: 'here' });
+  expect(bed.fleet.assumeOn('here', 'two', half)).toMatchObject({ placed: false, reason: 'NoRoom' });
+  bed.fleet.settle('one');
+  expect(bed.fleet.assumeOn('here', 'two', half)).toMatchObject({ placed: true });
+  bed.fleet.settle('two');
+  bed.nodes.set('here', makeNode('here', { spec: { unschedulable: true } }));
+  expect(bed.fleet.assumeOn('here', 'two', half)).toMatchObject({
+    reason: 'NoHostFits',
+    message: 'it is to start on here: node cordoned',
+  });
+  expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(false);
+  bed.connect('away');
+  bed.fleet.roomMayHaveComeUp(); // as its session tells
+  expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(true);
+});

@@ -1,0 +1,105 @@
+// A user who may start processes in his own VM, and uses the connection to fill the operator's memory or time.
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { ChannelSocket, channelSocketOptions } from '../../../operator/subresources/channel-socket.ts';
+import { IncomingChannel, OutgoingChannel } from '../../../protocol/streams/channels.ts';
+import { costOf, StreamTurns } from '../../../protocol/streams/turns.ts';
+import { channels } from '../../../protocol/subresources.ts';
+import { systemClock } from '../../../runtime/clock.ts';
+import { until } from '../../support/operator/fixture.ts';
+
+let server: WebSocketServer;
+let user: WebSocket;
+let served: WebSocket;
+/** Of a process that never reads: without credit nothing is sent. */
+let stdin: OutgoingChannel;
+
+beforeEach(async () => {
+  server = new WebSocketServer({ ...channelSocketOptions, port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const serving = new Promise<WebSocket>((resolve) => server.once('connection', resolve));
+  user = new WebSocket(`ws://127.0.0.1:${address.port}`, { perMessageDeflate: false });
+  await once(user, 'open');
+  served = await serving;
+  const turns = new StreamTurns();
+  const send = ({ length }: Buffer) => void setImmediate(() => turns.arrived(costOf(length)));
+  stdin = new OutgoingChannel({ turns, send, end: () => {} });
+  const [stdout, stderr] = [new IncomingChannel(1_024, () => {}), new IncomingChannel(1_024, () => {})];
+  const pending = new Promise<never>(() => {});
+  const stream = { beginning: pending, ending: pending, stdin, stdout, stderr, close: () => stdin.destroy() };
+  void new ChannelSocket(served, { stream, processID: 1 }, systemClock).serve();
+});
+
+afterEach(() => {
+  user.terminate();
+  server.close();
+});
+
+const [binary, ping] = [2, 9];
+const typed = (text: string) => Buffer.concat([Buffer.of(channels.stdin), Buffer.from(text)]);
+
+/** A frame as a client sends it, with a mask of zeros. */
+function frame(opcode: number, data: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(0x80 | opcode, 0x80 | data.length, 0, 0, 0, 0), data]);
+}
+
+const network = (): Writable => Reflect.get(user, '_socket');
+
+/** A thousand in one write each: the library would take its time. */
+function sendMany(thousands: number, one: Buffer): void {
+  const thousand = Buffer.concat(Array.from({ length: 1_000 }, () => one));
+  for (let sent = 0; sent < thousands; sent += 1) network().write(thousand);
+}
+
+it('messages of no bytes wait nowhere', async () => {
+  const write = vi.spyOn(stdin, 'write');
+  user.send(typed('a'));
+  sendMany(20, frame(binary, typed('')));
+  user.send(typed('b'));
+  await until(() => write.mock.calls.length >= 2);
+  expect(write.mock.calls.map(([bytes]) => String(bytes))).toEqual(['a', 'b']);
+});
+
+it('short messages wait in the network once there are many, and go on when the process reads', async () => {
+  const write = vi.spyOn(stdin, 'write');
+  sendMany(50, frame(binary, typed('x')));
+  await until(() => served.isPaused);
+  // What came in one read with the last one is taken, too.
+  expect(write.mock.calls.length).toBeLessThan(25_000);
+  stdin.grant(50_000);
+  await until(() => stdin.carried === 50_000);
+  expect(served.isPaused).toBe(false);
+});
+
+it('another size is refused once, however often it is asked for', async () => {
+  const said: string[] = [];
+  user.on('message', (data: Buffer) => said.push(data.toString('utf8', 1)));
+  sendMany(1, frame(binary, Buffer.of(channels.resize)));
+  user.close();
+  await once(user, 'close');
+  expect(said.filter((each) => each.includes('"refused"'))).toHaveLength(1);
+});
+
+it('pings are answered, but not for a client that reads no answers', async () => {
+  user.ping('1');
+  const [answer] = await once(user, 'pong');
+  expect(String(answer)).toBe('1');
+  user.pause();
+  sendMany(120, frame(ping, Buffer.alloc(125)));
+  await until(() => network().writableLength === 0);
+  expect(served.bufferedAmount).toBeLessThan(16_384);
+});
+
+it('a message of a great many pieces ends the connection', async () => {
+  network().write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]));
+  const closed = new Promise((resolve) => user.once('close', resolve));
+  for (let sent = 0; sent < 20_000 && served.readyState === WebSocket.OPEN; sent += 1) {
+    network().write(Buffer.of(0));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await closed).toBe(1008);
+}, 60_000);

@@ -1,0 +1,170 @@
+// What the agents of the crash-point tests do, and what is looked at when they have died.
+
+import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
+import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
+import { until } from '../until.ts';
+import { type AgentCore, condition, hasReason, isRunning } from './agent-core.ts';
+import { makeAssignment, someUid as uid } from './assignments.ts';
+import { bootFolder, defaultHost, type TestNode } from './simulated-node.ts';
+
+export interface Scenario {
+  /** What is assigned, one after the other, each once the one before has come to its end. */
+  readonly assignments: readonly Assignment[];
+  readonly isThere: (observed: ObservedVirtualMachine) => boolean;
+}
+
+const confidential = {
+  SecurityPolicy: Buffer.from('package policy').toString('base64'),
+  SecurityPolicyEnabled: true,
+};
+
+export const outlives = { TerminateOnAgentExit: false };
+export const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false };
+const otherDisk = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false };
+
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  'a VM that boots': { assignments: [makeAssignment()], isThere: isRunning },
+  'a VM that may outlive its agent': {
+    assignments: [makeAssignment({ options: { TerminateOnAgentExit: false } })],
+    isThere: isRunning,
+  },
+  'a confidential VM': { assignments: [makeAssignment({ options: confidential })], isThere: isRunning },
+  'a VM that is halted': {
+    assignments: [makeAssignment(), makeAssignment({ runStrategy: 'Halted', generation: 2 })],
+    isThere: hasReason('Halted'),
+  },
+  'a VM that is restarted on request': {
+    assignments: [makeAssignment(), makeAssignment({ restartedAt: 'now', generation: 2 })],
+    isThere: (observed) => isRunning(observed) && observed.restartedAt === 'now',
+  },
+  'a VM that is made anew': {
+    assignments: [
+      makeAssignment({ updateStrategy: 'Recreate' }),
+      makeAssignment({ updateStrategy: 'Recreate', options: { ProcessorCount: 1 }, generation: 2 }),
+    ],
+    isThere: (observed) => isRunning(observed) && observed.processorCount === 1,
+  },
+  'a VM that gets more memory': {
+    assignments: [makeAssignment(), makeAssignment({ options: { MemorySizeInMB: 2048 }, generation: 2 })],
+    isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+  'a VM that may outlive its agent and gets other memory and limits': {
+    assignments: [
+      makeAssignment({ options: outlives }),
+      makeAssignment({ options: { ...outlives, MemorySizeInMB: 2048, ProcessorWeight: 200 }, generation: 2 }),
+    ],
+    isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+  'a VM with a disk': { assignments: [makeAssignment({ options: { Disks: [disk] } })], isThere: isRunning },
+  'a VM that may outlive its agent and gets another disk for the one that it has': {
+    assignments: [
+      makeAssignment({ options: { ...outlives, Disks: [disk] } }),
+      makeAssignment({ options: { ...outlives, Disks: [otherDisk] }, generation: 2 }),
+    ],
+    isThere: isRunning,
+  },
+};
+
+/** What the node has. */
+export const host = {
+  files: {
+    ...defaultHost.files,
+    [otherDisk.path]: 3000,
+    [`${bootFolder}\\kernel.vmgs`]: 4096,
+    [`${bootFolder}\\rootfs.vhd`]: 8192,
+  },
+  isolation: ['SNP' as const],
+};
+
+/** What must be equal, however often the agent died on the way: what is said, and what the VM has. */
+export async function essence(observed: ObservedVirtualMachine, node: TestNode) {
+  const { phase, generation, restartedAt } = observed;
+  const { optionsDigest, policyDigest, processorCount, memorySizeInMB } = observed;
+  // An agent that died early enough has never made a VM that is halted by now.
+  const applied = phase === 'Running' && { optionsDigest, policyDigest, processorCount, memorySizeInMB };
+  const system = await node.control.system(systemIdOf(uid));
+  const has = system && { memoryInMB: system.memoryInMB, ...disksOf(system) };
+  return { phase, generation, restartedAt, applied, has, ready: condition(observed, 'Ready') };
+}
+
+/** Without their places: that of a disk for which the guest may still be waiting is not used again. */
+function disksOf({ disks, guest }: SystemDetail) {
+  const mounts = Object.entries(guest?.mounts ?? {}).map(([path, place]) => [path, disks[place]]);
+  return { disks: Object.values(disks), mounts: Object.fromEntries(mounts) };
+}
+
+export type Essence = Awaited<ReturnType<typeof essence>>;
+
+export async function play(core: AgentCore, { assignments, isThere }: Scenario): Promise<ObservedVirtualMachine> {
+  for (const assignment of assignments.slice(0, -1)) {
+    await core.supervisor.assign(assignment);
+    await core.until(uid, 'running', isRunning);
+  }
+  const last = assignments.at(-1);
+  if (last !== undefined) await core.supervisor.assign(last);
+  return core.until(uid, 'there', isThere);
+}
+
+/** Staged files, files that our VM may use, and systems of ours on the host, with their disks. */
+export async function possessions(node: TestNode): Promise<string[]> {
+  const files = (await node.control.files()).filter(
+    ({ grantedTo, path }) => path.includes(uid) || grantedTo?.includes(systemIdOf(uid)) === true,
+  );
+  const systems = await node.control.systems();
+  return [...files.map(({ path }) => path), ...systems.flatMap(({ disks, id }) => [id, ...placesOf(disks)])];
+}
+
+function placesOf(disks: Readonly<Record<string, string>>): string[] {
+  return Object.entries(disks).map(([place, path]) => `${path} at ${place}`);
+}
+
+/** What is on the host without being in the journal. */
+export async function unjournaled(node: TestNode): Promise<string[]> {
+  const { records } = await journalIn(node).load();
+  const known = records.flatMap((record) => [
+    systemIdOf(record.uid),
+    ...record.acquired.map(({ path }) => path),
+    ...[...record.disks, ...(record.applied?.devices.scsi ?? [])].map(
+      ({ controller, lun, path }) => `${path} at ${controller}:${lun}`,
+    ),
+  ]);
+  return (await possessions(node)).filter((each) => !known.some((path) => path.toLowerCase() === each.toLowerCase()));
+}
+
+export const journalIn = (node: Pick<TestNode, 'folder'>) => new FileJournal(`${node.folder}/agent`);
+
+export const released = makeAssignment({ options: { ...outlives, Disks: [disk] } });
+
+/** Until nothing of the VM is left; `onRunning` is told before the release. */
+export async function playRelease(core: AgentCore, onRunning: () => void): Promise<void> {
+  await core.supervisor.assign(released);
+  await core.until(uid, 'running', isRunning);
+  onRunning();
+  core.supervisor.release(uid);
+  await until('removed', () => core.removed.has(uid));
+}
+
+/** Says that it has written one write before it has. */
+export class LateJournal implements Journal {
+  readonly #journal: Journal;
+  #late: (() => Promise<void>) | undefined;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  load() {
+    return this.#journal.load();
+  }
+
+  async write(record: Parameters<Journal['write']>[0]): Promise<void> {
+    await this.#late?.();
+    this.#late = () => this.#journal.write(record);
+  }
+
+  remove(of: string): Promise<void> {
+    return this.#journal.remove(of);
+  }
+}

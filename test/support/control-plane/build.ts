@@ -1,0 +1,150 @@
+// Builds the one binary of the control plane (server/), once per version of its sources, outside the work tree.
+// As a program (`node test/support/control-plane/build.ts`) it prints where kubectl is; CI runs it before the tests.
+import { spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { access, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { cacheFolder } from '../cache-folder.ts';
+
+const sources = fileURLToPath(new URL('./server/', import.meta.url));
+const sourceFiles = ['go.mod', 'go.sum', 'main.go'];
+
+export interface Binaries {
+  /** etcd, kube-apiserver, kube-controller-manager and kubectl as subcommands. */
+  readonly controlplane: string;
+  readonly kubectl: string;
+}
+
+/** Returns the binaries, after building them if these sources were not built before. */
+export async function build(): Promise<Binaries> {
+  const folder = join(cacheFolder, `controlplane-${await digestOfSources()}`);
+  const binaries = { controlplane: join(folder, 'controlplane'), kubectl: join(folder, 'kubectl') };
+  await mkdir(cacheFolder, { recursive: true });
+  while (!(await exists(folder))) {
+    await using lock = await tryLock(`${folder}.lock`);
+    if (lock === undefined) await sleep(1000);
+    else if (!(await exists(folder))) await buildAfterOthers(folder);
+  }
+  return binaries;
+}
+
+async function digestOfSources(): Promise<string> {
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`);
+  for (const name of sourceFiles) hash.update(await readFile(join(sources, name)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Only the holder of the lock builds, so what is unfinished now was left by a build that was killed. */
+async function buildAfterOthers(folder: string): Promise<void> {
+  const leftovers = (await readdir(cacheFolder)).filter(
+    (name) => name.startsWith(`${basename(folder)}.`) && !name.endsWith('.lock'),
+  );
+  await Promise.all(leftovers.map((name) => rm(join(cacheFolder, name), { recursive: true, force: true })));
+  await buildInto(folder);
+}
+
+/** The folder appears complete or not at all, so a build that is cut off, or one beside it, does no harm. */
+async function buildInto(folder: string): Promise<void> {
+  const unfinished = `${folder}.${randomUUID()}`;
+  await mkdir(unfinished);
+  try {
+    await runGo(join(unfinished, 'controlplane'));
+    await symlink('controlplane', join(unfinished, 'kubectl'));
+    await rename(unfinished, folder);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    if (!(await exists(folder))) throw error;
+  }
+}
+
+async function runGo(output: string): Promise<void> {
+  const child = spawn('go', ['build', '-v', '-trimpath', '-ldflags', await linkerFlags(), '-o', output, '.'], {
+    cwd: sources,
+    env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  using progress = new Progress();
+  const said: string[] = [];
+  createInterface(child.stderr).on('line', (line) => {
+    said.push(line);
+    progress.compiled();
+  });
+  const [code] = await once(child, 'close').catch((error: unknown) => {
+    throw new Error('cannot run go, which builds the control plane: install Go 1.26 or later', { cause: error });
+  });
+  if (code !== 0) throw new Error(`go build of the control plane failed:\n${said.slice(-20).join('\n')}`);
+}
+
+/** kubectl compares its version with the server's, and both get theirs from the linker. */
+async function linkerFlags(): Promise<string> {
+  const module = await readFile(join(sources, 'go.mod'), 'utf8');
+  const [, version, major, minor] = /k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\d+)/.exec(module) ?? [];
+  const values = { gitVersion: version, gitMajor: major, gitMinor: minor, gitTreeState: 'clean' };
+  const settings = Object.entries(values).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
+  return ['-s', '-w', ...settings].join(' ');
+}
+
+/** One line that is kept current on a terminal, and a line every half minute elsewhere. */
+class Progress {
+  readonly #began = Date.now();
+  readonly #timer: NodeJS.Timeout;
+  #packages = 0;
+
+  constructor() {
+    this.#write();
+    this.#timer = setInterval(() => this.#write(), process.stderr.isTTY ? 1000 : 30_000);
+  }
+
+  compiled(): void {
+    this.#packages += 1;
+  }
+
+  #write(): void {
+    const seconds = Math.round((Date.now() - this.#began) / 1000);
+    const line = `building the control plane (up to 15 minutes, once): ${seconds} s, ${this.#packages} packages compiled`;
+    process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${line}` : `${line}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#write();
+    if (process.stderr.isTTY) process.stderr.write('\n');
+  }
+}
+
+/** A lock whose holder has not touched it for this long was killed. */
+const staleAfterMilliseconds = 60_000;
+
+/** A lock file that its holder touches while it lives; undefined while somebody else holds it. */
+async function tryLock(path: string): Promise<AsyncDisposable | undefined> {
+  try {
+    await writeFile(path, `${process.pid}\n`, { flag: 'wx' });
+  } catch {
+    const held = await stat(path).catch(() => undefined);
+    if (held !== undefined && Date.now() - held.mtimeMs > staleAfterMilliseconds) await rm(path, { force: true });
+    return undefined;
+  }
+  const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), 10_000);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(touch);
+      await rm(path, { force: true });
+    },
+  };
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+if (import.meta.main) {
+  const { kubectl } = await build();
+  process.stdout.write(`${kubectl}\n`);
+}

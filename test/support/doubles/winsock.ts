@@ -1,0 +1,92 @@
+// The test's side of what stands in for ws2_32.dll, on Linux (winsock/) and under wine (wine/winsock.c): fails calls, counts
+// sockets, and dials as a guest does.
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import koffi, { type LibraryHandle } from 'koffi';
+import type { RuntimeId } from '../../../agent/node/backend.ts';
+import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock/address.ts';
+import type { Dial } from '../../../simulator/wire/guest-dial.ts';
+import { buildDouble } from './build.ts';
+
+/** How often the pump's sleep ended, by what. */
+export interface Wakings {
+  readonly bySocket: number;
+  /** It had left a socket alone for a moment. */
+  readonly byRest: number;
+  /** Nothing had happened for its longest sleep. */
+  readonly byIdleTime: number;
+}
+
+export interface WinsockDouble {
+  readonly path: string;
+  /** The next call of that name fails with the Winsock error. */
+  readonly failNext: (call: string, code: number) => void;
+  readonly openSockets: () => number;
+  readonly wakings: () => Wakings;
+  /** From now on, or no more, only a socket ends the pump's longest sleep. */
+  readonly sleepUntilWoken: (yes: boolean) => void;
+  readonly dial: (vm: RuntimeId, port: number) => Socket;
+}
+
+export async function loadWinsock(): Promise<WinsockDouble> {
+  const isWindows = process.platform === 'win32';
+  const path = isWindows ? required('LCOW_WINSOCK') : await buildDouble('winsock');
+  const library = koffi.load(path);
+  const idleForever = library.func('DoubleIdleForever', 'void', ['int']);
+  return {
+    path,
+    failNext: library.func('DoubleFail', 'void', ['str', 'int']),
+    wakings: wakingsOf(library),
+    sleepUntilWoken: (yes) => idleForever(yes ? 1 : 0),
+    openSockets: library.func('DoubleOpenSockets', 'int', []),
+    dial: (vm, port) =>
+      isWindows
+        ? dialProxied(required('HVSOCK_FOLDER'), vm, port)
+        : connect({ path: `\0hvsock-${addressText(vm, port)}`, allowHalfOpen: true }),
+  };
+}
+
+/** @param library the double, which the process has loaded already, or will */
+export function wakingsOf(library: LibraryHandle): () => Wakings {
+  const polls: (how: number) => number = library.func('DoublePolls', 'int', ['int']);
+  return () => ({ bySocket: polls(0), byRest: polls(1), byIdleTime: polls(2) });
+}
+
+/** A guest of the wine bed, on either side of it, dials its host: `folder` is HVSOCK_FOLDER as the caller sees it. */
+export function dialProxied(folder: string, vm: RuntimeId, port: number): Socket {
+  return connect({ host: '127.0.0.1', port: proxiedPort(join(folder, addressText(vm, port))), allowHalfOpen: true });
+}
+
+/** The same for a simulated guest. */
+export function dialAsGuest(folder: string, vm: RuntimeId, port: number): ReturnType<Dial> {
+  return new Promise((resolve) => {
+    const socket = dialProxied(folder, vm, port);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      // Its users see its end by `close`.
+      socket.on('error', () => {});
+      resolve(socket);
+    });
+    socket.once('error', () => resolve('refused'));
+  });
+}
+
+/** Nobody listens on the first port, so what is not there refuses as it should. */
+function proxiedPort(file: string): number {
+  try {
+    return Number(readFileSync(file, 'utf8')) || 1;
+  } catch {
+    return 1;
+  }
+}
+
+function addressText(vm: RuntimeId, port: number): string {
+  return Buffer.from(hyperVAddress(vm, vsockServiceId(port)).subarray(4)).toString('hex');
+}
+
+function required(variable: string): string {
+  const value = process.env[variable];
+  if (value === undefined) throw new Error(`${variable} is not set: this runs from npm run test:wine`);
+  return value;
+}

@@ -1,0 +1,69 @@
+// A control plane whose Pods run: with it, what a user does to a cluster is what a test does.
+import { randomInt } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import type { ToolResult } from '../charts/go-tool.ts';
+import { helm, runHelm } from '../charts/helm.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
+import { type KubectlResult, kubectl, runKubectl } from '../control-plane/kubectl.ts';
+import { Kubelet, type KubeletOptions } from './kubelet.ts';
+import type { NodeSpec } from './node.ts';
+
+const hostFile = (name: string) =>
+  fileURLToPath(new URL(`../../../simulator/playground/hosts/${name}.yaml`, import.meta.url));
+
+export class RunningCluster implements AsyncDisposable {
+  readonly controlPlane: ControlPlane;
+  readonly kubelet: Kubelet;
+
+  private constructor(controlPlane: ControlPlane, kubelet: Kubelet) {
+    this.controlPlane = controlPlane;
+    this.kubelet = kubelet;
+  }
+
+  /** Two Linux nodes, and Windows ones: simulated by their names. */
+  static async start(
+    windowsNodes: readonly (string | NodeSpec)[] = ['win-2022-a', 'win-2025-a'],
+    options: KubeletOptions = {},
+  ): Promise<RunningCluster> {
+    // Where the kubelet listens, so not where another cluster of this machine does.
+    const serviceAddresses = `127.${randomInt(64, 255)}.${randomInt(0, 255)}.0/24`;
+    const controlPlane = await startControlPlane({ serviceAddresses });
+    try {
+      const windows = windowsNodes.map((node) =>
+        typeof node === 'string' ? { name: node, hostFile: hostFile(node) } : node,
+      );
+      const kubelet = await Kubelet.start(
+        controlPlane,
+        [{ name: 'linux-a' }, { name: 'linux-b' }, ...windows],
+        options,
+      );
+      return new RunningCluster(controlPlane, kubelet);
+    } catch (error) {
+      await controlPlane.stop();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kubelet[Symbol.asyncDispose]();
+    await this.controlPlane.stop();
+  }
+
+  /** `kubectl` with the words of a line. */
+  readonly $ = (line: string, input?: string): Promise<string> => kubectl(this.controlPlane, line.split(' '), input);
+
+  readonly attempt = (line: string, input?: string): Promise<KubectlResult> =>
+    runKubectl(this.controlPlane, line.split(' '), input);
+
+  /** With what the pods wrote, when it fails: they are gone when somebody looks. */
+  async helm(args: readonly string[]): Promise<string> {
+    return await helm(args, this.controlPlane).catch(async (error: Error) => {
+      const pods = await this.$('get pods --all-namespaces --output yaml');
+      throw new Error(`${error.message}\n${pods}\n${await this.kubelet.logs()}`);
+    });
+  }
+
+  runHelm(args: readonly string[]): Promise<ToolResult> {
+    return runHelm(args, this.controlPlane);
+  }
+}

@@ -1,0 +1,112 @@
+// Plays the guests of the VMs that an agent under wine runs, on the Linux side: whatever the double of computecore.dll says
+// is running gets a guest that dials the agent's Hyper-V sockets, and when a guest ends by itself, the double is told.
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { RuntimeId } from '../../../agent/node/backend.ts';
+import { hresult } from '../../../agent/node/hcs-error.ts';
+import { systemClock } from '../../../runtime/clock.ts';
+import { sealedBoot } from '../../../simulator/guest/boot-command.ts';
+import { SimulatedGuest } from '../../../simulator/guest/guest.ts';
+import { simulatedHostFile } from '../../../simulator/host-file.ts';
+import { type GuestEnd, Script } from '../../../simulator/wire/script.ts';
+import { dialAsGuest } from '../doubles/winsock.ts';
+import { type DoubleState, doubleState, type GuestExit } from './guest-protocol.ts';
+
+const { timing } = simulatedHostFile.parse({
+  build: 26100,
+  logicalProcessors: 2,
+  timing: { bootMilliseconds: 20, initMilliseconds: 5, logIntervalMilliseconds: 200 },
+});
+
+const exits: Readonly<Record<GuestEnd, Omit<GuestExit, 'system'>>> = {
+  powerOff: { exitType: 'GracefulExit', status: 0 },
+  crash: { exitType: 'UnexpectedExit', status: hresult.unexpectedExit | 0 },
+  panic: { exitType: 'UnexpectedExit', status: hresult.unexpectedExit | 0 },
+};
+
+export class GuestHost implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #socketFolder: string;
+  readonly #guests = new Map<string, SimulatedGuest>();
+  #agent: Socket | undefined;
+  #state: DoubleState | undefined;
+
+  private constructor(socketFolder: string) {
+    this.#socketFolder = socketFolder;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  /** @param socketFolder where the sockets are found, as Linux sees it */
+  static async listen(socketFolder: string): Promise<GuestHost> {
+    const host = new GuestHost(socketFolder);
+    host.#server.listen(0, '127.0.0.1');
+    await once(host.#server, 'listening');
+    return host;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** What the double of the agent that is connected has; undefined when none is. */
+  get state(): DoubleState | undefined {
+    return this.#state;
+  }
+
+  guest(system: string): SimulatedGuest | undefined {
+    return this.#guests.get(system);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#endAll();
+    this.#agent?.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #serve(socket: Socket): void {
+    this.#agent?.destroy();
+    this.#agent = socket;
+    socket.on('error', () => {});
+    // The double lives in the agent's process, so its systems end with it.
+    socket.once('close', () => {
+      if (this.#agent === socket) this.#endAll();
+    });
+    createInterface(socket).on('line', (line) => this.#follow(doubleState.parse(JSON.parse(line))));
+  }
+
+  #endAll(): void {
+    this.#agent = undefined;
+    this.#state = undefined;
+    for (const guest of this.#guests.values()) guest.kill();
+    this.#guests.clear();
+  }
+
+  #follow(state: DoubleState): void {
+    this.#state = state;
+    const running = new Map(state.systems.filter((each) => each.state === 'Running').map((each) => [each.id, each]));
+    for (const [id, guest] of this.#guests) {
+      if (running.has(id)) continue;
+      guest.kill();
+      this.#guests.delete(id);
+    }
+    for (const { id, runtimeId } of running.values()) if (!this.#guests.has(id)) this.#boot(id, runtimeId as RuntimeId);
+  }
+
+  #boot(systemId: string, runtimeId: RuntimeId): void {
+    const guest = new SimulatedGuest({
+      systemId,
+      // The double keeps no document to read a command line from: this is the default one's.
+      boot: sealedBoot,
+      dial: (port) => dialAsGuest(this.#socketFolder, runtimeId, port),
+      clock: systemClock,
+      timing,
+      script: new Script(systemClock, []),
+      disks: { isAttached: () => false, files: () => new Set() },
+      onEnd: (how) => this.#agent?.write(`${JSON.stringify({ system: systemId, ...exits[how] })}\n`),
+    });
+    this.#guests.set(systemId, guest);
+    guest.start();
+  }
+}
