@@ -42,7 +42,6 @@ const host = z.object({
       logicalProcessors: z.number().optional(),
       memoryInMB: z.number().optional(),
       conditions: z.array(condition).optional(),
-      virtualMachines: z.object({ desired: z.number().optional(), running: z.number().optional() }).optional(),
     })
     .optional(),
 });

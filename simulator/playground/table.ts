@@ -11,9 +11,10 @@ export interface TableContents {
   readonly latestLine: (vm: string) => string | undefined;
 }
 
-export function renderTables({ machines, hosts, latestLine }: TableContents, now: number, width: number): string {
-  const machineRows = [...machines].sort(byName).map((machine) => machineRow(machine, latestLine, now));
-  const hostRows = [...hosts].sort(byName).map((host) => hostRow(host, now));
+export function renderTables(contents: TableContents, now: number, width: number): string {
+  const machines = [...contents.machines].sort(byName);
+  const machineRows = machines.map((machine) => machineRow(machine, contents.latestLine, now));
+  const hostRows = [...contents.hosts].sort(byName).map((host) => hostRow(host, machines, now));
   return [
     ...renderTable(['VM', 'PHASE', 'READY', 'NODE', 'RESTARTS', 'AGE', 'LAST LOG LINE OR REASON'], machineRows, width),
     '',
@@ -40,15 +41,17 @@ function machineRow(machine: Machine, latestLine: TableContents['latestLine'], n
   ];
 }
 
-function hostRow({ metadata, status }: Host, now: number): string[] {
-  const { desired = 0, running = 0 } = status?.virtualMachines ?? {};
+/** Counts the VMs of the table above it: the status of a host has their numbers some seconds later. */
+function hostRow({ metadata, status }: Host, machines: readonly Machine[], now: number): string[] {
+  const ofHost = machines.filter((machine) => machine.status?.nodeName === metadata.name);
+  const running = ofHost.filter((machine) => machine.status?.phase === 'Running');
   return [
     metadata.name,
     status?.conditions?.find(({ type }) => type === 'Connected')?.status ?? '',
     String(status?.osBuild ?? ''),
     String(status?.logicalProcessors ?? ''),
     status?.memoryInMB === undefined ? '' : `${status.memoryInMB} MB`,
-    `${running}/${desired}`,
+    `${running.length}/${ofHost.length}`,
     age(metadata.creationTimestamp, now),
   ];
 }

@@ -31,6 +31,9 @@ it('brings every example into its state, shows it, and ends', async () => {
       phase === 'Running' ? /info (GCS started|kmsg read|bridge negotiated|uptime)/ : new RegExp(reason),
     );
   }
+  const running = examples.filter(({ expected }) => expected.startsWith('Running/')).length;
+  const counts = output.matchAll(/^(?:win|emulated)-\S+ .* (\d+)\/\d+ +\d+[sm]$/gm);
+  expect([...counts].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(running);
 }, 900_000);
 
 it('has an example for each file in examples/', async () => {
