@@ -29,7 +29,7 @@ export interface Timeouts {
   readonly leaveDisks: number;
   /** The same of a guest that has left an earlier request unanswered. */
   readonly leaveOverdue: number;
-  /** Until the guest of a VM that an earlier agent was stopping has connected to this one. */
+  /** From taking over a VM of an earlier agent until its guest has connected to this one; a stop waits for it. */
   readonly guestReconnect: number;
   /** Until the VMs that end with their agent have been stopped; then the agent ends all the same. */
   readonly agentEnd: number;

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { BootTimings } from '../../protocol/messages.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
-import { bounded, CallOverdue } from '../bounds/bounded.ts';
+import { bounded, CallOverdue, within } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import { MachineFailure } from '../failure.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
@@ -61,6 +61,8 @@ export class GuestRun {
   readonly #log: GuestLogService;
   readonly #conversation: GuestConversation;
   readonly #over = new AbortController();
+  /** When the run was taken over (ms since the epoch); undefined of one that was booted here. */
+  #resumedAt: number | undefined;
 
   private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
     this.#listeners = listeners;
@@ -93,9 +95,14 @@ export class GuestRun {
     return this.#conversation.isConnected;
   }
 
-  /** The guest that connected first. */
-  get firstGuest(): Promise<GuestIdentity> {
-    return this.#conversation.first;
+  /**
+   * The guest of a run that was taken over dials this agent when it notices that the one before has gone: it has a while for
+   * that, and that of any other run has none. `waiting` when it has not connected yet.
+   */
+  async firstConnection(): Promise<GuestIdentity | 'waiting'> {
+    const { clock, expects, timeouts } = this.#ports;
+    const end = expects.bridge && this.#resumedAt !== undefined ? this.#resumedAt + timeouts.guestReconnect : 0;
+    return await within(clock, Math.max(0, end - clock.now()), this.#conversation.first);
   }
 
   /** Ids of those that this host has started. */
@@ -205,6 +212,7 @@ export class GuestRun {
 
   /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */
   resume(): void {
+    this.#resumedAt = this.#ports.clock.now();
     if (this.#ports.expects.log) this.#log.tellOfGap();
     this.#serve();
   }

@@ -261,11 +261,13 @@ export function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, 
 /** A VM that outlived the agent that ran it, or runs under this one; it was running, and still is the same one (design §8). */
 export function mayAdopt(record: MachineRecord, found: SystemProperties, agentBootID: string): boolean {
   return (
-    record.stage === 'running' &&
-    outlives(record, agentBootID) &&
-    found.state === 'Running' &&
-    found.runtimeId === record.runtimeID
+    record.stage === 'running' && outlives(record, agentBootID) && isUp(found) && found.runtimeId === record.runtimeID
   );
+}
+
+/** One that somebody has paused on the host goes on when it is resumed. */
+function isUp({ state }: SystemProperties): boolean {
+  return state === 'Running' || state === 'Paused';
 }
 
 function outlives({ agentBootID, applied }: MachineRecord, ownBootID: string): boolean {

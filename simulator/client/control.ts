@@ -1,7 +1,7 @@
 // Pulls the strings of a simulated node from a test, a demonstration or a bench.
 import type { FileEntry } from '../wire/file-entry.ts';
 import type { SystemDetail } from '../wire/rpc.ts';
-import type { GuestEnd, ScriptRuleInput, Visit } from '../wire/script.ts';
+import type { ConnectionsOfPaused, GuestEnd, ScriptRuleInput, Visit } from '../wire/script.ts';
 import { RpcClient } from './rpc-client.ts';
 
 export class SimulatedHostControl {
@@ -51,6 +51,15 @@ export class SimulatedHostControl {
 
   async endGuest(system: string, how: GuestEnd): Promise<void> {
     await this.#client.call('endGuest', { system, how });
+  }
+
+  /** Somebody pauses the VM on its host. */
+  async pause(system: string, connections?: ConnectionsOfPaused): Promise<void> {
+    await this.#client.call('pause', { system, ...(connections !== undefined && { connections }) });
+  }
+
+  async resume(system: string): Promise<void> {
+    await this.#client.call('resume', { system });
   }
 
   /** A process of the guest, which no agent knows of, has the file open from now on. */

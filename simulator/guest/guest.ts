@@ -6,7 +6,7 @@ import { type Clock, delay } from '../../runtime/clock.ts';
 import type { HostTiming } from '../host-file.ts';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { GuestPhase } from '../wire/rpc.ts';
-import type { GuestEnd, Script, Step, Verdict } from '../wire/script.ts';
+import type { ConnectionsOfPaused, GuestEnd, Script, Step, Verdict } from '../wire/script.ts';
 import type { GuestBoot } from './boot-command.ts';
 import { GuestLog } from './log.ts';
 import { kernelLines, logLine, panicText, startedLine } from './log-lines.ts';
@@ -14,6 +14,7 @@ import type { DisksOfGuest } from './mounts.ts';
 import { GuestProcesses } from './processes.ts';
 import { GuestResources } from './resources.ts';
 import { GuestService } from './service.ts';
+import { Standstill } from './standstill.ts';
 
 export interface GuestOptions {
   readonly systemId: string;
@@ -31,6 +32,8 @@ export class SimulatedGuest {
   readonly resources: GuestResources;
   readonly #options: GuestOptions;
   readonly #life = new AbortController();
+  readonly #standstill = new Standstill();
+  readonly #dial: Dial;
   #phase: GuestPhase = 'booting';
   #entropyBytes = 0;
   #log: GuestLog | undefined;
@@ -40,13 +43,14 @@ export class SimulatedGuest {
   constructor(options: GuestOptions) {
     this.#options = options;
     const { clock, dial, disks } = options;
+    this.#dial = this.#standstill.dialling(dial);
     this.resources = new GuestResources({
       disks,
       devicesShown: () => this.#visit('guestDevice'),
       clock,
       signal: this.#life.signal,
     });
-    this.#processes = new GuestProcesses(dial, this.resources.mounts);
+    this.#processes = new GuestProcesses(this.#dial, this.resources.mounts);
   }
 
   get phase(): GuestPhase {
@@ -76,6 +80,15 @@ export class SimulatedGuest {
     this.#log?.end();
     this.#processes.end();
     this.#life.abort(new Error('the guest ended'));
+    this.#standstill.end();
+  }
+
+  pause(connections: ConnectionsOfPaused): void {
+    this.#standstill.begin(connections);
+  }
+
+  resume(): void {
+    this.#standstill.end();
   }
 
   dropBridge(): void {
@@ -85,7 +98,10 @@ export class SimulatedGuest {
   /** Writes to the log stream as it is, so many times. */
   async writeLog(text: string, times = 1): Promise<void> {
     const bytes = Buffer.from(text);
-    for (let time = 0; time < times; time += 1) await this.#log?.write(bytes);
+    for (let time = 0; time < times; time += 1) {
+      await this.#standstill.over();
+      await this.#log?.write(bytes);
+    }
   }
 
   async #live(): Promise<void> {
@@ -109,7 +125,7 @@ export class SimulatedGuest {
   /** A host that does not listen costs the guest only its seed; one that never ends the stream hangs it (D.1). */
   async #readEntropy(port: number): Promise<void> {
     const verdict = await this.#visit('entropy');
-    const socket = verdict.kind === 'fail' ? 'refused' : await this.#options.dial(port);
+    const socket = verdict.kind === 'fail' ? 'refused' : await this.#dial(port);
     if (socket === 'refused') return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const abandon = () => socket.destroy();
@@ -126,15 +142,15 @@ export class SimulatedGuest {
 
   /** A refused log connection ends vsockexec, so init, so the VM, unless a relay retries or a shell remains (D.2). */
   async #connectLog(port: number): Promise<boolean> {
-    const { boot, clock, dial, timing } = this.#options;
+    const { boot, clock, timing } = this.#options;
     const verdict = await this.#visit('log');
     const log = new GuestLog({
-      dial: () => dial(port),
+      dial: () => this.#dial(port),
       relays: boot.relaysLog,
       redialMilliseconds: timing.redialMilliseconds,
       clock,
       signal: this.#life.signal,
-      onLost: () => this.#loseCommand(),
+      onLost: () => void this.#standstill.over().then(() => this.#loseCommand()),
     });
     const isConnected = verdict.kind !== 'fail' && (await log.connect());
     if (isConnected) {
@@ -162,6 +178,7 @@ export class SimulatedGuest {
     const born = clock.now();
     while (interval > 0 && !this.#life.signal.aborted) {
       await delay(clock, interval, this.#life.signal).catch(() => {});
+      await this.#standstill.over();
       if (this.#life.signal.aborted) return;
       const now = clock.now();
       await this.#log?.write(logLine(now, 'uptime', { seconds: Math.round((now - born) / 1000) }));
@@ -169,9 +186,10 @@ export class SimulatedGuest {
   }
 
   async #runService(): Promise<void> {
-    const { clock, dial, timing } = this.#options;
+    const { clock, timing } = this.#options;
     this.#service = new GuestService({
-      dial: () => dial(guestPorts.bridge),
+      dial: () => this.#dial(guestPorts.bridge),
+      awake: () => this.#standstill.over(),
       redialMilliseconds: timing.redialMilliseconds,
       clock,
       signal: this.#life.signal,
@@ -193,16 +211,20 @@ export class SimulatedGuest {
     const after = this.#options.boot.powerOffAfterMilliseconds;
     if (after === undefined) return;
     // Rejects when the guest ends before.
-    delay(this.#options.clock, after, this.#life.signal).then(
-      () => this.end('powerOff'),
-      () => {},
-    );
+    delay(this.#options.clock, after, this.#life.signal)
+      .then(() => this.#standstill.over())
+      .then(
+        () => this.end('powerOff'),
+        () => {},
+      );
   }
 
   /** Rejects when the guest is gone by the time the step is passed. */
   async #visit(step: Step): Promise<Verdict> {
     const subject = { system: this.#options.systemId };
+    await this.#standstill.over();
     const verdict = await this.#options.script.visit(step, subject, this.#life.signal);
+    await this.#standstill.over();
     if (verdict.kind === 'guestEnds') this.end(verdict.how);
     this.#life.signal.throwIfAborted();
     return verdict;

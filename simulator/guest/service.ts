@@ -37,6 +37,8 @@ export type GuestModifyRequest = z.infer<typeof modifyRequest>['Request'];
 
 export interface GuestServiceOptions {
   readonly dial: () => Promise<Socket | 'refused'>;
+  /** Resolves at once unless the VM is paused. */
+  readonly awake: () => Promise<void>;
   readonly redialMilliseconds: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -103,14 +105,18 @@ export class GuestService {
   }
 
   async #handle(connection: Connection, frame: Frame): Promise<void> {
+    const { awake } = this.#options;
     const request = parseJson(frame.payload);
     const activity = base.safeParse(request).data?.ActivityId;
     const head = activity === undefined ? {} : { ActivityId: activity };
     try {
+      await awake();
       const answer = await this.#answer(connection, frame.type, request, frame.payload.toString('utf8'));
+      await awake();
       if (answer !== 'none') this.#send(frame, { Result: 0, ...head, ...answer });
     } catch (error) {
       if (!(error instanceof GuestFailure)) return;
+      await awake();
       const Result = error.result | 0;
       const record = { Result, Message: error.message, ModuleName: 'gcs', FileName: '', Line: 0xffff_ffff };
       this.#send(frame, { Result, ...head, ErrorMessage: error.message, ErrorRecords: [record] });

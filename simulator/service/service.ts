@@ -95,6 +95,8 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     files: () => files.table.entries(),
     diskFiles: () => node.diskFiles(),
     endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
+    pause: ({ system, connections }) => node.systemNamed(system).pause(connections),
+    resume: ({ system }) => node.systemNamed(system).resume(),
     holdOpen: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.open(path),
     dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
     writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),

@@ -1,7 +1,7 @@
 // One compute system of a simulated node (hcs-runtime A.2, B.1).
 //
-//   Created ──start──► Running ──┐
-//      └─────────────────────────┴─ terminate, guest's end, last handle ──► Stopped
+//   Created ──start──► Running ◄──pause, resume──► Paused
+//      └──────────────────┴──────────────────────────┴─ terminate, guest's end, last handle ──► Stopped
 //
 // Stopped is final; whoever holds a handle can still ask for the properties.
 
@@ -13,7 +13,7 @@ import type { DiskFiles } from '../guest/mounts.ts';
 import type { HostTiming } from '../host-file.ts';
 import { SimulatedConsole } from '../wire/console.ts';
 import type { Dial } from '../wire/guest-dial.ts';
-import type { GuestEnd, Script } from '../wire/script.ts';
+import type { ConnectionsOfPaused, GuestEnd, Script } from '../wire/script.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
 
@@ -154,6 +154,20 @@ export class SimulatedSystem {
   shutDown(): void {
     this.requireRunning('HcsShutDownComputeSystem');
     this.#guest?.end('powerOff');
+  }
+
+  /** As somebody does it on the host. */
+  pause(connections: ConnectionsOfPaused): void {
+    this.requireRunning('HcsPauseComputeSystem');
+    this.#state = 'Paused';
+    this.#guest?.pause(connections);
+  }
+
+  resume(): void {
+    this.#refuseStopped('HcsResumeComputeSystem');
+    if (this.#state !== 'Paused') throw new HcsError('HcsResumeComputeSystem', hresult.invalidState);
+    this.#state = 'Running';
+    this.#guest?.resume();
   }
 
   /** Only submits; nothing happens to a stopped system. */

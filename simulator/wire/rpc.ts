@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { RuntimeId, SystemId } from '../../agent/node/backend.ts';
 import { hostFacts } from '../../protocol/messages.ts';
 import { fileEntry } from './file-entry.ts';
-import { guestEnds, scriptRule, steps } from './script.ts';
+import { connectionsOfPaused, guestEnds, scriptRule, steps } from './script.ts';
 
 /** A document can hold a policy digest and hundreds of table entries, not more. */
 export const maxLineBytes = 8 << 20;
@@ -132,6 +132,11 @@ export const methods = {
   files: { params: nothing, result: z.array(fileEntry) },
   diskFiles: { params: nothing, result: z.record(z.string(), z.array(z.string())) },
   endGuest: { params: z.strictObject({ system: z.string(), how: z.enum(guestEnds) }), result: nothing },
+  pause: {
+    params: z.strictObject({ system: z.string(), connections: z.enum(connectionsOfPaused).default('stay') }),
+    result: nothing,
+  },
+  resume: { params: z.strictObject({ system: z.string() }), result: nothing },
   holdOpen: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {

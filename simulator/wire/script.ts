@@ -39,6 +39,10 @@ export type Step = (typeof steps)[number];
 export const guestEnds = ['powerOff', 'crash', 'panic'] as const;
 export type GuestEnd = (typeof guestEnds)[number];
 
+/** What becomes of the connections of a guest whose VM is paused. */
+export const connectionsOfPaused = ['stay', 'end'] as const;
+export type ConnectionsOfPaused = (typeof connectionsOfPaused)[number];
+
 const hresultNumber = z.union([
   z.int().min(0).max(0xffff_ffff),
   z

@@ -12,12 +12,12 @@ import { within } from '../../bounds/bounded.ts';
 import { MachineFailure } from '../../failure.ts';
 import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
-import type { ComputeSystem } from '../../node/backend.ts';
+import type { ComputeSystem, SystemProperties } from '../../node/backend.ts';
 import { GuestRun } from '../../run/guest-run.ts';
 import type { MachineContext } from '../context.ts';
 import { runtimeIdOf } from '../history.ts';
 import type { MachineDisk, MachineRecord } from '../record.ts';
-import { type LeavingRun, leftOf, saveLeft, unmountAll } from './stop-disks.ts';
+import { leftOf, saveLeft, unmountAll } from './stop-disks.ts';
 import { describeLeft, type LeftDisk, type Saved } from './stop-report.ts';
 import { endSoFar } from './termination.ts';
 
@@ -69,19 +69,33 @@ function isWaitingForGuest({ change, record }: MachineContext): boolean {
   return change.isOverdue || record.disks.some(({ state }) => state === 'attaching');
 }
 
-async function reach(machine: MachineContext, system: ComputeSystem): Promise<LeavingRun['run']> {
-  const { clock, sockets, timeouts } = machine.ports;
-  if (machine.run?.guestConnected === false) throw unreachable('the guest is not connected');
-  const properties = await within(clock, stateMilliseconds, system.properties());
-  if (properties !== 'waiting' && properties.state === 'Paused') throw unreachable('the VM is paused');
-  if (machine.run !== undefined) return machine.run;
-  // An earlier agent was stopping it: its guest dials whoever listens.
-  if (properties === 'waiting') throw unreachable('HCS does not say how to reach the guest');
-  machine.run = await GuestRun.open(sockets, runtimeIdOf(properties), machine.guestRunPorts());
-  machine.run.resume();
-  const guest = await within(clock, timeouts.guestReconnect, machine.run.firstGuest);
-  if (guest === 'waiting') throw unreachable('the guest has not connected to this agent');
-  return machine.run;
+async function reach(machine: MachineContext, system: ComputeSystem): Promise<GuestRun> {
+  const properties = await look(machine, system);
+  if (properties?.state === 'Paused') throw unreachable('the VM is paused');
+  if (machine.run === undefined) {
+    // An earlier agent was stopping it: its guest dials whoever listens.
+    if (properties === undefined) throw unreachable('HCS does not say how to reach the guest');
+    await machine.continueLog();
+    machine.run = await GuestRun.open(machine.ports.sockets, runtimeIdOf(properties), machine.guestRunPorts());
+    machine.run.resume();
+  }
+  const { run } = machine;
+  if (!run.guestConnected && (await run.firstConnection()) === 'waiting') {
+    throw unreachable('the guest has not connected to this agent');
+  }
+  if (!run.guestConnected) throw unreachable('the guest is not connected');
+  return run;
+}
+
+/** Undefined when HCS does not say: that is no reason not to ask the guest. */
+async function look({ ports, uid }: MachineContext, system: ComputeSystem): Promise<SystemProperties | undefined> {
+  try {
+    const properties = await within(ports.clock, stateMilliseconds, system.properties());
+    return properties === 'waiting' ? undefined : properties;
+  } catch (error) {
+    ports.logger.warn({ uid, error: messageOf(error) }, 'HCS does not say whether the VM is paused');
+    return undefined;
+  }
 }
 
 function unreachable(why: string): MachineFailure {

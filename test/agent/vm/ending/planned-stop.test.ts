@@ -1,56 +1,29 @@
 // A stop that was decided takes the guest's disks along: what was written and not synced is on them afterwards, or
 // `lastExit` says that it is not.
 import { describe, expect, it } from 'vitest';
-import { systemIdOf } from '../../../../agent/node/system-id.ts';
-import type { ObservedVirtualMachine } from '../../../../protocol/messages.ts';
-import type { RequestedOptions } from '../../../../protocol/options.ts';
-import { type AgentCore, hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
+import { hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
-import { defaultHost, startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
+import { startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
+import {
+  data,
+  halt,
+  hostWithDisks as host,
+  optionsWith,
+  other,
+  outlives,
+  patient,
+  run,
+  startWriting,
+  systemID,
+  tellToHalt,
+  write,
+  written,
+} from '../../../support/agent/writing-guest.ts';
 import { until } from '../../../support/until.ts';
-
-const systemID = systemIdOf(uid);
-const data = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false, mountPath: '/mnt/data' };
-const other = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false, mountPath: '/mnt/other' };
-const host = { files: { ...defaultHost.files, [other.path]: 4096 } };
-const outlives = { TerminateOnAgentExit: false };
-/** A rung that is waited for in vain shows. */
-const patient = { leaveDisks: 600_000, leaveOverdue: 600_000, leaveProcesses: 600_000, guestReconnect: 5_000 };
-
-/** Runs, with a file on each disk that is not synced. */
-async function startWriting(core: AgentCore, options: RequestedOptions = {}): Promise<void> {
-  await core.supervisor.assign(makeAssignment({ options: { Disks: [data, other], ...options } }));
-  await core.until(uid, 'running', isRunning);
-  await write(core);
-}
-
-async function write(core: AgentCore): Promise<void> {
-  for (const { mountPath } of [data, other]) {
-    expect(await (await run(core, 'sh', '-c', `echo new > ${mountPath}/written`)).exitCode).toBe(0);
-  }
-}
-
-async function run(core: AgentCore, ...args: readonly string[]) {
-  const machine = core.supervisor.machine(uid);
-  if (machine === undefined) throw new Error('the agent does not know the VM');
-  const nothing = { stdin: false, stdout: false, stderr: false };
-  return await machine.access.execute({ args }, nothing, new AbortController().signal);
-}
 
 /** Nobody whom the agent could end. */
 async function holdFromInside(node: TestNode, path: string): Promise<void> {
   await node.control.holdOpen(systemID, path);
-}
-
-async function written(node: TestNode): Promise<readonly boolean[]> {
-  const files = await node.control.diskFiles();
-  return [data, other].map(({ path }) => files[path]?.includes('written') === true);
-}
-
-async function halt(core: AgentCore, options: RequestedOptions = {}): Promise<ObservedVirtualMachine> {
-  const assignment = makeAssignment({ options: { Disks: [data, other], ...options }, runStrategy: 'Halted' });
-  await core.supervisor.assign({ ...assignment, generation: 2 });
-  return await core.until(uid, 'halted', hasReason('Halted'));
 }
 
 describe('a VM that is stopped on purpose', () => {
@@ -67,8 +40,7 @@ describe('a VM that is stopped on purpose', () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
-    const options = { Disks: [data, other] };
-    await core.supervisor.assign(makeAssignment({ options, restartedAt: 'now', generation: 2 }));
+    await core.supervisor.assign(makeAssignment({ options: optionsWith(), restartedAt: 'now', generation: 2 }));
     await core.until(uid, 'again', (now) => isRunning(now) && now.restartedAt === 'now');
     expect(await written(node)).toEqual([true, true]);
     await write(core);
@@ -175,8 +147,7 @@ describe('a VM that is stopped on purpose', () => {
     await startWriting(first, outlives);
     const unmount = { at: 'guestModify', stall: true, fail: { message: 'died' }, times: 'always' } as const;
     const rule = await node.control.script(unmount);
-    const assignment = makeAssignment({ options: { Disks: [data, other], ...outlives }, runStrategy: 'Halted' });
-    await first.supervisor.assign({ ...assignment, generation: 2 });
+    await tellToHalt(first, outlives);
     await until('in the middle', async () => (await node.control.visits()).filter(isUnmount).length === 4);
     await first.vanish();
     expect(await written(node)).toEqual([false, false]);

@@ -1,0 +1,43 @@
+// The time in which the VM of a simulated guest is paused: it reads nothing, answers nothing and writes nothing, and goes
+// on afterwards where it was. Whether its connections outlive a pause is up to their sockets (hcs-runtime B.7).
+import type { Socket } from 'node:net';
+import type { Dial } from '../wire/guest-dial.ts';
+import type { ConnectionsOfPaused } from '../wire/script.ts';
+
+export class Standstill {
+  readonly #sockets = new Set<Socket>();
+  readonly #paused = new Set<Socket>();
+  #resumed: PromiseWithResolvers<void> | undefined;
+
+  begin(connections: ConnectionsOfPaused): void {
+    this.#resumed ??= Promise.withResolvers<void>();
+    for (const socket of this.#sockets) {
+      if (connections === 'end') socket.destroy();
+      else if (!socket.isPaused()) this.#paused.add(socket.pause());
+    }
+  }
+
+  end(): void {
+    this.#resumed?.resolve();
+    this.#resumed = undefined;
+    for (const socket of this.#paused) socket.resume();
+    this.#paused.clear();
+  }
+
+  /** Resolves at once unless the VM is paused. */
+  async over(): Promise<void> {
+    while (this.#resumed !== undefined) await this.#resumed.promise;
+  }
+
+  /** Dials as `dial` does, when the VM is not paused. */
+  dialling(dial: Dial): Dial {
+    return async (port) => {
+      await this.over();
+      const socket = await dial(port);
+      if (socket === 'refused') return socket;
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      return socket;
+    };
+  }
+}
