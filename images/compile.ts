@@ -42,7 +42,7 @@ function settings(project: string, entries: readonly string[], output: string) {
   };
 }
 
-/** The compiler rewrites the extension in imports, not in `new URL('./thread.ts', import.meta.url)`. */
+/** The compiler rewrites the extension in imports, not in `new URL`. */
 async function rewriteUrls(path: string): Promise<void> {
   const text = await readFile(path, 'utf8');
   const rewritten = text.replaceAll(/(new URL\('\.{1,2}\/[^']+)\.ts'(, import\.meta\.url\))/g, "$1.js'$2");

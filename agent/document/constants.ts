@@ -77,5 +77,5 @@ export const Default = {
   VPMemSizeBytes: 4294967296n,
 } as const;
 
-/** The CPU group that stands for none. */
+/** The CPU group that stands for none. A running VM joins another group only by way of it. */
 export const nullGroup = '00000000-0000-0000-0000-000000000000';

@@ -1,5 +1,5 @@
 // The log of one VM's guest: numbers its lines, so that a reader takes each at most once, and keeps the few that the status
-// shows. The lines themselves are in the file and on standard output (`machine-log.ts`).
+// shows. The lines themselves are in the file and on standard output (`destinations.ts`).
 import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { ownText } from '../guest/log/own-text.ts';

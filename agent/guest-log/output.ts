@@ -1,4 +1,4 @@
-// The lines of all guests as JSON on the agent's standard output, where log collectors take them (`guest-log-entry.ts` has
+// The lines of all guests as JSON on the agent's standard output, where log collectors take them (`entry.ts` has
 // the form). It never holds up a guest: each has a rate, what standard output does not take waits within a bound, and
 // what is beyond either is counted and told there. The log itself, for the status and whoever follows it, is apart.
 import type { Clock } from '../../runtime/clock.ts';

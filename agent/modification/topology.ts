@@ -8,8 +8,6 @@ const topology = 'VirtualMachine/ComputeTopology';
 /** The first build on which HCS takes limits of a running VM. */
 export const processorLimitsSince = 19042;
 
-/** The CPU group that stands for none. A VM joins another group only by way of it. */
-
 /** Rounded up to an even number of MiB, as at creation. */
 export function memorySize(sizeInMB: number): HostModification {
   return unroundedMemorySize(sizeInMB + (sizeInMB % 2));

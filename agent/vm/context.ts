@@ -1,5 +1,5 @@
 // What the steps of one VM's life work on: its record, the handles that are open just now, and the ways to wait and write.
-// Only `virtual-machine.ts` and `machine-steps.ts` use it.
+// Only `virtual-machine.ts` and `steps.ts` use it.
 import type { Assignment, BootTimings } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import type { Streak } from '../../protocol/streak.ts';

@@ -1,4 +1,4 @@
-// What is done in each state of a VM (`machine-states.ts`), and which event it ends with; undefined when nothing happened
+// What is done in each state of a VM (`states.ts`), and which event it ends with; undefined when nothing happened
 // yet. A step may throw: `virtual-machine.ts` makes an event of that. Every step can be cut off at any point: the journal
 // is written before an effect is acquired, and what may have been acquired is undone before anything is begun anew.
 

@@ -1,5 +1,5 @@
-// One VM on this host: a state machine that runs on the table of `machine-states.ts`, which has the diagram. The steps are
-// in `machine-steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
+// One VM on this host: a state machine that runs on the table of `states.ts`, which has the diagram. The steps are
+// in `steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
 import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';

@@ -1,6 +1,6 @@
 // Streams of one VM over a session (design §7): its log as it grows, a process in the guest, its console, the document
 // that it was made of. The operator opens them, with an id of its own. Data is base64 within JSON, or a binary frame
-// (`stream-frames.ts`) for a side that says that it takes those.
+// (`frames.ts`) for a side that says that it takes those.
 // Whoever sends needs credit for each channel of a stream, and what all streams of a session have on the way is bounded,
 // so that no flood holds up a control message. Only an agent that says so in its hello is asked for any.
 import { z } from 'zod';

@@ -1,5 +1,5 @@
 // What this host asks of a guest over its bridge (hcs-runtime E.4, E.6). One object stands for one connection; how it
-// lives and dies is in bridge-channel.ts.
+// lives and dies is in channel.ts.
 import type { Duplex } from 'node:stream';
 import { BridgeChannel, type BridgeOptions } from './channel.ts';
 import { BridgeClosedError, type BridgeEnd, GuestProtocolError } from './errors.ts';
