@@ -114,5 +114,5 @@ export { linuxUtilityVMSpec } from './linux-utility-vm-spec.ts';
 export type { LinuxUtilityVMStatus, Phase } from './linux-utility-vm-status.ts';
 export { linuxUtilityVMStatus } from './linux-utility-vm-status.ts';
 export * from './names.ts';
-export type { Condition, ObjectMeta } from './object.ts';
+export type { Condition } from './object.ts';
 export type { Toleration } from './placement.ts';

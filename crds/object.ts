@@ -26,8 +26,6 @@ export const objectMeta = z.object({
   ownerReferences: z.array(ownerReference).optional(),
 });
 
-export type ObjectMeta = z.infer<typeof objectMeta>;
-
 const condition = z.object({
   type: z.string().min(1).max(316).meta({ description: 'What the condition is about.' }),
   status: z

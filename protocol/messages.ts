@@ -82,7 +82,6 @@ export type LastExit = z.infer<typeof lastExit>;
 export const runStrategies = ['Always', 'RerunOnFailure', 'Once', 'Halted'] as const;
 export type RunStrategy = (typeof runStrategies)[number];
 export const updateStrategies = ['OnRestart', 'Recreate'] as const;
-export type UpdateStrategy = (typeof updateStrategies)[number];
 
 const restartedAt = z.string().max(limits.restartedAtChars);
 

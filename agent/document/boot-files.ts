@@ -1,14 +1,8 @@
-// The folder with kernel and root file system (docs/reference/hcs-documents.md §2.2, §2.3).
+// The folder with kernel and root file system (docs/reference/hcs-documents.md §2.3).
 import { BootFile } from './constants.ts';
 import { type FileFacts, statSucceeds } from './facts.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
-import { absolutePath, equalFold, joinPath, parentPath } from './windows-paths.ts';
-
-/** Beside the program if that folder is there, else below Program Files, whether there or not. */
-export function defaultBootFolder(programPath: string, programFiles: string, files: FileFacts): string {
-  const besideProgram = joinPath(parentPath(programPath), 'LinuxBootFiles');
-  return statSucceeds(files, besideProgram) ? besideProgram : joinPath(programFiles, 'Linux Containers');
-}
+import { absolutePath, equalFold, joinPath } from './windows-paths.ts';
 
 /** What a change of the boot folder may change. */
 export type BootSelection = Pick<

@@ -8,7 +8,7 @@ import { type LinuxOptions, RootFsType } from './options.ts';
 export interface DefaultsHost extends Pick<HostFacts, 'architecture' | 'build'> {
   /** Processors that the process itself sees: they decide nothing but the default ProcessorCount. */
   readonly visibleProcessors: number;
-  /** See `defaultBootFolder`. */
+  /** The host's own (docs/reference/hcs-documents.md §2.2). */
   readonly bootFolder: string;
   readonly currentDirectory: string;
 }

@@ -23,7 +23,6 @@ const assignedDevice = z.object({
   deviceInstanceID: z.string(),
   virtualFunctionIndex: z.int().min(0).max(0xffff),
 });
-export type AssignedDevice = z.infer<typeof assignedDevice>;
 
 const commonOptions = z.object({
   ID: z.string(),

@@ -1,10 +1,8 @@
 // The members of the HCS document that a Linux utility VM uses, in the order in which they are written
 // (docs/reference/hcs-documents.md §8, the bold ones). An absent member is not written. Sections of many optional members are put
 // together one by one, in this order: leaving members undefined instead costs the serialiser a tenth of its time.
-import type { RawJson, Uint64 } from './json-numbers.ts';
+import type { Uint64 } from './json-numbers.ts';
 import type { ServiceTable } from './service-table.ts';
-
-export type { RawJson, Uint64 };
 
 type Optional<T> = T | undefined;
 

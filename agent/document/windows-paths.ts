@@ -141,15 +141,6 @@ export function absolutePath(path: string, currentDirectory: string): string {
   return onCurrentDrive ? joinPath(currentDirectory, rest) : cleanPath(`${volume}\\${rest}`);
 }
 
-/** The folder of `path`, lexically; "." when it names none. */
-export function parentPath(path: string): string {
-  const { length } = volumeName(path);
-  const volume = path.slice(0, length).replaceAll('/', '\\');
-  const end = Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/'));
-  const parent = cleanPath(path.slice(length, Math.max(end + 1, length)));
-  return length > 2 && parent === '.' ? volume : volume + parent;
-}
-
 /** Length-preserving prefix that names a drive, a UNC share or a device: what cleaning leaves alone. */
 function volumeName(path: string): string {
   if (path.charAt(1) === ':' && path.charCodeAt(0) < 0x80) {

@@ -9,13 +9,11 @@ import { type HostResource, hostResource, resourcesOfRun } from '../preparation/
 
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
-export type Acquired = z.infer<typeof acquired>;
 
 /** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
 const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Object.hasOwn(reasons, code));
 
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
-export type Stage = (typeof stages)[number];
 
 /** Why the running VM is stopped. */
 const stopReason = z.enum(['Halted', 'Restarting', 'RestartRequired', 'Terminating', 'AgentRestarted']);

@@ -15,8 +15,6 @@ import type { Verdict } from '../wire/script.ts';
 import { GuestFailure, guestResults } from './failure.ts';
 import { executeSettings, type GuestProcesses } from './processes.ts';
 
-export { guestResults } from './failure.ts';
-
 /** The guest itself has no limit; the simulated one ends somewhere. */
 const maxRequestBytes = 16 << 20;
 /** Answers that wait for the next connection; others are lost. */

@@ -167,7 +167,6 @@ export const serviceMessage = z.union([
   z.object({ number: z.int(), failure }),
   z.object({ ended: handle, exit: systemExit }),
 ]);
-export type ServiceMessage = z.infer<typeof serviceMessage>;
 
 /** Throws a ZodError for what the method does not take. */
 export function parseParams<M extends Method>(method: M, params: unknown): ParsedParams<M> {

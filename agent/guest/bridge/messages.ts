@@ -61,7 +61,6 @@ export const responseBase = z.object({
   Result: z.int().min(-0x8000_0000).max(0xffff_ffff).default(0),
   ErrorMessage: text,
 });
-export type ResponseBase = z.infer<typeof responseBase>;
 
 const flag = z.boolean().default(false);
 

@@ -6,7 +6,7 @@ import { base64Error } from '../../../agent/document/base64.ts';
 import { compareBytes } from '../../../agent/document/byte-order.ts';
 import { parseGuid } from '../../../agent/document/guid.ts';
 import { quoteText } from '../../../agent/document/quoted-text.ts';
-import { absolutePath, cleanPath, equalFold, joinPath, parentPath } from '../../../agent/document/windows-paths.ts';
+import { absolutePath, cleanPath, equalFold, joinPath } from '../../../agent/document/windows-paths.ts';
 
 describe('Windows paths', () => {
   it.each([
@@ -64,15 +64,6 @@ describe('Windows paths', () => {
     ['\\\\', '\\\\'],
   ])('absolute form of "%s"', (path, expected) => {
     expect(absolutePath(path, 'C:\\work')).toBe(expected);
-  });
-
-  it('finds the folder of a program', () => {
-    expect(parentPath('C:\\bin\\agent.exe')).toBe('C:\\bin');
-    expect(parentPath('agent.exe')).toBe('.');
-    expect(parentPath('C:\\agent.exe')).toBe('C:\\');
-    expect(parentPath('C:agent.exe')).toBe('C:.');
-    expect(parentPath('//server/share/agent.exe')).toBe('\\\\server\\share\\');
-    expect(parentPath('\\\\server\\share')).toBe('\\\\server\\share');
   });
 
   it('cleaning twice changes no more than a guard that was not needed', () => {
