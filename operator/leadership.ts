@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { AgentService } from './agents/server.ts';
 import { Sessions } from './agents/sessions.ts';
-import { type Caches, clientsOver } from './caches.ts';
-import type { Restoration } from './controller/restoration.ts';
+import type { Restoration } from './controller/knowledge/restoration.ts';
 import { Controllers } from './controllers.ts';
+import { type Caches, clientsOver } from './kubernetes/caches.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import type { Term } from './kubernetes/lease.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics/metrics.ts';
 
 export interface LeadershipOptions {
   readonly access: ClusterAccess;

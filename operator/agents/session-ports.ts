@@ -1,10 +1,10 @@
 // What a session needs of the rest of the operator, and what it tells about itself.
 import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Told } from '../controller/agents.ts';
-import type { HostIntroduction } from '../controller/host-status.ts';
 import type { Acceptance } from '../controller/hosts.ts';
-import type { Inventory } from '../controller/inventory.ts';
+import type { Told } from '../controller/instructions/agents.ts';
+import type { Inventory } from '../controller/knowledge/inventory.ts';
+import type { HostIntroduction } from '../controller/status/host-status.ts';
 
 export interface AgentObserver {
   received(type: string): void;

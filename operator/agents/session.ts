@@ -23,8 +23,8 @@ import {
 } from '../../protocol/messages.ts';
 import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
-import type { DesiredMachine } from '../controller/agents.ts';
-import { readReport } from '../controller/reports.ts';
+import type { DesiredMachine } from '../controller/instructions/agents.ts';
+import { readReport } from '../controller/knowledge/reports.ts';
 import { DesiredPart } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
 import type { Peer } from './peer.ts';

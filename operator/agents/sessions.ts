@@ -1,7 +1,7 @@
 // The sessions of all agents: one a node, a newer one replaces the older. Commands go to whichever is current.
 import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, closeCodes } from '../../protocol/messages.ts';
-import type { Agents, DesiredMachine } from '../controller/agents.ts';
+import type { Agents, DesiredMachine } from '../controller/instructions/agents.ts';
 import type { AgentSession, SessionEvents } from './session.ts';
 
 export interface SessionListener {

@@ -1,16 +1,17 @@
 // VMs that an agent has although their objects do not put them there (design §1, invariant 2). Each is judged by live reads
 // before the agent is told to tear it down. One whose object has no host is taken back to this one instead, unless its
 // tenant does not want it there (design §10): whoever knows a uid could have any VM otherwise.
-import type { KeyedAllowances } from '../keyed-allowances.ts';
+
 import { isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import { type Node, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents } from './agents.ts';
-import type { Claim, Fleet } from './fleet.ts';
-import type { Inventory } from './inventory.ts';
-import { done, type Result } from './queue.ts';
-import type { VirtualMachines } from './virtual-machines.ts';
+import type { KeyedAllowances } from '../queue/keyed-allowances.ts';
+import { done, type Result } from '../queue/work-queue.ts';
+import type { Agents } from './instructions/agents.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Claim, Fleet } from './placement/fleet.ts';
 
 export interface ForeignMachinesOptions {
   readonly client: ResourceClient<VirtualMachine>;

@@ -6,13 +6,13 @@ import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } 
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import { type HostIntroduction, introduced, nextHostStatus, type Session } from './host-status.ts';
-import type { Inventory } from './inventory.ts';
-import type { Lookup } from './lookup.ts';
-import type { NodeWrites } from './node-writes.ts';
-import { done, type Result } from './queue.ts';
-import type { Restoration } from './restoration.ts';
-import type { VirtualMachines } from './virtual-machines.ts';
+import { done, type Result } from '../queue/work-queue.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import type { Lookup } from './knowledge/lookup.ts';
+import type { Restoration } from './knowledge/restoration.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import { type HostIntroduction, introduced, nextHostStatus, type Session } from './status/host-status.ts';
+import type { NodeWrites } from './status/node-writes.ts';
 
 export interface HostsOptions {
   readonly client: ResourceClient<Host>;

@@ -8,25 +8,33 @@ import { reasons } from '../../protocol/reasons.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents, Told } from './agents.ts';
-import { isPaused } from './annotations.ts';
-import type { Departure, Departures } from './departures.ts';
-import { type Fleet, isProvenUnplaced } from './fleet.ts';
+import { done, type Result } from '../queue/work-queue.ts';
 import type { Hosts } from './hosts.ts';
-import { Instructions, obstacleOf, toldOf, type Wanted } from './instructions.ts';
-import type { Inventory } from './inventory.ts';
-import type { NodeFates } from './node-fate.ts';
-import { Obstacles } from './obstacles.ts';
-import { done, type Result } from './queue.ts';
-import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './references.ts';
+import type { Agents, Told } from './instructions/agents.ts';
+import { Instructions, obstacleOf, toldOf, type Wanted } from './instructions/instructions.ts';
+import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './instructions/references.ts';
+import { isPaused } from './knowledge/annotations.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import type { NodeFates } from './knowledge/node-fate.ts';
+import {
+  holdsRoom,
+  isActive,
+  isStart,
+  type Rest,
+  reportedRest,
+  restWithoutHost,
+  wasDrained,
+} from './knowledge/rest.ts';
+import { type Restoration, restoredAnnotation } from './knowledge/restoration.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Departure, Departures } from './placement/departures.ts';
+import { type Fleet, isProvenUnplaced } from './placement/fleet.ts';
 import type { Decided, Relocation, WriteStatus } from './relocation.ts';
-import { holdsRoom, isActive, isStart, type Rest, reportedRest, restWithoutHost, wasDrained } from './rest.ts';
-import { type Restoration, restoredAnnotation } from './restoration.ts';
 import type { StartJudgement, Starts } from './starts.ts';
-import { nextStatus, type ReferencesVerdict, type Scheduled, scheduledVerdict, type Verdict } from './status.ts';
-import type { StatusWriter, Written } from './status-writer.ts';
+import { Obstacles } from './status/obstacles.ts';
+import { nextStatus, type ReferencesVerdict, type Scheduled, scheduledVerdict, type Verdict } from './status/status.ts';
+import type { StatusWriter, Written } from './status/status-writer.ts';
 import type { Teardown } from './teardown.ts';
-import type { VirtualMachines } from './virtual-machines.ts';
 
 export interface ReconcilerOptions {
   readonly client: ResourceClient<VirtualMachine>;

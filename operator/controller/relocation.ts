@@ -3,13 +3,13 @@
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents } from './agents.ts';
-import type { Departures } from './departures.ts';
-import type { Inventory } from './inventory.ts';
-import { done, type Result } from './queue.ts';
-import { isStart, storedRest } from './rest.ts';
-import type { StatusInputs, Verdict } from './status.ts';
-import type { Written } from './status-writer.ts';
+import { done, type Result } from '../queue/work-queue.ts';
+import type { Agents } from './instructions/agents.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import { isStart, storedRest } from './knowledge/rest.ts';
+import type { Departures } from './placement/departures.ts';
+import type { StatusInputs, Verdict } from './status/status.ts';
+import type { Written } from './status/status-writer.ts';
 
 export interface RelocationOptions {
   readonly client: ResourceClient<VirtualMachine>;

@@ -5,15 +5,15 @@ import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents } from './agents.ts';
-import type { Departure } from './departures.ts';
-import type { Fleet } from './fleet.ts';
-import type { Inventory } from './inventory.ts';
-import { done, type Result } from './queue.ts';
+import { done, type Result } from '../queue/work-queue.ts';
+import type { Agents } from './instructions/agents.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import { holdsRoom, isActive, isBoundToHost, isStopped } from './knowledge/rest.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Departure } from './placement/departures.ts';
+import type { Fleet } from './placement/fleet.ts';
 import type { WriteStatus } from './relocation.ts';
-import { holdsRoom, isActive, isBoundToHost, isStopped } from './rest.ts';
-import type { Verdict } from './status.ts';
-import type { VirtualMachines } from './virtual-machines.ts';
+import type { Verdict } from './status/status.ts';
 
 export interface StartsOptions {
   readonly client: Pick<ResourceClient<VirtualMachine>, 'get'>;

@@ -7,15 +7,15 @@ import { isNotFound } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import type { Agents } from './agents.ts';
-import type { Fleet } from './fleet.ts';
-import type { Inventory } from './inventory.ts';
-import type { NodeFates } from './node-fate.ts';
-import { done, type Result } from './queue.ts';
-import { isTornDown } from './rest.ts';
-import { nextStatus, type StatusInputs, scheduledVerdict } from './status.ts';
-import type { StatusWriter, Written } from './status-writer.ts';
-import type { VirtualMachines } from './virtual-machines.ts';
+import { done, type Result } from '../queue/work-queue.ts';
+import type { Agents } from './instructions/agents.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import type { NodeFates } from './knowledge/node-fate.ts';
+import { isTornDown } from './knowledge/rest.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Fleet } from './placement/fleet.ts';
+import { nextStatus, type StatusInputs, scheduledVerdict } from './status/status.ts';
+import type { StatusWriter, Written } from './status/status-writer.ts';
 
 export interface TeardownOptions {
   readonly client: ResourceClient<VirtualMachine>;

@@ -6,8 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
-import { KeyedAllowances } from '../keyed-allowances.ts';
-import { Turns } from '../turns.ts';
+import { KeyedAllowances } from '../queue/keyed-allowances.ts';
+import { Turns } from '../queue/turns.ts';
 import type { ApiError } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import type { StoredMeta } from './objects.ts';

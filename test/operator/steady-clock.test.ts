@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Inventory } from '../../operator/controller/inventory.ts';
-import { NodeFates } from '../../operator/controller/node-fate.ts';
+import { Inventory } from '../../operator/controller/knowledge/inventory.ts';
+import { NodeFates } from '../../operator/controller/knowledge/node-fate.ts';
+import { SteadyClock } from '../../operator/controller/knowledge/steady-clock.ts';
 import { connectionError, failed } from '../../operator/kubernetes/api-error.ts';
-import { SteadyClock } from '../../operator/steady-clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { ManualClock } from '../support/clocks/manual-clock.ts';
 

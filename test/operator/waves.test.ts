@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
-import { Judgements } from '../../operator/controller/judgements.ts';
-import { type Candidate, needsOf, place } from '../../operator/controller/placement.ts';
-import { namespaceOf } from '../../operator/triggers.ts';
-import { Waves } from '../../operator/waves.ts';
+import { Judgements } from '../../operator/controller/placement/judgements.ts';
+import { type Candidate, needsOf, place } from '../../operator/controller/placement/placement.ts';
+import { namespaceOf } from '../../operator/controller/triggers.ts';
+import { Waves } from '../../operator/queue/waves.ts';
 import { ManualClock } from '../support/clocks/manual-clock.ts';
 import { makeHost, makeNode } from '../support/operator/objects.ts';
 

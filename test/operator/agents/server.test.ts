@@ -11,10 +11,10 @@ import type { MessageLimit } from '../../../operator/agents/peer.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import type { SessionPorts } from '../../../operator/agents/session-ports.ts';
 import { Sessions } from '../../../operator/agents/sessions.ts';
-import type { DesiredMachine } from '../../../operator/controller/agents.ts';
-import { desiredMachine } from '../../../operator/controller/assignment.ts';
 import type { Acceptance } from '../../../operator/controller/hosts.ts';
-import { Inventory } from '../../../operator/controller/inventory.ts';
+import type { DesiredMachine } from '../../../operator/controller/instructions/agents.ts';
+import { desiredMachine } from '../../../operator/controller/instructions/assignment.ts';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { digestsOf } from '../../../operator/kubernetes/objects.ts';
 import { grantedLogLines } from '../../../protocol/earlier-agents.ts';
 import {

@@ -9,7 +9,7 @@ import { WebSocket } from 'ws';
 import type { AgentAuthenticator } from '../../../operator/agents/authentication.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import { Sessions } from '../../../operator/agents/sessions.ts';
-import { Inventory } from '../../../operator/controller/inventory.ts';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { agentsPath, subprotocol } from '../../../protocol/messages.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { type Certificates, makeCertificates } from '../../support/control-plane/certificates.ts';

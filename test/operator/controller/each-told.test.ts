@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Told } from '../../../operator/controller/agents.ts';
-import { eachTold } from '../../../operator/controller/each-told.ts';
+import type { Told } from '../../../operator/controller/instructions/agents.ts';
+import { eachTold } from '../../../operator/controller/instructions/each-told.ts';
 import { someUid as uid } from '../../support/agent/assignments.ts';
 
 const good: Told = {

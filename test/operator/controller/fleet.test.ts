@@ -1,12 +1,12 @@
 // Which hosts may have a VM whose object has none, and whose claims to have it are believed.
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
-import { Departures } from '../../../operator/controller/departures.ts';
-import { Fleet } from '../../../operator/controller/fleet.ts';
-import { Inventory } from '../../../operator/controller/inventory.ts';
-import { readReport } from '../../../operator/controller/reports.ts';
-import { Restoration } from '../../../operator/controller/restoration.ts';
-import { VirtualMachines } from '../../../operator/controller/virtual-machines.ts';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
+import { readReport } from '../../../operator/controller/knowledge/reports.ts';
+import { Restoration } from '../../../operator/controller/knowledge/restoration.ts';
+import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
+import { Departures } from '../../../operator/controller/placement/departures.ts';
+import { Fleet } from '../../../operator/controller/placement/fleet.ts';
 import type { Host, Node } from '../../../operator/kubernetes/objects.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeHost, makeMachine, makeNode, someUid, unreadableSpec } from '../../support/operator/objects.ts';

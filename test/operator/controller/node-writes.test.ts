@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NodeWrites, nodeWriteLimits } from '../../../operator/controller/node-writes.ts';
+import { NodeWrites, nodeWriteLimits } from '../../../operator/controller/status/node-writes.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
 const kibibyte = 1024;

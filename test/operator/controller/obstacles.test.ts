@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { Obstacles } from '../../../operator/controller/obstacles.ts';
-import type { Verdict } from '../../../operator/controller/status.ts';
+import { Obstacles } from '../../../operator/controller/status/obstacles.ts';
+import type { Verdict } from '../../../operator/controller/status/status.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine } from '../../support/operator/objects.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { PatientEvents } from '../../../operator/controller/patient-events.ts';
+import { PatientEvents } from '../../../operator/controller/status/patient-events.ts';
 import type { EventRecord } from '../../../operator/kubernetes/events.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';

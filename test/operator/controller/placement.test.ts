@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LinuxUtilityVMManifestSpec, linuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
-import { type Candidate, needsKey, needsOf, place, refusalToTakeBack } from '../../../operator/controller/placement.ts';
+import {
+  type Candidate,
+  needsKey,
+  needsOf,
+  place,
+  refusalToTakeBack,
+} from '../../../operator/controller/placement/placement.ts';
 import { parseQuantity } from '../../../operator/kubernetes/quantity.ts';
 import { makeHost, makeNode } from '../../support/operator/objects.ts';
 

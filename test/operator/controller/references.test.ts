@@ -1,9 +1,9 @@
 // Policies of confidential VMs: what is kept of them, and when their text is read.
 import { describe, expect, it } from 'vitest';
 import { linuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
-import { desiredMachine } from '../../../operator/controller/assignment.ts';
-import { BriefTexts } from '../../../operator/controller/brief-texts.ts';
-import { ReferenceReader } from '../../../operator/controller/references.ts';
+import { desiredMachine } from '../../../operator/controller/instructions/assignment.ts';
+import { BriefTexts } from '../../../operator/controller/instructions/brief-texts.ts';
+import { ReferenceReader } from '../../../operator/controller/instructions/references.ts';
 import { parseVirtualMachine, type VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import { optionsDigest, sha256Hex } from '../../../protocol/digest.ts';
 import { limits } from '../../../protocol/messages.ts';

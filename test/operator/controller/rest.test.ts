@@ -12,8 +12,8 @@ import {
   isStart,
   reportedRest,
   restWithoutHost,
-} from '../../../operator/controller/rest.ts';
-import { VirtualMachines } from '../../../operator/controller/virtual-machines.ts';
+} from '../../../operator/controller/knowledge/rest.ts';
+import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
 import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine } from '../../support/operator/scripted-agent.ts';

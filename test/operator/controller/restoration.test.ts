@@ -1,6 +1,6 @@
 // What is known when the cluster may have gone back, and how it gets to the Lease and off it again.
 import { describe, expect, it } from 'vitest';
-import { Restoration, restoredAnnotation } from '../../../operator/controller/restoration.ts';
+import { Restoration, restoredAnnotation } from '../../../operator/controller/knowledge/restoration.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
 /** A Lease that is written with what the leader wants, and read again. */

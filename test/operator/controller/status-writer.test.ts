@@ -1,15 +1,15 @@
 // How often the status of one VM is written, whatever is reported of it.
 import { describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
-import { NodeWrites } from '../../../operator/controller/node-writes.ts';
-import { Pacing } from '../../../operator/controller/pacing.ts';
-import type { Lane } from '../../../operator/controller/queue.ts';
-import { nextStatus, type StatusInputs } from '../../../operator/controller/status.ts';
-import { StatusWriter, statusRate } from '../../../operator/controller/status-writer.ts';
-import { VirtualMachines } from '../../../operator/controller/virtual-machines.ts';
-import { KeyedAllowances } from '../../../operator/keyed-allowances.ts';
+import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
+import { NodeWrites } from '../../../operator/controller/status/node-writes.ts';
+import { Pacing } from '../../../operator/controller/status/pacing.ts';
+import { nextStatus, type StatusInputs } from '../../../operator/controller/status/status.ts';
+import { StatusWriter, statusRate } from '../../../operator/controller/status/status-writer.ts';
 import { parseVirtualMachine, type VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import { ResourceClient } from '../../../operator/kubernetes/resource-client.ts';
+import { KeyedAllowances } from '../../../operator/queue/keyed-allowances.ts';
+import type { Lane } from '../../../operator/queue/work-queue.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine } from '../../support/operator/scripted-agent.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Toleration } from '../../../crds/linux-utility-vm.ts';
-import { Departures } from '../../../operator/controller/departures.ts';
-import { Inventory } from '../../../operator/controller/inventory.ts';
-import { readReport } from '../../../operator/controller/reports.ts';
-import { evictionOf } from '../../../operator/controller/taints.ts';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
+import { readReport } from '../../../operator/controller/knowledge/reports.ts';
+import { evictionOf } from '../../../operator/controller/knowledge/taints.ts';
+import { Departures } from '../../../operator/controller/placement/departures.ts';
 import type { Node, Taint } from '../../../operator/kubernetes/objects.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, makeNode, someUid } from '../../support/operator/objects.ts';

@@ -1,0 +1,72 @@
+// What users ask for by annotations, which are free text: the API server checks nothing of it.
+import { forceDeleteAnnotation, pausedAnnotation, restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
+import { sha256Hex } from '../../../protocol/digest.ts';
+import { limits } from '../../../protocol/messages.ts';
+import { plainText } from '../../../runtime/plain-text.ts';
+import type { StoredMeta } from '../../kubernetes/objects.ts';
+
+/** As Go's strconv.ParseBool has it. */
+const truths: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
+const falsehoods: ReadonlySet<string> = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
+
+const restartedAtChars = 1_024;
+const shownChars = 64;
+
+export function isPaused({ annotations }: StoredMeta): boolean {
+  return truths.has(annotations?.[pausedAnnotation] ?? '');
+}
+
+export interface RestartRequest {
+  /** Equal for equal values of the annotation, however long they are. */
+  readonly restartedAt?: string;
+  /** What operators and agents of earlier versions compared in its place. */
+  readonly restartedAtPrefix?: string;
+}
+
+/** A value of 64 characters or more is told by its digest. One of more than 1,024 asks for nothing (`annotationWarnings`). */
+export function restartRequest({ annotations }: StoredMeta): RestartRequest {
+  const value = annotations?.[restartedAtAnnotation];
+  if (value === undefined || value.length > restartedAtChars) return {};
+  if (value.length < limits.restartedAtChars) return { restartedAt: value };
+  return { restartedAt: sha256Hex(value), restartedAtPrefix: value.slice(0, limits.restartedAtChars) };
+}
+
+/** The restart annotation has a value that was not acted on yet. */
+export function isRestartRequested(
+  metadata: StoredMeta,
+  handled: { readonly restartedAt?: string | undefined },
+): boolean {
+  const { restartedAt, restartedAtPrefix } = restartRequest(metadata);
+  if (restartedAt === undefined) return false;
+  return handled.restartedAt === undefined || ![restartedAt, restartedAtPrefix].includes(handled.restartedAt);
+}
+
+const warningPrefix = 'annotation lcow.dev/';
+
+/** Whether it is one of those that follow from annotations. */
+export function isAnnotationWarning(warning: string): boolean {
+  return warning.startsWith(warningPrefix);
+}
+
+/** Annotations that ask for nothing, though somebody may think that they do. */
+export function annotationWarnings({ annotations = {} }: StoredMeta): readonly string[] {
+  const warnings: string[] = [];
+  const paused = annotations[pausedAnnotation];
+  if (paused !== undefined && !truths.has(paused) && !falsehoods.has(paused)) {
+    warnings.push(`annotation ${pausedAnnotation}: ${shown(paused)} is neither true nor false, and does not pause`);
+  }
+  const { length } = annotations[restartedAtAnnotation] ?? '';
+  if (length > restartedAtChars) {
+    const bound = `at most ${restartedAtChars} are compared, and nothing is restarted`;
+    warnings.push(`annotation ${restartedAtAnnotation}: the value has ${length} characters; ${bound}`);
+  }
+  const force = annotations[forceDeleteAnnotation];
+  if (force !== undefined && force !== 'true' && !falsehoods.has(force)) {
+    warnings.push(`annotation ${forceDeleteAnnotation}: ${shown(force)} lets go of nothing; only "true" does`);
+  }
+  return warnings;
+}
+
+function shown(value: string): string {
+  return JSON.stringify(plainText(value.slice(0, shownChars)));
+}

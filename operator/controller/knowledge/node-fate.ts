@@ -1,0 +1,75 @@
+// Whether the machine behind a host can still run VMs (design §5). It cannot when its Node carries the out-of-service taint
+// (fencing is the cluster's job) or is gone: for 60 s a live read
+// has said 404, or another uid than the one that the last session proved. While its agent is connected it always can.
+import type { Clock } from '../../../runtime/clock.ts';
+import { isNotFound, type Outcome } from '../../kubernetes/api-error.ts';
+import type { Host, Node } from '../../kubernetes/objects.ts';
+import type { Inventory } from './inventory.ts';
+import type { Lookup } from './lookup.ts';
+import { isOutOfService } from './taints.ts';
+
+export type Fate = 'MayRun' | 'OutOfService' | 'Gone';
+
+const goneAfterMilliseconds = 60_000;
+/** Many VMs of one host ask at once. */
+const readValidMilliseconds = 5_000;
+
+interface Absence {
+  readonly since: number;
+  readonly readAt: number;
+}
+
+export class NodeFates {
+  readonly #nodes: Lookup<Node>;
+  readonly #inventory: Inventory;
+  readonly #read: (nodeName: string) => Promise<Outcome<Node>>;
+  readonly #clock: Clock;
+  readonly #hosts: Lookup<Host>;
+  readonly #absences = new Map<string, Absence>();
+
+  constructor(
+    nodes: Lookup<Node>,
+    hosts: Lookup<Host>,
+    inventory: Inventory,
+    read: (nodeName: string) => Promise<Outcome<Node>>,
+    clock: Clock,
+  ) {
+    this.#nodes = nodes;
+    this.#hosts = hosts;
+    this.#inventory = inventory;
+    this.#read = read;
+    this.#clock = clock;
+  }
+
+  async of(nodeName: string): Promise<Fate> {
+    if (this.#inventory.isConnected(nodeName)) return this.#exists(nodeName);
+    const cached = this.#nodes.get(nodeName);
+    if (cached !== undefined && isOutOfService(cached)) return 'OutOfService';
+    if (cached !== undefined && this.#isTheSame(cached)) return this.#exists(nodeName);
+    return this.#whenAbsent(nodeName);
+  }
+
+  /** Also when nobody knows which machine it was. */
+  #isTheSame({ metadata }: Node): boolean {
+    const known = this.#hosts.get(metadata.name)?.status.session?.nodeUID;
+    return known === undefined || known === metadata.uid;
+  }
+
+  #exists(nodeName: string): Fate {
+    this.#absences.delete(nodeName);
+    return 'MayRun';
+  }
+
+  async #whenAbsent(nodeName: string): Promise<Fate> {
+    const known = this.#absences.get(nodeName);
+    const now = this.#clock.now();
+    if (known === undefined || now - known.readAt > readValidMilliseconds) {
+      const live = await this.#read(nodeName);
+      if (live.ok && this.#isTheSame(live.value)) return this.#exists(nodeName);
+      if (!live.ok && !isNotFound(live.error)) return 'MayRun';
+    }
+    const absence = this.#absences.get(nodeName) ?? { since: now, readAt: now };
+    this.#absences.set(nodeName, { since: absence.since, readAt: now });
+    return now - absence.since >= goneAfterMilliseconds && !this.#inventory.isConnected(nodeName) ? 'Gone' : 'MayRun';
+  }
+}

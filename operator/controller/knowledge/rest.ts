@@ -1,0 +1,135 @@
+// VMs at rest: stopped, and not started (again) by their run strategy. A VM at rest holds no room on its host, so a start
+// has to be admitted, as a first placement is (design §10). The condition `Scheduled` stores which of the two it is, so that
+// the next leader knows, too:
+//
+//   Scheduled=True  Scheduled | Admitted                            holds room; its agent is told its run strategy
+//   Scheduled=True  Halted | Completed | Failed | AgentRestarted | HostDrained    at rest: its agent reported the stop
+//   Scheduled=False NoRoom | NoHostFits | HostNotReady | …          is to start, and waits; its agent is told `Halted`
+//
+//   holds room ──stop reported──► at rest ──is to run──► waits ──admitted──► holds room
+//                                    └──────────────admitted──────────────────►
+import { finalizer, type LinuxUtilityVMSpec, type LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import type { MachinePhase, ObservedVirtualMachine, RunStrategy } from '../../../protocol/messages.ts';
+import { essentialsOf, type VirtualMachine } from '../../kubernetes/objects.ts';
+import { conditionOf } from '../status/conditions.ts';
+import { isRestartRequested } from './annotations.ts';
+
+const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted', 'HostDrained'] as const;
+export type Rest = (typeof rests)[number];
+
+/** It does what its manifest asks for. */
+export function isGoodRest(rest: Rest): boolean {
+  return rest === 'Halted' || rest === 'Completed';
+}
+
+/** Whether room is promised to it on its host. */
+export function holdsRoom(object: VirtualMachine): boolean {
+  if (object.status.nodeName === undefined || isTornDown(object)) return false;
+  const scheduled = conditionOf(object.status.conditions, 'Scheduled');
+  return scheduled === undefined || (scheduled.status === 'True' && !isRest(scheduled.reason));
+}
+
+/** Its teardown was confirmed or given up; only the finalizers of others keep the object. */
+export function isTornDown({ metadata }: VirtualMachine): boolean {
+  return metadata.deletionTimestamp !== undefined && metadata.finalizers?.includes(finalizer) !== true;
+}
+
+/** On a host that promises it no room, and wanted to run: it must be admitted first. */
+export function isStart(object: VirtualMachine): boolean {
+  const { spec, status, metadata } = object;
+  if (status.nodeName === undefined || !spec.ok || metadata.deletionTimestamp !== undefined) return false;
+  return !holdsRoom(object) && isToLeaveRest(object, spec.value, storedRest(status));
+}
+
+/** Has no host that promises it room, and may need one. */
+export function awaitsRoom(object: VirtualMachine): boolean {
+  if (object.status.nodeName !== undefined) return isStart(object);
+  const scheduled = conditionOf(object.status.conditions, 'Scheduled');
+  return restWithoutHost(object) === undefined || !isRest(scheduled?.reason ?? '');
+}
+
+/** As its agent says, about the generation that is current: it is stopped, and stays so. */
+export function reportedRest(
+  { spec, metadata, status }: VirtualMachine,
+  observed: ObservedVirtualMachine | undefined,
+): Rest | undefined {
+  const { runStrategy } = essentialsOf(spec);
+  if (runStrategy === undefined || observed?.generation !== metadata.generation || !isStopped(observed))
+    return undefined;
+  const reason = observed.conditions.find(({ type }) => type === 'Ready')?.reason ?? '';
+  if (!isRest(reason) || !possibleRests[runStrategy].includes(reason)) return undefined;
+  if (!isGoodRest(reason) && wasDrained(status)) return 'HostDrained';
+  const isAboutToRestart = reason === 'Completed' && isRestartRequested(metadata, { ...status, ...observed });
+  return isAboutToRestart && runStrategy === 'RerunOnFailure' ? undefined : reason;
+}
+
+/** A VM that is to run and says that it is halted was halted by a drain, which is no rest. */
+const possibleRests: Readonly<Record<RunStrategy, readonly Rest[]>> = {
+  Always: [],
+  RerunOnFailure: ['Completed'],
+  Once: ['Completed', 'Failed', 'AgentRestarted'],
+  Halted: ['Halted'],
+};
+
+/** Of a VM that has no host: why it needs none. */
+export function restWithoutHost({ spec, metadata, status }: VirtualMachine): Rest | undefined {
+  if (!spec.ok) return undefined;
+  const { runStrategy } = spec.value;
+  if (runStrategy === 'Halted') return 'Halted';
+  if (runStrategy === 'Always' || status.startTime === undefined) return undefined;
+  if (endedWell(status)) {
+    return runStrategy === 'RerunOnFailure' && isRestartRequested(metadata, status) ? undefined : 'Completed';
+  }
+  if (runStrategy === 'RerunOnFailure') return undefined;
+  if (wasDrained(status)) return 'HostDrained';
+  return status.lastExit === undefined || status.lastExit.type === 'AgentExit' ? 'AgentRestarted' : 'Failed';
+}
+
+const activePhases: ReadonlySet<MachinePhase> = new Set(['Staging', 'Creating', 'Starting', 'Running']);
+
+/** Whatever is stored: it runs, or is about to. */
+export function isActive({ phase }: ObservedVirtualMachine): boolean {
+  return activePhases.has(phase);
+}
+
+/** For certain: `Unknown` and `Stopping` are not. */
+export function isStopped({ phase }: ObservedVirtualMachine): boolean {
+  return phase === 'Stopped' || phase === 'Failed';
+}
+
+/** Its data are there, and nowhere else. */
+export function isBoundToHost({ nodeName, storage }: LinuxUtilityVMSpec): boolean {
+  return nodeName !== undefined || (storage?.disks ?? []).some(({ readOnly }) => readOnly !== true);
+}
+
+function isToLeaveRest(object: VirtualMachine, spec: LinuxUtilityVMSpec, rest: Rest | undefined): boolean {
+  switch (spec.runStrategy) {
+    case 'Halted':
+      return false;
+    case 'Always':
+      return true;
+    case 'Once':
+      return rest === undefined || rest === 'Halted';
+    case 'RerunOnFailure':
+      return restWithoutHost(object) === undefined;
+  }
+}
+
+/** A drain stopped it, whatever its agent makes of its end. */
+export function wasDrained({ conditions }: LinuxUtilityVMStatus): boolean {
+  const ready = conditionOf(conditions, 'Ready');
+  return ready?.status === 'False' && ready.reason === 'HostDrained';
+}
+
+export function storedRest(status: LinuxUtilityVMStatus): Rest | undefined {
+  const scheduled = conditionOf(status.conditions, 'Scheduled');
+  return scheduled?.status === 'True' && isRest(scheduled.reason) ? scheduled.reason : undefined;
+}
+
+function isRest(reason: string): reason is Rest {
+  return rests.some((each) => each === reason);
+}
+
+function endedWell({ lastExit }: LinuxUtilityVMStatus): boolean {
+  return lastExit?.type === 'GracefulExit';
+}

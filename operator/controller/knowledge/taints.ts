@@ -1,0 +1,68 @@
+// Taints of Nodes against tolerations of VMs, as Kubernetes has them, with one difference: what a kubelet that hiccups puts
+// on its Node (node.kubernetes.io/*) does not concern VMs, as it does not concern DaemonSet pods; out-of-service excepted.
+import type { Toleration } from '../../../crds/linux-utility-vm.ts';
+import type { Node, Taint } from '../../kubernetes/objects.ts';
+
+const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
+
+/** The cluster says that the machine is powered off. */
+export function isOutOfService({ spec }: Pick<Node, 'spec'>): boolean {
+  return spec.taints.some(({ key }) => key === outOfServiceTaint);
+}
+
+/** The first taint that keeps a VM from being placed. */
+export function untolerated(taints: readonly Taint[], tolerations: readonly Toleration[]): Taint | undefined {
+  return taints.find(
+    (taint) =>
+      taint.effect !== 'PreferNoSchedule' &&
+      !toleratedAnyway(taint) &&
+      !tolerations.some((one) => tolerates(one, taint)),
+  );
+}
+
+export interface Eviction {
+  readonly taint: Taint;
+  /** Milliseconds since the epoch; 0 is at once. */
+  readonly due: number;
+}
+
+/**
+ * The NoExecute taint because of which a VM has to leave first, and when. `noticedAt` stands in for the time at which a
+ * taint was added, which not everybody who adds one writes down.
+ */
+export function evictionOf(
+  taints: readonly Taint[],
+  tolerations: readonly Toleration[],
+  noticedAt: (taint: Taint) => number,
+): Eviction | undefined {
+  return taints
+    .filter((taint) => taint.effect === 'NoExecute' && !toleratedAnyway(taint))
+    .flatMap((taint) => {
+      const seconds = toleratedSeconds(taint, tolerations);
+      if (seconds === Number.POSITIVE_INFINITY) return [];
+      const added = taint.timeAdded === undefined ? Number.NaN : Date.parse(taint.timeAdded);
+      return [{ taint, due: seconds <= 0 ? 0 : (Number.isNaN(added) ? noticedAt(taint) : added) + seconds * 1000 }];
+    })
+    .sort((a, b) => a.due - b.due)[0];
+}
+
+/** Of several tolerations of a taint the shortest counts, those without a limit not at all. */
+function toleratedSeconds(taint: Taint, tolerations: readonly Toleration[]): number {
+  const matching = tolerations.filter((one) => tolerates(one, taint));
+  if (matching.length === 0) return 0;
+  return Math.min(...matching.map(({ tolerationSeconds = Number.POSITIVE_INFINITY }) => tolerationSeconds));
+}
+
+export function showTaint({ key, effect }: Taint): string {
+  return `${key}:${effect}`;
+}
+
+function toleratedAnyway({ key }: Taint): boolean {
+  return key.startsWith('node.kubernetes.io/') && key !== outOfServiceTaint;
+}
+
+function tolerates(toleration: Toleration, taint: Taint): boolean {
+  if (toleration.effect !== undefined && toleration.effect !== taint.effect) return false;
+  if (toleration.key !== undefined && toleration.key !== '' && toleration.key !== taint.key) return false;
+  return toleration.operator === 'Exists' || (toleration.value ?? '') === (taint.value ?? '');
+}

@@ -1,0 +1,208 @@
+// The VMs as this operator knows them: what the watch said, or what our own last write answered while the watch has not
+// caught up, so that nothing is decided twice. Indexed by uid and by host, with the memory promised to each host.
+
+import { compact, objectKey, type VirtualMachine } from '../../kubernetes/objects.ts';
+import type { Change, Outranked } from '../../kubernetes/reflector.ts';
+import { isOlder } from '../../kubernetes/watch.ts';
+import { holdsRoom, isTornDown } from './rest.ts';
+
+export interface Promised {
+  readonly memoryInMB: number;
+  readonly virtualMachines: number;
+}
+
+export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
+
+/** More than can have gone while one write was on its way. */
+const rememberedGone = 10_000;
+
+/** The cache that follows the API server. */
+export interface Follower {
+  /** A version that it is yet to tell of. */
+  expect(object: VirtualMachine): void;
+  /** The cluster has gone back: what it has is void. */
+  distrust(): void;
+}
+
+const nobody: Follower = { expect: () => {}, distrust: () => {} };
+
+/** What an object adds to its host, until it is taken out as it was put in. */
+interface Entry {
+  readonly nodeName: string;
+  readonly promised: Promised;
+}
+
+export class VirtualMachines {
+  readonly #follower: Follower;
+  readonly #capacityInMB: (nodeName: string) => number | undefined;
+  readonly #byKey = new Map<string, VirtualMachine>();
+  readonly #keyOfUid = new Map<string, string>();
+  readonly #keysOfNode = new Map<string, Set<string>>();
+  readonly #promised = new Map<string, Promised>();
+  readonly #entries = new Map<string, Entry>();
+  /** Uids of objects that a watch told of as new, until they get a host. */
+  readonly #appeared = new Set<string>();
+  /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
+  readonly #gone = new Set<string>();
+
+  /** `capacityInMB`: what could be promised on a host if nothing was. */
+  constructor(follower: Follower = nobody, capacityInMB: (nodeName: string) => number | undefined = () => undefined) {
+    this.#follower = follower;
+    this.#capacityInMB = capacityInMB;
+  }
+
+  get(key: string): VirtualMachine | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Whether this very version is known. */
+  has({ metadata }: VirtualMachine): boolean {
+    const known = this.#byKey.get(objectKey(metadata))?.metadata;
+    return known?.uid === metadata.uid && known.resourceVersion === metadata.resourceVersion;
+  }
+
+  keyOfUid(uid: string): string | undefined {
+    return this.#keyOfUid.get(uid);
+  }
+
+  byUid(uid: string): VirtualMachine | undefined {
+    const key = this.#keyOfUid.get(uid);
+    return key === undefined ? undefined : this.#byKey.get(key);
+  }
+
+  keys(): Iterable<string> {
+    return this.#byKey.keys();
+  }
+
+  all(): Iterable<VirtualMachine> {
+    return this.#byKey.values();
+  }
+
+  keysOn(nodeName: string): ReadonlySet<string> {
+    return this.#keysOfNode.get(nodeName) ?? new Set();
+  }
+
+  promisedTo(nodeName: string): Promised {
+    return this.#promised.get(nodeName) ?? nothingPromised;
+  }
+
+  /** This operator saw it come into being, and has not seen it on a host since. */
+  isNew(uid: string): boolean {
+    return this.#appeared.has(uid);
+  }
+
+  observe(change: Change<VirtualMachine>): void {
+    this.#noteAppearance(change);
+    if (change.type === 'Applied') {
+      this.#gone.delete(change.object.metadata.uid); // a restore brings it back
+      this.#take(change.object, change.outranks);
+      return;
+    }
+    const { uid } = change.object.metadata;
+    this.#bury(uid);
+    if (this.#byKey.get(change.key)?.metadata.uid === uid) this.#forget(change.key);
+  }
+
+  /** What a read or a write of ours answered. */
+  remember(answer: VirtualMachine): void {
+    const object = compact(answer);
+    this.#follower.expect(object);
+    this.#take(object, undefined);
+  }
+
+  /** What a live read answered, made when `before` was known already: an older one shows that the cluster went back. */
+  rememberLive(answer: VirtualMachine, before: VirtualMachine): void {
+    if (!isNewer(before, answer)) {
+      this.remember(answer);
+      return;
+    }
+    this.#take(compact(answer), 'All');
+    this.#follower.distrust();
+  }
+
+  /** An older version of an object than the known one is not taken, unless whoever tells it knows better. */
+  #take(object: VirtualMachine, outranks: Outranked | undefined): void {
+    if (object.status.nodeName !== undefined) this.#appeared.delete(object.metadata.uid);
+    const key = objectKey(object.metadata);
+    const known = this.#byKey.get(key);
+    if (this.#gone.has(object.metadata.uid)) return;
+    if (known !== undefined && isNewer(known, object) && !isOutranked(known, outranks)) return;
+    if (known !== undefined) this.#forget(key);
+    this.#byKey.set(key, object);
+    this.#keyOfUid.set(object.metadata.uid, key);
+    this.#enter(key, object);
+  }
+
+  #noteAppearance(change: Change<VirtualMachine>): void {
+    const { metadata, status } = change.object;
+    if (change.type === 'Deleted' || change.outranks !== undefined || status.nodeName !== undefined) {
+      this.#appeared.delete(metadata.uid); // a list shows what is, and not what was meanwhile
+    } else if (change.appeared === true) this.#appeared.add(metadata.uid);
+  }
+
+  #bury(uid: string): void {
+    this.#gone.add(uid);
+    for (const oldest of this.#gone) {
+      if (this.#gone.size <= rememberedGone) return;
+      this.#gone.delete(oldest);
+    }
+  }
+
+  #forget(key: string): void {
+    const known = this.#byKey.get(key);
+    if (known === undefined) return;
+    this.#byKey.delete(key);
+    this.#keyOfUid.delete(known.metadata.uid);
+    this.#leave(key);
+  }
+
+  #enter(key: string, object: VirtualMachine): void {
+    const { nodeName } = object.status;
+    if (nodeName === undefined || isTornDown(object)) return;
+    const keys = this.#keysOfNode.get(nodeName) ?? new Set();
+    this.#keysOfNode.set(nodeName, keys.add(key));
+    const promised = promisedBy(object, this.#capacityInMB(nodeName));
+    this.#entries.set(key, { nodeName, promised });
+    this.#promise(nodeName, promised, 1);
+  }
+
+  #leave(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    const { nodeName, promised } = entry;
+    this.#entries.delete(key);
+    this.#promise(nodeName, promised, -1);
+    const keys = this.#keysOfNode.get(nodeName);
+    keys?.delete(key);
+    if (keys?.size !== 0) return;
+    this.#keysOfNode.delete(nodeName);
+    this.#promised.delete(nodeName);
+  }
+
+  #promise(nodeName: string, { memoryInMB, virtualMachines }: Promised, sign: 1 | -1): void {
+    const before = this.promisedTo(nodeName);
+    this.#promised.set(nodeName, {
+      memoryInMB: before.memoryInMB + sign * memoryInMB,
+      virtualMachines: before.virtualMachines + sign * virtualMachines,
+    });
+  }
+}
+
+/**
+ * What it has and what it asks for, as for a Pod that is resized: the larger of the two, but a size that its host could
+ * never give it promises it nothing. A spec that cannot be read still holds what its VM was created with.
+ */
+function promisedBy(object: VirtualMachine, capacityInMB = Number.POSITIVE_INFINITY): Promised {
+  if (!holdsRoom(object)) return nothingPromised;
+  const wanted = object.spec.ok ? object.spec.value.memory.sizeInMB : 0;
+  const memoryInMB = Math.max(wanted > capacityInMB ? 0 : wanted, object.status.memorySizeInMB ?? 0);
+  return { memoryInMB, virtualMachines: 1 };
+}
+
+function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {
+  return isOlder(other.metadata.resourceVersion, known.metadata.resourceVersion);
+}
+
+function isOutranked({ metadata }: VirtualMachine, outranks: Outranked | undefined): boolean {
+  return outranks === 'All' || (outranks !== undefined && !isOlder(outranks.until, metadata.resourceVersion));
+}

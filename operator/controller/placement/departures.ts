@@ -1,0 +1,146 @@
+// Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, derived anew each time and never
+// latched; or because the host had not the resources to run it even once, and another one may have them.
+import type { LinuxUtilityVMSpec, Toleration } from '../../../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm-status.ts';
+import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import type { Clock } from '../../../runtime/clock.ts';
+import {
+  essentialsOf,
+  type Node,
+  type SpecEssentials,
+  type Taint,
+  type VirtualMachine,
+} from '../../kubernetes/objects.ts';
+import type { Inventory } from '../knowledge/inventory.ts';
+import type { Lookup } from '../knowledge/lookup.ts';
+import { evictionOf, showTaint } from '../knowledge/taints.ts';
+import { conditionOf } from '../status/conditions.ts';
+import type { Verdict } from '../status/status.ts';
+
+export type Departure =
+  | { readonly kind: 'None' }
+  | { readonly kind: 'Later'; readonly milliseconds: number }
+  /** Stopped where it is, until the taint is lifted: its manifest names the host. */
+  | { readonly kind: 'Halt'; readonly verdict: Verdict }
+  /** Torn down there, and placed anew. */
+  | { readonly kind: 'Move'; readonly verdict: Verdict };
+
+const none: Departure = { kind: 'None' };
+/** A host that lacked resources is not tried again for this long, if there is another. */
+const lackingMilliseconds = 10 * 60_000;
+/** Nobody tells when another host has become able to take the VM. */
+const lookAgainMilliseconds = 5_000;
+const remembered = 10_000;
+
+export class Departures {
+  readonly #nodes: Lookup<Node>;
+  readonly #inventory: Inventory;
+  readonly #clock: Clock;
+  /** When a taint was first seen, by Node and taint. */
+  readonly #noticed = new Map<string, number>();
+  /** Hosts that lacked resources, by uid of the VM. */
+  readonly #lacking = new Map<string, Map<string, number>>();
+
+  constructor(nodes: Lookup<Node>, inventory: Inventory, clock: Clock) {
+    this.#nodes = nodes;
+    this.#inventory = inventory;
+    this.#clock = clock;
+  }
+
+  /** `couldMove`: whether another host would take the VM. */
+  of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Departure {
+    const essentials = essentialsOf(object.spec);
+    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), essentials.tolerations);
+    const milliseconds = eviction === undefined ? Number.POSITIVE_INFINITY : eviction.due - this.#clock.now();
+    if (eviction !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, eviction.taint));
+    const spec = object.spec.ok ? object.spec.value : undefined;
+    if (spec !== undefined && spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
+      this.#rememberLacking(object.metadata.uid, nodeName);
+      const message = `${nodeName} has not the resources to run it; moving to another host`;
+      if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
+      return { kind: 'Later', milliseconds: Math.min(milliseconds, lookAgainMilliseconds) };
+    }
+    return eviction === undefined ? none : { kind: 'Later', milliseconds };
+  }
+
+  /** Why a host is out of the question for a VM although its taints are tolerated for a while. */
+  outlasted(node: Node, tolerations: readonly Toleration[]): string | undefined {
+    const eviction = this.#evictionFrom(node, tolerations);
+    if (eviction === undefined || eviction.due > this.#clock.now()) return undefined;
+    return `toleration of ${showTaint(eviction.taint)} expired`;
+  }
+
+  /** Hosts that lacked the resources for a VM a moment ago. */
+  lackingFor(uid: string): readonly string[] {
+    const now = this.#clock.now();
+    const hosts = [...(this.#lacking.get(uid) ?? [])];
+    return hosts.filter(([, since]) => now - since <= lackingMilliseconds).map(([nodeName]) => nodeName);
+  }
+
+  /** Whether the Node, as it was read just now, still drives the VM away. */
+  confirms({ spec }: VirtualMachine, node: Node): boolean {
+    const eviction = this.#evictionFrom(node, essentialsOf(spec).tolerations);
+    return eviction !== undefined && eviction.due <= this.#clock.now();
+  }
+
+  forget(uid: string): void {
+    this.#lacking.delete(uid);
+  }
+
+  #evictionFrom(node: Node | undefined, tolerations: readonly Toleration[] = []) {
+    if (node === undefined || node.spec.taints.length === 0) return undefined;
+    return evictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
+  }
+
+  #noticedAt({ metadata }: Node, taint: Taint): number {
+    const key = [metadata.uid, taint.key, taint.value, taint.effect].join('\0');
+    const at = this.#noticed.get(key) ?? this.#clock.now();
+    this.#noticed.delete(key);
+    this.#noticed.set(key, at);
+    bound(this.#noticed);
+    return at;
+  }
+
+  /** Never up on this host, and its agent says why, or said so before it gave the VM up. */
+  #lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
+    const observed = this.#inventory.reportOf(nodeName, metadata.uid)?.observed;
+    if (hasStartedThere(status, observed)) return false;
+    const conditions = observed?.conditions ?? status.conditions ?? [];
+    // A failed creation is told by the first, a failed start by the second.
+    return conditions.some(
+      ({ type, status: is, reason }) =>
+        (type === 'Created' || type === 'Ready') && is === 'False' && reason === 'InsufficientResources',
+    );
+  }
+
+  #rememberLacking(uid: string, nodeName: string): void {
+    const hosts = this.#lacking.get(uid) ?? new Map<string, number>();
+    this.#lacking.set(uid, hosts.set(nodeName, this.#clock.now()));
+    bound(hosts);
+    bound(this.#lacking);
+  }
+}
+
+/** By its agent's journal, and by the time when the VM came to the host: a journal can be lost. */
+function hasStartedThere(status: LinuxUtilityVMStatus, observed: ObservedVirtualMachine | undefined): boolean {
+  const startTime = observed?.startTime ?? status.startTime;
+  if (startTime === undefined) return false;
+  if (observed?.startedOnHost !== false) return true;
+  const scheduled = conditionOf(status.conditions, 'Scheduled');
+  return scheduled?.status !== 'True' || Date.parse(startTime) >= Date.parse(scheduled.lastTransitionTime);
+}
+
+function leave({ nodeName }: SpecEssentials, verdict: Verdict): Departure {
+  return { kind: nodeName === undefined ? 'Move' : 'Halt', verdict };
+}
+
+function drained(nodeName: string, taint: Taint): Verdict {
+  return { reason: 'HostDrained', message: `${nodeName} is being drained by the taint ${showTaint(taint)}` };
+}
+
+function bound(map: Map<string, unknown>): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= remembered) return;
+    map.delete(oldest);
+  }
+}

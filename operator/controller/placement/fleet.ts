@@ -1,0 +1,191 @@
+// All hosts together: who may take a VM, and which of them may have it for all that is stored and reported.
+import type { LinuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
+import type { Host, Node, VirtualMachine } from '../../kubernetes/objects.ts';
+import type { Inventory } from '../knowledge/inventory.ts';
+import type { Lookup } from '../knowledge/lookup.ts';
+import type { Restoration } from '../knowledge/restoration.ts';
+import { isOutOfService } from '../knowledge/taints.ts';
+import type { Promised, VirtualMachines } from '../knowledge/virtual-machines.ts';
+import type { Departures } from './departures.ts';
+import { Judgements } from './judgements.ts';
+import { type Candidate, needsOf, type Placement, type PlacementNeeds, place, refusalToTakeBack } from './placement.ts';
+
+interface Assumption {
+  readonly nodeName: string;
+  readonly memoryInMB: number;
+}
+
+export interface FleetOptions {
+  readonly hosts: Lookup<Host>;
+  readonly nodes: Lookup<Node>;
+  readonly inventory: Inventory;
+  readonly machines: VirtualMachines;
+  readonly departures: Departures;
+  readonly restoration: Restoration;
+  /** When every earlier operator had ceased to tell agents anything; undefined when that is not known (`Term`). */
+  readonly othersEndedBy?: number | undefined;
+}
+
+/** What becomes of a VM that a host has although its object has no host. `Undecided`: not enough is known. */
+export type Claim =
+  | { readonly kind: 'Accepted' }
+  | { readonly kind: 'Undecided' }
+  | { readonly kind: 'Refused'; readonly why: string };
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #judgements = new Judgements((needs) => place(needs, this.#candidates()));
+  /** Placements that are being written, by uid. */
+  readonly #assumed = new Map<string, Assumption>();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** A placement counts as promised memory from now until `settle`. */
+  assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
+    return this.#assume(uid, this.#needs(uid, spec));
+  }
+
+  /** The same for a VM that starts on the host that it is on. */
+  assumeOn(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): Placement {
+    return this.#assume(uid, { ...needsOf(spec), nodeName, startsThere: true });
+  }
+
+  /** Whether a host would take the VM now, in addition to what it has. */
+  couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
+    return this.#judgements.of(this.#needs(uid, spec)).placed;
+  }
+
+  couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
+    const needs = needsOf(spec, [nodeName, ...this.#options.departures.lackingFor(uid)]);
+    return this.#judgements.of(needs).placed;
+  }
+
+  /** The placement was written, and is counted with the VM from now on, or was not. */
+  settle(uid: string): void {
+    if (this.#assumed.delete(uid)) this.roomMayHaveComeUp(); // it may not have been written
+  }
+
+  /** Who was refused is judged again. */
+  roomMayHaveComeUp(): void {
+    this.#judgements.roomMayHaveComeUp();
+  }
+
+  /**
+   * Known hosts that may have a VM whose object has no host. `isNew`: this operator has seen it without our finalizer.
+   * Usually none: `nodeName` is stored before an agent hears of a VM, and cleared only once no host has it, so a status
+   * that an operator wrote without one is proof (docs/decisions/0013). So is a session, or the time of every other operator,
+   * that had ended before the VM was created. None of it counts for what was there before the cluster went back.
+   */
+  hostsThatMayHave(object: VirtualMachine, isNew: boolean): readonly string[] {
+    const wentBack = this.#wentBackUnder(object);
+    if (!wentBack && (isNew || isProvenUnplaced(object) || this.#hadNoOtherOperator(object))) return [];
+    const { inventory, hosts } = this.#options;
+    return [...hosts.values()]
+      .filter((host) => wentBack || !hadEndedBefore(host, object) || inventory.isConnected(host.metadata.name))
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => this.mayHave(name, object.metadata.uid))
+      .sort();
+  }
+
+  /** Once every host has listed its VMs, what is stored counts again. */
+  reviewRestoration(): void {
+    const { hosts, inventory, restoration } = this.#options;
+    if (restoration.pending === undefined) return;
+    for (const { metadata } of hosts.values()) {
+      if (!inventory.hasListed(metadata.name) && !this.#isFenced(metadata.name)) return;
+    }
+    restoration.settle();
+  }
+
+  /** Whether a VM without a host that this one reports is its; `node` is the Node as it was read last. */
+  claim(nodeName: string, { spec, status }: VirtualMachine, node = this.#options.nodes.get(nodeName)): Claim {
+    if (status.lastNodeName === nodeName) return { kind: 'Accepted' };
+    const host = this.#options.hosts.get(nodeName);
+    if (host === undefined || node === undefined || !spec.ok) return { kind: 'Undecided' };
+    const why = refusalToTakeBack(needsOf(spec.value), this.#candidate(host, node));
+    return why === undefined ? { kind: 'Accepted' } : { kind: 'Refused', why };
+  }
+
+  /** Whatever is stored: the host has not said that it does not have the VM, and is not off. */
+  mayHave(nodeName: string, uid: string): boolean {
+    return this.#options.inventory.presence(nodeName, uid) !== 'Absent' && !this.#isFenced(nodeName);
+  }
+
+  /** An agent knows only what an operator told it. What this one has told, it knows itself. */
+  #hadNoOtherOperator({ metadata }: VirtualMachine): boolean {
+    return createdAt(metadata) > (this.#options.othersEndedBy ?? Number.POSITIVE_INFINITY);
+  }
+
+  #wentBackUnder({ metadata }: VirtualMachine): boolean {
+    const restored = this.#options.restoration.pending;
+    if (restored === undefined) return false;
+    this.reviewRestoration();
+    if (this.#options.restoration.pending === undefined) return false;
+    return !(createdAt(metadata) > (restored.at ?? Number.POSITIVE_INFINITY));
+  }
+
+  #isFenced(nodeName: string): boolean {
+    const { nodes, inventory } = this.#options;
+    const node = nodes.get(nodeName);
+    return !inventory.isConnected(nodeName) && node !== undefined && isOutOfService(node);
+  }
+
+  #assume(uid: string, needs: PlacementNeeds): Placement {
+    const placement = this.#judgements.of(needs);
+    if (placement.placed) {
+      this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB });
+    }
+    return placement;
+  }
+
+  #needs(uid: string, spec: LinuxUtilityVMSpec): PlacementNeeds {
+    return needsOf(spec, this.#options.departures.lackingFor(uid));
+  }
+
+  /** The same for every VM. */
+  *#candidates(): Iterable<Candidate> {
+    const { hosts, nodes } = this.#options;
+    for (const host of hosts.values()) yield this.#candidate(host, nodes.get(host.metadata.name));
+  }
+
+  #candidate(host: Host, node: Node | undefined): Candidate {
+    const { inventory, departures } = this.#options;
+    const { name } = host.metadata;
+    return {
+      host,
+      node,
+      outlasted: (tolerations) => (node === undefined ? undefined : departures.outlasted(node, tolerations)),
+      connected: inventory.isConnected(name),
+      promised: this.#promisedTo(name),
+    };
+  }
+
+  #promisedTo(nodeName: string): Promised {
+    let { memoryInMB, virtualMachines } = this.#options.machines.promisedTo(nodeName);
+    for (const assumption of this.#assumed.values()) {
+      if (assumption.nodeName !== nodeName) continue;
+      memoryInMB += assumption.memoryInMB;
+      virtualMachines += 1;
+    }
+    return { memoryInMB, virtualMachines };
+  }
+}
+
+/** An operator wrote its status, and no host into it. */
+export function isProvenUnplaced({ status }: VirtualMachine): boolean {
+  return status.nodeName === undefined && (status.observedGeneration ?? 0) >= 1;
+}
+
+/** Or never was. Judged 60 s after the session was lost: clocks that differ by less do no harm. */
+function hadEndedBefore(host: Host, { metadata }: VirtualMachine): boolean {
+  const { session } = host.status;
+  // A session is on record before its agent hears of a VM, so there was none since this record was made.
+  if (session === undefined) return createdAt(metadata) >= createdAt(host.metadata);
+  return createdAt(metadata) > Date.parse(session.endedAt ?? '');
+}
+
+function createdAt({ creationTimestamp }: VirtualMachine['metadata']): number {
+  return Date.parse(creationTimestamp ?? '');
+}

@@ -1,0 +1,56 @@
+// The one writer of conditions: judgements in, the list of the object out. Times change only when a status does.
+import type { Condition } from '../../../crds/linux-utility-vm.ts';
+
+export interface Judgement {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Present only while they are not False: their absence says the same (kstatus). */
+const abnormal: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Paused', 'Terminating']);
+
+const order = [
+  'Scheduled',
+  'ReferencesResolved',
+  'Prepared',
+  'Created',
+  'GuestConnected',
+  'Ready',
+  'RestartRequired',
+  'Stalled',
+  'Reconciling',
+  'Paused',
+  'Terminating',
+];
+
+/** Of several judgements of one type the last one counts. */
+export function conditionsOf(
+  stored: readonly Condition[],
+  judgements: readonly Judgement[],
+  observedGeneration: number,
+  now: number,
+): Condition[] {
+  const byType = new Map(judgements.map((judgement) => [judgement.type, judgement]));
+  // kstatus takes the one that stands first; what is stalled is not on its way.
+  if (byType.get('Stalled')?.status === 'True') byType.delete('Reconciling');
+  return [...byType.values()]
+    .filter(({ type, status }) => status !== 'False' || !abnormal.has(type))
+    .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type))
+    .map(({ type, status, reason, message }) => {
+      const before = stored.find((condition) => condition.type === type);
+      const lastTransitionTime =
+        before !== undefined && before.status === status ? before.lastTransitionTime : timestampOf(now);
+      return { type, status, reason, message, lastTransitionTime, observedGeneration };
+    });
+}
+
+export function conditionOf(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
+  return conditions?.find((condition) => condition.type === type);
+}
+
+/** Whole seconds, as metav1.Time has them. */
+export function timestampOf(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+}

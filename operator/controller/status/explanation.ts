@@ -1,0 +1,26 @@
+// What is said of a VM that has no host, and when it is worth a write (design §10, Fairness): when the kinds of reasons
+// change. Counts, examples and sizes change with every host that comes and every VM that is placed elsewhere; a crowd of
+// waiting VMs would be written again each time.
+import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import { sameJson } from '../../kubernetes/same-json.ts';
+
+/** Whether what is stored says it already, but for counts and examples. Both are of a VM without a host. */
+export function isExplainedBy(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): boolean {
+  return sameJson(withKinds(stored), withKinds(next));
+}
+
+function withKinds({ conditions, ...status }: LinuxUtilityVMStatus): object {
+  const judged = conditions?.map((condition) => ({ ...condition, message: kindsIn(condition.message) }));
+  return { ...status, conditions: judged };
+}
+
+/** The kinds of reasons that a message counts: whatever their order, without numbers, taints and names of hosts. */
+export function kindsIn(message: string): string {
+  const [counted = ''] = message.split(/[;,] for example /);
+  const kinds = counted
+    .replaceAll(/\d+/g, '#')
+    .replaceAll(/untolerated taint [^,]*/g, 'untolerated taint')
+    .split(', ')
+    .map((kind) => kind.replace('#/# hosts fit: ', ''));
+  return [...new Set(kinds)].sort().join(', ');
+}

@@ -1,0 +1,77 @@
+// The status of a LinuxUtilityVMHost as a pure function of what is stored, the agent's hello, and the session.
+import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
+import type { HostFacts } from '../../../protocol/messages.ts';
+import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
+
+export interface HostIntroduction {
+  readonly agentVersion: string;
+  readonly facts: HostFacts;
+  /** The Node that the agent proved to run on, where its token says so. */
+  readonly nodeUID: string | undefined;
+  /** The epoch of its last session, where the agent remembers one. */
+  readonly lastEpoch?: number | undefined;
+}
+
+/** `Lapsed`: without a session, for less than 60 s; says nothing new. */
+export type Connection = 'Connected' | 'Lapsed' | 'Disconnected';
+
+export type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
+
+export interface HostStatusInputs {
+  readonly stored: LinuxUtilityVMHostStatus;
+  readonly generation: number;
+  readonly introduction: HostIntroduction | undefined;
+  readonly session: Session | undefined;
+  readonly connection: Connection;
+  readonly virtualMachines: { readonly desired: number; readonly running: number };
+  readonly now: number;
+}
+
+export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStatus {
+  const { stored, generation, introduction, session, connection, virtualMachines, now } = inputs;
+  const running = connection === 'Connected' ? virtualMachines.running : (stored.virtualMachines?.running ?? 0);
+  const storedConnected = (stored.conditions ?? []).filter(({ type }) => type === 'Connected');
+  const judgements = connection === 'Lapsed' ? storedConnected : [connectedJudgement(connection)];
+  return {
+    ...stored,
+    ...(introduction === undefined ? {} : introduced(introduction)),
+    ...sessionOf(session ?? stored.session, connection, now),
+    observedGeneration: generation,
+    virtualMachines: { desired: virtualMachines.desired, running },
+    conditions: conditionsOf(stored.conditions ?? [], judgements, generation, now),
+  };
+}
+
+/** Present or last, and in that case since when. Of several operators that judge it the first one counts. */
+function sessionOf(session: Session | undefined, connection: Connection, now: number): { readonly session?: Session } {
+  if (session === undefined) return {};
+  if (connection !== 'Disconnected' || session.endedAt !== undefined) return { session };
+  return { session: { ...session, endedAt: timestampOf(now) } };
+}
+
+/** The part of the status that the agent says. */
+export function introduced({ agentVersion, facts }: HostIntroduction): Partial<LinuxUtilityVMHostStatus> {
+  const { osBuild, architecture, logicalProcessors, memoryInMB, numaNodes, isolation, bootFiles } = facts;
+  return {
+    agentVersion,
+    osBuild,
+    architecture,
+    logicalProcessors,
+    memoryInMB,
+    numaNodes: [...new Map(numaNodes.map((node) => [node.number, node])).values()],
+    isolation: [...new Set(isolation)],
+    bootFiles: [...new Map(bootFiles.map((folder) => [folder.path, folder])).values()],
+  };
+}
+
+function connectedJudgement(connection: 'Connected' | 'Disconnected'): Judgement {
+  if (connection === 'Connected') {
+    return { type: 'Connected', status: 'True', reason: 'Connected', message: 'the agent is connected' };
+  }
+  return {
+    type: 'Connected',
+    status: 'False',
+    reason: 'HostDisconnected',
+    message: 'no agent has been connected for more than 60 s; the VMs of the host may still run',
+  };
+}

@@ -1,0 +1,87 @@
+// What an agent's report contributes to the status, within the bounds of the CRD. A report that answers no assignment yet,
+// or whose VM could not be read, says nothing by leaving something out: then the stored value stays.
+import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import type { Devices, LastExit, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+
+const bounds = { exitMessageChars: 1_024, memoryInMB: 2 ** 40 } as const;
+
+type ObservedStatus = Omit<
+  LinuxUtilityVMStatus,
+  'conditions' | 'nodeName' | 'lastNodeName' | 'observedGeneration' | 'phase'
+>;
+
+export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedVirtualMachine): ObservedStatus {
+  const { lastExit, processorCount, memorySizeInMB, devices } = observed;
+  const current = present<ObservedStatus>({
+    systemID: observed.systemID,
+    runtimeID: observed.runtimeID,
+    documentDigest: observed.documentDigest,
+    optionsDigest: observed.optionsDigest,
+    policyDigest: observed.policyDigest,
+    processorCount: processorCount === undefined ? undefined : Math.max(0, processorCount),
+    memorySizeInMB: memorySizeInMB === undefined ? undefined : Math.min(memorySizeInMB, bounds.memoryInMB),
+    guest: observed.guest,
+    guestLog: observed.guestLog,
+    startFailure: observed.startFailure,
+    bootTimings: observed.bootTimings,
+    warnings: observed.warnings.length === 0 ? undefined : observed.warnings,
+    devices: devices === undefined ? undefined : distinct(devices),
+    restarts: observed.restarts,
+    ...(observed.abridged === true && keptOf(stored)),
+  });
+  const history = present<ObservedStatus>({
+    startTime: observed.startTime ?? stored.startTime,
+    restartedAt: observed.restartedAt ?? stored.restartedAt,
+    lastExit: lastExit === undefined ? stored.lastExit : boundedExit(lastExit),
+  });
+  const complete = observed.generation !== undefined && observed.phase !== 'Unknown';
+  if (complete) return { ...current, ...history };
+  return {
+    ...storedObservations(stored),
+    ...current,
+    ...history,
+    restarts: Math.max(stored.restarts ?? 0, observed.restarts),
+  };
+}
+
+/** What an earlier report contributed. */
+export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus {
+  const { conditions, nodeName, lastNodeName, observedGeneration, phase, ...observations } = stored;
+  return observations;
+}
+
+/** What an abridged report says nothing of. Log text that is not cached is read back by whoever writes. */
+function keptOf({ guestLog, warnings, devices }: LinuxUtilityVMStatus): ObservedStatus {
+  return { guestLog, warnings, devices };
+}
+
+/** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */
+export function historyOf(stored: LinuxUtilityVMStatus, end?: LastExit): ObservedStatus {
+  const { startTime, restarts, restartedAt, guestLog } = stored;
+  const lastExit = end === undefined ? stored.lastExit : boundedExit(end);
+  return present<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
+}
+
+function boundedExit(exit: LastExit): LastExit {
+  return { ...exit, message: exit.message.slice(0, bounds.exitMessageChars) };
+}
+
+/** Without members that are undefined: spread over others, they would erase them. */
+function present<T extends object>(members: T): Partial<T> {
+  const result: Partial<T> = {};
+  for (const name in members) if (members[name] !== undefined) result[name] = members[name];
+  return result;
+}
+
+/** The API server refuses lists that name one slot twice; one bad entry must not cost the whole status. */
+function distinct({ vpmem, scsi, assigned }: Devices): Devices {
+  return {
+    vpmem: distinctBy(vpmem, ({ slot }) => `${slot}`),
+    scsi: distinctBy(scsi, ({ controller, lun }) => `${controller}/${lun}`),
+    assigned: distinctBy(assigned, ({ vmbusID }) => vmbusID),
+  };
+}
+
+function distinctBy<T>(items: readonly T[], key: (item: T) => string): T[] {
+  return [...new Map(items.map((item) => [key(item), item])).values()];
+}

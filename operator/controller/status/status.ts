@@ -1,0 +1,318 @@
+// The status of a LinuxUtilityVM as a pure function of what is stored, what its agent reported and what the operator
+// decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
+import { type LinuxUtilityVMStatus, type Phase, pausedAnnotation } from '../../../crds/linux-utility-vm.ts';
+import type { LastExit } from '../../../protocol/messages.ts';
+import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
+import type { VirtualMachine } from '../../kubernetes/objects.ts';
+import { sameJson } from '../../kubernetes/same-json.ts';
+import { annotationWarnings, isAnnotationWarning, isPaused } from '../knowledge/annotations.ts';
+import type { Report } from '../knowledge/reports.ts';
+import { isGoodRest, type Rest } from '../knowledge/rest.ts';
+import { conditionOf, conditionsOf, type Judgement, timestampOf } from './conditions.ts';
+import { isExplainedBy } from './explanation.ts';
+import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
+
+export interface Verdict {
+  readonly reason: ReasonCode;
+  readonly message: string;
+  /** Who was asked cannot answer now: it says nothing of what was asked for. */
+  readonly isTransient?: boolean;
+  /** Tried on, so often and for so long that nobody should wait for it. */
+  readonly isLasting?: boolean;
+}
+
+/** Whether what the spec refers to could be read; `None` when it refers to nothing. */
+export type ReferencesVerdict = 'None' | 'Resolved' | Verdict;
+
+export interface Scheduled {
+  /** As it follows from `nodeName`, unless the VM waits on its host for room. */
+  readonly status?: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface StatusInputs {
+  readonly object: VirtualMachine;
+  /** The host that the VM is assigned to from now on. */
+  readonly nodeName: string | undefined;
+  readonly scheduled: Scheduled;
+  readonly report: Report | undefined;
+  /** The host has been without a session for long: what only its agent can know is unknown. */
+  readonly disconnected: boolean;
+  /** Why the VM cannot be handed to an agent as it stands. */
+  readonly blocked: Verdict | undefined;
+  /** Undefined when it was not looked at: then it is as it was. */
+  readonly references?: ReferencesVerdict | undefined;
+  /** What a deletion waits for. */
+  readonly terminating: Verdict | undefined;
+  /** Why a VM without a host needs none. */
+  readonly rest?: Rest | undefined;
+  /** How it ended on the host that it leaves. */
+  readonly end?: LastExit | undefined;
+  /** It is being deleted, and its host has confirmed that nothing is left of it. */
+  readonly tornDown?: boolean;
+  /** For all that is stored, a host may have the VM. */
+  readonly unproven?: boolean;
+  readonly now: number;
+}
+
+const agentConditions: ReadonlySet<string> = new Set([
+  'Prepared',
+  'Created',
+  'GuestConnected',
+  'Ready',
+  'RestartRequired',
+  'Stalled',
+  'Reconciling',
+]);
+
+export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
+  const { object, report, now } = inputs;
+  const stored = object.status;
+  const observedGeneration = generationOf(inputs);
+  const { warnings, ...observed } = observations(inputs);
+  return {
+    ...observed,
+    ...warningsOf(object, { warnings }),
+    observedGeneration,
+    phase: phaseOf(inputs),
+    ...hostOf(inputs),
+    conditions: conditionsOf(
+      stored.conditions ?? [],
+      [...agentJudgements(inputs), ...failureJudgements(report), ...operatorJudgements(inputs)],
+      observedGeneration,
+      now,
+    ),
+  };
+}
+
+/** Where it was last is kept for good, also by the write with which it leaves. */
+function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVMStatus, 'nodeName' | 'lastNodeName'>> {
+  const lastNodeName = nodeName ?? object.status.nodeName ?? object.status.lastNodeName;
+  return {
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(lastNodeName === undefined ? {} : { lastNodeName }),
+  };
+}
+
+/**
+ * The generation that was acted on; a paused VM stays at the one that it follows.
+ * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. A report
+ * from a newer generation means that the cluster was restored from a backup; such an agent has not seen this generation yet.
+ * A generation without a host proves that no host has the VM, so none is claimed before that is proven.
+ */
+function generationOf({ object, nodeName, report, unproven }: StatusInputs): number {
+  const { generation } = object.metadata;
+  if (nodeName === undefined && unproven === true) return object.status.observedGeneration ?? 0;
+  const known = Math.min(object.status.observedGeneration ?? 0, generation);
+  if (isHeld(object) && (known > 0 || nodeName === undefined)) return known;
+  if (nodeName === undefined) return generation;
+  const reported = report?.observed?.generation ?? 0;
+  return reported > generation ? known : Math.max(known, reported);
+}
+
+function observations({ object, nodeName, report, end }: StatusInputs) {
+  const stored = object.status;
+  if (nodeName === undefined) return historyOf(stored, end);
+  return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
+}
+
+/** Those of its agent, and what the annotations ask for in vain. */
+function warningsOf(
+  { metadata }: VirtualMachine,
+  { warnings = [] }: Pick<LinuxUtilityVMStatus, 'warnings'>,
+): Pick<LinuxUtilityVMStatus, 'warnings'> {
+  const all = [...annotationWarnings(metadata), ...warnings.filter((each) => !isAnnotationWarning(each))];
+  return all.length === 0 ? {} : { warnings: all.slice(0, warningsMaximum) };
+}
+
+const warningsMaximum = 32;
+
+function phaseOf({ object, nodeName, report, disconnected, rest, tornDown }: StatusInputs): Phase {
+  if (tornDown === true) return 'Stopped';
+  if (nodeName === undefined && rest !== undefined) return isGoodRest(rest) ? 'Stopped' : 'Failed';
+  if (nodeName === undefined) return 'Pending';
+  if (disconnected) return 'Unknown';
+  if (report?.observed !== undefined) return report.observed.phase;
+  const { phase = 'Pending' } = object.status;
+  return phase === 'Pending' ? 'Scheduled' : phase;
+}
+
+function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
+  const { object, nodeName, report, disconnected, rest } = inputs;
+  if (nodeName === undefined && rest !== undefined) return restJudgements(rest, inputs.scheduled.message);
+  if (nodeName === undefined)
+    return [{ type: 'Ready', status: 'False', reason: inputs.scheduled.reason, message: inputs.scheduled.message }];
+  const judged =
+    report?.observed?.conditions ?? (object.status.conditions ?? []).filter(({ type }) => agentConditions.has(type));
+  const waiting: Judgement = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'Preparing',
+    message: 'the agent has not reported yet',
+  };
+  const known: readonly Judgement[] =
+    isPendingOnly(object.status) && report?.observed === undefined ? [waiting] : judged;
+  if (!disconnected) return known.length === 0 ? [waiting] : known;
+  const since =
+    object.metadata.deletionTimestamp === undefined ? 'has not been connected for more than 60 s' : 'is not connected';
+  const message = `the agent of ${nodeName} ${since}; the VM may still run`;
+  return (known.length === 0 ? [waiting] : known).map(({ type }) => ({
+    type,
+    status: 'Unknown',
+    reason: 'HostDisconnected',
+    message,
+  }));
+}
+
+/** As an agent says it of a VM that rests on its host. */
+function restJudgements(reason: Rest, message: string): readonly Judgement[] {
+  if (!isGoodRest(reason)) return stalled({ reason, message, isLasting: true });
+  return [{ type: 'Ready', status: 'True', reason, message }];
+}
+
+/** The stored Ready is about the search for a host, which is over. */
+function isPendingOnly({ phase = 'Pending' }: LinuxUtilityVMStatus): boolean {
+  return phase === 'Pending';
+}
+
+function failureJudgements(report: Report | undefined): readonly Judgement[] {
+  if (report?.failure === undefined) return [];
+  return stalled(report.failure);
+}
+
+/** By the annotation: neither it nor what it says of itself moves. A deletion goes on all the same. */
+function isHeld({ metadata }: VirtualMachine): boolean {
+  return metadata.deletionTimestamp === undefined && isPaused(metadata);
+}
+
+function operatorJudgements(inputs: StatusInputs): readonly Judgement[] {
+  const { object, nodeName, scheduled, blocked, terminating, now } = inputs;
+  return [
+    ...referencesJudgements(inputs),
+    ...(isHeld(object) ? [pausedJudgement(object, now)] : []),
+    {
+      type: 'Scheduled',
+      status: nodeName === undefined ? 'False' : (scheduled.status ?? 'True'),
+      reason: scheduled.reason,
+      message: scheduled.message,
+    },
+    ...(blocked === undefined ? [] : stalled(blocked)),
+    ...(terminating === undefined ? [] : [{ type: 'Terminating', status: 'True', ...terminating } as const]),
+  ];
+}
+
+function referencesJudgements({ object, references }: StatusInputs): readonly Judgement[] {
+  const type = 'ReferencesResolved';
+  if (references === undefined) return (object.status.conditions ?? []).filter((stored) => stored.type === type);
+  if (references === 'None') return [];
+  if (references === 'Resolved') return [{ type, status: 'True', reason: 'Resolved', message: reasons.Resolved.text }];
+  const { reason, message, isTransient = false } = references;
+  return [{ type, status: isTransient ? 'Unknown' : 'False', reason, message }];
+}
+
+function pausedJudgement({ status }: VirtualMachine, now: number): Judgement {
+  const since = conditionOf(status.conditions, 'Paused')?.lastTransitionTime ?? timestampOf(now);
+  const message = `held as it is by the annotation ${pausedAnnotation} since ${since}; what the manifest asks for waits`;
+  return { type: 'Paused', status: 'True', reason: 'Paused', message };
+}
+
+function stalled({ reason, message, isLasting = false }: Verdict): readonly Judgement[] {
+  const notReady: Judgement = { type: 'Ready', status: 'False', reason, message };
+  return reasons[reason].action === 'stall' || isLasting
+    ? [notReady, { ...notReady, type: 'Stalled', status: 'True' }]
+    : [notReady];
+}
+
+/** As it was told last, if it still has, or still lacks, its host. */
+export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | undefined): Scheduled {
+  const stored = conditionOf(status.conditions, 'Scheduled');
+  if (stored !== undefined && status.nodeName === nodeName && (nodeName !== undefined || stored.status === 'False')) {
+    return stored;
+  }
+  if (nodeName === undefined) return { reason: 'NoHostFits', message: 'not placed yet' };
+  return { reason: 'Scheduled', message: `placed on ${nodeName}` };
+}
+
+/** Whether a status has to be written, given the stored one. */
+export type WriteNeed =
+  | { readonly kind: 'None' }
+  | { readonly kind: 'Now' }
+  /** It only explains why a VM has no host: after everything else. */
+  | { readonly kind: 'AtLowPriority' }
+  /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
+  | {
+      readonly kind: 'WhenLasting';
+      readonly what: string;
+      readonly milliseconds: number;
+      readonly lowPriority?: true;
+    };
+
+const lastingMilliseconds = 2_000;
+/** From placement to a result, through all phases of the boot; most boots take less. */
+const bootMilliseconds = 5_000;
+
+const transientPhases: ReadonlySet<Phase | undefined> = new Set([
+  'Staging',
+  'Creating',
+  'Starting',
+  'Stopping',
+  'Unknown',
+]);
+const headLines = 5;
+
+export function writeNeed(object: Pick<VirtualMachine, 'status' | 'omitted'>, next: LinuxUtilityVMStatus): WriteNeed {
+  const stored = object.status;
+  if (sameStatus(withoutLog(stored), comparable(stored, next))) return logNeed(object, next);
+  if (stored.nodeName === undefined && next.nodeName === undefined) return explanationNeed(stored, next);
+  if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
+  if (conditionOf(next.conditions, 'Terminating') !== undefined) return whenLasting('termination');
+  if (!transientPhases.has(next.phase)) return { kind: 'Now' };
+  return stored.phase === 'Scheduled' ? whenLasting('boot', bootMilliseconds) : whenLasting(`phase ${next.phase}`);
+}
+
+function logNeed(
+  { status, omitted }: Pick<VirtualMachine, 'status' | 'omitted'>,
+  { guestLog }: LinuxUtilityVMStatus,
+): WriteNeed {
+  const known = omitted?.headLines ?? status.guestLog?.head?.length ?? 0;
+  const bootIsBeingLogged = known < headLines && (guestLog?.head?.length ?? known) !== known;
+  return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
+}
+
+function explanationNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
+  if (isExplainedBy(stored, next)) return { kind: 'None' };
+  if (next.phase !== 'Pending') return { kind: 'Now' }; // no explanation why it waits: it needs no host
+  const scheduled = conditionOf(next.conditions, 'Scheduled');
+  const waits = scheduled?.reason === 'InventoryPending' || conditionOf(next.conditions, 'Terminating') !== undefined;
+  return waits ? { ...whenLasting('inventory'), lowPriority: true } : { kind: 'AtLowPriority' };
+}
+
+function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed & { readonly kind: 'WhenLasting' } {
+  return { kind: 'WhenLasting', what, milliseconds };
+}
+
+/** Where a VM is now was not always kept as where it was last: that alone is worth no write. */
+function comparable(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  const { lastNodeName, ...rest } = withoutLog(next);
+  const isNews = stored.lastNodeName !== undefined || stored.nodeName !== next.nodeName;
+  return isNews && lastNodeName !== undefined ? { ...rest, lastNodeName } : rest;
+}
+
+function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  return rest;
+}
+
+function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
+  return sameJson(a, b);
+}
+
+const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'ReferencesResolved', 'Paused']);
+
+/** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */
+function operatorPart({ conditions = [] }: LinuxUtilityVMStatus): string {
+  return conditions
+    .filter(({ type, reason }) => operatorConditions.has(type) || reason === 'HostDisconnected')
+    .map(({ type, status, reason, message }) => `${type}\0${status}\0${reason}\0${message}`)
+    .join('\n');
+}

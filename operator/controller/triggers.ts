@@ -1,0 +1,190 @@
+// What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
+// A trigger never decides anything; it only adds keys.
+import type { Clock } from '../../runtime/clock.ts';
+import type { SessionListener } from '../agents/sessions.ts';
+import type { Caches } from '../kubernetes/caches.ts';
+import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
+import type { Change } from '../kubernetes/reflector.ts';
+import { sameJson } from '../kubernetes/same-json.ts';
+import { Waves } from '../queue/waves.ts';
+import type { WorkQueue } from '../queue/work-queue.ts';
+import { type ForeignMachines, foreignDelayMilliseconds } from './foreign-machines.ts';
+import type { Hosts } from './hosts.ts';
+import type { Agents } from './instructions/agents.ts';
+import type { Disconnections } from './knowledge/disconnections.ts';
+import type { Inventory } from './knowledge/inventory.ts';
+import { awaitsRoom, holdsRoom } from './knowledge/rest.ts';
+import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Fleet } from './placement/fleet.ts';
+
+export interface TriggersOptions {
+  readonly clock: Clock;
+  readonly caches: Caches;
+  readonly machines: VirtualMachines;
+  readonly inventory: Inventory;
+  readonly hosts: Hosts;
+  readonly agents: Agents;
+  readonly disconnections: Disconnections;
+  readonly foreign: ForeignMachines;
+  readonly fleet: Pick<Fleet, 'roomMayHaveComeUp'>;
+  readonly machineQueue: WorkQueue;
+  readonly hostQueue: WorkQueue;
+  readonly foreignQueue: WorkQueue;
+  readonly forget: (uid: string) => void;
+}
+
+/** Counts of a host's VMs change with each of them; they are written at most this often. */
+const hostCountsMilliseconds = 3_000;
+
+export class Triggers implements SessionListener {
+  readonly #options: TriggersOptions;
+  #subscriptions: (() => void)[] = [];
+  readonly #waves: Waves;
+
+  constructor(options: TriggersOptions) {
+    this.#options = options;
+    const { clock, machineQueue } = options;
+    this.#waves = new Waves({
+      clock,
+      waiting: () => this.#waiting(),
+      namespaceOf,
+      wake: (key) => machineQueue.add(key),
+    });
+  }
+
+  /** The objects must be known. Hosts whose agents never come must be noticed, too. */
+  start(): void {
+    const { machines, caches, disconnections, hostQueue, inventory, hosts, agents } = this.#options;
+    inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
+    this.#subscriptions = [
+      this.#onMachines(),
+      caches.hosts.onChange((change) => {
+        if (change.type === 'Applied') hosts.observe(change.object);
+        hostQueue.addAfter(change.key, hostCountsMilliseconds);
+        if (change.type === 'Deleted' || !onlyCountsDiffer(change.previous, change.object)) this.#wakeUnplaced();
+      }),
+      caches.nodes.onChange((change) => {
+        if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
+        if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
+        if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
+      }),
+    ];
+    const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
+    for (const { status } of machines.all()) if (status.nodeName !== undefined) nodeNames.add(status.nodeName);
+    for (const nodeName of nodeNames) disconnections.watch(nodeName);
+  }
+
+  stop(): void {
+    for (const end of this.#subscriptions.splice(0)) end();
+    this.#waves.stop();
+  }
+
+  /** After a queue overflowed, or writes were not allowed: everything is looked at again. */
+  resync(): void {
+    const { machines, machineQueue, hostQueue, foreignQueue, caches } = this.#options;
+    for (const key of machines.keys()) machineQueue.add(key);
+    for (const { metadata } of caches.hosts.values()) {
+      hostQueue.add(metadata.name);
+      foreignQueue.add(metadata.name);
+    }
+  }
+
+  live(nodeName: string): void {
+    const { inventory, hostQueue } = this.#options;
+    this.#wakeMachinesOn(nodeName);
+    for (const uid of inventory.reportedOn(nodeName).keys()) this.#reported(nodeName, uid);
+    hostQueue.add(nodeName);
+    this.#wakeUnplaced();
+  }
+
+  ended(nodeName: string): void {
+    const { disconnections, inventory, machines } = this.#options;
+    inventory.end(nodeName, (uid) => machines.keyOfUid(uid) !== undefined);
+    disconnections.watch(nodeName);
+  }
+
+  #onMachines(): () => void {
+    const { caches, machines, machineQueue, hostQueue, forget } = this.#options;
+    return caches.machines.onChange((change) => {
+      // What our own write answered was worked with at once; the watch tells nothing new.
+      const isNews = !machines.has(change.object);
+      machines.observe(change);
+      const { nodeName } = change.object.status;
+      if (nodeName !== undefined) hostQueue.addAfter(nodeName, hostCountsMilliseconds);
+      this.#suspectHolders(change);
+      if (change.type === 'Deleted') {
+        forget(change.object.metadata.uid);
+        this.#wakeUnplaced();
+      } else {
+        if (isNews) machineQueue.add(change.key);
+        if (gaveUpRoom(change)) this.#wakeUnplaced();
+      }
+    });
+  }
+
+  /** Hosts that have a VM which has just left them, by its object. */
+  #suspectHolders(change: Change<VirtualMachine>): void {
+    const { inventory, foreignQueue } = this.#options;
+    const { metadata, status } = change.object;
+    if (change.type === 'Applied' && change.previous?.status.nodeName === status.nodeName) return;
+    for (const holder of inventory.holdersOf(metadata.uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
+  }
+
+  #reported(nodeName: string, uid: string): void {
+    const { machines, machineQueue, hostQueue, foreignQueue, foreign } = this.#options;
+    const key = machines.keyOfUid(uid);
+    if (key !== undefined) machineQueue.add(key);
+    if (foreign.isSuspect(nodeName, uid)) foreignQueue.addAfter(nodeName, foreignDelayMilliseconds);
+    hostQueue.addAfter(nodeName, hostCountsMilliseconds);
+  }
+
+  #wakeMachinesOn(nodeName: string): void {
+    for (const key of this.#options.machines.keysOn(nodeName)) this.#options.machineQueue.add(key);
+  }
+
+  #wakeUnplaced(): void {
+    this.#options.fleet.roomMayHaveComeUp();
+    this.#waves.request();
+  }
+
+  *#waiting(): Iterable<string> {
+    const { machines } = this.#options;
+    for (const key of machines.keys()) {
+      const object = machines.get(key);
+      if (object === undefined || awaitsRoom(object)) yield key;
+    }
+  }
+}
+
+export function namespaceOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')));
+}
+
+/** What we ourselves write most often about a host gives nobody room. */
+function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
+  if (before === undefined) return false;
+  const { virtualMachines: _before, ...statusBefore } = before.status;
+  const { virtualMachines: _after, ...statusAfter } = after.status;
+  return sameJson(statusBefore, statusAfter) && sameJson(before.spec, after.spec);
+}
+
+/** It rests, left its host, or asks for less. */
+function gaveUpRoom({ object, previous }: Extract<Change<VirtualMachine>, { type: 'Applied' }>): boolean {
+  if (previous === undefined || !holdsRoom(previous)) return false;
+  if (!holdsRoom(object) || object.status.nodeName !== previous.status.nodeName) return true;
+  return !sameJson(sizesOf(object), sizesOf(previous));
+}
+
+function sizesOf({ spec, status }: VirtualMachine) {
+  return [spec.ok ? spec.value.memory.sizeInMB : undefined, status.memorySizeInMB];
+}
+
+/** Heartbeats of kubelets change Nodes all the time; placement reads only this of them. */
+function mayTakeOthers(before: Node | undefined, after: Node): boolean {
+  const read = ({ metadata: { uid, labels }, spec, status }: Node) => ({ uid, labels, spec, status });
+  return before === undefined || !sameJson(read(before), read(after));
+}
+
+function taintsDiffer(before: Node | undefined, after: Node): boolean {
+  return JSON.stringify(before?.spec.taints) !== JSON.stringify(after.spec.taints);
+}

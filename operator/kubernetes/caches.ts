@@ -1,0 +1,91 @@
+// The three collections that the operator follows, and typed clients for them.
+import { apiVersion, hostPlural, virtualMachinePlural } from '../../crds/names.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
+import type { KubeHttp } from './http.ts';
+import {
+  compact,
+  type Host,
+  type Node,
+  parseHost,
+  parseNode,
+  parseVirtualMachine,
+  type Stored,
+  type VirtualMachine,
+} from './objects.ts';
+import { Reflector, type ReflectorObserver } from './reflector.ts';
+import { collectionPath, ResourceClient, type ResourceKind } from './resource-client.ts';
+
+export const machineKind: ResourceKind<VirtualMachine> = {
+  apiVersion,
+  kind: 'LinuxUtilityVM',
+  plural: virtualMachinePlural,
+  parse: parseVirtualMachine,
+};
+const hostKind: ResourceKind<Host> = { apiVersion, kind: 'LinuxUtilityVMHost', plural: hostPlural, parse: parseHost };
+const nodeKind: ResourceKind<Node> = { apiVersion: 'v1', kind: 'Node', plural: 'nodes', parse: parseNode };
+
+export interface CachesOptions {
+  readonly http: KubeHttp;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: ReflectorObserver;
+}
+
+/** Kept warm by every replica. */
+export class Caches {
+  readonly machines: Reflector<VirtualMachine>;
+  readonly hosts: Reflector<Host>;
+  readonly nodes: Reflector<Node>;
+
+  constructor(options: CachesOptions) {
+    this.machines = reflector(options, { ...machineKind, parse: parseCompact });
+    this.hosts = reflector(options, hostKind);
+    this.nodes = reflector(options, nodeKind);
+  }
+
+  /** What has not been listed yet. */
+  get missing(): readonly string[] {
+    return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
+      .filter(([, cache]) => !cache.hasSynced)
+      .map(([name]) => name);
+  }
+
+  /** Resolves when everything has been listed. */
+  async start(): Promise<void> {
+    const all = [this.hosts, this.nodes, this.machines];
+    for (const cache of all) cache.start();
+    await Promise.all(all.map((cache) => cache.waitForSync()));
+  }
+
+  /** The cluster has gone back: what is listed next is the truth. */
+  distrust(): void {
+    for (const cache of [this.hosts, this.nodes, this.machines]) cache.distrust();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
+  }
+}
+
+function parseCompact(raw: unknown): VirtualMachine | undefined {
+  const object = parseVirtualMachine(raw);
+  return object === undefined ? undefined : compact(object);
+}
+
+export interface Clients {
+  readonly machines: ResourceClient<VirtualMachine>;
+  readonly hosts: ResourceClient<Host>;
+  readonly nodes: ResourceClient<Node>;
+}
+
+export function clientsOver(http: KubeHttp): Clients {
+  return {
+    machines: new ResourceClient(http, machineKind),
+    hosts: new ResourceClient(http, hostKind),
+    nodes: new ResourceClient(http, nodeKind),
+  };
+}
+
+function reflector<T extends Stored>(options: CachesOptions, kind: ResourceKind<T>): Reflector<T> {
+  return new Reflector({ ...options, path: collectionPath(kind), parse: kind.parse });
+}

@@ -1,0 +1,83 @@
+// /metrics, /healthz (the process lives) and /readyz (it knows the objects and takes agents). Anybody may ask, so nobody is
+// told apart: each connection has one answer and a few seconds, and strangers who fill the server take places of their own
+// (connections/arrivals.ts), or the kubelet's probe would fail and end the operator.
+import type http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
+import type { Clock } from '../../runtime/clock.ts';
+import { GuardedServer } from '../connections/guarded-server.ts';
+
+export interface HealthOptions {
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly bindAddress: string;
+  readonly port: number;
+  /** What is still missing, or undefined when ready. */
+  readonly notReady: () => string | undefined;
+}
+
+const bounds = {
+  headerBytes: 16 * 1024,
+  arrivals: { silent: 128, waiting: 128, speaking: 128, milliseconds: 10_000 },
+  /** A text of all metrics takes many milliseconds: whoever asks within this time gets the same one. */
+  metricsMilliseconds: 1_000,
+} as const;
+
+export class HealthServer {
+  readonly #options: HealthOptions;
+  readonly #server: GuardedServer;
+  #metrics: Promise<string> | undefined;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    this.#server = new GuardedServer({
+      ...options,
+      tls: false,
+      headerBytes: bounds.headerBytes,
+      arrivals: bounds.arrivals,
+      answer: (request, response) => {
+        response.setHeader('connection', 'close');
+        this.#answer(request.url ?? '', response).catch(() => response.writeHead(500).end());
+      },
+    });
+  }
+
+  listen(): Promise<AddressInfo> {
+    return this.#server.listen();
+  }
+
+  async close(): Promise<void> {
+    const closed = this.#server.close();
+    this.#server.disconnect();
+    await closed;
+  }
+
+  async #answer(url: string, response: http.ServerResponse): Promise<void> {
+    const { registry, notReady } = this.#options;
+    switch (url.split('?')[0]) {
+      case '/metrics':
+        response.writeHead(200, { 'content-type': registry.contentType }).end(await this.#metricsText());
+        return;
+      case '/healthz':
+        response.writeHead(200).end('ok');
+        return;
+      case '/readyz': {
+        const missing = notReady();
+        response.writeHead(missing === undefined ? 200 : 503).end(missing ?? 'ok');
+        return;
+      }
+      default:
+        response.writeHead(404).end();
+    }
+  }
+
+  #metricsText(): Promise<string> {
+    if (this.#metrics === undefined) {
+      this.#metrics = this.#options.registry.metrics();
+      this.#options.clock.after(bounds.metricsMilliseconds, () => {
+        this.#metrics = undefined;
+      });
+    }
+    return this.#metrics;
+  }
+}

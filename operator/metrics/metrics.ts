@@ -1,0 +1,225 @@
+// Metrics (design names `lcow_*`, `workqueue_*`, `rest_client_*`), and the log of what should not happen: each such path
+// has a label value of one counter, so that nothing is dropped silently.
+import type { Logger } from 'pino';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../../runtime/clock.ts';
+import type { AgentObserver, UnexpectedFromAgent } from '../agents/session-ports.ts';
+import type { StatusObserver } from '../controller/status/status-writer.ts';
+import type { ApiError } from '../kubernetes/api-error.ts';
+import type { EventObserver, EventRecord } from '../kubernetes/events.ts';
+import type { VirtualMachine } from '../kubernetes/objects.ts';
+import type { ReflectorObserver } from '../kubernetes/reflector.ts';
+import type { QueueObserver } from '../queue/work-queue.ts';
+import type { StreamCounts } from '../subresources/stream-counts.ts';
+import { LifecycleMetrics } from './lifecycle.ts';
+import { registerStreamMetrics } from './streams.ts';
+
+/** What is counted when it is asked for. */
+export interface MetricSources {
+  readonly virtualMachines: () => Iterable<VirtualMachine>;
+  readonly sessions: () => number;
+  readonly queueDepths: () => ReadonlyMap<string, number>;
+  /** Whether this replica may write. */
+  readonly leads: () => boolean;
+  /** Of users to VMs. */
+  readonly streams: StreamCounts;
+}
+
+const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
+
+export class Metrics implements QueueObserver, ReflectorObserver, EventObserver, StatusObserver, AgentObserver {
+  readonly registry = new Registry();
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #registers = [this.registry];
+  readonly #lifecycle = new LifecycleMetrics(this.registry);
+
+  readonly #messages = this.#counter('lcow_agent_messages_total', 'Messages to and from agents.', [
+    'direction',
+    'type',
+  ]);
+  readonly #statusWrites = this.#counter('lcow_status_writes_total', 'Status writes of LinuxUtilityVMs.');
+  readonly #conflicts = this.#counter('lcow_status_conflicts_total', 'Status writes that somebody else was ahead of.');
+  readonly #eventsDropped = this.#counter('lcow_events_dropped_total', 'Events that could not be recorded.', ['why']);
+  readonly #foreign = this.#counter(
+    'lcow_foreign_virtual_machines_total',
+    'VMs that an agent had to give up because their objects do not put them there.',
+  );
+  readonly #unexpected = this.#counter('lcow_unexpected_total', 'What should not happen.', ['what']);
+  readonly #requests = this.#counter('rest_client_requests_total', 'Requests to the API server; code 0 is no answer.', [
+    'method',
+    'code',
+  ]);
+  readonly #leaseFailures = this.#counter('lcow_lease_failures_total', 'Requests about the Lease that failed.', [
+    'reason',
+  ]);
+  readonly #certificateFailures = this.#counter(
+    'lcow_certificate_failures_total',
+    'Looks after the serving certificate that failed.',
+  );
+  readonly #lists = this.#counter('reflector_lists_total', 'Complete lists.', ['path']);
+  readonly #watchFailures = this.#counter('reflector_failures_total', 'Lists and watches that failed.', [
+    'path',
+    'reason',
+  ]);
+  readonly #adds = this.#counter('workqueue_adds_total', 'Keys added.', ['name']);
+  readonly #retries = this.#counter('workqueue_retries_total', 'Keys that failed and are tried again.', ['name']);
+  readonly #waited = this.#histogram('workqueue_queue_duration_seconds', 'How long keys wait.');
+  readonly #worked = this.#histogram('workqueue_work_duration_seconds', 'How long keys are worked on.');
+
+  constructor(logger: Logger, clock: Clock, version: string, sources: MetricSources) {
+    this.#logger = logger;
+    this.#clock = clock;
+    collectDefaultMetrics({ register: this.registry });
+    const registers = this.#registers;
+    registerStreamMetrics(this.registry, sources.streams);
+    new Gauge({ name: 'lcow_build_info', help: 'Version of the operator.', labelNames: ['version'], registers }).set(
+      { version },
+      1,
+    );
+    new Gauge({
+      name: 'lcow_leader',
+      help: '1 while this replica leads and may write.',
+      registers,
+      collect() {
+        this.set(sources.leads() ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'lcow_agent_sessions',
+      help: 'Agents that are connected.',
+      registers,
+      collect() {
+        this.set(sources.sessions());
+      },
+    });
+    new Gauge({
+      name: 'workqueue_depth',
+      help: 'Keys that wait.',
+      labelNames: ['name'],
+      registers,
+      collect() {
+        for (const [name, depth] of sources.queueDepths()) this.set({ name }, depth);
+      },
+    });
+    new Gauge({
+      name: 'lcow_virtual_machines',
+      help: 'LinuxUtilityVMs by phase and node.',
+      labelNames: ['phase', 'node'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { status } of sources.virtualMachines()) {
+          this.inc({ phase: status.phase ?? 'Pending', node: status.nodeName ?? '' });
+        }
+      },
+    });
+  }
+
+  // --- agents ---------------------------------------------------------------------------------------------------------
+
+  received(type: string): void {
+    this.#messages.inc({ direction: 'received', type });
+  }
+
+  sent(type: string): void {
+    this.#messages.inc({ direction: 'sent', type });
+  }
+
+  /** The session tells the log of it, within bounds. */
+  misbehaved(what: UnexpectedFromAgent): void {
+    this.#unexpected.inc({ what: `agent_${what}` });
+  }
+
+  foreign(host: string, uid: string): void {
+    this.#foreign.inc();
+    this.#logger.warn({ host, uid }, 'a host has a VM whose object does not put it there; it is told to give it up');
+  }
+
+  // --- status, events, queues -----------------------------------------------------------------------------------------
+
+  statusWritten(before: VirtualMachine, after: VirtualMachine): void {
+    const { metadata, status } = after;
+    this.#statusWrites.inc();
+    this.#lifecycle.written(before, after, this.#clock.now());
+    this.#logger.info({ uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
+  }
+
+  conflict(vm: string): void {
+    this.#conflicts.inc();
+    this.#logger.debug({ vm }, 'conflict');
+  }
+
+  dropped(record: EventRecord, why: Parameters<EventObserver['dropped']>[1]): void {
+    const label = typeof why === 'string' ? why : why.reason;
+    this.#eventsDropped.inc({ why: label });
+    const line = { uid: record.regarding.metadata.uid, reason: record.reason, why };
+    // What one object causes without end must not fill the log.
+    if (why === 'rate_limited') this.#logger.debug(line, 'an Event was dropped');
+    else this.#logger.warn(line, 'an Event was dropped');
+  }
+
+  added(name: string): void {
+    this.#adds.inc({ name });
+  }
+
+  started(name: string, waitedMilliseconds: number): void {
+    this.#waited.observe({ name }, waitedMilliseconds / 1000);
+  }
+
+  finished(name: string, workedMilliseconds: number): void {
+    this.#worked.observe({ name }, workedMilliseconds / 1000);
+  }
+
+  retried(name: string, key: string, error: unknown): void {
+    this.#retries.inc({ name });
+    this.#logger.warn({ queue: name, key, error: error instanceof Error ? error.stack : error }, 'tried again later');
+  }
+
+  overflowed(name: string): void {
+    this.unexpected(name, 'queue_overflow', undefined);
+  }
+
+  /** The certificate in use goes on; a lasting failure ends in its expiry. */
+  certificatesFailed(error: string): void {
+    this.#certificateFailures.inc();
+    this.#logger.warn({ error }, 'the certificates could not be looked after');
+  }
+
+  // --- leadership -----------------------------------------------------------------------------------------------------
+
+  /** A request about the Lease failed. */
+  leaseFailed(error: ApiError): void {
+    this.#leaseFailures.inc({ reason: error.reason });
+    this.#logger.warn({ code: error.code, reason: error.reason, error: error.message }, 'the Lease could not be kept');
+  }
+
+  // --- API server -----------------------------------------------------------------------------------------------------
+
+  request(method: string, code: number): void {
+    this.#requests.inc({ method, code });
+  }
+
+  failed(path: string, error: ApiError): void {
+    this.#watchFailures.inc({ path, reason: error.reason });
+    this.#logger.warn({ path, code: error.code, reason: error.reason, error: error.message }, 'list or watch failed');
+  }
+
+  listed(path: string, count: number): void {
+    this.#lists.inc({ path });
+    this.#logger.info({ path, count }, 'listed');
+  }
+
+  unexpected(where: string, what: string, error: unknown): void {
+    this.#unexpected.inc({ what });
+    this.#logger.error({ where, what, error: error instanceof Error ? error.stack : error }, 'this should not happen');
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: this.#registers });
+  }
+
+  #histogram(name: string, help: string): Histogram<'name'> {
+    return new Histogram({ name, help, labelNames: ['name'], buckets: seconds, registers: this.#registers });
+  }
+}
