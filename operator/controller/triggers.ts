@@ -1,7 +1,6 @@
 // What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
 // A trigger never decides anything; it only adds keys.
 import type { Clock } from '../../runtime/clock.ts';
-import type { SessionListener } from '../agents/sessions.ts';
 import type { Caches } from '../kubernetes/caches.ts';
 import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change } from '../kubernetes/reflector.ts';
@@ -36,7 +35,7 @@ export interface TriggersOptions {
 /** Counts of a host's VMs change with each of them; they are written at most this often. */
 const hostCountsMilliseconds = 3_000;
 
-export class Triggers implements SessionListener {
+export class Triggers {
   readonly #options: TriggersOptions;
   #subscriptions: (() => void)[] = [];
   readonly #waves: Waves;
@@ -89,6 +88,7 @@ export class Triggers implements SessionListener {
     }
   }
 
+  /** The session of the node has its agent's full attention. */
   live(nodeName: string): void {
     const { inventory, hostQueue } = this.#options;
     this.#wakeMachinesOn(nodeName);
@@ -97,6 +97,7 @@ export class Triggers implements SessionListener {
     this.#wakeUnplaced();
   }
 
+  /** The node has no session any more. */
   ended(nodeName: string): void {
     const { disconnections, inventory, machines } = this.#options;
     inventory.end(nodeName, (uid) => machines.keyOfUid(uid) !== undefined);

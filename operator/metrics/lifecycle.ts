@@ -1,7 +1,7 @@
 // Metrics of what VMs go through, told from the statuses that were written.
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { reasons } from '../../protocol/reasons.ts';
-import { conditionOf } from '../controller/status/conditions.ts';
+import { conditionOf } from '../controller/knowledge/stored-condition.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 
 const buckets = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];

@@ -11,8 +11,8 @@
 import { finalizer, type LinuxUtilityVMSpec, type LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { MachinePhase, ObservedVirtualMachine, RunStrategy } from '../../../protocol/messages.ts';
 import { essentialsOf, type VirtualMachine } from '../../kubernetes/objects.ts';
-import { conditionOf } from '../status/conditions.ts';
 import { isRestartRequested } from './annotations.ts';
+import { conditionOf } from './stored-condition.ts';
 
 const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted', 'HostDrained'] as const;
 export type Rest = (typeof rests)[number];

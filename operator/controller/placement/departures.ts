@@ -13,8 +13,8 @@ import {
 } from '../../kubernetes/objects.ts';
 import type { Inventory } from '../knowledge/inventory.ts';
 import type { Lookup } from '../knowledge/lookup.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
 import { evictionOf, showTaint } from '../knowledge/taints.ts';
-import { conditionOf } from '../status/conditions.ts';
 import type { Verdict } from '../status/status.ts';
 
 export type Departure =

@@ -5,7 +5,7 @@ import { reasons } from '../../../protocol/reasons.ts';
 import { isLasting, type Streak, withFailure } from '../../../protocol/streak.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
-import { conditionOf } from './conditions.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { Verdict } from './status.ts';
 
 /** Passes that follow sooner go by the same answer of the API server. */

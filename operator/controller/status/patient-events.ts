@@ -4,8 +4,8 @@
 import type { ReasonCode } from '../../../protocol/reasons.ts';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import type { EventRecord } from '../../kubernetes/events.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
-import { conditionOf } from './conditions.ts';
 
 const patience: ReadonlySet<string> = new Set(['NoHostFits', 'HostNotReady'] satisfies ReasonCode[]);
 const lastingMilliseconds = 10_000;

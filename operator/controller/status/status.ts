@@ -8,7 +8,8 @@ import { sameJson } from '../../kubernetes/same-json.ts';
 import { annotationWarnings, isAnnotationWarning, isPaused } from '../knowledge/annotations.ts';
 import type { Report } from '../knowledge/reports.ts';
 import { isGoodRest, type Rest } from '../knowledge/rest.ts';
-import { conditionOf, conditionsOf, type Judgement, timestampOf } from './conditions.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
+import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
 import { isExplainedBy } from './explanation.ts';
 import { historyOf, observedStatus, storedObservations } from './observed-status.ts';
 

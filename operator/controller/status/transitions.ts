@@ -3,7 +3,7 @@ import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { Condition } from '../../../crds/object.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
 import { isAnnotationWarning } from '../knowledge/annotations.ts';
-import { conditionOf } from './conditions.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
 
 export interface Transition {
   readonly type: 'Normal' | 'Warning';

@@ -1,0 +1,6 @@
+// Reading conditions; what writes them is ../status/conditions.ts.
+import type { Condition } from '../../../crds/object.ts';
+
+export function conditionOf(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
+  return conditions?.find((condition) => condition.type === type);
+}
