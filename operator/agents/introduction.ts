@@ -3,8 +3,9 @@
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
 import { type Element, type Hello, limits } from '../../protocol/messages.ts';
-import { Reports, readReport, type SizedReport } from '../controller/knowledge/reports.ts';
+import { Reports, type SizedReport } from '../controller/knowledge/reports.ts';
 import type { HostIntroduction } from '../controller/status/host-status.ts';
+import { readReport } from './report-reading.ts';
 
 export type HelloProgress = 'Incomplete' | 'Complete' | 'TooLong' | 'Repeated';
 

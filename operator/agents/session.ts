@@ -24,10 +24,10 @@ import {
 import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
-import { readReport } from '../controller/knowledge/reports.ts';
 import { DesiredPart } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
 import type { Peer } from './peer.ts';
+import { readReport } from './report-reading.ts';
 import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
 import { type AgentStream, SessionStreams, type StreamRequest } from './session-streams.ts';
 

@@ -1,13 +1,7 @@
-// What one agent reported of its VMs, by uid, within a budget in bytes (docs/design.md §10). Only parsed reports are kept:
-// members that nobody knows are gone. Over the budget a report loses its log text, warnings and devices, and then all of
-// it; that the VM exists is never lost.
-import {
-  type Element,
-  type ElementFailure,
-  limits,
-  type ObservedVirtualMachine,
-  parseObserved,
-} from '../../../protocol/messages.ts';
+// What one agent reported of its VMs, by uid, within a budget in bytes (docs/design.md §10). Over the budget a report loses
+// its log text, warnings and devices, and then all of it; that the VM exists is never lost. The messages themselves are read
+// in ../../agents/report-reading.ts.
+import type { ElementFailure, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 
 export interface Report {
   readonly observed: ObservedVirtualMachine | undefined;
@@ -21,27 +15,19 @@ export interface SizedReport extends Report {
   readonly bytes: number;
 }
 
-export function readReport(element: Element): SizedReport {
-  const { uid } = element;
-  const parsed = parseObserved(element);
-  if (!parsed.ok) return { uid, observed: undefined, failure: parsed.failure, bytes: 0 };
-  const report = reportOf(parsed.value);
-  return report.bytes <= limits.reportBytes ? report : refused(uid, `of more than ${limits.reportBytes} bytes`);
+export function sizedReport(observed: ObservedVirtualMachine): SizedReport {
+  return { uid: observed.uid, observed, failure: undefined, bytes: Buffer.byteLength(JSON.stringify(observed)) };
+}
+
+export function refusedReport(uid: string, why: string): SizedReport {
+  const message = `the report about the VM was refused: ${why}`;
+  return { uid, observed: undefined, failure: { uid, reason: 'ProtocolError', message }, bytes: 0 };
 }
 
 /** Log text, warnings and devices of the VM are as they were known before. */
 function abridged({ devices, ...observed }: ObservedVirtualMachine): SizedReport {
   const guestLog = { ...observed.guestLog, head: [], tail: [] };
-  return reportOf({ ...observed, guestLog, warnings: [], abridged: true });
-}
-
-function reportOf(observed: ObservedVirtualMachine): SizedReport {
-  return { uid: observed.uid, observed, failure: undefined, bytes: Buffer.byteLength(JSON.stringify(observed)) };
-}
-
-function refused(uid: string, why: string): SizedReport {
-  const message = `the report about the VM was refused: ${why}`;
-  return { uid, observed: undefined, failure: { uid, reason: 'ProtocolError', message }, bytes: 0 };
+  return sizedReport({ ...observed, guestLog, warnings: [], abridged: true });
 }
 
 export class Reports {
@@ -84,7 +70,7 @@ export class Reports {
     const room = budget - this.#bytes + (before?.bytes ?? 0);
     if (report.bytes <= room) return report;
     const shorter = abridged(observed);
-    return shorter.bytes <= room ? shorter : refused(report.uid, `all together are of more than ${budget} bytes`);
+    return shorter.bytes <= room ? shorter : refusedReport(report.uid, `all together are of more than ${budget} bytes`);
   }
 }
 

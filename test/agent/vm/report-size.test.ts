@@ -1,7 +1,7 @@
 // Whatever guests and users put into a report, it stays within what an operator keeps of it, and says what is missing.
 import { describe, expect, it } from 'vitest';
 import { abridgedReport, fittedReport, reportShare } from '../../../agent/vm/report-size.ts';
-import { readReport } from '../../../operator/controller/knowledge/reports.ts';
+import { readReport } from '../../../operator/agents/report-reading.ts';
 import { limits, type ObservedVirtualMachine, parseObserved } from '../../../protocol/messages.ts';
 import { someUid as uid } from '../../support/agent/assignments.ts';
 

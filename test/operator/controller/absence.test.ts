@@ -1,9 +1,9 @@
 // What is concluded from absence, and how late.
 import { describe, expect, it } from 'vitest';
+import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Disconnections } from '../../../operator/controller/knowledge/disconnections.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { NodeFates } from '../../../operator/controller/knowledge/node-fate.ts';
-import { readReport } from '../../../operator/controller/knowledge/reports.ts';
 import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
 import type { Outcome } from '../../../operator/kubernetes/api-error.ts';
 import type { Host, Node } from '../../../operator/kubernetes/objects.ts';

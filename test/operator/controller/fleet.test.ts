@@ -1,8 +1,8 @@
 // Which hosts may have a VM whose object has none, and whose claims to have it are believed.
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
-import { readReport } from '../../../operator/controller/knowledge/reports.ts';
 import { Restoration } from '../../../operator/controller/knowledge/restoration.ts';
 import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
 import { Departures } from '../../../operator/controller/placement/departures.ts';

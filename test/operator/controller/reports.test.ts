@@ -1,7 +1,8 @@
 // What the operator keeps of what agents say: bounded in bytes, and nothing in it steers a terminal.
 import { describe, expect, it } from 'vitest';
+import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
-import { Reports, readReport } from '../../../operator/controller/knowledge/reports.ts';
+import { Reports } from '../../../operator/controller/knowledge/reports.ts';
 import { nextStatus } from '../../../operator/controller/status/status.ts';
 import { boundedFacts } from '../../../protocol/bounded-facts.ts';
 import { agentMessage, limits, parseObserved } from '../../../protocol/messages.ts';

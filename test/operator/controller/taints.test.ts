@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Toleration } from '../../../crds/linux-utility-vm.ts';
+import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
-import { readReport } from '../../../operator/controller/knowledge/reports.ts';
 import { evictionOf } from '../../../operator/controller/knowledge/taints.ts';
 import { Departures } from '../../../operator/controller/placement/departures.ts';
 import type { Node, Taint } from '../../../operator/kubernetes/objects.ts';
