@@ -45,6 +45,60 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
   'agent/document': ['zod'],
 };
 
+const controllerRooms = ['knowledge', 'status', 'placement', 'instructions'].map(
+  (room) => `operator/controller/${room}`,
+);
+
+/** What the rooms of the operator may import of each other. Each names rooms that stand above it only, so none is in a circle. */
+const operatorRooms: Readonly<Record<string, readonly string[]>> = {
+  // Who waits, and whose turn it is.
+  'operator/queue': [],
+  // The API server: reading, watching, writing, leading.
+  'operator/kubernetes': ['operator/queue'],
+  // Strangers at the operator's ports, until they are known.
+  'operator/connections': [],
+  'operator/certificates': ['operator/kubernetes'],
+  // What is stored of VMs, what agents reported, and what both mean.
+  'operator/controller/knowledge': ['operator/kubernetes'],
+  // What is written as the status of a VM or host, and when.
+  'operator/controller/status': ['operator/controller/knowledge', 'operator/kubernetes', 'operator/queue'],
+  // Which host takes a VM, and whether it has to leave it.
+  'operator/controller/placement': [
+    'operator/controller/knowledge',
+    'operator/controller/status',
+    'operator/kubernetes',
+  ],
+  // What an agent is told of a VM.
+  'operator/controller/instructions': [
+    'operator/controller/knowledge',
+    'operator/controller/status',
+    'operator/kubernetes',
+  ],
+  // One pass over one VM or host, and what wakes it.
+  'operator/controller': [...controllerRooms, 'operator/kubernetes', 'operator/queue'],
+  // The agents' sessions.
+  'operator/agents': [
+    'operator/connections',
+    'operator/controller',
+    'operator/controller/instructions',
+    'operator/controller/knowledge',
+    'operator/controller/status',
+    'operator/kubernetes',
+  ],
+  // The aggregated API, by which users reach their VMs.
+  'operator/subresources': ['operator/agents', 'operator/certificates', 'operator/connections', 'operator/kubernetes'],
+  // What it counts and shows.
+  'operator/metrics': [
+    'operator/agents',
+    'operator/connections',
+    'operator/controller/knowledge',
+    'operator/controller/status',
+    'operator/kubernetes',
+    'operator/queue',
+    'operator/subresources',
+  ],
+};
+
 const levelLimit = 10;
 const rootFileLimit = 8;
 
@@ -63,6 +117,11 @@ const layerOf = (file: string) => {
   const index = layers.findIndex((rooms) => rooms.some((room) => within(file, room)));
   return index < 0 ? undefined : index;
 };
+/** Undefined for what stands at the root of operator/ and puts its rooms together. */
+const operatorRoomOf = (file: string) =>
+  Object.keys(operatorRooms)
+    .filter((room) => within(file, room))
+    .sort((a, b) => b.length - a.length)[0];
 const ours = () => imports.filter((each) => isOurs(each) && !isOfTests(each));
 
 describe('rooms', () => {
@@ -83,6 +142,24 @@ describe('rooms', () => {
       const isOneRoom = layers[mine]?.some((room) => within(from, room) && within(target, room));
       return isOneRoom !== true;
     });
+    expect(wrong.map(show)).toEqual([]);
+  });
+
+  it('of the operator import each other one way', () => {
+    const rooms = Object.keys(operatorRooms);
+    const upwards = rooms.flatMap((room, index) =>
+      (operatorRooms[room] ?? [])
+        .filter((other) => !rooms.slice(0, index).includes(other))
+        .map((other) => [room, other]),
+    );
+    expect(upwards).toEqual([]);
+    const wrong = imports
+      .filter(({ target }) => within(target, 'operator'))
+      .filter(({ from, target }) => {
+        const room = operatorRoomOf(from);
+        const other = operatorRoomOf(target);
+        return room !== undefined && room !== other && !operatorRooms[room]?.some((each) => each === other);
+      });
     expect(wrong.map(show)).toEqual([]);
   });
 
