@@ -99,13 +99,13 @@ export class Operator {
     return this.#leadership?.mayWrite ?? false;
   }
 
-  /** VMs that nobody could let go of without us, as far as they are known. */
+  /** The known VMs whose finalizer only this operator can remove. */
   get unfinished(): number {
     const machines = [...this.#caches.machines.values()];
     return machines.filter(({ metadata }) => metadata.finalizers?.includes(finalizer)).length;
   }
 
-  /** Resolves when both servers listen; the replica stands for leader once it knows the objects. */
+  /** Resolves when all servers listen; the replica stands for leader once it knows the objects. */
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();

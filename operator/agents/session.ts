@@ -1,8 +1,9 @@
 // One agent's session (design §7). Reports reach the inventory; commands carry the session's epoch. The end of a session
 // changes nothing: no VM is judged by the absence of its agent.
 //
-//   Introducing ──hello complete──► Accepting ──epoch taken──► Live ──► Ended
-
+//   Introducing ──hello complete──► Accepting ──epoch taken──► Welcoming ──desired state sent──► Live
+//
+// Each of them is followed by Ended once the channel is closed, by either side.
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
 import {
   acknowledgementOf,
