@@ -1,7 +1,6 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../runtime/clock.ts';
-import { ForeignMachines, listRate } from './controller/foreign-machines.ts';
 import { Hosts } from './controller/hosts.ts';
 import type { Agents, Told } from './controller/instructions/agents.ts';
 import { eachTold } from './controller/instructions/each-told.ts';
@@ -9,11 +8,12 @@ import { ReferenceReader } from './controller/instructions/references.ts';
 import { Disconnections } from './controller/knowledge/disconnections.ts';
 import { allocatableMemoryInMB } from './controller/knowledge/host-capacity.ts';
 import { Inventory } from './controller/knowledge/inventory.ts';
-import { NodeFates } from './controller/knowledge/node-fate.ts';
+import { NodeStates } from './controller/knowledge/node-state.ts';
 import type { Restoration } from './controller/knowledge/restoration.ts';
 import { SteadyClock } from './controller/knowledge/steady-clock.ts';
 import { VirtualMachines } from './controller/knowledge/virtual-machines.ts';
-import { Departures } from './controller/placement/departures.ts';
+import { listRate, MisplacedMachines } from './controller/misplaced-machines.ts';
+import { Evictions } from './controller/placement/evictions.ts';
 import { Fleet } from './controller/placement/fleet.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import { Relocation } from './controller/relocation.ts';
@@ -62,7 +62,7 @@ export class Controllers {
   readonly #options: ControllersOptions;
   readonly #events: EventRecorder;
   readonly #patientEvents: PatientEvents;
-  readonly #departures: Departures;
+  readonly #evictions: Evictions;
   readonly #fleet: Fleet;
   readonly #reconciler: Reconciler;
   readonly #queues: readonly WorkQueue[];
@@ -97,7 +97,7 @@ export class Controllers {
       replica,
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
     });
-    this.#departures = new Departures(caches.nodes, this.inventory, clock);
+    this.#evictions = new Evictions(caches.nodes, this.inventory, clock);
     this.#fleet = this.#createFleet();
     const writer = this.#createWriter(pacing, allowances, writes);
     this.#reconciler = this.#createReconciler(writer);
@@ -110,9 +110,9 @@ export class Controllers {
       this.#fleet.reviewRestoration();
       return this.hosts.reconcile(key);
     });
-    const foreign = this.#createForeign((key) => machineQueue.add(key));
-    const foreignQueue = this.#queue('foreign', (nodeName) => foreign.reconcile(nodeName));
-    this.#queues = [machineQueue, hostQueue, foreignQueue];
+    const misplaced = this.#createMisplaced((key) => machineQueue.add(key));
+    const misplacedQueue = this.#queue('foreign', (nodeName) => misplaced.reconcile(nodeName));
+    this.#queues = [machineQueue, hostQueue, misplacedQueue];
     this.triggers = new Triggers({
       clock,
       caches,
@@ -127,11 +127,11 @@ export class Controllers {
         wakeHost: (nodeName) => hostQueue.add(nodeName),
         wakeMachine: (key, milliseconds) => machineQueue.addAfter(key, milliseconds),
       }),
-      foreign,
+      misplaced,
       fleet: this.#fleet,
       machineQueue,
       hostQueue,
-      foreignQueue,
+      misplacedQueue,
       forget: (uid) => {
         pacing.forget(uid);
         allowances.forget(uid);
@@ -191,17 +191,17 @@ export class Controllers {
     const client = clients.machines;
     const record = this.#events.record.bind(this.#events);
     const readNode = (name: string) => clients.nodes.get({ name });
-    const departures = this.#departures;
+    const evictions = this.#evictions;
     const fleet = this.#fleet;
-    const fates = new NodeFates(caches.nodes, caches.hosts, inventory, readNode, this.#steady);
+    const nodeStates = new NodeStates(caches.nodes, caches.hosts, inventory, readNode, this.#steady);
     const { hosts } = this;
-    const shared = { client, machines, inventory, fleet, fates, hosts, agents, writer, clock };
+    const shared = { client, machines, inventory, fleet, nodeStates, hosts, agents, writer, clock };
     const teardown = new Teardown({ ...shared, record });
-    const relocation = new Relocation({ client, readNode, inventory, departures, agents });
+    const relocation = new Relocation({ client, readNode, inventory, evictions, agents });
     return new Reconciler({
       ...shared,
       teardown,
-      departures,
+      evictions,
       relocation,
       starts: new Starts({ client, machines, inventory, fleet, agents }),
       restoration: this.#options.restoration,
@@ -228,12 +228,12 @@ export class Controllers {
     const { caches, restoration, othersEndedBy } = this.#options;
     const { hosts, nodes } = caches;
     const { inventory, machines } = this;
-    return new Fleet({ hosts, nodes, inventory, machines, departures: this.#departures, restoration, othersEndedBy });
+    return new Fleet({ hosts, nodes, inventory, machines, evictions: this.#evictions, restoration, othersEndedBy });
   }
 
-  #createForeign(wake: (key: string) => void): ForeignMachines {
+  #createMisplaced(wake: (key: string) => void): MisplacedMachines {
     const { clients, agents, metrics, clock } = this.#options;
-    return new ForeignMachines({
+    return new MisplacedMachines({
       client: clients.machines,
       listLive: () => this.#listLive(),
       readNode: (name) => clients.nodes.get({ name }),
@@ -244,7 +244,7 @@ export class Controllers {
       agents,
       record: this.#events.record.bind(this.#events),
       wake,
-      onForeign: (nodeName, uid) => metrics.foreign(nodeName, uid),
+      onMisplaced: (nodeName, uid) => metrics.misplaced(nodeName, uid),
     });
   }
 

@@ -15,7 +15,7 @@ import { Instructions, obstacleOf, toldOf, type Wanted } from './instructions/in
 import { hasReferences, type ReferenceReader, referencesValidMilliseconds } from './instructions/references.ts';
 import { isPaused } from './knowledge/annotations.ts';
 import type { Inventory } from './knowledge/inventory.ts';
-import type { NodeFates } from './knowledge/node-fate.ts';
+import type { NodeStates } from './knowledge/node-state.ts';
 import {
   holdsRoom,
   isActive,
@@ -27,7 +27,7 @@ import {
 } from './knowledge/rest.ts';
 import { type Restoration, restoredAnnotation } from './knowledge/restoration.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
-import type { Departure, Departures } from './placement/departures.ts';
+import type { Eviction, Evictions } from './placement/evictions.ts';
 import { type Fleet, isProvenUnplaced } from './placement/fleet.ts';
 import type { Decided, Relocation, WriteStatus } from './relocation.ts';
 import type { StartJudgement, Starts } from './starts.ts';
@@ -41,13 +41,13 @@ export interface ReconcilerOptions {
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
   readonly fleet: Fleet;
-  readonly fates: NodeFates;
+  readonly nodeStates: NodeStates;
   readonly hosts: Pick<Hosts, 'mayWriteFor'>;
   readonly references: ReferenceReader;
   readonly agents: Agents;
   readonly writer: StatusWriter;
   readonly teardown: Teardown;
-  readonly departures: Departures;
+  readonly evictions: Evictions;
   readonly relocation: Relocation;
   readonly starts: Starts;
   readonly restoration: Restoration;
@@ -95,7 +95,7 @@ export class Reconciler {
     this.#fromTheFuture.delete(uid);
     this.#instructions.forget(uid);
     this.#obstacles.forget(uid);
-    this.#options.departures.forget(uid);
+    this.#options.evictions.forget(uid);
     this.#options.starts.forget(uid);
   }
 
@@ -114,12 +114,12 @@ export class Reconciler {
 
   /** A VM at rest stays as it is, and one that is paused, too. */
   #isHaltedByDrain(object: VirtualMachine): boolean {
-    return this.#departure(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
+    return this.#eviction(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
   }
 
   #isToldLater(object: VirtualMachine): boolean {
     if (this.#leaving.has(object.metadata.uid)) return true;
-    return !isPaused(object.metadata) && (this.#departure(object).kind === 'Move' || isStart(object));
+    return !isPaused(object.metadata) && (this.#eviction(object).kind === 'Move' || isStart(object));
   }
 
   /** The finalizer comes before the host, so that nothing is started that a deletion would not wait for. */
@@ -142,11 +142,11 @@ export class Reconciler {
     const observed = inventory.reportOf(nodeName, uid)?.observed;
     await this.#lookForTheFuture(object, nodeName, observed);
     const isHeld = isPaused(object.metadata);
-    const departure: Departure = isHeld ? { kind: 'None' } : this.#departure(object);
-    if (departure.kind === 'Move') return this.#move(object, nodeName, departure.verdict);
+    const eviction: Eviction = isHeld ? { kind: 'None' } : this.#eviction(object);
+    if (eviction.kind === 'Move') return this.#move(object, nodeName, eviction.verdict);
     const wanted = await this.#instructions.of(object);
     const obstacle = isHeld ? undefined : this.#obstacles.judged(object, obstacleOf(object, wanted, observed));
-    const judged = { departure, obstacle };
+    const judged = { eviction, obstacle };
     if (object.spec.ok && isStart(object) && !isHeld) {
       return this.#start(object, nodeName, object.spec.value, { ...judged, references: wanted.references });
     }
@@ -158,18 +158,18 @@ export class Reconciler {
     object: VirtualMachine,
     nodeName: string,
     wanted: Wanted,
-    { departure, obstacle }: StartJudgement,
+    { eviction, obstacle }: StartJudgement,
   ): Promise<Result> {
     const observed = this.#options.inventory.reportOf(nodeName, object.metadata.uid)?.observed;
     this.#tell(object, nodeName, wanted);
     const scheduled = reservation(object, nodeName, observed);
-    const halted = haltOf(object, departure, scheduled?.rest, observed);
+    const halted = haltOf(object, eviction, scheduled?.rest, observed);
     const { result } = await this.#write(object, {
       blocked: obstacle?.reason === 'ReferenceUnreadable' ? (halted ?? obstacle) : (obstacle ?? halted),
       references: wanted.references,
       ...(scheduled !== undefined && { scheduled }),
     });
-    return [wanted.ok ? done : recheck, afterwards(departure), referred(object)].reduce(soonest, result);
+    return [wanted.ok ? done : recheck, afterwards(eviction), referred(object)].reduce(soonest, result);
   }
 
   #start(
@@ -220,11 +220,11 @@ export class Reconciler {
     }
   }
 
-  #departure(object: VirtualMachine): Departure {
+  #eviction(object: VirtualMachine): Eviction {
     const { nodeName } = object.status;
     if (nodeName === undefined) return { kind: 'None' };
-    const { departures, fleet } = this.#options;
-    return departures.of(object, nodeName, (spec) => fleet.couldPlace(object.metadata.uid, spec));
+    const { evictions, fleet } = this.#options;
+    return evictions.of(object, nodeName, (spec) => fleet.couldPlace(object.metadata.uid, spec));
   }
 
   async #findHost(object: VirtualMachine): Promise<Result> {
@@ -326,15 +326,15 @@ export class Reconciler {
 
   /** Its VMs stay with the host, unless the machine cannot run them any more: then they may be placed anew. */
   async #whileDisconnected(object: VirtualMachine, nodeName: string): Promise<Result> {
-    const fate = await this.#options.fates.of(nodeName);
-    const mayMove = fate !== 'MayRun' && essentialsOf(object.spec).nodeName === undefined;
+    const state = await this.#options.nodeStates.of(nodeName);
+    const mayMove = state !== 'MayRun' && essentialsOf(object.spec).nodeName === undefined;
     if (!mayMove) {
       const { result } = await this.#write(object, {});
       return soonest(result, recheck);
     }
     const { uid } = object.metadata;
     if (this.#options.inventory.isConnected(nodeName)) return { kind: 'After', milliseconds: 0 };
-    const why = fate === 'Gone' ? 'is gone' : 'is out of service';
+    const why = state === 'Gone' ? 'is gone' : 'is out of service';
     const message = `node ${nodeName} ${why}; looking for another host`;
     this.#leaving.add(uid);
     try {
@@ -377,7 +377,7 @@ function isHeld({ metadata }: VirtualMachine): boolean {
 /** A drain keeps it stopped, or has stopped it for good. One that rests anyway is as it is to be. */
 function haltOf(
   object: VirtualMachine,
-  departure: Departure,
+  eviction: Eviction,
   rest: Rest | undefined,
   observed: ObservedVirtualMachine | undefined,
 ): Verdict | undefined {
@@ -387,14 +387,14 @@ function haltOf(
     return { reason, message, isLasting: true };
   }
   if (rest !== undefined) return undefined;
-  if (departure.kind === 'Halt') return departure.verdict;
+  if (eviction.kind === 'Halt') return eviction.verdict;
   // That it is halted is what it was told by the drain, and not what its manifest asks for.
   const isStillHalted = wasDrained(object.status) && observed?.conditions.some((each) => each.reason === 'Halted');
   return isStillHalted === true ? { reason, message: 'its host is not drained any more; it is to go on' } : undefined;
 }
 
-function afterwards(departure: Departure): Result {
-  return departure.kind === 'Later' ? { kind: 'After', milliseconds: departure.milliseconds } : done;
+function afterwards(eviction: Eviction): Result {
+  return eviction.kind === 'Later' ? { kind: 'After', milliseconds: eviction.milliseconds } : done;
 }
 
 function referred({ spec }: VirtualMachine): Result {

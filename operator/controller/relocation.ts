@@ -7,7 +7,7 @@ import { done, type Result } from '../queue/work-queue.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { isStart, storedRest } from './knowledge/rest.ts';
-import type { Departures } from './placement/departures.ts';
+import type { Evictions } from './placement/evictions.ts';
 import type { StatusInputs, Verdict } from './status/status.ts';
 import type { Written } from './status/status-writer.ts';
 
@@ -15,7 +15,7 @@ export interface RelocationOptions {
   readonly client: ResourceClient<VirtualMachine>;
   readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
   readonly inventory: Inventory;
-  readonly departures: Departures;
+  readonly evictions: Evictions;
   readonly agents: Agents;
 }
 
@@ -83,6 +83,6 @@ export class Relocation {
   async #isStillDrained(nodeName: string, object: VirtualMachine): Promise<Outcome<boolean>> {
     const node = await this.#options.readNode(nodeName);
     if (!node.ok) return isNotFound(node.error) ? { ok: true, value: false } : node;
-    return { ok: true, value: this.#options.departures.confirms(object, node.value) };
+    return { ok: true, value: this.#options.evictions.confirms(object, node.value) };
   }
 }

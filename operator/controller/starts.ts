@@ -10,7 +10,7 @@ import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { holdsRoom, isActive, isBoundToHost, isStopped } from './knowledge/rest.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
-import type { Departure } from './placement/departures.ts';
+import type { Eviction } from './placement/evictions.ts';
 import type { Fleet } from './placement/fleet.ts';
 import type { WriteStatus } from './relocation.ts';
 import type { Verdict } from './status/status.ts';
@@ -24,7 +24,7 @@ export interface StartsOptions {
 }
 
 export interface StartJudgement {
-  readonly departure: Departure;
+  readonly eviction: Eviction;
   /** What keeps it from being told what it would be started with. */
   readonly obstacle: Verdict | undefined;
 }
@@ -55,7 +55,7 @@ export class Starts {
     object: VirtualMachine,
     nodeName: string,
     spec: LinuxUtilityVMSpec,
-    { departure, obstacle }: StartJudgement,
+    { eviction, obstacle }: StartJudgement,
     ports: StartPorts,
   ): Promise<Result> {
     const { inventory, agents } = this.#options;
@@ -68,7 +68,7 @@ export class Starts {
     if (agents.hasReleased(nodeName, uid)) {
       return ports.move(object, nodeName, { reason: 'NoRoom', message: `it leaves ${nodeName}, which had no room` });
     }
-    if (departure.kind === 'Halt') return this.#refuse(object, nodeName, spec, departure.verdict, ports);
+    if (eviction.kind === 'Halt') return this.#refuse(object, nodeName, spec, eviction.verdict, ports);
     if (obstacle !== undefined) {
       return this.#isIdle(object, nodeName) ? this.#wait(object, obstacle, ports) : recheck;
     }

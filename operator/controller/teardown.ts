@@ -10,7 +10,7 @@ import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { done, type Result } from '../queue/work-queue.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
-import type { NodeFates } from './knowledge/node-fate.ts';
+import type { NodeStates } from './knowledge/node-state.ts';
 import { isTornDown } from './knowledge/rest.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
 import type { Fleet } from './placement/fleet.ts';
@@ -22,7 +22,7 @@ export interface TeardownOptions {
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
   readonly fleet: Fleet;
-  readonly fates: NodeFates;
+  readonly nodeStates: NodeStates;
   readonly agents: Agents;
   readonly writer: StatusWriter;
   readonly record: (event: EventRecord) => void;
@@ -81,13 +81,13 @@ export class Teardown {
   }
 
   async #decideOn(nodeName: string, uid: string): Promise<Decision> {
-    const { inventory, fates } = this.#options;
+    const { inventory, nodeStates } = this.#options;
     const presence = inventory.presence(nodeName, uid);
     if (presence === 'Absent') return { kind: 'LetGo' };
     if (presence === 'Present') return { kind: 'Release', nodeName };
-    const fate = await fates.of(nodeName);
-    if (fate !== 'MayRun') {
-      const note = `node ${nodeName} is ${fate === 'Gone' ? 'gone' : 'out of service'}, so the VM is taken to be gone`;
+    const state = await nodeStates.of(nodeName);
+    if (state !== 'MayRun') {
+      const note = `node ${nodeName} is ${state === 'Gone' ? 'gone' : 'out of service'}, so the VM is taken to be gone`;
       return { kind: 'LetGo', because: { reason: 'Terminating', note } };
     }
     const message = `waiting for the agent of ${nodeName}, which is not connected or has not yet listed its VMs; if the machine is lost, delete its Node or taint it node.kubernetes.io/out-of-service, or ${waysOut}`;

@@ -7,13 +7,13 @@ import type { Change } from '../kubernetes/reflector.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
 import { Waves } from '../queue/waves.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
-import { type ForeignMachines, foreignDelayMilliseconds } from './foreign-machines.ts';
 import type { Hosts } from './hosts.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Disconnections } from './knowledge/disconnections.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { awaitsRoom, holdsRoom } from './knowledge/rest.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import { type MisplacedMachines, misplacedDelayMilliseconds } from './misplaced-machines.ts';
 import type { Fleet } from './placement/fleet.ts';
 
 export interface TriggersOptions {
@@ -24,11 +24,11 @@ export interface TriggersOptions {
   readonly hosts: Hosts;
   readonly agents: Agents;
   readonly disconnections: Disconnections;
-  readonly foreign: ForeignMachines;
+  readonly misplaced: MisplacedMachines;
   readonly fleet: Pick<Fleet, 'roomMayHaveComeUp'>;
   readonly machineQueue: WorkQueue;
   readonly hostQueue: WorkQueue;
-  readonly foreignQueue: WorkQueue;
+  readonly misplacedQueue: WorkQueue;
   readonly forget: (uid: string) => void;
 }
 
@@ -80,11 +80,11 @@ export class Triggers {
 
   /** After a queue overflowed, or writes were not allowed: everything is looked at again. */
   resync(): void {
-    const { machines, machineQueue, hostQueue, foreignQueue, caches } = this.#options;
+    const { machines, machineQueue, hostQueue, misplacedQueue, caches } = this.#options;
     for (const key of machines.keys()) machineQueue.add(key);
     for (const { metadata } of caches.hosts.values()) {
       hostQueue.add(metadata.name);
-      foreignQueue.add(metadata.name);
+      misplacedQueue.add(metadata.name);
     }
   }
 
@@ -125,17 +125,17 @@ export class Triggers {
 
   /** Hosts that have a VM which has just left them, by its object. */
   #suspectHolders(change: Change<VirtualMachine>): void {
-    const { inventory, foreignQueue } = this.#options;
+    const { inventory, misplacedQueue } = this.#options;
     const { metadata, status } = change.object;
     if (change.type === 'Applied' && change.previous?.status.nodeName === status.nodeName) return;
-    for (const holder of inventory.holdersOf(metadata.uid)) foreignQueue.addAfter(holder, foreignDelayMilliseconds);
+    for (const holder of inventory.holdersOf(metadata.uid)) misplacedQueue.addAfter(holder, misplacedDelayMilliseconds);
   }
 
   #reported(nodeName: string, uid: string): void {
-    const { machines, machineQueue, hostQueue, foreignQueue, foreign } = this.#options;
+    const { machines, machineQueue, hostQueue, misplacedQueue, misplaced } = this.#options;
     const key = machines.keyOfUid(uid);
     if (key !== undefined) machineQueue.add(key);
-    if (foreign.isSuspect(nodeName, uid)) foreignQueue.addAfter(nodeName, foreignDelayMilliseconds);
+    if (misplaced.isSuspect(nodeName, uid)) misplacedQueue.addAfter(nodeName, misplacedDelayMilliseconds);
     hostQueue.addAfter(nodeName, hostCountsMilliseconds);
   }
 

@@ -41,7 +41,7 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
   readonly #statusWrites = this.#counter('lcow_status_writes_total', 'Status writes of LinuxUtilityVMs.');
   readonly #conflicts = this.#counter('lcow_status_conflicts_total', 'Status writes that somebody else was ahead of.');
   readonly #eventsDropped = this.#counter('lcow_events_dropped_total', 'Events that could not be recorded.', ['why']);
-  readonly #foreign = this.#counter(
+  readonly #misplaced = this.#counter(
     'lcow_foreign_virtual_machines_total',
     'VMs that an agent had to give up because their objects do not put them there.',
   );
@@ -131,8 +131,8 @@ export class Metrics implements QueueObserver, ReflectorObserver, EventObserver,
     this.#unexpected.inc({ what: `agent_${what}` });
   }
 
-  foreign(host: string, uid: string): void {
-    this.#foreign.inc();
+  misplaced(host: string, uid: string): void {
+    this.#misplaced.inc();
     this.#logger.warn({ host, uid }, 'a host has a VM whose object does not put it there; it is told to give it up');
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Inventory } from '../../operator/controller/knowledge/inventory.ts';
-import { NodeFates } from '../../operator/controller/knowledge/node-fate.ts';
+import { NodeStates } from '../../operator/controller/knowledge/node-state.ts';
 import { SteadyClock } from '../../operator/controller/knowledge/steady-clock.ts';
 import { connectionError, failed } from '../../operator/kubernetes/api-error.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -56,18 +56,18 @@ describe('a step of the wall clock', () => {
       reason: 'NotFound',
       objectName: 'a',
     };
-    const fates = new NodeFates(
+    const nodeStates = new NodeStates(
       nothing,
       nothing,
       new Inventory(steady),
       () => Promise.resolve(failed(notFound)),
       steady,
     );
-    expect(await fates.of('a')).toBe('MayRun');
+    expect(await nodeStates.of('a')).toBe('MayRun');
     wall.step = hour;
-    expect(await fates.of('a')).toBe('MayRun');
+    expect(await nodeStates.of('a')).toBe('MayRun');
     await time.advance(60_000);
-    expect(await fates.of('a')).toBe('Gone');
+    expect(await nodeStates.of('a')).toBe('Gone');
     steady.stop();
   });
 });

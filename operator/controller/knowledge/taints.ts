@@ -20,7 +20,7 @@ export function untolerated(taints: readonly Taint[], tolerations: readonly Tole
   );
 }
 
-export interface Eviction {
+export interface TaintEviction {
   readonly taint: Taint;
   /** Milliseconds since the epoch; 0 is at once. */
   readonly due: number;
@@ -30,11 +30,11 @@ export interface Eviction {
  * The NoExecute taint because of which a VM has to leave first, and when. `noticedAt` stands in for the time at which a
  * taint was added, which not everybody who adds one writes down.
  */
-export function evictionOf(
+export function taintEvictionOf(
   taints: readonly Taint[],
   tolerations: readonly Toleration[],
   noticedAt: (taint: Taint) => number,
-): Eviction | undefined {
+): TaintEviction | undefined {
   return taints
     .filter((taint) => taint.effect === 'NoExecute' && !toleratedAnyway(taint))
     .flatMap((taint) => {

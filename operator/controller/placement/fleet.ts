@@ -6,7 +6,7 @@ import type { Lookup } from '../knowledge/lookup.ts';
 import type { Restoration } from '../knowledge/restoration.ts';
 import { isOutOfService } from '../knowledge/taints.ts';
 import type { Promised, VirtualMachines } from '../knowledge/virtual-machines.ts';
-import type { Departures } from './departures.ts';
+import type { Evictions } from './evictions.ts';
 import { Judgements } from './judgements.ts';
 import { type Candidate, needsOf, type Placement, type PlacementNeeds, place, refusalToTakeBack } from './placement.ts';
 
@@ -20,7 +20,7 @@ export interface FleetOptions {
   readonly nodes: Lookup<Node>;
   readonly inventory: Inventory;
   readonly machines: VirtualMachines;
-  readonly departures: Departures;
+  readonly evictions: Evictions;
   readonly restoration: Restoration;
   /** When every earlier operator had ceased to tell agents anything; undefined when that is not known (`Term`). */
   readonly othersEndedBy?: number | undefined;
@@ -58,7 +58,7 @@ export class Fleet {
   }
 
   couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
-    const needs = needsOf(spec, [nodeName, ...this.#options.departures.lackingFor(uid)]);
+    const needs = needsOf(spec, [nodeName, ...this.#options.evictions.lackingFor(uid)]);
     return this.#judgements.of(needs).placed;
   }
 
@@ -141,7 +141,7 @@ export class Fleet {
   }
 
   #needs(uid: string, spec: LinuxUtilityVMSpec): PlacementNeeds {
-    return needsOf(spec, this.#options.departures.lackingFor(uid));
+    return needsOf(spec, this.#options.evictions.lackingFor(uid));
   }
 
   /** The same for every VM. */
@@ -151,12 +151,12 @@ export class Fleet {
   }
 
   #candidate(host: Host, node: Node | undefined): Candidate {
-    const { inventory, departures } = this.#options;
+    const { inventory, evictions } = this.#options;
     const { name } = host.metadata;
     return {
       host,
       node,
-      outlasted: (tolerations) => (node === undefined ? undefined : departures.outlasted(node, tolerations)),
+      outlasted: (tolerations) => (node === undefined ? undefined : evictions.outlasted(node, tolerations)),
       connected: inventory.isConnected(name),
       promised: this.#promisedTo(name),
     };

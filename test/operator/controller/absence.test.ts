@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Disconnections } from '../../../operator/controller/knowledge/disconnections.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
-import { NodeFates } from '../../../operator/controller/knowledge/node-fate.ts';
+import { NodeStates } from '../../../operator/controller/knowledge/node-state.ts';
 import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
 import type { Outcome } from '../../../operator/kubernetes/api-error.ts';
 import type { Host, Node } from '../../../operator/kubernetes/objects.ts';
@@ -17,7 +17,7 @@ const notFound: Outcome<Node> = {
 };
 const unavailable: Outcome<Node> = { ok: false, error: { code: 503, reason: 'x', message: 'no', retryable: true } };
 
-function fates(read: () => Outcome<Node>) {
+function nodeStates(read: () => Outcome<Node>) {
   const clock = new ManualClock();
   const inventory = new Inventory(clock);
   const nodes = new Map<string, Node>();
@@ -27,13 +27,13 @@ function fates(read: () => Outcome<Node>) {
     inventory,
     nodes,
     hosts,
-    fates: new NodeFates(nodes, hosts, inventory, () => Promise.resolve(read()), clock),
+    nodeStates: new NodeStates(nodes, hosts, inventory, () => Promise.resolve(read()), clock),
   };
 }
 
-describe('the fate of a node', () => {
+describe('the state of a node', () => {
   it('is Gone after live reads said 404 for 60 s, and not before', async () => {
-    const { clock, fates: subject } = fates(() => notFound);
+    const { clock, nodeStates: subject } = nodeStates(() => notFound);
     expect(await subject.of('node-a')).toBe('MayRun');
     await clock.advance(59_000);
     expect(await subject.of('node-a')).toBe('MayRun');
@@ -43,7 +43,7 @@ describe('the fate of a node', () => {
 
   it('starts anew when the node was seen meanwhile, or its agent connected', async () => {
     let answer: Outcome<Node> = notFound;
-    const { clock, inventory, nodes, fates: subject } = fates(() => answer);
+    const { clock, inventory, nodes, nodeStates: subject } = nodeStates(() => answer);
     await subject.of('node-a');
     await clock.advance(40_000);
     nodes.set('node-a', makeNode('node-a'));
@@ -63,7 +63,7 @@ describe('the fate of a node', () => {
   });
 
   it('is not concluded from an API server that does not answer', async () => {
-    const { clock, fates: subject } = fates(() => unavailable);
+    const { clock, nodeStates: subject } = nodeStates(() => unavailable);
     for (let each = 0; each < 20; each += 1) {
       await clock.advance(10_000);
       expect(await subject.of('node-a')).toBe('MayRun');
@@ -71,7 +71,7 @@ describe('the fate of a node', () => {
   });
 
   it('is Gone, too, when the Node was made anew on another machine', async () => {
-    const { clock, hosts, nodes, fates: subject } = fates(() => ({ ok: true, value: makeNode('node-a') }));
+    const { clock, hosts, nodes, nodeStates: subject } = nodeStates(() => ({ ok: true, value: makeNode('node-a') }));
     nodes.set('node-a', makeNode('node-a'));
     hosts.set('node-a', makeHost('node-a', { session: { epoch: 1, nodeUID: makeNode('node-a').metadata.uid } }));
     await subject.of('node-a');
@@ -84,7 +84,7 @@ describe('the fate of a node', () => {
   });
 
   it('is OutOfService by the taint, unless its agent is connected', async () => {
-    const { inventory, nodes, fates: subject } = fates(() => notFound);
+    const { inventory, nodes, nodeStates: subject } = nodeStates(() => notFound);
     const taints = [{ key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' }];
     nodes.set('node-a', makeNode('node-a', { spec: { taints } }));
     expect(await subject.of('node-a')).toBe('OutOfService');

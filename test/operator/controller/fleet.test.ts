@@ -5,7 +5,7 @@ import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { Restoration } from '../../../operator/controller/knowledge/restoration.ts';
 import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
-import { Departures } from '../../../operator/controller/placement/departures.ts';
+import { Evictions } from '../../../operator/controller/placement/evictions.ts';
 import { Fleet } from '../../../operator/controller/placement/fleet.ts';
 import type { Host, Node } from '../../../operator/kubernetes/objects.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
@@ -21,7 +21,7 @@ function fleet(othersEndedBy?: number) {
   const nodes = new Map<string, Node>();
   const restoration = new Restoration(clock);
   const machines = new VirtualMachines();
-  const departures = new Departures(nodes, inventory, clock);
+  const evictions = new Evictions(nodes, inventory, clock);
   for (const name of ['away', 'here']) {
     hosts.set(name, makeHost(name));
     nodes.set(name, makeNode(name));
@@ -31,7 +31,7 @@ function fleet(othersEndedBy?: number) {
     inventory.settle(name);
   };
   connect('here');
-  const subject = new Fleet({ hosts, nodes, inventory, machines, departures, restoration, othersEndedBy });
+  const subject = new Fleet({ hosts, nodes, inventory, machines, evictions, restoration, othersEndedBy });
   return { inventory, hosts, nodes, restoration, connect, fleet: subject };
 }
 

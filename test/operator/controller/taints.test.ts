@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Toleration } from '../../../crds/linux-utility-vm.ts';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
-import { evictionOf } from '../../../operator/controller/knowledge/taints.ts';
-import { Departures } from '../../../operator/controller/placement/departures.ts';
+import { taintEvictionOf } from '../../../operator/controller/knowledge/taints.ts';
+import { Evictions } from '../../../operator/controller/placement/evictions.ts';
 import type { Node, Taint } from '../../../operator/kubernetes/objects.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, makeNode, someUid } from '../../support/operator/objects.ts';
@@ -45,45 +45,45 @@ describe('an eviction', () => {
     ['a toleration of another value', [{ ...drain, value: 'a' }], [{ key: drain.key, value: 'b' }], 0],
     ['a toleration of that value', [{ ...drain, value: 'a' }], [{ key: drain.key, value: 'a' }], undefined],
   ])('%s', (_name, taints, tolerations, due) => {
-    expect(evictionOf(taints, tolerations, () => noticed)?.due).toBe(due);
+    expect(taintEvictionOf(taints, tolerations, () => noticed)?.due).toBe(due);
   });
 });
 
-describe('a departure', () => {
+describe('a eviction', () => {
   function subject(taints: readonly Taint[] = []) {
     const clock = new ManualClock();
     const inventory = new Inventory(clock);
     const nodes = new Map<string, Node>([['node-a', makeNode('node-a', { spec: { taints: [...taints] } })]]);
-    return { clock, inventory, nodes, departures: new Departures(nodes, inventory, clock) };
+    return { clock, inventory, nodes, evictions: new Evictions(nodes, inventory, clock) };
   }
   const somewhere = () => true;
   const nowhere = () => false;
 
   it('halts who is pinned, moves who is not, and ends with the taint', () => {
-    const { nodes, departures } = subject([drain]);
+    const { nodes, evictions } = subject([drain]);
     const pinned = makeMachine({ spec: { nodeName: 'node-a' } });
-    expect(departures.of(pinned, 'node-a', somewhere)).toMatchObject({
+    expect(evictions.of(pinned, 'node-a', somewhere)).toMatchObject({
       kind: 'Halt',
       verdict: { reason: 'HostDrained' },
     });
-    expect(departures.of(makeMachine(), 'node-a', somewhere).kind).toBe('Move');
+    expect(evictions.of(makeMachine(), 'node-a', somewhere).kind).toBe('Move');
     nodes.set('node-a', makeNode('node-a'));
-    expect(departures.of(pinned, 'node-a', somewhere).kind).toBe('None');
+    expect(evictions.of(pinned, 'node-a', somewhere).kind).toBe('None');
   });
 
   it('comes when a toleration runs out, and keeps the VM from coming back', async () => {
-    const { clock, nodes, departures } = subject([drain]);
+    const { clock, nodes, evictions } = subject([drain]);
     const patient = makeMachine({ spec: { tolerations: [tolerates(60)] } });
-    expect(departures.of(patient, 'node-a', somewhere)).toEqual({ kind: 'Later', milliseconds: 60_000 });
-    const outlasted = () => departures.outlasted(makeNode('node-a', nodes.get('node-a')), [tolerates(60)]);
+    expect(evictions.of(patient, 'node-a', somewhere)).toEqual({ kind: 'Later', milliseconds: 60_000 });
+    const outlasted = () => evictions.outlasted(makeNode('node-a', nodes.get('node-a')), [tolerates(60)]);
     expect(outlasted()).toBeUndefined();
     await clock.advance(60_000);
-    expect(departures.of(patient, 'node-a', somewhere).kind).toBe('Move');
+    expect(evictions.of(patient, 'node-a', somewhere).kind).toBe('Move');
     expect(outlasted()).toContain('expired');
   });
 
   it('for want of resources is only for who was never created, and only if there is somewhere to go', async () => {
-    const { clock, inventory, departures } = subject();
+    const { clock, inventory, evictions } = subject();
     const lacking = {
       type: 'Created',
       status: 'False',
@@ -93,17 +93,17 @@ describe('a departure', () => {
     const { startTime, ...neverStarted } = observedMachine(someUid, { phase: 'Failed', conditions: [lacking] });
     inventory.begin('node-a', [readReport(neverStarted)], true);
     const machine = makeMachine();
-    expect(departures.of(machine, 'node-a', nowhere).kind).toBe('Later');
-    expect(departures.of(machine, 'node-a', somewhere).kind).toBe('Move');
-    expect(departures.lackingFor(someUid)).toEqual(['node-a']);
+    expect(evictions.of(machine, 'node-a', nowhere).kind).toBe('Later');
+    expect(evictions.of(machine, 'node-a', somewhere).kind).toBe('Move');
+    expect(evictions.lackingFor(someUid)).toEqual(['node-a']);
     await clock.advance(11 * 60_000);
-    expect(departures.lackingFor(someUid)).toEqual([]);
+    expect(evictions.lackingFor(someUid)).toEqual([]);
     const ready = { ...lacking, type: 'Ready' } as const;
     inventory.begin('node-a', [readReport({ ...neverStarted, conditions: [ready] })], true);
-    expect(departures.of(machine, 'node-a', somewhere).kind).toBe('Move');
+    expect(evictions.of(machine, 'node-a', somewhere).kind).toBe('Move');
     const started = makeMachine({ status: { startTime: added } });
-    expect(departures.of(started, 'node-a', somewhere).kind).toBe('None');
-    expect(departures.of(makeMachine({ spec: { nodeName: 'node-a' } }), 'node-a', somewhere).kind).toBe('None');
+    expect(evictions.of(started, 'node-a', somewhere).kind).toBe('None');
+    expect(evictions.of(makeMachine({ spec: { nodeName: 'node-a' } }), 'node-a', somewhere).kind).toBe('None');
   });
 
   it.each([
@@ -112,7 +112,7 @@ describe('a departure', () => {
     ['was up here, and its journal was lost', false, '2026-11-24T12:00:00.000Z', 'None'],
     ['has an agent that does not tell', undefined, '2026-11-24T10:00:00.000Z', 'None'],
   ] as const)('for want of resources of a VM that %s', (_, startedOnHost, startTime, kind) => {
-    const { inventory, departures } = subject();
+    const { inventory, evictions } = subject();
     const lacking = { type: 'Ready', status: 'False', reason: 'InsufficientResources', message: 'no memory' } as const;
     const observed = observedMachine(someUid, { phase: 'Failed', conditions: [lacking], startTime, startedOnHost });
     inventory.begin('node-a', [readReport(observed)], true);
@@ -124,6 +124,6 @@ describe('a departure', () => {
       lastTransitionTime: '2026-11-24T11:00:00.000Z',
     } as const;
     const machine = makeMachine({ status: { startTime, conditions: [scheduled] } });
-    expect(departures.of(machine, 'node-a', somewhere).kind).toBe(kind);
+    expect(evictions.of(machine, 'node-a', somewhere).kind).toBe(kind);
   });
 });

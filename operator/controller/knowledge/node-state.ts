@@ -1,6 +1,6 @@
 // Whether the machine behind a host can still run VMs (design §5). It cannot when its Node carries the out-of-service taint
-// (fencing is the cluster's job) or is gone: for 60 s a live read
-// has said 404, or another uid than the one that the last session proved. While its agent is connected it always can.
+// (fencing is the cluster's job) or is gone: for 60 s live reads have answered 404, or another uid than the one that the last
+// session proved. While its agent is connected it always can.
 import type { Clock } from '../../../runtime/clock.ts';
 import { isNotFound, type Outcome } from '../../kubernetes/api-error.ts';
 import type { Host, Node } from '../../kubernetes/objects.ts';
@@ -8,7 +8,7 @@ import type { Inventory } from './inventory.ts';
 import type { Lookup } from './lookup.ts';
 import { isOutOfService } from './taints.ts';
 
-export type Fate = 'MayRun' | 'OutOfService' | 'Gone';
+export type NodeState = 'MayRun' | 'OutOfService' | 'Gone';
 
 const goneAfterMilliseconds = 60_000;
 /** Many VMs of one host ask at once. */
@@ -19,7 +19,7 @@ interface Absence {
   readonly readAt: number;
 }
 
-export class NodeFates {
+export class NodeStates {
   readonly #nodes: Lookup<Node>;
   readonly #inventory: Inventory;
   readonly #read: (nodeName: string) => Promise<Outcome<Node>>;
@@ -41,7 +41,7 @@ export class NodeFates {
     this.#clock = clock;
   }
 
-  async of(nodeName: string): Promise<Fate> {
+  async of(nodeName: string): Promise<NodeState> {
     if (this.#inventory.isConnected(nodeName)) return this.#exists(nodeName);
     const cached = this.#nodes.get(nodeName);
     if (cached !== undefined && isOutOfService(cached)) return 'OutOfService';
@@ -55,12 +55,12 @@ export class NodeFates {
     return known === undefined || known === metadata.uid;
   }
 
-  #exists(nodeName: string): Fate {
+  #exists(nodeName: string): NodeState {
     this.#absences.delete(nodeName);
     return 'MayRun';
   }
 
-  async #whenAbsent(nodeName: string): Promise<Fate> {
+  async #whenAbsent(nodeName: string): Promise<NodeState> {
     const known = this.#absences.get(nodeName);
     const now = this.#clock.now();
     if (known === undefined || now - known.readAt > readValidMilliseconds) {

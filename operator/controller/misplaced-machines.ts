@@ -13,7 +13,7 @@ import type { Inventory } from './knowledge/inventory.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
 import type { Claim, Fleet } from './placement/fleet.ts';
 
-export interface ForeignMachinesOptions {
+export interface MisplacedMachinesOptions {
   readonly client: ResourceClient<VirtualMachine>;
   /** Every VM that the API server has now. */
   readonly listLive: () => Promise<Outcome<readonly VirtualMachine[]>>;
@@ -26,13 +26,13 @@ export interface ForeignMachinesOptions {
   readonly agents: Agents;
   readonly record: (event: EventRecord) => void;
   readonly wake: (key: string) => void;
-  readonly onForeign: (nodeName: string, uid: string) => void;
+  readonly onMisplaced: (nodeName: string, uid: string) => void;
 }
 
-export class ForeignMachines {
-  readonly #options: ForeignMachinesOptions;
+export class MisplacedMachines {
+  readonly #options: MisplacedMachinesOptions;
 
-  constructor(options: ForeignMachinesOptions) {
+  constructor(options: MisplacedMachinesOptions) {
     this.#options = options;
   }
 
@@ -89,7 +89,7 @@ export class ForeignMachines {
       this.#options.wake(objectKey(live.metadata));
       return answered;
     }
-    this.#options.onForeign(nodeName, uid);
+    this.#options.onMisplaced(nodeName, uid);
     this.#options.agents.release(nodeName, uid);
     if (live !== undefined && live.status.nodeName === undefined) this.#tell(nodeName, live, claim.value);
     return answered;
@@ -125,4 +125,4 @@ export const listRate = { perSecond: 1 / 30, burst: 3 } as const;
 const listMilliseconds = 1_000 / listRate.perSecond;
 
 /** Reports of new suspects are collected for this long, so that a flood of them costs one list. */
-export const foreignDelayMilliseconds = 1_000;
+export const misplacedDelayMilliseconds = 1_000;

@@ -14,10 +14,10 @@ import {
 import type { Inventory } from '../knowledge/inventory.ts';
 import type { Lookup } from '../knowledge/lookup.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
-import { evictionOf, showTaint } from '../knowledge/taints.ts';
+import { showTaint, taintEvictionOf } from '../knowledge/taints.ts';
 import type { Verdict } from '../status/status.ts';
 
-export type Departure =
+export type Eviction =
   | { readonly kind: 'None' }
   | { readonly kind: 'Later'; readonly milliseconds: number }
   /** Stopped where it is, until the taint is lifted: its manifest names the host. */
@@ -25,14 +25,14 @@ export type Departure =
   /** Torn down there, and placed anew. */
   | { readonly kind: 'Move'; readonly verdict: Verdict };
 
-const none: Departure = { kind: 'None' };
+const none: Eviction = { kind: 'None' };
 /** A host that lacked resources is not tried again for this long, if there is another. */
 const lackingMilliseconds = 10 * 60_000;
 /** Nobody tells when another host has become able to take the VM. */
 const lookAgainMilliseconds = 5_000;
 const remembered = 10_000;
 
-export class Departures {
+export class Evictions {
   readonly #nodes: Lookup<Node>;
   readonly #inventory: Inventory;
   readonly #clock: Clock;
@@ -48,11 +48,11 @@ export class Departures {
   }
 
   /** `couldMove`: whether another host would take the VM. */
-  of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Departure {
+  of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Eviction {
     const essentials = essentialsOf(object.spec);
-    const eviction = this.#evictionFrom(this.#nodes.get(nodeName), essentials.tolerations);
-    const milliseconds = eviction === undefined ? Number.POSITIVE_INFINITY : eviction.due - this.#clock.now();
-    if (eviction !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, eviction.taint));
+    const byTaint = this.#taintEvictionFrom(this.#nodes.get(nodeName), essentials.tolerations);
+    const milliseconds = byTaint === undefined ? Number.POSITIVE_INFINITY : byTaint.due - this.#clock.now();
+    if (byTaint !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, byTaint.taint));
     const spec = object.spec.ok ? object.spec.value : undefined;
     if (spec !== undefined && spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
       this.#rememberLacking(object.metadata.uid, nodeName);
@@ -60,14 +60,14 @@ export class Departures {
       if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
       return { kind: 'Later', milliseconds: Math.min(milliseconds, lookAgainMilliseconds) };
     }
-    return eviction === undefined ? none : { kind: 'Later', milliseconds };
+    return byTaint === undefined ? none : { kind: 'Later', milliseconds };
   }
 
   /** Why a host is out of the question for a VM although its taints are tolerated for a while. */
   outlasted(node: Node, tolerations: readonly Toleration[]): string | undefined {
-    const eviction = this.#evictionFrom(node, tolerations);
-    if (eviction === undefined || eviction.due > this.#clock.now()) return undefined;
-    return `toleration of ${showTaint(eviction.taint)} expired`;
+    const byTaint = this.#taintEvictionFrom(node, tolerations);
+    if (byTaint === undefined || byTaint.due > this.#clock.now()) return undefined;
+    return `toleration of ${showTaint(byTaint.taint)} expired`;
   }
 
   /** Hosts that lacked the resources for a VM a moment ago. */
@@ -79,17 +79,17 @@ export class Departures {
 
   /** Whether the Node, as it was read just now, still drives the VM away. */
   confirms({ spec }: VirtualMachine, node: Node): boolean {
-    const eviction = this.#evictionFrom(node, essentialsOf(spec).tolerations);
-    return eviction !== undefined && eviction.due <= this.#clock.now();
+    const byTaint = this.#taintEvictionFrom(node, essentialsOf(spec).tolerations);
+    return byTaint !== undefined && byTaint.due <= this.#clock.now();
   }
 
   forget(uid: string): void {
     this.#lacking.delete(uid);
   }
 
-  #evictionFrom(node: Node | undefined, tolerations: readonly Toleration[] = []) {
+  #taintEvictionFrom(node: Node | undefined, tolerations: readonly Toleration[] = []) {
     if (node === undefined || node.spec.taints.length === 0) return undefined;
-    return evictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
+    return taintEvictionOf(node.spec.taints, tolerations, (taint) => this.#noticedAt(node, taint));
   }
 
   #noticedAt({ metadata }: Node, taint: Taint): number {
@@ -130,7 +130,7 @@ function hasStartedThere(status: LinuxUtilityVMStatus, observed: ObservedVirtual
   return scheduled?.status !== 'True' || Date.parse(startTime) >= Date.parse(scheduled.lastTransitionTime);
 }
 
-function leave({ nodeName }: SpecEssentials, verdict: Verdict): Departure {
+function leave({ nodeName }: SpecEssentials, verdict: Verdict): Eviction {
   return { kind: nodeName === undefined ? 'Move' : 'Halt', verdict };
 }
 
