@@ -6,7 +6,7 @@ import type { GuestLog } from '../guest-log/log.ts';
 import { hasPendingChanges, restartRequired } from './changes/options.ts';
 import type { Decision } from './decision.ts';
 import type { MachineRecord } from './record.ts';
-import type { MachineState } from './states.ts';
+import { type MachineState, states } from './states.ts';
 
 /** Why the VM is not (yet) what it shall be. */
 export interface Trouble {
@@ -187,10 +187,10 @@ function condition(
   return { type, status, reason, message: message.slice(0, limits.messageChars) };
 }
 
-/** What is stopped after a creation that failed never existed. */
+/** As far as the agent knows: what is stopped after a creation that failed never existed. */
 export function systemExists({ record, state }: Pick<MachineView, 'record' | 'state'>): boolean {
-  if (state === 'Stopping') return record.bootTimings.created !== undefined;
-  return state === 'Starting' || state === 'Running';
+  const { system } = states[state];
+  return system === 'asRecorded' ? record.bootTimings.created !== undefined : system === 'certain';
 }
 
 export function stalls(trouble: Trouble | undefined): boolean {

@@ -20,13 +20,14 @@ import type { BootPlan } from '../preparation/plan.ts';
 import { expectationsOf } from '../run/expectations.ts';
 import type { GuestRun, GuestRunPorts } from '../run/guest-run.ts';
 import type { Trouble } from './conditions.ts';
-import { type Decision, decide, type Presence } from './decision.ts';
+import { type Decision, decide } from './decision.ts';
 import { Leaving } from './ending/leaving.ts';
 import * as history from './history.ts';
 import { InternalErrors } from './internal-errors.ts';
 import type { MachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import type { Holder } from './reservations.ts';
+import type { Presence } from './states.ts';
 import { stdioPorts } from './stdio-ports.ts';
 
 /** How far the changes of the running VM are. */

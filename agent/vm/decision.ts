@@ -4,9 +4,7 @@ import type { Assignment, LastExit } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import { restartRequired } from './changes/options.ts';
 import type { MachineRecord, StopReason } from './record.ts';
-
-/** Does the VM exist in HCS, going up, up, or not at all? */
-export type Presence = 'absent' | 'booting' | 'running';
+import type { Presence } from './states.ts';
 
 export type Decision =
   /** Start it, at the earliest at `notBefore` (ms since the epoch). */

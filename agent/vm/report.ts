@@ -4,26 +4,13 @@ import type { MachinePhase, ObservedVirtualMachine } from '../../protocol/messag
 import { reasons } from '../../protocol/reasons.ts';
 import { isWait } from '../failure.ts';
 import { conditionsOf, isRunning, type MachineView, stalls, systemExists } from './conditions.ts';
-import { type Decision, decide, type Presence } from './decision.ts';
+import { type Decision, decide } from './decision.ts';
 import type { MachineDisk, MachineRecord } from './record.ts';
-import type { MachineState } from './states.ts';
-
-export const presenceOf: Readonly<Record<MachineState, Presence>> = {
-  Unknown: 'absent',
-  Idle: 'absent',
-  Preparing: 'booting',
-  Creating: 'booting',
-  Starting: 'booting',
-  Running: 'running',
-  Stopping: 'running',
-  Draining: 'running',
-  Cleaning: 'absent',
-  Forgotten: 'absent',
-};
+import { states } from './states.ts';
 
 export function report(view: MachineView): ObservedVirtualMachine {
   const { record, state } = view;
-  const decision = decide(unpaused(record), presenceOf[state], view.released);
+  const decision = decide(unpaused(record), states[state].presence, view.released);
   return {
     uid: record.uid,
     ...assignmentFacts(record),
@@ -85,23 +72,10 @@ function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineR
   return { startFailure: { count, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
 }
 
-const phases: Readonly<Record<MachineState, MachinePhase>> = {
-  Unknown: 'Unknown',
-  Idle: 'Stopped',
-  Preparing: 'Staging',
-  Creating: 'Creating',
-  Starting: 'Starting',
-  Running: 'Running',
-  Stopping: 'Stopping',
-  Draining: 'Stopping',
-  Cleaning: 'Stopping',
-  Forgotten: 'Stopped',
-};
-
 function phaseOf(view: MachineView, decision: Decision): MachinePhase {
   // A hopeless VM is looked at again from time to time; that alone is no news.
-  if (stalls(view.trouble) && presenceOf[view.state] !== 'running' && view.state !== 'Unknown') return 'Failed';
-  if (view.state !== 'Idle') return phases[view.state];
+  if (stalls(view.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown') return 'Failed';
+  if (view.state !== 'Idle') return states[view.state].phase;
   if (decision.kind === 'start' && view.trouble !== undefined && isWait(view.trouble.reason)) return 'Staging';
   const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
   return failed ? 'Failed' : 'Stopped';

@@ -1,42 +1,127 @@
 import { describe, expect, it } from 'vitest';
-import { presenceOf } from '../../../agent/vm/report.ts';
-import { type MachineState, machineStates, transitions } from '../../../agent/vm/states.ts';
+import { systemExists } from '../../../agent/vm/conditions.ts';
+import { newRecord } from '../../../agent/vm/record.ts';
+import { type MachineState, machineStates, rows } from '../../../agent/vm/states.ts';
+import { stalePages, withStates } from '../../../docs/generate.ts';
+import { commonEvents, stateDiagram } from '../../../docs/state-diagram.ts';
+import { someUid } from '../../support/agent/assignments.ts';
 
-const next = (state: MachineState) => Object.values(transitions[state]);
+const edges = machineStates.flatMap((from) =>
+  Object.entries(rows[from].events).map(([event, to]) => ({ from, event, to })),
+);
+const next = (state: MachineState) => edges.filter(({ from }) => from === state);
+const staying = (...stays: readonly string[]) => machineStates.filter((state) => stays.includes(rows[state].stay));
+const show = ({ event, from, to }: (typeof edges)[number]) => `${from} ${event} ${to}`;
 
-function reachable(from: MachineState, without: readonly MachineState[] = []): Set<MachineState> {
+/** Without going through the states in `without`, or by the events in `unless`. */
+function reachable(from: MachineState, without: readonly MachineState[] = [], unless: readonly string[] = []) {
   const seen = new Set<MachineState>([from]);
-  for (const state of seen) for (const to of next(state)) if (!without.includes(to)) seen.add(to);
+  for (const state of seen) {
+    for (const { event, to } of next(state)) if (!without.includes(to) && !unless.includes(event)) seen.add(to);
+  }
   return seen;
 }
 
-describe('the table of transitions', () => {
+describe('the table of states', () => {
   it('reaches every state from the first one', () => {
     expect([...reachable('Unknown')].sort()).toEqual([...machineStates].sort());
+  });
+
+  it('has one end, which nothing leads out of', () => {
+    expect(staying('final')).toEqual(['Forgotten']);
+    expect(next('Forgotten')).toEqual([]);
+  });
+
+  it('has a way out of every state but the last, to one where a VM rests, without a failure', () => {
+    for (const state of staying('passing', 'resting')) {
+      const out = next(state).filter(({ event, to }) => event !== 'lost' && to !== state);
+      expect(out.length, state).toBeGreaterThan(0);
+      const rests = staying('resting', 'final').filter((each) => each !== state);
+      const reached = reachable(state, [], ['lost', 'failed', 'overdue']);
+      expect(
+        rests.some((each) => reached.has(each)),
+        state,
+      ).toBe(true);
+    }
   });
 
   it('has a way to the end from everywhere', () => {
     for (const state of machineStates) expect(reachable(state), state).toContain('Forgotten');
   });
 
+  it('knows in every state but the last that the compute service may be lost', () => {
+    for (const state of staying('passing', 'resting')) expect(rows[state].events['lost'], state).toBe('Unknown');
+  });
+
+  it('waits in Draining for an overdue call of every state whose calls can be overdue, and of no other', () => {
+    for (const state of machineStates) {
+      expect(rows[state].events['overdue'], state).toBe(rows[state].awaitsCalls ? 'Draining' : undefined);
+    }
+  });
+
+  it('leaves Draining only by what was waited for', () => {
+    expect(rows.Draining.events).toEqual({ returned: 'Stopping', lost: 'Unknown' });
+  });
+
+  it('tries a failed step again, or undoes what it has begun', () => {
+    const undone = edges.filter(({ event, from, to }) => event === 'failed' && to !== from).map(show);
+    expect(undone).toEqual(['Preparing failed Cleaning', 'Creating failed Stopping', 'Starting failed Stopping']);
+  });
+
   it('never creates a system again before the old one was stopped and cleaned up', () => {
-    for (const state of machineStates.filter((each) => presenceOf[each] !== 'absent')) {
+    for (const state of machineStates.filter((each) => rows[each].presence !== 'absent')) {
       const direct = reachable(state, ['Cleaning', 'Unknown']);
       direct.delete(state);
       if (state !== 'Preparing') expect([...direct], state).not.toContain('Preparing');
     }
   });
 
-  it('leaves Draining only by what was waited for', () => {
-    expect(transitions.Draining).toEqual({ returned: 'Stopping', lost: 'Unknown' });
+  it('takes a system for gone only when it was not found or has been stopped', () => {
+    const gone = edges.filter(({ from, to }) => rows[from].system !== 'none' && rows[to].system === 'none');
+    expect(gone.map(show)).toEqual(['Unknown foundNothing Cleaning', 'Stopping stopped Cleaning']);
   });
 
-  it('knows in every state that the compute service may be lost', () => {
-    for (const state of machineStates) expect(transitions[state].lost, state).toBeDefined();
+  it.each(['Stopping', 'Draining'] as const)('%s: has the system that was created, and no other', (state) => {
+    const record = newRecord(someUid, '11111111-2222-4333-8444-555555555555');
+    expect(systemExists({ record, state })).toBe(false);
+    const created = { ...record, bootTimings: { created: '2026-01-01T00:00:00Z' } };
+    expect(systemExists({ record: created, state })).toBe(true);
+  });
+
+  it('makes a system in one place, from nothing', () => {
+    const making = edges.filter(({ event, from, to }) => {
+      const isNew = rows[from].system === 'none' && rows[to].system !== 'none';
+      return isNew && event !== 'lost' && event !== 'overdue';
+    });
+    expect(making.map(show)).toEqual(['Preparing prepared Creating']);
+    expect(edges.filter(({ to }) => to === 'Creating').map(show)).toEqual(['Preparing prepared Creating']);
   });
 
   it('forgets only what is idle', () => {
-    const forgetting = machineStates.filter((state) => transitions[state].forget !== undefined);
-    expect(forgetting).toEqual(['Idle']);
+    expect(edges.filter(({ to }) => to === 'Forgotten').map(show)).toEqual(['Idle forget Forgotten']);
+  });
+
+  it('says of every state what it is', () => {
+    const sentences = machineStates.map((state) => rows[state].is);
+    expect(new Set(sentences).size).toBe(machineStates.length);
+  });
+});
+
+describe('the diagram of the states', () => {
+  it('in docs/design.md shows the table as it is', () => {
+    expect(stalePages()).toEqual([]);
+  });
+
+  it('has an arrow for each event, but for what every state but the last knows', () => {
+    expect(commonEvents()).toEqual([{ event: 'lost', to: 'Unknown' }]);
+    for (const { event, from, to } of edges.filter((edge) => edge.event !== 'lost')) {
+      expect(stateDiagram()).toContain(`    ${from} --> ${to}: ${event}\n`);
+    }
+  });
+
+  it('has a place in the page, or the page is refused', () => {
+    const page = 'before\n<!-- states, generated from agent/vm/states.ts -->\nold\n<!-- end of states -->\nafter\n';
+    expect(withStates(page, 'new')).toContain('.ts -->\n\nnew\n\n<!-- end of states -->\nafter');
+    expect(() => withStates('no marks', 'new')).toThrow('lacks');
   });
 });

@@ -1,0 +1,53 @@
+// The states of a VM for readers of docs/design.md: a diagram of what leads from one to the next, and what each is.
+import { type MachineState, machineStates, rows } from '../agent/vm/states.ts';
+
+interface Edge {
+  readonly from: MachineState;
+  readonly event: string;
+  readonly to: MachineState;
+}
+
+/** Events that every state but the last knows, and that lead to the same state from each: arrows would hide the others. */
+export function commonEvents(): readonly Omit<Edge, 'from'>[] {
+  const [first, ...others] = machineStates.filter((state) => rows[state].stay !== 'final');
+  if (first === undefined) return [];
+  const isCommon = ({ event, to }: Edge) => others.every((state) => rows[state].events[event] === to);
+  return edgesOf(first)
+    .filter(isCommon)
+    .map(({ event, to }) => ({ event, to }));
+}
+
+export function stateDiagram(): string {
+  const common = commonEvents();
+  const edges = machineStates.flatMap(edgesOf).filter(({ event }) => common.every((each) => each.event !== event));
+  const [initial] = machineStates;
+  const final = machineStates.filter((state) => rows[state].stay === 'final');
+  const lines = [
+    'stateDiagram-v2',
+    `    [*] --> ${initial}`,
+    ...edges.map(({ event, from, to }) => `    ${from} --> ${to}: ${event}`),
+    ...final.map((state) => `    ${state} --> [*]`),
+  ];
+  return ['```mermaid', ...lines, '```'].join('\n');
+}
+
+const systems = { none: 'no', unconfirmed: 'not known', asRecorded: 'if it was created', certain: 'yes' } as const;
+
+export function stateTable(): string {
+  const cells = machineStates.map((state) => {
+    const { is, phase, system } = rows[state];
+    return `| \`${state}\` | ${is} | ${phase} | ${systems[system]} |`;
+  });
+  return ['| state | what it is | phase | in HCS |', '|---|---|---|---|', ...cells].join('\n');
+}
+
+export function statesText(): string {
+  const common = commonEvents().map(
+    ({ event, to }) => `\`${event}\` leads from every state but the last to \`${to}\`.`,
+  );
+  return [stateDiagram(), ...common, stateTable()].join('\n\n');
+}
+
+function edgesOf(from: MachineState): readonly Edge[] {
+  return Object.entries(rows[from].events).map(([event, to]) => ({ from, event, to }));
+}
