@@ -1,5 +1,5 @@
 // The states of a VM for readers of docs/design.md: a diagram of what leads from one to the next, and what each is.
-import { type MachineState, machineStates, rows } from '../agent/vm/states.ts';
+import { type MachineState, machineStates, rowOf } from '../agent/vm/states.ts';
 
 interface Edge {
   readonly from: MachineState;
@@ -9,9 +9,9 @@ interface Edge {
 
 /** Events that every state but the last knows, and that lead to the same state from each: arrows would hide the others. */
 export function commonEvents(): readonly Omit<Edge, 'from'>[] {
-  const [first, ...others] = machineStates.filter((state) => rows[state].stay !== 'final');
+  const [first, ...others] = machineStates.filter((state) => rowOf(state).stay !== 'final');
   if (first === undefined) return [];
-  const isCommon = ({ event, to }: Edge) => others.every((state) => rows[state].events[event] === to);
+  const isCommon = ({ event, to }: Edge) => others.every((state) => rowOf(state).events[event] === to);
   return edgesOf(first)
     .filter(isCommon)
     .map(({ event, to }) => ({ event, to }));
@@ -21,7 +21,7 @@ export function stateDiagram(): string {
   const common = commonEvents();
   const edges = machineStates.flatMap(edgesOf).filter(({ event }) => common.every((each) => each.event !== event));
   const [initial] = machineStates;
-  const final = machineStates.filter((state) => rows[state].stay === 'final');
+  const final = machineStates.filter((state) => rowOf(state).stay === 'final');
   const lines = [
     'stateDiagram-v2',
     `    [*] --> ${initial}`,
@@ -35,7 +35,7 @@ const systems = { none: 'no', unconfirmed: 'not known', asRecorded: 'if it was c
 
 export function stateTable(): string {
   const cells = machineStates.map((state) => {
-    const { is, phase, system } = rows[state];
+    const { is, phase, system } = rowOf(state);
     return `| \`${state}\` | ${is} | ${phase} | ${systems[system]} |`;
   });
   return ['| state | what it is | phase | in HCS |', '|---|---|---|---|', ...cells].join('\n');
@@ -49,5 +49,5 @@ export function statesText(): string {
 }
 
 function edgesOf(from: MachineState): readonly Edge[] {
-  return Object.entries(rows[from].events).map(([event, to]) => ({ from, event, to }));
+  return Object.entries(rowOf(from).events).map(([event, to]) => ({ from, event, to }));
 }

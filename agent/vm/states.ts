@@ -144,13 +144,14 @@ export type MachineState = keyof States;
 /** The events that a state knows. */
 export type EventOf<State extends MachineState> = keyof States[State]['events'];
 export type MachineEvent = { [State in MachineState]: EventOf<State> }[MachineState];
-/** Where an event leads. */
-export type TargetOf<State extends MachineState, Event extends EventOf<State>> = States[State]['events'][Event];
 
-/** The table without what the types know of each row. */
-export const rows: Readonly<Record<MachineState, StateRow<MachineState>>> = states;
 export const machineStates: readonly MachineState[] = Object.keys(states).filter(isState);
 
 function isState(name: string): name is MachineState {
   return Object.hasOwn(states, name);
+}
+
+/** For any state, of which the types know no row. */
+export function rowOf(state: MachineState): StateRow<MachineState> {
+  return states[state];
 }

@@ -17,7 +17,7 @@ import { prepareRestart } from './life-restart.ts';
 import type { MachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import { report } from './report.ts';
-import { type MachineEvent, type MachineState, rows } from './states.ts';
+import { type MachineEvent, type MachineState, rowOf } from './states.ts';
 import { failureOf } from './step-failure.ts';
 import { steps } from './steps.ts';
 
@@ -123,7 +123,7 @@ export class VirtualMachine {
     if (outlives || this.#state === 'Unknown') return;
     this.#context.endsWithAgent = true;
     this.#reconsider();
-    if (rows[this.#state].presence !== 'absent') await this.#gone.promise;
+    if (rowOf(this.#state).presence !== 'absent') await this.#gone.promise;
   }
 
   observe(): ObservedVirtualMachine {
@@ -208,7 +208,7 @@ export class VirtualMachine {
       const event = await unlessAborted(context.lateResult(), signal);
       return event === 'lost' ? 'lost' : undefined;
     }
-    if (rows[this.#state].presence !== 'booting') {
+    if (rowOf(this.#state).presence !== 'booting') {
       context.setTrouble(failure);
     } else if (!context.interrupt.signal.aborted) {
       context.record = history.startFailed(context.record, failure, context.ports);
@@ -224,7 +224,7 @@ export class VirtualMachine {
     const { reason, message } = failure;
     if (failure.waits) return this.#heldUp(failure);
     logger.warn({ state: this.#state, reason, error: message }, 'a step failed');
-    if (rows[this.#state].presence === 'booting') {
+    if (rowOf(this.#state).presence === 'booting') {
       if (context.interrupt.signal.aborted) return 'failed';
       context.record = history.startFailed(context.record, failure, context.ports);
       context.setTrouble(failure);
@@ -248,7 +248,7 @@ export class VirtualMachine {
   /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */
   #reconsider(): void {
     const { interrupt, wakeup } = this.#context;
-    if (rows[this.#state].presence === 'booting' && this.#context.decide('booting').kind === 'stop') {
+    if (rowOf(this.#state).presence === 'booting' && this.#context.decide('booting').kind === 'stop') {
       interrupt.abort(new MachineFailure('Stopping', 'the boot is no longer wanted'));
     }
     const isLeaving = this.#state === 'Running' && this.#context.decide('running').kind === 'stop';
@@ -258,12 +258,12 @@ export class VirtualMachine {
   }
 
   #transition(event: MachineEvent): void {
-    const next = rows[this.#state].events[event];
+    const next = rowOf(this.#state).events[event];
     if (next === undefined) throw new Error(`${this.#state} has no transition for ${event}`);
     this.#context.ports.logger.debug({ from: this.#state, event, to: next }, 'transition');
     this.#state = next;
     if (next !== 'Unknown') this.#resolveKnown();
-    if (this.#context.endsWithAgent && rows[next].presence === 'absent') this.#gone.resolve();
+    if (this.#context.endsWithAgent && rowOf(next).presence === 'absent') this.#gone.resolve();
     if (event === 'lost') {
       this.#context.forgetHandles();
       this.#listener.lost(this);

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { systemExists } from '../../../agent/vm/conditions.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
-import { type MachineState, machineStates, rows } from '../../../agent/vm/states.ts';
+import { type MachineState, machineStates, rowOf } from '../../../agent/vm/states.ts';
 import { stalePages, withStates } from '../../../docs/generate.ts';
 import { commonEvents, stateDiagram } from '../../../docs/state-diagram.ts';
 import { someUid } from '../../support/agent/assignments.ts';
 
 const edges = machineStates.flatMap((from) =>
-  Object.entries(rows[from].events).map(([event, to]) => ({ from, event, to })),
+  Object.entries(rowOf(from).events).map(([event, to]) => ({ from, event, to })),
 );
 const next = (state: MachineState) => edges.filter(({ from }) => from === state);
-const staying = (...stays: readonly string[]) => machineStates.filter((state) => stays.includes(rows[state].stay));
+const staying = (...stays: readonly string[]) => machineStates.filter((state) => stays.includes(rowOf(state).stay));
 const show = ({ event, from, to }: (typeof edges)[number]) => `${from} ${event} ${to}`;
 
 /** Without going through the states in `without`, or by the events in `unless`. */
@@ -50,17 +50,17 @@ describe('the table of states', () => {
   });
 
   it('knows in every state but the last that the compute service may be lost', () => {
-    for (const state of staying('passing', 'resting')) expect(rows[state].events['lost'], state).toBe('Unknown');
+    for (const state of staying('passing', 'resting')) expect(rowOf(state).events['lost'], state).toBe('Unknown');
   });
 
   it('waits in Draining for an overdue call of every state whose calls can be overdue, and of no other', () => {
     for (const state of machineStates) {
-      expect(rows[state].events['overdue'], state).toBe(rows[state].awaitsCalls ? 'Draining' : undefined);
+      expect(rowOf(state).events['overdue'], state).toBe(rowOf(state).awaitsCalls ? 'Draining' : undefined);
     }
   });
 
   it('leaves Draining only by what was waited for', () => {
-    expect(rows.Draining.events).toEqual({ returned: 'Stopping', lost: 'Unknown' });
+    expect(rowOf('Draining').events).toEqual({ returned: 'Stopping', lost: 'Unknown' });
   });
 
   it('tries a failed step again, or undoes what it has begun', () => {
@@ -69,7 +69,7 @@ describe('the table of states', () => {
   });
 
   it('never creates a system again before the old one was stopped and cleaned up', () => {
-    for (const state of machineStates.filter((each) => rows[each].presence !== 'absent')) {
+    for (const state of machineStates.filter((each) => rowOf(each).presence !== 'absent')) {
       const direct = reachable(state, ['Cleaning', 'Unknown']);
       direct.delete(state);
       if (state !== 'Preparing') expect([...direct], state).not.toContain('Preparing');
@@ -77,7 +77,7 @@ describe('the table of states', () => {
   });
 
   it('takes a system for gone only when it was not found or has been stopped', () => {
-    const gone = edges.filter(({ from, to }) => rows[from].system !== 'none' && rows[to].system === 'none');
+    const gone = edges.filter(({ from, to }) => rowOf(from).system !== 'none' && rowOf(to).system === 'none');
     expect(gone.map(show)).toEqual(['Unknown foundNothing Cleaning', 'Stopping stopped Cleaning']);
   });
 
@@ -90,7 +90,7 @@ describe('the table of states', () => {
 
   it('makes a system in one place, from nothing', () => {
     const making = edges.filter(({ event, from, to }) => {
-      const isNew = rows[from].system === 'none' && rows[to].system !== 'none';
+      const isNew = rowOf(from).system === 'none' && rowOf(to).system !== 'none';
       return isNew && event !== 'lost' && event !== 'overdue';
     });
     expect(making.map(show)).toEqual(['Preparing prepared Creating']);
@@ -102,7 +102,7 @@ describe('the table of states', () => {
   });
 
   it('says of every state what it is', () => {
-    const sentences = machineStates.map((state) => rows[state].is);
+    const sentences = machineStates.map((state) => rowOf(state).is);
     expect(new Set(sentences).size).toBe(machineStates.length);
   });
 });
