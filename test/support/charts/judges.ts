@@ -1,4 +1,4 @@
-// The judges that nobody here wrote. As a program it builds all of them, which takes minutes the first time; CI does so
+// The judges of charts and workflows that nobody here wrote. As a program it builds all of them, which takes minutes the first time; CI does so
 // before the tests, where the progress is seen.
 import { GoTool } from './go-tool.ts';
 import { helm3, helm4 } from './helm.ts';
@@ -7,7 +7,9 @@ import { helm3, helm4 } from './helm.ts';
 export const kapply = new GoTool('kapply', 'sigs.k8s.io/cli-utils/cmd', 'v0.37.2');
 /** Validates manifests by JSON schemas, as pipelines do that have no cluster. */
 export const kubeconform = new GoTool('kubeconform', 'github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0');
+/** Judges the workflows of GitHub. */
+export const actionlint = new GoTool('actionlint', 'github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
 
 if (import.meta.main) {
-  for (const judge of [helm4, helm3, kapply, kubeconform]) process.stdout.write(`${await judge.path()}\n`);
+  for (const judge of [helm4, helm3, kapply, kubeconform, actionlint]) process.stdout.write(`${await judge.path()}\n`);
 }
