@@ -1,7 +1,7 @@
 // How an agent is told to end: signals, as far as Node has them, and the event with which Windows ends a pod.
 import type { Logger } from 'pino';
 import { messageOf } from '../runtime/error-text.ts';
-import { defaultTimeouts } from './bounds/timeouts.ts';
+import { defaultTimeouts, fixedTimes } from './bounds/timeouts.ts';
 
 export interface StopRequest {
   readonly signal: AbortSignal;
@@ -15,9 +15,6 @@ const stopSignals = isWindows ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : ([
 /** Calls `stop` once when the node ends the program; rejects when it would not hear of that. */
 export type ListenForShutdown = (stop: () => void, milliseconds: number) => Promise<{ done(): void }>;
 
-/** For what is left to do when the VMs have been stopped. */
-const closingMilliseconds = 15_000;
-
 export async function listenForStop(logger: Logger, shutdown?: ListenForShutdown): Promise<StopRequest> {
   const stop = new AbortController();
   for (const signal of stopSignals) process.on(signal, () => stop.abort());
@@ -27,7 +24,7 @@ export async function listenForStop(logger: Logger, shutdown?: ListenForShutdown
 
 /** Without it Windows ends the agent before its VMs are stopped; that is no reason not to run them. */
 async function listenForShutdown(listen: ListenForShutdown, stop: AbortController, logger: Logger) {
-  const milliseconds = defaultTimeouts.agentEnd + closingMilliseconds;
+  const milliseconds = defaultTimeouts.agentEnd + fixedTimes.program.closing;
   return await listen(() => stop.abort(), milliseconds).catch((error: unknown) => {
     logger.warn({ error: messageOf(error) }, 'the event that ends the pod of an agent is not heard of');
     return undefined;

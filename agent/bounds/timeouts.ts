@@ -1,4 +1,5 @@
-// Every bound and delay of the agent, in milliseconds. Each can be overridden for a test; users set `bootTimeout` only.
+// Every bound and delay of the agent, in milliseconds. `Timeouts` are those of a VM's life, `LinkTimes` those of the connection
+// to the operator: tests set others, and users set `bootTimeout`. Nobody sets `fixedTimes` otherwise.
 
 export interface Timeouts {
   /** Entropy, log connection, HCS start, bridge negotiation and security policy together (hcs-runtime A.7: 2 min). */
@@ -89,8 +90,122 @@ export const defaultTimeouts: Timeouts = {
   enumerateRetry: 5 * second,
 };
 
-/** What a planned stop may do for a guest before its VM is terminated, in milliseconds (`stop-ladder.ts`). */
+/** How long a planned stop may take care of a guest before its VM is terminated (`stop-ladder.ts`). */
 export function longestLadder({ guestReconnect, leaveDisks, leaveProcesses }: Timeouts): number {
   // Each signal is asked for, and then awaited.
   return guestReconnect + 4 * leaveProcesses + leaveDisks;
 }
+
+export interface LinkTimes {
+  /** The longest pause after one failed attempt to connect; each further one doubles it, up to `lastRetry`. */
+  readonly firstRetry: number;
+  readonly lastRetry: number;
+  /**
+   * A session this old starts the retries from the beginning: when its replica dies, another one leads within 11 s, and this
+   * agent's VMs wait for it until then, not for as long as their first connection had been tried.
+   */
+  readonly healthy: number;
+  /** After so long a connection is replaced by a new one. */
+  readonly renewal: number;
+  /** For how long at most open streams hold a renewal up. */
+  readonly streams: number;
+  /**
+   * From the open socket to the operator's `welcome`: a whole fleet that dials at once waits in line for it. An operator
+   * that died meanwhile is noticed by its pings.
+   */
+  readonly welcome: number;
+}
+
+export const defaultLinkTimes: LinkTimes = {
+  firstRetry: 500,
+  lastRetry: 30 * second,
+  healthy: 5 * second,
+  renewal: 30 * minute,
+  streams: 24 * 60 * minute,
+  welcome: 2 * minute,
+};
+
+export const fixedTimes = {
+  guest: {
+    /** A request over the bridge whose caller sets no other limit; then the bridge is given up (hcs-runtime A.7). */
+    request: 5 * minute,
+    /** The streams of a new process: a guest dials before it answers, so what is still to come then is our own accepting. */
+    processStreams: 10 * second,
+    /** Slices of guests' logs are read for so long before everything else has its turn. */
+    logTurn: 2,
+  },
+  run: {
+    /** Before a guest's next connection is taken; each that ends soon doubles it. */
+    redialPause: 100,
+    redialPauseMaximum: 5 * second,
+    /** A connection that lasted so long did not end soon. */
+    redialReset: 10 * second,
+  },
+  vm: {
+    /** Until HCS has said whether a VM that is being stopped is paused. */
+    pausedLook: second,
+    /** Between two looks whether the kernel has made the file systems read-only. */
+    readOnlyLook: 50,
+    /** Before a folder that somebody reads is deleted again; each attempt adds as much. */
+    removalRetry: 35,
+  },
+  storage: {
+    /** Between two attempts to become the only agent of the node. */
+    lockRetry: second,
+    /** Between the attempts to rename a file that somebody has open. */
+    renameRetries: [10, 20, 40, 80, 150, 300, 400],
+  },
+  streams: {
+    /** Without a byte of output, after a process has ended. */
+    lingering: 2 * second,
+    /** Until a process whose user has gone has been signalled. */
+    hangUp: 10 * second,
+  },
+  link: {
+    /** A replica that takes longer is frozen, or its node is: another one is asked. */
+    handshake: 5 * second,
+    /** Before another replica is asked: alternately almost at once and within a second. */
+    standbyPauses: [
+      { least: 20, spread: 60 },
+      { least: 400, spread: 600 },
+    ],
+    /** Between two pings of the operator, until its `welcome` says otherwise. */
+    firstHeartbeat: 10 * second,
+    /** Changes of one VM within this time become one message. */
+    coalescing: 50,
+  },
+  metrics: {
+    /** Until the request of a probe or a scrape has come. */
+    request: 5 * second,
+    /** HCS is not asked again about the use of a VM. */
+    usageFresh: 5 * second,
+    /** A scrape waits for HCS. */
+    usagePatience: 3 * second,
+  },
+  windows: {
+    /** Before a console's pipe is opened again. */
+    consoleRetry: 100,
+    /** After an exit that is the guest's doing, until the text of its panic has come. */
+    crashLog: 2 * second,
+    /** After an exit, until calls that are under way on the system are given up. */
+    callsAfterExit: second,
+    /** A wake-up of the sockets' thread that was lost is made up for. */
+    pumpSleep: 250,
+    /** A socket about which nothing can be done is left out. */
+    pumpRest: 10,
+    /** Closing the compute service, whose calls may hang. */
+    close: 30 * second,
+  },
+  program: {
+    /** For what is left to do when the VMs have been stopped, before Windows ends the agent. */
+    closing: 15 * second,
+    /** A call that hangs in the compute service would keep the process. */
+    exit: 2 * second,
+  },
+  doctor: {
+    check: minute,
+    connect: 5 * second,
+    /** Another program that is asked. */
+    program: 20 * second,
+  },
+} as const;

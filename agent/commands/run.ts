@@ -7,7 +7,7 @@ import { messageOf } from '../../runtime/error-text.ts';
 import { plainLogger } from '../../runtime/log-lines.ts';
 import { type GuestLogSettings, runAgent } from '../agent.ts';
 import { poolProblem } from '../bounds/pool-size.ts';
-import { defaultTimeouts } from '../bounds/timeouts.ts';
+import { defaultTimeouts, fixedTimes } from '../bounds/timeouts.ts';
 import type { LineDestination } from '../guest-log/output.ts';
 import type { NodeAccess } from '../node/node.ts';
 import { allowList } from '../preparation/allow-list.ts';
@@ -86,9 +86,8 @@ export function runCommand<Settings extends RunSettings>(
   return command;
 }
 
-/** A call that hangs in the compute service would keep the process. */
 export function endAnyway(): void {
-  setTimeout(() => process.exit(), 2_000).unref();
+  setTimeout(() => process.exit(), fixedTimes.program.exit).unref();
 }
 
 /** After a quiet time, or at the boot, so many seconds' worth may come at once. */

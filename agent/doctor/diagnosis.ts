@@ -2,13 +2,13 @@
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import { agentChecks } from './agent-checks.ts';
 import { type Check, failed, notApplicable, type Outcome } from './check.ts';
 import { hostChecks } from './host-checks.ts';
 import type { DoctorPorts, DoctorSettings } from './ports.ts';
 
 /** A service that hangs is what somebody runs this for. */
-const checkMilliseconds = 60_000;
 
 export interface Diagnosis {
   readonly check: string;
@@ -35,7 +35,7 @@ export async function diagnose(
 async function outcomeOf(check: Check, settings: DoctorSettings, ports: DoctorPorts): Promise<Outcome> {
   if (check.needsWindows && ports.platform !== 'win32') return notApplicable('needs Windows: run it on the node');
   try {
-    return await bounded(ports.clock, checkMilliseconds, 'it', () => check.run(settings, ports));
+    return await bounded(ports.clock, fixedTimes.doctor.check, 'it', () => check.run(settings, ports));
   } catch (error) {
     return failed(`the check could not be made: ${messageOf(error)}`, 'see the message');
   }

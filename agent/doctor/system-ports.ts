@@ -5,14 +5,12 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import { localStorage } from '../storage/local-storage.ts';
 import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';
 import { windowsStorage } from '../windows/state-storage.ts';
 import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
-
-const connectMilliseconds = 5_000;
-const programMilliseconds = 20_000;
 
 export const systemPorts: DoctorPorts = {
   platform: process.platform,
@@ -43,7 +41,7 @@ export const systemPorts: DoctorPorts = {
 function run(program: string, parameters: readonly string[]): Promise<ProgramResult> {
   const path = join(process.env['SystemRoot'] ?? 'C:\\Windows', 'System32', program);
   return new Promise((resolve, reject) => {
-    execFile(path, parameters, { timeout: programMilliseconds, windowsHide: true }, (error, stdout, stderr) => {
+    execFile(path, parameters, { timeout: fixedTimes.doctor.program, windowsHide: true }, (error, stdout, stderr) => {
       if (error === null) resolve({ exitCode: 0, output: stdout });
       else if (typeof error.code === 'number') resolve({ exitCode: error.code, output: `${stdout}${stderr}` });
       else reject(error);
@@ -65,9 +63,9 @@ function connect(url: URL, ca: string | undefined): Promise<void> {
     const socket = isSecure
       ? connectTls({ host, port, minVersion: 'TLSv1.3', ...(ca !== undefined && { ca }) })
       : connectTcp({ host, port });
-    socket.setTimeout(connectMilliseconds, () =>
+    socket.setTimeout(fixedTimes.doctor.connect, () =>
       socket.destroy(
-        Object.assign(new Error(`no answer within ${connectMilliseconds / 1000} s`), { code: 'ETIMEDOUT' }),
+        Object.assign(new Error(`no answer within ${fixedTimes.doctor.connect / 1000} s`), { code: 'ETIMEDOUT' }),
       ),
     );
     socket.once('error', reject);

@@ -5,6 +5,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../../protocol/channel.ts';
 import { subprotocol } from '../../protocol/messages.ts';
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 
 export interface DialSettings {
   /** `wss://…/v1/agents`; `ws://` only for a loopback address. */
@@ -13,8 +14,6 @@ export interface DialSettings {
   readonly caFile: string | undefined;
 }
 
-/** A replica that takes longer is frozen, or its node is: another one is asked. */
-const handshakeMilliseconds = 5_000;
 /** As `ws` says it: it has no code. */
 const handshakeTimedOut = 'Opening handshake has timed out';
 const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
@@ -38,10 +37,6 @@ export interface DialPorts {
  * other time that is done almost at once: of two replicas the Service most likely names the other one then.
  */
 const standbyAttempts = 40;
-const standbyPauseMilliseconds = [
-  { least: 20, spread: 60 },
-  { least: 400, spread: 600 },
-] as const;
 
 /** Resolves with an open socket to the replica that leads. */
 export async function dial(settings: DialSettings, ports: DialPorts, signal: AbortSignal): Promise<WebSocket> {
@@ -51,7 +46,7 @@ export async function dial(settings: DialSettings, ports: DialPorts, signal: Abo
     } catch (error) {
       if (!(error instanceof OtherReplicaError) || attempt >= standbyAttempts) throw error;
     }
-    const { least, spread } = standbyPauseMilliseconds[attempt % 2 === 1 ? 0 : 1];
+    const { least, spread } = fixedTimes.link.standbyPauses[attempt % 2 === 1 ? 0 : 1];
     await delay(ports.clock, least + ports.random() * spread, signal);
   }
 }
@@ -63,7 +58,7 @@ async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSoc
   const token = (await readFile(settings.tokenFile, 'utf8')).trim();
   const options: ClientOptions = {
     headers: { authorization: `Bearer ${token}` },
-    handshakeTimeout: handshakeMilliseconds,
+    handshakeTimeout: fixedTimes.link.handshake,
     maxPayload: webSocketMaxPayload,
     perMessageDeflate: false,
     // Masks keep a browser's script from choosing what bytes a proxy sees (RFC 6455 §10.3). Here there is no script, and

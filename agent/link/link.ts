@@ -7,36 +7,9 @@ import type { ChannelClosed } from '../../protocol/channel.ts';
 import { closeCodes, type LastExit } from '../../protocol/messages.ts';
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import type { LinkTimes } from '../bounds/timeouts.ts';
 import { Epochs } from './epochs.ts';
 import { OperatorSession, type SessionPorts } from './session.ts';
-
-/** Milliseconds. */
-export interface LinkTimes {
-  readonly firstRetry: number;
-  readonly lastRetry: number;
-  /**
-   * A session this old starts the retries from the beginning: when its replica dies, another one leads within 11 s, and this
-   * agent's VMs wait for it until then, not for as long as their first connection had been tried.
-   */
-  readonly healthy: number;
-  readonly renewal: number;
-  /** For how long at most open streams hold a renewal up. */
-  readonly streams: number;
-  /**
-   * From the open socket to the operator's `welcome`: a whole fleet that dials at once waits in line for it. An operator
-   * that died meanwhile is noticed by its pings.
-   */
-  readonly welcome: number;
-}
-
-export const defaultLinkTimes: LinkTimes = {
-  firstRetry: 500,
-  lastRetry: 30_000,
-  healthy: 5_000,
-  renewal: 30 * 60_000,
-  streams: 24 * 60 * 60_000,
-  welcome: 120_000,
-};
 
 /** A close code of WebSockets: the connection broke without one. */
 const lost = 1006;

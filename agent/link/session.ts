@@ -29,14 +29,11 @@ import {
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import { abridgedReport, fittedReport, reportShare } from '../vm/report-size.ts';
 import type { Supervisor } from '../vm/supervisor.ts';
 import type { Epochs } from './epochs.ts';
 
-/** Expected of the operator until its `welcome` says otherwise. */
-const firstHeartbeatSeconds = 10;
-/** Changes of one VM within this time, in milliseconds, become one message. */
-const coalesce = 50;
 /** Complete reports that follow a hello go in so many at once, so that what changes meanwhile does not wait for all. */
 const reportsAtOnce = 64;
 
@@ -107,7 +104,7 @@ export class OperatorSession {
       schema: operatorMessage,
       clock: ports.clock,
       heartbeat: 'watcher',
-      heartbeatSeconds: firstHeartbeatSeconds,
+      heartbeatSeconds: fixedTimes.link.firstHeartbeat / 1000,
       onMessage: (message) => this.#receive(message),
     });
     this.closed = this.#channel.closed;
@@ -171,7 +168,7 @@ export class OperatorSession {
   }
 
   #flushSoon(): void {
-    this.#flush ??= this.#ports.clock.after(coalesce, () => this.#flushReports());
+    this.#flush ??= this.#ports.clock.after(fixedTimes.link.coalescing, () => this.#flushReports());
   }
 
   #flushReports(): void {

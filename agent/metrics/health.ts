@@ -3,6 +3,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../runtime/error-text.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import type { MetricsText } from './registry.ts';
 
 export interface HealthServer {
@@ -37,7 +38,7 @@ export function serveHealth(port: number, { isReady, metrics }: HealthAnswers): 
       answer(response, 500, `${messageOf(error)}\n`);
     }
   });
-  server.requestTimeout = 5_000;
+  server.requestTimeout = fixedTimes.metrics.request;
   server.maxConnections = 16;
   return new Promise((resolve, reject) => {
     server.once('error', reject);

@@ -2,6 +2,7 @@
 // VMs at once, and no scrape waits long: what is not told in time is told the next time.
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { Gate } from '../bounds/gate.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 
 export interface MeasuredMachine {
@@ -9,8 +10,9 @@ export interface MeasuredMachine {
   statistics(): Promise<SystemStatistics | undefined>;
 }
 
-/** Milliseconds, and VMs at once. */
-export const usageLimits = { freshFor: 5_000, patience: 3_000, atOnce: 8 } as const;
+/** VMs of which HCS is asked at once. */
+export const usageAtOnce = 8;
+const { usageFresh, usagePatience } = fixedTimes.metrics;
 
 interface Reading {
   readonly statistics: SystemStatistics | undefined;
@@ -19,7 +21,7 @@ interface Reading {
 
 export class UsageReader {
   readonly #clock: Clock;
-  readonly #gate = new Gate(usageLimits.atOnce);
+  readonly #gate = new Gate(usageAtOnce);
   readonly #readings = new Map<string, Reading>();
   readonly #pending = new Map<string, Promise<void>>();
   #failures = 0;
@@ -38,7 +40,7 @@ export class UsageReader {
     for (const uid of this.#readings.keys()) if (!machines.has(uid)) this.#readings.delete(uid);
     const asked = [...machines].filter(([uid]) => !this.#isFresh(uid)).map(([uid, machine]) => this.#ask(uid, machine));
     const isDone = new AbortController();
-    const patience = delay(this.#clock, usageLimits.patience, isDone.signal).catch(() => undefined);
+    const patience = delay(this.#clock, usagePatience, isDone.signal).catch(() => undefined);
     await Promise.race([Promise.all(asked), patience]);
     isDone.abort();
     const told = [...machines.keys()].map((uid) => [uid, this.#current(uid)] as const);
@@ -65,14 +67,12 @@ export class UsageReader {
   }
 
   #isFresh(uid: string): boolean {
-    return this.#age(uid) < usageLimits.freshFor;
+    return this.#age(uid) < usageFresh;
   }
 
   /** A reading that was not renewed in time counts for one scrape more. */
   #current(uid: string): SystemStatistics | undefined {
-    return this.#age(uid) <= usageLimits.freshFor + usageLimits.patience
-      ? this.#readings.get(uid)?.statistics
-      : undefined;
+    return this.#age(uid) <= usageFresh + usagePatience ? this.#readings.get(uid)?.statistics : undefined;
   }
 
   #age(uid: string): number {

@@ -2,16 +2,14 @@
 // almost at once; one that does nothing but dial and hang up is served less and less often, since each connection costs
 // the agent as much as reading a hundred lines.
 import { type Clock, delay } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 
-const shortest = 100;
-const longest = 5_000;
-/** A connection that lasted so long is none of those. */
-const lasting = 10_000;
+const { redialPause, redialPauseMaximum, redialReset } = fixedTimes.run;
 
 export class RedialPauses {
   readonly #clock: Clock;
   #connectedAt = 0;
-  #next = shortest;
+  #next: number = redialPause;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -24,8 +22,8 @@ export class RedialPauses {
   /** After the end of a connection. */
   async wait(signal: AbortSignal): Promise<void> {
     const lasted = this.#clock.now() - this.#connectedAt;
-    const pause = lasted >= lasting ? shortest : this.#next;
-    this.#next = Math.min(2 * pause, longest);
+    const pause = lasted >= redialReset ? redialPause : this.#next;
+    this.#next = Math.min(2 * pause, redialPauseMaximum);
     await delay(this.#clock, pause, signal);
   }
 }

@@ -1,9 +1,8 @@
 // One agent a node (docs/design.md §8): a second one waits until the first has ended.
 import type { Logger } from 'pino';
 import { type Clock, delay } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import type { HeldLock, TryLock } from '../node/state-storage.ts';
-
-const retryMilliseconds = 1_000;
 
 /** Resolves once this process holds all of the locks. */
 export async function acquireInstanceLock(
@@ -26,7 +25,7 @@ export async function acquireInstanceLock(
       }
       if (!isWaiting) logger.warn('another agent runs on this node; waiting until it ends');
       isWaiting = true;
-      await delay(clock, retryMilliseconds, signal);
+      await delay(clock, fixedTimes.storage.lockRetry, signal);
     }
   } catch (error) {
     release();

@@ -2,14 +2,13 @@
 // sharing it, as virus scanners and backups do for moments: it is tried again for about a second.
 import { rename } from 'node:fs/promises';
 import { type Clock, delay, systemClock } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 
 const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
-/** Milliseconds between attempts. */
-const pauses = [10, 20, 40, 80, 150, 300, 400] as const;
 
 /** Rejects as `rename` does, with the error of the last attempt. */
 export async function replaceFile(from: string, to: string, clock: Clock = systemClock): Promise<void> {
-  for (const pause of pauses) {
+  for (const pause of fixedTimes.storage.renameRetries) {
     try {
       return await rename(from, to);
     } catch (error) {

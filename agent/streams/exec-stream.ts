@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamOpening } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import type { GuestProcess } from '../guest/bridge/processes.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
@@ -24,10 +25,6 @@ export interface ExecPorts {
 }
 
 type ExecOpening = Extract<StreamOpening, { type: 'exec' }>;
-
-/** Without a byte of output, after the process has ended. */
-const lingeringMilliseconds = 2_000;
-const hangUpMilliseconds = 10_000;
 
 export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise<StreamOutcome> {
   const { access, opened, signal, stream } = ports;
@@ -96,7 +93,7 @@ function relay(source: Readable | undefined, target: Writable): Output {
     async drained() {
       while (!isOver) {
         hasSpoken = false;
-        await Promise.race([over.promise, sleep(lingeringMilliseconds, undefined, { ref: false })]);
+        await Promise.race([over.promise, sleep(fixedTimes.streams.lingering, undefined, { ref: false })]);
         // A reader that is slow is not silence.
         if (!hasSpoken && target.writableLength === 0) break;
       }
@@ -110,5 +107,5 @@ function relay(source: Readable | undefined, target: Writable): Output {
 function hangUp({ id }: GuestProcess, access: Pick<GuestAccess, 'execute'>): void {
   const command = { args: ['kill', '-HUP', String(id)] };
   const nothing = { stdin: false, stdout: false, stderr: false };
-  access.execute(command, nothing, AbortSignal.timeout(hangUpMilliseconds)).catch(() => undefined);
+  access.execute(command, nothing, AbortSignal.timeout(fixedTimes.streams.hangUp)).catch(() => undefined);
 }

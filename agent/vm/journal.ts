@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import { replaceFile } from '../storage/replace-file.ts';
 import { type MachineRecord, machineRecord } from './record.ts';
 
@@ -35,7 +36,7 @@ const temporaryFile = `${journalFile}.new`;
 const uuid = z.uuid();
 
 /** On Windows a file cannot be deleted while somebody reads it (replace-file.ts): Node's own `rm` tries again for a second. */
-const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: 35 } as const;
+const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: fixedTimes.vm.removalRetry } as const;
 
 /** What was asked for last of a VM, and is not done yet. */
 interface Pending {

@@ -10,9 +10,9 @@ import { type HostResource, hostResource, resourcesOfRun } from '../preparation/
 /** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
 
-/** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
 const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Object.hasOwn(reasons, code));
 
+/** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
 
 /** Why the running VM is stopped. */

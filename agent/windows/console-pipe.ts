@@ -2,8 +2,8 @@
 // need no native code. HCS makes the pipe when the VM starts, and a reader may come before it or lose it at a reset.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fixedTimes } from '../bounds/timeouts.ts';
 
-const retryMilliseconds = 100;
 /** The pipe is not there yet, or its one instance is taken for a moment. */
 const retriedCodes: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'EBUSY', 'EAGAIN']);
 
@@ -12,7 +12,7 @@ export async function* readConsole(pipe: string, signal: AbortSignal): AsyncGene
   while (!signal.aborted) {
     const socket = await dial(pipe, signal);
     if (socket !== undefined) yield* readAll(socket, signal);
-    await sleep(retryMilliseconds, undefined, { signal }).catch(() => undefined);
+    await sleep(fixedTimes.windows.consoleRetry, undefined, { signal }).catch(() => undefined);
   }
 }
 

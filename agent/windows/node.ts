@@ -2,6 +2,7 @@
 
 import type { HostFacts } from '../../protocol/messages.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import { fixedTimes } from '../bounds/timeouts.ts';
 import type { AgentNode } from '../node/node.ts';
 import type { ComputeCoreBackend } from './computecore/backend.ts';
 import { connectComputeCore } from './computecore/computecore.ts';
@@ -16,9 +17,6 @@ export interface WindowsNodeOptions {
   readonly libraries?: WindowsLibraries;
   readonly backend?: ComputeCoreBackend;
 }
-
-/** A call of HCS that does not come back must not keep the agent from ending. */
-const closeMilliseconds = 30_000;
 
 export async function connectWindowsNode(options: WindowsNodeOptions): Promise<AgentNode> {
   const libraries = options.libraries ?? windowsLibraries();
@@ -44,7 +42,7 @@ export async function connectWindowsNode(options: WindowsNodeOptions): Promise<A
 
 function closeInTime(backend: ComputeCoreBackend): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = systemClock.after(closeMilliseconds, resolve);
+    const timer = systemClock.after(fixedTimes.windows.close, resolve);
     backend
       .close()
       .finally(() => timer.cancel())

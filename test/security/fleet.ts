@@ -3,8 +3,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WebSocket } from 'ws';
+import { defaultLinkTimes } from '../../agent/bounds/timeouts.ts';
 import { dial } from '../../agent/link/dial.ts';
-import { defaultLinkTimes } from '../../agent/link/link.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { delay, systemClock } from '../../runtime/clock.ts';
 import { ClusterApi } from '../support/control-plane/cluster-api.ts';

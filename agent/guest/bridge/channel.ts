@@ -12,6 +12,7 @@
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import { BridgeClosedError, type BridgeEnd, GuestProtocolError, GuestRefusal, GuestUnansweredError } from './errors.ts';
 import { encodeFrame, type Frame, FrameReader, frameKind, frameKinds, responseType } from './frames.ts';
 import { containerExited, exitNotification, type RequestName, requests, responseBase } from './messages.ts';
@@ -20,7 +21,7 @@ export interface BridgeOptions {
   readonly clock: Clock;
   /** The first of ids that the guest holds no answer to: the last connection's `nextId`, or a fresh high number. */
   readonly firstId: bigint;
-  /** How long one request may take before the bridge is given up; 5 minutes as in the original (A.7). */
+  /** How long one request may take before the bridge is given up; absent: as the original has it. */
   readonly requestMilliseconds?: number;
   /** An answer to a request of an earlier connection; undefined for one that is not JSON. */
   readonly onLateAnswer?: (id: bigint, body: unknown) => void;
@@ -82,7 +83,7 @@ export class BridgeChannel {
     this.#firstId = options.firstId;
     this.#onLateAnswer = options.onLateAnswer;
     this.#nextId = options.firstId;
-    this.#requestMilliseconds = options.requestMilliseconds ?? 300_000;
+    this.#requestMilliseconds = options.requestMilliseconds ?? fixedTimes.guest.request;
     const { promise, resolve } = Promise.withResolvers<BridgeEnd>();
     this.closed = promise;
     this.#settleClosed = resolve;

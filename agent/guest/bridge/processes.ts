@@ -4,6 +4,7 @@
 // kept, and the wait is asked for again on each new connection.
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../runtime/clock.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import type { GuestListener } from '../../node/guest-sockets.ts';
 import type { GuestBridge } from './bridge.ts';
 import { GuestProtocolError, GuestRefusal } from './errors.ts';
@@ -14,9 +15,6 @@ import type { GuestCommand, StdioPorts } from './process-request.ts';
 export const firstStdioPort = 0x4000_0001;
 /** Processes that run at once. */
 export const maxProcesses = 64;
-
-/** A guest dials before it answers, so what is still to come then is only our own accepting. */
-const streamMilliseconds = 10_000;
 
 const noSuchProcess = 0x8007_0490;
 
@@ -134,7 +132,7 @@ export class GuestProcesses {
 
   async #inTime<T>(streams: Promise<T>): Promise<T> {
     const { promise, reject } = Promise.withResolvers<never>();
-    const timer = this.#options.clock.after(streamMilliseconds, () => {
+    const timer = this.#options.clock.after(fixedTimes.guest.processStreams, () => {
       reject(new GuestProtocolError('the guest started the process but did not connect its streams'));
     });
     return await Promise.race([streams, promise]).finally(() => timer.cancel());

@@ -4,6 +4,7 @@
 // read from its socket: it waits, and nothing of it is lost.
 import { performance } from 'node:perf_hooks';
 import { ByteBudget } from '../../bounds/byte-budget.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 
 /** What is read of one guest in a turn of the event loop. */
 export interface Slice {
@@ -16,8 +17,6 @@ export interface Slice {
 export const sharedSlice: Slice = { bytes: 16 * 1024, steps: 256 };
 /** While none waits: each slice is a write to the file and a message to whoever follows, however few its lines are. */
 export const loneSlice: Slice = { bytes: 64 * 1024, steps: 1024 };
-/** For which slices are begun before others have their turn. */
-const turnMilliseconds = 2;
 
 export interface LogTurnPorts {
   /** Calls back once everything else that is ready was served. */
@@ -78,7 +77,7 @@ export class LogTurns {
     this.#waiting = [];
     this.#isBusy = served.length > 0;
     if (!this.#isBusy) return;
-    const end = now() + turnMilliseconds;
+    const end = now() + fixedTimes.guest.logTurn;
     let count = 0;
     do served[count]?.();
     while (++count < served.length && now() < end);

@@ -1,6 +1,7 @@
 // The rungs of a planned stop that have to do with disks (`stop-ladder.ts`): each within what time is left.
 import { delay } from '../../../runtime/clock.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import type { GuestModification } from '../../guest/bridge/guest-modification.ts';
 import { emergencyCommand, readOnlyCommand, syncCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
@@ -22,8 +23,6 @@ export interface LeavingRun {
 
 /** A guest has room for 64 processes of ours. */
 const disksAtOnce = 16;
-/** The kernel makes file systems read-only beside us. */
-const readOnlyPause = 50;
 
 export function leftOf({ guestPath, path }: MachineDisk, why?: string): LeftDisk {
   return { path: guestPath ?? path, why };
@@ -94,7 +93,7 @@ async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): P
   const isReadOnly = readOnlyCommand(left.map(({ path }) => path));
   while (timeLeft(leaving) > patience) {
     if ((await ask(leaving, isReadOnly)) === 0) return true;
-    await delay(clock, readOnlyPause);
+    await delay(clock, fixedTimes.vm.readOnlyLook);
   }
   return false;
 }

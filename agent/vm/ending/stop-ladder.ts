@@ -9,6 +9,7 @@
 
 import { messageOf } from '../../../runtime/error-text.ts';
 import { within } from '../../bounds/bounded.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import { MachineFailure } from '../../failure.ts';
 import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
@@ -23,8 +24,6 @@ import { endSoFar } from './termination.ts';
 
 /** Of what the disks may take: the rest is for writing what could not be unmounted. */
 const unmountShare = 0.6;
-/** An HCS that is slow to say whether the VM is paused is not waited for. */
-const stateMilliseconds = 1_000;
 
 /** Resolves with what stayed mounted and what became of it, for `lastExit`; undefined when there is nothing to say. */
 export async function leaveGuest(machine: MachineContext, system: ComputeSystem): Promise<string | undefined> {
@@ -88,12 +87,12 @@ async function reach(machine: MachineContext, system: ComputeSystem): Promise<Gu
 }
 
 /** Undefined when HCS does not say: that is no reason not to ask the guest. */
-async function look({ ports, uid }: MachineContext, system: ComputeSystem): Promise<SystemProperties | undefined> {
+async function look({ ports }: MachineContext, system: ComputeSystem): Promise<SystemProperties | undefined> {
   try {
-    const properties = await within(ports.clock, stateMilliseconds, system.properties());
+    const properties = await within(ports.clock, fixedTimes.vm.pausedLook, system.properties());
     return properties === 'waiting' ? undefined : properties;
   } catch (error) {
-    ports.logger.warn({ uid, error: messageOf(error) }, 'HCS does not say whether the VM is paused');
+    ports.logger.warn({ error: messageOf(error) }, 'HCS does not say whether the VM is paused');
     return undefined;
   }
 }

@@ -1,10 +1,8 @@
 // How a system ended, put together from several events (hcs-runtime A.2): a guest's panic text comes with the crash events,
 // before or after the exit. An exit that is the guest's doing waits for it, within a bound.
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import type { SystemExit } from '../../node/backend.ts';
 import { isOfGuest, parseCrashLog } from './documents.ts';
-
-/** Milliseconds. */
-const crashLogPatience = 2_000;
 
 export class ExitReport {
   readonly #settle: (exit: SystemExit) => void;
@@ -30,7 +28,7 @@ export class ExitReport {
     this.#exit = exit;
     const isCrash = this.#hasCrashed || isOfGuest(exit);
     if (!isCrash || this.#crashLog !== undefined) this.flush();
-    else this.#timer = setTimeout(() => this.flush(), crashLogPatience);
+    else this.#timer = setTimeout(() => this.flush(), fixedTimes.windows.crashLog);
   }
 
   /** Nothing more is to come: an exit that was told is told on as it is. */

@@ -1,5 +1,6 @@
 // One handle of a compute system (hcs-runtime B.1). Calls on it are counted: the handle is closed when none runs any more,
 // because closing it under a running call crashes the library (hcs-runtime A.5).
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import type {
   ComputeSystem,
   SystemEnd,
@@ -23,9 +24,6 @@ const eventTypes = {
   systemCrashReport: 0x3,
   serviceDisconnect: 0x0200_0000,
 } as const;
-
-/** What HCS fails when a system ends, it fails at once; what is under way for longer (milliseconds) is given up. */
-const patienceAfterExit = 1_000;
 
 export interface SystemHandleOptions {
   readonly native: ComputeCore;
@@ -147,7 +145,8 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   #giveUpSoon(): void {
-    const timer = setTimeout(() => this.#running.giveUp(), patienceAfterExit);
+    // What HCS fails when a system ends, it fails at once.
+    const timer = setTimeout(() => this.#running.giveUp(), fixedTimes.windows.callsAfterExit);
     this.#running.ended().then(() => clearTimeout(timer));
   }
 

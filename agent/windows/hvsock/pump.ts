@@ -2,16 +2,13 @@
 // (hcs-runtime C.3). One loop for all sockets, which sleeps in `poll` and is woken by whatever it waits for, a datagram of
 // the main thread included.
 import { Allowance } from '../../../runtime/allowance.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import { PumpConnection } from './pump-connection.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';
 
 /** As hcsshim has it (hcs-runtime H). */
 const backlog = 16;
-/** A lost wake-up is made up for after this time. */
-const longestSleep = 250;
-/** What is reported again and again, although nothing can be done about it, is left out for this time. */
-const restMilliseconds = 10;
 const receiveBytes = 64 << 10;
 /** Connections of one listener: at once, and in a second. A guest that dials more often waits until it is accepted. */
 const acceptBurst = 256;
@@ -77,7 +74,7 @@ export class Pump {
     ];
     const happened = this.#ports.winsock.poll(
       entries,
-      ready.length < connections.length ? restMilliseconds : longestSleep,
+      ready.length < connections.length ? fixedTimes.windows.pumpRest : fixedTimes.windows.pumpSleep,
     );
     if (happened[0] !== 0) this.#drain(wakeSocket);
     for (const [index, [number, listener]] of listeners.entries())
@@ -115,7 +112,7 @@ export class Pump {
   #move(connection: PumpConnection): void {
     try {
       if (connection.move(this.#ports.winsock, this.#buffer, this.#ports.post)) return;
-      connection.restsUntil = performance.now() + restMilliseconds;
+      connection.restsUntil = performance.now() + fixedTimes.windows.pumpRest;
     } catch (error) {
       this.#broke(connection, error);
     }

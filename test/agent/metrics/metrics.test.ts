@@ -5,8 +5,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { fixedTimes } from '../../../agent/bounds/timeouts.ts';
 import { AgentMetrics } from '../../../agent/metrics/metrics.ts';
-import { type MeasuredMachine, UsageReader, usageLimits } from '../../../agent/metrics/usage.ts';
+import { type MeasuredMachine, UsageReader, usageAtOnce } from '../../../agent/metrics/usage.ts';
 import type { SystemStatistics } from '../../../agent/node/backend.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
@@ -130,14 +131,14 @@ describe('the questions about what VMs use', () => {
     const reading = reader.read(machines);
     const other = reader.read(machines);
     await settle();
-    expect(asked()).toBe(usageLimits.atOnce);
+    expect(asked()).toBe(usageAtOnce);
     for (let round = 0; round < 3; round += 1) {
       for (const each of machines.values()) each.answer(usage);
       await settle();
     }
     expect((await reading).size).toBe(20);
     expect((await other).size).toBe(20);
-    clock.advance(usageLimits.freshFor - 1);
+    clock.advance(fixedTimes.metrics.usageFresh - 1);
     expect((await reader.read(machines)).size).toBe(20);
     expect(asked()).toBe(20);
   });
@@ -150,7 +151,7 @@ describe('the questions about what VMs use', () => {
     for (let scrape = 0; scrape < 3; scrape += 1) {
       const reading = reader.read(machines);
       await settle();
-      clock.advance(usageLimits.patience);
+      clock.advance(fixedTimes.metrics.usagePatience);
       expect((await reading).size).toBe(0);
     }
     expect(hung.asked).toBe(1);
