@@ -1,7 +1,7 @@
 // The agent's own log, as its program writes it to standard output.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { glob, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
 import { until } from '../support/until.ts';
 
 const program = fileURLToPath(new URL('../../simulator/agent.ts', import.meta.url));
+const agentFolder = fileURLToPath(new URL('../../agent/', import.meta.url));
 const outlives = makeAssignment({ namespace: 'team', name: 'web', options: { TerminateOnAgentExit: false } });
 const refusedUid = '6a3f2c1e-0b7d-4c55-9a51-000000000002';
 const entry = z.looseObject({
@@ -117,4 +118,17 @@ it('takes the name of the computer for that of the node when it is not told', as
   await welcomed(operator, 0);
   await until('a line', () => agent.entries.length > 0);
   expect(agent.entries[0]?.host).toBe(hostname().toLowerCase());
+});
+
+it('is told once of which VM a line is: what works on one VM leaves that to its logger', async () => {
+  const twice: string[] = [];
+  for await (const file of glob('{run,vm}/**/*.ts', { cwd: agentFolder })) {
+    // Knows all VMs.
+    if (file === 'vm/supervisor.ts') continue;
+    const calls = (await readFile(`${agentFolder}${file}`, 'utf8')).match(
+      /logger\s*\.(?!child)\w+\(\s*\{[^}]*\buid\b[^}]*\}/g,
+    );
+    twice.push(...(calls ?? []).map((call) => `${file}: ${call}`));
+  }
+  expect(twice).toEqual([]);
 });
