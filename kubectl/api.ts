@@ -5,6 +5,7 @@ import https from 'node:https';
 import { WebSocket } from 'ws';
 import type { z } from 'zod';
 import { apiStatus, channelSubprotocol } from '../protocol/subresources.ts';
+import { beginning } from '../runtime/beginning.ts';
 import type { Cluster } from './cluster.ts';
 
 export class ApiFailure extends Error {
@@ -138,7 +139,7 @@ async function bodyOf(response: http.IncomingMessage): Promise<string> {
 
 function failureOf(code: number, body: string): ApiFailure {
   const status = statusOf(body);
-  const message = status?.message ?? (body.trim().slice(0, 512) || http.STATUS_CODES[code] || 'no answer');
+  const message = status?.message ?? (beginning(body.trim(), 512) || http.STATUS_CODES[code] || 'no answer');
   return new ApiFailure(code, message, status?.reason);
 }
 

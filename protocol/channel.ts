@@ -2,8 +2,10 @@
 // receipt; binary frames are for who knows them. A frame that is neither ends this session only. Outgoing messages wait in
 // budgets of their own, sent in this order: control messages (bounded; overflow ends the session), the latest state per key,
 // and then the data of streams.
+
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
+import { beginningInBytes } from '../runtime/beginning.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
@@ -168,7 +170,7 @@ export class Channel<In, Out extends object> {
   /** What waits is dropped. A peer that does not answer the closing handshake is cut off. */
   close(code: number, reason: string): void {
     if (!this.open) return;
-    const shortReason = shorten(reason);
+    const shortReason = beginningInBytes(reason, channelLimits.closeReasonBytes);
     this.#note({ code, reason: shortReason });
     this.#socket.close(code, shortReason);
     this.#settings.clock.after(channelLimits.closeTimeoutMilliseconds, () => this.#socket.terminate());
@@ -303,10 +305,4 @@ function parseFrame<In>(bytes: Buffer, schema: z.ZodType<In>): { readonly messag
 function bytesOf(data: RawData): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data);
   return Buffer.isBuffer(data) ? data : Buffer.from(data);
-}
-
-/** A close reason is at most 123 bytes of UTF-8, and must not end within a character. */
-function shorten(reason: string): string {
-  const bytes = Buffer.from(reason, 'utf8').subarray(0, channelLimits.closeReasonBytes);
-  return new TextDecoder('utf-8').decode(bytes, { stream: true });
 }

@@ -3,6 +3,7 @@
 // except in requested options. Elements that are about one VM are parsed apart (`parseAssignment`, `parseObserved`), so
 // that a bad one affects that VM only.
 import { z } from 'zod';
+import { beginning } from '../runtime/beginning.ts';
 import { plainText } from '../runtime/plain-text.ts';
 import { boundedList, boundedText, code } from './bounded.ts';
 import { requestedOptions } from './options.ts';
@@ -318,7 +319,7 @@ export function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<
 /** The first few: a hostile message may have thousands, and their values are not told. */
 function problemsOf({ issues }: z.ZodError): string {
   const told = issues.slice(0, toldProblems).map(({ path, message }) => `${path.join('.')}: ${message}`);
-  return plainText(told.join('; ')).slice(0, problemChars);
+  return beginning(plainText(told.join('; ')), problemChars);
 }
 
 const toldProblems = 3;

@@ -2,6 +2,7 @@
 // shows. The lines themselves are in the file and on standard output (`destinations.ts`).
 import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import { ownText } from '../guest/log/own-text.ts';
 
 export interface GuestLogLine extends LogPosition {
@@ -76,6 +77,6 @@ export class GuestLog {
 /** Says how much it cuts off, and cuts no character in two. */
 function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
-  const kept = ownText(text.slice(0, limit - 24).replace(/[\ud800-\udbff]$/, ''), text);
+  const kept = ownText(beginning(text, limit - 24), text);
   return `${kept}… (${text.length - kept.length} more)`;
 }

@@ -2,6 +2,7 @@
 import { documentDigest, optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { buildDocument } from '../document/build.ts';
 import type { BuildInput } from '../document/build-context.ts';
@@ -187,7 +188,7 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
     memorySizeInMB: Number(document.memorySizeInMB),
     osBuild,
     scsiControllers: outcome.devices.scsiControllerCount,
-    warnings: outcome.warnings.map(({ message }) => message.slice(0, limits.warningChars)).slice(0, limits.warnings),
+    warnings: outcome.warnings.map(({ message }) => beginning(message, limits.warningChars)).slice(0, limits.warnings),
     devices: devicesOf(assignment.options, options, outcome),
     execAllowed: allowsExec(booted),
   };

@@ -10,6 +10,7 @@ import {
   streamLimits,
 } from '../../protocol/streams/messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
@@ -150,7 +151,7 @@ export class StreamServer {
   #failed(opening: StreamOpening, error: unknown): StreamClosed {
     const { stream, type } = opening;
     const problem = error instanceof StreamFailure ? error.problem : 'Failed';
-    const message = messageOf(error).slice(0, 2048);
+    const message = beginning(messageOf(error), 2048);
     this.#ports.supervisor.loggerOf(opening).info({ type, problem, error: message }, 'a stream ended with a problem');
     return { type: 'streamClosed', stream, problem, message };
   }

@@ -2,6 +2,7 @@
 import { limits, type ObservedCondition } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { isLasting } from '../../protocol/streak.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import type { GuestLog } from '../guest-log/log.ts';
 import { hasPendingChanges, restartRequired } from './changes/options.ts';
 import type { Decision } from './decision.ts';
@@ -184,7 +185,7 @@ function condition(
   reason: ReasonCode,
   message: string = reasons[reason].text,
 ): ObservedCondition {
-  return { type, status, reason, message: message.slice(0, limits.messageChars) };
+  return { type, status, reason, message: beginning(message, limits.messageChars) };
 }
 
 /** As far as the agent knows: what is stopped after a creation that failed never existed. */

@@ -1,6 +1,7 @@
 // Keeps what the agent says of its VMs within what the operator keeps of it (docs/design.md §10), whatever guests and users
 // have put into it: first log text goes, then warnings, then devices, and the report says so.
 import { limits, type ObservedVirtualMachine } from '../../protocol/messages.ts';
+import { beginning } from '../../runtime/beginning.ts';
 
 type Observed = ObservedVirtualMachine;
 
@@ -79,7 +80,7 @@ function withShortMessages(observed: Observed): Observed {
 
 function shortened(message: string): string {
   if (message.length <= shortMessage) return message;
-  return `${message.slice(0, shortMessage).replace(/[\ud800-\udbff]$/, '')}…`;
+  return `${beginning(message, shortMessage)}…`;
 }
 
 function sizeOf(value: unknown): number {

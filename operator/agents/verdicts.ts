@@ -1,6 +1,7 @@
 // What was found out of tokens, for a short while, by their digests. Good verdicts and refusals have room of their own, so
 // that strangers with many bad tokens make nobody's good one forgotten.
 import { createHash } from 'node:crypto';
+import { beginning } from '../../runtime/beginning.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Authentication } from './authentication.ts';
 
@@ -48,7 +49,7 @@ export class Verdicts {
       put(this.#good, digest, { at, authentication }, bounds.good);
       return authentication;
     }
-    const short = { ...authentication, message: authentication.message.slice(0, bounds.messageChars) };
+    const short = { ...authentication, message: beginning(authentication.message, bounds.messageChars) };
     if (!short.retry) put(this.#refused, digest, { at, authentication: short }, bounds.refused);
     return short;
   }

@@ -5,6 +5,7 @@
 // (k8s.io/client-go/tools/record/events_cache.go). Namespaces are served in turn, and none fills the room of the others.
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
+import { beginningInBytes } from '../../runtime/beginning.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { KeyedAllowances } from '../queue/keyed-allowances.ts';
 import { Turns } from '../queue/turns.ts';
@@ -33,7 +34,14 @@ export interface EventRecorderOptions {
   readonly observer: EventObserver;
 }
 
-const bounds = { waiting: 2_000, remembered: 4_096, noteChars: 1_024, attempts: 4, writers: 4 } as const;
+const bounds = {
+  waiting: 2_000,
+  remembered: 4_096,
+  noteBytes: 1_024,
+  nameChars: 200,
+  attempts: 4,
+  writers: 4,
+} as const;
 export const spamFilter = { rate: { burst: 25, perSecond: 1 / 300 }, objects: 10_000 } as const;
 const stopMilliseconds = 3_000;
 const seriesMilliseconds = { window: 10 * 60_000, writeEvery: 60_000 } as const;
@@ -65,7 +73,7 @@ export class EventRecorder {
   }
 
   record(whole: EventRecord): void {
-    const record = { ...whole, note: beginningOf(whole.note) };
+    const record = { ...whole, note: beginningInBytes(whole.note, bounds.noteBytes) };
     const { uid } = record.regarding.metadata;
     const key = [uid, record.type, record.reason, record.note].join('\0');
     const known = this.#series.get(key);
@@ -80,7 +88,7 @@ export class EventRecorder {
       this.#options.observer.dropped(record, 'rate_limited');
       return;
     }
-    const name = `${record.regarding.metadata.name.slice(0, 200)}.${randomUUID()}`;
+    const name = `${nameOf(record)}.${randomUUID()}`;
     const series = { name, record, count: 1, writtenCount: 0, writtenAt: now };
     this.#remember(key, series);
     this.#enqueue(key, series);
@@ -198,9 +206,9 @@ export class EventRecorder {
   }
 }
 
-/** A copy: a slice would keep the whole text in memory for as long as it is remembered. */
-function beginningOf(note: string): string {
-  return note.length <= bounds.noteChars ? note : Buffer.from(note.slice(0, bounds.noteChars)).toString();
+/** The beginning of the object's name that can stand before a dot: each part of a name ends in a letter or digit. */
+function nameOf({ regarding }: EventRecord): string {
+  return regarding.metadata.name.slice(0, bounds.nameChars).replace(/[-.]+$/, '');
 }
 
 function microTime(milliseconds: number): string {

@@ -19,6 +19,7 @@ import { inlinePolicyChars } from '../../crds/spec/confidential.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { limits, runStrategies } from '../../protocol/messages.ts';
 import { fromSpec } from '../../protocol/options.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import { plainText } from '../../runtime/plain-text.ts';
 import { sameJson } from './same-json.ts';
 import { unknownFields } from './unknown-fields.ts';
@@ -250,13 +251,13 @@ function parsePart<T>(schema: z.ZodType<T>, raw: unknown): Part<T> {
 
 function problemsOf({ issues }: z.ZodError): string {
   const told = issues.slice(0, toldProblems).map(({ path, message }) => `spec.${path.join('.')}: ${message}`);
-  return plainText(told.join('; ')).slice(0, problemChars);
+  return beginning(plainText(told.join('; ')), problemChars);
 }
 
 /** Of a newer CRD: what is asked for there would silently be left out. */
 function unknownMessage(unknown: readonly string[]): string {
   const names = unknown.slice(0, toldProblems).map((path) => `spec.${path}`);
-  const fields = plainText(names.join(', ')).slice(0, problemChars);
+  const fields = beginning(plainText(names.join(', ')), problemChars);
   return `this operator does not know ${fields}: upgrade the operator, or remove what it does not know`;
 }
 

@@ -129,9 +129,16 @@ async function recordTwice(): Promise<void> {
   const dropped: unknown[] = [];
   const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
   const events = new EventRecorder({ http, clock, instance: 'test', observer });
+  // What the API server counts in bytes, and a name that is cut where no name may end.
+  const longName = {
+    name: `${'r'.repeat(199)}-long`,
+    namespace: 'default',
+    uid: 'd9428888-122b-41d1-b85a-3d4f1b2c3d4e',
+  };
   const metadata = { name: 'repeated', namespace: 'default', uid: 'f47ac10b-58cc-4372-a567-0e02b2c3d479' };
   const regarding = { kind: 'LinuxUtilityVM', metadata };
   const record = { regarding, type: 'Normal', reason: 'Started', action: 'Start', note: 'The VM runs.' } as const;
+  events.record({ ...record, regarding: { kind: 'LinuxUtilityVM', metadata: longName }, note: '内存'.repeat(400) });
   events.record(record);
   await until(() => $('get events.events.k8s.io -o name'), 'repeated');
   now += 61_000;

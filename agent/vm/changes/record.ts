@@ -1,6 +1,7 @@
 // How a VM's record changes as the running VM does. Pure: each function gives the next record.
 import { limits } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
+import { beginning } from '../../../runtime/beginning.ts';
 import { Default } from '../../document/constants.ts';
 import { roundedMemory } from '../../document/memory.ts';
 import type { Applied } from '../../preparation/applied.ts';
@@ -39,7 +40,7 @@ function memoryFacts(applied: Applied, given: RequestedOptions): Pick<Applied, '
 export function memoryOf({ MemorySizeInMB }: RequestedOptions) {
   const requested = MemorySizeInMB === undefined ? Default.MemorySizeInMB : BigInt(MemorySizeInMB);
   const { sizeInMB, warning } = roundedMemory(requested);
-  return { sizeInMB: Number(sizeInMB), warning: warning?.slice(0, limits.warningChars) };
+  return { sizeInMB: Number(sizeInMB), warning: warning && beginning(warning, limits.warningChars) };
 }
 
 /** Unless all VMs share the access to its file, a disk needs access of the VM's own, to be taken back later. */

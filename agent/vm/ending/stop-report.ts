@@ -1,3 +1,4 @@
+import { beginning } from '../../../runtime/beginning.ts';
 // What `lastExit` says of the disks of a VM that was stopped.
 
 /** One that was mounted when the power went; why, where somebody said so. */
@@ -31,5 +32,5 @@ function verdict(saved: Saved, disks: number): string {
 }
 
 function cut(text: string): string {
-  return text.length <= maxTextChars ? text : `${text.slice(0, maxTextChars - 1)}…`;
+  return text.length <= maxTextChars ? text : `${beginning(text, maxTextChars - 1)}…`;
 }

@@ -1,6 +1,7 @@
 // What HCS answers, parsed (hcs-runtime A.2, B.5). HCS leaves members out when they are zero, and newer builds add some:
 // only what nothing can be said without is required.
 import { z } from 'zod';
+import { beginning } from '../../../runtime/beginning.ts';
 import {
   crashLogLimit,
   type ProcessorTopology,
@@ -125,7 +126,7 @@ function causeText([cause, details]: [string, unknown]): string {
   const said = members.flatMap(([name, value]) =>
     typeof value === 'string' || typeof value === 'number' ? [`${name}=${value}`] : [],
   );
-  return [cause, ...said].join(' ').slice(0, causeCharacters);
+  return beginning([cause, ...said].join(' '), causeCharacters);
 }
 
 export function isOfGuest({ attribution: causes = [] }: SystemExit): boolean {
@@ -135,7 +136,7 @@ export function isOfGuest({ attribution: causes = [] }: SystemExit): boolean {
 /** Of a CrashReport; undefined when it has no text. */
 export function parseCrashLog(document: string | undefined): string | undefined {
   const text = crashReport.safeParse(parseJson(document)).data?.CrashLog.trim() ?? '';
-  return text === '' ? undefined : text.slice(-crashLogLimit);
+  return text === '' ? undefined : text.slice(-crashLogLimit).replace(/^[\udc00-\udfff]/, '');
 }
 
 function parse<T>(call: string, schema: z.ZodType<T>, document: string | undefined): T {

@@ -2,6 +2,7 @@
 import { forceDeleteAnnotation, pausedAnnotation, restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
 import { sha256Hex } from '../../../protocol/digest.ts';
 import { limits } from '../../../protocol/messages.ts';
+import { beginning } from '../../../runtime/beginning.ts';
 import { plainText } from '../../../runtime/plain-text.ts';
 import type { StoredMeta } from '../../kubernetes/objects.ts';
 
@@ -68,5 +69,5 @@ export function annotationWarnings({ annotations = {} }: StoredMeta): readonly s
 }
 
 function shown(value: string): string {
-  return JSON.stringify(plainText(value.slice(0, shownChars)));
+  return JSON.stringify(plainText(beginning(value, shownChars)));
 }

@@ -2,6 +2,7 @@
 // or whose VM could not be read, says nothing by leaving something out: then the stored value stays.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { Devices, LastExit, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import { beginning } from '../../../runtime/beginning.ts';
 
 const bounds = { exitMessageChars: 1_024, memoryInMB: 2 ** 40 } as const;
 
@@ -63,7 +64,7 @@ export function historyOf(stored: LinuxUtilityVMStatus, end?: LastExit): Observe
 }
 
 function boundedExit(exit: LastExit): LastExit {
-  return { ...exit, message: exit.message.slice(0, bounds.exitMessageChars) };
+  return { ...exit, message: beginning(exit.message, bounds.exitMessageChars) };
 }
 
 /** Without members that are undefined: spread over others, they would erase them. */

@@ -281,6 +281,28 @@ describe('event recorder', () => {
     expect(Math.max(...received.map(({ body }) => JSON.parse(body).note.length))).toBe(1_024);
   });
 
+  it('keeps note and name within what the API server takes, whatever characters they have', async () => {
+    const { url, received } = await serve((_request, response) => reply(response, 201, {}));
+    const observer = { dropped: () => {} };
+    const recorder = new EventRecorder({ http: client(plainAccess(url)), clock: hastyClock, instance: 'r', observer });
+    const name = `${'a'.repeat(198)}-.${'b'.repeat(50)}`;
+    const metadata = { ...record.regarding.metadata, name };
+    for (const note of ['内'.repeat(600), `${'x'.repeat(1_023)}😀`, '😀'.repeat(300)]) {
+      recorder.record({ ...record, regarding: { ...record.regarding, metadata }, note });
+    }
+    await until(() => received.length === 3);
+    await recorder.stop();
+    const events = received.map(({ body }) => JSON.parse(body));
+    expect(events.map(({ note }) => Buffer.byteLength(note))).toEqual([1_023, 1_023, 1_024]);
+    for (const {
+      note,
+      metadata: { name: eventName },
+    } of events) {
+      expect(note.isWellFormed()).toBe(true);
+      expect(eventName).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/);
+    }
+  });
+
   it('serves namespaces in turn, and lets none fill the room of the others', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 201, {}));
     const dropped: string[] = [];
