@@ -123,7 +123,7 @@ const bootFiles: Check = {
     const where = folders.map(({ path }) => path).join(', ');
     const names = new Set(folders.flatMap(({ files }) => files.map((file) => file.toLowerCase())));
     const missing = [
-      ...(names.has('kernel') ? [] : ['kernel']),
+      ...(names.has('kernel') || names.has('vmlinux') ? [] : ['kernel or vmlinux']),
       ...(names.has('initrd.img') || names.has('rootfs.vhd') ? [] : ['initrd.img or rootfs.vhd']),
     ];
     if (missing.length === 0) return ok(where);

@@ -34,6 +34,8 @@ const facilityNames: ReadonlyMap<number, string> = new Map([
   [0x011d, 'PROCESS_INFO_NOT_AVAILABLE'],
   [0x011e, 'SERVICE_DISCONNECT'],
   [0x011f, 'PROCESS_ALREADY_STOPPED'],
+  [0x0120, 'SYSTEM_NOT_CONFIGURED_FOR_OPERATION'],
+  [0x0121, 'OPERATION_ALREADY_CANCELLED'],
 ]);
 
 const win32Names: Readonly<Record<number, string>> = {
@@ -43,6 +45,7 @@ const win32Names: Readonly<Record<number, string>> = {
   13: 'ERROR_INVALID_DATA',
   14: 'ERROR_OUTOFMEMORY',
   50: 'ERROR_NOT_SUPPORTED',
+  87: 'ERROR_INVALID_PARAMETER',
   127: 'ERROR_PROC_NOT_FOUND',
   1168: 'ERROR_NOT_FOUND',
   1450: 'ERROR_NO_SYSTEM_RESOURCES',
@@ -109,9 +112,9 @@ export class HcsError extends Error {
     return this.#matches(0x010f);
   }
 
-  /** The document is not what HCS understands: sending it again cannot help. */
+  /** HCS does not take the document, or a value in it (E_INVALIDARG): sending it again cannot help. */
   get isDocumentRefused(): boolean {
-    return this.#matches(0x010d) || this.#win32 === 0x0d;
+    return this.#matches(0x010d) || this.#win32 === 0x0d || this.#win32 === 0x57;
   }
 
   /** The caller is no member of Administrators or Hyper-V Administrators (hcs-runtime G.1). */

@@ -139,7 +139,15 @@ describe('lcow-agent doctor', () => {
   it('tells of boot files that are missing, also of those that confidential VMs need', async () => {
     const { failed } = await doctor(node({ hostFacts: async () => noFiles }));
     expect(failed.map(({ check }) => check)).toEqual(['snp', 'boot-files']);
-    expect(failed[1]?.problem).toBe('C:\\boot has no kernel and no initrd.img or rootfs.vhd');
+    expect(failed[1]?.problem).toBe('C:\\boot has no kernel or vmlinux and no initrd.img or rootfs.vhd');
+  });
+
+  it.each(['kernel', 'vmlinux', 'VMLINUX'])('takes a folder with %s, which boots', async (kernel) => {
+    const files = [kernel, 'initrd.img', 'kernel.vmgs'];
+    const { failed } = await doctor(
+      node({ hostFacts: async () => ({ osBuild: 20348, bootFiles: [{ path: 'C:\\boot', files }] }) }),
+    );
+    expect(failed).toEqual([]);
   });
 
   describe('looks at what the VMs of the node name', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HcsError } from '../../../agent/node/hcs-error.ts';
 
-const words = Array.from({ length: 0x20 }, (_, low) => 0x0100 + low);
+const words = Array.from({ length: 0x22 }, (_, low) => 0x0100 + low);
 const nameIn = (code: number) => new HcsError('HcsX', code).message.replace(/^HcsX: | \(0x[0-9a-f]+\)$/g, '');
 
 describe('an error of HCS', () => {
@@ -10,7 +10,7 @@ describe('an error of HCS', () => {
       expect(nameIn(0x8037_0000 + word)).toMatch(/^[A-Z]+(?:_[A-Z]+)*$/);
       expect(nameIn(0xc037_0000 + word)).toBe(nameIn(0x8037_0000 + word));
     }
-    expect(nameIn(0x8037_0120)).toBe('HCS failure');
+    expect(nameIn(0x8037_0122)).toBe('HCS failure');
   });
 
   it('is told apart by what can be done about it, in either numbering', () => {
@@ -18,7 +18,7 @@ describe('an error of HCS', () => {
       ['isNotFound', [0x8037_010e, 0xc037_010e, 0x8007_0490]],
       ['isAlreadyStopped', [0x8037_0110, 0xc037_0110, 0x8007_0490]],
       ['isAlreadyExists', [0x8037_010f, 0xc037_010f]],
-      ['isDocumentRefused', [0x8037_010d, 0xc037_010d, 0x8007_000d]],
+      ['isDocumentRefused', [0x8037_010d, 0xc037_010d, 0x8007_000d, 0x8007_0057]],
       ['isServiceDisconnect', [0x8037_011e]],
       ['isAccessDenied', [0x8037_011b, 0x8007_0005]],
       ['isHypervisorMissing', [0x8037_0102, 0xc037_0102, 0x8037_0114]],
