@@ -93,7 +93,7 @@ describe('lcow-agent doctor', () => {
     ]);
   });
 
-  const noFiles = { osBuild: 20348, bootFiles: [{ path: 'C:\\boot', files: ['vmlinux'] }] };
+  const noFiles = { osBuild: 20348, bootFiles: [{ path: 'C:\\boot', files: ['notes.txt'] }] };
   const withToken = (claims: object): Partial<DoctorPorts> => ({ readFile: async () => token(claims) });
   const withGroups = (output: string): Partial<DoctorPorts> => ({
     run: async (name) => ({ exitCode: 0, output: name === 'sc.exe' ? running : output }),
