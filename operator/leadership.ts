@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { AgentService } from './agents/server.ts';
 import { Sessions } from './agents/sessions.ts';
+import { Controllers } from './controller/controllers.ts';
 import type { Restoration } from './controller/knowledge/restoration.ts';
-import { Controllers } from './controllers.ts';
 import { type Caches, clientsOver } from './kubernetes/caches.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -44,7 +44,7 @@ export class Leadership {
       mayWrite,
     );
     const clients = clientsOver(http);
-    const shared = { http, caches, clients, metrics, restoration, clock, random, replica, logger };
+    const shared = { http, caches, clients, observer: metrics, restoration, clock, random, replica, logger };
     const { othersEndedBy } = term;
     this.controllers = new Controllers({ ...shared, agents: sessions, othersEndedBy });
     const { inventory, hosts } = this.controllers;

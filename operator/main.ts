@@ -9,12 +9,12 @@ import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { plainLogger } from '../runtime/log-lines.ts';
+import { logContext } from './controller/log-context.ts';
 import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
-import { logContext } from './log-context.ts';
 import { Operator, unfinishedAnnotation } from './operator.ts';
 import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
 

@@ -4,12 +4,11 @@ import type { Logger } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../runtime/clock.ts';
 import type { AgentObserver, UnexpectedFromAgent } from '../agents/session-ports.ts';
-import type { StatusObserver } from '../controller/status/status-writer.ts';
+import type { ControllersObserver } from '../controller/controllers.ts';
 import type { ApiError } from '../kubernetes/api-error.ts';
 import type { EventObserver, EventRecord } from '../kubernetes/events.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ReflectorObserver } from '../kubernetes/reflector.ts';
-import type { QueueObserver } from '../queue/work-queue.ts';
 import type { StreamCounts } from '../subresources/stream-counts.ts';
 import { LifecycleMetrics } from './lifecycle.ts';
 import { registerStreamMetrics } from './streams.ts';
@@ -27,7 +26,7 @@ export interface MetricSources {
 
 const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
-export class Metrics implements QueueObserver, ReflectorObserver, EventObserver, StatusObserver, AgentObserver {
+export class Metrics implements ControllersObserver, ReflectorObserver, AgentObserver {
   readonly registry = new Registry();
   readonly #logger: Logger;
   readonly #clock: Clock;

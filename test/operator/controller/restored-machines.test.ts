@@ -1,12 +1,12 @@
 // VMs that are created from manifests with the finalizer of a backup, while no operator runs (docs/operations.md, Backup), on
 // a real API server: they are new, and wait for nobody.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { finalizer } from '../../crds/linux-utility-vm.ts';
-import { defaultLeaseTimes } from '../../operator/kubernetes/lease.ts';
-import { LeaseClient } from '../../operator/kubernetes/lease-client.ts';
-import { type Clock, systemClock } from '../../runtime/clock.ts';
-import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { finalizer } from '../../../crds/linux-utility-vm.ts';
+import { defaultLeaseTimes } from '../../../operator/kubernetes/lease.ts';
+import { LeaseClient } from '../../../operator/kubernetes/lease-client.ts';
+import { type Clock, systemClock } from '../../../runtime/clock.ts';
+import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../../support/control-plane/shared.ts';
 import {
   hostsPath,
   machinesPath,
@@ -14,8 +14,8 @@ import {
   type RunningOperator,
   readyOf,
   until,
-} from '../support/operator/fixture.ts';
-import { ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
+} from '../../support/operator/fixture.ts';
+import { ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
 
 const hour = 3_600_000;
 /** An operator whose wall clock is an hour behind. */

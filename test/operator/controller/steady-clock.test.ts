@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { Inventory } from '../../operator/controller/knowledge/inventory.ts';
-import { NodeStates } from '../../operator/controller/knowledge/node-state.ts';
-import { SteadyClock } from '../../operator/controller/knowledge/steady-clock.ts';
-import { connectionError, failed } from '../../operator/kubernetes/api-error.ts';
-import type { Clock } from '../../runtime/clock.ts';
-import { ManualClock } from '../support/clocks/manual-clock.ts';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
+import { NodeStates } from '../../../operator/controller/knowledge/node-state.ts';
+import { SteadyClock } from '../../../operator/controller/knowledge/steady-clock.ts';
+import { connectionError, failed } from '../../../operator/kubernetes/api-error.ts';
+import type { Clock } from '../../../runtime/clock.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
 const hour = 3_600_000;
 

@@ -1,10 +1,10 @@
 // Who holds room, who gets it, and what proves that no host has a VM (design §10), on a real API server.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { finalizer, type LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts';
-import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
-import type { Assignment, HostFacts } from '../../protocol/messages.ts';
-import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { finalizer, type LinuxUtilityVMManifestSpec } from '../../../crds/linux-utility-vm.ts';
+import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
+import type { Assignment, HostFacts } from '../../../protocol/messages.ts';
+import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../../support/control-plane/shared.ts';
 import {
   fasterClock,
   hostsPath,
@@ -14,8 +14,8 @@ import {
   readyOf,
   type StartOptions,
   until,
-} from '../support/operator/fixture.ts';
-import { observedMachine, ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
+} from '../../support/operator/fixture.ts';
+import { observedMachine, ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

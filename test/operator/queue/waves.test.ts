@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
-import { Judgements } from '../../operator/controller/placement/judgements.ts';
-import { type Candidate, needsOf, place } from '../../operator/controller/placement/placement.ts';
-import { namespaceOf } from '../../operator/controller/triggers.ts';
-import { Waves } from '../../operator/queue/waves.ts';
-import { ManualClock } from '../support/clocks/manual-clock.ts';
-import { makeHost, makeNode } from '../support/operator/objects.ts';
+import { linuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
+import { Judgements } from '../../../operator/controller/placement/judgements.ts';
+import { type Candidate, needsOf, place } from '../../../operator/controller/placement/placement.ts';
+import { namespaceOf } from '../../../operator/controller/triggers.ts';
+import { Waves } from '../../../operator/queue/waves.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
+import { makeHost, makeNode } from '../../support/operator/objects.ts';
 
 describe('VMs that wait for a host', () => {
   it('are looked at once for many causes, and a crowd less often than others', async () => {

@@ -1,11 +1,11 @@
 // VMs whose spec, or what it refers to, cannot be read: they can be halted, started again, drained and deleted all the same.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pausedAnnotation, restartedAtAnnotation } from '../../crds/linux-utility-vm.ts';
-import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
-import { sha256Hex } from '../../protocol/digest.ts';
-import { intentsCapability } from '../../protocol/intent.ts';
-import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { pausedAnnotation, restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
+import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
+import { sha256Hex } from '../../../protocol/digest.ts';
+import { intentsCapability } from '../../../protocol/intent.ts';
+import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../../support/control-plane/shared.ts';
 import {
   fasterClock,
   hostsPath,
@@ -14,9 +14,9 @@ import {
   type RunningOperator,
   readyOf,
   until,
-} from '../support/operator/fixture.ts';
-import { ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
-import { until as untilFound } from '../support/until.ts';
+} from '../../support/operator/fixture.ts';
+import { ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
+import { until as untilFound } from '../../support/until.ts';
 
 let controlPlane: ControlPlane;
 let fixture: OperatorFixture;

@@ -1,47 +1,51 @@
 // The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../runtime/clock.ts';
-import { Hosts } from './controller/hosts.ts';
-import type { Agents, Told } from './controller/instructions/agents.ts';
-import { eachTold } from './controller/instructions/each-told.ts';
-import { ReferenceReader } from './controller/instructions/references.ts';
-import { Disconnections } from './controller/knowledge/disconnections.ts';
-import { allocatableMemoryInMB } from './controller/knowledge/host-capacity.ts';
-import { Inventory } from './controller/knowledge/inventory.ts';
-import { NodeStates } from './controller/knowledge/node-state.ts';
-import type { Restoration } from './controller/knowledge/restoration.ts';
-import { SteadyClock } from './controller/knowledge/steady-clock.ts';
-import { VirtualMachines } from './controller/knowledge/virtual-machines.ts';
-import { listRate, MisplacedMachines } from './controller/misplaced-machines.ts';
-import { Evictions } from './controller/placement/evictions.ts';
-import { Fleet } from './controller/placement/fleet.ts';
-import { Reconciler } from './controller/reconcile.ts';
-import { Relocation } from './controller/relocation.ts';
-import { Starts } from './controller/starts.ts';
-import { NodeWrites } from './controller/status/node-writes.ts';
-import { Pacing } from './controller/status/pacing.ts';
-import { PatientEvents } from './controller/status/patient-events.ts';
-import { StatusWriter, statusRate } from './controller/status/status-writer.ts';
-import { Teardown } from './controller/teardown.ts';
-import { namespaceOf, Triggers } from './controller/triggers.ts';
-import type { Outcome } from './kubernetes/api-error.ts';
-import { type Caches, type Clients, machineKind } from './kubernetes/caches.ts';
-import { EventRecorder } from './kubernetes/events.ts';
-import type { KubeHttp } from './kubernetes/http.ts';
-import { compact, essentialsOf, parseVirtualMachine, type VirtualMachine } from './kubernetes/objects.ts';
-import { collectionPath } from './kubernetes/resource-client.ts';
-import { list } from './kubernetes/watch.ts';
+import type { Clock, Random } from '../../runtime/clock.ts';
+import type { Outcome } from '../kubernetes/api-error.ts';
+import { type Caches, type Clients, machineKind } from '../kubernetes/caches.ts';
+import { type EventObserver, EventRecorder } from '../kubernetes/events.ts';
+import type { KubeHttp } from '../kubernetes/http.ts';
+import { compact, essentialsOf, parseVirtualMachine, type VirtualMachine } from '../kubernetes/objects.ts';
+import { collectionPath } from '../kubernetes/resource-client.ts';
+import { list } from '../kubernetes/watch.ts';
+import { KeyedAllowances } from '../queue/keyed-allowances.ts';
+import { type QueueObserver, type QueueOptions, WorkQueue } from '../queue/work-queue.ts';
+import { Hosts } from './hosts.ts';
+import type { Agents, Told } from './instructions/agents.ts';
+import { eachTold } from './instructions/each-told.ts';
+import { ReferenceReader } from './instructions/references.ts';
+import { Disconnections } from './knowledge/disconnections.ts';
+import { allocatableMemoryInMB } from './knowledge/host-capacity.ts';
+import { Inventory } from './knowledge/inventory.ts';
+import { NodeStates } from './knowledge/node-state.ts';
+import type { Restoration } from './knowledge/restoration.ts';
+import { SteadyClock } from './knowledge/steady-clock.ts';
+import { VirtualMachines } from './knowledge/virtual-machines.ts';
 import { inReconcileOf } from './log-context.ts';
-import type { Metrics } from './metrics/metrics.ts';
-import { KeyedAllowances } from './queue/keyed-allowances.ts';
-import { type QueueOptions, WorkQueue } from './queue/work-queue.ts';
+import { listRate, MisplacedMachines } from './misplaced-machines.ts';
+import { Evictions } from './placement/evictions.ts';
+import { Fleet } from './placement/fleet.ts';
+import { Reconciler } from './reconcile.ts';
+import { Relocation } from './relocation.ts';
+import { Starts } from './starts.ts';
+import { NodeWrites } from './status/node-writes.ts';
+import { Pacing } from './status/pacing.ts';
+import { PatientEvents } from './status/patient-events.ts';
+import { type StatusObserver, StatusWriter, statusRate } from './status/status-writer.ts';
+import { Teardown } from './teardown.ts';
+import { namespaceOf, Triggers } from './triggers.ts';
+
+export interface ControllersObserver extends QueueObserver, EventObserver, StatusObserver {
+  /** A host has a VM whose object does not put it there. */
+  misplaced(nodeName: string, uid: string): void;
+}
 
 export interface ControllersOptions {
   readonly http: KubeHttp;
   readonly caches: Caches;
   readonly clients: Clients;
   readonly agents: Agents;
-  readonly metrics: Metrics;
+  readonly observer: ControllersObserver;
   readonly restoration: Restoration;
   /** When every earlier term was over (`Term`). */
   readonly othersEndedBy: number | undefined;
@@ -72,11 +76,11 @@ export class Controllers {
 
   constructor(options: ControllersOptions) {
     this.#options = options;
-    const { http, clock, replica, metrics, caches, clients } = options;
+    const { http, clock, replica, observer, caches, clients } = options;
     this.machines = this.#createMachines();
     this.#steady = new SteadyClock(clock);
     this.inventory = new Inventory(this.#steady);
-    this.#events = new EventRecorder({ http, clock, instance: replica, observer: metrics });
+    this.#events = new EventRecorder({ http, clock, instance: replica, observer });
     this.#patientEvents = new PatientEvents({
       clock,
       machines: this.machines,
@@ -172,7 +176,7 @@ export class Controllers {
   }
 
   #createWriter(pacing: Pacing, allowances: KeyedAllowances, writes: NodeWrites): StatusWriter {
-    const { clients, metrics } = this.#options;
+    const { clients, observer } = this.#options;
     return new StatusWriter({
       client: clients.machines,
       machines: this.machines,
@@ -181,7 +185,7 @@ export class Controllers {
       writes,
       record: (event) => this.#patientEvents.record(event),
       mayWriteFor: (nodeName) => this.hosts.mayWriteFor(nodeName),
-      observer: metrics,
+      observer,
     });
   }
 
@@ -232,7 +236,7 @@ export class Controllers {
   }
 
   #createMisplaced(wake: (key: string) => void): MisplacedMachines {
-    const { clients, agents, metrics, clock } = this.#options;
+    const { clients, agents, observer, clock } = this.#options;
     return new MisplacedMachines({
       client: clients.machines,
       listLive: () => this.#listLive(),
@@ -244,7 +248,7 @@ export class Controllers {
       agents,
       record: this.#events.record.bind(this.#events),
       wake,
-      onMisplaced: (nodeName, uid) => metrics.misplaced(nodeName, uid),
+      onMisplaced: (nodeName, uid) => observer.misplaced(nodeName, uid),
     });
   }
 
@@ -264,13 +268,13 @@ export class Controllers {
     work: QueueOptions['work'],
     order: Pick<QueueOptions, 'groupOf' | 'isUrgent'> = {},
   ): WorkQueue {
-    const { clock, random, metrics } = this.#options;
+    const { clock, random, observer } = this.#options;
     const resync = () => this.triggers.resync();
     return new WorkQueue({
       name,
       clock,
       random,
-      observer: metrics,
+      observer,
       concurrency: workers[name],
       maximumKeys,
       work,

@@ -1,8 +1,8 @@
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
-import { LifecycleMetrics } from '../../operator/metrics/lifecycle.ts';
-import { makeMachine } from '../support/operator/objects.ts';
+import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import { LifecycleMetrics } from '../../../operator/metrics/lifecycle.ts';
+import { makeMachine } from '../../support/operator/objects.ts';
 
 const creationTimestamp = '2026-01-01T00:00:00Z';
 const machine = (status: LinuxUtilityVMStatus) => makeMachine({ metadata: { creationTimestamp }, status });

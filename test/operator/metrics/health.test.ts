@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { HealthServer } from '../../operator/metrics/health.ts';
-import { systemClock } from '../../runtime/clock.ts';
+import { HealthServer } from '../../../operator/metrics/health.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 
 let server: HealthServer;
 let port: number;
