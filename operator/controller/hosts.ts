@@ -6,7 +6,7 @@ import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } 
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import { sameJson } from '../kubernetes/same-json.ts';
-import { done, type Result } from '../queue/work-queue.ts';
+import { done, type Result } from '../queue/result.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import type { Lookup } from './knowledge/lookup.ts';
 import type { Restoration } from './knowledge/restoration.ts';

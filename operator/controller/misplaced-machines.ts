@@ -7,7 +7,7 @@ import type { EventRecord } from '../kubernetes/events.ts';
 import { type Node, objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
 import type { KeyedAllowances } from '../queue/keyed-allowances.ts';
-import { done, type Result } from '../queue/work-queue.ts';
+import { done, type Result } from '../queue/result.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';

@@ -1,30 +1,30 @@
-// A VM that leaves its host to be placed anew: released there after live reads, confirmed gone, and only then without a
-// host (design §1 invariant 2, §5). Nothing is remembered of it but what the host says.
+// Decides how a VM leaves its host to be placed again: released there after live reads, confirmed gone, and only then without
+// a host (design §1 invariant 2, §5). Nothing is remembered of it but what the host says.
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import { done, type Result } from '../queue/work-queue.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { isStart, storedRest } from './knowledge/rest.ts';
 import type { Evictions } from './placement/evictions.ts';
-import type { StatusInputs, Verdict } from './status/status.ts';
-import type { Written } from './status/status-writer.ts';
+import type { Scheduled, Verdict } from './status/status.ts';
 
 export interface RelocationOptions {
-  readonly client: ResourceClient<VirtualMachine>;
+  readonly client: Pick<ResourceClient<VirtualMachine>, 'get'>;
   readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
   readonly inventory: Inventory;
-  readonly evictions: Evictions;
-  readonly agents: Agents;
+  readonly evictions: Pick<Evictions, 'confirms'>;
+  readonly agents: Pick<Agents, 'hasReleased'>;
 }
 
-export type Decided = Partial<
-  Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'references' | 'rest' | 'unproven'>
->;
-export type WriteStatus = (object: VirtualMachine, decided: Decided) => Promise<Written>;
-
-const recheckMilliseconds = 15_000;
+export type RelocationStep =
+  /** No host has it any more: its object is to have none. */
+  | { readonly kind: 'Leave'; readonly scheduled: Scheduled }
+  /** Its agent is to tear it down, or does so already. */
+  | { readonly kind: 'Release' }
+  /** The cache was behind; the watch tells what holds. */
+  | { readonly kind: 'Stay' }
+  | { readonly kind: 'Unknown'; readonly error: unknown };
 
 export class Relocation {
   readonly #options: RelocationOptions;
@@ -33,39 +33,15 @@ export class Relocation {
     this.#options = options;
   }
 
-  /** `left` is told once no host has the VM any more. */
-  async reconcile(
-    object: VirtualMachine,
-    nodeName: string,
-    verdict: Verdict,
-    write: WriteStatus,
-    left: (uid: string) => void,
-  ): Promise<Result> {
+  /** `verdict`: why it has to leave. */
+  async next(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<RelocationStep> {
     const { inventory, agents } = this.#options;
     const { uid } = object.metadata;
-    if (inventory.presence(nodeName, uid) === 'Absent') return this.#leave(object, verdict, write, left);
-    if (!agents.hasReleased(nodeName, uid)) {
-      const live = await this.#isStillToLeave(object, nodeName, verdict);
-      if (!live.ok) return { kind: 'Retry', error: live.error };
-      if (!live.value) return done; // the cache was behind; the watch tells
-      agents.release(nodeName, uid);
-    }
-    const { result } = await write(object, { blocked: verdict });
-    return result.kind === 'Done' ? { kind: 'After', milliseconds: recheckMilliseconds } : result;
-  }
-
-  async #leave(
-    object: VirtualMachine,
-    verdict: Verdict,
-    write: WriteStatus,
-    left: (uid: string) => void,
-  ): Promise<Result> {
-    const message = `left its host: ${verdict.message}; looking for another one`;
-    // One that rested before was not stopped by what drives it away.
-    const reason = storedRest(object.status) ?? verdict.reason;
-    const written = await write(object, { nodeName: undefined, scheduled: { reason, message } });
-    if (written.object !== undefined && written.object.status.nodeName === undefined) left(object.metadata.uid);
-    return written.result.kind === 'Done' ? { kind: 'After', milliseconds: 0 } : written.result;
+    if (inventory.presence(nodeName, uid) === 'Absent') return { kind: 'Leave', scheduled: leaving(object, verdict) };
+    if (agents.hasReleased(nodeName, uid)) return { kind: 'Release' };
+    const live = await this.#isStillToLeave(object, nodeName, verdict);
+    if (!live.ok) return { kind: 'Unknown', error: live.error };
+    return { kind: live.value ? 'Release' : 'Stay' };
   }
 
   async #isStillToLeave(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Outcome<boolean>> {
@@ -85,4 +61,9 @@ export class Relocation {
     if (!node.ok) return isNotFound(node.error) ? { ok: true, value: false } : node;
     return { ok: true, value: this.#options.evictions.confirms(object, node.value) };
   }
+}
+
+/** One that rested before was not stopped by what drives it away. */
+function leaving({ status }: VirtualMachine, { reason, message }: Verdict): Scheduled {
+  return { reason: storedRest(status) ?? reason, message: `left its host: ${message}; looking for another one` };
 }

@@ -5,15 +5,16 @@ import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import { done, type Result } from '../queue/work-queue.ts';
+import { done, type Result } from '../queue/result.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { holdsRoom, isActive, isBoundToHost, isStopped } from './knowledge/rest.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
+import type { Decided } from './machine-writes.ts';
 import type { Eviction } from './placement/evictions.ts';
 import type { Fleet } from './placement/fleet.ts';
-import type { WriteStatus } from './relocation.ts';
 import type { Verdict } from './status/status.ts';
+import type { Written } from './status/status-writer.ts';
 
 export interface StartsOptions {
   readonly client: Pick<ResourceClient<VirtualMachine>, 'get'>;
@@ -30,7 +31,7 @@ export interface StartJudgement {
 }
 
 export interface StartPorts {
-  readonly write: WriteStatus;
+  readonly write: (object: VirtualMachine, decided: Decided) => Promise<Written>;
   /** Tells its agent what is wanted of it. */
   readonly tell: (object: VirtualMachine) => Promise<void>;
   readonly move: (object: VirtualMachine, nodeName: string, verdict: Verdict) => Promise<Result>;

@@ -7,7 +7,7 @@ import { isNotFound } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import { done, type Result } from '../queue/work-queue.ts';
+import { done, type Result } from '../queue/result.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import type { NodeStates } from './knowledge/node-state.ts';

@@ -6,20 +6,10 @@
 // neither the workers nor the room can all be taken by one group. Within a group, urgent keys go first. What only
 // explains something waits at low priority, behind everything else, but no longer than `lowPriority.latestMilliseconds`.
 import type { Clock, Random, Timer } from '../../runtime/clock.ts';
+import type { Result } from './result.ts';
 import { Turns, type Waiting } from './turns.ts';
 
-export type Result =
-  | { readonly kind: 'Done' }
-  /** Fine so far; look again after this time. */
-  | { readonly kind: 'After'; readonly milliseconds: number }
-  /** Nothing is left but what can wait: work on it once more, in the lane `Low`. */
-  | { readonly kind: 'AtLowPriority' }
-  /** Later, by the backoff of the key, but not sooner than `error` asks for. */
-  | { readonly kind: 'Retry'; readonly error: unknown };
-
 export type Lane = 'Usual' | 'Low';
-
-export const done: Result = { kind: 'Done' };
 
 export interface QueueObserver {
   added(queue: string): void;

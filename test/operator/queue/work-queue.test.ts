@@ -1,13 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { apiErrorFromStatus } from '../../../operator/kubernetes/api-error.ts';
-import {
-  done,
-  type QueueObserver,
-  type QueueOptions,
-  type Result,
-  WorkQueue,
-} from '../../../operator/queue/work-queue.ts';
+import { done, type Result } from '../../../operator/queue/result.ts';
+import { type QueueObserver, type QueueOptions, WorkQueue } from '../../../operator/queue/work-queue.ts';
 import { ManualClock, settle } from '../../support/clocks/manual-clock.ts';
 
 const silent: QueueObserver = {
