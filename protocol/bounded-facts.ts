@@ -1,8 +1,8 @@
-// The facts of a host within what the operator keeps of them (`limits.factsBytes`). Only the list of boot files can be long:
-// it is cut, and says how much is missing.
+// Cuts the facts of a host to the size that the operator keeps (`limits.factsBytes`). Only the list of boot files can
+// be long: it is cut, and its last entry says how many files are missing.
 import { type HostFacts, limits } from './messages.ts';
 
-/** Of one folder besides its path and files, with the word of what is missing. */
+/** Room for one folder's JSON besides its path and files, including the entry that counts the missing files. */
 const folderBytes = 64;
 
 export function boundedFacts(facts: HostFacts): HostFacts {

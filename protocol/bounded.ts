@@ -1,10 +1,13 @@
-// Texts, codes and lists in a peer's message, bounded before anything is made of them (docs/design.md §10). The length of a
-// list is judged before its items are looked at: a frame has room for 350,000 of `{}`, each of which would be described.
+// Bounds for texts, codes and lists in a peer's message, checked before anything is built from them (docs/design.md
+// §10). The length of a list is checked before its items: a frame has room for 350,000 empty objects, and zod would
+// describe a problem for each.
 import { z } from 'zod';
 import { beginning } from '../runtime/beginning.ts';
 import { plainText } from '../runtime/plain-text.ts';
 
-/** Nothing in it steers a terminal. What grows beyond the limit by being escaped is cut; what was too long is refused. */
+/**
+ * The text cannot steer a terminal. Text that escaping makes too long is cut; text that arrives too long is refused.
+ */
 export function boundedText(characters: number) {
   return z
     .string()

@@ -1,8 +1,7 @@
-// A typed channel over one open WebSocket (design §7), the same on both sides: every text frame is one message, parsed on
-// receipt; binary frames are for who knows them. A frame that is neither ends this session only. Outgoing messages wait in
-// budgets of their own, sent in this order: control messages (bounded; overflow ends the session), the latest state per key,
-// and then the data of streams.
-
+// A typed channel over one open WebSocket (design §7), the same on both sides. Every text frame is one message, parsed
+// on receipt; binary frames go to `onBinary`. A frame that is neither ends this session only. Outgoing messages wait in
+// separate budgets and are sent in this order: control messages (bounded; overflow ends the session), the latest state
+// per key, the data of streams.
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import { beginningInBytes } from '../runtime/beginning.ts';
@@ -13,28 +12,34 @@ import { closeCodes, limits } from './messages.ts';
 
 /** Bounds of what one channel holds. Bytes are UTF-8 bytes of frames. */
 export const channelLimits = {
-  /** Handed to the socket and not yet written; above it messages wait here. */
+  /** Handed to the socket and not written yet. Above this, messages wait in the channel. */
   inFlightBytes: 256 * 1024,
   /**
-   * Data of streams is handed to the socket only below this, so that a control message waits behind little of it; yet more
-   * than one frame, since it takes a turn of the event loop to learn that one was written.
+   * Stream data is handed to the socket only below this, so that a control message waits behind little of it. The limit
+   * is larger than one frame, because the channel learns only on the next turn of the event loop that a frame was
+   * written.
    */
   streamInFlightBytes: 160 * 1024,
   controlBytes: 16 << 20,
   controlMessages: 16_384,
-  /** Whoever has much to say waits until no more than this is waiting. */
+  /** A sender of many messages waits until at most this much is waiting (`drained`). */
   drainedBytes: 4 << 20,
-  /** More than streams may have on the way (`streamLimits.onTheWayBytes`), in base64 and with their frames. */
+  /** Larger than `streamLimits.onTheWayBytes` in base64 with framing. */
   streamBytes: 4 << 20,
   latestKeys: limits.virtualMachinesPerHost,
   missedHeartbeats: 3,
-  /** Answers to pings that the other side has not read. Further pings get none: the newest answer stands for all. */
+  /**
+   * Answers to pings that the other side has not read. Further pings get no answer: the newest answer stands for all.
+   */
   unreadPongs: 16,
   closeTimeoutMilliseconds: 3_000,
   closeReasonBytes: 120,
 } as const;
 
-/** The largest frame that `ws` itself may take in (`maxPayload`); what is over `limits.frameBytes` gets our close code. */
+/**
+ * The largest frame that `ws` itself accepts (`maxPayload`). A frame above `limits.frameBytes` is refused with our
+ * close code.
+ */
 export const webSocketMaxPayload = 2 * limits.frameBytes;
 
 export type FrameKind = 'text' | 'binary' | 'ping';
@@ -42,21 +47,24 @@ export type FrameKind = 'text' | 'binary' | 'ping';
 export interface ChannelSettings<In> {
   readonly schema: z.ZodType<In>;
   readonly clock: Clock;
-  /** The pinger pings once an interval; the other side expects that. */
+  /** The pinger sends a ping once an interval; the watcher expects one. */
   readonly heartbeat: 'pinger' | 'watcher';
   readonly heartbeatSeconds: number;
   readonly onMessage: (message: In) => void;
-  /** Takes a binary frame; false when it is none that was agreed on, as are all when this is absent. */
+  /**
+   * Takes a binary frame. False when the frame is not of an agreed kind. Without this callback, every binary frame is
+   * refused.
+   */
   readonly onBinary?: (frame: Buffer) => boolean;
   /**
-   * Told of everything that comes; answers for how many milliseconds nothing more is to be taken in. What comes meanwhile
-   * waits in the network, where it is the other side's.
+   * Called for every frame that arrives. Returns for how many milliseconds the channel stops reading. Meanwhile frames
+   * wait in the network, at the other side's expense.
    */
   readonly onFrame?: (kind: FrameKind, bytes: number) => number;
   readonly onThrottled?: () => void;
-  /** The other side said what is no message. Its session ends. */
+  /** The other side sent something that is not a message. The session ends. */
   readonly onMalformed?: () => void;
-  /** The socket does not answer pings itself, so that their number can be bounded here. */
+  /** The socket does not answer pings by itself; the channel does, and bounds their number. */
   readonly answersPings?: boolean;
 }
 
@@ -104,8 +112,8 @@ export class Channel<In, Out extends object> {
   }
 
   /**
-   * Sends in order, ahead of states and streams. A waiting state of the key `supersedes` is forgotten: it would arrive after
-   * this message. False when the channel is closed or this message overflowed it.
+   * Sends in order, ahead of states and streams. A waiting state of the key `supersedes` is dropped, because it would
+   * arrive after this message. False when the channel is closed or this message overflowed it.
    */
   send(message: Out, supersedes?: string): boolean {
     if (!this.open) return false;
@@ -119,7 +127,7 @@ export class Channel<In, Out extends object> {
     return this.open;
   }
 
-  /** Sends the state of `key`; while the socket is congested only the newest one of each key is kept. */
+  /** Sends the state of `key`. While the socket is congested, only the newest state of each key is kept. */
   sendLatest(key: string, message: Out): boolean {
     if (!this.open) return false;
     this.#latest.set(key, message);
@@ -131,7 +139,7 @@ export class Channel<In, Out extends object> {
     return this.open;
   }
 
-  /** Resolves when few control messages are waiting, or the channel is closed. */
+  /** Resolves when few control messages are waiting or the channel closes. */
   drained(): Promise<void> | undefined {
     if (this.#isDrained) return undefined;
     return new Promise((resolve) => this.#onDrained.push(resolve));
@@ -141,14 +149,14 @@ export class Channel<In, Out extends object> {
     return !this.open || this.#control.bytes <= channelLimits.drainedBytes;
   }
 
-  /** States that were not handed to the socket yet. */
+  /** States that are waiting to be handed to the socket. */
   get statesWaiting(): number {
     return this.#latest.size;
   }
 
   /**
-   * Data of a stream, as a message or a binary frame: waits for everything else. Whoever sends bounds it by what the other
-   * side says that arrived; false when the channel is closed or this overflowed it.
+   * Sends stream data, as a message or a binary frame, after everything else. The sender limits the amount by the
+   * receipts of the other side. False when the channel is closed or this data overflowed it.
    */
   sendStream(message: Out | Buffer): boolean {
     if (!this.open) return false;
@@ -167,7 +175,7 @@ export class Channel<In, Out extends object> {
     if (this.open) this.#scheduleHeartbeat(seconds * 1000);
   }
 
-  /** What waits is dropped. A peer that does not answer the closing handshake is cut off. */
+  /** Waiting messages are dropped. A peer that does not answer the closing handshake is disconnected. */
   close(code: number, reason: string): void {
     if (!this.open) return;
     const shortReason = beginningInBytes(reason, channelLimits.closeReasonBytes);
@@ -269,7 +277,7 @@ export class Channel<In, Out extends object> {
     this.#missed = 0;
   }
 
-  /** The first cause of the end is the one that is told. */
+  /** The first cause is the one that `closed` reports. */
   #note(ending: ChannelClosed): void {
     if (this.#ending !== undefined) return;
     this.#ending = ending;

@@ -1,9 +1,9 @@
-// Digests that both sides compare: SHA-256 over the canonical form of a value (sorted keys, no white space), as
-// lower-case hex. Two values with the same digest are the same for us, whatever order their members came in.
+// Digests that both sides compare: SHA-256 over the canonical form of a value (sorted keys, no white space), in
+// lower-case hex. Values that differ only in the order of their members have the same digest.
 import { createHash } from 'node:crypto';
 import type { RequestedOptions } from './options.ts';
 
-/** An integer beyond 2^53, by its decimal digits. */
+/** An integer beyond 2^53, kept as its decimal digits. */
 export class ExactInteger {
   readonly digits: string;
 
@@ -21,7 +21,7 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
-/** JSON text with object keys sorted by code unit; members that are undefined are left out. */
+/** JSON text with object keys sorted by code unit. Undefined members are left out. */
 export function canonicalJson(value: JsonValue): string {
   if (value instanceof ExactInteger) return value.digits;
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
@@ -39,12 +39,15 @@ export function sha256Hex(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-/** The digest by which wire, journal and status say "these options"; a policy counts with its text. */
+/**
+ * The digest that stands for a set of options on the wire, in the journal and in the status. It covers the text of the
+ * policy.
+ */
 export function optionsDigest(options: RequestedOptions): string {
   return sha256Hex(canonicalJson(options));
 }
 
-/** The digest of a document that exists as JSON text, numbers beyond 2^53 taken exactly. */
+/** The digest of a document given as JSON text. Integers beyond 2^53 are kept exact. */
 export function documentDigest(text: string): string {
   const exact = (_key: string, value: JsonValue, context?: { readonly source?: string }) =>
     typeof value === 'number' &&

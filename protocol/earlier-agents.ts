@@ -1,11 +1,12 @@
-// What agents of the version before say besides: the lines of their guests' logs, which nobody reads any more. Such an agent
-// sends as many lines as the operator grants, and counts lines as lost while they wait for an acknowledgement. So the
-// operator grants what it always did, acknowledges each message and keeps nothing. The next version can do without this file.
+// Log lines of guests, which agents of the previous version still send and nobody reads any more. Such an agent sends
+// as many lines as the operator grants, and counts lines as lost while they wait for an acknowledgement. So the
+// operator grants what it always granted, acknowledges each message and keeps nothing. The next version can drop this
+// file.
 import { z } from 'zod';
 import { boundedList } from './bounded.ts';
 import { agentMessage, limits, type OperatorMessage, type Welcome } from './messages.ts';
 
-/** Lines that may be on the way without an acknowledgement: the most that such an agent takes. */
+/** Lines that may be on the way unacknowledged: the most that such an agent accepts. */
 export const grantedLogLines = 2048;
 const linesPerMessage = 256;
 
@@ -15,7 +16,7 @@ const count = z.int().min(0);
 const logs = z.object({
   type: z.literal('logs'),
   uid,
-  /** Which run of the VM. */
+  /** The boot of the VM that printed the lines. */
   boot: count,
   /** Sequence number of the first line; the others follow without gaps. */
   first: count,
@@ -23,17 +24,17 @@ const logs = z.object({
 });
 export type EarlierLogs = z.infer<typeof logs>;
 
-/** What the operator takes from agents of this version and of the one before. */
+/** The messages that the operator accepts from agents of this version and of the previous one. */
 export const messageOfAgents = z.discriminatedUnion('type', [...agentMessage.options, logs]);
 export type MessageOfAgents = z.infer<typeof messageOfAgents>;
 
-/** An agent of this version overlooks `logWindow`, and never has lines to be acknowledged. */
+/** An agent of this version ignores `logWindow` and never sends lines to acknowledge. */
 export type MessageToAgents =
   | Exclude<OperatorMessage, Welcome>
   | (Welcome & { readonly logWindow: number })
   | { readonly type: 'logsAck'; readonly uid: string; readonly boot: number; readonly sequence: number };
 
-/** The answer to a message of lines; none to one without any. */
+/** The acknowledgement of a `logs` message; none if the message has no lines. */
 export function acknowledgementOf({ uid, boot, first, lines }: EarlierLogs): MessageToAgents | undefined {
   return lines.length === 0 ? undefined : { type: 'logsAck', uid, boot, sequence: first + lines.length - 1 };
 }

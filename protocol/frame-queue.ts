@@ -1,8 +1,8 @@
-// Frames that wait for their turn on a channel: first in, first out, with their size known.
+// Frames that wait for their turn on a channel: first in, first out, with the total size known.
 
 export interface Frame {
   readonly data: string | Buffer;
-  /** Of a text: of its UTF-8. */
+  /** A text counts as its UTF-8 bytes. */
   readonly bytes: number;
 }
 
@@ -12,7 +12,7 @@ export function frameOf(message: object): Frame {
 }
 
 export class FrameQueue {
-  /** `shift` of a long array would move all of it each time, so the consumed part is cut off now and then. */
+  /** `Array.shift` moves the whole of a long array each time, so the consumed part is cut off now and then. */
   #frames: Frame[] = [];
   #head = 0;
   #bytes = 0;

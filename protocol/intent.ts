@@ -1,6 +1,6 @@
-// What is wanted of a VM whose options cannot be told, since its spec or something that it refers to cannot be read (design
-// §11). Whether a VM runs and what it runs are two questions: halting, restarting, pausing and draining need no options, so
-// the agent keeps those that it has. One that has none starts nothing.
+// An intent: what is wanted of a VM whose options are unknown, because its spec or something that the spec refers to
+// cannot be read (design §11). Halting, restarting, pausing and draining need no options, so the agent does them with
+// the options that it has. An agent that has no options of the VM starts nothing.
 import { z } from 'zod';
 import { assignment, type Element, type Parsed, parseElement, runStrategies } from './messages.ts';
 
@@ -10,7 +10,7 @@ export const intentsCapability = 'intents';
 export const intent = assignment
   .omit({ options: true, policySHA256: true, optionsDigest: true, sourceDigest: true, updateStrategy: true })
   .extend({
-    /** Absent when the spec does not say it in a way that the operator understands: it stays as it is. */
+    /** Absent when the operator cannot read the strategy from the spec: the agent keeps the one it has. */
     runStrategy: z.enum(runStrategies).optional(),
   });
 export type Intent = z.infer<typeof intent>;

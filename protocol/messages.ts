@@ -1,7 +1,7 @@
-// The messages of wire protocol `lcow.v1` (design §7): JSON text frames, one message each, parsed on receipt.
-// What is exchanged is state, so any message may be lost or repeated. Members that a side does not know are ignored,
-// except in requested options. Elements that are about one VM are parsed apart (`parseAssignment`, `parseObserved`), so
-// that a bad one affects that VM only.
+// The messages of wire protocol `lcow.v1` (design §7): JSON text frames, one message each, parsed on receipt. Messages
+// carry state, so any of them may be lost or repeated. Members that a side does not know are ignored, except in
+// requested options. Elements about one VM are parsed separately (`parseAssignment`, `parseObserved`), so that a bad
+// one affects that VM only.
 import { z } from 'zod';
 import { beginning } from '../runtime/beginning.ts';
 import { plainText } from '../runtime/plain-text.ts';
@@ -12,7 +12,7 @@ import { agentStreamMessages, operatorStreamMessages } from './streams/messages.
 export const subprotocol = 'lcow.v1';
 export const agentsPath = '/v1/agents';
 
-/** Bounds of what one side may make the other hold. Bytes of UTF-8 unless said otherwise. */
+/** Bounds of what one side can make the other hold. Bytes are UTF-8 unless said otherwise. */
 export const limits = {
   frameBytes: 1 << 20,
   /** VMs in one part of `hello` or `desired`. */
@@ -22,24 +22,27 @@ export const limits = {
   logHeadLines: 5,
   logTailLines: 15,
   messageChars: 2048,
-  /** A restart request on the wire and in the status. */
+  /** Longest restart request, on the wire and in the status. */
   restartedAtChars: 64,
   warnings: 16,
   warningChars: 512,
   conditions: 16,
   policyChars: 262_144,
-  /** The operator sends a policy again once it has sent more than so many bytes of others since; the agent keeps more. */
+  /**
+   * The operator repeats a policy once it has sent more than this many bytes of other policies since. The agent keeps
+   * more than this.
+   */
   sentPolicyBytes: 4 << 20,
   keptPolicyBytes: 16 << 20,
   virtualMachinesPerHost: 4096,
-  /** What is kept of one VM's report, as JSON. */
+  /** Largest report of one VM that is kept, as JSON. */
   reportBytes: 64 * 1024,
   /** The same for all VMs of a host together. */
   reportsBytes: 64 << 20,
-  /** All parts of a hello together: so much for each VM that they name, and so much besides. */
+  /** Largest hello, all parts together: this much for each VM that it names, plus `helloBytes`. */
   helloBytesPerVirtualMachine: 4 * 1024,
   helloBytes: 1 << 20,
-  /** What is kept of the facts of a host, as JSON; the list of boot files is cut. */
+  /** Largest facts of a host that are kept, as JSON. The list of boot files is cut to fit. */
   factsBytes: 32 * 1024,
 } as const;
 
@@ -68,7 +71,7 @@ export const hostFacts = z.object({
   memoryInMB: count,
   numaNodes: boundedList(z.object({ number: count, logicalProcessors: count, memoryInMB: count }), 64),
   isolation: boundedList(z.enum(['SNP']), 4),
-  /** The default boot folder and what lies in it. */
+  /** Each default boot folder and the files in it. */
   bootFiles: boundedList(z.object({ path: boundedText(1024), files: boundedList(boundedText(256), 256) }), 16),
 });
 export type HostFacts = z.infer<typeof hostFacts>;
@@ -91,22 +94,25 @@ export const assignment = z.object({
   namespace: z.string().min(1).max(63),
   name: z.string().min(1).max(253),
   generation: count,
-  /** SecurityPolicy is left out: the policy travels once by itself, see `policySHA256`. */
+  /** Without SecurityPolicy: the policy travels once in its own message, see `policySHA256`. */
   options: requestedOptions,
   policySHA256: sha256.optional(),
   /** Digest of the complete options, policy included (`optionsDigest`). */
   optionsDigest: sha256,
-  /** Digest of what the manifest itself says, whatever its references lead to; absent from earlier operators. */
+  /** Digest of the manifest's own text, whatever its references resolve to. Absent from earlier operators. */
   sourceDigest: sha256.optional(),
   runStrategy: z.enum(runStrategies),
   updateStrategy: z.enum(updateStrategies),
-  /** Stands for the value of the restart annotation; another one than the handled one restarts the VM. */
+  /** Stands for the value of the restart annotation. A value other than the one handled last restarts the VM. */
   restartedAt: restartedAt.optional(),
-  /** What an operator of an earlier version would say in its place: handled under that name, it is handled. */
+  /**
+   * The value that an operator of an earlier version would send instead. A request that was handled under it counts as
+   * handled.
+   */
   restartedAtPrefix: restartedAt.optional(),
-  /** Nothing is started, stopped or changed while true. */
+  /** While true, the agent starts, stops and changes nothing. */
   paused: z.boolean(),
-  /** What the status of the resource remembers, so that a lost journal does not run a `Once` VM twice. */
+  /** What the status of the resource remembers, so that a `Once` VM does not run twice when the journal is lost. */
   remembered: z.object({
     startTime: time.optional(),
     lastExit: lastExit.optional(),
@@ -159,7 +165,7 @@ export const guestLogSummary = z.object({
 });
 export type GuestLogSummary = z.infer<typeof guestLogSummary>;
 
-/** A time for each boot phase that was reached, in the order in which a boot passes them. */
+/** The time of each boot phase that was reached, in the order of a boot. */
 export const bootTimings = z.object({
   prepared: time.optional(),
   created: time.optional(),
@@ -179,10 +185,10 @@ export type Devices = z.infer<typeof devices>;
 
 export const observedVirtualMachine = z.object({
   uid,
-  /** Generation and options digest of the assignment that this state is an answer to; absent before the first. */
+  /** Generation and options digest of the assignment that this state answers. Absent before the first assignment. */
   generation: count.optional(),
   wantedDigest: sha256.optional(),
-  /** `sourceDigest` of the options that it has: also while only an intent could be told of a later manifest. */
+  /** `sourceDigest` of the options that the agent has. It stays while later manifests arrive only as intents. */
   sourceDigest: sha256.optional(),
   /** Digest of the options with which the VM was last created. */
   optionsDigest: sha256.optional(),
@@ -193,7 +199,7 @@ export const observedVirtualMachine = z.object({
   systemID: boundedText(128).optional(),
   runtimeID: boundedText(64).optional(),
   startTime: time.optional(),
-  /** Whether the VM was ever up on this host, as its journal knows; `startTime` may be of an earlier one. */
+  /** Whether the VM was ever up on this host, according to its journal. `startTime` may be from another host. */
   startedOnHost: z.boolean().optional(),
   restarts: count,
   restartedAt: boundedText(limits.restartedAtChars).optional(),
@@ -212,14 +218,14 @@ export const observedVirtualMachine = z.object({
   bootTimings: bootTimings,
   warnings: boundedList(boundedText(limits.warningChars), limits.warnings),
   devices: devices.optional(),
-  /** Log text, warnings and devices are left out, as in a hello: they are as they were until a complete report comes. */
+  /** Log text, warnings and devices are left out, as in a hello. The last complete report still holds for them. */
   abridged: z.boolean().optional(),
 });
 export type ObservedVirtualMachine = z.infer<typeof observedVirtualMachine>;
 
 // --- messages ---------------------------------------------------------------------------------------------------------
 
-/** Known to be about one VM; the rest of it is parsed apart. */
+/** An element that is known to be about one VM. The rest of it is parsed separately. */
 const element = z.looseObject({ uid });
 export type Element = z.infer<typeof element>;
 const elements = boundedList(element, limits.partElements);
@@ -229,19 +235,24 @@ const hello = z.object({
   protocolVersions: boundedList(z.string().max(32), 8),
   agentVersion: boundedText(64),
   bootID: uid,
-  /** Of the last session of this process: one that the operator does not know shows that the cluster was restored. */
+  /**
+   * The epoch of the last session of this process. An epoch that the operator does not know shows that the cluster was
+   * restored from a backup.
+   */
   lastEpoch: epoch.optional(),
-  /** What this agent understands beyond the messages that all do; unknown ones mean nothing. */
+  /**
+   * What this agent understands beyond the messages that every agent understands. The operator ignores unknown ones.
+   */
   capabilities: boundedList(z.string().max(64), 64).optional(),
   host: hostFacts,
   virtualMachines: elements,
-  /** HCS was fully enumerated: what is not among the VMs does not exist on this node. */
+  /** HCS was fully enumerated: a VM that is not listed does not exist on this node. */
   complete: z.boolean(),
   last: z.boolean(),
 });
 
 const observed = z.object({ type: z.literal('observed'), virtualMachine: element });
-/** `lastExit`: how it ended, of which nothing else may have been said. */
+/** `lastExit` says how the VM ended; no earlier message may have said it. */
 const removed = z.object({ type: z.literal('removed'), uid, lastExit: lastExit.optional() });
 
 export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, ...agentStreamMessages]);
@@ -253,13 +264,13 @@ const welcome = z.object({
   replica: z.string().max(253),
   epoch,
   heartbeatSeconds: z.number().min(0.05).max(300),
-  /** How data of streams may come besides base64 in JSON. */
+  /** Encodings that stream data may use besides base64 in JSON. */
   streamEncodings: z.array(z.string().max(64)).max(8).optional(),
 });
 const policy = z.object({ type: z.literal('policy'), sha256, policy: z.string().max(limits.policyChars) });
 const desired = z.object({ type: z.literal('desired'), epoch, virtualMachines: elements, last: z.boolean() });
 const assign = z.object({ type: z.literal('assign'), epoch, virtualMachine: element });
-/** An `Intent` (`intent.ts`), only to an agent that says that it understands intents. */
+/** An `Intent` (`intent.ts`). Sent only to an agent with the capability. */
 const intent = z.object({ type: z.literal('intent'), epoch, virtualMachine: element });
 const release = z.object({ type: z.literal('release'), epoch, uid });
 
@@ -279,7 +290,7 @@ export type Welcome = z.infer<typeof welcome>;
 
 export type ElementFailure = {
   readonly uid: string;
-  /** `UnsupportedByAgent` when an option is unknown here, else `ProtocolError`. */
+  /** `UnsupportedByAgent` when this agent does not know an option, else `ProtocolError`. */
   readonly reason: 'UnsupportedByAgent' | 'ProtocolError';
   readonly message: string;
 };
@@ -316,7 +327,7 @@ export function parseElement<T>(schema: z.ZodType<T>, element: Element): Parsed<
   return { ok: false, failure };
 }
 
-/** The first few: a hostile message may have thousands, and their values are not told. */
+/** Only the first few problems, without the values: a hostile message may have thousands. */
 function problemsOf({ issues }: z.ZodError): string {
   const told = issues.slice(0, toldProblems).map(({ path, message }) => `${path.join('.')}: ${message}`);
   return beginning(plainText(told.join('; ')), problemChars);

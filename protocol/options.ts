@@ -1,10 +1,11 @@
-// The requested options of one VM: what its manifest says, under the option names of the original (docs/reference/
-// hcs-documents.md §1), with references resolved. An absent member means the default of the host that the VM runs on.
+// The requested options of one VM: its manifest, under the option names of the original
+// (docs/reference/hcs-documents.md §1), with references resolved. An absent member means the default of the host that
+// the VM runs on.
 import { z } from 'zod';
 import type { LinuxUtilityVMSpec } from '../crds/linux-utility-vm.ts';
 
 const uint32 = z.int().min(0).max(0xffff_ffff);
-/** The original holds these in 64 bits; a manifest can say no more than what JSON numbers carry exactly. */
+/** The original holds these in 64 bits. A manifest can only carry what JSON numbers represent exactly. */
 const uint53 = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 const hvSocketService = z.strictObject({
@@ -26,7 +27,7 @@ const disk = z.strictObject({
   mountPath: z.string().optional(),
 });
 
-/** Strict: an option that this agent does not know fails the VM (`UnsupportedByAgent`) instead of being left out. */
+/** Strict: an option that this agent does not know fails the VM (`UnsupportedByAgent`) instead of being dropped. */
 export const requestedOptions = z
   .strictObject({
     // Memory
@@ -110,13 +111,13 @@ export const requestedOptions = z
 
 export type RequestedOptions = z.infer<typeof requestedOptions>;
 
-/** What the fields of a spec refer to, resolved. */
+/** The resolved targets of the references in a spec. */
 export interface References {
   /** The text under the key that `confidential.securityPolicyFrom` names. */
   readonly securityPolicy?: string | undefined;
 }
 
-/** The options that a manifest asks for. Throws if a reference of the spec is not resolved. */
+/** The options that a manifest asks for. Throws if the spec has a reference that is not resolved. */
 export function fromSpec(spec: LinuxUtilityVMSpec, references: References = {}): RequestedOptions {
   if (spec.confidential?.securityPolicyFrom !== undefined && references.securityPolicy === undefined) {
     throw new Error('spec.confidential.securityPolicyFrom is not resolved');
@@ -126,11 +127,11 @@ export function fromSpec(spec: LinuxUtilityVMSpec, references: References = {}):
   return requested;
 }
 
-/** Fields that say where and whether the VM runs, not what it is: placement and the agent's state machine use them. */
+/** Fields that say where and whether the VM runs, not what it is. Placement and the agent's state machine read them. */
 export const operatorFields = ['nodeName', 'nodeSelector', 'tolerations', 'runStrategy', 'updateStrategy'] as const;
 
 type Scalar = string | number | boolean;
-/** A value that is one field to us: a scalar, or a list or map as a whole. */
+/** A value that counts as one field: a scalar, or a whole list or map. */
 type Whole<T> = T extends Scalar | readonly unknown[] ? true : string extends keyof T ? true : false;
 /** The paths of all fields below T, members joined by `.`. */
 type FieldPath<T> = {
@@ -143,13 +144,13 @@ type OptionField = Exclude<FieldPath<Required<LinuxUtilityVMSpec>>, (typeof oper
 type OptionsOf = (spec: LinuxUtilityVMSpec, references: References) => RequestedOptions;
 
 const isIsolated = ({ confidential }: LinuxUtilityVMSpec) => confidential?.isolation === 'SNP';
-/** A policy is the same option whether it is written into the spec or referred to. */
+/** A policy is the same option whether the spec contains it or refers to it. */
 const policy: OptionsOf = ({ confidential }, references) => ({
   SecurityPolicy:
     confidential?.securityPolicyFrom === undefined ? confidential?.securityPolicy : references.securityPolicy,
 });
 
-/** Every field of the spec but the operator's own: a field without an entry does not compile. */
+/** Every field of the spec except the operator's own. A field without an entry does not compile. */
 const optionsByField: Readonly<Record<OptionField, OptionsOf>> = {
   'memory.sizeInMB': ({ memory }) => ({ MemorySizeInMB: memory.sizeInMB }),
   'memory.allowOvercommit': ({ memory }) => ({ AllowOvercommit: memory.allowOvercommit }),
@@ -184,7 +185,7 @@ const optionsByField: Readonly<Record<OptionField, OptionsOf>> = {
   'boot.execCommandLine': ({ boot }) => ({ ExecCommandLine: boot?.execCommandLine }),
   'boot.extraExecArgs': ({ boot }) => ({ ExtraExecArgs: boot?.extraExecArgs }),
   'boot.writableOverlayDirs': ({ boot }) => ({ WritableOverlayDirs: boot?.writableOverlayDirs }),
-  // The one option has two fields. An isolated VM's root is attached unless `confidential` says otherwise.
+  // Two fields set this option. An isolated VM's root is attached unless `confidential` says otherwise.
   'boot.dmVerityMode': (spec) => (isIsolated(spec) ? {} : { DmVerityMode: spec.boot?.dmVerityMode }),
   'boot.dmVerityCreateArgs': ({ boot }) => ({ DmVerityCreateArgs: boot?.dmVerityCreateArgs }),
 
@@ -259,7 +260,7 @@ function not(value: boolean | undefined): boolean | undefined {
   return value === undefined ? undefined : !value;
 }
 
-/** Without the members that are undefined: an option that nobody asked for is not there. */
+/** Drops the members that are undefined: an option that nobody asked for is absent. */
 function present<T extends object>(members: T): T {
   const copy = { ...members };
   for (const name in copy) if (copy[name] === undefined) delete copy[name];

@@ -1,7 +1,7 @@
-// Every reason that a condition, an event or a metric label can carry. The code is the contract, the text is not.
-// `docs/reasons.md` has an anchor for each. `stall` means that only a change of the manifest or of the host can mend it
-// (kstatus `Stalled`); `retry` that the system goes on trying by itself; `stallLater` that it does, and that it is shown as
-// stalled after five failed tries over at least 60 s (`streak.ts`); `none` that there is nothing to mend.
+// Every reason that a condition, an event or a metric label can carry. The code is the contract; the text is not.
+// `docs/reasons.md` has an anchor for each. `stall`: only a change of the manifest or of the host can mend it (kstatus
+// `Stalled`). `retry`: the system keeps trying. `stallLater`: the system keeps trying, and the VM is shown as stalled
+// after five failed tries over at least 60 s (`streak.ts`). `none`: there is nothing to mend.
 
 export type ReasonAction = 'none' | 'retry' | 'stallLater' | 'stall';
 

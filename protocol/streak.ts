@@ -1,5 +1,5 @@
-// Failed tries in a row of what is tried on by itself. Whoever waits for it learns after a while that waiting may not help:
-// `Stalled` (design §12). The first success ends the streak.
+// Consecutive failures of an attempt that is repeated automatically. After a while they show as `Stalled` (design §12),
+// which says that waiting may not help. The first success ends the streak.
 import { z } from 'zod';
 import { type ReasonCode, reasons } from './reasons.ts';
 
@@ -9,14 +9,14 @@ export type Streak = Readonly<z.infer<typeof streak>>;
 
 const bounds = { tries: 5, milliseconds: 60_000 } as const;
 
-/** `spacing`, in milliseconds: tries that follow sooner are one try. */
+/** `spacing`, in milliseconds: a failure that follows sooner does not count as another try. */
 export function withFailure(before: Streak | undefined, now: number, spacing = 0): Streak {
   if (before === undefined || now < before.lastAt) return { tries: 1, since: now, lastAt: now };
   if (now - before.lastAt < spacing) return before;
   return { ...before, tries: before.tries + 1, lastAt: now };
 }
 
-/** Only a reason of which an answer came: a host or a server that does not answer is waited for. */
+/** Only a reason that came as an answer can last. A host or a server that does not answer is waited for. */
 export function isLasting(reason: ReasonCode, failures: Streak | undefined): boolean {
   if (reasons[reason].action !== 'stallLater' || failures === undefined) return false;
   return failures.tries >= bounds.tries && failures.lastAt - failures.since >= bounds.milliseconds;

@@ -1,5 +1,5 @@
-// The aggregated API `subresources.lcow.dev/v1alpha1` as its server (the operator) and its client (`kubectl luvm`) share it:
-// paths, the right that each needs, and the small protocol over WebSockets for what flows both ways.
+// What the server (the operator) and the client (`kubectl luvm`) of the aggregated API `subresources.lcow.dev/v1alpha1`
+// share: paths, the rights that each needs, and the small protocol over WebSockets for streams in both directions.
 import { z } from 'zod';
 import { type LogPosition, streamProblems } from './streams/messages.ts';
 
@@ -11,9 +11,9 @@ export const subresources = ['log', 'exec', 'console', 'document'] as const;
 export type Subresource = (typeof subresources)[number];
 
 /**
- * The verb that a user needs on each subresource. `get` is what the API server reviews itself, since every request is a GET:
- * to it a WebSocket is one, too. What starts or changes something needs `create` besides, which the operator asks for by a
- * SubjectAccessReview.
+ * The verb that a user needs on each subresource. The API server itself checks only `get`, because every request is a
+ * GET, a WebSocket included. A subresource that starts or changes something also needs `create`, which the operator
+ * checks with a SubjectAccessReview.
  */
 export const subresourceVerbs: Readonly<Record<Subresource, SubresourceVerb>> = {
   log: 'get',
@@ -23,7 +23,7 @@ export const subresourceVerbs: Readonly<Record<Subresource, SubresourceVerb>> = 
 };
 export type SubresourceVerb = 'get' | 'create';
 
-/** All verbs that a role must carry for the subresource. */
+/** All verbs that a role needs for the subresource. */
 export function verbsOf(subresource: Subresource): readonly SubresourceVerb[] {
   return subresourceVerbs[subresource] === 'get' ? ['get'] : ['create', 'get'];
 }
@@ -33,27 +33,30 @@ export function subresourcePath(namespace: string, name: string, subresource: Su
   return `${subresourceRoot}/namespaces/${inNamespace}/linuxutilityvms/${machine}/${subresource}`;
 }
 
-/** A name as one segment of a path. `encodeURIComponent` leaves `.` and `..` alone, which would lead elsewhere. */
+/**
+ * A name as one segment of a path. `encodeURIComponent` leaves `.` and `..` unchanged, which would lead to another
+ * path.
+ */
 export function pathSegment(name: string): string {
   if (name === '' || name === '.' || name === '..') throw new Error(`"${name}" is not the name of an object`);
   return encodeURIComponent(name);
 }
 
-/** Of the WebSockets of `exec` and `console`: binary messages, the first byte is the channel. */
+/** Subprotocol of the WebSockets of `exec` and `console`: binary messages whose first byte is the channel. */
 export const channelSubprotocol = 'v1.channel.lcow.dev';
 export const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
 
-/** What the server says on the channel `status`, as JSON. The last one of a connection is `exited` or `failed`. */
+/** The server's messages on the channel `status`, as JSON. The last one of a connection is `exited` or `failed`. */
 export const statusMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('started'), processID: z.int().min(0).optional() }),
-  /** Something was asked for that cannot be had; the stream goes on. */
+  /** The server refused a request. The stream goes on. */
   z.object({ type: z.literal('refused'), message: z.string() }),
   z.object({ type: z.literal('exited'), exitCode: z.int().min(0).optional() }),
   z.object({ type: z.literal('failed'), problem: z.enum(streamProblems).or(z.string()), message: z.string() }),
 ]);
 export type StatusMessage = z.infer<typeof statusMessage>;
 
-/** As the API server itself answers when something is wrong. */
+/** The shape of the API server's own error answers. */
 export const apiStatus = z.looseObject({
   kind: z.literal('Status'),
   reason: z.string().default(''),

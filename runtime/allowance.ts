@@ -1,4 +1,4 @@
-// So many things a second, and so many at once: the token bucket.
+// A token bucket: a steady rate with a bounded burst.
 import type { Clock } from './clock.ts';
 
 export class Allowance {
@@ -16,14 +16,14 @@ export class Allowance {
     this.#at = clock.now();
   }
 
-  /** Takes one, or so many; answers after how many milliseconds more may be taken. */
+  /** Takes `count` tokens. Returns the milliseconds after which more may be taken. */
   take(count = 1): number {
     this.#earn();
     this.#left -= count;
     return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#perSecond);
   }
 
-  /** Takes one, or so many, only if they are there. */
+  /** Takes `count` tokens only if there are that many. */
   tryTake(count = 1): boolean {
     this.#earn();
     if (this.#left < count) return false;
@@ -31,7 +31,7 @@ export class Allowance {
     return true;
   }
 
-  /** Nothing was taken lately. */
+  /** True when nothing was taken lately. */
   get isFull(): boolean {
     this.#earn();
     return this.#left >= this.#burst;

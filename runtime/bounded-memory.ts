@@ -1,4 +1,4 @@
-// Remembers what was said last, within so many bytes: the oldest is forgotten first.
+// Remembers the latest values within a budget of bytes: the oldest is forgotten first.
 
 export class BoundedMemory<T> {
   readonly #limit: number;
@@ -17,7 +17,7 @@ export class BoundedMemory<T> {
     return this.#values.has(key);
   }
 
-  /** The newest is kept, however large it is. */
+  /** The newest value is kept, however large it is. */
   set(key: string, value: T, bytes: number): void {
     this.#delete(key);
     this.#values.set(key, { value, bytes });

@@ -1,4 +1,4 @@
-// Time and chance as ports: whoever needs them is handed them, so that a test can replay any schedule from a seed.
+// Time and randomness as ports that are passed in, so that a test can replay any schedule from a seed.
 
 export interface Timer {
   cancel(): void;

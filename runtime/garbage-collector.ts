@@ -1,12 +1,12 @@
-// V8's collector, asked directly: where what we know of our memory saves more than it costs.
+// Runs V8's collector directly, where knowing our own memory use saves more than it costs.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { z } from 'zod';
 
 export type Collection =
-  /** Of young objects alone. */
+  /** Collects young objects alone. */
   | { readonly type: 'minor' }
-  /** Of all, as thoroughly as can be: a pause of some 100 ms. */
+  /** Collects all objects, as thoroughly as possible: a pause of some 100 ms. */
   | { readonly type: 'major'; readonly flavor: 'last-resort' };
 
 const collector = z.custom<(collection: Collection) => void>((value) => typeof value === 'function');

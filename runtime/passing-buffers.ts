@@ -1,15 +1,15 @@
-// V8 counts the memory of buffers apart from its heap, and collects all of the heap when 64 MB of it have come since the last
-// time: several times a second while streams pass through, which took half of the processor time of an operator. Such
-// buffers die young, and a collection of young objects alone frees them, for a hundredth of that.
+// V8 counts the memory of buffers apart from its heap and collects the whole heap after every 64 MB of new buffers.
+// While streams pass through, that happened several times a second and took half of the operator's processor time. Such
+// buffers die young, so a collection of young objects alone frees them at a hundredth of the cost.
 import { collectGarbage } from './garbage-collector.ts';
 
-/** On its way through a process a byte is in three or four buffers, one after another. */
+/** A byte is in three or four buffers, one after another, on its way through a process. */
 const bytesBetween = 8 << 20;
 
-/** Of all streams: the heap is one. */
+/** Counts all streams together, because they share one heap. */
 let passed = 0;
 
-/** So many bytes came in buffers that soon nobody needs any more. */
+/** Call with the bytes of buffers that are needed only briefly. */
 export function buffersPass(bytes: number): void {
   passed += bytes;
   if (passed < bytesBetween) return;

@@ -1,5 +1,5 @@
-// Pieces of a stream that nobody has read yet, copied into blocks: a byte that arrives by itself costs an object of its own,
-// and keeps all of what the network delivered along with it.
+// Stream data that nobody has read yet, copied into blocks. Without the copy each small piece would cost an object and
+// would keep alive the whole network buffer that it arrived in.
 
 const blockBytes = 16 * 1024;
 
@@ -7,12 +7,12 @@ export class Backlog {
   #block: Buffer | undefined;
   #length = 0;
 
-  /** Bytes that are in no block that was handed out. */
+  /** Bytes that no block returned so far contains. */
   get length(): number {
     return this.#length;
   }
 
-  /** Blocks that are full now. */
+  /** Returns the blocks that became full. */
   *add(bytes: Buffer): Iterable<Buffer> {
     for (let start = 0; start < bytes.length; ) {
       this.#block ??= Buffer.allocUnsafeSlow(blockBytes);

@@ -1,5 +1,6 @@
-// The two ends of one channel of a stream, as Node's own streams, so that what is piped through waits where it should:
-// the writer until the reader has granted credit and it is its turn, the reader's grants until what it has was taken.
+// The two ends of one channel of a stream, as Node streams, so that backpressure reaches both sides. A write completes
+// once the reader has granted credit and the channel has had its turn. The reader grants more credit only after its
+// data was consumed.
 import { Readable, Writable } from 'node:stream';
 import { Backlog } from './backlog.ts';
 import { streamLimits } from './messages.ts';
@@ -8,11 +9,11 @@ import type { StreamProducer, StreamTurns } from './turns.ts';
 export interface OutgoingPorts {
   readonly turns: StreamTurns;
   readonly send: (bytes: Buffer) => void;
-  /** After the last byte. */
+  /** Called after the last byte. */
   readonly end: () => void;
 }
 
-/** Has no credit at first. */
+/** Starts without credit. */
 export class OutgoingChannel extends Writable implements StreamProducer {
   readonly #ports: OutgoingPorts;
   #credit = 0;
@@ -21,14 +22,14 @@ export class OutgoingChannel extends Writable implements StreamProducer {
   #done: (() => void) | undefined;
 
   constructor(ports: OutgoingPorts) {
-    // The next block is fetched while one waits for its turn.
+    // Room for the next block to be read while one waits for its turn.
     super({ highWaterMark: 5 * streamLimits.chunkBytes, decodeStrings: true });
     this.#ports = ports;
-    // Whoever pipes into it learns of its end by `close`.
+    // A writer that pipes into this channel learns of its end from `close`.
     this.on('error', () => undefined);
   }
 
-  /** Bytes that were sent. */
+  /** Bytes sent so far. */
   get carried(): number {
     return this.#carried;
   }
@@ -85,10 +86,12 @@ export class IncomingChannel extends Readable {
   /** Bytes that the other side may still send. */
   #granted: number;
   #carried = 0;
-  /** What came while something else waited to be read. */
+  /** Data that arrived while earlier data waits to be read. */
   readonly #backlog = new Backlog();
 
-  /** @param window what the other side may send at first, in bytes @param grant tells it that it may send more */
+  /**
+   * @param window bytes that the other side may send at first @param grant tells the other side that it may send more
+   */
   constructor(window: number, grant: (bytes: number) => void) {
     super({ highWaterMark: Math.floor(window / 2) });
     this.#window = window;
@@ -102,7 +105,7 @@ export class IncomingChannel extends Readable {
     return this.#carried;
   }
 
-  /** False when the other side sent more than it may. */
+  /** False when the other side sent more than it was granted. */
   arrived(bytes: Buffer): boolean {
     if (bytes.length > this.#granted) return false;
     this.#granted -= bytes.length;
@@ -122,27 +125,27 @@ export class IncomingChannel extends Readable {
     if (this.#backlog.length > 0 && !this.destroyed) this.push(this.#backlog.take());
   }
 
-  /** No more comes. */
+  /** The other side sends no more data. */
   ended(): void {
     if (this.destroyed || this.readableEnded) return;
     if (this.#backlog.length > 0) this.push(this.#backlog.take());
     this.push(null);
   }
 
-  /** All that is taken is taken here, or while it is pushed. */
+  /** All consumption passes through here or through `push`. */
   override read(size?: number): ReturnType<Readable['read']> {
     const chunk = super.read(size);
-    // Nothing: it wants more than there is.
+    // The reader wants more than is buffered: the backlog follows.
     if (chunk === null || this.readableLength === 0) this.#flush();
     this.#grantAnew();
     return chunk;
   }
 
   override _read(): void {
-    // What comes is pushed when it comes.
+    // Data is pushed when it arrives.
   }
 
-  /** In large pieces: when less than half a window is granted or waits to be taken. */
+  /** Grants credit in large steps: when half a window or more is neither granted nor waiting to be read. */
   #grantAnew(): void {
     const bytes = this.#window - this.#granted - this.readableLength - this.#backlog.length;
     if (this.destroyed || bytes < this.#window / 2) return;

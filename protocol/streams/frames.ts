@@ -1,6 +1,6 @@
-// Data of a stream as one binary frame, for sides that said that they take it (`streamEncodings`): base64 within JSON costs
-// both of them several times what the bytes themselves do. Eight bytes go ahead of the data: the kind of the frame (1), the
-// channel by its place in `streamChannels`, and the number of the stream, big-endian.
+// Stream data as one binary frame, for sides that announced it (`streamEncodings`): base64 within JSON costs both sides
+// several times as much as the bytes themselves. Eight bytes precede the data: the kind of the frame (1), the channel's
+// index in `streamChannels`, and the number of the stream, big-endian.
 import { type StreamChannel, streamChannels } from './messages.ts';
 
 const kindOfData = 1;
@@ -23,7 +23,7 @@ export function encodeStreamFrame({ bytes, channel, stream }: StreamBytes): Buff
   return frame;
 }
 
-/** Undefined when it is no such frame. The data is not copied. */
+/** Undefined when the frame is not of this kind. The data is not copied. */
 export function decodeStreamFrame(frame: Buffer): StreamBytes | undefined {
   const channel = streamChannels[frame[1] ?? -1];
   if (frame.length < headerBytes || frame[0] !== kindOfData || channel === undefined) return undefined;

@@ -1,33 +1,38 @@
-// Streams of one VM over a session (design §7): its log as it grows, a process in the guest, its console, the document
-// that it was made of. The operator opens them, with an id of its own. Data is base64 within JSON, or a binary frame
-// (`frames.ts`) for a side that says that it takes those.
-// Whoever sends needs credit for each channel of a stream, and what all streams of a session have on the way is bounded,
-// so that no flood holds up a control message. Only an agent that says so in its hello is asked for any.
+// Streams of one VM over a session (design §7): its growing log, a process in the guest, its console, the document that
+// it was created from. The operator opens each with an id of its choice. Data is base64 within JSON, or a binary frame
+// (`frames.ts`) for a side that accepts those. A sender needs credit for each channel of a stream, and the data on the
+// way in all streams of a session is bounded, so that no flood delays a control message. The operator opens streams
+// only to an agent whose hello has the capability.
 import { z } from 'zod';
 import { boundedText, code } from '../bounded.ts';
 
-/** In `hello.capabilities`: this agent understands the messages below. An unknown message would end its session. */
+/**
+ * In `hello.capabilities`: this agent understands the messages below. To other agents an unknown message ends the
+ * session.
+ */
 export const streamsCapability = 'streams.v1';
 
-/** In `welcome.streamEncodings`: data may come as binary frames. A side that does not know them would end the session. */
+/**
+ * In `welcome.streamEncodings`: data may come as binary frames. A side that does not know them would end the session.
+ */
 export const binaryStreams = 'binary';
 
 export const streamLimits = {
   perSession: 64,
   perVirtualMachine: 8,
-  /** Bytes of one channel that its reader has not taken yet. */
+  /** Bytes of one channel that its reader has not consumed yet. */
   windowBytes: 256 * 1024,
-  /** The same for a log, which nobody types: what is read while the word of it is on its way. */
+  /** The same for a log. Larger, because a log is bulk data: it is read on while a grant of credit is on its way. */
   logWindowBytes: 512 * 1024,
-  /** Bytes in one message. */
+  /** Data bytes in one binary frame. */
   chunkBytes: 64 * 1024,
-  /** Bytes in one message in base64. */
+  /** Data bytes in one message, before base64. */
   textChunkBytes: 48 * 1024,
-  /** Bytes of all streams of a session that were sent and have not arrived yet. */
+  /** Bytes sent in all streams of a session whose receipt has not come yet. */
   onTheWayBytes: 1 << 20,
-  /** What a message counts for besides its bytes. */
+  /** What each message counts for besides its data. */
   messageBytes: 256,
-  /** The other side says so often what arrived. */
+  /** A side sends a receipt each time this much has arrived. */
   receiptBytes: 128 * 1024,
   arguments: 1024,
   argumentChars: 32_768,
@@ -36,7 +41,7 @@ export const streamLimits = {
 export const streamChannels = ['stdin', 'stdout', 'stderr'] as const;
 export type StreamChannel = (typeof streamChannels)[number];
 
-/** Why a stream was refused, or ended before its time. */
+/** Why a stream was refused or ended early. */
 export const streamProblems = [
   'NoSuchVirtualMachine',
   'NotRunning',
@@ -66,7 +71,7 @@ const window = z
 const data = z.base64().max(Math.ceil(streamLimits.textChunkBytes / 3) * 4);
 const side = z.int().min(1).max(0xffff);
 
-/** Of a line of a guest's log: the run of the VM, and its number in that run. */
+/** Position of a line in a guest's log: the boot of the VM and the line's number in that boot. */
 export const logPosition = z.object({ boot: count, sequence: count });
 export type LogPosition = z.infer<typeof logPosition>;
 
@@ -76,12 +81,12 @@ const opening = { epoch, stream, uid, window };
 const logFollow = z.object({
   type: z.literal('logFollow'),
   ...opening,
-  /** Goes on with what comes, also of later runs. */
+  /** Continues with new lines, also of later boots. */
   follow: z.boolean(),
-  /** The run before the latest one. */
+  /** The boot before the latest one. */
   previous: z.boolean(),
   tailLines: count.optional(),
-  /** Only what comes after this line. */
+  /** Only lines after this one. */
   after: logPosition.optional(),
 });
 
@@ -92,7 +97,7 @@ const exec = z.object({
   stdin: z.boolean(),
   stdout: z.boolean(),
   stderr: z.boolean(),
-  /** With a terminal all output is on stdout. */
+  /** With a terminal, all output is on stdout. */
   terminal: z.object({ height: side, width: side }).optional(),
 });
 
@@ -103,27 +108,27 @@ const streamOpened = z.object({
   type: z.literal('streamOpened'),
   stream,
   window,
-  /** Of the process, in the guest. */
+  /** ID of the process in the guest. */
   processID: count.optional(),
 });
-/** The last message of a stream from the agent; the operator may have closed it before. */
+/** The agent's last message about a stream. The operator may have closed the stream before. */
 const streamClosed = z.object({
   type: z.literal('streamClosed'),
   stream,
   exitCode: z.int().min(0).max(0xffff_ffff).optional(),
-  /** One of `streamProblems`, or of a later version's. */
+  /** One of `streamProblems`, or a problem of a later version. */
   problem: code.catch('Failed').optional(),
   message: boundedText(2048).optional(),
 });
-/** Nobody wants it any more. */
+/** The reader has gone: the agent ends the stream. */
 const streamClose = z.object({ type: z.literal('streamClose'), stream });
 
 const streamData = z.object({ type: z.literal('streamData'), stream, channel, data });
-/** No more data comes on this channel. */
+/** This channel carries no more data. */
 const streamEnd = z.object({ type: z.literal('streamEnd'), stream, channel });
-/** The reader can take so many more bytes. */
+/** The reader can take this many more bytes. */
 const streamCredit = z.object({ type: z.literal('streamCredit'), stream, channel, bytes: z.int().min(1) });
-/** So much of all streams has arrived since the last receipt. */
+/** This many bytes of all streams have arrived since the last receipt. */
 const streamReceipt = z.object({ type: z.literal('streamReceipt'), bytes: z.int().min(1) });
 
 export const streamOpening = z.discriminatedUnion('type', [logFollow, exec, console, document]);

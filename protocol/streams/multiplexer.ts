@@ -1,5 +1,5 @@
-// All streams of one session, the same on both sides: hands what arrives to the channel that it is for, and sends what the
-// channels have, in turn. What is said of a stream that is over already crossed its end on the way and is dropped.
+// All streams of one session, the same on both sides. Passes arriving data to its channel, and sends the data of the
+// channels in turn. A message about a stream that is already over crossed the end on the way and is dropped.
 import { buffersPass } from '../../runtime/passing-buffers.ts';
 import { IncomingChannel, OutgoingChannel } from './channels.ts';
 import { encodeStreamFrame, type StreamBytes } from './frames.ts';
@@ -7,18 +7,18 @@ import { type StreamChannel, type StreamData, type StreamTransport, streamChanne
 import { costOf, StreamTurns } from './turns.ts';
 
 export interface MultiplexerPorts {
-  /** Ahead of all data. */
+  /** Sends ahead of all data. */
   readonly send: (message: StreamTransport) => void;
-  /** In the budget of streams. */
+  /** Sends within the budget of streams. */
   readonly sendData: (message: StreamData | Extract<StreamTransport, { type: 'streamEnd' }> | Buffer) => void;
-  /** The other side takes binary frames. */
+  /** Whether the other side accepts binary frames. */
   readonly sendsBinary: () => boolean;
 }
 
 export interface ChannelDirections {
   readonly incoming: readonly StreamChannel[];
   readonly outgoing: readonly StreamChannel[];
-  /** What the other side may send on each channel at first, in bytes. */
+  /** Bytes that the other side may send on each channel at first. */
   readonly window: number;
 }
 
@@ -49,7 +49,7 @@ export class MultiplexedStream {
     return required(this.#outgoing.get(channel), channel);
   }
 
-  /** The first credit of all channels that are sent on. */
+  /** Grants the first credit to all outgoing channels. */
   grantAll(bytes: number): void {
     for (const channel of this.#outgoing.values()) channel.grant(bytes);
   }
@@ -69,14 +69,14 @@ export class MultiplexedStream {
     }
   }
 
-  /** Nothing more is sent; what arrived can still be read to its end. */
+  /** Sends nothing more. Data that arrived can still be read to its end. */
   finish(): void {
     this.#onOver();
     for (const channel of this.#outgoing.values()) channel.destroy();
     for (const channel of this.#incoming.values()) channel.ended();
   }
 
-  /** Nobody reads any more either. */
+  /** Like `finish`, and discards the data that was not read. */
   abandon(): void {
     this.finish();
     for (const channel of this.#incoming.values()) channel.destroy();
@@ -122,7 +122,7 @@ export class StreamMultiplexer {
     return stream;
   }
 
-  /** The stream whose rules the message broke: it is over. */
+  /** Returns the stream whose rules the message broke: it is over. */
   receive(message: StreamTransport): MultiplexedStream | undefined {
     if (message.type === 'streamReceipt') {
       this.#turns.arrived(message.bytes);
@@ -136,7 +136,7 @@ export class StreamMultiplexer {
     return undefined;
   }
 
-  /** As `receive`, of a binary frame. */
+  /** Like `receive`, for a binary frame. */
   receiveBytes({ bytes, channel, stream: id }: StreamBytes): MultiplexedStream | undefined {
     buffersPass(bytes.length);
     this.#count(bytes.length);

@@ -1,9 +1,13 @@
-// Whose turn it is to send among the streams of a session: one message each in turn, and all together no more than a bound
-// on the way. So a control message waits behind no more than that, and a stream that is read slowly holds up no other.
+// Whose turn it is among the streams of a session. Each sends one message in turn, and all together have at most a
+// bounded amount on the way. So a control message waits behind no more than that, and a slow reader of one stream holds
+// up no other.
 import { streamLimits } from './messages.ts';
 
 export interface StreamProducer {
-  /** Sends at most so many bytes; how many. 0: it has nothing just now, or no credit, and says when it has. */
+  /**
+   * Sends at most `room` bytes and returns how many. 0: the producer has nothing to send or no credit, and calls `want`
+   * when it has.
+   */
   produce(room: number): number;
 }
 
@@ -12,12 +16,12 @@ export class StreamTurns {
   #onTheWay = 0;
   #isRunning = false;
 
-  /** Sent and not told as arrived. */
+  /** Bytes sent whose receipt has not come yet. */
   get onTheWay(): number {
     return this.#onTheWay;
   }
 
-  /** It may have something to send. */
+  /** The producer may have something to send. */
   want(producer: StreamProducer): void {
     this.#ready.add(producer);
     this.#run();
@@ -27,14 +31,14 @@ export class StreamTurns {
     this.#ready.delete(producer);
   }
 
-  /** The other side says that so much arrived. */
+  /** The other side received this many bytes. */
   arrived(bytes: number): void {
     this.#onTheWay = Math.max(0, this.#onTheWay - bytes);
     this.#run();
   }
 
   #run(): void {
-    // A producer that is done may ask for its next turn while it has this one.
+    // A producer that finishes may ask for its next turn during this one.
     if (this.#isRunning) return;
     this.#isRunning = true;
     for (const producer of this.#ready) {
@@ -43,14 +47,14 @@ export class StreamTurns {
       const bytes = producer.produce(streamLimits.chunkBytes);
       if (bytes === 0) continue;
       this.#onTheWay += costOf(bytes);
-      // Behind all others: a set is iterated in the order of insertion, also over what is added meanwhile.
+      // Behind all others: a set iterates in insertion order, including members that are added during the iteration.
       this.#ready.add(producer);
     }
     this.#isRunning = false;
   }
 }
 
-/** Of a message with so many bytes of data. */
+/** What a message with this many bytes of data counts for. */
 export function costOf(bytes: number): number {
   return bytes + streamLimits.messageBytes;
 }
