@@ -1,7 +1,7 @@
-// A CustomResourceDefinition as a template. It is not in the folder crds/ of the chart, since Helm installs what is there
-// once and never upgrades it.
+// A CustomResourceDefinition as a chart template. It is not in the chart's folder crds/, because Helm installs files
+// from there once and never upgrades them.
 
-/** `text` is a file of crds/. */
+/** `text` is the content of a file in crds/. */
 export function crdTemplate(text: string): string {
   const [heading = '', ...lines] = text.split('\n');
   const metadata = lines.indexOf('metadata:');

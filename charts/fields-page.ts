@@ -1,4 +1,5 @@
-// docs/fields.md: every field of the two kinds, from the CustomResourceDefinitions, so that it says what the API server checks.
+// docs/fields.md: every field of the two kinds. Generated from the CustomResourceDefinitions, so that the page says
+// what the API server checks.
 import { parse } from 'yaml';
 import { z } from 'zod';
 

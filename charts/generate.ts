@@ -1,6 +1,6 @@
-// `npm run generate` writes what of the charts is made from something else: values.schema.json and the table in
-// README.md from values.yaml, the templates of the CustomResourceDefinitions from crds/, and from these the page of all fields in docs/.
-// `--check` only tells whether they are current.
+// `npm run generate` writes the generated parts of the charts: values.schema.json and the table in README.md from
+// values.yaml, and the templates of the CustomResourceDefinitions from crds/. It also writes docs/fields.md from crds/.
+// `--check` only reports whether these files are current.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { crdTemplate } from './crd-template.ts';
 import { fieldsPage } from './fields-page.ts';
@@ -15,7 +15,7 @@ const crdFolder = new URL('../crds/', import.meta.url);
 const crdTemplates = 'lcow-operator/templates/crds/';
 const [tableBegin, tableEnd] = ['<!-- values, generated from values.yaml -->', '<!-- end of values -->'];
 
-/** What shall be: path below charts/ to text. */
+/** The generated files: path below charts/ to text. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([...charts.flatMap(documentation), ...crdFiles()]);
 }
@@ -29,7 +29,7 @@ function documentation(chart: string): [string, string][] {
   ];
 }
 
-/** The rest of a README is written by hand. */
+/** Only the table of a README is generated. The rest is written by hand. */
 export function withTable(readme: string, table: string): string {
   const [begin, end] = [readme.indexOf(tableBegin), readme.indexOf(tableEnd)];
   if (begin < 0 || end < begin) throw new Error(`README.md lacks ${tableBegin} … ${tableEnd}`);
@@ -43,7 +43,7 @@ function crdFiles(): [string, string][] {
   return [...templates, ['../docs/fields.md', fieldsPage([...texts.values()].toReversed())]];
 }
 
-/** What is wrong with the files as they are, one line each. */
+/** Files that are missing or not current, one line each. */
 export function staleFiles(): readonly string[] {
   const expected = generatedFiles();
   const changed = [...expected].filter(([path, text]) => readIfThere(path) !== text).map(([path]) => path);

@@ -1,18 +1,18 @@
-// A values.yaml as a list of values with their documentation: what is written above a key describes it, and a line
-// `@schema {…}` adds JSON Schema keywords to what the default tells.
+// A values.yaml as a list of documented values. The comment above a key describes it; a line `@schema {…}` in that
+// comment adds JSON Schema keywords to those that the default implies.
 import { isMap, isScalar, type Pair, parse, parseDocument, YAMLMap } from 'yaml';
 
 export interface Value {
   readonly name: string;
   readonly description: string;
-  /** JSON Schema keywords that the comment gives. */
+  /** JSON Schema keywords from the comment. */
   readonly keywords: Readonly<Record<string, unknown>>;
   readonly default: unknown;
-  /** Of a map that is not a value itself. */
+  /** The members of a map that only groups values. */
   readonly members: readonly Value[];
 }
 
-/** Throws, naming the key, when a value is not documented. */
+/** Throws if a value has no comment; the error names the key. */
 export function readValues(text: string): readonly Value[] {
   const document = parseDocument(text);
   const [error] = document.errors;
@@ -23,7 +23,7 @@ export function readValues(text: string): readonly Value[] {
 
 function membersOf(map: YAMLMap, path: string): readonly Value[] {
   return map.items.map((pair, index) => {
-    // The parser gives what stands above the first key of a map to the map.
+    // The YAML parser attaches the comment above the first key of a map to the map.
     const comment = commentOf(pair) ?? (index === 0 && path !== '' ? map.commentBefore : undefined) ?? '';
     return readValue(pair, comment, path);
   });
@@ -33,7 +33,7 @@ function readValue({ key, value }: Pair, comment: string, parent: string): Value
   const name = isScalar(key) ? String(key.value) : String(key);
   const path = parent === '' ? name : `${parent}.${name}`;
   const { description, keywords } = readComment(comment, path);
-  // A map with a comment of its own is one value; one without groups others.
+  // A map with a comment is one value. A map without a comment groups other values.
   const isGroup = isMap(value) && description === '';
   if (!isGroup && description === '') throw new Error(`${path} is not described`);
   return {
@@ -51,7 +51,7 @@ function commentOf({ key }: Pair): string | undefined {
 }
 
 function readComment(comment: string, path: string): Pick<Value, 'description' | 'keywords'> {
-  // A blank line ends what belongs to something else, such as the head of the file.
+  // A blank line separates the comment of this key from text above it, such as the head of the file.
   const lines = (comment.split(/\n\s*\n/).at(-1) ?? '').split('\n').map((line) => line.replace(/^ /, ''));
   const schema = lines.filter((line) => line.startsWith('@schema ')).map((line) => line.slice('@schema '.length));
   const prose = lines.filter((line) => !line.startsWith('@schema '));

@@ -1,4 +1,4 @@
-// The values.schema.json of a chart, by which Helm refuses values that nothing would read or that cannot be meant.
+// The values.schema.json of a chart. Helm refuses values by it that nothing reads or that make no sense.
 import { isObject } from '../crds/structural.ts';
 import type { Value } from './values-file.ts';
 
@@ -24,8 +24,7 @@ export function valuesSchema(title: string, values: readonly Value[]): Schema {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title,
     ...group(values, {
-      // Helm hands these down to a chart that is part of another: what all parts share, and what `condition` of the
-      // dependency looks at.
+      // Helm passes these to a subchart: `global`, and the value that the dependency's `condition` names.
       global,
       enabled: { type: 'boolean', description: 'For the `condition` of a parent chart; not used here.' },
     }),
@@ -44,8 +43,9 @@ function schemaOf(value: Value): Schema {
 }
 
 /**
- * JSON Schema has no messages of its own. What Helm says of a text that does not match its `pattern` ends with what
- * `otherwise` says: "value must be 'an absolute path …'". Helm escapes backslashes and quotes in it, so it should have none.
+ * Puts `otherwise`, our message for a text that does not match its `pattern`, into the schema: JSON Schema has no
+ * custom messages, but Helm's own message ends with this text: "value must be 'an absolute path …'". Helm escapes
+ * backslashes and quotes, so `otherwise` should contain none.
  */
 function explained(keywords: Schema): Schema {
   const { otherwise, items, ...rest } = keywords;

@@ -42,11 +42,11 @@ function printerColumn({ wide, ...column }: PrinterColumn) {
   return wide === true ? { ...column, priority: 1 } : column;
 }
 
-/** The schema of a whole object. The API server brings the schema of the members that every object has. */
+/** The schema of a whole object. The API server adds the schema of the members that every object has. */
 export function openApiSchema(schema: z.ZodObject) {
   const { properties, required, ...root } = z.toJSONSchema(schema, {
     target: 'openapi-3.0',
-    // What a manifest may say: fields that have a default may be left out.
+    // The schema of a manifest: fields that have a default may be left out.
     io: 'input',
     unrepresentable: 'throw',
   });
@@ -64,7 +64,10 @@ export function openApiSchema(schema: z.ZodObject) {
   return requireStructural(complete);
 }
 
-/** zod's own, and the definitions that references lead to: those are refused where they stand, which tells more. */
+/**
+ * Keywords that zod adds for itself, and the definitions that references lead to. The references are refused where they
+ * stand, which gives a better message.
+ */
 const surplus: ReadonlySet<string> = new Set(['~standard', 'definitions']);
 
 const standardMembers: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
@@ -74,7 +77,7 @@ function requiredMembers(required: readonly string[]): { required?: readonly str
   return own.length > 0 ? { required: own } : {};
 }
 
-/** A field of a kind, for whoever wants to go through all of them. */
+/** A field of a kind, for code that visits all fields. */
 export interface Field {
   /** Members joined by `.`, items of a list marked `[]`, values of a map `[*]`. */
   readonly path: string;

@@ -1,15 +1,16 @@
-// The kinds of field that occur in more than one place, each with its bounds and the rule that a manifest must keep.
+// The kinds of field that occur in more than one place, each with its bounds and rules.
 //
-// Text is judged by CEL rules rather than by `pattern`, since a rule can say what to write instead. Every string and
-// list has a bound: the API server estimates the cost of a rule from them and refuses a CRD that could be too dear.
+// Text is checked by CEL rules rather than by `pattern`, because a rule's message can say what to write instead. Every
+// string and list has a bound: the API server estimates the cost of a rule from the bounds and refuses a CRD whose
+// rules could cost too much.
 import { z } from 'zod';
 
 /** One entry of `x-kubernetes-validations`. */
 export interface Rule {
   readonly rule: string;
-  /** Says what is wrong and what to do; it names the field where the rule spans several. */
+  /** Says what is wrong and what to do. It names the field if the rule spans several fields. */
   readonly message: string;
-  /** The member that the error shall point at, relative to where the rule stands. */
+  /** The member that the error points at, relative to the object that has the rule. */
   readonly fieldPath?: string;
 }
 
@@ -18,7 +19,7 @@ export function rules(...entries: readonly Rule[]): { 'x-kubernetes-validations'
   return { 'x-kubernetes-validations': entries };
 }
 
-/** Metadata for a list whose items are told apart by some of their members. */
+/** Metadata for a list whose items are identified by some of their members. */
 export function listMap(...keys: readonly string[]) {
   return { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys };
 }
@@ -33,7 +34,7 @@ export const listAtomic = { 'x-kubernetes-list-type': 'atomic' };
 export const mapAtomic = { 'x-kubernetes-map-type': 'atomic' };
 
 export const maxUint32 = 0xffff_ffff;
-/** The largest memory size that a manifest can ask for, in MB: beyond any host, and sums of it stay exact. */
+/** The largest memory size that a manifest can ask for, in MB. It exceeds any host, and sums of it stay exact. */
 export const maxMemoryInMB = 2 ** 40;
 
 export function flag(description: string) {
@@ -58,10 +59,10 @@ export function guid(description: string) {
     });
 }
 
-/** Names that Windows takes for devices in any folder, with any extension. */
+/** Names that Windows treats as devices in any folder, with any extension. */
 const deviceNames = '(con|prn|aux|nul|conin[$]|conout[$]|(com|lpt)[0-9¹²³])';
 
-/** The name of a file in a folder that another field gives; nothing that could lead out of it. */
+/** The name of a file in the folder that another field gives. It cannot lead out of that folder. */
 export function fileName(description: string, folderField: string) {
   return z
     .string()
@@ -82,7 +83,7 @@ export function fileName(description: string, folderField: string) {
     });
 }
 
-/** An absolute path on a drive of the Windows host, spelled as Windows itself would spell it. */
+/** An absolute path on a drive of the Windows host, spelled as Windows spells it. */
 export function windowsPath(description: string) {
   return z
     .string()
@@ -108,7 +109,7 @@ export function windowsPath(description: string) {
     });
 }
 
-/** Text that ends up on a command line, where a line break or another control character would break it. */
+/** Text that becomes part of a command line, which a line break or another control character would break. */
 export function commandText(description: string) {
   return z
     .string()

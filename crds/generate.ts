@@ -1,4 +1,5 @@
-// `npm run generate` writes the CustomResourceDefinitions beside this file; `--check` only tells whether they are current.
+// `npm run generate` writes the CustomResourceDefinitions into this folder. `--check` only reports whether they are
+// current.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { customResourceDefinition } from './custom-resource-definition.ts';
@@ -9,21 +10,21 @@ import { group } from './names.ts';
 
 const folder = new URL('./', import.meta.url);
 
-/** What the folder shall hold: file name to text. */
+/** The expected content of the folder: file name to text. */
 export function generatedFiles(kinds: readonly Kind[] = [linuxUtilityVMKind, linuxUtilityVMHostKind]) {
   return new Map(
     kinds.map((kind) => [
       `${group}_${kind.plural}.yaml`,
       `# Generated from the zod schema of ${kind.kind} by \`npm run generate\`; do not edit.\n${stringify(
         customResourceDefinition(kind),
-        // Aliases would be valid YAML, but tools that read CRDs do not all follow them.
+        // Aliases would be valid YAML, but not every tool that reads CRDs resolves them.
         { aliasDuplicateObjects: false, lineWidth: 120 },
       )}`,
     ]),
   );
 }
 
-/** What is wrong with the files that `present` knows, one line each. */
+/** Files that are missing or not current, one line each. */
 export function differences(expected: ReadonlyMap<string, string>, present: ReadonlyMap<string, string>): string[] {
   const stale = [...present.keys()].filter((name) => !expected.has(name)).map((name) => `crds/${name} is of no kind`);
   const changed = [...expected]

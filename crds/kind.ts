@@ -6,7 +6,7 @@ export interface PrinterColumn {
   readonly type: 'string' | 'integer' | 'date';
   readonly jsonPath: string;
   readonly description: string;
-  /** Only with `-o wide`. */
+  /** Shown only with `-o wide`. */
   readonly wide?: true;
 }
 

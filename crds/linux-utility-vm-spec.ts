@@ -1,9 +1,9 @@
-// The spec of a LinuxUtilityVM: every option of docs/reference/hcs-documents.md §1 has a place.
+// The spec of a LinuxUtilityVM. Every option of docs/reference/hcs-documents.md §1 has a field.
 //
 // A field left out has the reference's default on the host that the VM runs on, so only defaults that depend neither on
-// the host nor on another field are written here. What a manifest alone can get wrong is refused by a rule; what only the
-// host can judge is reported by its agent. Rules that span sections stand on the spec itself, never on the root: there
-// they would also judge writes of status and finalizers, and an object that a later rule forbids could not be deleted.
+// the host nor on another field are written here. A rule refuses what is wrong in any case; the agent reports what only
+// its host can judge. Rules that span sections stand on the spec, never on the root: on the root they would also apply
+// to writes of status and finalizers, and an object that a later rule forbids could not be deleted.
 import { z } from 'zod';
 import { guid, rules } from './fields.ts';
 import { nodeName, nodeSelector, tolerations } from './placement.ts';

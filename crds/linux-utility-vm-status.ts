@@ -1,4 +1,4 @@
-// The status of a LinuxUtilityVM: what is, as the operator and the agent of its node saw it last.
+// The status of a LinuxUtilityVM: the latest that the operator and the agent of its node observed.
 import { z } from 'zod';
 import { count, listAtomic, listMap, maxMemoryInMB, rules, text, timestamp } from './fields.ts';
 import { conditions, observedGeneration, unseen } from './object.ts';

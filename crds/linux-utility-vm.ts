@@ -17,9 +17,9 @@ export const linuxUtilityVM = z
   })
   .meta({
     description: 'A Linux utility VM on a Windows node.',
-    // Only transition rules may stand here: this one lets every write pass that leaves the spec as it is.
+    // Only transition rules may stand here. This one accepts every write that leaves the spec unchanged.
     ...rules({
-      // Spelled out with has(): the cost of an optional value is estimated as if it had no bound.
+      // `has()` instead of an optional: the API server estimates the cost of an optional value as if it had no bound.
       rule: `!has(oldSelf.status) || !has(oldSelf.status.nodeName) || (has(self.spec.nodeName) ? has(oldSelf.spec.nodeName) && self.spec.nodeName == oldSelf.spec.nodeName : !has(oldSelf.spec.nodeName))`,
       message:
         'spec.nodeName can change only while status.nodeName is absent: delete the VM and create it anew to move it',

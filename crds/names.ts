@@ -7,12 +7,12 @@ export const apiVersion = `${group}/${version}` as const;
 export const virtualMachinePlural = 'linuxutilityvms';
 export const hostPlural = 'linuxutilityvmhosts';
 
-/** Holds a LinuxUtilityVM until its node has confirmed that VM and files are gone. */
+/** Keeps a LinuxUtilityVM until its node has confirmed that the VM and its files are gone. */
 export const finalizer = 'lcow.dev/teardown';
 
 /** A new value restarts the VM. */
 export const restartedAtAnnotation = 'lcow.dev/restartedAt';
 /** `"true"` stops reconciling the VM. */
 export const pausedAnnotation = 'lcow.dev/paused';
-/** `"true"` lets a LinuxUtilityVM go although nobody confirmed that its VM is gone. */
+/** `"true"` lets a LinuxUtilityVM be deleted although nobody confirmed that its VM is gone. */
 export const forceDeleteAnnotation = 'lcow.dev/force-delete';

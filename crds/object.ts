@@ -1,4 +1,4 @@
-// What every Kubernetes object has: the members of metadata that the programs use, and metav1.Condition.
+// Members that every Kubernetes object has: the part of metadata that the programs use, and metav1.Condition.
 import { z } from 'zod';
 import { count, listMap, text, timestamp } from './fields.ts';
 
@@ -11,7 +11,7 @@ export const ownerReference = z.object({
   blockOwnerDeletion: z.boolean().optional(),
 });
 
-/** For reading only: the API server owns the schema of metadata, so the CRDs say no more than that it is there. */
+/** For reading only. The API server owns the schema of metadata, so the CRDs only require that metadata is present. */
 export const objectMeta = z.object({
   name: z.string(),
   namespace: z.string().optional(),
@@ -40,8 +40,8 @@ const condition = z.object({
 export type Condition = z.infer<typeof condition>;
 
 /**
- * 0, which the API server fills in, means that no operator has seen the object. Tools that judge by kstatus (Flux, Helm,
- * cli-utils) take an object without a status, or without this field, for one that is as it shall be.
+ * 0, which the API server fills in, means that no operator has seen the object. Tools that judge by kstatus (Flux,
+ * Helm, cli-utils) take an object without a status, or without this field, for one that is reconciled.
  */
 export const observedGeneration = count(
   'The metadata.generation that this status is about; 0 until the operator has seen the object.',
@@ -49,7 +49,7 @@ export const observedGeneration = count(
   .meta({ default: 0 })
   .optional();
 
-/** Metadata for the status of a kind, which has it from the first instant on. */
+/** Metadata for the status of a kind: the object has a status from its creation on. */
 export const unseen = { default: { observedGeneration: 0 } };
 
 export const conditions = z

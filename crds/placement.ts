@@ -1,4 +1,4 @@
-// Where a VM may run, in the words that a Pod uses for it.
+// Where a VM may run, in the same terms as a Pod.
 import { z } from 'zod';
 import { count, listAtomic, mapAtomic, objectName, rules } from './fields.ts';
 

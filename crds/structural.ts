@@ -1,5 +1,5 @@
-// What the API server takes as a structural schema, checked here so that a mistake in a zod schema is reported with the
-// path of the field at generation instead of by a cluster. Only keywords that are known to be taken pass.
+// Checks that a schema is a structural schema that the API server accepts. So a mistake in a zod schema is reported at
+// generation, with the path of the field, instead of by a cluster. Only keywords that are known to be accepted pass.
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -39,7 +39,7 @@ const keywords: ReadonlySet<string> = new Set([
   'x-kubernetes-validations',
 ]);
 
-/** Why a keyword that zod can emit is not taken, and what to write instead. */
+/** Why a keyword that zod can emit is refused, and what to write instead. */
 const refusals: Readonly<Record<string, string>> = {
   $ref: 'a structural schema has no references; inline the schema (a recursive one cannot be expressed)',
   $defs: 'a structural schema has no definitions; inline them (a recursive schema cannot be expressed)',
@@ -58,7 +58,10 @@ const refusals: Readonly<Record<string, string>> = {
   uniqueItems: 'use a list of type set or map instead',
 };
 
-/** Returns `schema` as it is; throws a `StructuralError` that names the field if the API server would refuse it. */
+/**
+ * Returns `schema` unchanged. Throws a `StructuralError` that names the field if the API server would refuse the
+ * schema.
+ */
 export function requireStructural(schema: unknown, path = ''): JsonObject {
   if (!isObject(schema)) throw new StructuralError(path, 'is not a schema');
   for (const keyword of Object.keys(schema)) requireKeyword(keyword, path);
@@ -123,7 +126,7 @@ function requireArray(schema: JsonObject, path: string): void {
   }
 }
 
-/** The API server tells the items apart by their keys, so each must be there in every item. */
+/** The API server identifies list items by their keys, so every item must have them. */
 function requireMapKey(item: JsonObject, key: string, path: string): void {
   const properties = item['properties'];
   const property = isObject(properties) ? properties[key] : undefined;

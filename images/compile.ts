@@ -1,4 +1,4 @@
-// TypeScript to JavaScript: what an entry imports, in the same folders, so that relative paths stay right.
+// Compiles TypeScript to JavaScript: an entry and its imports, in the same folders, so that relative paths stay valid.
 import { execFile } from 'node:child_process';
 import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ export async function compile(project: string, entries: readonly string[], outpu
   for (const file of await javaScriptIn(output)) await rewriteUrls(join(output, file));
 }
 
-/** Paths below `folder`. */
+/** Paths relative to `folder`. */
 export async function javaScriptIn(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   for await (const path of glob('**/*.js', { cwd: folder, exclude: (name) => name === 'node_modules' }))
@@ -37,12 +37,12 @@ function settings(project: string, entries: readonly string[], output: string) {
       typeRoots: [join(project, 'node_modules/@types')],
     },
     files: entries.map((entry) => join(project, entry)),
-    // Not what the project's own file includes.
+    // Overrides the `include` of the project's tsconfig.
     include: [],
   };
 }
 
-/** The compiler rewrites the extension in imports, not in `new URL`. */
+/** The compiler rewrites the extension in imports, but not in `new URL`. */
 async function rewriteUrls(path: string): Promise<void> {
   const text = await readFile(path, 'utf8');
   const rewritten = text.replaceAll(/(new URL\('\.{1,2}\/[^']+)\.ts'(, import\.meta\.url\))/g, "$1.js'$2");

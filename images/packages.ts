@@ -1,4 +1,4 @@
-// The packages that compiled code imports, with what those need in turn, and nothing else: no build tools, no second Node.
+// The packages that compiled code imports, with their dependencies and nothing else: no build tools, no second Node.
 import { execFile } from 'node:child_process';
 import { access, copyFile, cp, readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
@@ -19,12 +19,12 @@ const lockedPackage = z.looseObject({
 const lockFile = z.object({ packages: z.record(z.string(), z.unknown()) });
 
 export interface LockedPackage extends z.infer<typeof lockedPackage> {
-  /** `node_modules/a/node_modules/b`. */
+  /** Such as `node_modules/a/node_modules/b`. */
   readonly path: string;
   readonly name: string;
 }
 
-/** Installs what the lock file says for the program's platform into `folder`. No script of a package runs. */
+/** Installs the locked packages for the program's platform into `folder`. No package's scripts run. */
 export async function installPackages(project: string, { os, cpu }: Program, folder: string): Promise<void> {
   for (const file of ['package.json', 'package-lock.json', '.npmrc']) {
     await copyFile(join(project, file), join(folder, file));
@@ -33,7 +33,7 @@ export async function installPackages(project: string, { os, cpu }: Program, fol
   await run('npm', ['ci', ...flags], { cwd: folder, maxBuffer: 16 << 20 });
 }
 
-/** Names of packages that the JavaScript of `folder` imports. */
+/** Names of the packages that the JavaScript in `folder` imports. */
 export async function importedPackages(folder: string): Promise<readonly string[]> {
   const names = new Set<string>();
   for (const file of await javaScriptIn(folder)) {
@@ -50,14 +50,14 @@ function packageName(specifier: string): string {
   return first.startsWith('@') ? `${first}/${second}` : first;
 }
 
-/** The named packages and what they depend on, as far as it is installed below `folder`. */
+/** The named packages and their dependencies, as far as they are installed below `folder`. */
 export async function closureOf(names: readonly string[], folder: string): Promise<readonly LockedPackage[]> {
   const { packages } = lockFile.parse(JSON.parse(await readFile(join(folder, 'package-lock.json'), 'utf8')));
   const found = new Map<string, LockedPackage>();
   const waiting = names.map((name) => ({ name, from: '' }));
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const path = candidates(next.name, next.from).find((candidate) => candidate in packages);
-    // Optional packages of other platforms are in the lock file and not installed.
+    // The lock file lists optional packages of other platforms, which are not installed.
     if (path === undefined || found.has(path) || !(await exists(join(folder, path)))) continue;
     const locked = lockedPackage.parse(packages[path]);
     found.set(path, { ...locked, path, name: next.name });
@@ -67,17 +67,17 @@ export async function closureOf(names: readonly string[], folder: string): Promi
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Types are for compilers. */
+/** Type packages are needed only by compilers. */
 const isForRunning = (name: string) => !name.startsWith('@types/');
 
-/** Where a package is looked for, innermost first. */
+/** The places where Node looks for a package, innermost first. */
 function candidates(name: string, from: string): readonly string[] {
   const steps = from === '' ? [] : from.split('/node_modules/');
   const parents = steps.map((_, index) => `${steps.slice(0, steps.length - index).join('/node_modules/')}/`);
   return [...parents, ''].map((parent) => `${parent}node_modules/${name}`);
 }
 
-/** What no program reads at run time, by extension. */
+/** File extensions that no program reads at run time. */
 const surplus: ReadonlySet<string> = new Set([
   '.ts',
   '.mts',
@@ -91,12 +91,12 @@ const surplus: ReadonlySet<string> = new Set([
   '.inc',
   '.S',
 ]);
-/** What has to go with a copy, whatever its extension. */
+/** Files that must accompany a copy, whatever their extension. */
 const legal = /^(licen[cs]e|copying|notice)/i;
 
 const isNeeded = (file: string) => !surplus.has(extname(file)) || legal.test(basename(file));
 
-/** Copies one package without the packages inside it, which are listed on their own. */
+/** Copies one package without the packages inside it, which are listed separately. */
 export async function copyPackage({ path }: LockedPackage, from: string, to: string): Promise<void> {
   const source = join(from, path);
   const nested = join(source, 'node_modules');

@@ -1,15 +1,15 @@
-// What the two images are made of.
+// The contents of the two images.
 
 export interface Program {
   readonly name: 'operator' | 'agent';
-  /** Folder of the image that holds everything; nothing else in it is ours. */
+  /** The only folder of the image with files of ours. */
   readonly folder: string;
-  /** TypeScript files that processes or threads begin with. */
+  /** TypeScript files that processes or threads start from. */
   readonly entries: readonly [string, ...string[]];
-  /** As npm names the platform that the image is for. */
+  /** The image's platform, in npm's terms. */
   readonly os: 'linux' | 'win32';
   readonly cpu: 'x64';
-  /** The registry package that has Node for it, and the file in there. */
+  /** The npm package that contains Node for the platform, and the file in it. */
   readonly node: { readonly package: string; readonly file: string };
 }
 

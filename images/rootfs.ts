@@ -1,5 +1,5 @@
-// `npm run image:rootfs -- operator|agent [folder]` makes the files of an image in a folder, beside it the bill of materials,
-// without a container engine. The Dockerfile runs the same and copies the result.
+// `npm run image:rootfs -- operator|agent [folder]` writes the files of an image into a folder and the bill of
+// materials beside it, without a container engine. The Dockerfile runs the same and copies the result.
 import { chmod, copyFile, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -28,7 +28,7 @@ export async function makeRootFileSystem(program: Program, folder: string): Prom
   const { version, license } = manifest.parse(JSON.parse(await readFile(join(project, 'package.json'), 'utf8')));
   await compile(project, program.entries, home);
   const product = { name: program.folder, version, license };
-  // Programs read their version from it, and Node that their files are modules.
+  // Programs read their version from package.json, and Node reads that their files are modules.
   await writeFile(join(home, 'package.json'), `${JSON.stringify({ ...product, private: true, type: 'module' })}\n`);
   await copyFile(join(project, 'LICENSE'), join(home, 'LICENSE'));
   const staging = await mkdtemp(join(tmpdir(), 'packages-'));
@@ -52,7 +52,7 @@ async function layInNode({ node }: Program, staging: string, home: string): Prom
   await copyFile(await licenseOfNode(), join(home, 'LICENSE.node'));
 }
 
-/** Of the Node that this runs on, which is of the same version: the package for Windows comes without. */
+/** The license of the Node that runs this build, which is the same version: the Windows package contains no license. */
 async function licenseOfNode(): Promise<string> {
   const candidates = glob('node_modules/node-{linux,darwin}-*/LICENSE', { cwd: project });
   for await (const path of candidates) return join(project, path);

@@ -14,7 +14,7 @@ export function billOfMaterials(product: Product, packages: readonly LockedPacka
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
     version: 1,
-    // Without a time and a serial number: the same sources give the same bill.
+    // No time and no serial number: the same sources give the same bill.
     metadata: { component: main },
     components: packages.map((each) => ({
       'bom-ref': reference(each),
@@ -26,7 +26,7 @@ export function billOfMaterials(product: Product, packages: readonly LockedPacka
   };
 }
 
-/** A package can be there twice, in one version at two places. */
+/** A package can occur twice, with the same version at two paths. */
 const reference = (locked: LockedPackage) => `${purl(locked)}#${locked.path}`;
 
 function described({ name, version, license }: { name: string; version: string; license?: string | undefined }) {
@@ -38,7 +38,7 @@ function described({ name, version, license }: { name: string; version: string; 
   };
 }
 
-/** One name of the SPDX list, or an expression of them. */
+/** An identifier of the SPDX list, or an expression of identifiers. */
 function licenseOf(license: string) {
   return /[\s()]/.test(license) ? { expression: license } : { license: { id: license } };
 }
@@ -47,7 +47,7 @@ function purl({ name, version }: { name: string; version: string }): string {
   return `pkg:npm/${name.replace('@', '%40')}@${version}`;
 }
 
-/** The lock file has them as `sha512-<base64>`. */
+/** The lock file has hashes as `sha512-<base64>`. */
 function hashesOf({ integrity }: LockedPackage) {
   const [algorithm, digest] = integrity?.split('-') ?? [];
   if (algorithm !== 'sha512' || digest === undefined) return {};

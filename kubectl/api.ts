@@ -1,5 +1,5 @@
-// Requests to the API server: JSON, bytes that go on, WebSockets. What it answers instead is an `ApiFailure`, as is a
-// connection that cannot be had.
+// Requests to the API server: JSON, byte streams, WebSockets. An error answer or a failed connection becomes an
+// `ApiFailure`.
 import http from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
@@ -9,9 +9,9 @@ import { beginning } from '../runtime/beginning.ts';
 import type { Cluster } from './cluster.ts';
 
 export class ApiFailure extends Error {
-  /** Of HTTP; 0 when there was no answer. */
+  /** HTTP status code; 0 when there was no answer. */
   readonly code: number;
-  /** Of the Status that was answered, if any. */
+  /** Reason of the `Status` in the answer, if any. */
   readonly reason: string;
 
   constructor(code: number, message: string, reason = '') {
@@ -21,7 +21,7 @@ export class ApiFailure extends Error {
     this.reason = reason;
   }
 
-  /** The same may succeed soon: the operator or the API server restarts, or the host's agent does. */
+  /** The same request may succeed soon: the operator, the API server or the host's agent is restarting. */
   get isPassing(): boolean {
     return [0, 429, 502, 503, 504].includes(this.code);
   }
@@ -57,7 +57,7 @@ export class Api {
     return JSON.parse(await this.text(request));
   }
 
-  /** The body of a successful answer, as it comes. */
+  /** The body of a successful answer, as it arrives. */
   async open(request: ApiRequest): Promise<http.IncomingMessage> {
     const { body, method = 'GET', signal } = request;
     const options = await this.#cluster.connection();
@@ -79,7 +79,7 @@ export class Api {
       outgoing.once('error', (error) => reject(new ApiFailure(0, error.message)));
       outgoing.end(text);
     });
-    // Told again to whoever reads the body.
+    // Whoever reads the body gets the error, too.
     response.on('error', () => undefined);
     response.socket.setKeepAlive(true, 15_000);
     const code = response.statusCode ?? 0;
@@ -87,7 +87,7 @@ export class Api {
     throw failureOf(code, await bodyOf(response).catch(() => ''));
   }
 
-  /** Open, with the subprotocol of streams. Nothing has been received yet. */
+  /** An open WebSocket with the subprotocol of streams. Nothing has been received on it yet. */
   async connect(request: ApiRequest): Promise<WebSocket> {
     const url = this.#url(request);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -102,7 +102,7 @@ export class Api {
     });
     return await new Promise((resolve, reject) => {
       socket.once('open', () => {
-        // Nothing may come before somebody listens.
+        // No data may arrive before somebody listens.
         socket.pause();
         resolve(socket);
       });

@@ -1,4 +1,4 @@
-// One WebSocket of `exec` or `console`: what the server sends goes to the outputs, and its last word is the result.
+// One WebSocket of `exec` or `console`. The server's data goes to the outputs; its last status message is the result.
 import type { WebSocket } from 'ws';
 import { channels, type StatusMessage, statusMessage } from '../protocol/subresources.ts';
 import type { Terminal } from './terminal.ts';
@@ -7,19 +7,19 @@ import { tell, writeTo } from './terminal.ts';
 export type SessionEnd =
   | { readonly kind: 'exited'; readonly exitCode: number | undefined }
   | { readonly kind: 'failed'; readonly problem: string; readonly message: string }
-  /** Without a last word. */
+  /** The connection ended without a last status message. */
   | { readonly kind: 'lost' };
 
 export class ChannelSession {
   readonly ended: Promise<SessionEnd>;
-  /** Of the process in the guest; undefined for a console, and when the session ended before. */
+  /** ID of the process in the guest. Undefined for a console, and when the session ended before the process started. */
   readonly processID: Promise<number | undefined>;
   readonly #socket: WebSocket;
   readonly #terminal: Terminal;
   readonly #started = Promise.withResolvers<number | undefined>();
   readonly #refusals = new Set<string>();
   #end: SessionEnd = { kind: 'lost' };
-  /** What is written to the outputs, one after another. */
+  /** Writes to the outputs, one after another. */
   #writing: Promise<void> = Promise.resolve();
 
   constructor(socket: WebSocket, terminal: Terminal) {
@@ -39,7 +39,7 @@ export class ChannelSession {
     socket.resume();
   }
 
-  /** Resolves once the network has taken it. */
+  /** Resolves once the network has taken the bytes. */
   send(bytes: Buffer): Promise<void> {
     return this.#send(channels.stdin, bytes);
   }
@@ -70,7 +70,7 @@ export class ChannelSession {
     else if (data[0] === channels.stderr) this.#write(this.#terminal.errors, bytes);
   }
 
-  /** A terminal that is slow slows the guest. */
+  /** Reading pauses during a write, so a slow terminal slows the guest down. */
   #write(output: Terminal['output'], bytes: Buffer): void {
     this.#socket.pause();
     this.#writing = this.#writing.then(() => writeTo(output, bytes)).then(() => this.#socket.resume());

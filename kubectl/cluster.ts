@@ -1,5 +1,5 @@
-// The cluster that the user means, by the user's own kubeconfig: of client-node only the configuration and its
-// authentication are used. What is asked goes through Node's own HTTPS and WebSockets.
+// The cluster that the user's kubeconfig names. Only the configuration and authentication of client-node are used.
+// Requests go through Node's own HTTPS and WebSockets.
 import type https from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 
@@ -12,7 +12,7 @@ export interface ClusterChoice {
 export interface Cluster {
   readonly server: URL;
   readonly namespace: string;
-  /** TLS, headers and a proxy, with credentials as they are now. */
+  /** TLS, headers and proxy, with current credentials. */
   connection(): Promise<https.RequestOptions>;
 }
 

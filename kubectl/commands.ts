@@ -10,9 +10,12 @@ export interface CommandPorts {
   readonly random: Random;
 }
 
-/** Before the first success; an operator fails over within about ten seconds, and the API server notices as late again. */
+/**
+ * How long a command waits for its first success. An operator fails over within about ten seconds, and the API server
+ * needs as long again to notice.
+ */
 export const firstPatience = 30_000;
-/** Of a stream that was there. */
+/** How long a command waits to reconnect a stream that was open. */
 export const reconnectPatience = 300_000;
 
 export const exitCodes = { ok: 0, failed: 1, interrupted: 130 } as const;

@@ -1,5 +1,5 @@
-// `kubectl luvm console`: what the serial port of the VM prints, until Ctrl-C. It is read only. An operator that restarts is
-// waited for; what the guest printed meanwhile nobody has.
+// `kubectl luvm console`: the output of the VM's serial port, until Ctrl-C. The console is read only. The command waits
+// for an operator that restarts; what the guest prints meanwhile is lost.
 import { ApiFailure } from './api.ts';
 import { ChannelSession } from './channel-session.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';

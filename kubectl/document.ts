@@ -1,4 +1,4 @@
-// `kubectl luvm document`: the document that was sent to HCS when the VM was last created, as the agent keeps it.
+// `kubectl luvm document`: the document with which the agent created the VM in HCS last, as the agent keeps it.
 import { subresourcePath } from '../protocol/subresources.ts';
 import { type CommandPorts, exitCodes, firstPatience } from './commands.ts';
 import { Patience } from './patience.ts';
@@ -15,7 +15,7 @@ export async function document(
   for (;;) {
     try {
       const text = await api.text({ path: subresourcePath(api.namespace, name, 'document') });
-      // Numbers beyond 2^53 would not survive a round trip: as it was sent is the default.
+      // Parsing would round numbers beyond 2^53, so the default is the original text.
       const shown = pretty ? JSON.stringify(JSON.parse(text), undefined, 2) : text;
       await showLines(terminal, Buffer.from(`${shown}\n`));
       return exitCodes.ok;

@@ -1,5 +1,6 @@
-// `kubectl luvm exec`: a process in the guest, with the streams of this one, that ends with the guest's exit code. The bridge
-// can neither signal nor resize a process of the VM: Ctrl-C runs `kill` in the guest, a resize is refused and says why.
+// `kubectl luvm exec`: runs a process in the guest, connected to this program's streams, and ends with its exit code.
+// The bridge can neither signal nor resize a process of the VM: Ctrl-C runs `kill` in the guest; a resize is refused
+// with a reason.
 import { ApiFailure } from './api.ts';
 import { ChannelSession, type SessionEnd } from './channel-session.ts';
 import { type CommandPorts, exitCodes, firstPatience } from './commands.ts';
@@ -12,9 +13,9 @@ export interface ExecOptions {
   readonly tty: boolean;
 }
 
-/** What a guest says of a process that a signal ended. */
+/** The exit code that a guest reports for a process that a signal ended. */
 const killed = 0xffff_ffff;
-/** The first Ctrl-C, the second one, and all others. */
+/** Signals of the first Ctrl-C, the second one, and all others. */
 const interruptSignals = ['INT', 'TERM', 'KILL'] as const;
 
 export async function exec(
@@ -59,7 +60,7 @@ export async function exec(
   return exitCodeOf(end, terminal);
 }
 
-/** An operator that is not there yet is waited for: nothing has been started then. */
+/** Waits for an operator that is not available yet: nothing has been started in that case. */
 async function open(name: string, query: URLSearchParams, ports: CommandPorts): Promise<ChannelSession> {
   const { api, clock, random, terminal } = ports;
   const onTrouble = (message: string) => tell(terminal, `[${message}; trying again]`);
@@ -68,7 +69,7 @@ async function open(name: string, query: URLSearchParams, ports: CommandPorts): 
     try {
       return new ChannelSession(await start(api, name, 'exec', query), terminal);
     } catch (error) {
-      // Without an answer nobody knows whether it was started.
+      // Without an answer it is unknown whether the process was started.
       if (error instanceof ApiFailure && error.code === 0) throw error;
       await patience.wait(error);
     }
@@ -86,7 +87,7 @@ function commandQuery(command: readonly string[]): URLSearchParams {
   return query;
 }
 
-/** As another process of the guest. */
+/** Runs `kill` as another process in the guest. */
 async function kill(
   name: string,
   signal: string,
@@ -105,7 +106,7 @@ function exitCodeOf(end: SessionEnd, terminal: Terminal): number {
     case 'exited': {
       const code = end.exitCode ?? 0;
       if (code === killed) tell(terminal, 'the process was ended by a signal');
-      // What a process of this machine can end with.
+      // Reduces the code to what a process on the user's computer can end with.
       return code > 0xff ? code & 0xff || exitCodes.failed : code;
     }
     case 'failed':

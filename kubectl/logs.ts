@@ -1,6 +1,6 @@
-// `kubectl luvm logs`: each line once and in order, also over an operator, agent or API server that restarts. Lines come with
-// their positions, so that the next connection goes on after the last line that was written; what is not there any more is
-// told by its number on stderr.
+// `kubectl luvm logs`: each line once and in order, even while an operator, agent or API server restarts. Lines come
+// with their positions, so the next connection continues after the last line that was written. The number of lines that
+// are no longer available is reported on stderr.
 import type { LogPosition } from '../protocol/streams/messages.ts';
 import { formatPosition, parsePosition, subresourcePath } from '../protocol/subresources.ts';
 import { ApiFailure } from './api.ts';
@@ -42,7 +42,7 @@ function patienceFor(limitMilliseconds: number, { clock, random, terminal }: Com
   });
 }
 
-/** Until the log ends. */
+/** Reads until the log ends. */
 async function readOnce(
   name: string,
   options: LogsOptions,
@@ -59,7 +59,7 @@ async function readOnce(
       const { missing, text } = reader.take(Buffer.from(chunk));
       if (missing > 0) tell(terminal, `[${missing} lines are missing: they came faster than they could be kept]`);
       if (text.length > 0) await showLines(terminal, text);
-      // Nobody reads any more.
+      // The reader of our output has gone.
       if (terminal.output.destroyed) return;
     }
   } catch (error) {
@@ -79,9 +79,9 @@ function queryOf({ follow, previous, tail }: LogsOptions, last: LogPosition | un
 /** Longer than any line that an agent keeps. */
 const longestLine = 4 << 20;
 
-/** Takes the positions off the lines, and remembers the last one. */
+/** Removes the positions from the lines and remembers the last position. */
 class LineReader {
-  /** One character a byte: positions are ASCII, and the text goes through as it is. */
+  /** An incomplete line, decoded as Latin-1: positions are ASCII, and the bytes of the text stay unchanged. */
   #rest = '';
   #last: LogPosition | undefined;
 
@@ -89,7 +89,7 @@ class LineReader {
     return this.#last;
   }
 
-  /** A new connection: what was left of a line comes again. */
+  /** Starts on a new connection, which sends the incomplete line again. */
   begin(): void {
     this.#rest = '';
   }
@@ -97,14 +97,14 @@ class LineReader {
   take(bytes: Buffer): { readonly text: Buffer; readonly missing: number } {
     const lines = (this.#rest + bytes.toString('latin1')).split('\n');
     this.#rest = lines.pop() ?? '';
-    // What is left of it has no position and counts as missing.
+    // The rest of this line has no position, so the line counts as missing.
     if (this.#rest.length > longestLine) this.#rest = '';
     let text = '';
     let missing = 0;
     for (const line of lines) {
       const space = line.indexOf(' ');
       const position = parsePosition(line.slice(0, space));
-      // A notice of the file: what it tells of is seen by the positions.
+      // A notice in the log file. The positions already show what the notice reports.
       if (position === undefined || !this.#isNew(position)) continue;
       missing += this.#missingBefore(position);
       this.#last = position;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// kubectl-luvm: `kubectl luvm …` once it is on the PATH.
+// kubectl-luvm: runs as `kubectl luvm …` once the file is on the PATH.
 import { Command, InvalidArgumentError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../runtime/clock.ts';
@@ -19,17 +19,20 @@ import { processTerminal } from './terminal.ts';
 type Run<Options> = (name: string, options: Options, ports: CommandPorts, rest: readonly string[]) => Promise<number>;
 
 const terminal = processTerminal();
-// Whoever reads our output may have had enough of it.
+// A reader of our output may close it early, as `head` does.
 process.stdout.on('error', () => leave(exitCodes.ok));
 process.stderr.on('error', () => undefined);
 
-/** What is still to be written is written first. */
+/** Exits after pending output is written. */
 function leave(code: number): void {
   process.exitCode = code;
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }
 
-/** Until the command has ended: one that waits for an operator to come back has nothing open but timers, which do not count. */
+/**
+ * Keeps the process alive until the command ends. A command that waits for an operator to return has only timers open,
+ * and our clock's timers do not keep a process alive.
+ */
 function keepAlive(): void {
   setInterval(() => undefined, 0x7fff_ffff);
 }

@@ -1,4 +1,4 @@
-// How long an operator that restarts is waited for, and how often it is asked meanwhile.
+// How long a command waits for an operator that restarts, and how often it asks.
 import { type Clock, delay, type Random } from '../runtime/clock.ts';
 import { ApiFailure } from './api.ts';
 
@@ -7,9 +7,9 @@ const milliseconds = { first: 250, last: 4_000 } as const;
 export interface PatienceOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Given up after so long without success. */
+  /** Gives up after this long without success. */
   readonly limitMilliseconds: number;
-  /** Told once for each time of trouble. */
+  /** Called once for each period of trouble. */
   readonly onTrouble: (message: string) => void;
 }
 
@@ -27,7 +27,7 @@ export class Patience {
     this.#attempts = 0;
   }
 
-  /** Resolves when it is time for another attempt; rejects with what does not pass, or lasts too long. */
+  /** Resolves when it is time for another attempt. Rejects with an error that does not pass or that lasts too long. */
   async wait(error: unknown): Promise<void> {
     const { clock, limitMilliseconds, onTrouble, random } = this.#options;
     if (!(error instanceof ApiFailure) || !error.isPassing) throw error;

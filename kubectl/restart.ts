@@ -1,4 +1,5 @@
-// `kubectl luvm restart`: sets the annotation that restarts the VM. The spec stays as Git has it.
+// `kubectl luvm restart`: sets the annotation that restarts the VM. The spec does not change, so it stays as Git has
+// it.
 import { restartedAtAnnotation } from '../crds/names.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { machinePath } from './status.ts';

@@ -1,4 +1,5 @@
-// Opens what starts something in a guest: `exec` and `console`. It needs a right that a role may lack although it has `get`.
+// Opens the subresources that start something in a guest: `exec` and `console`. They need `create`, which a role may
+// lack although it has `get`.
 import type { WebSocket } from 'ws';
 import { type Subresource, subresourceGroup, subresourcePath, subresourceVerbs } from '../protocol/subresources.ts';
 import { type Api, ApiFailure } from './api.ts';

@@ -1,5 +1,5 @@
-// `kubectl luvm status`: the story of a VM as a person would tell it: where it is, how its boot went and how long each phase
-// took, what is wrong, how it ended before, what its guest said last.
+// `kubectl luvm status`: where a VM is, how its boot went and how long each phase took, what is wrong, how it ended
+// last, what its guest printed last.
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
@@ -63,7 +63,7 @@ const phases = [
   ['guestConnected', 'guest answered on its bridge'],
 ] as const;
 
-/** Each phase with its time, and what passed since the one before; then the one that is waited for. */
+/** Each phase with its time and the time since the phase before; then the phase that is waited for. */
 function boot(_found: Machine, { bootTimings, startTime, phase }: LinuxUtilityVMStatus): readonly string[] {
   if (bootTimings === undefined || Object.keys(bootTimings).length === 0) return [];
   const lines = ['boot'];
@@ -83,7 +83,7 @@ function step(time: string, text: string, before: number | undefined): string {
   return `  ${time}  ${passed.padStart(10)}  ${text}`;
 }
 
-/** Conditions that are not as they should be. */
+/** Conditions for which `False` is the good value. */
 const goodWhenFalse: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Terminating']);
 
 function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtilityVMStatus): readonly string[] {

@@ -1,5 +1,5 @@
-// What a command has of the process that it runs in, so that a test can stand in for it.
-// What a guest, an agent or an object of the API says must not steer the terminal of who reads it.
+// The part of the process that commands use, as an interface that a test can implement. Text of a guest, an agent or an
+// API object must not steer the user's terminal.
 import type { Readable, Writable } from 'node:stream';
 import { plainLines, plainText } from '../runtime/plain-text.ts';
 
@@ -7,13 +7,13 @@ export interface Terminal {
   readonly input: Readable;
   readonly output: Writable;
   readonly errors: Writable;
-  /** Somebody sees what is written to `output`; otherwise a file or a program takes it as it comes. */
+  /** `output` is a terminal that a person reads. Otherwise a file or program receives the bytes unchanged. */
   readonly outputIsTerminal: boolean;
-  /** Of the user's terminal; undefined when input or output is none. */
+  /** Size of the user's terminal; undefined when input or output is not a terminal. */
   readonly size: { readonly height: number; readonly width: number } | undefined;
-  /** Keys reach the guest as they are typed, Ctrl-C too. */
+  /** In raw mode keys reach the guest as they are typed, Ctrl-C included. */
   raw(isRaw: boolean): void;
-  /** Ctrl-C, while the terminal is not raw. Returns how to stop listening. */
+  /** Calls `listener` on Ctrl-C while the terminal is not raw. Returns a function that stops listening. */
   onInterrupt(listener: () => void): () => void;
   onResize(listener: () => void): () => void;
 }
@@ -29,7 +29,7 @@ export function processTerminal(): Terminal {
     outputIsTerminal: stdout.isTTY === true,
     get size() {
       if (!stdin.isTTY || !stdout.isTTY) return undefined;
-      // One that does not know its size has none of 0.
+      // A terminal that does not know its size reports 0.
       return { height: stdout.rows || usual.height, width: stdout.columns || usual.width };
     },
     raw: (isRaw) => {
@@ -46,18 +46,18 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** For people; what a command is for goes to its output. */
+/** A message to the user, on stderr. A command's result goes to `output`. */
 export function tell(terminal: Terminal, message: string, lineEnd = '\n'): void {
   terminal.errors.write(`${plainText(message)}${lineEnd}`);
 }
 
-/** Lines of UTF-8 of a guest or its agent: every byte as it came, but for a terminal escaped. */
+/** Lines of UTF-8 from a guest or its agent: unchanged for a file or program, escaped for a terminal. */
 export function showLines(terminal: Terminal, bytes: Buffer): Promise<void> {
   const { output, outputIsTerminal } = terminal;
   return writeTo(output, outputIsTerminal ? plainLines(bytes.toString('utf8')) : bytes);
 }
 
-/** Resolves when it can be written to again. */
+/** Resolves when the output can be written to again. */
 export async function writeTo(output: Writable, bytes: string | Buffer): Promise<void> {
   if (output.destroyed || output.write(bytes)) return;
   await new Promise<void>((resolve) => {

@@ -43,7 +43,7 @@ export const boot = z
         fieldPath: '.dmVerityCreateArgs',
       },
       {
-        // Booted by UEFI it is spliced into the kernel command line as initrd=/<name>.
+        // On a UEFI boot the name becomes part of the kernel command line, as initrd=/<name>.
         rule: "!has(self.rootFSFile) || !self.rootFSFile.contains(' ')",
         message: 'boot.rootFSFile must not contain spaces, which would begin another kernel argument: rename the file',
         fieldPath: '.rootFSFile',

@@ -4,7 +4,7 @@ import { fileName, flag, objectName, rules, text } from '../fields.ts';
 
 const base64 = '^[A-Za-z0-9+/\\\\r\\\\n]*(=[\\\\r\\\\n]*){0,2}$';
 
-/** Of a policy in a manifest. Objects that were stored before may have longer ones, and keep them. */
+/** The longest policy in a manifest. Objects that were stored before this bound may have longer ones and keep them. */
 export const inlinePolicyChars = 32_768;
 
 export const confidential = z

@@ -1,4 +1,4 @@
-// What the guest is told, and what it may share with its host.
+// What the guest is told and may share with its host.
 import { z } from 'zod';
 import { commandText, flag } from '../fields.ts';
 
