@@ -1,4 +1,4 @@
-// Wires an agent together: the node it runs on, the VMs, the link to the operator.
+// Wires an agent together: its node, its VMs, the link to the operator.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -28,9 +28,9 @@ import type { MachinePorts } from './vm/ports.ts';
 import { Supervisor } from './vm/supervisor.ts';
 
 export interface GuestLogSettings {
-  /** What one guest may log at all; absent = as much as is taken from it. */
+  /** How much one guest may log in total; absent = unlimited. */
   readonly rate?: LogRate | undefined;
-  /** Where the lines of all guests go as JSON, and how many of each; absent = nowhere. */
+  /** Where the lines of all guests are written as JSON, and how many of each guest; absent = nowhere. */
   readonly output?: { readonly destination: LineDestination; readonly rate: LogRate } | undefined;
 }
 
@@ -39,9 +39,9 @@ export interface AgentSettings {
   readonly operator: DialSettings;
   /** The state folder as this process sees it. */
   readonly stateDir: string;
-  /** The same folder by its Windows path, as it goes into documents. */
+  /** The same folder as a Windows path, for documents. */
   readonly stateFolder: string;
-  /** Folders that no manifest may name (`ownFolders`): that one, and others of the agent. */
+  /** Folders that no manifest may name (`ownFolders`): the state folder and others of the agent. */
   readonly ownFolders: readonly string[];
   readonly timeouts: Timeouts;
   readonly allowed: AllowList;
@@ -52,12 +52,15 @@ export interface AgentSettings {
   readonly healthPort: number | undefined;
 }
 
-/** How a run ended: on request, or because the compute service went away, so that a new process has to look anew. */
+/**
+ * How a run ended: on request, or because the compute service went away. In the second case a new process must
+ * enumerate what is left.
+ */
 export type AgentEnd = 'stopped' | 'serviceLost';
 
 type GuestLogPorts = Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate' | 'logTurns' | 'openGuestLog'>;
 
-/** Bytes of the logs of all guests together. */
+/** Bytes of all guests' logs that wait for the disk. */
 const maxWaitingForDisk = 32 << 20;
 
 export async function runAgent(
@@ -71,13 +74,13 @@ export async function runAgent(
   const { healthPort } = settings;
   const metrics = new AgentMetrics(settings.version, systemClock);
   const answers = { isReady: () => isRecovered, metrics: () => metrics.scrape() };
-  // Whatever fails from here on, nothing stays that would keep the process from ending and being started again.
+  // Released on every way out, so that nothing keeps the process from ending and being started again.
   await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   held.defer(() => health?.close());
   const node = await connectAlone(settings, access, { held, logger, stop });
   const lost = new AbortController();
-  /** VMs are not looked after any more. */
+  /** Aborted once the agent has stopped looking after its VMs. */
   const left = new AbortController();
   const over = AbortSignal.any([left.signal, lost.signal]);
   const signal = AbortSignal.any([stop, lost.signal]);
@@ -158,14 +161,14 @@ async function connectAlone(
   const lock = await acquireInstanceLock(locks, systemClock, logger, stop);
   held.defer(() => lock.release());
   const node = await access.connect();
-  // What hangs in HCS goes with the process.
+  // A call that hangs in HCS ends with the process.
   held.defer(async () => {
     await within(systemClock, timeouts.leave, node.close());
   });
   return node;
 }
 
-/** Does it when the signal aborts. */
+/** Runs `act` when the signal aborts. */
 async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   signal.addEventListener('abort', () => resolve(), { once: true });
@@ -173,7 +176,7 @@ async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void
   await act();
 }
 
-/** What all guests' logs share. */
+/** The parts that all guests' logs share. */
 function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings): GuestLogPorts {
   const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
   const waiting = new ByteBudget(maxWaitingForDisk);

@@ -1,5 +1,4 @@
-// A failure on the way of a VM: the reason that users see, the text for a human, and through the reason whether trying
-// again can help.
+// A failure of a VM: the reason that users see, a text for people, and through the reason whether another try can help.
 import { type ReasonCode, reasons } from '../protocol/reasons.ts';
 
 export class MachineFailure extends Error {
@@ -11,7 +10,7 @@ export class MachineFailure extends Error {
     this.reason = reason;
   }
 
-  /** Nothing has failed: the VM waits for another one of the host. */
+  /** Not an error: the VM waits for another VM of the host to release something. */
   get waits(): boolean {
     return isWait(this.reason);
   }

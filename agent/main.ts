@@ -22,7 +22,7 @@ const commandIO: CommandIO = {
   problem: (line) => process.stderr.write(`${plainText(line)}\n`),
 };
 
-/** Native code is loaded once the agent connects. */
+/** Native code is loaded only when the agent connects to HCS. */
 const windowsNode: NodeKind<WindowsSettings> = {
   options: [new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp'])],
   access: ({ isolation }) => ({
@@ -51,7 +51,7 @@ function program(exitWith: (code: number) => void): Command {
   return agent;
 }
 
-/** What people run by hand. */
+/** Commands that people run by hand. */
 function addTools(agent: Command, exitWith: (code: number) => void): void {
   agent
     .command('document')
@@ -60,7 +60,7 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
     .requiredOption('-f, --filename <file...>', 'manifests; - is standard input')
     .option('--pretty', 'indented, for people')
     .action(async (settings: DocumentCommandOptions) => {
-      // Loaded on demand: an agent that runs has no use for YAML and the schemas of manifests.
+      // Loaded on demand: a running agent needs neither YAML nor the schemas of manifests.
       const { documentCommand } = await import('./commands/document.ts');
       exitWith(await documentCommand(settings, commandIO));
     });

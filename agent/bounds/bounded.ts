@@ -1,12 +1,12 @@
-// Bounds a call in time without abandoning it: HCS crashes when handles are released under a running call
-// (hcs-runtime A.5), so whoever runs into the bound gets the pending call along with the error.
+// Bounds a call in time without abandoning it: HCS crashes when handles are released under a running call (hcs-runtime
+// A.5), so a caller that exceeds the bound gets the pending call along with the error.
 import type { Clock } from '../../runtime/clock.ts';
 
 /** A call that exceeded its bound. It is still running: `late` settles when it comes back. */
 export class CallOverdue extends Error {
   override readonly name = 'CallOverdue';
   readonly late: Promise<unknown>;
-  /** Why the call was not waited for any longer, when that was not for its time. */
+  /** Why waiting ended early, if not for the time limit. */
   readonly failure: Error | undefined;
 
   constructor(call: string, milliseconds: number, late: Promise<unknown>, failure?: Error) {
@@ -33,7 +33,7 @@ export function bounded<T>(clock: Clock, milliseconds: number, call: string, run
   });
 }
 
-/** Undefined when the signal aborts before. */
+/** Undefined when the signal aborts first. */
 export function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   if (signal.aborted) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
@@ -43,7 +43,7 @@ export function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Prom
   });
 }
 
-/** `waiting` when it has not settled by then. */
+/** `waiting` when the promise has not settled in time. */
 export async function within<T>(clock: Clock, milliseconds: number, awaited: Promise<T>): Promise<T | 'waiting'> {
   const { promise, resolve } = Promise.withResolvers<'waiting'>();
   const timer = clock.after(milliseconds, () => resolve('waiting'));

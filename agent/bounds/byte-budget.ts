@@ -1,5 +1,6 @@
-// Bytes that all guests of a host together may have waiting somewhere in the agent. Each has a small share that is always
-// its own; what is beyond it comes out of the common budget, so that many guests at once cannot have what one may.
+// Bytes that all guests of a host together may have waiting in one place of the agent. Each guest has a small share
+// that is always its own; more comes out of this common budget. So many guests together cannot hold as much as one
+// guest may, times their number.
 
 export class ByteBudget {
   readonly #limit: number;
@@ -17,7 +18,7 @@ export class ByteBudget {
     return this.#held >= this.#limit;
   }
 
-  /** So many more are waiting, or fewer. */
+  /** Adds waiting bytes; a negative number removes them. */
   change(bytes: number): void {
     this.#held += bytes;
   }

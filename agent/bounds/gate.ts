@@ -1,4 +1,4 @@
-// Lets so many calls run at once, and the others wait for their turn. Each native call that waits occupies a thread of
+// Runs a limited number of calls at once; the others wait their turn. Each native call that waits occupies a thread of
 // libuv's pool, which files and name look-ups need too (hcs-runtime A.4).
 
 export class Gate {

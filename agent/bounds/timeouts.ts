@@ -1,5 +1,5 @@
-// Every bound and delay of the agent, in milliseconds. `Timeouts` are those of a VM's life, `LinkTimes` those of the connection
-// to the operator: tests set others, and users set `bootTimeout`. Nobody sets `fixedTimes` otherwise.
+// Every bound and delay of the agent, in milliseconds. `Timeouts` belong to the life of a VM and `LinkTimes` to the
+// connection to the operator: tests set others, and users set `bootTimeout`. `fixedTimes` are the same everywhere.
 
 export interface Timeouts {
   /** Entropy, log connection, HCS start, bridge negotiation and security policy together (hcs-runtime A.7: 2 min). */
@@ -8,52 +8,55 @@ export interface Timeouts {
   readonly create: number;
   /** Opening a system, reading its properties, enumerating: local look-ups. */
   readonly query: number;
-  /** Submitting a terminate request; the exit itself is awaited apart. */
+  /** Submitting a terminate request. `exit` bounds the wait for the exit itself. */
   readonly terminate: number;
-  /** From a terminate request until the system is seen to have stopped; then the request is made again. */
+  /** From a terminate request until HCS reports that the system stopped. After that the request is repeated. */
   readonly exit: number;
-  /** From the exit of a system until calls on it that have not come back are not waited for any longer. */
+  /** From the exit of a system until the agent gives up calls on it that have not returned. */
   readonly lateCall: number;
-  /** Until the log connection of an ended VM has been read to its end. */
+  /** Reading the rest of an ended VM's log connection. */
   readonly drainLogs: number;
-  /** Changing a running VM: what takes longer is waited for in the background, and the VM can be stopped meanwhile. */
+  /** Changing a running VM. A longer change continues in the background, and the VM can be stopped meanwhile. */
   readonly modify: number;
-  /** Between two attempts to change a running VM; each failure in a row doubles it, up to `backOffMaximum`. */
+  /**
+   * Pause before a failed change of a running VM is tried again. Each consecutive failure doubles it, up to
+   * `backOffMaximum`.
+   */
   readonly changeRetry: number;
-  /** Until the guest has answered a change; then it goes on without us. */
+  /** Waiting for the guest to answer a change. After that the change continues unattended. */
   readonly guestChange: number;
-  /** Until the guest has told what is at a mount path. */
+  /** Waiting for the guest to report what is at a mount path. */
   readonly mountLook: number;
-  /** Until processes in the guest have ended that were sent TERM, and again for KILL. */
+  /** Waiting for processes in the guest to end after TERM, and again after KILL. */
   readonly leaveProcesses: number;
-  /** Unmounting all disks of a VM that is stopped, and writing those that cannot be unmounted. */
+  /** Unmounting all disks of a VM that is being stopped, and syncing those that cannot be unmounted. */
   readonly leaveDisks: number;
-  /** The same of a guest that has left an earlier request unanswered. */
+  /** The same, for a guest that has not answered an earlier request. */
   readonly leaveOverdue: number;
-  /** From taking over a VM of an earlier agent until its guest has connected to this one; a stop waits for it. */
+  /** From adopting a VM until its guest has connected to this agent. A stop waits for the connection. */
   readonly guestReconnect: number;
-  /** Until the VMs that end with their agent have been stopped; then the agent ends all the same. */
+  /** Stopping the VMs that end with their agent. After that the agent ends all the same. */
   readonly agentEnd: number;
   /** Closing a handle. */
   readonly closeHandle: number;
   /** Copying or deleting one boot file. */
   readonly copy: number;
-  /** Between two attempts of a stop or clean-up that failed. */
+  /** Pause before a failed stop or clean-up is tried again. */
   readonly cleanUpRetry: number;
-  /** Between two attempts to write a journal that cannot be written. */
+  /** Pause before a failed write of a journal is tried again. */
   readonly journalRetry: number;
   /** Unit of the restart back-off: after n failures in a row `unit × n²`, jittered down by up to half. */
   readonly backOffUnit: number;
   readonly backOffMaximum: number;
   /** A VM that has run this long starts counting its failures from zero. */
   readonly backOffReset: number;
-  /** From the enumeration at the start until what was found is told, also of VMs that are still being looked at. */
+  /** From the first enumeration until the agent reports what it found, including VMs that are still being examined. */
   readonly recovery: number;
   /** How often the state of a running VM is read, in case its exit event was lost. */
   readonly liveness: number;
-  /** For giving back the node when the agent ends, and for the VMs when the compute service went away. */
+  /** Closing the node when the agent ends, and waiting for the VMs when the compute service went away. */
   readonly leave: number;
-  /** Between two attempts to enumerate HCS when it refuses. */
+  /** Pause before a failed enumeration of HCS is tried again. */
   readonly enumerateRetry: number;
 }
 
@@ -92,26 +95,28 @@ export const defaultTimeouts: Timeouts = {
 
 /** How long a planned stop may take care of a guest before its VM is terminated (`stop-ladder.ts`). */
 export function longestLadder({ guestReconnect, leaveDisks, leaveProcesses }: Timeouts): number {
-  // Each signal is asked for, and then awaited.
+  // For each of the two signals: the request, then the wait for the processes.
   return guestReconnect + 4 * leaveProcesses + leaveDisks;
 }
 
 export interface LinkTimes {
-  /** The longest pause after one failed attempt to connect; each further one doubles it, up to `lastRetry`. */
+  /**
+   * The longest pause after the first failed attempt to connect. Each further failure doubles it, up to `lastRetry`.
+   */
   readonly firstRetry: number;
   readonly lastRetry: number;
   /**
-   * A session this old starts the retries from the beginning: when its replica dies, another one leads within 11 s, and this
-   * agent's VMs wait for it until then, not for as long as their first connection had been tried.
+   * A session that lasted this long resets the retries. When its replica dies, another one leads within 11 s. The VMs
+   * of this agent wait for that long only, even if connecting took many attempts before.
    */
   readonly healthy: number;
-  /** After so long a connection is replaced by a new one. */
+  /** A connection of this age is replaced by a new one. */
   readonly renewal: number;
-  /** For how long at most open streams hold a renewal up. */
+  /** The longest that open streams can delay a renewal. */
   readonly streams: number;
   /**
-   * From the open socket to the operator's `welcome`: a whole fleet that dials at once waits in line for it. An operator
-   * that died meanwhile is noticed by its pings.
+   * From the open socket to the operator's `welcome`. Long, because a whole fleet that connects at once waits in line.
+   * Pings reveal an operator that died meanwhile.
    */
   readonly welcome: number;
 }
@@ -127,85 +132,91 @@ export const defaultLinkTimes: LinkTimes = {
 
 export const fixedTimes = {
   guest: {
-    /** A request over the bridge whose caller sets no other limit; then the bridge is given up (hcs-runtime A.7). */
+    /**
+     * A request over the bridge whose caller sets no other limit. After that the agent gives up the bridge (hcs-runtime
+     * A.7).
+     */
     request: 5 * minute,
-    /** The streams of a new process: a guest dials before it answers, so what is still to come then is our own accepting. */
+    /**
+     * Accepting the streams of a new process. The guest has connected before it answers, so only our own accepting is
+     * left.
+     */
     processStreams: 10 * second,
-    /** Slices of guests' logs are read for so long before everything else has its turn. */
+    /** Reading slices of guests' logs before everything else gets its turn. */
     logTurn: 2,
   },
   run: {
-    /** Before a guest's next connection is taken; each that ends soon doubles it. */
+    /** Pause before the guest's next connection is accepted. Each connection that ends soon doubles it. */
     redialPause: 100,
     redialPauseMaximum: 5 * second,
-    /** A connection that lasted so long did not end soon. */
+    /** A connection that lasts this long does not count as ending soon. */
     redialReset: 10 * second,
   },
   vm: {
-    /** Until HCS has said whether a VM that is being stopped is paused. */
+    /** Waiting for HCS to say whether a VM that is being stopped is paused. */
     pausedLook: second,
-    /** Between two looks whether the kernel has made the file systems read-only. */
+    /** Pause between two checks whether the kernel has made the file systems read-only. */
     readOnlyLook: 50,
-    /** Before a folder that somebody reads is deleted again; each attempt adds as much. */
+    /** Pause before deleting a folder that somebody reads is tried again. Each attempt adds this much. */
     removalRetry: 35,
   },
   storage: {
-    /** Between two attempts to become the only agent of the node. */
+    /** Pause between two attempts to become the only agent of the node. */
     lockRetry: second,
-    /** Between the attempts to rename a file that somebody has open. */
+    /** Pauses before a file that somebody has open is renamed again. */
     renameRetries: [10, 20, 40, 80, 150, 300, 400],
   },
   streams: {
-    /** Without a byte of output, after a process has ended. */
+    /** Time without output after the end of a process, after which its output counts as complete. */
     lingering: 2 * second,
-    /** Until a process whose user has gone has been signalled. */
+    /** Signalling a process whose user has disconnected. */
     hangUp: 10 * second,
   },
   link: {
-    /** A replica that takes longer is frozen, or its node is: another one is asked. */
+    /** Opening a connection. A replica that takes longer is frozen, or its node is: the agent tries another one. */
     handshake: 5 * second,
-    /** Before another replica is asked: alternately almost at once and within a second. */
+    /** Pauses before the next replica is tried: alternately short and up to a second. */
     standbyPauses: [
       { least: 20, spread: 60 },
       { least: 400, spread: 600 },
     ],
-    /** Between two pings of the operator, until its `welcome` says otherwise. */
+    /** Interval of the operator's pings, until its `welcome` says otherwise. */
     firstHeartbeat: 10 * second,
     /** Changes of one VM within this time become one message. */
     coalescing: 50,
   },
   metrics: {
-    /** Until the request of a probe or a scrape has come. */
+    /** Receiving the request of a probe or a scrape. */
     request: 5 * second,
-    /** HCS is not asked again about the use of a VM. */
+    /** Age up to which HCS is not asked again for the resource use of a VM. */
     usageFresh: 5 * second,
-    /** A scrape waits for HCS. */
+    /** How long a scrape waits for HCS. */
     usagePatience: 3 * second,
   },
   windows: {
-    /** Before a console's pipe is opened again. */
+    /** Pause before a console's pipe is opened again. */
     consoleRetry: 100,
-    /** After an exit that is the guest's doing, until the text of its panic has come. */
+    /** After an exit that the guest caused: waiting for the text of its panic. */
     crashLog: 2 * second,
-    /** After an exit, until calls that are under way on the system are given up. */
+    /** After an exit: waiting for the system's running calls before giving them up. */
     callsAfterExit: second,
-    /** A wake-up of the sockets' thread that was lost is made up for. */
+    /** The longest delay when a wake-up of the sockets' thread is lost. */
     pumpSleep: 250,
-    /** A socket about which nothing can be done is left out. */
+    /** Pause for a socket on which no operation can proceed. */
     pumpRest: 10,
-    /** Closing the compute service, whose calls may hang. */
+    /** Closing the connection to the compute service, whose calls may hang. */
     close: 30 * second,
   },
   program: {
-    /** For what is left to do when the VMs have been stopped, before Windows ends the agent. */
+    /** Remaining work after the VMs have been stopped, before Windows ends the agent. */
     closing: 15 * second,
-    /** A call that hangs in the compute service would keep the process. */
+    /** Ending the process by force when a call hangs in the compute service. */
     exit: 2 * second,
   },
   doctor: {
     check: minute,
     connect: 5 * second,
-    /** Another program that is asked. */
+    /** Running another program. */
     program: 20 * second,
   },
 } as const;

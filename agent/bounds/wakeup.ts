@@ -1,4 +1,4 @@
-// A latch on which one waiter sleeps until something changed: a notification that comes before the wait is not lost.
+// A latch on which one waiter sleeps until something changes. A notification before the wait is not lost.
 export class Wakeup {
   #notified = false;
   #resolve: (() => void) | undefined;

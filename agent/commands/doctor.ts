@@ -1,11 +1,11 @@
-// `lcow-agent doctor`: one line a check, and for each that failed what to do. Exit code 1 if any failed.
+// `lcow-agent doctor`: one line for each check, and for each failed check what to do. Exit code 1 if any check failed.
 
 import { plainJson, plainText } from '../../runtime/plain-text.ts';
 import { type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import type { DoctorPorts, DoctorSettings } from '../doctor/ports.ts';
 
 export interface DoctorCommandOptions extends DoctorSettings {
-  /** One JSON array instead, for programs. */
+  /** Prints one JSON array instead, for programs. */
   readonly json?: boolean;
 }
 

@@ -1,5 +1,6 @@
-// `lcow-agent document --host host.yaml -f manifest.yaml`: the documents that the VMs of a manifest would get on such a host. One JSON
-// line a VM, `{"namespace","name","document"}` or `{"namespace","name","error"}`; exit code 1 if anything failed.
+// `lcow-agent document --host host.yaml -f manifest.yaml`: the documents that the VMs of a manifest get on such a host.
+// One JSON line for each VM, `{"namespace","name","document"}` or `{"namespace","name","error"}`. Exit code 1 if
+// anything failed.
 import { z } from 'zod';
 import { linuxUtilityVM } from '../../crds/linux-utility-vm.ts';
 import { fromSpec } from '../../protocol/options.ts';
@@ -49,7 +50,7 @@ async function readHost(path: string, io: CommandIO): Promise<PreviewHost | unde
   }
 }
 
-/** A file or document that cannot be read is reported, and the others go on. */
+/** A file or document that cannot be read is reported, and the command goes on with the others. */
 async function readManifests(
   paths: readonly string[],
   io: CommandIO,
@@ -104,13 +105,13 @@ function build(value: ManifestValue, host: PreviewHost, configMaps: readonly Man
   return buildDocument({ ...fillOptions(machine, defaults, files), host: facts, files, randomGuid }).result;
 }
 
-/** Metadata and status may be what they want: a manifest that was printed by kubectl has nulls there. */
+/** Metadata and status are not checked: manifests that kubectl prints contain nulls there. */
 const shown = linuxUtilityVM.pick({ apiVersion: true, kind: true, spec: true });
 
-/** Names of fields are letters only; GUIDs, the keys of the service table, are not. */
+/** Field names consist of letters. GUIDs, the keys of the service table, do not. */
 const fieldName = /^[A-Za-z]+$/;
 
-/** A section with nothing below it is null in YAML. The API server takes such a field for absent, and so does the preview. */
+/** A section without content is null in YAML. The API server treats such a field as absent, and so does the preview. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (!isContainer(value)) return value;
@@ -118,7 +119,10 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(present.map(([name, member]) => [name, withoutNulls(member)]));
 }
 
-/** Parsing leaves out fields that the schema does not know; a document must not silently lack what they meant. */
+/**
+ * Parsing drops fields that the schema does not know. The document would silently lack what they ask for, so they are
+ * refused.
+ */
 function refuseUnknownFields(given: unknown, known: unknown, path: string): void {
   if (!isContainer(given) || !isContainer(known)) return;
   const parsed = new Map<string, unknown>(Object.entries(known));
@@ -135,7 +139,7 @@ function isContainer(value: unknown): value is object {
 
 const configMap = z.looseObject({ data: z.record(z.string(), z.string()).default({}) });
 
-/** A referenced policy is looked for among the ConfigMaps of the same manifests. */
+/** A policy reference is resolved among the ConfigMaps of the same manifests. */
 function policyFrom(
   configMaps: readonly ManifestObject[],
   namespace: string,
@@ -147,11 +151,11 @@ function policyFrom(
   );
   if (found === undefined) return undefined;
   const { data } = configMap.parse(found.value);
-  // Every object has a `constructor`.
+  // Every object inherits `constructor`.
   return Object.hasOwn(data, key) ? data[key] : undefined;
 }
 
-/** The document is spliced in as it is, so that the line holds the very text that HCS would get. */
+/** The document is inserted as text, so that the line contains exactly the text that HCS would get. */
 function plainLine({ namespace, name, result }: Preview): string {
   if (result.kind === 'error') return JSON.stringify({ namespace, name, error: result.message });
   return `${JSON.stringify({ namespace, name }).slice(0, -1)},"document":${result.text}}`;

@@ -1,4 +1,4 @@
-// The values of the agent's flags, refused with the reason where they make no sense.
+// The values of the agent's flags. Values that make no sense are refused with the reason.
 import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -33,7 +33,7 @@ function collectGuids(given: string, before: readonly string[]): readonly string
   return [...before, given];
 }
 
-/** Of a flag that can be given several times. What it means is read again where it is used. */
+/** For a flag that can be given several times. The value is only checked here; its user parses it again. */
 function patterns(read: (pattern: string) => unknown) {
   return (given: string, before: readonly string[]): readonly string[] => {
     try {
@@ -45,7 +45,10 @@ function patterns(read: (pattern: string) => unknown) {
   };
 }
 
-/** What manifests may name on the host. The doctor takes them, too, to judge them before an agent is started with them. */
+/**
+ * What manifests may name on the host. The doctor accepts these options, too, to judge them before an agent is started
+ * with them.
+ */
 export const allowedOptions = [
   new Option(
     '--allowed-path <folder...>',

@@ -3,14 +3,14 @@ import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 
 export interface ManifestObject {
-  /** Where it begins, `file:line`. */
+  /** Where the object begins, `file:line`. */
   readonly place: string;
   readonly value: ManifestValue;
 }
 
 export interface Manifests {
   readonly objects: readonly ManifestObject[];
-  /** One line for each document that is none, beginning with `file:line: `. */
+  /** One line for each document that is not an object, starting with `file:line: `. */
   readonly problems: readonly string[];
 }
 
@@ -49,7 +49,7 @@ function documentsOf(text: string, lineCounter: LineCounter): Document.Parsed[] 
   return Array.isArray(documents) ? documents : [];
 }
 
-/** Nothing for an empty document. */
+/** Undefined for an empty document. */
 function contentOf(document: Document.Parsed): ManifestValue[] | 'noObject' | undefined {
   const value: unknown = document.toJS();
   if (value === null || value === undefined) return undefined;

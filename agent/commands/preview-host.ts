@@ -1,4 +1,4 @@
-// The described host of `lcow-agent document --host`: what the builder would know of a real one.
+// The host description of `lcow-agent document --host`: the facts that the builder would gather on a real host.
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { DefaultsHost } from '../document/defaults.ts';
@@ -16,12 +16,12 @@ const hostFile = z.strictObject({
   build: z.int().min(0).max(0xffff),
   logicalProcessors: z.int().min(1).max(0xffff_ffff),
   bootFilesPath: z.string().default('C:\\LinuxBootFiles'),
-  /** Absent: the folder that the agent would give each VM. */
+  /** Absent: the folder that the agent gives each VM. */
   bundleDirectory: z.string().optional(),
   owner: z.string().default(ownerTag),
-  /** Path to size in bytes: every file that exists. */
+  /** Path to size in bytes. Every existing file is listed. */
   files: z.record(z.string(), z.union([size, z.looseObject({ size }).transform((file) => file.size)])).nullish(),
-  // What only a simulated node of the same file has (simulator/host-file.ts); documents do not depend on it.
+  // Only a simulated node uses these (simulator/host-file.ts); documents do not depend on them.
   memoryInMB: z.unknown().optional(),
   numaNodes: z.unknown().optional(),
   isolation: z.unknown().optional(),
@@ -56,7 +56,7 @@ export function parsePreviewHost(text: string): PreviewHost {
   };
 }
 
-/** Letter case does not matter; a folder exists when a file lies below it. */
+/** Letter case does not matter. A folder exists when a file lies below it. */
 function describedFiles(sizes: Readonly<Record<string, number>>): FileFacts {
   const facts = new Map<string, FileFact>();
   for (const [path, size] of Object.entries(sizes)) {

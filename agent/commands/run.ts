@@ -1,4 +1,4 @@
-// `lcow-agent run`: the agent of a node, whichever node that is.
+// `lcow-agent run`: the agent of a node, of any kind.
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -16,7 +16,7 @@ import { type ListenForShutdown, listenForStop } from '../stop-signals.ts';
 import { allowedOptions, defaultStateDir, linesPerSecond, operatorUrl, portNumber, positiveSeconds } from './flags.ts';
 import { version } from './version.ts';
 
-/** What a service manager takes as "start me again": nothing is wrong with us, but what we knew is void. */
+/** Service managers take this exit code as "start me again": the agent is healthy, but its knowledge of HCS is void. */
 const serviceLostExitCode = 75;
 
 export interface RunSettings {
@@ -38,9 +38,9 @@ export interface RunSettings {
   readonly nodeName: string;
 }
 
-/** The kind of node that a program runs on. */
+/** The kind of node that a program runs on, such as Windows or the simulator. */
 export interface NodeKind<Settings extends RunSettings> {
-  /** Flags of this kind alone. */
+  /** Flags of this kind only. */
   readonly options: readonly Option[];
   access(settings: Settings): NodeAccess;
   /** How the node ends the program, besides signals. */
@@ -90,9 +90,9 @@ export function endAnyway(): void {
   setTimeout(() => process.exit(), fixedTimes.program.exit).unref();
 }
 
-/** After a quiet time, or at the boot, so many seconds' worth may come at once. */
+/** After a quiet time, or at boot, this many seconds' worth of lines may come at once. */
 const burstSeconds = 10;
-/** Of standard output that nobody reads: what waits for it is held to this, and more is lost. */
+/** Bytes that wait for a standard output that nobody reads. Beyond that, lines are lost. */
 const maxOutputBytes = 8 << 20;
 
 function guestLogSettings(
@@ -112,7 +112,7 @@ function ownFoldersOf({ caFile, tokenFile }: RunSettings, stateFolder: string): 
 }
 
 async function run<Settings extends RunSettings>(settings: Settings, kind: NodeKind<Settings>): Promise<number> {
-  // Written to from its own threads: a node that does not read our output must not hold up its VMs.
+  // Asynchronous: a node that does not read our output must not hold up its VMs.
   const output = pino.destination({ dest: 1, sync: false, maxLength: maxOutputBytes });
   const logger = plainLogger(
     { level: settings.logLevel, base: { program: 'lcow-agent', host: settings.nodeName } },

@@ -1,4 +1,4 @@
-// The version of this build, from the package that it comes with.
+// The version of this build, from its package.json.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 

@@ -1,14 +1,14 @@
-// What the agent needs to serve its node: its operator, the token by which the operator knows it, a folder of its own.
+// What the agent needs to serve its node: its operator, the token that identifies it to the operator, a state folder.
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';
 import { allowedNames } from './allowed-names-check.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 
-/** Of the tokens that the operator takes (design §7). */
+/** The audience of tokens that the operator accepts (design §7). */
 const audience = 'lcow-operator';
 
-/** What a kubelet's projected token says. */
+/** The claims in a kubelet's projected token. */
 const claims = z.object({
   aud: z.union([z.string().transform((one) => [one]), z.array(z.string())]),
   exp: z.number(),
@@ -44,7 +44,7 @@ function judgeToken({ aud, exp, ...rest }: z.infer<typeof claims>, now: number):
   return ok(`for ${audience} from node ${node}, until ${expires}`);
 }
 
-/** The signature is the API server's to judge. */
+/** Does not verify the signature; the API server does. */
 function payloadOf(text: string): unknown {
   const [, payload = '', signature] = text.split('.');
   if (signature === undefined) return undefined;
@@ -80,7 +80,7 @@ const caFile: Check = {
   },
 };
 
-/** What can be done about it, by the code of the error. */
+/** What to do about a failed connection, by error code. */
 const connectFixes: Readonly<Record<string, string>> = {
   ENOTFOUND:
     'give an address that this node can look up: host networks of Windows nodes often do not know cluster names',
@@ -104,7 +104,7 @@ const operator: Check = {
     const url = URL.parse(operatorUrl);
     if (url === null) return failed(`${operatorUrl} is no URL`, 'give wss://<host>:8443/v1/agents');
     try {
-      // A CA that cannot be read is told by its own check.
+      // Another check reports a CA that cannot be read.
       await ports.connect(url, path === undefined ? undefined : await ports.readFile(path).catch(() => ''));
       return ok(`${url.host} answers`);
     } catch (error) {

@@ -1,5 +1,6 @@
-// VMs of this node that would not start again under these flags: what they name on the host is not allowed. They run on
-// until then, so whoever changes the flags of an agent looks here beforehand.
+// VMs of this node that could not be started again under these flags, because they name something on the host that the
+// flags do not allow. They keep running until their next start, so run this check before changing the flags of an
+// agent.
 
 import { MachineFailure } from '../failure.ts';
 import { allowList } from '../preparation/allow-list.ts';
@@ -8,7 +9,7 @@ import { type NamePorts, requireAllowed } from '../preparation/prepare.ts';
 import { type Check, failed, notApplicable, ok } from './check.ts';
 import type { DoctorPorts, DoctorSettings } from './ports.ts';
 
-/** Lines of one result. */
+/** The most VMs that one result lists. */
 const maxListed = 50;
 
 export const allowedNames: Check = {
@@ -62,7 +63,7 @@ function namePorts(settings: DoctorSettings, ports: DoctorPorts): NamePorts {
   };
 }
 
-/** What may pass by itself is no matter of flags. */
+/** Undefined for a refusal that can pass without a change of flags. */
 function messageOfRefusal(error: unknown): string | undefined {
   if (!(error instanceof MachineFailure)) throw error;
   return error.stalls ? error.message : undefined;

@@ -1,4 +1,4 @@
-// A check of `lcow-agent doctor`, and what it can come to.
+// A check of `lcow-agent doctor` and its possible outcomes.
 import type { DoctorPorts, DoctorSettings } from './ports.ts';
 
 export type Outcome =
@@ -7,7 +7,7 @@ export type Outcome =
   | { readonly state: 'notApplicable'; readonly why: string };
 
 export interface Check {
-  /** For programs that read the result; never changes. */
+  /** For programs that read the result. Never changes. */
   readonly id: string;
   /** For people. */
   readonly title: string;

@@ -1,4 +1,4 @@
-// Runs all checks of `lcow-agent doctor`, one after the other, so that what they load does not compete.
+// Runs all checks of `lcow-agent doctor`, one after the other, so that the load of one does not disturb another.
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
@@ -7,8 +7,6 @@ import { agentChecks } from './agent-checks.ts';
 import { type Check, failed, notApplicable, type Outcome } from './check.ts';
 import { hostChecks } from './host-checks.ts';
 import type { DoctorPorts, DoctorSettings } from './ports.ts';
-
-/** A service that hangs is what somebody runs this for. */
 
 export interface Diagnosis {
   readonly check: string;
@@ -31,7 +29,7 @@ export async function diagnose(
   return diagnoses;
 }
 
-/** A check that cannot be made has failed. */
+/** A check that cannot be made counts as failed. */
 async function outcomeOf(check: Check, settings: DoctorSettings, ports: DoctorPorts): Promise<Outcome> {
   if (check.needsWindows && ports.platform !== 'win32') return notApplicable('needs Windows: run it on the node');
   try {

@@ -1,11 +1,11 @@
-// What a Windows node needs so that VMs can run on it (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
+// What a Windows node needs to run VMs (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { poolProblem, wantedPoolSize } from '../bounds/pool-size.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
 
-/** Windows Server 2019: the oldest that has computecore.dll with all that is called (hcs-runtime A.1). */
+/** Windows Server 2019, the oldest whose computecore.dll has all functions that the agent calls (hcs-runtime A.1). */
 const oldestBuild = 17763;
 
 const build: Check = {
@@ -19,9 +19,9 @@ const build: Check = {
   },
 };
 
-/** By SIDs: the names in the output are in the language of the system. */
+/** Groups by SID: the names in the output are in the language of the system. */
 const sids = { administrators: 'S-1-5-32-544', hyperVAdministrators: 'S-1-5-32-578' } as const;
-/** Integrity levels of an elevated process: high, and that of the system. */
+/** Integrity levels of an elevated process: high and system. */
 const elevatedLevels = ['S-1-16-12288', 'S-1-16-16384'] as const;
 
 const privileges: Check = {
@@ -41,9 +41,9 @@ const privileges: Check = {
   },
 };
 
-/** ERROR_SERVICE_DOES_NOT_EXIST, as sc.exe ends with it. */
+/** ERROR_SERVICE_DOES_NOT_EXIST, the exit code of sc.exe for a missing service. */
 const noSuchService = 1060;
-/** SERVICE_RUNNING. The name of the line is in the language of the system; no other line has a number like it. */
+/** SERVICE_RUNNING. The label of the line is in the language of the system, so the number identifies it. */
 const runningState = /:\s*4\s+\S/;
 
 const computeService: Check = {
@@ -91,7 +91,7 @@ function fixFor(error: unknown): string {
   return 'see docs/reference/hcs-runtime.md A.6 for this code';
 }
 
-/** AMD's families that have SEV-SNP: Zen 3 (EPYC 7003) and later. */
+/** AMD processor families that have SEV-SNP: Zen 3 (EPYC 7003) and later. */
 const oldestSnpFamily = 25;
 
 const snp: Check = {

@@ -1,4 +1,4 @@
-// Everything outside that the checks of `lcow-agent doctor` look at, so that a test can be the node.
+// Everything outside the process that the checks of `lcow-agent doctor` look at, so that a test can simulate the node.
 
 import type { Assignment, HostFacts } from '../../protocol/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -10,7 +10,7 @@ export interface DoctorSettings {
   readonly caFile?: string;
   readonly stateDir: string;
   readonly isolation?: 'snp';
-  /** As the agent has them. */
+  /** In the form of the agent's flags. */
   readonly allowedPath?: readonly string[];
   readonly allowedPipe?: readonly string[];
   readonly allowedDevice?: readonly string[];
@@ -36,17 +36,17 @@ export interface DoctorPorts {
   readonly environment: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readFile(path: string): Promise<string>;
-  /** What is wrong with the state folder as it is; undefined for a good one, or none yet. */
+  /** What is wrong with the existing state folder; undefined if it is good or missing. */
   stateFolderProblem(stateDir: string): Promise<string | undefined>;
-  /** What the agent of this node was told of its VMs; reads its journals, and changes nothing. */
+  /** The assignments of the agent of this node. Reads its journals and changes nothing. */
   assignments?(stateDir: string): Promise<readonly Assignment[]>;
-  /** Only on Windows. */
+  /** Present on Windows only. */
   readonly withFile?: WindowsHost['withFile'];
-  /** Only on Windows; a program of System32, which rejects when it cannot be started. */
+  /** Windows only. Runs a program of System32; rejects when it cannot be started. */
   run(program: string, parameters: readonly string[]): Promise<ProgramResult>;
-  /** Only on Windows. */
+  /** Windows only. */
   connectHcs(): Promise<DoctorHcs>;
   hostFacts(): Promise<Pick<HostFacts, 'osBuild' | 'bootFiles'>>;
-  /** Resolves when the other end is there and, with TLS, is who it should be. */
+  /** Resolves when the other end answers and, with TLS, has proved its identity. */
   connect(url: URL, ca: string | undefined): Promise<void>;
 }
