@@ -6,7 +6,10 @@ import { unlessEmpty } from './json-numbers.ts';
 import { type BootDevice, DocumentError } from './outcome.ts';
 import type { VirtualPciDevice } from './schema.ts';
 
-/** Assigning devices does not by itself switch PCI on in the guest: without VPCIEnabled the kernel still gets `pci=off` (quirk 14). */
+/**
+ * Assigning devices does not switch PCI on in the guest: without VPCIEnabled the kernel still gets `pci=off` (quirk
+ * 14).
+ */
 export function buildAssignedDevices(
   context: BuildContext,
   hasNuma: boolean,
@@ -22,7 +25,9 @@ export function buildAssignedDevices(
   );
 }
 
-/** GUIDs are drawn in the order of the option; a device is the same as another only if id and function are equal as written. */
+/**
+ * GUIDs are drawn in the order of the option. Two devices are the same only if id and function are equal as written.
+ */
 function assignGuids(context: BuildContext): void {
   const seen = new Set<string>();
   for (const { deviceInstanceID, virtualFunctionIndex } of context.options.AssignedDevices) {

@@ -1,11 +1,12 @@
-// Strict base64 and the byte at which a bad text fails, as the original's decoder counts it (docs/reference/hcs-documents.md §7.5).
+// Strict base64, and the offset at which a malformed text fails, as the original's decoder counts it
+// (docs/reference/hcs-documents.md §7.5).
 
 const wellFormed = /^[A-Za-z0-9+/]*={0,2}$/;
 
 const padding = '='.charCodeAt(0);
 const alphabet = new Set(Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'));
 
-/** Offset of the first offending byte of the UTF-8 text; undefined when the text is good. */
+/** Offset of the first offending byte of the UTF-8 text; undefined when the text is well-formed. */
 export function base64Error(text: string): number | undefined {
   if (text.length % 4 === 0 && wellFormed.test(text)) {
     return undefined;
@@ -13,14 +14,14 @@ export function base64Error(text: string): number | undefined {
   return scanGroups(Buffer.from(text));
 }
 
-/** Goes through groups of four characters; line breaks are skipped wherever they stand. */
+/** Reads groups of four characters. Line breaks are skipped anywhere. */
 function scanGroups(bytes: Buffer): number | undefined {
   let at = skipLineBreaks(bytes, 0);
   while (at < bytes.length) {
     for (let place = 0; place < 4; place++) {
       const byte = bytes[at];
       if (byte === undefined) {
-        // The text ends inside a group: the characters of that group count as not read.
+        // The text ends inside a group: its characters count as not read.
         return bytes.length - place;
       }
       if (byte === padding) {
@@ -35,7 +36,7 @@ function scanGroups(bytes: Buffer): number | undefined {
   return undefined;
 }
 
-/** `at` is the first `=`, standing at `place` of its group. Nothing but line breaks may follow the padding. */
+/** `at` is the first `=`, at position `place` of its group. Only line breaks may follow the padding. */
 function paddingError(bytes: Buffer, at: number, place: number): number | undefined {
   if (place < 2) {
     return at;

@@ -4,15 +4,16 @@ import { type FileFacts, statSucceeds } from './facts.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
 import { absolutePath, equalFold, joinPath } from './windows-paths.ts';
 
-/** What a change of the boot folder may change. */
+/** The options that depend on the boot folder. */
 export type BootSelection = Pick<
   LinuxOptions,
   'BootFilesPath' | 'KernelFile' | 'KernelDirect' | 'RootFSFile' | 'PreferredRootFSType'
 >;
 
 /**
- * UpdateBootFilesPath: takes `folder` and prefers what is found in it. Quirk 7: choices are only ever upgraded; coming from a folder
- * with rootfs.vhd or vmlinux to one without them keeps the names. The same folder in other letters changes nothing at all.
+ * UpdateBootFilesPath: takes `folder` and prefers the files found in it. Quirk 7: choices are only ever upgraded;
+ * moving from a folder with rootfs.vhd or vmlinux to one without them keeps the names. The same folder in different
+ * letter case changes nothing.
  */
 export function updateBootFilesPath<T extends BootSelection>(
   options: T,

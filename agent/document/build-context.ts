@@ -1,4 +1,4 @@
-// What every section of the document is built from, and where it leaves what is not document.
+// The input of every section of the document, and the place for results that are not part of the document.
 import type { FileFacts, HostFacts } from './facts.ts';
 import type { LinuxOptions } from './options.ts';
 import type { BootDevice, Effect, VPMemSlot, Warning, WarningCode } from './outcome.ts';
@@ -7,25 +7,27 @@ export interface BuildInput {
   readonly options: LinuxOptions;
   readonly host: HostFacts;
   readonly files: FileFacts;
-  /** Makes the GUIDs of assigned devices, and of the VM when it has none: version 4, lower-case. */
+  /** Generates the GUIDs of assigned devices, and of a VM without one: version 4, lower-case. */
   readonly randomGuid: () => string;
   /**
-   * Log scrubbing in the guest: true adds ` -scrub-logs`, undefined nothing. False adds ` -scrub-logs=false` as later upstream
-   * does; the revision of the reference knows only on and off, and its off is undefined here (§6.11).
+   * Log scrubbing in the guest: true adds ` -scrub-logs`, undefined nothing. False adds ` -scrub-logs=false` as later
+   * upstream does. The reference revision has only on and off; its off is undefined here (§6.11).
    */
   readonly scrubLogs?: boolean | undefined;
   readonly switches?: DocumentSwitches | undefined;
 }
 
-/** Where our agent goes beyond the revision of the reference. All off gives the original's document. */
+/** Differences between our agent and the reference revision. With all of them off, the document is the original's. */
 export interface DocumentSwitches {
   /** Writes ResourcePartitionId into the ordinary document, as later upstream does. */
   readonly writeResourcePartition?: boolean | undefined;
-  /** The VM shall outlive its agent: the document does not tie it to the handle, and the guest's vsockexec relays (`-r`). */
+  /**
+   * The VM outlives its agent: the document does not tie the VM to the handle, and the guest's vsockexec relays (`-r`).
+   */
   readonly outliveAgent?: boolean | undefined;
 }
 
-/** One build under way. Sections read the input and append what they find; nothing here is read back. */
+/** The state of one build. Sections read the input and append their results. No section reads another's results. */
 export interface BuildContext extends BuildInput {
   /** After the four-controller rule (§10 step 5). */
   readonly scsiControllerCount: number;

@@ -1,5 +1,5 @@
-// Options to document: the create sequence up to the moment where HCS would be called (docs/reference/hcs-documents.md §10).
-// Pure: facts in, data out.
+// Turns options into a document: the create sequence up to the call of HCS (docs/reference/hcs-documents.md §10). A
+// pure function of options and facts.
 import type { BuildContext, BuildInput } from './build-context.ts';
 import { documentText } from './document-text.ts';
 import type { LinuxOptions } from './options.ts';
@@ -11,7 +11,7 @@ import { scsiControllerCount } from './storage.ts';
 import { verifyOptions } from './verification.ts';
 import { joinPath } from './windows-paths.ts';
 
-/** Before the text of a failure to create the compute system (§10 step 8). */
+/** Precedes the text of a failure to create the compute system (§10 step 8). */
 export const createErrorPrefix = 'error while creating the compute system: ';
 
 export function buildDocument(input: BuildInput): BuildOutcome {
@@ -80,7 +80,7 @@ function buildMachine(context: BuildContext): BuiltMachine {
   return context.options.SecurityPolicyEnabled ? buildSnpDocument(context) : buildOrdinaryDocument(context);
 }
 
-/** Quirk 11: the VMGS copy only; the staged VHD goes away with its folder. */
+/** Quirk 11: only the VMGS copy is removed. The staged VHD is deleted with its folder. */
 function removedOnClose(options: LinuxOptions): readonly string[] {
   const staged = options.SecurityPolicyEnabled && options.GuestStateFilePath !== '';
   return staged ? [joinPath(options.BundleDirectory, options.GuestStateFilePath)] : [];

@@ -22,7 +22,7 @@ function kernelDirect(options: LinuxOptions, paths: BootPaths, commandLine: stri
   return { LinuxKernelDirect: boot };
 }
 
-/** Quirk 24: folder and kernel name as given, uncleaned, unlike every other path. */
+/** Quirk 24: folder and kernel name stay as given, although every other path is cleaned. */
 function uefi(options: LinuxOptions, commandLine: string): Chipset {
   return {
     Uefi: {
@@ -36,7 +36,7 @@ function uefi(options: LinuxOptions, commandLine: string): Chipset {
   };
 }
 
-/** The guest state file brings the boot entry along. */
+/** The guest state file contains the boot entry. */
 export const snpChipset: Chipset = {
   Uefi: { ApplySecureBootTemplate: 'Apply', SecureBootTemplateId: secureBootTemplateId },
 };

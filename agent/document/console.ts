@@ -11,7 +11,7 @@ const serialArguments: Readonly<Record<Architecture, { readonly on: string; read
   arm64: { on: ' console=ttyAMA0,115200', off: '' },
 };
 
-/** With a console the guest keeps its kernel messages, does not reboot on panic, and ends in a shell. */
+/** With a console the guest shows its kernel messages, does not reboot on panic, and ends in a shell. */
 export function hasConsole(options: LinuxOptions): boolean {
   return options.ConsolePipe !== '' || options.EnableGraphicsConsole;
 }
@@ -22,7 +22,7 @@ export function consoleArguments(options: LinuxOptions, architecture: Architectu
   return serial + graphics + (hasConsole(options) ? '' : ' panic=-1 quiet');
 }
 
-/** Text of the pipe is not checked. */
+/** The name of the pipe is not checked. */
 export function comPorts(pipe: string): NonNullable<Devices['ComPorts']> {
   return { '0': { NamedPipe: pipe } };
 }

@@ -1,4 +1,4 @@
-// The fixed values of the documents (docs/reference/hcs-documents.md §0.6, §0.7): each literal stands here once.
+// The fixed values of the documents (docs/reference/hcs-documents.md §0.6, §0.7). Each literal is defined here once.
 
 /** Windows builds at which behaviour changes (§0.7). */
 export const Build = {
@@ -27,7 +27,7 @@ export const BootFile = {
 
 /**
  * The SCSI controllers' GUIDs by index: version-5 GUIDs of "0"…"3" in namespace d422512d-2bf2-4752-809d-7b82b5fcb1b4.
- * Written out, since HCS and the guest know them by these values.
+ * Literal, because HCS and the guest know the controllers by these values.
  */
 export const scsiControllerGuids = [
   'df6d0690-79e5-55b6-a5ec-c1e2f77f580a',
@@ -42,11 +42,11 @@ export const Limit = {
   VPMemPageBytes: 4096,
   /** The pool from which a multi-mapped root VHD gets its space (§6.13). */
   VPMemPoolBytes: 4294967296,
-  /** Highest vNUMA node number as the original's check and its text have it (§5.2). */
+  /** Highest vNUMA node number, in the original's check and in its message (§5.2). */
   NumaNode: 64,
 } as const;
 
-/** vsock ports of the guest (§0.6); `SecondGuestService` has no name in the reference but stands in §7.3. */
+/** vsock ports of the guest (§0.6). The reference has no name for `SecondGuestService`, but §7.3 lists it. */
 export const VsockPort = {
   Entropy: 1,
   Log: 109,
@@ -64,7 +64,7 @@ export const SecurityDescriptor = {
 
 export const secureBootTemplateId = '1734c6e8-3154-4dda-ba5f-a874cc483422';
 
-/** GENERIC_ALL, the access that the VM group gets on staged copies (§7.4). */
+/** GENERIC_ALL, the access of the VM group to staged copies (§7.4). */
 export const genericAll = 0x1000_0000;
 
 /** The physical node number that lets the host choose (§5.2). */
@@ -77,5 +77,5 @@ export const Default = {
   VPMemSizeBytes: 4294967296n,
 } as const;
 
-/** The CPU group that stands for none. A running VM joins another group only by way of it. */
+/** The null CPU group. A running VM changes its group only by joining this one first. */
 export const nullGroup = '00000000-0000-0000-0000-000000000000';

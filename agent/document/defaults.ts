@@ -1,14 +1,14 @@
-// The options before anybody asks for anything (docs/reference/hcs-documents.md §1, default columns).
+// The default options (docs/reference/hcs-documents.md §1, default columns).
 import { type BootSelection, updateBootFilesPath } from './boot-files.ts';
 import { BootFile, Build, Default } from './constants.ts';
 import type { FileFacts, HostFacts } from './facts.ts';
 import { type LinuxOptions, RootFsType } from './options.ts';
 
-/** What defaults depend on. */
+/** The facts that defaults depend on. */
 export interface DefaultsHost extends Pick<HostFacts, 'architecture' | 'build'> {
-  /** Processors that the process itself sees: they decide nothing but the default ProcessorCount. */
+  /** Processors that the agent's process sees. They decide only the default ProcessorCount. */
   readonly visibleProcessors: number;
-  /** The host's own (docs/reference/hcs-documents.md §2.2). */
+  /** The host's default boot folder (docs/reference/hcs-documents.md §2.2). */
   readonly bootFolder: string;
   readonly currentDirectory: string;
 }
@@ -42,7 +42,10 @@ export function defaultOptions(
   };
 }
 
-/** The original fills all defaults and then moves from no folder to the default one, which takes what it finds there. */
+/**
+ * The original fills in all defaults and then moves from no folder to the default one, which selects the files found
+ * there.
+ */
 function defaultBootSelection(host: DefaultsHost, files: FileFacts): BootSelection {
   const beforeProbe: BootSelection = {
     BootFilesPath: '',

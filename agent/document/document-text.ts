@@ -1,5 +1,5 @@
-// The document as the original serialiser writes it (docs/reference/hcs-documents.md §0.3): members in declaration order, map keys
-// sorted by bytes, no whitespace, five characters escaped beyond what JSON asks for.
+// The document as the original's serialiser writes it (docs/reference/hcs-documents.md §0.3): members in declaration
+// order, map keys sorted by bytes, no whitespace, five more characters escaped than JSON requires.
 import { compareBytes } from './byte-order.ts';
 import type { ComputeSystem } from './schema.ts';
 import type { ServiceTable } from './service-table.ts';
@@ -13,8 +13,9 @@ export function documentText(document: ComputeSystem): string {
 const numeric = /^\d+$/;
 
 /**
- * Service table keys come from outside as they are, and an object lists keys like "7" before all others, so it is enough to look at
- * the first. The table's text cannot occur before its place: inside a string its quotes would be escaped.
+ * An object lists keys such as "7" before all others, and the service table's keys come from the manifest unchecked.
+ * Such keys come first, so looking at the first key is enough. The first match in the text is the table: inside a
+ * string its quotes would be escaped.
  */
 function withSortedTable(text: string, table: ServiceTable): string {
   const entries = Object.entries(table);
@@ -35,7 +36,7 @@ const markupEscapes: readonly (readonly [character: string, escaped: string])[] 
   ['\u2029', '\\u2029'],
 ];
 
-/** Five searches for one character each are faster than one for all of them. */
+/** Five searches for one character each are faster than one search for all five. */
 export function escapeMarkup(text: string): string {
   let safe = text;
   for (const [character, escaped] of markupEscapes) {

@@ -1,18 +1,19 @@
-// Numbers of the document that may exceed 2^53, and the rule of when a member is left out (docs/reference/hcs-documents.md §0.1, §0.2).
+// Numbers of the document that may exceed 2^53, and the rule for leaving members out (docs/reference/hcs-documents.md
+// §0.1, §0.2).
 
-/** A piece of JSON that JSON.stringify writes as it is. */
+/** A piece of JSON that JSON.stringify writes unchanged. */
 export interface RawJson {
   readonly rawJSON: string;
 }
 
 declare global {
   interface JSON {
-    /** In the language since ES2026; the type library does not have it yet. */
+    /** Part of the language since ES2026; the type library does not have it yet. */
     rawJSON(text: string): RawJson;
   }
 }
 
-/** An exact 64-bit number: plain where a double is exact, else its decimal digits. */
+/** An exact 64-bit number: a plain number where a double is exact, else its decimal digits. */
 export type Uint64 = number | RawJson;
 
 const largestExact = BigInt(Number.MAX_SAFE_INTEGER);

@@ -1,6 +1,6 @@
-// The kernel command line of the ordinary document (docs/reference/hcs-documents.md §6.10, §6.11). Every fragment begins with a
-// space, also the first when the root fragment is empty (quirk 1). Option texts are spliced in as they are (quirk 13): what they may
-// hold is the manifest's schema to say.
+// The kernel command line of the ordinary document (docs/reference/hcs-documents.md §6.10, §6.11). Every fragment
+// begins with a space, even the first one when the root fragment is empty (quirk 1). Option texts are inserted
+// unchanged (quirk 13); the manifest's schema restricts what they may contain.
 import { type BuildContext, warn } from './build-context.ts';
 import { consoleArguments, hasConsole } from './console.ts';
 import { VsockPort } from './constants.ts';
@@ -8,7 +8,7 @@ import { RootFsType } from './options.ts';
 
 export interface KernelCommandLine {
   readonly text: string;
-  /** ExecCommandLine with the flags appended to it: the original writes it back into its options (quirk 12). */
+  /** ExecCommandLine with its flags appended: the original writes it back into its options (quirk 12). */
   readonly execCommandLine: string;
 }
 

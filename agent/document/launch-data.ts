@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { base64Error } from './base64.ts';
 import { DocumentError } from './outcome.ts';
 
-/** SHA-256 of the decoded policy, whatever bytes those are, as base64. */
+/** SHA-256 of the decoded policy bytes, as base64. */
 export function launchData(securityPolicy: string): string {
   const offset = base64Error(securityPolicy);
   if (offset !== undefined) {

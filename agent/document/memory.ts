@@ -13,7 +13,7 @@ export function normaliseMemory(context: BuildContext): bigint {
 
 export interface RoundedMemory {
   readonly sizeInMB: bigint;
-  /** That it is another one than was asked for. */
+  /** Set when the size differs from the request. */
   readonly warning: string | undefined;
 }
 

@@ -26,7 +26,7 @@ function sumNodes(nodes: readonly NumaNode[]): NumaTotal {
   return { processors, memoryBlocks };
 }
 
-/** Returns what the nodes add up to. */
+/** Returns the nodes' totals. */
 export function validateNodes(nodes: readonly NumaNode[]): NumaTotal {
   const wildcard = nodes[0]?.physicalNode === wildcardNumaNode;
   for (const node of nodes) {
@@ -36,7 +36,7 @@ export function validateNodes(nodes: readonly NumaNode[]): NumaTotal {
   if ((total.memoryBlocks === 0n) !== (total.processors === 0)) {
     throw new DocumentError('InvalidNuma', 'partial resource allocation is not allowed');
   }
-  // Every node has memory, so only a total that wrapped gets here.
+  // Every node has memory, so only a total that wrapped can be 0.
   if (total.memoryBlocks === 0n && wildcard) {
     throw new DocumentError('InvalidNuma', 'completely empty topology is not allowed');
   }
@@ -48,12 +48,12 @@ function validateNode(node: NumaNode, wildcard: boolean): void {
   if (virtualNode > Limit.NumaNode) {
     throw tooLarge('virtual', virtualNode);
   }
-  // 64 itself is refused here and accepted above, with the same text.
+  // 64 itself is refused here and accepted above, with the same message.
   if (physicalNode !== wildcardNumaNode && physicalNode >= Limit.NumaNode) {
     throw tooLarge('physical', physicalNode);
   }
   if ((physicalNode === wildcardNumaNode) !== wildcard) {
-    // Quirk 16: when the wildcard comes second, the "non-wildcard" number printed is 255 as well.
+    // Quirk 16: when the wildcard comes second, the number printed as "non-wildcard" is also 255.
     throw new DocumentError(
       'InvalidNuma',
       `vNUMA has a mix of wildcard (${wildcardNumaNode}) and non-wildcard (${physicalNode}) physical node numbers`,

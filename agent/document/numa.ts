@@ -1,5 +1,5 @@
-// Virtual NUMA: what the options ask for, as the document has it (docs/reference/hcs-documents.md §5.1, §5.3, §5.4).
-// The validation of the explicit form is in numa-validation.ts.
+// Virtual NUMA: from the options to the document (docs/reference/hcs-documents.md §5.1, §5.3, §5.4). numa-validation.ts
+// checks the explicit form.
 import { type BuildContext, warn } from './build-context.ts';
 import { Build } from './constants.ts';
 import { uint64 } from './json-numbers.ts';
@@ -8,14 +8,14 @@ import type { LinuxOptions } from './options.ts';
 import { DocumentError } from './outcome.ts';
 import type { Numa, NumaProcessors, NumaSetting, Writable } from './schema.ts';
 
-/** How memory distances are described to the guest; only with vNUMA. */
+/** How memory distances are described to the guest. Written with vNUMA only. */
 export const numaSlitType = 'FirmwareFallbackMeasured';
 
 export interface NumaTopology {
   readonly numa: Numa;
   /** Implicit form only. */
   readonly processors: NumaProcessors | undefined;
-  /** What the nodes add up to; nothing for the implicit form. */
+  /** The nodes' totals; 0 for the implicit form. */
   readonly total: NumaTotal;
 }
 
@@ -29,11 +29,11 @@ export function prepareNuma(context: BuildContext): NumaTopology | undefined {
   if (host.build < Build.VirtualNuma) {
     throw numaError(`vNUMA topology is not supported on ${host.build} version of Windows`);
   }
-  // The implicit form wins; explicit lists beside it are ignored.
+  // The implicit form wins; explicit lists are ignored.
   return implicit ? implicitTopology(options) : explicitTopology(options);
 }
 
-/** Options that mean nothing without their switch are ignored, on old builds too. */
+/** Options that have no effect without their switch are ignored, on old builds too. */
 function warnOfStrayOptions(context: BuildContext): void {
   const { options } = context;
   if (options.MaxMemorySizePerNumaNode > 0n || options.PreferredPhysicalNumaNodes.length > 0) {
@@ -66,7 +66,7 @@ function explicitTopology(options: LinuxOptions): NumaTopology {
   };
 }
 
-/** One node from each place of the three parallel lists. */
+/** Builds one node from the entries of the three parallel lists at the same index. */
 function pairLists(options: LinuxOptions): NumaNode[] {
   const {
     NumaMappedPhysicalNodes: physical,
@@ -101,7 +101,10 @@ function preferredNodes({ PreferredPhysicalNumaNodes: nodes }: LinuxOptions): Pi
   return nodes.length === 0 ? {} : { PreferredPhysicalNodes: nodes };
 }
 
-/** §5.3, after memory is normalised. One memory block counts as 1 MB; a sum of zero passes, so the implicit form always does. */
+/**
+ * §5.3, after memory is normalised. One memory block counts as 1 MB. A sum of zero passes, so the implicit form always
+ * fits.
+ */
 export function fitNuma(
   topology: NumaTopology,
   options: LinuxOptions,

@@ -1,5 +1,5 @@
-// The options of a Linux utility VM under the original's names (docs/reference/hcs-documents.md §1), each in the width that the
-// original holds it in (§0.1): what is 64 bits wide there is a bigint here, since it may exceed 2^53.
+// The options of a Linux utility VM under the original's names (docs/reference/hcs-documents.md §1), each in the
+// original's width (§0.1): a 64-bit number is a bigint here, because it may exceed 2^53.
 import { z } from 'zod';
 
 const int32 = z.int().min(-0x8000_0000).max(0x7fff_ffff);
@@ -8,7 +8,7 @@ const uint64 = z
   .union([z.int().min(0), z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn)])
   .transform((value) => BigInt(value));
 
-/** PreferredRootFSType. The original accepts any other number as well and treats it like `None` (quirk 21). */
+/** PreferredRootFSType. The original also accepts any other number and treats it like `None` (quirk 21). */
 export const RootFsType = { InitRd: 0, Vhd: 1, None: 2 } as const;
 
 const serviceConfig = z.object({
@@ -41,7 +41,7 @@ const commonOptions = z.object({
   StorageQoSBandwidthMaximum: int32,
   DisableCompartmentNamespace: z.boolean(),
   CPUGroupID: z.string(),
-  /** GUID text; absent is the original's null. */
+  /** GUID text. Absent stands for the original's null. */
   ResourcePartitionID: z.string().optional(),
   NetworkConfigProxy: z.string(),
   ProcessDumpLocation: z.string(),
@@ -77,7 +77,7 @@ const linuxOnlyOptions = z.object({
   VPCIEnabled: z.boolean(),
   EnableScratchEncryption: z.boolean(),
   DisableTimeSyncService: z.boolean(),
-  /** Tri-state: absent leaves the member out of the document, false prints it. */
+  /** Tri-state: absent leaves the member out of the document, false writes it. */
   HclEnabled: z.boolean().optional(),
   ExtraVSockPorts: z.array(uint32),
   AssignedDevices: z.array(assignedDevice),
@@ -91,7 +91,7 @@ const confidentialOptions = z.object({
   SecurityPolicyEnabled: z.boolean(),
   SecurityPolicyEnforcer: z.string(),
   UVMReferenceInfoFile: z.string(),
-  /** Later upstream; read after start, not in the document. */
+  /** Only in later upstream. Read after start; not part of the document. */
   UVMHashEnvelopeReferenceInfoFile: z.string(),
   BundleDirectory: z.string(),
   UseGuestStateFile: z.boolean(),
@@ -105,10 +105,10 @@ export const linuxOptions = commonOptions.extend(linuxOnlyOptions.shape).extend(
 
 export type LinuxOptions = Readonly<z.infer<typeof linuxOptions>>;
 
-/** Options that replace defaults: a member that is absent or undefined keeps what it would replace. */
+/** Options that replace defaults. A member that is absent or undefined leaves the default. */
 export type LinuxOptionChanges = { readonly [Name in keyof LinuxOptions]?: LinuxOptions[Name] | undefined };
 
-/** `base` with the members that `changes` has; empty, 0 and false do replace. */
+/** `base` with the members that `changes` has. Empty, 0 and false are replacements, too. */
 export function changeOptions(base: LinuxOptions, changes: LinuxOptionChanges): LinuxOptions {
   const given = hasUndefined(changes) ? withoutUndefined(changes) : changes;
   return Object.assign({ ...base }, given);

@@ -1,5 +1,5 @@
-// The document of a VM that is not confidential (docs/reference/hcs-documents.md §6). The order of the steps is the original's: it
-// decides which error a VM with several faults gets.
+// The document of a VM that is not confidential (docs/reference/hcs-documents.md §6). The steps follow the original's
+// order, which decides which error a VM with several faults gets.
 import { buildAssignedDevices } from './assigned-devices.ts';
 import type { BuildContext } from './build-context.ts';
 import { type BootPaths, ordinaryChipset } from './chipset.ts';
@@ -41,7 +41,7 @@ export function buildOrdinaryDocument(context: BuildContext): BuiltMachine {
   return { document, processorCount, memorySizeInMB, execCommandLine: commandLine.execCommandLine };
 }
 
-/** The root file is looked up for every root type; an empty name is the folder itself and passes. */
+/** Every root type requires the root file. An empty name refers to the folder and passes. */
 function findBootFiles(context: BuildContext): BootPaths {
   const { options, files } = context;
   const kernel = joinPath(options.BootFilesPath, options.KernelFile);
@@ -99,7 +99,7 @@ function buildDevices(
   return devices;
 }
 
-/** No descriptor for connecting here, unlike the SNP document (quirk 5). */
+/** Has no descriptor for connecting, unlike the SNP document (quirk 5). */
 function hvSocketConfig(options: LinuxOptions): HvSocketConfig {
   const config: Writable<HvSocketConfig> = {
     DefaultBindSecurityDescriptor: SecurityDescriptor.SystemAndAdministrators,

@@ -1,13 +1,14 @@
-// What a build gives back: data only. The caller carries the effects out; the builder never touches the host.
+// The result of a build: data only. The caller carries out the effects; the builder never touches the host.
 import type { LinuxOptions } from './options.ts';
 import type { ComputeSystem } from './schema.ts';
 
 /**
- * One thing to do on the host, in order. If it fails, the build has failed with `errorPrefix` + the system's text, and the files
- * of `undo` are deleted in that order (docs/reference/hcs-documents.md §7.1); a failed effect's own leftovers are not among them.
+ * One action on the host, in order. If it fails, the build has failed with `errorPrefix` + the system's text, and the
+ * files of `undo` are deleted in that order (docs/reference/hcs-documents.md §7.1). `undo` does not include what the
+ * failed action left behind.
  */
 export type Effect =
-  /** Copies, replacing an older target. */
+  /** Copies a file, replacing an existing target. */
   | {
       readonly kind: 'copy';
       readonly from: string;
@@ -23,7 +24,7 @@ export type Effect =
       readonly errorPrefix: string;
       readonly undo: readonly string[];
     }
-  /** Takes a SCSI slot at boot: run-time attachments must not use it. */
+  /** Reserves a SCSI slot that the boot uses: run-time attachments must not use it. */
   | { readonly kind: 'reserve'; readonly controller: number; readonly lun: number };
 
 export type DocumentErrorCode =
@@ -41,7 +42,7 @@ export type DocumentErrorCode =
   | 'RootTypeWithSnp'
   | 'InvalidSecurityPolicy';
 
-/** Ends a build. The message is the original's text. */
+/** Ends a build. The message is the original's. */
 export class DocumentError extends Error {
   override readonly name = 'DocumentError';
   readonly code: DocumentErrorCode;
@@ -64,26 +65,29 @@ export interface Warning {
   readonly message: string;
 }
 
-/** A VPMem slot taken at boot (§6.8). Guest path and file name are what later look-ups use as keys. */
+/** A VPMem slot that is used at boot (§6.8). Later look-ups use guest path and file name as keys. */
 export interface VPMemSlot {
   readonly slot: number;
-  /** `packed`: several files may share the device, this one is its first mapping; `plain`: the device is this file. */
+  /**
+   * `packed`: several files may share the device, and this one is its first mapping. `plain`: the device holds this
+   * file only.
+   */
   readonly kind: 'packed' | 'plain';
-  /** Quirk: the file name alone, not the path. */
+  /** Quirk: only the file name, not the path. */
   readonly hostPath: string;
   readonly guestPath: string;
-  /** Bytes allocated from the device, for a packed one. */
+  /** Bytes allocated from a packed device. */
   readonly sizeInBytes?: number;
 }
 
 export interface BootDevice {
-  /** The random GUID under which the device hangs on the VM bus. */
+  /** The random GUID of the device on the VM bus. */
   readonly vmbusGuid: string;
   readonly deviceInstanceID: string;
   readonly virtualFunctionIndex: number;
 }
 
-/** What the VM has from boot on; run-time changes start from here. */
+/** The devices that the VM has from boot on. Run-time changes start from these. */
 export interface BootDevices {
   /** After the four-controller rule (§10 step 5). */
   readonly scsiControllerCount: number;
@@ -96,7 +100,7 @@ export type BuildResult =
   | {
       readonly kind: 'document';
       readonly document: ComputeSystem;
-      /** The exact text for HCS. */
+      /** The exact text that is sent to HCS. */
       readonly text: string;
       /** After clamping, signed 32 bits (§4). */
       readonly processorCount: number;
@@ -106,13 +110,13 @@ export type BuildResult =
   | { readonly kind: 'error'; readonly code: DocumentErrorCode; readonly message: string };
 
 export interface BuildOutcome {
-  /** Also an error has effects: the original stages files before it finds a bad policy. */
+  /** An error can have effects, too: the original stages files before it finds a bad policy. */
   readonly effects: readonly Effect[];
   readonly result: BuildResult;
   readonly warnings: readonly Warning[];
   readonly devices: BootDevices;
-  /** The options as the original leaves them (quirk 12): building from these repeats flags. */
+  /** The options as the original leaves them (quirk 12). Building again from these repeats flags. */
   readonly optionsAfter: LinuxOptions;
-  /** Deleted when the VM is closed, so also after any failure, staged or not (§10, quirk 11). */
+  /** Deleted when the VM is closed, and therefore after any failure, staged or not (§10, quirk 11). */
   readonly removeOnClose: readonly string[];
 }

@@ -8,7 +8,7 @@ import type { NumaProcessors, Processor, Writable } from './schema.ts';
 
 export const cpuGroupUnsupported = `cpu group assignment on create requires a build of ${Build.CpuGroupAtCreation} or higher`;
 
-/** The count that the VM gets, signed 32 bits: clamped to the host's. Fails for a CPU group that the host cannot set. */
+/** The VM's processor count, signed 32 bits, clamped to the host's. Throws for a CPU group that the host cannot set. */
 export function verifiedCount(context: BuildContext): number {
   const count = clampedCount(context);
   if (context.options.CPUGroupID !== '' && context.host.build < Build.CpuGroupAtCreation) {
@@ -32,7 +32,10 @@ export function unsignedCount(count: number): number {
   return count >>> 0;
 }
 
-/** At most the host's count. 0 and negative requests stay (quirk 18); a host count of 2^31 or more reads as negative (quirk 23). */
+/**
+ * At most the host's count. Requests of 0 or less stay (quirk 18); a host count of 2^31 or more reads as negative
+ * (quirk 23).
+ */
 function clampedCount(context: BuildContext): number {
   const { host, options } = context;
   if (host.processors.kind === 'error') {

@@ -1,5 +1,5 @@
-// Quoted text as the original's formatting verb %q writes it (docs/reference/hcs-documents.md §6.9): it ends up inside the
-// kernel command line, so every escape counts.
+// Quoted text as the original's formatting verb %q writes it (docs/reference/hcs-documents.md §6.9). It becomes part of
+// the kernel command line, so every escape counts.
 
 const namedEscapes: Readonly<Record<string, string>> = {
   '"': '\\"',
@@ -13,7 +13,10 @@ const namedEscapes: Readonly<Record<string, string>> = {
   '\v': '\\v',
 };
 
-/** Assigned since Unicode 15.0, which is the one that the original knows; for it these are not printable yet. */
+/**
+ * Characters assigned after Unicode 15.0, the version that the original knows. The original treats them as not
+ * printable.
+ */
 const laterCharacters = [
   String.raw`\u088f\u0897\u0c5c\u0cdc\u1acf-\u1add\u1ae0-\u1aeb\u1b4e-\u1b4f\u1b7f\u1c89-\u1c8a\u20c1`,
   String.raw`\u2427-\u2429\u2b96\u2ffc-\u2fff\u31e4-\u31e5\u31ef\ua7cb-\ua7cf\ua7d2\ua7d4\ua7da-\ua7dc\ua7f1`,
@@ -32,7 +35,10 @@ const laterCharacters = [
   String.raw`\u{2ebf0}-\u{2ee5d}\u{323b0}-\u{33479}`,
 ].join('');
 
-/** Everything but letters, marks, numbers, punctuation, symbols and the ASCII space; and the two that quoting itself uses. */
+/**
+ * Everything except letters, marks, numbers, punctuation, symbols and the ASCII space; plus the two characters that
+ * quoting uses.
+ */
 const escaped = new RegExp(String.raw`["\\${laterCharacters}]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]`, 'gu');
 
 export function quoteText(text: string): string {

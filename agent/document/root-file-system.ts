@@ -1,5 +1,5 @@
-// How the guest finds its root file system (docs/reference/hcs-documents.md §6.7–§6.9, §6.13): the first fragment of the kernel
-// command line and the device that carries the file, if any.
+// How the guest finds its root file system (docs/reference/hcs-documents.md §6.7–§6.9, §6.13): the first fragment of
+// the kernel command line, and the device that holds the file, if any.
 import { type BuildContext, reserveRootSlot } from './build-context.ts';
 import { Limit } from './constants.ts';
 import { uint64 } from './json-numbers.ts';
@@ -35,13 +35,15 @@ export function buildRootFileSystem(context: BuildContext, path: string): RootFi
   return { kernelArguments, scsiDisk: path, vpmemFile: undefined };
 }
 
-/** UEFI loads the ramdisk by this argument; kernel-direct boot gets its path in the chipset section instead (§6.12). */
+/**
+ * UEFI loads the ramdisk by this argument. A kernel-direct boot has the path in the chipset section instead (§6.12).
+ */
 function ramdiskArgument(options: LinuxOptions): string {
   const byArgument = options.PreferredRootFSType === RootFsType.InitRd && !options.KernelDirect;
   return byArgument ? `initrd=/${options.RootFSFile}` : '';
 }
 
-/** dm-verity matters on this path only: with VPMem or a ramdisk DmVerityMode is ignored (quirk 9). */
+/** dm-verity applies on this path only: with VPMem or a ramdisk DmVerityMode is ignored (quirk 9). */
 function scsiRootArguments(options: LinuxOptions): string {
   if (!options.DmVerityMode) {
     return 'root=/dev/sda ro rootwait init=/init';
@@ -59,7 +61,7 @@ function takeVPMemSlot(context: BuildContext, path: string): VPMemSlot {
   const { options } = context;
   const slot = { slot: 0, hostPath: options.RootFSFile, guestPath: '/' };
   if (options.VPMemNoMultiMapping) {
-    // The file's size is not looked at on this path (quirk 17).
+    // On this path the size of the file is not checked (quirk 17).
     return { ...slot, kind: 'plain' };
   }
   return { ...slot, kind: 'packed', sizeInBytes: allocateFromPool(fileSize(context, path)) };
@@ -74,8 +76,8 @@ function fileSize(context: BuildContext, path: string): number {
 }
 
 /**
- * Whole pages from an empty 4 GiB pool. What does not fit fails, and so does nothing at all, since the pool's size class counts from
- * size − 1 (quirk 17).
+ * Allocates whole pages from an empty 4 GiB pool. A file that does not fit fails. An empty file fails too, because the
+ * pool computes the size class from size − 1 (quirk 17).
  */
 function allocateFromPool(bytes: number): number {
   const rounded = Math.ceil(bytes / Limit.VPMemPageBytes) * Limit.VPMemPageBytes;
@@ -88,7 +90,7 @@ function allocateFromPool(bytes: number): number {
 /** Devices.VirtualPMem, for a VM that has such devices (§6.7). */
 export function buildVirtualPMem(options: LinuxOptions, file: string | undefined): VirtualPMemController {
   const controller: Writable<VirtualPMemController> = {};
-  // Quirk 3: `.vhdx` files are announced as Vhd1 too.
+  // Quirk 3: `.vhdx` files are declared as Vhd1, too.
   if (file !== undefined) controller.Devices = { '0': { HostPath: file, ReadOnly: true, ImageFormat: 'Vhd1' } };
   controller.MaximumCount = options.VPMemDeviceCount;
   if (options.VPMemSizeBytes !== 0n) controller.MaximumSizeBytes = uint64(options.VPMemSizeBytes);

@@ -1,12 +1,12 @@
 // The members of the HCS document that a Linux utility VM uses, in the order in which they are written
-// (docs/reference/hcs-documents.md §8, the bold ones). An absent member is not written. Sections of many optional members are put
-// together one by one, in this order: leaving members undefined instead costs the serialiser a tenth of its time.
+// (docs/reference/hcs-documents.md §8, the bold ones). An absent member is not written. Sections with many optional
+// members are built member by member in this order: undefined members would cost the serialiser a tenth of its time.
 import type { Uint64 } from './json-numbers.ts';
 import type { ServiceTable } from './service-table.ts';
 
 type Optional<T> = T | undefined;
 
-/** A section that is being put together. */
+/** A section under construction. */
 export type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** An object that is written as `{}`. */
@@ -80,7 +80,7 @@ export interface Processor {
   readonly NumaProcessorsSettings?: NumaProcessors;
 }
 
-/** Snake case in the schema itself (quirk 4). */
+/** The schema itself uses snake case here (quirk 4). */
 export interface NumaProcessors {
   readonly count_per_node: { readonly max: number };
 }

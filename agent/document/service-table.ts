@@ -11,7 +11,7 @@ export interface HvSocketService {
   readonly Disabled: boolean | undefined;
 }
 
-/** Keys in byte order, but see `documentText` for keys like "7". */
+/** Keys are in byte order, except that keys such as "7" come first: `documentText` corrects this. */
 export type ServiceTable = Readonly<Record<string, HvSocketService>>;
 
 const standardService: HvSocketService = {
@@ -21,18 +21,21 @@ const standardService: HvSocketService = {
   Disabled: undefined,
 };
 
-/** Ports on which every SNP guest and its host meet, in byte order of their GUIDs. */
+/** Ports that connect every SNP guest with its host, in byte order of their GUIDs. */
 const standardPorts = [VsockPort.Entropy, VsockPort.Log, VsockPort.GuestService, VsockPort.SecondGuestService];
 
-/** The ordinary table: what the options say, keys as they are; undefined when that is nothing. ExtraVSockPorts play no part. */
+/**
+ * The ordinary table: the options' entries with unchanged keys; undefined when there are none. ExtraVSockPorts are not
+ * part of it.
+ */
 export function ordinaryServiceTable(options: LinuxOptions): ServiceTable | undefined {
   const configured = configuredServices(options);
   return configured.length === 0 ? undefined : sortedRecord(configured);
 }
 
 /**
- * The SNP table: the options' entries, then those of the ports, which replace equal keys. Equal means byte by byte: an upper-case
- * spelling of the same GUID stays an entry of its own (quirk 25).
+ * The SNP table: the options' entries, then those of the ports, which replace equal keys. Keys are compared byte by
+ * byte: an upper-case spelling of the same GUID remains a separate entry (quirk 25).
  */
 export function snpServiceTable(options: LinuxOptions): ServiceTable {
   const configured = configuredServices(options);

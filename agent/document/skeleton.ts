@@ -12,7 +12,7 @@ export interface BuiltMachine {
   readonly document: ComputeSystem;
   readonly processorCount: number;
   readonly memorySizeInMB: bigint;
-  /** ExecCommandLine as the build leaves it (quirk 12). */
+  /** ExecCommandLine as the build changed it (quirk 12). */
   readonly execCommandLine: string;
 }
 

@@ -1,5 +1,5 @@
-// The document of an AMD SEV-SNP confidential VM, which boots from a guest state (VMGS) file (docs/reference/hcs-documents.md §7).
-// Kernel command line, consoles, VPMem, assigned devices and vNUMA play no part in it.
+// The document of an AMD SEV-SNP confidential VM, which boots from a guest state (VMGS) file
+// (docs/reference/hcs-documents.md §7). It has no kernel command line, consoles, VPMem, assigned devices or vNUMA.
 import type { BuildContext } from './build-context.ts';
 import { reserveRootSlot } from './build-context.ts';
 import { snpChipset } from './chipset.ts';
@@ -46,13 +46,16 @@ export function buildSnpDocument(context: BuildContext): BuiltMachine {
   };
   const storageQoS = buildStorageQoS(options);
   if (storageQoS !== undefined) machine.StorageQoS = storageQoS;
-  // Last, since a bad policy is found only after everything is staged.
+  // Last, because the original finds a bad policy only after everything is staged.
   machine.SecuritySettings = securitySettings(context);
   const document = computeSystem(context, SchemaVersion.Snp, machine);
   return { document, processorCount, memorySizeInMB, execCommandLine: options.ExecCommandLine };
 }
 
-/** Both templates must exist, the VHD also when dm-verity is off. An empty name is the folder itself: it passes, and the copy fails. */
+/**
+ * Both templates must exist, the VHD even when dm-verity is off. An empty name refers to the folder: it passes here,
+ * and the copy fails.
+ */
 function findTemplates(context: BuildContext): Staging {
   const { options, files } = context;
   if (options.PreferredRootFSType !== RootFsType.None) {
@@ -70,12 +73,12 @@ function findTemplates(context: BuildContext): Staging {
     vmgsTemplate,
     vhdTemplate,
     vmgsCopy: joinPath(options.BundleDirectory, options.GuestStateFilePath),
-    // Quirk 10: the VHD's copy always has this name, the VMGS copy keeps its own.
+    // Quirk 10: the VHD's copy always has this name; the VMGS copy keeps its own.
     vhdCopy: joinPath(options.BundleDirectory, BootFile.RootVhd),
   };
 }
 
-/** §7.1 steps 5 to 7. A failure deletes the copies made so far, the VHD first. */
+/** §7.1 steps 5 to 7. A failure deletes the copies made so far, the VHD's first. */
 function stage(context: BuildContext, staging: Staging): void {
   const { vmgsTemplate, vhdTemplate, vmgsCopy, vhdCopy } = staging;
   const copies = [vhdCopy, vmgsCopy];

@@ -11,19 +11,19 @@ export function scsiControllerCount(options: LinuxOptions, host: HostFacts): num
   return withoutVPMem ? Limit.ScsiControllers : options.SCSIControllerCount;
 }
 
-/** Controller indices in the byte order of their GUIDs, which is the order of the map's keys in the text. */
+/** Controller indices in the byte order of their GUIDs, which is the key order in the document. */
 const inKeyOrder = scsiControllerGuids
   .map((guid, index) => ({ guid, index }))
   .sort((a, b) => (a.guid < b.guid ? -1 : 1));
 
 type Controllers = Readonly<Record<string, ScsiController>>;
 
-/** By their count: nothing attached yet. */
+/** Controllers without attachments, by the number of controllers. */
 const emptyControllers: readonly Controllers[] = [0, 1, 2, 3, 4].map((count) =>
   Object.fromEntries(inKeyOrder.filter(({ index }) => index < count).map(({ guid }) => [guid, {}])),
 );
 
-/** `count` controllers; the first one holds the read-only disk `rootDisk` at LUN 0 when given. */
+/** `count` controllers. The first one has the read-only disk `rootDisk`, if given, at LUN 0. */
 export function buildScsi(count: number, rootDisk: string | undefined): Controllers {
   const controllers = emptyControllers[count] ?? {};
   return rootDisk === undefined ? controllers : { ...controllers, [scsiControllerGuids[0]]: withRootDisk(rootDisk) };
@@ -33,7 +33,7 @@ function withRootDisk(path: string): ScsiController {
   return { Attachments: { '0': { Type: 'VirtualDisk', Path: path, ReadOnly: true } } };
 }
 
-/** Present when one of the two limits is positive; then a negative other one is written too. */
+/** Present when either limit is positive. The other one is then written even if it is negative. */
 export function buildStorageQoS(options: LinuxOptions): StorageQoS | undefined {
   const { StorageQoSIopsMaximum: iops, StorageQoSBandwidthMaximum: bandwidth } = options;
   if (iops <= 0 && bandwidth <= 0) {

@@ -1,4 +1,4 @@
-// The checks before anything is built, in order; the first failure wins (docs/reference/hcs-documents.md §3).
+// The checks before the build, in order; the first failure wins (docs/reference/hcs-documents.md §3).
 import { Build, Limit } from './constants.ts';
 import type { HostFacts } from './facts.ts';
 import type { LinuxOptions } from './options.ts';
@@ -17,7 +17,7 @@ const rules: readonly Rule[] = [
     broken: (options) => options.EnableDeferredCommit && !options.AllowOvercommit,
   },
   {
-    // The count as requested, although the four-controller rule may replace it.
+    // Checks the requested count, although the four-controller rule may replace it.
     text: `SCSI controller count can't be more than ${Limit.ScsiControllers}`,
     broken: (options) => options.SCSIControllerCount > Limit.ScsiControllers,
   },

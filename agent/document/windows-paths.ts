@@ -1,9 +1,9 @@
 // Lexical Windows paths exactly as the original joins and cleans them (docs/reference/hcs-documents.md §0.4).
-// node:path's win32 flavour differs: it keeps trailing separators and knows `.` for empty results in other places.
+// node:path's win32 flavour differs: it keeps trailing separators and returns `.` for empty results in other cases.
 
 const separators = /[\\/]+/;
 
-/** Joins the elements that are not empty with `\` and cleans the result; nothing but empty elements give "". */
+/** Joins the non-empty elements with `\` and cleans the result. Without a non-empty element the result is "". */
 export function joinPath(...elements: readonly string[]): string {
   let joined = '';
   for (const element of elements) {
@@ -15,11 +15,12 @@ export function joinPath(...elements: readonly string[]): string {
 function appendElement(path: string, element: string): string {
   const last = path.at(-1) ?? '';
   if (isSeparator(last)) {
-    // A second separator here would turn `\` and `\x` into the start of a UNC path, and `??` one into that of a device.
+    // A second separator here would turn `\` and `\x` into the start of a UNC path, and `??` into the start of a device
+    // path.
     const rest = element.replace(/^[\\/]+/, '');
     return path.length === 1 && /^\?\?(?:$|[\\/])/.test(rest) ? `${path}.\\${rest}` : path + rest;
   }
-  // `C:` and `x` is x in the current directory of drive C, not `C:\x`.
+  // `C:` joined with `x` is x in the current directory of drive C, not `C:\x`.
   return last === ':' ? path + element : `${path}\\${element}`;
 }
 
@@ -32,14 +33,17 @@ export function cleanPath(path: string): string {
   const rest = path.slice(volume.length);
   const cleanVolume = volume.replaceAll('/', '\\');
   if (rest === '') {
-    // `\\server\share` stays as it is; a bare drive means the current directory there.
+    // `\\server\share` stays unchanged; a bare drive means its current directory.
     return cleanVolume.startsWith('\\\\') ? cleanVolume : `${volume}.`;
   }
   const { text, written } = resolveDots(rest);
   return volume === '' ? guardAgainstVolume(text, written) : cleanVolume + text;
 }
 
-/** Most paths: below the root of a drive, with nothing that could need cleaning. Searches are much faster than a pattern here. */
+/**
+ * True for most paths: below the root of a drive, with nothing to clean. Plain searches are much faster here than a
+ * pattern.
+ */
 function isPlainlyClean(path: string): boolean {
   return (
     path.startsWith(':\\', 1) &&
@@ -85,8 +89,9 @@ class CleanedNames {
   }
 
   /**
-   * The original overwrites a copy of the path from its first difference on: what that holds in the end, with remains of
-   * names that a later `..` took away. Undefined when every name is where it was; then nothing can have become a volume.
+   * The original writes the result over a copy of the path, from the first difference on. This is the final content of
+   * that copy, including remains of names that a later `..` removed. Undefined when every name is in its old place:
+   * then nothing can have become a volume.
    */
   get written(): string | undefined {
     return this.#written;
@@ -116,7 +121,7 @@ class CleanedNames {
   }
 }
 
-/** Cleaning `x\..\c:y` must not make a path on drive C: a colon in the first name gets `.\` before it. */
+/** Cleaning `x\..\c:y` must not produce a path on drive C: a colon in the first name gets `.\` before it. */
 function guardAgainstVolume(cleaned: string, written: string | undefined): string {
   const firstName = written?.split('\\', 1)[0] ?? '';
   if (firstName.includes(':')) {
@@ -141,7 +146,9 @@ export function absolutePath(path: string, currentDirectory: string): string {
   return onCurrentDrive ? joinPath(currentDirectory, rest) : cleanPath(`${volume}\\${rest}`);
 }
 
-/** Length-preserving prefix that names a drive, a UNC share or a device: what cleaning leaves alone. */
+/**
+ * The prefix that names a drive, a UNC share or a device. Cleaning leaves it unchanged, so its length stays the same.
+ */
 function volumeName(path: string): string {
   if (path.charAt(1) === ':' && path.charCodeAt(0) < 0x80) {
     return path.slice(0, 2);
@@ -159,14 +166,14 @@ function isSeparator(character: string): boolean {
 }
 
 /**
- * Equal ignoring case by Unicode simple folding, as the original compares folders: `ſ` equals `s`, but `ß` is not `ss`. The
- * regular expression flags i and u together mean exactly this folding.
+ * Case-insensitive equality by Unicode simple folding, as the original compares folders: `ſ` equals `s`, but `ß` does
+ * not equal `ss`. The regular expression flags i and u together implement exactly this folding.
  */
 export function equalFold(a: string, b: string): boolean {
   if (a === b) {
     return true;
   }
-  // Simple folding maps one UTF-16 code unit to one, so texts of different lengths never match.
+  // Simple folding maps one UTF-16 code unit to one, so texts of different lengths are never equal.
   if (a.length !== b.length) {
     return false;
   }
