@@ -21,8 +21,6 @@ export interface MachineView {
   readonly record: MachineRecord;
   readonly state: MachineState;
   readonly released: boolean;
-  /** The failure of the last attempt, kept until the VM runs or something else is wanted. */
-  readonly trouble: Trouble | undefined;
   /** Why the running VM has not been changed as it is wanted now. */
   readonly changeTrouble: Trouble | undefined;
   /** The agent has failed on it too often: it waits for a change. */
@@ -54,7 +52,7 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
 
 /** Of a VM that runs, what keeps it from being changed; else what keeps it from running. */
 function troubleOf(view: MachineView): Trouble | undefined {
-  if (!isRunning(view)) return view.trouble;
+  if (!isRunning(view)) return view.record.trouble;
   return isGuestMissing(view) ? undefined : view.changeTrouble;
 }
 
@@ -73,7 +71,8 @@ function stallsByOutcome(decision: Decision): boolean {
 }
 
 function preparedOf(view: MachineView): ObservedCondition {
-  const { record, state, trouble } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (state === 'Unknown')
     return condition('Prepared', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
   if (preparedLong(view)) return condition('Prepared', 'True', 'Prepared');
@@ -89,7 +88,8 @@ function preparedLong(view: MachineView): boolean {
 }
 
 function createdOf(view: MachineView): ObservedCondition {
-  const { record, state, trouble } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (state === 'Unknown') return condition('Created', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
   if (systemExists(view)) return condition('Created', 'True', 'Created');
   if (trouble !== undefined && record.bootTimings.prepared !== undefined && record.bootTimings.created === undefined) {
@@ -99,7 +99,8 @@ function createdOf(view: MachineView): ObservedCondition {
 }
 
 function guestConnectedOf(view: MachineView): ObservedCondition {
-  const { state, trouble } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (isRunning(view)) {
     if (view.guestConnected) return condition('GuestConnected', 'True', 'Connected');
     if (!view.guestExpected) return condition('GuestConnected', 'False', 'ConnectionNotUsed');
@@ -111,7 +112,8 @@ function guestConnectedOf(view: MachineView): ObservedCondition {
 }
 
 function readyOf(view: MachineView, decision: Decision): ObservedCondition {
-  const { state, trouble, record } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (state === 'Unknown') {
     if (trouble?.reason === 'InternalError') return troubled('Ready', trouble);
     return condition('Ready', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
@@ -125,7 +127,8 @@ function readyOf(view: MachineView, decision: Decision): ObservedCondition {
 }
 
 function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondition {
-  const { record, state, trouble } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (reason === 'Running') return readyWhenWanted(view);
   // An ended VM is what it shall be once nothing of it is left, not before.
   if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
@@ -134,7 +137,8 @@ function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondit
 }
 
 function readyWhenWanted(view: MachineView): ObservedCondition {
-  const { state, trouble } = view;
+  const { record, state } = view;
+  const { trouble } = record;
   if (isRunning(view)) {
     if (isGuestMissing(view)) return condition('Ready', 'False', 'GuestConnectionLost');
     return readyAsChanged(view);

@@ -4,21 +4,21 @@ import type { GuestLogRecord } from '../guest/log/record.ts';
 import { scrubRecord } from '../guest/log/scrubber.ts';
 import type { SystemExit } from '../node/backend.ts';
 import type { Applied } from '../preparation/applied.ts';
-import type { MachineContext } from './context.ts';
+import type { VirtualMachineCore } from './core.ts';
 
 /** Far more than a panic has lines. */
 const mostRecords = 1_024;
 
 /** Tells the guest's log, and gives the exit without what must not be told. */
-export function toldExit(machine: MachineContext, exit: SystemExit): SystemExit {
+export function toldExit(vm: VirtualMachineCore, exit: SystemExit): SystemExit {
   const { crashLog, ...rest } = exit;
   if (crashLog === undefined) return exit;
-  const { applied } = machine.record;
+  const { applied, assignment } = vm.store.record;
   if (applied === undefined || isConfidential(applied)) return rest;
-  const records = recordsOf(crashLog, machine);
+  const records = recordsOf(crashLog, vm);
   const isScrubbed = applied.options.ScrubLogs === true;
   const told = isScrubbed ? records.map(scrubRecord) : records;
-  machine.guestLog.tell(told, machine.record.assignment);
+  vm.log.destinations.tell(told, assignment);
   return isScrubbed ? { ...rest, crashLog: told.map(({ message }) => message).join('\n') } : exit;
 }
 
@@ -26,7 +26,7 @@ function isConfidential({ options, policyDigest }: Applied): boolean {
   return options.SecurityPolicyEnabled === true || policyDigest !== undefined || (options.SecurityPolicy ?? '') !== '';
 }
 
-function recordsOf(crashLog: string, { ports, uid }: MachineContext): readonly GuestLogRecord[] {
+function recordsOf(crashLog: string, { ports, uid }: VirtualMachineCore): readonly GuestLogRecord[] {
   const fields = { 'uvm-id': uid, 'vm.time': new Date(ports.clock.now()).toISOString() };
   const lines = crashLog.split(/\r?\n/).filter((line) => line.trim() !== '');
   return lines.slice(-mostRecords).map((message) => ({ level: 'error', message, fields, source: 'crash' }));

@@ -5,8 +5,12 @@ import { messageOf } from '../../runtime/error-text.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestCommand } from '../guest/bridge/process-request.ts';
 import type { GuestProcess, StdioWanted } from '../guest/bridge/processes.ts';
-import { endOfEarlierRun, readLog } from '../guest-log/reader.ts';
-import type { MachineContext } from './context.ts';
+import type { GuestLog } from '../guest-log/log.ts';
+import { endOfEarlierRun, type LogFiles, readLog } from '../guest-log/reader.ts';
+import type { ComputeSystem } from '../node/backend.ts';
+import type { GuestRun } from '../run/guest-run.ts';
+import type { SentDocuments } from '../storage/sent-documents.ts';
+import type { MachineRecord } from './record.ts';
 import { StreamFailure } from './stream-failure.ts';
 
 export interface LogRequest {
@@ -16,16 +20,31 @@ export interface LogRequest {
   readonly after?: LogPosition | undefined;
 }
 
-export class GuestAccess {
-  readonly #context: MachineContext;
+/** What users reach of a VM, as it is when they ask. */
+export interface ReachableVirtualMachine {
+  readonly uid: string;
+  readonly record: MachineRecord;
+  /** Absent while it does not exist. */
+  readonly system: ComputeSystem | undefined;
+  readonly run: GuestRun | undefined;
+  readonly log: GuestLog;
+  readonly logFiles: LogFiles;
+  /** Aborts when the pipe of the console is this VM's no more. */
+  readonly consoleSignal: AbortSignal;
+  /** Absent: documents are not kept. */
+  readonly sentDocuments: SentDocuments | undefined;
+}
 
-  constructor(context: MachineContext) {
-    this.#context = context;
+export class GuestAccess {
+  readonly #vm: ReachableVirtualMachine;
+
+  constructor(vm: ReachableVirtualMachine) {
+    this.#vm = vm;
   }
 
   /** Blocks of whole lines, each with its position. */
   async *readLog(request: LogRequest, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const { log, logFiles } = this.#context;
+    const { log, logFiles } = this.#vm;
     const { boot, lines } = log.now;
     const { after, follow, previous, tailLines } = request;
     if (!previous) {
@@ -41,7 +60,7 @@ export class GuestAccess {
   }
 
   async execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
-    const { record, run } = this.#context;
+    const { record, run } = this.#vm;
     if (run === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
     if (record.applied?.execAllowed === false) {
       const message = 'the VM is confidential, and its security policy allows no process to be started from outside';
@@ -57,16 +76,16 @@ export class GuestAccess {
 
   /** The pipe that the VM's serial port is, for as long as it is this VM's. */
   get console(): { readonly pipe: string; readonly signal: AbortSignal } {
-    const { record, system } = this.#context;
+    const { record, system } = this.#vm;
     const pipe = record.applied?.options.ConsolePipe ?? '';
     if (pipe === '') throw new StreamFailure('NoConsole', 'the VM has no console: spec.console.pipe is not set');
     if (system === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
-    return { pipe, signal: this.#context.consoleSignal };
+    return { pipe, signal: this.#vm.consoleSignal };
   }
 
   async readDocument(): Promise<string> {
-    const { ports, uid } = this.#context;
-    const document = await ports.sentDocuments?.read(uid);
+    const { sentDocuments, uid } = this.#vm;
+    const document = await sentDocuments?.read(uid);
     if (document === undefined) throw new StreamFailure('NoDocument', 'the VM was not created yet on this host');
     return document;
   }

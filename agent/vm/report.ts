@@ -25,7 +25,7 @@ export function report(view: MachineView): ObservedVirtualMachine {
     ...(record.lastExit && { lastExit: record.lastExit }),
     ...(isRunning(view) && record.guest && { guest: record.guest }),
     guestLog: view.log.summary(),
-    ...startFailure(record, !isRunning(view) && !stalls(view.trouble)),
+    ...startFailure(record, !isRunning(view) && !stalls(view.record.trouble)),
     bootTimings: record.bootTimings,
     warnings: record.applied?.warnings ?? [],
   };
@@ -74,9 +74,12 @@ function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineR
 
 function phaseOf(view: MachineView, decision: Decision): MachinePhase {
   // A hopeless VM is looked at again from time to time; that alone is no news.
-  if (stalls(view.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown') return 'Failed';
+  if (stalls(view.record.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown')
+    return 'Failed';
   if (view.state !== 'Idle') return states[view.state].phase;
-  if (decision.kind === 'start' && view.trouble !== undefined && isWait(view.trouble.reason)) return 'Staging';
-  const failed = decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.trouble !== undefined;
+  if (decision.kind === 'start' && view.record.trouble !== undefined && isWait(view.record.trouble.reason))
+    return 'Staging';
+  const failed =
+    decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.record.trouble !== undefined;
   return failed ? 'Failed' : 'Stopped';
 }

@@ -144,6 +144,11 @@ export type MachineState = keyof States;
 /** The events that a state knows. */
 export type EventOf<State extends MachineState> = keyof States[State]['events'];
 export type MachineEvent = { [State in MachineState]: EventOf<State> }[MachineState];
+/** Where an event leads. */
+export type TargetOf<State extends MachineState, Event extends EventOf<State>> = Extract<
+  States[State]['events'][Event],
+  MachineState
+>;
 
 export const machineStates: readonly MachineState[] = Object.keys(states).filter(isState);
 

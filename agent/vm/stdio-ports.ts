@@ -2,23 +2,28 @@
 // used: no agent uses one again that an earlier one has used.
 import { firstStdioPort } from '../guest/bridge/processes.ts';
 import type { GuestRunPorts } from '../run/guest-run.ts';
-import type { MachineContext } from './context.ts';
+import type { MachineRecord } from './record.ts';
+import type { RecordStore } from './record-store.ts';
 
 /** More than twice what all processes that a guest may have at once take. */
 const ahead = 1024;
 
 /** Of a run that begins: the record has the first block, and is written before. */
-export function stdioPorts(machine: MachineContext): NonNullable<GuestRunPorts['stdio']> {
-  const firstPort = machine.record.nextStdioPort ?? firstStdioPort;
+export function stdioPorts(store: RecordStore): NonNullable<GuestRunPorts['stdio']> {
+  const firstPort = store.record.nextStdioPort ?? firstStdioPort;
   let writtenDown = firstPort + ahead;
-  machine.record = { ...machine.record, nextStdioPort: writtenDown };
+  store.change(withNextPort, writtenDown);
   return {
     firstPort,
     onNextPort: (port) => {
       if (port + ahead / 2 < writtenDown) return;
       writtenDown = port + ahead;
-      machine.record = { ...machine.record, nextStdioPort: writtenDown };
-      void machine.tryWrite();
+      store.change(withNextPort, writtenDown);
+      void store.tryWrite();
     },
   };
+}
+
+function withNextPort(record: MachineRecord, nextStdioPort: number): MachineRecord {
+  return { ...record, nextStdioPort };
 }

@@ -7,34 +7,39 @@ import { MachineFailure } from '../failure.ts';
 import type { ComputeSystem } from '../node/backend.ts';
 import { HcsError, hresult } from '../node/hcs-error.ts';
 import { ownerTag } from '../node/system-id.ts';
-import type { MachineContext } from './context.ts';
+import type { VirtualMachineCore } from './core.ts';
 import { terminateSystem } from './ending/termination.ts';
+import type { Handles } from './handles.ts';
 
 /** The VM has the system then. Another leftover is for the next attempt. */
-export async function createReplacing(machine: MachineContext, document: string): Promise<ComputeSystem> {
+export async function createReplacing(
+  vm: VirtualMachineCore,
+  handles: Handles,
+  document: string,
+): Promise<ComputeSystem> {
   try {
-    return await create(machine, document);
+    return await create(vm, handles, document);
   } catch (error) {
-    if (!machine.idIsTaken || !(await endLeftover(machine))) throw error;
-    return await create(machine, document);
+    if (!handles.idIsTaken || !(await endLeftover(vm, handles))) throw error;
+    return await create(vm, handles, document);
   }
 }
 
-async function create(machine: MachineContext, document: string): Promise<ComputeSystem> {
-  const { backend } = machine.ports;
+async function create(vm: VirtualMachineCore, handles: Handles, document: string): Promise<ComputeSystem> {
+  const { backend } = vm.ports;
   const begin = () =>
-    backend.create(machine.systemID, document, (unfinished) => {
-      machine.unfinished = unfinished;
+    backend.create(vm.systemID, document, (unfinished) => {
+      handles.unfinished = unfinished;
     });
   try {
-    const system = await machine.bounded('create', 'HcsCreateComputeSystem', begin);
-    machine.unfinished = undefined;
-    machine.system = system;
+    const system = await vm.bounded('create', 'HcsCreateComputeSystem', begin);
+    handles.unfinished = undefined;
+    handles.system = system;
     return system;
   } catch (error) {
     // An overdue one is still to be ended.
-    if (!(error instanceof CallOverdue)) machine.unfinished = undefined;
-    machine.idIsTaken = error instanceof HcsError && error.isAlreadyExists;
+    if (!(error instanceof CallOverdue)) handles.unfinished = undefined;
+    handles.idIsTaken = error instanceof HcsError && error.isAlreadyExists;
     throw error;
   }
 }
@@ -43,30 +48,30 @@ async function create(machine: MachineContext, document: string): Promise<Comput
  * Ends the system that has the id of the VM. False when it is somebody else's. Rejects when it cannot be opened or ended;
  * one of ours is then the VM's to stop.
  */
-export async function endLeftover(machine: MachineContext): Promise<boolean> {
-  const { clock, logger, timeouts } = machine.ports;
-  const { systemID } = machine;
-  const system = await openTaken(machine);
-  const isOurs = system === undefined || (await isOurOwn(machine, system));
-  machine.idIsTaken = false;
+export async function endLeftover(vm: VirtualMachineCore, handles: Handles): Promise<boolean> {
+  const { clock, logger, timeouts } = vm.ports;
+  const { systemID } = vm;
+  const system = await openTaken(vm);
+  const isOurs = system === undefined || (await isOurOwn(vm, system));
+  handles.idIsTaken = false;
   if (system !== undefined && isOurs) {
     logger.warn({ systemID }, 'a system was left over under the id of the VM; it is terminated');
-    machine.system = system;
+    handles.system = system;
     const end = await terminateSystem(system, clock, timeouts);
     if (end.kind === 'lost') throw new HcsError('HcsTerminateComputeSystem', hresult.serviceDisconnect);
   }
-  if (system !== undefined) await machine.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
-  machine.system = undefined;
+  if (system !== undefined) await vm.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
+  handles.system = undefined;
   return isOurs;
 }
 
 /** Undefined when it has gone meanwhile. */
-async function openTaken(machine: MachineContext): Promise<ComputeSystem | undefined> {
-  const { backend, logger } = machine.ports;
+async function openTaken(vm: VirtualMachineCore): Promise<ComputeSystem | undefined> {
+  const { backend, logger } = vm.ports;
   const call = 'HcsOpenComputeSystem';
-  const opening = backend.open(machine.systemID);
+  const opening = backend.open(vm.systemID);
   try {
-    return await machine.bounded('query', call, () => opening);
+    return await vm.bounded('query', call, () => opening);
   } catch (error) {
     if (error instanceof HcsError && error.isNotFound) return undefined;
     if (!(error instanceof CallOverdue)) throw error;
@@ -78,9 +83,9 @@ async function openTaken(machine: MachineContext): Promise<ComputeSystem | undef
   }
 }
 
-async function isOurOwn(machine: MachineContext, system: ComputeSystem): Promise<boolean> {
+async function isOurOwn(vm: VirtualMachineCore, system: ComputeSystem): Promise<boolean> {
   try {
-    const { owner } = await machine.bounded('query', 'HcsGetComputeSystemProperties', () => system.properties());
+    const { owner } = await vm.bounded('query', 'HcsGetComputeSystemProperties', () => system.properties());
     return owner === ownerTag;
   } catch (error) {
     void system.close().catch(() => undefined);

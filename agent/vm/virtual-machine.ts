@@ -1,15 +1,18 @@
-// One VM on this host: a state machine that runs on the table of `states.ts`, which has the diagram. The steps are
-// in `steps.ts`; here is what drives them, what becomes of their failures, and what others may ask and say.
+// One VM on this host: a state machine that runs on the table of `states.ts`; docs/design.md §8 has the diagram. The steps
+// are in `steps.ts`; here is what drives them, and what others may ask and say.
 import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { delay } from '../../runtime/clock.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue, unlessAborted } from '../bounds/bounded.ts';
 import { MachineFailure } from '../failure.ts';
 import type { SystemId, SystemProperties, SystemStatistics } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { expectationsOf } from '../run/expectations.ts';
-import { MachineContext } from './context.ts';
+import { VirtualMachineCore } from './core.ts';
+import { lateResult } from './ending/late-call.ts';
+import { afterError, overdueFailure } from './failed-step.ts';
 import { GuestAccess } from './guest-access.ts';
 import * as history from './history.ts';
 import { isOwnFault } from './internal-errors.ts';
@@ -17,9 +20,9 @@ import { prepareRestart } from './life-restart.ts';
 import type { MachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import { report } from './report.ts';
-import { type MachineEvent, type MachineState, rowOf } from './states.ts';
-import { failureOf } from './step-failure.ts';
-import { steps } from './steps.ts';
+import { handlesOf, initialSituation, isBooting, lost, type Outcome, type Situation } from './situation.ts';
+import { type MachineState, rowOf } from './states.ts';
+import { step } from './steps.ts';
 
 export interface MachineListener {
   changed(machine: VirtualMachine): void;
@@ -32,242 +35,256 @@ export class VirtualMachine {
   /** Resolves once it is known what is there. */
   readonly known: Promise<void>;
 
-  readonly #context: MachineContext;
+  readonly #core: VirtualMachineCore;
   readonly #listener: MachineListener;
   readonly #resolveKnown: () => void;
   /** Resolves when the VM is stopped of which that is waited for. */
   readonly #gone = Promise.withResolvers<void>();
-  #state: MachineState = 'Unknown';
+  #situation: Situation = initialSituation();
 
   constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
     this.uid = record.uid;
-    this.#context = new MachineContext(record, systemID, ports, { changed: () => listener.changed(this) });
-    this.#listener = {
-      changed: this.#context.guarded((machine: VirtualMachine) => listener.changed(machine)),
-      lost: (machine) => listener.lost(machine),
-    };
+    this.#listener = listener;
+    this.#core = new VirtualMachineCore(record, systemID, ports, {
+      changed: () => listener.changed(this),
+      reserved: () => this.#reserved(),
+    });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.known = promise;
     this.#resolveKnown = resolve;
   }
 
   get state(): MachineState {
-    return this.#state;
+    return this.#situation.state;
   }
 
   get assignment(): Assignment | undefined {
-    return this.#context.record.assignment;
+    return this.#record.assignment;
   }
 
   get lastExit(): LastExit | undefined {
-    return this.#context.record.lastExit;
+    return this.#record.lastExit;
   }
 
   get released(): boolean {
-    return this.#context.released;
+    return this.#core.end.released;
   }
 
   /** For lines about this VM. */
   get logger(): Logger {
-    return this.#context.ports.logger;
+    return this.#core.ports.logger;
+  }
+
+  get #record(): MachineRecord {
+    return this.#core.store.record;
   }
 
   /** What users may do with it over streams. */
   get access(): GuestAccess {
-    return new GuestAccess(this.#context);
+    const core = this.#core;
+    const handles = () => handlesOf(this.#situation);
+    return new GuestAccess({
+      uid: this.uid,
+      log: core.log.excerpt,
+      logFiles: core.log.files,
+      sentDocuments: core.ports.sentDocuments,
+      get record() {
+        return core.store.record;
+      },
+      get system() {
+        return handles().system;
+      },
+      get run() {
+        return handles().run;
+      },
+      get consoleSignal() {
+        return core.claim.consoleSignal;
+      },
+    });
   }
 
   /** Tells what a complete enumeration of HCS found under this VM's id. */
   found(properties: SystemProperties | undefined): void {
-    this.#context.found = { properties };
-    this.#context.wakeup.notify();
+    if (this.#situation.state === 'Unknown') this.#situation = { ...this.#situation, found: { properties } };
+    this.#core.wakeup.notify();
   }
 
   async assign(told: Assignment): Promise<void> {
-    const context = this.#context;
-    const before = context.record.assignment;
-    const assignment = history.followed(context.record, told);
+    const { claim, internalErrors, store } = this.#core;
+    const before = store.record.assignment;
+    const assignment = history.followed(store.record, told);
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
-    const isAnew = before !== undefined && history.isAnew(before, assignment);
-    if (isAnew && this.#state !== 'Running') context.trouble = undefined;
-    if (isAnew) context.heldUpUntil = 0;
-    if (isAnew) context.change = { ...context.change, notBefore: 0, failures: 0, streak: undefined };
-    if (before === undefined || history.wantsOtherwise(before, assignment)) context.internalErrors.forget();
-    if (before === undefined) context.nameLogLines(assignment);
-    context.record = history.assigned(context.record, assignment);
+    if (before !== undefined && history.isAnew(before, assignment)) {
+      if (this.state !== 'Running') store.clearTrouble();
+      claim.heldUpUntil = 0;
+      handlesOf(this.#situation).changes?.beginAnew();
+    }
+    if (before === undefined || history.wantsOtherwise(before, assignment)) internalErrors.forget();
+    if (before === undefined) this.#core.nameLogLines(assignment);
+    store.change(history.assigned, assignment);
     this.#reconsider();
     // Not an acquiring effect: the operator says it again at the next connection.
-    await context.tryWrite();
+    await store.tryWrite();
   }
 
   /** What is wanted of it, while its options cannot be told. */
   async intend(intent: Intent): Promise<void> {
-    const { found, record } = this.#context;
+    const situation = this.#situation;
+    const isThere = situation.state === 'Unknown' && situation.found?.properties !== undefined;
     // A system that no journal knows is stopped only for one that is to be stopped: nobody could start it again.
-    const isStranger = record.assignment === undefined && found?.properties !== undefined;
+    const isStranger = this.assignment === undefined && isThere;
     if (isStranger && intent.runStrategy !== 'Halted') return;
-    await this.assign(history.intended(record, intent));
+    await this.assign(history.intended(this.#record, intent));
   }
 
   /** Tear down and forget. There is no way back. */
   release(): void {
-    this.#context.released = true;
-    this.#context.internalErrors.forget();
+    this.#core.end.released = true;
+    this.#core.internalErrors.forget();
     this.#reconsider();
   }
 
   /** The agent ends. Resolves when this VM has been stopped, if it is one that ends with its agent. */
   async endWithAgent(): Promise<void> {
-    const { applied, assignment } = this.#context.record;
+    const { applied, assignment } = this.#record;
     const outlives = applied?.outlivesAgent ?? assignment?.options.TerminateOnAgentExit === false;
-    if (outlives || this.#state === 'Unknown') return;
-    this.#context.endsWithAgent = true;
+    if (outlives || this.state === 'Unknown') return;
+    this.#core.end.withAgent = true;
     this.#reconsider();
-    if (rowOf(this.#state).presence !== 'absent') await this.#gone.promise;
+    if (rowOf(this.state).presence !== 'absent') await this.#gone.promise;
   }
 
   observe(): ObservedVirtualMachine {
-    const { change, internalErrors, record, released, run, systemID, trouble } = this.#context;
+    const { end, internalErrors, log, systemID } = this.#core;
+    const record = this.#record;
+    const { changes, run } = handlesOf(this.#situation);
     return report({
       record,
-      state: this.#state,
-      released,
-      trouble,
-      changeTrouble: change.trouble,
+      state: this.state,
+      released: end.released,
+      changeTrouble: changes?.latest.trouble,
       guestConnected: run?.guestConnected ?? false,
       guestExpected: expectationsOf(record.applied?.options).bridge,
       rests: internalErrors.isTooMany,
-      log: this.#context.log,
+      log: log.excerpt,
       systemID,
     });
   }
 
   /** What it has used and has of the host; undefined while it does not run. */
   async statistics(): Promise<SystemStatistics | undefined> {
-    return this.#state === 'Running' ? await this.#context.system?.statistics() : undefined;
+    const situation = this.#situation;
+    return situation.state === 'Running' ? await situation.system.statistics() : undefined;
   }
 
   /** A call has exceeded its bound and has not come back. */
   get isAwaitingCall(): boolean {
-    return this.#context.overdue !== undefined || this.#context.change.isOverdue;
+    const situation = this.#situation;
+    if (situation.state === 'Draining') return true;
+    if (situation.state === 'Unknown' && (situation.overdue ?? situation.slow) !== undefined) return true;
+    return handlesOf(situation).changes?.latest.isOverdue === true;
   }
 
   /** Runs until the VM is forgotten or the signal aborts; the VM itself is left as it is then. */
   async live(signal: AbortSignal): Promise<void> {
-    const onAbort = () => this.#context.wakeup.notify();
+    const onAbort = () => this.#core.wakeup.notify();
     signal.addEventListener('abort', onAbort);
-    while (!signal.aborted && this.#state !== 'Forgotten') {
+    while (!signal.aborted && this.state !== 'Forgotten') {
       try {
-        const event = await this.#step(signal);
-        if (event !== undefined) this.#transition(event);
+        const outcome = await this.#step(signal);
+        if (outcome !== undefined) this.#transition(outcome);
       } catch (error) {
         await this.#beginAgain(error, signal);
       }
     }
     signal.removeEventListener('abort', onAbort);
-    await this.#context.run?.abandon();
+    await handlesOf(this.#situation).run?.abandon();
   }
 
   /** From Unknown, for this VM alone. */
   async #beginAgain(error: unknown, signal: AbortSignal): Promise<void> {
-    const context = this.#context;
-    this.#state = 'Unknown';
+    const core = this.#core;
+    const before = this.#situation;
+    const unknown = { ...initialSituation(), handles: handlesOf(before) };
+    this.#situation = 'overdue' in before ? { ...unknown, overdue: before.overdue } : unknown;
     try {
-      await prepareRestart(context, error, signal);
+      const found = await prepareRestart(core, error, signal);
+      if (found !== undefined) this.found(found.properties);
     } catch (again) {
-      if (again instanceof HcsError && again.isServiceDisconnect) this.#transition('lost');
+      if (again instanceof HcsError && again.isServiceDisconnect) this.#transition(lost());
       // Nothing was found: what the next step does is this again.
-      else context.fault ??= { error: again };
-      await delay(context.ports.clock, context.ports.timeouts.enumerateRetry, signal).catch(() => undefined);
+      else core.faults.note(again);
+      await delay(core.ports.clock, core.ports.timeouts.enumerateRetry, signal).catch(() => undefined);
     }
   }
 
   /** Rejects with an error of ours. */
-  async #step(signal: AbortSignal): Promise<MachineEvent | undefined> {
-    const { fault } = this.#context;
-    this.#context.fault = undefined;
-    if (fault !== undefined) throw fault.error;
+  async #step(signal: AbortSignal): Promise<Outcome | undefined> {
+    this.#core.faults.throwNoted();
+    const situation = this.#situation;
     try {
-      return await steps[this.#state](this.#context, signal);
+      return await step(this.#core, situation, signal);
     } catch (error) {
       if (isOwnFault(error)) throw error;
-      if (error instanceof CallOverdue) return this.#wentOverdue(error, signal);
-      if (error instanceof HcsError && error.isServiceDisconnect) return 'lost';
-      return this.#failed(error);
+      if (error instanceof CallOverdue && situation.state === 'Unknown') return await this.#awaitAnswer(error, signal);
+      return await afterError(this.#core, this.#situation, error);
     }
   }
 
-  async #wentOverdue(error: CallOverdue, signal: AbortSignal): Promise<MachineEvent | undefined> {
-    const context = this.#context;
-    const failure =
-      error.failure instanceof MachineFailure ? error.failure : new MachineFailure('CallOverdue', error.message, error);
-    context.overdue = error.late;
-    if (this.#state === 'Unknown') {
-      context.setTrouble(failure);
-      // What is there may be a VM that shall go on: it is not stopped for a slow answer.
-      const event = await unlessAborted(context.lateResult(), signal);
-      return event === 'lost' ? 'lost' : undefined;
-    }
-    if (rowOf(this.#state).presence !== 'booting') {
-      context.setTrouble(failure);
-    } else if (!context.interrupt.signal.aborted) {
-      context.record = history.startFailed(context.record, failure, context.ports);
-      context.setTrouble(failure);
-    }
-    return 'overdue';
-  }
-
-  async #failed(error: unknown): Promise<MachineEvent | undefined> {
-    const context = this.#context;
-    const { clock, logger, timeouts } = context.ports;
-    const failure = failureOf(this.#state, error);
-    const { reason, message } = failure;
-    if (failure.waits) return this.#heldUp(failure);
-    logger.warn({ state: this.#state, reason, error: message }, 'a step failed');
-    if (rowOf(this.#state).presence === 'booting') {
-      if (context.interrupt.signal.aborted) return 'failed';
-      context.record = history.startFailed(context.record, failure, context.ports);
-      context.setTrouble(failure);
-      return 'failed';
-    }
-    context.setTrouble(failure);
-    const isTeardown = this.#state === 'Stopping' || this.#state === 'Cleaning';
-    await delay(clock, isTeardown ? timeouts.cleanUpRetry : timeouts.enumerateRetry);
-    return isTeardown ? 'failed' : undefined;
-  }
-
-  /** Another VM of the host has what this one needs: no attempt was made, so none has failed. */
-  #heldUp({ message, reason }: MachineFailure): MachineEvent {
-    const context = this.#context;
-    context.ports.logger.info({ reason, message }, 'the VM waits');
-    context.record = history.heldUp(context.record);
-    if (!context.interrupt.signal.aborted) context.setTrouble({ reason, message });
-    return 'failed';
+  /** What is there may be a VM that shall go on: it is not stopped for a slow answer. */
+  async #awaitAnswer(error: CallOverdue, signal: AbortSignal): Promise<Outcome | undefined> {
+    const unknown = this.#situation;
+    if (unknown.state !== 'Unknown') return undefined;
+    this.#core.store.setTrouble(overdueFailure(error));
+    this.#situation = { ...unknown, slow: error.late };
+    const { handles } = unknown;
+    const end = await unlessAborted(lateResult(this.#core, error.late, { handles, givenUp: signal }), signal);
+    if (end !== undefined) this.#situation = unknown;
+    return end === 'lost' ? lost() : undefined;
   }
 
   /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */
   #reconsider(): void {
-    const { interrupt, wakeup } = this.#context;
-    if (rowOf(this.#state).presence === 'booting' && this.#context.decide('booting').kind === 'stop') {
-      interrupt.abort(new MachineFailure('Stopping', 'the boot is no longer wanted'));
+    const core = this.#core;
+    const situation = this.#situation;
+    if (isBooting(situation) && core.decide('booting').kind === 'stop') {
+      situation.interrupt.abort(new MachineFailure('Stopping', 'the boot is no longer wanted'));
     }
-    const isLeaving = this.#state === 'Running' && this.#context.decide('running').kind === 'stop';
-    if (isLeaving) this.#context.leaving.begin();
-    wakeup.notify();
-    this.#listener.changed(this);
+    const isLeaving = situation.state === 'Running' && core.decide('running').kind === 'stop';
+    if (isLeaving) situation.changes.leaving.begin();
+    core.wakeup.notify();
+    core.listener.changed();
   }
 
-  #transition(event: MachineEvent): void {
-    const next = rowOf(this.#state).events[event];
-    if (next === undefined) throw new Error(`${this.#state} has no transition for ${event}`);
-    this.#context.ports.logger.debug({ from: this.#state, event, to: next }, 'transition');
-    this.#state = next;
-    if (next !== 'Unknown') this.#resolveKnown();
-    if (this.#context.endsWithAgent && rowOf(next).presence === 'absent') this.#gone.resolve();
+  /** What it waited for is reserved for it. */
+  #reserved(): void {
+    this.#core.claim.heldUpUntil = 0;
+    handlesOf(this.#situation).changes?.tryAtOnce();
+    this.#core.wakeup.notify();
+  }
+
+  #transition({ event, next }: Outcome): void {
+    const core = this.#core;
+    const before = this.#situation;
+    if (rowOf(before.state).events[event] !== next.state) {
+      throw new Error(`${before.state} does not lead to ${next.state} by ${event}`);
+    }
+    core.ports.logger.debug({ from: before.state, event, to: next.state }, 'transition');
+    this.#situation = next;
+    if (next.state !== 'Unknown') this.#resolveKnown();
+    if (core.end.withAgent && rowOf(next.state).presence === 'absent') this.#gone.resolve();
     if (event === 'lost') {
-      this.#context.forgetHandles();
+      this.#abandon(before);
       this.#listener.lost(this);
     }
-    this.#listener.changed(this);
+    core.listener.changed();
+  }
+
+  /** The compute service went away, and every handle with it. */
+  #abandon(situation: Situation): void {
+    const closing = handlesOf(situation).run?.abandon();
+    closing?.catch((error: unknown) => {
+      this.logger.warn({ error: messageOf(error) }, 'the sockets of the guest did not close');
+    });
   }
 }

@@ -16,12 +16,16 @@ import { HcsError } from '../../node/hcs-error.ts';
 import type { Applied } from '../../preparation/applied.ts';
 import { expectationsOf } from '../../run/expectations.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
-import { type MachineContext, noChange } from '../context.ts';
+import type { VirtualMachineCore } from '../core.ts';
 import type { Resource } from '../record.ts';
 import { keepNeeded, reserveDisks } from '../reserving.ts';
+import type { Situation } from '../situation.ts';
 import { attach, detach, revokeAccess } from './disks.ts';
 import { disksToAttach, disksToDetach, hasPendingChanges, pendingResources, unusedAccess } from './options.ts';
+import { type LiveChanges, noChange } from './progress.ts';
 import * as changed from './record.ts';
+
+type Running = Situation<'Running'>;
 
 /** What a VM has that says nothing of its limits (design §8). */
 const unlimited = { limit: 100_000, weight: 100 } as const;
@@ -31,90 +35,93 @@ const triesAtOnePace = 5;
 const maxUnanswered = 32;
 
 /** Rejects only when the compute service is gone. */
-export async function applyLiveChanges(machine: MachineContext): Promise<void> {
-  const { change, ports } = machine;
-  if (change.isOverdue || ports.clock.now() < change.notBefore) return;
-  if (!hasPendingChanges(machine.record)) {
-    keepNeeded(machine);
-    if (change.trouble !== undefined) machine.setChange(noChange);
+export async function applyLiveChanges(vm: VirtualMachineCore, running: Running): Promise<void> {
+  const { changes } = running;
+  const { isOverdue, notBefore, trouble } = changes.latest;
+  if (isOverdue || vm.ports.clock.now() < notBefore) return;
+  if (!hasPendingChanges(vm.store.record)) {
+    keepNeeded(vm);
+    if (trouble !== undefined) changes.note(noChange);
     return;
   }
   try {
-    const failure = await makeChanges(machine);
-    if (failure === undefined) machine.setChange(noChange);
-    else triedAgainLater(machine, failure);
+    const failure = await makeChanges(vm, running);
+    if (failure === undefined) changes.note(noChange);
+    else triedAgainLater(vm, changes, failure);
   } catch (error) {
     if (!(error instanceof CallOverdue)) throw error;
-    awaited(machine, error);
+    awaited(vm, changes, error);
   }
 }
 
 /** How long to sleep at most, in case a change is to be tried again. */
-export function untilNextChange({ change, ports }: MachineContext): number {
-  const wait = change.notBefore - ports.clock.now();
+export function untilNextChange({ ports }: VirtualMachineCore, { latest }: LiveChanges): number {
+  const wait = latest.notBefore - ports.clock.now();
   return wait > 0 ? Math.min(wait, ports.timeouts.liveness) : ports.timeouts.liveness;
 }
 
-function triedAgainLater(machine: MachineContext, failure: MachineFailure): void {
-  const { clock, logger, timeouts } = machine.ports;
+function triedAgainLater(vm: VirtualMachineCore, changes: LiveChanges, failure: MachineFailure): void {
+  const { clock, logger, timeouts } = vm.ports;
   const { message, reason } = failure;
   if (failure.waits) {
     // What it waits for may have been reserved for it meanwhile.
-    const isWaiting = machine.ports.reservations.isWaiting(machine.uid);
+    const isWaiting = vm.ports.reservations.isWaiting(vm.uid);
     const notBefore = isWaiting ? clock.now() + timeouts.backOffMaximum : 0;
-    machine.setChange({ ...noChange, trouble: { reason, message }, notBefore });
+    changes.note({ ...noChange, trouble: { reason, message }, notBefore });
     return;
   }
   logger.warn({ reason, error: message }, 'the running VM was not changed as it is wanted');
-  machine.ports.tally?.liveChangeFailed(reason);
-  const failures = machine.change.failures + 1;
+  vm.ports.tally?.liveChangeFailed(reason);
+  const failures = changes.latest.failures + 1;
   const now = clock.now();
   // Whoever waits for it learns within about a minute that it may be in vain.
   const doubled = Math.min(timeouts.changeRetry * 2 ** Math.max(0, failures - triesAtOnePace), timeouts.backOffMaximum);
   const wait = failure.stalls ? timeouts.backOffMaximum : doubled;
   const isAnswered = !(failure.cause instanceof GuestUnansweredError);
-  const streak = isAnswered ? withFailure(machine.change.streak, now) : machine.change.streak;
+  const streak = isAnswered ? withFailure(changes.latest.streak, now) : changes.latest.streak;
   const trouble = { reason, message, isLasting: isAnswered && isLasting(reason, streak) };
-  machine.setChange({ trouble, notBefore: now + wait, isOverdue: false, failures, streak });
+  changes.note({ trouble, notBefore: now + wait, isOverdue: false, failures, streak });
 }
 
-function awaited(machine: MachineContext, { late, message }: CallOverdue): void {
-  machine.ports.tally?.liveChangeFailed('CallOverdue');
+function awaited(vm: VirtualMachineCore, changes: LiveChanges, { late, message }: CallOverdue): void {
+  vm.ports.tally?.liveChangeFailed('CallOverdue');
   const trouble = { reason: 'CallOverdue', message } as const;
-  machine.setChange({ ...machine.change, trouble, notBefore: 0, isOverdue: true });
+  changes.note({ ...changes.latest, trouble, notBefore: 0, isOverdue: true });
   const back = () => {
-    machine.setChange({ ...machine.change, isOverdue: false });
-    machine.wakeup.notify();
+    changes.note({ ...changes.latest, isOverdue: false });
+    vm.wakeup.notify();
   };
   late.then(back, back);
 }
 
 /** The first failure. One disk's does not keep another from being attached. */
-async function makeChanges(machine: MachineContext): Promise<MachineFailure | undefined> {
+async function makeChanges(vm: VirtualMachineCore, running: Running): Promise<MachineFailure | undefined> {
   const failures: MachineFailure[] = [];
   const attempt = async (what: 'ChangeFailed' | 'DiskFailed', make: () => Promise<void>) => {
     await make().catch((error: unknown) => failures.push(failureOf(what, error)));
   };
-  const target = targetOf(machine);
+  const { store } = vm;
+  const { leaving } = running.changes;
+  const target = targetOf(vm, running);
   // Disks wait for the guest together: one that goes makes room for one that comes.
-  const canChangeDisks = canReachGuest(machine);
-  for (const disk of canChangeDisks ? disksToDetach(machine.record) : []) {
-    await attempt('DiskFailed', () => detach(machine, disk, target));
+  const canChangeDisks = canReachGuest(vm, running);
+  for (const disk of canChangeDisks ? disksToDetach(store.record) : []) {
+    await attempt('DiskFailed', () => detach(vm, running, disk, target));
   }
-  if (machine.leaving.isWanted) return failures[0];
-  keepNeeded(machine);
+  if (leaving.isWanted) return failures[0];
+  keepNeeded(vm);
   await attempt('ChangeFailed', async () => {
-    const disks = canChangeDisks ? disksToAttach(machine.record) : [];
-    if (pendingResources(machine.record).length > 0) {
-      await attempt('ChangeFailed', () => changeResources(machine, target));
+    const disks = canChangeDisks ? disksToAttach(store.record) : [];
+    if (pendingResources(store.record).length > 0) {
+      await attempt('ChangeFailed', () => changeResources(vm, running.run, target));
     }
-    if (disks.length > 0) await reserveDisks(machine);
+    if (disks.length > 0) await reserveDisks(vm);
     for (const disk of disks) {
-      if (!machine.leaving.isWanted) await attempt('DiskFailed', () => attach(machine, disk, target));
+      if (!leaving.isWanted) await attempt('DiskFailed', () => attach(vm, running, disk, target));
     }
   });
-  for (const path of unusedAccess(machine.record)) await attempt('DiskFailed', () => revokeAccess(machine, path));
-  await attempt('ChangeFailed', () => settleDisks(machine));
+  for (const path of unusedAccess(store.record)) await attempt('DiskFailed', () => revokeAccess(vm, path));
+  await attempt('ChangeFailed', () => settleDisks(vm));
   return failures[0];
 }
 
@@ -128,97 +135,101 @@ function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): Machine
 }
 
 /** One after the other, ending with the first that fails (hcs-runtime B.6). Nothing is looked at but what is changed. */
-async function changeResources(machine: MachineContext, target: ChangeTarget): Promise<void> {
-  const { assignment } = machine.record;
+async function changeResources(vm: VirtualMachineCore, run: GuestRun, target: ChangeTarget): Promise<void> {
+  const { store } = vm;
+  const { assignment } = store.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
   const wanted = assignment.options;
-  for (const resource of pendingResources(machine.record)) {
-    if (resource === 'cpuGroup') admitGroup(machine, wanted);
-    machine.record = changed.resourceBegun(machine.record, resource);
-    await machine.write();
-    await effects[resource](machine, wanted, target);
-    machine.record = changed.resourceSet(machine.record, appliedTo(machine), resource, wanted);
-    await machine.write();
+  for (const resource of pendingResources(store.record)) {
+    if (resource === 'cpuGroup') admitGroup(vm, wanted);
+    store.change(changed.resourceBegun, resource);
+    await store.write();
+    await effects[resource](wanted, target);
+    if (resource === 'memory') await refreshGuest(vm, run, target);
+    store.change(changed.resourceSet, appliedTo(vm), resource, wanted);
+    await store.write();
   }
 }
 
 /** What a boot would refuse is refused here too. */
-function admitGroup(machine: MachineContext, { CPUGroupID: group = '' }: RequestedOptions): void {
-  machine.ports.admitGroup(group);
-  if (group === '' || appliedTo(machine).osBuild >= Build.CpuGroupAtCreation) return;
+function admitGroup(vm: VirtualMachineCore, { CPUGroupID: group = '' }: RequestedOptions): void {
+  vm.ports.admitGroup(group);
+  if (group === '' || appliedTo(vm).osBuild >= Build.CpuGroupAtCreation) return;
   throw new MachineFailure('InvalidOptions', cpuGroupUnsupported);
 }
 
-type Effect = (machine: MachineContext, wanted: RequestedOptions, target: ChangeTarget) => Promise<void>;
+type Effect = (wanted: RequestedOptions, target: ChangeTarget) => Promise<void>;
 
 const effects: Readonly<Record<Resource, Effect>> = {
-  async memory(machine, wanted, target) {
+  async memory(wanted, target) {
     await send(target, memorySize(changed.memoryOf(wanted).sizeInMB));
-    await refreshGuest(machine, target);
   },
-  async processorLimits(_machine, wanted, target) {
+  async processorLimits(wanted, target) {
     const { ProcessorLimit: limit = unlimited.limit, ProcessorWeight: weight = unlimited.weight } = wanted;
     await send(target, processorLimits({ limit, weight }));
   },
-  async cpuGroup(_machine, { CPUGroupID: group = '' }, target) {
+  async cpuGroup({ CPUGroupID: group = '' }, target) {
     await send(target, processorGroup(nullGroup));
     if (group !== '') await send(target, processorGroup(group));
   },
 };
 
 /** The guest learns by itself in time; one of May 2026 does not know the request (hcs-runtime B.6, E.6). */
-async function refreshGuest(machine: MachineContext, target: ChangeTarget): Promise<void> {
-  if (machine.run?.guestConnected !== true) return;
+async function refreshGuest({ ports }: VirtualMachineCore, run: GuestRun, target: ChangeTarget): Promise<void> {
+  if (!run.guestConnected) return;
   try {
     await target.guest?.({ resourceType: 'PodCgroupMemoryLimit', requestType: 'Update' });
   } catch (error) {
-    machine.ports.logger.info({ error: messageOf(error) }, 'the guest did not refresh its memory');
+    ports.logger.info({ error: messageOf(error) }, 'the guest did not refresh its memory');
   }
 }
 
 /** A guest that dials us will be there; one that does not is never asked for anything. */
-function canReachGuest(machine: MachineContext): boolean {
-  return !isGuestExpected(machine) || machine.run?.guestConnected === true;
+function canReachGuest(vm: VirtualMachineCore, { run }: Running): boolean {
+  return !isGuestExpected(vm) || run.guestConnected;
 }
 
-function isGuestExpected(machine: MachineContext): boolean {
-  return expectationsOf(appliedTo(machine).options).bridge;
+function isGuestExpected(vm: VirtualMachineCore): boolean {
+  return expectationsOf(appliedTo(vm).options).bridge;
 }
 
-async function settleDisks(machine: MachineContext): Promise<void> {
-  const before = machine.record;
-  machine.record = changed.disksSettled(before, appliedTo(machine));
-  if (machine.record.applied?.optionsDigest === before.applied?.optionsDigest) return;
+async function settleDisks(vm: VirtualMachineCore): Promise<void> {
+  const { store } = vm;
+  const before = appliedTo(vm);
+  store.change(changed.disksSettled, before);
+  if (appliedTo(vm).optionsDigest === before.optionsDigest) return;
   try {
-    await machine.write();
+    await store.write();
   } catch (error) {
     // Tried again like every change, so that the journal does not stay behind.
-    machine.record = before;
+    store.change((record) => ({ ...record, applied: before }));
     throw error;
   }
 }
 
-function targetOf(machine: MachineContext): ChangeTarget {
-  const system = machine.currentSystem();
-  const run = machine.currentRun();
+function targetOf(vm: VirtualMachineCore, { changes, run, system }: Running): ChangeTarget {
   return {
-    host: (document) => machine.bounded('modify', 'HcsModifyComputeSystem', () => system.modify(document)),
-    guest: isGuestExpected(machine) ? (modification) => askGuest(machine, run, modification) : undefined,
+    host: (document) => vm.bounded('modify', 'HcsModifyComputeSystem', () => system.modify(document)),
+    guest: isGuestExpected(vm) ? (modification) => askGuest(vm, { changes, run }, modification) : undefined,
   };
 }
 
 /** A guest that answers nothing keeps what it was asked for: it is not asked without end. */
-async function askGuest(machine: MachineContext, run: GuestRun, modification: GuestModification): Promise<void> {
-  if (machine.unanswered >= maxUnanswered) {
+async function askGuest(
+  { ports }: VirtualMachineCore,
+  { changes, run }: Pick<Running, 'changes' | 'run'>,
+  modification: GuestModification,
+): Promise<void> {
+  if (changes.unanswered >= maxUnanswered) {
     throw new MachineFailure(
       'DiskFailed',
       `the guest has left ${maxUnanswered} changes unanswered; a restart of the VM helps`,
     );
   }
   try {
-    await machine.leaving.unless(run.modify(modification, machine.ports.timeouts.guestChange));
+    await changes.leaving.unless(run.modify(modification, ports.timeouts.guestChange));
   } catch (error) {
-    if (error instanceof GuestUnansweredError) machine.unanswered += 1;
+    if (error instanceof GuestUnansweredError) changes.unanswered += 1;
     throw error;
   }
 }
@@ -227,7 +238,8 @@ async function send(target: ChangeTarget, modification: HostModification): Promi
   await target.host(modifyDocument(modification));
 }
 
-function appliedTo({ record }: MachineContext): Applied {
-  if (record.applied === undefined) throw new MachineFailure('NotCreated', 'it is not known how the VM was made');
-  return record.applied;
+function appliedTo({ store }: VirtualMachineCore): Applied {
+  const { applied } = store.record;
+  if (applied === undefined) throw new MachineFailure('NotCreated', 'it is not known how the VM was made');
+  return applied;
 }

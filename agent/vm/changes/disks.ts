@@ -7,63 +7,76 @@ import { attachDisk, type ScsiDisk, unmountDisk, unplugDisk } from '../../modifi
 import { firstFreeMountPath, firstFreeSlot } from '../../modification/scsi-slots.ts';
 import { HcsError } from '../../node/hcs-error.ts';
 import type { AdmittedDisk, WantedDisk } from '../../preparation/paths/admission.ts';
-import type { MachineContext } from '../context.ts';
+import type { VirtualMachineCore } from '../core.ts';
 import type { MachineDisk, MachineRecord } from '../record.ts';
 import { requireReserved } from '../reserving.ts';
-import { lookForMount, requireFreeTarget } from './mount-target.ts';
+import type { Situation } from '../situation.ts';
+import { askUnlessLeaving, lookForMount, requireFreeTarget } from './mount-target.ts';
 import { fileOf, isWanted } from './options.ts';
 import * as changed from './record.ts';
 
 /** What HCS says when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
 const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
 
-export async function attach(machine: MachineContext, wanted: WantedDisk, target: ChangeTarget): Promise<void> {
-  const { path: finalPath, isShared } = await admitted(machine, wanted);
-  requireReserved(machine, wanted, finalPath);
-  const place = placed(machine.record, wanted, target.guest !== undefined);
+export async function attach(
+  vm: VirtualMachineCore,
+  running: Situation<'Running'>,
+  wanted: WantedDisk,
+  target: ChangeTarget,
+): Promise<void> {
+  const { store } = vm;
+  const { path: finalPath, isShared } = await admitted(vm, wanted);
+  requireReserved(vm, wanted, finalPath);
+  const place = placed(store.record, wanted, target.guest !== undefined);
   const disk = finalPath === wanted.path ? place : { ...place, finalPath };
-  machine.record = changed.diskBegun(machine.record, disk, isShared);
+  store.change(changed.diskBegun, disk, isShared);
   let mayBeThere = false;
   try {
-    await machine.write();
-    await requireFreeTarget(machine, disk);
-    await grantAccess(machine, fileOf(disk), isShared);
+    await store.write();
+    await requireFreeTarget(vm, running, disk);
+    await grantAccess(vm, fileOf(disk), isShared);
     await attachDisk(scsiDisk(disk), target, (error) => {
       mayBeThere = true;
-      machine.ports.logger.warn({ disk: disk.name, error: String(error) }, 'a disk was left behind');
+      vm.ports.logger.warn({ disk: disk.name, error: String(error) }, 'a disk was left behind');
     });
   } catch (error) {
-    if (disk.guestPath !== undefined) machine.mountsFailed.add(disk.guestPath);
+    if (disk.guestPath !== undefined) running.changes.mountsFailed.add(disk.guestPath);
     // Nothing is left but the access, which is taken back as that to any file that no disk needs.
-    if (!mayBeThere && !mayHaveHappened(error)) machine.record = changed.diskGone(machine.record, disk.name);
+    if (!mayBeThere && !mayHaveHappened(error)) store.change(changed.diskGone, disk.name);
     throw error;
   }
-  machine.record = changed.diskIn(machine.record, disk.name, 'attached');
-  await machine.write();
+  store.change(changed.diskIn, disk.name, 'attached');
+  await store.write();
 }
 
 /** The rules hold for each disk of a running VM, as for those that it starts with. */
-async function admitted(machine: MachineContext, wanted: WantedDisk): Promise<AdmittedDisk> {
-  const { assignment } = machine.record;
+async function admitted(vm: VirtualMachineCore, wanted: WantedDisk): Promise<AdmittedDisk> {
+  const { assignment } = vm.store.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
-  return await machine.bounded('query', 'CreateFileW', () => machine.ports.admitDisk(assignment, wanted));
+  return await vm.bounded('query', 'CreateFileW', () => vm.ports.admitDisk(assignment, wanted));
 }
 
-export async function detach(machine: MachineContext, disk: MachineDisk, target: ChangeTarget): Promise<void> {
+export async function detach(
+  vm: VirtualMachineCore,
+  running: Situation<'Running'>,
+  disk: MachineDisk,
+  target: ChangeTarget,
+): Promise<void> {
+  const { store } = vm;
   const { name, state } = disk;
-  const seen = target.guest === undefined ? 'notMounted' : await lookForMount(machine, disk);
-  if (state === 'attaching' && seen === 'mounted' && isWanted(disk, machine.record.assignment)) {
-    machine.record = changed.diskIn(machine.record, name, 'attached');
-    return await machine.write();
+  const seen = target.guest === undefined ? 'notMounted' : await lookForMount(vm, askUnlessLeaving(running), disk);
+  if (state === 'attaching' && seen === 'mounted' && isWanted(disk, store.record.assignment)) {
+    store.change(changed.diskIn, name, 'attached');
+    return await store.write();
   }
   if (state !== 'attached' && seen === 'unknown') {
     const message = `disk ${name}: it is not known whether it is mounted at ${disk.guestPath}; a restart of the VM helps`;
     throw new MachineFailure('DiskFailed', message);
   }
   // What the guest may still be waiting for, to mount it.
-  if (state === 'attaching' && disk.guestPath !== undefined) machine.record = changed.slotRetired(machine.record, disk);
-  machine.record = changed.diskIn(machine.record, name, 'detaching');
-  await machine.write();
+  if (state === 'attaching' && disk.guestPath !== undefined) store.change(changed.slotRetired, disk);
+  store.change(changed.diskIn, name, 'detaching');
+  await store.write();
   // A guest that is to unmount where nothing is mounted deletes the folder, and waits without end for a disk that is gone.
   if (seen !== 'notMounted') await unmount(disk, target);
   try {
@@ -72,10 +85,10 @@ export async function detach(machine: MachineContext, disk: MachineDisk, target:
     const wasNotThere = state !== 'attached' && error instanceof HcsError && nothingThere.has(error.hresult);
     if (!wasNotThere) throw error;
     // The guest is asked only for what the host has: it waits for nothing at this place.
-    machine.record = changed.slotFreed(machine.record, disk);
+    store.change(changed.slotFreed, disk);
   }
-  machine.record = changed.diskGone(machine.record, name);
-  await machine.write();
+  store.change(changed.diskGone, name);
+  await store.write();
 }
 
 /** A guest that still uses the disk refuses; then the host is not asked. */
@@ -85,17 +98,17 @@ async function unmount(disk: MachineDisk, target: ChangeTarget): Promise<void> {
 }
 
 /** After the disk: a VM loses access to nothing that it has. */
-export async function revokeAccess(machine: MachineContext, path: string): Promise<void> {
-  await takeAccessBack(machine, path);
-  machine.record = changed.accessRevoked(machine.record, path);
-  await machine.write();
+export async function revokeAccess(vm: VirtualMachineCore, path: string): Promise<void> {
+  await takeAccessBack(vm, path);
+  vm.store.change(changed.accessRevoked, path);
+  await vm.store.write();
 }
 
 /** Succeeds when the file is gone. */
-export async function takeAccessBack(machine: MachineContext, path: string): Promise<void> {
-  const { backend, host } = machine.ports;
+export async function takeAccessBack(vm: VirtualMachineCore, path: string): Promise<void> {
+  const { backend, host } = vm.ports;
   try {
-    await machine.bounded('query', 'HcsRevokeVmAccess', () => backend.revokeVmAccess(machine.systemID, path));
+    await vm.bounded('query', 'HcsRevokeVmAccess', () => backend.revokeVmAccess(vm.systemID, path));
   } catch (error) {
     const { kind } = await host.stat(path);
     if (kind !== 'notFound') throw error;
@@ -103,10 +116,10 @@ export async function takeAccessBack(machine: MachineContext, path: string): Pro
 }
 
 /** A folder that is for reading only is shared by the administrator's word: one entry for the group of all VMs, which stays. */
-async function grantAccess(machine: MachineContext, path: string, isShared: boolean): Promise<void> {
-  const { backend, host } = machine.ports;
-  if (isShared) await machine.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));
-  else await machine.bounded('query', 'HcsGrantVmAccess', () => backend.grantVmAccess(machine.systemID, path));
+async function grantAccess(vm: VirtualMachineCore, path: string, isShared: boolean): Promise<void> {
+  const { backend, host } = vm.ports;
+  if (isShared) await vm.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));
+  else await vm.bounded('query', 'HcsGrantVmAccess', () => backend.grantVmAccess(vm.systemID, path));
 }
 
 function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): MachineDisk {

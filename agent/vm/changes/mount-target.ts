@@ -3,9 +3,10 @@
 // (docs/reference/hcs-runtime.md E.6): so it is asked first.
 import { mountPathsOverlap } from '../../../crds/spec/mount-paths.ts';
 import { MachineFailure } from '../../failure.ts';
-import { lookAt, type MountLook, type MountTarget } from '../../guest/bridge/mount-look.ts';
-import type { MachineContext } from '../context.ts';
+import { lookAt, type MountLook, type MountTarget, type RunInGuest } from '../../guest/bridge/mount-look.ts';
+import type { VirtualMachineCore } from '../core.ts';
 import type { MachineDisk } from '../record.ts';
+import type { Situation } from '../situation.ts';
 
 /** Disks of one run of a VM that its guest has left unanswered: with more of them there is something wrong with it. */
 const maxRetiredSlots = 8;
@@ -18,19 +19,23 @@ const problems: Readonly<Record<Exclude<MountTarget, 'free'>, string>> = {
 };
 
 /** Rejects with a `MachineFailure` when a mount at the path of the disk could delete something. */
-export async function requireFreeTarget(machine: MachineContext, { name, guestPath }: MachineDisk): Promise<void> {
+export async function requireFreeTarget(
+  vm: VirtualMachineCore,
+  { changes, run }: Situation<'Running'>,
+  { name, guestPath }: MachineDisk,
+): Promise<void> {
   if (guestPath === undefined) return;
   const refuse = (problem: string) => new MachineFailure('DiskFailed', `disk ${name} at ${guestPath}: ${problem}`);
-  const { disks, retiredSlots = [] } = machine.record;
+  const { disks, retiredSlots = [] } = vm.store.record;
   const other = disks.find((each) => each.name !== name && overlaps(each, guestPath));
   if (other !== undefined) throw refuse(`it is equal to, above or below the path of disk ${other.name}`);
   if (retiredSlots.length >= maxRetiredSlots) {
     throw refuse(`the guest has left ${retiredSlots.length} disks unanswered; a restart of the VM helps`);
   }
-  const look = await lookInGuest(machine, guestPath, machine.ports.timeouts.mountLook);
+  const look = await lookInGuest(vm, askUnlessLeaving({ changes, run }), guestPath, vm.ports.timeouts.mountLook);
   // A guest that cannot be asked has nothing of ours at a path that no earlier mount of this run was to have.
   if (look.kind === 'unknown') {
-    if (retiredSlots.length === 0 && !machine.mountsFailed.has(guestPath)) return;
+    if (retiredSlots.length === 0 && !changes.mountsFailed.has(guestPath)) return;
     throw refuse(`it is not known what is there (${look.why}); a restart of the VM helps`);
   }
   if (look.target !== 'free') throw refuse(problems[look.target]);
@@ -42,22 +47,31 @@ function overlaps({ guestPath }: MachineDisk, path: string): boolean {
 
 /** Whether the disk is mounted; `unknown` when the guest cannot be asked. */
 export async function lookForMount(
-  machine: MachineContext,
+  vm: VirtualMachineCore,
+  ask: RunInGuest,
   { guestPath, name }: MachineDisk,
-  milliseconds = machine.ports.timeouts.mountLook,
+  milliseconds = vm.ports.timeouts.mountLook,
 ): Promise<'mounted' | 'notMounted' | 'unknown'> {
   if (guestPath === undefined) return 'notMounted';
-  const look = await lookInGuest(machine, guestPath, Math.min(milliseconds, machine.ports.timeouts.mountLook));
+  const look = await lookInGuest(vm, ask, guestPath, Math.min(milliseconds, vm.ports.timeouts.mountLook));
   if (look.kind === 'seen') return look.target === 'mounted' ? 'mounted' : 'notMounted';
-  machine.ports.logger.info({ disk: name, why: look.why }, 'the guest cannot be asked for its mounts');
+  vm.ports.logger.info({ disk: name, why: look.why }, 'the guest cannot be asked for its mounts');
   return 'unknown';
 }
 
-async function lookInGuest(machine: MachineContext, path: string, milliseconds: number): Promise<MountLook> {
-  const { ports, record, run } = machine;
-  if (run === undefined) return { kind: 'unknown', why: 'the guest is not connected' };
-  if (record.applied?.execAllowed === false) {
+/** Of a guest that may never answer: not waited for any longer as soon as the VM is to be stopped. */
+export function askUnlessLeaving({ changes, run }: Pick<Situation<'Running'>, 'changes' | 'run'>): RunInGuest {
+  return (command) => changes.leaving.unless(run.run(command));
+}
+
+async function lookInGuest(
+  { ports, store }: VirtualMachineCore,
+  ask: RunInGuest,
+  path: string,
+  milliseconds: number,
+): Promise<MountLook> {
+  if (store.record.applied?.execAllowed === false) {
     return { kind: 'unknown', why: 'the security policy of the VM lets nobody ask' };
   }
-  return await lookAt(path, (command) => machine.leaving.unless(run.run(command)), ports.clock, milliseconds);
+  return await lookAt(path, ask, ports.clock, milliseconds);
 }

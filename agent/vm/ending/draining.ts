@@ -6,46 +6,57 @@ import { messageOf } from '../../../runtime/error-text.ts';
 import { bounded, CallOverdue, unlessAborted, within } from '../../bounds/bounded.ts';
 import type { UnfinishedSystem } from '../../node/backend.ts';
 import { HcsError } from '../../node/hcs-error.ts';
-import type { MachineContext } from '../context.ts';
-import type { MachineEvent } from '../states.ts';
+import type { VirtualMachineCore } from '../core.ts';
+import type { Handles } from '../handles.ts';
+import { lost, type Outcome, type Situation } from '../situation.ts';
+import { lateResult } from './late-call.ts';
 import { endSoFar, isStopped } from './termination.ts';
 
-/** Resolves with the event of Draining; undefined when the signal aborted. */
-export async function drain(machine: MachineContext, signal: AbortSignal): Promise<MachineEvent | undefined> {
-  const { clock, timeouts } = machine.ports;
-  const isOver = unlessAborted(Promise.race([machine.lateResult(), exitOf(machine)]), signal);
-  if (machine.system !== undefined && (await endSoFar(machine.system)) !== undefined) return await isOver;
-  const requests = new TerminateRequests(machine);
+/** Undefined when the signal aborted. */
+export async function drain(
+  vm: VirtualMachineCore,
+  { handles, overdue }: Situation<'Draining'>,
+  signal: AbortSignal,
+): Promise<Outcome<'Draining'> | undefined> {
+  const givenUp = new AbortController();
+  const late = lateResult(vm, overdue, { handles, givenUp: givenUp.signal });
+  const isOver = unlessAborted(Promise.race([late, exitOf(handles)]), signal);
+  const end = await untilOver(vm, handles, isOver);
+  // What comes back after the system has exited is too late to be kept.
+  givenUp.abort();
+  if (end === undefined) return undefined;
+  return end === 'lost' ? lost() : { event: 'returned', next: { state: 'Stopping', handles } };
+}
+
+type Over = 'returned' | 'lost' | undefined;
+
+async function untilOver(vm: VirtualMachineCore, handles: Handles, isOver: Promise<Over>): Promise<Over> {
+  const { clock, timeouts } = vm.ports;
+  if (handles.system !== undefined && (await endSoFar(handles.system)) !== undefined) return await isOver;
+  const requests = new TerminateRequests(vm, handles);
   for (;;) {
     const isTaken = requests.make();
     const end = await within(clock, timeouts.exit, isOver);
-    if (end !== 'waiting') {
-      machine.overdue = undefined;
-      return end;
-    }
-    if ((await isTaken) && machine.system === undefined) await giveUpCreation(machine);
-    if (await hasStopped(machine)) {
-      machine.overdue = undefined;
-      return 'returned';
-    }
+    if (end !== 'waiting') return end;
+    if ((await isTaken) && handles.system === undefined) await giveUpCreation(vm, handles);
+    if (await hasStopped(vm, handles)) return 'returned';
   }
 }
 
 /** Once the system has exited, what still runs on it holds nothing up. */
-async function exitOf({ system }: MachineContext): Promise<MachineEvent> {
+async function exitOf({ system }: Handles): Promise<'returned' | 'lost'> {
   if (system === undefined) return await new Promise(() => {});
   return (await system.ended).kind === 'serviceDisconnected' ? 'lost' : 'returned';
 }
 
 /** In case its exit event was lost. */
-async function hasStopped({ system, ports }: MachineContext): Promise<boolean> {
+async function hasStopped({ ports }: VirtualMachineCore, { system }: Handles): Promise<boolean> {
   if (system === undefined) return false;
   return await isStopped(system, ports.clock, ports.timeouts).catch(() => false);
 }
 
 /** Closing it makes the call come back. */
-async function giveUpCreation(machine: MachineContext): Promise<void> {
-  const { unfinished, ports } = machine;
+async function giveUpCreation({ ports }: VirtualMachineCore, { unfinished }: Handles): Promise<void> {
   if (unfinished === undefined) return;
   ports.logger.warn('a creation that HCS does not complete is given up');
   await bounded(ports.clock, ports.timeouts.closeHandle, 'HcsCloseComputeSystem', () => unfinished.close()).catch(
@@ -55,23 +66,25 @@ async function giveUpCreation(machine: MachineContext): Promise<void> {
 
 /** One at a time. */
 class TerminateRequests {
-  readonly #machine: MachineContext;
+  readonly #vm: VirtualMachineCore;
+  readonly #handles: Handles;
   #underWay: Promise<boolean> | undefined;
 
-  constructor(machine: MachineContext) {
-    this.#machine = machine;
+  constructor(vm: VirtualMachineCore, handles: Handles) {
+    this.#vm = vm;
+    this.#handles = handles;
   }
 
   /** Whether HCS took the request, or had nothing to end. */
   make(): Promise<boolean> {
-    const system = this.#machine.system ?? this.#machine.unfinished;
+    const system = this.#handles.system ?? this.#handles.unfinished;
     if (system === undefined) return Promise.resolve(false);
     this.#underWay ??= this.#request(system);
     return this.#underWay;
   }
 
   async #request(system: UnfinishedSystem): Promise<boolean> {
-    const { ports } = this.#machine;
+    const { ports } = this.#vm;
     const { clock, timeouts } = ports;
     try {
       await bounded(clock, timeouts.terminate, 'HcsTerminateComputeSystem', () => system.terminate());

@@ -10,12 +10,12 @@ import { unmountDisk } from '../../modification/scsi.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
 import { scsiDisk } from '../changes/disks.ts';
 import { lookForMount } from '../changes/mount-target.ts';
-import type { MachineContext } from '../context.ts';
+import type { VirtualMachineCore } from '../core.ts';
 import type { MachineDisk } from '../record.ts';
 import type { LeftDisk, Saved } from './stop-report.ts';
 
 export interface LeavingRun {
-  readonly machine: MachineContext;
+  readonly vm: VirtualMachineCore;
   readonly run: GuestRun;
   /** When the rung is over (ms since the epoch). */
   readonly end: number;
@@ -49,11 +49,11 @@ function deepestFirst(disks: readonly MachineDisk[]): readonly (readonly Machine
 
 /** Why it stays mounted, if it does. */
 async function unmount(leaving: LeavingRun, disk: MachineDisk): Promise<string | undefined> {
-  const { machine, run } = leaving;
+  const { run, vm } = leaving;
   const { attachment, mount } = scsiDisk(disk);
   if (mount === undefined) return undefined;
   if (timeLeft(leaving) === 0) return 'there was no time left';
-  const seen = await lookForMount(machine, disk, timeLeft(leaving));
+  const seen = await lookForMount(vm, (command) => run.run(command), disk, timeLeft(leaving));
   if (seen === 'notMounted') return undefined;
   if (seen === 'unknown' && disk.state !== 'attached') return 'it is not known whether it is mounted';
   const host = () => Promise.reject(new Error('only the guest is asked'));
@@ -68,15 +68,15 @@ async function unmount(leaving: LeavingRun, disk: MachineDisk): Promise<string |
 
 /** What could not be unmounted is written to the disks all the same. */
 export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<Saved> {
-  const { machine } = leaving;
-  if (machine.record.applied?.execAllowed === false) {
+  const { vm } = leaving;
+  if (vm.store.record.applied?.execAllowed === false) {
     return { kind: 'not', why: 'the security policy of the VM lets nobody ask the guest for it' };
   }
   try {
     const isMade = (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
     if (isMade) return { kind: 'readOnly' };
   } catch (error) {
-    machine.ports.logger.info({ error: messageOf(error) }, 'the guest has no emergency functions');
+    vm.ports.logger.info({ error: messageOf(error) }, 'the guest has no emergency functions');
   }
   try {
     const code = await ask(leaving, syncCommand);
@@ -88,7 +88,7 @@ export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): 
 
 /** With time left for `sync`. */
 async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
-  const { clock } = leaving.machine.ports;
+  const { clock } = leaving.vm.ports;
   const patience = timeLeft(leaving) / 2;
   const isReadOnly = readOnlyCommand(left.map(({ path }) => path));
   while (timeLeft(leaving) > patience) {
@@ -99,10 +99,10 @@ async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): P
 }
 
 function ask(leaving: LeavingRun, command: GuestCommand): Promise<number> {
-  return inTime(leaving.run.run(command), leaving.machine.ports.clock, timeLeft(leaving));
+  return inTime(leaving.run.run(command), leaving.vm.ports.clock, timeLeft(leaving));
 }
 
 /** Milliseconds. */
-function timeLeft({ end, machine }: LeavingRun): number {
-  return Math.max(0, end - machine.ports.clock.now());
+function timeLeft({ end, vm }: LeavingRun): number {
+  return Math.max(0, end - vm.ports.clock.now());
 }

@@ -15,7 +15,9 @@ import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
 import type { ComputeSystem, SystemProperties } from '../../node/backend.ts';
 import { GuestRun } from '../../run/guest-run.ts';
-import type { MachineContext } from '../context.ts';
+import type { VirtualMachineCore } from '../core.ts';
+import { guestRunPorts } from '../guest-run-ports.ts';
+import type { Handles } from '../handles.ts';
 import { runtimeIdOf } from '../history.ts';
 import type { MachineDisk, MachineRecord } from '../record.ts';
 import { leftOf, saveLeft, unmountAll } from './stop-disks.ts';
@@ -26,17 +28,21 @@ import { endSoFar } from './termination.ts';
 const unmountShare = 0.6;
 
 /** Resolves with what stayed mounted and what became of it, for `lastExit`; undefined when there is nothing to say. */
-export async function leaveGuest(machine: MachineContext, system: ComputeSystem): Promise<string | undefined> {
-  const disks = mountedWritable(machine.record);
-  if (machine.guestLeft !== undefined) return machine.guestLeft.text;
+export async function leaveGuest(
+  vm: VirtualMachineCore,
+  system: ComputeSystem,
+  handles: Handles,
+): Promise<string | undefined> {
+  const disks = mountedWritable(vm.store.record);
+  if (handles.guestLeft !== undefined) return handles.guestLeft.text;
   if (disks.length === 0 || (await endSoFar(system)) !== undefined) return undefined;
-  const left = await saveDisks(machine, system, disks).catch((error: unknown) => ({
+  const left = await saveDisks(vm, system, handles, disks).catch((error: unknown) => ({
     disks: disks.map((disk) => leftOf(disk)),
     saved: { kind: 'not', why: messageOf(error) } as const,
   }));
   const text = describeLeft(left.disks, left.saved);
-  machine.guestLeft = { text };
-  if (text !== undefined) machine.ports.logger.warn({ left: text }, 'the VM ends with mounted disks');
+  handles.guestLeft = { text };
+  if (text !== undefined) vm.ports.logger.warn({ left: text }, 'the VM ends with mounted disks');
   return text;
 }
 
@@ -47,38 +53,39 @@ function mountedWritable({ disks }: MachineRecord): readonly MachineDisk[] {
 
 /** Rejects with the reason why nothing could be done. */
 async function saveDisks(
-  machine: MachineContext,
+  vm: VirtualMachineCore,
   system: ComputeSystem,
+  handles: Handles,
   disks: readonly MachineDisk[],
 ): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
-  const run = await reach(machine, system);
-  const { clock, timeouts } = machine.ports;
-  if (isWaitingForGuest(machine)) {
+  const run = await reach(vm, system, handles);
+  const { clock, timeouts } = vm.ports;
+  if (isWaitingForGuest(vm, handles)) {
     const left = disks.map((disk) => leftOf(disk));
-    return { disks: left, saved: await saveLeft({ machine, run, end: clock.now() + timeouts.leaveOverdue }, left) };
+    return { disks: left, saved: await saveLeft({ vm, run, end: clock.now() + timeouts.leaveOverdue }, left) };
   }
-  await endProcesses(machine, run);
+  await endProcesses(vm, run);
   const end = clock.now() + timeouts.leaveDisks;
-  const left = await unmountAll({ machine, run, end: clock.now() + timeouts.leaveDisks * unmountShare }, disks);
-  return { disks: left, saved: left.length === 0 ? { kind: 'written' } : await saveLeft({ machine, run, end }, left) };
+  const left = await unmountAll({ vm, run, end: clock.now() + timeouts.leaveDisks * unmountShare }, disks);
+  return { disks: left, saved: left.length === 0 ? { kind: 'written' } : await saveLeft({ vm, run, end }, left) };
 }
 
 /** A guest that has left a mount unanswered may do so with what comes next; HCS may with all that it has to do with disks. */
-function isWaitingForGuest({ change, record }: MachineContext): boolean {
-  return change.isOverdue || record.disks.some(({ state }) => state === 'attaching');
+function isWaitingForGuest({ store }: VirtualMachineCore, { changes }: Handles): boolean {
+  return changes?.latest.isOverdue === true || store.record.disks.some(({ state }) => state === 'attaching');
 }
 
-async function reach(machine: MachineContext, system: ComputeSystem): Promise<GuestRun> {
-  const properties = await look(machine, system);
+async function reach(vm: VirtualMachineCore, system: ComputeSystem, handles: Handles): Promise<GuestRun> {
+  const properties = await look(vm, system);
   if (properties?.state === 'Paused') throw unreachable('the VM is paused');
-  if (machine.run === undefined) {
+  if (handles.run === undefined) {
     // An earlier agent was stopping it: its guest dials whoever listens.
     if (properties === undefined) throw unreachable('HCS does not say how to reach the guest');
-    await machine.continueLog();
-    machine.run = await GuestRun.open(machine.ports.sockets, runtimeIdOf(properties), machine.guestRunPorts());
-    machine.run.resume();
+    await vm.log.continueEarlier(vm.store);
+    handles.run = await GuestRun.open(vm.ports.sockets, runtimeIdOf(properties), guestRunPorts(vm));
+    handles.run.resume();
   }
-  const { run } = machine;
+  const { run } = handles;
   if (!run.guestConnected && (await run.firstConnection()) === 'waiting') {
     throw unreachable('the guest has not connected to this agent');
   }
@@ -87,7 +94,7 @@ async function reach(machine: MachineContext, system: ComputeSystem): Promise<Gu
 }
 
 /** Undefined when HCS does not say: that is no reason not to ask the guest. */
-async function look({ ports }: MachineContext, system: ComputeSystem): Promise<SystemProperties | undefined> {
+async function look({ ports }: VirtualMachineCore, system: ComputeSystem): Promise<SystemProperties | undefined> {
   try {
     const properties = await within(ports.clock, fixedTimes.vm.pausedLook, system.properties());
     return properties === 'waiting' ? undefined : properties;
@@ -102,7 +109,7 @@ function unreachable(why: string): MachineFailure {
 }
 
 /** What users have started in the guest ends before the disks that it may use. */
-async function endProcesses({ ports }: MachineContext, run: GuestRun): Promise<void> {
+async function endProcesses({ ports }: VirtualMachineCore, run: GuestRun): Promise<void> {
   const { clock, logger, timeouts } = ports;
   const known = run.processes;
   for (const signal of ['TERM', 'KILL'] as const) {

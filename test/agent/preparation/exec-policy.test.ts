@@ -2,8 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allowsExec, policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
-import type { MachineContext } from '../../../agent/vm/context.ts';
-import { GuestAccess } from '../../../agent/vm/guest-access.ts';
+import { GuestAccess, type ReachableVirtualMachine } from '../../../agent/vm/guest-access.ts';
 import { machineRecord } from '../../../agent/vm/record.ts';
 
 const encode = (policy: string) => Buffer.from(policy).toString('base64');
@@ -105,9 +104,9 @@ describe('whether a policy allows exec', () => {
         throw new Error('the policy was read again');
       },
     });
-    const context = { record, run: { guestConnected: true } } as unknown as MachineContext;
+    const reachable = { record, run: { guestConnected: true } } as unknown as ReachableVirtualMachine;
     const nothing = { stdin: false, stdout: false, stderr: false };
-    const started = new GuestAccess(context).execute({ args: ['true'] }, nothing, new AbortController().signal);
+    const started = new GuestAccess(reachable).execute({ args: ['true'] }, nothing, new AbortController().signal);
     await expect(started).rejects.toMatchObject({ problem: 'ExecNotAllowed' });
   });
 

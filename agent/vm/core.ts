@@ -1,0 +1,86 @@
+// What every state of a VM works with, and what is the same in all of them: its identity, the ports of the agent, and one
+// small object for each duty. What only some states have is in `situation.ts`.
+import type { Assignment } from '../../protocol/messages.ts';
+import { bounded } from '../bounds/bounded.ts';
+import type { Timeouts } from '../bounds/timeouts.ts';
+import { Wakeup } from '../bounds/wakeup.ts';
+import type { SystemId } from '../node/backend.ts';
+import { type Decision, decide } from './decision.ts';
+import { FaultTrap } from './fault-trap.ts';
+import { HostClaim } from './host-claim.ts';
+import { InternalErrors } from './internal-errors.ts';
+import { VirtualMachineLog } from './log.ts';
+import type { MachinePorts } from './ports.ts';
+import type { MachineRecord } from './record.ts';
+import { RecordStore } from './record-store.ts';
+import type { Presence } from './states.ts';
+
+type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
+
+export interface CoreListener {
+  /** What the VM is said to be has changed. */
+  changed(): void;
+  /** The host has what the VM waited for. */
+  reserved(): void;
+}
+
+export class VirtualMachineCore {
+  readonly uid: string;
+  readonly systemID: SystemId;
+  /** Its log lines carry the VM. */
+  readonly ports: MachinePorts;
+  readonly store: RecordStore;
+  readonly log: VirtualMachineLog;
+  readonly wakeup = new Wakeup();
+  readonly faults = new FaultTrap(this.wakeup);
+  readonly internalErrors: InternalErrors;
+  readonly claim = new HostClaim();
+  /** Whether the VM is to end for good, or with the agent, whatever its assignment says. */
+  readonly end = { released: false, withAgent: false };
+  readonly listener: CoreListener;
+
+  constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: CoreListener) {
+    this.uid = record.uid;
+    this.systemID = systemID;
+    this.listener = {
+      changed: this.faults.guarded(() => listener.changed()),
+      reserved: () => listener.reserved(),
+    };
+    const logger = ports.logger.child({ uid: record.uid });
+    this.ports = { ...ports, logger };
+    const { changed } = this.listener;
+    this.store = new RecordStore(record, { journal: ports.journal, logger, troubleChanged: changed });
+    this.log = new VirtualMachineLog(record, this.ports, changed);
+    this.internalErrors = new InternalErrors(ports);
+    if (record.assignment !== undefined) this.nameLogLines(record.assignment);
+  }
+
+  /** From now on every line of the agent's log about this VM says which one it is. A VM is named once. */
+  nameLogLines({ namespace, name }: Pick<Assignment, 'namespace' | 'name'>): void {
+    this.ports.logger.setBindings({ vm: `${namespace}/${name}` });
+  }
+
+  /** What is to be done with a VM that is in a state of this presence. */
+  decide(presence: Presence): Decision {
+    const decision = decide(this.store.record, presence, this.end.released);
+    if (!this.end.withAgent || decision.kind === 'stop') return decision;
+    return presence === 'absent' ? { kind: 'leave' } : { kind: 'stop', reason: 'AgentRestarted' };
+  }
+
+  /** Until something changed, or for so many milliseconds. */
+  async sleep(milliseconds: number | undefined, signal: AbortSignal): Promise<undefined> {
+    if (signal.aborted) return;
+    const wake = () => this.wakeup.notify();
+    const timer = milliseconds === undefined ? undefined : this.ports.clock.after(milliseconds, wake);
+    await this.wakeup.wait();
+    timer?.cancel();
+  }
+
+  bounded<T>(bound: Bound, call: string, run: () => Promise<T>): Promise<T> {
+    return bounded(this.ports.clock, this.ports.timeouts[bound], call, run);
+  }
+
+  now(): string {
+    return new Date(this.ports.clock.now()).toISOString();
+  }
+}

@@ -1,0 +1,59 @@
+// The log of one VM's guest: what the status shows of it, where its lines go, and where an earlier agent stopped.
+import type { Logger } from 'pino';
+import type { LogPosition } from '../../protocol/streams/messages.ts';
+import { messageOf } from '../../runtime/error-text.ts';
+import { MachineLog } from '../guest-log/destinations.ts';
+import { GuestLog } from '../guest-log/log.ts';
+import type { LogFiles } from '../guest-log/reader.ts';
+import type { GuestLogSink } from '../guest-log/sink.ts';
+import type { MachinePorts } from './ports.ts';
+import type { MachineRecord } from './record.ts';
+import type { RecordStore } from './record-store.ts';
+
+export class VirtualMachineLog {
+  /** The excerpt for the status, and the numbers of the lines. */
+  readonly excerpt: GuestLog;
+  readonly destinations: MachineLog;
+  readonly #sink: GuestLogSink;
+  readonly #logger: Logger;
+
+  /** `headChanged`: one of the first lines of a boot came in. */
+  constructor({ boot, guestLog, uid }: MachineRecord, ports: MachinePorts, headChanged: () => void) {
+    this.#logger = ports.logger;
+    this.excerpt = new GuestLog(boot, guestLog);
+    const onDropped = (lines: number) => this.excerpt.countDropped(lines);
+    this.#sink = ports.openGuestLog(uid, {
+      onDropped,
+      onFailure: (error) => this.#logger.error({ error: error.message }, 'the log of the guest cannot be kept'),
+    });
+    const output = ports.openGuestOutput?.(uid, onDropped);
+    this.destinations = new MachineLog({ uid, log: this.excerpt, sink: this.#sink, output, headChanged });
+  }
+
+  get files(): LogFiles {
+    return this.#sink;
+  }
+
+  /** Before the folder may go in which the lines are kept. */
+  flush(): Promise<void> {
+    return this.#sink.flush();
+  }
+
+  /** The numbers of lines go on where an earlier agent stopped: none is given twice. */
+  async continueEarlier(store: RecordStore): Promise<void> {
+    const last = await this.#lastPosition();
+    if (last === undefined) return;
+    this.excerpt.continueAfter(last);
+    // The record of a VM can be lost, and its log not.
+    store.change((record) => (last.boot > record.boot ? { ...record, boot: last.boot } : record));
+  }
+
+  async #lastPosition(): Promise<LogPosition | undefined> {
+    try {
+      return await this.#sink.lastPosition();
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, 'the log of an earlier run cannot be read');
+      return undefined;
+    }
+  }
+}

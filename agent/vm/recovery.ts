@@ -1,0 +1,84 @@
+// The state Unknown: what HCS has of the VM was enumerated, and the VM goes on from there. One that was running and may
+// have outlived its agent is adopted; anything else that is there is ended.
+import type { ComputeSystem, SystemProperties } from '../node/backend.ts';
+import { HcsError } from '../node/hcs-error.ts';
+import { GuestRun } from '../run/guest-run.ts';
+import { LiveChanges } from './changes/progress.ts';
+import type { VirtualMachineCore } from './core.ts';
+import { toldExit } from './crash-log.ts';
+import { endSoFar } from './ending/termination.ts';
+import { guestRunPorts } from './guest-run-ports.ts';
+import type { Handles } from './handles.ts';
+import * as history from './history.ts';
+import type { Outcome, Situation } from './situation.ts';
+
+type Step = Promise<Outcome<'Unknown'> | undefined>;
+
+export async function recover(vm: VirtualMachineCore, unknown: Situation<'Unknown'>, signal: AbortSignal): Step {
+  const { found, handles, overdue } = unknown;
+  if (overdue !== undefined) return { event: 'overdue', next: { state: 'Draining', overdue, handles } };
+  const { assignment } = vm.store.record;
+  // A system that no journal knows is reported and left alone until the operator assigns or releases it.
+  const isStranger = found?.properties !== undefined && assignment === undefined && !vm.end.released;
+  if (found === undefined || isStranger) return await vm.sleep(undefined, signal);
+  return await lookAt(vm, handles, found.properties);
+}
+
+async function lookAt(vm: VirtualMachineCore, handles: Handles, properties: SystemProperties | undefined): Step {
+  const { ports, store } = vm;
+  const { record } = store;
+  // A life that begins again has its handle still.
+  const system = properties === undefined ? handles.system : await openFound(vm, handles);
+  if (system !== undefined && properties !== undefined && history.mayAdopt(record, properties, ports.agentBootID)) {
+    return { event: 'adopted', next: await adopt(vm, system, handles, properties) };
+  }
+  await noteExit(vm, system);
+  if (system === undefined) await handles.run?.close();
+  const isStopping = system !== undefined && properties !== undefined && history.isBeingStopped(record, properties);
+  if (!isStopping) store.change(history.endedWhileAway, vm.now(), ports.agentBootID);
+  store.clearTrouble('HostQueryFailed', 'CallOverdue');
+  if (system === undefined) return { event: 'foundNothing', next: { state: 'Cleaning' } };
+  return { event: 'leftover', next: { state: 'Stopping', handles } };
+}
+
+/** Undefined when it has gone since it was enumerated, as one whose last handle ran down with a dying agent. */
+async function openFound(vm: VirtualMachineCore, handles: Handles): Promise<ComputeSystem | undefined> {
+  const { backend } = vm.ports;
+  try {
+    handles.system ??= await vm.bounded('query', 'HcsOpenComputeSystem', () => backend.open(vm.systemID));
+    return handles.system;
+  } catch (error) {
+    if (error instanceof HcsError && error.isNotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Of a VM whose handle tells how it ended. */
+async function noteExit(vm: VirtualMachineCore, system: ComputeSystem | undefined): Promise<void> {
+  const { ports, store } = vm;
+  const isRunning = store.record.stage === 'running';
+  const end = isRunning && system !== undefined ? await endSoFar(system) : undefined;
+  if (end?.kind === 'exited') store.change(history.exited, toldExit(vm, end.exit), ports);
+}
+
+async function adopt(
+  vm: VirtualMachineCore,
+  system: ComputeSystem,
+  handles: Handles,
+  properties: SystemProperties,
+): Promise<Situation<'Running'>> {
+  // A guest that is heard is not cut off: one whose log nobody relays would die of it.
+  const run = handles.run ?? (await hearGuest(vm, handles, properties));
+  vm.store.clearTrouble('HostQueryFailed', 'CallOverdue', 'InternalError');
+  vm.ports.logger.info({ runtimeID: properties.runtimeId }, 'adopted the running VM');
+  return { state: 'Running', system, run, changes: handles.changes ?? new LiveChanges(vm.listener.changed) };
+}
+
+async function hearGuest(vm: VirtualMachineCore, handles: Handles, properties: SystemProperties): Promise<GuestRun> {
+  await vm.log.continueEarlier(vm.store);
+  const run = await GuestRun.open(vm.ports.sockets, history.runtimeIdOf(properties), guestRunPorts(vm));
+  handles.run = run;
+  await vm.store.tryWrite();
+  run.resume();
+  return run;
+}
