@@ -143,7 +143,6 @@ type States = typeof states;
 export type MachineState = keyof States;
 /** The events that a state knows. */
 export type EventOf<State extends MachineState> = keyof States[State]['events'];
-export type MachineEvent = { [State in MachineState]: EventOf<State> }[MachineState];
 /** Where an event leads. */
 export type TargetOf<State extends MachineState, Event extends EventOf<State>> = Extract<
   States[State]['events'][Event],
