@@ -1,4 +1,4 @@
-// Connections that wait for whoever accepts them, and those who wait for a connection.
+// A queue of accepted connections that nobody has taken yet, and of callers that wait for a connection.
 import type { Duplex } from 'node:stream';
 
 interface Waiting<T> {
@@ -16,7 +16,7 @@ export class AcceptQueue<T extends Duplex> {
     this.#limit = limit;
   }
 
-  /** One too many is destroyed. */
+  /** A connection beyond the limit is destroyed. */
   arrive(connection: T): void {
     const [first] = this.#waiting;
     if (first !== undefined) first.resolve(connection);
@@ -53,7 +53,7 @@ export class AcceptQueue<T extends Duplex> {
     }
   }
 
-  /** A connection that breaks while it waits is still handed out: reading it tells. */
+  /** A connection that breaks while it waits is still returned by `accept`: reading from it reports the error. */
   #keep(connection: T): void {
     connection.on('error', () => {});
     this.#arrived.push(connection);

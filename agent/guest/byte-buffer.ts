@@ -1,4 +1,4 @@
-// Bytes that arrived and are not used up yet. Appending is cheap on average, however small the pieces are.
+// Bytes that arrived and are not consumed yet. Appending is cheap on average, however small the pieces are.
 
 const keptCapacity = 64 * 1024;
 
@@ -17,7 +17,7 @@ export class ByteBuffer {
     this.#end += bytes.length;
   }
 
-  /** What is there, without copying; valid until the next `append`. */
+  /** The unconsumed bytes, without copying; valid until the next `append`. */
   view(): Buffer {
     return this.#store.subarray(this.#start, this.#end);
   }

@@ -1,17 +1,17 @@
-// Seeds the guest's random pool (hcs-runtime D.1): the guest dials once, early in its boot, and reads until the stream
-// ends. A host that accepts and never ends the stream hangs the boot, so the stream is ended whatever happens.
+// Seeds the guest's random pool (hcs-runtime D.1). The guest connects once, early in its boot, and reads until the
+// stream ends. A stream that is accepted and never ended would hang the boot, so the stream is ended in every case.
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { GuestListener } from '../node/guest-sockets.ts';
 
 export const entropyBytes = 512;
 
-/** Cryptographically random bytes, as `crypto.randomBytes` gives them. */
+/** Cryptographically random bytes, such as `crypto.randomBytes` returns. */
 export type RandomBytes = (size: number) => Uint8Array;
 
 /**
- * Serves one guest and closes the listener once it has dialled; a guest that did not get its bytes rejects.
- * Aborting gives up in whichever state it is.
+ * Serves one guest and closes the listener once the guest has connected. Rejects if the guest did not get its bytes.
+ * Aborting ends this at any point.
  */
 export async function serveEntropy(
   listener: GuestListener,
@@ -21,7 +21,7 @@ export async function serveEntropy(
   const stream = await acceptFirst(listener, signal);
   let closed: Promise<void> | undefined;
   try {
-    // What the guest sends is nothing to us, but unread bytes would hold back the end of the stream.
+    // The guest's own data is ignored, but unread bytes would delay the end of the stream.
     stream.resume();
     stream.end(randomBytes(entropyBytes));
     closed = listener.close();

@@ -1,5 +1,5 @@
-// UTF-8 as the guest's library reads it (hcs-runtime D.4): each byte that is not part of a character becomes U+FFFD by
-// itself, while the decoders of the platform replace a whole broken sequence by one.
+// UTF-8 as the guest's library decodes it (hcs-runtime D.4): each byte that is not part of a character becomes one
+// U+FFFD. The platform's decoders replace a whole broken sequence by one.
 import { isUtf8 } from 'node:buffer';
 
 export function decodeUtf8(bytes: Buffer, start = 0, end = bytes.length): string {
@@ -9,7 +9,7 @@ export function decodeUtf8(bytes: Buffer, start = 0, end = bytes.length): string
   return isUtf8(part) ? text : decodeBroken(part);
 }
 
-/** How many of the last bytes may be the beginning of one character whose rest is still to come. */
+/** How many bytes at the end may be the start of one incomplete character. */
 export function openTail(bytes: Buffer): number {
   for (let back = 1; back < 4 && back <= bytes.length; back += 1) {
     const byte = bytes.readUInt8(bytes.length - back);
@@ -21,7 +21,10 @@ export function openTail(bytes: Buffer): number {
 
 const replacement = Buffer.from('\u{fffd}');
 
-/** Written anew as bytes that are all characters, and decoded at once: a guest may send nothing but broken ones. */
+/**
+ * Rewrites the bytes as valid UTF-8 and decodes them in one call, which stays fast when a guest sends only broken
+ * bytes.
+ */
 function decodeBroken(bytes: Buffer): string {
   const whole = Buffer.allocUnsafe(bytes.length * replacement.length);
   let length = 0;
@@ -35,7 +38,7 @@ function decodeBroken(bytes: Buffer): string {
   return whole.toString('utf8', 0, length);
 }
 
-/** How many bytes the character at the index has; 0 when there is none. */
+/** The length in bytes of the character at `index`; 0 when there is none. */
 function characterLength(bytes: Buffer, index: number): number {
   const lead = bytes[index] ?? 0;
   if (lead < 0x80) return 1;
@@ -45,7 +48,7 @@ function characterLength(bytes: Buffer, index: number): number {
   return length;
 }
 
-/** Neither overlong nor a surrogate nor beyond Unicode (RFC 3629, 4). */
+/** Checks that the sequence is neither overlong nor a surrogate nor beyond Unicode (RFC 3629, 4). */
 function isSecond(lead: number, byte: number): boolean {
   if (lead === 0xe0) return byte >= 0xa0 && byte < 0xc0;
   if (lead === 0xed) return byte >= 0x80 && byte < 0xa0;

@@ -1,5 +1,5 @@
-// What this host asks of a guest over its bridge (hcs-runtime E.4, E.6). One object stands for one connection; how it
-// lives and dies is in channel.ts.
+// The requests that this host sends to a guest over its bridge (hcs-runtime E.4, E.6). One object stands for one
+// connection; channel.ts implements the connection.
 import type { Duplex } from 'node:stream';
 import { BridgeChannel, type BridgeOptions } from './channel.ts';
 import { BridgeClosedError, type BridgeEnd, GuestProtocolError } from './errors.ts';
@@ -31,7 +31,7 @@ export class GuestBridge {
     this.#channel = channel;
   }
 
-  /** Takes the stream over. Nothing is sent before `negotiate`. */
+  /** Takes ownership of the stream. Nothing is sent before `negotiate`. */
   static connect(stream: Duplex, options: BridgeOptions): GuestBridge {
     return new GuestBridge(new BridgeChannel(stream, options));
   }
@@ -40,17 +40,17 @@ export class GuestBridge {
     return this.#channel.closed;
   }
 
-  /** What a later connection to the same guest begins its ids with. */
+  /** The first request id for a later connection to the same guest. */
   get nextId(): bigint {
     return this.#channel.nextId;
   }
 
-  /** Answers to requests of earlier connections. */
+  /** Number of answers to requests of earlier connections. */
   get lateAnswers(): number {
     return this.#channel.lateAnswers;
   }
 
-  /** The whole handshake of a Linux guest (E.4). Nothing else may be asked before it is answered. */
+  /** The whole handshake with a Linux guest (E.4). No other request may be sent before it is answered. */
   async negotiate(signal: AbortSignal): Promise<GuestIdentity> {
     const payload = payloads.negotiateProtocol();
     const answer = await this.#channel.ask('negotiateProtocol', payload, negotiateResponse, { signal }).answer;
@@ -61,13 +61,19 @@ export class GuestBridge {
     return this.#guest;
   }
 
-  /** @param patience milliseconds after which it rejects with `GuestUnansweredError`; absent: the bridge is given up then */
+  /**
+   * @param patience milliseconds until this rejects with `GuestUnansweredError`; absent: the bridge is given up at its
+   * own limit
+   */
   async modify(modification: GuestModification, patience?: number): Promise<void> {
     const payload = payloads.modifySettings(modificationRequest(modification));
     await this.#channel.ask('modifySettings', payload, emptyResponse, { patience }).answer;
   }
 
-  /** Starts a process in the VM itself; resolves with its id, after the guest has dialled the ports. */
+  /**
+   * Starts a process in the VM, outside of any container. Resolves with its id, after the guest has connected to the
+   * ports.
+   */
   async execute(command: GuestCommand, ports: StdioPorts): Promise<number> {
     const payload = payloads.executeProcess(executeSettings(command, ports));
     const answer = await this.#channel.ask('executeProcess', payload, executeResponse).answer;
@@ -75,8 +81,8 @@ export class GuestBridge {
   }
 
   /**
-   * Waits for a process of the VM, for ever if nothing else is said. The guest forgets the process once it has answered,
-   * so the answer of an earlier connection is as good as one of this; the id tells them apart.
+   * Waits for a process of the VM, without a limit by default. The guest forgets a process once it has answered, so an
+   * answer on an earlier connection counts as well. The request id identifies the process.
    */
   wait(
     processId: number,
@@ -87,21 +93,21 @@ export class GuestBridge {
     return { id, exitCode: answer.then(({ ExitCode }) => ExitCode) };
   }
 
-  /** Of a container; a Linux guest knows none of the VM itself. The text is JSON. */
+  /** Properties of a container as JSON text. A Linux guest has no properties of the VM itself. */
   async properties(containerId: string, types: readonly string[], signal: AbortSignal): Promise<string> {
     const payload = payloads.getProperties(containerId, types);
     const answer = await this.#channel.ask('getProperties', payload, propertiesResponse, { signal }).answer;
     return answer.Properties;
   }
 
-  /** The stacks of all goroutines of the guest service; a guest that does not say that it can is not asked (E.4). */
+  /** The stacks of all goroutines of the guest agent. A guest without the capability is not asked (E.4). */
   async dumpStacks(): Promise<string> {
     if (this.#guest?.capabilities.includes('DumpStacksSupported') === false) return '';
     const answer = await this.#channel.ask('dumpStacks', payloads.plain(), dumpStacksResponse).answer;
     return answer.GuestStacks;
   }
 
-  /** Powers the guest off. It does not answer but ends the stream (E.6), and that is what this waits for. */
+  /** Powers the guest off. The guest does not answer but ends the stream (E.6), which resolves this call. */
   async powerOff(signal: AbortSignal, how: 'shutdownGraceful' | 'shutdownForced' = 'shutdownGraceful'): Promise<void> {
     try {
       await this.#channel.ask(how, payloads.plain(), emptyResponse, { signal }).answer;

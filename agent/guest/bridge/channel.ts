@@ -1,14 +1,15 @@
-// One connection of the guest bridge (hcs-runtime E.1 to E.5): requests answered by id in any order over one stream. What
-// the requests say is in bridge.ts.
+// One connection of the guest bridge (hcs-runtime E.1 to E.5): requests over one stream, answered by id in any order.
+// bridge.ts has the content of the requests.
 //
 //   open ──► (requests, responses, late answers) ──► closed
 //
-// There is one way out. What kills a bridge is in E.5: the stream's end or error, a bad size, an unknown kind, a second
-// answer, an undecodable answer, a notification that is not about a container of ours, a
-// request that overran its limit, `close`. Its death fails all outstanding requests, touches no other bridge, and stops
-// no VM: that is for the caller to decide.
-// Unlike the original it tolerates answers to requests of an earlier connection (E.7), also of an earlier process, whose
-// ids may have been higher: what answers an id that this connection never gave is counted. Only a second answer kills.
+// `closed` is the only other state. E.5 lists what ends a bridge: the stream's end or error, a bad size, an unknown
+// kind, a second answer, an undecodable answer, a notification that is not about a container of ours, a request that
+// overran its limit, `close`. The end fails all outstanding requests and affects no other bridge. It does not stop the
+// VM: the caller decides about that.
+// Unlike the original, this host tolerates answers to requests of an earlier connection (E.7), even of an earlier
+// process whose ids may have been higher. Answers to ids that this connection never used are counted. Only a second
+// answer ends the bridge.
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
@@ -19,22 +20,25 @@ import { containerExited, exitNotification, type RequestName, requests, response
 
 export interface BridgeOptions {
   readonly clock: Clock;
-  /** The first of ids that the guest holds no answer to: the last connection's `nextId`, or a fresh high number. */
+  /**
+   * The first request id. The guest must hold no answer to this or a later id, so it is the last connection's `nextId`
+   * or a fresh high number.
+   */
   readonly firstId: bigint;
-  /** How long one request may take before the bridge is given up; absent: as the original has it. */
+  /** The longest time for one request before the bridge is given up. Absent: the original's limit. */
   readonly requestMilliseconds?: number;
-  /** An answer to a request of an earlier connection; undefined for one that is not JSON. */
+  /** Receives answers to requests of an earlier connection; `body` is undefined when the answer is not JSON. */
   readonly onLateAnswer?: (id: bigint, body: unknown) => void;
 }
 
 export interface RequestLimits {
-  /** The caller gives up; only for requests where that is harmless. */
+  /** Lets the caller give up; only for requests where that is harmless. */
   readonly signal?: AbortSignal | undefined;
-  /** The answer may take for ever. */
+  /** The request has no time limit. */
   readonly isUnlimited?: boolean;
   /**
-   * How many milliseconds the caller waits (`GuestUnansweredError`). The bridge is not given up then: a guest that waits
-   * for a device answers only once the device is there, and everything else without delay.
+   * How many milliseconds the caller waits before `GuestUnansweredError`. The bridge stays: a guest that waits for a
+   * device answers that request only once the device exists, and answers all others without delay.
    */
   readonly patience?: number | undefined;
 }
@@ -44,9 +48,11 @@ export interface Asked<T> {
   readonly answer: Promise<T>;
 }
 
-/** Requests without an answer, given up ones included. */
+/** Requests without an answer, including those that the caller gave up. */
 const maxOutstanding = 1024;
-/** Answers to requests of earlier connections: no more than those had, and their bytes. */
+/**
+ * Most answers to requests of earlier connections: as many as those can have outstanding. Their bytes are bounded, too.
+ */
 const maxLateAnswers = maxOutstanding;
 const maxLateBytes = 1 << 20;
 /** Bytes that the guest has not read yet. */
@@ -54,7 +60,7 @@ const maxUnsentBytes = 8 << 20;
 
 interface Outstanding {
   readonly type: number;
-  /** Absent once the caller gave up. */
+  /** Absent after the caller gave up. */
   readonly settle: ((outcome: Outcome) => void) | undefined;
   readonly timer: Timer | undefined;
 }
@@ -76,7 +82,7 @@ export class BridgeChannel {
   #lateBytes = 0;
   #end: BridgeEnd | undefined;
 
-  /** Takes the stream over. */
+  /** Takes ownership of the stream. */
   constructor(stream: Duplex, options: BridgeOptions) {
     this.#stream = stream;
     this.#clock = options.clock;
@@ -93,12 +99,12 @@ export class BridgeChannel {
     stream.on('close', () => this.#fail('bridge read failed: the connection was closed'));
   }
 
-  /** What a later connection to the same guest begins its ids with. */
+  /** The first request id for a later connection to the same guest. */
   get nextId(): bigint {
     return this.#nextId;
   }
 
-  /** Answers to requests of earlier connections. */
+  /** Number of answers to requests of earlier connections. */
   get lateAnswers(): number {
     return this.#lateAnswers;
   }
@@ -107,7 +113,7 @@ export class BridgeChannel {
     this.#die({ kind: 'local' });
   }
 
-  /** The id is the one that the request was sent with, if it was. */
+  /** Returns the id with which the request was sent, if it was sent. */
   ask<T>(name: RequestName, payload: string, schema: z.ZodType<T>, limits: RequestLimits = {}): Asked<T> {
     const id = this.#nextId;
     return { id, answer: this.#read(name, this.#send(name, payload, limits), schema) };
@@ -151,7 +157,7 @@ export class BridgeChannel {
     });
   }
 
-  /** The caller waits no longer; the answer, when it comes, is consumed silently, and its limit no longer counts. */
+  /** The caller stops waiting. The answer is ignored when it arrives, and the limit no longer applies. */
   #giveUp(id: bigint, reason: unknown): void {
     const request = this.#outstanding.get(id);
     if (request === undefined) return;
@@ -209,7 +215,7 @@ export class BridgeChannel {
     this.#onLateAnswer?.(frame.id, parseJson(frame.payload));
   }
 
-  /** Only containers send notifications, and this host has none in its VMs (E.5). */
+  /** The guest sends notifications only for containers, and this host has none in its VMs (E.5). */
   #notify(frame: Frame): void {
     const parsed = exitNotification.safeParse(parseJson(frame.payload));
     if (frame.type !== containerExited) this.#fail(`unknown notification 0x${frame.type.toString(16)}`);

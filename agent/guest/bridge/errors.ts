@@ -1,9 +1,10 @@
-// How a request over the guest bridge fails: the guest refused it, the bridge died, or the guest broke the protocol.
+// The ways in which a request over the guest bridge fails: the guest refuses it, the bridge ends, or the guest breaks
+// the protocol.
 
-/** Why a bridge is no more: closed on this side, or for a cause. */
+/** Why a bridge ended: closed on this side, or failed. */
 export type BridgeEnd = { readonly kind: 'local' } | { readonly kind: 'failed'; readonly message: string };
 
-/** The guest's own answer, as the original words it (hcs-runtime E.3). */
+/** The guest's own error answer, worded as the original does (hcs-runtime E.3). */
 export class GuestRefusal extends Error {
   override readonly name = 'GuestRefusal';
   /** Unsigned 32 bits; guest results compare as unsigned (E.3). */
@@ -26,7 +27,7 @@ export class BridgeClosedError extends Error {
   }
 }
 
-/** The guest has not answered in time; the connection stays, and what was asked for may still happen. */
+/** The guest has not answered in time. The connection stays, and the guest may still carry out the request. */
 export class GuestUnansweredError extends Error {
   override readonly name = 'GuestUnansweredError';
 }

@@ -2,7 +2,7 @@
 import { ByteBuffer } from '../byte-buffer.ts';
 
 export const headerBytes = 16;
-/** What the host accepts, header included; what it sends may be longer. */
+/** The largest frame that the host accepts, header included. The host may send longer frames. */
 export const maxIncomingBytes = 0x1_0000;
 
 export interface Frame {
@@ -19,7 +19,7 @@ export function frameKind(type: number): number {
   return type >>> 28;
 }
 
-/** A response has the type of its request with another kind. */
+/** A response has the type of its request with a different kind. */
 export function responseType(requestType: number): number {
   return ((requestType & 0x0fff_ffff) | 0x2000_0000) >>> 0;
 }
@@ -34,7 +34,7 @@ export function encodeFrame(type: number, id: bigint, payload: string): Buffer {
   return frame;
 }
 
-/** The JSON inside of a text member, which the original does escape for HTML (E.2). */
+/** JSON inside a text member. The original escapes it for HTML (E.2). */
 export function encodeInnerJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
@@ -42,7 +42,9 @@ export function encodeInnerJson(value: unknown): string {
   );
 }
 
-/** JSON as the original host writes it: no HTML escapes, but the two line separators of Unicode, and a final line feed. */
+/**
+ * JSON as the original host writes it: no HTML escapes, the two Unicode line separators escaped, and a final line feed.
+ */
 export function encodeHostJson(value: unknown): string {
   const text = JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
   return `${text}\n`;
@@ -53,7 +55,7 @@ export type FrameRead =
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'badSize'; readonly size: number };
 
-/** Cuts a byte stream into frames. After a bad size nothing can be read any more. */
+/** Splits a byte stream into frames. Nothing can be read after a bad size. */
 export class FrameReader {
   readonly #bytes = new ByteBuffer();
   readonly #maxBytes: number;
@@ -62,7 +64,7 @@ export class FrameReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes that wait for the rest of their frame. */
+  /** Bytes of an incomplete frame. */
   get pendingBytes(): number {
     return this.#bytes.length;
   }

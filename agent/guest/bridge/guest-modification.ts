@@ -1,5 +1,5 @@
-// The changes that a guest can be asked for (hcs-runtime E.6, ModifySettings). Members are written in the order of the
-// original and left out when they have no value, as its encoder does; the order is data.
+// The changes that this host can request from a guest (hcs-runtime E.6, ModifySettings). Members are written in the
+// original's order and left out when empty, as its encoder does. The order is data.
 
 interface Settings {
   readonly MappedVirtualDisk: {
@@ -96,7 +96,7 @@ const memberOrder: { readonly [R in ResourceType]: readonly (keyof Settings[R])[
   ],
 };
 
-/** The order inside of members that are objects or lists of objects. */
+/** The order of members inside nested objects and lists of objects. */
 const innerOrder: ReadonlyMap<string, readonly string[]> = new Map([
   ['MappingInfo', ['DeviceOffsetInBytes', 'DeviceSizeInBytes']],
   ['Layers', ['Id', 'Path']],

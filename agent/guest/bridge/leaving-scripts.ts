@@ -1,17 +1,18 @@
-// What a guest is asked for when the power of its VM is about to be cut, as scripts for `/bin/sh` that need no other program.
-// The kernel's emergency functions reach every file system, also one that cannot be unmounted because a file on it is open:
-// after them everything that was written is on the disk, and the file system is clean. The guest's own power-off saves nothing.
+// Scripts that save a guest's file systems before the power of its VM is cut, for `/bin/sh` without any other program.
+// The kernel's emergency functions reach every file system, even one that cannot be unmounted because a file on it is
+// open. Afterwards everything that was written is on the disk, and the file systems are clean. The guest's own
+// power-off saves nothing.
 import { asInMountTable } from './mount-look.ts';
 import type { GuestCommand } from './process-request.ts';
 
-/** Writes everything to the disks and makes all file systems read-only. The kernel does it beside us. */
+/** Writes everything to the disks and makes all file systems read-only. The kernel works asynchronously. */
 export const emergencyScript = `
 echo s > /proc/sysrq-trigger || exit 1
 echo u > /proc/sysrq-trigger || exit 1`;
 
 export const emergencyCommand: GuestCommand = { args: ['/bin/sh', '-c', emergencyScript] };
 
-/** Ends with 0 once nothing that is mounted at one of the paths can be written to. */
+/** Ends with 0 once no file system that is mounted at one of the paths is writable. */
 export const readOnlyScript = `
 while read -r device at kind options rest; do
   case $options in ro | ro,*) continue ;; esac

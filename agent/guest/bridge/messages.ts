@@ -1,15 +1,15 @@
-// What host and guest say to each other over the bridge (hcs-runtime E.2 to E.6).
+// The messages between host and guest over the bridge (hcs-runtime E.2 to E.6).
 import { z } from 'zod';
 import { encodeHostJson, encodeInnerJson } from './frames.ts';
 
 export const nullId = '00000000-0000-0000-0000-000000000000';
-/** The only protocol version there is. */
+/** The only existing protocol version. */
 export const protocolVersion = 4;
 
-/** Types of requests, and whether the host may give up waiting for the answer without harm (E.5). */
+/** Types of requests, and whether the host may stop waiting for the answer without harm (E.5). */
 export const requests = {
   executeProcess: { type: 0x1010_0501, cancellable: false },
-  /** The one request that may stay unanswered for as long as a process runs. */
+  /** The one request that may stay unanswered as long as a process runs. */
   waitForProcess: { type: 0x1010_0601, cancellable: true },
   getProperties: { type: 0x1010_0901, cancellable: true },
   shutdownGraceful: { type: 0x1010_0301, cancellable: true },
@@ -35,7 +35,7 @@ export const payloads = {
       MinimumVersion: protocolVersion,
       MaximumVersion: protocolVersion,
     }),
-  /** About the VM itself, without further members: shutdown, dump stacks. */
+  /** Concerns the VM itself and has no further members: shutdown, dump stacks. */
   plain: () => encodeHostJson(common),
   modifySettings: (request: unknown) => encodeHostJson({ ...common, Request: request }),
   executeProcess: (settings: unknown) => encodeHostJson({ ...common, Settings: settings }),
@@ -49,14 +49,14 @@ export const payloads = {
     }),
 };
 
-/** In place of a time limit: wait for ever. */
+/** Stands for no time limit. */
 export const noTimeLimit = 0xffff_ffff;
 
 // --- responses --------------------------------------------------------------------------------------------------------
 
 const text = z.string().nullish();
 
-/** Members of every response; an error says nothing else. Result is a signed HRESULT, absent for success. */
+/** Members of every response; an error has no others. Result is a signed HRESULT, absent on success. */
 export const responseBase = z.object({
   Result: z.int().min(-0x8000_0000).max(0xffff_ffff).default(0),
   ErrorMessage: text,
@@ -86,11 +86,11 @@ export interface GuestIdentity {
   readonly protocolVersion: number;
   /** In lower case. */
   readonly osType: string;
-  /** Names of what the guest says it can do. */
+  /** Names of the guest's capabilities. */
   readonly capabilities: readonly string[];
 }
 
-/** A guest may say anything; a report has room for so much. */
+/** The longest name that a report can hold; the guest may send a longer one. */
 const osTypeChars = 64;
 
 export function identityOf(answer: NegotiateResponse): GuestIdentity {

@@ -1,23 +1,23 @@
-// What is at a mount path in the guest, asked of the guest before it is told to mount or unmount there: its agent deletes
-// what is at the target of a mount that fails, also on a disk that is mounted there already, and what is in a folder that
-// it unmounts although nothing is mounted there. The question is a script for `/bin/sh` that needs no other program; its
-// answer is the exit code, so that no stream has to be served.
+// Looks at a mount path in the guest before the guest is told to mount or unmount there. When a mount fails, the guest
+// agent deletes everything at its target, even on a disk that is already mounted there. When nothing is mounted at a
+// path that it unmounts, it deletes the content of the folder. The look is a script for `/bin/sh` that needs no other
+// program. Its result is the exit code, so that no stream is needed.
 import { type Clock, delay } from '../../../runtime/clock.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
 import type { GuestCommand } from './process-request.ts';
 
-/** What there may be at a path. `mounted` counts also when something else is mounted below it. */
+/** What can be at a path. A path counts as `mounted` even when something else is mounted below it. */
 export type MountTarget =
   | 'free'
   | 'mounted'
   /** Nothing is mounted at the path, but something is below it. */
   | 'mountedBelow'
-  /** A folder with something in it, or no folder. */
+  /** A folder that is not empty, or something other than a folder. */
   | 'occupied'
   /** The path leads through a symbolic link. */
   | 'link';
 
-/** `unknown`: the guest cannot be asked, and why. */
+/** `unknown`: the guest cannot be asked, for the given reason. */
 export type MountLook =
   | { readonly kind: 'seen'; readonly target: MountTarget }
   | { readonly kind: 'unknown'; readonly why: string };
@@ -30,7 +30,7 @@ const exitCodes: ReadonlyMap<number, MountTarget> = new Map([
   [43, 'link'],
 ]);
 
-/** `/proc/mounts` writes some characters as octal numbers. */
+/** `/proc/mounts` writes some characters as octal escapes. */
 export const lookScript = `
 folder=$1
 while [ ! -d "$folder" ]; do
@@ -56,12 +56,12 @@ export function lookCommand(path: string): GuestCommand {
   return { args: ['/bin/sh', '-c', lookScript, 'look', path, asInMountTable(path)] };
 }
 
-/** As `/proc/mounts` writes it. */
+/** Escapes a path as `/proc/mounts` does. */
 export function asInMountTable(path: string): string {
   return path.replace(/[\\ #]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
-/** Runs a program without streams; resolves with its exit code. */
+/** Runs a program without streams. Resolves with its exit code. */
 export type RunInGuest = (command: GuestCommand) => Promise<number>;
 
 /** Never rejects. */
@@ -74,7 +74,7 @@ export async function lookAt(path: string, run: RunInGuest, clock: Clock, millis
     : { kind: 'seen', target };
 }
 
-/** Rejects when the time is over; what was asked for goes on without anybody who waits for it. */
+/** Rejects when the time is over. The request continues, and its result is ignored. */
 export async function inTime<T>(asked: Promise<T>, clock: Clock, milliseconds: number): Promise<T> {
   const over = new AbortController();
   const late = delay(clock, milliseconds, over.signal).then(() => {

@@ -1,22 +1,22 @@
-// What a process in the VM is started with (hcs-runtime E.6, ExecuteProcess). Members are written in the order of the
-// original and left out when they have no value.
+// The parameters for starting a process in the VM (hcs-runtime E.6, ExecuteProcess). Members are written in the
+// original's order and left out when empty.
 import { encodeInnerJson } from './frames.ts';
 
 export interface GuestCommand {
   readonly args: readonly string[];
-  /** Split by the guest as a shell would; the arguments are not sent then. */
+  /** The guest splits this as a shell would. The arguments are then not sent. */
   readonly commandLine?: string;
   /** `/` when absent. */
   readonly workingDirectory?: string;
-  /** `NAME=value`; entries without a value are dropped, as the original does, and the last of equal names wins. */
+  /** `NAME=value`. As in the original, entries without a value are dropped, and the last of equal names wins. */
   readonly environment?: readonly string[];
   /** A Linux guest ignores it. */
   readonly user?: string;
-  /** Everything flows over stdin and stdout then. A Linux guest ignores the size. */
+  /** All data then flows over stdin and stdout. A Linux guest ignores the size. */
   readonly terminal?: { readonly height?: number; readonly width?: number };
 }
 
-/** The ports on which this host listens for the streams that are wanted. */
+/** The ports on which this host listens for the requested streams. */
 export interface StdioPorts {
   readonly stdin?: number;
   readonly stdout?: number;
@@ -61,7 +61,7 @@ function environmentOf(entries: readonly string[]): ReadonlyMap<string, string> 
   return new Map([...values].sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
 }
 
-/** The object as text. An object of the language would put names that are numbers before all others. */
+/** The object as text. A JavaScript object would put names that are numbers before all others. */
 function encodeInnerMembers(members: Parameters): string {
   const written = members
     .filter(([, value]) => hasValue(value))

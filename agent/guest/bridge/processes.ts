@@ -1,7 +1,7 @@
-// Processes in the VM itself (hcs-runtime E.6): their standard streams, each on a port of its own, and how they end. A
-// process outlives the connection over which it was started: the guest dials again, and its answer to an earlier wait
-// may come over the new connection with its old id, or be lost (E.7). So all ids under which a process is waited for are
-// kept, and the wait is asked for again on each new connection.
+// Processes that run in the VM outside of any container (hcs-runtime E.6): their standard streams, each on its own
+// port, and their exit codes. A process outlives the connection over which it was started. After the guest reconnects,
+// its answer to an earlier wait may arrive over the new connection with the old id, or be lost (E.7). So all ids with
+// which a process is waited for are kept, and each new connection repeats the wait.
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../runtime/clock.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
@@ -11,9 +11,9 @@ import { GuestProtocolError, GuestRefusal } from './errors.ts';
 import { responseBase, waitResponse } from './messages.ts';
 import type { GuestCommand, StdioPorts } from './process-request.ts';
 
-/** The first port of standard streams; none is used twice for one VM. */
+/** The first port for standard streams. No port is used twice for one VM. */
 export const firstStdioPort = 0x4000_0001;
-/** Processes that run at once. */
+/** Most processes at a time. */
 export const maxProcesses = 64;
 
 const noSuchProcess = 0x8007_0490;
@@ -21,18 +21,18 @@ const noSuchProcess = 0x8007_0490;
 export interface StdioWanted {
   readonly stdin: boolean;
   readonly stdout: boolean;
-  /** Not with a terminal, where all output is on stdout. */
+  /** False with a terminal, where all output is on stdout. */
   readonly stderr: boolean;
 }
 
 export interface GuestProcess {
   readonly id: number;
-  /** Ending it ends the process's input. */
+  /** Ending this stream ends the process's input. */
   readonly stdin: Duplex | undefined;
-  /** The reader ends it (`destroy`) once it has read its end. */
+  /** The reader destroys this stream once it has read to its end. */
   readonly stdout: Duplex | undefined;
   readonly stderr: Duplex | undefined;
-  /** Killed by a signal = 4294967295. Rejects when the guest ends before, or when its answer was lost. */
+  /** 4294967295 when a signal killed the process. Rejects when the guest ends first, or when its answer was lost. */
   readonly exitCode: Promise<number>;
 }
 
@@ -40,13 +40,13 @@ export interface GuestProcessesOptions {
   readonly clock: Clock;
   readonly listen: (port: number) => Promise<GuestListener>;
   readonly firstPort?: number;
-  /** The next port that will be used; called before a port is, so that it can be written down. */
+  /** Receives the next port number before the current port is used, so that the number can be stored. */
   readonly onNextPort?: (port: number) => void;
 }
 
 interface Waited {
   readonly processId: number;
-  /** The ids of all requests that wait for it, on any connection. */
+  /** The ids of all wait requests for this process, on any connection. */
   readonly requests: Set<bigint>;
   readonly exitCode: Promise<number>;
   readonly settle: (outcome: { readonly exitCode: number } | { readonly error: Error }) => void;
@@ -72,13 +72,13 @@ export class GuestProcesses {
     return [...this.#waited].map(({ processId }) => processId);
   }
 
-  /** Resolves when it is known of each of these how it ended, or that nobody will know. */
+  /** Resolves when each of these processes has ended or its exit code is known to be lost. */
   async ended(ids: readonly number[]): Promise<void> {
     const waited = [...this.#waited].filter(({ processId }) => ids.includes(processId));
     await Promise.allSettled(waited.map(({ exitCode }) => exitCode));
   }
 
-  /** A connection was negotiated. */
+  /** A new connection to the guest was negotiated. */
   connected(bridge: GuestBridge): void {
     this.#bridge = bridge;
     for (const waited of this.#waited) this.#ask(bridge, waited);
@@ -88,14 +88,14 @@ export class GuestProcesses {
     this.#bridge = undefined;
   }
 
-  /** The VM is gone, and its processes with it. */
+  /** The VM is gone, together with its processes. */
   end(): void {
     this.#bridge = undefined;
     for (const { settle } of this.#waited) settle({ error: new GuestProtocolError('the VM ended') });
     this.#waited.clear();
   }
 
-  /** An answer to a request of an earlier connection. */
+  /** Handles an answer to a request of an earlier connection. */
   lateAnswer(id: bigint, body: unknown): void {
     const waited = [...this.#waited].find(({ requests }) => requests.has(id));
     if (waited === undefined) return;
@@ -118,7 +118,7 @@ export class GuestProcesses {
       await stdio.open(wanted, () => this.#listen());
       const streams = stdio.accept(signal);
       const id = await bridge.execute(command, stdio.ports);
-      // Asked for before anything can fail: a process that nobody waits for is never forgotten by its guest.
+      // The wait is sent before anything can fail: the guest never forgets a process that nobody waits for.
       const exitCode = this.#waitFor(bridge, id);
       return { id, ...(await this.#inTime(streams)), exitCode };
     } catch (error) {
@@ -147,7 +147,7 @@ export class GuestProcesses {
 
   #waitFor(bridge: GuestBridge, processId: number): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    // Nobody may be waiting when the VM ends.
+    // The VM may end while nobody waits for the exit code.
     promise.catch(() => undefined);
     const waited: Waited = {
       processId,
@@ -167,7 +167,7 @@ export class GuestProcesses {
     exitCode.then(
       (code) => this.#settle(waited, { exitCode: code }),
       (error: unknown) => {
-        // A connection that ends says nothing about the process; the next one is asked again.
+        // The end of a connection says nothing about the process; the next connection repeats the wait.
         if (error instanceof GuestRefusal) this.#settle(waited, { error: isFirst ? error : lostOrRefused(error) });
       },
     );
@@ -178,7 +178,9 @@ export class GuestProcesses {
   }
 }
 
-/** A guest forgets a process once it has answered a wait, and that answer may have died with its connection. */
+/**
+ * A guest forgets a process once it has answered a wait, and the connection may have ended before that answer arrived.
+ */
 function lostOrRefused(refusal: GuestRefusal): Error {
   if (refusal.hresult !== noSuchProcess) return refusal;
   return new GuestProtocolError('the process has ended; its exit code was lost with the connection');
@@ -187,7 +189,9 @@ function lostOrRefused(refusal: GuestRefusal): Error {
 const streamNames = ['stdin', 'stdout', 'stderr'] as const;
 type StreamName = (typeof streamNames)[number];
 
-/** The sockets of one process: listened on before it is asked for, in the order in which the guest dials. */
+/**
+ * The sockets of one process, in the order in which the guest connects. They listen before the process is requested.
+ */
 class Stdio {
   readonly #listeners = new Map<StreamName, GuestListener>();
   readonly #ports = new Map<StreamName, number>();
@@ -209,7 +213,7 @@ class Stdio {
     }
   }
 
-  /** Begins at once: a guest dials before it answers. */
+  /** Call this before the request: the guest connects before it answers. */
   accept(signal: AbortSignal): Promise<Pick<GuestProcess, StreamName>> {
     const accepted = Promise.all(
       [...this.#listeners].map(([name, listener]) => this.#acceptOne(name, listener, signal)),
@@ -219,7 +223,7 @@ class Stdio {
       stdout: this.#streams.get('stdout'),
       stderr: this.#streams.get('stderr'),
     }));
-    // Observed only when the guest has started the process.
+    // The caller looks at this promise only after the guest has started the process.
     streams.catch(() => undefined);
     return streams;
   }
@@ -235,9 +239,9 @@ class Stdio {
 
   async #acceptOne(name: StreamName, listener: GuestListener, signal: AbortSignal): Promise<void> {
     const stream = await listener.accept(signal);
-    // A guest dials each once. Awaited by whoever closes all.
+    // A guest connects to each port once. `close` waits for all listeners.
     listener.close().catch(() => undefined);
-    // Whoever uses the stream learns of its end; an error that nobody listens to must not end the agent.
+    // The user of the stream sees its end. An error without a listener would end the agent.
     stream.on('error', () => undefined);
     if (this.#isAbandoned) stream.destroy();
     else this.#streams.set(name, stream);

@@ -1,8 +1,8 @@
-// Reads one JSON object to the letter of the guest's own decoder, where `JSON.parse` hides what that decoder sees
-// (hcs-runtime D.4): members in the order in which they are written, with repetitions; lone surrogates as U+FFFD; a number
-// beyond the range of floats, also in a member that a later one replaces. It keeps its own stack, so that nesting costs
-// no recursion, and it never gives an object to `JSON.parse`: V8 takes a name that is written with escapes for another
-// one that it met earlier in the process (`\` for ` `).
+// Reads one JSON object exactly as the guest's own decoder does. `JSON.parse` hides what that decoder sees (hcs-runtime
+// D.4): members in written order, including repeated ones; lone surrogates as U+FFFD; a number beyond the range of
+// floats, even in a member that a later one replaces. The reader keeps its own stack, so that nesting costs no
+// recursion. It never passes an object to `JSON.parse`: V8 confuses a name that is written with escapes with another
+// name that it read earlier in the process (`\` with ` `).
 
 import { ownText } from './own-text.ts';
 
@@ -14,11 +14,11 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
-/** `isEscaped`: the value is a text that is written with escapes. */
+/** `isEscaped`: the value is a text that was written with escapes. */
 export type Member = readonly [name: string, value: JsonValue, isEscaped?: boolean];
 export type Members = readonly Member[];
 
-/** Told of a well-formed number that no float can hold. */
+/** Called for a well-formed number that no float can hold. */
 export type OnOutOfRange = (number: string) => void;
 
 const quote = 0x22;
@@ -28,7 +28,7 @@ type Container =
   | { readonly kind: 'list'; readonly items: JsonValue[] }
   | { readonly kind: 'object'; readonly members: Member[]; name: string | undefined };
 
-/** `text` is one object and known to be JSON. Commas and colons need not be seen: names and values take turns. */
+/** `text` is one object and known to be valid JSON. Commas and colons can be skipped: names and values alternate. */
 export function readMembers(text: string, onOutOfRange: OnOutOfRange = () => undefined): Members {
   const open: Container[] = [];
   for (const token of tokens(text)) {
@@ -77,7 +77,7 @@ function place(container: Container, value: JsonValue, isEscaped: boolean): void
 
 function contentOf(container: Container): JsonValue {
   if (container.kind === 'list') return container.items;
-  // Unlike an assignment this also makes a plain member of the name `__proto__`.
+  // Unlike an assignment, this also creates a plain member named `__proto__`.
   return Object.fromEntries(container.members.map(([name, value]) => [name, value]));
 }
 
@@ -95,7 +95,7 @@ function readText(token: string): string {
   return token.includes('\\') ? String(JSON.parse(token)).toWellFormed() : token.slice(1, -1);
 }
 
-/** Texts with their quotes, other scalars, and brackets. */
+/** Yields quoted texts, other scalars, and brackets. */
 function* tokens(text: string): Generator<string> {
   const skipped = /[\s,:]*/y;
   const scalar = /[^\s,:"{}[\]]+/y;
@@ -112,7 +112,7 @@ function endOf(pattern: RegExp, text: string, start: number): number {
   return pattern.test(text) ? pattern.lastIndex : start;
 }
 
-/** The place behind the quote that ends the text in which `index` is. */
+/** The index after the quote that ends the text around `index`. */
 function endOfText(text: string, index: number): number {
   let end = index;
   while (end < text.length && text.charCodeAt(end) !== quote) end += text.charCodeAt(end) === backslash ? 2 : 1;

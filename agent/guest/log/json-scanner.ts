@@ -1,10 +1,10 @@
-// Finds the end of one JSON value in a stream of bytes, however the stream is cut into chunks. A guest chooses every byte,
-// so each costs a look into a table, whatever it is.
-// The grammar is RFC 8259 and the bound of nesting that of the guest's log decoder (hcs-runtime D.4).
+// Finds the end of one JSON value in a stream of bytes, however the stream is split into chunks. A guest chooses every
+// byte, so each byte costs one table look-up, whatever it is. The grammar is RFC 8259, and the limit of nesting is that
+// of the guest's log decoder (hcs-runtime D.4).
 
 /**
- * `endAfter`: the byte at the index is the last of the value, a list or an object; `endBefore`: the value, a scalar, ended
- * with the byte before; `error`: the byte cannot be part of JSON.
+ * `endAfter`: the byte at the index is the last one of a list or an object. `endBefore`: the value is a scalar and
+ * ended before the byte at the index. `error`: the byte cannot be part of JSON.
  */
 export type ScanStep = 'more' | 'endAfter' | 'endBefore' | 'error';
 
@@ -15,7 +15,7 @@ export function isWhiteSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Between two bytes: what has been read, or what may come. */
+/** The state between two bytes: what has been read, or what may follow. */
 const states = [
   ...['value', 'firstElement', 'firstKey', 'key', 'colon', 'afterValue'],
   ...['text', 'escape', 'hex1', 'hex2', 'hex3', 'hex4'],
@@ -24,7 +24,7 @@ const states = [
 ] as const;
 type State = (typeof states)[number];
 
-/** What needs more than a new state. */
+/** Steps that do more than change the state. */
 const actions = [
   ...['refuse', 'openObject', 'openList', 'closeObject', 'closeList', 'next'],
   ...['beginKey', 'endText', 'endLiteral', 'endNumber', 'endBefore'],
@@ -36,7 +36,7 @@ type Row = readonly (readonly [bytes: string, to: State | Action])[];
 const space = ' \t\n\r';
 const digit = '0123456789';
 const any = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
-/** All but control characters. */
+/** All bytes but control characters. */
 const plain = any.slice(0x20);
 
 const value: Row = [
@@ -54,7 +54,7 @@ const value: Row = [
 const hex = (to: State): Row => [[`${digit}abcdefABCDEF`, to]];
 const exponent = ['eE', 'exponent'] as const;
 
-/** A later entry of a row replaces an earlier one; what no entry names is refused. */
+/** A later entry of a row replaces an earlier one. A byte without an entry is refused. */
 const grammar: Readonly<Record<State, Row>> = {
   value,
   firstElement: [...value, [space, 'firstElement'], [']', 'closeList']],
@@ -117,7 +117,7 @@ const grammar: Readonly<Record<State, Row>> = {
   n: [['u', 'nu']],
   nu: [['l', 'nul']],
   nul: [['l', 'endLiteral']],
-  // Like the guest's decoder, which sees the end of any scalar only in the byte behind it: of a number it must.
+  // The guest's decoder sees the end of any scalar only in the byte after it, as for a number.
   ended: [[any, 'endBefore']],
 };
 
@@ -137,23 +137,23 @@ function makeTable(): Uint8Array {
   return made;
 }
 
-/** One value: give it every byte from the value's first one on, until it answers something else than `more`. */
+/** Scans one value. The caller passes every byte from the value's first one on, until the answer is not `more`. */
 export class JsonScanner {
-  /** The byte that the last answer is about. */
+  /** The index that the last answer refers to. */
   index = 0;
-  /** The containers that are open, outermost first: true for an object. */
+  /** The open containers, outermost first: true for an object. */
   readonly #open: boolean[] = [];
   #state = numberOf.value;
   #isKey = false;
 
-  /** For the next value. */
+  /** Prepares for the next value. */
   begin(): void {
     this.#open.length = 0;
     this.#state = numberOf.value;
     this.#isKey = false;
   }
 
-  /** Looks at the bytes from `from` on and before `to`, or up to the one that ends the value. */
+  /** Scans the bytes from `from` up to, but not including, `to`, or until the value ends. */
   scan(bytes: Uint8Array, from: number, to: number): ScanStep {
     let state = this.#state;
     for (let index = from; index < to; index += 1) {
@@ -230,7 +230,7 @@ export class JsonScanner {
     return this.#go(this.#open.length === 0 ? 'ended' : 'afterValue');
   }
 
-  /** A number ends only with the byte behind it, which belongs to what follows. */
+  /** A number ends only with the byte after it, which belongs to what follows. */
   #numberDone(byte: number): ScanStep {
     if (this.#open.length === 0) return 'endBefore';
     const next = table[(numberOf.afterValue << 8) | byte] ?? 0;

@@ -1,6 +1,5 @@
-// Holds one guest's log to a rate, so that a guest that writes without end does not take the node's time from the others
-// (issue: a flood never delays a control message). What is beyond the rate is dropped and counted, and told in the log
-// itself once the rate allows it again.
+// Limits the rate of one guest's log, so that a guest that writes without end does not take the node's time from the
+// others. Records beyond the rate are dropped and counted. A record in the log reports the gap once the rate allows it.
 import type { Clock } from '../../../runtime/clock.ts';
 import type { GuestLogRecord } from './record.ts';
 
@@ -23,7 +22,7 @@ export class LogLimiter {
   #droppedNow = 0;
   #dropped = 0;
 
-  /** @param notice the message of the record that tells of a gap */
+  /** @param notice the message of the record that reports a gap */
   constructor(
     rate: LogRate,
     clock: Clock,
@@ -38,12 +37,12 @@ export class LogLimiter {
     this.#filledAt = clock.now();
   }
 
-  /** All records that were ever dropped. */
+  /** The number of all records dropped so far. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** The records that the rate allows, and before the first of them after a gap one that tells of the gap. */
+  /** The records that the rate allows. The first of them after a gap is preceded by a record that reports the gap. */
   admit(records: readonly GuestLogRecord[]): readonly GuestLogRecord[] {
     this.#refill();
     const room = Math.floor(this.#tokens);
@@ -58,7 +57,7 @@ export class LogLimiter {
     return [...notice, ...admitted];
   }
 
-  /** The log is over: tells of records that were dropped since it was last told. */
+  /** The log is over: reports records that were dropped since the last report. */
   end(): readonly GuestLogRecord[] {
     if (this.#droppedNow === 0) return [];
     const count = this.#droppedNow;

@@ -1,8 +1,8 @@
-// One record of the guest's log as the one line that users see: time, level, message, then what else the guest said.
+// One record of the guest's log as the line that users see: time, level, message, then the guest's other members.
 import type { GuestLogRecord, JsonValue } from './record.ts';
 import { zeroTime } from './time.ts';
 
-/** Members that every record carries for programs; a human has them from elsewhere. */
+/** Members that every record has for programs. People see the same elsewhere. */
 const hidden: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
 
 export function logLine({ level, message, fields, source }: GuestLogRecord): string {
@@ -21,7 +21,7 @@ function asText(value: JsonValue): string {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : asJson(value);
 }
 
-/** A guest may nest values deeper than they can be written here. */
+/** A guest may nest values too deeply for this line. */
 function asJson(value: JsonValue): string {
   try {
     return oneLine(JSON.stringify(value));

@@ -1,14 +1,14 @@
 // Reads the guest's log stream (hcs-runtime D.2 to D.4): JSON values separated by white space, not lines, with raw text
-// between them when something in the guest goes wrong. Both advices of D.4 are taken: values and texts are bounded, and
-// after what cannot be decoded reading goes on with the next line instead of never. The same bytes give the same
-// records however they are cut into chunks, and every byte is in a record, white space, or counted.
+// between them when something in the guest goes wrong. This follows both recommendations of D.4: values and texts are
+// bounded, and after an undecodable value reading continues with the next line instead of stopping. The same bytes give
+// the same records however they are split into chunks, and every byte is in a record, is white space, or is counted.
 import { ByteBuffer } from '../byte-buffer.ts';
 import { decodeUtf8 } from '../utf8.ts';
 import { isWhiteSpace, JsonScanner, nestingLimit } from './json-scanner.ts';
 import { type GuestLogRecord, type JsonValue, type LogValue, readFlatRecord, toLogRecord } from './record.ts';
 import { UndecodableText } from './undecodable-text.ts';
 
-/** How a stream ended: by itself, with the VM's sockets, or by a failed read. */
+/** How a stream ended: at its end, with the VM's sockets, or by a failed read. */
 export type GuestLogEnd =
   | { readonly kind: 'eof' }
   | { readonly kind: 'disconnected' }
@@ -16,16 +16,16 @@ export type GuestLogEnd =
 
 export interface GuestLogOptions {
   readonly vmId: string;
-  /** Bytes of one value; what is longer counts as undecodable text. */
+  /** Most bytes of one value. A longer value counts as undecodable text. */
   readonly maxValueBytes?: number;
-  /** Bytes of undecodable text in one record. */
+  /** Most bytes of undecodable text in one record. */
   readonly maxTextBytes?: number;
 }
 
 export interface GuestLogCounts {
   readonly bytes: number;
   readonly records: number;
-  /** Bytes that were no log record; they are in the records named "gcs terminated" and "gcs log read". */
+  /** Bytes that were not a log record. They are in the records named "gcs terminated" and "gcs log read". */
   readonly undecodableBytes: number;
 }
 
@@ -33,9 +33,9 @@ const lineFeed = 0x0a;
 const openBrace = 0x7b;
 const behindStream = Buffer.from(' ');
 
-/** Lines up to here are read whole first: they cannot nest deeper than the scanner allows. */
+/** Lines up to this length are tried whole first: they cannot nest deeper than the scanner allows. */
 const wholeLineBytes = 2 * nestingLimit;
-/** A record that was written in one piece is at most so long; what is longer is read as text. */
+/** Longest record that is written in one piece. A longer one is read as text. */
 export const defaultMaxValueBytes = 64 * 1024;
 
 export class GuestLogParser {
@@ -46,7 +46,7 @@ export class GuestLogParser {
   readonly #scanner = new JsonScanner();
   #records: GuestLogRecord[] = [];
   #isScanning = false;
-  /** Bytes of the value under the scanner that it has seen. */
+  /** Bytes of the current value that the scanner has seen. */
   #scanned = 0;
   #skippingLine = false;
   #atLineStart = true;
@@ -74,7 +74,7 @@ export class GuestLogParser {
     return this.next(Number.POSITIVE_INFINITY);
   }
 
-  /** Bytes for `next`. */
+  /** Adds bytes for `next`. */
   add(chunk: Uint8Array): void {
     this.#receivedBytes += chunk.length;
     this.#bytes.append(chunk);
@@ -82,8 +82,9 @@ export class GuestLogParser {
   }
 
   /**
-   * Reads on for about so many steps, a record or a line of text each, and answers with the records that were completed:
-   * a guest may make a step of every byte or two, so that how long reading takes cannot be told from the bytes.
+   * Reads on for about `steps` steps, each a record or a line of text, and returns the completed records. The bound
+   * counts steps because a guest can make a step of every byte or two: the number of bytes does not tell how long
+   * reading takes.
    */
   next(steps: number): readonly GuestLogRecord[] {
     let left = steps;
@@ -96,17 +97,17 @@ export class GuestLogParser {
     return this.#take();
   }
 
-  /** There is more to be had from `next` without further bytes. */
+  /** True when `next` can return more without further bytes. */
   get isBehind(): boolean {
     return this.#isBehind;
   }
 
-  /** Bytes of a value or a text that is not complete. */
+  /** Bytes of an incomplete value or text. */
   get heldBytes(): number {
     return this.#bytes.length + this.#text.held;
   }
 
-  /** Takes what is not complete for text and hands it out: other guests need the room. */
+  /** Returns an incomplete value as text, because other guests need the memory. */
   giveUp(): readonly GuestLogRecord[] {
     const bytes = this.#bytes.view();
     if (bytes.length > 0) {
@@ -120,7 +121,7 @@ export class GuestLogParser {
     return this.#take();
   }
 
-  /** The stream is over: what is left of it. */
+  /** The stream is over: returns the rest. */
   end(cause: GuestLogEnd): readonly GuestLogRecord[] {
     if (cause.kind === 'eof') this.#endScalar();
     const isCutOff = this.#isScanning;
@@ -140,7 +141,7 @@ export class GuestLogParser {
     return records;
   }
 
-  /** One step, of at most so many records; false when it needs more bytes. */
+  /** One step, of at most `records` records. False when it needs more bytes. */
   #advance(records: number): boolean {
     if (this.#skippingLine) return this.#skipLine();
     return this.#isScanning ? this.#scanValue() : this.#beginValue(records);
@@ -180,8 +181,8 @@ export class GuestLogParser {
   }
 
   /**
-   * Nearly every line is one object; reading it at once is several times faster than looking for its end. Returns how
-   * many bytes such lines take up.
+   * Nearly every line is one object. Reading it at once is several times faster than scanning for its end. Returns the
+   * number of bytes in such lines.
    */
   #takeWholeLines(bytes: Buffer, start: number, records: number): number {
     const last = this.#records.length + records;
@@ -234,8 +235,8 @@ export class GuestLogParser {
   }
 
   /**
-   * The value that begins the buffer is broken at `index`. If that is in a later line than the value's first, the line
-   * gets its own chance: the value may have been cut off before it. No line gets more than one.
+   * The value at the start of the buffer is broken at `index`. If `index` is in a later line than the value's first,
+   * that line is tried as a new value: the broken value may have been cut off before it. No line is tried twice.
    */
   #resynchronise(bytes: Buffer, index: number): void {
     const lineStart = bytes.subarray(0, index).lastIndexOf(lineFeed) + 1;
@@ -247,7 +248,7 @@ export class GuestLogParser {
     this.#atLineStart = lineStart > 0;
   }
 
-  /** The end of the stream also ends a scalar, which otherwise the next byte does. */
+  /** The end of the stream also ends a scalar, like any byte that follows it. */
   #endScalar(): void {
     if (this.#isScanning && this.#scanner.scan(behindStream, 0, 1) === 'endBefore')
       this.#endValue(this.#bytes.view(), this.#bytes.length);

@@ -1,6 +1,6 @@
-// One value of the guest's log stream becomes one record (hcs-runtime D.4, steps 1 to 7). The guest writes with a Go
-// library and the rules are those of its decoder: names of the standard members in any letter case, the last of several
-// wins, null counts as absent.
+// Turns one value of the guest's log stream into one record (hcs-runtime D.4, steps 1 to 7). The guest writes with a Go
+// library, and the rules are those of its decoder: standard names in any letter case, the last of several wins, null
+// counts as absent.
 import { readFlatMembers } from './flat-json.ts';
 import { type JsonValue, type Members, readMembers } from './json-members.ts';
 import { normaliseTime, zeroTime } from './time.ts';
@@ -13,7 +13,7 @@ export interface GuestLogRecord {
   readonly level: LogLevel;
   readonly message: string;
   readonly fields: Readonly<Record<string, JsonValue>>;
-  /** Not written to the log by the guest, but kept by HCS when the guest crashed. */
+  /** The guest did not log this record; HCS kept it when the guest crashed. */
   readonly source?: 'crash';
 }
 
@@ -21,7 +21,7 @@ export type LogValue =
   | { readonly ok: true; readonly record: GuestLogRecord }
   | { readonly ok: false; readonly reason: string };
 
-/** The guest's level names; what is more severe than an error is reported as one (step 2). */
+/** The guest's level names. Anything more severe than an error is reported as an error (step 2). */
 const levels: ReadonlyMap<string, LogLevel> = new Map([
   ['panic', 'error'],
   ['fatal', 'error'],
@@ -37,25 +37,25 @@ const standardNames = ['time', 'level', 'msg'] as const;
 type StandardName = (typeof standardNames)[number];
 type Fields = Record<string, JsonValue>;
 
-/** A Windows guest's event log entries carry their text in one of these members (step 4). */
+/** Event log entries of a Windows guest have their text in one of these members (step 4). */
 const eventTextNames = ['message', 'Message'];
 
-// What is wrong with a value is a result, never an exception: a guest may write nothing else, and each exception would cost
+// A faulty value is a result, never an exception: a guest may write only faulty values, and each exception would cost
 // as much as reading a hundred lines.
 
-/** `text` is one complete JSON value, with nothing before it. */
+/** `text` is one complete JSON value that starts at the first character. */
 export function toLogRecord(text: string, vmId: string): LogValue {
   return readFlatRecord(text, vmId) ?? readRecord(text, vmId);
 }
 
-/** Of any text; undefined when it is not one JSON object of the usual shape, be it JSON or not. */
+/** Takes any text. Undefined when it is not one JSON object of the usual shape. */
 export function readFlatRecord(text: string, vmId: string): LogValue | undefined {
   const members = readFlatMembers(text);
   return members && makeRecord(members, vmId);
 }
 
 function readRecord(text: string, vmId: string): LogValue {
-  // Null stands for an object without any members (D.4, step 6).
+  // Null counts as an object without members (D.4, step 6).
   if (text === 'null') return makeRecord([], vmId);
   if (!text.startsWith('{')) return refused(`not an object: ${text.slice(0, 80)}`);
   let reason: string | undefined;
@@ -69,7 +69,7 @@ function refused(reason: string): LogValue {
   return { ok: false, reason };
 }
 
-/** What the standard members say; as the guest's library has it without them. */
+/** Values of the standard members; the defaults are those of the guest's library. */
 interface Standard {
   level: LogLevel;
   time: string;
@@ -94,7 +94,7 @@ function makeRecord(members: Members, vmId: string): LogValue {
   return { ok: true, record: { level: standard.level, message, fields } };
 }
 
-/** Each answers why the value is none. */
+/** Each reader returns what is wrong with the value, if anything. */
 const readers: Readonly<
   Record<StandardName, (into: Standard, value: JsonValue, isEscaped: boolean) => string | undefined>
 > = {
@@ -118,13 +118,13 @@ const readers: Readonly<
 };
 
 function setField(fields: Fields, name: string, value: JsonValue): void {
-  // An assignment to this one name would set the prototype.
+  // An assignment to this name would set the prototype.
   if (name === '__proto__')
     Object.defineProperty(fields, name, { value, configurable: true, enumerable: true, writable: true });
   else fields[name] = value;
 }
 
-/** One character for one, as the guest's library does it: `İ` is an `i` and nothing else. */
+/** Maps one character to one, as the guest's library does: `İ` becomes `i` alone. */
 function lowerCase(text: string): string {
   return text.replaceAll('\u{130}', 'i').toLowerCase();
 }
@@ -140,7 +140,7 @@ function takeEventText(fields: Fields): string | undefined {
   return undefined;
 }
 
-/** Step 5 makes integers of whole numbers, and an integer has no negative zero. */
+/** Step 5 makes whole numbers integers, and an integer has no negative zero. */
 function normaliseNumber(value: JsonValue): JsonValue {
   return value === 0 ? 0 : value;
 }
@@ -148,7 +148,7 @@ function normaliseNumber(value: JsonValue): JsonValue {
 function standardName(name: string): StandardName | undefined {
   if (name.length < 3 || name.length > 5) return undefined;
   if (name === 'time' || name === 'level' || name === 'msg') return name;
-  // The long s is the one letter outside ASCII that folds onto a letter of these names.
+  // The long s is the only letter outside ASCII that folds to a letter of these names.
   const folded = name.toLowerCase().replaceAll('ſ', 's');
   return standardNames.find((standard) => standard === folded);
 }

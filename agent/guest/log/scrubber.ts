@@ -1,6 +1,6 @@
-// Takes secrets out of the records of a guest's log when its VM asks for that. The guest scrubs what it logs itself
-// (`-scrub-logs`, hcs-runtime F.4); this is for what slips through: environments, credentials, keys. Names decide, never
-// the look of a value, but for the few shapes that are secret wherever they occur.
+// Removes secrets from the records of a guest's log, if the VM's spec asks for it. The guest scrubs its own log
+// (`-scrub-logs`, hcs-runtime F.4). This scrubber catches what the guest misses: environments, credentials, keys. Names
+// decide, not values, except for the few value shapes that are always secret.
 import type { JsonValue } from './json-members.ts';
 import type { GuestLogRecord } from './record.ts';
 
@@ -9,17 +9,17 @@ export const scrubbed = '<scrubbed>';
 const secretWord =
   'pass(?:word|wd|phrase)|secret|token|credential|authorization|api[-_]?key|private[-_]?key|access[-_]?key';
 const secretName = new RegExp(`(?:${secretWord})`, 'i');
-/** An environment may hold anything, so all of it goes. */
+/** An environment may contain anything, so all of it is removed. */
 const environmentName = /^(?:env|environment)$/i;
 
-/** `PASSWORD=x`, `"token":"x"`, `--secret x`. */
+/** Matches `PASSWORD=x`, `"token":"x"`, `--secret x`. */
 const assignment = new RegExp(`((?:${secretWord})[\\w-]{0,32}"?\\s{0,4}[=:]\\s{0,4})("[^"]*"|[^\\s,;&"}]+)`, 'gi');
 const bearer = /\b(Bearer|Basic)\s+[\w.~+/=-]{8,}/g;
 const keyBlock = /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g;
 
-/** Members that a record has of this host, not of the guest. */
+/** Members that this host adds to a record. */
 const own: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
-/** Values nested deeper are scrubbed whole. */
+/** Values nested deeper are replaced whole. */
 const maxDepth = 32;
 
 export function scrubRecord({ fields, message, ...rest }: GuestLogRecord): GuestLogRecord {

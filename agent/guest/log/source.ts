@@ -1,9 +1,9 @@
-// The bytes of one log connection, taken in slices: what is not taken stays in the socket's own buffer, and when that is
-// full the guest waits.
+// The bytes of one log connection, read in slices. Unread bytes stay in the socket's buffer, and when that is full the
+// guest waits.
 import { finished, type Readable } from 'node:stream';
 import type { GuestLogEnd } from './parser.ts';
 
-/** Errors that mean that the VM's end of the socket is gone, which is how most streams end (hcs-runtime D.4). */
+/** Errors that mean that the VM's end of the socket is gone. Most streams end this way (hcs-runtime D.4). */
 const disconnectCodes: ReadonlySet<string> = new Set([
   'ECONNRESET',
   'ECONNABORTED',
@@ -25,7 +25,7 @@ export class LogSource {
     });
   }
 
-  /** At most so many bytes, as soon as there are any; or how the stream ended. */
+  /** Returns at most `most` bytes, as soon as there are any, or how the stream ended. */
   async next(most: number): Promise<Uint8Array | GuestLogEnd> {
     for (;;) {
       const bytes = this.#take(most);
@@ -40,7 +40,7 @@ export class LogSource {
   #take(most: number): Uint8Array | undefined {
     const stream = this.#stream;
     if (stream.destroyed) return undefined;
-    // Asks for more, or for the end.
+    // Makes the stream fetch more, or report its end.
     if (stream.readableLength === 0) stream.read(0);
     const count = Math.min(stream.readableLength, most);
     const bytes: unknown = count === 0 ? undefined : stream.read(count);

@@ -1,5 +1,5 @@
-// Pumps an accepted log connection through the parser until it ends (hcs-runtime D.2), a slice in each of its turns: a slow
-// receiver slows the guest.
+// Reads an accepted log connection through the parser until it ends (hcs-runtime D.2), one slice in each of its turns.
+// A slow receiver slows the guest down.
 import type { Readable } from 'node:stream';
 import { buffersPass } from '../../../runtime/passing-buffers.ts';
 import { type GuestLogCounts, type GuestLogOptions, GuestLogParser } from './parser.ts';
@@ -9,7 +9,7 @@ import { LogTurns, sharedSlice } from './turns.ts';
 
 export type DeliverRecords = (records: readonly GuestLogRecord[]) => void | Promise<void>;
 
-/** Resolves once the stream ended and its last record was delivered; rejects only with what `deliver` throws. */
+/** Resolves once the stream has ended and its last record was delivered. Rejects only with what `deliver` throws. */
 export async function readGuestLog(
   stream: Readable,
   options: GuestLogOptions,
@@ -27,7 +27,7 @@ export async function readGuestLog(
     held = parser.heldBytes;
     return cut.length > 0 ? [...records, ...cut] : records;
   };
-  // Delivering is a part of the turn: what becomes of a record takes as long as reading it.
+  // Delivery is part of the turn: handling a record takes as long as reading it.
   const hand = (records: readonly GuestLogRecord[]) => (records.length > 0 ? deliver(records) : undefined);
   try {
     for (;;) {

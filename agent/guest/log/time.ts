@@ -1,21 +1,24 @@
-// The guest's time stamps (hcs-runtime D.3, D.4): RFC 3339 with up to nine digits of fraction, more than a `Date` holds,
-// so they stay text. The reader is as lenient as the guest's own library: a comma before the fraction, any number of
+// The guest's time stamps (hcs-runtime D.3, D.4): RFC 3339 with up to nine digits of fraction. A `Date` holds fewer, so
+// time stamps stay text. Parsing is as lenient as the guest's own library: a comma before the fraction, any number of
 // digits (cut to nine), an hour of one digit, offsets up to 24:60.
 
-/** What a record without a time carries. */
+/** The time of a record without one. */
 export const zeroTime = '0001-01-01T00:00:00Z';
 
 const shape = /^(\d{4})-(\d{2})-(\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/;
 
-/** The spelling that a guest writes, which is already the one that is returned; its minute must be known to be one. */
+/** The usual spelling of a guest, which needs no change. Its minute must be checked. */
 const usualShape = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(?:\.\d{0,8}[1-9])?Z$/;
 const minuteLength = '2024-01-15T10:30'.length;
-/** The minute of the last time that was one: lines of a log are of the same minute by the thousand. */
+/** The last minute that was checked: thousands of lines in a log share one minute. */
 let validMinute = ' ';
 
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/** The time in its one spelling: no trailing zeros, `Z` for an offset of nothing. Undefined when it is no time. */
+/**
+ * The time in a canonical spelling: no trailing zeros, `Z` for an offset of zero. Undefined when the text is not a
+ * time.
+ */
 export function normaliseTime(text: string): string | undefined {
   if (text.startsWith(validMinute) && usualShape.test(text)) return text;
   const time = readTime(text);

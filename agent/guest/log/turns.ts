@@ -1,27 +1,30 @@
-// When which guest's log is read on. Reading takes the agent's one thread, and a guest decides what it reads: so all guests
-// are served in turn, each with one slice at a time, and all together for no longer than a few milliseconds before whatever
-// else is ready (control messages, probes, the boots of other VMs) has its turn. A guest whose turn has not come is not
-// read from its socket: it waits, and nothing of it is lost.
+// Decides which guest's log is read next. Reading takes the agent's only thread, and a guest decides how much there is
+// to read. So all guests are served in turn, one slice each, and all together for at most a few milliseconds before
+// everything else that is ready (control messages, probes, the boots of other VMs) gets its turn. The sockets of guests
+// that wait are not read: those guests block, and no data is lost.
 import { performance } from 'node:perf_hooks';
 import { ByteBudget } from '../../bounds/byte-budget.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
 
-/** What is read of one guest in a turn of the event loop. */
+/** The most that is read from one guest in a turn of the event loop. */
 export interface Slice {
   readonly bytes: number;
-  /** Records, or lines of text: a slice may consist of thousands of them. */
+  /** Records or lines of text: a slice may consist of thousands of them. */
   readonly steps: number;
 }
 
-/** While other guests wait. */
+/** Used while other guests wait. */
 export const sharedSlice: Slice = { bytes: 16 * 1024, steps: 256 };
-/** While none waits: each slice is a write to the file and a message to whoever follows, however few its lines are. */
+/**
+ * Used while no other guest waits. Larger, because each slice costs a write to the file and a message to each follower,
+ * however few lines it has.
+ */
 export const loneSlice: Slice = { bytes: 64 * 1024, steps: 1024 };
 
 export interface LogTurnPorts {
-  /** Calls back once everything else that is ready was served. */
+  /** Calls `run` once everything else that is ready was served. */
   readonly afterOthers: (run: () => void) => void;
-  /** Milliseconds since any moment. */
+  /** Milliseconds since an arbitrary moment. */
   readonly now: () => number;
 }
 
@@ -30,15 +33,15 @@ const systemPorts: LogTurnPorts = {
   now: () => performance.now(),
 };
 
-/** Of all guests together: values and texts whose end has not come. */
+/** Most bytes of incomplete values and texts, of all guests together. */
 const maxHeldBytes = 32 << 20;
 
 export class LogTurns {
   readonly held: ByteBudget;
   readonly #ports: LogTurnPorts;
-  /** One slice of each guest that has something to be read, whoever waits longest first. */
+  /** One slice for each guest that has data, longest waiting first. */
   #waiting: (() => void)[] = [];
-  /** Something was served since others had their turn, or waits for that. */
+  /** True from serving slices until everything else had its turn. */
   #isBusy = false;
 
   constructor(ports: LogTurnPorts = systemPorts, heldBytes = maxHeldBytes) {
@@ -51,12 +54,12 @@ export class LogTurns {
     return this.#waiting.length;
   }
 
-  /** For a guest that has something to be read. */
+  /** The slice for a guest that has data. */
   get slice(): Slice {
     return this.#waiting.length === 0 ? loneSlice : sharedSlice;
   }
 
-  /** Runs the slice when its turn has come, which is at once when no guest was served just now. */
+  /** Runs the slice when its turn comes: at once if no guest was served just now. */
   take<T>(slice: () => T): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#waiting.push(() => {
@@ -70,7 +73,7 @@ export class LogTurns {
     return promise;
   }
 
-  /** What is asked for meanwhile is for a later turn. */
+  /** Slices that are requested meanwhile wait for a later turn. */
   #serve(): void {
     const { afterOthers, now } = this.#ports;
     const served = this.#waiting;

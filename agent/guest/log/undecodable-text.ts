@@ -1,35 +1,35 @@
-// Text of the log stream that is no log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
-// What belongs together is kept together, up to a limit.
+// Text in the log stream that is not a log record: a Go panic, an error of the relay, a broken line (hcs-runtime D.3).
+// Consecutive text is kept together, up to a limit.
 import { ByteBuffer } from '../byte-buffer.ts';
 import { decodeUtf8, openTail } from '../utf8.ts';
 
 export class UndecodableText {
   readonly #limit: number;
   readonly #emit: (text: string) => void;
-  /** What was not handed out, and before it the beginning of a character whose rest has not come yet. */
+  /** Text that was not emitted yet, after the beginning of a character whose rest has not arrived. */
   readonly #held = new ByteBuffer();
-  /** Bytes since the last hand-out. */
+  /** Bytes since text was emitted last. */
   #bytes = 0;
   #total = 0;
   #isOpen = false;
 
-  /** `emit` gets each text without white space around it, never blank; none comes from more than `limit` bytes. */
+  /** `emit` gets each text without surrounding white space, never blank, and never from more than `limit` bytes. */
   constructor(limit: number, emit: (text: string) => void) {
     this.#limit = limit;
     this.#emit = emit;
   }
 
-  /** All bytes that were ever appended. */
+  /** The number of all bytes appended. */
   get total(): number {
     return this.#total;
   }
 
-  /** Bytes that were not handed out yet. */
+  /** The number of bytes that were not emitted yet. */
   get held(): number {
     return this.#held.length;
   }
 
-  /** Between the first piece of a text and its `flush`: white space is part of the text then. */
+  /** True between the first piece of a text and its `flush`: white space then belongs to the text. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -46,7 +46,7 @@ export class UndecodableText {
     }
   }
 
-  /** What there is of the text so far; the rest comes later. */
+  /** Emits the text so far; the rest follows later. */
   handOver(): void {
     this.#hand(openTail(this.#held.view()));
   }
@@ -57,7 +57,7 @@ export class UndecodableText {
     this.#hand(0);
   }
 
-  /** All but the last so many bytes. */
+  /** Emits all but the last `kept` bytes. */
   #hand(kept: number): void {
     const bytes = this.#held.view();
     const length = bytes.length - kept;
@@ -68,12 +68,12 @@ export class UndecodableText {
   }
 }
 
-/** What the guest's library takes for white space: all of Unicode's, and no byte order mark. */
+/** White space according to the guest's library: all of Unicode's, and no byte order mark. */
 const whiteSpace = /\p{White_Space}/u;
-/** What is no trace of a text either. */
+/** White space that JSON allows does not even count as text. */
 const jsonWhiteSpace = /[\t\n\r ]/;
 
-/** A text of nothing but odd white space is still one that could not be decoded. */
+/** A text of nothing but unusual white space still counts as undecodable. */
 function trim(text: string): string {
   return trimOf(text, whiteSpace) || trimOf(text, jsonWhiteSpace);
 }
