@@ -88,7 +88,7 @@ describe('a release', () => {
     const notes = await install({ chart: 'lcow-agent', namespace: 'restricted' });
     expect(notes).toContain('kubectl label namespace restricted pod-security.kubernetes.io/enforce=privileged');
     expect(notes).toContain('There is no Service lcow-operator in namespace restricted');
-    expect(notes).toMatch(/The image ghcr.io\/lcow-dev\/lcow-agent:\S+ is published by nobody/);
+    expect(notes).toMatch(/The image ghcr.io\/lcow-dev\/lcow-agent:\S+ is not published/);
     await helm(['uninstall', 'lcow-agent', '--namespace', 'restricted'], cluster);
   });
 
@@ -145,7 +145,7 @@ describe('a release', () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('meta.helm.sh/release-name') });
     const notes = await helm([...install, '--take-ownership'], cluster);
     expect(notes).toContain('helm install --take-ownership');
-    expect(notes).not.toContain('published by nobody');
+    expect(notes).not.toContain('is not published');
     expect(await uninstall('another')).toMatchObject({ code: 0 });
     await helm(['install', ...chartArguments(quietly({ chart: 'lcow-operator' })), '--take-ownership'], cluster);
     expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });

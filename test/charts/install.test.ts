@@ -133,7 +133,7 @@ describe('VMs', () => {
     const [ending, outliving] = await machines();
     const set = ['logLevel=debug', 'updateStrategy.type=RollingUpdate', 'updateStrategy.maxUnavailable=2'];
     const notes = await deploy('upgrade', { chart: 'lcow-agent', set });
-    expect(notes).toMatch(/The roll stops these VMs[^\n]*:\n {2}win-\S+: default\/ends-with-agent\n/);
+    expect(notes).toMatch(/The rolling update stops these VMs[^\n]*:\n {2}win-\S+: default\/ends-with-agent\n/);
     expect(notes).not.toContain('default/outlives-agent');
     await $('wait --for=condition=Connected luvmhost --all --timeout=30s');
     await expect.poll(async () => (await machines())[0]?.status.restarts, { timeout: 30_000 }).toBe(1);

@@ -4,14 +4,14 @@ app.kubernetes.io/component: agent
 {{- end }}
 
 {{/*
-Labels of an object, each key once: YAML with a key twice is refused by kustomize, and so by Flux. What selectors and Helm
-go by is the chart's; every other label the user's values may set.
+Labels of an object, each key once: kustomize, and therefore Flux, refuses YAML with a duplicate key. The chart sets the labels
+that selectors and Helm use; the user's values may set all others.
 */}}
 {{- define "lcow-agent.labels" -}}
 {{ include "lcow-agent.labelsWith" (dict "context" .) }}
 {{- end }}
 
-{{/* `own`: labels that this object must have. `theirs`: labels that a value of the user gives this object. */}}
+{{/* `own`: labels that this object must have. `theirs`: labels that the user sets for this object. */}}
 {{- define "lcow-agent.labelsWith" -}}
 {{- $context := .context }}
 {{- $selected := fromYaml (include "lcow-agent.selectorLabels" $context) }}
@@ -27,20 +27,20 @@ go by is the chart's; every other label the user's values may set.
 {{- end }}
 {{- end }}
 
-{{/* The kubelet puts the address of the Service in; by name it would have to be resolved from the node's own network. */}}
+{{/* The kubelet inserts the address of the Service; the node's own network may not resolve its name. */}}
 {{- define "lcow-agent.operatorURL" -}}
 {{ .Values.operator.url | default "wss://$(LCOW_OPERATOR_SERVICE_HOST):$(LCOW_OPERATOR_SERVICE_PORT_AGENTS)/v1/agents" }}
 {{- end }}
 
 {{/*
-Where the files of image and volumes are: below this variable with every containerd, which the runtime replaces itself in
-the command line. (1.7 shows volumes at their mount path as well, 1.6 only here.)
+The folder with the files of the image and the volumes. Every containerd sets this variable and replaces it in the command
+line. (1.7 also mounts volumes at their mount path; 1.6 mounts them only here.)
 */}}
 {{- define "lcow-agent.root" -}}
 %CONTAINER_SANDBOX_MOUNT_POINT%
 {{- end }}
 
-{{/* The chart's own and those of a parent chart (names, or maps with a name), each once. */}}
+{{/* The pull secrets of this chart and of a parent chart (names, or maps with a name), without duplicates. */}}
 {{- define "lcow-agent.imagePullSecrets" -}}
 {{- $names := list }}
 {{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict)) }}
@@ -52,9 +52,9 @@ the command line. (1.7 shows volumes at their mount path as well, 1.6 only here.
 {{- end }}
 
 {{/*
-"true" where whoever renders asked a cluster what it serves: Helm itself, and Argo CD. Every API server serves this group, and
-no default of Helm has it. What `helm template` prints without a cluster is for `kubectl apply` and the like, which take a
-hook for an ordinary object: they would run the test at once, and be refused like an uninstall.
+"true" if the renderer asked a cluster for its API groups, as Helm itself and Argo CD do: every API server serves this group, and
+Helm's defaults lack it. The output of `helm template` without a cluster goes to `kubectl apply` and the like, which treat a
+hook as an ordinary object and would run the test at once.
 */}}
 {{- define "lcow-agent.hooks" -}}
 {{ ternary "true" "" (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") }}

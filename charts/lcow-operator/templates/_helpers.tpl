@@ -1,6 +1,6 @@
 {{/*
 One cluster has one operator: its Lease, its kinds and the audience of its agents' tokens are named `lcow-operator`, so
-the objects are too. There is no name override; a second release is refused by Helm, since the objects have an owner.
+the objects are too. There is no name override. Helm refuses a second release, because the objects already have an owner.
 */}}
 
 {{- define "lcow-operator.selectorLabels" -}}
@@ -9,14 +9,14 @@ app.kubernetes.io/component: operator
 {{- end }}
 
 {{/*
-Labels of an object, each key once: YAML with a key twice is refused by kustomize, and so by Flux. What selectors and Helm
-go by is the chart's; every other label the user's values may set.
+Labels of an object, each key once: kustomize, and therefore Flux, refuses YAML with a duplicate key. The chart sets the labels
+that selectors and Helm use; the user's values may set all others.
 */}}
 {{- define "lcow-operator.labels" -}}
 {{ include "lcow-operator.labelsWith" (dict "context" .) }}
 {{- end }}
 
-{{/* `own`: labels that this object must have. `theirs`: labels that a value of the user gives this object. */}}
+{{/* `own`: labels that this object must have. `theirs`: labels that the user sets for this object. */}}
 {{- define "lcow-operator.labelsWith" -}}
 {{- $context := .context }}
 {{- $selected := fromYaml (include "lcow-operator.selectorLabels" $context) }}
@@ -32,7 +32,7 @@ go by is the chart's; every other label the user's values may set.
 {{- end }}
 {{- end }}
 
-{{/* What the restricted Pod Security level asks for, and a read-only root on top. */}}
+{{/* Satisfies the Pod Security level restricted, and makes the root read-only. */}}
 {{- define "lcow-operator.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -57,7 +57,7 @@ v1alpha1.subresources.lcow.dev
 system:serviceaccount:{{ .Release.Namespace }}:lcow-operator
 {{- end }}
 
-{{/* The chart's own and those of a parent chart (names, or maps with a name), each once. */}}
+{{/* The pull secrets of this chart and of a parent chart (names, or maps with a name), without duplicates. */}}
 {{- define "lcow-operator.imagePullSecrets" -}}
 {{- $names := list }}
 {{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict)) }}
@@ -69,19 +69,19 @@ system:serviceaccount:{{ .Release.Namespace }}:lcow-operator
 {{- end }}
 
 {{/*
-"true" where whoever renders asked a cluster what it serves: Helm itself, and Argo CD. Every API server serves this group, and
-no default of Helm has it. What `helm template` prints without a cluster is for `kubectl apply` and the like, which take a
-hook for an ordinary object: they would run the test at once, and be refused like an uninstall.
+"true" if the renderer asked a cluster for its API groups, as Helm itself and Argo CD do: every API server serves this group, and
+Helm's defaults lack it. The output of `helm template` without a cluster goes to `kubectl apply` and the like, which treat a
+hook as an ordinary object: they would run the test at once, and would be refused like an uninstallation.
 */}}
 {{- define "lcow-operator.hooks" -}}
 {{ ternary "true" "" (.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") }}
 {{- end }}
 
-{{/* The end of an expression of CEL: what Helm prints when it is refused. `object` is the hook, so of the release's own revision. */}}
+{{/* The end of a CEL expression: what Helm prints when it is refused. `object` is the hook, which belongs to the current revision. */}}
 {{- define "lcow-operator.uninstallAdvice" -}}
 " VMs, whose finalizers need the operator: delete them first (kubectl delete luvm --all --all-namespaces), or uninstall with
---no-hooks. Helm has the release as uninstalling from now on, and upgrades it no more: " +
-object.?data[?"rollback"].orValue("helm rollback to the same revision") + " brings it back as it is"
+--no-hooks. The release is now in the state uninstalling and cannot be upgraded; this command restores it: " +
+object.?data[?"rollback"].orValue("helm rollback to the same revision")
 {{- end }}
 
 {{- define "lcow-operator.rollback" -}}
