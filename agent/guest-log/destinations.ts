@@ -1,5 +1,5 @@
-// Where the lines of one VM's guest go: the excerpt that the status shows, the file on the node, and the records for
-// collectors of logs.
+// Distributes the log lines of one VM's guest: to the excerpt in the status, to the file on the node, and as records to
+// log collectors.
 import type { Assignment } from '../../protocol/messages.ts';
 import { logLine } from '../guest/log/line.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
@@ -10,11 +10,11 @@ import type { GuestLogSink } from './sink.ts';
 export interface MachineLogPorts {
   readonly uid: string;
   readonly log: GuestLog;
-  /** The lines on the node. */
+  /** Where the node keeps the lines. */
   readonly sink: GuestLogSink;
-  /** Absent: no collector takes records. */
+  /** Absent: no collector receives records. */
   readonly output: GuestRecordWriter | undefined;
-  /** The lines that the status keeps of the boot are still coming in. */
+  /** The lines of this boot that the status keeps have changed. */
   readonly headChanged: () => void;
 }
 
@@ -25,7 +25,7 @@ export class MachineLog {
     this.#ports = ports;
   }
 
-  /** Records that did not come over the guest's own connection. */
+  /** Takes records that did not come over the guest's own connection. */
   tell(records: readonly GuestLogRecord[], assignment: Assignment | undefined): void {
     this.tellRecords(records, assignment);
     this.tellLines(records.map(logLine));

@@ -1,5 +1,6 @@
-// One record of a guest's log as one line of JSON, for the agent's standard output, from where log collectors take it, and
-// for the file in the VM's folder. The guest's own fields are kept apart, so that none can pass for one of ours.
+// One record of a guest's log as one line of JSON. The line goes to the agent's standard output, where log collectors
+// read it, and to the file in the VM's folder. The guest's own fields are in a separate member, so that none can pass
+// for one of the agent's.
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { zeroTime } from '../guest/log/time.ts';
 
@@ -9,7 +10,7 @@ export interface GuestLogSource {
   readonly uid: string;
 }
 
-/** Said of the host, not by the guest. */
+/** Members that the host adds, not the guest. */
 const own: ReadonlySet<string> = new Set(['uvm-id', 'vm.time']);
 
 export function guestLogEntry(record: GuestLogRecord, { name, namespace, uid }: GuestLogSource): string {
@@ -27,7 +28,7 @@ export function guestLogEntry(record: GuestLogRecord, { name, namespace, uid }: 
   return withFields(entry, fields);
 }
 
-/** A guest may nest values deeper than they can be written here. */
+/** A guest may nest values too deeply for this line. */
 function withFields(entry: object, fields: object): string {
   try {
     return JSON.stringify({ ...entry, fields });

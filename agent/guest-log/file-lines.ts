@@ -1,4 +1,4 @@
-// Lines as they lie in the file of a guest's log: `<boot>.<sequence> <text>`. Other lines are notices of the file itself.
+// The line format of a guest's log file: `<boot>.<sequence> <text>`. Other lines are notices about the file itself.
 import type { FileHandle } from 'node:fs/promises';
 import { type LogPosition, streamLimits } from '../../protocol/streams/messages.ts';
 
@@ -6,12 +6,12 @@ const newline = 0x0a;
 const dot = 0x2e;
 const space = 0x20;
 const zero = 0x30;
-/** Of a position: two numbers below 2^53. */
+/** The longest position: two numbers below 2^53. */
 const positionBytes = 34;
-/** Longer than any line: 8,192 characters of at most four bytes, and the position. */
+/** Exceeds any line: 8,192 characters of at most four bytes, and the position. */
 const lineBytes = 64 * 1024;
 
-/** Read from the bytes themselves, since most lines are only passed on. */
+/** Parses the bytes directly, because most lines are only passed on. */
 export function positionAt(bytes: Buffer, start: number): LogPosition | undefined {
   const boot = numberAt(bytes, start, dot);
   if (boot === undefined) return undefined;
@@ -33,12 +33,12 @@ function numberAt(bytes: Buffer, start: number, end: number): { value: number; e
 
 export interface Line {
   readonly start: number;
-  /** After its line end. */
+  /** Index after the line end. */
   readonly end: number;
   readonly position: LogPosition;
 }
 
-/** The lines of a block that ends with a line end; notices are left out. */
+/** The lines of a block that ends with a line end, without notices. */
 export function* linesOf(block: Buffer): Generator<Line> {
   for (let start = 0; start < block.length; ) {
     const found = block.indexOf(newline, start);
@@ -49,7 +49,7 @@ export function* linesOf(block: Buffer): Generator<Line> {
   }
 }
 
-/** Of a block that ends with a line end: its last line; undefined when that is a notice. */
+/** The last line of a block that ends with a line end; undefined when that line is a notice. */
 export function lastLineOf(block: Buffer): LogPosition | undefined {
   return block.length === 0 ? undefined : positionAt(block, block.lastIndexOf(newline, block.length - 2) + 1);
 }
@@ -58,12 +58,12 @@ export function isAfter(one: LogPosition, other: LogPosition): boolean {
   return one.boot > other.boot || (one.boot === other.boot && one.sequence > other.sequence);
 }
 
-/** What of the bytes are whole lines: up to here. */
+/** The number of bytes that form whole lines. */
 export function wholeLines(bytes: Buffer): number {
   return bytes.lastIndexOf(newline) + 1;
 }
 
-/** Undefined when none of the first lines has one. */
+/** The first position near the start of the file; undefined when none of the first lines has one. */
 export async function firstPosition(handle: FileHandle): Promise<LogPosition | undefined> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(2 * lineBytes), 0, 2 * lineBytes, 0);
   const block = buffer.subarray(0, wholeLines(buffer.subarray(0, bytesRead)));
@@ -82,5 +82,5 @@ export async function lastPosition(handle: FileHandle): Promise<LogPosition | un
   return last;
 }
 
-/** Read at once. */
+/** The most that is read in one call. */
 export const blockBytes = 4 * streamLimits.chunkBytes;

@@ -1,7 +1,7 @@
-// The log of one VM's guest as a file in the VM's folder: what an administrator finds on the node when nothing else is
-// there any more, and what whoever follows the log is served from. It is rotated by size, and never holds up the guest:
-// what the disk does not take in time is dropped, counted, and told in the file itself. Each line begins with its
-// position, `<boot>.<sequence> `, so that a reader can go on after any line.
+// The log of one VM's guest as a file in the VM's folder. An administrator finds the log there when nothing else is
+// left, and readers that follow the log are served from the file. The file is rotated by size and never blocks the
+// guest: lines that the disk does not take in time are dropped, counted, and reported in the file. Each line begins
+// with its position, `<boot>.<sequence> `, so that a reader can continue after any line.
 import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
@@ -13,19 +13,19 @@ import type { GuestLogEvents } from './sink.ts';
 
 export interface GuestLogFileOptions extends GuestLogEvents {
   readonly folder: string;
-  /** Bytes of one file. */
+  /** Most bytes of one file. */
   readonly maxBytes?: number;
-  /** Older files: `guest.log.1` is the youngest of them. */
+  /** Number of older files: `guest.log.1` is the youngest of them. */
   readonly keptFiles?: number;
-  /** Bytes that wait for the disk. */
+  /** Most bytes of this guest that wait for the disk. */
   readonly maxWaitingBytes?: number;
-  /** Those of all guests; absent: no other guest is there. */
+  /** Bytes of all guests that wait for the disk. Absent: there is no other guest. */
   readonly waiting?: ByteBudget | undefined;
 }
 
 export const guestLogName = 'guest.log';
 
-/** May wait for the disk whatever other guests have waiting. */
+/** Bytes that may wait for the disk even when other guests have used up the common budget. */
 const ownBytes = 64 * 1024;
 
 export class GuestLogFile {
@@ -37,16 +37,16 @@ export class GuestLogFile {
   readonly #onDropped: (lines: number) => void;
   readonly #onFailure: (error: Error) => void;
   #waiting = new LineBatch();
-  /** What was written last. */
+  /** The batch that was written last, for reuse. */
   #spare = new LineBatch();
-  /** Lines that were dropped since the file last told of any. */
+  /** Dropped lines that the file does not report yet. */
   #untold = 0;
   #size: number | undefined;
   #hasFailed = false;
   #writing: Promise<void> | undefined;
-  /** How often the files were renamed: a file is numbered by it for as long as it exists. */
+  /** How often the files were rotated. A file keeps its number under every name. */
   #newest = 0;
-  /** Renaming and opening happen one after another, so that a number means the same file meanwhile. */
+  /** Renaming and opening take turns, so that a number refers to the same file throughout. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #listeners = new Set<() => void>();
 
@@ -74,7 +74,7 @@ export class GuestLogFile {
     if (this.#writing === undefined) void this.#writeInTurn();
   }
 
-  /** Everything that was appended is in the file, or counted. */
+  /** Resolves when every appended line is in the file or counted as dropped. */
   async flush(): Promise<void> {
     await this.#writing;
     if (this.#untold > 0) this.#tellOfDropped();
@@ -93,12 +93,14 @@ export class GuestLogFile {
     this.#budget.change(this.#waiting.length - before);
   }
 
-  /** Numbers of the files that there may be: the newest one is being written. */
+  /** Numbers of the files that may exist. The newest one is being written. */
   get numbers(): { readonly oldest: number; readonly newest: number } {
     return { oldest: this.#newest - this.#keptFiles, newest: this.#newest };
   }
 
-  /** Undefined when there is none of this number. What was opened can be read to its end, whatever becomes of its name. */
+  /**
+   * Undefined when no file has this number. An open file can be read to its end, even after it was renamed or deleted.
+   */
   openNumber(number: number): Promise<FileHandle | undefined> {
     return this.#inTurn(() => {
       const age = this.#newest - number;
@@ -106,16 +108,16 @@ export class GuestLogFile {
     });
   }
 
-  /** Told after something was written. */
+  /** Calls `listener` after each write. Returns a function that removes the listener. */
   onWritten(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Of the last line that was written, whoever wrote it; also of an earlier process. */
+  /** Position of the last line in the files, also when an earlier process wrote it. */
   async lastPosition(): Promise<LogPosition | undefined> {
     const ages = Array.from({ length: this.#keptFiles + 1 }, (_, age) => age);
-    // All at once: a VM waits for this that mostly has none of them.
+    // Opens all files at once: a VM waits for this, and mostly none of them exists.
     const opened = await this.#inTurn(() => Promise.allSettled(ages.map((age) => openIfThere(this.#aged(age)))));
     try {
       for (const each of opened) {
@@ -135,7 +137,7 @@ export class GuestLogFile {
     return turn;
   }
 
-  /** One write at a time, whoever asks for it: else lines would change places. */
+  /** One write at a time, whoever asks for it. Otherwise lines could change places. */
   #writeInTurn(): Promise<void> {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
@@ -144,7 +146,7 @@ export class GuestLogFile {
   }
 
   async #write(): Promise<void> {
-    // Lets what is appended in one turn be written at once.
+    // Collects all lines that are appended in the same turn of the event loop.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#writeWaiting();
   }
@@ -199,7 +201,7 @@ export class GuestLogFile {
   }
 }
 
-/** What an agent that died left of a line is ended, so that the next one begins on its own. */
+/** Ends the incomplete line of an agent that died, so that the next line starts on its own. */
 async function sizeOfWhole(path: string): Promise<number> {
   const handle = await openIfThere(path);
   if (handle === undefined) return 0;

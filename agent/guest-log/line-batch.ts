@@ -1,16 +1,16 @@
-// Lines that wait to be written to a file, as the bytes that they will be there. Each is encoded when it comes: many short
-// texts that live until the disk has taken them cost more, most of it in collections of the heap.
+// Lines that wait to be written to a file, encoded as the bytes of that file. Each line is encoded when it arrives:
+// many short strings that live until the disk takes them would cost more, mostly in garbage collections.
 
 const firstBytes = 4 * 1024;
-/** A buffer of more is for a flood, and goes with it. */
+/** A larger buffer is needed only during a flood and is released afterwards. */
 const keptBytes = 128 * 1024;
-/** UTF-8 takes no more for a unit of a string. */
+/** The most that UTF-8 needs for one unit of a string. */
 const bytesPerUnit = 3;
 
 export class LineBatch {
-  /** Lines of the guest in it. */
+  /** Number of guest lines in the batch. */
   lines = 0;
-  /** Lines that notices in it tell of. */
+  /** Number of dropped lines that notices in the batch report. */
   told = 0;
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
@@ -19,12 +19,12 @@ export class LineBatch {
     return this.#length;
   }
 
-  /** What is in it; valid until it is cleared. */
+  /** The encoded lines; valid until `clear`. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Whether the text and a line end still fit, so that no more than so many bytes are in it. */
+  /** Whether the text and a line end fit without exceeding `limit` bytes. */
   hasRoomFor(text: string, limit: number): boolean {
     const room = limit - this.#length - 1;
     return text.length * bytesPerUnit <= room || Buffer.byteLength(text) <= room;

@@ -1,5 +1,5 @@
-// The log of one VM's guest: numbers its lines, so that a reader takes each at most once, and keeps the few that the status
-// shows. The lines themselves are in the file and on standard output (`destinations.ts`).
+// The log of one VM's guest: numbers the lines, so that a reader takes each at most once, and keeps the few lines that
+// the status shows. The file and standard output have all lines (`destinations.ts`).
 import { type GuestLogSummary, limits } from '../../protocol/messages.ts';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { beginning } from '../../runtime/beginning.ts';
@@ -25,7 +25,7 @@ export class GuestLog {
     this.#dropped = summary.dropped;
   }
 
-  /** The first lines of a boot are kept, since they say why it went as it did. */
+  /** Keeps the first lines of a boot: they explain how the boot went. */
   beginBoot(boot: number): void {
     this.#boot = boot;
     this.#next = 0;
@@ -35,12 +35,12 @@ export class GuestLog {
     this.#dropped = 0;
   }
 
-  /** An earlier agent numbered the lines of the current run up to here. */
+  /** Continues the numbering of an earlier agent, which numbered the current boot's lines up to this position. */
   continueAfter({ boot, sequence }: LogPosition): void {
     if (boot === this.#boot) this.#next = sequence + 1;
   }
 
-  /** The run that lines belong to now, and how many it has had. */
+  /** The current boot, and its number of lines so far. */
   get now(): { readonly boot: number; readonly lines: number } {
     return { boot: this.#boot, lines: this.#next };
   }
@@ -59,12 +59,12 @@ export class GuestLog {
     return line;
   }
 
-  /** The status is not told again of the log for the sake of further lines. */
+  /** True when further lines alone are no reason to report the status again. */
   get hasWholeHead(): boolean {
     return this.#head.length >= limits.logHeadLines;
   }
 
-  /** Lines that are lost: beyond a rate, or not taken by the file or by standard output. */
+  /** Counts lines that are lost: beyond a rate, or not taken by the file or by standard output. */
   countDropped(lines: number): void {
     this.#dropped += lines;
   }
@@ -74,7 +74,7 @@ export class GuestLog {
   }
 }
 
-/** Says how much it cuts off, and cuts no character in two. */
+/** Cuts a text, says how much was cut off, and splits no character. */
 function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const kept = ownText(beginning(text, limit - 24), text);

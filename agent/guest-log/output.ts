@@ -1,15 +1,16 @@
-// The lines of all guests as JSON on the agent's standard output, where log collectors take them (`entry.ts` has
-// the form). It never holds up a guest: each has a rate, what standard output does not take waits within a bound, and
-// what is beyond either is counted and told there. The log itself, for the status and whoever follows it, is apart.
+// Writes the lines of all guests as JSON to the agent's standard output, where log collectors read them (`entry.ts` has
+// the format). Writing never blocks a guest: each guest has a rate, lines that wait for standard output are bounded,
+// and lines beyond either limit are counted and reported in the output. The guest's log for the status and for readers
+// is separate.
 import type { Clock } from '../../runtime/clock.ts';
 import { plainJson } from '../../runtime/plain-text.ts';
 import { LogLimiter, type LogRate } from '../guest/log/limiter.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { type GuestLogSource, guestLogEntry } from './entry.ts';
 
-/** A stream that says when it had better be given no more (`Writable`, and what pino writes to). */
+/** A stream that signals when it is full (`Writable`, and pino's destinations). */
 export interface LineDestination {
-  /** False: wait for `drain`. */
+  /** False: wait for `drain` before writing more. */
   write(text: string): boolean;
   once(event: 'drain', listener: () => void): unknown;
 }
@@ -17,13 +18,13 @@ export interface LineDestination {
 export interface GuestLogOutputOptions {
   readonly destination: LineDestination;
   readonly clock: Clock;
-  /** Of each guest. */
+  /** The rate of each guest. */
   readonly rate: LogRate;
-  /** Characters that wait for the destination. */
+  /** Most characters that wait for the destination. */
   readonly maxWaiting?: number;
 }
 
-/** Takes the records of one guest that came at once. Never waits and never fails. */
+/** Takes a batch of records of one guest. Never waits and never fails. */
 export type GuestRecordWriter = (records: readonly GuestLogRecord[], source: GuestLogSource) => void;
 
 const tooFast = 'lines of this guest are not written here: it writes too fast';
@@ -43,12 +44,15 @@ export class GuestLogOutput {
     this.#maxWaiting = options.maxWaiting ?? 4 << 20;
   }
 
-  /** Lines that the destination did not take; those beyond a guest's rate are told among its own lines. */
+  /**
+   * Number of lines that the destination did not take. Lines beyond a guest's rate are reported among that guest's
+   * lines.
+   */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** @param onDropped is told of lines of this guest that are not written, for whatever reason */
+  /** @param onDropped receives the number of lines of this guest that are not written, for whatever reason */
   writerOf(uid: string, onDropped: (lines: number) => void): GuestRecordWriter {
     const { clock, rate } = this.#options;
     const limiter = new LogLimiter(rate, clock, uid, tooFast);
@@ -74,7 +78,8 @@ export class GuestLogOutput {
 
   #pump(): void {
     while (!this.#isFull && this.#waiting.length > 0) {
-      // All at once, as far as a destination wants it: a call for each line would cost more than the line.
+      // One write for all lines, as far as the destination accepts it: a call for each line would cost more than the
+      // line.
       const lines = this.#untold > 0 ? [...this.#waiting, this.#notice()] : this.#waiting;
       this.#waiting = [];
       this.#waitingLength = 0;
@@ -87,7 +92,7 @@ export class GuestLogOutput {
     }
   }
 
-  /** Comes after the lines that were still kept. */
+  /** Reports dropped lines, after the lines that were kept. */
   #notice(): string {
     const notice = { source: 'agent', level: 'warning', msg: tooSlow, dropped: this.#untold };
     this.#untold = 0;

@@ -1,11 +1,11 @@
-// Reads the log of one VM's guest from its files, from any line on, and goes on with what is written meanwhile. The files
-// are the buffer: a reader that is slow, or comes back after a while, finds in them what they still have, each line once,
-// and tells by the numbers of the lines what they have no more.
+// Reads the log of one VM's guest from its files, starting after any line, and continues with new lines. The files are
+// the buffer: a slow or returning reader reads each remaining line once, and learns from the line numbers which lines
+// are gone.
 import type { FileHandle } from 'node:fs/promises';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { blockBytes, firstPosition, isAfter, lastLineOf, linesOf, positionAt, wholeLines } from './file-lines.ts';
 
-/** What a reader needs of the files (`GuestLogFile`). */
+/** The part of `GuestLogFile` that a reader needs. */
 export interface LogFiles {
   readonly numbers: { readonly oldest: number; readonly newest: number };
   openNumber(number: number): Promise<FileHandle | undefined>;
@@ -14,11 +14,11 @@ export interface LogFiles {
 }
 
 export interface LogSection {
-  /** Only what comes after this line; from the oldest one on when absent. */
+  /** Only lines after this one. Absent: from the oldest line on. */
   readonly after: LogPosition | undefined;
-  /** Up to the end of this run; without end when absent. */
+  /** The last boot to read. Absent: no end. */
   readonly lastBoot?: number;
-  /** Waits for what comes. */
+  /** Waits for new lines. */
   readonly follow: boolean;
 }
 
@@ -52,7 +52,7 @@ class LogReader {
   #file: OpenFile | undefined;
   #offset = 0;
   #isOver = false;
-  /** Most blocks are smaller: each read would take, and leave, as much. */
+  /** A buffer for all reads: most blocks are smaller, and a new buffer for each would cost this much. */
   readonly #room = Buffer.allocUnsafeSlow(blockBytes);
 
   constructor(files: LogFiles, section: LogSection) {
@@ -61,11 +61,11 @@ class LogReader {
     this.#after = section.after;
   }
 
-  /** Lines, which may be none; or that there are no more just now, or ever. */
+  /** Returns lines, possibly none; `nothingMore` when there are none now; or `end`. */
   async next(): Promise<Buffer | 'nothingMore' | 'end'> {
     if (this.#isOver) return 'end';
     this.#file ??= await openFirst(this.#files, this.#after);
-    // Renamed before it was read to its end: nothing is added to it any more.
+    // A file that was renamed before it was read to its end: nothing more is written to it.
     const isComplete = this.#file !== undefined && this.#file.number < this.#files.numbers.newest;
     const block = this.#file && (await readBlock(this.#file.handle, this.#offset, this.#room));
     if (block !== undefined) return this.#select(block);
@@ -95,11 +95,11 @@ class LogReader {
   }
 }
 
-/** Whole lines from there on, which are the caller's; undefined when there are none yet. */
+/** Reads whole lines from `offset`, as a copy that the caller owns. Undefined when there are none yet. */
 async function readBlock(handle: FileHandle, offset: number, room: Buffer): Promise<Buffer | undefined> {
   const { bytesRead } = await handle.read(room, 0, blockBytes, offset);
   const bytes = room.subarray(0, bytesRead);
-  // No line of ours is longer than a block: what is, is passed over.
+  // Our lines are shorter than a block. A longer one is skipped.
   const whole = wholeLines(bytes) || (bytesRead === blockBytes ? blockBytes : 0);
   return whole === 0 ? undefined : Buffer.from(bytes.subarray(0, whole));
 }
@@ -110,12 +110,12 @@ interface Selection {
   readonly isOver: boolean;
 }
 
-/** What of a block is wanted. Lines are in order, but for what is left of earlier files. */
+/** The requested part of a block. Lines are in order, except for remains of earlier files. */
 function select(block: Buffer, after: LogPosition | undefined, lastBoot: number | undefined): Selection {
   return selectWhole(block, after, lastBoot) ?? selectLines(block, after, lastBoot);
 }
 
-/** Nearly every block of a log that is followed is wanted from its first line to its last: no other is looked at. */
+/** In a log that is followed, nearly every block is wanted whole, so only its first and last line are examined. */
 function selectWhole(
   block: Buffer,
   after: LogPosition | undefined,
@@ -144,7 +144,7 @@ function selectLines(block: Buffer, after: LogPosition | undefined, lastBoot: nu
   return { bytes: block.subarray(from ?? to, to), after: last, isOver: false };
 }
 
-/** The youngest file that begins at or before the line that is wanted; else the oldest. */
+/** Opens the youngest file that begins at or before the wanted line; else the oldest. */
 async function openFirst(files: LogFiles, after: LogPosition | undefined): Promise<OpenFile | undefined> {
   const { newest, oldest } = files.numbers;
   let earliest: OpenFile | undefined;
@@ -159,7 +159,7 @@ async function openFirst(files: LogFiles, after: LogPosition | undefined): Promi
   return earliest;
 }
 
-/** The next one that there is: those in between may have gone meanwhile. */
+/** Opens the next existing file: the ones in between may be deleted meanwhile. */
 async function openNext(files: LogFiles, number: number | undefined): Promise<OpenFile | undefined> {
   const { oldest } = files.numbers;
   for (let next = Math.max(oldest, (number ?? oldest - 1) + 1); next <= files.numbers.newest; next += 1) {
@@ -169,7 +169,7 @@ async function openNext(files: LogFiles, number: number | undefined): Promise<Op
   return undefined;
 }
 
-/** The last run before this one of which there are lines, and its last line. */
+/** The latest boot before this one that has lines, and its last line. */
 export async function endOfEarlierRun(
   files: LogFiles,
   boot: number,
@@ -182,7 +182,7 @@ export async function endOfEarlierRun(
   return end;
 }
 
-/** Wakes when something was written since the last time. */
+/** Wakes a reader when something was written since its last wait. */
 class News {
   readonly #stop: () => void;
   readonly #signal: AbortSignal;

@@ -1,19 +1,19 @@
-// Where the lines of one VM's guest are kept on the node.
+// Keeps the log lines of one VM's guest on the node.
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import type { LogFiles } from './reader.ts';
 
 export interface GuestLogEvents {
-  /** Lines that never reach it. */
+  /** Receives the number of lines that the sink never gets. */
   readonly onDropped: (lines: number) => void;
-  /** It cannot be written; told once, until it can be again. */
+  /** The sink cannot be written. Called once until writing works again. */
   readonly onFailure: (error: Error) => void;
 }
 
-/** Takes lines without ever holding up the guest (`GuestLogFile`). */
+/** Takes lines without ever blocking the guest (`GuestLogFile`). */
 export interface GuestLogSink extends LogFiles {
   append(line: string): void;
-  /** Everything that was appended is kept, or counted. */
+  /** Resolves when every appended line is kept or counted as dropped. */
   flush(): Promise<void>;
-  /** Of the last line that is kept, also of an earlier agent. */
+  /** Position of the last line that is kept, also when an earlier agent wrote it. */
   lastPosition(): Promise<LogPosition | undefined>;
 }
