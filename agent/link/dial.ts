@@ -1,5 +1,5 @@
-// Opens a WebSocket to the operator: the token is read anew each time, since the kubelet replaces it, and only the given
-// CA is trusted (design §7).
+// Opens a WebSocket to the operator. The token is read again each time, because the kubelet replaces it, and only the
+// given CA is trusted (design §7).
 import { readFile } from 'node:fs/promises';
 import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../../protocol/channel.ts';
@@ -14,11 +14,11 @@ export interface DialSettings {
   readonly caFile: string | undefined;
 }
 
-/** As `ws` says it: it has no code. */
+/** The text of the `ws` error, which has no code. */
 const handshakeTimedOut = 'Opening handshake has timed out';
 const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-/** Says what is wrong with a URL, or undefined. */
+/** What is wrong with a URL; undefined when it is valid. */
 export function urlProblem(text: string): string | undefined {
   const url = URL.parse(text);
   if (url === null) return `${text} is not a URL`;
@@ -33,12 +33,13 @@ export interface DialPorts {
 }
 
 /**
- * A standby answers 503, a frozen one nothing: another replica is asked within a second (design §6), so many times. Every
- * other time that is done almost at once: of two replicas the Service most likely names the other one then.
+ * How often another replica is tried. A standby answers 503 and a frozen replica nothing; the next one is tried within
+ * a second (design §6). Every other attempt follows almost at once: of two replicas, the Service then most likely
+ * chooses the other one.
  */
 const standbyAttempts = 40;
 
-/** Resolves with an open socket to the replica that leads. */
+/** Resolves with an open socket to the leading replica. */
 export async function dial(settings: DialSettings, ports: DialPorts, signal: AbortSignal): Promise<WebSocket> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -51,7 +52,7 @@ export async function dial(settings: DialSettings, ports: DialPorts, signal: Abo
   }
 }
 
-/** Another replica may do better. */
+/** The replica cannot serve the agent; another one may. */
 class OtherReplicaError extends Error {}
 
 async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
@@ -61,8 +62,8 @@ async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSoc
     handshakeTimeout: fixedTimes.link.handshake,
     maxPayload: webSocketMaxPayload,
     perMessageDeflate: false,
-    // Masks keep a browser's script from choosing what bytes a proxy sees (RFC 6455 §10.3). Here there is no script, and
-    // within TLS nobody sees any bytes; masking them would cost both sides more than encrypting them.
+    // Masks keep a browser's script from choosing the bytes that a proxy sees (RFC 6455 §10.3). There is no script
+    // here, and TLS hides all bytes. Masking would cost both sides more than encryption.
     ...(settings.url.startsWith('wss:') && { generateMask: (mask: Buffer) => mask.fill(0) }),
     minVersion: 'TLSv1.3',
     ...(settings.caFile !== undefined && { ca: await readFile(settings.caFile) }),

@@ -1,5 +1,5 @@
-// Keeps a session with the operator up for as long as the agent lives: redials with full jitter, and renews each
-// connection after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
+// Keeps a session with the operator as long as the agent lives. Redials with full jitter, and renews each connection
+// after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
@@ -11,13 +11,13 @@ import type { LinkTimes } from '../bounds/timeouts.ts';
 import { Epochs } from './epochs.ts';
 import { OperatorSession, type SessionPorts } from './session.ts';
 
-/** A close code of WebSockets: the connection broke without one. */
+/** WebSocket close code of a connection that broke without a close frame. */
 const lost = 1006;
 
 export interface LinkPorts extends Omit<SessionPorts, 'host' | 'epochs'> {
   readonly random: Random;
   readonly times: LinkTimes;
-  /** An open socket to the operator, authenticated with a token read just now. */
+  /** Opens a socket to the operator, authenticated with a freshly read token. */
   readonly dial: (signal: AbortSignal) => Promise<WebSocket>;
   readonly hostFacts: () => Promise<SessionPorts['host']>;
 }
@@ -26,7 +26,7 @@ export class OperatorLink {
   readonly #ports: LinkPorts;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  /** One, or two while a connection is renewed: each is told everything, since either may be the one that lasts. */
+  /** One session, or two during a renewal. Each receives every report, because either may be the one that remains. */
   readonly #sessions = new Set<OperatorSession>();
   readonly #epochs = new Epochs<OperatorSession>();
 
@@ -44,7 +44,7 @@ export class OperatorLink {
     for (const session of this.#sessions) session.removed(uid, lastExit);
   }
 
-  /** Streams that are open to this host. */
+  /** Number of open streams to this host. */
   get streams(): number {
     return [...this.#sessions].reduce((sum, session) => sum + session.streams, 0);
   }
@@ -64,7 +64,7 @@ export class OperatorLink {
     }
   }
 
-  /** Serves one session after another for as long as each can be renewed; resolves when the last one ended. */
+  /** Serves one session after another as long as each can be renewed. Resolves when the last one ended. */
   async #serve(first: OperatorSession, signal: AbortSignal): Promise<ChannelClosed> {
     let session = first;
     for (;;) {
@@ -77,13 +77,16 @@ export class OperatorLink {
     }
   }
 
-  /** Not while streams are open, for a day at most: their readers lose them. Never when the signal aborts before. */
+  /**
+   * Resolves when it is time for a renewal. Open streams delay it for up to a day, because a renewal ends them. Never
+   * resolves when the signal aborts first.
+   */
   async #renewalTime(session: OperatorSession, signal: AbortSignal): Promise<undefined> {
     const { random, times } = this.#ports;
     const jittered = () => times.renewal * (0.9 + 0.2 * random());
     try {
       await delay(this.#clock, jittered(), signal);
-      // By what was waited, so that a stepped clock ends no stream.
+      // Counts the time that was waited, so that a stepped clock ends no stream.
       for (let waited = 0; session.streams > 0 && waited < times.streams; ) {
         const pause = jittered() / 30;
         await delay(this.#clock, pause, signal);
@@ -95,14 +98,17 @@ export class OperatorLink {
     return undefined;
   }
 
-  /** The new session is up before the old one ends; when it cannot be had, the old one goes on. */
+  /** Opens the new session before closing the old one. If that fails, the old session continues. */
   async #renew(session: OperatorSession, signal: AbortSignal): Promise<OperatorSession> {
     try {
       const next = await this.#connect(signal);
       session.close(closeCodes.replaced, 'renewed');
       return next;
     } catch (error) {
-      this.#logger.warn({ error: messageOf(error) }, 'the connection could not be renewed and goes on');
+      this.#logger.warn(
+        { error: messageOf(error) },
+        'the connection could not be renewed: the agent keeps the old one',
+      );
       return session;
     }
   }
@@ -133,9 +139,9 @@ export class OperatorLink {
   }
 
   #failuresAfter({ code }: ChannelClosed, lasted: number, before: number): number {
-    // A replica that hands over says so: the next one is waiting.
+    // A replica that hands over says so: its successor is ready.
     if (code === closeCodes.shuttingDown || lasted >= this.#ports.times.healthy) return 0;
-    // Nobody refused a session that was lost: how long the first one had been tried for says nothing any more.
+    // A lost session was not refused. The number of attempts before it says nothing about the next one.
     return 1 + (code === lost ? Math.min(before, 1) : before);
   }
 

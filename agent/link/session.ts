@@ -1,4 +1,5 @@
-// One connection to the operator, from `hello` to its end: says what is, takes what shall be (design §7).
+// One connection to the operator, from `hello` to its end: reports the state of the host's VMs and receives what is
+// wanted (design §7).
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
@@ -34,26 +35,26 @@ import { abridgedReport, fittedReport, reportShare } from '../vm/report-size.ts'
 import type { Supervisor } from '../vm/supervisor.ts';
 import type { Epochs } from './epochs.ts';
 
-/** Complete reports that follow a hello go in so many at once, so that what changes meanwhile does not wait for all. */
+/** After a hello, complete reports are sent in groups of this size, so that new changes do not wait for all of them. */
 const reportsAtOnce = 64;
 
-/** How what streams say goes to the operator. */
+/** How streams send to the operator. */
 export interface StreamLane {
-  /** Ahead of all data. */
+  /** Sends ahead of all data. */
   readonly send: (message: AgentStreamMessage) => void;
-  /** In the budget of streams. */
+  /** Sends within the budget of streams. */
   readonly sendData: (message: AgentStreamMessage | Buffer) => void;
-  /** The operator takes data as binary frames. */
+  /** Whether the operator accepts data as binary frames. */
   readonly sendsBinary: () => boolean;
 }
 
 /** The streams of one session (`agent/streams/stream-server.ts`). */
 export interface SessionStreams {
-  /** Streams that are open. */
+  /** Number of open streams. */
   readonly size: number;
   open(opening: StreamOpening): void;
   receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void;
-  /** The VM is gone, and all there was of it. */
+  /** The VM and everything about it is gone. */
   forget(uid: string): void;
   /** The session is over. */
   end(): void;
@@ -70,24 +71,24 @@ export interface SessionPorts {
   readonly agentBootID: string;
   readonly host: HostFacts;
   readonly openStreams: (lane: StreamLane) => SessionStreams;
-  /** Of all sessions with operators. */
+  /** The epochs of all sessions with operators. */
   readonly epochs: Epochs<OperatorSession>;
 }
 
 export class OperatorSession {
   readonly closed: Promise<ChannelClosed>;
-  /** Resolves with the operator's `welcome`; never when the session ends before. */
+  /** Resolves with the operator's `welcome`. Never resolves when the session ends first. */
   readonly welcomed: Promise<Welcome>;
 
   readonly #ports: SessionPorts;
   readonly #channel: Channel<OperatorMessage, AgentMessage>;
   readonly #policies = new BoundedMemory<string>(limits.keptPolicyBytes);
-  /** Digests of what was last said of each VM, without its log. */
+  /** Digest of the last report of each VM, without its log text. */
   readonly #said = new Map<string, string>();
   readonly #dirty = new Set<string>();
-  /** VMs of which the operator has only what the hello says. */
+  /** VMs for which the operator has only the hello's abridged state. */
   readonly #owed = new Set<string>();
-  /** Of the largest report. */
+  /** The largest size of a report. */
   #share = 0;
   #flush: Timer | undefined;
   readonly #streams: SessionStreams;
@@ -120,7 +121,7 @@ export class OperatorSession {
     this.#hello();
   }
 
-  /** Streams that are open over it. */
+  /** Number of open streams of this session. */
   get streams(): number {
     return this.#streams.size;
   }
@@ -177,13 +178,13 @@ export class OperatorSession {
     const changed = [...this.#dirty];
     this.#dirty.clear();
     for (const uid of changed) this.#report(uid);
-    if (this.#epoch === undefined) return; // a hello is all that it takes before its welcome
+    if (this.#epoch === undefined) return; // The operator accepts only a hello before its welcome
     const room = Math.max(0, reportsAtOnce - this.#channel.statesWaiting);
     for (const uid of [...this.#owed].slice(0, room)) this.#report(uid);
     if (this.#owed.size > 0) this.#flushSoon();
   }
 
-  /** With more VMs there is less room for each: those that were told at length are told again. */
+  /** More VMs leave less room for each report: complete reports are then sent again, cut to the new size. */
   #adaptShare(): void {
     const { supervisor } = this.#ports;
     const share = reportShare(supervisor.count);
@@ -191,7 +192,7 @@ export class OperatorSession {
     this.#share = share;
   }
 
-  /** The text of a log alone is no news once its head is full. */
+  /** Log text alone is no reason for a report once the status has the first lines. */
   #report(uid: string): void {
     const isOwed = this.#owed.delete(uid);
     const observed = this.#ports.supervisor.observe(uid);
@@ -212,8 +213,7 @@ export class OperatorSession {
       case 'policy':
         if (sha256Hex(message.policy) === message.sha256)
           this.#policies.set(message.sha256, message.policy, message.policy.length);
-        else
-          this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not have the digest that it came with');
+        else this.#ports.logger.error({ sha256: message.sha256 }, 'a policy does not match its digest');
         break;
       case 'streamClose':
       case 'streamData':
@@ -227,7 +227,7 @@ export class OperatorSession {
     }
   }
 
-  /** An epoch is for the whole session: whoever takes another one opens another session. */
+  /** An epoch holds for the whole session. An operator that takes another epoch opens another session. */
   #welcome(welcome: Welcome): void {
     const { epoch } = welcome;
     if (this.#epoch !== undefined) {
@@ -245,7 +245,7 @@ export class OperatorSession {
     this.#resolveWelcomed(welcome);
   }
 
-  /** Commands of another epoch come from an operator that is not in charge of this host any more (design §6). */
+  /** A command with another epoch comes from an operator that is no longer in charge of this host (design §6). */
   #command(message: Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>): void {
     const { epochs, logger, supervisor } = this.#ports;
     if (message.epoch !== this.#epoch || !epochs.obeys(this)) {
@@ -278,7 +278,7 @@ export class OperatorSession {
     const { supervisor } = this.#ports;
     const parsed = parseAssignment(element);
     const whole = parsed.ok ? this.#withPolicy(parsed.value) : parsed;
-    // Whatever its options are: what is wanted of a VM that is here can be done.
+    // The options are bad, but the intent can be carried out for a VM that this agent has.
     if (!whole.ok && supervisor.machine(element.uid) !== undefined && parseIntent(element).ok) this.#intend(element);
     this.#obey(element, whole, (assignment) => supervisor.assign(assignment));
   }
@@ -302,7 +302,7 @@ export class OperatorSession {
     );
   }
 
-  /** Puts the policy in that travelled apart. What we have must then be exactly what the operator meant. */
+  /** Inserts the policy, which travelled separately. The result must match the operator's digest exactly. */
   #withPolicy(assignment: Assignment): Parsed<Assignment> {
     const { uid, policySHA256 } = assignment;
     const policy = policySHA256 === undefined ? undefined : this.#policies.get(policySHA256);
