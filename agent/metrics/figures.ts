@@ -1,4 +1,4 @@
-// What a scrape of the agent tells, before it is text.
+// The values that a scrape of the agent reports, before they are text.
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 import type { AgentTally } from './tally.ts';

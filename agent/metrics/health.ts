@@ -1,5 +1,5 @@
-// The probes of the agent, on a loopback port: `/healthz` while it runs, `/readyz` once it knows what its node has; and
-// `/metrics`. Exec probes are not used: they leak memory in the compute service.
+// The agent's HTTP endpoints on a loopback port: the probes `/healthz` (the agent runs) and `/readyz` (the agent knows
+// the VMs of its node), and `/metrics`. Exec probes are not used: they leak memory in the compute service.
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -18,7 +18,7 @@ export interface HealthAnswers {
 
 type Answer = (response: ServerResponse) => void | Promise<void>;
 
-/** @param port 0 takes any */
+/** @param port 0 chooses a free port */
 export function serveHealth(port: number, { isReady, metrics }: HealthAnswers): Promise<HealthServer> {
   const answers: Readonly<Record<string, Answer>> = {
     '/healthz': (response) => answer(response, 200, 'ok\n'),

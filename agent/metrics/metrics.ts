@@ -1,5 +1,5 @@
-// The agent's metrics, gathered when they are asked for. The library that writes them is loaded with the first scrape: an
-// agent that nobody scrapes does without.
+// The agent's metrics, collected on each scrape. The metrics library is loaded on the first scrape: an agent that
+// nobody scrapes does not need it.
 
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -15,7 +15,7 @@ export interface MetricMachine extends MeasuredMachine {
   observe(): Pick<ObservedVirtualMachine, 'phase' | 'guestLog'>;
 }
 
-/** The supervisor's part in it. */
+/** The part of the supervisor that metrics read. */
 export interface MetricMachines {
   uids(): readonly string[];
   machine(uid: string): MetricMachine | undefined;
@@ -36,12 +36,12 @@ export class AgentMetrics {
     this.#usage = new UsageReader(clock);
   }
 
-  /** From now on these are the VMs of the node. */
+  /** Sets the VMs of the node that metrics report on. */
   watch(machines: MetricMachines): void {
     this.#machines = machines;
   }
 
-  /** Whoever asks meanwhile gets the same answer. */
+  /** Scrapes at the same time share one answer. */
   scrape(): Promise<MetricsText> {
     this.#scrape ??= this.#write().finally(() => {
       this.#scrape = undefined;

@@ -1,4 +1,4 @@
-// The agent's figures in the format of Prometheus. Names and labels are for good.
+// The agent's metrics in the format of Prometheus. Names and labels never change.
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { AgentFigures, MachineFigures } from './figures.ts';
 
@@ -9,7 +9,7 @@ export interface MetricsText {
 
 const ofMachine = ['namespace', 'name', 'uid'] as const;
 
-/** Everything is set anew at each scrape, so that a VM that is gone is not told of any more. */
+/** Every value is set again at each scrape, so that a VM that is gone disappears. */
 export function metricsWriter(): (figures: AgentFigures) => Promise<MetricsText> {
   const registry = new Registry();
   const registers = [registry];

@@ -1,4 +1,4 @@
-// What the agent counts of itself as it happens, for its metrics.
+// Counts the agent's own events for its metrics.
 import type { ReasonCode } from '../../protocol/reasons.ts';
 
 export class AgentTally {
@@ -6,17 +6,17 @@ export class AgentTally {
   #internalErrors = 0;
   readonly #failedChanges = new Map<ReasonCode, number>();
 
-  /** A journal file could not be read and was put aside. */
+  /** A journal file was unreadable and was put aside. */
   journalQuarantined(): void {
     this.#quarantined += 1;
   }
 
-  /** The life of a VM ended with an error of ours. */
+  /** The life of a VM ended with an internal error. */
   internalError(): void {
     this.#internalErrors += 1;
   }
 
-  /** A running VM was not changed as it is wanted. */
+  /** A wanted change of a running VM failed. */
   liveChangeFailed(reason: ReasonCode): void {
     this.#failedChanges.set(reason, (this.#failedChanges.get(reason) ?? 0) + 1);
   }

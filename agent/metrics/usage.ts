@@ -1,16 +1,16 @@
-// What each VM uses of the host, for metrics. HCS is asked when somebody scrapes, of each VM at most once in a while, of few
-// VMs at once, and no scrape waits long: what is not told in time is told the next time.
+// The resource use of each VM, for metrics. HCS is asked during a scrape, at most once in a while for each VM and for
+// few VMs at once. No scrape waits long: an answer that comes too late counts for the next scrape.
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { Gate } from '../bounds/gate.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 
 export interface MeasuredMachine {
-  /** Undefined while the VM does not run. May never come back. */
+  /** Undefined while the VM does not run. May never resolve. */
   statistics(): Promise<SystemStatistics | undefined>;
 }
 
-/** VMs of which HCS is asked at once. */
+/** Most VMs about which HCS is asked at once. */
 export const usageAtOnce = 8;
 const { usageFresh, usagePatience } = fixedTimes.metrics;
 
@@ -30,12 +30,12 @@ export class UsageReader {
     this.#clock = clock;
   }
 
-  /** Questions that HCS refused to answer. */
+  /** Number of queries that failed. */
   get failures(): number {
     return this.#failures;
   }
 
-  /** By uid. VMs that do not run, or whose numbers are too old or were refused, are left out. */
+  /** By uid. VMs that do not run, or whose values are too old or failed, are left out. */
   async read(machines: ReadonlyMap<string, MeasuredMachine>): Promise<ReadonlyMap<string, SystemStatistics>> {
     for (const uid of this.#readings.keys()) if (!machines.has(uid)) this.#readings.delete(uid);
     const asked = [...machines].filter(([uid]) => !this.#isFresh(uid)).map(([uid, machine]) => this.#ask(uid, machine));
@@ -47,7 +47,7 @@ export class UsageReader {
     return new Map(told.flatMap(([uid, statistics]) => (statistics === undefined ? [] : [[uid, statistics] as const])));
   }
 
-  /** The one question that is under way, if there is one. */
+  /** Starts a query unless one is under way for this VM. */
   #ask(uid: string, machine: MeasuredMachine): Promise<void> {
     const pending = this.#pending.get(uid);
     if (pending !== undefined) return pending;
@@ -57,7 +57,7 @@ export class UsageReader {
         this.#readings.set(uid, { statistics, at: this.#clock.now() });
       })
       .catch(() => {
-        // The VM may have ended meanwhile; it is counted, so that a lasting failure shows.
+        // The VM may have ended meanwhile. The failure is counted anyway, so that a lasting one shows.
         this.#failures += 1;
         this.#readings.delete(uid);
       })
@@ -70,7 +70,7 @@ export class UsageReader {
     return this.#age(uid) < usageFresh;
   }
 
-  /** A reading that was not renewed in time counts for one scrape more. */
+  /** A reading that was not renewed in time still counts for one scrape. */
   #current(uid: string): SystemStatistics | undefined {
     return this.#age(uid) <= usageFresh + usagePatience ? this.#readings.get(uid)?.statistics : undefined;
   }
