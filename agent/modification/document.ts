@@ -1,6 +1,6 @@
-// The document that changes a running system (hcs-runtime B.6): members in the original's order, left out when they have
-// no value, and escaped as every document for HCS is. And the rule for changes that have a half for HCS and one for the
-// guest: what is added is there before the guest hears of it, what is removed the guest has let go of before.
+// The document that changes a running system (hcs-runtime B.6): members in the original's order, left out when empty,
+// and escaped like every document for HCS. Also the order of a change that concerns both HCS and the guest: HCS adds a
+// device before the guest is told, and the guest releases a device before HCS removes it.
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
@@ -11,9 +11,9 @@ import { HcsError } from '../node/hcs-error.ts';
 
 export interface HostModification {
   readonly resourcePath: string;
-  /** Absent: what is there is set. */
+  /** Absent: the request sets a value. */
   readonly requestType?: 'Add' | 'Remove' | 'Update';
-  /** Members in the order in which they are to be written. Null is written, as the original writes a missing structure. */
+  /** Members in the order of writing. Null is written, as the original does for a missing structure. */
   readonly settings?: unknown;
 }
 
@@ -30,22 +30,28 @@ export function modifyDocument(host: HostModification | undefined, guestRequest?
   return escapeMarkup(JSON.stringify(document));
 }
 
-/** Both ends of a running VM. Each rejects with the end's refusal. Without `guest` and `guestThroughHost` no guest can be asked. */
+/**
+ * HCS and the guest of a running VM. Each rejects with its refusal. Without `guest` and `guestThroughHost` the guest
+ * cannot be asked.
+ */
 export interface ChangeTarget<Request = GuestModification> {
   host(document: string): Promise<void>;
-  /** Over the agent's own bridge. */
+  /** Sends a request over the agent's own bridge. */
   readonly guest?: ((request: Request) => Promise<void>) | undefined;
-  /** HCS owns the connection to the guest, and gets what the guest is asked for inside of its own document. */
+  /** Set when HCS owns the connection to the guest: HCS then receives the guest's request inside its own document. */
   readonly guestThroughHost?: ((request: Request) => GuestRequestJson) | undefined;
 }
 
-/** At least one half. */
+/** Has a part for HCS, a part for the guest, or both. */
 export interface Change<Request = GuestModification> {
   readonly host?: HostModification;
   readonly guest?: Request;
 }
 
-/** Makes both halves in their order. Told of what could not be undone after the guest refused. */
+/**
+ * Carries out both parts in their order. `undoFailed` receives the error when the addition cannot be undone after the
+ * guest refused.
+ */
 export async function applyChange<Request>(
   change: Change<Request>,
   target: ChangeTarget<Request>,
@@ -61,19 +67,19 @@ export async function applyChange<Request>(
     await addInGuest(guest, host, target, undoFailed);
   } else {
     await saying('guest modify', () => askGuest(guest, target));
-    // Nothing but an addition or a removal has a half for HCS when it has one for the guest (hcs-runtime B.6).
+    // Only an addition or a removal has parts for both HCS and the guest (hcs-runtime B.6).
     if (host?.requestType !== 'Remove') return;
     await saying('removing VM resources', () => target.host(modifyDocument(host)));
   }
 }
 
-/** Only the guest is asked. */
+/** Sends a request for the guest only. */
 export async function askGuest<Request>(request: Request, target: ChangeTarget<Request>): Promise<void> {
   if (target.guestThroughHost === undefined) await target.guest?.(request);
   else await target.host(modifyDocument(undefined, target.guestThroughHost(request)));
 }
 
-/** What a guest refuses is removed again, with the settings of the addition. */
+/** If the guest refuses the addition, HCS removes it with the same settings. */
 async function addInGuest<Request>(
   request: Request,
   addition: HostModification,
@@ -83,21 +89,21 @@ async function addInGuest<Request>(
   try {
     await saying('guest modify', () => askGuest(request, target));
   } catch (error) {
-    // Nothing is taken from a guest that may still be adding it.
+    // The guest may still be adding the device, so HCS does not remove it.
     if (mayHaveHappened(error)) throw error;
     await target.host(modifyDocument({ ...addition, requestType: 'Remove' })).catch(undoFailed);
     throw error;
   }
 }
 
-/** Nobody refused what was asked for: it has happened, or not, or will. */
+/** True when nobody refused the change: whether it happened, or will happen, is unknown. */
 export function mayHaveHappened(error: unknown): boolean {
   if (error instanceof CallOverdue || error instanceof GuestUnansweredError) return true;
   if (error instanceof BridgeClosedError || (error instanceof HcsError && error.isServiceDisconnect)) return true;
   return error instanceof Error && error.cause !== undefined && mayHaveHappened(error.cause);
 }
 
-/** An end's refusal with what it refused before it. A call that is still running stays what it is. */
+/** Adds what was refused to a refusal's message. A call that is still running keeps its error. */
 export async function saying<T>(what: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();

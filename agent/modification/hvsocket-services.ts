@@ -1,4 +1,4 @@
-// Entries of a running VM's table of Hyper-V socket services (hcs-runtime B.6).
+// Changes of the Hyper-V socket service table of a running VM (hcs-runtime B.6).
 import type { HostModification } from './document.ts';
 
 export interface HvSocketService {
@@ -8,7 +8,7 @@ export interface HvSocketService {
   readonly disabled?: boolean;
 }
 
-/** Makes the entry if there is none. Undefined is sent as null. */
+/** Creates the entry if there is none. Undefined is sent as null. */
 export function hvSocketServiceUpdate(serviceId: string, service: HvSocketService | undefined): HostModification {
   const settings = service && {
     BindSecurityDescriptor: service.bindSecurityDescriptor || undefined,

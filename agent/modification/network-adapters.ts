@@ -1,5 +1,5 @@
-// Network adapters of a running VM (hcs-runtime B.6, E.6): the host's half connects an endpoint, the guest's half sets up
-// the interface in a network namespace, where the guest has those.
+// Network adapters of a running VM (hcs-runtime B.6, E.6). HCS connects an endpoint; the guest sets up the interface in
+// a network namespace, if it has namespaces.
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
 import type { Change, HostModification } from './document.ts';
 
@@ -30,7 +30,7 @@ export function adapterChange(
 }
 
 function settingsDocument({ endpointId, iov, macAddress }: AdapterSettings): object {
-  // These three may also be 0 or empty, which is not the same as absent.
+  // For these three, 0 or empty differs from absent.
   const IovSettings = iov && {
     OffloadWeight: iov.offloadWeight,
     QueuePairsRequested: iov.queuePairsRequested,
@@ -39,7 +39,7 @@ function settingsDocument({ endpointId, iov, macAddress }: AdapterSettings): obj
   return { EndpointId: endpointId || undefined, MacAddress: macAddress || undefined, IovSettings };
 }
 
-/** As the original's newer VM manager: nothing is sent without settings. */
+/** Like the original's newer VM manager: without settings none are sent. */
 export function managedAdapterChange(
   requestType: Request,
   nicId: string,
@@ -55,7 +55,7 @@ export interface NetworkEndpoint {
   readonly macAddress: string;
   readonly namespaceId: string;
   readonly dns: { readonly domain: string; readonly search: readonly string[]; readonly servers: readonly string[] };
-  /** Of the policy of that name; 0 without. */
+  /** From the policy of this name; 0 without one. */
   readonly encapOverhead: number;
   readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
   readonly routes: readonly { readonly nextHop: string; readonly destination: string; readonly metric: number }[];
@@ -84,7 +84,7 @@ function settingsOf({ id, macAddress }: NetworkEndpoint): AdapterSettings {
   return { endpointId: id, macAddress };
 }
 
-/** The suffix is the guest's search list: the domain, if there is one, before the rest. */
+/** The suffix is the guest's search list: the domain, if any, comes first. */
 function guestAdapter(nicId: string, endpoint: NetworkEndpoint, policyBasedRouting: boolean): GuestAdapter {
   const { addresses, dns, encapOverhead, macAddress, namespaceId, routes } = endpoint;
   return {
@@ -108,7 +108,7 @@ function lowerCaseList(names: readonly string[]): string {
   return names.join(',').toLowerCase();
 }
 
-/** A virtual function that came over vPCI: HCS has no part in it. Throws for a guest that has no namespaces. */
+/** For a virtual function that was added over vPCI: HCS is not involved. Throws for a guest without namespaces. */
 export function guestAdapterChange(
   requestType: 'Add' | 'Remove',
   adapter: GuestAdapter,
@@ -122,7 +122,7 @@ export function guestAdapterChange(
   return { guest: { resourceType: 'Network', requestType, settings: adapter } };
 }
 
-/** As the original prints the structure. */
+/** Printed as the original prints the structure. */
 function adapterText(adapter: GuestAdapter): string {
   const addresses = (adapter.IPConfigs ?? []).map(
     ({ IPAddress = '', PrefixLength = 0 }) => `{IPAddress:${IPAddress} PrefixLength:${PrefixLength}}`,

@@ -1,13 +1,13 @@
-// Folders of the host that a running VM's guest mounts over Plan 9 (hcs-runtime B.6).
+// Folders of the host that the guest of a running VM mounts over Plan 9 (hcs-runtime B.6).
 import { applyChange, type Change, type ChangeTarget, type HostModification } from './document.ts';
 
 export const plan9Port = 564;
-/** The first build that can share single files of a folder. */
+/** The first build that can share individual files of a folder. */
 const singleFilesSince = 18362;
 
 const shareFlags = { readOnly: 0x1, linuxMetadata: 0x4, restrictFileAccess: 0x80 } as const;
 
-/** `VirtualMachine/Devices/Plan9/Shares` as HCS has them; members without a value are left out. */
+/** `VirtualMachine/Devices/Plan9/Shares` in HCS. Members without a value are left out. */
 export interface Plan9Share {
   readonly name: string;
   readonly accessName: string;
@@ -34,11 +34,11 @@ export interface WantedShare {
   readonly hostPath: string;
   readonly guestPath: string;
   readonly readOnly: boolean;
-  /** Only these files of the folder are shared. */
+  /** Shares only these files of the folder. */
   readonly onlyFiles?: readonly string[] | undefined;
 }
 
-/** A share that a VM has. */
+/** A share of a VM. */
 export interface MountedShare {
   readonly name: string;
   readonly guestPath: string;
@@ -50,7 +50,7 @@ export interface SharingPolicy {
   readonly refusesWritable: boolean;
 }
 
-/** Those of one VM. */
+/** The shares of one VM. */
 export class Plan9Shares {
   readonly #policy: SharingPolicy;
   readonly #undoFailed: (error: unknown) => void;
@@ -61,7 +61,7 @@ export class Plan9Shares {
     this.#undoFailed = undoFailed;
   }
 
-  /** Names are never used twice, also not that of a share that could not be added. */
+  /** A name is never used twice, not even that of a share that could not be added. */
   async add(wanted: WantedShare, target: ChangeTarget): Promise<MountedShare> {
     this.#check(wanted);
     const name = String(this.#nextName);

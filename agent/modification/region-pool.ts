@@ -1,17 +1,17 @@
-// The buddy pool of one packed vPMem device (hcs-documents §6.13, hcs-runtime B.6): 4 GiB in blocks of seven sizes, each
-// four times the one before.
+// The buddy allocator of one packed vPMem device (hcs-documents §6.13, hcs-runtime B.6): 4 GiB in blocks of seven
+// sizes, each four times the previous one.
 
 const smallestBytes = 2 ** 20;
 const classCount = 7;
 
 export interface Region {
-  /** Bytes from the start of the device. */
+  /** Offset in bytes from the start of the device. */
   readonly offset: number;
-  /** Which of the seven sizes: 0 is 1 MiB, 6 is the whole pool. */
+  /** Index of the size: 0 is 1 MiB, 6 is the whole pool. */
   readonly sizeClass: number;
 }
 
-/** The smallest size that holds so many bytes; undefined for none and for more than the pool has. */
+/** The smallest size that holds the bytes. Undefined for 0 bytes and for more than the pool. */
 function classOf(bytes: number): number | undefined {
   for (let sizeClass = 0; bytes > 0 && sizeClass < classCount; sizeClass += 1) {
     if (bytes <= bytesOf(sizeClass)) return sizeClass;
@@ -31,7 +31,7 @@ export class RegionPool {
     this.#freeOf(classCount - 1).add(0);
   }
 
-  /** Undefined when no block that is large enough is free. */
+  /** Undefined when no free block is large enough. */
   allocate(bytes: number): Region | undefined {
     const wanted = classOf(bytes);
     if (wanted === undefined) return undefined;
@@ -47,7 +47,7 @@ export class RegionPool {
     this.#freeOf(sizeClass).add(offset);
   }
 
-  /** The lowest free block of that size, else the first quarter of the lowest one of the next size that has any. */
+  /** The lowest free block of this size, else the first quarter of the lowest block of the next larger size. */
   #take(sizeClass: number): number | undefined {
     if (sizeClass >= classCount) return undefined;
     const free = this.#freeOf(sizeClass);
@@ -61,7 +61,10 @@ export class RegionPool {
     return lowest;
   }
 
-  /** Makes a block of every four quarters that are free. Done when nothing fits only: what is split is likely split again. */
+  /**
+   * Merges every four free quarters into a block. Done only when nothing fits, because a merged block is likely split
+   * again.
+   */
   #mergeAll(): void {
     for (let sizeClass = 0; sizeClass < classCount - 1; sizeClass += 1) {
       const free = this.#freeOf(sizeClass);

@@ -1,5 +1,5 @@
-// Several resources of a running VM at once, as an update in the words of the OCI runtime spec asks for them (hcs-runtime
-// B.6): memory, the guest's own idea of it, processor limits, CPU group; the first failure ends it.
+// Changes several resources of a running VM in one update, in the terms of the OCI runtime spec (hcs-runtime B.6):
+// memory, the guest's view of its memory, processor limits, CPU group. The first failure ends the update.
 import { uint64 } from '../document/json-numbers.ts';
 import { applyChange, type ChangeTarget, modifyDocument } from './document.ts';
 import { memorySizeOfBytes, type ProcessorLimits, processorGroup, processorLimitsOn } from './topology.ts';
@@ -8,15 +8,18 @@ export interface ResourceUpdate {
   /** Unsigned 64 bits. */
   readonly memoryInBytes?: bigint;
   readonly processor?: ProcessorLimits;
-  /** An empty one is refused; absent leaves the group as it is. */
+  /** An empty id is refused; absent leaves the group unchanged. */
   readonly cpuGroupID?: string;
 }
 
-/** What the spec's Linux and Windows sections have in common once their names are set aside. */
+/** The common part of the spec's Linux and Windows sections, independent of their names. */
 export interface OciResources {
-  /** Bytes. Signed in the Linux section: −1 is the largest number. */
+  /** Bytes. Signed in the Linux section: −1 stands for the largest number. */
   readonly memoryLimit?: bigint | undefined;
-  /** `maximum` of Windows, `quota` of Linux (−1 is the largest number). Absent members of a section that is there stay unset. */
+  /**
+   * `maximum` in the Windows section, `quota` in the Linux section (−1 stands for the largest number). Absent members
+   * of a present section stay unset.
+   */
   readonly cpu?: { readonly limit?: bigint | undefined; readonly shares?: bigint | undefined } | undefined;
 }
 
@@ -37,7 +40,7 @@ function processorOf({ limit, shares }: NonNullable<OciResources['cpu']>): Proce
 
 export interface UpdateHost {
   readonly build: number;
-  /** A guest of May 2026 does not know the request, and learns of its memory by itself in time. */
+  /** False for a guest of May 2026: it does not know the request and detects its memory in time without it. */
   readonly refreshesGuest: boolean;
 }
 

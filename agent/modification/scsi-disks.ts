@@ -1,6 +1,6 @@
-// Disks of a running VM that have several users (hcs-runtime B.6): an attachment with equal path, type, access and
-// extension is shared and counted, and so is a mount of it with equal settings. What has no user left goes: first the
-// mount, then the disk. Changes of one VM are made one at a time, so that nothing here waits for another change.
+// Disks of a running VM that have several users (hcs-runtime B.6). An attachment with the same path, type, access and
+// extension is shared and counted, and so is a mount of it with the same settings. When the last user leaves, the mount
+// is removed, then the disk. Changes of one VM run one at a time, so that nothing here waits for another change.
 
 import { type ChangeTarget, mayHaveHappened, modifyDocument } from './document.ts';
 import {
@@ -23,7 +23,7 @@ export interface DiskSource {
 
 const extensiblePrefix = 'evd://';
 
-/** `evd://<type>/<path>`. Throws for a path without a type. */
+/** Parses `evd://<type>/<path>`. Throws for a path without a type. */
 export function extensibleDisk(path: string, readOnly: boolean): DiskSource {
   const name = path.startsWith(extensiblePrefix) ? path.slice(extensiblePrefix.length) : path;
   const separator = name.indexOf('/');
@@ -32,7 +32,7 @@ export function extensibleDisk(path: string, readOnly: boolean): DiskSource {
   return { type: 'ExtensibleVirtualDisk', path: name.slice(separator + 1), readOnly, extensibleType };
 }
 
-/** How a disk is to be mounted; without a path it gets one of its own. */
+/** How to mount a disk; without a path, one is generated. */
 export type WantedMount = Omit<ScsiMount, 'guestPath'> & { readonly guestPath?: string };
 
 interface Attached {
@@ -46,7 +46,7 @@ interface Mounted {
   users: number;
 }
 
-/** One user's part in a disk, to be given back. */
+/** One user's claim on a disk, to be released. */
 export interface DiskUse {
   readonly slot: ScsiSlot;
   readonly guestPath: string | undefined;
@@ -57,11 +57,11 @@ export class ScsiDisks {
   readonly #reserved: readonly ScsiSlot[];
   readonly #undoFailed: (error: unknown) => void;
   readonly #attached = new Set<Attached>();
-  /** A mount's index is part of the path that is made up for it. */
+  /** The index of a mount is part of its generated path. */
   readonly #mounted: (Mounted | undefined)[] = [];
   readonly #uses = new Map<DiskUse, { readonly attached: Attached; readonly mounted: Mounted | undefined }>();
 
-  /** `reserved`: places of the disks that the VM was made with. */
+  /** `reserved`: slots of the disks that the VM was created with. */
   constructor(controllers: number, reserved: readonly ScsiSlot[], undoFailed: (error: unknown) => void) {
     this.#controllers = controllers;
     this.#reserved = reserved;
@@ -77,13 +77,13 @@ export class ScsiDisks {
       this.#uses.set(use, { attached, mounted });
       return use;
     } catch (error) {
-      // Nothing is taken from a guest that may still be mounting it.
+      // The guest may still be mounting the disk, so HCS does not detach it.
       if (!mayHaveHappened(error)) await this.#detach(attached, target).catch(this.#undoFailed);
       throw error;
     }
   }
 
-  /** May be tried again when it was refused. */
+  /** Can be called again after a refusal. */
   async release(use: DiskUse, target: ChangeTarget): Promise<void> {
     const held = this.#uses.get(use);
     if (held === undefined) throw new Error('not attached');
@@ -107,7 +107,7 @@ export class ScsiDisks {
     try {
       await target.host(modifyDocument(scsiAttach(attached.attachment)));
     } catch (error) {
-      // What is still being attached keeps its place.
+      // A disk that is still being attached keeps its slot.
       if (!mayHaveHappened(error)) this.#attached.delete(attached);
       throw error;
     }
@@ -142,7 +142,7 @@ export class ScsiDisks {
 
   async #unmount(mounted: Mounted, target: ChangeTarget): Promise<void> {
     if (mounted.users === 1) {
-      // The original says at the mount only what kind of disk it is.
+      // When mounting, the original states only what kind of disk it is.
       const { encrypted: _encrypted, filesystem: _filesystem, ...mount } = mounted.mount;
       await unmountDisk(mounted.attached.attachment, mount, target);
       this.#mounted[this.#mounted.indexOf(mounted)] = undefined;
@@ -165,7 +165,7 @@ function isSameMount(mount: ScsiMount, wanted: WantedMount): boolean {
   return mountKey(mount) === mountKey(wanted);
 }
 
-/** Options have no order here. */
+/** The order of options does not matter here. */
 function mountKey(mount: Omit<ScsiMount, 'guestPath'>): string {
   const { blockDevice, encrypted, ensureFilesystem, filesystem, options, partition, readOnly } = mount;
   const flags = [readOnly, encrypted, ensureFilesystem, blockDevice].map((flag) => flag ?? false);

@@ -1,11 +1,11 @@
-// Where disks go (hcs-runtime B.6): the lowest free controller, then its lowest free LUN; and where the guest mounts one
-// that does not say.
+// Chooses the slot of a disk (hcs-runtime B.6), the lowest free controller and its lowest free LUN, and the mount path
+// of a disk without one.
 import { Limit } from '../document/constants.ts';
 import type { ScsiSlot } from './scsi.ts';
 
 const lunsPerController = 64;
 
-/** Undefined when every place of the VM's controllers is taken. */
+/** Undefined when every slot of the VM's controllers is taken. */
 export function firstFreeSlot(controllers: number, taken: readonly ScsiSlot[]): ScsiSlot | undefined {
   const places = new Set(taken.map(placeOf));
   for (let controller = 0; controller < Math.min(controllers, Limit.ScsiControllers); controller += 1) {

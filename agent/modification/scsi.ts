@@ -1,5 +1,5 @@
-// SCSI disks of a running VM (hcs-runtime B.6): the documents, and the two sequences that host and guest go through.
-// The host's half comes first when a disk is attached and last when it is detached.
+// SCSI disks of a running VM (hcs-runtime B.6): the documents, and the sequences for attaching and detaching. HCS acts
+// first when a disk is attached and last when it is detached.
 import { scsiControllerGuids } from '../document/constants.ts';
 import {
   askGuest,
@@ -19,7 +19,7 @@ export interface ScsiAttachment extends ScsiSlot {
   readonly type: 'VirtualDisk' | 'PassThru' | 'ExtensibleVirtualDisk';
   readonly path: string;
   readonly readOnly: boolean;
-  /** Of an `ExtensibleVirtualDisk`. */
+  /** The type of an `ExtensibleVirtualDisk`. */
   readonly extensibleType?: string;
 }
 
@@ -36,11 +36,14 @@ export interface ScsiMount {
 
 export interface ScsiDisk {
   readonly attachment: ScsiAttachment;
-  /** Absent: the guest is not asked to mount it. */
+  /** Absent: the guest is not asked to mount the disk. */
   readonly mount: ScsiMount | undefined;
 }
 
-/** Rejects with the first failure, and then undoes what was done. What cannot be undone is told and left. */
+/**
+ * Rejects with the first failure, after undoing the earlier steps. `undoFailed` receives the error of a step that
+ * cannot be undone.
+ */
 export async function attachDisk(
   { attachment, mount }: ScsiDisk,
   target: ChangeTarget,
@@ -51,13 +54,13 @@ export async function attachDisk(
   try {
     await mountDisk(attachment, mount, target);
   } catch (error) {
-    // Nothing is taken from a guest that may still be mounting it.
+    // The guest may still be mounting the disk, so HCS does not remove it.
     if (!mayHaveHappened(error)) await unplugDisk(attachment, target).catch(undoFailed);
     throw error;
   }
 }
 
-/** In the guest. */
+/** Mounts the disk in the guest. */
 export async function mountDisk(slot: ScsiSlot, mount: ScsiMount, target: ChangeTarget): Promise<void> {
   const what = `mount scsi controller ${slot.controller} lun ${slot.lun} at ${mount.guestPath}`;
   await saying(what, () => askGuest(mountRequest('Add', slot, mount), target));
@@ -67,7 +70,7 @@ export async function unmountDisk(slot: ScsiSlot, mount: ScsiMount, target: Chan
   await askGuest(mountRequest('Remove', slot, mount), target);
 }
 
-/** The guest lets go of the device before the host takes it away. */
+/** The guest releases the device before HCS removes it. */
 export async function unplugDisk(slot: ScsiSlot, target: ChangeTarget): Promise<void> {
   const { controller: Controller, lun: Lun } = slot;
   await askGuest({ resourceType: 'SCSIDevice', requestType: 'Remove', settings: { Controller, Lun } }, target);
@@ -94,7 +97,7 @@ function pathOf({ controller, lun }: ScsiSlot): string {
   return `VirtualMachine/Devices/Scsi/${guid}/Attachments/${lun}`;
 }
 
-/** A guest takes an encrypted disk apart only when it is told at the end, too, that it is one. */
+/** The guest needs the encryption flag on removal, too, to dismantle an encrypted disk. */
 function mountRequest(requestType: 'Add' | 'Remove', { controller, lun }: ScsiSlot, mount: ScsiMount) {
   const place = {
     MountPath: mount.guestPath,

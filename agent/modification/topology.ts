@@ -5,7 +5,7 @@ import { type ChangeTarget, type HostModification, modifyDocument } from './docu
 
 const topology = 'VirtualMachine/ComputeTopology';
 
-/** The first build on which HCS takes limits of a running VM. */
+/** The first build on which HCS accepts processor limits of a running VM. */
 export const processorLimitsSince = 19042;
 
 /** Rounded up to an even number of MiB, as at creation. */
@@ -13,17 +13,17 @@ export function memorySize(sizeInMB: number): HostModification {
   return unroundedMemorySize(sizeInMB + (sizeInMB % 2));
 }
 
-/** Cut to whole MiB before it is rounded. Unsigned 64 bits. */
+/** Cut to whole MiB, then rounded up. Unsigned 64 bits. */
 export function memorySizeOfBytes(sizeInBytes: bigint): HostModification {
   return memorySize(Number(sizeInBytes >> 20n));
 }
 
-/** As the original's newer VM manager sends it. */
+/** Not rounded, like the original's newer VM manager. */
 export function unroundedMemorySize(sizeInMB: Uint64): HostModification {
   return { resourcePath: `${topology}/Memory/SizeInMB`, settings: sizeInMB };
 }
 
-/** Absent and 0 are the same. */
+/** Absent and 0 mean the same. */
 export interface ProcessorLimits {
   readonly limit?: Uint64;
   readonly weight?: Uint64;
@@ -41,13 +41,13 @@ export function processorLimits(limits: ProcessorLimits): HostModification {
   return { resourcePath: `${topology}/Processor/Limits`, settings };
 }
 
-/** Throws on a build whose HCS does not take them. */
+/** Throws on a build whose HCS does not accept limits. */
 export function processorLimitsOn(build: number, limits: ProcessorLimits): HostModification {
   if (build < processorLimitsSince) throw new Error('not implemented');
   return processorLimits(limits);
 }
 
-/** The id goes on as it was given. */
+/** The id is passed on unchanged. */
 export function processorGroup(id: string): HostModification {
   if (id === '') throw new RangeError("must specify an ID to use when configuring a VM's cpugroup");
   return { resourcePath: `${topology}/Processor/CpuGroup`, settings: { Id: id } };

@@ -1,5 +1,5 @@
-// Physical PCI devices given to a running VM (hcs-runtime B.6). A device that the VM has already is counted and not added
-// again; it goes with its last user, and no guest is asked to let go of it.
+// Physical PCI devices assigned to a running VM (hcs-runtime B.6). A device that the VM already has is counted and not
+// added again. It is removed with its last user; the guest is not asked to release it.
 import { Build } from '../document/constants.ts';
 import { applyChange, type ChangeTarget, type HostModification } from './document.ts';
 
@@ -33,7 +33,7 @@ interface AssignedDevice {
   users: number;
 }
 
-/** Those of one VM. */
+/** The devices of one VM. */
 export class PciDevices {
   readonly #systemID: string;
   readonly #build: number;
@@ -46,7 +46,7 @@ export class PciDevices {
     this.#undoFailed = undoFailed;
   }
 
-  /** The vmbus GUID that the device has: `freshGuid`, unless it was there before. */
+  /** Returns the device's vmbus GUID: `freshGuid`, unless the VM already had the device. */
   async add(device: PciFunction, freshGuid: string, target: ChangeTarget): Promise<string> {
     const known = this.#devices.get(keyOf(device));
     if (known !== undefined) {

@@ -1,6 +1,6 @@
-// Images on virtual PMem devices of a running VM (hcs-runtime B.6): one image a device, or several packed on one. An image
-// that is there already is counted and not added again; it goes with its last user. Changes of one VM are made one at a
-// time, so that nothing here waits for another change.
+// Images on virtual PMem devices of a running VM (hcs-runtime B.6): one image for each device, or several packed on
+// one. An image that is already present is counted and not added again; it is removed with its last user. Changes of
+// one VM run one at a time, so that nothing here waits for another change.
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
 import {
   applyChange,
@@ -22,11 +22,11 @@ export interface ImageFile {
 export interface PMemLimits {
   readonly maximumCount: number;
   readonly maximumSizeBytes: number;
-  /** Devices of the images that the VM was made with. */
+  /** Devices of the images that the VM was created with. */
   readonly reserved?: readonly number[];
 }
 
-/** One image on a device of its own. */
+/** One image that has a device of its own. */
 export function vpmemAdd(device: number, hostPath: string): HostModification {
   const settings = { HostPath: hostPath || undefined, ReadOnly: true, ImageFormat: 'Vhd1' };
   return { resourcePath: devicePath(device), requestType: 'Add', settings };
@@ -44,7 +44,7 @@ function mappingPath(device: number, offset: number): string {
   return `${devicePath(device)}/Mappings/${offset}`;
 }
 
-/** Where an image is, and how many use it. */
+/** The place of an image, and its number of users. */
 interface Placed<Place> {
   readonly place: Place;
   readonly guestPath: string;
@@ -64,7 +64,7 @@ abstract class PMemImages<Place> {
     this.#undoFailed = undoFailed;
   }
 
-  /** Where the guest has the image. Rejects when there is no room, or with the refusal of host or guest. */
+  /** Returns the image's path in the guest. Rejects when there is no room, or with the refusal of HCS or the guest. */
   async add(image: ImageFile, target: ChangeTarget): Promise<string> {
     const known = this.#images.get(image.path);
     if (known !== undefined) {
@@ -76,7 +76,7 @@ abstract class PMemImages<Place> {
     try {
       await saying(cannotAdd, () => applyChange(this.addition(place, image), target, this.#undoFailed));
     } catch (error) {
-      // What is still being added keeps its place.
+      // An image that is still being added keeps its place.
       if (!mayHaveHappened(error)) this.give(place);
       throw error;
     }
@@ -107,7 +107,7 @@ abstract class PMemImages<Place> {
   protected abstract guestPath(place: Place): string;
 }
 
-/** With multi-mapping off. */
+/** One image for each device, with multi-mapping off. */
 export class SingleImages extends PMemImages<number> {
   readonly #limits: PMemLimits;
   readonly #taken: Set<number>;
@@ -158,11 +158,11 @@ export class SingleImages extends PMemImages<number> {
 interface Mapping {
   readonly device: number;
   readonly region: Region;
-  /** Of the file, in whole pages. */
+  /** Size of the file, in whole pages. */
   readonly sizeInBytes: number;
 }
 
-/** With multi-mapping on. */
+/** Several images on one device, with multi-mapping on. */
 export class PackedImages extends PMemImages<Mapping> {
   readonly #maximumCount: number;
   readonly #reserved: ReadonlySet<number>;
@@ -179,7 +179,7 @@ export class PackedImages extends PMemImages<Mapping> {
     };
   }
 
-  /** On the first device that has room. */
+  /** Allocates on the first device that has room. */
   protected take(image: ImageFile): Mapping {
     const sizeInBytes = Math.ceil(image.sizeInBytes / pageBytes) * pageBytes;
     for (let device = 0; device < this.#maximumCount; device += 1) {
