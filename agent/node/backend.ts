@@ -1,31 +1,33 @@
-// What the agent needs of the Host Compute Service, whoever provides it (docs/reference/hcs-runtime.md A, B).
-// Two providers, one contract: `computecore` on Windows and `simulated` everywhere. Every call may be slow or never
-// come back: bounding it is the caller's part, and a call that exceeded its bound is still running (design §8, `Draining`).
+// What the agent needs of the Host Compute Service (docs/reference/hcs-runtime.md A, B). Two implementations share one
+// contract: `computecore` on Windows and `simulated` everywhere. Every call may be slow or may never return: the caller
+// bounds it, and a call that exceeded its bound is still running (design §8, `Draining`).
 
 declare const systemId: unique symbol;
 declare const runtimeId: unique symbol;
 
 /** The id of a compute system: `luvm-<metadata.uid>`. */
 export type SystemId = string & { readonly [systemId]: true };
-/** The Hyper-V VM GUID that HCS gives a compute system; the address of its sockets (hcs-runtime B.2). */
+/**
+ * The Hyper-V VM GUID that HCS assigns to a compute system. It is the address of the VM's sockets (hcs-runtime B.2).
+ */
 export type RuntimeId = string & { readonly [runtimeId]: true };
 
-/** State as HCS names it (hcs-runtime B.5). A stopped system still answers queries. */
+/** State in the terms of HCS (hcs-runtime B.5). A stopped system still answers queries. */
 export type SystemState = 'Created' | 'Running' | 'Paused' | 'Stopped' | 'SavedAsTemplate' | 'Unknown';
 
 export interface SystemProperties {
   readonly id: string;
   readonly owner: string;
   readonly state: SystemState;
-  /** Absent while HCS has not assigned one. */
+  /** Absent until HCS assigns one. */
   readonly runtimeId?: RuntimeId;
 }
 
-/** What a system has used and has of its host (hcs-runtime B.5). A member is absent when HCS does not tell it. */
+/** The resources that a system uses (hcs-runtime B.5). A member is absent when HCS does not report it. */
 export interface SystemStatistics {
-  /** Processor time since its start, in seconds. */
+  /** Processor time since the start of the system, in seconds. */
   readonly processorSeconds?: number;
-  /** Memory that it has of the host just now. */
+  /** Memory that the host currently provides to the system. */
   readonly assignedMemoryBytes?: number;
 }
 
@@ -34,16 +36,19 @@ export interface SystemExit {
   readonly exitType: 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit' | 'None' | 'Unknown';
   /** HRESULT as an unsigned 32-bit number; 0 is success. */
   readonly status: number;
-  /** What HCS makes responsible for it, such as `GuestCrash`; absent when it says nothing. */
+  /** The cause according to HCS, such as `GuestCrash`; absent when HCS gives none. */
   readonly attribution?: readonly string[];
-  /** What a guest that crashed said last; of a guest, so hostile, and at most `crashLogLimit` characters. */
+  /**
+   * The last output of a guest that crashed. It comes from the guest, so it is hostile. At most `crashLogLimit`
+   * characters.
+   */
   readonly crashLog?: string;
 }
 
-/** Of a Linux guest's panic text HCS keeps about 4 KiB; what is longer is cut in front. */
+/** HCS keeps about 4 KiB of a Linux guest's panic text. A longer text loses its beginning. */
 export const crashLogLimit = 16_384;
 
-/** The end of what a handle can tell: the system exited, the service went away, or the handle was closed. */
+/** The last event of a handle: the system exited, the service went away, or the handle was closed. */
 export type SystemEnd =
   | { readonly kind: 'exited'; readonly exit: SystemExit }
   | { readonly kind: 'serviceDisconnected' }
@@ -65,13 +70,13 @@ export interface ComputeSystem {
   modify(document: string): Promise<void>;
   properties(): Promise<SystemProperties>;
   statistics(): Promise<SystemStatistics>;
-  /** Idempotent. The last handle of a system that terminates with it takes the system along. */
+  /** Idempotent. Closing the last handle of a system that terminates with its handle ends the system. */
   close(): Promise<void>;
 }
 
 /**
- * A system whose creation is under way. HCS gives its handle before it knows whether there will be a system, and takes
- * nothing on it but its end. Closing it gives up a creation that does not come back.
+ * A system that is being created. HCS returns its handle before it knows whether the creation succeeds, and accepts
+ * only these calls on the handle. Closing it gives up a creation that does not return.
  */
 export type UnfinishedSystem = Pick<ComputeSystem, 'terminate' | 'close'>;
 
@@ -80,12 +85,15 @@ export interface HcsBackend {
   /** All compute systems of the node, of every owner. */
   enumerate(): Promise<readonly SystemProperties[]>;
   /**
-   * `begun` gets the handle as soon as HCS gives one. A system whose creation failed is terminated, and its handle closed,
-   * before this rejects.
+   * `begun` receives the handle as soon as HCS returns one. When the creation fails, the system is terminated and its
+   * handle closed before this rejects.
    */
   create(id: SystemId, document: string, begun?: (system: UnfinishedSystem) => void): Promise<ComputeSystem>;
   open(id: SystemId): Promise<ComputeSystem>;
-  /** Access of one VM to a file (hcs-runtime G.2); the VM need not exist. Revoking what was not granted succeeds. */
+  /**
+   * Gives one VM access to a file (hcs-runtime G.2). The VM need not exist. Revoking access that was not granted
+   * succeeds.
+   */
   grantVmAccess(id: SystemId, path: string): Promise<void>;
   revokeVmAccess(id: SystemId, path: string): Promise<void>;
   close(): Promise<void>;

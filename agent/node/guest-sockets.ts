@@ -1,5 +1,5 @@
-// The sockets on which a guest dials its host (hcs-runtime C.3): one listener per (RuntimeId, port), bound before the
-// VM starts. Hyper-V sockets on Windows, Unix sockets in simulation.
+// The sockets on which a guest connects to its host (hcs-runtime C.3): one listener for each (RuntimeId, port), bound
+// before the VM starts. Hyper-V sockets on Windows, Unix sockets in simulation.
 import type { Duplex } from 'node:stream';
 import type { RuntimeId } from './backend.ts';
 
@@ -11,7 +11,10 @@ export const guestPorts = {
 } as const;
 
 export interface GuestListener {
-  /** The next connection; rejects when the signal aborts or the listener is closed. Abandoned ones are destroyed. */
+  /**
+   * Returns the next connection. Rejects when the signal aborts or the listener is closed. Abandoned connections are
+   * destroyed.
+   */
   accept(signal: AbortSignal): Promise<Duplex>;
   /** Idempotent; pending accepts reject. */
   close(): Promise<void>;

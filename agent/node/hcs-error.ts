@@ -1,4 +1,4 @@
-// Failures of HCS calls as values: the HRESULT, what it is called, and which class of trouble it is (hcs-runtime A.6).
+// Failures of HCS calls as values: the HRESULT, its name, and the class of the failure (hcs-runtime A.6).
 
 /** Conditions that exist in two numberings with the same low word: 0xC037xxxx (older API, guest) and 0x8037xxxx. */
 const facilityNames: ReadonlyMap<number, string> = new Map([
@@ -52,7 +52,9 @@ const win32Names: Readonly<Record<number, string>> = {
   1455: 'ERROR_COMMITMENT_LIMIT',
 };
 
-/** Of the hypervisor and of the driver that gives VMs their memory: the host has not enough of it. */
+/**
+ * Statuses of the hypervisor, and of the driver that provides memory to VMs, that mean that the host lacks resources.
+ */
 const capacityStatuses: ReadonlyMap<number, string> = new Map([
   [0xc035_000b, 'HV_INSUFFICIENT_MEMORY'],
   [0xc035_0073, 'HV_INSUFFICIENT_ROOT_MEMORY'],
@@ -63,7 +65,7 @@ const capacityStatuses: ReadonlyMap<number, string> = new Map([
   [0xc037_002f, 'VID_INSUFFICIENT_RESOURCES_WITHDRAW'],
 ]);
 
-/** Default memory is backed by the page file: its limit is the commitment limit. */
+/** Default memory is backed by the page file, so the commitment limit bounds it. */
 const capacityWin32: ReadonlySet<number> = new Set([8, 14, 1450, 1455]);
 
 const vmComputeFacilities: ReadonlySet<number> = new Set([0xc037, 0x8037]);
@@ -99,7 +101,7 @@ export class HcsError extends Error {
     this.detail = detail;
   }
 
-  /** The system is not there, whichever API said so. */
+  /** The system does not exist, according to any of the APIs. */
   get isNotFound(): boolean {
     return this.#matches(0x010e) || this.#win32 === 0x490;
   }
@@ -112,27 +114,27 @@ export class HcsError extends Error {
     return this.#matches(0x010f);
   }
 
-  /** HCS does not take the document, or a value in it (E_INVALIDARG): sending it again cannot help. */
+  /** HCS refuses the document or a value in it (E_INVALIDARG): sending it again cannot help. */
   get isDocumentRefused(): boolean {
     return this.#matches(0x010d) || this.#win32 === 0x0d || this.#win32 === 0x57;
   }
 
-  /** The caller is no member of Administrators or Hyper-V Administrators (hcs-runtime G.1). */
+  /** The caller is not a member of Administrators or Hyper-V Administrators (hcs-runtime G.1). */
   get isAccessDenied(): boolean {
     return this.#matches(0x011b) || this.#win32 === 0x05;
   }
 
-  /** The hypervisor or a feature that HCS needs is not there. */
+  /** The hypervisor or a feature that HCS needs is missing. */
   get isHypervisorMissing(): boolean {
     return this.#matches(0x0102) || this.#matches(0x0114);
   }
 
-  /** The compute service went away: nothing is known about the system. */
+  /** The compute service went away: the state of the system is unknown. */
   get isServiceDisconnect(): boolean {
     return this.#matches(0x011e);
   }
 
-  /** The host has not the memory or other resources that the VM asks for: another host may. */
+  /** The host lacks memory or other resources for the VM: another host may have them. */
   get isCapacity(): boolean {
     return capacityWin32.has(this.#win32 ?? 0) || capacityStatuses.has(this.#ntStatus);
   }
@@ -141,7 +143,7 @@ export class HcsError extends Error {
     return vmComputeFacilities.has(this.hresult >>> 16) && (this.hresult & 0xffff) === lowWord;
   }
 
-  /** As it is, or within an HRESULT (HRESULT_FROM_NT). */
+  /** The status itself, also when it is inside an HRESULT (HRESULT_FROM_NT). */
   get #ntStatus(): number {
     return (this.hresult & ~0x1000_0000) >>> 0;
   }

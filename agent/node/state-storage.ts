@@ -1,18 +1,22 @@
-// The disk of the node, as far as the agent's own state is concerned: a folder that nobody else writes to, and locks that
-// keep a second agent off the node.
+// The part of the node's disk for the agent's state: a folder that only the agent writes to, and locks that keep a
+// second agent off the node.
 
 export interface HeldLock {
   release(): void;
 }
 
-/** Undefined while another process has it. The system takes it back when its holder dies, however it dies. */
+/**
+ * Undefined while another process holds the lock. The system releases it when its holder dies, however that happens.
+ */
 export type TryLock = () => Promise<HeldLock | undefined>;
 
 export interface StateStorage {
-  /** Makes the folder if there is none. Rejects for somebody else's folder, since what lies in it is believed. */
+  /**
+   * Creates the folder if there is none. Rejects for a folder of somebody else, because the agent trusts its content.
+   */
   openFolder(stateDir: string): Promise<void>;
-  /** Why the folder that is there would be refused; undefined also when there is none. */
+  /** Why the existing folder would be refused; undefined if it is acceptable or missing. */
   folderProblem(stateDir: string): Promise<string | undefined>;
-  /** Whoever holds all of them is the only agent of the folder and of the node. */
+  /** The holder of all locks is the only agent of the folder and of the node. */
   locks(stateDir: string, warn: (text: string) => void): readonly TryLock[];
 }

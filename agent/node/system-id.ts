@@ -1,4 +1,4 @@
-// Which compute systems are ours: those with our owner tag *and* an id made of a resource's uid (design §3, §8).
+// Identifies our compute systems: they have our owner tag *and* an id made from the uid of a resource (design §3, §8).
 import { z } from 'zod';
 import type { SystemId } from './backend.ts';
 
