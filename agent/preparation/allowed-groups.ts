@@ -1,5 +1,5 @@
-// Which CPU groups and resource partitions of the host a spec may join. A VM takes processor time from all members of its
-// group, so the administrator of the host says who may: by id, and none unless one is named.
+// Which CPU groups and resource partitions of the host a spec may join. A VM takes processor time from all members of
+// its group, so the administrator of the host lists the allowed ids. Without a list none is allowed.
 
 import type { RequestedOptions } from '../../protocol/options.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
@@ -16,7 +16,7 @@ const none: AllowedGroups = { cpuGroups: [], resourcePartitions: [] };
 /** Throws a `MachineFailure` that names the field and the flag that would allow it. */
 export function requireAllowedGroups(requested: RequestedOptions, allowed: AllowedGroups = none): void {
   const { CPUGroupID: group = '', ResourcePartitionID: partition = '' } = requested;
-  // The null group stands for none.
+  // The null GUID means no group.
   if (group !== nullGroup && isForbidden(group, allowed.cpuGroups)) {
     refuse(
       'CPUGroupNotAllowed',

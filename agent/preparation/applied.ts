@@ -1,26 +1,26 @@
-// With what a run of a VM was made.
+// The configuration with which a boot of a VM was made.
 import { z } from 'zod';
 import { devices } from '../../protocol/messages.ts';
 import { requestedOptions } from '../../protocol/options.ts';
 import { allowsExec } from './exec-policy.ts';
 
-/** With what the current or last run was made, and changed since. */
+/** The configuration of the current or last boot, including later live changes. */
 const appliedWith = z.object({
   options: requestedOptions,
   optionsDigest: z.string(),
-  /** Of the document that it was created from. */
+  /** Digest of the document that the VM was created from. */
   documentDigest: z.string(),
   policyDigest: z.string().optional(),
   /** `terminateOnAgentExit: false`: the system survives the agent and may be adopted. */
   outlivesAgent: z.boolean(),
   processorCount: z.int(),
   memorySizeInMB: z.int(),
-  /** Of the host that it runs on: what can be changed depends on it. */
+  /** Build of the host that the VM runs on: it decides which live changes are possible. */
   osBuild: z.int(),
   scsiControllers: z.int(),
   warnings: z.array(z.string()),
   devices,
-  /** Whether processes may be started from outside, as the policy says; absent in journals of earlier agents. */
+  /** Whether the policy allows processes to be started from outside. Absent in journals of earlier agents. */
   execAllowed: z.boolean().optional(),
 });
 export const applied = appliedWith.transform((made) => ({

@@ -1,5 +1,5 @@
-// What a guest is sent of its security policy once it is up (hcs-documents §10, hcs-runtime E.6): the policy, the name of
-// the enforcer, and the signed reference measurements of the boot files, where the host has them.
+// The parts of the security policy that the guest receives once it is up (hcs-documents §10, hcs-runtime E.6): the
+// policy, the name of the enforcer, and the signed reference measurements of the boot files, if the host has them.
 
 import { messageOf } from '../../runtime/error-text.ts';
 import type { LinuxOptions } from '../document/options.ts';
@@ -8,12 +8,12 @@ import { MachineFailure } from '../failure.ts';
 import type { WindowsHost } from '../node/host.ts';
 import type { GuestPolicy } from './plan.ts';
 
-/** A signed statement of a few hashes has some kilobytes. */
+/** A signed statement of a few hashes has a few kilobytes. */
 export const maxReferenceInfoBytes = 1 << 20;
 
 /**
- * Undefined for a VM without a policy. The files are looked for in the default boot folder, also when the VM boots from
- * another one, as the original does it; one that is not there is left out. Rejects with a `MachineFailure`.
+ * Undefined for a VM without a policy. As in the original, the files are always looked for in the default boot folder,
+ * even when the VM boots from another one. A missing file is left out. Rejects with a `MachineFailure`.
  */
 export async function guestPolicy(
   options: LinuxOptions,
@@ -42,7 +42,7 @@ async function readReferenceInfo(
   folder: string,
   host: Pick<WindowsHost, 'readFile'>,
 ): Promise<string> {
-  // The agent may read what nobody else may: a name must not lead out of the folder.
+  // The agent can read files that others cannot, so a name must not lead out of the folder.
   if (/[\\/:]|^\.*$/.test(name)) {
     throw new MachineFailure('PathNotAllowed', `confidential.${field}: ${name} is not the name of a file`);
   }

@@ -1,5 +1,6 @@
-// What of its host a VM uses that must not be another VM's as well (docs/design.md §10): the console pipe and writable disks
-// alone, read-only disks and boot files together with others who only read them. Two spellings of one thing have one name.
+// The resources of the host that a VM must not share (docs/design.md §10): the console pipe and writable disks
+// exclusively; read-only disks and boot files together with other readers. Different spellings of a resource get the
+// same name.
 import { z } from 'zod';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { absolutePath } from '../document/windows-paths.ts';
@@ -9,11 +10,11 @@ export const hostResource = z.object({
   kind: z.enum(['pipe', 'file']),
   /** Equal for all spellings. */
   name: z.string(),
-  /** Nobody else may use it meanwhile, not even for reading. */
+  /** Nobody else may use the resource meanwhile, not even for reading. */
   exclusive: z.boolean(),
-  /** As the manifest has it. */
+  /** As spelled in the manifest. */
   given: z.string(),
-  /** The disk that it is; absent for the console and for boot files. */
+  /** The disk that the resource is; absent for the console and for boot files. */
   disk: z.string().exactOptional(),
 });
 export type HostResource = z.infer<typeof hostResource>;
@@ -26,7 +27,7 @@ export interface WantedResources {
 
 type Disk = NonNullable<RequestedOptions['Disks']>[number];
 
-/** The path that the node opens, through links and short names; undefined when there is nothing to open. */
+/** The path that the node opens, with links and short names resolved; undefined when there is nothing to open. */
 export type FinalPath = (path: string) => Promise<string | undefined>;
 
 /** Rejects with a `MachineFailure` for a spec that would have to share a file with itself. */
@@ -46,7 +47,10 @@ export function diskResources(disks: readonly Disk[], finalPath: FinalPath): Pro
   return Promise.all(disks.map(async (disk) => diskFile(disk, await finalPath(disk.path))));
 }
 
-/** Throws a `MachineFailure` for two disks that are one file which one of them writes to, and for a boot file as such a disk. */
+/**
+ * Throws a `MachineFailure` when two disks are the same file and one of them writes to it, or when a writable disk is a
+ * boot file.
+ */
 export function requireDistinct(boots: readonly HostResource[], disks: readonly HostResource[]): void {
   const booted = new Set(boots.map(({ name }) => name));
   const seen = new Map<string, HostResource>();
@@ -66,7 +70,10 @@ function refuse(message: string): never {
   throw new MachineFailure('InvalidOptions', message);
 }
 
-/** Of a VM whose record does not say, by what it was made with: an older agent wrote it. */
+/**
+ * The resources of a VM whose record does not list them because an older agent wrote it. Derived from the configuration
+ * of the boot.
+ */
 export function resourcesOfRun(
   requested: RequestedOptions,
   bootFiles: readonly string[],
@@ -79,7 +86,7 @@ export function resourcesOfRun(
   ];
 }
 
-/** As a field of the manifest. */
+/** The resource's field in the manifest. */
 export function fieldOf({ disk, kind }: HostResource): string {
   if (kind === 'pipe') return 'console.pipe';
   return disk === undefined ? 'boot' : `storage.disks[${disk}].path`;
@@ -102,7 +109,7 @@ export function diskFile({ name, path, readOnly }: Disk, found: string | undefin
 }
 
 const deviceFolders: ReadonlySet<string> = new Set(['', '..', '?', '??', 'globalroot']);
-/** `LOCAL\` leads to the same pipe for a process without a session of its own. */
+/** `LOCAL\` leads to the same pipe for a process outside any session. */
 const pipeFolders: ReadonlySet<string> = new Set([...deviceFolders, 'pipe', 'local', 'device', 'namedpipe']);
 
 function pipeName(pipe: string): string {
@@ -115,15 +122,15 @@ function fileName(path: string): string {
   return withoutLeading(segmentsOf(path), deviceFolders);
 }
 
-/** The last name stays, whatever it is. */
+/** Keeps the last name, whatever it is. */
 function withoutLeading(names: readonly string[], dropped: ReadonlySet<string>): string {
   const start = names.findIndex((name) => !dropped.has(name));
   return names.slice(start === -1 ? -1 : start).join('\\');
 }
 
 /**
- * Lexically as Windows cleans a path, and in one letter case. What Windows may take for the same is made the same: a VM that
- * waits without need is better than two that write to one file.
+ * Cleans the path lexically as Windows does and folds its case. Spellings that Windows may treat as the same become the
+ * same: a VM that waits needlessly is better than two that write to one file.
  */
 function segmentsOf(path: string): readonly string[] {
   return absolutePath(path, 'C:\\').toUpperCase().toLowerCase().split('\\').map(withoutTrailing);

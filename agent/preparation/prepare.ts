@@ -1,4 +1,4 @@
-// Works out how to boot a VM on this host: gathers the facts, fills the options, builds the document. Touches nothing.
+// Plans the boot of a VM on this host: gathers the facts, completes the options, builds the document. Changes nothing.
 import { documentDigest, optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { type Assignment, type Devices, limits } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
@@ -30,12 +30,12 @@ import {
 import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
 import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
 
-/** What is needed to judge what a manifest names on the host. */
+/** What is needed to judge the names in a manifest. */
 export interface NamePorts {
   readonly host: Pick<WindowsHost, 'withFile'>;
-  /** Folders of the agent itself, by their Windows paths, which no manifest may name (`ownFolders`). */
+  /** The agent's own folders as Windows paths, which no manifest may name (`ownFolders`). */
   readonly ownFolders: readonly string[];
-  /** What manifests may name besides the boot files of the host. */
+  /** What manifests may name besides the host's boot files. */
   readonly allowed: AllowList;
   /** CPU groups and resource partitions that specs may join. Absent: none. */
   readonly allowedGroups?: AllowedGroups | undefined;
@@ -73,7 +73,7 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   return planOf({ assignment, options: filled.options, outcome, document, policy, osBuild: host.build });
 }
 
-/** Rejects with a `MachineFailure` when the manifest names something on the host that it must not. */
+/** Rejects with a `MachineFailure` when the manifest names something on the host that is not allowed. */
 export async function requireAllowed(assignment: Assignment, host: DefaultsHost, ports: NamePorts): Promise<void> {
   const scope = scopeOf(assignment, host.bootFolder, ports);
   requireAllowedNames(assignment, scope);
@@ -81,7 +81,7 @@ export async function requireAllowed(assignment: Assignment, host: DefaultsHost,
   await requireAllowedFiles(assignment.options, host, scope);
 }
 
-/** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
+/** Checks a disk right before it is attached. Rejects with a `MachineFailure`. */
 export async function admitDiskOf(
   assignment: Assignment,
   disk: WantedDisk,
@@ -102,7 +102,7 @@ function scopeOf(
   return { host, namespace, allowed, bootFolder, closed: ownFolders };
 }
 
-/** A VM that names no file boots what the host has for everybody: there is nothing to look at. */
+/** A VM that names no file uses the host's default boot files, so there is nothing to check. */
 async function requireAllowedFiles(
   requested: RequestedOptions,
   host: DefaultsHost,
@@ -115,7 +115,7 @@ async function requireAllowedFiles(
   await admission.requireBootFiles(boots);
   for (const disk of disks) {
     await admission.admitDisk(disk).catch((error: unknown) => {
-      // One that is in use, or not there yet, is looked at again when it is attached.
+      // A disk that is in use or missing is checked again when it is attached.
       if (!(error instanceof MachineFailure) || error.stalls) throw error;
     });
   }
@@ -148,7 +148,7 @@ async function gatherFiles(paths: readonly string[], host: WindowsHost): Promise
   };
 }
 
-/** A failed query is a value: it comes after a missing kernel in the original's order of errors. */
+/** A failed query is a value, because in the original's order its error comes after a missing kernel. */
 async function processors(backend: PreparationPorts['backend']): Promise<ProcessorFact> {
   try {
     const { logicalProcessorCount } = await backend.processorTopology();

@@ -1,5 +1,6 @@
-// From what a manifest asks for to the builder's full options on a given host: defaults, boot-folder probing and the resets that
-// options work on each other, in the order in which the original converts annotations (docs/reference/hcs-documents.md §9.3).
+// Completes the requested options of a manifest to the builder's full options on a given host: defaults, boot-folder
+// probing, and the resets that options cause in each other, in the order in which the original converts annotations
+// (docs/reference/hcs-documents.md §9.3).
 import type { RequestedOptions } from '../../protocol/options.ts';
 import type { DocumentSwitches } from '../document/build-context.ts';
 import { BootFile } from '../document/constants.ts';
@@ -17,7 +18,7 @@ import { absolutePath, joinPath } from '../document/windows-paths.ts';
 export interface RequestedMachine {
   readonly id: string;
   readonly owner: string;
-  /** The VM's own folder: staged copies go there. */
+  /** The VM's own folder, for staged copies. */
   readonly bundleDirectory: string;
   readonly requested: RequestedOptions;
 }
@@ -44,22 +45,25 @@ export function fillOptions(machine: RequestedMachine, host: DefaultsHost, files
   };
 }
 
-/** A requested folder stands in for the default one, so that nothing found in the default folder sticks (quirk 7). */
+/**
+ * The requested folder replaces the default one before probing, so that nothing found in the default folder sticks
+ * (quirk 7).
+ */
 function withRequestedFolder(requested: RequestedOptions, host: DefaultsHost): DefaultsHost {
   return requested.BootFilesPath === undefined ? host : { ...host, bootFolder: requested.BootFilesPath };
 }
 
-/** Changes that one conversion step makes, given the options as the steps before it leave them. */
+/** The changes of one conversion step, given the options after the earlier steps. */
 type Step = (requested: RequestedOptions, options: LinuxOptions) => LinuxOptionChanges;
 
-/** Options that carry over as they are, 64-bit ones as bigints. The rest is worked out by the steps below. */
+/** Options that are copied, 64-bit ones as bigints. The steps below set the others. */
 const carriedOver = linuxOptions
   .omit({ BootFilesPath: true, PreferredRootFSType: true, RootFSFile: true, KernelFile: true })
   .partial();
 
 const sameNamed: Step = (requested) => carriedOver.parse(requested);
 
-/** Step 41: the type brings its default file name along, which a name of its own then replaces. */
+/** Step 41: the type sets its default file name, which an explicit name then replaces. */
 const rootFileSystem: Step = (requested) => {
   const type = requested.PreferredRootFSType;
   const byType = type === undefined ? undefined : rootFsDefaults[type];
@@ -74,7 +78,7 @@ const rootFsDefaults = {
   VHD: { PreferredRootFSType: RootFsType.Vhd, RootFSFile: BootFile.RootVhd },
 } as const;
 
-/** Step 42: the uncompressed kernel that the probe may have found cannot be booted by UEFI. */
+/** Step 42: UEFI cannot boot the uncompressed kernel that the probe may have found. */
 const kernel: Step = (requested, options) => ({
   KernelFile: requested.KernelFile ?? (options.KernelDirect ? undefined : BootFile.Kernel),
 });
@@ -90,8 +94,8 @@ const extraExecArgs: Step = (requested, options) => {
 };
 
 /**
- * Step 45 (§9.5): a confidential VM has its kernel, command line and root file system in its guest state file. Also without a policy
- * text: a VM that asks for isolation never gets the ordinary document.
+ * Step 45 (§9.5): a confidential VM has its kernel, command line and root file system in its guest state file. This
+ * applies without a policy text, too: a VM that asks for isolation never gets the ordinary document.
  */
 const securityPolicy: Step = (requested) => {
   const isolated = requested.SecurityPolicyEnabled === true;
@@ -114,7 +118,7 @@ const isolation: LinuxOptionChanges = {
   DmVerityMode: true,
 };
 
-/** Steps 46 to 50: what was asked for explicitly wins over the block before it. */
+/** Steps 46 to 50: an explicit option wins over the block before. */
 const confidential: Step = (requested) => ({
   GuestStateFilePath: requested.GuestStateFilePath,
   DmVerityRootFsVhd: requested.DmVerityRootFsVhd,
@@ -124,8 +128,8 @@ const confidential: Step = (requested) => ({
 });
 
 /**
- * Every path that filling the options and building from them may look up, so that a caller can look them up beforehand. Some may turn
- * out not to be needed: which ones depends on what is found.
+ * Every path that completing the options and building may look up, so that a caller can look them up beforehand. Some
+ * may turn out to be unneeded, depending on what is found.
  */
 export function pathsToStat(requested: RequestedOptions, host: DefaultsHost): string[] {
   const folder = absolutePath(withRequestedFolder(requested, host).bootFolder, host.currentDirectory);
@@ -143,7 +147,10 @@ export function pathsToStat(requested: RequestedOptions, host: DefaultsHost): st
   return [...new Set(names.filter((name) => name !== undefined).map((name) => joinPath(folder, name)))];
 }
 
-/** Paths that the manifest has a part in: the folder that it names, and what is looked up there. Reference files are in the default folder. */
+/**
+ * The boot paths that the manifest determines: the folder that it names, and the files looked up there. Reference files
+ * are in the default folder.
+ */
 export function bootPathsNamed(requested: RequestedOptions, host: DefaultsHost): readonly string[] {
   const { UVMHashEnvelopeReferenceInfoFile, UVMReferenceInfoFile } = requested;
   const references = [UVMReferenceInfoFile, UVMHashEnvelopeReferenceInfoFile].filter((name) => name !== undefined);

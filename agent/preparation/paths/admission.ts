@@ -1,8 +1,8 @@
-// Whether what a manifest names on the host may be used: first by its name alone, so that nothing outside of the allowed
-// folders is even looked at; then by where it leads, since a link or an 8.3 name leads elsewhere than it says.
+// Decides whether a manifest may use a file of the host: first by its name alone, so that nothing outside the allowed
+// folders is even looked at; then by its final path, because a link or an 8.3 name leads elsewhere.
 //
-// HCS takes paths, not handles. Between this look and the use of the file, whoever may write to the allowed folder can
-// still exchange it; the path that is used is the one without links, so that only this folder itself has to be trusted.
+// HCS takes paths, not handles. Between this check and the use of the file, anybody who may write to the allowed folder
+// can still exchange the file. The path that is used contains no links, so only this folder itself has to be trusted.
 import type { Assignment } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
@@ -30,11 +30,11 @@ export type WantedDisk = NonNullable<RequestedOptions['Disks']>[number];
 export interface AdmittedDisk {
   /** Without links and short names. */
   readonly path: string;
-  /** Its folder is for reading only, so that all VMs may share the access to it. */
+  /** The disk's folder is read-only, so all VMs may share access to it. */
   readonly isShared: boolean;
 }
 
-/** Looks nothing up. Throws a `MachineFailure` that names the field and what would help. */
+/** Looks up nothing on the host. Throws a `MachineFailure` that names the field and what would help. */
 export function requireAllowedNames({ options }: Pick<Assignment, 'options'>, scope: AdmissionScope): void {
   const { allowed, namespace } = scope;
   const { devices, pipes } = allowed;
@@ -42,7 +42,7 @@ export function requireAllowedNames({ options }: Pick<Assignment, 'options'>, sc
   if (refusal !== undefined) throw new MachineFailure(refusal.reason, refusal.message);
 }
 
-/** Judges files where they lead. The folders of the rules are looked up once. */
+/** Judges files by their final paths. The folders of the rules are looked up once. */
 export class FileAdmission {
   readonly #scope: AdmissionScope;
   readonly #policy: PathPolicy;
@@ -56,7 +56,9 @@ export class FileAdmission {
     return new FileAdmission(scope, await finalPolicy(scope));
   }
 
-  /** Those of the paths that exist must be allowed where they lead, too; one that is a disk must stand alone. */
+  /**
+   * Each existing file must be allowed by its final path, too. A file that is a disk must not depend on another file.
+   */
   async requireBootFiles(paths: readonly string[]): Promise<void> {
     const check = async (path: string) =>
       this.#withFile(path, async (file) => {
@@ -68,7 +70,10 @@ export class FileAdmission {
     await Promise.all(paths.map(check));
   }
 
-  /** Undefined when there is no such file. Rejects with `PathNotAllowed`, or `DiskFailed` when it cannot be looked at. */
+  /**
+   * Undefined when there is no such file. Rejects with `PathNotAllowed`, or with `DiskFailed` when the file cannot be
+   * examined.
+   */
   async admitDisk(disk: WantedDisk): Promise<AdmittedDisk | undefined> {
     requireAllowedNames({ options: { Disks: [disk] } }, this.#scope);
     const { name, path, readOnly } = disk;
@@ -91,14 +96,14 @@ export class FileAdmission {
 
 async function diskProblem(file: OpenFile): Promise<string | undefined> {
   if (file.kind === 'folder') return 'is a folder: name the file of a disk';
-  // Its content is in other files, which it names.
+  // A VHD set names other files that have its content.
   if (foldCase(file.path).endsWith('.VHDS')) return 'is a VHD set: name a single disk';
   return await virtualDiskProblem(file);
 }
 
 function requireFinalPath(what: string, { path }: OpenFile, use: PathUse, policy: PathPolicy): void {
   const problem = refusalOf(path, use, policy);
-  // Where it leads is the host's to know.
+  // The message does not tell where the path leads: that is not the user's to know.
   if (problem !== undefined) throw new MachineFailure('PathNotAllowed', `${what} leads to a file that ${problem}`);
 }
 
@@ -106,7 +111,7 @@ function policyOf({ allowed, bootFolder, closed, namespace }: AdmissionScope): P
   return { rules: rulesFor(namespace, allowed.paths), bootFolder, closed };
 }
 
-/** The same policy with the folders where they lead, so that an administrator may allow a folder by a link to it. */
+/** The policy with the final paths of its folders, so that an administrator may allow a folder through a link. */
 async function finalPolicy(scope: AdmissionScope): Promise<PathPolicy> {
   const { bootFolder, closed, rules } = policyOf(scope);
   const finalOf = (path: string) => finalPath(path, scope);
@@ -118,7 +123,7 @@ async function finalPolicy(scope: AdmissionScope): Promise<PathPolicy> {
   return { rules: finalRules, bootFolder: finalBootFolder, closed: [...closed, ...finalClosed] };
 }
 
-/** A folder that is not there, or is not shown, leads where it says. */
+/** A folder that is missing or not accessible keeps its own path. */
 async function finalPath(path: string, { host }: AdmissionScope): Promise<string> {
   const found = await host.withFile(path, async (folder) => folder.path).catch(() => undefined);
   return found ?? path;

@@ -1,5 +1,5 @@
-// What each option of a manifest names on the host, and the rule that holds for it as it is written. Whoever may create
-// a VM in a namespace must not reach the host's files through the agent, which runs as SYSTEM (docs/design.md §10).
+// For each option of a manifest: what it names on the host, and the rule for its spelling. A user who may create a VM
+// in a namespace must not reach the host's files through the agent, which runs as SYSTEM (docs/design.md §10).
 import { mountPathProblem, mountPathsOverlap } from '../../../crds/spec/mount-paths.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import type { ReasonCode } from '../../../protocol/reasons.ts';
@@ -30,12 +30,12 @@ export function refusalOfNames(requested: RequestedOptions, scope: NameScope): R
   return undefined;
 }
 
-/** Numbers, switches and GUIDs, and texts that only the guest sees. */
+/** For numbers, switches and GUIDs, and for texts that only the guest reads. */
 const nothing: NameRule = () => undefined;
 
 const notAllowed = (message: string): Refusal => ({ reason: 'PathNotAllowed', message });
 
-/** Of a file in the folder that the VM boots from: a name that leads out of it reaches the whole host. */
+/** The name of a file in the VM's boot folder. A name that leads out of the folder would reach the whole host. */
 function nameOf(field: string, given: (requested: RequestedOptions) => string | undefined): NameRule {
   return (requested) => {
     const name = given(requested);
@@ -44,10 +44,10 @@ function nameOf(field: string, given: (requested: RequestedOptions) => string | 
   };
 }
 
-/** What the agent keeps in the folder of a VM, where its guest state file is copied to. */
+/** The agent's own files in the folder of a VM, into which the guest state file is copied. */
 const ownFiles: readonly string[] = ['vm.json', 'guest.log', 'document.json', 'rootfs.vhd'];
 
-/** Windows gives such names to files with longer ones: `VM~1.JSO` may be any of ours. */
+/** Windows gives such aliases to long names: `VM~1.JSO` may be one of the agent's files. */
 const shortAlias = /~\d/;
 const mayBeShort = 'may be the short name of another file in the folder that it is copied to: rename the file';
 
@@ -109,7 +109,7 @@ const assignedDevices: NameRule = ({ AssignedDevices = [] }, { devices }) => {
   return { reason: 'DeviceNotAllowed', message };
 };
 
-/** Every option has its entry: one without does not compile. */
+/** Every option has an entry; without one this does not compile. */
 const rules: Readonly<Record<keyof RequestedOptions, NameRule>> = {
   BootFilesPath: bootFolder,
   KernelFile: nameOf('boot.kernelFile', ({ KernelFile }) => KernelFile),
@@ -125,7 +125,7 @@ const rules: Readonly<Record<keyof RequestedOptions, NameRule>> = {
   ConsolePipe: consolePipe,
   AssignedDevices: assignedDevices,
 
-  // The guest's: its command lines, and where in the guest its dumps go.
+  // Used in the guest only: its command lines, and the folder for its dumps.
   KernelBootOptions: nothing,
   ExecCommandLine: nothing,
   ExtraExecArgs: nothing,

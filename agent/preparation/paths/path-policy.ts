@@ -1,21 +1,21 @@
-// Which files of the host the manifests of one namespace may name (docs/design.md §10). Pure: it judges a path as it is
-// written, and the same path again once the host has said where it leads.
+// Which files of the host the manifests of one namespace may name (docs/design.md §10). A pure function: it judges a
+// path as spelled, and is called again with the final path that the host reports.
 
 import { type PathRule, ruleOf } from './path-rules.ts';
 import { isWithin, pathProblem, segmentsOf } from './windows-names.ts';
 
 export interface PathPolicy {
-  /** Those of the agent's flags, for this namespace. */
+  /** The rules of the agent's flags, for this namespace. */
   readonly rules: readonly PathRule[];
-  /** The host's folder of boot files: everybody boots from it, so nobody writes to it. */
+  /** The host's boot folder. All VMs boot from it, so none may write to it. */
   readonly bootFolder: string;
-  /** The agent's own folders, its token among them. */
+  /** The agent's own folders, including the one with its token. */
   readonly closed: readonly string[];
 }
 
 export type PathUse = 'boot' | 'readOnlyDisk' | 'writableDisk';
 
-/** Why the path is refused, as the end of a sentence that names it. Says nothing of anybody else's files. */
+/** Why the path is refused, as the end of a sentence about it. Reveals nothing about other users' files. */
 export function refusalOf(path: string, use: PathUse, policy: PathPolicy): string | undefined {
   const problem = pathProblem(path);
   if (problem !== undefined) return `${problem}: write the path as Windows shows it`;
@@ -46,7 +46,7 @@ function refusalOfDisk(
   return undefined;
 }
 
-/** Below, above or the same. */
+/** The path is the folder, or below or above it. */
 function touches(path: string, folder: string): boolean {
   const [a, b] = [segmentsOf(path), segmentsOf(folder)];
   return isWithin(a, b) || isWithin(b, a);

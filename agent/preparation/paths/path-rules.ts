@@ -1,5 +1,5 @@
-// `--allowed-path PATH[:ro]`: a folder below which manifests may name disks, for reading only with `:ro`. The segment
-// `{namespace}` stands for the namespace of the VM. Where several rules match a path, the longest one holds.
+// `--allowed-path PATH[:ro]`: a folder below which manifests may name disks, read-only with `:ro`. The segment
+// `{namespace}` stands for the namespace of the VM. The longest matching rule decides.
 import { namespacePlaceholder, PatternError, requireKnownPlaceholders } from './pattern-error.ts';
 import { isWithin, pathProblem, segmentsOf } from './windows-names.ts';
 
@@ -28,7 +28,7 @@ export function parsePathRule(pattern: string): PathRule {
   return { folder, isReadOnly };
 }
 
-/** The rules as they are for the VMs of one namespace. */
+/** The rules that apply to the VMs of one namespace. */
 export function rulesFor(namespace: string, rules: readonly PathRule[]): readonly PathRule[] {
   return rules.map(({ folder, isReadOnly }) => ({
     folder: folder.replaceAll(namespacePlaceholder, namespace),
@@ -36,7 +36,7 @@ export function rulesFor(namespace: string, rules: readonly PathRule[]): readonl
   }));
 }
 
-/** The rule that holds for the path. Of two for the same folder the one that allows less. */
+/** The rule that decides about the path. Of two rules for the same folder, the stricter one. */
 export function ruleOf(path: string, rules: readonly PathRule[]): PathRule | undefined {
   const segments = segmentsOf(path);
   const matching = rules

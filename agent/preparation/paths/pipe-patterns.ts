@@ -1,15 +1,16 @@
-// `--allowed-pipe NAME`: a named pipe that manifests may use for consoles. `{namespace}` stands for the namespace of the
-// VM, a final `*` for any ending.
+// `--allowed-pipe NAME`: a named pipe that manifests may use for consoles. `{namespace}` stands for the namespace of
+// the VM, a final `*` for any ending.
 import { namespacePlaceholder, PatternError, requireKnownPlaceholders } from './pattern-error.ts';
 import { endsInDotOrSpace, foldCase } from './windows-names.ts';
 
 const pipeFolder = '\\\\.\\pipe\\';
 /**
- * First parts of names that are no names: Windows leads `LOCAL\x` to `x`, whoever's that is, and keeps what begins with
- * `ProtectedPrefix` for Administrators, the lock of the agent among it. A namespace may have such a name.
+ * First segments with a meaning of their own: Windows resolves `LOCAL\x` to `x`, regardless of its owner, and reserves
+ * names below `ProtectedPrefix`, including the agent's lock, for Administrators. A namespace may have one of these
+ * names.
  */
 const pipesOfWindows: ReadonlySet<string> = new Set(['LOCAL', 'PROTECTEDPREFIX']);
-/** No name of a namespace has them, so that none can be the beginning of another's pipe. */
+/** Characters that no namespace name contains, so that one namespace cannot be the beginning of another one's pipe. */
 const endsOfNamespace: readonly string[] = ['.', '_', '\\'];
 const maxPipeCharacters = 256;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
@@ -34,7 +35,7 @@ export function parsePipePattern(pattern: string): string {
   return pattern;
 }
 
-/** Why a manifest must not name this pipe: Windows takes it for another one, or for no pipe at all. */
+/** Why a manifest must not name this pipe: Windows resolves the name to another pipe, or to none. */
 export function pipeProblem(name: string): string | undefined {
   if (name.length > maxPipeCharacters) return `has more than ${maxPipeCharacters} characters`;
   if (!foldCase(name).startsWith(foldCase(pipeFolder))) return `must begin with ${pipeFolder}`;
@@ -52,7 +53,7 @@ export function isPipeAllowed(name: string, namespace: string, patterns: readonl
   return patterns.some((pattern) => matches(name, pattern.replaceAll(namespacePlaceholder, namespace)));
 }
 
-/** Letter case does not matter; a final `*` is any ending. */
+/** Compares case-insensitively; a final `*` matches any ending. */
 export function matches(name: string, pattern: string): boolean {
   const [given, wanted] = [foldCase(name), foldCase(pattern)];
   return wanted.endsWith('*') ? given.startsWith(wanted.slice(0, -1)) : given === wanted;

@@ -1,29 +1,32 @@
-// Whether a virtual disk takes its content from another file. Such a parent is named inside of the disk, where no rule
-// for paths sees it: a VHDX that somebody copied to the host could show its VM another tenant's disk.
+// Detects virtual disks that take content from another file. The disk itself names such a parent, where no path rule
+// sees it: a VHDX that somebody copied to the host could show its VM another tenant's disk.
 //
-// Read are the bytes of [MS-VHDX] and of the Virtual Hard Disk Image Format Specification 1.0. Everything in them is
-// hostile: both copies of each structure count, whatever their checksums say, and every read is bounded. A guest writes
-// the beginning of a fixed VHD, so a disk is judged as every format that its bytes may be taken for.
+// The formats are [MS-VHDX] and the Virtual Hard Disk Image Format Specification 1.0. All bytes are hostile: both
+// copies of each structure count, whatever their checksums say, and every read is bounded. A guest can write the
+// beginning of a fixed VHD, so a disk is judged as every format that its bytes may be taken for.
 
 export interface DiskBytes {
   readonly size: number;
-  /** At most `length` bytes: less only at the end of the file. */
+  /** Reads at most `length` bytes, fewer only at the end of the file. */
   read(offset: number, length: number): Promise<Buffer>;
 }
 
-/** Why the disk is refused, as the end of a sentence that names it; undefined for one that stands alone. */
+/**
+ * Why the disk is refused, as the end of a sentence about it; undefined for a disk that does not depend on another
+ * file.
+ */
 export async function virtualDiskProblem(disk: DiskBytes): Promise<string | undefined> {
   const verdicts = await judge(disk);
   return problemOf(verdicts) ?? (verdicts.includes('alone') ? undefined : `is neither a VHD nor a VHDX: ${remake}`);
 }
 
-/** The same for a file that may be a disk, or something else such as a kernel. */
+/** The same for a file that may be a disk or something else, such as a kernel. */
 export async function foreignContentProblem(file: DiskBytes): Promise<string | undefined> {
   return problemOf(await judge(file));
 }
 
 async function judge(disk: DiskBytes): Promise<readonly Verdict[]> {
-  // Smaller than any virtual disk: there is nothing in it, and HCS refuses it itself.
+  // Smaller than any virtual disk: the file names no parent, and HCS refuses it.
   if (disk.size < vhdFooterBytes - 1) return ['alone'];
   return [await judgeVhd(disk), await judgeVhdx(disk)];
 }
@@ -46,7 +49,10 @@ const vhdCookie = Buffer.from('conectix');
 const diskTypeAt = 60;
 const diskTypes = { fixed: 2, dynamic: 3, differencing: 4 } as const;
 
-/** The footer ends the file; dynamic and differencing disks begin with a copy. Old ones are a byte shorter. */
+/**
+ * The footer is at the end of the file; dynamic and differencing disks begin with a copy of it. Old footers are one
+ * byte shorter.
+ */
 async function judgeVhd(disk: DiskBytes): Promise<Verdict> {
   const places = [disk.size - vhdFooterBytes, disk.size - vhdFooterBytes + 1, 0].filter((place) => place >= 0);
   const footers = await Promise.all(places.map((place) => disk.read(place, vhdFooterBytes)));
@@ -63,20 +69,20 @@ async function judgeVhd(disk: DiskBytes): Promise<Verdict> {
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 const vhdxSignature = Buffer.from('vhdxfile');
-/** Two headers, two region tables. */
+/** There are two headers and two region tables. */
 const headerPlaces = [64 * kibibyte, 128 * kibibyte] as const;
 const regionTablePlaces = [192 * kibibyte, 256 * kibibyte] as const;
 const headerBytes = 80;
 const tableBytes = 64 * kibibyte;
 const tableEntryBytes = 32;
-/** Both kinds of table have at most so many entries. */
+/** Most entries of either kind of table. */
 const maxTableEntries = 2047;
 const regionHeaderBytes = 16;
 const metadataHeaderBytes = 32;
-/** Windows makes them of 1 MiB. */
+/** Windows creates logs of 1 MiB. */
 const maxLogBytes = 16 * mebibyte;
 
-/** GUIDs as they lie in the file. */
+/** GUIDs in the byte order of the file. */
 const ids = {
   metadataRegion: Buffer.from('06a27c8b90479a4bb8fe575f050f886e', 'hex'),
   fileParameters: Buffer.from('3767a1ca36fa434db3b633f0aa44e76b', 'hex'),
@@ -89,7 +95,7 @@ interface Extent {
   readonly length: number;
 }
 
-/** A structure that does not keep to the format. */
+/** A structure violates the format. */
 class MalformedDisk extends Error {
   override readonly name = 'MalformedDisk';
 }
@@ -109,7 +115,7 @@ async function judgeVhdx(disk: DiskBytes): Promise<Verdict> {
   }
 }
 
-/** Of both tables: which one counts depends on checksums, which whoever made the file has chosen. */
+/** The regions of both tables: checksums decide which table counts, and the author of the file can choose them. */
 async function metadataRegions(disk: DiskBytes): Promise<readonly Extent[]> {
   const regions: Extent[] = [];
   for (const place of regionTablePlaces) {
@@ -149,8 +155,8 @@ function tableEntries(table: Buffer, start: number, count: number): readonly Buf
 }
 
 /**
- * After an unclean end Windows writes what the log holds before it reads anything else, so a log can make a parent where
- * none is. An honest one holds changes of the block table. One that touches what was read above is refused.
+ * After an unclean shutdown Windows applies the log before it reads anything else, so a log could add a parent. An
+ * honest log holds changes of the block table. A log that touches the structures read above is refused.
  */
 async function requireHarmlessLogs(disk: DiskBytes, regions: readonly Extent[]): Promise<void> {
   const firstRegions = { offset: 0, length: regionTablePlaces[1] + tableBytes };
@@ -165,7 +171,7 @@ async function requireHarmlessLogs(disk: DiskBytes, regions: readonly Extent[]):
   }
 }
 
-/** Descriptors lie at multiples of their size. Whether their entry is valid does not matter. */
+/** Checks a descriptor at every multiple of their size, whether or not its log entry is valid. */
 async function logTouches(disk: DiskBytes, log: Extent, protectedExtents: readonly Extent[]): Promise<boolean> {
   for (let done = 0; done < log.length; done += mebibyte) {
     const piece = await disk.read(log.offset + done, Math.min(mebibyte, log.length - done));
@@ -180,7 +186,7 @@ async function logTouches(disk: DiskBytes, log: Extent, protectedExtents: readon
 const descriptors = { data: Buffer.from('desc').readUInt32LE(), zero: Buffer.from('zero').readUInt32LE() } as const;
 const logSectorBytes = 4 * kibibyte;
 
-/** What a descriptor of the log writes to. Numbers beyond 2^53 lie beyond any file. */
+/** The range that a log descriptor writes to. Numbers beyond 2^53 are beyond the end of any file. */
 function descriptorTarget(piece: Buffer, at: number): Extent | undefined {
   const signature = piece.readUInt32LE(at);
   if (signature !== descriptors.data && signature !== descriptors.zero) return undefined;
@@ -197,7 +203,7 @@ function extentWithin({ size }: DiskBytes, offset: number, length: number): Exte
   return { offset, length };
 }
 
-/** Little-endian; a structure that ends before it is malformed. */
+/** Little-endian. A structure that is too short is malformed. */
 function word(bytes: Buffer, at: number): number {
   if (bytes.length < at + 4) throw new MalformedDisk('a structure that is cut short');
   return bytes.readUInt32LE(at);

@@ -1,8 +1,8 @@
-// Names of files that a manifest gives, judged by how they are written, before anything is looked up. Refused is every
-// spelling that Windows takes for another name than the one that is written: RtlDosPathNameToNtPathName strips dots and
-// spaces from the end of each segment, and knows devices by name in every folder.
+// Judges file names in a manifest by their spelling, before anything is looked up. Every spelling that Windows resolves
+// to another name is refused: RtlDosPathNameToNtPathName strips dots and spaces from the end of each segment, and
+// recognises device names in every folder.
 
-/** As the CRD bounds it. */
+/** The same bound as in the CRD. */
 const maxPathCharacters = 1024;
 const drive = /^[A-Za-z]:[\\/]/;
 const separator = /[\\/]/;
@@ -21,7 +21,7 @@ export function pathProblem(path: string): string | undefined {
     .find((problem) => problem !== undefined);
 }
 
-/** Why a manifest must not give this as the name of a file in a folder. */
+/** Why a manifest must not use this as the name of a file in a folder. */
 export function fileNameProblem(name: string): string | undefined {
   if (name === '') return 'must not be empty';
   return separator.test(name) ? 'must be a bare file name, without a folder' : segmentProblem(name);
@@ -35,12 +35,12 @@ function segmentProblem(segment: string): string | undefined {
   return isDeviceName(segment) ? 'must not contain the name of a device, such as NUL or COM1' : undefined;
 }
 
-/** Windows drops them from the end of a name. */
+/** Windows drops dots and spaces from the end of a name. */
 export function endsInDotOrSpace(segment: string): boolean {
   return segment.endsWith('.') || segment.endsWith(' ');
 }
 
-/** With any extension, and with spaces before it. */
+/** With any extension, and with spaces before the extension. */
 function isDeviceName(segment: string): boolean {
   const [beforeExtension = ''] = segment.split('.', 1);
   return deviceName.test(beforeExtension.trimEnd());
@@ -53,20 +53,21 @@ function segmentsAfterDrive(path: string): readonly string[] {
     .filter((segment) => segment !== '');
 }
 
-/** The segments of an absolute path, its drive first, in one letter case. The path must have no `pathProblem`. */
+/** The segments of an absolute path, starting with its drive, with case folded. The path must have no `pathProblem`. */
 export function segmentsOf(path: string): readonly string[] {
   return [path.slice(0, 2), ...segmentsAfterDrive(path)].map(foldCase);
 }
 
-/** Segment by segment, also when they are the same. */
+/** Compares segment by segment. A folder is within itself. */
 export function isWithin(path: readonly string[], folder: readonly string[]): boolean {
   return folder.length <= path.length && folder.every((segment, index) => segment === path[index]);
 }
 
 /**
- * Letter case as NTFS ignores it: its table $UpCase maps single UTF-16 units to single units, and never into ASCII from
- * outside. JavaScript's mappings go further: `ſ` becomes S, `ı` I, U+212A is lowered to k. So only letters count that come
- * back when they are lowered again. Folders that differ in other letters count as different, which refuses more.
+ * Folds case as NTFS does: its table $UpCase maps single UTF-16 units to single units, and never from outside ASCII
+ * into ASCII. JavaScript's mappings go further: `ſ` becomes S, `ı` becomes I, and U+212A becomes k. So a letter is
+ * folded only if lowering the result gives the letter back. Folders that differ in other letters count as different,
+ * which refuses more.
  */
 export function foldCase(text: string): string {
   let folded = '';
