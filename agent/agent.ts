@@ -24,7 +24,7 @@ import { SentDocumentFiles } from './storage/sent-documents.ts';
 import { ExclusiveConsoles } from './streams/console-readers.ts';
 import { StreamServer } from './streams/stream-server.ts';
 import { FileJournal } from './vm/journal.ts';
-import type { MachinePorts } from './vm/ports.ts';
+import type { VirtualMachinePorts } from './vm/ports.ts';
 import { Supervisor } from './vm/supervisor.ts';
 
 export interface GuestLogSettings {
@@ -58,7 +58,7 @@ export interface AgentSettings {
  */
 export type AgentEnd = 'stopped' | 'serviceLost';
 
-type GuestLogPorts = Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate' | 'logTurns' | 'openGuestLog'>;
+type GuestLogPorts = Pick<VirtualMachinePorts, 'openGuestOutput' | 'guestLogRate' | 'logTurns' | 'openGuestLog'>;
 
 /** Bytes of all guests' logs that wait for the disk. */
 const maxWaitingForDisk = 32 << 20;
@@ -87,7 +87,7 @@ export async function runAgent(
   const agentBootID = randomUUID();
   const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
   const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
-  const ports: Omit<MachinePorts, 'reservations'> = {
+  const ports: Omit<VirtualMachinePorts, 'reservations'> = {
     clock: systemClock,
     random: Math.random,
     randomBytes,

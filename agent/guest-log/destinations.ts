@@ -7,7 +7,7 @@ import type { GuestLog } from './log.ts';
 import type { GuestRecordWriter } from './output.ts';
 import type { GuestLogSink } from './sink.ts';
 
-export interface MachineLogPorts {
+export interface DestinationPorts {
   readonly uid: string;
   readonly log: GuestLog;
   /** Where the node keeps the lines. */
@@ -18,10 +18,10 @@ export interface MachineLogPorts {
   readonly headChanged: () => void;
 }
 
-export class MachineLog {
-  readonly #ports: MachineLogPorts;
+export class GuestLogDestinations {
+  readonly #ports: DestinationPorts;
 
-  constructor(ports: MachineLogPorts) {
+  constructor(ports: DestinationPorts) {
     this.#ports = ports;
   }
 

@@ -17,7 +17,7 @@ export interface Trouble {
   readonly isLasting?: boolean;
 }
 
-export interface MachineView {
+export interface VirtualMachineView {
   readonly record: MachineRecord;
   readonly state: MachineState;
   readonly released: boolean;
@@ -32,7 +32,7 @@ export interface MachineView {
   readonly systemID: string;
 }
 
-export function conditionsOf(view: MachineView, decision: Decision): ObservedCondition[] {
+export function conditionsOf(view: VirtualMachineView, decision: Decision): ObservedCondition[] {
   const ready = readyOf(view, decision);
   const conditions = [preparedOf(view), createdOf(view), guestConnectedOf(view), ready];
   if (isRunning(view) && restartRequired(view.record)) {
@@ -51,18 +51,18 @@ export function conditionsOf(view: MachineView, decision: Decision): ObservedCon
 }
 
 /** Of a VM that runs, what keeps it from being changed; else what keeps it from running. */
-function troubleOf(view: MachineView): Trouble | undefined {
+function troubleOf(view: VirtualMachineView): Trouble | undefined {
   if (!isRunning(view)) return view.record.trouble;
   return isGuestMissing(view) ? undefined : view.changeTrouble;
 }
 
-function isTroubleLasting(view: MachineView): boolean {
+function isTroubleLasting(view: VirtualMachineView): boolean {
   const trouble = troubleOf(view);
   if (trouble === undefined) return false;
   return isRunning(view) ? trouble.isLasting === true : isLasting(trouble.reason, view.record.failedStarts);
 }
 
-export function isRunning(view: MachineView): boolean {
+export function isRunning(view: VirtualMachineView): boolean {
   return view.state === 'Running';
 }
 
@@ -70,7 +70,7 @@ function stallsByOutcome(decision: Decision): boolean {
   return decision.kind === 'settled' && reasons[decision.reason].action === 'stall';
 }
 
-function preparedOf(view: MachineView): ObservedCondition {
+function preparedOf(view: VirtualMachineView): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (state === 'Unknown')
@@ -83,11 +83,11 @@ function preparedOf(view: MachineView): ObservedCondition {
     : condition('Prepared', 'True', 'Prepared');
 }
 
-function preparedLong(view: MachineView): boolean {
+function preparedLong(view: VirtualMachineView): boolean {
   return view.state === 'Creating' || systemExists(view);
 }
 
-function createdOf(view: MachineView): ObservedCondition {
+function createdOf(view: VirtualMachineView): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (state === 'Unknown') return condition('Created', 'Unknown', 'HostQueryFailed', 'HCS has not been enumerated yet');
@@ -98,7 +98,7 @@ function createdOf(view: MachineView): ObservedCondition {
   return condition('Created', 'False', state === 'Creating' ? 'Creating' : 'NotCreated');
 }
 
-function guestConnectedOf(view: MachineView): ObservedCondition {
+function guestConnectedOf(view: VirtualMachineView): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (isRunning(view)) {
@@ -111,7 +111,7 @@ function guestConnectedOf(view: MachineView): ObservedCondition {
   return condition('GuestConnected', 'False', state === 'Starting' ? 'Starting' : 'NotConnected');
 }
 
-function readyOf(view: MachineView, decision: Decision): ObservedCondition {
+function readyOf(view: VirtualMachineView, decision: Decision): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (state === 'Unknown') {
@@ -126,7 +126,7 @@ function readyOf(view: MachineView, decision: Decision): ObservedCondition {
   return condition('Ready', 'False', progressOf(record, state), exitMessage(record));
 }
 
-function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondition {
+function readyWhenSettled(view: VirtualMachineView, reason: ReasonCode): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (reason === 'Running') return readyWhenWanted(view);
@@ -136,7 +136,7 @@ function readyWhenSettled(view: MachineView, reason: ReasonCode): ObservedCondit
   return condition('Ready', ok ? 'True' : 'False', reason, ok ? undefined : exitMessage(record));
 }
 
-function readyWhenWanted(view: MachineView): ObservedCondition {
+function readyWhenWanted(view: VirtualMachineView): ObservedCondition {
   const { record, state } = view;
   const { trouble } = record;
   if (isRunning(view)) {
@@ -147,12 +147,12 @@ function readyWhenWanted(view: MachineView): ObservedCondition {
   return condition('Ready', 'False', progressOf(view.record, state), exitMessage(view.record));
 }
 
-function isGuestMissing({ guestConnected, guestExpected }: MachineView): boolean {
+function isGuestMissing({ guestConnected, guestExpected }: VirtualMachineView): boolean {
   return guestExpected && !guestConnected;
 }
 
 /** It runs; whether it has what its manifest asks for now. */
-function readyAsChanged({ changeTrouble, record }: MachineView): ObservedCondition {
+function readyAsChanged({ changeTrouble, record }: VirtualMachineView): ObservedCondition {
   if (record.assignment?.paused === true || !hasPendingChanges(record)) return condition('Ready', 'True', 'Running');
   return changeTrouble === undefined ? condition('Ready', 'False', 'Changing') : troubled('Ready', changeTrouble);
 }
@@ -193,7 +193,7 @@ function condition(
 }
 
 /** As far as the agent knows: what is stopped after a creation that failed never existed. */
-export function systemExists({ record, state }: Pick<MachineView, 'record' | 'state'>): boolean {
+export function systemExists({ record, state }: Pick<VirtualMachineView, 'record' | 'state'>): boolean {
   const { system } = states[state];
   return system === 'asRecorded' ? record.bootTimings.created !== undefined : system === 'certain';
 }

@@ -10,7 +10,7 @@ import { FaultTrap } from './fault-trap.ts';
 import { HostClaim } from './host-claim.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { VirtualMachineLog } from './log.ts';
-import type { MachinePorts } from './ports.ts';
+import type { VirtualMachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import { RecordStore } from './record-store.ts';
 import type { Presence } from './states.ts';
@@ -28,7 +28,7 @@ export class VirtualMachineCore {
   readonly uid: string;
   readonly systemID: SystemId;
   /** Its log lines carry the VM. */
-  readonly ports: MachinePorts;
+  readonly ports: VirtualMachinePorts;
   readonly store: RecordStore;
   readonly log: VirtualMachineLog;
   readonly wakeup = new Wakeup();
@@ -39,7 +39,7 @@ export class VirtualMachineCore {
   readonly end = { released: false, withAgent: false };
   readonly listener: CoreListener;
 
-  constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: CoreListener) {
+  constructor(record: MachineRecord, systemID: SystemId, ports: VirtualMachinePorts, listener: CoreListener) {
     this.uid = record.uid;
     this.systemID = systemID;
     this.listener = {

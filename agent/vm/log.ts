@@ -2,23 +2,23 @@
 import type { Logger } from 'pino';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
-import { MachineLog } from '../guest-log/destinations.ts';
+import { GuestLogDestinations } from '../guest-log/destinations.ts';
 import { GuestLog } from '../guest-log/log.ts';
 import type { LogFiles } from '../guest-log/reader.ts';
 import type { GuestLogSink } from '../guest-log/sink.ts';
-import type { MachinePorts } from './ports.ts';
+import type { VirtualMachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import type { RecordStore } from './record-store.ts';
 
 export class VirtualMachineLog {
   /** The excerpt for the status, and the numbers of the lines. */
   readonly excerpt: GuestLog;
-  readonly destinations: MachineLog;
+  readonly destinations: GuestLogDestinations;
   readonly #sink: GuestLogSink;
   readonly #logger: Logger;
 
   /** `headChanged`: one of the first lines of a boot came in. */
-  constructor({ boot, guestLog, uid }: MachineRecord, ports: MachinePorts, headChanged: () => void) {
+  constructor({ boot, guestLog, uid }: MachineRecord, ports: VirtualMachinePorts, headChanged: () => void) {
     this.#logger = ports.logger;
     this.excerpt = new GuestLog(boot, guestLog);
     const onDropped = (lines: number) => this.excerpt.countDropped(lines);
@@ -27,7 +27,7 @@ export class VirtualMachineLog {
       onFailure: (error) => this.#logger.error({ error: error.message }, 'the log of the guest cannot be kept'),
     });
     const output = ports.openGuestOutput?.(uid, onDropped);
-    this.destinations = new MachineLog({ uid, log: this.excerpt, sink: this.#sink, output, headChanged });
+    this.destinations = new GuestLogDestinations({ uid, log: this.excerpt, sink: this.#sink, output, headChanged });
   }
 
   get files(): LogFiles {

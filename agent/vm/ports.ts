@@ -17,7 +17,7 @@ import type { SentDocuments } from '../storage/sent-documents.ts';
 import type { Journal } from './journal.ts';
 import type { Reservations } from './reservations.ts';
 
-export interface MachinePorts {
+export interface VirtualMachinePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly randomBytes: (count: number) => Uint8Array;

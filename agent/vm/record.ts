@@ -20,7 +20,7 @@ const stopReason = z.enum(['Halted', 'Restarting', 'RestartRequired', 'Terminati
 export type StopReason = z.infer<typeof stopReason>;
 
 /** A disk that the running VM has, or may have: only `attached` is certain. */
-const machineDisk = z.object({
+const virtualMachineDisk = z.object({
   name: z.string(),
   /** As the manifest has it. */
   path: z.string(),
@@ -35,7 +35,7 @@ const machineDisk = z.object({
   lun: z.int(),
   state: z.enum(['attaching', 'attached', 'detaching']),
 });
-export type MachineDisk = z.infer<typeof machineDisk>;
+export type VirtualMachineDisk = z.infer<typeof virtualMachineDisk>;
 
 const scsiSlot = z.object({ controller: z.int(), lun: z.int() });
 
@@ -56,7 +56,7 @@ export const machineRecord = z.object({
   applied: applied.optional(),
   /** What it has reserved of the host; absent in the journal of an older agent. */
   reserved: z.array(hostResource).exactOptional(),
-  disks: z.array(machineDisk),
+  disks: z.array(virtualMachineDisk),
   /**
    * Places of disks that the guest may still be waiting for, to mount them: nothing else is attached there in this run.
    * Absent: none, or in the journal of an older agent.

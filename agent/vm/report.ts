@@ -3,12 +3,12 @@
 import type { MachinePhase, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { reasons } from '../../protocol/reasons.ts';
 import { isWait } from '../failure.ts';
-import { conditionsOf, isRunning, type MachineView, stalls, systemExists } from './conditions.ts';
+import { conditionsOf, isRunning, stalls, systemExists, type VirtualMachineView } from './conditions.ts';
 import { type Decision, decide } from './decision.ts';
-import type { MachineDisk, MachineRecord } from './record.ts';
+import type { MachineRecord, VirtualMachineDisk } from './record.ts';
 import { states } from './states.ts';
 
-export function report(view: MachineView): ObservedVirtualMachine {
+export function report(view: VirtualMachineView): ObservedVirtualMachine {
   const { record, state } = view;
   const decision = decide(unpaused(record), states[state].presence, view.released);
   return {
@@ -56,11 +56,11 @@ function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {
   );
 }
 
-function diskFact({ controller, lun, path }: MachineDisk) {
+function diskFact({ controller, lun, path }: VirtualMachineDisk) {
   return { controller, lun, path };
 }
 
-function systemFacts({ record, systemID }: MachineView) {
+function systemFacts({ record, systemID }: VirtualMachineView) {
   return { systemID, ...(record.runtimeID !== undefined && { runtimeID: record.runtimeID }) };
 }
 
@@ -72,7 +72,7 @@ function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineR
   return { startFailure: { count, ...(retryAfter !== undefined && isAwaited && { retryAfter }) } };
 }
 
-function phaseOf(view: MachineView, decision: Decision): MachinePhase {
+function phaseOf(view: VirtualMachineView, decision: Decision): MachinePhase {
   // A hopeless VM is looked at again from time to time; that alone is no news.
   if (stalls(view.record.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown')
     return 'Failed';

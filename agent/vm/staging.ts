@@ -5,11 +5,11 @@ import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';
 import { MachineFailure } from '../failure.ts';
 import type { StagingStep } from '../preparation/plan.ts';
-import type { MachinePorts } from './ports.ts';
+import type { VirtualMachinePorts } from './ports.ts';
 
 export async function stage(
   steps: readonly StagingStep[],
-  { clock, host, timeouts }: Pick<MachinePorts, 'clock' | 'host' | 'timeouts'>,
+  { clock, host, timeouts }: Pick<VirtualMachinePorts, 'clock' | 'host' | 'timeouts'>,
 ): Promise<void> {
   for (const step of steps) {
     try {

@@ -19,10 +19,10 @@ import { bounded, within } from '../bounds/bounded.ts';
 import type { SystemProperties } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { ownerTag, systemIdOf, uidOf } from '../node/system-id.ts';
-import type { MachinePorts } from './ports.ts';
+import type { VirtualMachinePorts } from './ports.ts';
 import { type MachineRecord, newRecord, reservedBy } from './record.ts';
 import { Reservations } from './reservations.ts';
-import { type MachineListener, VirtualMachine } from './virtual-machine.ts';
+import { VirtualMachine, type VirtualMachineListener } from './virtual-machine.ts';
 
 export interface SupervisorListener {
   changed(uid: string): void;
@@ -40,7 +40,7 @@ interface Refusal {
 }
 
 export class Supervisor {
-  readonly #ports: MachinePorts;
+  readonly #ports: VirtualMachinePorts;
   readonly #listener: SupervisorListener;
   readonly #signal: AbortSignal;
   readonly #machines = new Map<string, VirtualMachine>();
@@ -50,7 +50,7 @@ export class Supervisor {
   readonly #refusals = new Map<string, Refusal>();
   #isEnding = false;
 
-  constructor(ports: Omit<MachinePorts, 'reservations'>, listener: SupervisorListener, signal: AbortSignal) {
+  constructor(ports: Omit<VirtualMachinePorts, 'reservations'>, listener: SupervisorListener, signal: AbortSignal) {
     this.#ports = { ...ports, reservations: new Reservations() };
     this.#listener = listener;
     this.#signal = signal;
@@ -230,7 +230,7 @@ export class Supervisor {
     );
   }
 
-  readonly #machineListener: MachineListener = {
+  readonly #machineListener: VirtualMachineListener = {
     changed: (machine) => this.#listener.changed(machine.uid),
     lost: () => this.#listener.serviceLost(),
   };

@@ -17,14 +17,14 @@ import { GuestAccess } from './guest-access.ts';
 import * as history from './history.ts';
 import { isOwnFault } from './internal-errors.ts';
 import { prepareRestart } from './life-restart.ts';
-import type { MachinePorts } from './ports.ts';
+import type { VirtualMachinePorts } from './ports.ts';
 import type { MachineRecord } from './record.ts';
 import { report } from './report.ts';
 import { handlesOf, initialSituation, isBooting, lost, type Outcome, type Situation } from './situation.ts';
 import { type MachineState, rowOf } from './states.ts';
 import { step } from './steps.ts';
 
-export interface MachineListener {
+export interface VirtualMachineListener {
   changed(machine: VirtualMachine): void;
   /** The compute service went away: what this VM does is unknown until HCS has been enumerated again. */
   lost(machine: VirtualMachine): void;
@@ -36,13 +36,13 @@ export class VirtualMachine {
   readonly known: Promise<void>;
 
   readonly #core: VirtualMachineCore;
-  readonly #listener: MachineListener;
+  readonly #listener: VirtualMachineListener;
   readonly #resolveKnown: () => void;
   /** Resolves when the VM is stopped of which that is waited for. */
   readonly #gone = Promise.withResolvers<void>();
   #situation: Situation = initialSituation();
 
-  constructor(record: MachineRecord, systemID: SystemId, ports: MachinePorts, listener: MachineListener) {
+  constructor(record: MachineRecord, systemID: SystemId, ports: VirtualMachinePorts, listener: VirtualMachineListener) {
     this.uid = record.uid;
     this.#listener = listener;
     this.#core = new VirtualMachineCore(record, systemID, ports, {

@@ -8,7 +8,7 @@ import { firstFreeMountPath, firstFreeSlot } from '../../modification/scsi-slots
 import { HcsError } from '../../node/hcs-error.ts';
 import type { AdmittedDisk, WantedDisk } from '../../preparation/paths/admission.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import type { MachineDisk, MachineRecord } from '../record.ts';
+import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
 import { requireReserved } from '../reserving.ts';
 import type { Situation } from '../situation.ts';
 import { askUnlessLeaving, lookForMount, requireFreeTarget } from './mount-target.ts';
@@ -59,7 +59,7 @@ async function admitted(vm: VirtualMachineCore, wanted: WantedDisk): Promise<Adm
 export async function detach(
   vm: VirtualMachineCore,
   running: Situation<'Running'>,
-  disk: MachineDisk,
+  disk: VirtualMachineDisk,
   target: ChangeTarget,
 ): Promise<void> {
   const { store } = vm;
@@ -92,7 +92,7 @@ export async function detach(
 }
 
 /** A guest that still uses the disk refuses; then the host is not asked. */
-async function unmount(disk: MachineDisk, target: ChangeTarget): Promise<void> {
+async function unmount(disk: VirtualMachineDisk, target: ChangeTarget): Promise<void> {
   const { attachment, mount } = scsiDisk(disk);
   if (mount !== undefined) await unmountDisk(attachment, mount, target);
 }
@@ -122,7 +122,7 @@ async function grantAccess(vm: VirtualMachineCore, path: string, isShared: boole
   else await vm.bounded('query', 'HcsGrantVmAccess', () => backend.grantVmAccess(vm.systemID, path));
 }
 
-function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): MachineDisk {
+function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): VirtualMachineDisk {
   const { applied, disks } = record;
   const used = [...(applied?.devices.scsi ?? []), ...disks, ...(record.retiredSlots ?? [])];
   const slot = firstFreeSlot(applied?.scsiControllers ?? 0, used);
@@ -143,7 +143,7 @@ function mountPathOf({ mountPath }: WantedDisk): string | undefined {
   return mountPath;
 }
 
-export function scsiDisk(disk: MachineDisk): ScsiDisk {
+export function scsiDisk(disk: VirtualMachineDisk): ScsiDisk {
   const { controller, guestPath, lun, readOnly } = disk;
   return {
     attachment: { controller, lun, type: 'VirtualDisk', path: fileOf(disk), readOnly },

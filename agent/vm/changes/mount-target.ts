@@ -5,7 +5,7 @@ import { mountPathsOverlap } from '../../../crds/spec/mount-paths.ts';
 import { MachineFailure } from '../../failure.ts';
 import { lookAt, type MountLook, type MountTarget, type RunInGuest } from '../../guest/bridge/mount-look.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import type { MachineDisk } from '../record.ts';
+import type { VirtualMachineDisk } from '../record.ts';
 import type { Situation } from '../situation.ts';
 
 /** Disks of one run of a VM that its guest has left unanswered: with more of them there is something wrong with it. */
@@ -22,7 +22,7 @@ const problems: Readonly<Record<Exclude<MountTarget, 'free'>, string>> = {
 export async function requireFreeTarget(
   vm: VirtualMachineCore,
   { changes, run }: Situation<'Running'>,
-  { name, guestPath }: MachineDisk,
+  { name, guestPath }: VirtualMachineDisk,
 ): Promise<void> {
   if (guestPath === undefined) return;
   const refuse = (problem: string) => new MachineFailure('DiskFailed', `disk ${name} at ${guestPath}: ${problem}`);
@@ -41,7 +41,7 @@ export async function requireFreeTarget(
   if (look.target !== 'free') throw refuse(problems[look.target]);
 }
 
-function overlaps({ guestPath }: MachineDisk, path: string): boolean {
+function overlaps({ guestPath }: VirtualMachineDisk, path: string): boolean {
   return guestPath !== undefined && mountPathsOverlap(guestPath, path);
 }
 
@@ -49,7 +49,7 @@ function overlaps({ guestPath }: MachineDisk, path: string): boolean {
 export async function lookForMount(
   vm: VirtualMachineCore,
   ask: RunInGuest,
-  { guestPath, name }: MachineDisk,
+  { guestPath, name }: VirtualMachineDisk,
   milliseconds = vm.ports.timeouts.mountLook,
 ): Promise<'mounted' | 'notMounted' | 'unknown'> {
   if (guestPath === undefined) return 'notMounted';

@@ -7,7 +7,7 @@ import type { RequestedOptions } from '../../../protocol/options.ts';
 import { processorLimitsSince } from '../../modification/topology.ts';
 import type { Applied } from '../../preparation/applied.ts';
 import type { WantedDisk } from '../../preparation/paths/admission.ts';
-import { type MachineDisk, type MachineRecord, type Resource, resources } from '../record.ts';
+import { type MachineRecord, type Resource, resources, type VirtualMachineDisk } from '../record.ts';
 
 interface ResourceRule {
   /** The options that say how much of it the VM has. */
@@ -37,7 +37,7 @@ function hasVirtualNuma(options: RequestedOptions): boolean {
 }
 
 /** The file that a disk is. */
-export function fileOf({ finalPath, path }: MachineDisk): string {
+export function fileOf({ finalPath, path }: VirtualMachineDisk): string {
   return finalPath ?? path;
 }
 
@@ -72,11 +72,11 @@ export function pendingResources({ applied, assignment, unsettled }: MachineReco
 }
 
 /** Disks that are not wanted, or not as they are, or of which it is not known whether they are there. */
-export function disksToDetach({ assignment, disks }: MachineRecord): readonly MachineDisk[] {
+export function disksToDetach({ assignment, disks }: MachineRecord): readonly VirtualMachineDisk[] {
   return disks.filter((disk) => disk.state !== 'attached' || !isWanted(disk, assignment));
 }
 
-export function isWanted(disk: MachineDisk, assignment: Assignment | undefined): boolean {
+export function isWanted(disk: VirtualMachineDisk, assignment: Assignment | undefined): boolean {
   return assignment?.options.Disks?.some((each) => isSameDisk(each, disk)) === true;
 }
 
@@ -86,7 +86,7 @@ export function disksToAttach({ assignment, disks }: MachineRecord): readonly Wa
   return wanted.filter(({ name }) => !disks.some((disk) => disk.name === name));
 }
 
-function isSameDisk(wanted: WantedDisk, disk: MachineDisk): boolean {
+function isSameDisk(wanted: WantedDisk, disk: VirtualMachineDisk): boolean {
   const { name, path, readOnly, mountPath } = disk;
   return isDeepStrictEqual(defined(wanted), defined({ name, path, readOnly, mountPath }));
 }

@@ -5,7 +5,7 @@ import { beginning } from '../../../runtime/beginning.ts';
 import { Default } from '../../document/constants.ts';
 import { roundedMemory } from '../../document/memory.ts';
 import type { Applied } from '../../preparation/applied.ts';
-import type { MachineDisk, MachineRecord, Resource } from '../record.ts';
+import type { MachineRecord, Resource, VirtualMachineDisk } from '../record.ts';
 import { digestOf, fileOf, optionOfDisks, withResource } from './options.ts';
 
 /** Until it is seen to end, a crash leaves open whether the VM has the change. */
@@ -44,14 +44,14 @@ export function memoryOf({ MemorySizeInMB }: RequestedOptions) {
 }
 
 /** Unless all VMs share the access to its file, a disk needs access of the VM's own, to be taken back later. */
-export function diskBegun(record: MachineRecord, disk: MachineDisk, isShared: boolean): MachineRecord {
+export function diskBegun(record: MachineRecord, disk: VirtualMachineDisk, isShared: boolean): MachineRecord {
   const file = fileOf(disk);
   const isKnown = record.acquired.some(({ kind, path }) => kind === 'access' && path === file);
   const access = isShared || isKnown ? [] : [{ kind: 'access' as const, path: file }];
   return { ...record, acquired: [...record.acquired, ...access], disks: [...record.disks, disk] };
 }
 
-export function diskIn(record: MachineRecord, name: string, state: MachineDisk['state']): MachineRecord {
+export function diskIn(record: MachineRecord, name: string, state: VirtualMachineDisk['state']): MachineRecord {
   const disks = record.disks.map((disk) => (disk.name === name ? { ...disk, state } : disk));
   return { ...record, disks };
 }
@@ -61,11 +61,11 @@ export function diskGone(record: MachineRecord, name: string): MachineRecord {
 }
 
 /** The guest may still mount what comes to the place of this disk. */
-export function slotRetired(record: MachineRecord, { controller, lun }: MachineDisk): MachineRecord {
+export function slotRetired(record: MachineRecord, { controller, lun }: VirtualMachineDisk): MachineRecord {
   return { ...record, retiredSlots: [...(record.retiredSlots ?? []), { controller, lun }] };
 }
 
-export function slotFreed(record: MachineRecord, { controller, lun }: MachineDisk): MachineRecord {
+export function slotFreed(record: MachineRecord, { controller, lun }: VirtualMachineDisk): MachineRecord {
   const { retiredSlots = [], ...rest } = record;
   const others = retiredSlots.filter((slot) => slot.controller !== controller || slot.lun !== lun);
   return others.length === 0 ? rest : { ...rest, retiredSlots: others };

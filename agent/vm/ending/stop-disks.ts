@@ -11,7 +11,7 @@ import type { GuestRun } from '../../run/guest-run.ts';
 import { scsiDisk } from '../changes/disks.ts';
 import { lookForMount } from '../changes/mount-target.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import type { MachineDisk } from '../record.ts';
+import type { VirtualMachineDisk } from '../record.ts';
 import type { LeftDisk, Saved } from './stop-report.ts';
 
 export interface LeavingRun {
@@ -24,12 +24,15 @@ export interface LeavingRun {
 /** A guest has room for 64 processes of ours. */
 const disksAtOnce = 16;
 
-export function leftOf({ guestPath, path }: MachineDisk, why?: string): LeftDisk {
+export function leftOf({ guestPath, path }: VirtualMachineDisk, why?: string): LeftDisk {
   return { path: guestPath ?? path, why };
 }
 
 /** Resolves with those that stay mounted, or may. */
-export async function unmountAll(leaving: LeavingRun, disks: readonly MachineDisk[]): Promise<readonly LeftDisk[]> {
+export async function unmountAll(
+  leaving: LeavingRun,
+  disks: readonly VirtualMachineDisk[],
+): Promise<readonly LeftDisk[]> {
   const left: LeftDisk[] = [];
   for (const group of deepestFirst(disks)) {
     for (let first = 0; first < group.length; first += disksAtOnce) {
@@ -42,13 +45,13 @@ export async function unmountAll(leaving: LeavingRun, disks: readonly MachineDis
 }
 
 /** Groups of equal depth. */
-function deepestFirst(disks: readonly MachineDisk[]): readonly (readonly MachineDisk[])[] {
+function deepestFirst(disks: readonly VirtualMachineDisk[]): readonly (readonly VirtualMachineDisk[])[] {
   const groups = Map.groupBy(disks, ({ guestPath = '' }) => guestPath.split('/').length);
   return [...groups].sort(([a], [b]) => b - a).map(([, group]) => group);
 }
 
 /** Why it stays mounted, if it does. */
-async function unmount(leaving: LeavingRun, disk: MachineDisk): Promise<string | undefined> {
+async function unmount(leaving: LeavingRun, disk: VirtualMachineDisk): Promise<string | undefined> {
   const { run, vm } = leaving;
   const { attachment, mount } = scsiDisk(disk);
   if (mount === undefined) return undefined;

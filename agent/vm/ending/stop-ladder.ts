@@ -19,7 +19,7 @@ import type { VirtualMachineCore } from '../core.ts';
 import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
 import { runtimeIdOf } from '../history.ts';
-import type { MachineDisk, MachineRecord } from '../record.ts';
+import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
 import { leftOf, saveLeft, unmountAll } from './stop-disks.ts';
 import { describeLeft, type LeftDisk, type Saved } from './stop-report.ts';
 import { endSoFar } from './termination.ts';
@@ -47,7 +47,7 @@ export async function leaveGuest(
 }
 
 /** Disks that may be mounted with something on them that is not written yet. */
-function mountedWritable({ disks }: MachineRecord): readonly MachineDisk[] {
+function mountedWritable({ disks }: MachineRecord): readonly VirtualMachineDisk[] {
   return disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly);
 }
 
@@ -56,7 +56,7 @@ async function saveDisks(
   vm: VirtualMachineCore,
   system: ComputeSystem,
   handles: Handles,
-  disks: readonly MachineDisk[],
+  disks: readonly VirtualMachineDisk[],
 ): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
   const run = await reach(vm, system, handles);
   const { clock, timeouts } = vm.ports;

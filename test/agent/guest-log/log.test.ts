@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MachineLog } from '../../../agent/guest-log/destinations.ts';
+import { GuestLogDestinations } from '../../../agent/guest-log/destinations.ts';
 import { GuestLog } from '../../../agent/guest-log/log.ts';
 import { GuestLogOutput } from '../../../agent/guest-log/output.ts';
 import type { GuestLogSink } from '../../../agent/guest-log/sink.ts';
@@ -56,7 +56,7 @@ describe('what a guest says', () => {
   it('is news for the status while its first lines come in, and no longer', () => {
     const lines: string[] = [];
     let news = 0;
-    const log = new MachineLog({
+    const log = new GuestLogDestinations({
       uid: 'u',
       log: newLog(),
       sink: sinkInto(lines),

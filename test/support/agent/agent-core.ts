@@ -8,7 +8,7 @@ import { type AllowList, allowList } from '../../../agent/preparation/allow-list
 import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
-import type { MachinePorts } from '../../../agent/vm/ports.ts';
+import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor, type SupervisorListener } from '../../../agent/vm/supervisor.ts';
 import type { ObservedCondition, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
@@ -46,14 +46,14 @@ export interface CoreOptions {
   readonly recovers?: boolean;
   readonly listener?: Omit<SupervisorListener, 'serviceLost'>;
   readonly tally?: AgentTally;
-  readonly guestLog?: Pick<MachinePorts, 'openGuestOutput' | 'guestLogRate'>;
+  readonly guestLog?: Pick<VirtualMachinePorts, 'openGuestOutput' | 'guestLogRate'>;
   readonly guestLogFile?: Partial<GuestLogFileOptions>;
 }
 
 /** What the agent runs on: a simulated node, or something else in its place. */
 export interface CoreNode {
   readonly folder: string;
-  connect(): Promise<Pick<MachinePorts, 'backend' | 'host' | 'sockets'> & { close(): Promise<void> }>;
+  connect(): Promise<Pick<VirtualMachinePorts, 'backend' | 'host' | 'sockets'> & { close(): Promise<void> }>;
 }
 
 export interface AgentCore extends AsyncDisposable {
@@ -87,7 +87,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     allowed,
     allowedGroups,
   };
-  const ports: Omit<MachinePorts, 'reservations'> = {
+  const ports: Omit<VirtualMachinePorts, 'reservations'> = {
     clock: options.clock ?? systemClock,
     random: Math.random,
     randomBytes,
