@@ -11,9 +11,11 @@
 // the cluster is there again: so whenever a watch broke off, the version that the server has is looked at first.
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, connectionError, isGone } from './api-error.ts';
+import { ExpectedVersions } from './expected-versions.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';
-import { isOlder, list, type Version, versionNow, watch } from './watch.ts';
+import { RetryPauses } from './retry-pauses.ts';
+import { isOlder, list, versionNow, watch } from './watch.ts';
 
 export type Change<T> =
   | {
@@ -51,13 +53,8 @@ export interface ReflectorOptions<T extends Stored> {
   readonly silenceMilliseconds?: number;
 }
 
-/** The numbers of client-go's reflector; the watch ends at the server's hand, at a time that differs between clients. */
+/** As client-go's reflector has it; the watch ends at the server's hand, at a time that differs between clients. */
 const timing = {
-  backoffFirstMilliseconds: 800,
-  backoffCapMilliseconds: 30_000,
-  /** While nobody answers: it costs nobody anything, and what is new waits for it. */
-  awayCapMilliseconds: 10_000,
-  healthyMilliseconds: 120_000,
   /** A watch that the server ends sooner than this, without an event, is a failure. */
   shortestWatchMilliseconds: 1_000,
   watchSecondsMinimum: 300,
@@ -69,16 +66,14 @@ const timing = {
 } as const;
 
 const staleListsMaximum = 5;
-/** More than writes are on their way at a time. */
-const expectedMaximum = 1_000;
 
 export class Reflector<T extends Stored> {
   readonly #options: ReflectorOptions<T>;
   readonly #store = new Map<string, T>();
   readonly #handlers = new Set<(change: Change<T>) => void>();
-  /** Versions that writes answered, and of which the watch has not told yet. */
-  readonly #expected = new Map<string, T>();
+  readonly #expected = new ExpectedVersions<T>();
   readonly #stop = new AbortController();
+  readonly #pauses: RetryPauses;
   #resourceVersion: string | undefined;
   /** Up to where everything is known: an older list, from an API server that is behind, is not taken. */
   #known: string | undefined;
@@ -89,13 +84,12 @@ export class Reflector<T extends Stored> {
   #unsure = false;
   #watching: AbortController | undefined;
   #synced = false;
-  #isAway = false;
-  #failures = 0;
   #run: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#pauses = new RetryPauses(options.clock, options.random);
   }
 
   get hasSynced(): boolean {
@@ -121,13 +115,7 @@ export class Reflector<T extends Stored> {
 
   /** A version that a write answered: when the watch tells of it, it need not be read a second time. */
   expect(object: T): void {
-    const key = objectKey(object.metadata);
-    this.#expected.delete(key);
-    this.#expected.set(key, object);
-    for (const oldest of this.#expected.keys()) {
-      if (this.#expected.size <= expectedMaximum) return;
-      this.#expected.delete(oldest);
-    }
+    this.#expected.add(object);
   }
 
   /** Somebody read an object live that is older than it is known here: what is listed next is the truth, however old. */
@@ -158,17 +146,13 @@ export class Reflector<T extends Stored> {
       const error = await this.#step();
       if (signal.aborted) return;
       if (error === undefined) {
-        this.#failures = 0;
+        this.#pauses.reset();
         continue;
       }
-      const answered = error.code !== 0;
-      const isBack = answered && this.#isAway;
-      if (isBack || this.#options.clock.now() - startedAt > timing.healthyMilliseconds) this.#failures = 0;
-      this.#isAway = !answered;
       if (isGone(error)) this.#resourceVersion = undefined;
       else this.#unsure = true;
       this.#options.observer.failed(this.#options.path, error);
-      await delay(this.#options.clock, this.#backoff(error), signal).catch(() => {});
+      await delay(this.#options.clock, this.#pauses.after(error, startedAt), signal).catch(() => {});
     }
   }
 
@@ -206,7 +190,7 @@ export class Reflector<T extends Stored> {
     if (!listed.ok) {
       if (listed.error.reason === 'StaleList') {
         // It answered: failures before that do not lengthen the pauses.
-        this.#failures = this.#staleLists;
+        this.#pauses.reset(this.#staleLists);
         this.#staleLists += 1;
       }
       return listed.error;
@@ -247,22 +231,14 @@ export class Reflector<T extends Stored> {
       onEvent: (event) => {
         if (watching.signal.aborted) return;
         events += 1;
-        this.#failures = 0;
-        if (event.type === 'Applied') this.#apply(this.#takeExpected(event) ?? this.#parse(event.object));
+        this.#pauses.reset();
+        if (event.type === 'Applied') this.#apply(this.#expected.take(event) ?? this.#parse(event.object));
         if (event.type === 'Deleted') this.#remove(event.object);
         this.#progress(event.resourceVersion);
       },
     });
     const tooShort = events === 0 && clock.now() - startedAt < timing.shortestWatchMilliseconds;
     return error ?? (tooShort ? connectionError('ConnectionFailed', 'the watch ended at once') : undefined);
-  }
-
-  #takeExpected({ name, namespace, uid, resourceVersion }: Version): T | undefined {
-    const key = objectKey({ name, namespace });
-    const expected = this.#expected.get(key);
-    if (expected?.metadata.resourceVersion !== resourceVersion || expected.metadata.uid !== uid) return undefined;
-    this.#expected.delete(key);
-    return expected;
   }
 
   #apply(object: T | undefined, outranks?: Outranked): string | undefined {
@@ -317,12 +293,5 @@ export class Reflector<T extends Stored> {
     } catch (error) {
       this.#options.observer.unexpected(this.#options.path, 'handler_error', error);
     }
-  }
-
-  #backoff(error: ApiError): number {
-    this.#failures += 1;
-    const cap = error.code === 0 ? timing.awayCapMilliseconds : timing.backoffCapMilliseconds;
-    const ceiling = Math.min(cap, timing.backoffFirstMilliseconds * 2 ** (this.#failures - 1));
-    return Math.max(error.retryAfterMilliseconds ?? 0, ceiling / 2 + (this.#options.random() * ceiling) / 2);
   }
 }
