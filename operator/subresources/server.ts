@@ -2,33 +2,23 @@
 // a standby passes connections on to it as they are, TLS included, so that the API server and the leader still see each
 // other's certificates and nobody between them has to be believed.
 import { once } from 'node:events';
-import http from 'node:http';
+import type http from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
-import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
-import { plainText } from '../../runtime/plain-text.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import { Arrivals } from '../connections/arrivals.ts';
 import { FairPool } from '../connections/fair-pool.ts';
 import { peerAddress } from '../connections/peer-address.ts';
 import type { FrontProxy } from './front-proxy.ts';
-import { hasBody, refuse, refuseConnection } from './http-answers.ts';
+import { HttpServers, type HttpServersOptions } from './http-servers.ts';
 import type { LeaderAddress } from './leader-address.ts';
-import type { MachineRequests } from './machine-requests.ts';
-import { badRequest, type Refusal, unauthorized, unavailable } from './refusal.ts';
-import type { RemoteUser } from './remote-user.ts';
-import { RequestDeadlines } from './request-deadlines.ts';
 
-export interface ApiServerOptions {
+export interface ApiServerOptions extends HttpServersOptions {
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly bindAddress: string;
   readonly port: number;
   readonly frontProxy: FrontProxy;
-  readonly requests: MachineRequests;
-  /** Whether this replica has the agents. */
-  readonly leads: () => boolean;
   readonly leader: LeaderAddress;
 }
 
@@ -41,14 +31,7 @@ const bounds = {
   /** Connections that are passed on count as strangers' until the leader would have ended those. */
   forwarded: 1_024,
   strangersMilliseconds: 6_000,
-  headerMilliseconds: 10_000,
-  /** Between two requests of one connection. */
-  idleMilliseconds: 90_000,
-  /** A user may have a thousand groups, and a command its arguments. */
-  headerBytes: 128 * 1024,
-  strangerHeaderBytes: 8 * 1024,
-  /** Between two lines of the log about strangers. */
-  tellMilliseconds: 1_000,
+  handshakeMilliseconds: 10_000,
   connectMilliseconds: 5_000,
   /** Silence of the other side before it is probed, by TCP: a follower of a quiet log may be gone without a word. */
   probeMilliseconds: 30_000,
@@ -61,21 +44,19 @@ export class ApiServer {
   #tls: TlsServer | undefined;
   /** Whose certificates `#tls` asks for, PEM. */
   #authority: string | undefined;
+  readonly #http: HttpServers;
   /** Answers whoever shows no certificate of the front proxy. */
   readonly #strangers: http.Server;
   readonly #arrivals: Arrivals;
   readonly #forwarded = new FairPool<Socket>(bounds.forwarded);
   #admitted = 0;
   readonly #sockets = new Set<Socket>();
-  readonly #deadlines: RequestDeadlines;
-  /** Strangers fill no log: when one was told of, and how many were not since. */
-  #told = { at: Number.NEGATIVE_INFINITY, since: 0 };
   #certificate: KeyPair | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
-    this.#deadlines = new RequestDeadlines(options.clock, bounds);
-    this.#strangers = this.#serverForStrangers();
+    this.#http = new HttpServers(options);
+    this.#strangers = this.#http.forStrangers();
     const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: bounds.probeMilliseconds };
     this.#listener = createServer(tcp, (socket) => this.#arrive(socket));
     const serve = (socket: Socket) => this.#greeted(socket);
@@ -121,14 +102,14 @@ export class ApiServer {
 
   /** Its connections have shown, or will, a certificate of this authority; they are judged by that. */
   #createServer(authority: string): TlsServer {
-    const proxied = this.#serverForFrontProxy(authority);
+    const proxied = this.#http.forFrontProxy(authority);
     const server = createTlsServer({
       requestCert: true,
       // Judged by us, so that the refusal can be read.
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: bounds.headerMilliseconds,
+      handshakeTimeout: bounds.handshakeMilliseconds,
     });
     server.on('secureConnection', (socket) => {
       if (this.#options.frontProxy.knows(socket, authority).ok) this.#admit(socket, proxied);
@@ -177,7 +158,7 @@ export class ApiServer {
     socket.once('close', () => {
       this.#admitted -= 1;
     });
-    this.#deadlines.connected(socket);
+    this.#http.connected(socket);
     server.emit('connection', socket);
   }
 
@@ -208,103 +189,7 @@ export class ApiServer {
     socket.on('error', () => socket.destroy());
     socket.once('close', () => this.#sockets.delete(socket));
   }
-
-  // --- requests -------------------------------------------------------------------------------------------------------
-
-  #serverForFrontProxy(authority: string): http.Server {
-    const { clock, requests } = this.#options;
-    const server = http.createServer({
-      keepAliveTimeout: bounds.idleMilliseconds,
-      maxHeaderSize: bounds.headerBytes,
-    });
-    // Node leaves out what is more than so many headers; groups must not be left out. Their bytes are bounded.
-    server.maxHeadersCount = 0;
-    this.#onEveryRequest(server, async (request, response) => {
-      this.#deadlines.asked(request.socket, response);
-      // Nobody waits for what is not read: the connection ends with the answer.
-      if (hasBody(request)) response.shouldKeepAlive = false;
-      const admitted = this.#judge(request, authority);
-      if (admitted.ok) await requests.answer(admitted.user, request, response);
-      else refuse(response, admitted.refusal);
-    });
-    server.on('upgrade', (request, socket, head) => {
-      this.#deadlines.taken(request.socket);
-      socket.on('error', () => socket.destroy());
-      const admitted = this.#judge(request, authority);
-      if (!admitted.ok) return refuseConnection(socket, admitted.refusal, clock);
-      requests.upgrade(admitted.user, { request, socket, head }).catch((error: unknown) => {
-        this.#unexpected(error);
-        refuseConnection(socket, internalError, clock);
-      });
-    });
-    return server;
-  }
-
-  /** What they ask is not read: all of it has the same answer. */
-  #serverForStrangers(): http.Server {
-    const server = http.createServer({ maxHeaderSize: bounds.strangerHeaderBytes, requireHostHeader: false });
-    this.#onEveryRequest(server, async (request, response) => {
-      this.#tellStranger(request, 'there is no client certificate of the front proxy');
-      refuse(response, stranger);
-    });
-    return server;
-  }
-
-  #onEveryRequest(
-    server: http.Server,
-    serve: (request: http.IncomingMessage, response: http.ServerResponse) => Promise<void>,
-  ): void {
-    const { clock } = this.#options;
-    const answer = (request: http.IncomingMessage, response: http.ServerResponse) => {
-      serve(request, response).catch((error: unknown) => {
-        this.#unexpected(error);
-        if (response.headersSent) response.destroy();
-        else refuse(response, internalError);
-      });
-    };
-    for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, answer);
-    server.on('connect', (_request, socket) => {
-      socket.on('error', () => socket.destroy());
-      refuseConnection(socket, badRequest('only GET is served'), clock);
-    });
-    server.on('clientError', (_error, socket) => {
-      if (this.#deadlines.isAnswering(socket)) socket.destroy();
-      else refuseConnection(socket, badRequest('this is no request of HTTP/1.1, or its header is too large'), clock);
-    });
-  }
-
-  #unexpected(error: unknown): void {
-    this.#options.logger.error({ err: error }, 'a request for a subresource could not be served');
-  }
-
-  #judge(
-    request: http.IncomingMessage,
-    authority: string,
-  ): { readonly ok: true; readonly user: RemoteUser } | { readonly ok: false; readonly refusal: Refusal } {
-    const asker = this.#options.frontProxy.judge(request, authority);
-    if (!asker.ok) {
-      this.#tellStranger(request, asker.message);
-      return { ok: false, refusal: stranger };
-    }
-    if (!this.#options.leads()) return { ok: false, refusal: unavailable('no replica of the operator leads just now') };
-    return asker;
-  }
-
-  #tellStranger({ socket }: http.IncomingMessage, error: string): void {
-    const { clock, logger } = this.#options;
-    const now = clock.now();
-    if (Math.abs(now - this.#told.at) < bounds.tellMilliseconds) {
-      this.#told.since += 1;
-      return;
-    }
-    const peer = socket.remoteAddress;
-    logger.warn({ peer, error: plainText(error), untold: this.#told.since }, 'a request was refused');
-    this.#told = { at: now, since: 0 };
-  }
 }
-
-const internalError: Refusal = { code: 500, reason: 'InternalError', message: 'the operator could not serve this' };
-const stranger = unauthorized('ask the API server');
 
 function dial(host: string, port: number): Promise<Socket | undefined> {
   return new Promise((resolve) => {
