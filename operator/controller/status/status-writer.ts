@@ -16,8 +16,8 @@ import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { NodeWrites } from './node-writes.ts';
 import type { Pacing } from './pacing.ts';
-import { type WriteNeed, writeNeed } from './status.ts';
 import { transitions } from './transitions.ts';
+import { type WriteNeed, writeNeed } from './write-need.ts';
 
 export interface StatusObserver {
   statusWritten(before: VirtualMachine, after: VirtualMachine): void;

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
-import { nextStatus, type StatusInputs, writeNeed } from '../../../operator/controller/status/status.ts';
+import { nextStatus, type StatusInputs } from '../../../operator/controller/status/status.ts';
 import { transitions } from '../../../operator/controller/status/transitions.ts';
+import { writeNeed } from '../../../operator/controller/status/write-need.ts';
 import { machinePhases, type ObservedVirtualMachine, observedConditionTypes } from '../../../protocol/messages.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine } from '../../support/operator/scripted-agent.ts';

@@ -1,0 +1,89 @@
+// When a status has to be written, given the stored one (design §4): at once what the operator decided, once they have lasted
+// the states that most VMs soon leave, and at low priority what only explains why a VM has no host.
+import type { LinuxUtilityVMStatus, Phase } from '../../../crds/linux-utility-vm.ts';
+import type { VirtualMachine } from '../../kubernetes/objects.ts';
+import { sameJson } from '../../kubernetes/same-json.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
+import { isExplainedBy } from './explanation.ts';
+
+export type WriteNeed =
+  | { readonly kind: 'None' }
+  | { readonly kind: 'Now' }
+  /** It only explains why a VM has no host: after everything else. */
+  | { readonly kind: 'AtLowPriority' }
+  /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
+  | {
+      readonly kind: 'WhenLasting';
+      readonly what: string;
+      readonly milliseconds: number;
+      readonly lowPriority?: true;
+    };
+
+const lastingMilliseconds = 2_000;
+/** From placement to a result, through all phases of the boot; most boots take less. */
+const bootMilliseconds = 5_000;
+
+const transientPhases: ReadonlySet<Phase | undefined> = new Set([
+  'Staging',
+  'Creating',
+  'Starting',
+  'Stopping',
+  'Unknown',
+]);
+const headLines = 5;
+
+export function writeNeed(object: Pick<VirtualMachine, 'status' | 'omitted'>, next: LinuxUtilityVMStatus): WriteNeed {
+  const stored = object.status;
+  if (sameStatus(withoutLog(stored), comparable(stored, next))) return logNeed(object, next);
+  if (stored.nodeName === undefined && next.nodeName === undefined) return explanationNeed(stored, next);
+  if (stored.nodeName !== next.nodeName || operatorPart(stored) !== operatorPart(next)) return { kind: 'Now' };
+  if (conditionOf(next.conditions, 'Terminating') !== undefined) return whenLasting('termination');
+  if (!transientPhases.has(next.phase)) return { kind: 'Now' };
+  return stored.phase === 'Scheduled' ? whenLasting('boot', bootMilliseconds) : whenLasting(`phase ${next.phase}`);
+}
+
+function logNeed(
+  { status, omitted }: Pick<VirtualMachine, 'status' | 'omitted'>,
+  { guestLog }: LinuxUtilityVMStatus,
+): WriteNeed {
+  const known = omitted?.headLines ?? status.guestLog?.head?.length ?? 0;
+  const bootIsBeingLogged = known < headLines && (guestLog?.head?.length ?? known) !== known;
+  return bootIsBeingLogged ? whenLasting('log head') : { kind: 'None' };
+}
+
+function explanationNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
+  if (isExplainedBy(stored, next)) return { kind: 'None' };
+  if (next.phase !== 'Pending') return { kind: 'Now' }; // no explanation why it waits: it needs no host
+  const scheduled = conditionOf(next.conditions, 'Scheduled');
+  const waits = scheduled?.reason === 'InventoryPending' || conditionOf(next.conditions, 'Terminating') !== undefined;
+  return waits ? { ...whenLasting('inventory'), lowPriority: true } : { kind: 'AtLowPriority' };
+}
+
+function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNeed & { readonly kind: 'WhenLasting' } {
+  return { kind: 'WhenLasting', what, milliseconds };
+}
+
+/** Where a VM is now was not always kept as where it was last: that alone is worth no write. */
+function comparable(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  const { lastNodeName, ...rest } = withoutLog(next);
+  const isNews = stored.lastNodeName !== undefined || stored.nodeName !== next.nodeName;
+  return isNews && lastNodeName !== undefined ? { ...rest, lastNodeName } : rest;
+}
+
+function withoutLog({ guestLog, ...rest }: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
+  return rest;
+}
+
+function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
+  return sameJson(a, b);
+}
+
+const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'ReferencesResolved', 'Paused']);
+
+/** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */
+function operatorPart({ conditions = [] }: LinuxUtilityVMStatus): string {
+  return conditions
+    .filter(({ type, reason }) => operatorConditions.has(type) || reason === 'HostDisconnected')
+    .map(({ type, status, reason, message }) => `${type}\0${status}\0${reason}\0${message}`)
+    .join('\n');
+}
