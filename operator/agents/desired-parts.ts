@@ -1,24 +1,31 @@
-// Collects a host's desired state for `desired` messages, none with more VMs or bytes than a frame may have.
+// Sends a host's desired state in parts, none with more VMs or bytes than a frame may have.
 import { type Assignment, limits } from '../../protocol/messages.ts';
 
 const envelopeBytes = 1_024;
 
-export class DesiredPart {
+export class DesiredParts {
+  readonly #send: (virtualMachines: Assignment[], last: boolean) => void;
   #assignments: Assignment[] = [];
   #bytes = envelopeBytes;
 
-  /** False when what is there must be sent first. */
-  add(assignment: Assignment): boolean {
-    const size = Buffer.byteLength(JSON.stringify(assignment)) + 1;
-    const isFull = this.#assignments.length >= limits.partElements || this.#bytes + size > limits.frameBytes;
-    if (isFull && this.#assignments.length > 0) return false;
-    this.#assignments.push(assignment);
-    this.#bytes += size;
-    return true;
+  constructor(send: (virtualMachines: Assignment[], last: boolean) => void) {
+    this.#send = send;
   }
 
-  /** What was added since the last time. */
-  take(): Assignment[] {
+  add(assignment: Assignment): void {
+    const size = Buffer.byteLength(JSON.stringify(assignment)) + 1;
+    const isFull = this.#assignments.length >= limits.partElements || this.#bytes + size > limits.frameBytes;
+    if (isFull && this.#assignments.length > 0) this.#send(this.#take(), false);
+    this.#assignments.push(assignment);
+    this.#bytes += size;
+  }
+
+  /** All were added. */
+  end(): void {
+    this.#send(this.#take(), true);
+  }
+
+  #take(): Assignment[] {
     const taken = this.#assignments;
     this.#assignments = [];
     this.#bytes = envelopeBytes;

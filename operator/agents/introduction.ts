@@ -2,6 +2,7 @@
 // as it arrives (docs/design.md §10): so much for each VM, so much besides, and so many parts.
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
+import { intentsCapability } from '../../protocol/intent.ts';
 import { type Element, type Hello, limits } from '../../protocol/messages.ts';
 import { Reports, type SizedReport } from '../controller/knowledge/reports.ts';
 import type { HostIntroduction } from '../controller/status/host-status.ts';
@@ -70,6 +71,11 @@ export class Introduction {
   /** What it understands beyond the messages that all agents do. */
   get capabilities(): readonly string[] {
     return this.#last?.capabilities ?? [];
+  }
+
+  /** Agents of earlier versions do not. */
+  get understandsIntents(): boolean {
+    return this.capabilities.includes(intentsCapability);
   }
 
   get protocolVersions(): readonly string[] {

@@ -16,8 +16,8 @@ import { type AdmissionBounds, AdmissionLine, type Turn } from './admission-line
 import type { AgentAuthenticator } from './authentication.ts';
 import { type MessageLimit, Peer, Peers } from './peer.ts';
 import { RefusalLog } from './refusal-log.ts';
-import { type AgentIdentity, AgentSession, type SessionEvents } from './session.ts';
-import type { SessionPorts } from './session-ports.ts';
+import { AgentSession } from './session.ts';
+import type { AgentIdentity, SessionEvents, SessionPorts } from './session-ports.ts';
 import type { Sessions } from './sessions.ts';
 import { WaitingConnection } from './waiting-connection.ts';
 

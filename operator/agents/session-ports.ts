@@ -5,6 +5,7 @@ import type { Acceptance } from '../controller/hosts.ts';
 import type { Told } from '../controller/instructions/agents.ts';
 import type { Inventory } from '../controller/knowledge/inventory.ts';
 import type { HostIntroduction } from '../controller/status/host-status.ts';
+import type { AgentSession } from './session.ts';
 
 export interface AgentObserver {
   received(type: string): void;
@@ -36,4 +37,16 @@ export interface SessionPorts {
   readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
   /** Everything that the host shall have, as it is to be told now. */
   readonly desired: (nodeName: string) => AsyncIterable<Told>;
+}
+
+export interface AgentIdentity {
+  readonly nodeName: string;
+  readonly nodeUID?: string;
+}
+
+export interface SessionEvents {
+  /** The epoch is ours: this session speaks for the node from now on, and no earlier one. */
+  accepted(session: AgentSession): void;
+  /** The whole desired state has been sent. */
+  live(session: AgentSession): void;
 }

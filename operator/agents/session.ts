@@ -12,7 +12,7 @@ import {
   type MessageOfAgents,
   type MessageToAgents,
 } from '../../protocol/earlier-agents.ts';
-import { type Intent, intentsCapability } from '../../protocol/intent.ts';
+import type { Intent } from '../../protocol/intent.ts';
 import {
   type Assignment,
   closeCodes,
@@ -23,32 +23,18 @@ import {
   subprotocol,
 } from '../../protocol/messages.ts';
 import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
-import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
-import { DesiredPart } from './desired-parts.ts';
+import { DesiredParts } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
 import type { Peer } from './peer.ts';
 import { readReport } from './report-reading.ts';
-import type { SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
+import type { AgentIdentity, SessionEvents, SessionPorts, UnexpectedFromAgent } from './session-ports.ts';
 import { type AgentStream, SessionStreams, type StreamRequest } from './session-streams.ts';
-
-export interface AgentIdentity {
-  readonly nodeName: string;
-  readonly nodeUID?: string;
-}
-
-export interface SessionEvents {
-  /** The epoch is ours: this session speaks for the node from now on, and no earlier one. */
-  accepted(session: AgentSession): void;
-  /** The whole desired state has been sent. */
-  live(session: AgentSession): void;
-}
+import { ToldSoFar } from './told-so-far.ts';
 
 const introductionMilliseconds = 30_000;
 /** For an agent to read what its host shall have. */
 const welcomeMilliseconds = 120_000;
-/** Of VMs that the agent has been told to give up, so that it is told once. The oldest are told again. */
-const rememberedReleases = 2 * limits.virtualMachinesPerHost;
 
 export class AgentSession {
   readonly nodeName: string;
@@ -58,10 +44,7 @@ export class AgentSession {
   readonly #events: SessionEvents;
   readonly #peer: Peer;
   readonly #introduction = new Introduction();
-  /** What was last sent of each VM (`newsOf`). */
-  readonly #assigned = new Map<string, string>();
-  readonly #released = new Set<string>();
-  readonly #policies = new BoundedMemory<true>(limits.sentPolicyBytes);
+  readonly #told = new ToldSoFar();
   #channel: Channel<MessageOfAgents, MessageToAgents> | undefined;
   #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
   #epoch = 0;
@@ -129,48 +112,39 @@ export class AgentSession {
   /** Once for each change. */
   assign({ assignment, policy }: DesiredMachine): void {
     if (this.#state !== 'Live') return; // the desired state follows when it is
-    const news = newsOf(assignment);
-    if (this.#assigned.get(assignment.uid) === news) return;
+    if (!this.#told.isNews(assignment)) return;
     // Read for an earlier session; the next pass reads it for this one.
     if (policy === undefined && this.needsPolicy(assignment)) return;
     this.#sendPolicy(assignment, policy);
-    this.#note(assignment, news);
+    this.#note(assignment);
     this.#send({ type: 'assign', epoch: this.#epoch, virtualMachine: this.#readable(assignment) });
   }
 
   intend(intent: Intent): void {
-    if (this.#state !== 'Live' || !this.#understandsIntents) return;
-    if (this.#assigned.get(intent.uid) !== newsOfIntent(intent)) this.#sendIntent(intent);
-  }
-
-  get #understandsIntents(): boolean {
-    return this.#introduction.capabilities.includes(intentsCapability);
+    if (this.#state !== 'Live' || !this.#introduction.understandsIntents) return;
+    if (this.#told.isNews(intent)) this.#sendIntent(intent);
   }
 
   #sendIntent(intent: Intent): void {
-    this.#note(intent, newsOfIntent(intent));
+    this.#note(intent);
     this.#send({ type: 'intent', epoch: this.#epoch, virtualMachine: intent });
   }
 
   /** An agent of an earlier version has handled a long restart request under another name. */
   #readable({ restartedAtPrefix, ...assignment }: Assignment): Assignment {
     if (restartedAtPrefix === undefined) return assignment;
-    return this.#understandsIntents
+    return this.#introduction.understandsIntents
       ? { ...assignment, restartedAtPrefix }
       : { ...assignment, restartedAt: restartedAtPrefix };
   }
 
   needsPolicy(assignment: Assignment): boolean {
-    const { uid, policySHA256 } = assignment;
-    if (policySHA256 === undefined || this.#policies.has(policySHA256)) return false;
-    return this.#assigned.get(uid) !== newsOf(assignment);
+    return this.#told.needsPolicy(assignment);
   }
 
   release(uid: string): void {
-    if (this.#state !== 'Live' || this.#released.has(uid)) return;
-    this.#released.add(uid);
-    if (this.#released.size > rememberedReleases) this.#forgetRelease();
-    this.#assigned.delete(uid);
+    if (this.#state !== 'Live' || this.#told.hasReleased(uid)) return;
+    this.#told.noteRelease(uid);
     this.#send({ type: 'release', epoch: this.#epoch, uid });
   }
 
@@ -186,7 +160,7 @@ export class AgentSession {
   }
 
   hasReleased(uid: string): boolean {
-    return this.#released.has(uid);
+    return this.#told.hasReleased(uid);
   }
 
   // --- reports --------------------------------------------------------------------------------------------------------
@@ -224,11 +198,10 @@ export class AgentSession {
 
   #removed(uid: string, lastExit: LastExit | undefined): void {
     const { inventory } = this.#ports;
-    if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#released.has(uid)) {
+    if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#told.hasReleased(uid)) {
       this.misbehaved('removed_unknown_vm');
     }
-    this.#assigned.delete(uid);
-    this.#released.delete(uid);
+    this.#told.forget(uid);
     inventory.removed(this.nodeName, uid, lastExit);
   }
 
@@ -282,56 +255,41 @@ export class AgentSession {
 
   /** One VM after another, as the agent reads them: all of them, with their policies, may be more than memory has room for. */
   async #sendDesired(): Promise<void> {
-    const part = new DesiredPart();
+    const parts = new DesiredParts((virtualMachines, last) => {
+      this.#send({ type: 'desired', epoch: this.#epoch, virtualMachines, last });
+    });
     for await (const told of this.#ports.desired(this.nodeName)) {
       if (this.#state !== 'Welcoming') return;
-      if (!('intent' in told)) this.#collect(part, told);
-      else if (this.#understandsIntents) this.#sendIntent(told.intent);
+      if (!('intent' in told)) this.#collect(parts, told);
+      else if (this.#introduction.understandsIntents) this.#sendIntent(told.intent);
       await this.#channel?.drained();
     }
     if (this.#state !== 'Welcoming') return;
-    this.#sendPart(part.take(), true);
+    parts.end();
     this.#state = 'Live';
     this.#ports.inventory.settle(this.nodeName);
     this.#events.live(this);
   }
 
-  #collect(part: DesiredPart, { assignment, policy }: DesiredMachine): void {
-    const readable = this.#readable(assignment);
-    if (!part.add(readable)) {
-      this.#sendPart(part.take(), false);
-      part.add(readable);
-    }
+  #collect(parts: DesiredParts, { assignment, policy }: DesiredMachine): void {
+    parts.add(this.#readable(assignment));
     this.#sendPolicy(assignment, policy);
-    this.#note(assignment, newsOf(assignment));
+    this.#note(assignment);
   }
 
-  #sendPart(virtualMachines: Assignment[], last: boolean): void {
-    this.#send({ type: 'desired', epoch: this.#epoch, virtualMachines, last });
+  #note(told: Assignment | Intent): void {
+    this.#told.note(told);
+    this.#ports.inventory.assigned(this.nodeName, told.uid);
   }
 
-  #note({ uid }: Pick<Assignment, 'uid'>, news: string): void {
-    this.#assigned.set(uid, news);
-    this.#released.delete(uid);
-    this.#ports.inventory.assigned(this.nodeName, uid);
-  }
-
-  /** A policy travels once, however many VMs have it, until many others have. */
   #sendPolicy({ policySHA256 }: Assignment, policy: string | undefined): void {
-    if (policySHA256 === undefined || policy === undefined || this.#policies.has(policySHA256)) return;
-    this.#policies.set(policySHA256, true, policy.length);
-    this.#send({ type: 'policy', sha256: policySHA256, policy });
+    if (policySHA256 === undefined || policy === undefined) return;
+    if (this.#told.notePolicy(policySHA256, policy.length))
+      this.#send({ type: 'policy', sha256: policySHA256, policy });
   }
 
   #send(message: MessageToAgents): void {
     if (this.#channel?.send(message) === true) this.#ports.observer.sent(message.type);
-  }
-
-  #forgetRelease(): void {
-    for (const oldest of this.#released) {
-      this.#released.delete(oldest);
-      return;
-    }
   }
 
   #reject(what: UnexpectedFromAgent, reason: string): void {
@@ -339,16 +297,4 @@ export class AgentSession {
     this.#peer.keepOut();
     this.close(closeCodes.malformed, reason);
   }
-}
-
-/**
- * What would be news to the agent that has an assignment of this VM: not what its status remembers, which the agent said
- * itself. The options, and the policy, stand there by their digest.
- */
-function newsOf({ remembered, options, uid, namespace, name, ...news }: Assignment): string {
-  return JSON.stringify(news);
-}
-
-function newsOfIntent({ remembered, uid, namespace, name, ...news }: Intent): string {
-  return JSON.stringify(news);
 }

@@ -2,7 +2,8 @@
 import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, closeCodes } from '../../protocol/messages.ts';
 import type { Agents, DesiredMachine } from '../controller/instructions/agents.ts';
-import type { AgentSession, SessionEvents } from './session.ts';
+import type { AgentSession } from './session.ts';
+import type { SessionEvents } from './session-ports.ts';
 
 export interface SessionListener {
   /** The session has its agent's full attention: whatever changed meanwhile can be sent. */
