@@ -1,5 +1,5 @@
-// The bridge of one VM over all of its connections (hcs-runtime E.1, E.7): the guest dials again for ever, each time it is
-// negotiated with anew, and its processes live on in between.
+// The bridge of one VM across all its connections (hcs-runtime E.1, E.7). The guest reconnects indefinitely, each
+// connection is negotiated anew, and processes in the guest live on in between.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
@@ -15,7 +15,7 @@ export interface ConversationPorts {
   readonly uid: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The guest's bridge came up or went away. */
+  /** Called when the guest's bridge came up or went away. */
   readonly onConnection: () => void;
 }
 
@@ -26,18 +26,21 @@ export class GuestConversation {
   readonly #first = Promise.withResolvers<GuestIdentity>();
   #bridge: GuestBridge | undefined;
   #isConnected = false;
-  /** A fresh high number in each process: late answers to an earlier agent are told apart by it (hcs-runtime E.7). */
+  /**
+   * Starts at a fresh high number in each agent process, so that late answers to an earlier agent can be told apart
+   * (hcs-runtime E.7).
+   */
   #nextId = BigInt(randomBytes(4).readUInt32LE()) << 24n;
 
   constructor(listener: GuestListener, ports: ConversationPorts, stdio: Omit<GuestProcessesOptions, 'clock'>) {
     this.#listener = listener;
     this.#ports = ports;
     this.processes = new GuestProcesses({ ...stdio, clock: ports.clock });
-    // Nobody may be waiting when it fails.
+    // The negotiation may fail while nobody waits for it.
     this.#first.promise.catch(() => undefined);
   }
 
-  /** The first guest that was negotiated with. */
+  /** Resolves with the guest of the first successful negotiation. */
   get first(): Promise<GuestIdentity> {
     return this.#first.promise;
   }
@@ -46,7 +49,7 @@ export class GuestConversation {
     return this.#isConnected;
   }
 
-  /** The connection that is up, for requests that do not outlive it. */
+  /** The current connection, for requests that do not outlive it. */
   get bridge(): GuestBridge {
     if (this.#bridge === undefined || !this.#isConnected) throw new GuestProtocolError('the guest is not connected');
     return this.#bridge;
@@ -74,7 +77,7 @@ export class GuestConversation {
     this.processes.end();
   }
 
-  /** From the negotiation to the end of one connection. */
+  /** Serves one connection from its negotiation to its end. */
   async #converse(bridge: GuestBridge, signal: AbortSignal): Promise<void> {
     const { logger, onConnection } = this.#ports;
     try {

@@ -1,13 +1,14 @@
-// Which ports of its host a guest dials, by the options that its VM was made with (hcs-runtime B.2): that of entropy always.
-// The host listens on no others: what nobody dials needs no socket. But a guest whose dial to 109 is refused dies (F.3).
+// Which ports of its host a guest connects to, derived from the options of its VM (hcs-runtime B.2): always the port of
+// entropy, others depending on the options. The host listens on no other ports, because they would be unused. But a
+// guest whose connection to port 109 is refused dies (F.3).
 import type { RequestedOptions } from '../../protocol/options.ts';
 
 export interface GuestExpectations {
   /** The guest forwards its output to port 109, so the boot waits for that connection. */
   readonly log: boolean;
-  /** It may do so: what it runs is not, or not only, what the agent has written. */
+  /** The guest may connect to port 109: it does not only run programs that the agent chose. */
   readonly mayLog: boolean;
-  /** The guest dials the bridge, so the boot waits for its negotiation. */
+  /** The guest connects to the bridge's port, so the boot waits for the negotiation. */
   readonly bridge: boolean;
 }
 
@@ -20,7 +21,7 @@ type Deciding = Pick<
 export function expectationsOf(options: Deciding = {}): GuestExpectations {
   const { ExecCommandLine, ForwardStderr = true, ForwardStdout = false, UseGuestConnection = true } = options;
   const log = ForwardStdout || ForwardStderr;
-  // A confidential guest has its command line in its guest state file.
+  // A confidential guest takes its command line from its guest state file.
   const hasOwnCommand = options.SecurityPolicyEnabled === true || ExecCommandLine !== undefined;
   return { log, mayLog: log || hasOwnCommand, bridge: UseGuestConnection };
 }

@@ -1,6 +1,6 @@
-// The sockets of one run of a VM and what is served on them: entropy once, the log and the bridge for as long as the VM
-// runs, as far as its guest dials them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while
-// the VM runs, since a refused dial kills the guest or leaves it mute (design §8).
+// The sockets of one boot of a VM and their services: entropy once, the log and the bridge as long as the VM runs, if
+// its guest connects to them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the
+// VM runs, because a refused connection kills the guest or leaves it unreachable (design §8).
 import type { Logger } from 'pino';
 import type { BootTimings } from '../../protocol/messages.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
@@ -30,20 +30,20 @@ export interface GuestRunPorts {
   readonly randomBytes: RandomBytes;
   readonly timeouts: Timeouts;
   readonly onLines: (lines: readonly string[]) => void;
-  /** When which guest's log is read on. Absent: as it comes. */
+  /** Decides when each guest's log is read. Absent: on arrival. */
   readonly logTurns?: LogTurns | undefined;
-  /** What of the guest's log is withheld; nothing when absent. */
+  /** What is removed from the guest's log; nothing when absent. */
   readonly log?: GuestLogPolicy;
   readonly onPhase: (phase: keyof BootTimings) => void;
-  /** Where the ports of processes' streams begin, and where that is written down. */
+  /** The first port for streams of processes, and where the next one is stored. */
   readonly stdio?: Pick<GuestProcessesOptions, 'firstPort' | 'onNextPort'>;
-  /** The guest's bridge came up or went away. */
+  /** Called when the guest's bridge came up or went away. */
   readonly onConnection: () => void;
-  /** Which ports the guest dials. */
+  /** The ports that the guest connects to. */
   readonly expects: GuestExpectations;
 }
 
-/** In place of one on a port that the guest does not dial. */
+/** Stands in for a port that the guest does not connect to. */
 const noListener: GuestListener = {
   accept: async (signal) => await abortable(new Promise<never>(() => undefined), signal),
   close: async () => undefined,
@@ -61,7 +61,7 @@ export class GuestRun {
   readonly #log: GuestLogService;
   readonly #conversation: GuestConversation;
   readonly #over = new AbortController();
-  /** When the run was taken over (ms since the epoch); undefined of one that was booted here. */
+  /** When the VM was adopted (ms since the epoch); undefined for a VM that this agent booted. */
   #resumedAt: number | undefined;
 
   private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
@@ -71,7 +71,10 @@ export class GuestRun {
     this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
   }
 
-  /** Listens on all ports that the guest dials, or on none. Before the VM starts, since a guest dials once. */
+  /**
+   * Listens on all ports that the guest connects to, or on none. Must be called before the VM starts, because a guest
+   * connects to some ports only once.
+   */
   static async open(sockets: GuestSockets, runtimeId: RuntimeId, ports: GuestRunPorts): Promise<GuestRun> {
     const listen = (port: number) => sockets.listen(runtimeId, port);
     const { expects } = ports;
@@ -96,8 +99,9 @@ export class GuestRun {
   }
 
   /**
-   * The guest of a run that was taken over dials this agent when it notices that the one before has gone: it has a while for
-   * that, and that of any other run has none. `waiting` when it has not connected yet.
+   * Waits for the guest of an adopted VM to connect. Such a guest connects once it notices that the earlier agent is
+   * gone, and has a limited time for it; a guest that this agent booted has none. `waiting` when the guest has not
+   * connected yet.
    */
   async firstConnection(): Promise<GuestIdentity | 'waiting'> {
     const { clock, expects, timeouts } = this.#ports;
@@ -105,22 +109,24 @@ export class GuestRun {
     return await within(clock, Math.max(0, end - clock.now()), this.#conversation.first);
   }
 
-  /** Ids of those that this host has started. */
+  /** Ids of the processes that this host started in the guest. */
   get processes(): readonly number[] {
     return this.#conversation.processes.ids;
   }
 
-  /** Resolves when none of these runs any more. */
+  /** Resolves when none of these processes runs any more. */
   processesEnded(ids: readonly number[]): Promise<void> {
     return this.#conversation.processes.ended(ids);
   }
 
-  /** Starts a process in the VM. Whether that is allowed is for the caller to know (a confidential VM's policy decides). */
+  /**
+   * Starts a process in the VM. The caller checks whether that is allowed (the policy of a confidential VM decides).
+   */
   execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
     return this.#conversation.processes.execute(command, wanted, AbortSignal.any([signal, this.#over.signal]));
   }
 
-  /** Asks the guest to power itself off; resolves when its bridge has ended. */
+  /** Asks the guest to power off. Resolves when its bridge has ended. */
   powerOff(signal: AbortSignal): Promise<void> {
     return this.#conversation.bridge.powerOff(signal);
   }
@@ -131,7 +137,7 @@ export class GuestRun {
 
   /**
    * Starts the system and waits for what its options make the guest do. Rejects with a `MachineFailure`, or with
-   * `CallOverdue` when HCS does not come back from the start.
+   * `CallOverdue` when the start does not return from HCS.
    */
   async boot(system: ComputeSystem, plan: BootPlan, interrupt: AbortSignal): Promise<GuestIdentity | undefined> {
     const { clock, expects, timeouts, onPhase } = this.#ports;
@@ -176,13 +182,13 @@ export class GuestRun {
     }
   }
 
-  /** Not waited for when the VM is not wanted any more, or has ended: `CallOverdue` then, too. */
+  /** Stops waiting with `CallOverdue` when the VM is no longer wanted or has ended, too. */
   async #start(system: ComputeSystem, interrupt: AbortSignal, limit: AbortSignal): Promise<void> {
     const { clock, timeouts } = this.#ports;
     const call = 'HcsStartComputeSystem';
     const pending = system.start();
     const ended = new AbortController();
-    // HCS fails the start of a system that ends, and says best why.
+    // When a system ends, HCS fails its start with the best description of the cause.
     const onEnd = () => clock.after(timeouts.lateCall, () => ended.abort(limit.reason));
     limit.addEventListener('abort', onEnd, { once: true });
     const signal = AbortSignal.any([interrupt, ended.signal]);
@@ -199,18 +205,18 @@ export class GuestRun {
     }
   }
 
-  /** Asks the guest for a change. Rejects when it refuses, when it is not connected, and when it does not answer in time. */
+  /** Asks the guest for a change. Rejects when the guest refuses, is not connected, or does not answer in time. */
   async modify(modification: GuestModification, patience: number): Promise<void> {
     await this.#conversation.bridge.modify(modification, patience);
   }
 
-  /** Runs a program in the VM that needs no streams; resolves with its exit code. */
+  /** Runs a program without streams in the VM. Resolves with its exit code. */
   async run(command: GuestCommand): Promise<number> {
     const process = await this.execute(command, { stdin: false, stdout: false, stderr: false }, this.#over.signal);
     return await process.exitCode;
   }
 
-  /** Of a guest that was up before this agent was: what it wrote in between, nobody has. */
+  /** Serves a guest that was up before this agent was. Its output in between is lost. */
   resume(): void {
     this.#resumedAt = this.#ports.clock.now();
     if (this.#ports.expects.log) this.#log.tellOfGap();
@@ -220,20 +226,20 @@ export class GuestRun {
   #serve(): void {
     const { logger } = this.#ports;
     const failed = (what: string) => (error: unknown) => {
-      if (!this.#over.signal.aborted) logger.error({ error: messageOf(error) }, `${what} is not served any more`);
+      if (!this.#over.signal.aborted) logger.error({ error: messageOf(error) }, `${what} is no longer served`);
     };
     this.#log.serve(this.#over.signal).catch(failed('the guest log'));
     this.#conversation.serve(this.#over.signal).catch(failed('the guest bridge'));
   }
 
-  /** Of a VM that ended: reads what is left of its log, within bounds, and gives the sockets back. */
+  /** For a VM that ended: reads the rest of its log, within bounds, and closes the sockets. */
   async close(): Promise<void> {
     const { clock, timeouts } = this.#ports;
     await Promise.race([this.#log.drained, delay(clock, timeouts.drainLogs)]);
     await this.abandon();
   }
 
-  /** Gives the sockets back at once; the guest, if it runs, dials the next agent. */
+  /** Closes the sockets at once. A guest that runs connects to the next agent. */
   async abandon(): Promise<void> {
     this.#over.abort();
     this.#conversation.close();
@@ -257,7 +263,7 @@ export class GuestRun {
   }
 }
 
-/** The promise, or the signal's reason when that comes first. */
+/** The promise, or the signal's reason if the signal aborts first. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {

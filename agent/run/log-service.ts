@@ -1,5 +1,5 @@
-// Reads one VM's log for as long as the VM runs (hcs-runtime D.2): a guest whose `vsockexec` relays dials again after each
-// connection that ended. What becomes of a record besides its line, and what is withheld, is the caller's choice.
+// Reads one VM's log as long as the VM runs (hcs-runtime D.2): a guest whose `vsockexec` relays reconnects after each
+// connection that ended. The caller decides what is removed from records, and who receives them besides the log.
 import type { Clock } from '../../runtime/clock.ts';
 import { LogLimiter, type LogRate } from '../guest/log/limiter.ts';
 import { logLine } from '../guest/log/line.ts';
@@ -11,22 +11,22 @@ import type { GuestListener } from '../node/guest-sockets.ts';
 import { RedialPauses } from './redial-pauses.ts';
 
 export interface GuestLogPolicy {
-  /** Secrets are taken out (guest.scrubLogs). */
+  /** Removes secrets (guest.scrubLogs). */
   readonly scrub?: boolean;
   readonly rate?: LogRate | undefined;
-  /** Records that become lines, before they do: for collectors and files. */
+  /** Receives records before they become lines, for collectors and files. */
   readonly onRecords?: (records: readonly GuestLogRecord[]) => void;
-  /** Records that came too fast and became no line. */
+  /** Receives the number of records that came too fast and became no line. */
   readonly onDropped?: (records: number) => void;
 }
 
 export interface GuestLogPorts {
   readonly uid: string;
   readonly clock: Clock;
-  /** Those that came at once. */
+  /** Receives the lines that arrived together. */
   readonly onLines: (lines: readonly string[]) => void;
   readonly log?: GuestLogPolicy;
-  /** Those of all guests of the host. */
+  /** Shared by all guests of the host. */
   readonly logTurns?: LogTurns | undefined;
 }
 
@@ -46,12 +46,12 @@ export class GuestLogService {
     this.#ports = ports;
   }
 
-  /** The guest has connected its log. */
+  /** Resolves when the guest has connected its log. */
   get first(): Promise<void> {
     return this.#first.promise;
   }
 
-  /** The connection that is there has been read to its end. */
+  /** Resolves when the current connection has been read to its end. */
   get drained(): Promise<void> {
     return this.#reading;
   }
@@ -72,7 +72,7 @@ export class GuestLogService {
     }
   }
 
-  /** What the guest wrote while no agent was there, nobody has. */
+  /** Logs the gap: guest output is lost while no agent is running. */
   tellOfGap(): void {
     const { clock, uid } = this.#ports;
     const fields = { 'uvm-id': uid, 'vm.time': new Date(clock.now()).toISOString() };
@@ -85,7 +85,7 @@ export class GuestLogService {
     this.#ports.onLines(records.map(logLine));
   }
 
-  /** For one connection: what its records become. */
+  /** Processes the records of one connection. */
   #receiver(): Receiver {
     const { clock, log, uid } = this.#ports;
     const deliver = (records: readonly GuestLogRecord[]) =>

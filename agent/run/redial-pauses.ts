@@ -1,6 +1,6 @@
-// How soon a guest's next connection is taken after one that has ended. A guest that dials anew for a good reason is served
-// almost at once; one that does nothing but dial and hang up is served less and less often, since each connection costs
-// the agent as much as reading a hundred lines.
+// How soon a guest's next connection is accepted after one that ended. A guest that reconnects for a good reason is
+// served almost at once. A guest that only connects and hangs up is served less and less often, because each connection
+// costs the agent as much as reading a hundred lines.
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 
@@ -19,7 +19,7 @@ export class RedialPauses {
     this.#connectedAt = this.#clock.now();
   }
 
-  /** After the end of a connection. */
+  /** Call after the end of a connection. */
   async wait(signal: AbortSignal): Promise<void> {
     const lasted = this.#clock.now() - this.#connectedAt;
     const pause = lasted >= redialReset ? redialPause : this.#next;
