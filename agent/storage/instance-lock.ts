@@ -1,4 +1,4 @@
-// One agent a node (docs/design.md §8): a second one waits until the first has ended.
+// One agent for each node (docs/design.md §8): a second agent waits until the first has ended.
 import type { Logger } from 'pino';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';

@@ -1,5 +1,5 @@
-// The agent's state folder where there is no Windows: for this account only. Hosts are simulated there, many on one machine,
-// so that a lock goes with the folder.
+// The agent's state folder on systems other than Windows, accessible to the agent's account only. It serves simulated
+// hosts, many on one computer, so each lock belongs to a folder and not to the computer.
 import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import type { StateStorage } from '../node/state-storage.ts';

@@ -1,4 +1,5 @@
-// A lock that is a name of the system: a pipe of Windows, or an abstract socket of Linux. It goes with its process.
+// A lock that is a system-wide name: a pipe on Windows, or an abstract socket on Linux. The system releases it with its
+// process.
 import { connect, createServer } from 'node:net';
 import type { HeldLock } from '../node/state-storage.ts';
 
@@ -16,7 +17,7 @@ export function tryListen(name: string): Promise<HeldLock | undefined> {
   });
 }
 
-/** Whatever it answers, it is there. */
+/** Any answer shows that the name is in use. */
 export function isListening(name: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(name, () => {

@@ -1,12 +1,12 @@
-// Renames a file, over another one if there is one. On Windows that is refused while somebody has either open without
-// sharing it, as virus scanners and backups do for moments: it is tried again for about a second.
+// Renames a file, replacing an existing one. Windows refuses this while somebody has either file open without sharing
+// it, as virus scanners and backups do for moments. The rename is retried for about a second.
 import { rename } from 'node:fs/promises';
 import { type Clock, delay, systemClock } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 
 const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
 
-/** Rejects as `rename` does, with the error of the last attempt. */
+/** Rejects like `rename`, with the error of the last attempt. */
 export async function replaceFile(from: string, to: string, clock: Clock = systemClock): Promise<void> {
   for (const pause of fixedTimes.storage.renameRetries) {
     try {

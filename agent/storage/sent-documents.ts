@@ -1,9 +1,9 @@
-// The document that each VM was last made of, as a file in the VM's folder: what was sent to HCS, to the byte.
+// The document with which each VM was created last, as a file in the VM's folder: the exact text that was sent to HCS.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from './replace-file.ts';
 
-/** Keeps the document that each VM was last made of, for people to look at. */
+/** Keeps the document with which each VM was created last, for people to look at. */
 export interface SentDocuments {
   keep(uid: string, document: string): Promise<void>;
   read(uid: string): Promise<string | undefined>;
