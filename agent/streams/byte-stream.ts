@@ -1,4 +1,4 @@
-// Serves bytes that come one block after another on the channel `stdout` of a stream: a reader that is slow is waited for.
+// Sends blocks of bytes on the channel `stdout` of a stream, at the speed of the reader.
 import { finished } from 'node:stream/promises';
 import type { MultiplexedStream } from '../../protocol/streams/multiplexer.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
@@ -10,7 +10,7 @@ export interface ByteStreamPorts {
   readonly signal: AbortSignal;
 }
 
-/** Resolves once all was sent; rejects with what the source throws. */
+/** Resolves once all bytes were sent. Rejects with what the source throws. */
 export async function serveBytes(
   source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   { stream, opened, signal }: ByteStreamPorts,
@@ -20,7 +20,7 @@ export async function serveBytes(
   signal.addEventListener('abort', leave, { once: true });
   let isOpened = false;
   for await (const block of source) {
-    // A source that cannot be had says so with its first block.
+    // A source that fails to open rejects with its first block.
     if (!isOpened) opened();
     isOpened = true;
     if (!output.write(block)) await roomIn(output);

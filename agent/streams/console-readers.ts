@@ -1,4 +1,5 @@
-// Who reads which console: the pipe of a serial port has one instance, so a second reader would wait for ever unseen.
+// Gives each console one reader at a time: the pipe of a serial port has one instance, so a second reader would wait
+// indefinitely without notice.
 import type { ReadConsole } from '../node/node.ts';
 
 import { StreamFailure } from '../vm/stream-failure.ts';
@@ -16,7 +17,7 @@ export class ExclusiveConsoles implements ConsoleReaders {
     if (this.#inUse.has(pipe)) throw new StreamFailure('ConsoleInUse', 'somebody else reads the console already');
     this.#inUse.add(pipe);
     try {
-      // Served from now on, also while the console has nothing to say.
+      // Marks the stream as served even while the console prints nothing.
       yield Buffer.alloc(0);
       yield* this.#read(pipe, signal);
     } finally {

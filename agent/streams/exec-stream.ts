@@ -1,6 +1,6 @@
-// Serves one process in a guest: its three streams, and at the end its exit code. A process outlives neither its reader's
-// interest nor its own output: whoever goes away is as a terminal that hangs up, and what holds the output open after the
-// process itself has ended is waited for only so long.
+// Serves one process in a guest: its three streams, and its exit code at the end. When the user disconnects, the
+// process receives a hang-up, as from a closed terminal. When the process has ended but something keeps its output
+// open, that output is awaited for a limited time.
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamOpening } from '../../protocol/streams/messages.ts';
@@ -11,7 +11,7 @@ import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
-/** Its channels (`MultiplexedStream`). */
+/** The stream's channels (`MultiplexedStream`). */
 export interface ExecChannels {
   incoming(channel: 'stdin'): Readable;
   outgoing(channel: 'stdout' | 'stderr'): Writable;
@@ -45,7 +45,7 @@ export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise
   try {
     const exit = exitOf(process);
     await Promise.race([Promise.allSettled([exit]), left.promise]);
-    // Also of a VM that ended: what it wrote before is still on its way.
+    // Output from before the end is still on its way, even when the VM ended.
     await Promise.race([Promise.all(outputs.map((output) => output.drained())), left.promise]);
     return { exitCode: await exit };
   } catch (error) {
@@ -64,7 +64,10 @@ async function exitOf({ exitCode }: GuestProcess): Promise<number> {
 }
 
 interface Output {
-  /** Everything was sent; of a source that somebody else holds open, what came until it was silent for a while. */
+  /**
+   * Resolves when everything was sent. If somebody else keeps the source open, output counts as complete after a time
+   * of silence.
+   */
   drained(): Promise<void>;
 }
 
@@ -94,7 +97,7 @@ function relay(source: Readable | undefined, target: Writable): Output {
       while (!isOver) {
         hasSpoken = false;
         await Promise.race([over.promise, sleep(fixedTimes.streams.lingering, undefined, { ref: false })]);
-        // A reader that is slow is not silence.
+        // A slow reader does not count as silence.
         if (!hasSpoken && target.writableLength === 0) break;
       }
       source.destroy();
@@ -103,7 +106,7 @@ function relay(source: Readable | undefined, target: Writable): Output {
   };
 }
 
-/** As a terminal that goes away does to what runs on it; of a process that ended meanwhile nothing comes of it. */
+/** Sends SIGHUP, as a closed terminal does. Has no effect if the process has ended meanwhile. */
 function hangUp({ id }: GuestProcess, access: Pick<GuestAccess, 'execute'>): void {
   const command = { args: ['kill', '-HUP', String(id)] };
   const nothing = { stdin: false, stdout: false, stderr: false };

@@ -1,4 +1,4 @@
-/** What a stream ended with; nothing for what has no exit code. */
+/** How a stream ended; empty for a stream without an exit code. */
 export interface StreamOutcome {
   readonly exitCode?: number;
 }

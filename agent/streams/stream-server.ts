@@ -1,5 +1,6 @@
-// The agent's end of the streams of one session (design §7): each is opened by the operator, served until it ends or
-// nobody wants it any more, and closed with its outcome. The last word of a stream goes the way of its data, behind it.
+// The agent's end of the streams of one session (design §7). The operator opens a stream; the agent serves it until it
+// ends or its user disconnects, and closes it with its outcome. The closing message is sent after the data, in the same
+// queue.
 import type { Logger } from 'pino';
 import {
   type AgentStreamMessage,
@@ -22,16 +23,16 @@ import type { StreamOutcome } from './stream-outcome.ts';
 export interface StreamServerPorts {
   readonly logger: Logger;
   readonly supervisor: Pick<Supervisor, 'loggerOf' | 'machine'>;
-  /** Ahead of all data. */
+  /** Sends ahead of all data. */
   readonly send: (message: AgentStreamMessage) => void;
-  /** In the budget of streams. */
+  /** Sends within the budget of streams. */
   readonly sendData: (message: AgentStreamMessage | Buffer) => void;
-  /** The operator takes data as binary frames. */
+  /** Whether the operator accepts data as binary frames. */
   readonly sendsBinary: () => boolean;
   readonly consoles: ConsoleReaders;
 }
 
-/** The consoles of all VMs: a pipe has one reader at a time, over all sessions. */
+/** The consoles of all VMs. A pipe has one reader at a time, over all sessions. */
 export interface ConsoleReaders {
   read(pipe: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -51,7 +52,7 @@ export class StreamServer {
     this.#multiplexer = new StreamMultiplexer(ports);
   }
 
-  /** Streams that are open. */
+  /** Number of open streams. */
   get size(): number {
     return this.#served.size;
   }
@@ -89,7 +90,7 @@ export class StreamServer {
     this.#served.get(broken.id)?.over.abort();
   }
 
-  /** The VM is gone, and all there was of it. */
+  /** The VM and everything about it is gone. */
   forget(uid: string): void {
     for (const [stream, served] of this.#served) {
       if (served.uid !== uid) continue;
@@ -103,7 +104,7 @@ export class StreamServer {
     }
   }
 
-  /** The session is over, and nobody listens any more. */
+  /** The session is over, and with it all readers. */
   end(): void {
     for (const { over } of this.#served.values()) over.abort();
   }
@@ -141,7 +142,10 @@ export class StreamServer {
     }
   }
 
-  /** Ends when the pipe is not this VM's any more: a reader that goes on by its name would read the next VM's console. */
+  /**
+   * Ends when the pipe no longer belongs to this VM: a reader that keeps using its name would read the next VM's
+   * console.
+   */
   async #serveConsole(access: GuestAccess, ports: ByteStreamPorts): Promise<StreamOutcome> {
     const { pipe, signal: isOurs } = access.console;
     const signal = AbortSignal.any([ports.signal, isOurs]);
