@@ -1,5 +1,5 @@
-// Calls that touch the disk run on libuv's pool, which HCS calls use too (agent/windows/computecore): a quarter of it is theirs,
-// so that neither kind holds up the other, nor both together what else needs the pool.
+// Native calls that touch the disk. They run on libuv's thread pool, like HCS calls (agent/windows/computecore). Each
+// kind of call may use a quarter of the pool, so half always stays free for others.
 import { Gate } from '../bounds/gate.ts';
 import { poolSize } from '../bounds/pool-size.ts';
 

@@ -1,5 +1,5 @@
-// Copies a file as CopyFileW does, overwriting. It is called by its other name, CopyFile2, because that returns the cause:
-// CopyFileW leaves it as the last error of the thread, which is another one when the call runs on libuv's pool.
+// Copies a file like CopyFileW, overwriting. Uses CopyFile2 because it returns the cause of a failure. CopyFileW leaves
+// the cause as the last error of its thread, which is lost when the call runs on libuv's pool.
 import koffi from 'koffi';
 import { fileCalls } from './call-gates.ts';
 import { bindFunction, callAsync, type NativeFunction } from './system-library.ts';

@@ -1,15 +1,16 @@
 // A file that nobody else can open while this process lives: the handle shares nothing, and Windows closes it when the
-// process ends, however that happens. The file stays, since one that is being deleted can be opened by nobody for a while.
+// process ends, however that happens. The file is never deleted, because for a while nobody can open a file that is
+// being deleted.
 import koffi from 'koffi';
 import { foreignFileProblem } from './private-folder.ts';
 import { bindFunction, type WindowsLibraries, windowsLibraries } from './system-library.ts';
 import { SystemMessages } from './system-message.ts';
 
-/** Only access to the data is looked at when a file is shared. */
+/** Windows checks sharing only for access to the data. */
 const readAndWrite = 0xc000_0000;
 const shareNothing = 0;
 const openAlways = 4;
-/** A link is opened itself, wherever it leads. */
+/** Opens a link itself, not its target. */
 const openReparsePoint = 0x0020_0000;
 const invalidHandle = -1n;
 const sharingViolation = 32;
@@ -19,8 +20,8 @@ export interface ExclusiveFile {
 }
 
 /**
- * Undefined while somebody else has it open. Throws when the file belongs to an account that the folder is not for: who made
- * it before the folder was protected could hold it indefinitely.
+ * Undefined while somebody else has the file open. Throws when the file belongs to an account that has no access to the
+ * folder: that account may have created the file before the folder was protected and could hold it indefinitely.
  */
 export function openExclusively(
   path: string,

@@ -1,5 +1,5 @@
-// What this Windows host is, for the operator's placement and the document builder. Everything is read anew each time:
-// memory and processors can be changed while a host runs.
+// The facts of this Windows host, for the operator's placement and the document builder. Read again each time: memory
+// and processors can change while a host runs.
 import { readdir, stat } from 'node:fs/promises';
 import { arch, cpus, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import type { HostTopology } from './computecore/documents.ts';
 
 export interface HostFactSources {
   readonly topology: () => Promise<HostTopology>;
-  /** Declared by whoever runs the host: nothing on it tells reliably. */
+  /** Declared by the administrator, because nothing on the host tells reliably. */
   readonly isolation: HostFacts['isolation'];
   readonly environment: NodeJS.ProcessEnv;
   /** argv[0] of the process. */
@@ -16,7 +16,7 @@ export interface HostFactSources {
 }
 
 const bytesPerMebibyte = 2 ** 20;
-/** Names that one folder of boot files may have in the message to the operator. */
+/** Most file names of one boot folder in the message to the operator. */
 const largestFolder = 256;
 
 export async function hostFacts(sources: HostFactSources): Promise<HostFacts> {
@@ -33,19 +33,19 @@ export async function hostFacts(sources: HostFactSources): Promise<HostFacts> {
   };
 }
 
-/** "10.0.20348" → 20348; 0 when it is of another form. */
+/** "10.0.20348" → 20348; 0 for any other format. */
 export function buildNumber(version: string): number {
   const build = Number(version.split('.')[2]);
   return Number.isInteger(build) && build >= 0 && build <= 0xffff ? build : 0;
 }
 
-/** Without HCS: what this process sees, which with several processor groups is less than all. */
+/** Without HCS: the processors that this process sees. With several processor groups these are not all. */
 function visibleProcessors(): HostTopology {
   const logicalProcessorCount = cpus().length;
   return { logicalProcessorCount, processorsOfNode: new Map([[0, logicalProcessorCount]]) };
 }
 
-/** HCS tells a node's processors but not its memory: an even share is the best guess. */
+/** HCS reports a node's processors but not its memory, so each node counts with an even share. */
 function numaNodes({ processorsOfNode }: HostTopology, memoryInMB: number): HostFacts['numaNodes'] {
   const nodes = [...processorsOfNode].sort(([a], [b]) => a - b).slice(0, 64);
   const share = Math.floor(memoryInMB / Math.max(nodes.length, 1));

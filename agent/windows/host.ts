@@ -40,12 +40,12 @@ export class LocalWindowsHost implements WindowsHost {
     return withLocalFile(path, use);
   }
 
-  /** Node asks for no access to the file: one that a VM has for itself is found, too. */
+  /** Node requests no access to the file, so this also works for a file that a VM has open exclusively. */
   finalPath(path: string): Promise<string | undefined> {
     return realpath(path).catch(() => undefined);
   }
 
-  /** The handle is asked for the size, so that the file which is judged is the one that is read. */
+  /** Takes the size from the open handle, so that the file that is checked is the file that is read. */
   async readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
     try {
       await using file = await open(path, 'r');

@@ -13,7 +13,7 @@ import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
 
 export interface WindowsNodeOptions {
   readonly isolation: HostFacts['isolation'];
-  /** Others than those of the system. */
+  /** Replaces the system's libraries. */
   readonly libraries?: WindowsLibraries;
   readonly backend?: ComputeCoreBackend;
 }

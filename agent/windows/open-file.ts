@@ -1,8 +1,8 @@
-// A file as the node has it, opened through Node alone, so that whoever needs no more of Windows loads no native code.
+// A file of the node, opened through Node alone, so that callers that need only this load no native code.
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import type { OpenFile } from '../node/host.ts';
 
-/** What a path that does not exist is refused with: a missing folder on the way is one too. */
+/** Error codes of a missing path. A missing folder on the way counts, too. */
 const notFoundCodes: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
 
 /** `WindowsHost.withFile`. */
@@ -20,8 +20,8 @@ export async function withLocalFile<T>(path: string, use: (file: OpenFile) => Pr
 }
 
 /**
- * Node asks GetFinalPathNameByHandleW for the real path, by a handle of its own. Whether both handles have the same file is
- * seen by its identity, so that nobody can turn a link in between.
+ * Node calls GetFinalPathNameByHandleW with a handle of its own. Comparing file identities proves that both handles
+ * refer to the same file, so nobody can redirect a link in between.
  */
 async function describe(path: string, file: FileHandle): Promise<OpenFile> {
   const [held, finalPath] = await Promise.all([file.stat({ bigint: true }), realpath(path)]);

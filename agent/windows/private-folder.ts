@@ -1,5 +1,5 @@
-// A folder for SYSTEM, Administrators and this process's own account, and nobody else (design §8): what lies in the agent's
-// state folder is believed, and a folder that is made below %ProgramData% is by default open to every user of the host.
+// A folder for SYSTEM, Administrators and this process's account only (design §8). The agent trusts the content of its
+// state folder, and every user of the host can by default access a folder below %ProgramData%.
 import { lstat, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import koffi from 'koffi';
@@ -22,26 +22,29 @@ const sddlRevision = 1;
 const currentProcess = -1;
 const tokenQuery = 8;
 const tokenUser = 1;
-/** A SID has at most 68 bytes, and in front of it are a pointer and a number. */
+/** A SID has at most 68 bytes, preceded by a pointer and a number. */
 const tokenUserBytes = 128;
 /** SYSTEM, Administrators. */
 const trustedOwners: readonly string[] = ['S-1-5-18', 'S-1-5-32-544'];
 
-/** Somebody else than those it is for owns the folder, or it is no folder. */
+/** The folder belongs to an account that must not have access, or the path is not a folder. */
 export class ForeignFolderError extends Error {
   override readonly name = 'ForeignFolderError';
 }
 
 /**
- * Makes the folder, or takes the access to one that is there from everybody else. Files in it that have entries of their
- * own keep them. Rejects with a `ForeignFolderError`, or with the `WindowsError` of a call.
+ * Creates the folder, or removes all other accounts' access to an existing one. Files in it with explicit entries keep
+ * them. Rejects with a `ForeignFolderError`, or with the `WindowsError` of a call.
  */
 export async function openPrivateFolder(path: string, libraries: WindowsLibraries = windowsLibraries()): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await new PrivateFolders(libraries).open(path);
 }
 
-/** What `openPrivateFolder` would refuse; undefined also when there is no folder. Changes nothing. */
+/**
+ * Why `openPrivateFolder` would refuse the folder; undefined if it would not, or if the folder is missing. Changes
+ * nothing.
+ */
 export async function privateFolderProblem(
   path: string,
   libraries: WindowsLibraries = windowsLibraries(),
@@ -56,7 +59,10 @@ export async function privateFolderProblem(
   }
 }
 
-/** Whose file in a private folder it is, if it belongs to somebody whom the folder is not for; undefined also when there is none. */
+/**
+ * The account that owns a file in a private folder without having access to the folder; undefined when there is no such
+ * file or owner.
+ */
 export function foreignFileProblem(path: string, libraries: WindowsLibraries): string | undefined {
   try {
     return new PrivateFolders(libraries).ownerProblem(path);
@@ -100,7 +106,7 @@ class PrivateFolders {
     return `${path} belongs to ${owner}, not to SYSTEM, Administrators or ${self}`;
   }
 
-  /** False when it is there already. */
+  /** False when the folder exists already. */
   #create(path: string, descriptor: bigint): boolean {
     const attributes = { nLength: securityAttributesBytes, lpSecurityDescriptor: descriptor, bInheritHandle: 0 };
     if (this.#calls.createDirectory(path, attributes) !== 0) return true;
@@ -113,7 +119,7 @@ class PrivateFolders {
     const dacl: [bigint | null] = [null];
     this.#need(this.#calls.descriptorDacl(descriptor, [0], dacl, [0]));
     const what = (information.dacl | information.protectedDacl) >>> 0;
-    // What inherits from the folder is changed with it, which can take its time.
+    // Changes everything that inherits from the folder, which can take a while.
     const code = await fileCalls.pass(() =>
       callAsync(this.#calls.setSecurity, path, fileObject, what, null, null, dacl[0], null),
     );
@@ -149,7 +155,7 @@ class PrivateFolders {
   #ownAccount(): string {
     const token: [number | bigint] = [0];
     this.#need(this.#calls.openToken(currentProcess, tokenQuery, token));
-    // The answer points into itself, so it must not move.
+    // The structure contains a pointer into itself, so it must not move.
     const answer = koffi.alloc('uint8_t', tokenUserBytes);
     try {
       this.#need(this.#calls.tokenInformation(token[0], tokenUser, answer, tokenUserBytes, [0]));
@@ -187,7 +193,7 @@ function bind({ advapi32, kernel32 }: WindowsLibraries) {
   const pointerOut = koffi.out(koffi.pointer(pointer));
   const int32Out = koffi.out(koffi.pointer('int32_t'));
   const localFree: NativeFunction = bindFunction(kernel32, 'LocalFree', 'void *', [pointer]);
-  // Copied to JavaScript, then freed.
+  // The text is copied to JavaScript, then freed.
   const textOut = koffi.out(koffi.pointer(koffi.disposable('str16', localFree)));
   return {
     localFree,

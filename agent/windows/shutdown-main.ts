@@ -1,4 +1,4 @@
-// The thread that Windows waits for when it shuts the process down (`worker_threads`), started by `shutdown-signal.ts`.
+// The thread (`worker_threads`) whose handler Windows waits for at shutdown, started by `shutdown-signal.ts`.
 import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 import { bindFunction } from './system-library.ts';
@@ -15,7 +15,7 @@ const shutdownEvent = 6;
 
 const { doneFlag, kernel32, milliseconds }: ShutdownData = workerData;
 
-/** Of a thread of Windows', which runs on when this returns. Others than that event are for Node. */
+/** Runs on a thread of Windows, which continues when this returns. Node handles other events. */
 function handle(event: number): number {
   if (event !== shutdownEvent) return 0;
   parentPort?.postMessage('shutdown');
@@ -28,6 +28,6 @@ const handler = koffi.register(handle, handlerType);
 const setHandler = bindFunction(kernel32, 'SetConsoleCtrlHandler', 'int32_t', [handlerType, 'int32_t']);
 const lastError = bindFunction(kernel32, 'GetLastError', 'uint32_t', []);
 if (setHandler(handler, 1) === 0) throw new SystemMessages(kernel32).error(Number(lastError()));
-// Keeps the thread.
+// Keeps this thread alive.
 parentPort?.on('message', () => undefined);
 parentPort?.postMessage('ready');

@@ -1,21 +1,22 @@
-// How Windows ends the pod of an agent: CTRL_SHUTDOWN_EVENT, which Node does not hand on (libuv leaves it to services). A
-// process is ended as soon as its handler of that event returns, and the handler is JavaScript, which cannot wait without
-// stopping everything else of its thread. So the handler belongs to a thread of its own, which waits until the stop is done.
+// CTRL_SHUTDOWN_EVENT, with which Windows ends the pod of an agent. Node does not pass it on (libuv leaves it to
+// services). Windows ends a process as soon as its handler of this event returns. The handler is JavaScript, which
+// cannot wait without blocking its thread. So the handler runs in a separate thread, which waits until the stop is
+// done.
 import { Worker } from 'node:worker_threads';
 import type { ShutdownData } from './shutdown-main.ts';
 import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
 
 export interface ShutdownSignal {
-  /** The stop is done: Windows may end the process. Idempotent. */
+  /** The agent has stopped: Windows may end the process. Idempotent. */
   done(): void;
 }
 
-/** It does next to nothing. */
+/** Small, because the thread does almost nothing. */
 const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 };
 
 /**
- * Calls `stop` once when Windows shuts the process down. Rejects when it would not hear of that.
- * @param milliseconds how long Windows is kept waiting at most
+ * Calls `stop` once when Windows shuts the process down. Rejects when Windows refuses the handler.
+ * @param milliseconds the longest time that Windows is kept waiting
  */
 export async function onShutdown(
   stop: () => void,

@@ -1,16 +1,19 @@
-// The agent's state folder on Windows, for SYSTEM, Administrators and this account, and the locks that keep a second agent
-// off the node (docs/design.md §8): a file of the folder, and the name of a pipe that only Administrators can make, since two
-// agents of one node may have two folders. Native code is loaded with the first call.
+// The agent's state folder on Windows, for SYSTEM, Administrators and this account, and the locks that keep a second
+// agent off the node (docs/design.md §8). One lock is a file in the folder. The other is the name of a pipe that only
+// Administrators can create, because two agents on a node may have different folders. Native code is loaded with the
+// first call.
 import { join } from 'node:path';
 import type { StateStorage, TryLock } from '../node/state-storage.ts';
 import { isListening, tryListen } from '../storage/name-lock.ts';
 
 const lockFile = 'agent.lock';
-/** Windows lets nobody else make a pipe below it. */
+/** Only Administrators can create a pipe below this prefix. */
 const nodePipe = '\\\\.\\pipe\\ProtectedPrefix\\Administrators\\lcow-agent';
 
 export const windowsStorage: StateStorage = {
-  /** A kubelet makes the folder of a mount with the access that every user of the host has below %ProgramData%. */
+  /**
+   * A kubelet creates the folder of a mount with the default access of %ProgramData%, which every user of the host has.
+   */
   async openFolder(stateDir) {
     const { openPrivateFolder } = await import('./private-folder.ts');
     for (const folder of [stateDir, join(stateDir, 'vms')]) await openPrivateFolder(folder);
@@ -30,7 +33,7 @@ function lockOfFolder(stateDir: string): TryLock {
   };
 }
 
-/** An account that is no Administrator cannot make the pipe, and nobody else can: then the folder has to do. */
+/** An account that is not an Administrator cannot create the pipe: then only the folder's lock applies. */
 function lockOfNode(warn: (text: string) => void): TryLock {
   return async () => {
     const lock = await tryListen(nodePipe);

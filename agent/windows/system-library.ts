@@ -1,4 +1,4 @@
-// Libraries of Windows come from System32 only (hcs-runtime A.0). Tests put doubles in their place.
+// Loads Windows libraries from System32 only (hcs-runtime A.0). Tests substitute their own.
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 
@@ -31,7 +31,7 @@ export function bindFunction(
   return koffi.load(path).func('__stdcall', name, result, [...parameters]);
 }
 
-/** On a thread of libuv's pool; the result as an unsigned 32-bit number, which error codes are. */
+/** Runs on a thread of libuv's pool. Returns an unsigned 32-bit number, the type of error codes. */
 export function callAsync(native: NativeFunction, ...parameters: unknown[]): Promise<number> {
   return new Promise((resolve, reject) => {
     native.async(...parameters, (error: unknown, result: unknown) => {

@@ -1,9 +1,10 @@
-// Error codes in the words of Windows (FormatMessageW), as the original shows causes: in English if the system has that.
+// The message of Windows for an error code (FormatMessageW), as in the original's errors: in English if the system has
+// it.
 import koffi from 'koffi';
 import { bindFunction, type NativeFunction } from './system-library.ts';
 
 const fromSystem = 0x1000;
-/** Texts with placeholders are shown as they are. */
+/** Leaves placeholders in the text as they are. */
 const ignoreInserts = 0x0200;
 const languages = { english: 0x0409, ofTheSystem: 0 } as const;
 const capacity = 512;

@@ -1,12 +1,12 @@
-// Lets the worker processes of all VMs use a file (hcs-runtime G.2): one entry for their group is added to the DACL, and
-// what is there stays.
+// Gives the worker processes of all VMs access to a file (hcs-runtime G.2): adds an entry for their group to the DACL
+// and keeps the existing entries.
 import { stat } from 'node:fs/promises';
 import koffi from 'koffi';
 import { fileCalls } from './call-gates.ts';
 import { bindFunction, callAsync, type NativeFunction, type WindowsLibraries } from './system-library.ts';
 import type { SystemMessages } from './system-message.ts';
 
-/** Generic rights; nothing else is meant to be granted. */
+/** The generic rights that can be granted. */
 export const accessMasks = { read: 0x8000_0000, all: 0x1000_0000 } as const;
 
 const fileObject = 1;
@@ -43,7 +43,7 @@ export class VmGroupAccess {
   readonly #setSecurity: NativeFunction;
   readonly #localFree: NativeFunction;
   readonly #messages: SystemMessages;
-  /** Native code keeps no pointer to it longer than a call, but a call must find it where it was. */
+  /** Native code uses this pointer only during a call, but during a call the memory must not move. */
   readonly #sid: unknown;
 
   constructor({ advapi32, kernel32 }: Pick<WindowsLibraries, 'advapi32' | 'kernel32'>, messages: SystemMessages) {
@@ -79,7 +79,7 @@ export class VmGroupAccess {
       await this.#call(this.#setEntries, 1, this.#entry(mask, inherited), dacl[0], changed);
       await this.#call(this.#setSecurity, path, fileObject, daclInformation, null, null, changed[0], null);
     } finally {
-      // The old DACL is a part of the descriptor.
+      // The old DACL is part of the descriptor, so freeing the descriptor frees it.
       for (const [memory] of [changed, descriptor]) if (memory !== null) this.#localFree(memory);
     }
   }

@@ -1,4 +1,4 @@
-// The HCS of this Windows node through computecore.dll (hcs-runtime A, B).
+// The HCS of this Windows node, through computecore.dll (hcs-runtime A, B).
 import type { ComputeSystem, HcsBackend, SystemId, SystemProperties, UnfinishedSystem } from '../../node/backend.ts';
 import { HcsError, hresult } from '../../node/hcs-error.ts';
 import { type HostTopology, parseEnumeration, parseTopology, topologyQuery } from './documents.ts';
@@ -47,11 +47,11 @@ export class ComputeCoreBackend implements HcsBackend {
         return created.hresult;
       };
       try {
-        // Under way on the handle that it gives.
+        // The new handle is in use until this operation ends.
         await running.pass(runOperation(this.#native, call, submit, running));
         await system?.listen();
       } catch (error) {
-        // HCS gives the handle before it knows whether there will be a system, which nobody else would end.
+        // HCS returns the handle before it knows whether the creation succeeds. Nobody else would end the system.
         if (system !== undefined) await undo(system, error);
         throw error;
       }
@@ -78,7 +78,7 @@ export class ComputeCoreBackend implements HcsBackend {
     });
   }
 
-  /** Access of this VM alone to a file (hcs-runtime G.2); the VM need not exist yet. */
+  /** Gives this VM alone access to a file (hcs-runtime G.2). The VM need not exist yet. */
   grantVmAccess(id: SystemId, path: string): Promise<void> {
     return this.#access('HcsGrantVmAccess', () => this.#native.grantVmAccess(id, path));
   }
@@ -87,13 +87,13 @@ export class ComputeCoreBackend implements HcsBackend {
     return this.#access('HcsRevokeVmAccess', () => this.#native.revokeVmAccess(id, path));
   }
 
-  /** As if the connection to the service was lost: handles are closed, when the calls on them have come back. */
+  /** Acts like a lost connection to the service: handles are closed once the calls on them have returned. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const released = [...this.#systems].map((system) => system.disconnect());
     await this.#running.ended();
     await Promise.all(released);
-    // What was still being created or opened meanwhile.
+    // Systems whose creation or opening finished meanwhile.
     await Promise.all([...this.#systems].map((system) => system.disconnect()));
   }
 
@@ -125,7 +125,7 @@ function unfinished(system: ComputeCoreSystem): UnfinishedSystem {
   return { terminate: () => system.terminate(), close: () => system.giveUp() };
 }
 
-/** The handle of an id that is taken says nothing of whose system that is: it is only closed. */
+/** When the id was taken, the handle may refer to somebody else's system: it is only closed. */
 async function undo(system: ComputeCoreSystem, error: unknown): Promise<void> {
   const isOfAnother = error instanceof HcsError && error.isAlreadyExists;
   if (!isOfAnother) await system.terminate().catch(() => undefined);

@@ -1,9 +1,9 @@
-// The binding of computecore.dll (hcs-runtime A): the one file that calls it. Two callbacks serve the whole process.
+// The binding of computecore.dll (hcs-runtime A): the only file that calls it. Two callbacks serve the whole process.
 //
-// A callback runs on the JavaScript thread while the native thread that makes it waits. So a call that may wait for a
-// callback, or for the service, runs on a thread of libuv's pool. The only calls made directly are HcsCreateOperation, which
-// just allocates, and HcsGetOperationResult, which gives what a completed operation has. And none of the pool's threads may
-// be needed for JavaScript to go on: half of them stay free.
+// A callback runs on the JavaScript thread, and the native thread that makes it waits. So every call that may wait for
+// a callback or for the service runs on a thread of libuv's pool. Only two functions are called directly:
+// HcsCreateOperation just allocates, and HcsGetOperationResult returns what a completed operation has. The JavaScript
+// thread must never depend on all threads of the pool, so half of them stay free.
 import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
 import { type WindowsLibraries, windowsLibraries } from '../system-library.ts';
 import { ComputeCoreBackend } from './backend.ts';
@@ -11,10 +11,10 @@ import { type Export, type NativeFunctions, optionalExports, type Receiver } fro
 import { ComputeCoreLibrary } from './library.ts';
 import type { OperationHandle } from './native.ts';
 
-/** kernel32 has LocalFree, with which result documents are released. */
+/** kernel32 has LocalFree, which frees result documents. */
 export type ComputeCorePaths = Pick<WindowsLibraries, 'computecore' | 'kernel32'>;
 
-/** Close the backend before the process ends: a callback that comes while Node is taken down aborts it. */
+/** Close the backend before the process ends: a callback during Node's shutdown aborts the process. */
 export function connectComputeCore(paths: ComputeCorePaths = windowsLibraries()): ComputeCoreBackend {
   const key = `${paths.computecore}\n${paths.kernel32}`;
   const library = libraries.get(key) ?? new ComputeCoreLibrary(new ComputeCoreFunctions(paths));
@@ -22,7 +22,7 @@ export function connectComputeCore(paths: ComputeCorePaths = windowsLibraries())
   return new ComputeCoreBackend(library);
 }
 
-/** Callbacks are registered once in a process and for good: HCS may come back to them at any time. */
+/** Callbacks are registered once for the whole life of the process: HCS may call them at any time. */
 const libraries = new Map<string, ComputeCoreLibrary>();
 
 // --- signatures (hcs-runtime A.1, A.2) ----------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ function signatures(textOut: Parameter) {
     HcsGetServiceProperties: ['int32_t', 'str16', textOut],
     HcsGrantVmAccess: ['int32_t', 'str16', 'str16'],
     HcsRevokeVmAccess: ['int32_t', 'str16', 'str16'],
-    // Windows Server 2022 and later.
+    // Available since Windows Server 2022.
     HcsWaitForComputeSystemExit: ['int32_t', pointer, 'uint32_t', textOut],
     HcsGrantVmGroupAccess: ['int32_t', 'str16'],
     HcsRevokeVmGroupAccess: ['int32_t', 'str16'],
@@ -63,13 +63,13 @@ function signatures(textOut: Parameter) {
 }
 type Functions = ReadonlyMap<Export, ReturnType<LibraryHandle['func']>>;
 
-/** Names of koffi's types are global, and each library frees with a function of its own. */
+/** Names of koffi types are global, and each library frees memory with its own function. */
 let textTypes = 0;
 
 function bind(paths: ComputeCorePaths): Functions {
   const localFree = koffi.load(paths.kernel32).func('__stdcall', 'LocalFree', pointer, [pointer]);
   textTypes += 1;
-  // The text is copied and then freed, whether the call came back with success or not (hcs-runtime A.3).
+  // The text is copied and then freed, whether or not the call succeeded (hcs-runtime A.3).
   const resultText: TypeObject = koffi.disposable(`HcsResultText${textTypes}`, 'str16', localFree);
   const library = koffi.load(paths.computecore);
   const functions = new Map<Export, ReturnType<LibraryHandle['func']>>();
@@ -92,7 +92,7 @@ function entriesOf(table: Readonly<Record<string, Signature>>): [Export, Signatu
   return Object.entries(table) as [Export, Signature][];
 }
 
-/** Threads of HCS return through the library even while Node unloads it at the end: it must stay mapped. */
+/** Threads of HCS return through the library even while Node unloads it at its end, so it must stay mapped. */
 function pin({ computecore, kernel32 }: ComputeCorePaths): void {
   const flagPin = 1;
   const getModuleHandle = koffi
@@ -156,13 +156,13 @@ class ComputeCoreFunctions implements NativeFunctions {
 
   #completed(context: unknown): void {
     if (typeof context !== 'bigint') return;
-    // Not before the callback has returned to HCS, which may hold a lock around it that asking for the result takes, too.
+    // After the callback has returned to HCS, which may hold a lock around it that the call for the result takes, too.
     setImmediate(() => this.#receiver?.completed(context));
   }
 
   #happened(event: unknown, context: unknown): void {
     if (typeof context !== 'bigint' || event === null) return;
-    // The event's memory is gone when the callback returns.
+    // The event's memory is valid only until the callback returns.
     const { Type, EventData }: { Type: number; EventData: string | null } = koffi.decode(event, hcsEvent);
     this.#receiver?.happened(context, { type: Type, data: EventData ?? undefined });
   }

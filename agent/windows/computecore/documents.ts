@@ -1,5 +1,5 @@
-// What HCS answers, parsed (hcs-runtime A.2, B.5). HCS leaves members out when they are zero, and newer builds add some:
-// only what nothing can be said without is required.
+// Parses the answers of HCS (hcs-runtime A.2, B.5). HCS leaves out members that are zero, and newer builds add some.
+// Only indispensable members are required.
 import { z } from 'zod';
 import { beginning } from '../../../runtime/beginning.ts';
 import {
@@ -13,7 +13,7 @@ import {
 import { HcsError } from '../../node/hcs-error.ts';
 import { ownResults, parseJson } from './failure.ts';
 
-/** The basic properties, which every query answers. */
+/** The basic properties, which every query returns. */
 export const basicQuery = '{}';
 export const statisticsQuery = '{"PropertyTypes":["Statistics","Memory"]}';
 export const topologyQuery = '{"PropertyTypes":["ProcessorTopology"]}';
@@ -44,7 +44,7 @@ export interface AnsweredProperties {
   readonly exitType: SystemExit['exitType'];
 }
 
-/** Both are left out by HCS for a system that does not run, or that it cannot measure. */
+/** HCS leaves out both for a system that does not run or that it cannot measure. */
 const statistics = z.object({
   Statistics: z
     .object({ Processor: z.object({ TotalRuntime100ns: z.number().min(0) }) })
@@ -56,7 +56,7 @@ const statistics = z.object({
     .catch(undefined),
 });
 const ticksPerSecond = 1e7;
-/** AssignedMemory counts pages. */
+/** AssignedMemory counts pages of this size. */
 const pageBytes = 4096;
 
 /** Each record has one member, whose name is the cause. */
@@ -69,18 +69,18 @@ const exitStatus = z.object({
 const crashReport = z.object({ CrashLog: z.string().catch('') });
 const mostCauses = 8;
 const causeCharacters = 128;
-/** What the guest does, and nobody else. */
+/** Causes for which only the guest is responsible. */
 const causesOfGuest: readonly string[] = ['GuestCrash', 'TripleFault'];
 
 const topology = z.object({
   LogicalProcessorCount: z.int().min(1),
   LogicalProcessors: z.array(z.object({ NodeNumber: z.int().min(0).catch(0) })).catch([]),
 });
-/** Hcsshim requires exactly one element too. */
+/** Hcsshim requires exactly one element, too. */
 const topologyAnswer = z.object({ Properties: z.tuple([topology]) });
 
 export interface HostTopology extends ProcessorTopology {
-  /** How many logical processors each NUMA node has, by its number. */
+  /** The number of logical processors of each NUMA node, by node number. */
   readonly processorsOfNode: ReadonlyMap<number, number>;
 }
 
@@ -111,7 +111,7 @@ export function parseTopology(call: string, document: string | undefined): HostT
   return { logicalProcessorCount: answer.LogicalProcessorCount, processorsOfNode };
 }
 
-/** A system that exited has exited, whatever the text that says so looks like. */
+/** An exit event means that the system exited, even when its text cannot be parsed. */
 export function parseExit(document: string | undefined): SystemExit {
   const parsed = exitStatus.safeParse(parseJson(document));
   if (!parsed.success) return { exitType: 'Unknown', status: 0 };
@@ -120,7 +120,7 @@ export function parseExit(document: string | undefined): SystemExit {
   return { exitType: ExitType, status: Status >>> 0, ...(causes.length > 0 && { attribution: causes }) };
 }
 
-/** `TripleFault ErrorType=Unknown`, with the members that say something. */
+/** Such as `TripleFault ErrorType=Unknown`, with the informative members. */
 function causeText([cause, details]: [string, unknown]): string {
   const members = Object.entries(z.record(z.string(), z.unknown()).catch({}).parse(details));
   const said = members.flatMap(([name, value]) =>
@@ -133,7 +133,7 @@ export function isOfGuest({ attribution: causes = [] }: SystemExit): boolean {
   return causes.some((text) => causesOfGuest.some((cause) => text === cause || text.startsWith(`${cause} `)));
 }
 
-/** Of a CrashReport; undefined when it has no text. */
+/** The text of a CrashReport; undefined when there is none. */
 export function parseCrashLog(document: string | undefined): string | undefined {
   const text = crashReport.safeParse(parseJson(document)).data?.CrashLog.trim() ?? '';
   return text === '' ? undefined : text.slice(-crashLogLimit).replace(/^[\udc00-\udfff]/, '');

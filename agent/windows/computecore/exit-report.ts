@@ -1,5 +1,5 @@
-// How a system ended, put together from several events (hcs-runtime A.2): a guest's panic text comes with the crash events,
-// before or after the exit. An exit that is the guest's doing waits for it, within a bound.
+// Collects how a system ended from several events (hcs-runtime A.2): a guest's panic text comes with the crash events,
+// before or after the exit. If the guest caused the exit, the report waits for the text, within a bound.
 import { fixedTimes } from '../../bounds/timeouts.ts';
 import type { SystemExit } from '../../node/backend.ts';
 import { isOfGuest, parseCrashLog } from './documents.ts';
@@ -15,14 +15,14 @@ export class ExitReport {
     this.#settle = settle;
   }
 
-  /** SystemCrashInitiated or SystemCrashReport. The last text counts. */
+  /** Takes a SystemCrashInitiated or SystemCrashReport. The last text counts. */
   crashed(document: string | undefined): void {
     this.#hasCrashed = true;
     this.#crashLog = parseCrashLog(document) ?? this.#crashLog;
     if (this.#crashLog !== undefined) this.flush();
   }
 
-  /** The first exit counts. */
+  /** Takes an exit. The first one counts. */
   exited(exit: SystemExit): void {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
@@ -31,7 +31,7 @@ export class ExitReport {
     else this.#timer = setTimeout(() => this.flush(), fixedTimes.windows.crashLog);
   }
 
-  /** Nothing more is to come: an exit that was told is told on as it is. */
+  /** No more events will come: reports a known exit as it is. */
   flush(): void {
     if (this.#exit === undefined) return;
     clearTimeout(this.#timer);

@@ -1,17 +1,17 @@
-// HRESULT and result document to a typed error (hcs-runtime A.5, A.6).
+// Turns an HRESULT and a result document into a typed error (hcs-runtime A.5, A.6).
 import { z } from 'zod';
 import { HcsError } from '../../node/hcs-error.ts';
 
-/** HRESULTs that no service answer carries: they are ours to say. */
+/** HRESULTs that the agent itself reports; no answer of the service has them. */
 export const ownResults = {
   /** The handle was closed: a call on it never reaches HCS. */
   invalidHandle: 0x8007_0006,
-  /** HCS succeeded with a document that is missing or not what it should be. */
+  /** HCS reported success, but the document is missing or malformed. */
   unexpectedAnswer: 0x8000_ffff,
   procedureNotFound: 0x8007_007f,
 } as const;
 
-/** ERROR_VMCOMPUTE_OPERATION_PENDING: accepted, and still under way. */
+/** ERROR_VMCOMPUTE_OPERATION_PENDING: accepted and still running. */
 const operationPending = 0xc037_0103;
 
 export function succeeded(code: number): boolean {
@@ -35,7 +35,7 @@ export function failure(call: string, code: number, document: string | undefined
   return new HcsError(call, code, detailOf(document));
 }
 
-/** What the document says of the failure, if it is one that can be read. */
+/** The document's description of the failure, if the document can be parsed. */
 function detailOf(document: string | undefined): string | undefined {
   const parsed = resultError.safeParse(parseJson(document));
   if (!parsed.success) return undefined;
@@ -44,7 +44,7 @@ function detailOf(document: string | undefined): string | undefined {
   return lines.length > 0 ? lines.join('\n') : undefined;
 }
 
-/** The form that users know from hcsshim. */
+/** The format that users know from hcsshim. */
 function eventText(event: z.infer<typeof errorEvent>): string {
   const { Message, StackTrace, Provider, EventId, Flags, Source } = event;
   const parts = [
@@ -58,7 +58,7 @@ function eventText(event: z.infer<typeof errorEvent>): string {
   return parts.length > 0 ? `[${parts.join(' ')}]` : '';
 }
 
-/** Undefined for what is not JSON. */
+/** Undefined for text that is not JSON. */
 export function parseJson(text: string | undefined): unknown {
   if (text === undefined) return undefined;
   try {
@@ -68,7 +68,7 @@ export function parseJson(text: string | undefined): unknown {
   }
 }
 
-/** What Shutdown and Terminate may say when there is nothing left to end (hcs-runtime A.6). */
+/** True for errors with which Shutdown and Terminate report that the system has already ended (hcs-runtime A.6). */
 export function isBenignForEnding(error: unknown): boolean {
   if (!(error instanceof HcsError)) return false;
   return error.isAlreadyStopped || error.isNotFound || error.hresult === operationPending;

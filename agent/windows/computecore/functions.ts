@@ -1,7 +1,7 @@
-// The bare functions of computecore.dll, as `./computecore.ts` binds them.
+// The functions of computecore.dll, as `./computecore.ts` binds them.
 import type { NativeEvent, OperationHandle } from './native.ts';
 
-/** What we use of it (hcs-runtime A.1). */
+/** The functions that the agent needs (hcs-runtime A.1). */
 export const requiredExports = [
   'HcsCreateOperation',
   'HcsCloseOperation',
@@ -20,7 +20,7 @@ export const requiredExports = [
   'HcsGrantVmAccess',
   'HcsRevokeVmAccess',
 ] as const;
-/** Of no use where they are missing; the `Wait` and `Group` functions came with Windows Server 2022. */
+/** Functions that the agent can do without; the `Wait` and `Group` functions came with Windows Server 2022. */
 export const optionalExports = [
   'HcsCancelOperation',
   'HcsWaitForComputeSystemExit',
@@ -38,12 +38,12 @@ export interface NativeFunctions {
   /** HCS_EVENT_CALLBACK, for HcsSetComputeSystemCallback. */
   readonly eventCallback: bigint;
   has(name: Export): boolean;
-  /** On a thread of libuv's pool. A parameter that HCS fills is an array of one element. */
+  /** Runs on a thread of libuv's pool. An output parameter is an array of one element. */
   call(name: Export, ...parameters: unknown[]): Promise<unknown>;
-  /** Directly: it just allocates. Its completion comes with this context. */
+  /** Called directly, because it just allocates. The completion callback receives this context. */
   createOperation(context: bigint): OperationHandle | undefined;
-  /** Directly: the result is there. */
+  /** Called directly, because the result is available. */
   operationResult(operation: OperationHandle, document: [string | null]): unknown;
-  /** Where the callbacks go; before any call. */
+  /** Sets the receiver of the callbacks. Must come before any call. */
   receive(receiver: Receiver): void;
 }

@@ -1,5 +1,6 @@
-// computecore.dll as `native.ts` describes it, on top of its bare functions: who waits for which callback, and how many
-// calls may run at once. What HCS gets as the context of a callback is a number, under which the receiver is kept here.
+// Implements `native.ts` on top of the functions of computecore.dll: routes callbacks to their receivers and bounds the
+// number of simultaneous calls. HCS gets a number as the context of a callback; this class maps the number to the
+// receiver.
 
 import { Gate } from '../../bounds/gate.ts';
 import { poolSize } from '../../bounds/pool-size.ts';
@@ -7,7 +8,7 @@ import type { Export, NativeFunctions } from './functions.ts';
 import type { ComputeCore, NativeEvent, NativeResult, NativeSystem, OperationHandle, SystemHandle } from './native.ts';
 
 const genericAll = 0x1000_0000;
-/** The options of every life-cycle call: the empty text, not NULL (hcs-runtime B.1). */
+/** The options of every life-cycle call: an empty text, not NULL (hcs-runtime B.1). */
 const noOptions = '';
 const eventOptionsNone = 0;
 
@@ -18,7 +19,7 @@ export class ComputeCoreLibrary implements ComputeCore {
   readonly #contextOfOperation = new Map<OperationHandle, bigint>();
   readonly #contextOfSystem = new Map<SystemHandle, bigint>();
   readonly #service: Gate;
-  /** For calls that only wait for a callback to return: they must not stand behind calls that wait for the service. */
+  /** For calls that only wait for a callback to return. They must not queue behind calls that wait for the service. */
   readonly #prompt = new Gate(1);
   readonly #keepAlive = setInterval(() => {}, 0x7fff_ffff).unref();
   #lastContext = 0n;
@@ -50,7 +51,7 @@ export class ComputeCoreLibrary implements ComputeCore {
   }
 
   async closeOperation(operation: OperationHandle): Promise<void> {
-    // Once closed, the same handle may be given out again.
+    // Once an operation is closed, HCS may reuse its handle.
     const context = this.#contextOfOperation.get(operation);
     this.#contextOfOperation.delete(operation);
     await this.#prompt.pass(() => this.#call('HcsCloseOperation', operation));
@@ -59,7 +60,7 @@ export class ComputeCoreLibrary implements ComputeCore {
   }
 
   async abandonOperation(operation: OperationHandle): Promise<void> {
-    // HCS says E_NOTIMPL (hcs-runtime A.1); hcsshim asks and does not look at the answer either.
+    // HCS answers E_NOTIMPL (hcs-runtime A.1). Hcsshim also calls this function and ignores the answer.
     if (this.#functions.has('HcsCancelOperation'))
       await this.#prompt.pass(() => this.#call('HcsCancelOperation', operation));
     await this.closeOperation(operation);
@@ -146,7 +147,7 @@ export class ComputeCoreLibrary implements ComputeCore {
     return this.#pathCall('HcsRevokeVmGroupAccess');
   }
 
-  /** A callback that is to come does not keep the process alive by itself. */
+  /** Keeps the process alive while callbacks are expected; they do not do so alone. */
   #stayAlive(): void {
     if (this.#completions.size + this.#listeners.size > 0) this.#keepAlive.ref();
     else this.#keepAlive.unref();

@@ -1,10 +1,11 @@
-// computecore.dll as the rest of this folder sees it (hcs-runtime A.1): `./computecore.ts` binds it. HRESULTs are unsigned
-// 32-bit numbers. What can wait, for the service or for a callback of ours to return, gives a promise.
+// The interface of computecore.dll for the rest of this folder (hcs-runtime A.1); `./computecore.ts` binds it. HRESULTs
+// are unsigned 32-bit numbers. A function that may wait, for the service or for a callback of ours to return, returns a
+// promise.
 
 declare const operationHandle: unique symbol;
 declare const systemHandle: unique symbol;
 
-/** Branded, because a handle of the wrong kind crashes the process instead of failing. */
+/** Branded: a handle of the wrong kind would crash the process instead of failing. */
 export type OperationHandle = bigint & { readonly [operationHandle]: true };
 export type SystemHandle = bigint & { readonly [systemHandle]: true };
 
@@ -26,21 +27,26 @@ export interface NativeEvent {
 }
 
 export interface ComputeCore {
-  /** `completed` is called at least once if a call with this operation succeeds. Undefined when HCS gives none. */
+  /**
+   * `completed` is called at least once if a call with this operation succeeds. Undefined when HCS cannot create an
+   * operation.
+   */
   createOperation(completed: () => void): OperationHandle | undefined;
-  /** Of an operation that is complete: it never waits. */
+  /** The result of a completed operation. Never waits. */
   operationResult(operation: OperationHandle): NativeResult;
   closeOperation(operation: OperationHandle): Promise<void>;
-  /** Cancels an operation that HCS does not complete, as far as HCS can, and closes it: its completion reaches nobody. */
+  /**
+   * Cancels an operation that HCS does not complete, as far as HCS can, and closes it. Its completion is then ignored.
+   */
   abandonOperation(operation: OperationHandle): Promise<void>;
 
   enumerate(query: string, operation: OperationHandle): Promise<number>;
-  /** The handle can be there although the operation fails later; it must be terminated and closed then. */
+  /** The result can contain a handle even if the operation fails later. That handle must be terminated and closed. */
   createSystem(id: string, document: string, operation: OperationHandle): Promise<NativeSystem>;
   openSystem(id: string): Promise<NativeSystem>;
   /** Calls `happened` for each event of the system until its handle is closed. */
   listen(system: SystemHandle, happened: (event: NativeEvent) => void): Promise<number>;
-  /** Waits until no callback of the system runs any more. */
+  /** Waits until no callback of the system is running. */
   closeSystem(system: SystemHandle): Promise<void>;
 
   start(system: SystemHandle, operation: OperationHandle): Promise<number>;
@@ -48,7 +54,7 @@ export interface ComputeCore {
   terminate(system: SystemHandle, operation: OperationHandle): Promise<number>;
   properties(system: SystemHandle, query: string, operation: OperationHandle): Promise<number>;
   modify(system: SystemHandle, document: string, operation: OperationHandle): Promise<number>;
-  /** How a system that has stopped ended; absent before Server 2022. */
+  /** How a stopped system ended. Absent before Server 2022. */
   readonly exitStatus: ((system: SystemHandle) => Promise<NativeResult>) | undefined;
 
   serviceProperties(query: string): Promise<NativeResult>;

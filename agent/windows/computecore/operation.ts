@@ -1,12 +1,12 @@
-// One operation is one call (hcs-runtime A.5): created, used, awaited through its callback, asked for its result, closed.
-// The callback can come before the call that it completes has returned; nothing is closed before both have come, unless the
-// operation is given up. Nobody waits for the closing but who closes what the operation was about.
+// Runs one operation, which serves one call (hcs-runtime A.5): creates it, makes the call, waits for its callback,
+// reads the result, closes it. The callback can come before the call returns. The operation is closed only after both,
+// unless it is given up. Only whoever closes the system waits for this.
 import { HcsError, hresult } from '../../node/hcs-error.ts';
 import { failure, succeeded } from './failure.ts';
 import type { ComputeCore, OperationHandle } from './native.ts';
 import type { RunningCalls } from './running-calls.ts';
 
-/** Resolves with the result document; rejects with an `HcsError`. Bounding it is the caller's part. */
+/** Resolves with the result document; rejects with an `HcsError`. The caller bounds it. */
 export async function runOperation(
   native: ComputeCore,
   call: string,
@@ -21,7 +21,7 @@ export async function runOperation(
     const submitted = await submit(operation);
     if (succeeded(submitted)) isGivenUp = (await running.completion(completed.promise)) === 'givenUp';
     if (isGivenUp) throw new HcsError(call, hresult.operationTimeout, 'HCS has not completed it');
-    // A call that fails at once may have left a document too.
+    // A call that fails at once may also have left a document.
     const result = native.operationResult(operation);
     const code = succeeded(submitted) ? result.hresult : submitted;
     if (!succeeded(code)) throw failure(call, code, result.document);

@@ -1,5 +1,5 @@
-// Calls that are under way on something that must not be closed before they have come back, and operations that they wait
-// for. An operation can be given up, as hcsshim does when its time is over; a native call that runs cannot.
+// Counts the running calls on an object that must not be closed before they return, and the operations that they wait
+// for. An operation can be given up, as hcsshim does when its time is over; a running native call cannot.
 
 export class RunningCalls {
   readonly #calls = new Set<Promise<unknown>>();
@@ -14,12 +14,12 @@ export class RunningCalls {
     }
   }
 
-  /** Nobody waits for its result. */
+  /** Keeps track of a call whose result nobody awaits. */
   keep(call: Promise<unknown>): void {
     this.pass(call).catch(() => undefined);
   }
 
-  /** Whether an operation was completed, or given up before. */
+  /** Whether an operation completed or was given up first. */
   async completion(completed: Promise<void>): Promise<'completed' | 'givenUp'> {
     const { promise, resolve } = Promise.withResolvers<'completed' | 'givenUp'>();
     const giveUp = () => resolve('givenUp');
@@ -32,12 +32,12 @@ export class RunningCalls {
     }
   }
 
-  /** HCS is not going to complete what is under way now. */
+  /** HCS is not going to complete the current operations. */
   giveUp(): void {
     for (const giveUp of this.#waits) giveUp();
   }
 
-  /** Also of what a call has begun that was under way. */
+  /** Resolves when all calls have returned, including those that running calls started. */
   async ended(): Promise<void> {
     while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
   }

@@ -1,5 +1,5 @@
-// One handle of a compute system (hcs-runtime B.1). Calls on it are counted: the handle is closed when none runs any more,
-// because closing it under a running call crashes the library (hcs-runtime A.5).
+// One handle of a compute system (hcs-runtime B.1). Calls on the handle are counted, and it is closed once none is
+// running: closing it during a call crashes the library (hcs-runtime A.5).
 import { fixedTimes } from '../../bounds/timeouts.ts';
 import type {
   ComputeSystem,
@@ -17,7 +17,7 @@ import type { ComputeCore, NativeEvent, OperationHandle, SystemHandle } from './
 import { runOperation } from './operation.ts';
 import type { RunningCalls } from './running-calls.ts';
 
-/** The HCS_EVENT_TYPEs that end what a handle can tell, or say why (hcs-runtime A.2); the others are of no use here. */
+/** The HCS_EVENT_TYPEs that end a handle's events or explain the end (hcs-runtime A.2). The others are not needed. */
 const eventTypes = {
   systemExited: 0x1,
   systemCrashInitiated: 0x2,
@@ -29,7 +29,7 @@ export interface SystemHandleOptions {
   readonly native: ComputeCore;
   readonly id: SystemId;
   readonly handle: SystemHandle;
-  /** What is under way on the handle already. */
+  /** Calls that are already running on the handle. */
   readonly running: RunningCalls;
   readonly onClosed: () => void;
 }
@@ -59,14 +59,14 @@ export class ComputeCoreSystem implements ComputeSystem {
     return this.#end.promise;
   }
 
-  /** Of a system that was just created: its exit is still to come. */
+  /** Starts listening on a system that was just created: it cannot have exited unnoticed. */
   async listen(): Promise<void> {
     const call = 'HcsSetComputeSystemCallback';
     const code = await this.#call(call, () => this.#native.listen(this.#handle, (event) => this.#happened(event)));
     if (!succeeded(code)) throw failure(call, code, undefined);
   }
 
-  /** Of a system that was opened: it may have exited before this handle listened, and no event tells that again. */
+  /** Starts listening on a system that was opened. It may have exited earlier, and no event reports that again. */
   async findOutWhetherItEnded(): Promise<void> {
     const call = 'HcsGetComputeSystemProperties';
     try {
@@ -99,7 +99,7 @@ export class ComputeCoreSystem implements ComputeSystem {
 
   async properties(): Promise<SystemProperties> {
     const { properties } = parseProperties('HcsGetComputeSystemProperties', await this.#query());
-    // The event that tells so may have been lost.
+    // The exit event may have been lost.
     if (properties.state === 'Stopped') this.#hasExited = true;
     return properties;
   }
@@ -110,7 +110,7 @@ export class ComputeCoreSystem implements ComputeSystem {
 
   /** Resolves when the handle is closed, after the last call on it. */
   close(): Promise<void> {
-    // HCS sends no final event (hcs-runtime A.4).
+    // HCS sends no final event for a handle that is closed (hcs-runtime A.4).
     this.#exit.flush();
     this.#end.resolve({ kind: 'closed' });
     if (this.#hasExited) this.#giveUpSoon();
@@ -123,7 +123,9 @@ export class ComputeCoreSystem implements ComputeSystem {
     return this.close();
   }
 
-  /** Nothing is known of the system any more, and whoever used this handle forgets it: it is closed by itself. */
+  /**
+   * The state of the system is unknown from now on, and users of this handle drop it. The handle then closes itself.
+   */
   disconnect(): Promise<void> {
     this.#isLost = true;
     this.#exit.flush();
@@ -134,7 +136,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   #happened({ type, data }: NativeEvent): void {
     if (type === eventTypes.systemExited) this.#exited(parseExit(data));
     if (type === eventTypes.systemCrashInitiated || type === eventTypes.systemCrashReport) this.#exit.crashed(data);
-    // Its failure, if any, is for whoever closes the handle.
+    // A failure is reported to whoever closes the handle.
     if (type === eventTypes.serviceDisconnect) this.disconnect().catch(() => undefined);
   }
 
@@ -145,7 +147,7 @@ export class ComputeCoreSystem implements ComputeSystem {
   }
 
   #giveUpSoon(): void {
-    // What HCS fails when a system ends, it fails at once.
+    // When a system ends, HCS fails most calls on it at once.
     const timer = setTimeout(() => this.#running.giveUp(), fixedTimes.windows.callsAfterExit);
     this.#running.ended().then(() => clearTimeout(timer));
   }

@@ -25,7 +25,7 @@ export function hyperVAddress(vmId: string, serviceId: string): Uint8Array {
 
 const guidLayout = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i;
 
-/** Windows memory order: the first three fields are little-endian numbers, the rest is as printed. */
+/** In Windows memory order: the first three fields are little-endian numbers, the rest is as printed. */
 function writeGuid(to: Buffer, offset: number, guid: string): void {
   const [, data1 = '', data2 = '', data3 = '', data4 = '', data5 = ''] = guidLayout.exec(guid) ?? [];
   if (data1 === '') throw new RangeError(`${JSON.stringify(guid)} is no GUID`);

@@ -1,4 +1,4 @@
-// A Hyper-V socket connection as a stream of the main thread.
+// A Hyper-V socket connection as a stream of the main thread. The pump (`pump.ts`) moves its bytes.
 import { Duplex } from 'node:stream';
 import { initialCredit, type SocketFailure, type ToPump, writeAhead } from './pump-messages.ts';
 import { socketError } from './socket-error.ts';
@@ -7,16 +7,16 @@ export class HyperVConnection extends Duplex {
   readonly #id: number;
   readonly #send: (message: ToPump) => void;
   readonly #onClosed: () => void;
-  /** How far the pump may run ahead of the reader. */
+  /** How many bytes the pump may read ahead. */
   readonly #readAhead: () => number;
-  /** Bytes that the pump may still hand over. */
+  /** Bytes that the pump may still deliver. */
   #credit = initialCredit;
-  /** Of the credit, what is enough so that no more need be given. */
+  /** With more credit than this, the pump gets no further credit. */
   #enough = initialCredit / 2;
   #isTaken = false;
-  /** Given to the pump, but not yet handed over by it. */
+  /** Bytes that the pump has received but not yet written to the socket. */
   #unwritten = 0;
-  /** What waits for that, and how little of it must be left. */
+  /** A callback that waits until at most `atMost` bytes are unwritten. */
   #waiting: { readonly atMost: number; readonly done: (error?: Error) => void } | undefined;
   #isBroken = false;
 
@@ -28,7 +28,7 @@ export class HyperVConnection extends Duplex {
     this.#readAhead = readAhead;
   }
 
-  /** By somebody who reads it from now on. */
+  /** A reader has taken the connection. */
   taken(): void {
     this.#isTaken = true;
     if (this.readableLength < this.readableHighWaterMark) this.#giveCredit();
@@ -79,7 +79,7 @@ export class HyperVConnection extends Duplex {
     this.#whenLeft(writeAhead, written);
   }
 
-  /** The stream has finished when everything was handed over. */
+  /** The stream has finished when the pump has written everything. */
   override _final(done: (error?: Error) => void): void {
     this.#send({ type: 'shutdown', connection: this.#id });
     this.#whenLeft(0, done);
@@ -99,7 +99,9 @@ export class HyperVConnection extends Duplex {
     else this.#waiting = { atMost, done };
   }
 
-  /** Not for every few bytes: each time wakes the pump, which has the rest of its credit meanwhile. */
+  /**
+   * Grants credit in large steps, because each grant wakes the pump. Meanwhile the pump uses the rest of its credit.
+   */
   #giveCredit(): void {
     if (!this.#isTaken || this.#credit > this.#enough) return;
     const readAhead = this.#readAhead();

@@ -1,4 +1,4 @@
-// One accepted connection in the pump: how much may be read, and what is still to be written.
+// One accepted connection in the pump: its read credit and the data to be written.
 import { type FromPump, initialCredit } from './pump-messages.ts';
 import { pollBits, type Socket, type Winsock } from './winsock.ts';
 
@@ -8,7 +8,7 @@ export class PumpConnection {
   /** Bytes that the reader still has room for. */
   credit = initialCredit;
   restsUntil = 0;
-  /** In the order in which it was asked for; the reader asks for no more than `writeAhead` bytes. */
+  /** In order. The main thread sends at most `writeAhead` bytes. */
   readonly #unwritten: Uint8Array[] = [];
   #shutsDown = false;
   #hasEnded = false;
@@ -18,25 +18,28 @@ export class PumpConnection {
     this.socket = socket;
   }
 
-  /** What to poll for; 0 = nothing, so that a peer that hung up does not keep the pump awake. */
+  /** The events to poll for; 0 = none, so that a peer that hung up does not keep the pump awake. */
   get interest(): number {
     const reads = !this.#hasEnded && this.credit > 0;
     return (reads ? pollBits.readable : 0) | (this.#unwritten.length === 0 ? 0 : pollBits.writable);
   }
 
-  /** Tried at once: a poll costs more than a send that takes nothing. Throws a `WinsockError`, as all of these do. */
+  /**
+   * Writes at once if nothing waits: a poll costs more than a send that takes nothing. Like all these methods, throws a
+   * `WinsockError`.
+   */
   write(bytes: Uint8Array, winsock: Winsock, post: (message: FromPump) => void): void {
     this.#unwritten.push(bytes);
     if (this.#unwritten.length === 1) this.#writeSome(winsock, post);
   }
 
-  /** Once everything is written. */
+  /** Shuts down once everything is written. */
   shutdown(winsock: Winsock): void {
     this.#shutsDown = true;
     if (this.#unwritten.length === 0) winsock.shutdown(this.socket);
   }
 
-  /** Moves what can be moved now; false when nothing could. */
+  /** Moves data as far as possible now. False when nothing could be moved. */
   move(winsock: Winsock, buffer: Uint8Array, post: (message: FromPump) => void): boolean {
     const wrote = this.#writeSome(winsock, post);
     const read = this.#readSome(winsock, buffer, post);

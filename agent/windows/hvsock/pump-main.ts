@@ -6,12 +6,12 @@ import { Winsock } from './winsock.ts';
 
 export interface PumpData {
   readonly library: string;
-  /** One element: 1 while a datagram is on its way, or the pump is known to look for messages anyway. */
+  /** One element: 1 while a wake-up datagram is on its way, or while the pump is awake and will look for messages. */
   readonly wakeFlag: Int32Array;
   readonly port: MessagePort;
 }
 
-/** Messages go through a port of their own, because this thread never returns to its event loop. */
+/** Messages use a separate port, because this thread never returns to its event loop. */
 const { library, wakeFlag, port }: PumpData = workerData;
 
 new Pump({

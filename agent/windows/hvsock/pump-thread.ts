@@ -1,11 +1,11 @@
-// The main thread's end of the pump: sends it messages, wakes it, and hands out what it says.
+// The main thread's end of the pump: sends messages to it, wakes it, and passes on its messages.
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { PumpData } from './pump-main.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 
-/** What the pump makes is short-lived; V8 would let it pile up to tens of MiB before it looks. */
+/** The pump's objects are short-lived; by default V8 would collect them only after tens of MiB. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
 export class PumpThread {
@@ -21,7 +21,7 @@ export class PumpThread {
     this.#waker = waker;
   }
 
-  /** `died` is called once, if the pump ends without having been told to. */
+  /** `died` is called once if the pump ends without `stop`. */
   static async start(
     library: string,
     received: (message: FromPump) => void,
@@ -48,7 +48,7 @@ export class PumpThread {
     const waker = createSocket('udp4');
     waker.connect(await ready.promise, '127.0.0.1');
     await once(waker, 'connect');
-    // A pump that is gone says so through its worker.
+    // When the pump is gone, its worker reports that.
     waker.on('error', () => {});
     for (const each of [worker, port1, waker]) each.unref();
     return new PumpThread(worker, port1, wakeFlag, waker);
@@ -56,7 +56,7 @@ export class PumpThread {
 
   send(message: ToPump): void {
     this.#port.postMessage(message);
-    // Whoever sets the flag wakes it; the pump clears it before it looks for messages.
+    // The side that sets the flag wakes the pump. The pump clears the flag before it looks for messages.
     if (Atomics.exchange(this.#wakeFlag, 0, 1) === 0) this.#waker.send('');
   }
 

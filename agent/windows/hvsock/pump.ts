@@ -1,16 +1,16 @@
-// Moves bytes between Hyper-V sockets and the main thread, on a thread of its own: Node cannot adopt such a socket
-// (hcs-runtime C.3). One loop for all sockets, which sleeps in `poll` and is woken by whatever it waits for, a datagram of
-// the main thread included.
+// Moves bytes between Hyper-V sockets and the main thread, on a separate thread, because Node cannot adopt such a
+// socket (hcs-runtime C.3). One loop serves all sockets. It sleeps in `poll`, and every event wakes it, including a
+// datagram of the main thread.
 import { Allowance } from '../../../runtime/allowance.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
 import { PumpConnection } from './pump-connection.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';
 
-/** As hcsshim has it (hcs-runtime H). */
+/** The same number as in hcsshim (hcs-runtime H). */
 const backlog = 16;
 const receiveBytes = 64 << 10;
-/** Connections of one listener: at once, and in a second. A guest that dials more often waits until it is accepted. */
+/** Most connections of one listener at once and in a second. A guest that connects more often waits to be accepted. */
 const acceptBurst = 256;
 const acceptsPerSecond = 32;
 
@@ -23,9 +23,9 @@ interface Listener {
 export interface PumpPorts {
   readonly winsock: Winsock;
   readonly post: (message: FromPump) => void;
-  /** The next message of the main thread, if there is one. */
+  /** The next message of the main thread, if any. */
   readonly next: () => ToPump | undefined;
-  /** From now on the main thread has to wake the pump. */
+  /** Called before the pump sleeps: from now on the main thread has to wake it. */
   readonly mayNeedWaking: () => void;
 }
 
@@ -47,7 +47,7 @@ export class Pump {
     while (turns.next().done !== true);
   }
 
-  /** The same, one turn at a time: each obeys what was said, sleeps until something can be moved, and moves it. */
+  /** The same, one turn at a time: each handles messages, sleeps until data can be moved, and moves it. */
   *turns(): Generator<void, void> {
     const { winsock, post } = this.#ports;
     const wake = winsock.openWakeSocket();
@@ -83,7 +83,7 @@ export class Pump {
       if (happened[1 + listeners.length + index] !== 0) this.#move(connection);
   }
 
-  /** Wake-ups have no content. */
+  /** Discards wake-up datagrams, which have no content. */
   #drain(wakeSocket: Socket): void {
     try {
       while (this.#ports.winsock.receive(wakeSocket, this.#buffer) !== undefined);
@@ -104,7 +104,7 @@ export class Pump {
         this.#ports.post({ type: 'accepted', listener: number, connection: this.#lastConnection });
       }
     } catch (error) {
-      // A caller that went away before it was accepted is no matter of the listener.
+      // A peer that disconnected before it was accepted is not an error of the listener.
       if (!(error instanceof WinsockError)) throw error;
     }
   }
@@ -168,7 +168,7 @@ export class Pump {
     this.#ports.post({ type: 'listenerClosed', listener });
   }
 
-  /** What is said to a connection that broke meanwhile is past. */
+  /** A message to a connection that broke meanwhile is ignored. */
   #serve(message: Extract<ToPump, { readonly connection: number }>): void {
     const connection = this.#connections.get(message.connection);
     if (connection === undefined) return;

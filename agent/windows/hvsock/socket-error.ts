@@ -1,9 +1,9 @@
-// Winsock errors with the codes that Node gives sockets (hcs-runtime C.3, C.4).
+// Winsock errors with the codes of Node's own sockets (hcs-runtime C.3, C.4).
 import type { SocketFailure } from './pump-messages.ts';
 
 interface KnownError {
   readonly name: string;
-  /** As Node's own sockets have it. */
+  /** The code that Node's own sockets use. */
   readonly code: string;
   readonly hint?: string;
 }

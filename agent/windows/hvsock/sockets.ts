@@ -1,4 +1,4 @@
-// The Hyper-V sockets on which guests dial this host (hcs-runtime C.3).
+// The Hyper-V sockets on which guests connect to this host (hcs-runtime C.3).
 import type { Duplex } from 'node:stream';
 import { AcceptQueue } from '../../guest/accept-queue.ts';
 import type { RuntimeId } from '../../node/backend.ts';
@@ -9,18 +9,18 @@ import type { FromPump, ToPump } from './pump-messages.ts';
 import { PumpThread } from './pump-thread.ts';
 import { socketError } from './socket-error.ts';
 
-/** Connections of one listener that nobody has accepted yet. */
+/** Most connections of one listener that wait to be accepted. */
 const backlog = 16;
-/** How far the pump may run ahead of those who read: one connection, and all together. */
+/** How far the pump may read ahead: on one connection, and on all together. */
 const readAhead = { most: 256 << 10, least: 16 << 10, together: 64 << 20 } as const;
 
-/** What moves the bytes, as the main thread sees it. */
+/** The pump as the main thread sees it. */
 export interface PumpHandle {
   send(message: ToPump): void;
   stop(): Promise<void>;
 }
 
-/** Starts a pump. `died` is called once, if it ends without having been told to. */
+/** Starts a pump. `died` is called once if the pump ends without being stopped. */
 export type StartPump = (
   received: (message: FromPump) => void,
   died: (cause: unknown) => void,
@@ -59,7 +59,7 @@ export class HyperVSockets implements GuestSockets {
     return listener;
   }
 
-  /** Listeners and connections end with it. */
+  /** Ends all listeners and connections. */
   async close(): Promise<void> {
     const pump = this.#pump;
     this.#pump = undefined;
@@ -111,13 +111,13 @@ export class HyperVSockets implements GuestSockets {
     else listener.queue.arrive(connection);
   }
 
-  /** For each connection. */
+  /** The share of each connection. */
   get #readAhead(): number {
     const share = Math.floor(readAhead.together / Math.max(1, this.#connections.size));
     return Math.max(readAhead.least, Math.min(readAhead.most, share));
   }
 
-  /** What comes for a connection that was closed meanwhile is past. */
+  /** Data of a connection that was closed meanwhile is dropped. */
   #receivedBy(
     message: Exclude<Extract<FromPump, { readonly connection: number }>, { readonly type: 'accepted' }>,
   ): void {
@@ -169,7 +169,7 @@ class HyperVListener implements GuestListener {
     return connection;
   }
 
-  /** The address is free when it resolves; connections that were accepted live on. */
+  /** Resolves when the address is free. Accepted connections live on. */
   close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
@@ -179,7 +179,7 @@ class HyperVListener implements GuestListener {
     return this.closed.promise;
   }
 
-  /** Its thread is gone, and its socket with it. */
+  /** The pump's thread is gone, and the listener's socket with it. */
   end(cause: Error): void {
     this.#isClosing = true;
     this.queue.close(cause);

@@ -1,5 +1,5 @@
-// The calls of ws2_32.dll that the pump makes (hcs-runtime C.3), on its own thread and directly: none of them waits, except
-// for `poll`, which is where the pump sleeps.
+// The functions of ws2_32.dll that the pump calls (hcs-runtime C.3), directly on its own thread. Only `poll` waits: the
+// pump sleeps there.
 import koffi, { type LibraryHandle } from 'koffi';
 import type { SocketFailure } from './pump-messages.ts';
 
@@ -36,7 +36,7 @@ const closedAlready = new Set([10057, 10058]);
 const version22 = 0x0202;
 const pollEntryBytes = 16;
 
-/** The bare functions of ws2_32.dll, by their own parameters. */
+/** The functions of ws2_32.dll with their native parameters. */
 export interface WinsockFunctions {
   startup(version: number, data: Uint8Array): number;
   lastError(): number;
@@ -68,7 +68,7 @@ export class Winsock {
     if (code !== 0) throw new Error(`WSAStartup failed with ${code}`);
   }
 
-  /** A listening socket that does not block. */
+  /** Creates a non-blocking listening socket. */
   listen(address: Uint8Array, backlog: number): Socket {
     const socket = this.#open('socket', hyperV.family, streamSocket, hyperV.protocolRaw);
     try {
@@ -81,7 +81,7 @@ export class Winsock {
     }
   }
 
-  /** A datagram socket on a free port of the loopback address, whose datagrams end a `poll`. */
+  /** A datagram socket on a free port of the loopback address. A datagram ends a `poll`. */
   openWakeSocket(): { readonly socket: Socket; readonly port: number } {
     const socket = this.#open('socket', internet.family, internet.datagramSocket, 0);
     const address = Buffer.alloc(16);
@@ -92,7 +92,7 @@ export class Winsock {
     return { socket, port: address.readUInt16BE(2) };
   }
 
-  /** Undefined when nobody waits. */
+  /** Undefined when no connection is waiting. */
   accept(listener: Socket): Socket | undefined {
     const socket = Number(this.#functions.accept(listener, null, null));
     if (socket === invalidSocket) return this.#nothingYet('accept');
@@ -100,19 +100,19 @@ export class Winsock {
     return socket;
   }
 
-  /** How many bytes came, 0 at the end of the stream; undefined when none are there yet. */
+  /** The number of bytes received, 0 at the end of the stream; undefined when none are available yet. */
   receive(socket: Socket, into: Uint8Array): number | undefined {
     const count = this.#functions.recv(socket, into, into.byteLength, 0);
     return count < 0 ? this.#nothingYet('recv') : count;
   }
 
-  /** How many bytes were taken; undefined when none can be now. */
+  /** The number of bytes taken; undefined when none can be taken now. */
   send(socket: Socket, bytes: Uint8Array): number | undefined {
     const count = this.#functions.send(socket, bytes, bytes.byteLength, 0);
     return count < 0 ? this.#nothingYet('send') : count;
   }
 
-  /** A connection that is closed already needs none (hcs-runtime C.3). */
+  /** Ignores a connection that is already closed (hcs-runtime C.3). */
   shutdown(socket: Socket): void {
     if (this.#functions.shutdown(socket, shutdownSend) === 0) return;
     const code = this.#functions.lastError();
@@ -123,7 +123,7 @@ export class Winsock {
     this.#functions.closesocket(socket);
   }
 
-  /** Sleeps until something happened or the time is over. Returns what happened, in the order of the entries. */
+  /** Sleeps until an event or the end of the time. Returns the events of each entry, in order. */
   poll(entries: readonly PollEntry[], milliseconds: number): readonly number[] {
     const bytes = Buffer.alloc(entries.length * pollEntryBytes);
     for (const [index, { socket, interest }] of entries.entries()) {
