@@ -62,6 +62,11 @@ export class SimulatedHostControl {
     await this.#client.call('resume', { system });
   }
 
+  /** Lets a process of the guest write a file, without syncing it. */
+  async writeFile(system: string, path: string): Promise<void> {
+    await this.#client.call('writeFile', { system, path });
+  }
+
   /** Lets a process of the guest, unknown to any agent, open the file. */
   async holdOpen(system: string, path: string): Promise<void> {
     await this.#client.call('holdOpen', { system, path });

@@ -97,6 +97,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
     pause: ({ system, connections }) => node.systemNamed(system).pause(connections),
     resume: ({ system }) => node.systemNamed(system).resume(),
+    writeFile: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.write(path),
     holdOpen: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.open(path),
     dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
     writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),

@@ -138,6 +138,7 @@ export const methods = {
     result: nothing,
   },
   resume: { params: z.strictObject({ system: z.string() }), result: nothing },
+  writeFile: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   holdOpen: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {
