@@ -1,12 +1,10 @@
 import { defineConfig } from 'vitest/config';
 import { compileCache } from './test/support/cache-folder.ts';
 import { SlowestFirst } from './test/support/slowest-first.ts';
+import { systemTests, unitTests } from './test/support/test-kinds.ts';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // One real control plane for the whole run.
-    globalSetup: ['test/support/control-plane/shared.ts'],
     // Most of the time tests wait for processes of their own: more of them at once than there are cores.
     maxWorkers: 4,
     sequence: { sequencer: SlowestFirst },
@@ -17,5 +15,11 @@ export default defineConfig({
     // What is polled here is a process, or asks one.
     expect: { poll: { interval: 200 } },
     env: { NODE_COMPILE_CACHE: compileCache },
+    projects: [
+      // The code itself, in this process: no cluster, no programs.
+      { test: { name: 'unit', include: [unitTests] } },
+      // What needs more. A cluster that tests share is started when the first of them asks for it.
+      { test: { name: 'system', include: [systemTests], globalSetup: ['test/support/control-plane/shared.ts'] } },
+    ],
   },
 });

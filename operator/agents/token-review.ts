@@ -1,6 +1,5 @@
-// Authenticates agents by their projected service account token (design §7): the API server verifies the token and says
-// which pod and Node it is bound to. A token of an earlier Node with the same name is refused, because that computer is
-// gone.
+// Agents by their projected service account token (design §7): the API server says whose it is, which pod and which Node it
+// is bound to. A token of an earlier Node of the same name is refused: that machine is gone.
 import { z } from 'zod';
 import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
@@ -17,7 +16,7 @@ export const agentAudience = 'lcow-operator';
 export interface TokenReviewsOptions {
   readonly http: KubeHttp;
   readonly clock: Clock;
-  /** The agents' user name, `system:serviceaccount:<namespace>:<name>`. */
+  /** `system:serviceaccount:<namespace>:<name>` of the agents. */
   readonly userName: string;
 }
 

@@ -1,14 +1,14 @@
-// Where the serving certificate comes from: files that somebody else maintains, or our own store.
+// Where the serving certificate comes from: files that somebody else looks after, or our own store.
 import { readFile, stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { KeyPair } from './authority.ts';
 
 export interface CertificateObserver {
-  /** Applies to new handshakes. */
+  /** For handshakes from now on. */
   serving(certificate: KeyPair): void;
-  /** The authorities that sign the certificate now and soon, if known (PEM). Called repeatedly. */
+  /** Who signs it, now and soon, where that is known (PEM). Told again and again. */
   trusted?(bundle: string): void;
-  /** The certificate in use stays. */
+  /** What was in use goes on. */
   failed(message: string): void;
 }
 

@@ -1,8 +1,8 @@
-// Versions of objects that writes returned and the watch has not reported yet. They need not be parsed a second time.
+// Versions of objects that writes answered, and of which the watch has not told yet: it need not be read a second time.
 import { objectKey, type Stored } from './objects.ts';
 import type { Version } from './watch.ts';
 
-/** More than the number of simultaneous writes. */
+/** More than writes are on their way at a time. */
 const maximum = 1_000;
 
 export class ExpectedVersions<T extends Stored> {
@@ -18,7 +18,7 @@ export class ExpectedVersions<T extends Stored> {
     }
   }
 
-  /** The object in exactly this version, if a write returned it. */
+  /** The object in this very version, if a write answered it. */
   take({ name, namespace, uid, resourceVersion }: Version): T | undefined {
     const key = objectKey({ name, namespace });
     const expected = this.#byKey.get(key);

@@ -1,23 +1,23 @@
-// One of several replicas leads: the one that holds the Lease (coordination.k8s.io), as in client-go's leader election.
-// Times are measured on a clock that only moves forward, so that a stepped wall clock neither starts nor ends a term.
+// One of several replicas leads: whoever holds the Lease (coordination.k8s.io), as client-go's leader election has it.
+// Times are measured on a clock that only goes forward, so that a stepped wall clock neither makes nor ends a leader.
 //
 //   Standby ──Lease free or expired──► Leading ──not renewed for 7 s──► Suspended ──renewed──► Leading
 //      ▲                                  └──another holder──┐             │
 //      └─────────────────────────────────────────────────────┴─────────────┘ another holder, or suspended for 45 s
 //
-// A suspended leader may not write, but keeps its agents: an API server that is away gives the Lease to nobody else
+// A suspended leader may not write, but keeps its agents: an API server that is away takes the Lease from nobody
 // (docs/decisions/0004-a-leader-that-cannot-renew.md).
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
 import { isGivenUp, type LeaseRecord, type LeaseStore } from './lease-client.ts';
 
-/** A term of leadership. It ends for good once another replica leads. */
+/** A time of leadership. It is over for good once another replica leads. */
 export interface Term {
-  /** False as soon as another replica might lead. Nothing may be written then. */
+  /** False as soon as another replica might lead: nothing may be written then. */
   readonly mayWrite: boolean;
   /**
-   * A time by which every earlier term was over, and since which no other has begun. Milliseconds since the epoch, by
-   * the clock of the API server. Undefined when the Lease does not tell.
+   * Milliseconds since the epoch, by the clock of the API server: by then every earlier term was over, and none has begun
+   * since. Undefined when the Lease does not tell.
    */
   readonly othersEndedBy?: number | undefined;
 }
@@ -25,39 +25,34 @@ export interface Term {
 export interface CandidateListener {
   /** This replica leads from now on. */
   began(term: Term): void;
-  /** The term was renewed after all: writes that were refused can be repeated. */
+  /** The term could be renewed after all: what was refused meanwhile can be written. */
   resumed(): void;
   ended(): void;
   failed(error: ApiError): void;
 }
 
-/** Decides when a replica leads. */
+/** How a replica comes to lead. */
 export interface Election {
-  /** Is a candidate until `stop`. */
+  /** Takes part until `stop`. */
   start(listener: CandidateListener): void;
-  /** Gives up leadership, so that the next leader need not wait. All writes of the term must be finished. */
+  /** Gives leadership up, so that the next leader need not wait. What the term had to write must be written. */
   stop(): Promise<void>;
 }
 
 /** Milliseconds. */
 export interface LeaseTimes {
-  /** How long other replicas wait for a leader that does not renew. */
+  /** How long others leave a leader alone of which they hear nothing. */
   readonly duration: number;
-  /** A leader that could not renew for this long stops writing, well before others may take over. */
+  /** A leader that could not renew for this long writes no more: well before others may take over. */
   readonly renewDeadline: number;
   readonly retry: number;
-  /**
-   * How often a standby reads the Lease. It counts the duration from the time at which it saw a renewal, which is up to
-   * this much after the renewal.
-   */
+  /** How often a standby looks: it counts the duration from when it saw a renewal, which is that much later than it was. */
   readonly look: number;
-  /** Time limit for one request. */
+  /** One request. */
   readonly request: number;
-  /**
-   * A leader that could not renew for this long closes its agents' sessions: the agents may reach a replica that can.
-   */
+  /** A leader that could not renew for this long gives its agents up: they may reach one that can. */
   readonly surrender: number;
-  /** The largest difference between the clocks of API servers and operators. */
+  /** Clocks of API servers and of operators differ by less. */
   readonly skew: number;
 }
 
@@ -77,10 +72,10 @@ export interface LeaseElectionOptions {
   readonly random: Random;
   /** Milliseconds on a clock that is never set. */
   readonly monotonic: () => number;
-  /** Identifies this process among all candidates that ever ran. */
+  /** Names this process among all that ever took part. */
   readonly identity: string;
   readonly times?: LeaseTimes;
-  /** Whether there are traces of an earlier leader: then a missing Lease was deleted during its term. */
+  /** Whether there are traces of a leader before this process: then a Lease that is not there was deleted under one. */
   readonly hasPredecessors?: () => boolean;
 }
 
@@ -88,7 +83,7 @@ class LeaseTerm implements Term {
   readonly othersEndedBy: number | undefined;
   readonly #monotonic: () => number;
   readonly #renewDeadline: number;
-  /** When the last successful renewal was sent. */
+  /** When the last renewal that succeeded was sent. */
   #renewedAt: number;
   over = false;
 
@@ -119,15 +114,15 @@ export class LeaseElection implements Election {
   #listener: CandidateListener | undefined;
   #run: Promise<void> | undefined;
   #term: LeaseTerm | undefined;
-  /** The Lease as last seen, if it existed. */
+  /** The Lease as last seen, if it was there. */
   #seen: LeaseRecord | undefined;
   /**
-   * The time until which another replica may lead, judging by the last Lease seen, even if the Lease was changed since:
-   * deleting it or removing its holder does not stop the leader, which notices only at its next renewal. Undefined:
-   * nothing is known of others.
+   * Until when another may lead by what was seen of it, whatever has become of the Lease since: somebody who deletes it,
+   * or strikes its holder out, does not stop the leader, which learns of that by its next renewal only. Undefined: nothing
+   * is known of others.
    */
   #heldUntil: number | undefined;
-  /** Until this time after our own last renewal, no other replica can have begun to lead. */
+  /** So long after our own last renewal nobody else can have begun to lead. */
   #oursUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaseElectionOptions) {
@@ -160,8 +155,8 @@ export class LeaseElection implements Election {
   }
 
   /**
-   * A standby reads again when the Lease expires, if that is sooner than usual. A leader whose request failed has
-   * little time left: a request up to its time limit plus the usual pause would take most of it.
+   * A standby looks again when the Lease runs out, if that is sooner than usual. A leader whose request failed has little
+   * time left: one that took as long as it may, and the usual pause, are most of what it has.
    */
   #pause(failed: boolean): number {
     const { random } = this.#options;
@@ -194,7 +189,7 @@ export class LeaseElection implements Election {
   async #take(record: LeaseRecord): Promise<ApiError | undefined> {
     const sentAt = this.#options.monotonic();
     const taken = await this.#options.client.replace(record, this.#claim());
-    if (!taken.ok) return isConflict(taken.error) ? undefined : taken.error; // another replica was faster
+    if (!taken.ok) return isConflict(taken.error) ? undefined : taken.error; // somebody was faster
     this.#see(taken.value);
     this.#begin(sentAt, this.#endOfTermsBefore(record));
     return undefined;
@@ -227,7 +222,7 @@ export class LeaseElection implements Election {
       this.#end();
       return undefined;
     }
-    // The Lease is still ours; somebody only modified it.
+    // Ours still, and only touched by somebody.
     const second = await this.#send(term, read.value);
     return second === undefined ? this.#renewed(couldWrite) : second;
   }
@@ -281,7 +276,7 @@ export class LeaseElection implements Election {
     if (isNews && wasThere) this.#doubt();
   }
 
-  /** The Lease no longer tells who leads. */
+  /** The Lease does not tell any more who leads. */
   #doubt(): void {
     if (this.#options.monotonic() >= this.#oursUntil) this.#hold(0);
   }
@@ -291,7 +286,7 @@ export class LeaseElection implements Election {
     this.#oursUntil = sentAt + this.#times.duration;
   }
 
-  /** A leader uses its own times, even if somebody has written shorter ones into the Lease. */
+  /** A leader goes by its own times, also where somebody has written shorter ones into the Lease. */
   #hold(milliseconds: number): void {
     this.#heldUntil = this.#options.monotonic() + Math.max(milliseconds, this.#times.duration);
   }

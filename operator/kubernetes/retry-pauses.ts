@@ -1,22 +1,22 @@
-// The pause after a list or watch failed, with the numbers of client-go's reflector: longer with each failure, and
-// short again after success.
+// How long to wait after a list or watch failed, with the numbers of client-go's reflector: longer with each failure, and from
+// the beginning once something worked.
 import type { Clock, Random } from '../../runtime/clock.ts';
 import type { ApiError } from './api-error.ts';
 
 const pauses = {
   firstMilliseconds: 800,
   capMilliseconds: 30_000,
-  /** A lower cap while nobody answers: retries cost nobody anything, and news waits for them. */
+  /** While nobody answers: it costs nobody anything, and what is new waits for it. */
   awayCapMilliseconds: 10_000,
 } as const;
-/** A list or watch that lasted longer than this counts as a success. */
+/** What lasted for longer than this has worked. */
 const healthyMilliseconds = 120_000;
 
 export class RetryPauses {
   readonly #clock: Clock;
   readonly #random: Random;
   #failures = 0;
-  /** The last attempt got no answer. */
+  /** Nobody answered the last time. */
   #isAway = false;
 
   constructor(clock: Clock, random: Random) {
@@ -24,12 +24,12 @@ export class RetryPauses {
     this.#random = random;
   }
 
-  /** Resets after a success, or sets the number of failures so far. */
+  /** It works, or goes on after this many failures. */
   reset(failures = 0): void {
     this.#failures = failures;
   }
 
-  /** The pause after the failure of an attempt that began at `startedAt`. */
+  /** Of something that began at `startedAt` and has failed. */
   after({ code, retryAfterMilliseconds = 0 }: ApiError, startedAt: number): number {
     const isAway = code === 0;
     const isBack = this.#isAway && !isAway;

@@ -1,4 +1,4 @@
-// Compares two values as JSON: undefined members count as absent, and the order of members does not matter.
+// Whether two values are the same as JSON: members that are undefined are none, and their order says nothing.
 
 type Members = { readonly [key: string]: unknown };
 

@@ -1,5 +1,5 @@
-// Metrics (names `lcow_*`, `workqueue_*`, `rest_client_*`), and the log of events that should not happen: each such
-// path has a label value of one counter, so that nothing is dropped silently.
+// Metrics (design names `lcow_*`, `workqueue_*`, `rest_client_*`), and the log of what should not happen: each such path
+// has a label value of one counter, so that nothing is dropped silently.
 import type { Logger } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../runtime/clock.ts';
@@ -13,14 +13,14 @@ import type { StreamCounts } from '../subresources/stream-counts.ts';
 import { LifecycleMetrics } from './lifecycle.ts';
 import { registerStreamMetrics } from './streams.ts';
 
-/** Values that are read during a scrape. */
+/** What is counted when it is asked for. */
 export interface MetricSources {
   readonly virtualMachines: () => Iterable<VirtualMachine>;
   readonly sessions: () => number;
   readonly queueDepths: () => ReadonlyMap<string, number>;
   /** Whether this replica may write. */
   readonly leads: () => boolean;
-  /** Streams between users and VMs. */
+  /** Of users to VMs. */
   readonly streams: StreamCounts;
 }
 
@@ -125,7 +125,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     this.#messages.inc({ direction: 'sent', type });
   }
 
-  /** The session itself logs the misbehaviour, within bounds. */
+  /** The session tells the log of it, within bounds. */
   misbehaved(what: UnexpectedFromAgent): void {
     this.#unexpected.inc({ what: `agent_${what}` });
   }
@@ -153,7 +153,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     const label = typeof why === 'string' ? why : why.reason;
     this.#eventsDropped.inc({ why: label });
     const line = { uid: record.regarding.metadata.uid, reason: record.reason, why };
-    // An object that causes Events without end must not fill the log.
+    // What one object causes without end must not fill the log.
     if (why === 'rate_limited') this.#logger.debug(line, 'an Event was dropped');
     else this.#logger.warn(line, 'an Event was dropped');
   }
@@ -172,20 +172,17 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
 
   retried(name: string, key: string, error: unknown): void {
     this.#retries.inc({ name });
-    this.#logger.warn(
-      { queue: name, key, error: error instanceof Error ? error.stack : error },
-      'a pass failed and is repeated later',
-    );
+    this.#logger.warn({ queue: name, key, error: error instanceof Error ? error.stack : error }, 'tried again later');
   }
 
   overflowed(name: string): void {
     this.unexpected(name, 'queue_overflow', undefined);
   }
 
-  /** The certificate in use stays until it expires. */
+  /** The certificate in use goes on; a lasting failure ends in its expiry. */
   certificatesFailed(error: string): void {
     this.#certificateFailures.inc();
-    this.#logger.warn({ error }, 'the certificates could not be checked or renewed');
+    this.#logger.warn({ error }, 'the certificates could not be looked after');
   }
 
   // --- leadership -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// The resources of a simulated guest: its mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
+// What a simulated guest holds: mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { type DisksOfGuest, GuestMounts } from './mounts.ts';
@@ -24,7 +24,7 @@ const policy = z.strictObject({
   EncodedUVMHashEnvelopeReference: z.string().optional(),
 });
 
-/** Known types that are accepted without effect. */
+/** Known and accepted without a trace. */
 const acceptedTypes: ReadonlySet<string> = new Set([
   'SCSIDevice',
   'SecurityPolicyFragment',
@@ -40,14 +40,14 @@ export type PolicySettings = z.infer<typeof policy>;
 
 export interface GuestResourcesOptions {
   readonly disks: DisksOfGuest;
-  /** Resolves once the guest's kernel shows the attached disks. */
+  /** Resolves once the guest's kernel shows the disks that are attached. */
   readonly devicesShown: () => Promise<unknown>;
   readonly clock: Clock;
-  /** Aborted when the guest ends. */
+  /** Aborted with the guest. */
   readonly signal: AbortSignal;
 }
 
-/** Pause between two looks for a device. */
+/** How often a guest looks whether a device has come. */
 const devicePause = 10;
 
 export class GuestResources {
@@ -59,14 +59,14 @@ export class GuestResources {
     this.#options = options;
   }
 
-  /** The policy as it was received. */
+  /** As it was sent. */
   get securityPolicy(): PolicySettings | undefined {
     return this.#policy;
   }
 
   /**
-   * The text of the refusal, if the guest refuses.
-   * @param failure why the guest cannot carry out a valid request
+   * The text with which the guest refuses, if it does.
+   * @param failure why it cannot do it, although the request is a good one
    */
   async modify(request: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
     if (request.ResourceType === 'MappedVirtualDisk') return await this.#disk(request, failure);
@@ -80,7 +80,7 @@ export class GuestResources {
     const parsed = disk.safeParse(Settings);
     if (!parsed.success) return 'failed to unmarshal settings as MappedVirtualDisk';
     const { Controller, Lun, MountPath, ReadOnly } = parsed.data;
-    // The guest waits for the device before it looks at the type of the request, and without a limit.
+    // Looked for before the request's type is looked at, and without a limit.
     await this.#untilAttached(Controller, Lun);
     if (RequestType === 'Remove') return failure ?? this.mounts.unmount(MountPath);
     if (failure !== undefined) return this.mounts.failedMount(MountPath, failure);

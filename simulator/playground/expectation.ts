@@ -1,8 +1,7 @@
-// The expected state of an example. Its annotation `examples.lcow.dev/expected` has the form `<phase>/<reason of
-// Ready>`.
+// The state that an example shall reach: its annotation `examples.lcow.dev/expected` says `<phase>/<reason of Ready>`.
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { Machine } from './cluster-view.ts';
@@ -24,10 +23,14 @@ const manifest = z.object({
   }),
 });
 
-export async function readExamples(folder: string): Promise<readonly Example[]> {
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.yaml')).sort();
-  const examples = await Promise.all(files.map((name) => examplesIn(join(folder, name))));
-  return examples.flat();
+export async function readExamples(folders: readonly string[]): Promise<readonly Example[]> {
+  const files = (await Promise.all(folders.map(manifestsIn))).flat();
+  return (await Promise.all(files.map(examplesIn))).flat();
+}
+
+async function manifestsIn(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.yaml'));
+  return names.sort().map((name) => join(folder, name));
 }
 
 async function examplesIn(file: string): Promise<Example[]> {
@@ -37,7 +40,23 @@ async function examplesIn(file: string): Promise<Example[]> {
   });
 }
 
-/** In the format of the annotation. */
+/** The user asked for an example that is not there. */
+export class UnknownExampleError extends Error {}
+
+/** The examples that the user names, by their files without `.yaml`; all if none is named. */
+export function chooseExamples(all: readonly Example[], names: readonly string[] | undefined): readonly Example[] {
+  if (names === undefined) return all;
+  const unknown = names.find((name) => all.every((each) => nameOf(each) !== name));
+  if (unknown === undefined) return all.filter((each) => names.includes(nameOf(each)));
+  const known = [...new Set(all.map(nameOf))].join(', ');
+  throw new UnknownExampleError(`--example ${unknown}: there is no such example; there are ${known}`);
+}
+
+function nameOf({ file }: Example): string {
+  return basename(file, '.yaml');
+}
+
+/** In the words of the annotation. */
 export function stateOf(machine: Machine | undefined): string {
   return `${machine?.status?.phase ?? 'Pending'}/${readyCondition(machine)?.reason ?? 'Unknown'}`;
 }
@@ -46,7 +65,7 @@ export function readyCondition(machine: Machine | undefined) {
   return machine?.status?.conditions?.find(({ type }) => type === 'Ready');
 }
 
-/** True in the expected state, and, if the VM runs, with output of its guest. */
+/** In its state, and with something to read from its guest if it runs. */
 export function isAsExpected(example: Example, machine: Machine | undefined): boolean {
   if (stateOf(machine) !== example.expected) return false;
   return machine?.status?.phase !== 'Running' || lastLogLine(machine) !== '';

@@ -1,4 +1,4 @@
-// `npm start`: the whole system on this computer, with simulated Windows hosts and a real API server.
+// `npm start`: the whole system on this machine, with simulated Windows hosts against a real API server.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -7,12 +7,19 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf } from '../../runtime/error-text.ts';
 import { type Cluster, startControlPlane, useCluster } from '../../test/support/control-plane/control-plane.ts';
+import { installCustomResources } from '../../test/support/control-plane/custom-resources.ts';
 import { kubectl } from '../../test/support/control-plane/kubectl.ts';
-import { installCustomResources } from '../../test/support/control-plane/shared.ts';
 import { prepareBed } from '../../test/support/guest/bed.ts';
 import { bootFilesEnvironment, ownBootFiles } from '../../test/support/guest/own-boot-files.ts';
 import { ClusterView } from './cluster-view.ts';
-import { type Example, isAsExpected, readExamples, stateOf } from './expectation.ts';
+import {
+  chooseExamples,
+  type Example,
+  isAsExpected,
+  readExamples,
+  stateOf,
+  UnknownExampleError,
+} from './expectation.ts';
 import { GuestLines } from './guest-lines.ts';
 import type { ProcessEvent } from './managed-process.ts';
 import { emulatedHost, LocalSystem, threeHosts } from './system.ts';
@@ -24,6 +31,7 @@ interface Arguments {
   readonly once: boolean;
   readonly timeout?: number;
   readonly guest: 'simulated' | 'qemu';
+  readonly example?: readonly string[];
   readonly kernel?: string;
   readonly initrd?: string;
 }
@@ -32,7 +40,7 @@ const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
 const examplesFolder = join(projectFolder, 'examples');
 const guestsFolder = fileURLToPath(new URL('./guests/', import.meta.url));
 const redrawMilliseconds = 1_000;
-/** How long `--once` waits. A real guest boots slowly, because it is emulated. */
+/** How long `--once` waits: a real guest boots under emulation. */
 const patienceSeconds = { simulated: 60, qemu: 300 } as const;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -61,8 +69,9 @@ class Playground {
     const begun = Date.now();
     const step = (what: string) => say(`${((Date.now() - begun) / 1000).toFixed(1).padStart(5)} s  ${what}`);
     const hasRealGuests = settings.guest === 'qemu';
-    if (hasRealGuests) await prepareRealGuests(settings, step);
     const folders = hasRealGuests ? [examplesFolder, guestsFolder] : [examplesFolder];
+    const examples = chooseExamples(await readExamples(folders), settings.example);
+    if (hasRealGuests) await prepareRealGuests(settings, step);
     step(
       settings.kubeconfig === undefined ? 'starting a control plane' : `using the cluster of ${settings.kubeconfig}`,
     );
@@ -79,14 +88,13 @@ class Playground {
       await Promise.all([system.startHosts(), installCustomResources(cluster), system.createNodes()]);
       step(`starting an operator and ${system.nodes.length} agents`);
       await system.startPrograms();
-      // The API server of an existing cluster cannot reach an operator on this computer.
+      // A cluster of somebody else would look for the operator on its own machines.
       if (settings.kubeconfig === undefined) await system.installApiService();
-      const playground = new Playground(cluster, system, (await Promise.all(folders.map(readExamples))).flat());
+      const playground = new Playground(cluster, system, examples);
       playground.#view.start();
-      step(
-        `applying ${folders.map((folder) => relative(projectFolder, folder)).join(' and ')} (${playground.#examples.length} VMs)`,
-      );
-      await kubectl(cluster, ['apply', '--server-side', ...folders.flatMap((folder) => ['-f', folder])]);
+      const files = [...new Set(examples.map(({ file }) => file))];
+      step(`applying ${files.map((file) => relative(projectFolder, file)).join(', ')}`);
+      await kubectl(cluster, ['apply', '--server-side', ...files.flatMap((file) => ['-f', file])]);
       return playground;
     } catch (error) {
       await system.stop();
@@ -98,16 +106,17 @@ class Playground {
   instructions(directory: string): string {
     const command = `${this.#cluster.kubectl} --kubeconfig ${this.#cluster.kubeconfigPath}`;
     const agent = this.#system.nodes[0]?.agent;
+    const [, vm] = this.#examples[0]?.key.split('/') ?? [];
     return [
       '',
       'Try it from another terminal:',
       `  ${command} get luvm -A -o wide`,
-      `  ${command} describe luvm ordinary`,
-      `  ${process.execPath} ${join(projectFolder, 'kubectl', 'main.ts')} --kubeconfig ${this.#cluster.kubeconfigPath} logs -f ordinary`,
+      `  ${command} describe luvm ${vm}`,
+      `  ${process.execPath} ${join(projectFolder, 'kubectl', 'main.ts')} --kubeconfig ${this.#cluster.kubeconfigPath} logs -f ${vm}`,
       ...(this.#hasRealGuests ? [`  ${command} get luvm real-guest -o yaml`] : []),
       `  ${command} get luvmhost`,
-      `  ${command} patch luvm ordinary --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
-      `  ${command} delete luvm ordinary`,
+      `  ${command} patch luvm ${vm} --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
+      `  ${command} delete luvm ${vm}`,
       `Metrics of the operator: http://127.0.0.1:${this.#system.healthPort}/metrics`,
       `Logs: ${join(directory, 'logs')} · state folders of the agents: ${join(directory, 'state')}`,
       `Processes (each is started again when it ends): operator ${this.#system.operator.pid}, ` +
@@ -126,7 +135,7 @@ class Playground {
     return this.#examples.every((example) => isAsExpected(example, this.#view.machines.get(example.key)));
   }
 
-  /** Resolves when the cluster reports a change, at the latest after a second. */
+  /** Resolves when the cluster said something new, at the latest after a second. */
   async change(signal: AbortSignal): Promise<void> {
     const timer = new AbortController();
     const ends = AbortSignal.any([signal, timer.signal]);
@@ -147,7 +156,7 @@ class Playground {
     return renderTables(contents, Date.now(), width);
   }
 
-  /** Prints each VM whose state has changed. */
+  /** Prints each VM whose state is another than before. */
   tell(): void {
     for (const [key, machine] of this.#view.machines) {
       const state = `${stateOf(machine)}${machine.status?.nodeName === undefined ? '' : ` on ${machine.status.nodeName}`}`;
@@ -173,12 +182,12 @@ class Playground {
   }
 }
 
-/** Prepares the agent of real guests on this computer and reports slow steps. */
+/** What the agent of real guests needs on this machine, with what takes its time told. */
 async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: string) => void): Promise<void> {
   try {
     const own = ownBootFiles({ kernel, initrd });
     const bed = await prepareBed({ own, tell: step });
-    // The agent is a separate process that inherits the environment.
+    // For the agent, which is a process of its own.
     Object.assign(process.env, bootFilesEnvironment(own));
     step(`real guests boot ${bed.kernel} and ${bed.initrd}`);
   } catch (error) {
@@ -186,11 +195,12 @@ async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: str
   }
 }
 
-/** Printed without a stack, because the cause is this computer. */
+/** Told without a stack: it is about the machine. */
 class UnavailableError extends Error {}
 
+/** Nothing here needs what a controller manager does. */
 async function openCluster({ kubeconfig }: Arguments): Promise<Cluster> {
-  return kubeconfig === undefined ? await startControlPlane() : await useCluster(kubeconfig);
+  return kubeconfig === undefined ? await startControlPlane({ controllers: false }) : await useCluster(kubeconfig);
 }
 
 function describe(event: ProcessEvent): string {
@@ -235,6 +245,7 @@ async function main(): Promise<number> {
       'use this cluster instead of a control plane of our own (creates three Node objects)',
     )
     .option('--directory <path>', 'where sockets, state and logs go; kept afterwards (default: a temporary folder)')
+    .option('--example <name...>', 'apply only these of examples/, by the names of their files without .yaml')
     .option('--once', 'end as soon as every example is in its expected state', false)
     .option('--timeout <seconds>', 'how long --once waits (default: 60, with real guests 300)', positiveNumber)
     .addOption(
@@ -264,7 +275,7 @@ async function main(): Promise<number> {
 }
 
 process.exitCode = await main().catch((error: unknown) => {
-  if (!(error instanceof UnavailableError)) throw error;
+  if (!(error instanceof UnavailableError || error instanceof UnknownExampleError)) throw error;
   process.stderr.write(`${error.message}\n`);
   return 1;
 });

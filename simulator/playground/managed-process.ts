@@ -1,6 +1,5 @@
-// One program of the system as a child process, kept running as a kubelet would: when the program ends, it is started
-// again after a moment. Its output goes to a log file. It is in a separate process group, so that the playground
-// handles Ctrl-C.
+// One program of the system as a child process, kept running as a kubelet would: a program that ends is started again
+// after a moment. Its output goes to a log file. It is kept out of our process group, so that Ctrl-C is ours to handle.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
@@ -16,9 +15,9 @@ export interface Program {
   /** A TypeScript file of the project. */
   readonly script: string;
   readonly arguments: readonly string[];
-  /** Flags of Node itself. */
+  /** Of Node itself. */
   readonly nodeFlags?: readonly string[];
-  /** Modules that are loaded before the script. */
+  /** Files that are loaded before it. */
   readonly preloaded?: readonly string[];
   readonly logFile: string;
 }
@@ -44,7 +43,7 @@ export class ManagedProcess {
     return this.#child?.pid;
   }
 
-  /** The command that runs the same program by hand, for users who want to replace it. */
+  /** The same program by hand, for who wants to replace it. */
   get commandLine(): string {
     return ['node', this.program.script, ...this.program.arguments].map(quoted).join(' ');
   }
@@ -65,7 +64,7 @@ export class ManagedProcess {
     this.#ended = once(child, 'exit').then(([code, signal]) => this.#onExit(signal ?? `code ${code}`));
   }
 
-  /** Ends the program and does not start it again. */
+  /** Ends it and does not start it again. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.#wanted = false;
     clearTimeout(this.#restart);
@@ -75,7 +74,7 @@ export class ManagedProcess {
     clearTimeout(killer);
   }
 
-  /** Kills the program. It starts again unless it was stopped. */
+  /** Takes it down from outside; it is started again if it is wanted. */
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL');
     await this.#ended;

@@ -1,10 +1,10 @@
-// A whole system on one computer: an operator, and for each node a simulated Windows host and its agent, each in a
-// separate process, with a real API server. `npm start` shows it; the end-to-end tests break it.
+// A whole system on one machine: an operator, and for each node a simulated Windows host and the agent on it, every one a
+// process of its own, against a real API server. `npm start` shows it; the end-to-end tests break it.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeCertificates } from '../../test/support/control-plane/certificates.ts';
+import { makeCertificates } from '../../test/support/certificates.ts';
 import type { Cluster } from '../../test/support/control-plane/control-plane.ts';
 import { kubectl } from '../../test/support/control-plane/kubectl.ts';
 import { apiServiceObjects } from './api-service.ts';
@@ -14,23 +14,23 @@ type KubernetesAccess = Omit<Cluster, 'stop'>;
 
 export interface SystemSettings {
   readonly cluster: KubernetesAccess;
-  /** For sockets, state folders and logs. Short, because the path of a Unix socket has room for about 100 bytes. */
+  /** Holds sockets, state folders and logs. Short: the path of a Unix socket has room for about 100 bytes. */
   readonly directory: string;
   /** Node name → host file. */
   readonly hosts: ReadonlyMap<string, string>;
-  /** Names of the hosts whose VMs are emulated, with a real Linux guest. */
+  /** Those of the hosts whose VMs are emulated machines with a real Linux. */
   readonly emulated?: ReadonlySet<string>;
   readonly onEvent?: (event: ProcessEvent) => void;
-  /** Additional flags for the operator and the agents. */
+  /** More flags for the operator and the agents. */
   readonly operatorFlags?: readonly string[];
   readonly agentFlags?: readonly string[];
   /** Flags of the operator's Node. */
   readonly operatorNodeFlags?: readonly string[];
-  /** Modules that are loaded into the operator before its script. */
+  /** Files that are loaded into the operator before its own. */
   readonly operatorPreloaded?: readonly string[];
-  /** The operators, one by default. Each reaches the API server by its own kubeconfig. */
+  /** One operator unless said otherwise. Each reaches the API server by a kubeconfig of its own. */
   readonly replicas?: readonly { readonly kubeconfigPath: string }[];
-  /** The port that agents connect to, if not the first operator's. */
+  /** Where agents dial, if not the first operator itself. */
   readonly agentsService?: number;
 }
 
@@ -38,7 +38,7 @@ export interface OperatorReplica {
   readonly process: ManagedProcess;
   readonly agentsPort: number;
   readonly healthPort: number;
-  /** Port of the aggregated API. */
+  /** Of the aggregated API. */
   readonly apiPort: number;
 }
 
@@ -55,10 +55,10 @@ export interface SimulatedNode {
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const hostsFolder = fileURLToPath(new URL('./hosts/', import.meta.url));
 
-/** Marks nodes with real guests: only VMs that ask for one are placed there. */
+/** Of nodes whose guests are real: only VMs that ask for one are placed there. */
 const emulatedMark = { key: 'playground.lcow.dev/guest', value: 'qemu' } as const;
 
-/** A node with real guests. */
+/** A node of real guests. */
 export const emulatedHost: readonly [string, string] = ['emulated-a', join(hostsFolder, 'emulated-a.yaml')];
 
 /** Three nodes of different builds. */
@@ -83,7 +83,7 @@ export class LocalSystem {
     this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile));
   }
 
-  /** Creates folders, certificates and tokens. Starts nothing. */
+  /** Makes folders, certificates and tokens; starts nothing. */
   static async prepare(settings: SystemSettings): Promise<LocalSystem> {
     const { directory } = settings;
     for (const folder of ['logs', 'pki', 'state', 'nodes']) await mkdir(join(directory, folder), { recursive: true });
@@ -113,12 +113,12 @@ export class LocalSystem {
     return this.replicas[0].healthPort;
   }
 
-  /** Starts the simulated Windows nodes. Needs no API server. */
+  /** The Windows nodes themselves; needs no API server. */
   async startHosts(): Promise<void> {
     await Promise.all(this.nodes.map(({ host }) => host.start()));
   }
 
-  /** Creates the Node objects, because there is no kubelet. */
+  /** Creates the Node objects, since no kubelet does. */
   async createNodes(): Promise<void> {
     const items = this.nodes.map(({ name }) => ({
       apiVersion: 'v1',
@@ -146,7 +146,7 @@ export class LocalSystem {
     await Promise.all(this.nodes.map(({ agent }) => agent.start()));
   }
 
-  /** Makes `kubectl luvm` work: the API server reaches the first operator, or the given port on this computer. */
+  /** Makes `kubectl luvm` work: the API server reaches the first operator, unless another port on this machine is said. */
   async installApiService(port = this.replicas[0].apiPort): Promise<void> {
     const authority = await readFile(join(this.#settings.directory, 'pki', 'ca.crt'));
     const objects = apiServiceObjects(port, authority.toString('base64'));
@@ -213,7 +213,7 @@ export class LocalSystem {
       ['--simulated-socket', hostSocket],
       ['--node-name', name],
     ].flat();
-    // A simulated node has no pipe or device worth protecting.
+    // No pipe or device here is worth protecting.
     const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
     const program = this.#isEmulated(name)
       ? { script: fileURLToPath(new URL('../../test/support/guest/qemu-agent.ts', import.meta.url)), arguments: flags }

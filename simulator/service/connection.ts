@@ -1,5 +1,4 @@
-// One client of the service process. Its requests are served concurrently, and its handles are closed when it
-// disconnects.
+// One client of the service process: its requests are served side by side, its handles run down when it vanishes.
 import type { Socket } from 'node:net';
 import type { SystemExit, SystemId } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
@@ -18,7 +17,7 @@ import {
 } from '../wire/rpc.ts';
 import type { SimulatedNode } from './node.ts';
 
-/** Handlers of the methods that need no handle. */
+/** What a request leads to, for the methods that need no handle of their own. */
 export type CommonHandlers = {
   readonly [M in Exclude<Method, 'create' | 'cancelCreation' | 'open' | 'close'>]: (params: ParsedParams<M>) => unknown;
 };
@@ -37,7 +36,7 @@ export class Connection {
     this.#node = node;
     this.#common = common;
     readLines(socket, maxLineBytes, (message) => this.#receive(message));
-    // An error ends this connection only; `close` reports the end.
+    // The other end's faults end this connection only, and its end is seen by `close`.
     socket.on('error', () => {});
     socket.once('close', () => this.#runDown());
   }
@@ -50,7 +49,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** The service restarts under the client: the client's handles are gone, and the systems stay. */
+  /** The service goes away under the client: its handles are gone, what they held stays as it is. */
   forget(): void {
     for (const handle of this.#handles) this.#node.forget(handle);
     this.#handles.clear();
@@ -98,7 +97,7 @@ export class Connection {
     }
   }
 
-  /** Terminating makes a hanging creation return. */
+  /** Terminating is what makes a creation return that hangs. */
   async #cancelCreation(id: SystemId): Promise<void> {
     const creation = this.#creations.get(id);
     await this.#node.terminateCreation(id);
@@ -108,12 +107,12 @@ export class Connection {
   #callCommon<M extends keyof CommonHandlers>(method: M, params: unknown): unknown {
     const handler: CommonHandlers[M] = this.#common[method];
     const parsed = parseParams(method, params);
-    // A handle is valid only for the client that got it; others get ERROR_INVALID_HANDLE (hcs-runtime A.6).
+    // Handles mean something only to whom they were given: ERROR_INVALID_HANDLE to others (hcs-runtime A.6).
     if ('handle' in parsed && !this.#handles.has(parsed.handle)) throw new HcsError(method, 0x8007_0006);
     return handler(parsed);
   }
 
-  /** If the client disconnects while it waits for a handle, the handle is closed at once. */
+  /** A client that vanished while it waited for its handle has it run down at once. */
   async #keep(opening: Promise<number>): Promise<{ handle: number }> {
     const handle = await opening;
     if (this.#socket.destroyed) this.#node.release(handle);

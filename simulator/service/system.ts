@@ -26,9 +26,9 @@ export interface SystemOptions {
   readonly clock: Clock;
   readonly script: Script;
   readonly dial: Dial;
-  /** The files on the disk with this path. */
+  /** What is on the disk of that path. */
   readonly diskFiles: (path: string) => DiskFiles;
-  /** The socket for the pipe of a serial port; absent = this node has no consoles. */
+  /** Where the pipe of a serial port is; absent = this node has none. */
   readonly consolePath?: (pipe: string) => string;
   readonly onStopped: (exit: SystemExit) => void;
 }
@@ -41,11 +41,11 @@ const exitStatus: Readonly<Partial<Record<ExitType, number>>> = {
   UnexpectedExit: hresult.unexpectedExit,
 };
 
-/** The share of a processor that an idle guest uses. */
+/** Of a processor: what a guest that does nothing much takes. */
 const idleShare = 0.02;
 const bytesPerMebibyte = 2 ** 20;
 
-/** A guest that crashes reports nothing; one that panics reports the cause. */
+/** A guest that crashes says nothing; one that panics says why. */
 const exitOfGuest: Readonly<Record<GuestEnd, Omit<SystemExit, 'status'>>> = {
   powerOff: { exitType: 'GracefulExit' },
   crash: { exitType: 'UnexpectedExit' },
@@ -63,11 +63,11 @@ export class SimulatedSystem {
   readonly owner: string;
   readonly terminatesWithLastHandle: boolean;
   readonly attachments: Attachments;
-  /** Memory of the host that the system uses while it is not stopped. */
+  /** What it takes of the host while it is not stopped. */
   memoryInMB: number;
-  /** Limits that were set while the system ran. */
+  /** As they were set while it ran. */
   processorLimits: Readonly<Record<string, number>> = {};
-  /** The processor group of the system; absent = none. */
+  /** The processor group that it is in; absent = none. */
   cpuGroup: string | undefined;
   readonly #options: SystemOptions;
   #state: SystemState = 'Created';
@@ -103,7 +103,7 @@ export class SimulatedSystem {
     return this.#guest;
   }
 
-  /** Aborts when the end begins: a start that is under way then returns. */
+  /** Aborts when the end has begun: what a start that is under way comes back with. */
   get ending(): AbortSignal {
     return this.#ending.signal;
   }
@@ -150,13 +150,13 @@ export class SimulatedSystem {
     return Promise.all(pipes.map((path) => SimulatedConsole.open(path)));
   }
 
-  /** The guest powers itself off. */
+  /** The guest powers off by itself. */
   shutDown(): void {
     this.requireRunning('HcsShutDownComputeSystem');
     this.#guest?.end('powerOff');
   }
 
-  /** Pauses the VM, as an administrator of the host could. */
+  /** As somebody does it on the host. */
   pause(connections: ConnectionsOfPaused): void {
     this.requireRunning('HcsPauseComputeSystem');
     this.#state = 'Paused';
@@ -170,13 +170,13 @@ export class SimulatedSystem {
     this.#guest?.resume();
   }
 
-  /** Only submits the request. Has no effect on a stopped system. */
+  /** Only submits; nothing happens to a stopped system. */
   terminate(): void {
     this.#guest?.kill();
     this.#end({ exitType: 'ForcedExit' });
   }
 
-  /** Empty for a system that does not run. */
+  /** Nothing is told of a system that does not run. */
   statistics(): SystemStatistics {
     if (this.#state !== 'Running' || this.#startedAt === undefined) return {};
     const seconds = (this.#options.clock.now() - this.#startedAt) / 1000;
@@ -192,7 +192,7 @@ export class SimulatedSystem {
     if (this.#state === 'Stopped') throw new HcsError(operation, hresult.alreadyStopped);
   }
 
-  /** The first cause counts. The system still exists for a moment. */
+  /** The first cause decides; the system is still there for a moment. */
   #end(exit: Omit<SystemExit, 'status'>): void {
     if (this.ending.aborted) return;
     this.#ending.abort(new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart));

@@ -1,17 +1,16 @@
-// The messages between clients and the service process of a simulated node: JSON lines over a Unix socket. A request
-// has a number and gets one reply; `ended` is an event, sent once for each handle. Both sides parse everything they
-// read.
+// What clients and the service process of a simulated node say to each other: JSON lines over a Unix socket. A request
+// has a number and gets one reply; `ended` comes by itself, once for each handle. Both sides parse all they read.
 import { z } from 'zod';
 import type { RuntimeId, SystemId } from '../../agent/node/backend.ts';
 import { hostFacts } from '../../protocol/messages.ts';
 import { fileEntry } from './file-entry.ts';
 import { connectionsOfPaused, guestEnds, scriptRule, steps } from './script.ts';
 
-/** A document can contain a policy digest and hundreds of table entries, but not more. */
+/** A document can hold a policy digest and hundreds of table entries, not more. */
 export const maxLineBytes = 8 << 20;
-/** The most bytes of a file in one message. */
+/** Of a file, at once. */
 export const maxPieceBytes = 1 << 20;
-/** Most requests of one connection that wait for their reply. */
+/** Requests of one connection that wait for their reply. */
 export const maxPendingRequests = 8192;
 
 export const runtimeId = z.guid().transform((text) => text as RuntimeId);
@@ -57,11 +56,11 @@ const openedFile = z.object({
   file: z.object({ kind: z.enum(['file', 'folder']), path: z.string(), size: z.int() }).exactOptional(),
 });
 
-/** The phases of a guest's life. */
+/** How far a guest came. */
 export const guestPhases = ['booting', 'seeded', 'logging', 'service', 'running', 'ended'] as const;
 export type GuestPhase = (typeof guestPhases)[number];
 
-/** Details of a system that only tests see. */
+/** What a test may know of a system beyond its properties. */
 export const systemDetail = systemProperties.extend({
   document: z.string(),
   handles: z.int(),
@@ -77,7 +76,7 @@ export const systemDetail = systemProperties.extend({
       phase: z.enum(guestPhases),
       entropyBytes: z.int(),
       mounts: z.record(z.string(), z.string()),
-      /** The files of the guest's own image that still exist. */
+      /** Those of its image that are still there. */
       files: z.array(z.string()),
       securityPolicy: z.string().optional(),
       uvmReference: z.string().optional(),
@@ -89,9 +88,9 @@ export type SystemDetail = z.infer<typeof systemDetail>;
 
 const visit = z.object({ step: z.enum(steps), system: z.string().exactOptional(), path: z.string().exactOptional() });
 
-/** Parameters and result of each method. */
+/** Method → what it takes and what it gives. */
 export const methods = {
-  // Methods of the agent: the folder of its guest sockets, the Windows host, HCS.
+  // The agent's: where its guest sockets are, the Windows host, HCS.
   hello: { params: z.strictObject({ socketDirectory: z.string() }), result: nothing },
   facts: { params: nothing, result: hostFacts },
   stat: { params: z.strictObject({ path }), result: fileFact },
@@ -113,7 +112,7 @@ export const methods = {
   processorTopology: { params: nothing, result: z.object({ logicalProcessorCount: z.int() }) },
   enumerate: { params: nothing, result: z.array(systemProperties) },
   create: { params: z.strictObject({ id: systemId, document: z.string() }), result: onHandle },
-  /** Ends a pending `create` of this client. */
+  /** Ends a `create` of this client that is under way. */
   cancelCreation: { params: z.strictObject({ id: systemId }), result: nothing },
   open: { params: z.strictObject({ id: systemId }), result: onHandle },
   grantVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },
@@ -125,7 +124,7 @@ export const methods = {
   properties: { params: onHandle, result: systemProperties },
   statistics: { params: onHandle, result: systemStatistics },
   close: { params: onHandle, result: nothing },
-  // Methods that control the simulation.
+  // Of whoever controls the simulation.
   script: { params: z.strictObject({ rule: scriptRule }), result: z.object({ rule: z.int() }) },
   release: { params: z.strictObject({ rule: z.int().optional() }), result: nothing },
   visits: { params: nothing, result: z.array(visit) },
@@ -138,7 +137,6 @@ export const methods = {
     result: nothing,
   },
   resume: { params: z.strictObject({ system: z.string() }), result: nothing },
-  writeFile: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   holdOpen: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {
@@ -155,7 +153,7 @@ export type Result<M extends Method> = z.output<(typeof methods)[M]['result']>;
 
 export const request = z.object({ number: z.int().min(1), method: z.string(), params: z.unknown() });
 
-/** A failure with an HRESULT comes from HCS. Others are worded like Windows. */
+/** A failure with an HRESULT is one of HCS; others are in the words of Windows. */
 const failure = z.object({
   operation: z.string(),
   message: z.string(),
@@ -170,7 +168,7 @@ export const serviceMessage = z.union([
   z.object({ ended: handle, exit: systemExit }),
 ]);
 
-/** Throws a ZodError for parameters that the method does not accept. */
+/** Throws a ZodError for what the method does not take. */
 export function parseParams<M extends Method>(method: M, params: unknown): ParsedParams<M> {
   return methods[method].params.parse(params) as ParsedParams<M>;
 }

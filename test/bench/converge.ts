@@ -10,9 +10,9 @@ import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../operator/kubernetes/http.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
-import { makeCertificates } from '../support/control-plane/certificates.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { SimulatedAgents } from './converge-agents.ts';
 import { buildPeers, type LimitFigure, measureLimit, startControllerRuntime } from './converge-peers.ts';
 

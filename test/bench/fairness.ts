@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
-import { makeCertificates } from '../support/control-plane/certificates.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
 import { PendingCrowd } from '../support/system/pending-crowd-bed.ts';
 import { SimulatedAgents } from './converge-agents.ts';
 

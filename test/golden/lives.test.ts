@@ -1,5 +1,4 @@
-// The recorded lives of the original against this agent; and that the program which plays them notices what differs.
-import { spawnSync } from 'node:child_process';
+// The recorded lives of the original against this agent; and that whoever plays them notices what differs.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +7,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { compare } from './lives/comparison.ts';
 import { documentedPoints } from './lives/documented.ts';
 import { judge } from './lives/judgement.ts';
-import { type HostStep, isCall, isHost, type Life, readLives } from './lives/life.ts';
+import { type HostStep, type Life, readLives } from './lives/life.ts';
 import { type Played, play } from './lives/player.ts';
 import { rules } from './lives/rules.ts';
 import { variations } from './lives/variations.ts';
 import { details, judgeLives, summary, type Verdict } from './lives.ts';
 
-const program = fileURLToPath(new URL('lives.ts', import.meta.url));
 const recorded = fileURLToPath(new URL('upstream-lives.json', import.meta.url));
 const lives = readLives(recorded);
 const documented = documentedPoints();
@@ -160,8 +158,6 @@ describe('a file of lives', () => {
     writeFileSync(file, text);
     return file;
   };
-  const run = (...parameters: readonly string[]) =>
-    spawnSync(process.execPath, [program, ...parameters], { encoding: 'utf8' });
   const [life] = lives;
 
   it('may be an array or have one life a line', () => {
@@ -197,44 +193,4 @@ describe('a file of lives', () => {
     const [verdict] = await judgeLives(wrong);
     expect(verdict).toMatchObject({ verdict: 'unexplained', failure: expect.stringContaining(message) });
   });
-
-  it('is named by the program, which then exits with 2', () => {
-    const { status, stderr } = run(join(folder, 'none.json'));
-    expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('none.json: ENOENT') });
-  });
-
-  it('is played by the program, several at once', () => {
-    const [equal] = lives.filter(({ name }) => name === 'create fails, no hypervisor');
-    const wrong = lives.filter(isWithoutFrames).slice(0, 1).map(withOtherStart);
-    const [one, two] = [write('one.json', JSON.stringify([equal])), write('two.json', JSON.stringify(wrong))];
-    expect(run(one)).toMatchObject({
-      status: 0,
-      stdout: '1 equal, 0 different as documented, 0 unexplained\n',
-    });
-    const both = run(one, two);
-    expect(both.status).toBe(1);
-    expect(both.stdout).toContain(`${wrong[0]?.name}\n  args.options of steps.`);
-    expect(both.stdout).toMatch(/1 equal, 0 different as documented, 1 unexplained\n$/);
-  });
-
-  it('is not needed for the help', () => {
-    expect(run('--help')).toMatchObject({
-      status: 0,
-      stdout: expect.stringContaining('usage: node test/golden/lives.ts'),
-    });
-    expect(run()).toMatchObject({ status: 2, stderr: expect.stringContaining('usage:') });
-  });
 });
-
-function isWithoutFrames({ steps }: Life): boolean {
-  return steps.filter(isCall).some(({ call }) => call === 'HcsStartComputeSystem');
-}
-
-function withOtherStart(life: Life): Life {
-  const steps = life.steps.map((step) =>
-    isHost(step) && 'call' in step && step.call === 'HcsStartComputeSystem'
-      ? { ...step, args: { options: 'x' } }
-      : step,
-  );
-  return { ...life, steps };
-}

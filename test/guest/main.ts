@@ -27,7 +27,7 @@ Object.assign(process.env, bootFilesEnvironment(givenFiles()));
 await startVitest('test', command.args, {
   config: false,
   root: fileURLToPath(new URL('../../', import.meta.url)),
-  include: ['test/guest/real-guest.test.ts', 'test/guest/real-system.ts', 'test/guest/real-stop.ts'],
+  include: ['test/guest/real-guest.system.test.ts', 'test/guest/real-system.ts', 'test/guest/real-stop.ts'],
   // Two emulators beside each other would only be slower.
   fileParallelism: false,
   run: true,

@@ -11,8 +11,8 @@ import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { LocalSystem, threeHosts } from '../../simulator/playground/system.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
 import { recordedVM } from './recorded-vm.ts';
 
 const node = 'win-2025-a';

@@ -31,7 +31,7 @@ const steps: readonly Step[] = [
     what: 'the contract of HCS backends, through koffi',
     run: suite('test/wine/backend-contract.ts'),
   },
-  { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock/sockets.test.ts') },
+  { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock/sockets.system.test.ts') },
   {
     name: 'console',
     what: 'the reader of consoles on named pipes',

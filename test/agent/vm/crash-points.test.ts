@@ -1,12 +1,14 @@
-// Kills the agent at every call that it makes to the outside, and proves that the next one ends where an agent that was
-// never killed does, with nothing left over. What exists is always known: the journal is written before the effect.
+// Kills the agent at calls that it makes to the outside, and proves that the next one ends where an agent that was never
+// killed does, with nothing left over. What exists is always known: the journal is written before the effect. A run takes a
+// sample that has each kind of call; `npm run test:crash-points` takes every call.
 import { readdir } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Journal } from '../../../agent/vm/journal.ts';
 import type { Assignment } from '../../../protocol/messages.ts';
 import { isRunning, startCore } from '../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
 import { type CrashPoint, Outside } from '../../support/agent/crash-points.ts';
+import { crashSeed, oneOfEach, randomFrom, sampleOf, takesAll } from '../../support/agent/crash-sample.ts';
 import {
   type Essence,
   essence,
@@ -24,8 +26,10 @@ import {
 import { startNode, type TestNode } from '../../support/agent/simulated-node.ts';
 import { until } from '../../support/until.ts';
 
-/** Some 600 deaths, all under way at once, each with a host that is a process of its own. */
-const patience = 480_000;
+/** All are some 600 deaths, of all courses at once, each with a host of its own. */
+const patience = takesAll ? 900_000 : 120_000;
+/** Of a sample: of each course, beside those that are its only ones of their kind. */
+const perCourse = 2;
 
 interface Death {
   readonly essence: Essence;
@@ -102,38 +106,89 @@ async function callsOfRelease(): Promise<{ calls: readonly string[]; before: num
   return { calls: outside.calls, before };
 }
 
-// Each death has a host of its own, and most of its time it waits.
-describe.concurrent('an agent that dies at any call', () => {
-  it(
-    'a VM with a disk that is released',
-    async () => {
-      const { before, calls } = await callsOfRelease();
-      const ofRelease = [...calls.entries()].slice(before);
-      expect(ofRelease.length).toBeGreaterThan(5);
-      for (const [index, call] of ofRelease) {
-        for (const when of ['before', 'after'] as const) {
-          const death = await dieOfRelease({ call: index + 1, when });
-          expect(death, `${when} call ${index + 1}, ${call}`).toEqual({ unknown: [], left: [] });
-        }
-      }
-      process.stdout.write(`crash points · a VM with a disk that is released: ${ofRelease.length * 2}\n`);
-    },
-    patience,
-  );
+interface Course {
+  readonly name: string;
+  readonly points: readonly NamedPoint[];
+  /** Nothing is found wrong when it returns. */
+  die(point: NamedPoint): Promise<void>;
+}
 
-  it.each(Object.entries(scenarios))(
+interface NamedPoint extends CrashPoint {
+  readonly name: string;
+}
+
+const bothSides = (call: number, name: string): readonly NamedPoint[] => [
+  { call, name, when: 'before' },
+  { call, name, when: 'after' },
+];
+const kindOf = ({ name, when }: NamedPoint) => `${when} ${name}`;
+const show = ({ call, name, when }: NamedPoint) => `${when} call ${call}, ${name}, seed ${crashSeed}`;
+
+async function courseOf(name: string, scenario: Scenario): Promise<Course> {
+  const { calls, undisturbed } = await callsOf(scenario);
+  return {
+    name,
+    points: calls.flatMap((call, index) => bothSides(index + 1, call)),
+    async die(point) {
+      const death = await dieAndRecover(scenario, point, honestJournal);
+      expect(death, show(point)).toEqual({ essence: undisturbed, unknown: [], left: [] });
+    },
+  };
+}
+
+const releases = 'a VM with a disk that is released';
+
+async function courseOfRelease(): Promise<Course> {
+  const { before, calls } = await callsOfRelease();
+  return {
+    name: releases,
+    points: calls.flatMap((call, index) => (index < before ? [] : bothSides(index + 1, call))),
+    async die(point) {
+      expect(await dieOfRelease(point), show(point)).toEqual({ unknown: [], left: [] });
+    },
+  };
+}
+
+let courses: readonly Course[];
+/** What of each course is taken. */
+let taken: readonly { readonly course: Course; readonly points: ReadonlySet<NamedPoint> }[];
+
+beforeAll(async () => {
+  const ofScenarios = Object.entries(scenarios).map(([name, scenario]) => courseOf(name, scenario));
+  courses = await Promise.all([courseOfRelease(), ...ofScenarios]);
+  const random = randomFrom(crashSeed);
+  const ofEachKind = new Set(
+    oneOfEach(
+      courses.flatMap(({ points }) => points),
+      kindOf,
+      random,
+    ),
+  );
+  taken = courses.map((course) => {
+    const kinds = course.points.filter((point) => ofEachKind.has(point));
+    const others = sampleOf(course.points, perCourse, random);
+    return { course, points: new Set(takesAll ? course.points : [...kinds, ...others]) };
+  });
+});
+
+// Each death has a host of its own, and most of its time it waits.
+describe.concurrent('an agent that dies', () => {
+  it('does so at each kind of call that there is, and a sample stays small', () => {
+    for (const { points } of courses) expect(points.length).toBeGreaterThan(10);
+    const points = taken.flatMap(({ points }) => [...points]);
+    const kinds = new Set(courses.flatMap((course) => course.points).map(kindOf));
+    expect(kinds.size).toBeGreaterThan(30);
+    expect(new Set(points.map(kindOf))).toEqual(kinds);
+    if (!takesAll) expect(points.length).toBeLessThan(kinds.size + perCourse * courses.length + 1);
+  });
+
+  it.each([releases, ...Object.keys(scenarios)])(
     '%s',
-    async (name, scenario) => {
-      const { calls, undisturbed } = await callsOf(scenario);
-      expect(calls.length).toBeGreaterThan(15);
-      for (const [index, call] of calls.entries()) {
-        for (const when of ['before', 'after'] as const) {
-          const death = await dieAndRecover(scenario, { call: index + 1, when }, honestJournal);
-          const where = `${when} call ${index + 1}, ${call}`;
-          expect(death, where).toEqual({ essence: undisturbed, unknown: [], left: [] });
-        }
-      }
-      process.stdout.write(`crash points · ${name}: ${calls.length * 2}\n`);
+    async (name) => {
+      const found = taken.find(({ course }) => course.name === name);
+      const { course, points } = found ?? expect.fail(`no course is called ${name}`);
+      for (const point of points) await course.die(point);
+      process.stdout.write(`crash points · ${name}: ${points.size} of ${course.points.length}, seed ${crashSeed}\n`);
     },
     patience,
   );

@@ -26,7 +26,7 @@ import {
   subprotocol,
 } from '../../../protocol/messages.ts';
 import { systemClock } from '../../../runtime/clock.ts';
-import { makeCertificates } from '../../support/control-plane/certificates.ts';
+import { makeCertificates } from '../../support/certificates.ts';
 import { until } from '../../support/operator/fixture.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine, ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';

@@ -12,7 +12,7 @@ import { Sessions } from '../../../operator/agents/sessions.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { agentsPath, subprotocol } from '../../../protocol/messages.ts';
 import { systemClock } from '../../../runtime/clock.ts';
-import { type Certificates, makeCertificates } from '../../support/control-plane/certificates.ts';
+import { type Certificates, makeCertificates } from '../../support/certificates.ts';
 import { until } from '../../support/operator/fixture.ts';
 import { ScriptedAgent } from '../../support/operator/scripted-agent.ts';
 

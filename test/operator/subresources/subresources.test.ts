@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { registerStreamMetrics } from '../../../operator/metrics/streams.ts';
-import { makeCertificates } from '../../support/control-plane/certificates.ts';
+import { makeCertificates } from '../../support/certificates.ts';
 import { until } from '../../support/operator/fixture.ts';
 import { SubresourcesBed, type UserStream } from '../../support/operator/subresources-bed.ts';
 

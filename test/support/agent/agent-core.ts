@@ -10,7 +10,7 @@ import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts'
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor, type SupervisorListener } from '../../../agent/vm/supervisor.ts';
-import type { LastExit, ObservedCondition, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import type { ObservedCondition, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
 import { until } from '../until.ts';
 import type { Outside } from './crash-points.ts';
@@ -58,8 +58,7 @@ export interface CoreNode {
 
 export interface AgentCore extends AsyncDisposable {
   readonly supervisor: Supervisor;
-  /** Those that are gone, with their last exit. */
-  readonly removed: ReadonlyMap<string, LastExit | undefined>;
+  readonly removed: Set<string>;
   serviceLost: boolean;
   /** As SIGKILL would: nothing is told to anybody, handles run down. */
   kill(): Promise<void>;
@@ -104,13 +103,13 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
-  const removed = new Map<string, LastExit | undefined>();
+  const removed = new Set<string>();
   const supervisor = new Supervisor(
     ports,
     {
       changed: (uid) => options.listener?.changed(uid),
-      removed: (uid, lastExit) => {
-        removed.set(uid, lastExit);
+      removed: (uid) => {
+        removed.add(uid);
         options.listener?.removed(uid);
       },
       serviceLost: () => {

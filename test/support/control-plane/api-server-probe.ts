@@ -1,7 +1,7 @@
 // Asks an API server whether it is ready, as its administrator.
 import { Agent, request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Identity } from './certificates.ts';
+import type { Identity } from '../certificates.ts';
 
 const intervalMilliseconds = 50;
 

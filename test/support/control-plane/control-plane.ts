@@ -1,14 +1,15 @@
-// A real control plane on this machine, in a folder of its own: etcd, kube-apiserver and kube-controller-manager, with
-// RBAC. No kubelet and no scheduler: a Node is an object that a test creates, a Pod stays Pending.
+// A real control plane on this machine, in a folder of its own: etcd, kube-apiserver and, where wanted, the
+// kube-controller-manager, with RBAC. No kubelet and no scheduler: a Node is an object that a test creates, a Pod stays
+// Pending.
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { type Certificates, frontProxyName, makeCertificates } from '../certificates.ts';
 import { ApiServerProbe } from './api-server-probe.ts';
 import { AuditLog } from './audit-log.ts';
-import { type Binaries, build } from './build.ts';
-import { type Certificates, frontProxyName, makeCertificates } from './certificates.ts';
+import { type Binaries, findBinaries } from './binaries.ts';
 import { serverOf, writeKubeconfig } from './kubeconfig.ts';
 import { runKubectl } from './kubectl.ts';
 import { ServerProcess } from './server-process.ts';
@@ -48,6 +49,8 @@ export interface ControlPlane extends Cluster {
 export interface ControlPlaneOptions {
   /** Must not exist or be empty. */
   readonly directory?: string;
+  /** Whether there is a controller manager: whoever deletes a namespace, counts a quota or has pods made needs one. */
+  readonly controllers?: boolean;
   /** Whether the API server writes down every write (`ControlPlane.audit`). */
   readonly audited?: boolean;
   /** Range of the addresses of Services; on the loopback, somebody can listen at them. */
@@ -61,15 +64,16 @@ const startAttempts = 3;
 /** Starts a control plane and waits until it can be used. */
 export async function startControlPlane({
   directory,
+  controllers = true,
   audited = false,
   serviceAddresses = serviceAddressesDefault,
 }: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const binaries = await build();
+  const binaries = await findBinaries({ controllers });
   for (let attempt = 1; ; attempt += 1) {
     const controlPlane = await LocalControlPlane.prepare(
       binaries,
       directory ?? (await mkdtemp(join(tmpdir(), 'lcow-controlplane-'))),
-      { audited, serviceAddresses },
+      { controllers, audited, serviceAddresses },
     );
     try {
       await controlPlane.start();
@@ -98,7 +102,7 @@ async function findKubectl(kubeconfigPath: string): Promise<string> {
     ({ code }) => code === 0,
     () => false,
   );
-  return present ? 'kubectl' : (await build()).kubectl;
+  return present ? 'kubectl' : (await findBinaries({ controllers: false })).kubectl;
 }
 
 interface Ports {
@@ -127,7 +131,8 @@ class LocalControlPlane implements ControlPlane {
   readonly server: string;
   readonly kubectl: string;
   readonly audit: AuditLog | undefined;
-  readonly #binary: string;
+  readonly #binaries: Binaries;
+  readonly #hasControllers: boolean;
   readonly #ports: Ports;
   readonly #serviceAddresses: string;
   readonly #probe: ApiServerProbe;
@@ -141,15 +146,16 @@ class LocalControlPlane implements ControlPlane {
     directory: string,
     ports: Ports,
     certificates: Certificates,
-    { audited, serviceAddresses }: Settings,
+    { controllers, audited, serviceAddresses }: Settings,
   ) {
+    this.#hasControllers = controllers;
     this.#serviceAddresses = serviceAddresses;
     this.audit = audited ? new AuditLog(directory) : undefined;
     this.directory = directory;
     this.kubeconfigPath = join(directory, 'kubeconfig');
     this.server = `https://127.0.0.1:${ports.apiServer}`;
     this.kubectl = binaries.kubectl;
-    this.#binary = binaries.controlplane;
+    this.#binaries = binaries;
     this.#ports = ports;
     this.#probe = new ApiServerProbe(this.server, certificates.authority, certificates.admin);
     this.#janitor = new Janitor(directory);
@@ -168,10 +174,13 @@ class LocalControlPlane implements ControlPlane {
   }
 
   async start(): Promise<void> {
-    this.#etcd = await this.#spawn('etcd', etcdFlags(this.directory, this.#ports));
+    this.#etcd = await this.#startEtcd();
     await this.#startApiServer();
-    this.#controllerManager = await this.#spawn('kube-controller-manager', controllerManagerFlags(this.directory));
-    await this.#until(['/api/v1/namespaces/default', '/api/v1/namespaces/default/serviceaccounts/default']);
+    await this.#until(['/api/v1/namespaces/default']);
+    const { controllerManager } = this.#binaries;
+    if (!this.#hasControllers || controllerManager === undefined) return;
+    this.#controllerManager = await this.#spawn(controllerManager, controllerManagerFlags(this.directory));
+    await this.#until(['/api/v1/namespaces/default/serviceaccounts/default']);
   }
 
   async stop(): Promise<void> {
@@ -196,13 +205,17 @@ class LocalControlPlane implements ControlPlane {
     await this.#apiServer?.kill();
     await this.#etcd?.stop();
     await work();
-    this.#etcd = await this.#spawn('etcd', etcdFlags(this.directory, this.#ports));
+    this.#etcd = await this.#startEtcd();
     await this.#startApiServer();
+  }
+
+  #startEtcd(): Promise<ServerProcess> {
+    return this.#spawn(this.#binaries.etcd, etcdFlags(this.directory, this.#ports));
   }
 
   async #startApiServer(): Promise<void> {
     if (this.#apiServer?.running === true) return;
-    this.#apiServer = await this.#spawn('kube-apiserver', {
+    this.#apiServer = await this.#spawn(this.#binaries.apiServer, {
       ...apiServerFlags(this.directory, this.#ports, this.#serviceAddresses),
       ...this.audit?.flags,
     });
@@ -216,7 +229,7 @@ class LocalControlPlane implements ControlPlane {
 
   #spawn(program: string, flags: Readonly<Record<string, string | number | boolean>>): Promise<ServerProcess> {
     const arguments_ = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    return ServerProcess.start([this.#binary, program, ...arguments_], join(this.directory, `${program}.log`));
+    return ServerProcess.start([program, ...arguments_], join(this.directory, `${basename(program)}.log`));
   }
 
   async #writeFiles(certificates: Certificates): Promise<void> {

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import type { Identity } from './certificates.ts';
+import type { Identity } from '../certificates.ts';
 
 const encode = (pem: string) => Buffer.from(pem).toString('base64');
 

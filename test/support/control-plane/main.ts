@@ -1,7 +1,7 @@
 // `node test/support/control-plane/main.ts` starts a control plane with our kinds, prints its kubeconfig and waits for Ctrl-C.
 import { once } from 'node:events';
 import { startControlPlane } from './control-plane.ts';
-import { installCustomResources } from './shared.ts';
+import { installCustomResources } from './custom-resources.ts';
 
 const controlPlane = await startControlPlane();
 const ended = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

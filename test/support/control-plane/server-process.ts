@@ -1,5 +1,5 @@
-// A server of the control plane as a child process. It holds the other end of the child's standard input, so that the
-// child ends with us however we end, and it keeps the child out of our process group, so that Ctrl-C is ours to handle.
+// A server of the control plane as a child process. It ends with us however we end: a shell beside it waits for the end of
+// our side of its standard input. The child is kept out of our process group, so that Ctrl-C is ours to handle.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
@@ -8,6 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long a server may take to shut down in order before it is killed. An API server with watchers takes a minute. */
 const gracePeriodMilliseconds = 3000;
+
+/** The shell becomes the server, so that the server has its process id. */
+const script = `
+exec 3<&0
+(cat <&3 >/dev/null; kill -TERM $$ && sleep 3 && kill -KILL $$) 2>/dev/null &
+exec "$@" </dev/null 3<&-`;
 
 export class ServerProcess {
   readonly #child: ChildProcess;
@@ -23,7 +29,10 @@ export class ServerProcess {
   /** `command` is the binary and its arguments; its output is appended to `log`. */
   static async start([binary, ...flags]: readonly [string, ...string[]], log: string): Promise<ServerProcess> {
     await using output = await open(log, 'a');
-    const child = spawn(binary, flags, { detached: true, stdio: ['pipe', output.fd, output.fd] });
+    const child = spawn('sh', ['-c', script, 'sh', binary, ...flags], {
+      detached: true,
+      stdio: ['pipe', output.fd, output.fd],
+    });
     // Writing nothing, we learn of its end by 'close'; the pipe itself may break without harm.
     child.stdin?.on('error', () => undefined);
     const server = new ServerProcess(child, log);

@@ -1,44 +1,72 @@
-// One control plane for a whole test run (vitest `globalSetup`). With LCOW_TEST_KUBECONFIG the tests use that cluster.
-// It has the kinds of crds/ installed, as they are in the work tree.
-import { fileURLToPath } from 'node:url';
+// One control plane for a whole test run. The set-up of the run (vitest `globalSetup`) starts it when the first test asks,
+// so that tests that need none do not wait for one.
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { type Cluster, startControlPlane, useCluster } from './control-plane.ts';
-import { kubectl } from './kubectl.ts';
+import { fromRoot } from '../source-imports.ts';
+import { needsControlPlane } from '../test-kinds.ts';
+import { findBinaries } from './binaries.ts';
+import type { Cluster } from './control-plane.ts';
+import { openCluster } from './custom-resources.ts';
 
-/** What test files get by `inject('cluster')`: all of a `Cluster` that can be handed to another process. */
+/** All of a `Cluster` that can be handed to another process. */
 export type ProvidedCluster = Omit<Cluster, 'stop'>;
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    cluster: ProvidedCluster;
+    /** Who connects to this socket is sent the shared cluster, as JSON. */
+    clusterSocket: string;
   }
 }
 
-export const kubeconfigVariable = 'LCOW_TEST_KUBECONFIG';
-
-export async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
-  const cluster = await openCluster();
-  const { kubeconfigPath, server, kubectl } = cluster;
-  project.provide('cluster', { kubeconfigPath, server, kubectl });
-  return () => cluster.stop();
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // A build takes minutes, which no hook of a test has.
+  const files = project.vitest.state.getPaths().map(fromRoot);
+  if (files.some(needsControlPlane)) await findBinaries({ controllers: true });
+  const offer = await ClusterOffer.open();
+  project.provide('clusterSocket', offer.socket);
+  return () => offer.close();
 }
 
-/** A cluster with our kinds: the one that the user names, else a control plane of our own. */
-export async function openCluster(): Promise<Cluster> {
-  const given = process.env[kubeconfigVariable];
-  const cluster = given === undefined ? await startControlPlane() : await useCluster(given);
-  try {
-    await installCustomResources(cluster);
-  } catch (error) {
-    await cluster.stop();
-    throw error;
+class ClusterOffer {
+  readonly socket: string;
+  readonly #folder: string;
+  readonly #server: Server;
+  #cluster: Promise<Cluster> | undefined;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.socket = join(folder, 'cluster.sock');
+    this.#server = createServer((connection) => {
+      connection.on('error', () => undefined);
+      void this.#answer().then((answer) => connection.end(JSON.stringify(answer)));
+    });
   }
-  return cluster;
-}
 
-/** Applies crds/ as a user would, and waits until the API server serves the kinds. */
-export async function installCustomResources(cluster: ProvidedCluster): Promise<void> {
-  const folder = fileURLToPath(new URL('../../../crds/', import.meta.url));
-  await kubectl(cluster, ['apply', '--server-side', '--filename', folder]);
-  await kubectl(cluster, ['wait', '--for=condition=Established', '--timeout=30s', '--filename', folder]);
+  static async open(): Promise<ClusterOffer> {
+    const offer = new ClusterOffer(await mkdtemp(join(tmpdir(), 'lcow-shared-')));
+    offer.#server.listen(offer.socket);
+    await once(offer.#server, 'listening');
+    return offer;
+  }
+
+  async #answer(): Promise<ProvidedCluster | { readonly error: string }> {
+    this.#cluster ??= openCluster();
+    return await this.#cluster.then(
+      ({ kubeconfigPath, server, kubectl }) => ({ kubeconfigPath, server, kubectl }),
+      (error: unknown) => ({ error: String(error) }),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    await this.#cluster?.then(
+      (cluster) => cluster.stop(),
+      () => undefined,
+    );
+    await rm(this.#folder, { recursive: true, force: true });
+  }
 }

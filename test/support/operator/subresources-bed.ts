@@ -45,8 +45,8 @@ import {
 import { systemClock } from '../../../runtime/clock.ts';
 import { type AgentCore, isRunning, startCore } from '../agent/agent-core.ts';
 import { startNode } from '../agent/simulated-node.ts';
+import { type Certificates, frontProxyName, type Identity, makeCertificates } from '../certificates.ts';
 import { ManualClock } from '../clocks/manual-clock.ts';
-import { type Certificates, frontProxyName, type Identity, makeCertificates } from '../control-plane/certificates.ts';
 import { until } from '../until.ts';
 import { makeMachine, someUid } from './objects.ts';
 import { ScriptedAgent } from './scripted-agent.ts';

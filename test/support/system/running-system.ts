@@ -9,8 +9,8 @@ import { SimulatedHostControl } from '../../../simulator/client/control.ts';
 import { LocalSystem, type SystemSettings, threeHosts } from '../../../simulator/playground/system.ts';
 import { ClusterApi } from '../control-plane/cluster-api.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../control-plane/control-plane.ts';
+import { installCustomResources } from '../control-plane/custom-resources.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../control-plane/kubectl.ts';
-import { installCustomResources } from '../control-plane/shared.ts';
 
 const machine = z.looseObject({
   metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }),

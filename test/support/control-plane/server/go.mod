@@ -1,4 +1,4 @@
-module lcow.dev/lcow-operator/test/controlplane
+module lcow.dev/lcow-operator/test/support/control-plane
 
 go 1.26.0
 

@@ -5,12 +5,13 @@ import http from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { loadClusterAccess } from '../../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../../operator/kubernetes/http.ts';
 import { systemClock } from '../../../runtime/clock.ts';
+import { sharedCluster } from '../../support/control-plane/shared-cluster.ts';
 
 const kubeconfig = z.looseObject({ clusters: z.array(z.object({ name: z.string(), cluster: z.looseObject({}) })) });
 
@@ -43,7 +44,7 @@ afterEach(async () => {
 describe('access through a proxy', () => {
   it('tunnels reads, writes and watches, and asks no other way', async () => {
     const proxyUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    const { kubeconfigPath, server } = inject('cluster');
+    const { kubeconfigPath, server } = await sharedCluster();
     const config = kubeconfig.parse(parse(await readFile(kubeconfigPath, 'utf8')));
     for (const { cluster } of config.clusters) cluster['proxy-url'] = proxyUrl;
     const path = join(folder, 'kubeconfig');

@@ -5,7 +5,7 @@ import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import { sha256Hex } from '../../../protocol/digest.ts';
 import { intentsCapability } from '../../../protocol/intent.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../../support/control-plane/shared.ts';
+import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
 import {
   fasterClock,
   hostsPath,

@@ -1,10 +1,11 @@
 // examples/tenants/ as it is, in a namespace of a real API server: what it bounds, and what it must never refuse.
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { finalizer } from '../../crds/names.ts';
 import { type KubectlResult, kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
 import { ApiProxy, type ApiResponse } from '../support/control-plane/proxy.ts';
+import { sharedCluster } from '../support/control-plane/shared-cluster.ts';
 
 const example = (name: string) => fileURLToPath(new URL(`../../examples/tenants/${name}.yaml`, import.meta.url));
 const label = 'lcow.dev/maximum-memory-in-mb';
@@ -19,10 +20,10 @@ const noNumber = (value: string) =>
 const patience = { timeout: 60_000, interval: 250 };
 
 let api: ApiProxy;
-const run = (line: string, input?: string) => kubectl(inject('cluster'), line.split(' '), input);
+const run = async (line: string, input?: string) => kubectl(await sharedCluster(), line.split(' '), input);
 
 beforeAll(async () => {
-  api = await ApiProxy.open(inject('cluster'));
+  api = await ApiProxy.open(await sharedCluster());
   await run(`create namespace ${namespace}`);
   await setLimit(String(limit));
   await run(`apply --filename ${example('memory-limit')}`);
@@ -81,7 +82,7 @@ it.each([
 
 it('refuses a VM with more, and says what allows how much', async () => {
   const { code, stderr }: KubectlResult = await runKubectl(
-    inject('cluster'),
+    await sharedCluster(),
     ['create', '--namespace', namespace, '--filename', '-'],
     JSON.stringify(vm('large', { memory: { sizeInMB: 2 * limit } })),
   );

@@ -49,8 +49,8 @@ describe('a control plane', () => {
     const ended = once(starter, 'close');
     try {
       const directory = dirname(await firstLine(starter));
-      // Three servers, and the shell that removes the folder.
-      expect(await processesOf(directory)).toHaveLength(4);
+      // Three servers, a shell beside each, and the shell that removes the folder.
+      expect(await processesOf(directory)).toHaveLength(7);
       starter.kill(signal);
       await ended;
       await expect.poll(() => processesOf(directory), { timeout: 30_000 }).toEqual([]);

@@ -4,7 +4,7 @@ import { finalizer } from '../../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import type { Assignment, LastExit } from '../../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../../support/control-plane/shared.ts';
+import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
 import {
   hostsPath,
   machinesPath,

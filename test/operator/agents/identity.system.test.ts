@@ -13,7 +13,7 @@ import { CertificateStore, trustConfigMap } from '../../../operator/certificates
 import { agentsPath } from '../../../protocol/messages.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../../support/control-plane/shared.ts';
+import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
 import { OperatorFixture, type RunningOperator, until } from '../../support/operator/fixture.ts';
 import { observedMachine, ScriptedAgent } from '../../support/operator/scripted-agent.ts';
 import { agentUser, forgedToken } from '../../support/operator/tokens.ts';

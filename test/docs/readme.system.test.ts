@@ -7,10 +7,11 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { runStrategies } from '../../protocol/messages.ts';
 import { kubectl, runKubectl } from '../support/control-plane/kubectl.ts';
+import { sharedCluster } from '../support/control-plane/shared-cluster.ts';
 import { filesOf, follow, run, type Shell, stepsOf } from '../support/docs/steps.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -23,7 +24,7 @@ it('its manifests are accepted', async () => {
   const manifests = blocks('yaml');
   expect(manifests.length).toBeGreaterThan(0);
   for (const manifest of manifests) {
-    await kubectl(inject('cluster'), ['apply', '--server-side', '--dry-run=server', '-f', '-'], manifest);
+    await kubectl(await sharedCluster(), ['apply', '--server-side', '--dry-run=server', '-f', '-'], manifest);
   }
 });
 
@@ -34,7 +35,7 @@ it('the refusal that it quotes is the one of the API server', async () => {
     metadata: { name: 'bad' },
     spec: { memory: { enableDeferredCommit: true, allowOvercommit: false } },
   };
-  const { stderr } = await runKubectl(inject('cluster'), ['apply', '-f', '-'], JSON.stringify(bad));
+  const { stderr } = await runKubectl(await sharedCluster(), ['apply', '-f', '-'], JSON.stringify(bad));
   expect(readme.replaceAll(/\s+/g, ' ')).toContain(stderr.trim().replaceAll(/\s+/g, ' '));
 });
 

@@ -6,7 +6,7 @@ import { defaultLeaseTimes } from '../../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../../operator/kubernetes/lease-client.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../../support/control-plane/shared.ts';
+import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
 import {
   hostsPath,
   machinesPath,

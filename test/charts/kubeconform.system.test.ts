@@ -4,12 +4,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { helm } from '../support/charts/helm.ts';
 import { schemaLocation, writeBuiltInSchemas, writeOwnSchemas } from '../support/charts/json-schemas.ts';
 import { kubeconform } from '../support/charts/judges.ts';
 import { chartArguments, ofSomeCluster, type Rendering } from '../support/charts/rendered.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
+import { sharedCluster } from '../support/control-plane/shared-cluster.ts';
 import { filesOf } from '../support/docs/steps.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -20,7 +21,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kubeconform-'));
   await mkdir(join(folder, 'schemas'));
   await writeOwnSchemas(join(folder, 'schemas'));
-  await writeBuiltInSchemas(join(folder, 'schemas'), inject('cluster'));
+  await writeBuiltInSchemas(join(folder, 'schemas'), await sharedCluster());
 }, 900_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -48,7 +49,7 @@ describe('kubeconform takes', () => {
 
   it('the fleet from Git', async () => {
     const fleet = join(project, 'examples/gitops/fleet/production');
-    expect(await judgeText(await kubectl(inject('cluster'), ['kustomize', fleet]))).toEqual(accepted);
+    expect(await judgeText(await kubectl(await sharedCluster(), ['kustomize', fleet]))).toEqual(accepted);
   });
 
   it('the manifests of the pages', async () => {

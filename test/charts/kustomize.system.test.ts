@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { helm } from '../support/charts/helm.ts';
 import {
   chartArguments,
@@ -11,6 +11,7 @@ import {
   type Rendered,
   type Rendering,
 } from '../support/charts/rendered.ts';
+import { findBinaries } from '../support/control-plane/binaries.ts';
 import { runKubectl } from '../support/control-plane/kubectl.ts';
 
 /** Labels and variables that the charts set themselves. */
@@ -63,7 +64,8 @@ async function built(rendering: Rendering): Promise<readonly Rendered[]> {
   await writeFile(join(folder, 'kustomization.yaml'), 'resources: [rendered.yaml]\n');
   const rendered = await helm(['template', ...chartArguments(rendering), ...ofSomeCluster]);
   await writeFile(join(folder, 'rendered.yaml'), rendered);
-  const { code, stdout, stderr } = await runKubectl(inject('cluster'), ['kustomize', folder]);
+  const { kubectl } = await findBinaries({ controllers: false });
+  const { code, stdout, stderr } = await runKubectl({ kubectl, kubeconfigPath: '' }, ['kustomize', folder]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return parseObjects(stdout);
 }

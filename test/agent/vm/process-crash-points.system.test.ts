@@ -1,6 +1,6 @@
 // Kills the process of an agent on computecore.dll at what it does, and proves that the next agent ends where one that was
 // never killed does, with nothing left over, on the node or in the native library. A run takes a sample of the points;
-// `npm run test:crash-points` takes all (LCOW_CRASH_POINTS=all, or how many; LCOW_CRASH_SEED repeats a sample).
+// `npm run test:crash-points` takes all.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type AgentCore, type CoreOptions, startCore } from '../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
 import { Outside } from '../../support/agent/crash-points.ts';
+import { crashSeed, randomFrom, sampleOf, takesAll } from '../../support/agent/crash-sample.ts';
 import { type Essence, essence, host, possessions, unjournaled } from '../../support/agent/crash-scenarios.ts';
 import {
   type CrashAgentOrder,
@@ -26,28 +27,9 @@ import { ComputeCoreService } from '../../support/doubles/computecore-service.ts
 import { until } from '../../support/until.ts';
 
 const program = fileURLToPath(new URL('../../support/agent/crash-agent.ts', import.meta.url));
-const perCourse = 1;
-const wanted = process.env['LCOW_CRASH_POINTS'] ?? String(perCourse * courses.length);
-const seed = Number(process.env['LCOW_CRASH_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+/** The moments of a death; a sample has one of each, each in another course. */
+const moments = ['before', 'after', 'sent', 'answered'] as const;
 const patience = 60_000;
-
-/** Numbers below 1 that follow from the seed (mulberry32). */
-function random(from: number): () => number {
-  let state = from;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function sample(points: readonly ProcessCrashPoint[], next: () => number): readonly ProcessCrashPoint[] {
-  if (wanted === 'all') return points;
-  const left = [...points];
-  const count = Math.ceil(Number(wanted) / courses.length);
-  return Array.from({ length: count }, () => left.splice(Math.floor(next() * left.length), 1)).flat();
-}
 
 /** An agent of this process, on the native library. */
 async function startNative(
@@ -137,17 +119,21 @@ describe('an agent on computecore.dll whose process is killed', () => {
       const { calls, essence: expected } = await undisturbed(name);
       const points = pointsOf(calls);
       expect(points.length).toBeGreaterThan(30);
-      const taken = sample(points, random(seed + courses.indexOf(name)));
+      const random = randomFrom(crashSeed + courses.indexOf(name));
+      const moment = moments[(crashSeed + courses.indexOf(name)) % moments.length];
+      const ofMoment = points.filter(({ when }) => when === moment);
+      const taken = takesAll ? points : sampleOf(ofMoment, 1, random);
+      expect(taken).not.toEqual([]);
       for (const point of taken) {
         const outcome = await dieAndRecover(name, point);
-        expect(outcome, `${show(point)}, seed ${seed}`).toEqual({
+        expect(outcome, `${show(point)}, seed ${crashSeed}`).toEqual({
           essence: expected,
           unknown: [],
           left: [],
           counts: nothingLeft,
         });
       }
-      process.stdout.write(`process crash points · ${name}: ${taken.length} of ${points.length}, seed ${seed}\n`);
+      process.stdout.write(`process crash points · ${name}: ${taken.length} of ${points.length}, seed ${crashSeed}\n`);
     },
     1_800_000,
   );

@@ -12,8 +12,8 @@ import { operatorMessage, parseAssignment, parseObserved } from '../../protocol/
 import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { ScriptedOperator } from '../support/agent/scripted-operator.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
 import { fixture, readConversation, retold, withUnknownMembers } from './conversation.ts';
 import { recordedVM } from './recorded-vm.ts';
 import { replayAgent } from './replayed-agent.ts';

@@ -11,7 +11,7 @@ import { Reflector } from '../../../operator/kubernetes/reflector.ts';
 import { agentsPath, subprotocol } from '../../../protocol/messages.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../../support/control-plane/shared.ts';
+import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
 import { type Fault, FaultyApi, type Seen } from '../../support/operator/faulty-api.ts';
 import {
   alwaysElected,

@@ -3,7 +3,7 @@ import { finalizer, forceDeleteAnnotation, pausedAnnotation } from '../../crds/l
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import {
   alwaysElected,
   fasterClock,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { finalizer, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import { installCustomResources } from '../support/control-plane/shared.ts';
+import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { machinesPath, OperatorFixture, until } from '../support/operator/fixture.ts';
 
 let controlPlane: ControlPlane;

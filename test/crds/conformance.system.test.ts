@@ -2,17 +2,17 @@
 // message that names the field and says what to do.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { finalizer, linuxUtilityVM, linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHost } from '../../crds/linux-utility-vm-host.ts';
 import { oddFileNames, oddPaths, ordinaryPaths } from '../support/agent/odd-spellings.ts';
-import type { Cluster } from '../support/control-plane/control-plane.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
 import { ApiProxy, type ApiResponse } from '../support/control-plane/proxy.ts';
-import { openCluster, type ProvidedCluster } from '../support/control-plane/shared.ts';
+import type { ProvidedCluster } from '../support/control-plane/shared.ts';
+import { sharedCluster } from '../support/control-plane/shared-cluster.ts';
 
 const spec = z.record(z.string(), z.unknown());
 const good = z.array(z.strictObject({ name: z.string(), spec })).parse(manifests('good'));
@@ -36,17 +36,10 @@ let api: ApiProxy;
 const cleanUp: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
-  cluster = inject('cluster') ?? (await ownCluster());
+  cluster = await sharedCluster();
   api = await ApiProxy.open(cluster);
   cleanUp.unshift(() => api[Symbol.asyncDispose]());
 });
-
-/** For a run without the shared control plane. */
-async function ownCluster(): Promise<Cluster> {
-  const cluster = await openCluster();
-  cleanUp.push(() => cluster.stop());
-  return cluster;
-}
 
 afterAll(async () => {
   for (const step of cleanUp) await step();
