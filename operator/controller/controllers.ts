@@ -1,4 +1,5 @@
-// The controllers put together: three queues (VMs, hosts, VMs without a place), what they share, and what wakes them.
+// The controllers together: three queues (VMs, hosts, VMs without a host), the parts that they share, and their
+// triggers.
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../../runtime/clock.ts';
 import type { Outcome } from '../kubernetes/api-error.ts';
@@ -36,7 +37,7 @@ import { Teardown } from './teardown.ts';
 import { namespaceOf, Triggers } from './triggers.ts';
 
 export interface ControllersObserver extends QueueObserver, EventObserver, StatusObserver {
-  /** A host has a VM whose object does not put it there. */
+  /** A host has a VM that its object does not place there. */
   misplaced(nodeName: string, uid: string): void;
 }
 
@@ -47,7 +48,7 @@ export interface ControllersOptions {
   readonly agents: Agents;
   readonly observer: ControllersObserver;
   readonly restoration: Restoration;
-  /** When every earlier term was over (`Term`). */
+  /** The time by which every earlier term was over (`Term`). */
   readonly othersEndedBy: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -71,7 +72,7 @@ export class Controllers {
   readonly #reconciler: Reconciler;
   readonly #queues: readonly WorkQueue[];
   readonly #stopping = new AbortController();
-  /** For how long a host has been away. */
+  /** Measures for how long hosts have been away. */
   readonly #steady: SteadyClock;
 
   constructor(options: ControllersOptions) {
@@ -148,7 +149,7 @@ export class Controllers {
     return new Map(this.#queues.map((queue) => [queue.name, queue.depth]));
   }
 
-  /** Everything that a host shall have. A VM that cannot be told of now is left out: its host keeps it as it is. */
+  /** The desired state of all VMs of a host. A VM that cannot be sent now is left out: its host keeps it unchanged. */
   desired(nodeName: string): AsyncGenerator<Told> {
     const keys = [...this.machines.keysOn(nodeName)].sort();
     return eachTold(keys, (key) => this.#desired(key), this.#options.logger);
@@ -160,12 +161,12 @@ export class Controllers {
     return await this.#reconciler.desired(object);
   }
 
-  /** The objects must be known. */
+  /** Call once the objects are known. */
   start(): void {
     this.triggers.start();
   }
 
-  /** What is being written is finished. */
+  /** Writes that are under way finish first. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.triggers.stop();
@@ -284,7 +285,7 @@ export class Controllers {
   }
 }
 
-/** What ends a VM goes before what begins one: it gives room, and its user waits for it. */
+/** A pass that ends a VM goes before one that starts a VM: it frees resources, and its user is waiting. */
 function isDeletionOrStop(object: VirtualMachine | undefined): boolean {
   if (object === undefined) return false;
   const { metadata, spec, status } = object;

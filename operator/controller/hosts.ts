@@ -1,5 +1,5 @@
-// LinuxUtilityVMHosts: created when an agent first says hello, owned by the Node; a session is accepted by taking the next
-// epoch in the host's status (design §6); afterwards the status is written only when it changed.
+// LinuxUtilityVMHosts. A host is created when its agent first says hello, and is owned by its Node. Accepting a session
+// takes the next epoch in the host's status (design §6). Afterwards the status is written only when it changes.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
@@ -23,9 +23,9 @@ export interface HostsOptions {
   readonly writes: NodeWrites;
   readonly restoration: Pick<Restoration, 'suspect'>;
   readonly clock: Clock;
-  /** Names this process among all operators that ever ran. */
+  /** Identifies this process among all operators that ever ran. */
   readonly replica: string;
-  /** Another replica took an epoch after ours. */
+  /** Called when another replica took an epoch after ours. */
   readonly onSuperseded: (nodeName: string) => void;
 }
 
@@ -39,9 +39,9 @@ const conflictPauseMilliseconds = 500;
 export class Hosts {
   readonly #options: HostsOptions;
   readonly #introductions = new Map<string, HostIntroduction>();
-  /** Of the sessions that this replica accepted; outlives a record that somebody deletes. */
+  /** Epochs of the sessions that this replica accepted. They outlive a record that somebody deletes. */
   readonly #epochs = new Map<string, number>();
-  /** The newest epochs that other replicas took, as far as the watch has told. */
+  /** The newest epochs of other replicas that the watch has reported. */
   readonly #foreignEpochs = new Map<string, number>();
 
   constructor(options: HostsOptions) {
@@ -49,8 +49,8 @@ export class Hosts {
   }
 
   /**
-   * Takes the next epoch of the host for this replica. A replica that holds the newest one already goes on with it: among
-   * its own sessions it knows the order itself, so an agent that merely reconnects costs a read and no write.
+   * Takes the next epoch of the host for this replica. A replica that already holds the newest epoch keeps it: it knows
+   * the order of its own sessions, so an agent that merely reconnects costs a read and no write.
    */
   async accept(nodeName: string, introduction: HostIntroduction): Promise<Acceptance> {
     this.#introductions.set(nodeName, introduction);
@@ -72,15 +72,15 @@ export class Hosts {
     return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
   }
 
-  /** An agent that was in a later session than the live record knows of has outlived a restore of the cluster. */
+  /** An agent whose last session is later than the record knows has outlived a restore of the cluster. */
   #compareEpochs({ metadata, status }: Host, { lastEpoch = 0 }: HostIntroduction): void {
-    const stored = status.session?.epoch ?? lastEpoch; // a record that was made anew knows of none
+    const stored = status.session?.epoch ?? lastEpoch; // a record that was created again knows no session
     if (lastEpoch <= stored) return;
     const why = `the agent of ${metadata.name} was in session ${lastEpoch} of which ${stored} are stored`;
     this.#options.restoration.suspect(why);
   }
 
-  /** A record that names a newer epoch of another replica fences this one off (design §6). */
+  /** A record with a newer epoch of another replica fences this one off (design §6). */
   observe({ metadata: { name }, status: { session } }: Host): void {
     if (session === undefined || session.replica === this.#options.replica) return;
     const held = this.#epochs.has(name) && this.mayWriteFor(name);
@@ -88,7 +88,7 @@ export class Hosts {
     if (held && !this.mayWriteFor(name)) this.#options.onSuperseded(name);
   }
 
-  /** Whether anything may be written about VMs of this host: not while the newest epoch is another replica's. */
+  /** Whether anything may be written about VMs of this host: not while another replica has the newest epoch. */
   mayWriteFor(nodeName: string): boolean {
     const foreign = this.#foreignEpochs.get(nodeName);
     return foreign === undefined || foreign < (this.#epochs.get(nodeName) ?? 0);
@@ -99,11 +99,11 @@ export class Hosts {
     if (host === undefined) return this.#restore(nodeName);
     const fenced = !this.mayWriteFor(nodeName);
     if (fenced && this.#options.inventory.untilDisconnected(nodeName) !== 0) return done;
-    // The agent that the other replica had is with nobody any more: the host is taken back by the next epoch.
+    // The other replica's agent is connected to nobody any more: the next epoch takes the host back.
     const session = fenced ? this.#nextSession(host, nodeName) : undefined;
     const next = this.#status(host, session, false);
     if (sameStatus(host.status, next)) return this.#pendingFacts(host);
-    // What its agent makes of it may have to wait; what the operator found out may not.
+    // Changes by the agent may have to wait; decisions of the operator do not.
     const patience = this.#options.writes.remaining(nodeName);
     if (patience > 0 && session === undefined && sameStatus(host.status, { ...next, ...agentPart(host.status) })) {
       return { kind: 'After', milliseconds: patience };
@@ -116,7 +116,7 @@ export class Hosts {
     return { kind: 'Retry', error: written.error };
   }
 
-  /** Somebody deleted the record of a host whose agent is connected. */
+  /** Creates the record again after somebody deleted it while the agent is connected. */
   async #restore(nodeName: string): Promise<Result> {
     const introduction = this.#introductions.get(nodeName);
     if (introduction === undefined || !this.#options.inventory.isConnected(nodeName)) return done;
@@ -153,7 +153,7 @@ export class Hosts {
     return written;
   }
 
-  /** What the agent says of its host, if that is news and there was none within the last minute. */
+  /** The agent's facts about its host, if they are new and none were written within the last minute. */
   #newFacts(host: Host): HostIntroduction | undefined {
     const { name } = host.metadata;
     const introduction = this.#introductions.get(name);
@@ -162,7 +162,7 @@ export class Hosts {
     return isFirst || this.#options.writes.factsRemaining(name) === 0 ? introduction : undefined;
   }
 
-  /** When the facts that may not be written yet may be. */
+  /** When postponed facts may be written. */
   #pendingFacts(host: Host): Result {
     const { name } = host.metadata;
     const introduction = this.#introductions.get(name);
@@ -179,7 +179,10 @@ export class Hosts {
     return { replica, epoch, ...(nodeUID === undefined ? {} : { nodeUID }) };
   }
 
-  /** The newest epoch of the host, if this replica holds it; of a record made anew, the one that its agent knows. */
+  /**
+   * The newest epoch of the host, if this replica holds it. For a record that was created again: the epoch that its
+   * agent knows.
+   */
   #ownEpoch({ status }: Host, nodeName: string): number | undefined {
     const { session } = status;
     const ours = session === undefined ? this.#epochs.get(nodeName) : undefined;
@@ -187,7 +190,7 @@ export class Hosts {
     return epoch !== undefined && epoch > (this.#foreignEpochs.get(nodeName) ?? 0) ? epoch : undefined;
   }
 
-  /** Also of a record that a restore has brought back to an older one. */
+  /** The newest known epoch, even when a restore has put an older one into the record. */
   #newestEpoch({ status }: Host, nodeName: string): number {
     return Math.max(
       status.session?.epoch ?? 0,
@@ -224,7 +227,7 @@ function isNews(introduction: HostIntroduction, stored: LinuxUtilityVMHostStatus
   return !sameJson(stored, { ...stored, ...introduced(introduction) });
 }
 
-/** What an agent can change as often as it likes. */
+/** The part of the status that an agent can change as often as it likes. */
 function agentPart({ virtualMachines }: LinuxUtilityVMHostStatus): Partial<LinuxUtilityVMHostStatus> {
   return virtualMachines === undefined ? {} : { virtualMachines };
 }

@@ -1,5 +1,5 @@
-// Takes VMs off their hosts: those that are to go on elsewhere (relocation.ts), and those whose machine cannot run them any
-// more. While a VM is being taken off, no agent is told of it.
+// Takes VMs off their hosts: VMs that will continue elsewhere (relocation.ts), and VMs whose node cannot run them any
+// more. Meanwhile no agent is sent anything about such a VM.
 import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import { done, type Result, soonest } from '../queue/result.ts';
 import type { Agents } from './instructions/agents.ts';
@@ -15,7 +15,7 @@ export interface LeavingOptions {
   readonly relocation: Relocation;
   readonly agents: Pick<Agents, 'release'>;
   readonly writes: MachineWrites;
-  /** Told of a VM once its object has no host any more. */
+  /** Called once the VM's object has no host any more. */
   readonly left: (uid: string) => void;
 }
 
@@ -34,7 +34,7 @@ export class Leaving {
     return this.#uids.has(uid);
   }
 
-  /** To be placed again. */
+  /** Takes the VM off the host, to be placed again. */
   async relocate(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<Result> {
     const { relocation, agents } = this.#options;
     return this.#during(object, async () => {
@@ -53,7 +53,7 @@ export class Leaving {
     });
   }
 
-  /** A VM stays with a host that is away, unless its machine cannot run it any more: then it may be placed again. */
+  /** A VM stays with a disconnected host, unless its node cannot run it any more: then it may be placed again. */
   async whileDisconnected(object: VirtualMachine, nodeName: string): Promise<Result> {
     const { inventory, nodeStates, writes } = this.#options;
     const state = await nodeStates.of(nodeName);
@@ -82,7 +82,7 @@ export class Leaving {
     return result.kind === 'Done' ? recheck : result;
   }
 
-  /** `otherwise`: when to look again at a VM that still has its host. */
+  /** `otherwise`: when to look again if the VM still has its host. */
   async #leave(object: VirtualMachine, decided: Decided, otherwise: Result): Promise<Result> {
     const written = await this.#options.writes.status(object, { ...decided, nodeName: undefined });
     const hasLeft = written.object !== undefined && written.object.status.nodeName === undefined;

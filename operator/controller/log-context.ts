@@ -1,9 +1,9 @@
-// What every log line of one pass of a controller carries, however deep it is written.
+// Context of every log line within one pass of a controller, at any depth of calls.
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 export interface LogContext {
   readonly vm: string;
-  /** Numbers the passes of this process. */
+  /** Number of the pass within this process. */
   readonly reconcile: number;
 }
 

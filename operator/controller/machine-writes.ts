@@ -1,4 +1,4 @@
-// What a pass writes of a VM: the operator's finalizer, and the status that follows from what the pass decided.
+// Writes the results of a pass over a VM: the operator's finalizer, and the status that follows from the decisions.
 import { finalizer } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
@@ -17,12 +17,12 @@ export interface MachineWritesOptions {
   readonly clock: Clock;
 }
 
-/** What is left out is as it was. */
+/** Members that are left out stay unchanged. */
 export type Decided = Partial<
   Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'references' | 'rest' | 'unproven'>
 >;
 
-/** The object as it is to be gone on with, or what becomes of the pass. */
+/** The object to continue with, or the result with which the pass ends. */
 export type Continued = VirtualMachine | { readonly result: Result };
 
 export class MachineWrites {
@@ -32,7 +32,7 @@ export class MachineWrites {
     this.#options = options;
   }
 
-  /** The finalizer comes before the host, so that nothing is started that a deletion would not wait for. */
+  /** The finalizer is added before the host, so that a deletion waits for everything that is started. */
   async hold(object: VirtualMachine): Promise<Continued> {
     if (isHeld(object)) return object;
     const { client, machines, writer } = this.#options;
@@ -63,12 +63,12 @@ export class MachineWrites {
   }
 }
 
-/** It has the operator's finalizer. */
+/** The VM has the operator's finalizer. */
 export function isHeld({ metadata }: VirtualMachine): boolean {
   return metadata.finalizers?.includes(finalizer) === true;
 }
 
-/** What its host said of its end, and may not have been written before the VM was gone. */
+/** How the VM ended on its host. This may not have been written before the VM was gone. */
 function leavingEnd({ metadata, status }: VirtualMachine, nodeName: string | undefined, inventory: Inventory) {
   const left = nodeName === undefined ? status.nodeName : undefined;
   return left === undefined ? undefined : inventory.endOf(left, metadata.uid);

@@ -1,6 +1,7 @@
-// VMs that an agent has although their objects do not put them there (design §1, invariant 2). Each is judged by live reads
-// before the agent is told to tear it down. One whose object has no host is taken back to this one instead, unless its
-// tenant does not want it there (design §10): whoever knows a uid could have any VM otherwise.
+// VMs that an agent has although their objects do not place them there (design §1, invariant 2). Live reads judge each
+// of them before the agent is told to tear it down. If the object has no host, this host takes the VM back instead,
+// unless a rule that protects tenants refuses the host (design §10): otherwise anybody who knows a uid could claim any
+// VM.
 
 import { isNotFound, type Outcome, succeeded } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
@@ -15,10 +16,10 @@ import type { Claim, Fleet } from './placement/fleet.ts';
 
 export interface MisplacedMachinesOptions {
   readonly client: ResourceClient<VirtualMachine>;
-  /** Every VM that the API server has now. */
+  /** A live list of all VMs from the API server. */
   readonly listLive: () => Promise<Outcome<readonly VirtualMachine[]>>;
   readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
-  /** How often everything is listed for the sake of one host, by its name: `listRate`. */
+  /** Allowances for such lists, by the name of the host that causes them: `listRate`. */
   readonly lists: KeyedAllowances;
   readonly machines: VirtualMachines;
   readonly inventory: Inventory;
@@ -36,7 +37,7 @@ export class MisplacedMachines {
     this.#options = options;
   }
 
-  /** By the cache, which may be behind: worth a live read. */
+  /** Judges by the cache, which may be behind. A suspect is worth a live read. */
   isSuspect(nodeName: string, uid: string): boolean {
     const { machines, inventory, agents, fleet } = this.#options;
     if (!inventory.isConnected(nodeName) || !inventory.reportedOn(nodeName).has(uid)) return false;
@@ -47,7 +48,7 @@ export class MisplacedMachines {
     return fleet.claim(nodeName, object).kind === 'Refused';
   }
 
-  /** Judges all suspects of a host; those of which even the name is unknown by one list of everything. */
+  /** Judges all suspects of a host. One list of all VMs covers those whose name is unknown. */
   async reconcile(nodeName: string): Promise<Result> {
     const { inventory, machines } = this.#options;
     const suspects = [...inventory.reportedOn(nodeName).keys()].filter((uid) => this.isSuspect(nodeName, uid));
@@ -95,7 +96,7 @@ export class MisplacedMachines {
     return answered;
   }
 
-  /** By live reads of the object and, where its object has no host, of the Node. */
+  /** Judges by live reads of the object and, if the object has no host, of the Node. */
   async #claim(nodeName: string, live: VirtualMachine | undefined): Promise<Outcome<Claim>> {
     if (live === undefined) return succeeded({ kind: 'Refused', why: 'its object is gone' });
     const { nodeName: stored } = live.status;
@@ -120,7 +121,7 @@ export class MisplacedMachines {
 
 const answered = succeeded(undefined);
 
-/** An agent can invent VMs without an end, and each list has every VM of the cluster. */
+/** An agent can invent VMs without end, and each list contains every VM of the cluster. */
 export const listRate = { perSecond: 1 / 30, burst: 3 } as const;
 const listMilliseconds = 1_000 / listRate.perSecond;
 

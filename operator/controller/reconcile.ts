@@ -49,12 +49,12 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
 }
 
-/** What nobody tells us about: a ConfigMap that appears, a Node that is gone for good. */
+/** Nobody reports these changes: a ConfigMap that appears, a Node that is gone for good. */
 const recheck: Result = { kind: 'After', milliseconds: 15_000 };
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
-  /** Hosts whose agents this operator has told of a VM, by uid, until it knows that the VM has left. */
+  /** By uid: the host whose agent this operator has told about the VM, until it knows that the VM has left. */
   readonly #told = new Map<string, string>();
   readonly #instructions: Instructions;
   readonly #obstacles: Obstacles;
@@ -99,19 +99,19 @@ export class Reconciler {
   }
 
   /**
-   * What its agent is told of it when a session begins. Undefined for a VM that is on its way to another host, or that starts
-   * and is not admitted: its host keeps it as it is.
+   * What the agent is sent about the VM when a session begins. Undefined for a VM that is moving to another host, or
+   * that is to start and is not admitted: its host keeps it unchanged.
    */
   async desired(object: VirtualMachine): Promise<Told | undefined> {
     if (this.#isToldLater(object)) return undefined;
     const wanted = await this.#instructions.of(object);
-    // Asked again, since another pass may have decided meanwhile to take it from its host.
+    // Checked again, because another pass may have decided meanwhile to take the VM off its host.
     if (this.#isToldLater(object) || object.status.nodeName === undefined) return undefined;
     this.#told.set(object.metadata.uid, object.status.nodeName);
     return toldOf(wanted);
   }
 
-  /** A VM at rest stays as it is, and one that is paused, too. */
+  /** A VM at rest is not affected, nor is a paused one. */
   #isHaltedByDrain(object: VirtualMachine): boolean {
     return this.#eviction(object).kind === 'Halt' && !isPaused(object.metadata) && holdsRoom(object);
   }
@@ -147,7 +147,7 @@ export class Reconciler {
     return 'result' in found ? found.result : this.#keep(found);
   }
 
-  /** Tells the agent, and what it reports. */
+  /** Instructs the agent, and writes what it reports. */
   async #instruct(
     object: VirtualMachine,
     nodeName: string,
@@ -193,7 +193,10 @@ export class Reconciler {
   }
 }
 
-/** A drain keeps it stopped, or has stopped it for good. One that rests anyway is as it is to be. */
+/**
+ * Whether a drain keeps the VM stopped, or has stopped it for good. A VM that rests for another reason is as it should
+ * be.
+ */
 function haltOf(
   object: VirtualMachine,
   eviction: Eviction,
@@ -207,7 +210,7 @@ function haltOf(
   }
   if (rest !== undefined) return undefined;
   if (eviction.kind === 'Halt') return eviction.verdict;
-  // That it is halted is what it was told by the drain, and not what its manifest asks for.
+  // The agent reports the VM as halted because the drain told it so, not because of its manifest.
   const isStillHalted = wasDrained(object.status) && observed?.conditions.some((each) => each.reason === 'Halted');
   return isStillHalted === true ? { reason, message: 'its host is not drained any more; it is to go on' } : undefined;
 }
@@ -221,7 +224,7 @@ function referred({ spec }: VirtualMachine): Result {
   return { kind: 'After', milliseconds: referencesValidMilliseconds };
 }
 
-/** What the report of an agent changes about the room that the VM holds; undefined for nothing. */
+/** How the agent's report changes the room that the VM holds; undefined for no change. */
 function reservation(
   object: VirtualMachine,
   nodeName: string,

@@ -1,5 +1,6 @@
-// Decides how a VM leaves its host to be placed again: released there after live reads, confirmed gone, and only then without
-// a host (design §1 invariant 2, §5). Nothing is remembered of it but what the host says.
+// Decides the next step when a VM leaves its host to be placed again: it is released there after live reads, then
+// confirmed gone, and only then loses its host (design §1 invariant 2, §5). No state is kept besides the host's
+// reports.
 import { isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
@@ -18,11 +19,11 @@ export interface RelocationOptions {
 }
 
 export type RelocationStep =
-  /** No host has it any more: its object is to have none. */
+  /** No host has the VM any more: its object loses its host. */
   | { readonly kind: 'Leave'; readonly scheduled: Scheduled }
-  /** Its agent is to tear it down, or does so already. */
+  /** The agent has to tear the VM down, or is doing so. */
   | { readonly kind: 'Release' }
-  /** The cache was behind; the watch tells what holds. */
+  /** The cache was behind; the watch brings the current state. */
   | { readonly kind: 'Stay' }
   | { readonly kind: 'Unknown'; readonly error: unknown };
 
@@ -33,7 +34,7 @@ export class Relocation {
     this.#options = options;
   }
 
-  /** `verdict`: why it has to leave. */
+  /** `verdict`: why the VM has to leave. */
   async next(object: VirtualMachine, nodeName: string, verdict: Verdict): Promise<RelocationStep> {
     const { inventory, agents } = this.#options;
     const { uid } = object.metadata;
@@ -52,7 +53,7 @@ export class Relocation {
     if (!same || metadata.deletionTimestamp !== undefined) return { ok: true, value: false };
     if (verdict.reason === 'HostDrained') return this.#isStillDrained(nodeName, live.value);
     if (!live.value.spec.ok) return { ok: true, value: false };
-    // Never created there; or stopped there, and not admitted by anybody meanwhile.
+    // The VM was never created there, or it was stopped there and nobody has admitted it since.
     return { ok: true, value: verdict.reason === 'InsufficientResources' || isStart(live.value) };
   }
 
@@ -63,7 +64,7 @@ export class Relocation {
   }
 }
 
-/** One that rested before was not stopped by what drives it away. */
+/** A VM that rested before was not stopped by the cause of its leaving. */
 function leaving({ status }: VirtualMachine, { reason, message }: Verdict): Scheduled {
   return { reason: storedRest(status) ?? reason, message: `left its host: ${message}; looking for another one` };
 }

@@ -1,6 +1,6 @@
-// Starts of VMs that rest on a host (design §10). A start passes the filters of a first placement: until it is admitted its
-// agent is told `Halted`, and the admission is stored before the agent hears of it. A VM that runs is admitted whatever the
-// filters say: nothing is stopped for want of an admission.
+// Starts of VMs that rest on a host (design §10). A start passes the filters of a first placement. Until it is
+// admitted, its agent is told `Halted`, and the admission is stored before the agent learns of it. A VM that runs is
+// admitted whatever the filters say: nothing is stopped for lack of an admission.
 import type { LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
@@ -26,26 +26,26 @@ export interface StartsOptions {
 
 export interface StartJudgement {
   readonly eviction: Eviction;
-  /** What keeps it from being told what it would be started with. */
+  /** What prevents telling the agent the VM's options. */
   readonly obstacle: Verdict | undefined;
 }
 
 export interface StartPorts {
   readonly write: (object: VirtualMachine, decided: Decided) => Promise<Written>;
-  /** Tells its agent what is wanted of it. */
+  /** Tells the agent what is wanted of the VM. */
   readonly tell: (object: VirtualMachine) => Promise<void>;
   readonly move: (object: VirtualMachine, nodeName: string, verdict: Verdict) => Promise<Result>;
-  /** Goes on with a VM that holds room now. */
+  /** Continues with a VM that now holds room. */
   readonly keep: (object: VirtualMachine) => Promise<Result>;
 }
 
 const recheck: Result = { kind: 'After', milliseconds: 15_000 };
-/** A session that was lost is there again soon, or its host counts as disconnected. */
+/** A lost session returns soon, or its host counts as disconnected. */
 const lapsedMilliseconds = 1_000;
 
 export class Starts {
   readonly #options: StartsOptions;
-  /** Versions of objects that the API server has confirmed to be its newest, by uid. */
+  /** By uid: the version of the object that the API server has confirmed to be the newest. */
   readonly #confirmed = new Map<string, string>();
 
   constructor(options: StartsOptions) {
@@ -88,7 +88,7 @@ export class Starts {
     return this.#admit(object, `admitted on ${nodeName}`, ports, () => fleet.settle(uid));
   }
 
-  /** Only of a VM that is stopped for certain; of another one its agent will say more. */
+  /** Applies only to a VM that is certainly stopped. For any other, the agent will report more. */
   async #refuse(
     object: VirtualMachine,
     nodeName: string,
@@ -132,7 +132,9 @@ export class Starts {
     return written.result.kind === 'Done' ? recheck : written.result;
   }
 
-  /** An earlier leader may have admitted it, of which a cache that is behind knows nothing: then it may be running. */
+  /**
+   * An earlier leader may have admitted the VM, which a cache that is behind does not show: then the VM may be running.
+   */
   async #ifOutdated(object: VirtualMachine): Promise<Result | undefined> {
     const { client, machines } = this.#options;
     const { uid, resourceVersion } = object.metadata;

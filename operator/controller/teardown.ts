@@ -1,6 +1,6 @@
-// The deletion of a LinuxUtilityVM (design §4, §1 invariants 2 and 5): the finalizer goes once the host has confirmed that
-// VM and files are gone, or cannot run them any more, or by the force annotation; until then the status says what is
-// waited for. Works whatever the spec looks like.
+// The deletion of a LinuxUtilityVM (design §4, §1 invariants 2 and 5). The finalizer is removed once the host has
+// confirmed that the VM and its files are gone, once the host cannot run the VM any more, or by the force annotation.
+// Until then the status says what the deletion waits for. Works with any spec, even an unreadable one.
 import { finalizer, forceDeleteAnnotation } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
@@ -29,7 +29,7 @@ export interface TeardownOptions {
   readonly clock: Clock;
 }
 
-/** Why the object goes although no agent has confirmed. */
+/** Why the object is deleted although no agent has confirmed. */
 interface Unconfirmed {
   readonly reason: 'ForceDeleted' | 'Terminating';
   readonly note: string;
@@ -55,7 +55,7 @@ export class Teardown {
     this.#options = options;
   }
 
-  /** `mayHave`: the hosts that may have the VM for all that is stored. */
+  /** `mayHave`: the hosts that may have the VM according to the store. */
   async reconcile(object: VirtualMachine, mayHave: () => readonly string[]): Promise<Result> {
     if (isTornDown(object)) return this.#outlive(object);
     const decision = await this.#decide(object, mayHave);
@@ -101,7 +101,10 @@ export class Teardown {
     return { kind: 'Wait', nodeName: undefined, message, unproven: true };
   }
 
-  /** Only the finalizers of others keep the object. Whoever took ours off by hand, or by force, is not taken at their word. */
+  /**
+   * Only other finalizers keep the object. If somebody removed ours by hand or by force, that does not prove that the
+   * VM is gone.
+   */
   async #outlive(object: VirtualMachine): Promise<Result> {
     const { nodeName, observedGeneration = 0 } = object.status;
     if (nodeName === undefined) return observedGeneration === 0 ? done : this.#conclude(await this.#tornDown(object));
@@ -116,7 +119,7 @@ export class Teardown {
     }
   }
 
-  /** Says that the VM is gone, and who still holds its object. */
+  /** Writes that the VM is gone, and which finalizers still keep its object. */
   #tornDown(object: VirtualMachine): Promise<Written> {
     const names = (object.metadata.finalizers ?? []).filter((each) => each !== finalizer).join(', ');
     const message = `the VM and its files are gone; the object stays until somebody removes the finalizer ${names}`;
@@ -141,7 +144,7 @@ export class Teardown {
     if (!outcome.ok) return writer.refused(last, outcome.error);
     machines.remember(outcome.value);
     if (because !== undefined) this.#record(object, because);
-    // The object may outlast us, and is looked at again when it changes.
+    // The object may remain. Its next change triggers another pass.
     return done;
   }
 
@@ -153,7 +156,7 @@ export class Teardown {
       if (!live.ok && !isNotFound(live.error)) return { kind: 'Retry', error: live.error };
       const stillWanted =
         live.ok && live.value.metadata.uid === uid && live.value.metadata.deletionTimestamp === undefined;
-      if (stillWanted) return done; // the cache was wrong; the watch tells
+      if (stillWanted) return done; // the cache was wrong; the watch brings the current state
       agents.release(nodeName, uid);
     }
     const message = `waiting for the agent of ${nodeName} to confirm that the VM and its files are gone; or ${waysOut}`;
@@ -187,7 +190,7 @@ export class Teardown {
       ...decided,
       object,
       report: nodeName === undefined ? undefined : inventory.reportOf(nodeName, object.metadata.uid),
-      // Without the grace of others: it is to be gone, and nobody can say whether it is.
+      // Without the usual grace period: the VM is being deleted, and nobody can say whether it still exists.
       disconnected: nodeName !== undefined && !inventory.isConnected(nodeName),
       blocked: undefined,
       now: clock.now(),

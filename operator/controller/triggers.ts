@@ -1,5 +1,5 @@
-// What makes the operator look at an object again: changes of objects, reports of agents, and sessions that begin or end.
-// A trigger never decides anything; it only adds keys.
+// The events that make the operator reconcile an object: changes of objects, reports of agents, and sessions that begin
+// or end. A trigger never decides anything; it only adds keys to the queues.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Caches } from '../kubernetes/caches.ts';
 import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
@@ -32,7 +32,7 @@ export interface TriggersOptions {
   readonly forget: (uid: string) => void;
 }
 
-/** Counts of a host's VMs change with each of them; they are written at most this often. */
+/** Counts in a host's status change with each of its VMs. They are written at most this often. */
 const hostCountsMilliseconds = 3_000;
 
 export class Triggers {
@@ -51,7 +51,7 @@ export class Triggers {
     });
   }
 
-  /** The objects must be known. Hosts whose agents never come must be noticed, too. */
+  /** Call once the objects are known. Hosts whose agents never connect must be noticed, too. */
   start(): void {
     const { machines, caches, disconnections, hostQueue, inventory, hosts, agents } = this.#options;
     inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
@@ -78,7 +78,7 @@ export class Triggers {
     this.#waves.stop();
   }
 
-  /** After a queue overflowed, or writes were not allowed: everything is looked at again. */
+  /** Reconciles everything, after a queue overflowed or writes were not allowed. */
   resync(): void {
     const { machines, machineQueue, hostQueue, misplacedQueue, caches } = this.#options;
     for (const key of machines.keys()) machineQueue.add(key);
@@ -88,7 +88,7 @@ export class Triggers {
     }
   }
 
-  /** The session of the node has its agent's full attention. */
+  /** The session of the node is live. */
   live(nodeName: string): void {
     const { inventory, hostQueue } = this.#options;
     this.#wakeMachinesOn(nodeName);
@@ -107,7 +107,7 @@ export class Triggers {
   #onMachines(): () => void {
     const { caches, machines, machineQueue, hostQueue, forget } = this.#options;
     return caches.machines.onChange((change) => {
-      // What our own write answered was worked with at once; the watch tells nothing new.
+      // The answer to our own write was processed at once; the watch reports nothing new.
       const isNews = !machines.has(change.object);
       machines.observe(change);
       const { nodeName } = change.object.status;
@@ -123,7 +123,7 @@ export class Triggers {
     });
   }
 
-  /** Hosts that have a VM which has just left them, by its object. */
+  /** Checks the hosts that still have a VM whose object has just left them. */
   #suspectHolders(change: Change<VirtualMachine>): void {
     const { inventory, misplacedQueue } = this.#options;
     const { metadata, status } = change.object;
@@ -161,7 +161,7 @@ export function namespaceOf(key: string): string {
   return key.slice(0, Math.max(0, key.indexOf('/')));
 }
 
-/** What we ourselves write most often about a host gives nobody room. */
+/** Counts, which the operator itself writes most often, free no room. */
 function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
   if (before === undefined) return false;
   const { virtualMachines: _before, ...statusBefore } = before.status;
@@ -169,7 +169,7 @@ function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
   return sameJson(statusBefore, statusAfter) && sameJson(before.spec, after.spec);
 }
 
-/** It rests, left its host, or asks for less. */
+/** The VM rests, left its host, or asks for less. */
 function gaveUpRoom({ object, previous }: Extract<Change<VirtualMachine>, { type: 'Applied' }>): boolean {
   if (previous === undefined || !holdsRoom(previous)) return false;
   if (!holdsRoom(object) || object.status.nodeName !== previous.status.nodeName) return true;
@@ -180,7 +180,7 @@ function sizesOf({ spec, status }: VirtualMachine) {
   return [spec.ok ? spec.value.memory.sizeInMB : undefined, status.memorySizeInMB];
 }
 
-/** Heartbeats of kubelets change Nodes all the time; placement reads only this of them. */
+/** Kubelets' heartbeats change Nodes all the time. Placement reads only this part. */
 function mayTakeOthers(before: Node | undefined, after: Node): boolean {
   const read = ({ metadata: { uid, labels }, spec, status }: Node) => ({ uid, labels, spec, status });
   return before === undefined || !sameJson(read(before), read(after));

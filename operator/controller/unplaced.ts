@@ -1,4 +1,5 @@
-// VMs without a host: taken back by the host that has one, kept waiting while a host may have it, at rest, or placed.
+// VMs without a host: taken back by the host that has the VM, kept waiting while a host may have it, at rest, or
+// placed.
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { reasons } from '../../protocol/reasons.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
@@ -22,7 +23,7 @@ export interface UnplacedOptions {
   readonly instructions: Instructions;
   readonly obstacles: Obstacles;
   readonly writes: MachineWrites;
-  /** The host whose agent this operator has told of the VM, until it knows that the VM has left. */
+  /** The host whose agent this operator has told about the VM, until it knows that the VM has left. */
   readonly toldHost: (uid: string) => string | undefined;
 }
 
@@ -31,14 +32,14 @@ const exampleHosts = 3;
 
 export class Unplaced {
   readonly #options: UnplacedOptions;
-  /** Uids that this operator was about to place, and that no agent has heard of. */
+  /** Uids that this operator was about to place, and that no agent has learned of. */
   readonly #neverPlaced = new Set<string>();
 
   constructor(options: UnplacedOptions) {
     this.#options = options;
   }
 
-  /** The VM with its host, or what becomes of the pass. */
+  /** Returns the VM with its host, or the result with which the pass ends. */
   async reconcile(object: VirtualMachine): Promise<Continued> {
     const taken = await this.#takeBack(object);
     if (taken !== undefined) return taken;
@@ -60,26 +61,26 @@ export class Unplaced {
     return this.#place(object, object.spec.value);
   }
 
-  /** Hosts that must say first that they do not have a VM without a host. */
+  /** Hosts that must first report that they do not have this VM. */
   mayHave(object: VirtualMachine): readonly string[] {
     const { inventory, fleet, machines, toldHost } = this.#options;
     const { uid } = object.metadata;
-    // Without our finalizer it was never placed, and costs no write but its status.
+    // A VM without our finalizer was never placed. It costs no write other than its status.
     const isNew = !isHeld(object) || this.#neverPlaced.has(uid) || machines.isNew(uid);
     const others = fleet.hostsThatMayHave(object, isNew);
-    // Somebody else took it from the host that we had told of it: what an earlier leader wrote may arrive late.
+    // Somebody else removed the host that we had told: a write of an earlier leader may arrive late.
     const told = toldHost(uid);
     const ours = told !== undefined && fleet.mayHave(told, uid) ? [told] : [];
     const undecided = inventory.holdersOf(uid).filter((name) => fleet.claim(name, object).kind === 'Undecided');
     return [...new Set([...others, ...undecided, ...ours])].sort();
   }
 
-  /** It has a host, or is gone. */
+  /** The VM has a host, or is gone. */
   forget(uid: string): void {
     this.#neverPlaced.delete(uid);
   }
 
-  /** To the host that reports it, if it may be there. */
+  /** Assigns the VM to the host that reports it, if it may be there. */
   async #takeBack(object: VirtualMachine): Promise<Continued | undefined> {
     const { inventory, fleet, restoration } = this.#options;
     const { uid } = object.metadata;
@@ -121,7 +122,7 @@ export class Unplaced {
     return settled.finally(() => fleet.settle(uid));
   }
 
-  /** The choice is stored before the agent hears of it. */
+  /** The choice is stored before the agent learns of it. */
   async #settleOn(object: VirtualMachine, nodeName: string, scheduled: Scheduled): Promise<Continued> {
     const { writes } = this.#options;
     const held = await writes.hold(object);

@@ -1,4 +1,4 @@
-// What an agent is told of a VM: the requested options of its manifest, and what its status remembers of its life.
+// Builds the assignment of a VM: the requested options of its manifest, and the facts that its status remembers.
 import type { LinuxUtilityVMSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { canonicalJson, optionsDigest, sha256Hex } from '../../../protocol/digest.ts';
 import type { Intent } from '../../../protocol/intent.ts';
@@ -8,11 +8,11 @@ import type { PolicyDigests, VirtualMachine } from '../../kubernetes/objects.ts'
 import { isPaused, restartRequest } from '../knowledge/annotations.ts';
 import type { DesiredMachine } from './agents.ts';
 
-/** Those asked for last, since each report of a VM asks for its assignment, which rarely changes. */
+/** Caches the latest assignments: every report of a VM asks for its assignment, which rarely changes. */
 export class RecentAssignments {
   readonly #recent = new Map<string, Recent>();
 
-  /** Of this very version of the object; undefined when it is too large for a frame. */
+  /** The assignment for exactly this version of the object; undefined when it is too large for a frame. */
   desired(
     object: VirtualMachine,
     spec: LinuxUtilityVMSpec,
@@ -38,7 +38,7 @@ export class RecentAssignments {
     this.#recent.delete(uid);
   }
 
-  /** A spec outlives the versions of its object that our own writes make. */
+  /** The options depend on the spec only, which stays the same while our own writes change the object's version. */
   #requested(known: Recent | undefined, spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): Requested {
     const isSame = known?.spec === spec && known.requested.policySHA256 === policy?.sha256;
     return isSame ? known.requested : requestedOf(spec, policy);
@@ -86,7 +86,7 @@ function assigned(
   return { assignment, policy: undefined };
 }
 
-/** Without the options: what can be told of a VM in any case. */
+/** An intent: the part of an assignment that needs no options. */
 export function intentOf(
   { metadata, status }: VirtualMachine,
   runStrategy: LinuxUtilityVMSpec['runStrategy'] | undefined,
@@ -104,11 +104,11 @@ export function intentOf(
 }
 
 type Requested = Pick<Assignment, 'options' | 'optionsDigest' | 'policySHA256' | 'sourceDigest'> & {
-  /** Whether a message has room for the options. */
+  /** Whether a frame has room for the options. */
   readonly fits: boolean;
 };
 
-/** The text of a policy goes by itself. */
+/** The text of a policy is sent separately. */
 function requestedOf(spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): Requested {
   const options = optionsWithoutPolicy(spec);
   return {
@@ -131,17 +131,20 @@ function remembered(status: LinuxUtilityVMStatus): Assignment['remembered'] {
 }
 
 function optionsWithoutPolicy(spec: LinuxUtilityVMSpec): RequestedOptions {
-  // It stands in for a text that a spec refers to.
+  // A placeholder for the policy that the spec refers to.
   const { SecurityPolicy, ...options } = fromSpec(spec, { securityPolicy: '' });
   return options;
 }
 
-/** Of the spec as it stands: a reference counts by its name, a policy in the spec itself by its text. */
+/** Digest of the spec as written: a reference counts by its name, a policy in the spec by its text. */
 export function sourceDigest(spec: LinuxUtilityVMSpec, policy: PolicyDigests | undefined): string {
   const reference = spec.confidential?.securityPolicyFrom;
   const source = reference === undefined ? { policy: policy?.sha256 } : { reference };
   return sha256Hex(canonicalJson({ options: optionsWithoutPolicy(spec), ...source }));
 }
 
-/** Room in a frame for the rest of an assignment and what surrounds it: names, and one message of up to six bytes a character. */
+/**
+ * Room in a frame for the rest of an assignment and its envelope: names, and one message of up to six bytes a
+ * character.
+ */
 const otherBytes = 4_096 + 6 * limits.messageChars;

@@ -1,4 +1,4 @@
-// Texts that are needed for a moment, by their digest: bounded in characters, and gone after a minute.
+// A cache of texts that are needed briefly, by digest: bounded in characters, and dropped after a minute.
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 
 const keptMilliseconds = 60_000;
@@ -11,7 +11,7 @@ interface Text {
 
 export class BriefTexts {
   readonly #clock: Clock;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #texts = new Map<string, Text>();
   #chars = 0;
   #timer: Timer | undefined;
@@ -20,7 +20,7 @@ export class BriefTexts {
     this.#clock = clock;
   }
 
-  /** Characters that are held now. */
+  /** Characters in the cache. */
   get chars(): number {
     return this.#chars;
   }

@@ -1,9 +1,10 @@
-// What a host is told of its VMs, one after the other. An error of ours about one of them must not end the session of the
-// host, on which the VMs of others run: that VM is left out, so that its host keeps it as it is, and the log says so.
+// Yields what is sent to a host about its VMs, one after the other. An internal error about one VM must not end the
+// session of the host, on which other users' VMs run: that VM is left out, so that its host keeps it unchanged, and the
+// error is logged.
 import type { Logger } from 'pino';
 import type { Told } from './agents.ts';
 
-/** @param tell undefined for a VM that is not to be told of now */
+/** @param tell returns undefined for a VM about which nothing is sent now */
 export async function* eachTold(
   keys: readonly string[],
   tell: (key: string) => Promise<Told | undefined>,
@@ -11,7 +12,7 @@ export async function* eachTold(
 ): AsyncGenerator<Told> {
   for (const key of keys) {
     const told = await tell(key).catch((error: unknown) => {
-      logger.error({ vm: key, err: error }, 'the host is not told of this VM, since that failed');
+      logger.error({ vm: key, err: error }, 'a VM is left out of the desired state of its host because of an error');
       return undefined;
     });
     if (told !== undefined) yield told;

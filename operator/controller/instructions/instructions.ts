@@ -1,5 +1,5 @@
-// What an agent is told of a VM, and what stands in the way of telling all of it (design §11). Where the spec or something
-// that it refers to cannot be read, the agent is told what is wanted of the VM, and keeps the options that it has.
+// Decides what an agent is sent about a VM, and what prevents a complete assignment (design §11). If the spec or
+// something that it refers to cannot be read, the agent gets an intent and keeps its options.
 import type { Intent } from '../../../protocol/intent.ts';
 import type { ObservedVirtualMachine, RunStrategy } from '../../../protocol/messages.ts';
 import { essentialsOf, type VirtualMachine } from '../../kubernetes/objects.ts';
@@ -15,7 +15,7 @@ export type Wanted =
       readonly ok: false;
       readonly verdict: Verdict;
       readonly intent: Intent;
-      /** Of the spec as it stands; undefined when it cannot be read. */
+      /** Digest of the spec as written; undefined when the spec cannot be read. */
       readonly sourceDigest: string | undefined;
       readonly references: ReferencesVerdict;
     };
@@ -23,7 +23,7 @@ export type Wanted =
 export interface InstructionsOptions {
   readonly references: ReferenceReader;
   readonly agents: Agents;
-  /** Whether the VM is to be halted where it is, whatever its run strategy says. */
+  /** Whether the VM must be halted on its host, whatever its run strategy says. */
   readonly isHaltedByDrain: (object: VirtualMachine) => boolean;
 }
 
@@ -59,7 +59,7 @@ export class Instructions {
     this.#assignments.forget(uid);
   }
 
-  /** The text of its policy is read for an agent that has not been sent it. */
+  /** Reads the text of the policy for an agent that has not received it. */
   async #withPolicy(object: VirtualMachine, desired: DesiredMachine, resolved: ReferencesVerdict): Promise<Wanted> {
     const { agents, references } = this.#options;
     const { nodeName } = object.status;
@@ -79,7 +79,7 @@ export class Instructions {
     return { ok: false, verdict, intent, sourceDigest: digest, references };
   }
 
-  /** A VM at rest is not started before it is admitted. With a spec that cannot be read it stays as it was told to be. */
+  /** A VM at rest is not started before it is admitted. A VM whose spec cannot be read keeps its last strategy. */
   #runStrategy(object: VirtualMachine): RunStrategy | undefined {
     if (isStart(object) || this.#options.isHaltedByDrain(object)) return 'Halted';
     const { runStrategy } = essentialsOf(object.spec);
@@ -92,8 +92,8 @@ export function toldOf(wanted: Wanted): Told {
 }
 
 /**
- * What keeps the VM from being what its manifest asks for. Undefined also when a reference cannot be read and nothing new is
- * asked for: its agent has the options of this very manifest, or is asked only to stop it.
+ * The obstacle between the VM and its manifest. Undefined, too, when a reference cannot be read but nothing new is
+ * wanted: the agent has the options of this very manifest, or only has to stop the VM.
  */
 export function obstacleOf(
   { spec }: VirtualMachine,

@@ -1,7 +1,7 @@
-// The policy of a confidential VM, which stands in its spec or in a ConfigMap (docs/design.md §10, Fairness). Digests are
-// kept, and of a ConfigMap only those of the keys in use; a text is read when an agent is to be sent it. ConfigMaps are
-// read by name, since the operator has the right to read them but not to list them; many VMs with one policy cost one
-// read. The digest of what was read goes on to be used while the API server cannot answer.
+// The policy of a confidential VM, which is in its spec or in a ConfigMap (docs/design.md §10, Fairness). Only digests
+// are kept, and of a ConfigMap only those of the keys in use; a text is read when it must be sent to an agent.
+// ConfigMaps are read by name, because the operator may read but not list them. Many VMs with one policy cost one read.
+// While the API server cannot answer, the last known digest stays in use.
 import type { LinuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../../../crds/names.ts';
 import { sha256Hex } from '../../../protocol/digest.ts';
@@ -27,9 +27,9 @@ export type PolicyText =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly verdict: Verdict };
 
-/** An edit of a ConfigMap is noticed this late. */
+/** The longest delay until an edit of a ConfigMap is noticed. */
 export const referencesValidMilliseconds = 30_000;
-/** Of a message with a policy, beside its text. */
+/** Room in a frame for the message around a policy's text. */
 const frameOverheadBytes = 1_024;
 const bounds = {
   configMaps: 10_000,
@@ -39,7 +39,7 @@ const bounds = {
 } as const;
 
 type Value = { readonly sha256: string } | { readonly problem: string };
-/** Under the keys that VMs refer to. */
+/** Values by the keys that VMs refer to. */
 type Keys = ReadonlyMap<string, Value>;
 
 interface Read {
@@ -58,7 +58,7 @@ export class ReferenceReader {
   readonly #clock: Clock;
   readonly #configMaps = new Map<string, ConfigMap>();
   readonly #texts: BriefTexts;
-  /** Of specs whose policy stands in a ConfigMap: the digest of all options depends on its text. */
+  /** For specs whose policy is in a ConfigMap: the digest of all options depends on the policy's text. */
   readonly #digests = new WeakMap<LinuxUtilityVMSpec, PolicyDigests>();
 
   constructor(http: Pick<KubeHttp, 'request'>, clock: Clock) {
@@ -87,7 +87,7 @@ export class ReferenceReader {
     return { ok: true, policy };
   }
 
-  /** The text that this digest is of, as long as it stands where the VM says. */
+  /** The text with this digest, if it is still where the VM's spec says. */
   async text({ metadata, spec }: VirtualMachine, sha256: string): Promise<PolicyText> {
     const reference = spec.ok ? referenceOf(spec.value) : undefined;
     if (reference !== undefined) {
@@ -116,7 +116,7 @@ export class ReferenceReader {
     return { ok: true, text };
   }
 
-  /** Of one ConfigMap, all keys in use are read together. */
+  /** One read covers all keys in use of a ConfigMap. */
   async #keysOf(path: string, key: string): Promise<Outcome<Keys>> {
     const configMap = this.#use(path, key);
     const known = configMap.read;
@@ -153,7 +153,7 @@ export class ReferenceReader {
     return { ok: true, value: keys };
   }
 
-  /** What nobody has referred to for five minutes is forgotten. */
+  /** A ConfigMap to which nobody has referred for five minutes is forgotten. */
   #use(path: string, key: string): ConfigMap {
     const now = this.#clock.now();
     const configMap = this.#configMaps.get(path) ?? { usedAt: new Map(), read: undefined };
@@ -169,7 +169,7 @@ export class ReferenceReader {
   }
 }
 
-/** A key of a ConfigMap may be `constructor`, which every object has. */
+/** A ConfigMap may have a key such as `constructor`, which every object inherits. */
 function textOf(data: Readonly<Record<string, string>> | undefined, key: string): string | undefined {
   return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
 }
@@ -179,7 +179,7 @@ function judged(key: string, text: string | undefined): Value {
   if (text.length > limits.policyChars) {
     return { problem: `has ${text.length} characters under key ${key}; a policy has at most ${limits.policyChars}` };
   }
-  // An agent ends the session over a longer frame, and with it everything else that its host is told.
+  // An agent would end the session because of a longer frame, and miss everything else for its host.
   if (Buffer.byteLength(JSON.stringify(text)) > limits.frameBytes - frameOverheadBytes) {
     return { problem: `has more bytes under key ${key} than a message to an agent has room for` };
   }
@@ -195,7 +195,7 @@ function isNews(before: Outcome<Keys> | undefined, key: string, sha256: string):
   return value === undefined || !('sha256' in value) || value.sha256 !== sha256;
 }
 
-/** Whether it has to be looked at from time to time, since nobody tells of a change. */
+/** Whether the spec has references that must be checked periodically, because nobody reports their changes. */
 export function hasReferences({ confidential }: LinuxUtilityVMSpec): boolean {
   return confidential?.securityPolicyFrom !== undefined;
 }
@@ -204,7 +204,7 @@ function referenceOf({ confidential }: LinuxUtilityVMSpec) {
   return confidential?.securityPolicyFrom?.configMapKeyRef;
 }
 
-/** The map has what was used last at its end. */
+/** The map is in order of use, with the latest at its end. */
 function forgetOldest<T>(map: Map<string, T>, maximum: number, isUnused: (value: T) => boolean): void {
   for (const [oldest, value] of map) {
     if (map.size <= maximum && !isUnused(value)) return;
@@ -230,7 +230,7 @@ function unreadable(what: string, isTransient = false): Unreadable {
   return unreadableText(`confidential.securityPolicyFrom: ${what}`, isTransient);
 }
 
-/** 404 and 403 are answers; 429, 5xx and time-outs say nothing of what was asked for. */
+/** 404 and 403 are answers. 429, 5xx and time-outs say nothing about the object. */
 function unanswered(what: string, { message, retryable }: ApiError): Unreadable {
   return unreadableText(`${what} cannot be read: ${message}`, retryable);
 }

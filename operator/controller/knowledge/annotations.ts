@@ -1,4 +1,4 @@
-// What users ask for by annotations, which are free text: the API server checks nothing of it.
+// What users request by annotations. Annotations are free text that the API server does not validate.
 import { forceDeleteAnnotation, pausedAnnotation, restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
 import { sha256Hex } from '../../../protocol/digest.ts';
 import { limits } from '../../../protocol/messages.ts';
@@ -6,7 +6,7 @@ import { beginning } from '../../../runtime/beginning.ts';
 import { plainText } from '../../../runtime/plain-text.ts';
 import type { StoredMeta } from '../../kubernetes/objects.ts';
 
-/** As Go's strconv.ParseBool has it. */
+/** The values of Go's strconv.ParseBool. */
 const truths: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const falsehoods: ReadonlySet<string> = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
 
@@ -18,13 +18,16 @@ export function isPaused({ annotations }: StoredMeta): boolean {
 }
 
 export interface RestartRequest {
-  /** Equal for equal values of the annotation, however long they are. */
+  /** Equal for equal values of the annotation, whatever their length. */
   readonly restartedAt?: string;
-  /** What operators and agents of earlier versions compared in its place. */
+  /** The value that operators and agents of earlier versions compared instead. */
   readonly restartedAtPrefix?: string;
 }
 
-/** A value of 64 characters or more is told by its digest. One of more than 1,024 asks for nothing (`annotationWarnings`). */
+/**
+ * A value of 64 characters or more is sent as its digest. A value of more than 1,024 characters requests nothing
+ * (`annotationWarnings`).
+ */
 export function restartRequest({ annotations }: StoredMeta): RestartRequest {
   const value = annotations?.[restartedAtAnnotation];
   if (value === undefined || value.length > restartedAtChars) return {};
@@ -32,7 +35,7 @@ export function restartRequest({ annotations }: StoredMeta): RestartRequest {
   return { restartedAt: sha256Hex(value), restartedAtPrefix: value.slice(0, limits.restartedAtChars) };
 }
 
-/** The restart annotation has a value that was not acted on yet. */
+/** The restart annotation has a value that was not handled yet. */
 export function isRestartRequested(
   metadata: StoredMeta,
   handled: { readonly restartedAt?: string | undefined },
@@ -44,12 +47,12 @@ export function isRestartRequested(
 
 const warningPrefix = 'annotation lcow.dev/';
 
-/** Whether it is one of those that follow from annotations. */
+/** Whether the warning is one of `annotationWarnings`. */
 export function isAnnotationWarning(warning: string): boolean {
   return warning.startsWith(warningPrefix);
 }
 
-/** Annotations that ask for nothing, though somebody may think that they do. */
+/** Warnings about annotations that have no effect, although their author may expect one. */
 export function annotationWarnings({ annotations = {} }: StoredMeta): readonly string[] {
   const warnings: string[] = [];
   const paused = annotations[pausedAnnotation];

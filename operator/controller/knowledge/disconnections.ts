@@ -1,5 +1,5 @@
-// Notices when a host has been without a session for 60 s, and has its VMs looked at then: at most 50 a second in all, since
-// each may cost a write (design §5).
+// Notices when a host has been without a session for 60 s, and then has its VMs reconciled: at most 50 a second in
+// total, because each may cost a write (design §5).
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Inventory } from './inventory.ts';
 import type { VirtualMachines } from './virtual-machines.ts';
@@ -23,7 +23,7 @@ export class Disconnections {
     this.#options = options;
   }
 
-  /** From the end of a session, or from the start of this operator, on. */
+  /** Starts the clock at the end of a session or at the start of this operator. */
   watch(nodeName: string): void {
     const { clock, inventory } = this.#options;
     const milliseconds = inventory.untilDisconnected(nodeName);

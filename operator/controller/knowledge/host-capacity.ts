@@ -1,5 +1,5 @@
-// How much memory may be promised on a host: what its agent claims, but no more than the kubelet of its Node states, times
-// the overcommitment that an administrator allows, less what is reserved for the host itself.
+// How much memory may be promised on a host: the size that its agent reports, but no more than its Node's kubelet
+// states, times the overcommitment that an administrator allows, minus the memory reserved for the host itself.
 import type { Host, Node } from '../../kubernetes/objects.ts';
 import { parseQuantity } from '../../kubernetes/quantity.ts';
 
@@ -11,7 +11,7 @@ export function allocatableMemoryInMB(host: Host, node: Node | undefined): numbe
   return (memory * host.spec.memoryOvercommitPercent) / 100 - (host.spec.reservedMemoryInMB ?? 0);
 }
 
-/** A Node that states nothing, or nothing that can be read, bounds nothing. */
+/** Undefined when the Node states no size, or an unreadable one: then it sets no bound. */
 function statedMemoryInMB(node: Node | undefined): number | undefined {
   const stated = node?.status?.capacity?.memory;
   const bytes = stated === undefined ? undefined : parseQuantity(stated);

@@ -1,30 +1,30 @@
-// What the agents reported, by host: the only source of truth about what runs where. Kept over the end of a session, so
-// that nothing is concluded from its absence; replaced as a whole by the next session's hello.
+// The agents' reports, by host: the only source of truth about which VM runs where. Kept after the end of a session, so
+// that nothing is concluded from its absence; replaced as a whole by the hello of the next session.
 
 import { type LastExit, limits } from '../../../protocol/messages.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { type Report, Reports, type SizedReport } from './reports.ts';
 
-/** `Unknown` unless the agent is connected, has enumerated HCS completely and knows what it shall have. */
+/** `Unknown` unless the agent is connected, has enumerated HCS completely and has its desired state. */
 export type Presence = 'Present' | 'Absent' | 'Unknown';
 
 interface HostRecord {
   connected: boolean;
   /** HCS was fully enumerated for the hello of this session. */
   complete: boolean;
-  /** The agent has been sent all that it shall have: from now on nothing is assigned behind our back. */
+  /** The agent has received its whole desired state: from now on every assignment goes through this inventory. */
   settled: boolean;
   /** When the session ended; meaningless while connected. */
   endedAt: number;
   readonly reports: Reports;
-  /** Of VMs that are gone from the host. */
+  /** The last exits of VMs that are gone from the host. */
   readonly ends: Map<string, LastExit>;
-  /** Told to the agent and not yet reported by it: must be taken to exist. */
+  /** VMs that were assigned to the agent and not reported yet. They must be assumed to exist. */
   readonly assigned: Set<string>;
 }
 
 const rememberedEnds = 1_024;
-/** Without a session for this long a host counts as disconnected (design §5). */
+/** A host counts as disconnected after this long without a session (design §5). */
 export const disconnectedAfterMilliseconds = 60_000;
 
 export class Inventory {
@@ -38,12 +38,12 @@ export class Inventory {
     this.#startedAt = clock.now();
   }
 
-  /** Told whenever what is known of a VM on a host changes. */
+  /** Called whenever the knowledge about a VM on a host changes. */
   onReport(listener: (nodeName: string, uid: string) => void): void {
     this.#listeners.push(listener);
   }
 
-  /** A session begins with everything that its agent knows. */
+  /** Starts a session with the VMs of its hello. */
   begin(nodeName: string, reports: Iterable<SizedReport>, complete: boolean): void {
     const before = this.#hosts.get(nodeName);
     const record: HostRecord = {
@@ -66,7 +66,7 @@ export class Inventory {
     if (record !== undefined) record.settled = true;
   }
 
-  /** Returns what was kept of the report. */
+  /** Returns the part of the report that was kept. */
   observed(nodeName: string, report: SizedReport): Report | undefined {
     const record = this.#hosts.get(nodeName);
     if (record === undefined) return undefined;
@@ -86,7 +86,7 @@ export class Inventory {
     this.#tell(nodeName, uid);
   }
 
-  /** How a VM ended that its host has given up since the session began. */
+  /** How a VM ended that its host removed since the session began. */
   endOf(nodeName: string, uid: string): LastExit | undefined {
     return this.#hosts.get(nodeName)?.ends.get(uid);
   }
@@ -106,8 +106,8 @@ export class Inventory {
   }
 
   /**
-   * Changes nothing but the time since which the host is away. What was said of VMs that nobody knows is forgotten: it is
-   * worth nothing without its session, and an agent could invent it.
+   * Only marks the host as away. Reports about VMs without an object are dropped: without a session they are worthless,
+   * and an agent could invent them.
    */
   end(nodeName: string, isKnown: (uid: string) => boolean = () => true): void {
     const record = this.#hosts.get(nodeName);
@@ -122,13 +122,13 @@ export class Inventory {
     return this.#hosts.get(nodeName)?.connected ?? false;
   }
 
-  /** Whether the host is connected and has said of every VM whether it has it. */
+  /** Whether the host is connected and has listed all its VMs. */
   hasListed(nodeName: string): boolean {
     const record = this.#hosts.get(nodeName);
     return record?.connected === true && record.complete && record.settled;
   }
 
-  /** Milliseconds until the host counts as disconnected: 0 when it does, undefined while connected. */
+  /** Milliseconds until the host counts as disconnected: 0 if it already does, undefined while connected. */
   untilDisconnected(nodeName: string): number | undefined {
     const record = this.#hosts.get(nodeName);
     if (record?.connected === true) return undefined;
@@ -151,10 +151,10 @@ export class Inventory {
     return record.complete && record.settled ? 'Absent' : 'Unknown';
   }
 
-  /** Connected hosts that reported the VM, by name. */
+  /** Names of the connected hosts that reported the VM. */
   holdersOf(uid: string): readonly string[] {
     const holders: string[] = [];
-    // Asked for with each change of each VM, of all hosts: nothing is made for those that have it not.
+    // Called for each change of any VM, so it allocates nothing for hosts without the VM.
     for (const [nodeName, { connected, reports }] of this.#hosts) {
       if (connected && reports.byUid.has(uid)) holders.push(nodeName);
     }

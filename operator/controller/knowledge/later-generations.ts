@@ -1,4 +1,4 @@
-// Notices agents that know a later generation of a VM than the API server has: they have outlived a restore of the cluster.
+// Notices agents that know a later generation of a VM than the API server: they have outlived a restore of the cluster.
 import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
 import type { ResourceClient } from '../../kubernetes/resource-client.ts';
@@ -7,7 +7,7 @@ import type { Restoration } from './restoration.ts';
 export class LaterGenerations {
   readonly #client: Pick<ResourceClient<VirtualMachine>, 'get'>;
   readonly #restoration: Pick<Restoration, 'suspect'>;
-  /** The latest that were looked into, by uid. */
+  /** By uid: the latest generation that was checked. */
   readonly #known = new Map<string, number>();
 
   constructor(client: Pick<ResourceClient<VirtualMachine>, 'get'>, restoration: Pick<Restoration, 'suspect'>) {

@@ -1,6 +1,6 @@
-// Whether the machine behind a host can still run VMs (design §5). It cannot when its Node carries the out-of-service taint
-// (fencing is the cluster's job) or is gone: for 60 s live reads have answered 404, or another uid than the one that the last
-// session proved. While its agent is connected it always can.
+// Whether the computer behind a host can still run VMs (design §5). It cannot when its Node has the out-of-service
+// taint (fencing is the cluster's task), or when the Node is gone: for 60 s live reads have returned 404, or another
+// uid than the last session proved. A computer whose agent is connected always can.
 import type { Clock } from '../../../runtime/clock.ts';
 import { isNotFound, type Outcome } from '../../kubernetes/api-error.ts';
 import type { Host, Node } from '../../kubernetes/objects.ts';
@@ -11,7 +11,7 @@ import { isOutOfService } from './taints.ts';
 export type NodeState = 'MayRun' | 'OutOfService' | 'Gone';
 
 const goneAfterMilliseconds = 60_000;
-/** Many VMs of one host ask at once. */
+/** Many VMs of one host ask at the same time. */
 const readValidMilliseconds = 5_000;
 
 interface Absence {
@@ -49,7 +49,7 @@ export class NodeStates {
     return this.#whenAbsent(nodeName);
   }
 
-  /** Also when nobody knows which machine it was. */
+  /** Also true when it is unknown which Node the session proved. */
   #isTheSame({ metadata }: Node): boolean {
     const known = this.#hosts.get(metadata.name)?.status.session?.nodeUID;
     return known === undefined || known === metadata.uid;

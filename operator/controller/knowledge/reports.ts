@@ -1,17 +1,17 @@
-// What one agent reported of its VMs, by uid, within a budget in bytes (docs/design.md §10). Over the budget a report loses
-// its log text, warnings and devices, and then all of it; that the VM exists is never lost. The messages themselves are read
-// in ../../agents/report-reading.ts.
+// One agent's reports about its VMs, by uid, within a budget of bytes (docs/design.md §10). Over the budget a report
+// loses its log text, warnings and devices, and then all of its content; that the VM exists is never lost.
+// ../../agents/report-reading.ts parses the messages.
 import type { ElementFailure, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 
 export interface Report {
   readonly observed: ObservedVirtualMachine | undefined;
-  /** The last report about the VM that could not be understood, if none came after it. */
+  /** The last unreadable report about the VM, unless a readable one came later. */
   readonly failure: ElementFailure | undefined;
 }
 
 export interface SizedReport extends Report {
   readonly uid: string;
-  /** What `observed` takes as JSON. */
+  /** Size of `observed` as JSON. */
   readonly bytes: number;
 }
 
@@ -24,7 +24,7 @@ export function refusedReport(uid: string, why: string): SizedReport {
   return { uid, observed: undefined, failure: { uid, reason: 'ProtocolError', message }, bytes: 0 };
 }
 
-/** Log text, warnings and devices of the VM are as they were known before. */
+/** Drops log text, warnings and devices of the VM; the ones known before stay valid. */
 function abridged({ devices, ...observed }: ObservedVirtualMachine): SizedReport {
   const guestLog = { ...observed.guestLog, head: [], tail: [] };
   return sizedReport({ ...observed, guestLog, warnings: [], abridged: true });
@@ -35,7 +35,7 @@ export class Reports {
   readonly #budget: (virtualMachines: number) => number;
   #bytes = 0;
 
-  /** @param budget of all reports together, in bytes, given of how many VMs they are */
+  /** @param budget bytes for all reports together, as a function of the number of VMs */
   constructor(budget: (virtualMachines: number) => number) {
     this.#budget = budget;
   }
@@ -44,7 +44,7 @@ export class Reports {
     return this.#byUid;
   }
 
-  /** Keeps what there is room for, and returns it. What cannot be read leaves the last good report in place. */
+  /** Keeps as much as there is room for and returns it. An unreadable report leaves the last readable one in place. */
   take(report: SizedReport): SizedReport {
     const before = this.#byUid.get(report.uid);
     const fitting = report.observed === undefined ? report : this.#fitted(report, report.observed, before);

@@ -1,6 +1,6 @@
-// VMs at rest: stopped, and not started (again) by their run strategy. A VM at rest holds no room on its host, so a start
-// has to be admitted, as a first placement is (design §10). The condition `Scheduled` stores which of the two it is, so that
-// the next leader knows, too:
+// VMs at rest: stopped, and not to be started by their run strategy. A VM at rest holds no room on its host, so a start
+// must be admitted, like a first placement (design §10). The condition `Scheduled` stores which of the two applies, so
+// that the next leader knows, too:
 //
 //   Scheduled=True  Scheduled | Admitted                            holds room; its agent is told its run strategy
 //   Scheduled=True  Halted | Completed | Failed | AgentRestarted | HostDrained    at rest: its agent reported the stop
@@ -17,38 +17,38 @@ import { conditionOf } from './stored-condition.ts';
 const rests = ['Halted', 'Completed', 'Failed', 'AgentRestarted', 'HostDrained'] as const;
 export type Rest = (typeof rests)[number];
 
-/** It does what its manifest asks for. */
+/** The VM does what its manifest asks for. */
 export function isGoodRest(rest: Rest): boolean {
   return rest === 'Halted' || rest === 'Completed';
 }
 
-/** Whether room is promised to it on its host. */
+/** Whether the VM's host promises it room. */
 export function holdsRoom(object: VirtualMachine): boolean {
   if (object.status.nodeName === undefined || isTornDown(object)) return false;
   const scheduled = conditionOf(object.status.conditions, 'Scheduled');
   return scheduled === undefined || (scheduled.status === 'True' && !isRest(scheduled.reason));
 }
 
-/** Its teardown was confirmed or given up; only the finalizers of others keep the object. */
+/** The teardown was confirmed or given up. Only other finalizers keep the object. */
 export function isTornDown({ metadata }: VirtualMachine): boolean {
   return metadata.deletionTimestamp !== undefined && metadata.finalizers?.includes(finalizer) !== true;
 }
 
-/** On a host that promises it no room, and wanted to run: it must be admitted first. */
+/** The VM is on a host that promises it no room, and is to run: it must be admitted first. */
 export function isStart(object: VirtualMachine): boolean {
   const { spec, status, metadata } = object;
   if (status.nodeName === undefined || !spec.ok || metadata.deletionTimestamp !== undefined) return false;
   return !holdsRoom(object) && isToLeaveRest(object, spec.value, storedRest(status));
 }
 
-/** Has no host that promises it room, and may need one. */
+/** The VM has no host that promises it room, and may need one. */
 export function awaitsRoom(object: VirtualMachine): boolean {
   if (object.status.nodeName !== undefined) return isStart(object);
   const scheduled = conditionOf(object.status.conditions, 'Scheduled');
   return restWithoutHost(object) === undefined || !isRest(scheduled?.reason ?? '');
 }
 
-/** As its agent says, about the generation that is current: it is stopped, and stays so. */
+/** The rest that the agent reports for the current generation: the VM is stopped and stays so. */
 export function reportedRest(
   { spec, metadata, status }: VirtualMachine,
   observed: ObservedVirtualMachine | undefined,
@@ -63,7 +63,7 @@ export function reportedRest(
   return isAboutToRestart && runStrategy === 'RerunOnFailure' ? undefined : reason;
 }
 
-/** A VM that is to run and says that it is halted was halted by a drain, which is no rest. */
+/** A VM that is to run and is reported as halted was halted by a drain, which does not count as rest. */
 const possibleRests: Readonly<Record<RunStrategy, readonly Rest[]>> = {
   Always: [],
   RerunOnFailure: ['Completed'],
@@ -71,7 +71,7 @@ const possibleRests: Readonly<Record<RunStrategy, readonly Rest[]>> = {
   Halted: ['Halted'],
 };
 
-/** Of a VM that has no host: why it needs none. */
+/** Why a VM without a host needs none. */
 export function restWithoutHost({ spec, metadata, status }: VirtualMachine): Rest | undefined {
   if (!spec.ok) return undefined;
   const { runStrategy } = spec.value;
@@ -87,17 +87,17 @@ export function restWithoutHost({ spec, metadata, status }: VirtualMachine): Res
 
 const activePhases: ReadonlySet<MachinePhase> = new Set(['Staging', 'Creating', 'Starting', 'Running']);
 
-/** Whatever is stored: it runs, or is about to. */
+/** The VM runs or is about to, whatever is stored. */
 export function isActive({ phase }: ObservedVirtualMachine): boolean {
   return activePhases.has(phase);
 }
 
-/** For certain: `Unknown` and `Stopping` are not. */
+/** Only phases that are certain: `Unknown` and `Stopping` are not. */
 export function isStopped({ phase }: ObservedVirtualMachine): boolean {
   return phase === 'Stopped' || phase === 'Failed';
 }
 
-/** Its data are there, and nowhere else. */
+/** The VM's data exist only on its host. */
 export function isBoundToHost({ nodeName, storage }: LinuxUtilityVMSpec): boolean {
   return nodeName !== undefined || (storage?.disks ?? []).some(({ readOnly }) => readOnly !== true);
 }
@@ -115,7 +115,7 @@ function isToLeaveRest(object: VirtualMachine, spec: LinuxUtilityVMSpec, rest: R
   }
 }
 
-/** A drain stopped it, whatever its agent makes of its end. */
+/** A drain stopped the VM, however its agent reports the end. */
 export function wasDrained({ conditions }: LinuxUtilityVMStatus): boolean {
   const ready = conditionOf(conditions, 'Ready');
   return ready?.status === 'False' && ready.reason === 'HostDrained';

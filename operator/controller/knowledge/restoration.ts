@@ -1,13 +1,14 @@
-// Whether the cluster may have gone back in time, as after a restore of etcd: then what is stored proves nothing about what
-// runs, and VMs without a host wait until every host has listed its VMs (design §10). An annotation on the Lease says so, set
-// by whoever restores (docs/operations.md) or by a leader that found out; it survives the leader, and is taken off once all
-// hosts have listed their VMs. Whoever takes it off before ends the waiting.
+// Whether the cluster may have gone back in time, as after a restore of etcd. Then the store proves nothing about what
+// runs, and VMs without a host wait until every host has listed its VMs (design §10). An annotation on the Lease
+// records this. The administrator who restores sets it (docs/operations.md), or a leader that notices the restore. The
+// annotation survives the leader and is removed once all hosts have listed their VMs. Removing it earlier by hand ends
+// the wait.
 import type { Clock } from '../../../runtime/clock.ts';
 
 export const restoredAnnotation = 'lcow.dev/restored';
 
 export interface Restored {
-  /** Milliseconds since the epoch, if known: what was created later was not restored. */
+  /** Milliseconds since the epoch, if known. Objects created later were not restored. */
   readonly at: number | undefined;
   readonly why: string;
 }
@@ -15,11 +16,11 @@ export interface Restored {
 export class Restoration {
   readonly #clock: Clock;
   #pending: Restored | undefined;
-  /** The value on the Lease, as far as is known. */
+  /** The last known value on the Lease. */
   #published: string | undefined;
-  /** The value that is to be taken off the Lease. */
+  /** The value to be removed from the Lease. */
   #settled: string | undefined;
-  /** What this process published without being asked. */
+  /** The value that this process published because of a suspicion. */
   #own: string | undefined;
   #dismissed = false;
 
@@ -27,12 +28,12 @@ export class Restoration {
     this.#clock = clock;
   }
 
-  /** Set as long as a host may have a VM of which the store knows nothing. */
+  /** Set while a host may have a VM that the store does not know about. */
   get pending(): Restored | undefined {
     return this.#pending;
   }
 
-  /** What speaks for it, other than the annotation. Nothing does any more once somebody took that annotation off. */
+  /** Reports evidence of a restore other than the annotation. Ignored once somebody removed the annotation. */
   suspect(why: string): void {
     if (this.#dismissed) return;
     this.#pending ??= { at: this.#clock.now(), why };
@@ -46,14 +47,14 @@ export class Restoration {
     this.#published = undefined;
   }
 
-  /** As the Lease was read or written last. */
+  /** Takes the annotations of the Lease as last read or written. */
   seen(annotations: Readonly<Record<string, string>> = {}): void {
     const value = annotations[restoredAnnotation];
     if (value === undefined) this.#absent();
     else if (value !== this.#settled) this.#present(value);
   }
 
-  /** For the next write of the Lease; undefined takes one off. */
+  /** Annotations for the next write of the Lease. An undefined value removes one. */
   annotations(): Readonly<Record<string, string | undefined>> {
     if (this.#settled !== undefined) return { [restoredAnnotation]: undefined };
     if (this.#pending === undefined || this.#published !== undefined) return {};

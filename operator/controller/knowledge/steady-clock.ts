@@ -1,9 +1,9 @@
-// A clock for how long something has lasted, over steps of the wall clock: forwards it goes as the wall clock does, but no
-// step and no freeze of the process counts for more than one look at it. Nothing is judged lost because of an NTP server.
+// Measures durations regardless of steps of the wall clock. It advances with the wall clock, but no step and no pause
+// of the process counts for more than one look at the clock. So an NTP correction makes nothing look lost.
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 
 const lookMilliseconds = 5_000;
-/** A look may be late on a busy machine. */
+/** On a busy computer a look may be late. */
 const longestMilliseconds = 2 * lookMilliseconds;
 
 export class SteadyClock implements Clock {

@@ -1,4 +1,4 @@
-// Reading conditions; what writes them is ../status/conditions.ts.
+// Reads conditions; ../status/conditions.ts writes them.
 import type { Condition } from '../../../crds/object.ts';
 
 export function conditionOf(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {

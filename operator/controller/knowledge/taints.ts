@@ -1,16 +1,17 @@
-// Taints of Nodes against tolerations of VMs, as Kubernetes has them, with one difference: what a kubelet that hiccups puts
-// on its Node (node.kubernetes.io/*) does not concern VMs, as it does not concern DaemonSet pods; out-of-service excepted.
+// Matches taints of Nodes with tolerations of VMs, as Kubernetes does, with one difference: taints of the kubelet and
+// node controller (node.kubernetes.io/*), which may be brief, do not apply to VMs, as they do not apply to DaemonSet
+// pods. Out-of-service is an exception.
 import type { Toleration } from '../../../crds/linux-utility-vm.ts';
 import type { Node, Taint } from '../../kubernetes/objects.ts';
 
 const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
 
-/** The cluster says that the machine is powered off. */
+/** The cluster states that the node is powered off. */
 export function isOutOfService({ spec }: Pick<Node, 'spec'>): boolean {
   return spec.taints.some(({ key }) => key === outOfServiceTaint);
 }
 
-/** The first taint that keeps a VM from being placed. */
+/** The first taint that prevents a placement of the VM. */
 export function untolerated(taints: readonly Taint[], tolerations: readonly Toleration[]): Taint | undefined {
   return taints.find(
     (taint) =>
@@ -22,13 +23,13 @@ export function untolerated(taints: readonly Taint[], tolerations: readonly Tole
 
 export interface TaintEviction {
   readonly taint: Taint;
-  /** Milliseconds since the epoch; 0 is at once. */
+  /** Milliseconds since the epoch; 0 means at once. */
   readonly due: number;
 }
 
 /**
- * The NoExecute taint because of which a VM has to leave first, and when. `noticedAt` stands in for the time at which a
- * taint was added, which not everybody who adds one writes down.
+ * The NoExecute taint that makes a VM leave first, and when. `noticedAt` replaces the time at which a taint was added,
+ * which not every author of a taint records.
  */
 export function taintEvictionOf(
   taints: readonly Taint[],
@@ -46,7 +47,7 @@ export function taintEvictionOf(
     .sort((a, b) => a.due - b.due)[0];
 }
 
-/** Of several tolerations of a taint the shortest counts, those without a limit not at all. */
+/** Of several tolerations of a taint the shortest counts; tolerations without a limit do not count. */
 function toleratedSeconds(taint: Taint, tolerations: readonly Toleration[]): number {
   const matching = tolerations.filter((one) => tolerates(one, taint));
   if (matching.length === 0) return 0;

@@ -1,4 +1,4 @@
-// The VMs as this operator knows them: what the watch said, or what our own last write answered while the watch has not
+// The VMs as this operator knows them: the watch's version, or the answer to our own last write while the watch has not
 // caught up, so that nothing is decided twice. Indexed by uid and by host, with the memory promised to each host.
 
 import { compact, objectKey, type VirtualMachine } from '../../kubernetes/objects.ts';
@@ -13,20 +13,20 @@ export interface Promised {
 
 export const nothingPromised: Promised = { memoryInMB: 0, virtualMachines: 0 };
 
-/** More than can have gone while one write was on its way. */
+/** More than the number of objects that can disappear during one write. */
 const rememberedGone = 10_000;
 
 /** The cache that follows the API server. */
 export interface Follower {
-  /** A version that it is yet to tell of. */
+  /** Announces a version that the watch has not reported yet. */
   expect(object: VirtualMachine): void;
-  /** The cluster has gone back: what it has is void. */
+  /** The cluster has gone back in time: the cache's content is void. */
   distrust(): void;
 }
 
 const nobody: Follower = { expect: () => {}, distrust: () => {} };
 
-/** What an object adds to its host, until it is taken out as it was put in. */
+/** What an object adds to its host. Kept, so that exactly the same is subtracted later. */
 interface Entry {
   readonly nodeName: string;
   readonly promised: Promised;
@@ -40,12 +40,12 @@ export class VirtualMachines {
   readonly #keysOfNode = new Map<string, Set<string>>();
   readonly #promised = new Map<string, Promised>();
   readonly #entries = new Map<string, Entry>();
-  /** Uids of objects that a watch told of as new, until they get a host. */
+  /** Uids of objects that the watch reported as new and that have not had a host since. */
   readonly #appeared = new Set<string>();
-  /** Uids that are gone: the answer to a write may arrive after the watch has told of the end. */
+  /** Uids of deleted objects: the answer to a write may arrive after the watch has reported the deletion. */
   readonly #gone = new Set<string>();
 
-  /** `capacityInMB`: what could be promised on a host if nothing was. */
+  /** `capacityInMB`: how much could be promised on a host without any VMs. */
   constructor(follower: Follower = nobody, capacityInMB: (nodeName: string) => number | undefined = () => undefined) {
     this.#follower = follower;
     this.#capacityInMB = capacityInMB;
@@ -55,7 +55,7 @@ export class VirtualMachines {
     return this.#byKey.get(key);
   }
 
-  /** Whether this very version is known. */
+  /** Whether exactly this version is known. */
   has({ metadata }: VirtualMachine): boolean {
     const known = this.#byKey.get(objectKey(metadata))?.metadata;
     return known?.uid === metadata.uid && known.resourceVersion === metadata.resourceVersion;
@@ -86,7 +86,7 @@ export class VirtualMachines {
     return this.#promised.get(nodeName) ?? nothingPromised;
   }
 
-  /** This operator saw it come into being, and has not seen it on a host since. */
+  /** This operator saw the object being created, and has not seen it on a host since. */
   isNew(uid: string): boolean {
     return this.#appeared.has(uid);
   }
@@ -103,14 +103,17 @@ export class VirtualMachines {
     if (this.#byKey.get(change.key)?.metadata.uid === uid) this.#forget(change.key);
   }
 
-  /** What a read or a write of ours answered. */
+  /** Takes the answer to a read or write of ours. */
   remember(answer: VirtualMachine): void {
     const object = compact(answer);
     this.#follower.expect(object);
     this.#take(object, undefined);
   }
 
-  /** What a live read answered, made when `before` was known already: an older one shows that the cluster went back. */
+  /**
+   * Takes the answer to a live read that was sent when `before` was already known. An older version shows that the
+   * cluster went back in time.
+   */
   rememberLive(answer: VirtualMachine, before: VirtualMachine): void {
     if (!isNewer(before, answer)) {
       this.remember(answer);
@@ -120,7 +123,7 @@ export class VirtualMachines {
     this.#follower.distrust();
   }
 
-  /** An older version of an object than the known one is not taken, unless whoever tells it knows better. */
+  /** An older version than the known one is ignored, unless `outranks` says that the known one is void. */
   #take(object: VirtualMachine, outranks: Outranked | undefined): void {
     if (object.status.nodeName !== undefined) this.#appeared.delete(object.metadata.uid);
     const key = objectKey(object.metadata);
@@ -136,7 +139,7 @@ export class VirtualMachines {
   #noteAppearance(change: Change<VirtualMachine>): void {
     const { metadata, status } = change.object;
     if (change.type === 'Deleted' || change.outranks !== undefined || status.nodeName !== undefined) {
-      this.#appeared.delete(metadata.uid); // a list shows what is, and not what was meanwhile
+      this.#appeared.delete(metadata.uid); // a list shows the current state, not whether an object was gone meanwhile
     } else if (change.appeared === true) this.#appeared.add(metadata.uid);
   }
 
@@ -189,8 +192,9 @@ export class VirtualMachines {
 }
 
 /**
- * What it has and what it asks for, as for a Pod that is resized: the larger of the two, but a size that its host could
- * never give it promises it nothing. A spec that cannot be read still holds what its VM was created with.
+ * The memory that a VM has or asks for, whichever is larger, as for a Pod that is resized. A requested size that the
+ * host could never provide does not count. A VM whose spec cannot be read still holds the size with which it was
+ * created.
  */
 function promisedBy(object: VirtualMachine, capacityInMB = Number.POSITIVE_INFINITY): Promised {
   if (!holdsRoom(object)) return nothingPromised;

@@ -1,5 +1,5 @@
-// Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, derived anew each time and never
-// latched; or because the host had not the resources to run it even once, and another one may have them.
+// Whether a VM has to leave its host (design §5): because of a NoExecute taint of the Node, evaluated again each time
+// and never stored; or because the host never had the resources to run the VM, and another host may have them.
 import type { LinuxUtilityVMSpec, Toleration } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm-status.ts';
 import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
@@ -20,15 +20,15 @@ import type { Verdict } from '../status/status.ts';
 export type Eviction =
   | { readonly kind: 'None' }
   | { readonly kind: 'Later'; readonly milliseconds: number }
-  /** Stopped where it is, until the taint is lifted: its manifest names the host. */
+  /** The VM is stopped on its host until the taint is removed, because its manifest names the host. */
   | { readonly kind: 'Halt'; readonly verdict: Verdict }
-  /** Torn down there, and placed anew. */
+  /** The VM is torn down there and placed again. */
   | { readonly kind: 'Move'; readonly verdict: Verdict };
 
 const none: Eviction = { kind: 'None' };
-/** A host that lacked resources is not tried again for this long, if there is another. */
+/** A host that lacked resources is not tried again for this long if there is another one. */
 const lackingMilliseconds = 10 * 60_000;
-/** Nobody tells when another host has become able to take the VM. */
+/** Nobody reports when another host has become able to take the VM. */
 const lookAgainMilliseconds = 5_000;
 const remembered = 10_000;
 
@@ -63,21 +63,21 @@ export class Evictions {
     return byTaint === undefined ? none : { kind: 'Later', milliseconds };
   }
 
-  /** Why a host is out of the question for a VM although its taints are tolerated for a while. */
+  /** Why a host cannot take a VM although its taints are tolerated for a limited time. */
   outlasted(node: Node, tolerations: readonly Toleration[]): string | undefined {
     const byTaint = this.#taintEvictionFrom(node, tolerations);
     if (byTaint === undefined || byTaint.due > this.#clock.now()) return undefined;
     return `toleration of ${showTaint(byTaint.taint)} expired`;
   }
 
-  /** Hosts that lacked the resources for a VM a moment ago. */
+  /** Hosts that recently lacked the resources for a VM. */
   lackingFor(uid: string): readonly string[] {
     const now = this.#clock.now();
     const hosts = [...(this.#lacking.get(uid) ?? [])];
     return hosts.filter(([, since]) => now - since <= lackingMilliseconds).map(([nodeName]) => nodeName);
   }
 
-  /** Whether the Node, as it was read just now, still drives the VM away. */
+  /** Whether the Node, as just read, still makes the VM leave. */
   confirms({ spec }: VirtualMachine, node: Node): boolean {
     const byTaint = this.#taintEvictionFrom(node, essentialsOf(spec).tolerations);
     return byTaint !== undefined && byTaint.due <= this.#clock.now();
@@ -101,12 +101,12 @@ export class Evictions {
     return at;
   }
 
-  /** Never up on this host, and its agent says why, or said so before it gave the VM up. */
+  /** The VM was never up on this host, and its agent says why, or said so before it gave up the VM. */
   #lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
     const observed = this.#inventory.reportOf(nodeName, metadata.uid)?.observed;
     if (hasStartedThere(status, observed)) return false;
     const conditions = observed?.conditions ?? status.conditions ?? [];
-    // A failed creation is told by the first, a failed start by the second.
+    // A failed creation sets the first condition, a failed start the second.
     return conditions.some(
       ({ type, status: is, reason }) =>
         (type === 'Created' || type === 'Ready') && is === 'False' && reason === 'InsufficientResources',
@@ -121,7 +121,9 @@ export class Evictions {
   }
 }
 
-/** By its agent's journal, and by the time when the VM came to the host: a journal can be lost. */
+/**
+ * According to the agent's journal, and to the time at which the VM came to the host, because a journal can be lost.
+ */
 function hasStartedThere(status: LinuxUtilityVMStatus, observed: ObservedVirtualMachine | undefined): boolean {
   const startTime = observed?.startTime ?? status.startTime;
   if (startTime === undefined) return false;

@@ -1,4 +1,4 @@
-// All hosts together: who may take a VM, and which of them may have it for all that is stored and reported.
+// All hosts together: which of them could take a VM, and which may have it, according to the store and the reports.
 import type { LinuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
 import type { Host, Node, VirtualMachine } from '../../kubernetes/objects.ts';
 import type { Inventory } from '../knowledge/inventory.ts';
@@ -22,11 +22,14 @@ export interface FleetOptions {
   readonly machines: VirtualMachines;
   readonly evictions: Evictions;
   readonly restoration: Restoration;
-  /** When every earlier operator had ceased to tell agents anything; undefined when that is not known (`Term`). */
+  /**
+   * The time by which every earlier operator had stopped sending anything to agents; undefined when it is unknown
+   * (`Term`).
+   */
   readonly othersEndedBy?: number | undefined;
 }
 
-/** What becomes of a VM that a host has although its object has no host. `Undecided`: not enough is known. */
+/** The verdict about a VM that a host has although its object has no host. `Undecided`: not enough is known. */
 export type Claim =
   | { readonly kind: 'Accepted' }
   | { readonly kind: 'Undecided' }
@@ -42,17 +45,17 @@ export class Fleet {
     this.#options = options;
   }
 
-  /** A placement counts as promised memory from now until `settle`. */
+  /** Chooses a host. The placement counts as promised memory from now until `settle`. */
   assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
     return this.#assume(uid, this.#needs(uid, spec));
   }
 
-  /** The same for a VM that starts on the host that it is on. */
+  /** The same for a VM that starts on its current host. */
   assumeOn(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): Placement {
     return this.#assume(uid, { ...needsOf(spec), nodeName, startsThere: true });
   }
 
-  /** Whether a host would take the VM now, in addition to what it has. */
+  /** Whether some host would take the VM now, in addition to its present VMs. */
   couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
     return this.#judgements.of(this.#needs(uid, spec)).placed;
   }
@@ -62,21 +65,22 @@ export class Fleet {
     return this.#judgements.of(needs).placed;
   }
 
-  /** The placement was written, and is counted with the VM from now on, or was not. */
+  /** The placement was written, and counts with the VM from now on, or the write failed. */
   settle(uid: string): void {
-    if (this.#assumed.delete(uid)) this.roomMayHaveComeUp(); // it may not have been written
+    if (this.#assumed.delete(uid)) this.roomMayHaveComeUp(); // the write may have failed
   }
 
-  /** Who was refused is judged again. */
+  /** VMs that were refused are judged again. */
   roomMayHaveComeUp(): void {
     this.#judgements.roomMayHaveComeUp();
   }
 
   /**
-   * Known hosts that may have a VM whose object has no host. `isNew`: this operator has seen it without our finalizer.
-   * Usually none: `nodeName` is stored before an agent hears of a VM, and cleared only once no host has it, so a status
-   * that an operator wrote without one is proof (docs/decisions/0013). So is a session, or the time of every other operator,
-   * that had ended before the VM was created. None of it counts for what was there before the cluster went back.
+   * Known hosts that may have a VM whose object has no host. `isNew`: this operator has seen the object without our
+   * finalizer. Usually there are none: `nodeName` is stored before an agent learns of a VM, and cleared only once no
+   * host has it, so a status that an operator wrote without a host is proof (docs/decisions/0013). It is also proof
+   * that a session, or the term of every other operator, had ended before the VM was created. After a restore of the
+   * cluster, none of this counts for objects from before it.
    */
   hostsThatMayHave(object: VirtualMachine, isNew: boolean): readonly string[] {
     const wentBack = this.#wentBackUnder(object);
@@ -89,7 +93,7 @@ export class Fleet {
       .sort();
   }
 
-  /** Once every host has listed its VMs, what is stored counts again. */
+  /** Once every host has listed its VMs, the store is trusted again. */
   reviewRestoration(): void {
     const { hosts, inventory, restoration } = this.#options;
     if (restoration.pending === undefined) return;
@@ -99,7 +103,7 @@ export class Fleet {
     restoration.settle();
   }
 
-  /** Whether a VM without a host that this one reports is its; `node` is the Node as it was read last. */
+  /** Whether a VM without a host belongs to this host, which reports it. `node` is the Node as last read. */
   claim(nodeName: string, { spec, status }: VirtualMachine, node = this.#options.nodes.get(nodeName)): Claim {
     if (status.lastNodeName === nodeName) return { kind: 'Accepted' };
     const host = this.#options.hosts.get(nodeName);
@@ -108,12 +112,12 @@ export class Fleet {
     return why === undefined ? { kind: 'Accepted' } : { kind: 'Refused', why };
   }
 
-  /** Whatever is stored: the host has not said that it does not have the VM, and is not off. */
+  /** Whatever is stored: the host has not reported that it does not have the VM, and is not fenced. */
   mayHave(nodeName: string, uid: string): boolean {
     return this.#options.inventory.presence(nodeName, uid) !== 'Absent' && !this.#isFenced(nodeName);
   }
 
-  /** An agent knows only what an operator told it. What this one has told, it knows itself. */
+  /** Agents learn of VMs only from operators, and this operator knows which ones it has sent. */
   #hadNoOtherOperator({ metadata }: VirtualMachine): boolean {
     return createdAt(metadata) > (this.#options.othersEndedBy ?? Number.POSITIVE_INFINITY);
   }
@@ -144,7 +148,7 @@ export class Fleet {
     return needsOf(spec, this.#options.evictions.lackingFor(uid));
   }
 
-  /** The same for every VM. */
+  /** The candidates are the same for every VM. */
   *#candidates(): Iterable<Candidate> {
     const { hosts, nodes } = this.#options;
     for (const host of hosts.values()) yield this.#candidate(host, nodes.get(host.metadata.name));
@@ -173,15 +177,18 @@ export class Fleet {
   }
 }
 
-/** An operator wrote its status, and no host into it. */
+/** An operator wrote the object's status, and wrote no host. */
 export function isProvenUnplaced({ status }: VirtualMachine): boolean {
   return status.nodeName === undefined && (status.observedGeneration ?? 0) >= 1;
 }
 
-/** Or never was. Judged 60 s after the session was lost: clocks that differ by less do no harm. */
+/**
+ * The host's last session ended before the VM was created, or there was none. The end is judged 60 s after the session
+ * was lost, so smaller differences between clocks do no harm.
+ */
 function hadEndedBefore(host: Host, { metadata }: VirtualMachine): boolean {
   const { session } = host.status;
-  // A session is on record before its agent hears of a VM, so there was none since this record was made.
+  // A session is stored before its agent learns of a VM, so there was none since this record was created.
   if (session === undefined) return createdAt(metadata) >= createdAt(host.metadata);
   return createdAt(metadata) > Date.parse(session.endedAt ?? '');
 }

@@ -1,11 +1,12 @@
-// One judgement for all VMs with equal needs that fit nowhere (docs/design.md §10, Fairness): with 500 hosts a judgement
-// takes a fifth of a millisecond or more, and thousands of VMs may wait. Room that others take leaves a refusal true; it is
-// judged again once room may have come up. Who fits somewhere is judged anew each time, since the next one may not.
+// Shares one judgement among all VMs with equal needs that fit nowhere (docs/design.md §10, Fairness): with 500 hosts a
+// judgement takes at least a fifth of a millisecond, and thousands of VMs may wait. A refusal stays true while others
+// take room, and is judged again once room may be available. A VM that fits is judged each time, because the next one
+// may not fit.
 import { sha256Hex } from '../../../protocol/digest.ts';
 import { needsKey, type Placement, type PlacementNeeds } from './placement.ts';
 
 const remembered = 2_000;
-/** What is longer is remembered by its digest: tolerations and selectors are texts of users. */
+/** Longer keys are remembered by their digest: tolerations and selectors are texts of users. */
 const keyChars = 256;
 
 export class Judgements {
@@ -25,7 +26,7 @@ export class Judgements {
     return placement;
   }
 
-  /** A host came, has less, or may take what it did not. */
+  /** A host was added, has fewer VMs, or may take VMs that it refused before. */
   roomMayHaveComeUp(): void {
     this.#refusals.clear();
   }

@@ -1,17 +1,17 @@
-// Where a VM goes (design §5, §10): a pure function of what the VM needs and of the hosts. Every host is judged by the same
-// list of filters, also the one that `spec.nodeName` names; a VM that fits nowhere gets counts by reason and three example
-// hosts. VMs with equal needs (`needsKey`) get equal answers, so one judgement serves all of them.
+// Chooses the host of a VM (design §5, §10): a pure function of the VM's needs and of the hosts. The same list of
+// filters judges every host, including the one that `spec.nodeName` names. A VM that fits nowhere gets counts by reason
+// and three example hosts. VMs with equal needs (`needsKey`) get equal answers, so one judgement serves all of them.
 import type { LinuxUtilityVMSpec, Toleration } from '../../../crds/linux-utility-vm.ts';
 import type { Host, Node } from '../../kubernetes/objects.ts';
 import { allocatableMemoryInMB } from '../knowledge/host-capacity.ts';
 import { showTaint, untolerated } from '../knowledge/taints.ts';
 import type { Promised } from '../knowledge/virtual-machines.ts';
 
-/** All that placement asks of a host for a VM, and nothing else. */
+/** Everything that placement requires of a host for a VM. */
 export interface PlacementNeeds {
   /** The only host that is considered. */
   readonly nodeName: string | undefined;
-  /** It is on that host already, at rest; else the manifest names it. */
+  /** True when the VM is already on that host, at rest; false when the manifest names it. */
   readonly startsThere: boolean;
   /** Ordered by label. */
   readonly nodeSelector: readonly (readonly [label: string, value: string])[];
@@ -19,9 +19,9 @@ export interface PlacementNeeds {
   readonly memoryInMB: number;
   readonly kernelDirect: boolean;
   readonly snp: boolean;
-  /** Options that need a Windows build, and that build. */
+  /** Options that need a Windows build, with that build. */
   readonly builds: readonly { readonly option: string; readonly build: number }[];
-  /** Ordered. Hosts that lacked the resources for this very VM a moment ago, or that it is to leave. */
+  /** Hosts that recently lacked the resources for this VM, or that it has to leave. Ordered. */
   readonly exceptHosts: readonly string[];
 }
 
@@ -30,7 +30,7 @@ export interface Candidate {
   readonly node: Node | undefined;
   readonly connected: boolean;
   readonly promised: Promised;
-  /** A NoExecute taint of the Node that these tolerations tolerated for a while, which is over. */
+  /** A NoExecute taint of the Node that these tolerations tolerated for a limited time, which is over. */
   readonly outlasted?: (tolerations: readonly Toleration[]) => string | undefined;
 }
 
@@ -40,14 +40,14 @@ export type Placement =
       readonly placed: false;
       /** `NoRoom`: the only host that is considered has no room now. */
       readonly reason: 'NoHostFits' | 'HostNotReady' | 'NoRoom';
-      /** Ordered. Counts and examples in the message may change while these do not. */
+      /** Ordered. Counts and examples in the message may change while the kinds stay the same. */
       readonly kinds: readonly RefusalKind[];
       readonly message: string;
     };
 
 export type RefusalKind = (typeof filters)[number]['kind'] | 'NotReported' | 'TooLarge';
 
-/** What of the options needs which Windows build (docs/reference/hcs-documents.md §2–§4). */
+/** The Windows builds that options need (docs/reference/hcs-documents.md §2–§4). */
 const buildNeeds: readonly {
   readonly option: string;
   readonly build: number;
@@ -88,15 +88,18 @@ export function needsKey(needs: PlacementNeeds): string {
 
 interface Filter<Kind extends string> {
   readonly kind: Kind;
-  /** Without it the VM of one tenant would come where it may not be: it holds for a VM that is taken back, too. */
+  /**
+   * Also applies when a host takes a VM back: without this filter a tenant's VM could run on a host that the tenant may
+   * not use.
+   */
   readonly protectsTenants?: true;
-  /** Undefined when the host passes, else why not. */
+  /** Why the host does not pass; undefined when it does. */
   readonly judge: (candidate: Candidate, needs: PlacementNeeds) => string | undefined;
 }
 
 const filterOf = <Kind extends string>(filter: Filter<Kind>): Filter<Kind> => filter;
 
-/** The order is that of the messages: the first that fails is told. */
+/** The messages follow this order: the first filter that fails is reported. */
 const filters = [
   filterOf({
     kind: 'NotConnected',
@@ -160,7 +163,7 @@ const filters = [
   }),
 ] as const;
 
-/** What another VM's end can give back. */
+/** Reasons that the end of another VM can remove. */
 const room: ReadonlySet<RefusalKind> = new Set(['Count', 'Memory']);
 const exampleHosts = 3;
 const snpLabel = 'lcow.dev/isolation-snp';
@@ -183,7 +186,7 @@ export function place(needs: PlacementNeeds, candidates: Iterable<Candidate>): P
   return needs.nodeName === undefined ? fitsNowhere(needs, judged) : fitsNotThere(needs.nodeName, needs, judged[0]);
 }
 
-/** Why a host may not have a VM that it claims to have; nothing about room, since the VM may be there already. */
+/** Why a host may not keep a VM that it claims to have. Room does not matter, because the VM may already be there. */
 export function refusalToTakeBack(needs: PlacementNeeds, candidate: Candidate): string | undefined {
   const { nodeName } = needs;
   if (nodeName !== undefined && candidate.host.metadata.name !== nodeName) return `spec.nodeName is ${nodeName}`;
@@ -259,7 +262,7 @@ function kindsOf(judged: readonly Judged[], impossible: string | undefined): rea
   return [...kinds, ...(impossible === undefined ? [] : (['TooLarge'] as const))].sort();
 }
 
-/** Said when waiting is in vain: no host is large enough, even with nothing on it. */
+/** Added when waiting is in vain: no host is large enough, even without any VM. */
 function impossibleText({ memoryInMB }: PlacementNeeds, judged: readonly Judged[]): string | undefined {
   const largest = Math.max(...judged.map(({ candidate: { host, node } }) => allocatableMemoryInMB(host, node)));
   if (judged.length === 0 || memoryInMB <= largest) return undefined;

@@ -1,4 +1,5 @@
-// The one writer of conditions: judgements in, the list of the object out. Times change only when a status does.
+// The only writer of conditions: takes judgements, returns the object's conditions. A time changes only when a status
+// changes.
 import type { Condition } from '../../../crds/linux-utility-vm.ts';
 
 export interface Judgement {
@@ -8,7 +9,7 @@ export interface Judgement {
   readonly message: string;
 }
 
-/** Present only while they are not False: their absence says the same (kstatus). */
+/** Present only while they are not False: for kstatus, absent means the same. */
 const abnormal: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Paused', 'Terminating']);
 
 const order = [
@@ -25,7 +26,7 @@ const order = [
   'Terminating',
 ];
 
-/** Of several judgements of one type the last one counts. */
+/** The last of several judgements of one type counts. */
 export function conditionsOf(
   stored: readonly Condition[],
   judgements: readonly Judgement[],
@@ -33,7 +34,7 @@ export function conditionsOf(
   now: number,
 ): Condition[] {
   const byType = new Map(judgements.map((judgement) => [judgement.type, judgement]));
-  // kstatus takes the one that stands first; what is stalled is not on its way.
+  // kstatus uses the first of the two. A stalled VM makes no progress.
   if (byType.get('Stalled')?.status === 'True') byType.delete('Reconciling');
   return [...byType.values()]
     .filter(({ type, status }) => status !== 'False' || !abnormal.has(type))
@@ -46,7 +47,7 @@ export function conditionsOf(
     });
 }
 
-/** Whole seconds, as metav1.Time has them. */
+/** In whole seconds, like metav1.Time. */
 export function timestampOf(milliseconds: number): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 }

@@ -1,10 +1,13 @@
-// What is said of a VM that has no host, and when it is worth a write (design §10, Fairness): when the kinds of reasons
-// change. Counts, examples and sizes change with every host that comes and every VM that is placed elsewhere; a crowd of
-// waiting VMs would be written again each time.
+// Decides when a new explanation for a VM without a host is worth a write (design §10, Fairness): when the kinds of
+// reasons change. Counts, examples and sizes change with every new host and every placement; writing each change would
+// rewrite a whole crowd of waiting VMs.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { sameJson } from '../../kubernetes/same-json.ts';
 
-/** Whether what is stored says it already, but for counts and examples. Both are of a VM without a host. */
+/**
+ * Whether the stored status already says this, except for counts and examples. Both are statuses of a VM without a
+ * host.
+ */
 export function isExplainedBy(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): boolean {
   return sameJson(withKinds(stored), withKinds(next));
 }
@@ -14,7 +17,7 @@ function withKinds({ conditions, ...status }: LinuxUtilityVMStatus): object {
   return { ...status, conditions: judged };
 }
 
-/** The kinds of reasons that a message counts: whatever their order, without numbers, taints and names of hosts. */
+/** The kinds of reasons that a message counts, without order, numbers, taints and names of hosts. */
 export function kindsIn(message: string): string {
   const [counted = ''] = message.split(/[;,] for example /);
   const kinds = counted

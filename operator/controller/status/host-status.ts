@@ -1,4 +1,4 @@
-// The status of a LinuxUtilityVMHost as a pure function of what is stored, the agent's hello, and the session.
+// The status of a LinuxUtilityVMHost as a pure function of the stored status, the agent's hello, and the session.
 import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
 import type { HostFacts } from '../../../protocol/messages.ts';
 import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
@@ -6,13 +6,13 @@ import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
 export interface HostIntroduction {
   readonly agentVersion: string;
   readonly facts: HostFacts;
-  /** The Node that the agent proved to run on, where its token says so. */
+  /** Uid of the Node that the agent's token proves, if known. */
   readonly nodeUID: string | undefined;
-  /** The epoch of its last session, where the agent remembers one. */
+  /** The epoch of the agent's last session, if the agent remembers one. */
   readonly lastEpoch?: number | undefined;
 }
 
-/** `Lapsed`: without a session, for less than 60 s; says nothing new. */
+/** `Lapsed`: without a session for less than 60 s; the status does not change. */
 export type Connection = 'Connected' | 'Lapsed' | 'Disconnected';
 
 export type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
@@ -42,14 +42,14 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
   };
 }
 
-/** Present or last, and in that case since when. Of several operators that judge it the first one counts. */
+/** The current session, or the last one with its end. If several operators judge the end, the first one counts. */
 function sessionOf(session: Session | undefined, connection: Connection, now: number): { readonly session?: Session } {
   if (session === undefined) return {};
   if (connection !== 'Disconnected' || session.endedAt !== undefined) return { session };
   return { session: { ...session, endedAt: timestampOf(now) } };
 }
 
-/** The part of the status that the agent says. */
+/** The part of the status that comes from the agent. */
 export function introduced({ agentVersion, facts }: HostIntroduction): Partial<LinuxUtilityVMHostStatus> {
   const { osBuild, architecture, logicalProcessors, memoryInMB, numaNodes, isolation, bootFiles } = facts;
   return {

@@ -1,5 +1,6 @@
-// What one agent may make the operator store (docs/design.md §10): bytes of written objects, by node, over all its sessions.
-// A host with many VMs has more to say. What is over it is written later; what the operator itself decided never waits.
+// How much one agent may make the operator store (docs/design.md §10): bytes of written objects, by node, over all its
+// sessions. A host with many VMs may write more. Writes beyond the limit are delayed; decisions of the operator never
+// are.
 import type { Clock } from '../../../runtime/clock.ts';
 
 export const nodeWriteLimits = {
@@ -7,11 +8,11 @@ export const nodeWriteLimits = {
   bytesPerSecondAndVirtualMachine: 64,
   burstBytes: 192 * 1024,
   burstBytesOfVirtualMachine: 32 * 1024,
-  /** The facts of a host are written at most this often. */
+  /** Shortest time between two writes of a host's facts. */
   factsMilliseconds: 60_000,
 } as const;
 
-/** Beyond it, the nodes that wrote longest ago are forgotten, which is as if they had written nothing. */
+/** Beyond this number, the nodes that wrote longest ago are forgotten, as if they had written nothing. */
 const mostNodes = 10_000;
 
 interface Account {
@@ -31,7 +32,7 @@ export class NodeWrites {
     this.#virtualMachinesOn = virtualMachinesOn;
   }
 
-  /** Milliseconds until something of the node may be written again: 0 when it may be now. */
+  /** Milliseconds until another write for the node is allowed: 0 if it is allowed now. */
   remaining(nodeName: string): number {
     const account = this.#accounts.get(nodeName);
     if (account === undefined) return 0;
@@ -40,7 +41,7 @@ export class NodeWrites {
     return Math.max(0, Math.ceil(((account.owed - burst) * 1_000) / perSecond));
   }
 
-  /** The same of the facts of its host. */
+  /** The same for the facts of its host. */
   factsRemaining(nodeName: string): number {
     const factsAt = this.#accounts.get(nodeName)?.factsAt;
     if (factsAt === undefined) return 0;

@@ -1,5 +1,5 @@
-// What an agent's report contributes to the status, within the bounds of the CRD. A report that answers no assignment yet,
-// or whose VM could not be read, says nothing by leaving something out: then the stored value stays.
+// The part of the status that an agent's report contributes, within the bounds of the CRD. In a report that answers no
+// assignment yet, or that could not be read, an absent member means nothing: the stored value stays.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { Devices, LastExit, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { beginning } from '../../../runtime/beginning.ts';
@@ -45,18 +45,18 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
   };
 }
 
-/** What an earlier report contributed. */
+/** The part that an earlier report contributed. */
 export function storedObservations(stored: LinuxUtilityVMStatus): ObservedStatus {
   const { conditions, nodeName, lastNodeName, observedGeneration, phase, ...observations } = stored;
   return observations;
 }
 
-/** What an abridged report says nothing of. Log text that is not cached is read back by whoever writes. */
+/** The members that an abridged report leaves out. Log text that is not cached is read back before a write. */
 function keptOf({ guestLog, warnings, devices }: LinuxUtilityVMStatus): ObservedStatus {
   return { guestLog, warnings, devices };
 }
 
-/** What is still true of a VM that left its host: what it went through, and nothing of what it had there. */
+/** The part that stays true of a VM after it left its host: its history, not its state on that host. */
 export function historyOf(stored: LinuxUtilityVMStatus, end?: LastExit): ObservedStatus {
   const { startTime, restarts, restartedAt, guestLog } = stored;
   const lastExit = end === undefined ? stored.lastExit : boundedExit(end);
@@ -67,14 +67,14 @@ function boundedExit(exit: LastExit): LastExit {
   return { ...exit, message: beginning(exit.message, bounds.exitMessageChars) };
 }
 
-/** Without members that are undefined: spread over others, they would erase them. */
+/** Drops undefined members: spreading them would erase others. */
 function present<T extends object>(members: T): Partial<T> {
   const result: Partial<T> = {};
   for (const name in members) if (members[name] !== undefined) result[name] = members[name];
   return result;
 }
 
-/** The API server refuses lists that name one slot twice; one bad entry must not cost the whole status. */
+/** The API server refuses a list with two entries for one slot. One bad entry must not cost the whole status. */
 function distinct({ vpmem, scsi, assigned }: Devices): Devices {
   return {
     vpmem: distinctBy(vpmem, ({ slot }) => `${slot}`),

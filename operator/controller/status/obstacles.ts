@@ -1,5 +1,5 @@
-// What keeps VMs from being what their manifests ask for, and for how long it has (design §12). A verdict that was stored as
-// lasting stays so under the next leader, until the first success.
+// Obstacles between VMs and their manifests, and for how long they have lasted (design §12). A verdict that was stored
+// as lasting stays so under the next leader, until the first success.
 
 import { reasons } from '../../../protocol/reasons.ts';
 import { isLasting, type Streak, withFailure } from '../../../protocol/streak.ts';
@@ -8,7 +8,7 @@ import type { VirtualMachine } from '../../kubernetes/objects.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { Verdict } from './status.ts';
 
-/** Passes that follow sooner go by the same answer of the API server. */
+/** Passes within this time rely on the same answer of the API server. */
 const spacingMilliseconds = 5_000;
 
 export class Obstacles {
@@ -20,7 +20,7 @@ export class Obstacles {
     this.#clock = clock;
   }
 
-  /** Must be told of each try; undefined is a success. */
+  /** Call for each try; undefined is a success. */
   judged(object: VirtualMachine, verdict: Verdict | undefined): Verdict | undefined {
     const { uid } = object.metadata;
     if (verdict === undefined || reasons[verdict.reason].action !== 'stallLater') {

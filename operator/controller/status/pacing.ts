@@ -1,4 +1,4 @@
-// Remembers since when something has been waiting to be written, so that what is soon over is never written.
+// Remembers since when a state has been waiting to be written, so that a brief state is never written.
 import type { Clock } from '../../../runtime/clock.ts';
 
 export class Pacing {
@@ -9,7 +9,7 @@ export class Pacing {
     this.#clock = clock;
   }
 
-  /** Milliseconds until `what` has lasted `milliseconds`; it begins anew when another thing was waiting. */
+  /** Milliseconds until `what` has lasted for `milliseconds`. Restarts when `what` differs from the last call. */
   remaining(uid: string, what: string, milliseconds: number): number {
     const now = this.#clock.now();
     const waiting = this.#since.get(uid);

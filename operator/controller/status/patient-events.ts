@@ -1,5 +1,5 @@
-// Warnings about what often passes by itself within seconds, as while the agents of a new system have yet to connect: told
-// once they have lasted, and never when they have passed.
+// Warnings about states that often pass within seconds, such as agents of a new system that have not connected yet. A
+// warning is recorded only once its state has lasted.
 
 import type { ReasonCode } from '../../../protocol/reasons.ts';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
@@ -9,7 +9,7 @@ import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
 
 const patience: ReadonlySet<string> = new Set(['NoHostFits', 'HostNotReady'] satisfies ReasonCode[]);
 const lastingMilliseconds = 10_000;
-/** VMs of which something waits; of more it is told at once. */
+/** The most VMs with a delayed warning. Beyond that, warnings are recorded at once. */
 const held = 10_000;
 
 export interface PatientEventsOptions {

@@ -1,9 +1,9 @@
-// Writes the status of LinuxUtilityVMs by the rules of design §4: nothing when nothing changed, transient states only once
-// they lasted, and always against the version that the status was computed from. Events follow what was written.
+// Writes the status of LinuxUtilityVMs by the rules of design §4: nothing when nothing changed, transient states only
+// once they last, and always against the version from which the status was computed. Events follow each write.
 //
-// Whatever an agent reports, the status of one VM is written five times at once and then once a second. Nothing is lost by
-// that: the last state is written as soon as it may be. What the operator itself decides is exempt: placement, release,
-// and that a deletion waits.
+// Whatever an agent reports, the status of one VM is written at most five times at once and then once a second. Nothing
+// is lost: the last state is written as soon as that is allowed. Decisions of the operator are exempt: placement,
+// release, and that a deletion waits.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { type ApiError, isConflict, isNotFound, type Outcome, succeeded } from '../../kubernetes/api-error.ts';
 import type { EventRecord } from '../../kubernetes/events.ts';
@@ -21,7 +21,7 @@ import { type WriteNeed, writeNeed } from './write-need.ts';
 
 export interface StatusObserver {
   statusWritten(before: VirtualMachine, after: VirtualMachine): void;
-  /** Somebody else wrote first; it is computed anew. */
+  /** Somebody else wrote first; the status is computed again. */
   conflict(key: string): void;
 }
 
@@ -29,18 +29,18 @@ export interface StatusWriterOptions {
   readonly client: ResourceClient<VirtualMachine>;
   readonly machines: VirtualMachines;
   readonly pacing: Pacing;
-  /** How often the status of a VM is written, by its uid: `statusRate`. */
+  /** Allowances for writes of one VM's status, by uid: `statusRate`. */
   readonly allowances: KeyedAllowances;
-  /** How much is written because of what the agent of one node reports. */
+  /** Bounds the writes that one node's agent causes. */
   readonly writes: NodeWrites;
   readonly record: (event: EventRecord) => void;
-  /** False while another replica speaks for the host. */
+  /** False while another replica has the host's session. */
   readonly mayWriteFor: (nodeName: string) => boolean;
   readonly observer: StatusObserver;
 }
 
 export interface Written {
-  /** The object as it is after this, if it is what was wanted. */
+  /** The object after this call, if its status is the wanted one. */
   readonly object: VirtualMachine | undefined;
   readonly result: Result;
 }
@@ -52,14 +52,14 @@ const fenced: Written = { object: undefined, result: { kind: 'After', millisecon
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
-  /** Keys of objects whose pass has low priority: now is the time to explain. */
+  /** Keys of objects whose current pass has low priority: explanations are written in such a pass. */
   readonly #low = new Set<string>();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
   }
 
-  /** Runs a pass over one object; there is one at a time. */
+  /** Runs a pass over an object. Only one pass of an object runs at a time. */
   async inLane<T>(key: string, lane: Lane, pass: () => Promise<T>): Promise<T> {
     if (lane === 'Usual') return pass();
     this.#low.add(key);
@@ -80,7 +80,7 @@ export class StatusWriter {
     return need.kind === 'None' ? { object, result: done } : this.#put(object, next);
   }
 
-  /** Why it is not written now: it may pass by itself, it can wait for others, or it was written too often. */
+  /** The reason to postpone a write: the state may pass, others go first, or the VM was written too often. */
   #wait(object: VirtualMachine, next: LinuxUtilityVMStatus, need: WriteNeed): Result | undefined {
     const { pacing, allowances } = this.#options;
     const { uid } = object.metadata;
@@ -112,29 +112,29 @@ export class StatusWriter {
     return { object: outcome.value, result: done };
   }
 
-  /** The API server stores all of the object anew. */
+  /** Counts the whole object, because the API server stores all of it again. */
   #count(before: VirtualMachine, status: LinuxUtilityVMStatus): void {
     const nodeName = nodeOf(before, status);
     if (nodeName === undefined || isDecision(before.status, status)) return;
     this.#options.writes.wrote(nodeName, [before.spec, status]);
   }
 
-  /** A write replaces the whole status: log text that is not kept here, and that nobody reports, is read back for it. */
+  /** A write replaces the whole status, so log text that is neither cached nor reported is read back first. */
   async #withStoredLog(object: VirtualMachine, next: LinuxUtilityVMStatus): Promise<Outcome<LinuxUtilityVMStatus>> {
     if (object.omitted === undefined || next.guestLog !== undefined) return succeeded(next);
     const live = await this.#options.client.get(object.metadata);
     if (!live.ok) return live;
     const { uid, resourceVersion } = live.value.metadata;
     const { guestLog } = live.value.status;
-    // Of another version, or another object, the write is refused as it stands.
+    // If the version or the object differs, the API server refuses the write anyway.
     const same = uid === object.metadata.uid && resourceVersion === object.metadata.resourceVersion;
     return succeeded(same && guestLog !== undefined ? { ...next, guestLog } : next);
   }
 
-  /** After a refused write: the object is read again, so that what comes next is computed from what is. */
+  /** After a refused write: reads the object again, so that the next status is computed from the current one. */
   async refused(object: VirtualMachine, error: ApiError): Promise<Result> {
     const { client, machines, observer } = this.#options;
-    if (isNotFound(error)) return done; // the watch tells
+    if (isNotFound(error)) return done; // the watch reports the deletion
     if (!isConflict(error)) return { kind: 'Retry', error };
     observer.conflict(objectKey(object.metadata));
     const live = await client.get(object.metadata);
@@ -145,12 +145,12 @@ export class StatusWriter {
   }
 }
 
-/** Whose agent reports of it. */
+/** The node whose agent reports on the VM. */
 function nodeOf({ status }: VirtualMachine, next: LinuxUtilityVMStatus): string | undefined {
   return status.nodeName ?? next.nodeName;
 }
 
-/** Placed, released, or held up in its deletion: no agent can make that happen again and again. */
+/** A placement, a release, or a deletion that waits. No agent can cause these again and again. */
 function isDecision(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): boolean {
   const isHeldUp = ({ conditions }: LinuxUtilityVMStatus) => conditionOf(conditions, 'Terminating') !== undefined;
   return stored.nodeName !== next.nodeName || isHeldUp(stored) !== isHeldUp(next);

@@ -16,17 +16,17 @@ import { historyOf, observedStatus, storedObservations } from './observed-status
 export interface Verdict {
   readonly reason: ReasonCode;
   readonly message: string;
-  /** Who was asked cannot answer now: it says nothing of what was asked for. */
+  /** The server could not answer: this says nothing about the object. */
   readonly isTransient?: boolean;
-  /** Tried on, so often and for so long that nobody should wait for it. */
+  /** Tried so often and for so long that nobody should expect it to pass. */
   readonly isLasting?: boolean;
 }
 
-/** Whether what the spec refers to could be read; `None` when it refers to nothing. */
+/** Whether the objects that the spec refers to could be read; `None` when it refers to none. */
 export type ReferencesVerdict = 'None' | 'Resolved' | Verdict;
 
 export interface Scheduled {
-  /** As it follows from `nodeName`, unless the VM waits on its host for room. */
+  /** By default follows from `nodeName`. Set for a VM that waits on its host for room. */
   readonly status?: 'True' | 'False' | 'Unknown';
   readonly reason: string;
   readonly message: string;
@@ -38,21 +38,21 @@ export interface StatusInputs {
   readonly nodeName: string | undefined;
   readonly scheduled: Scheduled;
   readonly report: Report | undefined;
-  /** The host has been without a session for long: what only its agent can know is unknown. */
+  /** The host has been without a session for long: anything that only its agent can know is unknown. */
   readonly disconnected: boolean;
-  /** Why the VM cannot be handed to an agent as it stands. */
+  /** Why the VM cannot be passed to an agent in its present state. */
   readonly blocked: Verdict | undefined;
-  /** Undefined when it was not looked at: then it is as it was. */
+  /** Undefined when the references were not checked: their condition stays unchanged. */
   readonly references?: ReferencesVerdict | undefined;
   /** What a deletion waits for. */
   readonly terminating: Verdict | undefined;
   /** Why a VM without a host needs none. */
   readonly rest?: Rest | undefined;
-  /** How it ended on the host that it leaves. */
+  /** How the VM ended on the host that it leaves. */
   readonly end?: LastExit | undefined;
-  /** It is being deleted, and its host has confirmed that nothing is left of it. */
+  /** The VM is being deleted, and its host has confirmed that nothing of it is left. */
   readonly tornDown?: boolean;
-  /** For all that is stored, a host may have the VM. */
+  /** According to the store, some host may have the VM. */
   readonly unproven?: boolean;
   readonly now: number;
 }
@@ -87,7 +87,7 @@ export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   };
 }
 
-/** Where it was last is kept for good, also by the write with which it leaves. */
+/** The last host is kept for good, also in the write that removes the current one. */
 function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVMStatus, 'nodeName' | 'lastNodeName'>> {
   const lastNodeName = nodeName ?? object.status.nodeName ?? object.status.lastNodeName;
   return {
@@ -97,9 +97,10 @@ function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVM
 }
 
 /**
- * The generation that was acted on; a paused VM stays at the one that it follows.
- * Never backwards: an agent that has not heard of the newest generation does not make an older one current again. A report
- * from a newer generation means that the cluster was restored from a backup; such an agent has not seen this generation yet.
+ * The generation that was acted on; a paused VM stays at the generation that it follows.
+ * The result never goes backwards: an agent that has not seen the newest generation does not make an older one current
+ * again. A report from a newer generation means that the cluster was restored from a backup; such an agent has not seen
+ * this generation yet.
  * A generation without a host proves that no host has the VM, so none is claimed before that is proven.
  */
 function generationOf({ object, nodeName, report, unproven }: StatusInputs): number {
@@ -118,7 +119,7 @@ function observations({ object, nodeName, report, end }: StatusInputs) {
   return report?.observed === undefined ? storedObservations(stored) : observedStatus(stored, report.observed);
 }
 
-/** Those of its agent, and what the annotations ask for in vain. */
+/** The agent's warnings, and warnings about annotations without effect. */
 function warningsOf(
   { metadata }: VirtualMachine,
   { warnings = [] }: Pick<LinuxUtilityVMStatus, 'warnings'>,
@@ -166,13 +167,13 @@ function agentJudgements(inputs: StatusInputs): readonly Judgement[] {
   }));
 }
 
-/** As an agent says it of a VM that rests on its host. */
+/** In the words of an agent whose VM rests on its host. */
 function restJudgements(reason: Rest, message: string): readonly Judgement[] {
   if (!isGoodRest(reason)) return stalled({ reason, message, isLasting: true });
   return [{ type: 'Ready', status: 'True', reason, message }];
 }
 
-/** The stored Ready is about the search for a host, which is over. */
+/** The stored Ready condition is about the search for a host, which is over. */
 function isPendingOnly({ phase = 'Pending' }: LinuxUtilityVMStatus): boolean {
   return phase === 'Pending';
 }
@@ -182,7 +183,7 @@ function failureJudgements(report: Report | undefined): readonly Judgement[] {
   return stalled(report.failure);
 }
 
-/** By the annotation: neither it nor what it says of itself moves. A deletion goes on all the same. */
+/** Paused by the annotation: neither the VM nor its status changes. A deletion proceeds all the same. */
 function isHeld({ metadata }: VirtualMachine): boolean {
   return metadata.deletionTimestamp === undefined && isPaused(metadata);
 }
@@ -225,7 +226,7 @@ function stalled({ reason, message, isLasting = false }: Verdict): readonly Judg
     : [notReady];
 }
 
-/** As it was told last, if it still has, or still lacks, its host. */
+/** The stored verdict, if the VM still has, or still lacks, its host. */
 export function scheduledVerdict({ status }: VirtualMachine, nodeName: string | undefined): Scheduled {
   const stored = conditionOf(status.conditions, 'Scheduled');
   if (stored !== undefined && status.nodeName === nodeName && (nodeName !== undefined || stored.status === 'False')) {

@@ -1,4 +1,4 @@
-// Which Events a change of status is worth: placement, the VM doing what was asked, exits and failures.
+// Decides which changes of status deserve Events: placement, requests that were carried out, exits and failures.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { Condition } from '../../../crds/object.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
@@ -12,7 +12,7 @@ export interface Transition {
   readonly note: string;
 }
 
-/** States on the way, which pass by themselves. */
+/** Intermediate states that pass without intervention. */
 const unremarkable: ReadonlySet<string> = new Set([
   'Preparing',
   'Prepared',
@@ -23,10 +23,10 @@ const unremarkable: ReadonlySet<string> = new Set([
   'Stopping',
   'Restarting',
   'NotConnected',
-  'Exited', // told by the exit itself
+  'Exited', // the exit itself is reported
 ]);
 
-/** Not ready yet, and as it was asked for. */
+/** Not ready, but as requested. */
 const expected: ReadonlySet<string> = new Set(['Changing'] satisfies ReasonCode[]);
 
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
@@ -35,8 +35,9 @@ export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMS
 }
 
 /**
- * The placement is told with what came of it, so that a VM that simply starts costs one Event: `Started`, which also says
- * where. Until then the condition `Scheduled` says it. From the stored status alone, so that a failover loses nothing.
+ * The placement is reported together with its outcome, so that a VM that simply starts costs one Event: `Started`,
+ * which also names the host. Until then the condition `Scheduled` shows the placement. Derived from the stored status
+ * alone, so that a failover loses nothing.
  */
 function placement(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   if (awaitsReport(before)) return awaitsReport(after) ? [] : scheduled(before);
@@ -44,7 +45,7 @@ function placement(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): r
   return placed && !awaitsReport(after) ? scheduled(after) : [];
 }
 
-/** Placed, and its agent has not said yet what it does about it. */
+/** The VM is placed, and its agent has not reported on it yet. */
 function awaitsReport({ nodeName, phase }: LinuxUtilityVMStatus): boolean {
   return nodeName !== undefined && phase === 'Scheduled';
 }
@@ -69,7 +70,7 @@ function exit(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readon
   return [{ type: expected ? 'Normal' : 'Warning', reason: 'Exited', action: 'Observe', note }];
 }
 
-/** Of a VM that runs on without what it refers to; of others `Ready` says it. */
+/** Reports a VM that runs although an object that it refers to is missing. For other VMs `Ready` shows it. */
 function references(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   const isMissing = ({ conditions }: LinuxUtilityVMStatus) =>
     conditionOf(conditions, 'ReferencesResolved')?.status === 'False';
@@ -105,7 +106,7 @@ function readiness(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): r
   return [{ type: isOrdinary ? 'Normal' : 'Warning', reason, action: 'Reconcile', note }];
 }
 
-/** The guest is up; what its manifest wants beyond that may still be given to it. */
+/** The guest is up. Live changes may still be outstanding. */
 function isUp({ status, reason }: Condition): boolean {
   return (status === 'True' && reason === 'Running') || reason === 'Changing';
 }
@@ -116,7 +117,7 @@ function hasStarted(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): 
   return after.startTime !== before.startTime || (was?.status === 'False' && before.phase !== 'Running');
 }
 
-/** The same run has other options than before, all that it is to have. */
+/** The same boot has different options than before, and all that were requested. */
 function isChanged(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): boolean {
   const ready = conditionOf(after.conditions, 'Ready');
   if (ready?.status !== 'True' || ready.reason !== 'Running' || before.phase !== 'Running') return false;

@@ -1,5 +1,5 @@
-// When a status has to be written, given the stored one (design §4): at once what the operator decided, once they have lasted
-// the states that most VMs soon leave, and at low priority what only explains why a VM has no host.
+// Decides when a status must be written, given the stored one (design §4): decisions of the operator at once,
+// short-lived states only once they have lasted, and explanations why a VM has no host at low priority.
 import type { LinuxUtilityVMStatus, Phase } from '../../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
 import { sameJson } from '../../kubernetes/same-json.ts';
@@ -9,9 +9,9 @@ import { isExplainedBy } from './explanation.ts';
 export type WriteNeed =
   | { readonly kind: 'None' }
   | { readonly kind: 'Now' }
-  /** It only explains why a VM has no host: after everything else. */
+  /** Only explains why a VM has no host: written after everything else. */
   | { readonly kind: 'AtLowPriority' }
-  /** Once what `what` names has lasted for `milliseconds`: most such states are gone before. */
+  /** Written once the state named `what` has lasted for `milliseconds`. Most such states pass earlier. */
   | {
       readonly kind: 'WhenLasting';
       readonly what: string;
@@ -20,7 +20,7 @@ export type WriteNeed =
     };
 
 const lastingMilliseconds = 2_000;
-/** From placement to a result, through all phases of the boot; most boots take less. */
+/** From placement to a result, through all phases of the boot. Most boots take less. */
 const bootMilliseconds = 5_000;
 
 const transientPhases: ReadonlySet<Phase | undefined> = new Set([
@@ -53,7 +53,7 @@ function logNeed(
 
 function explanationNeed(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): WriteNeed {
   if (isExplainedBy(stored, next)) return { kind: 'None' };
-  if (next.phase !== 'Pending') return { kind: 'Now' }; // no explanation why it waits: it needs no host
+  if (next.phase !== 'Pending') return { kind: 'Now' }; // no explanation of a wait: the VM needs no host
   const scheduled = conditionOf(next.conditions, 'Scheduled');
   const waits = scheduled?.reason === 'InventoryPending' || conditionOf(next.conditions, 'Terminating') !== undefined;
   return waits ? { ...whenLasting('inventory'), lowPriority: true } : { kind: 'AtLowPriority' };
@@ -63,7 +63,10 @@ function whenLasting(what: string, milliseconds = lastingMilliseconds): WriteNee
   return { kind: 'WhenLasting', what, milliseconds };
 }
 
-/** Where a VM is now was not always kept as where it was last: that alone is worth no write. */
+/**
+ * Statuses of earlier versions may lack `lastNodeName` although they have `nodeName`. Adding it alone is not worth a
+ * write.
+ */
 function comparable(stored: LinuxUtilityVMStatus, next: LinuxUtilityVMStatus): LinuxUtilityVMStatus {
   const { lastNodeName, ...rest } = withoutLog(next);
   const isNews = stored.lastNodeName !== undefined || stored.nodeName !== next.nodeName;
@@ -80,7 +83,10 @@ function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
 
 const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'ReferencesResolved', 'Paused']);
 
-/** What the operator itself decided is written at once; of a termination only that it takes long is worth a write. */
+/**
+ * Decisions of the operator, which are written at once. The condition of a termination is written only when the
+ * termination takes long.
+ */
 function operatorPart({ conditions = [] }: LinuxUtilityVMStatus): string {
   return conditions
     .filter(({ type, reason }) => operatorConditions.has(type) || reason === 'HostDisconnected')
