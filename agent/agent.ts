@@ -128,9 +128,8 @@ export async function runAgent(
     dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
     hostFacts: () => node.host.facts(),
   });
-  once(stop, async () => {
-    if (isRecovered) await supervisor.endWithAgent();
-  })
+  // Also while it recovers: what it knows by then may run already.
+  once(stop, () => supervisor.endWithAgent())
     .catch((error: unknown) => logger.error({ error: messageOf(error) }, 'the VMs could not be stopped'))
     .finally(() => left.abort());
   try {

@@ -1,5 +1,5 @@
-// Who the operator is to agents and they to it, as the flags say: in a cluster by TokenReview and certificates of our own,
-// in development by files, or without TLS on loopback.
+// How the operator and its agents identify each other, according to the flags: in a cluster by TokenReview and our own
+// certificates; in development by files, or without TLS on loopback.
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { type AgentAuthenticator, StaticTokens } from './agents/authentication.ts';
@@ -27,7 +27,7 @@ export interface IdentityPorts {
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
-/** What is wrong with the flags, or undefined. */
+/** What is wrong with the flags; undefined if they are valid. */
 export function identityProblem({
   agentTokens,
   tlsCertificate,
@@ -61,7 +61,7 @@ export function authenticatorOf(flags: IdentityFlags, ports: AuthenticatorPorts)
   });
 }
 
-/** Undefined: without TLS. */
+/** Undefined: no TLS. */
 export function certificatesOf(flags: IdentityFlags, ports: IdentityPorts): CertificateSource | undefined {
   const { tlsCertificate: certificate, tlsKey: key, namespace, servingName } = flags;
   if (certificate !== undefined && key !== undefined) return new CertificateFiles({ certificate, key }, ports.clock);

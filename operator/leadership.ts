@@ -1,5 +1,6 @@
-// What one term of leadership has: controllers, the agents' sessions, and a way to the API server that ends with it.
-// Nothing of it outlives the term, so that what an earlier term still has under way can never write in a later one.
+// Everything that belongs to one term of leadership: controllers, the agents' sessions, and a connection to the API
+// server that ends with the term. None of it outlives the term, so pending work of an earlier term can never write in a
+// later one.
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { AgentService } from './agents/server.ts';
@@ -71,12 +72,12 @@ export class Leadership {
     this.controllers.start();
   }
 
-  /** Whatever was refused while nothing might be written is done now. */
+  /** Writes that were refused while the term was suspended are done now. */
   resume(): void {
     this.controllers.triggers.resync();
   }
 
-  /** What is being written is finished. */
+  /** Writes that are under way finish first. */
   stop(): Promise<void> {
     return this.controllers.stop();
   }

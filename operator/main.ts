@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// lcow-operator: command line and process.
+// lcow-operator: the command line and the process.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -27,7 +27,7 @@ interface Flags extends IdentityFlags {
   readonly heartbeatSeconds: number;
 }
 
-/** Within the 30 s that a pod is given. */
+/** Less than the 30 s that a pod has to stop. */
 const stopMilliseconds = 20_000;
 
 const command = new Command('lcow-operator')
@@ -63,12 +63,12 @@ const command = new Command('lcow-operator')
 try {
   await run(command.parse().opts<Flags>());
 } catch (error) {
-  // A file that cannot be read, a port that is taken: for whoever started it, not a stack.
+  // A user needs no stack for an unreadable file or a port in use.
   command.error(`lcow-operator: ${messageOf(error)}`);
 }
 
 async function run(flags: Flags): Promise<void> {
-  // Many lines are one write; none waits longer than this, and none is lost when the process ends by itself.
+  // Joins many lines into one write. No line waits longer than this, and none is lost when the process ends normally.
   const output = pino.destination({ dest: 1, sync: false, minLength: 8_192, periodicFlush: 200 });
   const logger = plainLogger(
     { level: flags.logLevel, base: {}, timestamp: pino.stdTimeFunctions.isoTime, mixin: logContext },
@@ -88,7 +88,7 @@ async function run(flags: Flags): Promise<void> {
     [unfinishedAnnotation]: String(operator.unfinished),
     ...operator.restoration.annotations(),
   });
-  // The Lease has connections of its own, and so has what strangers can ask for: neither waits for anything else.
+  // The Lease and the requests of strangers use separate connections, so that neither waits for other requests.
   const [leaseWay, identityWay] = [way(), way()];
   const seen = (found: Readonly<Record<string, string>> | undefined) => operator.restoration.seen(found);
   const lease = { clock, namespace, name: 'lcow-operator', annotations, seen };
@@ -131,7 +131,7 @@ async function run(flags: Flags): Promise<void> {
   await operator.start();
 }
 
-/** As the kubelet mounts it. */
+/** The namespace file that the kubelet mounts. */
 function podNamespace(): string {
   try {
     return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();

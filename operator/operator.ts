@@ -1,5 +1,5 @@
-// The operator put together: a warm cache and two servers for as long as the process lives, and a term of leadership while
-// this replica has one (design §6).
+// The whole operator: a warm cache and two servers for the life of the process, and a term of leadership while this
+// replica leads (design §6).
 import type { Logger } from 'pino';
 import { finalizer } from '../crds/linux-utility-vm.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
@@ -22,7 +22,7 @@ export interface OperatorOptions {
   readonly access: ClusterAccess;
   readonly election: Election;
   readonly authenticator: AgentAuthenticator;
-  /** Undefined: without TLS, for loopback only. */
+  /** Undefined: no TLS, for loopback only. */
   readonly certificates: CertificateSource | undefined;
   readonly bindAddress: string;
   readonly agentsPort: number;
@@ -31,14 +31,14 @@ export interface OperatorOptions {
   readonly api?: AggregatedApiSettings | undefined;
   readonly heartbeatSeconds: number;
   readonly version: string;
-  /** Names this process among all operators that ever ran. */
+  /** Identifies this process among all operators that ever ran. */
   readonly replica: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
-/** Of the Lease: how many objects have our finalizer. The chart's uninstall guard reads it. */
+/** Annotation of the Lease: how many objects have our finalizer. The chart's uninstall guard reads it. */
 export const unfinishedAnnotation = 'lcow.dev/virtual-machines';
 
 export interface OperatorPorts {
@@ -49,7 +49,7 @@ export interface OperatorPorts {
 
 export class Operator {
   readonly metrics: Metrics;
-  /** Outlives terms, as does the annotation of the Lease that it is about. */
+  /** Outlives terms, like the annotation of the Lease that it reads and writes. */
   readonly restoration: Restoration;
   readonly #options: OperatorOptions;
   readonly #streams = new StreamCounts();
@@ -58,7 +58,7 @@ export class Operator {
   readonly #healthServer: HealthServer;
   readonly #api: AggregatedApi | undefined;
   #leadership: Leadership | undefined;
-  /** Terms that are over and not done yet. */
+  /** Terms that have ended and still have work under way. */
   readonly #yielding = new Set<Promise<void>>();
   #stopped = false;
 
@@ -105,7 +105,7 @@ export class Operator {
     return machines.filter(({ metadata }) => metadata.finalizers?.includes(finalizer)).length;
   }
 
-  /** Resolves when all servers listen; the replica stands for leader once it knows the objects. */
+  /** Resolves when all servers listen. The replica becomes a candidate once it knows the objects. */
   async start(): Promise<OperatorPorts> {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();
@@ -129,7 +129,7 @@ export class Operator {
     return ports;
   }
 
-  /** Agents are told to dial again; what is being written is finished; then another replica may lead. */
+  /** Asks agents to connect again, finishes pending writes, then lets another replica lead. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#api?.close();
@@ -146,7 +146,7 @@ export class Operator {
     election.start({
       began: (term) => this.#lead(term),
       resumed: () => {
-        logger.info('leads on');
+        logger.info('leads again');
         this.#leadership?.resume();
       },
       ended: () => this.#yield(),
@@ -162,7 +162,7 @@ export class Operator {
     this.#leadership.start();
   }
 
-  /** What the term has under way can do no harm any more, and ends by itself. */
+  /** The pending work of the term can no longer do harm, and ends by itself. */
   #yield(): void {
     const leadership = this.#leadership;
     if (leadership === undefined) return;
@@ -173,7 +173,7 @@ export class Operator {
     this.#yielding.add(ended);
   }
 
-  /** Of its own way to the API server: what it writes, any replica may. */
+  /** Uses a separate connection to the API server, because any replica may write what the aggregated API writes. */
   #createApi(settings: AggregatedApiSettings): AggregatedApi {
     const { access, clock, random, version, replica, logger, bindAddress } = this.#options;
     const onResult = this.metrics.request.bind(this.metrics);

@@ -13,13 +13,13 @@ export interface Reason {
 const table = {
   // Placement
   Scheduled: { text: 'The VM has a host.', action: 'none' },
-  Admitted: { text: 'The VM rested on its host and is to run again; there is room for it.', action: 'none' },
+  Admitted: { text: 'A resting VM may start again: its host has room for it.', action: 'none' },
   NoHostFits: { text: 'No connected host satisfies what the VM needs.', action: 'retry' },
-  NoRoom: { text: 'The only host that may run the VM has no room for it now.', action: 'retry' },
+  NoRoom: { text: 'The only host that may run the VM has no room for it at the moment.', action: 'retry' },
   HostNotReady: { text: 'The named host has no connected agent yet.', action: 'retry' },
-  InventoryPending: { text: 'Placed once every known host has said which VMs it has.', action: 'retry' },
+  InventoryPending: { text: 'The VM is placed after every known host has reported its VMs.', action: 'retry' },
   ClaimRefused: {
-    text: 'An agent has a VM that may not be on its host; it is torn down there (an event).',
+    text: 'An agent has a VM that may not be on its host; the VM is torn down there (an Event).',
     action: 'none',
   },
   HostDisconnected: {
@@ -28,14 +28,14 @@ const table = {
   },
 
   // Preparation
-  Preparing: { text: 'Boot files are looked up and the document is built.', action: 'retry' },
+  Preparing: { text: 'The agent looks for boot files and builds the document.', action: 'retry' },
   Prepared: { text: 'Boot files were found and the document was built.', action: 'none' },
   InvalidSpec: { text: 'The stored object does not satisfy the schema.', action: 'stall' },
   ReferenceUnreadable: {
-    text: 'Something that the manifest refers to does not exist or cannot be read.',
+    text: 'An object that the manifest refers to does not exist or cannot be read.',
     action: 'stallLater',
   },
-  Resolved: { text: 'What the manifest refers to was read.', action: 'none' },
+  Resolved: { text: 'Every object that the manifest refers to was read.', action: 'none' },
   InvalidOptions: { text: 'The options cannot be turned into a document on this host.', action: 'stall' },
   UnsupportedByAgent: { text: 'The agent of the host does not know an option of the VM.', action: 'stall' },
   ProtocolError: { text: 'A message about the VM could not be understood.', action: 'stall' },
@@ -45,11 +45,11 @@ const table = {
   },
   DeviceNotAllowed: { text: 'The manifest names a device that the agent of the host does not allow.', action: 'stall' },
   PipeInUse: {
-    text: 'The console pipe is used by another VM of the host; the VM starts once it is free.',
+    text: 'Another VM of the host uses the console pipe; the VM starts when the pipe is free.',
     action: 'retry',
   },
   DiskInUse: {
-    text: 'A file of the VM is used by another VM of the host, and one of them writes to it; the VM waits until it is free.',
+    text: 'Another VM of the host uses a file of the VM, and one of them writes to it; the VM waits until the file is free.',
     action: 'retry',
   },
   CPUGroupNotAllowed: {
@@ -60,9 +60,12 @@ const table = {
     text: 'The manifest names a resource partition that the agent of the host does not allow.',
     action: 'stall',
   },
-  HostQueryFailed: { text: 'The host could not be asked for its facts.', action: 'retry' },
-  StagingFailed: { text: 'A boot file could not be copied or granted.', action: 'stallLater' },
-  JournalUnwritable: { text: 'The agent cannot write its journal; it starts nothing before it can.', action: 'retry' },
+  HostQueryFailed: { text: 'The facts of the host could not be read.', action: 'retry' },
+  StagingFailed: {
+    text: 'A boot file could not be copied, or access to it could not be granted.',
+    action: 'stallLater',
+  },
+  JournalUnwritable: { text: 'The agent cannot write its journal; it starts no VM until it can.', action: 'retry' },
 
   // Creation and start
   NotCreated: { text: 'No compute system exists.', action: 'none' },
@@ -70,61 +73,67 @@ const table = {
   Created: { text: 'The compute system exists.', action: 'none' },
   CreateFailed: { text: 'HCS refused to create the compute system.', action: 'stallLater' },
   DocumentRefused: { text: 'HCS does not accept the document.', action: 'stall' },
-  InsufficientResources: { text: 'The host has not the memory or processors for the VM.', action: 'retry' },
+  InsufficientResources: { text: 'The host has too little memory or too few processors for the VM.', action: 'retry' },
   Starting: { text: 'The VM is booting.', action: 'retry' },
-  Started: { text: 'The VM was started and its guest is up (an event; the condition says Running).', action: 'none' },
+  Started: { text: 'The VM was started and its guest is up (an Event; the condition says Running).', action: 'none' },
   StartFailed: { text: 'HCS could not start the VM.', action: 'stallLater' },
   PolicyRefused: { text: 'The guest refused the security policy of its VM.', action: 'stall' },
   BootTimeout: { text: 'The guest did not come up in time.', action: 'retry' },
   ExitedDuringStart: { text: 'The VM ended before its guest was up.', action: 'retry' },
   CallOverdue: {
-    text: 'A call to HCS has not come back; its system is terminated, and nothing else is done under this id before.',
+    text: 'A call to HCS is overdue. The agent terminates the compute system, and waits for the call before it does anything else with the VM.',
     action: 'retry',
   },
   InternalError: {
-    text: 'The agent failed on this VM by an error of its own; it begins again with it, five times at most until the VM is changed.',
+    text: 'An internal error of the agent affected this VM. The agent starts over with the VM, at most five times until the VM is changed.',
     action: 'retry',
   },
-  BackOff: { text: 'The VM failed several times in a row and is started again later.', action: 'retry' },
+  BackOff: { text: 'The VM failed several times in a row and will be started again later.', action: 'retry' },
 
   // Running
   Connected: { text: 'The guest answered.', action: 'none' },
   NotConnected: { text: 'The guest is not connected.', action: 'none' },
-  ConnectionNotUsed: { text: 'The manifest does without a guest connection.', action: 'none' },
+  ConnectionNotUsed: { text: 'The manifest disables the guest connection.', action: 'none' },
   GuestConnectionLost: { text: 'The guest closed its connection; the VM still runs.', action: 'retry' },
   Running: { text: 'The VM runs.', action: 'none' },
   Changing: {
-    text: 'The manifest changed in what the running VM can be given; it is being given it.',
+    text: 'The agent applies a change of the manifest to the running VM.',
     action: 'retry',
   },
-  Changed: { text: 'The running VM has what its manifest asks for now (an event).', action: 'none' },
-  ChangeFailed: { text: 'The running VM could not be changed; it is tried again.', action: 'stallLater' },
-  DiskFailed: { text: 'A disk could not be attached, mounted or detached; it is tried again.', action: 'stallLater' },
-  RestartRequired: { text: 'The manifest changed in what only a restart applies.', action: 'none' },
+  Changed: { text: 'A change of the manifest was applied to the running VM (an Event).', action: 'none' },
+  ChangeFailed: { text: 'The running VM could not be changed; the agent tries again.', action: 'stallLater' },
+  DiskFailed: {
+    text: 'A disk could not be attached, mounted or detached; the agent tries again.',
+    action: 'stallLater',
+  },
+  RestartRequired: { text: 'The manifest has a change that only a restart applies.', action: 'none' },
 
   // The end of a VM
   Stopping: { text: 'The VM is being stopped.', action: 'retry' },
-  StopFailed: { text: 'The VM could not be stopped; it is tried again.', action: 'retry' },
+  StopFailed: { text: 'The VM could not be stopped; the agent tries again.', action: 'retry' },
   CleanUpFailed: {
-    text: 'Something that was staged or granted could not be taken back; it is tried again.',
+    text: 'A staged file or granted access could not be removed; the agent tries again.',
     action: 'retry',
   },
   Halted: { text: 'The VM is stopped, as its manifest asks.', action: 'none' },
-  Completed: { text: 'The VM ended well and is not started again.', action: 'none' },
-  Failed: { text: 'The VM ended badly and is not started again.', action: 'stall' },
+  Completed: { text: 'The VM ended successfully and is not started again.', action: 'none' },
+  Failed: { text: 'The VM failed and is not started again.', action: 'stall' },
   Exited: { text: 'The VM ended and is started again.', action: 'retry' },
   AgentRestarted: { text: 'The VM ended together with the agent that ran it.', action: 'stall' },
   HostDrained: { text: 'The host is being drained.', action: 'retry' },
   Restarting: { text: 'The VM is restarted on request.', action: 'retry' },
   InvalidAnnotation: {
-    text: 'An annotation asks for something in a way that asks for nothing (an event).',
+    text: 'The value of an annotation is invalid and has no effect (an Event).',
     action: 'none',
   },
-  Paused: { text: 'Reconciling is paused by annotation.', action: 'none' },
+  Paused: { text: 'The VM is paused by an annotation.', action: 'none' },
 
   // Deletion
   Terminating: { text: 'Waiting for the host to confirm that the VM and its files are gone.', action: 'retry' },
-  ForceDeleted: { text: 'Released by the force-delete annotation, without confirmation of the host.', action: 'none' },
+  ForceDeleted: {
+    text: 'The finalizer was removed by the force-delete annotation, without confirmation from the host.',
+    action: 'none',
+  },
 } as const satisfies Record<string, Reason>;
 
 export type ReasonCode = keyof typeof table;

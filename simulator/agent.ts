@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The agent's program on a simulated node: the same agent, with the node's service process in place of Windows.
+// The agent's program on a simulated node: the same agent, with the node's service process instead of Windows.
 import '../agent/thread-pool.ts';
 import { rm } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -27,7 +27,7 @@ const simulatedNode: NodeKind<SimulatedSettings> = {
 
 async function connectNode(socket: string): Promise<AgentNode> {
   const socketDirectory = `${socket}.guests`;
-  // We hold the node's lock, so what lies there is what a killed agent left behind.
+  // This agent holds the node's lock, so any sockets in the folder are leftovers of a killed agent.
   await rm(socketDirectory, { recursive: true, force: true });
   return {
     ...(await connectSimulatedHost(socket, socketDirectory)),

@@ -1,4 +1,4 @@
-// `host.yaml`: what a simulated Windows node is, and how it behaves. The members that `lcow-agent document` reads from
+// `host.yaml`: the description and behaviour of a simulated Windows node. Members that `lcow-agent document` reads from
 // the same file (design §8) have the same names.
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
@@ -13,14 +13,14 @@ const size = z.int().min(0);
 const timing = z.strictObject({
   createMilliseconds: milliseconds.default(10),
   startMilliseconds: milliseconds.default(20),
-  /** From the start to the guest's first dial. */
+  /** From the start to the guest's first connection. */
   bootMilliseconds: milliseconds.default(250),
   /** From the guest's entropy to its service. */
   initMilliseconds: milliseconds.default(50),
   exitMilliseconds: milliseconds.default(20),
-  /** Between two lines of a guest that has nothing to say; 0 = none. */
+  /** Pause between two lines of an idle guest; 0 = no lines. */
   logIntervalMilliseconds: milliseconds.default(1000),
-  /** Between two attempts of a guest to dial its host (hcs-runtime E.1, F.3). */
+  /** Pause between two attempts of a guest to connect to its host (hcs-runtime E.1, F.3). */
   redialMilliseconds: milliseconds.min(1).default(100),
 });
 export type HostTiming = z.infer<typeof timing>;
@@ -30,7 +30,7 @@ export const simulatedHostFile = z.strictObject({
   build: z.int().min(0).max(0xffff),
   logicalProcessors: z.int().min(1).max(2048),
   memoryInMB: z.int().min(1).default(16_384),
-  /** Absent = one node with everything. */
+  /** Absent = one node with all memory and processors. */
   numaNodes: z
     .array(z.strictObject({ number: z.int().min(0), logicalProcessors: z.int().min(0), memoryInMB: z.int().min(0) }))
     .max(64)
@@ -41,9 +41,9 @@ export const simulatedHostFile = z.strictObject({
   bundleDirectory: z.string().optional(),
   /** For `lcow-agent document` only. */
   owner: z.string().optional(),
-  /** By their size; with `content` also what lies in them. */
+  /** Path to size in bytes, or to an object with `size` and optionally `content`. */
   files: z.record(z.string(), z.union([size, z.strictObject({ size, content: fileContent })])).default({}),
-  /** Other paths of files and folders, and where they lead: junctions, symbolic links, 8.3 names. */
+  /** Links: paths of junctions, symbolic links and 8.3 names, with their targets. */
   links: z.record(z.string(), z.string()).default({}),
   timing: timing.prefault({}),
   script: z.array(scriptRule).default([]),

@@ -54,6 +54,8 @@ export interface Timeouts {
   readonly recovery: number;
   /** How often the state of a running VM is read, in case its exit event was lost. */
   readonly liveness: number;
+  /** After HCS says that a VM has stopped: waiting for its exit event, which tells how. */
+  readonly exitEvent: number;
   /** Closing the node when the agent ends, and waiting for the VMs when the compute service went away. */
   readonly leave: number;
   /** Pause before a failed enumeration of HCS is tried again. */
@@ -89,6 +91,8 @@ export const defaultTimeouts: Timeouts = {
   backOffReset: 10 * minute,
   recovery: 5 * second,
   liveness: 30 * second,
+  // The text of a panic takes up to 2 s (`fixedTimes.windows.crashLog`).
+  exitEvent: 5 * second,
   leave: 5 * second,
   enumerateRetry: 5 * second,
 };

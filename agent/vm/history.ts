@@ -1,15 +1,16 @@
 // How a VM's record changes with what happens to it. Pure: each function gives the next record.
 
 import type { Intent } from '../../protocol/intent.ts';
-import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../../protocol/messages.ts';
+import type { Assignment, BootTimings, GuestLogSummary } from '../../protocol/messages.ts';
 import { withFailure } from '../../protocol/streak.ts';
 import type { Clock, Random } from '../../runtime/clock.ts';
-import { plainLines, plainText } from '../../runtime/plain-text.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import type { MachineFailure } from '../failure.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';
 import type { RuntimeId, SystemExit, SystemProperties } from '../node/backend.ts';
 import type { BootPlan } from '../preparation/plan.ts';
+import { describeLeft, leftOf, mountedWritable } from './ending/stop-report.ts';
+import { exitTexts, lastExitOf, plannedExit, withCrashLog } from './exit-texts.ts';
 import type { MachineRecord, StopReason } from './record.ts';
 
 interface BackOffPorts {
@@ -153,7 +154,7 @@ export function heldUp(record: MachineRecord): MachineRecord {
 
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
-  const { runtimeID: _runtimeID, retiredSlots: _retiredSlots, stopReason: _reason, ...rest } = record;
+  const { left: _left, runtimeID: _runtimeID, retiredSlots: _retiredSlots, stopReason: _reason, ...rest } = record;
   return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
 }
 
@@ -164,14 +165,6 @@ export function stopDecided(record: MachineRecord, reason: StopReason): MachineR
   const restartedAt = record.assignment?.restartedAt;
   return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
 }
-
-const exitTexts: Readonly<Record<LastExit['type'], string>> = {
-  GracefulExit: 'the guest powered off',
-  ForcedExit: 'the VM was terminated',
-  UnexpectedExit: 'the VM ended unexpectedly',
-  AgentExit: 'the VM ended together with the agent that ran it',
-  Unknown: 'the VM ended in an unknown way',
-};
 
 /** The VM ended by itself. A run that was long enough makes earlier failures forgotten. */
 export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPorts): MachineRecord {
@@ -204,15 +197,11 @@ function withoutBootExit(record: MachineRecord): MachineRecord {
   return rest;
 }
 
-/** We ended it. `left`: what became of its disks. */
+/** We ended it, or it ended while we were about to. `left`: what became of its disks. */
 export function stopped(record: MachineRecord, exit: SystemExit, now: string, left: string | undefined): MachineRecord {
-  const { stopReason, ...rest } = record;
+  const { left: _, stopReason, ...rest } = record;
   if (stopReason === undefined) return withLeft(rest, left);
-  const lastExit = lastExitOf(exit, now);
-  const message = `${exitTexts[lastExit.type]} by the agent (${stopReason})`;
-  const withAgent: LastExit = { type: 'AgentExit', time: now, message: exitTexts.AgentExit };
-  const ended = stopReason === 'AgentRestarted' ? withAgent : withCrashLog({ ...lastExit, message }, exit);
-  return withLeft({ ...rest, lastExit: ended }, left);
+  return withLeft({ ...rest, lastExit: plannedExit(stopReason, exit, now) }, left);
 }
 
 function withLeft(record: MachineRecord, left: string | undefined): MachineRecord {
@@ -220,22 +209,6 @@ function withLeft(record: MachineRecord, left: string | undefined): MachineRecor
   if (left === undefined || lastExit === undefined) return record;
   return { ...record, lastExit: { ...lastExit, message: `${lastExit.message}; ${left}` } };
 }
-
-function lastExitOf(exit: SystemExit, time: string): LastExit {
-  const type = exit.exitType === 'None' ? 'Unknown' : exit.exitType;
-  const known = [exit.status === 0 ? '' : `status 0x${exit.status.toString(16)}`, ...(exit.attribution ?? [])];
-  const details = known.filter((text) => text !== '').join(', ');
-  return { type, time, message: `${exitTexts[type]}${details === '' ? '' : ` (${plainText(details)})`}` };
-}
-
-/** The end of what the guest said last is what says why. */
-function withCrashLog(lastExit: LastExit, { crashLog }: SystemExit): LastExit {
-  if (crashLog === undefined) return lastExit;
-  return { ...lastExit, message: `${lastExit.message}: ${plainLines(crashLog)}`.slice(-exitMessageCharacters) };
-}
-
-/** As many as the status keeps. */
-const exitMessageCharacters = 1_024;
 
 export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
   // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.
@@ -254,7 +227,7 @@ export function backOff(failures: number, { random, timeouts }: BackOffPorts): n
 }
 
 /** The agent that died had decided to stop it, and it still runs. */
-export function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, found: SystemProperties): boolean {
+function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, found: SystemProperties): boolean {
   return stage === 'stopping' && stopReason !== undefined && found.runtimeId === runtimeID && found.state !== 'Stopped';
 }
 
@@ -274,14 +247,47 @@ function outlives({ agentBootID, applied }: MachineRecord, ownBootID: string): b
   return applied?.outlivesAgent === true || agentBootID === ownBootID;
 }
 
+/** A system that runs and of which nothing is true that the record tells, as when the state folder of the agent was lost. */
+export function isStranger({ runtimeID }: MachineRecord, found: SystemProperties): boolean {
+  return isUp(found) && found.runtimeId !== runtimeID;
+}
+
+/** How an earlier run ended says nothing of it. `left`: what became of its disks. */
+export function strangerEnded(record: MachineRecord, now: string, left?: string): MachineRecord {
+  const message = 'the agent terminated the VM, of which its journal knew nothing';
+  return withLeft({ ...record, lastExit: { type: 'AgentExit', time: now, message } }, left);
+}
+
+/** Of a VM that is not taken over. `found`: what there is under its id. */
+export function notAdopted(
+  record: MachineRecord,
+  found: SystemProperties | undefined,
+  now: string,
+  agentBootID: string,
+): MachineRecord {
+  if (found !== undefined && isBeingStopped(record, found)) return record;
+  const isGone = found === undefined || !isUp(found);
+  const ended = endedWhileAway(isGone ? withLeftDisks(record, agentBootID) : record, now, agentBootID);
+  return found !== undefined && isStranger(record, found) ? strangerEnded(ended, now) : ended;
+}
+
 /** The agent was away when the VM ended: the exit is reported as such, once. */
-export function endedWhileAway(record: MachineRecord, now: string, agentBootID: string): MachineRecord {
+function endedWhileAway(record: MachineRecord, now: string, agentBootID: string): MachineRecord {
   const recorded = record.lastExit !== undefined && record.lastExit.time >= (record.startTime ?? '');
   if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
   const type = outlives(record, agentBootID) ? 'Unknown' : 'AgentExit';
-  const message = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
-  const { stopReason: _, ...calm } = withoutFailures(record);
-  return { ...calm, stage: 'stopping', lastExit: { type, time: now, message } };
+  const how = type === 'Unknown' ? 'the VM ended while the agent was away' : exitTexts.AgentExit;
+  const { left, stopReason, ...calm } = withoutFailures(record);
+  const isToldSo = stopReason === undefined || stopReason === 'AgentRestarted';
+  const message = isToldSo ? how : `${how}, which was stopping it (${stopReason})`;
+  return withLeft({ ...calm, stage: 'stopping', lastExit: { type, time: now, message } }, left);
+}
+
+/** An agent that ends without leaving the guest takes along what was not synced. */
+function withLeftDisks(record: MachineRecord, agentBootID: string): MachineRecord {
+  if (record.stage !== 'running' || outlives(record, agentBootID)) return record;
+  const left = describeLeft(mountedWritable(record).map(leftOf), { kind: 'not', why: 'the agent ended before' });
+  return left === undefined ? record : { ...record, left };
 }
 
 export function runtimeIdOf(properties: SystemProperties): RuntimeId {

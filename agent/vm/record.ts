@@ -52,6 +52,8 @@ export const machineRecord = z.object({
   stage: z.enum(stages),
   /** Of a stop that was decided and has not come to its end. */
   stopReason: stopReason.exactOptional(),
+  /** What that stop has done about the disks, in words; absent while it has none to tell, and in journals of earlier agents. */
+  left: z.string().exactOptional(),
   acquired: z.array(acquired),
   applied: applied.optional(),
   /** What it has reserved of the host; absent in the journal of an older agent. */

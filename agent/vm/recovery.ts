@@ -34,8 +34,8 @@ async function lookAt(vm: VirtualMachineCore, handles: Handles, properties: Syst
   }
   await noteExit(vm, system);
   if (system === undefined) await handles.run?.close();
-  const isStopping = system !== undefined && properties !== undefined && history.isBeingStopped(record, properties);
-  if (!isStopping) store.change(history.endedWhileAway, vm.now(), ports.agentBootID);
+  const there = system === undefined ? undefined : properties;
+  store.change(history.notAdopted, there, vm.now(), ports.agentBootID);
   store.clearTrouble('HostQueryFailed', 'CallOverdue');
   if (system === undefined) return { event: 'foundNothing', next: { state: 'Cleaning' } };
   return { event: 'leftover', next: { state: 'Stopping', handles } };
@@ -56,9 +56,12 @@ async function openFound(vm: VirtualMachineCore, handles: Handles): Promise<Comp
 /** Of a VM whose handle tells how it ended. */
 async function noteExit(vm: VirtualMachineCore, system: ComputeSystem | undefined): Promise<void> {
   const { ports, store } = vm;
-  const isRunning = store.record.stage === 'running';
-  const end = isRunning && system !== undefined ? await endSoFar(system) : undefined;
-  if (end?.kind === 'exited') store.change(history.exited, toldExit(vm, end.exit), ports);
+  const { left, stage, stopReason } = store.record;
+  const end = system === undefined ? undefined : await endSoFar(system);
+  if (end?.kind !== 'exited') return;
+  if (stage === 'running') store.change(history.exited, toldExit(vm, end.exit), ports);
+  const isPlanned = stage === 'stopping' && stopReason !== undefined;
+  if (isPlanned) store.change(history.stopped, toldExit(vm, end.exit), vm.now(), left);
 }
 
 async function adopt(

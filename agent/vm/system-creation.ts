@@ -8,8 +8,10 @@ import type { ComputeSystem } from '../node/backend.ts';
 import { HcsError, hresult } from '../node/hcs-error.ts';
 import { ownerTag } from '../node/system-id.ts';
 import type { VirtualMachineCore } from './core.ts';
+import { leaveGuest } from './ending/stop-ladder.ts';
 import { terminateSystem } from './ending/termination.ts';
 import type { Handles } from './handles.ts';
+import { strangerEnded } from './history.ts';
 
 /** The VM has the system then. Another leftover is for the next attempt. */
 export async function createReplacing(
@@ -57,8 +59,13 @@ export async function endLeftover(vm: VirtualMachineCore, handles: Handles): Pro
   if (system !== undefined && isOurs) {
     logger.warn({ systemID }, 'a system was left over under the id of the VM; it is terminated');
     handles.system = system;
+    const left = await leaveGuest(vm, system, handles);
     const end = await terminateSystem(system, clock, timeouts);
     if (end.kind === 'lost') throw new HcsError('HcsTerminateComputeSystem', hresult.serviceDisconnect);
+    if (left !== undefined) vm.store.change(strangerEnded, vm.now(), left);
+    await handles.run?.close();
+    handles.run = undefined;
+    handles.guestLeft = undefined;
   }
   if (system !== undefined) await vm.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());
   handles.system = undefined;

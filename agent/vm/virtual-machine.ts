@@ -148,10 +148,16 @@ export class VirtualMachine {
   async endWithAgent(): Promise<void> {
     const { applied, assignment } = this.#record;
     const outlives = applied?.outlivesAgent ?? assignment?.options.TerminateOnAgentExit === false;
-    if (outlives || this.state === 'Unknown') return;
+    // One whose life begins again has its handle still: it ends with the agent, too.
+    const isHeld = this.state === 'Unknown' && handlesOf(this.#situation).system !== undefined;
+    if (outlives || (this.state === 'Unknown' && !isHeld)) return;
     this.#core.end.withAgent = true;
+    this.#core.internalErrors.forget();
     this.#reconsider();
-    if (rowOf(this.state).presence !== 'absent') await this.#gone.promise;
+    if (!isHeld && rowOf(this.state).presence === 'absent') return;
+    await this.#gone.promise;
+    // How it ended is for the next agent to tell.
+    await this.#core.store.tryWrite();
   }
 
   observe(): ObservedVirtualMachine {

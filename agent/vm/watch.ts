@@ -1,5 +1,5 @@
 // The state Running: the VM is given what its manifest asks for, until it is to be stopped or has ended.
-import { CallOverdue } from '../bounds/bounded.ts';
+import { CallOverdue, within } from '../bounds/bounded.ts';
 import type { ComputeSystem, SystemEnd } from '../node/backend.ts';
 import { applyLiveChanges, untilNextChange } from './changes/apply.ts';
 import type { VirtualMachineCore } from './core.ts';
@@ -27,7 +27,8 @@ export async function watch(vm: VirtualMachineCore, running: Situation<'Running'
   // Woken before its time: a guest that ends closes its bridge, and the event that says how it ended is yet to come.
   if (clock.now() < wakes) return undefined;
   if (signal.aborted || !(await hasStopped(vm, system))) return undefined;
-  return exitObserved(vm, running, { kind: 'exited', exit: { exitType: 'Unknown', status: 0 } });
+  const end = await within(clock, vm.ports.timeouts.exitEvent, system.ended);
+  return exitObserved(vm, running, end === 'waiting' ? { kind: 'closed' } : end);
 }
 
 /** A slow answer is no sign of a stop; the next question is asked once it has come. */

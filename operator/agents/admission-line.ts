@@ -1,13 +1,13 @@
-// Sessions are accepted a few at a time. To accept one costs several requests to the API server and the parsing of all that
-// its agent knows; a whole fleet that dials at once must not take the processor, or the way to the API server, from the rest.
-// Agents wait in line with their connections open, first come, first served. Each node has one place: when its agent gives
-// up and dials again, the new connection takes the place of the former one.
+// Accepts a few sessions at a time. Accepting one costs several requests to the API server and the parsing of its
+// agent's whole state. When a whole fleet connects at once, it must not take the processor or the connection to the API
+// server from everything else. Agents wait in line with their connections open, first come, first served. Each node has
+// one place: when its agent gives up and connects again, the new connection takes over the place.
 import type { Clock } from '../../runtime/clock.ts';
 
 export interface AdmissionBounds {
-  /** Sessions that are being accepted. */
+  /** Most sessions that are accepted at the same time. */
   readonly parallel: number;
-  /** A session that takes longer goes on by itself, and the next one begins. */
+  /** A session that takes longer continues, and the next one begins. */
   readonly milliseconds: number;
 }
 
@@ -33,8 +33,8 @@ export class AdmissionLine {
   }
 
   /**
-   * Resolves when the node's turn has come; with undefined when a newer connection of the node took its place, or when
-   * it has `left`.
+   * Resolves when the node's turn has come. Resolves with undefined when a newer connection of the node took over its
+   * place, or when this connection has `left`.
    */
   enter(nodeName: string, left: Promise<unknown>): Promise<Turn | undefined> {
     return new Promise((resolve) => {

@@ -1,5 +1,5 @@
-// Who an agent is: its bearer token names the node that it may speak for. Here by a file, for development; in a cluster
-// the API server says it (token-review.ts).
+// The identity of an agent: its bearer token names the node that the agent may speak for. This file reads tokens from a
+// file, for development. In a cluster the API server verifies them (token-review.ts).
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
@@ -11,14 +11,14 @@ export type Authentication =
   | {
       readonly ok: true;
       readonly nodeName: string;
-      /** Of the Node that the token is bound to, where that is known. */
+      /** Uid of the Node that the token is bound to, if known. */
       readonly nodeUID?: string;
     }
-  /** `retry`: it could not be judged now. The message is for our log, never for the peer. */
+  /** `retry`: the token could not be judged now. The message is for our log, never for the peer. */
   | { readonly ok: false; readonly retry: boolean; readonly message: string };
 
 export interface AgentAuthenticator {
-  /** `address`: where the token came from (`peerAddress`). It proves nothing, but tells peers apart. */
+  /** `address`: where the token came from (`peerAddress`). It proves nothing, but distinguishes peers. */
   authenticate(bearer: string, address: string): Promise<Authentication>;
 }
 
@@ -33,8 +33,8 @@ interface LoadedTokens {
 }
 
 /**
- * A YAML or JSON file that maps each token to the name of its node; read again whenever it changes. An entry that cannot be
- * used is left out alone, and while the file is no such map, the last one that was holds.
+ * A YAML or JSON file that maps each token to the name of its node, read again whenever it changes. An invalid entry is
+ * ignored. While the file is not such a map, its last valid version applies.
  */
 export class StaticTokens implements AgentAuthenticator {
   readonly #path: string;
@@ -73,14 +73,14 @@ export class StaticTokens implements AgentAuthenticator {
   async #load(version: string): Promise<LoadedTokens> {
     const tokens = tokenFile.safeParse(parsed(await readFile(this.#path, 'utf8')));
     if (tokens.success) return { version, nodeOfDigest: this.#nodesOf(tokens.data) };
-    // What zod or the parser says of it would put the tokens into our log.
+    // A message of zod or the parser would put the tokens into our log.
     const problem = 'it must be a YAML or JSON map of tokens to names of nodes';
     if (this.#loaded === undefined) throw new Error(problem);
-    this.#logger.error({ file: this.#path, problem }, 'the token file cannot be read: its last good version holds');
+    this.#logger.error({ file: this.#path, problem }, 'the token file cannot be read: its last valid version applies');
     return { version, nodeOfDigest: this.#loaded.nodeOfDigest };
   }
 
-  /** Names an entry by its node, never by its token. */
+  /** Log messages name an entry by its node, never by its token. */
   #nodesOf(tokens: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
     const nodeOfDigest = new Map<string, string>();
     for (const [index, [token, value]] of Object.entries(tokens).entries()) {
@@ -94,7 +94,10 @@ export class StaticTokens implements AgentAuthenticator {
   }
 }
 
-/** Undefined when it is neither YAML nor JSON. JSON is YAML, too, but thousands of tokens are read in no time as JSON only. */
+/**
+ * Undefined when the text is neither YAML nor JSON. JSON is valid YAML, but a JSON parser reads thousands of tokens
+ * much faster.
+ */
 function parsed(text: string): unknown {
   for (const read of [(json: string): unknown => JSON.parse(json), (yaml: string): unknown => parse(yaml)]) {
     try {
@@ -104,7 +107,7 @@ function parsed(text: string): unknown {
   return undefined;
 }
 
-/** Tokens are compared by digest, so that the time of a comparison says nothing about them. */
+/** Tokens are compared by digest, so that the time of a comparison reveals nothing about them. */
 function digestOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }

@@ -1,4 +1,4 @@
-// Sends a host's desired state in parts, none with more VMs or bytes than a frame may have.
+// Sends a host's desired state in parts. No part has more VMs or bytes than a frame may have.
 import { type Assignment, limits } from '../../protocol/messages.ts';
 
 const envelopeBytes = 1_024;
@@ -20,7 +20,7 @@ export class DesiredParts {
     this.#bytes += size;
   }
 
-  /** All were added. */
+  /** All VMs were added. */
   end(): void {
     this.#send(this.#take(), true);
   }

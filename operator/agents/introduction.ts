@@ -1,5 +1,5 @@
-// Collects the parts of an agent's hello, and what it reports before it has been welcomed. What is kept of them is bounded
-// as it arrives (docs/design.md §10): so much for each VM, so much besides, and so many parts.
+// Collects the parts of an agent's hello, and the reports that arrive before its welcome. What is kept is bounded on
+// arrival (docs/design.md §10): bytes for each VM, bytes in total, and the number of parts.
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import type { MessageOfAgents } from '../../protocol/earlier-agents.ts';
 import { intentsCapability } from '../../protocol/intent.ts';
@@ -10,14 +10,14 @@ import { readReport } from './report-reading.ts';
 
 export type HelloProgress = 'Incomplete' | 'Complete' | 'TooLong' | 'Repeated';
 
-/** Twice as many as a host with all the VMs that it may have needs. */
+/** Twice as many as a host with the maximum number of VMs needs. */
 const mostParts = 2 * Math.ceil(limits.virtualMachinesPerHost / limits.partElements);
 
 type Introduced = Pick<Hello, 'complete' | 'last' | 'capabilities' | 'protocolVersions'>;
 
 export class Introduction {
   readonly #reports = new Reports(helloBudget);
-  /** It told of more VMs than a host may have; the others were not taken. */
+  /** The agent reported more VMs than a host may have. The others were ignored. */
   hasTooMany = false;
   #parts = 0;
   #host: HostIntroduction | undefined;
@@ -34,7 +34,7 @@ export class Introduction {
     return last ? 'Complete' : 'Incomplete';
   }
 
-  /** False when the hello has not been complete yet. */
+  /** False while the hello is incomplete. */
   amend(message: Exclude<MessageOfAgents, Hello>): boolean {
     if (!this.#isComplete) return false;
     if (message.type === 'observed') this.#take(message.virtualMachine);
@@ -52,12 +52,12 @@ export class Introduction {
     return this.#last?.last === true;
   }
 
-  /** HCS was fully enumerated, and all of it was taken: what is not among the VMs does not exist. */
+  /** HCS was fully enumerated, and every VM was kept: a VM that is not listed does not exist on the host. */
   get enumerated(): boolean {
     return this.#last?.complete === true && !this.hasTooMany;
   }
 
-  /** Hands them over: they are kept elsewhere from now on. */
+  /** Returns the reports and releases them; the caller keeps them from now on. */
   takeReports(): readonly SizedReport[] {
     const reports = [...this.#reports.byUid.values()];
     this.#reports.clear();
@@ -68,12 +68,12 @@ export class Introduction {
     return this.#host;
   }
 
-  /** What it understands beyond the messages that all agents do. */
+  /** What the agent understands beyond the messages that every agent understands. */
   get capabilities(): readonly string[] {
     return this.#last?.capabilities ?? [];
   }
 
-  /** Agents of earlier versions do not. */
+  /** False for agents of earlier versions. */
   get understandsIntents(): boolean {
     return this.capabilities.includes(intentsCapability);
   }

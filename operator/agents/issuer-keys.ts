@@ -1,6 +1,7 @@
-// The keys that the API server signs service account tokens with (`/openid/v1/jwks`, which every service account may read).
-// A good signature admits nobody: the API server decides, which also knows pods, Nodes and revocations. It only tells whose
-// token is reviewed first, so that strangers, who cannot sign, never stand in an agent's way.
+// The keys with which the API server signs service account tokens (`/openid/v1/jwks`, readable for every service
+// account). A valid signature does not admit anybody: the API server decides, because it also knows pods, Nodes and
+// revocations. The signature only decides whose token is reviewed first. Strangers cannot sign, so they never delay an
+// agent.
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
@@ -12,12 +13,12 @@ const keySet = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.
 
 const milliseconds = {
   request: 2_000,
-  /** A token may name a key that was added just now; a stranger's names whatever he likes. */
+  /** A token may name a key that was just added; a stranger's token can name any key. */
   betweenReads: 10_000,
   afterFailure: 1_000,
 } as const;
 
-/** As an API server can sign (RFC 7518 §3.1), by the kind of key. */
+/** The algorithms with which an API server can sign (RFC 7518 §3.1), by type of key. */
 const algorithms: Readonly<Record<string, { readonly keyType: string; readonly hash: string }>> = {
   RS256: { keyType: 'rsa', hash: 'sha256' },
   RS384: { keyType: 'rsa', hash: 'sha384' },
@@ -27,7 +28,7 @@ const algorithms: Readonly<Record<string, { readonly keyType: string; readonly h
   ES512: { keyType: 'ec', hash: 'sha512' },
 };
 
-/** On a thread of its own: a thousand at once would hold everything else up. */
+/** Runs on another thread: a thousand verifications at once would block everything else. */
 const verifySignature = promisify(verify);
 
 export class IssuerKeys {
@@ -43,7 +44,7 @@ export class IssuerKeys {
     this.#clock = clock;
   }
 
-  /** False also while the keys are not known. */
+  /** Also false while the keys are unknown. */
   async haveSigned({ algorithm, keyID, signed, signature }: TokenText): Promise<boolean> {
     const scheme = algorithms[algorithm];
     if (scheme === undefined || keyID === undefined) return false;

@@ -1,5 +1,6 @@
-// What one node may ask of the operator, over all its sessions and connections (docs/design.md §10): a new session does not
-// refill anything. Too much is made to wait; misbehaviour keeps the node out for a while, longer each time.
+// What one node may ask of the operator, over all its sessions and connections (docs/design.md §10): a new session does
+// not refill any allowance. Too many messages are delayed. Misbehaviour excludes the node for a while, longer each
+// time.
 
 import type { FrameKind } from '../../protocol/channel.ts';
 import { Allowance } from '../../runtime/allowance.ts';
@@ -12,19 +13,19 @@ export interface MessageLimit {
 
 export const peerLimits = {
   messages: { perSecond: 2_000, burst: 8_192 },
-  /** Of messages. A host with 4,096 VMs whose logs are the longest tells all of it at once. */
+  /** For messages. A host with 4,096 VMs and the longest logs sends all of this at once. */
   textBytes: { perSecond: 4 << 20, burst: 96 << 20 },
-  /** Of data of streams, which has budgets of its own: more than anybody follows a log with. */
+  /** For stream data, which has separate budgets: more than anybody needs to follow a log. */
   binaryBytes: { perSecond: 128 << 20, burst: 128 << 20 },
-  /** Connections with a valid token, whatever becomes of them. */
+  /** Connections with a valid token, accepted or not. */
   connections: { perSecond: 1, burst: 30 },
-  /** Sessions that were accepted. */
+  /** Accepted sessions. */
   sessions: { perSecond: 6 / 60, burst: 12 },
-  /** Log lines about what the agent does wrong; the counters have all of it. */
+  /** Log lines about an agent's misbehaviour. The counters include all of it. */
   logLines: { perSecond: 0.1, burst: 10 },
   firstDelayMilliseconds: 1_000,
   lastDelayMilliseconds: 5 * 60_000,
-  /** So long after it was let in again, one misbehaviour counts no more. */
+  /** After this much good behaviour, one misbehaviour is forgotten. */
   forgivenMilliseconds: 2 * 60_000,
 } as const;
 
@@ -50,7 +51,7 @@ export class Peer {
     this.#logLines = allowance(peerLimits.logLines);
   }
 
-  /** For how many milliseconds nothing more is to be taken from it. */
+  /** Returns for how many milliseconds nothing more is read from the node. */
   received(kind: FrameKind, bytes: number): number {
     const byBytes = kind === 'binary' ? this.#binaryBytes.take(bytes) : this.#textBytes.take(bytes);
     return Math.max(this.#messages.take(), byBytes);
@@ -58,7 +59,7 @@ export class Peer {
 
   mayConnect(): boolean {
     const now = this.#clock.now();
-    // A clock that was set back must not keep anybody out for longer than was meant.
+    // A clock that was set back must not exclude anybody for longer than intended.
     const left = Math.min(this.#keptOutUntil - now, this.#delay);
     return left <= 0 && this.#connections.tryTake();
   }
@@ -67,19 +68,19 @@ export class Peer {
     return this.#sessions.tryTake();
   }
 
-  /** Whether the log is to have one more line about it. */
+  /** Whether another log line about the node is allowed. */
   mayTell(): boolean {
     return this.#logLines.tryTake();
   }
 
-  /** It broke a rule that no agent breaks: its next connections are refused for a while. */
+  /** The node violated a rule that every agent keeps: its next connections are refused for a while. */
   keepOut(): void {
     const now = this.#clock.now();
     this.#strikes = this.#strikesNow(now) + 1;
     this.#keptOutUntil = now + this.#delay;
   }
 
-  /** Nothing about it is worth remembering. */
+  /** True when nothing about the node needs to be remembered. */
   get isRested(): boolean {
     const allowances = [this.#messages, this.#textBytes, this.#connections, this.#sessions, this.#logLines];
     return allowances.every(({ isFull }) => isFull) && this.#strikesNow(this.#clock.now()) === 0;
@@ -97,10 +98,10 @@ export class Peer {
 }
 
 const mostPeers = 10_000;
-/** Looked at for one to forget. */
+/** How many nodes are examined to find one to forget. */
 const candidates = 64;
 
-/** By node. Those that have been quiet are forgotten first. */
+/** By node. Nodes that have been quiet are forgotten first. */
 export class Peers {
   readonly #create: () => Peer;
   readonly #byNode = new Map<string, Peer>();

@@ -1,4 +1,4 @@
-// Strangers decide how often an agent is refused; they must not decide how much is logged.
+// Bounds the log lines about refused agents, because strangers decide how often an agent is refused.
 import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
 

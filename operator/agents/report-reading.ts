@@ -1,4 +1,4 @@
-// From an element of a message to a report. Members that nobody knows are left out; what is too long is refused.
+// Turns an element of a message into a report. Unknown members are dropped; too long ones are refused.
 import { type Element, limits, parseObserved } from '../../protocol/messages.ts';
 import { refusedReport, type SizedReport, sizedReport } from '../controller/knowledge/reports.ts';
 

@@ -1,21 +1,21 @@
-// When a token is reviewed. A review costs the API server a request, and a stranger can show as many tokens as he likes, so
-// there are two classes. Tokens with the API server's signature come first. All others share a few places by turns among
-// addresses, and each refusal of one takes from an allowance: with none left they wait. So what strangers cost the API server
-// has a bound, and they wait for each other only.
+// Decides when a token is reviewed. A review costs a request to the API server, and a stranger can present any number
+// of tokens, so there are two classes. Tokens with the API server's signature come first. All others share a few
+// places, by turns among addresses, and each refusal of one uses up an allowance; without allowance they wait. So the
+// load of strangers on the API server is bounded, and they delay only each other.
 import { Allowance } from '../../runtime/allowance.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { FairPool } from '../connections/fair-pool.ts';
 
 export const reviewBounds = {
   inFlight: 16,
-  /** Of these, tokens without the signature. */
+  /** How many of these may be tokens without the signature. */
   unsignedInFlight: 4,
-  /** Refused tokens without the signature: so many a second, and at once. */
+  /** Refused tokens without the signature, per second and at once. */
   refusals: { perSecond: 10, burst: 100 },
-  /** Waiting tokens; beyond half of it, the address with the most of them loses its oldest (8 KiB each at most). */
+  /** Waiting tokens. Beyond half of this, the address with the most tokens loses its oldest (8 KiB each at most). */
   signedWaiting: 12_288,
   unsignedWaiting: 512,
-  /** An agent that has given up meanwhile finds the verdict when it dials again. */
+  /** An agent that has given up meanwhile gets the verdict when it connects again. */
   signedWaitMilliseconds: 30_000,
   unsignedWaitMilliseconds: 5_000,
 } as const;
@@ -41,7 +41,7 @@ export class ReviewQueue {
     this.#refusals = new Allowance(clock, reviewBounds.refusals.perSecond, reviewBounds.refusals.burst);
   }
 
-  /** Undefined when its turn did not come in time. `wasRefused` is asked of the result. */
+  /** Undefined when the turn did not come in time. `wasRefused` judges the result. */
   async run<T>(
     { address, signed }: { readonly address: string; readonly signed: boolean },
     review: () => Promise<T>,

@@ -1,5 +1,5 @@
-// Where agents connect: a WebSocket server over TLS 1.3 on /v1/agents (design §7). Whoever is not an agent with a token
-// gets a plain HTTP answer and no memory.
+// The WebSocket server that agents connect to, over TLS 1.3 on /v1/agents (design §7). A peer without an agent's token
+// gets a plain HTTP answer and occupies no memory.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -21,7 +21,7 @@ import type { AgentIdentity, SessionEvents, SessionPorts } from './session-ports
 import type { Sessions } from './sessions.ts';
 import { WaitingConnection } from './waiting-connection.ts';
 
-/** What a replica that leads offers to agents. */
+/** What the leading replica offers to agents. */
 export interface AgentService {
   readonly ports: SessionPorts;
   readonly sessions: Sessions;
@@ -30,14 +30,14 @@ export interface AgentService {
 export interface AgentServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Undefined while this replica does not lead: agents are asked to come again, and reach another one. */
+  /** Undefined while this replica does not lead. Agents are then asked to come again, and reach another replica. */
   readonly service: () => AgentService | undefined;
   readonly authenticator: AgentAuthenticator;
-  /** Without TLS: for loopback only. With it, handshakes fail until the first `useCertificate`. */
+  /** False for loopback only. With TLS, handshakes fail until the first `useCertificate`. */
   readonly tls: boolean;
   readonly bindAddress: string;
   readonly port: number;
-  /** What one agent may send before it is made to wait. */
+  /** How much one agent may send before it is delayed. */
   readonly messages?: MessageLimit;
   readonly arrivals?: Partial<ArrivalBounds>;
   readonly admission?: AdmissionBounds;
@@ -45,16 +45,16 @@ export interface AgentServerOptions {
 
 const dismissMilliseconds = 1_000;
 const bounds = {
-  /** Of agents that have shown a token: 5,000 of them, each while it renews its connection, and half-open ones. */
+  /** Connections of agents that have presented a token: 5,000 agents, each during a renewal, plus half-open ones. */
   sessions: 12_000,
-  /** Of one node: the session, the one that renews it, and what a network left half open. */
+  /** Connections of one node: the session, its renewal, and what a network left half open. */
   connectionsPerNode: 4,
   headerBytes: 16 * 1024,
-  /** Pieces of one message that the network may have made of it. */
+  /** Most pieces into which the network may split one message. */
   bufferedChunks: 8_192,
-  /** Parts that the agent may have made of one message; ours makes one. */
+  /** Most fragments into which an agent may split one message; our agent sends one. */
   fragments: 64,
-  /** For who asks while this replica cannot take it in. */
+  /** For agents that come while this replica cannot accept them. */
   retryAfterSeconds: 1,
 } as const;
 
@@ -72,7 +72,7 @@ export class AgentServer {
     perMessageDeflate: false,
     handleProtocols: () => subprotocol,
   });
-  /** Connections by node. */
+  /** Number of connections by node. */
   readonly #open = new Map<string, number>();
   readonly #peers: Peers;
   #closing = false;
@@ -87,7 +87,7 @@ export class AgentServer {
     this.#server.http.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
       this.#upgrade(request, socket, head).catch((error: unknown) => {
-        logger.error({ err: error }, 'an agent could not be taken in');
+        logger.error({ err: error }, 'an agent could not be accepted');
         refuse(socket, 500);
       });
     });
@@ -97,7 +97,7 @@ export class AgentServer {
     return this.#server.listen();
   }
 
-  /** Agents redial at once: their VMs do not notice. */
+  /** Agents reconnect at once; their VMs do not notice. */
   async close(): Promise<void> {
     this.#closing = true;
     const closed = this.#server.close();
@@ -107,12 +107,12 @@ export class AgentServer {
     this.#server.disconnect();
   }
 
-  /** For handshakes from now on; connections that are open go on. */
+  /** Applies to new handshakes; open connections continue. */
   useCertificate(certificate: ServingCertificate): void {
     this.#server.useCertificate(certificate);
   }
 
-  /** Every agent is to dial again. */
+  /** Asks every agent to connect again. */
   dismiss(why: string): void {
     for (const socket of this.#webSockets.clients) {
       socket.close(closeCodes.shuttingDown, why);
@@ -159,14 +159,14 @@ export class AgentServer {
     return open < bounds.connectionsPerNode && peer.mayConnect() ? peer : undefined;
   }
 
-  /** What the agent says is read when its turn has come. */
+  /** Reads the agent's messages once its turn has come. */
   async #queue(webSocket: WebSocket, agent: AgentIdentity, peer: Peer, service: AgentService): Promise<void> {
     const { clock, heartbeatSeconds } = service.ports;
     const waiting = new WaitingConnection(webSocket, clock, heartbeatSeconds);
     const closed = new Promise((resolve) => webSocket.once('close', resolve));
     const turn = await this.#line.enter(agent.nodeName, closed);
     if (turn === undefined) return webSocket.terminate();
-    // One that was dismissed while it waited has been told so.
+    // A connection that was dismissed while it waited has been told so.
     if (webSocket.readyState === WebSocket.OPEN) {
       const session = new AgentSession(agent, peer, service.ports, endingTurn(turn, service.sessions));
       const served = this.#serve(webSocket, session, peer, service);
@@ -212,7 +212,7 @@ export class AgentServer {
   }
 }
 
-/** The next one begins as soon as this session is live. */
+/** The next session begins as soon as this one is live. */
 function endingTurn(turn: Turn, events: SessionEvents): SessionEvents {
   return {
     accepted: (session) => events.accepted(session),

@@ -1,4 +1,4 @@
-// What a session needs of the rest of the operator, and what it tells about itself.
+// What a session needs from the rest of the operator, and the events that it reports.
 import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Acceptance } from '../controller/hosts.ts';
@@ -10,7 +10,7 @@ import type { AgentSession } from './session.ts';
 export interface AgentObserver {
   received(type: string): void;
   sent(type: string): void;
-  /** Something that a well-behaved agent does not do; each has a counter. */
+  /** Reports something that a well-behaved agent does not do. Each kind has a counter. */
   misbehaved(what: UnexpectedFromAgent): void;
 }
 
@@ -35,7 +35,7 @@ export interface SessionPorts {
   readonly heartbeatSeconds: number;
   /** Takes the session's epoch. */
   readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
-  /** Everything that the host shall have, as it is to be told now. */
+  /** The desired state of all VMs of the host, as of now. */
   readonly desired: (nodeName: string) => AsyncIterable<Told>;
 }
 
@@ -45,7 +45,7 @@ export interface AgentIdentity {
 }
 
 export interface SessionEvents {
-  /** The epoch is ours: this session speaks for the node from now on, and no earlier one. */
+  /** The session has its epoch: it speaks for the node from now on, and no earlier one does. */
   accepted(session: AgentSession): void;
   /** The whole desired state has been sent. */
   live(session: AgentSession): void;

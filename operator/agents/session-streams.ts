@@ -1,5 +1,5 @@
-// The operator's end of the streams of one session (design §7): opens them, and hands out what they carry as Node streams.
-// A session that ends takes its streams with it; whoever reads one learns that it was that.
+// The operator's end of the streams of one session (design §7): opens them and exposes their channels as Node streams.
+// A session that ends also ends its streams, and their readers learn the cause.
 import type { IncomingChannel, OutgoingChannel } from '../../protocol/streams/channels.ts';
 import { decodeStreamFrame } from '../../protocol/streams/frames.ts';
 import {
@@ -14,7 +14,7 @@ import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/stream
 
 type Omitted = 'epoch' | 'stream' | 'window';
 type Without<T> = T extends unknown ? Omit<T, Omitted> : never;
-/** What is asked for, without what the session knows itself. */
+/** A request without the members that the session fills in. */
 export type StreamRequest = Without<StreamOpening>;
 
 /** How a stream ended. */
@@ -22,20 +22,20 @@ export type StreamEnding =
   | { readonly ok: true; readonly exitCode: number | undefined }
   | { readonly ok: false; readonly problem: StreamProblem | string; readonly message: string };
 
-/** What the agent said when it began to serve, or why it does not. */
+/** The agent's answer when it began to serve the stream, or why it does not. */
 export type StreamBeginning =
   | { readonly ok: true; readonly processID: number | undefined }
   | Extract<StreamEnding, { ok: false }>;
 
 export interface AgentStream {
-  /** Settled by the agent, or by the end of the session. */
+  /** Settled by the agent or by the end of the session. */
   readonly beginning: Promise<StreamBeginning>;
   readonly stdin: OutgoingChannel;
   readonly stdout: IncomingChannel;
   readonly stderr: IncomingChannel;
-  /** What was sent before can still be read. */
+  /** Data that was sent before the end can still be read. */
   readonly ending: Promise<StreamEnding>;
-  /** Nobody wants it any more. */
+  /** The reader has gone. */
   close(): void;
 }
 
@@ -66,11 +66,11 @@ export class SessionStreams {
 
   constructor(ports: SessionStreamsPorts) {
     this.#ports = ports;
-    // What users type is little: it goes as text, which every agent takes.
+    // Users type little: input goes as text, which every agent accepts.
     this.#multiplexer = new StreamMultiplexer({ ...ports, sendsBinary: () => false });
   }
 
-  /** Undefined when the host, or the VM, has as many as it may. */
+  /** Undefined when the host or the VM already has the maximum number of streams. */
   open(request: StreamRequest): AgentStream | undefined {
     const ofThisMachine = [...this.#open.values()].filter(({ uid }) => uid === request.uid).length;
     if (this.#open.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) return undefined;
@@ -112,7 +112,7 @@ export class SessionStreams {
     }
   }
 
-  /** False when the frame has no data of a stream. */
+  /** False when the frame is not stream data. */
   receiveBinary(frame: Buffer): boolean {
     const data = decodeStreamFrame(frame);
     if (data !== undefined) this.#breakOff(this.#multiplexer.receiveBytes(data));

@@ -1,9 +1,9 @@
-// One agent's session (design §7). Reports reach the inventory; commands carry the session's epoch. The end of a session
-// changes nothing: no VM is judged by the absence of its agent.
+// One agent's session (design §7). Reports go to the inventory; commands carry the session's epoch. The end of a
+// session changes nothing: no VM is judged by the absence of its agent.
 //
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Welcoming ──desired state sent──► Live
 //
-// Each of them is followed by Ended once the channel is closed, by either side.
+// Each state leads to Ended when either side closes the channel.
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
 import {
   acknowledgementOf,
@@ -33,12 +33,12 @@ import { type AgentStream, SessionStreams, type StreamRequest } from './session-
 import { ToldSoFar } from './told-so-far.ts';
 
 const introductionMilliseconds = 30_000;
-/** For an agent to read what its host shall have. */
+/** Time for an agent to read the desired state of its host. */
 const welcomeMilliseconds = 120_000;
 
 export class AgentSession {
   readonly nodeName: string;
-  /** Of the Node whose token the agent showed, where that is known. */
+  /** Uid of the Node whose token the agent presented, if known. */
   readonly nodeUID: string | undefined;
   readonly #ports: SessionPorts;
   readonly #events: SessionEvents;
@@ -62,7 +62,7 @@ export class AgentSession {
     this.#peer = peer;
   }
 
-  /** `receive` must be what the channel calls. */
+  /** The channel must call `receive`. */
   async run(channel: Channel<MessageOfAgents, MessageToAgents>): Promise<ChannelClosed> {
     this.#channel = channel;
     const timer = this.#ports.clock.after(introductionMilliseconds, () => {
@@ -75,7 +75,7 @@ export class AgentSession {
     return closed;
   }
 
-  /** What is under way for it has no effect any more. */
+  /** Work that is under way for this session has no effect any more. */
   close(code: number, reason: string): void {
     this.#state = 'Ended';
     this.#channel?.close(code, reason);
@@ -89,19 +89,19 @@ export class AgentSession {
       this.#reject('message_before_hello', 'a report before a complete hello');
   }
 
-  /** Counts it, and tells of it now and then. */
+  /** Counts the misbehaviour and logs it now and then. */
   misbehaved(what: UnexpectedFromAgent): void {
     this.#ports.observer.misbehaved(what);
     if (this.#peer.mayTell()) this.#ports.logger.warn({ host: this.nodeName, what }, 'an agent misbehaves');
   }
 
-  /** Must be what the channel calls when the agent sends what is no message. */
+  /** The channel must call this when the agent sends something that is not a message. */
   malformed(): void {
     this.misbehaved('malformed_message');
     this.#peer.keepOut();
   }
 
-  /** Must be what the channel calls with binary frames: data of streams. */
+  /** The channel must call this with binary frames, which are stream data. */
   receiveBinary(frame: Buffer): boolean {
     this.#ports.observer.received('streamData');
     return this.#state === 'Live' && this.#streams.receiveBinary(frame);
@@ -109,11 +109,11 @@ export class AgentSession {
 
   // --- commands -------------------------------------------------------------------------------------------------------
 
-  /** Once for each change. */
+  /** Sends each change once. */
   assign({ assignment, policy }: DesiredMachine): void {
-    if (this.#state !== 'Live') return; // the desired state follows when it is
+    if (this.#state !== 'Live') return; // changes follow once the session is Live
     if (!this.#told.isNews(assignment)) return;
-    // Read for an earlier session; the next pass reads it for this one.
+    // The policy was read for an earlier session; the next pass reads it for this one.
     if (policy === undefined && this.needsPolicy(assignment)) return;
     this.#sendPolicy(assignment, policy);
     this.#note(assignment);
@@ -130,7 +130,7 @@ export class AgentSession {
     this.#send({ type: 'intent', epoch: this.#epoch, virtualMachine: intent });
   }
 
-  /** An agent of an earlier version has handled a long restart request under another name. */
+  /** An agent of an earlier version handled a long restart request under another name. */
   #readable({ restartedAtPrefix, ...assignment }: Assignment): Assignment {
     if (restartedAtPrefix === undefined) return assignment;
     return this.#introduction.understandsIntents
@@ -148,13 +148,13 @@ export class AgentSession {
     this.#send({ type: 'release', epoch: this.#epoch, uid });
   }
 
-  /** Whether this agent can be asked for streams now. */
+  /** Whether this agent can serve streams now. */
   get streams(): 'Ready' | 'NotYet' | 'Unsupported' {
     if (this.#state !== 'Live') return 'NotYet';
     return this.#introduction.capabilities.includes(streamsCapability) ? 'Ready' : 'Unsupported';
   }
 
-  /** Undefined when the host, or the VM, has as many as it may. */
+  /** Undefined when the host or the VM already has the maximum number of streams. */
   openStream(request: StreamRequest): AgentStream | undefined {
     return this.#streams.open(request);
   }
@@ -253,7 +253,7 @@ export class AgentSession {
     });
   }
 
-  /** One VM after another, as the agent reads them: all of them, with their policies, may be more than memory has room for. */
+  /** Sends one VM after another, at the agent's speed: all VMs with their policies may not fit into memory. */
   async #sendDesired(): Promise<void> {
     const parts = new DesiredParts((virtualMachines, last) => {
       this.#send({ type: 'desired', epoch: this.#epoch, virtualMachines, last });

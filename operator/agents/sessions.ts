@@ -1,4 +1,4 @@
-// The sessions of all agents: one a node, a newer one replaces the older. Commands go to whichever is current.
+// The sessions of all agents: one for each node; a newer one replaces the older. Commands go to the current session.
 import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, closeCodes } from '../../protocol/messages.ts';
 import type { Agents, DesiredMachine } from '../controller/instructions/agents.ts';
@@ -6,7 +6,7 @@ import type { AgentSession } from './session.ts';
 import type { SessionEvents } from './session-ports.ts';
 
 export interface SessionListener {
-  /** The session has its agent's full attention: whatever changed meanwhile can be sent. */
+  /** The session is live: changes that happened meanwhile can be sent. */
   live(nodeName: string): void;
   /** The node has no session any more. */
   ended(nodeName: string): void;
@@ -14,12 +14,14 @@ export interface SessionListener {
 
 export class Sessions implements Agents, SessionEvents {
   readonly #current = new Map<string, AgentSession>();
-  /** Of each node, in the order in which they began, accepted or not. The server bounds them. */
+  /** By node, in the order in which the sessions began, accepted or not. The server bounds them. */
   readonly #open = new Map<string, Set<AgentSession>>();
   readonly #listener: SessionListener;
   readonly #mayCommand: () => boolean;
 
-  /** `mayCommand`: whether this replica leads for certain. What is not said now is said when it does again. */
+  /**
+   * `mayCommand`: whether this replica certainly leads. Commands that are suppressed now are sent when it leads again.
+   */
   constructor(listener: SessionListener, mayCommand: () => boolean) {
     this.#listener = listener;
     this.#mayCommand = mayCommand;
@@ -29,7 +31,7 @@ export class Sessions implements Agents, SessionEvents {
     return this.#current.size;
   }
 
-  /** The session that speaks for the node, if there is one. */
+  /** The session that speaks for the node, if any. */
   of(nodeName: string): AgentSession | undefined {
     return this.#current.get(nodeName);
   }
@@ -40,7 +42,9 @@ export class Sessions implements Agents, SessionEvents {
     else open.add(session);
   }
 
-  /** Also an older one that waits for its own acceptance speaks no more: what it said may be long past. */
+  /**
+   * Closes all older sessions of the node, even one that still waits for acceptance: its reports may be long outdated.
+   */
   accepted(session: AgentSession): void {
     this.#current.set(session.nodeName, session);
     for (const older of this.#open.get(session.nodeName) ?? []) {
@@ -82,7 +86,10 @@ export class Sessions implements Agents, SessionEvents {
     return this.#current.get(nodeName)?.hasReleased(uid) ?? false;
   }
 
-  /** The Node of this name is another one than before: whoever speaks for the former one speaks for a machine that is gone. */
+  /**
+   * The Node of this name is a different one than before: a session of the former one speaks for a computer that is
+   * gone.
+   */
   nodeIs(nodeName: string, nodeUID: string): void {
     const session = this.#current.get(nodeName);
     if (session?.nodeUID === undefined || session.nodeUID === nodeUID) return;

@@ -1,12 +1,12 @@
-// What a service account token says of itself. Nothing of it is believed: it can only be refused by it, and only where the
-// API server, or what we ask of its answer, would refuse it for certain.
+// The claims of a service account token. They are not trusted: a token can only be refused because of them, and only
+// where the API server, or our check of its answer, would certainly refuse it.
 import { z } from 'zod';
 
 export interface TokenText {
   readonly algorithm: string;
   readonly keyID: string | undefined;
   readonly claims: Claims;
-  /** What is signed, and the signature. */
+  /** The signed text and its signature. */
   readonly signed: string;
   readonly signature: Buffer;
 }
@@ -26,9 +26,9 @@ const claims = z.object({
 });
 type Claims = z.infer<typeof claims>;
 
-/** Three parts of base64url. */
+/** Three parts in base64url. */
 const jsonWebToken = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
-/** The API server allows a minute; its clock and ours may differ by more. */
+/** The API server allows a minute. Its clock and ours may differ by more. */
 const clockToleranceMilliseconds = 10 * 60_000;
 
 export function readToken(bearer: string): TokenText | undefined {
@@ -45,7 +45,7 @@ export function readToken(bearer: string): TokenText | undefined {
   };
 }
 
-/** Why the token is refused without asking anybody, or undefined. */
+/** Why the token is refused without asking the API server; undefined if it must be asked. */
 export function certainRefusal({ claims }: TokenText, { now, audience, userName }: Expected): string | undefined {
   const { exp, sub, aud } = claims;
   if (exp !== undefined && exp * 1000 < now - clockToleranceMilliseconds) return 'the token has expired';

@@ -1,5 +1,6 @@
-// Agents by their projected service account token (design §7): the API server says whose it is, which pod and which Node it
-// is bound to. A token of an earlier Node of the same name is refused: that machine is gone.
+// Authenticates agents by their projected service account token (design §7): the API server verifies the token and says
+// which pod and Node it is bound to. A token of an earlier Node with the same name is refused, because that computer is
+// gone.
 import { z } from 'zod';
 import type { Clock } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
@@ -16,7 +17,7 @@ export const agentAudience = 'lcow-operator';
 export interface TokenReviewsOptions {
   readonly http: KubeHttp;
   readonly clock: Clock;
-  /** `system:serviceaccount:<namespace>:<name>` of the agents. */
+  /** The agents' user name, `system:serviceaccount:<namespace>:<name>`. */
   readonly userName: string;
 }
 

@@ -1,13 +1,13 @@
-// What one session has told its agent, so that nothing is told twice.
+// Remembers what one session has sent to its agent, so that nothing is sent twice.
 import type { Intent } from '../../protocol/intent.ts';
 import { type Assignment, limits } from '../../protocol/messages.ts';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 
-/** VMs that the agent was told to give up. The oldest are told again. */
+/** The most releases that are remembered. Older ones may be sent again. */
 const rememberedReleases = 2 * limits.virtualMachinesPerHost;
 
 export class ToldSoFar {
-  /** The last of each VM, by uid (`newsOf`). */
+  /** The last message about each VM, by uid (`newsOf`). */
   readonly #last = new Map<string, string>();
   readonly #released = new Set<string>();
   readonly #policies = new BoundedMemory<true>(limits.sentPolicyBytes);
@@ -21,13 +21,13 @@ export class ToldSoFar {
     this.#released.delete(told.uid);
   }
 
-  /** A policy travels once, however many VMs have it, until many others have. */
+  /** A policy is sent once for all its VMs, and again only after many other policies. */
   needsPolicy(assignment: Assignment): boolean {
     const { policySHA256 } = assignment;
     return policySHA256 !== undefined && !this.#policies.has(policySHA256) && this.isNews(assignment);
   }
 
-  /** False when it was sent before. */
+  /** False when the policy was sent before. */
   notePolicy(sha256: string, chars: number): boolean {
     if (this.#policies.has(sha256)) return false;
     this.#policies.set(sha256, true, chars);
@@ -55,8 +55,8 @@ export class ToldSoFar {
 }
 
 /**
- * What would be news to the agent that has been told of this VM: not what its status remembers, which the agent said itself.
- * The options, and the policy, stand there by their digest.
+ * The part of a message that is news to the agent. What the status remembers is left out, because the agent itself
+ * reported it. Digests stand for the options and the policy.
  */
 function newsOf(told: Assignment | Intent): string {
   const { remembered, options, uid, namespace, name, ...news } = 'options' in told ? told : { ...told, options: {} };

@@ -1,5 +1,5 @@
-// What was found out of tokens, for a short while, by their digests. Good verdicts and refusals have room of their own, so
-// that strangers with many bad tokens make nobody's good one forgotten.
+// Remembers verdicts about tokens for a short while, by digest. Valid tokens and refusals have separate room, so that
+// strangers with many invalid tokens cannot push out a valid one.
 import { createHash } from 'node:crypto';
 import { beginning } from '../../runtime/beginning.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -16,14 +16,14 @@ export class Verdicts {
   readonly #clock: Clock;
   readonly #good = new Map<string, Verdict>();
   readonly #refused = new Map<string, Verdict>();
-  /** Tokens that are being judged: each only once at a time. */
+  /** Tokens that are being judged: each is judged only once at a time. */
   readonly #pending = new Map<string, Promise<Authentication>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The verdict that is known, or that `judge` comes to. One that could not be reached is not remembered. */
+  /** The known verdict, or the result of `judge`. A judgement that failed is not remembered. */
   async of(token: string, judge: () => Promise<Authentication>): Promise<Authentication> {
     const digest = createHash('sha256').update(token).digest('base64');
     const known = this.#good.get(digest) ?? this.#refused.get(digest);

@@ -1,9 +1,9 @@
-// An agent's open connection until its turn to be accepted. What the agent says is kept, within bounds; one that goes away is
-// noticed, so that no turn is spent on it; and the agent is pinged, so that it knows that the operator lives.
+// An agent's open connection until its turn to be accepted. Messages are kept, within bounds; a disconnected agent is
+// noticed, so that it takes no turn; and the agent is pinged, so that it knows that the operator lives.
 import type { RawData, WebSocket } from 'ws';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
-/** The hello of most agents is smaller. What is more waits in the network. */
+/** Larger than most agents' hello. More data waits in the network. */
 const keptBytesMaximum = 64 * 1024;
 
 interface Frame {
@@ -19,7 +19,7 @@ export class WaitingConnection {
   #bytes = 0;
   #heartbeat: Timer | undefined;
 
-  /** Must be made before the socket can have received its first frame. */
+  /** Must be created before the socket can have received its first frame. */
   constructor(webSocket: WebSocket, clock: Clock, heartbeatSeconds: number) {
     this.#webSocket = webSocket;
     this.#clock = clock;
@@ -30,7 +30,7 @@ export class WaitingConnection {
     this.#ping();
   }
 
-  /** Its turn has come: whoever listens to the socket by now hears all that was said meanwhile. */
+  /** The turn has come: listeners of the socket now receive everything that arrived meanwhile. */
   handOver(): void {
     this.#heartbeat?.cancel();
     this.#webSocket.off('message', this.#keep);

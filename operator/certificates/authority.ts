@@ -1,4 +1,5 @@
-// Makes keys and certificates: an authority of our own, and what it signs. The library needs the Reflect polyfill first.
+// Creates keys and certificates: our own authority, and certificates that it signs. The library needs the Reflect
+// polyfill first.
 import 'reflect-metadata';
 import { createPrivateKey, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -32,7 +33,7 @@ const backdatedMilliseconds = 60 * 60_000;
 export async function makeAuthority(now: number, lifetimeMilliseconds: number): Promise<KeyPair> {
   const keys = await generateKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    // Two authorities with one name would be taken for each other.
+    // Clients would confuse two authorities with the same name.
     name: `CN=lcow-operator ${new Date(now).toISOString()}`,
     ...period(now, lifetimeMilliseconds),
     keys,
@@ -70,7 +71,7 @@ export async function signServing(
   return { certificate: certificate.toString('pem'), key: await privatePem(keys.privateKey) };
 }
 
-/** Whether the key is that of the certificate, and both are what they should be. */
+/** Whether the key belongs to the certificate and both are valid. */
 export function isPair({ certificate, key }: KeyPair): boolean {
   try {
     return new NodeCertificate(certificate).checkPrivateKey(createPrivateKey(key));
@@ -79,13 +80,13 @@ export function isPair({ certificate, key }: KeyPair): boolean {
   }
 }
 
-/** Undefined when the text is no certificate. */
+/** Undefined when the text is not a certificate. */
 export function validityOf(certificate: string): Validity | undefined {
   const parsed = parse(certificate);
   return parsed && { from: parsed.notBefore.getTime() + backdatedMilliseconds, to: parsed.notAfter.getTime() };
 }
 
-/** Names that a serving certificate is for. */
+/** The names that a serving certificate is valid for. */
 export function namesOf(certificate: string): readonly string[] {
   const extension = parse(certificate)?.getExtension(SubjectAlternativeNameExtension);
   return extension?.names.items.map(({ value }) => value) ?? [];

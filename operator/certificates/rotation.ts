@@ -1,15 +1,15 @@
-// Which certificates there shall be, given those that there are and the time: a pure decision, but for the keys it makes.
-// A new authority is published a day before it signs anything, and an old one until it ends, so that an agent that trusts
-// what was published then reaches the operator at any time.
+// Decides which certificates are needed, given the existing ones and the time. The decision is pure, except that it
+// creates keys. A new authority is published a day before it signs anything, and an old one stays published until it
+// expires. So an agent that trusts a published bundle reaches the operator at any time.
 //
 //   authority ──a third of its life left──► + successor ──a day later──► successor signs, the old one is still trusted
 import { isSignedBy, type KeyPair, makeAuthority, namesOf, signServing, validityOf } from './authority.ts';
 
 export interface CertificateSet {
   readonly authority: KeyPair;
-  /** Trusted already; signs nothing yet. */
+  /** Trusted already, but not signing yet. */
   readonly successor: KeyPair | undefined;
-  /** Trusted still. */
+  /** Still trusted. */
   readonly former: string | undefined;
   readonly serving: KeyPair;
 }
@@ -17,7 +17,7 @@ export interface CertificateSet {
 const day = 24 * 60 * 60_000;
 export const lifetimes = { authority: 730 * day, serving: 90 * day, announcement: day } as const;
 
-/** As it was found: what could not be used is left out. */
+/** The stored certificates that are usable. */
 export type StoredCertificates = Omit<CertificateSet, 'serving'> & Partial<Pick<CertificateSet, 'serving'>>;
 
 export async function rotate(
@@ -31,7 +31,7 @@ export async function rotate(
   return { ...authorities, serving: await signServing(authorities.authority, names, now, lifetimes.serving) };
 }
 
-/** What agents are to trust. */
+/** The certificates that agents trust. */
 export function trustBundle({ authority, successor, former }: CertificateSet): string {
   return [authority.certificate, successor?.certificate, former]
     .flatMap((certificate) => (certificate === undefined ? [] : [`${certificate.trim()}\n`]))
@@ -65,7 +65,7 @@ function isGood(serving: KeyPair, authority: KeyPair, names: readonly string[], 
   );
 }
 
-/** Of a certificate's life; what is no certificate has none. */
+/** The fraction of a certificate's life that is left; 0 for a text that is not a certificate. */
 function fractionLeft(certificate: string, now: number): number {
   const validity = validityOf(certificate);
   return validity === undefined ? 0 : (validity.to - now) / (validity.to - validity.from);

@@ -1,14 +1,14 @@
-// Where the serving certificate comes from: files that somebody else looks after, or our own store.
+// Where the serving certificate comes from: files that somebody else maintains, or our own store.
 import { readFile, stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { KeyPair } from './authority.ts';
 
 export interface CertificateObserver {
-  /** For handshakes from now on. */
+  /** Applies to new handshakes. */
   serving(certificate: KeyPair): void;
-  /** Who signs it, now and soon, where that is known (PEM). Told again and again. */
+  /** The authorities that sign the certificate now and soon, if known (PEM). Called repeatedly. */
   trusted?(bundle: string): void;
-  /** What was in use goes on. */
+  /** The certificate in use stays. */
   failed(message: string): void;
 }
 

@@ -1,5 +1,6 @@
-// Keeps the certificates in a Secret and what agents are to trust in a ConfigMap. Any replica rotates them; of two that do
-// so at once one wins, and the other takes what it finds. While the API server is away, those in use go on.
+// Keeps the certificates in a Secret and the bundle that agents trust in a ConfigMap. Any replica rotates them. When
+// two replicas do so at once, one wins and the other takes over the result. While the API server is away, the
+// certificates in use stay.
 import { z } from 'zod';
 import type { Clock, Random } from '../../runtime/clock.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/api-error.ts';
@@ -14,7 +15,7 @@ export interface CertificateStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly namespace: string;
-  /** That agents may reach the operator by. */
+  /** Names under which agents may reach the operator. */
   readonly names: readonly string[];
 }
 
@@ -22,7 +23,7 @@ export const certificateSecret = 'lcow-operator-certificates';
 export const trustConfigMap = 'lcow-operator-ca';
 const milliseconds = { check: 5 * 60_000, retry: 2_000 } as const;
 
-/** Of Secrets and ConfigMaps. */
+/** The shape of Secrets and ConfigMaps. */
 const stored = z.object({
   metadata: z.looseObject({ name: z.string(), resourceVersion: z.string() }),
   data: z.record(z.string(), z.string()).default({}),
@@ -58,7 +59,7 @@ export class CertificateStore implements CertificateSource {
     return this.#looks.stop();
   }
 
-  /** What is stored, what shall be, who is told. */
+  /** Reads the store, rotates if needed, and passes the result on. */
   async #look(): Promise<Problem> {
     const secret = await this.#read('secrets', certificateSecret);
     if (!secret.ok) return secret.problem;
@@ -137,7 +138,7 @@ const files = {
 } as const;
 const formerFile = 'former-ca.crt';
 
-/** A key that is not its certificate's is as good as none: whoever edited the Secret must not stop the operator. */
+/** A key that does not belong to its certificate is ignored: an edited Secret must not stop the operator. */
 function decode(data: Readonly<Record<string, string>>): StoredCertificates | undefined {
   const text = (name: string) => {
     const value = data[name];
@@ -154,7 +155,7 @@ function decode(data: Readonly<Record<string, string>>): StoredCertificates | un
   return { authority, ...others, ...(serving === undefined ? {} : { serving }) };
 }
 
-/** What there is not is written as empty: a left-over would come back. */
+/** A missing certificate is written as an empty text. Otherwise an old one would remain in the Secret. */
 function encode({ authority, successor, former, serving }: CertificateSet): Record<string, string> {
   const base64 = (text: string | undefined) => Buffer.from(text ?? '').toString('base64');
   const pair = ([certificate, key]: readonly [string, string], value: KeyPair | undefined) => ({

@@ -1,11 +1,12 @@
-// Connections of peers that nobody knows yet. A stranger can open as many as he likes, so each costs little until it has
-// said something, lasts a few seconds until it is admitted, and shares every place with its own address first.
+// Connections of peers whose identity is not known yet. A stranger can open any number of them. So each costs little
+// until it has sent something, lasts a few seconds until it is admitted, and competes for a place with its own address
+// first.
 //
 //   Silent ──whole ClientHello──► Waiting ──its address's turn──► Speaking ──admit──► no longer an arrival
 //
-// Each of the three states is a pool (fair-pool.ts). The processor is shared by turns among addresses, too: a TLS handshake
-// is by far the most expensive thing that a stranger can ask for, so only a few begin in one turn of the event loop, and
-// whatever else the process does has its turn in between.
+// Each of the three states is a pool (fair-pool.ts). Addresses also take turns with the processor: a TLS handshake is
+// by far the most expensive thing that a stranger can request, so only a few begin in one turn of the event loop, and
+// other work of the process gets its turn in between.
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { FairPool } from './fair-pool.ts';
@@ -14,27 +15,27 @@ import { connectionName, peerAddress } from './peer-address.ts';
 
 export interface ArrivalsOptions {
   readonly clock: Clock;
-  /** What the first bytes must be. */
+  /** Whether the first bytes must be a TLS ClientHello. */
   readonly tls: boolean;
-  /** Takes over a connection whose turn it is. What it said so far is still to be read from it. */
+  /** Takes over a connection whose turn it is. The bytes received so far can still be read from it. */
   readonly serve: (socket: Socket) => void;
   readonly bounds?: Partial<ArrivalBounds>;
 }
 
-/** Connections in each state; beyond half of it, the address with the most of them loses its oldest. */
+/** Most connections in each state. Beyond half of that, the address with the most connections loses its oldest. */
 export interface ArrivalBounds {
   readonly silent: number;
   readonly waiting: number;
   readonly speaking: number;
-  /** From the first byte of TCP until it is admitted. */
+  /** From the start of the TCP connection until it is admitted. */
   readonly milliseconds: number;
 }
 
 export const defaultArrivalBounds: ArrivalBounds = {
   silent: 8_192,
-  // 5,000 agents that dial at once have room, even from behind one address.
+  // Room for 5,000 agents that connect at once, even from one address.
   waiting: 12_288,
-  // By far the largest in memory: each has a TLS state.
+  // Needs by far the most memory: each has a TLS state.
   speaking: 4_096,
   milliseconds: 5_000,
 };
@@ -48,7 +49,7 @@ interface Arrival {
   readonly address: string;
   readonly deadline: Timer;
   readonly onReadable: () => void;
-  /** In one piece, however many it came in: each piece would cost memory, and the time to put them together again. */
+  /** The bytes so far, in one buffer: many pieces would cost memory, and time to join them. */
   said: Buffer;
   pool: FairPool<Arrival>;
 }
@@ -59,7 +60,7 @@ export class Arrivals {
   readonly #silent: FairPool<Arrival>;
   readonly #waiting: FairPool<Arrival>;
   readonly #speaking: FairPool<Arrival>;
-  /** All of them. */
+  /** All arrivals. */
   readonly #byName = new Map<string, Arrival>();
   #turn: NodeJS.Immediate | undefined;
 
@@ -76,7 +77,7 @@ export class Arrivals {
     return this.#byName.size;
   }
 
-  /** A connection that was just opened. */
+  /** Takes a connection that was just opened. */
   arrive(socket: Socket): void {
     const name = connectionName(socket);
     const arrival: Arrival = {
@@ -94,7 +95,10 @@ export class Arrivals {
     this.#enter(arrival, this.#silent);
   }
 
-  /** The peer has shown who it is: it counts as a stranger no more. Also of the TLS over the connection that arrived. */
+  /**
+   * The peer has proved its identity: it no longer counts as a stranger. Accepts the TLS socket on top of an arrival,
+   * too.
+   */
   admit(socket: Socket): void {
     const name = connectionName(socket);
     const arrival = this.#byName.get(name);
@@ -117,7 +121,7 @@ export class Arrivals {
     if (this.#byName.get(name) === arrival) this.#byName.delete(name);
   }
 
-  /** Reads on also while it waits for its turn, so that one that has gone away meanwhile costs no handshake. */
+  /** Also reads while the connection waits for its turn, so that a peer that disconnects costs no handshake. */
   #listen(arrival: Arrival): void {
     const { socket, pool } = arrival;
     const bytes: unknown = socket.read();

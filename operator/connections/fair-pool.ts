@@ -1,11 +1,11 @@
-// A bounded set of what peers hold before anybody knows who they are. Each item counts for the address that it came from:
-// when the pool is more than half full, the address with the most items loses its oldest one. So a stranger who fills the
-// pool takes the place of his own items only, unless he has more addresses than the pool has room for.
+// A bounded set of items that belong to peers whose identity is not known yet. Each item counts for the address that it
+// came from. When the pool is more than half full, the address with the most items loses its oldest one. So a stranger
+// who fills the pool displaces only his own items, unless he has more addresses than the pool has places.
 import { type Link, LinkedList } from './linked-list.ts';
 
 interface Holder<T> {
   readonly address: string;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly items: LinkedList<T>;
   turn: Link<Holder<T>> | undefined;
   rank: Link<Holder<T>> | undefined;
@@ -22,7 +22,7 @@ export class FairPool<T> {
   readonly #holders = new Map<string, Holder<T>>();
   /** Holders in the order of their turns. */
   readonly #turns = new LinkedList<Holder<T>>();
-  /** Holders by how many items they have: the one with the most is found at once, however many there are. */
+  /** Holders by their number of items, so that the one with the most is found at once, however many there are. */
   readonly #ranks = new Map<number, LinkedList<Holder<T>>>();
   #most = 0;
 
@@ -34,7 +34,7 @@ export class FairPool<T> {
     return this.#places.size;
   }
 
-  /** Returns the item that had to leave for it, if one had to. */
+  /** Returns the item that was displaced, if any. */
   add(address: string, item: T): T | undefined {
     const holder = this.#holders.get(address) ?? this.#hold(address);
     const before = holder.items.length;
@@ -43,7 +43,7 @@ export class FairPool<T> {
     return this.size > this.#capacity / 2 ? this.#evict() : undefined;
   }
 
-  /** False when the pool does not have it any more. */
+  /** False when the pool no longer has the item. */
   delete(item: T): boolean {
     const place = this.#places.get(item);
     if (place === undefined) return false;
@@ -86,14 +86,14 @@ export class FairPool<T> {
     if (turn !== undefined) this.#turns.remove(turn);
   }
 
-  /** `before`: how many items it had, one more or one less than now. */
+  /** `before`: the holder's former number of items, one more or one less than now. */
   #rank(holder: Holder<T>, before: number): void {
     const former = this.#ranks.get(before);
     if (holder.rank !== undefined) former?.remove(holder.rank);
     if (former?.length === 0) this.#ranks.delete(before);
     const now = holder.items.length;
     holder.rank = now === 0 ? undefined : this.#ranked(now).push(holder);
-    // Where it was the only one with the most, it has the most still.
+    // A holder that alone had the most items still has the most after it lost one.
     if (now > this.#most || !this.#ranks.has(this.#most)) this.#most = now;
   }
 

@@ -1,9 +1,9 @@
-// Whether the first bytes of a connection are a whole ClientHello (RFC 8446 §5.1). Nothing in it is believed: it only tells
-// whose turn with the processor may come, and who speaks no TLS at all.
+// Checks whether the first bytes of a connection are a whole ClientHello (RFC 8446 §5.1). Its content is not trusted:
+// it only decides when the connection gets a turn with the processor, and which peers do not speak TLS.
 
 export type Greeting = 'Incomplete' | 'Complete' | 'Foreign';
 
-/** Far more than a ClientHello has. Nobody who speaks TLS says more before the server has answered. */
+/** Far larger than a ClientHello. No TLS client sends more before the server has answered. */
 export const greetingBytesMaximum = 8 * 1024;
 
 const recordHeaderBytes = 5;
@@ -20,7 +20,7 @@ export function tlsGreeting(bytes: Buffer): Greeting {
   return bytes.length >= recordBytes ? 'Complete' : 'Incomplete';
 }
 
-/** Without TLS, whoever says anything is served. */
+/** Without TLS, any data counts as a greeting. */
 export function plainGreeting(bytes: Buffer): Greeting {
   if (bytes.length > greetingBytesMaximum) return 'Foreign';
   return bytes.length === 0 ? 'Incomplete' : 'Complete';

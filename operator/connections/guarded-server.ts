@@ -1,6 +1,6 @@
-// An HTTP server for peers that nobody knows yet: connections reach it as arrivals (arrivals.ts), and whoever is not admitted
-// in time is disconnected. So a slow handshake, a header that comes byte by byte, a connection that asks nothing and one that
-// asks again and again all have the same few seconds.
+// An HTTP server for peers whose identity is not known yet. Connections reach it as arrivals (arrivals.ts), and a peer
+// that is not admitted in time is disconnected. So a slow handshake, a header that arrives byte by byte, a silent
+// connection and a connection with endless requests all get the same few seconds.
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
@@ -10,7 +10,7 @@ import { type ArrivalBounds, Arrivals } from './arrivals.ts';
 
 export interface GuardedServerOptions {
   readonly clock: Clock;
-  /** With it, handshakes fail until the first `useCertificate`. */
+  /** With TLS, handshakes fail until the first `useCertificate`. */
   readonly tls: boolean;
   readonly bindAddress: string;
   readonly port: number;
@@ -25,13 +25,15 @@ export interface ServingCertificate {
   readonly key: string | Buffer;
 }
 
-/** Connections that the kernel holds until they are accepted. One that finds no room tries again a second later. */
+/**
+ * Connections that the kernel holds until they are accepted. A client without a place there tries again a second later.
+ */
 const backlog = 4_096;
-/** Of what one connection said and nobody read yet, in bytes. */
+/** Most bytes that one connection sent and nobody has read yet. */
 const unreadMaximum = 16 * 1024;
 
 export class GuardedServer {
-  /** Does not listen itself. */
+  /** This server does not listen itself. */
   readonly http: http.Server;
   readonly #options: GuardedServerOptions;
   readonly #listener: Server;
@@ -63,19 +65,19 @@ export class GuardedServer {
     return address;
   }
 
-  /** The peer of this request is known: it may stay. */
+  /** The peer of this request is known: its connection may stay. */
   admit({ socket }: http.IncomingMessage): void {
     this.#arrivals.admit(socket);
   }
 
-  /** For handshakes from now on; connections that are open go on. */
+  /** Applies to new handshakes; open connections continue. */
   useCertificate({ certificate, key }: ServingCertificate): void {
     if (this.http instanceof https.Server) {
       this.http.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' });
     }
   }
 
-  /** Takes no more connections. Resolves when all are gone; `disconnect` sees to that. */
+  /** Accepts no more connections. Resolves when all are gone; `disconnect` closes them. */
   async close(): Promise<void> {
     const closed = once(this.#listener, 'close');
     this.#listener.close();

@@ -1,5 +1,5 @@
-// Values in order, each of which can leave at once from wherever it stands. A Map or Set would do, but for the time that it
-// takes to find its first entry after many have left from the front.
+// Values in order, each removable in constant time. A Map or Set would do, except that finding its first entry is slow
+// after many were removed from the front.
 
 export interface Link<T> {
   readonly value: T;
@@ -29,7 +29,7 @@ export class LinkedList<T> {
     return link;
   }
 
-  /** The link must be one of this list. */
+  /** The link must belong to this list. */
   remove({ before, after }: Link<T>): void {
     if (before === undefined) this.#first = after;
     else before.after = after;

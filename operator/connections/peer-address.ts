@@ -1,17 +1,17 @@
-// Whom a connection counts for, and what tells it from all others.
+// The address that a connection counts for, and a name that distinguishes it from all others.
 import type { Socket } from 'node:net';
 import { isIPv6 } from 'node:net';
 
 type Ends = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress'>;
 
-/** The peer's address; of IPv6 the network of 64 bits, all of whose addresses one machine may have. */
+/** The peer's address. For IPv6 its 64-bit network, all of whose addresses one computer may use. */
 export function peerAddress({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remoteAddress)?.[1];
   if (mapped !== undefined) return mapped;
   return isIPv6(remoteAddress) ? networkOf(remoteAddress) : remoteAddress;
 }
 
-/** The same for a TCP connection and for the TLS over it. */
+/** The same for a TCP connection and for the TLS socket on top of it. */
 export function connectionName({ remoteAddress, remotePort, localAddress }: Ends): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

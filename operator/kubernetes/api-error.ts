@@ -1,4 +1,4 @@
-// What a call to the API server can end in. Errors are values: who calls decides, nobody unwinds.
+// The outcomes of a call to the API server. Errors are values: the caller decides, and nothing is thrown.
 import { z } from 'zod';
 
 export interface ApiError {
@@ -24,7 +24,7 @@ export function failed<T>(error: ApiError): Outcome<T> {
   return { ok: false, error };
 }
 
-/** The object does not exist. A 404 that names none only says that its kind is not served (yet, or any more). */
+/** The object does not exist. A 404 without an object name only says that the kind is not served (yet, or any more). */
 export const isNotFound = (error: ApiError): boolean =>
   error.code === 404 && error.reason === 'NotFound' && error.objectName !== undefined;
 export const isConflict = (error: ApiError): boolean => error.code === 409 && error.reason !== 'AlreadyExists';

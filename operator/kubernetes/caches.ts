@@ -31,7 +31,7 @@ export interface CachesOptions {
   readonly observer: ReflectorObserver;
 }
 
-/** Kept warm by every replica. */
+/** Every replica keeps them warm. */
 export class Caches {
   readonly machines: Reflector<VirtualMachine>;
   readonly hosts: Reflector<Host>;
@@ -43,7 +43,7 @@ export class Caches {
     this.nodes = reflector(options, nodeKind);
   }
 
-  /** What has not been listed yet. */
+  /** The collections that were not listed yet. */
   get missing(): readonly string[] {
     return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
       .filter(([, cache]) => !cache.hasSynced)
@@ -57,7 +57,7 @@ export class Caches {
     await Promise.all(all.map((cache) => cache.waitForSync()));
   }
 
-  /** The cluster has gone back: what is listed next is the truth. */
+  /** The cluster went back in time: the next lists are true. */
   distrust(): void {
     for (const cache of [this.hosts, this.nodes, this.machines]) cache.distrust();
   }

@@ -1,5 +1,6 @@
-// Where the API server is and who we are to it, from a kubeconfig or from the pod that we run in. Of client-node only the
-// configuration and its authentication are used: its requests open a connection each (2.0.1) and its informer gives up.
+// The address of the API server and our credentials, from a kubeconfig or from the pod that we run in. Of client-node
+// only the configuration and authentication are used: its requests open a connection each (2.0.1), and its informer
+// gives up.
 import { createHash } from 'node:crypto';
 import type https from 'node:https';
 import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
@@ -8,20 +9,20 @@ import type { Clock } from '../../runtime/clock.ts';
 
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
-  /** Pools for requests and for watches, so that watches cannot use up the connections of requests. */
+  /** Separate pools for requests and watches, so that watches cannot use up the connections of requests. */
   readonly requests: Dispatcher;
   readonly watches: Dispatcher;
 }
 
 export interface ClusterAccess {
   readonly server: URL;
-  /** `fresh` reads tokens and certificates again, after the API server refused the ones in use. */
+  /** `fresh` reads tokens and certificates again, after the API server refused the current ones. */
   credentials(fresh: boolean): Promise<Credentials>;
 }
 
 const poolSizes = { requests: 16, watches: 16 } as const;
 const credentialsLifetimeMilliseconds = 60_000;
-/** Less than the 90 s after which an API server closes one: a request must not meet its end. */
+/** Less than the 90 s after which an API server closes an idle connection, so that no request meets its end. */
 const idleConnectionMilliseconds = 60_000;
 
 export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock): ClusterAccess {
@@ -35,7 +36,7 @@ export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock):
   return new KubeConfigAccess(config, server, cluster.proxyUrl !== undefined && cluster.proxyUrl !== '', clock);
 }
 
-/** An API server without authentication, as `kubectl proxy` offers it. */
+/** An API server without authentication, such as `kubectl proxy`. */
 export function plainAccess(server: URL): ClusterAccess {
   const pools = poolsTo(server, {});
   return { server, credentials: () => Promise.resolve({ headers: {}, ...pools }) };
@@ -74,7 +75,7 @@ class KubeConfigAccess implements ClusterAccess {
     return poolsTo(this.server, defined({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }));
   }
 
-  /** As many connections as there are requests at a time: client-node bounds those through a proxy by nothing. */
+  /** As many connections as there are simultaneous requests: client-node does not bound connections through a proxy. */
   async #proxies(): Promise<Pools> {
     const context = new RequestContext(this.server.href, HttpMethod.GET);
     await this.#config.applySecurityAuthentication(context);
@@ -90,7 +91,7 @@ function poolsTo(server: URL, tls: object): Pools {
   const pool = (connections: number) =>
     new Pool(server.origin, {
       connections,
-      // Not HTTP/2: all watches and writes would share one connection, and stop with it.
+      // Not HTTP/2: all watches and writes would share one connection and fail together.
       allowH2: false,
       connect: { ...tls, keepAlive: true, keepAliveInitialDelay: 30_000 },
       keepAliveTimeout: idleConnectionMilliseconds,
@@ -98,7 +99,10 @@ function poolsTo(server: URL, tls: object): Pools {
   return { requests: pool(poolSizes.requests), watches: pool(poolSizes.watches) };
 }
 
-/** Connections are kept as long as what they were opened with stays the same; a rotated CA or certificate opens new ones. */
+/**
+ * Connections are kept as long as the options that opened them stay the same. A rotated CA or certificate opens new
+ * ones.
+ */
 function identityOf(options: https.RequestOptions): string {
   const hash = createHash('sha256');
   for (const part of [options.ca, options.cert, options.key]) hash.update(String(part)).update('\0');

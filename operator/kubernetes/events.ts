@@ -1,8 +1,10 @@
-// Events (events.k8s.io/v1) about our objects. A repeat becomes a count in the first one's series, written at most once a
-// minute. Recording never waits for the API server; what does not fit is dropped and counted.
+// Events (events.k8s.io/v1) about our objects. A repeated Event increases the count in the series of the first one,
+// written at most once a minute. Recording never waits for the API server; Events beyond the bounds are dropped and
+// counted.
 //
-// One object is written of 25 times at once, and then every five minutes: client-go's EventSourceObjectSpamFilter
-// (k8s.io/client-go/tools/record/events_cache.go). Namespaces are served in turn, and none fills the room of the others.
+// At most 25 Events about one object are written at once, and then one every five minutes: client-go's
+// EventSourceObjectSpamFilter (k8s.io/client-go/tools/record/events_cache.go). Namespaces take turns, and none fills
+// the room of the others.
 import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
 import { beginningInBytes } from '../../runtime/beginning.ts';
@@ -18,7 +20,7 @@ export interface EventRecord {
   readonly type: 'Normal' | 'Warning';
   /** A code of protocol/reasons.ts, unless an agent of another version sent it. */
   readonly reason: string;
-  /** What was done or found out, in CamelCase. */
+  /** The action or finding, in CamelCase. */
   readonly action: string;
   readonly note: string;
 }
@@ -59,10 +61,10 @@ export class EventRecorder {
   readonly #series = new Map<string, Series>();
   readonly #waiting = new Turns();
   readonly #waitingSeries = new Map<string, Series>();
-  /** By object. */
+  /** Allowances by object. */
   readonly #allowances: KeyedAllowances;
   readonly #stop = new AbortController();
-  /** Series that are being written: the same one never twice at a time. */
+  /** Series that are being written: no series is written twice at a time. */
   readonly #writing = new Set<string>();
   readonly #again = new Map<string, Series>();
   readonly #writers = new Set<Promise<void>>();
@@ -94,7 +96,7 @@ export class EventRecorder {
     this.#enqueue(key, series);
   }
 
-  /** Writes what waits, as far as the API server takes it within a few seconds. */
+  /** Writes waiting Events, as far as the API server accepts them within a few seconds. */
   async stop(): Promise<void> {
     const timer = this.#options.clock.after(stopMilliseconds, () => this.#stop.abort());
     await Promise.all(this.#writers);
@@ -111,7 +113,7 @@ export class EventRecorder {
     }
   }
 
-  /** A namespace may fill half of the room, two a third each, and so on. */
+  /** One namespace may fill half of the room, two a third each, and so on. */
   #enqueue(key: string, series: Series): void {
     if (this.#writing.has(key)) {
       this.#again.set(key, series);
@@ -206,7 +208,7 @@ export class EventRecorder {
   }
 }
 
-/** The beginning of the object's name that can stand before a dot: each part of a name ends in a letter or digit. */
+/** The beginning of the object's name that may precede a dot: each part of a name ends in a letter or digit. */
 function nameOf({ regarding }: EventRecord): string {
   return regarding.metadata.name.slice(0, bounds.nameChars).replace(/[-.]+$/, '');
 }

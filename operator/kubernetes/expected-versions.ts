@@ -1,8 +1,8 @@
-// Versions of objects that writes answered, and of which the watch has not told yet: it need not be read a second time.
+// Versions of objects that writes returned and the watch has not reported yet. They need not be parsed a second time.
 import { objectKey, type Stored } from './objects.ts';
 import type { Version } from './watch.ts';
 
-/** More than writes are on their way at a time. */
+/** More than the number of simultaneous writes. */
 const maximum = 1_000;
 
 export class ExpectedVersions<T extends Stored> {
@@ -18,7 +18,7 @@ export class ExpectedVersions<T extends Stored> {
     }
   }
 
-  /** The object in this very version, if a write answered it. */
+  /** The object in exactly this version, if a write returned it. */
   take({ name, namespace, uid, resourceVersion }: Version): T | undefined {
     const key = objectKey({ name, namespace });
     const expected = this.#byKey.get(key);

@@ -1,5 +1,5 @@
-// One way to the API server: HTTP/1.1 over bounded pools, with authentication, a User-Agent that audit logs and priority
-// levels can tell, a timeout for each request, and retries of reads.
+// A client of the API server: HTTP/1.1 over bounded pools, with authentication, a User-Agent for audit logs and
+// priority levels, a time-out for each request, and retries of reads.
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
@@ -12,12 +12,12 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
   readonly contentType?: 'application/json' | 'application/merge-patch+json';
-  /** What kind of answer is asked for; JSON unless said otherwise. */
+  /** The requested content type; JSON by default. */
   readonly accept?: 'application/json' | 'application/jwk-set+json';
   readonly signal?: AbortSignal;
-  /** Nobody wants to know what a successful answer says. */
+  /** The content of a successful answer is not needed. */
   readonly ignoreAnswer?: boolean;
-  /** Given up when nothing arrives for this long. */
+  /** Gives up when nothing arrives for this long. */
   readonly idleMilliseconds?: number;
 }
 
@@ -26,11 +26,11 @@ export interface KubeHttpOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly version: string;
-  /** Tells the replicas apart in audit logs. */
+  /** Identifies the replica in audit logs. */
   readonly replica?: string;
   /** Called once for each answer or failure, for metrics. */
   readonly onResult?: (method: string, code: number) => void;
-  /** Asked at the last moment before anything is sent that is not a read. */
+  /** Asked right before anything other than a read is sent. */
   readonly mayWrite?: () => boolean;
 }
 
@@ -41,7 +41,7 @@ const backoff = { firstMilliseconds: 200, capMilliseconds: 10_000 } as const;
 export class KubeHttp {
   readonly #options: KubeHttpOptions;
   readonly #origin: string;
-  /** Of every path; without a slash at its end. */
+  /** Prefix of every path, without a trailing slash. */
   readonly #prefix: string;
   readonly #userAgent: string;
 
@@ -53,7 +53,9 @@ export class KubeHttp {
     this.#userAgent = `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`;
   }
 
-  /** The JSON of a successful answer. Reads are repeated; writes never, since their caller computes them anew. */
+  /**
+   * The JSON of a successful answer. Reads are repeated. Writes never are, because their caller computes them again.
+   */
   async request(request: KubeRequest): Promise<Outcome<unknown>> {
     const attempts = request.method === 'GET' ? readAttempts : 1;
     for (let attempt = 1; ; attempt += 1) {
@@ -67,7 +69,7 @@ export class KubeHttp {
     }
   }
 
-  /** The lines of an answer that goes on until the server or `signal` ends it. */
+  /** The lines of an answer that continues until the server or `signal` ends it. */
   async lines(request: KubeRequest): Promise<Outcome<AsyncIterable<string>>> {
     const opened = await this.#authenticated((credentials) => this.#open(request, credentials));
     if (!opened.ok) return opened;
@@ -87,7 +89,7 @@ export class KubeHttp {
     return request.ignoreAnswer === true ? succeeded(undefined) : parseJson(text);
   }
 
-  /** Once more with credentials read anew when those in use are refused. */
+  /** Repeats a request with fresh credentials when the current ones are refused. */
   async #authenticated<T extends Answer>(
     send: (credentials: Credentials) => Promise<Outcome<T>>,
     fresh = false,
@@ -146,7 +148,7 @@ export class KubeHttp {
 
 const always = () => true;
 
-/** `text` is empty where the answer goes on. */
+/** `text` is empty for an answer that continues. */
 interface OpenedAnswer extends Answer {
   readonly lines?: AsyncIterable<string>;
 }

@@ -1,4 +1,5 @@
-// Reads and writes one Lease. Every write names the version that it replaces, so that of two takers one wins.
+// Reads and writes one Lease. Every write names the version that it replaces, so that only one of two candidates
+// succeeds.
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
@@ -24,30 +25,30 @@ const lease = z.object({
 });
 
 export interface LeaseRecord {
-  /** As the API server sent it, labels of other people included. */
+  /** As the API server sent it, including other people's labels. */
   readonly metadata: z.infer<typeof lease>['metadata'];
   readonly holder: string | undefined;
   readonly durationMilliseconds: number;
   readonly acquireTime: string | undefined;
   readonly transitions: number;
-  /** The latest time that stands in it (`lastTime`), in milliseconds since the epoch. */
+  /** The latest time that the Lease contains (`lastTime`), in milliseconds since the epoch. */
   readonly writtenAt: number | undefined;
 }
 
 export interface Claim {
-  /** Undefined gives the Lease up. */
+  /** Undefined gives up the Lease. */
   readonly holder: string | undefined;
-  /** Wall-clock time, for people. No lease is measured by it. */
+  /** Wall-clock time, for people. It is not used to measure a lease. */
   readonly now: number;
   readonly durationMilliseconds?: number;
   readonly timeoutMilliseconds?: number;
 }
 
-/** Where one Lease is kept. */
+/** Stores one Lease. */
 export interface LeaseStore {
   get(timeoutMilliseconds: number): Promise<Outcome<LeaseRecord>>;
   create(claim: Claim): Promise<Outcome<LeaseRecord>>;
-  /** Only in the version that `record` was read in. */
+  /** Succeeds only if `record` is the current version. */
   replace(record: LeaseRecord, claim: Claim): Promise<Outcome<LeaseRecord>>;
 }
 
@@ -56,9 +57,9 @@ export interface LeaseClientOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly name: string;
-  /** Of whoever holds the Lease by this client, asked anew for each write; undefined takes one off. */
+  /** Annotations of the holder, read for each write. An undefined value removes an annotation. */
   readonly annotations?: () => Readonly<Record<string, string | undefined>>;
-  /** Told of the annotations with each answer. */
+  /** Called with the annotations of each answer. */
   readonly seen?: (annotations: Readonly<Record<string, string>> | undefined) => void;
 }
 
@@ -115,10 +116,10 @@ export class LeaseClient implements LeaseStore {
   }
 }
 
-/** What a leader that gives the Lease up leaves in it, as client-go does; zero is not allowed. */
+/** The duration in a Lease that its leader gave up, as in client-go; zero is not allowed. */
 const givenUpSeconds = 1;
 
-/** By its holder itself, and not by somebody who struck out the name. */
+/** True when the holder itself gave up the Lease, false when somebody else removed the holder. */
 export function isGivenUp({ holder, durationMilliseconds }: LeaseRecord): boolean {
   return holder === undefined && durationMilliseconds <= givenUpSeconds * 1_000;
 }
@@ -153,8 +154,9 @@ function parse(raw: unknown): Outcome<LeaseRecord> {
 }
 
 /**
- * No earlier than its last write: `managedFields` has the time of the API server for each writer, and a Lease that somebody
- * restored from an old copy says when it was created. `renewTime`, by the clock of its holder, can only make it later.
+ * A time no earlier than the last write. `managedFields` has a time of the API server for each writer, and a Lease that
+ * was restored from an old copy has its creation time. `renewTime` comes from the holder's clock and can only move the
+ * result to later.
  */
 function lastTime({ metadata, spec }: z.infer<typeof lease>): number | undefined {
   const created = Date.parse(metadata.creationTimestamp ?? '');

@@ -1,23 +1,23 @@
-// One of several replicas leads: whoever holds the Lease (coordination.k8s.io), as client-go's leader election has it.
-// Times are measured on a clock that only goes forward, so that a stepped wall clock neither makes nor ends a leader.
+// One of several replicas leads: the one that holds the Lease (coordination.k8s.io), as in client-go's leader election.
+// Times are measured on a clock that only moves forward, so that a stepped wall clock neither starts nor ends a term.
 //
 //   Standby ──Lease free or expired──► Leading ──not renewed for 7 s──► Suspended ──renewed──► Leading
 //      ▲                                  └──another holder──┐             │
 //      └─────────────────────────────────────────────────────┴─────────────┘ another holder, or suspended for 45 s
 //
-// A suspended leader may not write, but keeps its agents: an API server that is away takes the Lease from nobody
+// A suspended leader may not write, but keeps its agents: an API server that is away gives the Lease to nobody else
 // (docs/decisions/0004-a-leader-that-cannot-renew.md).
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
 import { isGivenUp, type LeaseRecord, type LeaseStore } from './lease-client.ts';
 
-/** A time of leadership. It is over for good once another replica leads. */
+/** A term of leadership. It ends for good once another replica leads. */
 export interface Term {
-  /** False as soon as another replica might lead: nothing may be written then. */
+  /** False as soon as another replica might lead. Nothing may be written then. */
   readonly mayWrite: boolean;
   /**
-   * Milliseconds since the epoch, by the clock of the API server: by then every earlier term was over, and none has begun
-   * since. Undefined when the Lease does not tell.
+   * A time by which every earlier term was over, and since which no other has begun. Milliseconds since the epoch, by
+   * the clock of the API server. Undefined when the Lease does not tell.
    */
   readonly othersEndedBy?: number | undefined;
 }
@@ -25,34 +25,39 @@ export interface Term {
 export interface CandidateListener {
   /** This replica leads from now on. */
   began(term: Term): void;
-  /** The term could be renewed after all: what was refused meanwhile can be written. */
+  /** The term was renewed after all: writes that were refused can be repeated. */
   resumed(): void;
   ended(): void;
   failed(error: ApiError): void;
 }
 
-/** How a replica comes to lead. */
+/** Decides when a replica leads. */
 export interface Election {
-  /** Takes part until `stop`. */
+  /** Is a candidate until `stop`. */
   start(listener: CandidateListener): void;
-  /** Gives leadership up, so that the next leader need not wait. What the term had to write must be written. */
+  /** Gives up leadership, so that the next leader need not wait. All writes of the term must be finished. */
   stop(): Promise<void>;
 }
 
 /** Milliseconds. */
 export interface LeaseTimes {
-  /** How long others leave a leader alone of which they hear nothing. */
+  /** How long other replicas wait for a leader that does not renew. */
   readonly duration: number;
-  /** A leader that could not renew for this long writes no more: well before others may take over. */
+  /** A leader that could not renew for this long stops writing, well before others may take over. */
   readonly renewDeadline: number;
   readonly retry: number;
-  /** How often a standby looks: it counts the duration from when it saw a renewal, which is that much later than it was. */
+  /**
+   * How often a standby reads the Lease. It counts the duration from the time at which it saw a renewal, which is up to
+   * this much after the renewal.
+   */
   readonly look: number;
-  /** One request. */
+  /** Time limit for one request. */
   readonly request: number;
-  /** A leader that could not renew for this long gives its agents up: they may reach one that can. */
+  /**
+   * A leader that could not renew for this long closes its agents' sessions: the agents may reach a replica that can.
+   */
   readonly surrender: number;
-  /** Clocks of API servers and of operators differ by less. */
+  /** The largest difference between the clocks of API servers and operators. */
   readonly skew: number;
 }
 
@@ -72,10 +77,10 @@ export interface LeaseElectionOptions {
   readonly random: Random;
   /** Milliseconds on a clock that is never set. */
   readonly monotonic: () => number;
-  /** Names this process among all that ever took part. */
+  /** Identifies this process among all candidates that ever ran. */
   readonly identity: string;
   readonly times?: LeaseTimes;
-  /** Whether there are traces of a leader before this process: then a Lease that is not there was deleted under one. */
+  /** Whether there are traces of an earlier leader: then a missing Lease was deleted during its term. */
   readonly hasPredecessors?: () => boolean;
 }
 
@@ -83,7 +88,7 @@ class LeaseTerm implements Term {
   readonly othersEndedBy: number | undefined;
   readonly #monotonic: () => number;
   readonly #renewDeadline: number;
-  /** When the last renewal that succeeded was sent. */
+  /** When the last successful renewal was sent. */
   #renewedAt: number;
   over = false;
 
@@ -114,15 +119,15 @@ export class LeaseElection implements Election {
   #listener: CandidateListener | undefined;
   #run: Promise<void> | undefined;
   #term: LeaseTerm | undefined;
-  /** The Lease as last seen, if it was there. */
+  /** The Lease as last seen, if it existed. */
   #seen: LeaseRecord | undefined;
   /**
-   * Until when another may lead by what was seen of it, whatever has become of the Lease since: somebody who deletes it,
-   * or strikes its holder out, does not stop the leader, which learns of that by its next renewal only. Undefined: nothing
-   * is known of others.
+   * The time until which another replica may lead, judging by the last Lease seen, even if the Lease was changed since:
+   * deleting it or removing its holder does not stop the leader, which notices only at its next renewal. Undefined:
+   * nothing is known of others.
    */
   #heldUntil: number | undefined;
-  /** So long after our own last renewal nobody else can have begun to lead. */
+  /** Until this time after our own last renewal, no other replica can have begun to lead. */
   #oursUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaseElectionOptions) {
@@ -155,8 +160,8 @@ export class LeaseElection implements Election {
   }
 
   /**
-   * A standby looks again when the Lease runs out, if that is sooner than usual. A leader whose request failed has little
-   * time left: one that took as long as it may, and the usual pause, are most of what it has.
+   * A standby reads again when the Lease expires, if that is sooner than usual. A leader whose request failed has
+   * little time left: a request up to its time limit plus the usual pause would take most of it.
    */
   #pause(failed: boolean): number {
     const { random } = this.#options;
@@ -189,7 +194,7 @@ export class LeaseElection implements Election {
   async #take(record: LeaseRecord): Promise<ApiError | undefined> {
     const sentAt = this.#options.monotonic();
     const taken = await this.#options.client.replace(record, this.#claim());
-    if (!taken.ok) return isConflict(taken.error) ? undefined : taken.error; // somebody was faster
+    if (!taken.ok) return isConflict(taken.error) ? undefined : taken.error; // another replica was faster
     this.#see(taken.value);
     this.#begin(sentAt, this.#endOfTermsBefore(record));
     return undefined;
@@ -222,7 +227,7 @@ export class LeaseElection implements Election {
       this.#end();
       return undefined;
     }
-    // Ours still, and only touched by somebody.
+    // The Lease is still ours; somebody only modified it.
     const second = await this.#send(term, read.value);
     return second === undefined ? this.#renewed(couldWrite) : second;
   }
@@ -276,7 +281,7 @@ export class LeaseElection implements Election {
     if (isNews && wasThere) this.#doubt();
   }
 
-  /** The Lease does not tell any more who leads. */
+  /** The Lease no longer tells who leads. */
   #doubt(): void {
     if (this.#options.monotonic() >= this.#oursUntil) this.#hold(0);
   }
@@ -286,7 +291,7 @@ export class LeaseElection implements Election {
     this.#oursUntil = sentAt + this.#times.duration;
   }
 
-  /** A leader goes by its own times, also where somebody has written shorter ones into the Lease. */
+  /** A leader uses its own times, even if somebody has written shorter ones into the Lease. */
   #hold(milliseconds: number): void {
     this.#heldUntil = this.#options.monotonic() + Math.max(milliseconds, this.#times.duration);
   }

@@ -1,5 +1,5 @@
-// The border to the API server: what it sends becomes typed here. An object is never lost because a part of it is not as
-// we know it; what we must know of it in any case (who it is, where its VM runs) is read apart.
+// Parses objects from the API server. An object is never lost because a part of it is not as expected. The
+// indispensable parts (its identity, where its VM runs) are parsed separately.
 import { z } from 'zod';
 import {
   type LinuxUtilityVMSpec,
@@ -39,21 +39,24 @@ export interface Stored {
 
 export type Part<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
 
-/** Of a policy, whose text is not kept: it may be long, and is only needed to send it to an agent. */
+/** Digests of a policy. The text is not kept: it may be long, and is needed only when it is sent to an agent. */
 export interface PolicyDigests {
   readonly sha256: string;
-  /** Of all requested options, the policy's text among them. */
+  /** Digest of all requested options, including the policy's text. */
   readonly optionsDigest: string;
 }
 
-/** `policy`: of the text that was in `confidential.securityPolicy`, which `value` has no more. */
+/** `policy`: the digests of the text of `confidential.securityPolicy`, which is removed from `value`. */
 export type SpecPart =
   | { readonly ok: true; readonly value: LinuxUtilityVMSpec; readonly policy?: PolicyDigests | undefined }
   | { readonly ok: false; readonly message: string; readonly essentials: SpecEssentials };
 
-/** What of a spec says whether and where its VM runs, read apart so that it holds whatever else is wrong with the spec. */
+/**
+ * The part of a spec that says whether and where its VM runs. Parsed separately, so that it is known whatever else is
+ * wrong with the spec.
+ */
 export interface SpecEssentials {
-  /** Undefined when it cannot be read. */
+  /** Undefined when the strategy cannot be read. */
   readonly runStrategy: LinuxUtilityVMSpec['runStrategy'] | undefined;
   readonly nodeName: string | undefined;
   readonly tolerations: readonly Toleration[];
@@ -68,7 +71,7 @@ export function essentialsOf(spec: SpecPart): SpecEssentials {
 export interface VirtualMachine extends Stored {
   readonly spec: SpecPart;
   readonly status: LinuxUtilityVMStatus;
-  /** What was left out of `status` to save memory, though it is stored (`compact`). */
+  /** The stored parts of `status` that were dropped to save memory (`compact`). */
   readonly omitted?: { readonly headLines: number };
 }
 
@@ -90,7 +93,7 @@ const node = z.object({
   spec: z
     .object({ unschedulable: z.boolean().default(false), taints: z.array(taint).default([]) })
     .default({ unschedulable: false, taints: [] }),
-  /** As the kubelet measured the machine. */
+  /** As the kubelet measured the node. */
   status: z
     .object({
       capacity: z
@@ -110,8 +113,8 @@ const essentialStatus = z.object({
 });
 
 /**
- * Undefined when it is not even an object with metadata. What is `unchanged` for certain is not read anew, nor a status that
- * came back as it was `sent`.
+ * Undefined for anything that is not an object with metadata. Parts that are known to be `unchanged` are not parsed
+ * again, nor is a status that equals the one `sent`.
  */
 export function parseVirtualMachine(
   raw: unknown,
@@ -144,7 +147,9 @@ const longPolicy = z.looseObject({
   }),
 });
 
-/** Stored before manifests were bounded: what an agent can be sent is taken as it is. */
+/**
+ * For an object from before policies in manifests were bounded: a longer policy is accepted if an agent can receive it.
+ */
 function withoutLongPolicy(raw: unknown): { readonly spec: unknown; readonly policy?: string } {
   const read = longPolicy.safeParse(raw).data;
   if (read === undefined) return { spec: raw };
@@ -159,14 +164,14 @@ const essentials = z.object({
   tolerations: z.array(z.unknown()).catch([]),
 });
 
-/** A toleration counts by the members that are known. One that cannot be read tolerates nothing. */
+/** Only the known members of a toleration count. An unreadable one tolerates nothing. */
 function parseEssentials(raw: unknown): SpecEssentials {
   const read = essentials.safeParse(raw).data;
   const tolerations = (read?.tolerations ?? []).flatMap((each) => toleration.safeParse(each).data ?? []);
   return { runStrategy: read?.runStrategy, nodeName: read?.nodeName, tolerations };
 }
 
-/** The policy of a spec that refers to none is a part of it. */
+/** The policy of a spec without a reference is part of the spec itself. */
 function withoutPolicy(spec: LinuxUtilityVMSpec, longer?: string): SpecPart {
   const { confidential } = spec;
   if (confidential?.securityPolicy === undefined || confidential.securityPolicyFrom !== undefined) {
@@ -177,7 +182,7 @@ function withoutPolicy(spec: LinuxUtilityVMSpec, longer?: string): SpecPart {
   return { ok: true, value, policy: digestsOf(value, longer ?? securityPolicy) };
 }
 
-/** Of a spec without the text of its policy. */
+/** Digests for a spec whose policy text was removed. */
 export function digestsOf(spec: LinuxUtilityVMSpec, securityPolicy: string): PolicyDigests {
   const options = { ...fromSpec(spec, { securityPolicy }), SecurityPolicy: securityPolicy };
   return { sha256: sha256Hex(securityPolicy), optionsDigest: optionsDigest(options) };
@@ -185,14 +190,14 @@ export function digestsOf(spec: LinuxUtilityVMSpec, securityPolicy: string): Pol
 
 const inlinePolicy = z.object({ spec: z.object({ confidential: z.object({ securityPolicy: z.string() }) }) });
 
-/** Of an object as the API server sent it. */
+/** The policy in an object as the API server sent it. */
 export function inlinePolicyOf(raw: unknown): string | undefined {
   return inlinePolicy.safeParse(raw).data?.spec.confidential.securityPolicy;
 }
 
 /**
- * As a large fleet is kept in memory: without what nothing is decided by. Log text is most of a status; labels and most
- * annotations are for others.
+ * The form in which a large fleet is kept in memory, without the parts that no decision needs. Log text is most of a
+ * status; labels and most annotations are for others.
  */
 export function compact(object: VirtualMachine): VirtualMachine {
   const { labels, annotations, ...metadata } = object.metadata;
@@ -216,7 +221,7 @@ export function parseHost(raw: unknown): Host | undefined {
   const parsedStatus = linuxUtilityVMHostStatus.safeParse(status ?? {});
   return {
     metadata,
-    // A spec that we cannot read, or not all of it, must not become a host without limits.
+    // A spec that is unreadable, even in part, must not become a host without limits.
     spec: parsedSpec.ok ? parsedSpec.value : { unschedulable: true, memoryOvercommitPercent: 100 },
     status: parsedStatus.success ? parsedStatus.data : {},
   };
@@ -232,7 +237,7 @@ export function parseConfigMapData(raw: unknown): Readonly<Record<string, string
   return configMap.safeParse(raw).data?.data;
 }
 
-/** What kubectl keeps there is a second copy of the whole manifest. */
+/** kubectl keeps a second copy of the whole manifest in this annotation. */
 function withoutCopies(annotations: Record<string, string>): Record<string, string> {
   const { 'kubectl.kubernetes.io/last-applied-configuration': _, ...others } = annotations;
   return others;
@@ -254,7 +259,7 @@ function problemsOf({ issues }: z.ZodError): string {
   return beginning(plainText(told.join('; ')), problemChars);
 }
 
-/** Of a newer CRD: what is asked for there would silently be left out. */
+/** For a spec of a newer CRD: what it asks for would silently be ignored. */
 function unknownMessage(unknown: readonly string[]): string {
   const names = unknown.slice(0, toldProblems).map((path) => `spec.${path}`);
   const fields = beginning(plainText(names.join(', ')), problemChars);

@@ -1,4 +1,4 @@
-// Quantities of Kubernetes (apimachinery, pkg/api/resource): a decimal number with a binary suffix, a decimal suffix or an
+// Kubernetes quantities (apimachinery, pkg/api/resource): a decimal number with a binary suffix, a decimal suffix or an
 // exponent, such as 67108404Ki, 64Gi, 129M, 1.5e9 or 128974848000m.
 
 const binary: Readonly<Record<string, number>> = {
@@ -24,7 +24,7 @@ const decimal: Readonly<Record<string, number>> = {
 
 const quantity = /^\+?(\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:([eE][+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i))?$/;
 
-/** Undefined for what is no quantity, and for a negative one. */
+/** Undefined for a text that is not a quantity, and for a negative one. */
 export function parseQuantity(text: string): number | undefined {
   const [, digits, exponent, suffix = ''] = quantity.exec(text) ?? [];
   if (digits === undefined) return undefined;

@@ -1,4 +1,4 @@
-// An object that is looked at again and again rather than watched: sooner after a problem, and never twice at a time.
+// Looks at an object again and again instead of watching it: sooner after a problem, and never twice at a time.
 import type { Clock, Random, Timer } from '../../runtime/clock.ts';
 
 export interface RecurringLookOptions {
@@ -6,7 +6,7 @@ export interface RecurringLookOptions {
   readonly random: Random;
   /** Pauses between looks, jittered by half. */
   readonly milliseconds: { readonly check: number; readonly retry: number };
-  /** What is wrong, or undefined. What it throws is a problem, too. */
+  /** Returns what is wrong, or undefined. A thrown error is a problem, too. */
   readonly look: () => Promise<string | undefined>;
   readonly failed: (problem: string) => void;
 }
@@ -21,7 +21,7 @@ export class RecurringLook {
     this.#options = options;
   }
 
-  /** Begins, or looks sooner than it would: after the look that is under way, if one is. */
+  /** Starts, or looks at once; if a look is under way, again after it. */
   now(): void {
     if (this.#stopped) return;
     this.#timer?.cancel();
@@ -36,7 +36,7 @@ export class RecurringLook {
     await this.#looking;
   }
 
-  /** Milliseconds until the next one. */
+  /** Returns the milliseconds until the next look. */
   async #look(): Promise<number> {
     const { failed, look, milliseconds } = this.#options;
     const problem = this.#stopped ? undefined : await look().catch((error: unknown) => String(error));

@@ -1,14 +1,16 @@
-// A cache of one collection that follows the API server: lists once, then watches; lists again only when the server has
-// forgotten where we were (410). While the server fails, the cache keeps what it had, and trying goes on for ever.
+// A cache of one collection that follows the API server: lists once, then watches, and lists again only when the server
+// no longer has the watched version (410). While the server fails, the cache keeps its content and the reflector keeps
+// trying.
 //
-// A cluster that was restored from a backup goes back in versions, and so does one API server of several whose cache is
-// behind; the first is to be believed, the second is not. A server whose cache is behind catches up within seconds, or
-// another one answers: so a list that is older than what is known is refused, and asked for again, five times, with
-// pauses of 12 to 25 s in all. Who is as old after that was restored. A live read that is older than what is known of
-// its object needs no second one: it comes from etcd itself, past all caches (`distrust`).
+// A cluster that was restored from a backup goes back in versions, and so does an API server, one of several, whose
+// cache is behind. The first must be believed, the second must not. A server whose cache is behind catches up within
+// seconds, or another server answers. So a list that is older than the known state is refused and requested again, five
+// times, with pauses of 12 to 25 s in total; a server that is still as old was restored. A live read that is older than
+// the known version of its object needs no second one: it comes from etcd, past all caches (`distrust`).
 //
-// After a restore a watch from a version that is yet to come is silent, not refused, and says nothing of what happens until
-// the cluster is there again: so whenever a watch broke off, the version that the server has is looked at first.
+// After a restore, a watch from a version that does not exist yet is silent, not refused, and reports nothing until the
+// cluster reaches that version. So after each interruption of a watch, the reflector first checks the version of the
+// server.
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { type ApiError, connectionError, isGone } from './api-error.ts';
 import { ExpectedVersions } from './expected-versions.ts';
@@ -23,18 +25,20 @@ export type Change<T> =
       readonly key: string;
       readonly object: T;
       readonly previous: T | undefined;
-      /** Told by a list: which other versions of the object do not count any more, newer as they may be. */
+      /** Set by a list: versions of the object that are void even if they are newer. */
       readonly outranks?: Outranked;
-      /** Told by a watch, of an object that was not there before. */
+      /** Set by a watch, for an object that did not exist before. */
       readonly appeared?: true;
     }
   | { readonly type: 'Deleted'; readonly key: string; readonly object: T };
 
-/** Those until this one, since a list shows what is then; or all, once the cluster has gone back. */
+/**
+ * Versions up to this one, because a list shows the state at that version; or all, once the cluster went back in time.
+ */
 export type Outranked = { readonly until: string } | 'All';
 
 export interface ReflectorObserver {
-  /** A list or watch failed; it is tried again. */
+  /** A list or watch failed. It is tried again. */
   failed(path: string, error: ApiError): void;
   listed(path: string, count: number): void;
   /** An object without usable metadata, or a handler that threw. */
@@ -47,21 +51,21 @@ export interface ReflectorOptions<T extends Stored> {
   readonly clock: Clock;
   readonly random: Random;
   readonly observer: ReflectorObserver;
-  /** Also drops what the cache need not hold. */
+  /** Also drops the parts that the cache need not keep. */
   readonly parse: (raw: unknown) => T | undefined;
-  /** How long a watch may bring nothing, not even a bookmark, before another connection is tried. */
+  /** How long a watch may be silent, without even a bookmark, before another connection is tried. */
   readonly silenceMilliseconds?: number;
 }
 
-/** As client-go's reflector has it; the watch ends at the server's hand, at a time that differs between clients. */
+/** The numbers of client-go's reflector. The server ends a watch after a time that differs between clients. */
 const timing = {
   /** A watch that the server ends sooner than this, without an event, is a failure. */
   shortestWatchMilliseconds: 1_000,
   watchSecondsMinimum: 300,
   watchSecondsSpread: 300,
-  /** An API server sends a bookmark a minute: a connection on which two are missing may be half open. */
+  /** An API server sends a bookmark each minute. A connection without two of them may be half open. */
   silenceMilliseconds: 150_000,
-  /** A connection that was left from before the watch broke off may be as dead. */
+  /** A pooled connection from before the interruption may be dead, too. */
   lookMilliseconds: 10_000,
 } as const;
 
@@ -75,12 +79,14 @@ export class Reflector<T extends Stored> {
   readonly #stop = new AbortController();
   readonly #pauses: RetryPauses;
   #resourceVersion: string | undefined;
-  /** Up to where everything is known: an older list, from an API server that is behind, is not taken. */
+  /**
+   * The version up to which everything is known. An older list comes from an API server that is behind, and is refused.
+   */
   #known: string | undefined;
   #staleLists = 0;
   /** A live read has shown that the cluster went back. */
   #distrusted = false;
-  /** Whether the server may be another than it was. */
+  /** Whether the server may be a different one now. */
   #unsure = false;
   #watching: AbortController | undefined;
   #synced = false;
@@ -104,7 +110,7 @@ export class Reflector<T extends Stored> {
     return this.#store.values();
   }
 
-  /** Every object that is known already is told as `Applied` first. Returns what ends it. */
+  /** Reports every known object as `Applied` first. Returns a function that removes the handler. */
   onChange(handler: (change: Change<T>) => void): () => void {
     for (const [key, object] of this.#store) {
       this.#tellOne(handler, { type: 'Applied', key, object, previous: undefined });
@@ -113,12 +119,12 @@ export class Reflector<T extends Stored> {
     return () => this.#handlers.delete(handler);
   }
 
-  /** A version that a write answered: when the watch tells of it, it need not be read a second time. */
+  /** Takes a version that a write returned: when the watch reports it, it need not be parsed a second time. */
   expect(object: T): void {
     this.#expected.add(object);
   }
 
-  /** Somebody read an object live that is older than it is known here: what is listed next is the truth, however old. */
+  /** A live read returned an older version than the known one: the next list is true, however old it is. */
   distrust(): void {
     this.#distrusted = true;
     this.#resourceVersion = undefined;
@@ -186,10 +192,10 @@ export class Reflector<T extends Stored> {
       }
     };
     const listed = await list(http, path, this.#stop.signal, onItems, believed ? undefined : this.#known);
-    // What was listed until then is true all the same; nothing is gone before all are listed.
+    // Objects of an incomplete list are valid, but nothing is deleted before the list is complete.
     if (!listed.ok) {
       if (listed.error.reason === 'StaleList') {
-        // It answered: failures before that do not lengthen the pauses.
+        // The server answered, so earlier failures do not lengthen the pauses.
         this.#pauses.reset(this.#staleLists);
         this.#staleLists += 1;
       }
@@ -246,10 +252,10 @@ export class Reflector<T extends Stored> {
     const key = objectKey(object.metadata);
     const previous = this.#store.get(key);
     if (previous?.metadata.uid === object.metadata.uid) {
-      // Two histories may have given one number to two versions.
+      // Before and after a restore, one version number may belong to two versions.
       if (outranks !== 'All' && previous.metadata.resourceVersion === object.metadata.resourceVersion) return key;
     } else if (previous !== undefined) {
-      this.#delete(key, previous); // deleted and created anew under its name while nobody watched
+      this.#delete(key, previous); // deleted and created again under its name while nobody watched
     }
     this.#store.set(key, object);
     this.#tell({

@@ -1,5 +1,5 @@
-// Typed reads and writes of one kind (design §4, write rules). Whoever writes says what the write was computed from: a
-// conflict is an answer, after which the caller computes anew.
+// Typed reads and writes of one kind (design §4, write rules). Each write names the version from which it was computed.
+// A conflict is an answer, after which the caller computes again.
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 import type { Stored } from './objects.ts';
@@ -8,7 +8,7 @@ export interface ResourceKind<T> {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
-  /** `unchanged`: parts that the write which this answers did not touch. `sent`: the status that it wrote. */
+  /** `unchanged`: the parts that the preceding write did not touch. `sent`: the status that it wrote. */
   readonly parse: (raw: unknown, unchanged?: Partial<T>, sent?: StatusOf<T>) => T | undefined;
 }
 
@@ -28,7 +28,7 @@ export class ResourceClient<T extends Stored> {
     this.#kind = kind;
   }
 
-  /** A live read, as the API server has it now. */
+  /** A live read: the current object of the API server. */
   async get(object: ObjectName): Promise<Outcome<T>> {
     return this.#parse(await this.#http.request({ method: 'GET', path: this.#path(object) }));
   }
@@ -45,7 +45,7 @@ export class ResourceClient<T extends Stored> {
     );
   }
 
-  /** Replaces the status of exactly this object in exactly this version: never one that came after it. */
+  /** Replaces the status of exactly this object in exactly this version, never of a later one. */
   async replaceStatus(object: T, status: StatusOf<T>): Promise<Outcome<T>> {
     const { apiVersion, kind } = this.#kind;
     const { name, namespace, uid, resourceVersion } = object.metadata;
@@ -61,7 +61,7 @@ export class ResourceClient<T extends Stored> {
     );
   }
 
-  /** Only in the version that the list was read from, since a merge patch replaces the whole of it. */
+  /** Only for the version of the object that was read, because a merge patch replaces the whole list. */
   async patchFinalizers(object: T, finalizers: readonly string[]): Promise<Outcome<T>> {
     const { uid, resourceVersion } = object.metadata;
     return this.#parse(
@@ -88,7 +88,7 @@ export class ResourceClient<T extends Stored> {
   }
 }
 
-/** Of one namespace, or of all. */
+/** The path of one namespace, or of all. */
 export function collectionPath(
   { apiVersion, plural }: Pick<ResourceKind<unknown>, 'apiVersion' | 'plural'>,
   namespace?: string,

@@ -1,22 +1,22 @@
-// How long to wait after a list or watch failed, with the numbers of client-go's reflector: longer with each failure, and from
-// the beginning once something worked.
+// The pause after a list or watch failed, with the numbers of client-go's reflector: longer with each failure, and
+// short again after success.
 import type { Clock, Random } from '../../runtime/clock.ts';
 import type { ApiError } from './api-error.ts';
 
 const pauses = {
   firstMilliseconds: 800,
   capMilliseconds: 30_000,
-  /** While nobody answers: it costs nobody anything, and what is new waits for it. */
+  /** A lower cap while nobody answers: retries cost nobody anything, and news waits for them. */
   awayCapMilliseconds: 10_000,
 } as const;
-/** What lasted for longer than this has worked. */
+/** A list or watch that lasted longer than this counts as a success. */
 const healthyMilliseconds = 120_000;
 
 export class RetryPauses {
   readonly #clock: Clock;
   readonly #random: Random;
   #failures = 0;
-  /** Nobody answered the last time. */
+  /** The last attempt got no answer. */
   #isAway = false;
 
   constructor(clock: Clock, random: Random) {
@@ -24,12 +24,12 @@ export class RetryPauses {
     this.#random = random;
   }
 
-  /** It works, or goes on after this many failures. */
+  /** Resets after a success, or sets the number of failures so far. */
   reset(failures = 0): void {
     this.#failures = failures;
   }
 
-  /** Of something that began at `startedAt` and has failed. */
+  /** The pause after the failure of an attempt that began at `startedAt`. */
   after({ code, retryAfterMilliseconds = 0 }: ApiError, startedAt: number): number {
     const isAway = code === 0;
     const isBack = this.#isAway && !isAway;

@@ -1,4 +1,4 @@
-// Whether two values are the same as JSON: members that are undefined are none, and their order says nothing.
+// Compares two values as JSON: undefined members count as absent, and the order of members does not matter.
 
 type Members = { readonly [key: string]: unknown };
 

@@ -1,5 +1,5 @@
-// Fields of an object that its schema does not know. Schemas leave them out when they parse, as a structural schema prunes
-// them; but the API server may have a newer CRD than this operator, and then they ask for something.
+// Finds fields of an object that its schema does not know. Parsing drops them, just as a structural schema prunes them.
+// But if the API server has a newer CRD than this operator, such fields ask for something.
 
 const most = 64;
 

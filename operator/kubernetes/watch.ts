@@ -1,10 +1,10 @@
-// One list and one watch of a collection, as requests; what to do about their ends is the reflector's part.
+// The requests for one list and one watch of a collection. The reflector decides what to do when they end.
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
-/** Small, so that what was read of a page is gone before V8 takes it for long-lived. */
+/** Small, so that V8 collects a page before it counts as long-lived. */
 const pageSize = 100;
 
 const page = z.object({
@@ -13,8 +13,8 @@ const page = z.object({
 });
 
 /**
- * The whole collection, page by page, since all of it at once may be large; returns the version of the whole. A list that is
- * older than `notBefore` is refused before anything of it is told.
+ * Lists the collection page by page, because all of it at once may be large. Returns the version of the whole. A list
+ * that is older than `notBefore` is refused before any of it is reported.
  */
 export async function list(
   http: KubeHttp,
@@ -38,7 +38,7 @@ export async function list(
   }
 }
 
-/** At which version the collection is. */
+/** The current version of the collection. */
 export async function versionNow(
   http: KubeHttp,
   path: string,
@@ -69,12 +69,12 @@ function parsePage(path: string, answer: Outcome<unknown>): Outcome<z.infer<type
   return failed(connectionError('MalformedResponse', `${path} did not answer with a list`));
 }
 
-/** Versions of one collection are comparable as numbers (Kubernetes 1.35 promises it; etcd always did so). */
+/** Versions of one collection are comparable as numbers (promised since Kubernetes 1.35, and always true for etcd). */
 export function isOlder(a: string, b: string): boolean {
   return a.length === b.length ? a < b : a.length < b.length;
 }
 
-/** Which object, and in which version. */
+/** Identifies an object and its version. */
 export interface Version {
   readonly name: string;
   readonly namespace?: string | undefined;
@@ -90,13 +90,13 @@ export interface WatchRequest {
   readonly path: string;
   readonly resourceVersion: string;
   readonly timeoutSeconds: number;
-  /** Fails when nothing arrives for so long, not even a bookmark. */
+  /** Fails when nothing arrives for this long, not even a bookmark. */
   readonly silenceMilliseconds: number;
   readonly signal: AbortSignal;
   readonly onEvent: (event: WatchEvent) => void;
 }
 
-/** Until the server ends it (undefined) or it fails. Events before the failure have been told. */
+/** Watches until the server ends the watch (undefined) or it fails. Events before the failure have been reported. */
 export async function watch(http: KubeHttp, request: WatchRequest): Promise<ApiError | undefined> {
   const { path, resourceVersion, timeoutSeconds, silenceMilliseconds, signal, onEvent } = request;
   const opened = await http.lines({
@@ -144,7 +144,10 @@ function parseLine(text: string): WatchEvent | { readonly error: ApiError } {
   }
 }
 
-/** By hand, since every change of every object passes here; what is in the object is read by its kind's schema. */
+/**
+ * Checked by hand for speed, because every change of every object passes here. The schema of its kind parses the object
+ * itself.
+ */
 function versionOf(object: unknown): Version | undefined {
   const metadata = isRecord(object) ? object['metadata'] : undefined;
   if (!isRecord(metadata)) return undefined;

@@ -1,6 +1,7 @@
-// /metrics, /healthz (the process lives) and /readyz (it knows the objects and takes agents). Anybody may ask, so nobody is
-// told apart: each connection has one answer and a few seconds, and strangers who fill the server take places of their own
-// (connections/arrivals.ts), or the kubelet's probe would fail and end the operator.
+// /metrics, /healthz (the process lives) and /readyz (the process knows the objects and accepts agents). Anybody may
+// ask, and nobody is distinguished: each connection gets one answer and a few seconds, and strangers who fill the
+// server displace only their own connections (connections/arrivals.ts). Otherwise the kubelet's probe could fail and
+// end the operator.
 import type http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
@@ -12,14 +13,14 @@ export interface HealthOptions {
   readonly registry: Registry;
   readonly bindAddress: string;
   readonly port: number;
-  /** What is still missing, or undefined when ready. */
+  /** What is still missing; undefined when ready. */
   readonly notReady: () => string | undefined;
 }
 
 const bounds = {
   headerBytes: 16 * 1024,
   arrivals: { silent: 128, waiting: 128, speaking: 128, milliseconds: 10_000 },
-  /** A text of all metrics takes many milliseconds: whoever asks within this time gets the same one. */
+  /** Writing all metrics takes many milliseconds: requests within this time share one text. */
   metricsMilliseconds: 1_000,
 } as const;
 

@@ -1,11 +1,11 @@
-// Metrics of what VMs go through, told from the statuses that were written.
+// Metrics of the life of VMs, derived from the statuses that were written.
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { reasons } from '../../protocol/reasons.ts';
 import { conditionOf } from '../controller/knowledge/stored-condition.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 
 const buckets = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
-/** In the order in which a boot passes them. */
+/** In the order of a boot. */
 const bootPhases = ['prepared', 'created', 'started', 'entropy', 'log', 'guestConnected'] as const;
 
 export class LifecycleMetrics {
@@ -74,7 +74,7 @@ export class LifecycleMetrics {
   }
 }
 
-/** An agent of another version may send others: they must not become labels without end. */
+/** An agent of another version may send unknown reasons. They must not become labels without bound. */
 function reasonOf({ status }: VirtualMachine): string {
   const reason = conditionOf(status.conditions, 'Ready')?.reason ?? '';
   return reason in reasons ? reason : 'Other';

@@ -1,5 +1,5 @@
-// Metrics (design names `lcow_*`, `workqueue_*`, `rest_client_*`), and the log of what should not happen: each such path
-// has a label value of one counter, so that nothing is dropped silently.
+// Metrics (names `lcow_*`, `workqueue_*`, `rest_client_*`), and the log of events that should not happen: each such
+// path has a label value of one counter, so that nothing is dropped silently.
 import type { Logger } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../runtime/clock.ts';
@@ -13,14 +13,14 @@ import type { StreamCounts } from '../subresources/stream-counts.ts';
 import { LifecycleMetrics } from './lifecycle.ts';
 import { registerStreamMetrics } from './streams.ts';
 
-/** What is counted when it is asked for. */
+/** Values that are read during a scrape. */
 export interface MetricSources {
   readonly virtualMachines: () => Iterable<VirtualMachine>;
   readonly sessions: () => number;
   readonly queueDepths: () => ReadonlyMap<string, number>;
   /** Whether this replica may write. */
   readonly leads: () => boolean;
-  /** Of users to VMs. */
+  /** Streams between users and VMs. */
   readonly streams: StreamCounts;
 }
 
@@ -125,7 +125,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     this.#messages.inc({ direction: 'sent', type });
   }
 
-  /** The session tells the log of it, within bounds. */
+  /** The session itself logs the misbehaviour, within bounds. */
   misbehaved(what: UnexpectedFromAgent): void {
     this.#unexpected.inc({ what: `agent_${what}` });
   }
@@ -153,7 +153,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     const label = typeof why === 'string' ? why : why.reason;
     this.#eventsDropped.inc({ why: label });
     const line = { uid: record.regarding.metadata.uid, reason: record.reason, why };
-    // What one object causes without end must not fill the log.
+    // An object that causes Events without end must not fill the log.
     if (why === 'rate_limited') this.#logger.debug(line, 'an Event was dropped');
     else this.#logger.warn(line, 'an Event was dropped');
   }
@@ -172,17 +172,20 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
 
   retried(name: string, key: string, error: unknown): void {
     this.#retries.inc({ name });
-    this.#logger.warn({ queue: name, key, error: error instanceof Error ? error.stack : error }, 'tried again later');
+    this.#logger.warn(
+      { queue: name, key, error: error instanceof Error ? error.stack : error },
+      'a pass failed and is repeated later',
+    );
   }
 
   overflowed(name: string): void {
     this.unexpected(name, 'queue_overflow', undefined);
   }
 
-  /** The certificate in use goes on; a lasting failure ends in its expiry. */
+  /** The certificate in use stays until it expires. */
   certificatesFailed(error: string): void {
     this.#certificateFailures.inc();
-    this.#logger.warn({ error }, 'the certificates could not be looked after');
+    this.#logger.warn({ error }, 'the certificates could not be checked or renewed');
   }
 
   // --- leadership -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// Metrics of the streams of users to VMs (`kubectl luvm`): how many are open, what they carry, which were refused.
+// Metrics of the streams between users and VMs (`kubectl luvm`): open, carried and refused.
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type StreamCounts, streamKinds } from '../subresources/stream-counts.ts';
 

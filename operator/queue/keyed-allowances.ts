@@ -1,5 +1,5 @@
-// A token bucket for each key, bounded in number: beyond that the one that was not asked for the longest is forgotten,
-// which is as if it were full.
+// A token bucket for each key, bounded in number. Beyond the bound the least recently used bucket is forgotten, as if
+// it were full.
 import { Allowance } from '../../runtime/allowance.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
@@ -24,7 +24,7 @@ export class KeyedAllowances {
     return this.#allowances.size;
   }
 
-  /** Takes one, if there is one. */
+  /** Takes one token if there is one. */
   tryTake(key: string): boolean {
     const { perSecond, burst } = this.#rate;
     const allowance = this.#allowances.get(key) ?? new Allowance(this.#clock, perSecond, burst);

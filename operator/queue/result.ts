@@ -1,21 +1,21 @@
-// What a pass over a key comes to: what the queue does with the key next.
+// The result of a pass over a key: what the queue does with the key next.
 
 export type Result =
   | { readonly kind: 'Done' }
-  /** Fine so far; look again after this time. */
+  /** Successful so far. Look again after this time. */
   | { readonly kind: 'After'; readonly milliseconds: number }
-  /** Nothing is left but what can wait: work on it once more, in the lane `Low`. */
+  /** Only low-priority work is left: work on the key once more, in the lane `Low`. */
   | { readonly kind: 'AtLowPriority' }
-  /** Later, by the backoff of the key, but not sooner than `error` asks for. */
+  /** Later, after the key's backoff, but not sooner than `error` asks for. */
   | { readonly kind: 'Retry'; readonly error: unknown };
 
 export const done: Result = { kind: 'Done' };
 
-/** Of two wishes about one key, what fulfils both. A failure counts only if it is the first: that pass was not finished. */
+/** Combines two results for one key. A failure counts only as the first result, because that pass did not finish. */
 export function soonest(result: Result, other: Result): Result {
   if (result.kind === 'Retry' || other.kind === 'Done') return result;
   if (result.kind === 'Done' || other.kind === 'Retry') return other;
-  // The pass at low priority says itself when to look again.
+  // The pass at low priority decides when to look again.
   if (result.kind === 'AtLowPriority' || other.kind === 'AtLowPriority') return { kind: 'AtLowPriority' };
   return result.milliseconds <= other.milliseconds ? result : other;
 }

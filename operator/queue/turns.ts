@@ -1,5 +1,5 @@
-// Keys that wait, by group. Groups are served in turn, one key each, so that a group with many keys delays another one by
-// as many keys as there are groups, not by its own number. Within a group urgent keys go first, then the oldest.
+// Waiting keys, by group. Groups take turns with one key each, so that a group with many keys delays another one by the
+// number of groups, not by its own size. Within a group urgent keys go first, then the oldest.
 
 export interface Waiting {
   readonly key: string;
@@ -8,13 +8,13 @@ export interface Waiting {
 }
 
 interface Group {
-  /** With the time at which each was added. */
+  /** Each key with the time at which it was added. */
   readonly urgent: Map<string, number>;
   readonly usual: Map<string, number>;
 }
 
 export class Turns {
-  /** In the order in which they are served; none is empty. */
+  /** In the order of their turns. No group is empty. */
   readonly #groups = new Map<string, Group>();
   readonly #groupOf = new Map<string, string>();
 
@@ -39,7 +39,7 @@ export class Turns {
     this.#groupOf.set(key, group);
   }
 
-  /** What waits already and has become urgent. */
+  /** Marks a waiting key as urgent. */
   expedite(key: string): void {
     const keys = this.#groups.get(this.#groupOf.get(key) ?? '');
     const addedAt = keys?.usual.get(key);
@@ -48,7 +48,7 @@ export class Turns {
     keys.urgent.set(key, addedAt);
   }
 
-  /** The next key, of the first group in turn that may be served. */
+  /** The next key of the first group in turn that may be served. */
   take(mayServe: (group: string) => boolean): Waiting | undefined {
     for (const [group, keys] of this.#groups) {
       if (!mayServe(group)) continue;

@@ -1,23 +1,23 @@
-// Has all VMs looked at that wait for a host, once room may have come up. Many causes in a row make one look. A namespace
-// with a crowd of them is looked at less often than others, so that looking takes a small part of the time.
+// Reconciles all VMs that wait for a host once room may be available. Several causes in quick succession lead to one
+// wave. A namespace with very many waiting VMs is included less often, so that waves take a small part of the time.
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
 export interface WavesOptions {
   readonly clock: Clock;
-  /** Keys of those that wait, of all namespaces. */
+  /** Keys of the waiting VMs of all namespaces. */
   readonly waiting: () => Iterable<string>;
   readonly namespaceOf: (key: string) => string;
   readonly wake: (key: string) => void;
 }
 
 const gatherMilliseconds = 200;
-/** From so many on, a namespace pays for each of them with a pause. */
+/** From this many VMs on, a namespace gets a pause for each of them. */
 const crowd = 500;
 const pausePerKeyMilliseconds = 0.4;
 
 export class Waves {
   readonly #options: WavesOptions;
-  /** Until when a crowd has its pause, by namespace. */
+  /** By namespace: the end of its pause. */
   readonly #pausedUntil = new Map<string, number>();
   #timer: Timer | undefined;
   #due = 0;

@@ -1,10 +1,10 @@
-// The work queue: a key is worked on by one worker at a time; added while it is worked on, it is done once more after
-// that. Failures of a key are repeated with a backoff of its own. A key that finds no room is not lost: the whole set of
-// keys is asked for again once there is room.
+// The work queue. One worker at a time works on a key; if the key is added meanwhile, it is worked on once more. A
+// failed key is repeated with its own backoff. A key that finds no room is not lost: once there is room, the queue asks
+// for all keys again.
 //
-// Keys have groups, the namespaces of VMs. No group can delay another one by its size: groups are served in turn, and
-// neither the workers nor the room can all be taken by one group. Within a group, urgent keys go first. What only
-// explains something waits at low priority, behind everything else, but no longer than `lowPriority.latestMilliseconds`.
+// Keys have groups, the namespaces of VMs. No group can delay another one by its size: groups take turns, and no group
+// can occupy all workers or all room. Within a group, urgent keys go first. Work that only explains something has low
+// priority: it waits behind everything else, but no longer than `lowPriority.latestMilliseconds`.
 import type { Clock, Random, Timer } from '../../runtime/clock.ts';
 import type { Result } from './result.ts';
 import { Turns, type Waiting } from './turns.ts';
@@ -27,22 +27,22 @@ export interface QueueOptions {
   readonly concurrency: number;
   readonly maximumKeys: number;
   readonly work: (key: string, lane: Lane) => Promise<Result>;
-  /** Adds every key there is; called after an overflow. */
+  /** Adds every existing key. Called after an overflow. */
   readonly resync: () => void;
-  /** By default each key is a group of its own: then all are served in the order in which they came. */
+  /** By default each key is its own group, so keys are served in order of arrival. */
   readonly groupOf?: (key: string) => string;
-  /** Whether a key goes before the others of its group. */
+  /** Whether a key goes before the others in its group. */
   readonly isUrgent?: (key: string) => boolean;
 }
 
 const backoff = { firstMilliseconds: 50, capMilliseconds: 60_000 } as const;
-/** What is worked on at low priority at a time: a part of the workers. What waited for so long waits no longer. */
+/** The share of workers for low priority, and the longest wait at low priority. */
 export const lowPriority = { share: 1 / 4, latestMilliseconds: 45_000 } as const;
-/** Work that waits for nothing outside goes on for so long before anything else in this process gets its turn. */
+/** Work that waits for nothing external runs for this long before other parts of the process get their turn. */
 const sliceMilliseconds = 10;
 /**
- * A group gets one more worker while it has fewer than this many times those that are free: alone 12 of 16, two groups 6
- * each, and there is one left for a group that has none.
+ * A group gets one more worker while it has fewer than this many times the number of free workers: a single group gets
+ * 12 of 16, two groups 6 each, and one worker is left for a further group.
  */
 const workersPerFreeWorker = 3;
 
@@ -50,10 +50,10 @@ export class WorkQueue {
   readonly #options: QueueOptions;
   readonly #waiting = new Turns();
   readonly #low = new Turns();
-  /** Since when a key has had something to do at low priority, the oldest first. */
+  /** Since when each key has had work at low priority, oldest first. */
   readonly #lowSince = new Map<string, number>();
   #lowTimer: Timer | undefined;
-  /** Keys whose low priority has lasted long enough: they wait with the others, and are worked on as such. */
+  /** Keys whose wait at low priority is over: they wait with the others and count as such. */
   readonly #overdue = new Set<string>();
   readonly #working = new Map<string, { readonly group: string; readonly lane: Lane }>();
   readonly #workersOf = new Map<string, number>();
@@ -61,9 +61,9 @@ export class WorkQueue {
   readonly #again = new Set<string>();
   readonly #timers = new Map<string, { readonly timer: Timer; readonly due: number }>();
   readonly #failures = new Map<string, number>();
-  /** Keys that the API server asked to come back with later, and when. */
+  /** Keys that the API server asked to repeat later, and the time. */
   readonly #held = new Map<string, number>();
-  /** When work began without a break for the rest of the process. */
+  /** When the current uninterrupted stretch of work began. */
   #slice: number | undefined;
   #overflowed = false;
   #stopped = false;
@@ -102,7 +102,7 @@ export class WorkQueue {
     this.#admit(key, urgent);
   }
 
-  /** The earliest of several wishes counts. */
+  /** The earliest of several requested times counts. */
   addAfter(key: string, milliseconds: number): void {
     if (this.#stopped) return;
     const due = this.#options.clock.now() + milliseconds;
@@ -116,7 +116,7 @@ export class WorkQueue {
     this.#timers.set(key, { timer, due });
   }
 
-  /** Takes no more keys and waits for those that are being worked on. */
+  /** Accepts no more keys and waits for the current work. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const { timer } of this.#timers.values()) timer.cancel();
@@ -125,7 +125,7 @@ export class WorkQueue {
     if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** A group may fill half of the room, two groups a third each, and so on. */
+  /** One group may fill half of the room, two groups a third each, and so on. */
   #admit(key: string, urgent: boolean): void {
     const { name, clock, maximumKeys, observer } = this.#options;
     const group = this.#groupOf(key);
@@ -162,7 +162,7 @@ export class WorkQueue {
     if (this.#lowWorkers >= Math.max(1, Math.floor(concurrency * lowPriority.share))) return false;
     const next = this.#low.take((group) => this.#hasWorkerFor(group));
     if (next === undefined) return false;
-    // What is being worked on tells itself whether anything is left.
+    // The pass that is running decides whether anything is left.
     if (!this.#working.has(next.key)) this.#start(next, 'Low');
     return true;
   }
@@ -263,7 +263,7 @@ export class WorkQueue {
     });
   }
 
-  /** What has waited at low priority for long enough waits with the others now. */
+  /** Moves keys whose wait at low priority is over to the other waiting keys. */
   #promote(): void {
     const latest = this.#options.clock.now() - lowPriority.latestMilliseconds;
     for (const [key, since] of this.#lowSince) {
@@ -284,7 +284,7 @@ export class WorkQueue {
 
 const never = () => false;
 
-/** `Retry-After` of an answer to a write, such as a 429, within reason. */
+/** The `Retry-After` of the answer to a write, such as a 429, up to a limit. */
 function askedPause(error: unknown): number {
   const asked = typeof error === 'object' && error !== null && 'retryAfterMilliseconds' in error;
   const milliseconds = asked ? Number(error.retryAfterMilliseconds) : 0;

@@ -1,6 +1,6 @@
-// Whether a user may do what the API server has not reviewed itself: to it `exec` and `console` are a `get`, but they start
-// something, which needs `create`. It is asked by a SubjectAccessReview for exactly the user that it named.
-// A verdict is kept for a few seconds. One user may not keep others from being reviewed.
+// Checks rights that the API server has not reviewed itself. To the API server `exec` and `console` are a `get`, but
+// they start something, which needs `create`. A SubjectAccessReview checks this for the user that the API server named.
+// A verdict is kept for a few seconds. One user cannot keep others from being reviewed.
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type SubresourceVerb, subresourceGroup, subresourceVersion } from '../../protocol/subresources.ts';
@@ -14,14 +14,14 @@ import type { MachineRequest, Read } from './request.ts';
 export interface AccessReviewsOptions {
   readonly http: Pick<KubeHttp, 'request'>;
   readonly clock: Clock;
-  /** Why a review failed, for our log. */
+  /** Receives the cause of a failed review, for our log. */
   readonly failed: (message: string) => void;
 }
 
 export const reviewBounds = {
   inFlight: 64,
   inFlightPerUser: 8,
-  /** A verdict takes a hundred bytes or two, whoever the user is. */
+  /** A verdict takes 100 to 200 bytes for any user. */
   remembered: 4_096,
   rememberedMilliseconds: 10_000,
   requestMilliseconds: 8_000,
@@ -37,7 +37,7 @@ const review = z.object({
 
 export class AccessReviews {
   readonly #options: AccessReviewsOptions;
-  /** By digest of everything that was asked. */
+  /** By the digest of the whole question. */
   readonly #known = new Map<string, { readonly at: number; readonly reviewed: Promise<Reviewed> }>();
   readonly #inFlight = new Map<string, number>();
   #allInFlight = 0;
@@ -137,7 +137,7 @@ function reviewOf(user: RemoteUser, verb: SubresourceVerb, { name, namespace, su
   };
 }
 
-/** As JSON, so that no two questions are written alike. */
+/** Encoded as JSON, so that different questions have different keys. */
 function keyOf(user: RemoteUser, verb: SubresourceVerb, { name, namespace, subresource }: MachineRequest): string {
   const { username, uid, groups, extra } = user;
   const question = JSON.stringify([username, uid ?? null, groups, extra, verb, namespace, name, subresource]);

@@ -1,4 +1,5 @@
-// The aggregated API put together: its server, whom it believes, and the APIService that is told whom to believe.
+// The whole aggregated API: its server, the front proxy that it trusts, and the APIService that receives the authority
+// of its certificate.
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../../runtime/clock.ts';
@@ -19,7 +20,7 @@ import type { StreamCounts } from './stream-counts.ts';
 export interface AggregatedApiSettings {
   readonly port: number;
   readonly lease: LeaseStore;
-  /** The APIService that is told the authority of the serving certificate. */
+  /** Name of the APIService whose `caBundle` is maintained. */
   readonly apiService?: string;
 }
 
@@ -41,7 +42,7 @@ export class AggregatedApi {
   readonly #server: ApiServer;
   readonly #frontProxy: FrontProxy;
   readonly #apiService: ApiServiceTrust | undefined;
-  /** What was told last, so that it is told once. */
+  /** The problem that was logged last, so that it is logged once. */
   #problem = '';
 
   constructor({ apiService: name, lease, port }: AggregatedApiSettings, ports: AggregatedApiPorts) {

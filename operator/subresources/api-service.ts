@@ -1,6 +1,6 @@
-// Keeps `spec.caBundle` of the APIService equal to the authority of the operator's own serving certificate: the API server
-// trusts nothing else there, and nobody else knows when the authority changes. Looked at every half a minute, since a
-// chart that is applied anew may take the bundle away.
+// Keeps `spec.caBundle` of the APIService equal to the authority of the operator's own serving certificate. The API
+// server trusts nothing else there, and nobody else knows when the authority changes. Checked every half minute,
+// because applying the chart again may remove the bundle.
 import { z } from 'zod';
 import type { Clock, Random } from '../../runtime/clock.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
@@ -41,7 +41,7 @@ export class ApiServiceTrust {
     return this.#looks.stop();
   }
 
-  /** What is wrong, or undefined. */
+  /** What is wrong; undefined if nothing is. */
   async #look(): Promise<string | undefined> {
     const { http, name } = this.#options;
     const path = `/apis/apiregistration.k8s.io/v1/apiservices/${encodeURIComponent(name)}`;

@@ -1,5 +1,5 @@
-// Answers with bytes as they come: a log that is followed, a document. A client that is slow is waited for; one that goes
-// away ends the stream. An answer that cannot be completed is broken off, so that nobody takes it for complete.
+// Answers with bytes as they arrive: a log that is followed, or a document. A slow client slows the stream down, and a
+// client that disconnects ends it. An answer that cannot be completed is aborted, so that nobody takes it for complete.
 import type http from 'node:http';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -21,7 +21,7 @@ export async function answerWithBytes(
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  // A follower wants to know at once that it is served.
+  // Shows a follower at once that the log is served.
   response.flushHeaders();
   stream.stdin.end();
   const ends = { end: false } as const;
@@ -36,13 +36,13 @@ export async function answerWithBytes(
   }
 }
 
-/** What a line begins with, of whoever follows a log without positions. */
+/** The position at the start of a line, which followers without `positions` do not receive. */
 const position = /(?<![^\n])\d{1,15}\.\d{1,15} /g;
 const positionCharacters = 32;
 
-/** Takes the positions off the lines of a log. Of a line that does not end no more is kept than its position takes. */
+/** Removes the positions from the lines of a log. At most a position's length of an incomplete line is held back. */
 export function withoutPositions(): Transform {
-  /** One character a byte: what is cut off is ASCII, and the rest goes through as it is. */
+  /** Latin-1: the removed text is ASCII, and the other bytes stay unchanged. */
   let rest = '';
   let isWithinLine = false;
   const take = (text: string): string => {

@@ -1,6 +1,6 @@
-// `exec` and `console` over a WebSocket: the channels of a stream, each message with the number of its channel in front. A
-// client that is slow is waited for, one that sends more than the guest takes waits itself, and one that answers no pings
-// is gone.
+// `exec` and `console` over a WebSocket: the channels of a stream; each message begins with the number of its channel.
+// A slow client slows the stream down, a client that sends more than the guest takes has to wait, and a client that
+// answers no pings is disconnected.
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RawData, WebSocket } from 'ws';
@@ -13,20 +13,22 @@ import type { BegunStream } from './machine-streams.ts';
 const pingMilliseconds = 20_000;
 const missedPings = 3;
 const closeMilliseconds = 5_000;
-/** For the server of such WebSockets: clients are users, each of whom may do what he likes with his own connection. */
+/**
+ * Options for the server of these WebSockets. Clients are users, each of whom may do anything with his own connection.
+ */
 export const channelSocketOptions = {
-  /** Larger messages of a client end its connection. */
+  /** A larger message ends the client's connection. */
   maxPayload: 1 << 20,
-  /** So do those that come in more reads, or in more frames: putting 262,144 pieces together took 19 s. */
+  /** So does a message in more reads or more frames: joining 262,144 pieces took 19 s. */
   maxBufferedChunks: 8_192,
   maxFragments: 1_024,
   perMessageDeflate: false,
-  /** `ChannelSocket` answers pings, so that their number can be bounded. */
+  /** `ChannelSocket` answers pings and bounds their number. */
   autoPong: false,
 } as const;
-/** Messages for the guest that wait, however short they are. */
+/** Most messages that wait for the guest, however short they are. */
 const maximumInputs = 1_024;
-/** Answers to pings that the client has not read. Further pings get none: the newest answer stands for all. */
+/** Answers to pings that the client has not read. Further pings get no answer: the newest answer stands for all. */
 const maximumPongs = 16;
 
 const resizeRefusal =
@@ -48,7 +50,7 @@ export class ChannelSocket {
     this.#clock = clock;
   }
 
-  /** Resolves when the client has gone. */
+  /** Resolves when the client has disconnected. */
   async serve(): Promise<void> {
     const { processID, stream } = this.#begun;
     const closed = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
@@ -71,7 +73,7 @@ export class ChannelSocket {
     stream.close();
   }
 
-  /** The end is told behind all that was sent before it. */
+  /** Sends the end after all data before it. */
   async #end(ending: Promise<StreamEnding>, written: readonly Promise<void>[]): Promise<void> {
     const outcome = await ending;
     await Promise.allSettled(written);
@@ -93,7 +95,7 @@ export class ChannelSocket {
     } else if (channel === channels.close && bytes[1] === channels.stdin) {
       stdin.end();
     } else if (channel === channels.resize) {
-      // Once: a client that does not read could ask for any number of answers.
+      // Once only: a client that does not read could provoke any number of answers.
       if (!this.#isResizeRefused) this.#say({ type: 'refused', message: resizeRefusal });
       this.#isResizeRefused = true;
     } else {
@@ -101,7 +103,7 @@ export class ChannelSocket {
     }
   }
 
-  /** A stream counts bytes only, so that messages of none, or of one, would wait without a bound. */
+  /** Counts messages: a stream counts bytes only, so empty or tiny messages would wait without a bound. */
   #input(bytes: Buffer): void {
     const { stdin } = this.#begun.stream;
     if (bytes.length === 0 || stdin.writableEnded || stdin.destroyed) return;
@@ -130,7 +132,7 @@ export class ChannelSocket {
     return new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         if (this.#socket.readyState !== this.#socket.OPEN) done();
-        // Called once the network has taken it.
+        // The callback runs once the network has taken the bytes.
         else this.#socket.send(Buffer.concat([Buffer.of(channel), chunk]), () => done());
       },
     });

@@ -1,4 +1,4 @@
-// What the API server and kubectl ask an aggregated API for: which groups, versions and resources there are.
+// Discovery for the API server and kubectl: the groups, versions and resources of this aggregated API.
 import {
   subresourceGroup,
   subresourceRoot,
@@ -23,8 +23,8 @@ const documents: ReadonlyMap<string, object> = new Map<string, object>([
       apiVersion: 'v1',
       groupVersion,
       resources: [
-        // Nothing can be done with it. kubectl takes no question about a subresource (`auth can-i --subresource`) whose
-        // resource it does not find here: it asks about something else then, and the answer is "no".
+        // The resource itself has no verbs. But kubectl finds a subresource only if its resource is listed here:
+        // otherwise `auth can-i --subresource` asks about something else, and the answer is "no".
         { ...resource, name: 'linuxutilityvms', verbs: [] },
         ...subresources.map((name) => ({ ...resource, name: `linuxutilityvms/${name}`, verbs: verbsOf(name) })),
       ],
@@ -34,7 +34,7 @@ const documents: ReadonlyMap<string, object> = new Map<string, object>([
   ['/openapi/v2', { swagger: '2.0', info: { title: subresourceGroup, version: subresourceVersion }, paths: {} }],
 ]);
 
-/** @param path as the request has it */
+/** @param path the path as requested */
 export function discoveryDocument(path: string): object | undefined {
   return documents.get(path);
 }

@@ -1,6 +1,6 @@
-// Who may ask the aggregated API: only the API server itself, which shows the front proxy's client certificate and names the
-// user that it has authenticated and authorised. What that certificate is signed by and called, and the names of the
-// headers, stand in a ConfigMap that the API server publishes, and are read again every minute.
+// Identifies the API server, the only client of the aggregated API. It presents the front proxy's client certificate
+// and names the user that it has authenticated and authorised. The authority and names of that certificate, and the
+// names of the headers, are in a ConfigMap that the API server publishes and that is read every minute.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
@@ -27,7 +27,7 @@ const frontProxy = z.object({
   'requestheader-client-ca-file': z.string().min(1),
   'requestheader-allowed-names': names.default([]),
   'requestheader-username-headers': names.default(['X-Remote-User']),
-  // Without a default: an API server that names none passes on what a user sends under that name.
+  // No default: an API server that lists no such header passes on what a user sends under that name.
   'requestheader-uid-headers': names.default([]),
   'requestheader-group-headers': names.default(['X-Remote-Group']),
   'requestheader-extra-headers-prefix': names.default(['X-Remote-Extra-']),
@@ -48,7 +48,7 @@ export interface FrontProxyOptions {
 }
 
 export interface FrontProxyObserver {
-  /** Connections from now on are to be asked for a certificate of this authority. */
+  /** New connections must be asked for a certificate of this authority. */
   trusts(authority: string): void;
   failed(message: string): void;
 }
@@ -92,7 +92,8 @@ export class FrontProxy {
 
   /**
    * Whether a connection comes from the API server.
-   * @param shown PEM of the authority that the connection was asked to show a certificate of; connections last
+   * @param shown PEM of the authority whose certificate the connection was asked for; connections outlast a change of
+   * it
    */
   knows(socket: Duplex, shown: string): Peer {
     const trust = this.#trust;
@@ -102,7 +103,8 @@ export class FrontProxy {
       return refused(`the client certificate is not of the front proxy: ${socket.authorizationError}`);
     }
     const certificate = socket.getPeerCertificate();
-    // A resumed session could count as authorised without one. Of several names nobody says which one counts.
+    // A resumed session could count as authorised without a certificate. With several names it is undefined which one
+    // counts.
     if (certificate.raw === undefined) return refused('there is no client certificate');
     const name: unknown = certificate.subject?.CN;
     const isAllowed =
@@ -112,14 +114,17 @@ export class FrontProxy {
       : refused(`${String(name)} is not allowed as a front proxy`);
   }
 
-  /** Whether the request came from the API server, and for whom. Nothing of the request is read before that is known. */
+  /**
+   * Whether the request comes from the API server, and for which user. Nothing else of the request is read before that
+   * is known.
+   */
   judge(request: IncomingMessage, shown: string): Asker {
     const peer = this.knows(request.socket, shown);
     if (!peer.ok) return peer;
     return readRemoteUser(request.rawHeaders, peer.headers);
   }
 
-  /** What is wrong, or undefined. */
+  /** What is wrong; undefined if nothing is. */
   async #look(): Promise<string | undefined> {
     const answer = await this.#options.http.request({ method: 'GET', path: configMapPath });
     if (!answer.ok) return `the ConfigMap of the front proxy cannot be read: ${answer.error.message}`;

@@ -1,11 +1,11 @@
-// Answers to requests: JSON, and refusals as the API server itself would give them. What is written to a connection by hand
-// has a status line of Node's own phrases and numbers of ours: no text of anybody reaches a header.
+// Answers to requests: JSON, and refusals in the format of the API server. An answer that is written directly to a
+// connection has a status line with Node's phrases and our numbers: no foreign text reaches a header.
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../runtime/clock.ts';
 import { type Refusal, statusOf } from './refusal.ts';
 
-/** The connection goes too where it may have come while another replica led, or from a stranger. */
+/** Also closes the connection when it may date from another replica's term or belongs to a stranger. */
 export function refuse(response: http.ServerResponse, refusal: Refusal): void {
   const { code, retryAfterSeconds } = refusal;
   if (retryAfterSeconds !== undefined) response.setHeader('retry-after', retryAfterSeconds);
@@ -24,12 +24,15 @@ export function sendJson(response: http.ServerResponse, code: number, body: obje
     .end(text);
 }
 
-/** What is still on its way is read meanwhile: an unread byte would make the network drop the answer. */
+/** Meanwhile remaining data is read: an unread byte would make the network discard the answer. */
 const lingerMilliseconds = 1_000;
 
-/** Where there is no response to write to: an upgrade, a CONNECT, what is no request at all. The connection ends. */
+/**
+ * For connections without a response object: an upgrade, a CONNECT, or something that is not a request. Ends the
+ * connection.
+ */
 export function refuseConnection(socket: Duplex, refusal: Refusal, clock: Clock): void {
-  // Told before: what comes behind it is no request either.
+  // Refused already: the data that follows is not a request either.
   if (socket.writableEnded || socket.destroyed) return;
   const { code, retryAfterSeconds } = refusal;
   const body = JSON.stringify(statusOf(refusal));

@@ -1,4 +1,5 @@
-// What is answered on connections of the aggregated API: to the front proxy by its users' rights, to strangers always the same.
+// Answers connections of the aggregated API: requests of the front proxy according to its users' rights, those of
+// strangers always in the same way.
 import http from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -16,18 +17,18 @@ export interface HttpServersOptions {
   readonly logger: Logger;
   readonly frontProxy: FrontProxy;
   readonly requests: MachineRequests;
-  /** Whether this replica has the agents. */
+  /** Whether this replica has the agents' sessions. */
   readonly leads: () => boolean;
 }
 
 const bounds = {
   headerMilliseconds: 10_000,
-  /** Between two requests of one connection. */
+  /** Longest pause between two requests on one connection. */
   idleMilliseconds: 90_000,
-  /** A user may have a thousand groups, and a command its arguments. */
+  /** A user may have a thousand groups, and a command many arguments. */
   headerBytes: 128 * 1024,
   strangerHeaderBytes: 8 * 1024,
-  /** Between two lines of the log about strangers. */
+  /** Shortest time between two log lines about strangers. */
   tellMilliseconds: 1_000,
 } as const;
 
@@ -37,7 +38,7 @@ const stranger = unauthorized('ask the API server');
 export class HttpServers {
   readonly #options: HttpServersOptions;
   readonly #deadlines: RequestDeadlines;
-  /** Strangers fill no log: when one was told of, and how many were not since. */
+  /** Bounds the log about strangers: when one was logged last, and how many were not logged since. */
   #told = { at: Number.NEGATIVE_INFINITY, since: 0 };
 
   constructor(options: HttpServersOptions) {
@@ -45,23 +46,25 @@ export class HttpServers {
     this.#deadlines = new RequestDeadlines(options.clock, bounds);
   }
 
-  /** Of the front proxy; it has to ask something soon. */
+  /** Call for a connection of the front proxy; it has to send a request soon. */
   connected(socket: Socket): void {
     this.#deadlines.connected(socket);
   }
 
-  /** Of connections that have shown, or will, a certificate of this authority: each request is judged by that. */
+  /**
+   * Serves connections that were asked for a certificate of this authority. Each request is judged by that certificate.
+   */
   forFrontProxy(authority: string): http.Server {
     const { clock, requests } = this.#options;
     const server = http.createServer({
       keepAliveTimeout: bounds.idleMilliseconds,
       maxHeaderSize: bounds.headerBytes,
     });
-    // Node leaves out what is more than so many headers; groups must not be left out. Their bytes are bounded.
+    // By default Node drops headers beyond a number, but no group may be dropped. Their bytes are bounded.
     server.maxHeadersCount = 0;
     this.#onEveryRequest(server, async (request, response) => {
       this.#deadlines.asked(request.socket, response);
-      // Nobody waits for what is not read: the connection ends with the answer.
+      // A body is not read, so the connection ends with the answer.
       if (hasBody(request)) response.shouldKeepAlive = false;
       const admitted = this.#judge(request, authority);
       if (admitted.ok) await requests.answer(admitted.user, request, response);
@@ -80,7 +83,7 @@ export class HttpServers {
     return server;
   }
 
-  /** What they ask is not read: all of it has the same answer. */
+  /** Requests of strangers are not read: all get the same answer. */
   forStrangers(): http.Server {
     const server = http.createServer({ maxHeaderSize: bounds.strangerHeaderBytes, requireHostHeader: false });
     this.#onEveryRequest(server, async (request, response) => {

@@ -1,5 +1,5 @@
-// Where the leader serves the aggregated API: it says so in an annotation of the Lease. Read anew for each connection that
-// is to be forwarded, so that two replicas never take each other for the leader for longer than the Lease itself says so.
+// The address at which the leader serves the aggregated API, from an annotation of the Lease. Read again for each
+// connection that is forwarded, so that two replicas take each other for the leader no longer than the Lease does.
 import { networkInterfaces } from 'node:os';
 import { z } from 'zod';
 import type { LeaseStore } from '../kubernetes/lease-client.ts';
@@ -25,7 +25,7 @@ export class LeaderAddress {
     this.#replica = replica;
   }
 
-  /** Undefined when nobody leads, this replica does, or it cannot be read. */
+  /** Undefined when nobody leads, when this replica leads, or when the Lease cannot be read. */
   find(): Promise<Address | undefined> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
@@ -42,7 +42,7 @@ export class LeaderAddress {
   }
 }
 
-/** Where other replicas reach this one, as `host:port`. */
+/** The address at which other replicas reach this one, as `host:port`. */
 export function advertisedAddress(bindAddress: string, port: number): string {
   const host = isAny(bindAddress) ? (firstAddress(bindAddress) ?? bindAddress) : bindAddress;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -52,7 +52,7 @@ function isAny(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
 }
 
-/** A pod has one network; IPv4 where there is both, unless IPv6 is what is listened on. */
+/** A pod has one network. IPv4 if there are both, unless the server listens on IPv6. */
 function firstAddress(bindAddress: string): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const outside = all.filter(({ address, internal }) => !internal && !address.startsWith('fe80:'));

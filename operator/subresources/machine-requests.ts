@@ -1,5 +1,5 @@
-// Serves requests that come from the API server: reads what is wanted, lets the API server review what it has not
-// authorised itself, and connects the user with the agent. A request is read once; what was reviewed is what is served.
+// Serves requests from the API server: reads what is wanted, has the API server review what it has not authorised
+// itself, and connects the user with the agent. A request is read once; what was reviewed is what is served.
 import type http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
@@ -24,7 +24,7 @@ export interface MachineRequestsOptions {
   readonly reviews: AccessReviews;
 }
 
-/** A request that is to become something else than an answer. */
+/** A request to upgrade its connection. */
 export interface Upgrade {
   readonly request: http.IncomingMessage;
   readonly socket: Duplex;
@@ -88,7 +88,7 @@ export class MachineRequests {
     });
   }
 
-  /** `get` the API server has reviewed itself, for the path as it is written. */
+  /** The API server itself has reviewed `get` for the path as written. */
   async #refusalFor(user: RemoteUser, wanted: MachineRequest): Promise<Refusal | undefined> {
     const { name, namespace, subresource } = wanted;
     const verb = subresourceVerbs[subresource];

@@ -1,4 +1,4 @@
-// Finds the agent of a VM and opens a stream to it, or says why not as a user would want to know it.
+// Finds the agent of a VM and opens a stream to it, or explains to the user why that is not possible.
 
 import { type Clock, delay } from '../../runtime/clock.ts';
 import type { AgentSession } from '../agents/session.ts';
@@ -11,14 +11,14 @@ import { StreamShares } from './stream-shares.ts';
 
 export interface MachineStreamsPorts {
   readonly clock: Clock;
-  /** By `namespace/name`. */
+  /** Looks up by `namespace/name`. */
   readonly machine: (key: string) => VirtualMachine | undefined;
-  /** The session of the node's agent; undefined while this replica has none. */
+  /** The session of the node's agent; undefined if this replica has none. */
   readonly session: (nodeName: string) => AgentSession | undefined;
   readonly counts: StreamCounts;
 }
 
-/** For the agent to begin to serve. A process in a guest dials its streams first. */
+/** Time for the agent to begin to serve the stream. A process in a guest connects its streams first. */
 const beginningMilliseconds = 20_000;
 
 export interface BegunStream {
@@ -45,7 +45,7 @@ export class MachineStreams {
     return begun;
   }
 
-  /** Counts what a user does not get. */
+  /** Counts a refused request. */
   refused({ reason }: Refusal): void {
     this.#ports.counts.refusedFor(reason);
   }

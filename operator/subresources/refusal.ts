@@ -1,12 +1,12 @@
-// How a request is refused: as the API server would, so that every client understands it. Codes and texts of an agent pass
-// here on their way to a user's terminal.
+// The refusal of a request, in the format of the API server, so that every client understands it. Codes and texts of an
+// agent pass through here on their way to a user's terminal.
 
 import type { StreamProblem } from '../../protocol/streams/messages.ts';
 import { plainText } from '../../runtime/plain-text.ts';
 
 export interface Refusal {
   readonly code: number;
-  /** As in a Kubernetes Status. */
+  /** Reason as in a Kubernetes Status. */
   readonly reason: string;
   readonly message: string;
   readonly retryAfterSeconds?: number;
@@ -22,7 +22,7 @@ export const tooManyRequests = (message: string): Refusal => ({
   message,
   retryAfterSeconds: 1,
 });
-/** Worth another attempt soon. */
+/** Another attempt may succeed soon. */
 export const unavailable = (message: string): Refusal => ({
   code: 503,
   reason: 'ServiceUnavailable',
@@ -46,7 +46,7 @@ const codes: Readonly<Record<StreamProblem, number>> = {
   Failed: 500,
 };
 
-/** Of what the agent said; its reason goes through. */
+/** The refusal for an agent's problem; an unknown reason passes through. */
 export function refusalOf(problem: string, message: string): Refusal {
   const code = new Map<string, number>(Object.entries(codes)).get(problem) ?? 500;
   return { code, reason: problem, message, ...(code === 503 && { retryAfterSeconds: 1 }) };

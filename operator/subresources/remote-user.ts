@@ -1,6 +1,6 @@
-// The user for whom the API server asks, as its front proxy names one in headers. Only the headers of a request that the
-// front proxy's certificate came with mean anything (front-proxy.ts).
-// A header stands for one value: Node joins repeated ones by a comma, which a group may contain, so the raw ones are read.
+// The user on whose behalf the API server asks, as its front proxy names him in headers. Only headers of a request with
+// the front proxy's certificate are trusted (front-proxy.ts). One header holds one value: Node joins repeated headers
+// with a comma, which a group may contain, so the raw headers are read.
 
 /** Names of headers, from the ConfigMap that the API server publishes. */
 export interface RemoteUserHeaders {
@@ -14,7 +14,7 @@ export interface RemoteUser {
   readonly username: string;
   readonly uid: string | undefined;
   readonly groups: readonly string[];
-  /** By key, in the order of the keys: the API server sends them in any order. */
+  /** Sorted by key: the API server sends them in any order. */
   readonly extra: readonly (readonly [key: string, values: readonly string[]])[];
 }
 
@@ -22,7 +22,7 @@ export type RemoteUserRead =
   | { readonly ok: true; readonly user: RemoteUser }
   | { readonly ok: false; readonly message: string };
 
-/** @param rawHeaders names and values in turn, as Node has them */
+/** @param rawHeaders alternating names and values, as in Node */
 export function readRemoteUser(rawHeaders: readonly string[], names: RemoteUserHeaders): RemoteUserRead {
   const found: Found = { usernames: [], uids: [], groups: [], extra: new Map() };
   const sorted = headerSorter(names);
@@ -51,7 +51,7 @@ interface Found {
   readonly extra: Map<string, string[]>;
 }
 
-/** What a header, by its name in lower case, says of the user. */
+/** Returns what a header, by its lower-case name, says about the user. */
 function headerSorter(names: RemoteUserHeaders): (name: string) => Kind | undefined {
   const whole = new Map<string, Kind>();
   for (const kind of ['group', 'uid', 'username'] as const) {
@@ -66,7 +66,7 @@ function headerSorter(names: RemoteUserHeaders): (name: string) => Kind | undefi
   };
 }
 
-/** Percent-decoded; one that cannot be decoded is taken as it is, as the API server's own library does. */
+/** Percent-decoded. As in the API server's own library, a key that cannot be decoded is used unchanged. */
 function extraKeyOf(escaped: string): string {
   try {
     return decodeURIComponent(escaped);
@@ -78,7 +78,7 @@ function extraKeyOf(escaped: string): string {
 function note(found: Found, kind: Kind, value: string): void {
   if (kind === 'group') found.groups.push(value);
   else if (typeof kind === 'object') noteExtra(found, kind.extra, value);
-  // An empty one names nobody.
+  // An empty value names nobody.
   else if (value !== '') (kind === 'username' ? found.usernames : found.uids).push(value);
 }
 
@@ -90,7 +90,10 @@ function noteExtra({ extra }: Found, key: string, value: string): void {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Node reads a header as Latin-1; the API server writes UTF-8. Undefined when it is none: two users must not look alike. */
+/**
+ * Node reads a header as Latin-1, but the API server writes UTF-8. Undefined when the value is not UTF-8: two users
+ * must not look alike.
+ */
 function utf8Of(latin1: string): string | undefined {
   try {
     return decoder.decode(Buffer.from(latin1, 'latin1'));

@@ -1,20 +1,20 @@
-// Until when a connection must have asked something: a server that does not listen itself has no time-outs of its own for
-// requests. Whoever takes for ever to ask loses the connection, be it for the first time or once more.
+// Deadlines by which a connection must send a request: a server that does not listen itself has no time-outs for
+// requests. A client that takes too long loses its connection, for its first request and for every further one.
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
 export interface RequestBounds {
-  /** For a whole header. */
+  /** Time for a whole header. */
   readonly headerMilliseconds: number;
-  /** Between two requests. */
+  /** Time between two requests. */
   readonly idleMilliseconds: number;
 }
 
 interface Connection {
   deadline: Timer;
-  /** Requests that are being answered: a client may send the next before it has the answer. */
+  /** Requests that are being answered: a client may send the next request before it has the answer. */
   answering: number;
 }
 
@@ -28,19 +28,19 @@ export class RequestDeadlines {
     this.#bounds = bounds;
   }
 
-  /** It is open, and has asked nothing yet. */
+  /** The connection is open and has not sent a request yet. */
   connected(socket: Socket): void {
     const connection = { deadline: this.#deadline(socket, this.#bounds.headerMilliseconds), answering: 0 };
     this.#connections.set(socket, connection);
     socket.once('close', () => connection.deadline.cancel());
   }
 
-  /** It has asked for what lasts as long as it does. */
+  /** The request lasts as long as its connection. */
   taken(socket: Socket): void {
     this.#connections.get(socket)?.deadline.cancel();
   }
 
-  /** It has asked, and may ask again after the answer. */
+  /** The connection has sent a request, and may send another after the answer. */
   asked(socket: Socket, response: ServerResponse): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return;

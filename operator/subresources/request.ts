@@ -1,5 +1,5 @@
-// Reads the target of a request to the aggregated API: which VM, which subresource, and its query. The API server has
-// authorised the path as it is written, so it is compared as it is written: nothing is decoded, cleaned or resolved first.
+// Parses the target of a request to the aggregated API: the VM, the subresource and its query. The API server has
+// authorised the path as written, so it is matched as written: nothing is decoded, cleaned or resolved first.
 import { z } from 'zod';
 import { streamLimits } from '../../protocol/streams/messages.ts';
 import { parsePosition, type Subresource, subresourceRoot, subresources } from '../../protocol/subresources.ts';
@@ -20,16 +20,16 @@ export type Target =
 
 const namespaceName = '[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?';
 const objectName = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
-/** Behind the root of the API. */
+/** The path after the root of the API. */
 const machinePath = new RegExp(
   `^/namespaces/(${namespaceName})/linuxutilityvms/(${objectName})/(${subresources.join('|')})$`,
 );
-/** What a target consists of; a fragment has no meaning in a request. */
+/** Characters that a target may contain. A fragment has no meaning in a request. */
 const targetText = /^[!"$-~]*$/;
 
 /**
- * Undefined when the server has nothing there.
- * @param target as the request line has it
+ * Undefined when nothing is served there.
+ * @param target the target in the request line
  */
 export function readTarget(target: string): Target | undefined {
   if (!targetText.test(target)) return undefined;
@@ -41,7 +41,7 @@ export function readTarget(target: string): Target | undefined {
   const [, namespace, name, last] = machinePath.exec(path.slice(subresourceRoot.length)) ?? [];
   const subresource = subresources.find((each) => each === last);
   if (namespace === undefined || name === undefined || subresource === undefined) return undefined;
-  // Never throws: an escape that is none is text.
+  // Never throws: an invalid escape counts as text.
   const query = new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1));
   return { kind: 'machine', request: { namespace, name, subresource, query } };
 }
@@ -64,7 +64,7 @@ const logQuery = z.object({
   follow: flag.default(false),
   previous: flag.default(false),
   tailLines: wholeNumber.optional(),
-  /** Each line is to begin with its position. */
+  /** Each line starts with its position. */
   positions: flag.default(false),
   after: z
     .string()
@@ -101,7 +101,7 @@ export function readExecQuery({ query }: MachineRequest, uid: string): Read<Stre
   const parsed = read(execQuery, { ...Object.fromEntries(query), command: query.getAll('command') });
   if (!parsed.ok) return parsed;
   const { height, tty, width, ...rest } = parsed.value;
-  // A guest ignores the size (hcs-runtime E.6), but a terminal has one.
+  // A guest ignores the size (hcs-runtime E.6), but a terminal needs one.
   const terminal = tty ? { height: height ?? 24, width: width ?? 80 } : undefined;
   return { ok: true, value: { type: 'exec', uid, ...rest, ...(terminal && { terminal }) } };
 }

@@ -1,6 +1,6 @@
-// The HTTPS server of the aggregated API `subresources.lcow.dev` (design §6). The leader has the agents' sessions and serves;
-// a standby passes connections on to it as they are, TLS included, so that the API server and the leader still see each
-// other's certificates and nobody between them has to be believed.
+// The HTTPS server of the aggregated API `subresources.lcow.dev` (design §6). The leader has the agents' sessions and
+// serves requests. A standby forwards connections to the leader unchanged, TLS included. So the API server and the
+// leader still see each other's certificates, and nobody in between has to be trusted.
 import { once } from 'node:events';
 import type http from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -23,29 +23,32 @@ export interface ApiServerOptions extends HttpServersOptions {
 }
 
 const bounds = {
-  /** Of the API server. */
+  /** Connections of the API server. */
   connections: 1_200,
-  /** Of who has not shown yet that it is the API server. They last as long as that may take (connections/arrivals.ts). */
+  /**
+   * Connections of peers that have not proved yet that they are the API server. They last as long as that may take
+   * (connections/arrivals.ts).
+   */
   arrivals: { silent: 1_024, waiting: 1_024, speaking: 512, milliseconds: 5_000 },
   backlog: 1_024,
-  /** Connections that are passed on count as strangers' until the leader would have ended those. */
+  /** Forwarded connections count as strangers' until the leader would have closed those. */
   forwarded: 1_024,
   strangersMilliseconds: 6_000,
   handshakeMilliseconds: 10_000,
   connectMilliseconds: 5_000,
-  /** Silence of the other side before it is probed, by TCP: a follower of a quiet log may be gone without a word. */
+  /** Silence after which TCP probes the other side: a follower of a quiet log may be gone unnoticed. */
   probeMilliseconds: 30_000,
 } as const;
 
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #listener: Server;
-  /** For connections from now on. */
+  /** Serves new connections. */
   #tls: TlsServer | undefined;
-  /** Whose certificates `#tls` asks for, PEM. */
+  /** PEM of the authority whose certificates `#tls` requests. */
   #authority: string | undefined;
   readonly #http: HttpServers;
-  /** Answers whoever shows no certificate of the front proxy. */
+  /** Answers connections without a certificate of the front proxy. */
   readonly #strangers: http.Server;
   readonly #arrivals: Arrivals;
   readonly #forwarded = new FairPool<Socket>(bounds.forwarded);
@@ -78,13 +81,16 @@ export class ApiServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** For handshakes from now on. */
+  /** Applies to new handshakes. */
   useCertificate(certificate: KeyPair): void {
     this.#certificate = certificate;
     this.#secure();
   }
 
-  /** The front proxy's authority is another one. Streams that are open go on; who was let in by the former asks no more. */
+  /**
+   * The front proxy's authority has changed. Open streams continue; connections admitted by the former authority can
+   * send no more requests.
+   */
   trustFrontProxy(): void {
     this.#secure();
   }
@@ -100,12 +106,12 @@ export class ApiServer {
     this.#tls?.setSecureContext({ cert: certificate, key, ca: authority, minVersion: 'TLSv1.3' });
   }
 
-  /** Its connections have shown, or will, a certificate of this authority; they are judged by that. */
+  /** A server whose connections are asked for, and judged by, a certificate of this authority. */
   #createServer(authority: string): TlsServer {
     const proxied = this.#http.forFrontProxy(authority);
     const server = createTlsServer({
       requestCert: true,
-      // Judged by us, so that the refusal can be read.
+      // Our own code judges the certificate, so that the client can read the refusal.
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['http/1.1'],
@@ -126,7 +132,7 @@ export class ApiServer {
     this.#arrivals.arrive(socket);
   }
 
-  /** It speaks TLS, and its turn has come. */
+  /** The connection speaks TLS, and its turn has come. */
   #greeted(socket: Socket): void {
     if (this.#options.leads()) {
       this.#serve(socket);
@@ -137,7 +143,7 @@ export class ApiServer {
     this.#forward(socket).catch(() => socket.destroy());
   }
 
-  /** The leader alone sees who it is. */
+  /** Only the leader finds out who the peer is. */
   #hold(socket: Socket): void {
     this.#forwarded.add(peerAddress(socket), socket)?.destroy();
     const timer = this.#options.clock.after(bounds.strangersMilliseconds, () => this.#forwarded.delete(socket));
@@ -147,7 +153,7 @@ export class ApiServer {
     });
   }
 
-  /** It has shown the certificate of the front proxy. */
+  /** The peer has presented the certificate of the front proxy. */
   #admit(socket: TLSSocket, server: http.Server): void {
     this.#arrivals.admit(socket);
     if (this.#admitted >= bounds.connections) {
@@ -163,7 +169,7 @@ export class ApiServer {
   }
 
   #serve(socket: Socket): void {
-    // Without the front proxy's authority nobody could be told from anybody.
+    // Without the front proxy's authority, nobody can be identified.
     if (this.#tls === undefined) socket.destroy();
     else this.#tls.emit('connection', socket);
   }
@@ -172,7 +178,7 @@ export class ApiServer {
     socket.pause();
     const address = await this.#options.leader.find();
     const leader = address && (await dial(address.host, address.port));
-    // Whoever leads by now, or nobody: the answer says so.
+    // The answer depends on whether somebody leads by now.
     if (leader === undefined) {
       this.#serve(socket);
       return;

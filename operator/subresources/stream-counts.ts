@@ -1,5 +1,5 @@
-// What the streams to VMs add up to, for metrics: how many are open, what they carried, which were refused. Bytes are counted
-// by the channels themselves and added up when somebody asks.
+// Totals of the streams to VMs, for metrics: open, carried, refused. The channels count their bytes; the totals are
+// computed on request.
 import { streamProblems } from '../../protocol/streams/messages.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 
@@ -7,19 +7,19 @@ export const streamKinds = ['log', 'exec', 'console', 'document'] as const;
 export type StreamKind = (typeof streamKinds)[number];
 
 export interface CarriedBytes {
-  /** From the VM to its user. */
+  /** From the VM to the user. */
   readonly received: number;
   /** From the user to the VM. */
   readonly sent: number;
 }
 
-/** Reasons besides what agents say; theirs are taken over only where they are known, so that no agent makes up metrics. */
+/** Reasons of our own. An agent's reason is counted only if it is known, so that no agent can invent metrics. */
 const ownReasons = ['NotFound', 'ServiceUnavailable', 'NotImplemented', 'Forbidden', 'TooManyRequests'] as const;
 const knownReasons: ReadonlySet<string> = new Set([...streamProblems, ...ownReasons]);
 
 export class StreamCounts {
   readonly #open = new Map<AgentStream, StreamKind>();
-  /** Of streams that are over. */
+  /** Bytes of streams that have ended. */
   readonly #former = new Map<StreamKind, CarriedBytes>();
   readonly #refused = new Map<string, number>();
 
@@ -51,7 +51,7 @@ export class StreamCounts {
     return sumOf([this.#formerOf(kind), ...this.#streamsOf(kind).map(carriedBy)]);
   }
 
-  /** How many by reason. */
+  /** Number of refused streams by reason. */
   get refused(): ReadonlyMap<string, number> {
     return this.#refused;
   }

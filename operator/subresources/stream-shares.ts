@@ -1,9 +1,9 @@
-// Which namespace has how many streams, of one host and of all of them: no namespace's users take the last ones. A namespace
-// gets another one only while it has fewer than are free, so that one alone may have half, and each that comes later finds
-// some, too.
+// Bounds the streams of each namespace, on one host and on all hosts together, so that no namespace takes the last
+// ones. A namespace gets another stream only while it has fewer than are free: alone it may have half, and each further
+// namespace still finds some.
 import { streamLimits } from '../../protocol/streams/messages.ts';
 
-/** Streams over all sessions. */
+/** Most streams over all sessions. */
 export const maximumStreams = 1024;
 
 export type StreamShare = { readonly of: 'all' | 'host' } | { readonly release: () => void };
@@ -16,7 +16,7 @@ export class StreamShares {
     return this.#all.size;
   }
 
-  /** Without a release when the namespace has its share already, of the host or of all streams. */
+  /** Without `release` when the namespace has used up its share of the host's or of all streams. */
   take(namespace: string, nodeName: string): StreamShare {
     const host = this.#hosts.get(nodeName) ?? new Tally(streamLimits.perSession);
     if (!this.#all.hasRoomFor(namespace)) return { of: 'all' };

@@ -1,4 +1,4 @@
-// Whether an upgrade asks for a WebSocket as `exec` and `console` speak it. Known before anything is started for it: the
+// Checks whether an upgrade requests a WebSocket of `exec` or `console`, before anything is started for it: the
 // WebSocket library would find out later.
 import type http from 'node:http';
 import { channelSubprotocol } from '../../protocol/subresources.ts';
@@ -8,7 +8,7 @@ import { badRequest, type Refusal } from './refusal.ts';
 /** 16 bytes in base64 (RFC 6455 §4.1). */
 const key = /^[+/0-9A-Za-z]{22}==$/;
 
-/** Undefined when there is none. */
+/** Undefined when there is no problem. */
 export function webSocketProblem(request: http.IncomingMessage): Refusal | undefined {
   const { headers, method } = request;
   if (hasBody(request)) return badRequest('a request has no body here');

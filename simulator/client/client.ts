@@ -1,6 +1,6 @@
 // The agent's side of a simulated node: HCS, the Windows host and the guest sockets over one connection to the node's
-// service process. When the process goes away nothing is known about its systems any more (hcs-runtime A.2,
-// ServiceDisconnect); connecting again is the caller's decision.
+// service process. When the process goes away, the state of its systems is unknown (hcs-runtime A.2,
+// ServiceDisconnect). The caller decides whether to connect again.
 import { mkdir } from 'node:fs/promises';
 import type {
   ComputeSystem,
@@ -25,7 +25,7 @@ export interface SimulatedConnection {
   close(): Promise<void>;
 }
 
-/** `socketDirectory` is where guests dial the agent; its path must be short, as those of all Unix sockets. */
+/** Guests connect to sockets in `socketDirectory`. Its path must be short, as for all Unix sockets. */
 export async function connectSimulatedHost(socketPath: string, socketDirectory: string): Promise<SimulatedConnection> {
   await mkdir(socketDirectory, { recursive: true, mode: 0o700 });
   const ends = new HandleEnds();
@@ -42,7 +42,7 @@ export async function connectSimulatedHost(socketPath: string, socketDirectory: 
   };
 }
 
-/** How each handle ended; the end of one can be heard of before its number is. */
+/** How each handle ended. The end of a handle can arrive before its number is known. */
 class HandleEnds {
   readonly #ends = new Map<number, PromiseWithResolvers<SystemEnd>>();
   #final: SystemEnd | undefined;
@@ -168,10 +168,10 @@ class SimulatedComputeSystem implements ComputeSystem {
     try {
       await this.#client.call('close', { handle: this.#handle });
     } catch (error) {
-      // A service that is gone has run the handle down.
+      // When the service is gone, it has already closed the handle.
       if (!(error instanceof HcsError && error.isServiceDisconnect)) throw error;
     } finally {
-      // Nothing more comes for the handle once the service has answered.
+      // After the service has answered, no event comes for the handle any more.
       this.#ends.forget(this.#handle);
     }
   }

@@ -1,4 +1,4 @@
-// Pulls the strings of a simulated node from a test, a demonstration or a bench.
+// Controls a simulated node from a test, a demonstration or a benchmark.
 import type { FileEntry } from '../wire/file-entry.ts';
 import type { SystemDetail } from '../wire/rpc.ts';
 import type { ConnectionsOfPaused, GuestEnd, ScriptRuleInput, Visit } from '../wire/script.ts';
@@ -15,18 +15,18 @@ export class SimulatedHostControl {
     return new SimulatedHostControl(await RpcClient.connect(socketPath, { ended: () => {}, disconnected: () => {} }));
   }
 
-  /** Adds a rule; the number is for `release`. */
+  /** Adds a rule. `release` takes the returned number. */
   async script(rule: ScriptRuleInput): Promise<number> {
     const added = await this.#client.call('script', { rule });
     return added.rule;
   }
 
-  /** Ends a rule, or all: whoever is stalled at it goes on. */
+  /** Ends one rule, or all. Calls that stall because of it continue. */
   async release(rule?: number): Promise<void> {
     await this.#client.call('release', { rule });
   }
 
-  /** The latest visits of steps, oldest first. */
+  /** The latest visits to steps, oldest first. */
   visits(): Promise<readonly Visit[]> {
     return this.#client.call('visits', {});
   }
@@ -44,7 +44,7 @@ export class SimulatedHostControl {
     return this.#client.call('files', {});
   }
 
-  /** What guests have on their disks: path of the disk → names of files that are durable. */
+  /** The content of guests' disks: path of the disk → names of durable files. */
   diskFiles(): Promise<Readonly<Record<string, readonly string[]>>> {
     return this.#client.call('diskFiles', {});
   }
@@ -53,7 +53,7 @@ export class SimulatedHostControl {
     await this.#client.call('endGuest', { system, how });
   }
 
-  /** Somebody pauses the VM on its host. */
+  /** Pauses the VM, as an administrator of the host could. */
   async pause(system: string, connections?: ConnectionsOfPaused): Promise<void> {
     await this.#client.call('pause', { system, ...(connections !== undefined && { connections }) });
   }
@@ -62,7 +62,12 @@ export class SimulatedHostControl {
     await this.#client.call('resume', { system });
   }
 
-  /** A process of the guest, which no agent knows of, has the file open from now on. */
+  /** Lets a process of the guest write a file, without syncing it. */
+  async writeFile(system: string, path: string): Promise<void> {
+    await this.#client.call('writeFile', { system, path });
+  }
+
+  /** Lets a process of the guest, unknown to any agent, open the file. */
   async holdOpen(system: string, path: string): Promise<void> {
     await this.#client.call('holdOpen', { system, path });
   }
@@ -71,12 +76,12 @@ export class SimulatedHostControl {
     await this.#client.call('dropBridge', { system });
   }
 
-  /** Writes to the guest's log stream as it is, so many times. */
+  /** Writes the raw text to the guest's log stream, `times` times. */
   async writeLog(system: string, text: string, times?: number): Promise<void> {
     await this.#client.call('writeLog', { system, text, ...(times !== undefined && { times }) });
   }
 
-  /** The compute service restarts: agents see it disconnect, its VMs run on. */
+  /** Restarts the compute service: agents are disconnected, and the VMs keep running. */
   async disconnectClients(): Promise<void> {
     await this.#client.call('disconnectClients', {});
   }

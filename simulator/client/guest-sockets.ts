@@ -1,5 +1,5 @@
-// The agent's listeners for simulated guests: Unix sockets with the manners of Hyper-V ones (hcs-runtime C.3): bound
-// before the VM starts, a backlog of 16, half-close allowed.
+// The agent's listeners for simulated guests: Unix sockets that behave like Hyper-V sockets (hcs-runtime C.3). They are
+// bound before the VM starts, have a backlog of 16, and allow half-close.
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,7 +8,7 @@ import type { RuntimeId } from '../../agent/node/backend.ts';
 import type { GuestListener, GuestSockets } from '../../agent/node/guest-sockets.ts';
 import { guestSocketPath } from '../wire/guest-address.ts';
 
-/** Connections that nobody has accepted yet; more are refused. */
+/** Most connections that wait to be accepted. More are refused. */
 const backlog = 16;
 
 export class SimulatedGuestSockets implements GuestSockets {
@@ -25,7 +25,7 @@ export class SimulatedGuestSockets implements GuestSockets {
       await listener.bind(path);
     } catch (error) {
       if (!isAddressInUse(error) || (await answers(path))) throw error;
-      // An agent that was killed left it behind.
+      // A killed agent may have left the socket behind.
       await rm(path, { force: true });
       await listener.bind(path);
     }
@@ -33,7 +33,7 @@ export class SimulatedGuestSockets implements GuestSockets {
   }
 }
 
-/** What a connection buffers, besides what was read at once. */
+/** Bytes that a connection buffers, besides the first read. */
 const readAhead = 16 * 1024;
 
 class SimulatedGuestListener implements GuestListener {
@@ -43,7 +43,7 @@ class SimulatedGuestListener implements GuestListener {
   );
 
   constructor() {
-    // One is served, and the others wait: what is beyond that costs no more than being closed.
+    // One connection is served and the others wait. Any further one is closed at once.
     this.#server.maxConnections = backlog + 1;
   }
 
@@ -57,16 +57,16 @@ class SimulatedGuestListener implements GuestListener {
     });
   }
 
-  /** Nothing is read of a connection before: many may wait. */
+  /** No data is read from a connection before it is accepted, because many may wait. */
   async accept(signal: AbortSignal): Promise<Duplex> {
     const socket = await this.#queue.accept(signal);
-    // As a connection that was not paused begins: nobody has said yet how its bytes are to be taken.
+    // Restores the initial state of a stream, in which no way of reading was chosen yet.
     Object.assign(socket, { readableFlowing: null });
     socket.read(0);
     return socket;
   }
 
-  /** Accepted connections live on, and the server's own close waits for them: the address is free before. */
+  /** Frees the address without waiting for accepted connections, which live on. */
   async close(): Promise<void> {
     if (this.#server.listening) this.#server.close();
     this.#queue.close(new Error('the listener was closed'));

@@ -1,4 +1,4 @@
-// A connection to the service process of a simulated node: typed calls, and what comes by itself.
+// A connection to the service process of a simulated node: typed calls, and events.
 import { connect, type Socket } from 'node:net';
 import type { SystemExit } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
@@ -47,7 +47,7 @@ export class RpcClient {
     });
   }
 
-  /** Rejects with an HcsError for what HCS refuses and when the service is gone, else with a plain error. */
+  /** Rejects with an HcsError when HCS refuses or the service is gone, else with a plain error. */
   async call<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
     if (this.#isClosed) throw disconnectError(method);
     const number = this.#nextNumber;

@@ -1,18 +1,18 @@
-// What a guest does, read from its kernel command line as `/init` and `vsockexec` read it (hcs-runtime F.1 to F.3).
+// Reads from the kernel command line what a guest does, as `/init` and `vsockexec` do (hcs-runtime F.1 to F.3).
 
 export interface GuestBoot {
   /** Absent = the guest does not ask for entropy. */
   readonly entropyPort?: number;
-  /** Absent = the guest's log goes nowhere. */
+  /** Absent = the guest's log is discarded. */
   readonly logPort?: number;
-  /** `vsockexec -r`: the log connection is dialled again for ever. */
+  /** `vsockexec -r`: the guest reconnects its log indefinitely. */
   readonly relaysLog: boolean;
-  /** The command runs beside a shell: its end is not the end of the VM. */
+  /** The command runs beside a shell: the VM does not end with it. */
   readonly isInBackground: boolean;
   readonly runsGuestService: boolean;
-  /** Why init or vsockexec gives up at once. */
+  /** Why init or vsockexec fails at once. */
   readonly fatal?: string;
-  /** The guest powers itself off this long after it was up; real kernels ignore the parameter. */
+  /** The guest powers itself off this long after it came up. Real kernels ignore the parameter. */
   readonly powerOffAfterMilliseconds?: number;
 }
 
@@ -71,7 +71,7 @@ interface Options {
   readonly rest: readonly string[];
 }
 
-/** Options up to the first word that is none; `--` ends them. */
+/** Reads options up to the first other word; `--` ends them. */
 function readOptions(all: readonly string[], withValue: ReadonlySet<string>): Options {
   const flags = new Set<string>();
   const values = new Map<string, string>();
@@ -95,7 +95,7 @@ function readPort(text: string | undefined): number | 'invalid' | undefined {
   return Number.isInteger(port) && port > 0 && port < 2 ** 32 ? port : 'invalid';
 }
 
-/** Words separated by spaces; double quotes hold spaces together, as the kernel splits its command line. */
+/** Splits at spaces like the kernel: double quotes keep spaces together. */
 function words(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"|\S+/g)].map((match) => match[1] ?? match[0]);
 }

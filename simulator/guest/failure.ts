@@ -1,4 +1,4 @@
-// How a simulated guest says no (hcs-runtime E.3).
+// The errors of a simulated guest (hcs-runtime E.3).
 
 export const guestResults = {
   notSupported: 0x8000_4001,
@@ -9,7 +9,7 @@ export const guestResults = {
   noSuchProcess: 0x8007_0490,
 } as const;
 
-/** A failure that the guest reports as such. */
+/** A failure that the guest reports to the host. */
 export class GuestFailure extends Error {
   readonly result: number;
 

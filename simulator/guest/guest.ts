@@ -1,5 +1,5 @@
-// The life of a simulated guest, in the order in which a real one touches its host (hcs-runtime F.1 to F.4):
-// boot → entropy (blocks until the stream ends) → log connection → service → bridge → running.
+// The life of a simulated guest, in the order in which a real one contacts its host (hcs-runtime F.1 to F.4): boot →
+// entropy (blocks until the stream ends) → log connection → service → bridge → running.
 
 import { guestPorts } from '../../agent/node/guest-sockets.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
@@ -24,7 +24,7 @@ export interface GuestOptions {
   readonly timing: HostTiming;
   readonly script: Script;
   readonly disks: DisksOfGuest;
-  /** The guest ended by itself; called once, and not after `kill`. */
+  /** Called once when the guest ends by itself, and not after `kill`. */
   readonly onEnd: (how: GuestEnd) => void;
 }
 
@@ -57,13 +57,14 @@ export class SimulatedGuest {
     return this.#phase;
   }
 
-  /** How much entropy the host gave. */
+  /** The amount of entropy that the host gave. */
   get entropyBytes(): number {
     return this.#entropyBytes;
   }
 
   start(): void {
-    // What ends a life early is either its end, which was reported, or a fault of the simulation: then the guest panics.
+    // An error here is either the guest's end, which was already reported, or a fault of the simulation: then the guest
+    // panics.
     this.#live().catch(() => this.end('panic'));
   }
 
@@ -74,7 +75,7 @@ export class SimulatedGuest {
     this.#options.onEnd(how);
   }
 
-  /** Power is cut. */
+  /** Cuts the power. */
   kill(): void {
     this.#phase = 'ended';
     this.#log?.end();
@@ -95,7 +96,7 @@ export class SimulatedGuest {
     this.#service?.dropConnection();
   }
 
-  /** Writes to the log stream as it is, so many times. */
+  /** Writes the raw text to the log stream, `times` times. */
   async writeLog(text: string, times = 1): Promise<void> {
     const bytes = Buffer.from(text);
     for (let time = 0; time < times; time += 1) {
@@ -122,7 +123,7 @@ export class SimulatedGuest {
     await this.#runService();
   }
 
-  /** A host that does not listen costs the guest only its seed; one that never ends the stream hangs it (D.1). */
+  /** Without a listener on the host the guest only lacks its seed. A stream that never ends hangs the guest (D.1). */
   async #readEntropy(port: number): Promise<void> {
     const verdict = await this.#visit('entropy');
     const socket = verdict.kind === 'fail' ? 'refused' : await this.#dial(port);
@@ -140,7 +141,9 @@ export class SimulatedGuest {
     this.#life.signal.throwIfAborted();
   }
 
-  /** A refused log connection ends vsockexec, so init, so the VM, unless a relay retries or a shell remains (D.2). */
+  /**
+   * A refused log connection ends vsockexec, then init, then the VM, unless a relay retries or a shell remains (D.2).
+   */
   async #connectLog(port: number): Promise<boolean> {
     const { boot, clock, timing } = this.#options;
     const verdict = await this.#visit('log');
@@ -206,11 +209,11 @@ export class SimulatedGuest {
     if (this.#phase === 'running') return;
     this.#phase = 'running';
     void this.writeLog(logLine(this.#options.clock.now(), 'bridge negotiated', { version: 4 }));
-    // Only a rule that ends the guest has an effect here, and then the visit has already done it.
+    // Only a rule that ends the guest matters here, and it has already taken effect.
     this.#visit('running').catch(() => {});
     const after = this.#options.boot.powerOffAfterMilliseconds;
     if (after === undefined) return;
-    // Rejects when the guest ends before.
+    // Rejects when the guest ends first.
     delay(this.#options.clock, after, this.#life.signal)
       .then(() => this.#standstill.over())
       .then(
@@ -219,7 +222,7 @@ export class SimulatedGuest {
       );
   }
 
-  /** Rejects when the guest is gone by the time the step is passed. */
+  /** Rejects when the guest has ended by the time the step is over. */
   async #visit(step: Step): Promise<Verdict> {
     const subject = { system: this.#options.systemId };
     await this.#standstill.over();

@@ -1,4 +1,4 @@
-// Lines as the guest service writes them (hcs-runtime D.3): JSON with sorted keys, one object a line.
+// Lines in the format of the guest service (hcs-runtime D.3): JSON with sorted keys, one object a line.
 
 type Fields = Readonly<Record<string, string | number | boolean>>;
 
@@ -8,7 +8,7 @@ export function logLine(time: number, message: string, fields: Fields = {}, leve
   return `${JSON.stringify(Object.fromEntries(sorted))}\n`;
 }
 
-/** What the kernel said before the service could read it. */
+/** Kernel messages from before the service could read them. */
 const kernelMessages: readonly string[] = [
   'Linux version 6.6.96 (lcow) (gcc 13.2.0, GNU ld 2.41) #1 SMP PREEMPT_DYNAMIC',
   'Hyper-V: privilege flags low 0xae7f, high 0x3b8030, hints 0xc2c, misc 0xe0bed7b2',
@@ -34,7 +34,7 @@ export function startedLine(time: number): string {
   return logLine(time, 'GCS started', { branch: 'main', commit: '0000000', version: '0.15.0' });
 }
 
-/** What a Go program says when it dies. */
+/** The output of a Go program that panics. */
 export const panicText =
   'panic: runtime error: invalid memory address or nil pointer dereference\n' +
   '[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x4a1b2c]\n\n' +

@@ -1,6 +1,6 @@
-// The guest's end of the log connection (hcs-runtime D.2, F.3). Without the relay there is one connection, and losing it
-// ends the guest's service; with it the connection is dialled again for ever and goes on at the first unsent piece.
-// What cannot be sent waits in a pipe of 64 KiB, and then whoever writes waits.
+// The guest's end of the log connection (hcs-runtime D.2, F.3). Without the relay there is one connection, and losing
+// it ends the guest's service. With the relay the guest reconnects indefinitely and continues with the first unsent
+// piece. Unsent text waits in a pipe of 64 KiB; when the pipe is full, the writer waits.
 import type { Socket } from 'node:net';
 import { type Clock, delay } from '../../runtime/clock.ts';
 
@@ -11,9 +11,9 @@ export interface GuestLogOptions {
   readonly relays: boolean;
   readonly redialMilliseconds: number;
   readonly clock: Clock;
-  /** Aborted with the guest. */
+  /** Aborted when the guest ends. */
   readonly signal: AbortSignal;
-  /** The connection is lost for good. */
+  /** The connection is lost, and no relay reconnects. */
   readonly onLost: () => void;
 }
 
@@ -23,7 +23,7 @@ export class GuestLog {
   #waitingBytes = 0;
   #socket: Socket | undefined;
   #isPumping = false;
-  /** Of all who wait for room in the pipe. */
+  /** Resolves for all writers that wait for room in the pipe. */
   #room: PromiseWithResolvers<void> | undefined;
 
   constructor(options: GuestLogOptions) {
@@ -31,7 +31,7 @@ export class GuestLog {
     options.signal.addEventListener('abort', () => this.#makeRoom(), { once: true });
   }
 
-  /** False when the host refused and no relay goes on trying. */
+  /** False when the host refused and no relay keeps trying. */
   async connect(): Promise<boolean> {
     if (this.#options.relays) {
       void this.#reconnect();
@@ -43,7 +43,7 @@ export class GuestLog {
     return true;
   }
 
-  /** Resolves when the text is on its way or in the pipe. */
+  /** Resolves when the text was sent or is in the pipe. */
   async write(text: string | Buffer): Promise<void> {
     while (this.#waitingBytes >= pipeBytes && !this.#options.signal.aborted) {
       this.#room ??= Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ export class GuestLog {
     void this.#pump();
   }
 
-  /** The guest is gone: what was written before still arrives. */
+  /** The guest has ended. Text written before still arrives. */
   end(): void {
     const inFlight = this.#isPumping ? 1 : 0;
     const rest = Buffer.concat(this.#waiting.slice(inFlight));
@@ -96,7 +96,7 @@ export class GuestLog {
     }
   }
 
-  /** Sends piece by piece; a piece stays until the socket has taken it. */
+  /** Sends piece by piece. A piece stays in the pipe until the socket has taken it. */
   async #pump(): Promise<void> {
     if (this.#isPumping) return;
     this.#isPumping = true;
@@ -116,7 +116,7 @@ export class GuestLog {
   }
 }
 
-/** False when the connection broke before. */
+/** False when the connection broke first. */
 async function send(socket: Socket, bytes: Buffer): Promise<boolean> {
   if (socket.destroyed) return false;
   const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -1,14 +1,14 @@
-// The files of a simulated guest and the disks that are mounted over them. It loses files as the real guest agent does
-// (hcs-runtime E.6): whatever is at the target of a mount that fails goes, also on a disk that is mounted there already, and
-// so does whatever is in a folder that is unmounted although nothing is mounted there. What was written and not synced is
-// lost with the power.
+// The files of a simulated guest and the disks that are mounted over them. The guest loses files as the real guest
+// agent does (hcs-runtime E.6). A failed mount deletes everything at its target, even on a disk that is already mounted
+// there. Unmounting a folder on which nothing is mounted deletes the content of the folder. Data that was written and
+// not synced is lost with the power.
 
-/** Names of the files on a disk, as they are on the host. */
+/** Names of the files on a disk, as stored on the host. */
 export type DiskFiles = Set<string>;
 
 export interface DisksOfGuest {
   isAttached(controller: number, lun: number): boolean;
-  /** What is on the disk at that place. */
+  /** The files on the disk in this slot. */
   files(controller: number, lun: number): DiskFiles;
 }
 
@@ -17,19 +17,19 @@ interface Mount {
   /** `controller:lun` */
   readonly place: string;
   readonly files: DiskFiles;
-  /** Files that are not on the disk yet. */
+  /** Files that are not yet stored on the disk. */
   readonly unsaved: Set<string>;
   readonly isReadOnly: boolean;
 }
 
 const busy = 'device or resource busy';
-/** So many mounts over each other come off with one request. */
+/** The most stacked mounts that one request unmounts. */
 const unmountsAtOnce = 5;
 
 export class GuestMounts {
   readonly #image = new Set(['/etc/hosts', '/usr/bin/tool', '/opt/keep/file', '/var/lib/state']);
   readonly #mounts: Mount[] = [];
-  /** Nothing can be written any more. */
+  /** True when nothing can be written any more. */
   isReadOnly = false;
   /** Paths of files that processes have open. */
   readonly #open: string[] = [];
@@ -39,12 +39,12 @@ export class GuestMounts {
     return Object.fromEntries(this.#mounts.map(({ path, place }) => [path, place]));
   }
 
-  /** The image's own that are still there. */
+  /** The files of the guest's own image that still exist. */
   get files(): readonly string[] {
     return [...this.#image];
   }
 
-  /** The text with which it is refused, if it is. */
+  /** The text of the refusal, if the mount is refused. */
   mount(path: string, place: string, files: DiskFiles, isReadOnly: boolean): string | undefined {
     const isThere = this.#mounts.some((each) => each.path === path && each.place === place);
     if (isThere) return this.failedMount(path, `mounting: ${busy}`);
@@ -53,7 +53,7 @@ export class GuestMounts {
     return undefined;
   }
 
-  /** What it does before it says why it did not mount. */
+  /** Deletes what is at the target, then returns why the mount failed. */
   failedMount(path: string, why: string): string {
     this.#removeAll(path);
     return why;
@@ -66,7 +66,10 @@ export class GuestMounts {
     return this.#removeAll(path);
   }
 
-  /** What a program of the guest does: nothing is deleted. False when nothing is mounted there, or it is in use. */
+  /**
+   * Unmounts as a program of the guest does, deleting nothing. False when nothing is mounted there or the mount is in
+   * use.
+   */
   takeOff(path: string): boolean {
     const index = this.#mounts.findLastIndex((each) => each.path === path);
     const found = this.#mounts[index];
@@ -76,7 +79,7 @@ export class GuestMounts {
     return true;
   }
 
-  /** Writes a file; false when nothing can be written there. */
+  /** Writes a file. False when the place is read-only. */
   write(path: string): boolean {
     const found = this.#mountOf(path);
     if (found === undefined) this.#image.add(path);
@@ -85,7 +88,7 @@ export class GuestMounts {
     return true;
   }
 
-  /** A process opens the file; what is returned closes it. */
+  /** Opens the file for a process. Returns a function that closes it. */
   open(path: string): () => void {
     this.#open.push(path);
     return () => {
@@ -98,14 +101,14 @@ export class GuestMounts {
     for (const each of this.#mounts) save(each);
   }
 
-  /** By the kernel's emergency functions, whatever is in use. Returns an exit code. */
+  /** Remounts read-only with the kernel's emergency functions, even mounts in use. Returns an exit code. */
   makeReadOnly(): number {
     this.sync();
     this.isReadOnly = true;
     return 0;
   }
 
-  /** The exit code of the script with which the agent looks (`agent/guest/bridge/mount-look.ts`). */
+  /** The exit code of the script with which the agent looks at a path (`agent/guest/bridge/mount-look.ts`). */
   look(path: string): number {
     if (this.#isMounted(path)) return 40;
     if (this.#mounts.some((each) => isBelow(each.path, path))) return 41;
@@ -121,7 +124,7 @@ export class GuestMounts {
     return this.#mounts.some((each) => isBelowIt(each.path)) || this.#open.some(isBelowIt);
   }
 
-  /** As `rm -rf` does: what is mounted keeps the folder, and loses its files. */
+  /** Deletes like `rm -rf`: a mounted folder stays, but loses its files. */
   #removeAll(path: string): string | undefined {
     for (const file of this.#visibleBelow(path)) this.#delete(file);
     const mounted = this.#mounts.find((each) => each.path === path || isBelow(each.path, path));
@@ -145,7 +148,7 @@ export class GuestMounts {
     (found?.files ?? this.#image).delete(name);
   }
 
-  /** The one that is over all others there. */
+  /** The topmost mount at the path. */
   #mountOf(path: string): Mount | undefined {
     let found: Mount | undefined;
     for (const each of this.#mounts) {

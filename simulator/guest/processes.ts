@@ -1,5 +1,6 @@
-// The processes of a simulated guest (hcs-runtime E.6, ExecuteProcess and WaitForProcess): it dials the ports of the
-// wanted streams before it answers, runs one of a few programs, and forgets a process once its exit was told.
+// The processes of a simulated guest (hcs-runtime E.6, ExecuteProcess and WaitForProcess). The guest connects to the
+// ports of the requested streams before it answers, runs one of a few programs, and forgets a process once its exit was
+// reported.
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { emergencyScript, readOnlyScript, signalScript } from '../../agent/guest/bridge/leaving-scripts.ts';
@@ -8,7 +9,7 @@ import type { Dial } from '../wire/guest-dial.ts';
 import { GuestFailure, guestResults } from './failure.ts';
 import type { GuestMounts } from './mounts.ts';
 
-/** A guest says this of a process that a signal ended. */
+/** The exit code that a guest reports for a process that a signal ended. */
 const killed = 0xffff_ffff;
 
 const port = z.int().min(1).max(0xffff_ffff).optional();
@@ -88,7 +89,7 @@ export class GuestProcesses {
     return running !== undefined;
   }
 
-  /** Power is cut. */
+  /** Cuts the power. */
   end(): void {
     for (const { kill } of this.#running.values()) kill();
   }
@@ -142,7 +143,7 @@ function closeAll({ stdin, stdout, stderr }: Streams): void {
   stderr?.end();
 }
 
-/** Whatever else is asked for does not exist in this guest. */
+/** All other programs do not exist in this guest. */
 const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
   ['true', () => 0],
   ['false', () => 1],
@@ -157,7 +158,7 @@ const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
   ['sh', (args, { stderr }, room) => runShell(args, stderr, room)],
 ]);
 
-/** Until it is killed. */
+/** Runs until it is killed. */
 function holdOpen(path: string, { killed: signal, mounts }: ProcessRoom): Promise<number> {
   const close = mounts.open(path);
   signal.addEventListener('abort', close, { once: true });
@@ -195,7 +196,7 @@ const scripts: ReadonlyMap<string, (room: ProcessRoom, args: readonly string[]) 
   [signalScript, ({ processes }, [, ...ids]) => (ids.every((id) => processes.kill(Number(id))) ? 0 : 1)],
 ]);
 
-/** It knows the scripts of the agent, and a few that tests need. */
+/** Knows the agent's scripts, and a few that tests need. */
 function runShell(args: readonly string[], stderr: Socket | undefined, room: ProcessRoom): number {
   const [, , script = '', , ...rest] = args;
   const known = scripts.get(script);

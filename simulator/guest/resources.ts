@@ -1,4 +1,4 @@
-// What a simulated guest holds: mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
+// The resources of a simulated guest: its mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { type DisksOfGuest, GuestMounts } from './mounts.ts';
@@ -24,7 +24,7 @@ const policy = z.strictObject({
   EncodedUVMHashEnvelopeReference: z.string().optional(),
 });
 
-/** Known and accepted without a trace. */
+/** Known types that are accepted without effect. */
 const acceptedTypes: ReadonlySet<string> = new Set([
   'SCSIDevice',
   'SecurityPolicyFragment',
@@ -40,14 +40,14 @@ export type PolicySettings = z.infer<typeof policy>;
 
 export interface GuestResourcesOptions {
   readonly disks: DisksOfGuest;
-  /** Resolves once the guest's kernel shows the disks that are attached. */
+  /** Resolves once the guest's kernel shows the attached disks. */
   readonly devicesShown: () => Promise<unknown>;
   readonly clock: Clock;
-  /** Aborted with the guest. */
+  /** Aborted when the guest ends. */
   readonly signal: AbortSignal;
 }
 
-/** How often a guest looks whether a device has come. */
+/** Pause between two looks for a device. */
 const devicePause = 10;
 
 export class GuestResources {
@@ -59,14 +59,14 @@ export class GuestResources {
     this.#options = options;
   }
 
-  /** As it was sent. */
+  /** The policy as it was received. */
   get securityPolicy(): PolicySettings | undefined {
     return this.#policy;
   }
 
   /**
-   * The text with which the guest refuses, if it does.
-   * @param failure why it cannot do it, although the request is a good one
+   * The text of the refusal, if the guest refuses.
+   * @param failure why the guest cannot carry out a valid request
    */
   async modify(request: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
     if (request.ResourceType === 'MappedVirtualDisk') return await this.#disk(request, failure);
@@ -80,7 +80,7 @@ export class GuestResources {
     const parsed = disk.safeParse(Settings);
     if (!parsed.success) return 'failed to unmarshal settings as MappedVirtualDisk';
     const { Controller, Lun, MountPath, ReadOnly } = parsed.data;
-    // Looked for before the request's type is looked at, and without a limit.
+    // The guest waits for the device before it looks at the type of the request, and without a limit.
     await this.#untilAttached(Controller, Lun);
     if (RequestType === 'Remove') return failure ?? this.mounts.unmount(MountPath);
     if (failure !== undefined) return this.mounts.failedMount(MountPath, failure);

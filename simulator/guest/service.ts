@@ -1,5 +1,6 @@
-// The guest's half of the bridge (hcs-runtime E.1, E.4, E.6, E.7): it dials its host for ever, serves each request by
-// itself, and writes an answer that is ready after a reconnection to the new connection, with its old id.
+// The guest's half of the bridge (hcs-runtime E.1, E.4, E.6, E.7). It connects to its host indefinitely and serves
+// requests concurrently. An answer that becomes ready after a reconnection is sent over the new connection, with its
+// old id.
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import {
@@ -15,9 +16,9 @@ import type { Verdict } from '../wire/script.ts';
 import { GuestFailure, guestResults } from './failure.ts';
 import { executeSettings, type GuestProcesses } from './processes.ts';
 
-/** The guest itself has no limit; the simulated one ends somewhere. */
+/** The real guest has no limit; the simulated one needs some bound. */
 const maxRequestBytes = 16 << 20;
-/** Answers that wait for the next connection; others are lost. */
+/** Most answers that wait for the next connection. Others are lost. */
 const maxLateAnswers = 16;
 
 const base = z.object({ ContainerId: z.string().default(''), ActivityId: z.string().default(nullId) });
@@ -41,7 +42,7 @@ export interface GuestServiceOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly visit: (step: 'bridge' | 'negotiate' | 'guestModify' | 'guestExec' | 'powerOff') => Promise<Verdict>;
-  /** The error text with which the guest refuses, if it does; `failure` is why it cannot do it. */
+  /** Returns the text of the refusal, if the guest refuses. `failure` is why the guest cannot carry out the request. */
   readonly modify: (request: GuestModifyRequest, failure: string | undefined) => Promise<string | undefined>;
   readonly processes: GuestProcesses;
   readonly powerOff: () => void;
@@ -69,7 +70,7 @@ export class GuestService {
     this.#connection?.socket.destroy();
   }
 
-  /** Until the guest ends. */
+  /** Runs until the guest ends. */
   async run(): Promise<void> {
     const { clock, dial, redialMilliseconds, signal, visit } = this.#options;
     while (!signal.aborted) {
@@ -177,7 +178,7 @@ export class GuestService {
     return {};
   }
 
-  /** The VM itself is off before it could answer (E.6). */
+  /** The VM is off before it could answer (E.6). */
   async #shutDown({ ContainerId }: z.infer<typeof base>): Promise<Answer> {
     if (ContainerId !== nullId) throw noSuchContainer();
     await this.#pass('powerOff');

@@ -1,5 +1,5 @@
-// The time in which the VM of a simulated guest is paused: it reads nothing, answers nothing and writes nothing, and goes
-// on afterwards where it was. Whether its connections outlive a pause is up to their sockets (hcs-runtime B.7).
+// The time during which the VM of a simulated guest is paused: the guest reads, answers and writes nothing, and
+// continues afterwards. Its sockets decide whether connections survive a pause (hcs-runtime B.7).
 import type { Socket } from 'node:net';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { ConnectionsOfPaused } from '../wire/script.ts';
@@ -29,7 +29,7 @@ export class Standstill {
     while (this.#resumed !== undefined) await this.#resumed.promise;
   }
 
-  /** Dials as `dial` does, when the VM is not paused. */
+  /** Connects with `dial` once the VM is not paused. */
   dialling(dial: Dial): Dial {
     return async (port) => {
       await this.over();

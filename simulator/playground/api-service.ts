@@ -1,10 +1,10 @@
-// The aggregated API of an operator that runs as a process of this machine: a Service of type ExternalName leads the API
-// server to it.
+// The aggregated API of an operator that runs as a process on this computer: the API server reaches it through a
+// Service of type ExternalName.
 
 const [namespace, service] = ['default', 'lcow-operator'];
 export const apiServiceName = 'v1alpha1.subresources.lcow.dev';
 
-/** @param caBundle base64 of PEM */
+/** @param caBundle PEM in base64 */
 export function apiServiceObjects(port: number, caBundle: string): object {
   return {
     apiVersion: 'v1',

@@ -1,4 +1,4 @@
-// What the cluster says of VMs and hosts, kept up to date by `kubectl get --watch`, as a user could.
+// The VMs and hosts in the cluster, kept up to date with `kubectl get --watch`, as a user would.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';

@@ -1,5 +1,5 @@
-// Preloaded into the processes of the playground: they end in order when whoever started them is gone, however it went,
-// which they learn from the end of their standard input.
+// Preloaded into the processes of the playground. They stop cleanly when the process that started them is gone, for
+// whatever reason: the end of standard input shows it.
 process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
 process.stdin.on('error', () => process.kill(process.pid, 'SIGTERM'));
 process.stdin.resume();

@@ -1,4 +1,5 @@
-// The state that an example shall reach: its annotation `examples.lcow.dev/expected` says `<phase>/<reason of Ready>`.
+// The expected state of an example. Its annotation `examples.lcow.dev/expected` has the form `<phase>/<reason of
+// Ready>`.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -56,7 +57,7 @@ function nameOf({ file }: Example): string {
   return basename(file, '.yaml');
 }
 
-/** In the words of the annotation. */
+/** In the format of the annotation. */
 export function stateOf(machine: Machine | undefined): string {
   return `${machine?.status?.phase ?? 'Pending'}/${readyCondition(machine)?.reason ?? 'Unknown'}`;
 }
@@ -65,7 +66,7 @@ export function readyCondition(machine: Machine | undefined) {
   return machine?.status?.conditions?.find(({ type }) => type === 'Ready');
 }
 
-/** In its state, and with something to read from its guest if it runs. */
+/** True in the expected state, and, if the VM runs, with output of its guest. */
 export function isAsExpected(example: Example, machine: Machine | undefined): boolean {
   if (stateOf(machine) !== example.expected) return false;
   return machine?.status?.phase !== 'Running' || lastLogLine(machine) !== '';

@@ -1,5 +1,5 @@
-// The latest line of each guest, read from the log files of the agents as a log collector would: the status of a VM does not
-// change with every line.
+// The latest line of each guest, read from the agents' log files as a log collector would, because the status of a VM
+// does not change with every line.
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 
@@ -28,7 +28,7 @@ export class GuestLines {
     this.#files = paths.map((path) => new LogFile(path));
   }
 
-  /** The latest line of `<namespace>/<name>`. */
+  /** The latest line of the VM `<namespace>/<name>`. */
   of(vm: string): string | undefined {
     return this.#latest.get(vm);
   }
@@ -54,7 +54,7 @@ class LogFile {
     this.#path = path;
   }
 
-  /** Complete lines since the last call; none while the file does not exist. */
+  /** The complete lines since the last call; none while the file does not exist. */
   async newLines(): Promise<string[]> {
     this.#handle ??= await open(this.#path).catch(() => undefined);
     if (this.#handle === undefined) return [];

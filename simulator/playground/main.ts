@@ -1,4 +1,4 @@
-// `npm start`: the whole system on this machine, with simulated Windows hosts against a real API server.
+// `npm start`: the whole system on this computer, with simulated Windows hosts and a real API server.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -40,7 +40,7 @@ const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
 const examplesFolder = join(projectFolder, 'examples');
 const guestsFolder = fileURLToPath(new URL('./guests/', import.meta.url));
 const redrawMilliseconds = 1_000;
-/** How long `--once` waits: a real guest boots under emulation. */
+/** How long `--once` waits. A real guest boots slowly, because it is emulated. */
 const patienceSeconds = { simulated: 60, qemu: 300 } as const;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -88,7 +88,7 @@ class Playground {
       await Promise.all([system.startHosts(), installCustomResources(cluster), system.createNodes()]);
       step(`starting an operator and ${system.nodes.length} agents`);
       await system.startPrograms();
-      // A cluster of somebody else would look for the operator on its own machines.
+      // The API server of an existing cluster cannot reach an operator on this computer.
       if (settings.kubeconfig === undefined) await system.installApiService();
       const playground = new Playground(cluster, system, examples);
       playground.#view.start();
@@ -135,7 +135,7 @@ class Playground {
     return this.#examples.every((example) => isAsExpected(example, this.#view.machines.get(example.key)));
   }
 
-  /** Resolves when the cluster said something new, at the latest after a second. */
+  /** Resolves when the cluster reports a change, at the latest after a second. */
   async change(signal: AbortSignal): Promise<void> {
     const timer = new AbortController();
     const ends = AbortSignal.any([signal, timer.signal]);
@@ -156,7 +156,7 @@ class Playground {
     return renderTables(contents, Date.now(), width);
   }
 
-  /** Prints each VM whose state is another than before. */
+  /** Prints each VM whose state has changed. */
   tell(): void {
     for (const [key, machine] of this.#view.machines) {
       const state = `${stateOf(machine)}${machine.status?.nodeName === undefined ? '' : ` on ${machine.status.nodeName}`}`;
@@ -182,12 +182,12 @@ class Playground {
   }
 }
 
-/** What the agent of real guests needs on this machine, with what takes its time told. */
+/** Prepares the agent of real guests on this computer and reports slow steps. */
 async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: string) => void): Promise<void> {
   try {
     const own = ownBootFiles({ kernel, initrd });
     const bed = await prepareBed({ own, tell: step });
-    // For the agent, which is a process of its own.
+    // The agent is a separate process that inherits the environment.
     Object.assign(process.env, bootFilesEnvironment(own));
     step(`real guests boot ${bed.kernel} and ${bed.initrd}`);
   } catch (error) {
@@ -195,7 +195,7 @@ async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: str
   }
 }
 
-/** Told without a stack: it is about the machine. */
+/** Printed without a stack, because the cause is this computer. */
 class UnavailableError extends Error {}
 
 /** Nothing here needs what a controller manager does. */

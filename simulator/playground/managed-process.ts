@@ -1,5 +1,6 @@
-// One program of the system as a child process, kept running as a kubelet would: a program that ends is started again
-// after a moment. Its output goes to a log file. It is kept out of our process group, so that Ctrl-C is ours to handle.
+// One program of the system as a child process, kept running as a kubelet would: when the program ends, it is started
+// again after a moment. Its output goes to a log file. It is in a separate process group, so that the playground
+// handles Ctrl-C.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
@@ -15,9 +16,9 @@ export interface Program {
   /** A TypeScript file of the project. */
   readonly script: string;
   readonly arguments: readonly string[];
-  /** Of Node itself. */
+  /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[];
-  /** Files that are loaded before it. */
+  /** Modules that are loaded before the script. */
   readonly preloaded?: readonly string[];
   readonly logFile: string;
 }
@@ -43,7 +44,7 @@ export class ManagedProcess {
     return this.#child?.pid;
   }
 
-  /** The same program by hand, for who wants to replace it. */
+  /** The command that runs the same program by hand, for users who want to replace it. */
   get commandLine(): string {
     return ['node', this.program.script, ...this.program.arguments].map(quoted).join(' ');
   }
@@ -64,7 +65,7 @@ export class ManagedProcess {
     this.#ended = once(child, 'exit').then(([code, signal]) => this.#onExit(signal ?? `code ${code}`));
   }
 
-  /** Ends it and does not start it again. */
+  /** Ends the program and does not start it again. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.#wanted = false;
     clearTimeout(this.#restart);
@@ -74,7 +75,7 @@ export class ManagedProcess {
     clearTimeout(killer);
   }
 
-  /** Takes it down from outside; it is started again if it is wanted. */
+  /** Kills the program. It starts again unless it was stopped. */
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL');
     await this.#ended;

@@ -1,5 +1,5 @@
-// A whole system on one machine: an operator, and for each node a simulated Windows host and the agent on it, every one a
-// process of its own, against a real API server. `npm start` shows it; the end-to-end tests break it.
+// A whole system on one computer: an operator, and for each node a simulated Windows host and its agent, each in a
+// separate process, with a real API server. `npm start` shows it; the end-to-end tests break it.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -14,23 +14,23 @@ type KubernetesAccess = Omit<Cluster, 'stop'>;
 
 export interface SystemSettings {
   readonly cluster: KubernetesAccess;
-  /** Holds sockets, state folders and logs. Short: the path of a Unix socket has room for about 100 bytes. */
+  /** For sockets, state folders and logs. Short, because the path of a Unix socket has room for about 100 bytes. */
   readonly directory: string;
   /** Node name → host file. */
   readonly hosts: ReadonlyMap<string, string>;
-  /** Those of the hosts whose VMs are emulated machines with a real Linux. */
+  /** Names of the hosts whose VMs are emulated, with a real Linux guest. */
   readonly emulated?: ReadonlySet<string>;
   readonly onEvent?: (event: ProcessEvent) => void;
-  /** More flags for the operator and the agents. */
+  /** Additional flags for the operator and the agents. */
   readonly operatorFlags?: readonly string[];
   readonly agentFlags?: readonly string[];
   /** Flags of the operator's Node. */
   readonly operatorNodeFlags?: readonly string[];
-  /** Files that are loaded into the operator before its own. */
+  /** Modules that are loaded into the operator before its script. */
   readonly operatorPreloaded?: readonly string[];
-  /** One operator unless said otherwise. Each reaches the API server by a kubeconfig of its own. */
+  /** The operators, one by default. Each reaches the API server by its own kubeconfig. */
   readonly replicas?: readonly { readonly kubeconfigPath: string }[];
-  /** Where agents dial, if not the first operator itself. */
+  /** The port that agents connect to, if not the first operator's. */
   readonly agentsService?: number;
 }
 
@@ -38,7 +38,7 @@ export interface OperatorReplica {
   readonly process: ManagedProcess;
   readonly agentsPort: number;
   readonly healthPort: number;
-  /** Of the aggregated API. */
+  /** Port of the aggregated API. */
   readonly apiPort: number;
 }
 
@@ -55,10 +55,10 @@ export interface SimulatedNode {
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const hostsFolder = fileURLToPath(new URL('./hosts/', import.meta.url));
 
-/** Of nodes whose guests are real: only VMs that ask for one are placed there. */
+/** Marks nodes with real guests: only VMs that ask for one are placed there. */
 const emulatedMark = { key: 'playground.lcow.dev/guest', value: 'qemu' } as const;
 
-/** A node of real guests. */
+/** A node with real guests. */
 export const emulatedHost: readonly [string, string] = ['emulated-a', join(hostsFolder, 'emulated-a.yaml')];
 
 /** Three nodes of different builds. */
@@ -83,7 +83,7 @@ export class LocalSystem {
     this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile));
   }
 
-  /** Makes folders, certificates and tokens; starts nothing. */
+  /** Creates folders, certificates and tokens. Starts nothing. */
   static async prepare(settings: SystemSettings): Promise<LocalSystem> {
     const { directory } = settings;
     for (const folder of ['logs', 'pki', 'state', 'nodes']) await mkdir(join(directory, folder), { recursive: true });
@@ -113,12 +113,12 @@ export class LocalSystem {
     return this.replicas[0].healthPort;
   }
 
-  /** The Windows nodes themselves; needs no API server. */
+  /** Starts the simulated Windows nodes. Needs no API server. */
   async startHosts(): Promise<void> {
     await Promise.all(this.nodes.map(({ host }) => host.start()));
   }
 
-  /** Creates the Node objects, since no kubelet does. */
+  /** Creates the Node objects, because there is no kubelet. */
   async createNodes(): Promise<void> {
     const items = this.nodes.map(({ name }) => ({
       apiVersion: 'v1',
@@ -146,7 +146,7 @@ export class LocalSystem {
     await Promise.all(this.nodes.map(({ agent }) => agent.start()));
   }
 
-  /** Makes `kubectl luvm` work: the API server reaches the first operator, unless another port on this machine is said. */
+  /** Makes `kubectl luvm` work: the API server reaches the first operator, or the given port on this computer. */
   async installApiService(port = this.replicas[0].apiPort): Promise<void> {
     const authority = await readFile(join(this.#settings.directory, 'pki', 'ca.crt'));
     const objects = apiServiceObjects(port, authority.toString('base64'));
@@ -213,7 +213,7 @@ export class LocalSystem {
       ['--simulated-socket', hostSocket],
       ['--node-name', name],
     ].flat();
-    // No pipe or device here is worth protecting.
+    // A simulated node has no pipe or device worth protecting.
     const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
     const program = this.#isEmulated(name)
       ? { script: fileURLToPath(new URL('../../test/support/guest/qemu-agent.ts', import.meta.url)), arguments: flags }

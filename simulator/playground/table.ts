@@ -1,4 +1,4 @@
-// The table that `npm start` shows: VMs and hosts, a line each.
+// The table that `npm start` shows: one line for each VM and each host.
 import type { Host, Machine } from './cluster-view.ts';
 import { lastLogLine, readyCondition } from './expectation.ts';
 
@@ -7,7 +7,7 @@ const gap = '  ';
 export interface TableContents {
   readonly machines: Iterable<Machine>;
   readonly hosts: Iterable<Host>;
-  /** The latest line of a guest, where it is known better than from its status. */
+  /** The latest line of a guest, if a newer one than in its status is known. */
   readonly latestLine: (vm: string) => string | undefined;
 }
 
@@ -41,7 +41,7 @@ function machineRow(machine: Machine, latestLine: TableContents['latestLine'], n
   ];
 }
 
-/** Counts the VMs of the table above it: the status of a host has their numbers some seconds later. */
+/** Counts the VMs in the table above: the numbers in the status of a host come some seconds later. */
 function hostRow({ metadata, status }: Host, machines: readonly Machine[], now: number): string[] {
   const ofHost = machines.filter((machine) => machine.status?.nodeName === metadata.name);
   const running = ofHost.filter((machine) => machine.status?.phase === 'Running');

@@ -1,5 +1,5 @@
-// Whether the simulated HCS creates a compute system from a document: first what is wrong with the document itself, then
-// what the host cannot give it.
+// Decides whether the simulated HCS creates a compute system from a document: checks the document first, then whether
+// the host can provide what it needs.
 import { win32 } from 'node:path';
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
@@ -12,7 +12,7 @@ import type { FileTable } from './file-table.ts';
 
 const operation = 'HcsCreateComputeSystem';
 
-/** HRESULTs that only a node gives. */
+/** HRESULTs that only a node returns. */
 const refusals = {
   accessDenied: 0x8007_0005,
   fileNotFound: 0x8007_0002,
@@ -35,7 +35,7 @@ export interface HostRoom {
   readonly freeMemoryInMB: number;
 }
 
-/** Throws the HcsError with which HCS refuses. */
+/** Throws the HcsError of a refusal. */
 export function admit(text: string, room: HostRoom): Admitted {
   const document = readDocument(text);
   const version = `${document.SchemaVersion?.Major}.${document.SchemaVersion?.Minor ?? 0}`;
@@ -72,7 +72,7 @@ interface BootPlan {
   readonly isConfidential: boolean;
 }
 
-/** Exactly one of the two boot entries, and it says from what (hcs-documents §6.12, §7.2). */
+/** The document has exactly one of the two boot entries, and the entry names its source (hcs-documents §6.12, §7.2). */
 function readBoot(document: ComputeSystemDocument, host: SimulatedHostFile): BootPlan {
   const machine = document.VirtualMachine;
   const { Uefi: uefi, LinuxKernelDirect: direct } = machine?.Chipset ?? {};
@@ -121,7 +121,7 @@ function checkFiles(paths: readonly string[], files: FileTable): void {
   }
 }
 
-/** The worker process of a VM opens its guest state as a member of the VM group (hcs-documents §7.4). */
+/** The worker process of a VM opens the guest state file with the access of the VM group (hcs-documents §7.4). */
 function checkGuestState(document: ComputeSystemDocument, files: FileTable): void {
   const path = document.VirtualMachine?.GuestState?.GuestStateFilePath;
   if (path !== undefined && !files.isGranted(path)) {
@@ -140,7 +140,7 @@ function checkMemory(document: ComputeSystemDocument, { freeMemoryInMB }: HostRo
   const { AllowOvercommit, SizeInMB: size = 0 } = document.VirtualMachine?.ComputeTopology?.Memory ?? {};
   if (size < 1) refuse(refusals.invalidArgument, 'Memory.SizeInMB must be at least 1');
   if (size > freeMemoryInMB) {
-    // What the page file backs is bounded by the commitment limit.
+    // Memory that is backed by the page file is bounded by the commitment limit.
     const code = AllowOvercommit === true ? hresult.commitmentLimit : hresult.noSystemResources;
     refuse(code, `${size} MB of memory are wanted and ${freeMemoryInMB} MB are free`);
   }

@@ -1,7 +1,7 @@
-// The SCSI disks of a system: controllers come with the document, disks with it or later (hcs-runtime B.6).
+// The SCSI disks of a system. Its controllers come with the document; disks come with it or later (hcs-runtime B.6).
 import type { ComputeSystemDocument } from './document-schema.ts';
 
-/** GUIDs of the controllers 0 to 3, as guests count them. */
+/** GUIDs of the controllers 0 to 3, in the order of their numbers in guests. */
 export const scsiControllers: readonly string[] = [
   'df6d0690-79e5-55b6-a5ec-c1e2f77f580a',
   '0110f83b-de10-5172-a266-78bca56bf50a',
@@ -38,7 +38,7 @@ export class Attachments {
     return guid !== undefined && this.#paths.has(placeOf(guid, lun));
   }
 
-  /** The cause of the refusal, or undefined. */
+  /** The cause of a refusal; undefined on success. */
   add(controller: string, lun: number, path: string): string | undefined {
     if (!this.#controllers.has(controller.toLowerCase())) return `there is no SCSI controller ${controller}`;
     const place = placeOf(controller, lun);

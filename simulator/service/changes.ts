@@ -1,5 +1,5 @@
-// Changes of a running system (hcs-runtime B.6): the resource path says which; its settings are parsed as strictly as
-// a document. The guest's half never comes here, since the agent owns the bridge.
+// Changes of a running system (hcs-runtime B.6). The resource path selects the change; its settings are parsed as
+// strictly as a document. The guest's part is not handled here, because the agent owns the bridge.
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -40,7 +40,7 @@ const mapping = z.strictObject({
 });
 
 const machine = 'VirtualMachine/';
-/** Path → what it does. Groups of the expression are the keys in the path. */
+/** Path pattern and change. Groups of the pattern are the keys in the path. */
 const changes: readonly (readonly [RegExp, Apply])[] = [
   [pathOf('ComputeTopology/Memory/SizeInMB'), setMemory],
   [pathOf('ComputeTopology/Processor/Limits'), setLimits],
@@ -53,7 +53,7 @@ const changes: readonly (readonly [RegExp, Apply])[] = [
   [pathOf('Devices/HvSocket/HvSocketConfig/ServiceTable/([^/]+)'), checkOnly(hvSocketService)],
 ];
 
-/** Throws the HcsError with which HCS refuses. */
+/** Throws the HcsError of a refusal. */
 export function applyChange(system: SimulatedSystem, text: string, room: ChangeRoom): void {
   system.requireRunning(operation);
   const request = read(change, parse(text));
@@ -89,7 +89,7 @@ function setLimits(system: SimulatedSystem, request: Change): void {
   system.processorLimits = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
 }
 
-/** A system changes its group only by way of none (B.6). */
+/** A system changes its group only by leaving it first (B.6). */
 function setGroup(system: SimulatedSystem, request: Change): void {
   const { Id: id } = read(cpuGroup, request.Settings);
   const wanted = id === undefined || id === nullGroup ? undefined : id.toLowerCase();

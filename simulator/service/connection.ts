@@ -1,4 +1,5 @@
-// One client of the service process: its requests are served side by side, its handles run down when it vanishes.
+// One client of the service process. Its requests are served concurrently, and its handles are closed when it
+// disconnects.
 import type { Socket } from 'node:net';
 import type { SystemExit, SystemId } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
@@ -17,7 +18,7 @@ import {
 } from '../wire/rpc.ts';
 import type { SimulatedNode } from './node.ts';
 
-/** What a request leads to, for the methods that need no handle of their own. */
+/** Handlers of the methods that need no handle. */
 export type CommonHandlers = {
   readonly [M in Exclude<Method, 'create' | 'cancelCreation' | 'open' | 'close'>]: (params: ParsedParams<M>) => unknown;
 };
@@ -36,7 +37,7 @@ export class Connection {
     this.#node = node;
     this.#common = common;
     readLines(socket, maxLineBytes, (message) => this.#receive(message));
-    // The other end's faults end this connection only, and its end is seen by `close`.
+    // An error ends this connection only; `close` reports the end.
     socket.on('error', () => {});
     socket.once('close', () => this.#runDown());
   }
@@ -49,7 +50,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** The service goes away under the client: its handles are gone, what they held stays as it is. */
+  /** The service restarts under the client: the client's handles are gone, and the systems stay. */
   forget(): void {
     for (const handle of this.#handles) this.#node.forget(handle);
     this.#handles.clear();
@@ -97,7 +98,7 @@ export class Connection {
     }
   }
 
-  /** Terminating is what makes a creation return that hangs. */
+  /** Terminating makes a hanging creation return. */
   async #cancelCreation(id: SystemId): Promise<void> {
     const creation = this.#creations.get(id);
     await this.#node.terminateCreation(id);
@@ -107,12 +108,12 @@ export class Connection {
   #callCommon<M extends keyof CommonHandlers>(method: M, params: unknown): unknown {
     const handler: CommonHandlers[M] = this.#common[method];
     const parsed = parseParams(method, params);
-    // Handles mean something only to whom they were given: ERROR_INVALID_HANDLE to others (hcs-runtime A.6).
+    // A handle is valid only for the client that got it; others get ERROR_INVALID_HANDLE (hcs-runtime A.6).
     if ('handle' in parsed && !this.#handles.has(parsed.handle)) throw new HcsError(method, 0x8007_0006);
     return handler(parsed);
   }
 
-  /** A client that vanished while it waited for its handle has it run down at once. */
+  /** If the client disconnects while it waits for a handle, the handle is closed at once. */
   async #keep(opening: Promise<number>): Promise<{ handle: number }> {
     const handle = await opening;
     if (this.#socket.destroyed) this.#node.release(handle);

@@ -1,4 +1,4 @@
-// `VirtualMachine.Devices` of an HCS document (hcs-documents §8). Members that the table does not have are refused.
+// `VirtualMachine.Devices` of an HCS document (hcs-documents §8). Members that the table does not list are refused.
 import { z } from 'zod';
 import { decimal, guid, i32, u8, u16, u32, u64 } from './schema-kinds.ts';
 
@@ -124,7 +124,7 @@ export const devices = z.strictObject({
   VirtualPci: z.record(guid, virtualPciDevice).optional(),
 });
 
-/** COM ports are named by their number. */
+/** COM ports are keyed by their number. */
 function u8Key() {
   return decimal.refine((key) => u8.safeParse(Number(key)).success, { error: 'must be a port number' });
 }

@@ -1,5 +1,5 @@
-// An HCS document as strictly as HCS reads it (hcs-documents §8): unknown members and wrong kinds are refused. What HCS
-// makes of a well-formed document is in admission.ts.
+// The schema of an HCS document, as strict as HCS (hcs-documents §8): unknown members and wrong types are refused.
+// admission.ts decides what happens with a well-formed document.
 import { z } from 'zod';
 import { devices } from './device-schema.ts';
 import { guid, i32, i64, u8, u32, u64 } from './schema-kinds.ts';

@@ -1,9 +1,9 @@
-// JSON whose integers keep all their digits: HCS documents hold unsigned 64-bit numbers (hcs-documents §0.1). Integers
-// that a JavaScript number cannot hold exactly become bigints.
+// JSON whose integers keep all digits: HCS documents contain unsigned 64-bit numbers (hcs-documents §0.1). An integer
+// that a JavaScript number cannot hold exactly becomes a bigint.
 
 const integer = /^-?\d+$/;
 
-/** Throws a SyntaxError for what is not JSON. */
+/** Throws a SyntaxError for text that is not JSON. */
 export function parseExactJson(text: string): unknown {
   return JSON.parse(text, (_name: string, value: unknown, context?: { readonly source?: string }) => {
     if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;

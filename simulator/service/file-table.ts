@@ -1,5 +1,6 @@
-// The files of a simulated Windows node: paths without regard to case, sizes, and whether the VM group may use them.
-// Rules of folders and copies: test/golden/README.md, "The simulated host". Causes are in the words of Windows.
+// The files of a simulated Windows node: case-insensitive paths, sizes, and the access of the VM group.
+// test/golden/README.md, "The simulated host", has the rules for folders and copies. Errors have the wording of
+// Windows.
 import { win32 } from 'node:path';
 import type { FileFact, OpenFile, VmGroupAccess } from '../../agent/node/host.ts';
 import { bytesOf } from '../wire/file-content.ts';
@@ -11,7 +12,7 @@ export const causes = {
   inUse: 'The process cannot access the file because it is being used by another process.',
 } as const;
 
-/** As many as Windows follows on the way to a file. */
+/** The same limit as in Windows, for one file. */
 const maxLinks = 63;
 
 export class FileTable {
@@ -20,7 +21,7 @@ export class FileTable {
   readonly #links: ReadonlyMap<string, string>;
 
   /**
-   * `existingFolder` is there even when no file is. `links` are other paths of files and folders: junctions, symbolic
+   * `existingFolder` exists even without files. `links` are other paths of files and folders: junctions, symbolic
    * links, 8.3 names.
    */
   constructor(entries: Iterable<FileEntry>, existingFolder: string, links: Readonly<Record<string, string>> = {}) {
@@ -33,7 +34,7 @@ export class FileTable {
     return [...this.#entries.values()];
   }
 
-  /** What the path leads to, by the path that it is described with. */
+  /** The target of the path, spelled as in the description. */
   open(path: string): Omit<OpenFile, 'read'> | undefined {
     const key = this.#keyOf(path);
     const entry = this.#entries.get(key);
@@ -41,7 +42,7 @@ export class FileTable {
     return this.#isFolder(key) ? { kind: 'folder', path: this.#spelling(key), size: 0 } : undefined;
   }
 
-  /** Undefined for what is no file. */
+  /** Undefined when the path is not a file. */
   read(path: string, offset: number, length: number): Buffer | undefined {
     const key = this.#keyOf(path);
     const entry = this.#entries.get(key);
@@ -67,7 +68,7 @@ export class FileTable {
       .map((entry) => win32.basename(entry.path));
   }
 
-  /** The cause of the failure, or undefined. An older target is replaced and keeps its access. */
+  /** The cause of a failure; undefined on success. An existing target is replaced and keeps its access. */
   copy(from: string, to: string): string | undefined {
     const source = this.#entries.get(this.#keyOf(from));
     if (source === undefined) return this.#isFolder(this.#keyOf(from)) ? causes.accessDenied : causes.notFound;
@@ -86,7 +87,7 @@ export class FileTable {
     return undefined;
   }
 
-  /** Folders can be granted, but only files remember it. */
+  /** Access to a folder can be granted, but has no effect. */
   grant(path: string, access: VmGroupAccess = 'all'): string | undefined {
     return this.#change(path, (entry) =>
       access === 'all' ? { ...entry, isGranted: true } : { ...entry, isReadable: true },
@@ -114,7 +115,7 @@ export class FileTable {
     return entry === undefined && !this.#isFolder(key) ? causes.notFound : undefined;
   }
 
-  /** Through all links on the way. */
+  /** Resolves all links on the way. */
   #keyOf(path: string): string {
     let key = keyOf(path);
     for (let followed = 0; followed < maxLinks; followed += 1) {
@@ -130,7 +131,7 @@ export class FileTable {
     return [...this.#links].find(([at]) => key === at || key.startsWith(`${at}\\`));
   }
 
-  /** Of a folder: as a file below it has it. */
+  /** A folder is spelled as in the path of a file below it. */
   #spelling(key: string): string {
     const file = this.entries().find(({ path }) => keyOf(path).startsWith(`${key}\\`));
     return file === undefined ? win32.normalize(key) : win32.normalize(file.path).slice(0, key.length);
@@ -143,7 +144,7 @@ export class FileTable {
   }
 }
 
-/** Paths that mean the same file. A relative name stays as it is. */
+/** A key that is equal for all paths of the same file. A relative name stays unchanged. */
 export function keyOf(path: string): string {
   const normal = win32.isAbsolute(path) ? win32.normalize(path) : path;
   const isRoot = /^[a-z]:\\$/i.test(normal);

@@ -1,5 +1,5 @@
-// File calls of the agent against the simulated node: scripted failures, files that VMs hold open, and a copy of the
-// table in the state folder, since files outlive a reboot of the node.
+// The agent's file calls to the simulated node: scripted failures, files that VMs hold open, and a copy of the table in
+// the state folder, because files survive a reboot of the node.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ import { type FileEntry, fileEntry } from '../wire/file-entry.ts';
 import type { Script, Step } from '../wire/script.ts';
 import { causes, FileTable, keyOf } from './file-table.ts';
 
-/** A failure of a file call, in the words of Windows. */
+/** A failure of a file call, worded like Windows. */
 export class FileFailure extends Error {
   override readonly name = 'FileFailure';
 }
@@ -33,7 +33,7 @@ export class HostFiles {
     this.table = new FileTable(entries, options.host.bootFilesPath, options.host.links);
   }
 
-  /** The files of an earlier life of the node if there was one, else those of its description. */
+  /** Loads the files of an earlier run of the node, or else those of its description. */
   static async load(options: HostFilesOptions): Promise<HostFiles> {
     await mkdir(options.stateDirectory, { recursive: true });
     const saved = await readFile(join(options.stateDirectory, 'files.json'), 'utf8').catch(() => undefined);
@@ -110,7 +110,7 @@ export class HostFiles {
     await this.#save();
   }
 
-  /** These are calls of HCS, which fail with an HRESULT. */
+  /** For calls of HCS, which fail with an HRESULT. */
   async #changeByService(operation: string, step: Step, path: string, change: () => string | undefined): Promise<void> {
     const verdict = await this.#options.script.visit(step, { path });
     if (verdict.kind === 'fail') throw new HcsError(operation, verdict.hresult ?? 0x8000_4005, verdict.message);
@@ -119,7 +119,7 @@ export class HostFiles {
     await this.#save();
   }
 
-  /** One write at a time, each with the newest table. */
+  /** Writes one at a time, each with the newest table. */
   #save(): Promise<void> {
     const file = join(this.#options.stateDirectory, 'files.json');
     this.#saved = this.#saved

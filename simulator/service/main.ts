@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The service process of a simulated node: `main.ts --socket PATH --host host.yaml --state-dir DIR`. It prints one line
-// once it serves, and ends with its VMs on SIGTERM or SIGINT.
+// The service process of a simulated node: `main.ts --socket PATH --host host.yaml --state-dir DIR`. Prints one line
+// once it serves. Ends with its VMs on SIGTERM or SIGINT.
 import { Command } from 'commander';
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';

@@ -1,6 +1,6 @@
-// The HCS of a simulated node: its compute systems, who holds handles of them, and what of the host they take.
-// Systems belong to the node, not to its clients (design §8): when the last handle goes, a system whose document says so
-// goes with it, any other stays. A stopped system stays listed as long as there is a handle.
+// The HCS of a simulated node: its compute systems, the handles on them, and the host resources that they use. Systems
+// belong to the node, not to its clients (design §8): when its last handle is closed, a system whose document says so
+// ends; any other stays. A stopped system is listed as long as it has a handle.
 import { randomUUID } from 'node:crypto';
 import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
@@ -16,7 +16,7 @@ import { applyChange, type ChangeRoom } from './changes.ts';
 import type { FileTable } from './file-table.ts';
 import { SimulatedSystem } from './system.ts';
 
-/** What a handle's holder is told, once, when the system ends. */
+/** Called once for each handle when the system ends. */
 export type Ended = (handle: number, exit: SystemExit) => void;
 
 interface Handle {
@@ -30,14 +30,14 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly files: () => FileTable;
   readonly consolePath?: (pipe: string) => string;
-  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  /** How guests connect to their host; absent = through Unix sockets in the folder that the agent names. */
   readonly dial?: DialHost;
 }
 
-/** Dials a port of the host as the guest of that VM. */
+/** Connects to a port of the host as the guest of that VM. */
 export type DialHost = (vm: RuntimeId, port: number) => ReturnType<Dial>;
 
-/** Where HCS names the call in its errors (hcs-runtime A.1). */
+/** The names of the calls in errors of HCS (hcs-runtime A.1). */
 const operations = {
   create: 'HcsCreateComputeSystem',
   open: 'HcsOpenComputeSystem',
@@ -52,12 +52,12 @@ const operations = {
 type NodeStep = keyof typeof operations;
 
 export class SimulatedNode {
-  /** Where guests find the agent; absent = no agent was ever there. */
+  /** The folder with the agent's sockets; absent = no agent has connected yet. */
   socketDirectory: string | undefined;
   readonly #options: NodeOptions;
   readonly #systems = new Map<SystemId, SimulatedSystem>();
   readonly #handles = new Map<number, Handle>();
-  /** Path of a disk → what is on it. */
+  /** Path of a disk → its files. */
   readonly #disks = new Map<string, DiskFiles>();
   #nextHandle = 1;
 
@@ -75,7 +75,7 @@ export class SimulatedNode {
     return [...this.#systems.values()].map(propertiesOf);
   }
 
-  /** Rejects with the signal's reason when that comes before there is a system. */
+  /** Rejects with the signal's reason if the signal aborts before the system exists. */
   async create(id: SystemId, text: string, ended: Ended, signal?: AbortSignal): Promise<number> {
     await this.#pass('create', id, signal);
     const { clock, consolePath, dial, host, script } = this.#options;
@@ -100,7 +100,7 @@ export class SimulatedNode {
     return this.#hold(system, ended);
   }
 
-  /** There is no system yet that could be told. */
+  /** No system exists yet, so nobody needs to be told. */
   async terminateCreation(id: SystemId): Promise<void> {
     await this.#pass('terminate', id);
   }
@@ -145,14 +145,14 @@ export class SimulatedNode {
     return propertiesOf(system);
   }
 
-  /** Another question of the same call. */
+  /** The same HCS call with another query. */
   async statistics(handle: number): Promise<SystemStatistics> {
     const system = this.#systemOf('properties', handle);
     await this.#pass('properties', system.id);
     return system.statistics();
   }
 
-  /** Closing, or the run-down of a holder that vanished. */
+  /** Closes a handle, on request or because its client disconnected. */
   release(handle: number): void {
     const held = this.#handles.get(handle);
     this.#handles.delete(handle);
@@ -161,7 +161,7 @@ export class SimulatedNode {
     else if (held.system.terminatesWithLastHandle) held.system.terminate();
   }
 
-  /** The service forgets its clients without their handles running down, as when it is started anew. */
+  /** Drops a handle without closing it, as when the service restarts. */
   forget(handle: number): void {
     this.#handles.delete(handle);
   }
@@ -199,12 +199,12 @@ export class SimulatedNode {
     }));
   }
 
-  /** What is on the disks that guests have had so far: path → names of files. */
+  /** The content of all disks that guests have had so far: path → names of files. */
   diskFiles(): Readonly<Record<string, string[]>> {
     return Object.fromEntries([...this.#disks].map(([path, files]) => [path, [...files]]));
   }
 
-  /** No disk is empty. */
+  /** A new disk starts with a file. */
   #filesOf(path: string): DiskFiles {
     const known = this.#disks.get(path) ?? new Set(['kept']);
     this.#disks.set(path, known);
@@ -236,7 +236,7 @@ export class SimulatedNode {
 
   #systemOf(step: NodeStep, handle: number): SimulatedSystem {
     const held = this.#handles.get(handle);
-    // ERROR_INVALID_HANDLE: a call that raced the closing of its handle (hcs-runtime A.6).
+    // ERROR_INVALID_HANDLE: the call raced with the closing of its handle (hcs-runtime A.6).
     if (held === undefined) throw new HcsError(operations[step], 0x8007_0006);
     return held.system;
   }

@@ -1,4 +1,4 @@
-// The kinds of members of HCS documents (hcs-documents §8): integers with their widths, exact beyond 2^53.
+// Types of members in HCS documents (hcs-documents §8): integers of each width, exact beyond 2^53.
 import { z } from 'zod';
 
 function unsigned(bits: bigint) {

@@ -1,5 +1,5 @@
-// The service process of one simulated Windows node (design §8): it owns the node's files and compute systems, so that
-// VMs outlive an agent process as they do in HCS. Clients come over a Unix socket.
+// The service process of one simulated Windows node (design §8). It owns the node's files and compute systems, so that
+// VMs outlive an agent process as they do in HCS. Clients connect over a Unix socket.
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import type { HostFacts } from '../../protocol/messages.ts';
@@ -16,12 +16,12 @@ export interface SimulatedHostOptions {
   readonly host: SimulatedHostFile;
   readonly stateDirectory: string;
   readonly clock?: Clock;
-  /** How guests dial their host; absent = Unix sockets in the folder that the agent names. */
+  /** How guests connect to their host; absent = through Unix sockets in the folder that the agent names. */
   readonly dial?: DialHost;
 }
 
 export interface RunningHost {
-  /** The node loses its power: its VMs are gone, its files stay. */
+  /** Cuts the node's power: its VMs are gone, its files stay. */
   close(): Promise<void>;
 }
 
@@ -97,6 +97,7 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
     endGuest: ({ system, how }) => node.systemNamed(system).guest?.end(how),
     pause: ({ system, connections }) => node.systemNamed(system).pause(connections),
     resume: ({ system }) => node.systemNamed(system).resume(),
+    writeFile: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.write(path),
     holdOpen: ({ system, path }) => void node.systemNamed(system).guest?.resources.mounts.open(path),
     dropBridge: ({ system }) => node.systemNamed(system).guest?.dropBridge(),
     writeLog: ({ system, text, times }) => node.systemNamed(system).guest?.writeLog(text, times),
@@ -119,7 +120,7 @@ function factsOf(host: SimulatedHostFile, files: HostFiles): HostFacts {
   };
 }
 
-/** A socket file that an earlier process left behind is in the way of a new one. */
+/** Removes the socket file of an earlier process, which would block a new one. */
 async function listen(server: Server, path: string): Promise<void> {
   await rm(path, { force: true });
   await new Promise<void>((resolve, reject) => {

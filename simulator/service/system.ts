@@ -26,9 +26,9 @@ export interface SystemOptions {
   readonly clock: Clock;
   readonly script: Script;
   readonly dial: Dial;
-  /** What is on the disk of that path. */
+  /** The files on the disk with this path. */
   readonly diskFiles: (path: string) => DiskFiles;
-  /** Where the pipe of a serial port is; absent = this node has none. */
+  /** The socket for the pipe of a serial port; absent = this node has no consoles. */
   readonly consolePath?: (pipe: string) => string;
   readonly onStopped: (exit: SystemExit) => void;
 }
@@ -41,11 +41,11 @@ const exitStatus: Readonly<Partial<Record<ExitType, number>>> = {
   UnexpectedExit: hresult.unexpectedExit,
 };
 
-/** Of a processor: what a guest that does nothing much takes. */
+/** The share of a processor that an idle guest uses. */
 const idleShare = 0.02;
 const bytesPerMebibyte = 2 ** 20;
 
-/** A guest that crashes says nothing; one that panics says why. */
+/** A guest that crashes reports nothing; one that panics reports the cause. */
 const exitOfGuest: Readonly<Record<GuestEnd, Omit<SystemExit, 'status'>>> = {
   powerOff: { exitType: 'GracefulExit' },
   crash: { exitType: 'UnexpectedExit' },
@@ -63,11 +63,11 @@ export class SimulatedSystem {
   readonly owner: string;
   readonly terminatesWithLastHandle: boolean;
   readonly attachments: Attachments;
-  /** What it takes of the host while it is not stopped. */
+  /** Memory of the host that the system uses while it is not stopped. */
   memoryInMB: number;
-  /** As they were set while it ran. */
+  /** Limits that were set while the system ran. */
   processorLimits: Readonly<Record<string, number>> = {};
-  /** The processor group that it is in; absent = none. */
+  /** The processor group of the system; absent = none. */
   cpuGroup: string | undefined;
   readonly #options: SystemOptions;
   #state: SystemState = 'Created';
@@ -103,7 +103,7 @@ export class SimulatedSystem {
     return this.#guest;
   }
 
-  /** Aborts when the end has begun: what a start that is under way comes back with. */
+  /** Aborts when the end begins: a start that is under way then returns. */
   get ending(): AbortSignal {
     return this.#ending.signal;
   }
@@ -150,13 +150,13 @@ export class SimulatedSystem {
     return Promise.all(pipes.map((path) => SimulatedConsole.open(path)));
   }
 
-  /** The guest powers off by itself. */
+  /** The guest powers itself off. */
   shutDown(): void {
     this.requireRunning('HcsShutDownComputeSystem');
     this.#guest?.end('powerOff');
   }
 
-  /** As somebody does it on the host. */
+  /** Pauses the VM, as an administrator of the host could. */
   pause(connections: ConnectionsOfPaused): void {
     this.requireRunning('HcsPauseComputeSystem');
     this.#state = 'Paused';
@@ -170,13 +170,13 @@ export class SimulatedSystem {
     this.#guest?.resume();
   }
 
-  /** Only submits; nothing happens to a stopped system. */
+  /** Only submits the request. Has no effect on a stopped system. */
   terminate(): void {
     this.#guest?.kill();
     this.#end({ exitType: 'ForcedExit' });
   }
 
-  /** Nothing is told of a system that does not run. */
+  /** Empty for a system that does not run. */
   statistics(): SystemStatistics {
     if (this.#state !== 'Running' || this.#startedAt === undefined) return {};
     const seconds = (this.#options.clock.now() - this.#startedAt) / 1000;
@@ -192,7 +192,7 @@ export class SimulatedSystem {
     if (this.#state === 'Stopped') throw new HcsError(operation, hresult.alreadyStopped);
   }
 
-  /** The first cause decides; the system is still there for a moment. */
+  /** The first cause counts. The system still exists for a moment. */
   #end(exit: Omit<SystemExit, 'status'>): void {
     if (this.ending.aborted) return;
     this.#ending.abort(new HcsError('HcsStartComputeSystem', hresult.terminatedDuringStart));

@@ -1,5 +1,5 @@
-// The serial port of a simulated guest, where its document gives it a named pipe: a Unix socket of the node in its place.
-// A terminal waits behind it, as on many a real one: whoever connects sees who it is.
+// The serial port of a simulated guest whose document names a pipe: a Unix socket of the node stands in for the pipe. A
+// terminal is on the other side, as on many real VMs: whoever connects sees who the user is.
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -36,7 +36,7 @@ export class SimulatedConsole {
     return console;
   }
 
-  /** The VM is gone, and its end of the pipe with it. */
+  /** The VM is gone, and with it its end of the pipe. */
   close(): void {
     this.#server.close();
     for (const reader of this.#readers) reader.destroy();

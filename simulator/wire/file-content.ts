@@ -1,11 +1,11 @@
-// The bytes of a simulated file: its path, over and over, with what its description puts in their place. A file without
-// described bytes ends as a fixed VHD does, so that any of them can be attached as a disk.
+// The bytes of a simulated file: its path, repeated, with the described bytes in their places. A file without described
+// bytes ends like a fixed VHD, so that it can be attached as a disk.
 import { z } from 'zod';
 
 const maxPieces = 64;
 const footerBytes = 512;
 
-/** Bytes in base64, and where in the file they are. */
+/** Bytes in base64, and their offset in the file. */
 export const filePiece = z.strictObject({ at: z.int().min(0), base64: z.base64().max(1 << 20) });
 export const fileContent = z.array(filePiece).max(maxPieces);
 export type FileContent = z.infer<typeof fileContent>;
@@ -13,7 +13,7 @@ export type FileContent = z.infer<typeof fileContent>;
 export interface DescribedFile {
   readonly size: number;
   readonly content?: FileContent;
-  /** What fills the rest. */
+  /** Fills the bytes that the description leaves out. */
   readonly filler: string;
 }
 

@@ -7,7 +7,7 @@ export const fileEntry = z.object({
   size: z.int().min(0),
   /** The group of all VMs has full access. */
   isGranted: z.boolean(),
-  /** It may read, at least. */
+  /** The group of all VMs has at least read access. */
   isReadable: z.boolean().exactOptional(),
   /** Single VMs that have access. */
   grantedTo: z.array(z.string()).exactOptional(),

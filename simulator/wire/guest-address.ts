@@ -1,9 +1,9 @@
-// Where a simulated guest finds its host: a Unix socket in place of the Hyper-V socket address (VmId, port) of
+// Where a simulated guest connects to its host: a Unix socket stands in for the Hyper-V socket address (VmId, port) of
 // hcs-runtime C.3.
 import { join } from 'node:path';
 import type { RuntimeId } from '../../agent/node/backend.ts';
 
-/** The kernel's limit for the path of a Unix socket is 108 bytes, less elsewhere. */
+/** The limit for the path of a Unix socket is 108 bytes on Linux, less elsewhere. */
 const maxPathBytes = 100;
 
 export function guestSocketPath(directory: string, runtimeId: RuntimeId, port: number): string {

@@ -1,4 +1,5 @@
-// A simulated guest dials its host. A host that does not listen refuses, whether or not its socket file was left behind.
+// Connects a simulated guest to its host. Without a listener the connection is refused, even if a socket file was left
+// behind.
 import { connect, type Socket } from 'node:net';
 
 export type Dial = (port: number) => Promise<Socket | 'refused'>;
@@ -8,7 +9,7 @@ export function dialPath(path: string): Promise<Socket | 'refused'> {
     const socket = connect({ path, allowHalfOpen: true });
     socket.once('connect', () => {
       socket.removeAllListeners('error');
-      // Every user of the socket sees its end by `close`; an error alone must not end the node.
+      // Every user of the socket sees its end by `close`. An error without a listener would end the node.
       socket.on('error', () => {});
       resolve(socket);
     });

@@ -1,5 +1,5 @@
-// JSON, a line each, over a stream. A line that is too long or no JSON ends the connection: after it nothing can be
-// trusted any more.
+// JSON, one value for each line, over a stream. A line that is too long or not JSON ends the connection, because what
+// follows cannot be trusted.
 import type { Socket } from 'node:net';
 import { ByteBuffer } from '../../agent/guest/byte-buffer.ts';
 
@@ -9,7 +9,7 @@ export function sendLine(socket: Socket, message: unknown): void {
   if (!socket.destroyed && socket.writable) socket.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Calls `receive` with each message; `receive` may throw to end the connection too. */
+/** Calls `receive` with each message. If `receive` throws, the connection ends, too. */
 export function readLines(socket: Socket, maxLineBytes: number, receive: (message: unknown) => void): void {
   const bytes = new ByteBuffer();
   let searched = 0;

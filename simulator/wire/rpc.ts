@@ -1,16 +1,17 @@
-// What clients and the service process of a simulated node say to each other: JSON lines over a Unix socket. A request
-// has a number and gets one reply; `ended` comes by itself, once for each handle. Both sides parse all they read.
+// The messages between clients and the service process of a simulated node: JSON lines over a Unix socket. A request
+// has a number and gets one reply; `ended` is an event, sent once for each handle. Both sides parse everything they
+// read.
 import { z } from 'zod';
 import type { RuntimeId, SystemId } from '../../agent/node/backend.ts';
 import { hostFacts } from '../../protocol/messages.ts';
 import { fileEntry } from './file-entry.ts';
 import { connectionsOfPaused, guestEnds, scriptRule, steps } from './script.ts';
 
-/** A document can hold a policy digest and hundreds of table entries, not more. */
+/** A document can contain a policy digest and hundreds of table entries, but not more. */
 export const maxLineBytes = 8 << 20;
-/** Of a file, at once. */
+/** The most bytes of a file in one message. */
 export const maxPieceBytes = 1 << 20;
-/** Requests of one connection that wait for their reply. */
+/** Most requests of one connection that wait for their reply. */
 export const maxPendingRequests = 8192;
 
 export const runtimeId = z.guid().transform((text) => text as RuntimeId);
@@ -56,11 +57,11 @@ const openedFile = z.object({
   file: z.object({ kind: z.enum(['file', 'folder']), path: z.string(), size: z.int() }).exactOptional(),
 });
 
-/** How far a guest came. */
+/** The phases of a guest's life. */
 export const guestPhases = ['booting', 'seeded', 'logging', 'service', 'running', 'ended'] as const;
 export type GuestPhase = (typeof guestPhases)[number];
 
-/** What a test may know of a system beyond its properties. */
+/** Details of a system that only tests see. */
 export const systemDetail = systemProperties.extend({
   document: z.string(),
   handles: z.int(),
@@ -76,7 +77,7 @@ export const systemDetail = systemProperties.extend({
       phase: z.enum(guestPhases),
       entropyBytes: z.int(),
       mounts: z.record(z.string(), z.string()),
-      /** Those of its image that are still there. */
+      /** The files of the guest's own image that still exist. */
       files: z.array(z.string()),
       securityPolicy: z.string().optional(),
       uvmReference: z.string().optional(),
@@ -88,9 +89,9 @@ export type SystemDetail = z.infer<typeof systemDetail>;
 
 const visit = z.object({ step: z.enum(steps), system: z.string().exactOptional(), path: z.string().exactOptional() });
 
-/** Method → what it takes and what it gives. */
+/** Parameters and result of each method. */
 export const methods = {
-  // The agent's: where its guest sockets are, the Windows host, HCS.
+  // Methods of the agent: the folder of its guest sockets, the Windows host, HCS.
   hello: { params: z.strictObject({ socketDirectory: z.string() }), result: nothing },
   facts: { params: nothing, result: hostFacts },
   stat: { params: z.strictObject({ path }), result: fileFact },
@@ -112,7 +113,7 @@ export const methods = {
   processorTopology: { params: nothing, result: z.object({ logicalProcessorCount: z.int() }) },
   enumerate: { params: nothing, result: z.array(systemProperties) },
   create: { params: z.strictObject({ id: systemId, document: z.string() }), result: onHandle },
-  /** Ends a `create` of this client that is under way. */
+  /** Ends a pending `create` of this client. */
   cancelCreation: { params: z.strictObject({ id: systemId }), result: nothing },
   open: { params: z.strictObject({ id: systemId }), result: onHandle },
   grantVmAccess: { params: z.strictObject({ id: systemId, path }), result: nothing },
@@ -124,7 +125,7 @@ export const methods = {
   properties: { params: onHandle, result: systemProperties },
   statistics: { params: onHandle, result: systemStatistics },
   close: { params: onHandle, result: nothing },
-  // Of whoever controls the simulation.
+  // Methods that control the simulation.
   script: { params: z.strictObject({ rule: scriptRule }), result: z.object({ rule: z.int() }) },
   release: { params: z.strictObject({ rule: z.int().optional() }), result: nothing },
   visits: { params: nothing, result: z.array(visit) },
@@ -137,6 +138,7 @@ export const methods = {
     result: nothing,
   },
   resume: { params: z.strictObject({ system: z.string() }), result: nothing },
+  writeFile: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   holdOpen: { params: z.strictObject({ system: z.string(), path: z.string() }), result: nothing },
   dropBridge: { params: z.strictObject({ system: z.string() }), result: nothing },
   writeLog: {
@@ -153,7 +155,7 @@ export type Result<M extends Method> = z.output<(typeof methods)[M]['result']>;
 
 export const request = z.object({ number: z.int().min(1), method: z.string(), params: z.unknown() });
 
-/** A failure with an HRESULT is one of HCS; others are in the words of Windows. */
+/** A failure with an HRESULT comes from HCS. Others are worded like Windows. */
 const failure = z.object({
   operation: z.string(),
   message: z.string(),
@@ -168,7 +170,7 @@ export const serviceMessage = z.union([
   z.object({ ended: handle, exit: systemExit }),
 ]);
 
-/** Throws a ZodError for what the method does not take. */
+/** Throws a ZodError for parameters that the method does not accept. */
 export function parseParams<M extends Method>(method: M, params: unknown): ParsedParams<M> {
   return methods[method].params.parse(params) as ParsedParams<M>;
 }

@@ -1,9 +1,10 @@
-// What a simulated node does at its steps besides succeeding. A rule names a step and says what happens there; each
-// visit of a step follows the first rule that matches and is not used up: first its delay, then its stall, then its end.
+// Scripted behaviour of a simulated node. A rule names a step and says what happens there instead of success. Each
+// visit of a step follows the first rule that matches and is not used up: first its delay, then its stall, then its
+// end.
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
 
-/** Where a rule can take hold: calls of the agent, and the stations of a guest's life. */
+/** The steps that rules apply to: calls of the agent, and stages of a guest's life. */
 export const steps = [
   'facts',
   'stat',
@@ -39,7 +40,7 @@ export type Step = (typeof steps)[number];
 export const guestEnds = ['powerOff', 'crash', 'panic'] as const;
 export type GuestEnd = (typeof guestEnds)[number];
 
-/** What becomes of the connections of a guest whose VM is paused. */
+/** What happens to the connections of a guest whose VM is paused. */
 export const connectionsOfPaused = ['stay', 'end'] as const;
 export type ConnectionsOfPaused = (typeof connectionsOfPaused)[number];
 
@@ -57,14 +58,14 @@ export const scriptRule = z.strictObject({
   system: z.string().optional(),
   /** A path, compared without regard to case; absent = any. */
   path: z.string().optional(),
-  /** Visits that pass before the rule takes hold. */
+  /** Number of visits that pass before the rule applies. */
   skip: z.int().min(0).default(0),
   times: z.union([z.int().min(1), z.literal('always')]).default(1),
   delayMilliseconds: z.int().min(0).max(3_600_000).optional(),
   /** Waits until the rule is released. */
   stall: z.boolean().optional(),
   fail: z.strictObject({ hresult: hresultNumber.optional(), message: z.string().optional() }).optional(),
-  /** The guest ends; at steps of a guest only. */
+  /** The guest ends this way. Only at steps of a guest. */
   guest: z.enum(guestEnds).optional(),
 });
 export type ScriptRule = z.infer<typeof scriptRule>;
@@ -84,7 +85,7 @@ export type Verdict =
   | { readonly kind: 'fail'; readonly hresult: number | undefined; readonly message: string }
   | { readonly kind: 'guestEnds'; readonly how: GuestEnd };
 
-/** How many of the latest visits are remembered. */
+/** How many visits are remembered. */
 const rememberedVisits = 4096;
 
 interface ActiveRule {
@@ -105,7 +106,7 @@ export class Script {
     for (const rule of rules) this.add(rule);
   }
 
-  /** The number by which the rule is released. */
+  /** Returns the number for `release`. */
   add(rule: ScriptRule): number {
     const number = this.#nextNumber;
     this.#nextNumber += 1;
@@ -113,7 +114,7 @@ export class Script {
     return number;
   }
 
-  /** Ends a rule, or all: whoever waits at it goes on. */
+  /** Ends one rule, or all. Calls that wait because of it continue. */
   release(number?: number): void {
     const numbers = number === undefined ? [...this.#rules.keys()] : [number];
     for (const each of numbers) {
@@ -127,7 +128,7 @@ export class Script {
     return this.#visits;
   }
 
-  /** What happens at a step. Rejects only when the signal aborts the wait. */
+  /** Applies the rules to a step. Rejects only when the signal aborts the wait. */
   async visit(step: Step, subject: Subject, signal?: AbortSignal): Promise<Verdict> {
     this.#visits.push({ step, ...subject });
     if (this.#visits.length > rememberedVisits) this.#visits.shift();

@@ -10,14 +10,12 @@ import { describe, expect, it } from 'vitest';
 import { runAgent } from '../../agent/agent.ts';
 import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
-import { allowList } from '../../agent/preparation/allow-list.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { localStorage } from '../../agent/storage/local-storage.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { isRunning, startCore, testTimeouts } from '../support/agent/agent-core.ts';
 import { makeAssignment } from '../support/agent/assignments.ts';
 import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
-import { until } from '../support/until.ts';
 
 it('an agent that cannot have its node leaves nothing that would keep its process alive', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'start-'));
@@ -114,46 +112,6 @@ describe('an agent whose compute service goes away while it looks at what is lef
       new AbortController().signal,
     );
   }
-});
-
-it('an agent that is told to end stops the VMs that end with it, and unmounts their disks first', async () => {
-  await using node = await startNode();
-  const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false, mountPath: '/mnt/data' };
-  const assignment = makeAssignment({ options: { Disks: [disk] } });
-  const first = await startCore(node);
-  await first.supervisor.assign(assignment);
-  await first.until(assignment.uid, 'running', isRunning);
-  await first.kill();
-  const mounts = async () => (await node.control.system(systemIdOf(assignment.uid)))?.guest?.mounts;
-  const stop = new AbortController();
-  const connection = await node.connect();
-  const ended = runAgent(
-    {
-      version: '0.0.0',
-      operator: { url: 'wss://127.0.0.1:1/v1/agents', tokenFile: join(node.folder, 'token'), caFile: undefined },
-      stateDir: join(node.folder, 'agent'),
-      stateFolder: 'C:\\ProgramData\\lcow',
-      ownFolders: [],
-      timeouts: testTimeouts,
-      allowed: allowList({ paths: ['C:\\'], pipes: [], devices: [] }),
-      guestLog: {},
-      healthPort: undefined,
-    },
-    {
-      storage: localStorage,
-      connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
-    },
-    pino({ level: 'silent' }),
-    stop.signal,
-  );
-  // It starts the VM again that ended with the agent before, also without an operator.
-  await until('mounted', async () => (await mounts())?.['/mnt/data'] !== undefined);
-  const changes = async () => (await node.control.visits()).filter(({ step }) => step === 'guestModify').length;
-  const before = await changes();
-  stop.abort();
-  expect(await ended).toBe('stopped');
-  expect(await changes()).toBe(before + 1);
-  expect(await node.control.systems()).toEqual([]);
 });
 
 function freePort(): Promise<number> {

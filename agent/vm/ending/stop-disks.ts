@@ -12,7 +12,7 @@ import { scsiDisk } from '../changes/disks.ts';
 import { lookForMount } from '../changes/mount-target.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import type { VirtualMachineDisk } from '../record.ts';
-import type { LeftDisk, Saved } from './stop-report.ts';
+import { type LeftDisk, leftOf, type Saved } from './stop-report.ts';
 
 export interface LeavingRun {
   readonly vm: VirtualMachineCore;
@@ -24,10 +24,6 @@ export interface LeavingRun {
 /** A guest has room for 64 processes of ours. */
 const disksAtOnce = 16;
 
-export function leftOf({ guestPath, path }: VirtualMachineDisk, why?: string): LeftDisk {
-  return { path: guestPath ?? path, why };
-}
-
 /** Resolves with those that stay mounted, or may. */
 export async function unmountAll(
   leaving: LeavingRun,
@@ -38,7 +34,9 @@ export async function unmountAll(
     for (let first = 0; first < group.length; first += disksAtOnce) {
       const some = group.slice(first, first + disksAtOnce);
       const whys = await Promise.all(some.map((disk) => unmount(leaving, disk)));
-      left.push(...some.flatMap((disk, index) => (whys[index] === undefined ? [] : [leftOf(disk, whys[index])])));
+      left.push(
+        ...some.flatMap((disk, index) => (whys[index] === undefined ? [] : [{ ...leftOf(disk), why: whys[index] }])),
+      );
     }
   }
   return left;
@@ -69,23 +67,27 @@ async function unmount(leaving: LeavingRun, disk: VirtualMachineDisk): Promise<s
   }
 }
 
-/** What could not be unmounted is written to the disks all the same. */
+/** What could not be unmounted is written to the disks all the same; without any of them, all that the guest has is. */
 export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<Saved> {
   const { vm } = leaving;
   if (vm.store.record.applied?.execAllowed === false) {
     return { kind: 'not', why: 'the security policy of the VM lets nobody ask the guest for it' };
   }
-  try {
-    const isMade = (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
-    if (isMade) return { kind: 'readOnly' };
-  } catch (error) {
-    vm.ports.logger.info({ error: messageOf(error) }, 'the guest has no emergency functions');
-  }
+  if (left.length > 0 && (await isMadeReadOnly(leaving, left))) return { kind: 'readOnly' };
   try {
     const code = await ask(leaving, syncCommand);
     return code === 0 ? { kind: 'written' } : { kind: 'not', why: `sync ended with exit code ${code}` };
   } catch (error) {
     return { kind: 'not', why: messageOf(error) };
+  }
+}
+
+async function isMadeReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
+  try {
+    return (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
+  } catch (error) {
+    leaving.vm.ports.logger.info({ error: messageOf(error) }, 'the guest has no emergency functions');
+    return false;
   }
 }
 

@@ -18,10 +18,10 @@ import { GuestRun } from '../../run/guest-run.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
-import { runtimeIdOf } from '../history.ts';
-import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
-import { leftOf, saveLeft, unmountAll } from './stop-disks.ts';
-import { describeLeft, type LeftDisk, type Saved } from './stop-report.ts';
+import { isStranger, runtimeIdOf } from '../history.ts';
+import type { VirtualMachineDisk } from '../record.ts';
+import { saveLeft, unmountAll } from './stop-disks.ts';
+import { describeLeft, describeStranger, type LeftDisk, leftOf, mountedWritable, type Saved } from './stop-report.ts';
 import { endSoFar } from './termination.ts';
 
 /** Of what the disks may take: the rest is for writing what could not be unmounted. */
@@ -33,35 +33,58 @@ export async function leaveGuest(
   system: ComputeSystem,
   handles: Handles,
 ): Promise<string | undefined> {
-  const disks = mountedWritable(vm.store.record);
-  if (handles.guestLeft !== undefined) return handles.guestLeft.text;
-  if (disks.length === 0 || (await endSoFar(system)) !== undefined) return undefined;
-  const left = await saveDisks(vm, system, handles, disks).catch((error: unknown) => ({
-    disks: disks.map((disk) => leftOf(disk)),
-    saved: { kind: 'not', why: messageOf(error) } as const,
-  }));
-  const text = describeLeft(left.disks, left.saved);
-  handles.guestLeft = { text };
-  if (text !== undefined) vm.ports.logger.warn({ left: text }, 'the VM ends with mounted disks');
-  return text;
+  if (handles.guestLeft === undefined) {
+    const text = await leave(vm, system, handles);
+    handles.guestLeft = { text };
+    if (text !== undefined) vm.ports.logger.warn({ left: text }, 'the VM ends with mounted disks');
+  }
+  return handles.guestLeft.text;
 }
 
-/** Disks that may be mounted with something on them that is not written yet. */
-function mountedWritable({ disks }: MachineRecord): readonly VirtualMachineDisk[] {
-  return disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly);
+async function leave(vm: VirtualMachineCore, system: ComputeSystem, handles: Handles): Promise<string | undefined> {
+  const { record } = vm.store;
+  const disks = mountedWritable(record);
+  const isTakenOver = handles.run === undefined;
+  if ((!isTakenOver && disks.length === 0) || (await endSoFar(system)) !== undefined) return undefined;
+  const properties = await look(vm, system);
+  if (properties?.state === 'Stopped') return undefined;
+  if (isTakenOver && properties !== undefined && isStranger(record, properties)) {
+    return await leaveStranger(vm, handles, properties);
+  }
+  if (disks.length === 0) return undefined;
+  const left = await saveDisks(vm, handles, properties, disks).catch((error: unknown) => ({
+    disks: disks.map(leftOf),
+    saved: notSaved(error),
+  }));
+  return describeLeft(left.disks, left.saved);
+}
+
+/** What it has mounted is not known: all of it is written. */
+async function leaveStranger(vm: VirtualMachineCore, handles: Handles, properties: SystemProperties): Promise<string> {
+  const { clock, timeouts } = vm.ports;
+  try {
+    const run = await reach(vm, handles, properties);
+    return describeStranger(await saveLeft({ vm, run, end: clock.now() + timeouts.leaveDisks }, []));
+  } catch (error) {
+    return describeStranger(notSaved(error));
+  }
+}
+
+function notSaved(error: unknown): Saved {
+  return { kind: 'not', why: messageOf(error) };
 }
 
 /** Rejects with the reason why nothing could be done. */
 async function saveDisks(
   vm: VirtualMachineCore,
-  system: ComputeSystem,
   handles: Handles,
+  properties: SystemProperties | undefined,
   disks: readonly VirtualMachineDisk[],
 ): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
-  const run = await reach(vm, system, handles);
+  const run = await reach(vm, handles, properties);
   const { clock, timeouts } = vm.ports;
   if (isWaitingForGuest(vm, handles)) {
-    const left = disks.map((disk) => leftOf(disk));
+    const left = disks.map(leftOf);
     return { disks: left, saved: await saveLeft({ vm, run, end: clock.now() + timeouts.leaveOverdue }, left) };
   }
   await endProcesses(vm, run);
@@ -75,8 +98,11 @@ function isWaitingForGuest({ store }: VirtualMachineCore, { changes }: Handles):
   return changes?.latest.isOverdue === true || store.record.disks.some(({ state }) => state === 'attaching');
 }
 
-async function reach(vm: VirtualMachineCore, system: ComputeSystem, handles: Handles): Promise<GuestRun> {
-  const properties = await look(vm, system);
+async function reach(
+  vm: VirtualMachineCore,
+  handles: Handles,
+  properties: SystemProperties | undefined,
+): Promise<GuestRun> {
   if (properties?.state === 'Paused') throw unreachable('the VM is paused');
   if (handles.run === undefined) {
     // An earlier agent was stopping it: its guest dials whoever listens.

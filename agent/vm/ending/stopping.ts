@@ -1,7 +1,7 @@
 // The state Stopping: the guest is left, the system terminated, and what is open of the run is closed.
-import type { SystemExit } from '../../node/backend.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import { toldExit } from '../crash-log.ts';
+import { endsByItself } from '../exit-texts.ts';
 import * as history from '../history.ts';
 import { lost, type Outcome, type Situation } from '../situation.ts';
 import { endLeftover } from '../system-creation.ts';
@@ -10,9 +10,6 @@ import { leaveGuest } from './stop-ladder.ts';
 import { terminateSystem } from './termination.ts';
 
 const stopped: Outcome<'Stopping'> = { event: 'stopped', next: { state: 'Cleaning' } };
-
-/** What no request of ours to terminate makes of a system. */
-const endsByItself: ReadonlySet<SystemExit['exitType']> = new Set(['GracefulExit', 'UnexpectedExit']);
 
 export async function stop(vm: VirtualMachineCore, { handles }: Situation<'Stopping'>): Promise<Outcome<'Stopping'>> {
   const { ports, store } = vm;
@@ -23,9 +20,13 @@ export async function stop(vm: VirtualMachineCore, { handles }: Situation<'Stopp
   const { system } = handles;
   if (system === undefined) return stopped;
   const left = await leaveGuest(vm, system, handles);
+  if (left !== undefined) {
+    store.change((record) => ({ ...record, left }));
+    await store.tryWrite();
+  }
   const end = await terminateSystem(system, ports.clock, ports.timeouts);
   if (end.kind === 'lost') return lost();
-  if (before === 'starting' && endsByItself.has(end.exit.exitType)) noteBootExit(vm, end);
+  if (before === 'starting' && endsByItself(end.exit)) noteBootExit(vm, end);
   // An exit that was not ours has been told.
   const exit = store.record.stopReason === undefined ? end.exit : toldExit(vm, end.exit);
   store.change(history.stopped, exit, vm.now(), left);

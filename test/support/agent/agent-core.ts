@@ -10,7 +10,7 @@ import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts'
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor, type SupervisorListener } from '../../../agent/vm/supervisor.ts';
-import type { ObservedCondition, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import type { LastExit, ObservedCondition, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
 import { until } from '../until.ts';
 import type { Outside } from './crash-points.ts';
@@ -58,7 +58,8 @@ export interface CoreNode {
 
 export interface AgentCore extends AsyncDisposable {
   readonly supervisor: Supervisor;
-  readonly removed: Set<string>;
+  /** Those that are gone, with their last exit. */
+  readonly removed: ReadonlyMap<string, LastExit | undefined>;
   serviceLost: boolean;
   /** As SIGKILL would: nothing is told to anybody, handles run down. */
   kill(): Promise<void>;
@@ -103,13 +104,13 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
   };
-  const removed = new Set<string>();
+  const removed = new Map<string, LastExit | undefined>();
   const supervisor = new Supervisor(
     ports,
     {
       changed: (uid) => options.listener?.changed(uid),
-      removed: (uid) => {
-        removed.add(uid);
+      removed: (uid, lastExit) => {
+        removed.set(uid, lastExit);
         options.listener?.removed(uid);
       },
       serviceLost: () => {

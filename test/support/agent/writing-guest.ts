@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
+import { until } from '../until.ts';
 import { type AgentCore, hasReason, isRunning } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { defaultHost, type TestNode } from './simulated-node.ts';
@@ -48,6 +49,18 @@ export async function run(core: AgentCore, ...args: readonly string[]) {
 export async function written(node: TestNode): Promise<readonly boolean[]> {
   const files = await node.control.diskFiles();
   return [data, other].map(({ path }) => files[path]?.includes('written') === true);
+}
+
+/**
+ * Resolves when what `act` begins is in the middle of leaving the guest, which answers nothing then. The number releases it.
+ */
+export async function untilLeaving(node: TestNode, act: () => unknown): Promise<number> {
+  const execs = async () => (await node.control.visits()).filter(({ step }) => step === 'guestExec').length;
+  const before = await execs();
+  const rule = await node.control.script({ at: 'guestExec', stall: true, times: 'always' });
+  await act();
+  await until('the guest is asked', async () => (await execs()) > before);
+  return rule;
 }
 
 export const isHalted = hasReason('Halted');

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
-import { startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
+import { startNode } from '../../../support/agent/simulated-node.ts';
 import {
   halt,
   hostWithDisks as host,
@@ -16,13 +16,12 @@ import {
   systemID,
   tellToHalt,
   terminated,
+  untilLeaving,
   written,
 } from '../../../support/agent/writing-guest.ts';
 import { until } from '../../../support/until.ts';
 
 const isPaused = `${notSynced}: the VM is paused`;
-
-const execs = async (node: TestNode) => (await node.control.visits()).filter(({ step }) => step === 'guestExec').length;
 
 describe('a VM that was paused on its host', () => {
   it.each(['stay', 'end'] as const)(
@@ -68,10 +67,7 @@ describe('a VM that was paused on its host', () => {
     const timeouts = { leaveDisks: 200, leaveProcesses: 20 };
     await using core = await startCore(node, { timeouts });
     await startWriting(core);
-    const before = await execs(node);
-    const rule = await node.control.script({ at: 'guestExec', stall: true, times: 'always' });
-    await tellToHalt(core);
-    await until('in the middle', async () => (await execs(node)) > before);
+    const rule = await untilLeaving(node, () => tellToHalt(core));
     await node.control.pause(systemID);
     await node.control.release(rule);
     const { lastExit } = await core.until(uid, 'halted', isHalted);

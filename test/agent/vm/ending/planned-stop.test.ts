@@ -7,7 +7,9 @@ import { startNode, type TestNode } from '../../../support/agent/simulated-node.
 import {
   data,
   halt,
+  halted,
   hostWithDisks as host,
+  isHalted,
   optionsWith,
   other,
   outlives,
@@ -16,6 +18,7 @@ import {
   startWriting,
   systemID,
   tellToHalt,
+  terminated,
   write,
   written,
 } from '../../../support/agent/writing-guest.ts';
@@ -44,6 +47,27 @@ describe('a VM that is stopped on purpose', () => {
     await core.until(uid, 'again', (now) => isRunning(now) && now.restartedAt === 'now');
     expect(await written(node)).toEqual([true, true]);
     await write(core);
+  });
+
+  it('leaves its disks unmounted when a change needs a restart', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    const options = optionsWith({ ProcessorCount: 4 });
+    await core.supervisor.assign(makeAssignment({ options, updateStrategy: 'Recreate', generation: 2 }));
+    const again = await core.until(uid, 'again', (now) => isRunning(now) && now.processorCount === 4);
+    expect(again.lastExit?.message).toBe('the VM was terminated by the agent (RestartRequired)');
+    expect(await written(node)).toEqual([true, true]);
+  });
+
+  it('leaves its disks unmounted when it is halted and nothing else can be told of it', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node, { timeouts: patient });
+    await startWriting(core);
+    const { namespace, name, paused, remembered } = halted();
+    await core.supervisor.intend({ uid, namespace, name, paused, remembered, generation: 2, runStrategy: 'Halted' });
+    expect((await core.until(uid, 'halted', isHalted)).lastExit?.message).toBe(terminated);
+    expect(await written(node)).toEqual([true, true]);
   });
 
   it('leaves its disks unmounted when it is released, however the operator came to that', async () => {

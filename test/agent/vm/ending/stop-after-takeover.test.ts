@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { FileJournal } from '../../../../agent/vm/journal.ts';
 import type { Step } from '../../../../simulator/wire/script.ts';
-import { startCore } from '../../../support/agent/agent-core.ts';
+import { isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { someUid as uid } from '../../../support/agent/assignments.ts';
 import { startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
 import {
@@ -34,6 +34,24 @@ async function killAgent(node: TestNode): Promise<number> {
 async function visits(node: TestNode, step: Step): Promise<number> {
   return (await node.control.visits()).filter((visit) => visit.step === step).length;
 }
+
+describe('a VM that was to end with its agent, and did not', () => {
+  it('is left by the next one as its journal says, before it is terminated and started again', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node);
+    // A guest whose log is lost with its agent dies of that.
+    await startWriting(first, { ForwardStdout: false, ForwardStderr: false });
+    const { backend } = await node.connect();
+    const held = await backend.open(systemID);
+    const released = held.ended.then(() => held.close());
+    await first.kill();
+    await using second = await startCore(node, { timeouts: patient });
+    const { lastExit } = await second.until(uid, 'again', isRunning);
+    expect(lastExit).toMatchObject({ type: 'AgentExit', message: 'the VM ended together with the agent that ran it' });
+    expect(await written(node)).toEqual([true, true]);
+    await released;
+  });
+});
 
 describe('a VM whose agent was killed, and that the next one is to stop at once', () => {
   it('is stopped when its guest has connected, with all that it has written', async () => {

@@ -1,0 +1,132 @@
+// The agent's own end: VMs that end with it are left as in any other planned stop, whatever the agent is doing just then.
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { type AgentEnd, runAgent } from '../../agent/agent.ts';
+import type { Timeouts } from '../../agent/bounds/timeouts.ts';
+import { AgentTally } from '../../agent/metrics/tally.ts';
+import { systemIdOf } from '../../agent/node/system-id.ts';
+import { allowList } from '../../agent/preparation/allow-list.ts';
+import { localStorage } from '../../agent/storage/local-storage.ts';
+import { isRunning, startCore, testTimeouts } from '../support/agent/agent-core.ts';
+import { makeAssignment, someUid as uid } from '../support/agent/assignments.ts';
+import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
+import {
+  hostWithDisks as host,
+  optionsWith,
+  patient,
+  startWriting,
+  systemID,
+  written,
+} from '../support/agent/writing-guest.ts';
+import { until } from '../support/until.ts';
+
+const slow = 'f7d4b2aa-63f0-4ad4-8d5b-5b3c1a7f9e10';
+
+async function startAgent(
+  node: TestNode,
+  timeouts: Partial<Timeouts> = {},
+): Promise<{ readonly stop: AbortController; readonly ended: Promise<AgentEnd> }> {
+  const stop = new AbortController();
+  const connection = await node.connect();
+  const ended = runAgent(
+    {
+      version: '0.0.0',
+      operator: { url: 'wss://127.0.0.1:1/v1/agents', tokenFile: join(node.folder, 'token'), caFile: undefined },
+      stateDir: join(node.folder, 'agent'),
+      stateFolder: 'C:\\ProgramData\\lcow',
+      ownFolders: [],
+      timeouts: { ...testTimeouts, ...timeouts },
+      allowed: allowList({ paths: ['C:\\'], pipes: [], devices: [] }),
+      guestLog: {},
+      healthPort: undefined,
+    },
+    {
+      storage: localStorage,
+      connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
+    },
+    pino({ level: 'silent' }),
+    stop.signal,
+  );
+  return { stop, ended };
+}
+
+async function untilMounted(node: TestNode): Promise<void> {
+  const mounts = async () => (await node.control.system(systemID))?.guest?.mounts;
+  await until('mounted', async () => (await mounts())?.['/mnt/other'] !== undefined);
+}
+
+const unmounts = async (node: TestNode) =>
+  (await node.control.visits()).filter(({ step, system }) => step === 'guestModify' && system === systemID).length;
+
+describe('an agent that is told to end', () => {
+  it('stops the VMs that end with it, and unmounts their disks first', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node);
+    await startWriting(first);
+    await first.kill();
+    const { ended, stop } = await startAgent(node);
+    // It starts the VM again that ended with the agent before, also without an operator.
+    await untilMounted(node);
+    const before = await unmounts(node);
+    stop.abort();
+    expect(await ended).toBe('stopped');
+    expect(await unmounts(node)).toBe(before + 2);
+    expect(await node.control.systems()).toEqual([]);
+  });
+
+  it('does so also while it recovers: one VM is still being looked at, and another one runs already', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node);
+    await first.supervisor.assign(
+      makeAssignment({ uid: slow, name: 'slow', options: { TerminateOnAgentExit: false } }),
+    );
+    await first.until(slow, 'running', isRunning);
+    await startWriting(first);
+    await first.kill();
+    await node.control.script({ at: 'open', system: systemIdOf(slow), stall: true });
+    const { ended, stop } = await startAgent(node, { recovery: 600_000 });
+    await untilMounted(node);
+    const before = await unmounts(node);
+    stop.abort();
+    expect(await ended).toBe('stopped');
+    expect(await unmounts(node)).toBe(before + 2);
+    const left = (await node.control.systems()).map(({ id, state }) => ({ id, state }));
+    expect(left).toEqual([{ id: systemIdOf(slow), state: 'Running' }]);
+  });
+
+  it('does so also with a VM whose life is to begin again after an error of ours', async () => {
+    await using node = await startNode(host);
+    const tally = new AgentTally();
+    let isFaulty = false;
+    const openGuestOutput = () => () => {
+      if (!isFaulty) return;
+      isFaulty = false;
+      throw new TypeError('planted');
+    };
+    const timeouts = { ...patient, backOffUnit: 600_000, backOffMaximum: 600_000 };
+    const core = await startCore(node, { tally, timeouts, guestLog: { openGuestOutput } });
+    await startWriting(core);
+    isFaulty = true;
+    await until('it is to begin again', () => tally.internalErrors === 1);
+    await core.supervisor.endWithAgent();
+    expect(await written(node)).toEqual([true, true]);
+    expect(await node.control.systems()).toEqual([]);
+    await core.kill();
+  });
+
+  it('has written how its VMs ended when it is gone', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node, { timeouts: patient });
+    await startWriting(first);
+    await node.control.pause(systemID);
+    await first.supervisor.endWithAgent();
+    const told = first.observed(uid).lastExit;
+    await first.kill();
+    await using second = await startCore(node);
+    await second.supervisor.assign(makeAssignment({ options: optionsWith(), runStrategy: 'Halted' }));
+    expect(told?.message).toMatch(/^the VM ended together with the agent that ran it; .* the VM is paused$/);
+    expect(second.observed(uid).lastExit).toEqual(told);
+  });
+});
