@@ -24,7 +24,9 @@ const commandIO: CommandIO = {
 
 /** Native code is loaded only when the agent connects to HCS. */
 const windowsNode: NodeKind<WindowsSettings> = {
-  options: [new Option('--isolation <kind>', 'declares that this host can run such VMs').choices(['snp'])],
+  options: [
+    new Option('--isolation <kind>', 'declare that this host can run VMs with this isolation').choices(['snp']),
+  ],
   access: ({ isolation }) => ({
     storage: windowsStorage,
     async connect() {
@@ -40,11 +42,11 @@ const windowsNode: NodeKind<WindowsSettings> = {
 
 function program(exitWith: (code: number) => void): Command {
   const agent = new Command('lcow-agent')
-    .description('Runs the Linux utility VMs of a Windows node, as the lcow-operator says.')
+    .description('Runs the Linux utility VMs of a Windows node for the lcow-operator.')
     .version(version)
     .enablePositionalOptions();
   const run = runCommand(windowsNode, exitWith).hook('preAction', (command) => {
-    if (process.platform !== 'win32') command.error('lcow-agent: the VMs of a node are run on Windows only');
+    if (process.platform !== 'win32') command.error('lcow-agent: the agent runs on Windows only');
   });
   agent.addCommand(run, { isDefault: true });
   addTools(agent, exitWith);
@@ -55,10 +57,10 @@ function program(exitWith: (code: number) => void): Command {
 function addTools(agent: Command, exitWith: (code: number) => void): void {
   agent
     .command('document')
-    .description('print the HCS documents that the VMs of manifests would get on a host, one JSON line each')
+    .description('print the HCS document of each VM in the manifests for a given host, one JSON line each')
     .requiredOption('--host <file>', 'description of the host: architecture, build, logicalProcessors, files …')
-    .requiredOption('-f, --filename <file...>', 'manifests; - is standard input')
-    .option('--pretty', 'indented, for people')
+    .requiredOption('-f, --filename <file...>', 'files with manifests; - is standard input')
+    .option('--pretty', 'indent the output')
     .action(async (settings: DocumentCommandOptions) => {
       // Loaded on demand: a running agent needs neither YAML nor the schemas of manifests.
       const { documentCommand } = await import('./commands/document.ts');
@@ -66,13 +68,15 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
     });
   const doctor = agent
     .command('doctor')
-    .description('look whether this node has what the agent needs, and say what to do about what is missing')
-    .option('--operator-url <url>', 'also look whether the operator answers there', operatorUrl)
-    .option('--token-file <path>', 'also look at the token')
-    .option('--ca-file <path>', 'also look at the CA for the operator')
-    .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
-    .addOption(new Option('--isolation <kind>', 'also look whether the host can run such VMs').choices(['snp']))
-    .option('--json', 'one JSON array instead of lines')
+    .description('check whether this node has what the agent needs, and say how to fix what is missing')
+    .option('--operator-url <url>', 'also check that the operator answers at this address', operatorUrl)
+    .option('--token-file <path>', 'also check this token')
+    .option('--ca-file <path>', 'also check this CA certificate of the operator')
+    .option('--state-dir <path>', 'state folder of the agent', defaultStateDir)
+    .addOption(
+      new Option('--isolation <kind>', 'also check that the host can run VMs with this isolation').choices(['snp']),
+    )
+    .option('--json', 'print one JSON array instead of lines')
     .action(async (settings: DoctorCommandOptions) => {
       const { doctorCommand } = await import('./commands/doctor.ts');
       const { systemPorts } = await import('./doctor/system-ports.ts');

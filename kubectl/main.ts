@@ -69,7 +69,7 @@ function lineCount(text: string): number {
 }
 
 const program = withCluster(new Command('kubectl-luvm'))
-  .description('Looks into Linux utility VMs: their logs, processes, consoles and documents.')
+  .description('Shows logs, consoles and documents of Linux utility VMs, and runs processes in them.')
   .usage('<command> [flags]')
   .version(packageJson.version);
 
@@ -80,11 +80,15 @@ interface LogsFlags {
 }
 
 withCluster(program.command('logs'))
-  .description('print the log of a VM’s guest; -f goes on with what comes, over restarts of VM, agent and operator')
+  .description('print the log of a VM’s guest; with -f also new lines, over restarts of VM, agent and operator')
   .argument('<name>')
-  .option('-f, --follow', 'go on with what comes')
-  .option('-p, --previous', 'the run before the latest one')
-  .option('--tail <lines>', 'only the last lines (default: all of this run that are kept)', lineCount)
+  .option('-f, --follow', 'also print new lines')
+  .option('-p, --previous', 'print the log of the run before the latest one')
+  .option(
+    '--tail <lines>',
+    'print only the last lines (default: all lines of the run that the node still has)',
+    lineCount,
+  )
   .action(
     action<LogsFlags>((name, { follow = false, previous = false, tail }, ports) =>
       logs(name, { follow, previous, ...(tail !== undefined && { tail }) }, ports),
@@ -92,11 +96,11 @@ withCluster(program.command('logs'))
   );
 
 withCluster(program.command('exec'))
-  .description('run a process in the guest; ends with its exit code')
+  .description('run a process in the guest, and end with its exit code')
   .argument('<name>')
-  .argument('<command...>', 'after --')
-  .option('-i, --stdin', 'pass standard input on')
-  .option('-t, --tty', 'give the process a terminal, of the size that this one has now')
+  .argument('<command...>', 'command and arguments, after --')
+  .option('-i, --stdin', 'forward standard input to the process')
+  .option('-t, --tty', 'give the process a terminal with the current size of this one')
   .action(
     action<{ readonly stdin?: boolean; readonly tty?: boolean }>((name, { stdin = false, tty = false }, ports, rest) =>
       exec(name, rest, { stdin, tty }, ports),
@@ -104,24 +108,24 @@ withCluster(program.command('exec'))
   );
 
 withCluster(program.command('console'))
-  .description('print what the serial port of the VM prints, until Ctrl-C')
+  .description('print the output of the VM’s serial port until Ctrl-C')
   .argument('<name>')
   .action(action((name, _options, ports) => console(name, ports)));
 
 withCluster(program.command('restart'))
-  .description('restart the VM, by the annotation lcow.dev/restartedAt')
+  .description('restart the VM with the annotation lcow.dev/restartedAt')
   .argument('<name>')
   .action(action((name, _options, ports) => restart(name, ports)));
 
 withCluster(program.command('status'))
-  .description('tell the story of a VM: its boot phase by phase, and what is wrong')
+  .description('summarise a VM: the phases of its boot, and its problems')
   .argument('<name>')
   .action(action((name, _options, ports) => status(name, ports)));
 
 withCluster(program.command('document'))
-  .description('print the document that was sent to the Host Compute Service')
+  .description('print the document that the agent sent to the Host Compute Service')
   .argument('<name>')
-  .option('--pretty', 'indented, for people')
+  .option('--pretty', 'indent the output')
   .action(
     action<{ readonly pretty?: boolean }>((name, { pretty = false }, ports) => document(name, { pretty }, ports)),
   );

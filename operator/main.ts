@@ -31,34 +31,56 @@ interface Flags extends IdentityFlags {
 const stopMilliseconds = 20_000;
 
 const command = new Command('lcow-operator')
-  .description('Runs LinuxUtilityVMs on Windows nodes: watches the resources, places them, and tells the agents.')
+  .description('Runs LinuxUtilityVMs on Windows nodes: watches the resources, places the VMs, and directs the agents.')
   .version(packageJson.version)
-  .option('--kubeconfig <file>', 'how to reach the API server (default: KUBECONFIG, ~/.kube/config, or the pod)')
+  .option(
+    '--kubeconfig <file>',
+    'kubeconfig for the API server (default: KUBECONFIG, ~/.kube/config, or the pod’s service account)',
+  )
   .option(
     '--namespace <name>',
-    'where Lease, Secret and ConfigMap of the operator are kept (default: that of the pod)',
+    'namespace of the operator’s Lease, Secret and ConfigMap (in a pod: the pod’s namespace)',
     podNamespace(),
   )
-  .option('--agents-port <port>', 'port for agents; 0 takes any', integer(0, 65_535), 8443)
-  .option('--health-port <port>', 'port for /metrics, /healthz and /readyz; 0 takes any', integer(0, 65_535), 8080)
-  .option('--api-port <port>', 'port of the aggregated API subresources.lcow.dev; 0 = off', integer(0, 65_535), 8444)
-  .option('--api-service <name>', 'the APIService that is told the CA of that port, v1alpha1.subresources.lcow.dev')
+  .option('--agents-port <port>', 'port for agents; 0 means any free port', integer(0, 65_535), 8443)
+  .option(
+    '--health-port <port>',
+    'port for /metrics, /healthz and /readyz; 0 means any free port',
+    integer(0, 65_535),
+    8080,
+  )
+  .option(
+    '--api-port <port>',
+    'port of the aggregated API subresources.lcow.dev; 0 turns it off',
+    integer(0, 65_535),
+    8444,
+  )
+  .option(
+    '--api-service <name>',
+    'APIService into which the operator writes the CA of that port, v1alpha1.subresources.lcow.dev',
+  )
   .option(
     '--agent-service-account <name>',
-    'service account of the agents, [namespace/]name; their tokens are reviewed by the API server',
+    'service account of the agents, [namespace/]name; the API server reviews their tokens',
     'lcow-agent',
   )
-  .option('--agent-tokens <file>', 'for development, instead: YAML or JSON file that maps tokens to names of nodes')
-  .option('--serving-name <name...>', 'more names or addresses that agents reach the operator by', [])
-  .option('--tls-certificate <file>', 'serving certificate for agents, PEM (default: of an authority of our own)')
-  .option('--tls-key <file>', 'its key, PEM')
-  .option('--bind-address <address>', 'address to listen on; on a loopback address TLS may be left out', '0.0.0.0')
+  .option(
+    '--agent-tokens <file>',
+    'for development, instead of token reviews: YAML or JSON file that maps tokens to node names',
+  )
+  .option('--serving-name <name...>', 'additional names and addresses of the operator, for its certificate', [])
+  .option(
+    '--tls-certificate <file>',
+    'serving certificate for agents, PEM (default: one from the operator’s own authority)',
+  )
+  .option('--tls-key <file>', 'key of the serving certificate, PEM')
+  .option('--bind-address <address>', 'address to listen on; a loopback address needs no TLS', '0.0.0.0')
   .addOption(
-    new Option('--log-level <level>', 'least severe lines to log')
+    new Option('--log-level <level>', 'lowest severity of log lines')
       .choices(['debug', 'info', 'warn', 'error', 'silent'])
       .default('info'),
   )
-  .option('--heartbeat-seconds <seconds>', 'how often agents are pinged', number(0.05, 300), 10);
+  .option('--heartbeat-seconds <seconds>', 'interval between pings of an agent', number(0.05, 300), 10);
 
 try {
   await run(command.parse().opts<Flags>());

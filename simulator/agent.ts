@@ -16,12 +16,7 @@ interface SimulatedSettings extends RunSettings {
 }
 
 const simulatedNode: NodeKind<SimulatedSettings> = {
-  options: [
-    new Option(
-      '--simulated-socket <path>',
-      'on which the service process of the simulated node serves',
-    ).makeOptionMandatory(),
-  ],
+  options: [new Option('--simulated-socket <path>', 'socket of the simulated node').makeOptionMandatory()],
   access: ({ simulatedSocket }) => ({ storage: localStorage, connect: () => connectNode(simulatedSocket) }),
 };
 
@@ -39,7 +34,7 @@ const run = runCommand(simulatedNode, (code) => {
   process.exitCode = code;
 });
 await new Command('simulated-agent')
-  .description('The agent of a simulated node, for demonstrations and tests.')
+  .description('Runs the agent of a simulated node, for demonstrations and tests.')
   .version(version)
   .addCommand(run, { isDefault: true })
   .parseAsync();

@@ -52,13 +52,16 @@ function patterns(read: (pattern: string) => unknown) {
 export const allowedOptions = [
   new Option(
     '--allowed-path <folder...>',
-    'folders that specs may name disks in, with :ro for reading only; {namespace} is that of the VM',
+    'folders in which specs may name disks, read-only with :ro; {namespace} stands for the namespace of the VM',
   ).argParser(patterns(parsePathRule)),
   new Option(
     '--allowed-pipe <name...>',
-    'named pipes that specs may use for consoles; {namespace} is that of the VM, a final * any ending',
+    'named pipes that specs may use for consoles; {namespace} stands for the namespace of the VM, a final * for any ending',
   ).argParser(patterns(parsePipePattern)),
-  new Option('--allowed-device <id...>', 'devices that specs may assign, by instance id; a final * is any ending'),
+  new Option(
+    '--allowed-device <id...>',
+    'devices that specs may assign, by instance id; a final * stands for any ending',
+  ),
   new Option('--allowed-cpu-group <guid...>', 'CPU groups that specs may join').argParser(collectGuids),
   new Option('--allowed-resource-partition <guid...>', 'resource partitions that specs may join').argParser(
     collectGuids,

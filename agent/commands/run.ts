@@ -52,28 +52,36 @@ export function runCommand<Settings extends RunSettings>(
   exitWith: (code: number) => void,
 ): Command {
   const command = new Command('run')
-    .description('the agent of a node (the default)')
-    .requiredOption('--operator-url <url>', 'where the operator listens, wss://<host>:8443/v1/agents', operatorUrl)
-    .requiredOption('--token-file <path>', 'the token that proves which node this is; read before each connection')
-    .option('--ca-file <path>', 'the only CA that is trusted for the operator (PEM)')
-    .option('--state-dir <path>', 'where the agent keeps its journal', defaultStateDir)
-    .option('--state-folder <path>', 'the same folder by its Windows path, for documents')
-    .option('--boot-timeout <seconds>', 'limit from the start of a VM to its guest being up', positiveSeconds, 120)
+    .description('run the agent of this node (the default command)')
+    .requiredOption('--operator-url <url>', 'address of the operator, wss://<host>:8443/v1/agents', operatorUrl)
+    .requiredOption(
+      '--token-file <path>',
+      'file with the token that proves which node this is; read before each connection',
+    )
+    .option('--ca-file <path>', 'file with the CA of the operator, the only one that the agent trusts (PEM)')
+    .option('--state-dir <path>', 'state folder: journal, staged files, logs', defaultStateDir)
+    .option('--state-folder <path>', 'the Windows path of the state folder, for documents')
+    .option(
+      '--boot-timeout <seconds>',
+      'longest time from the start of a VM until its guest is up',
+      positiveSeconds,
+      120,
+    )
     .option('--health-port <port>', 'loopback port for /healthz, /readyz and /metrics (default: none)', portNumber)
-    .option('--guest-log-rate <lines>', 'that one guest may log in a second at all; 0 = no limit', linesPerSecond, 0)
+    .option('--guest-log-rate <lines>', 'most lines a second that a guest may log; 0 means no limit', linesPerSecond, 0)
     .option(
       '--guest-output-rate <lines>',
-      'of each guest in a second that go to standard output as JSON; 0 = none do',
+      'most lines a second of each guest on standard output, as JSON; 0 writes none',
       linesPerSecond,
       1_000,
     )
     .addOption(
-      new Option('--log-level <level>', 'of the agent itself')
+      new Option('--log-level <level>', 'lowest severity of the agent’s own log lines')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
         .default('info'),
     )
     .addOption(
-      new Option('--node-name <name>', 'of this node in Kubernetes, for log lines').default(
+      new Option('--node-name <name>', 'name of this node in Kubernetes, for log lines').default(
         hostname().toLowerCase(),
         'name of the computer',
       ),

@@ -239,22 +239,19 @@ function positiveNumber(text: string): number {
 
 async function main(): Promise<number> {
   const command = new Command('npm start --')
-    .description('Runs operator and agents on this machine, with simulated Windows hosts, and applies examples/.')
-    .option(
-      '--kubeconfig <file>',
-      'use this cluster instead of a control plane of our own (creates three Node objects)',
-    )
-    .option('--directory <path>', 'where sockets, state and logs go; kept afterwards (default: a temporary folder)')
-    .option('--example <name...>', 'apply only these of examples/, by the names of their files without .yaml')
-    .option('--once', 'end as soon as every example is in its expected state', false)
+    .description('Runs the operator and agents on this machine with simulated Windows hosts, and applies examples/.')
+    .option('--kubeconfig <file>', 'use this cluster instead of a new control plane (creates three Node objects)')
+    .option('--directory <path>', 'folder for sockets, state and logs, kept afterwards (default: a temporary folder)')
+    .option('--example <name...>', 'apply only these examples, by file name without .yaml')
+    .option('--once', 'end as soon as every example has reached its expected state', false)
     .option('--timeout <seconds>', 'how long --once waits (default: 60, with real guests 300)', positiveNumber)
     .addOption(
-      new Option('--guest <kind>', 'qemu adds a node whose guests are real, under emulation, and a VM on it')
+      new Option('--guest <kind>', 'qemu adds a node with real guests under emulation, and a VM on it')
         .choices(['simulated', 'qemu'])
         .default('simulated'),
     )
-    .option('--kernel <file>', 'a kernel for real guests, in place of ours (see docs/guests.md)')
-    .option('--initrd <file>', 'an initial ramdisk for real guests, in place of ours')
+    .option('--kernel <file>', 'your own kernel for real guests (see docs/guests.md)')
+    .option('--initrd <file>', 'your own initial ramdisk for real guests')
     .parse();
   const settings = command.opts<Arguments>();
   const stop = new AbortController();

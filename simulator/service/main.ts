@@ -11,10 +11,10 @@ const options = z.object({ socket: z.string(), host: z.string(), stateDir: z.str
 
 async function main(argv: readonly string[]): Promise<void> {
   const command = new Command('simulated-host')
-    .description('One simulated Windows node with its compute service')
-    .requiredOption('--socket <path>', 'Unix socket on which it serves')
+    .description('Simulates one Windows node with its compute service')
+    .requiredOption('--socket <path>', 'Unix socket to serve on')
     .requiredOption('--host <file>', 'description of the node (host.yaml)')
-    .requiredOption('--state-dir <folder>', "where the node's file table is kept")
+    .requiredOption('--state-dir <folder>', "folder for the node's file table")
     .parse(argv);
   const { socket, host, stateDir } = options.parse(command.opts());
   const running = await runSimulatedHost({
