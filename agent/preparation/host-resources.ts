@@ -108,7 +108,7 @@ export function diskFile({ name, path, readOnly }: Disk, found: string | undefin
   return { kind: 'file', name: fileName(found ?? path), exclusive: !readOnly, given: path, disk: name };
 }
 
-const deviceFolders: ReadonlySet<string> = new Set(['', '..', '?', '??', 'globalroot']);
+const deviceFolders: ReadonlySet<string> = new Set(['', '.', '?', '??', 'globalroot']);
 /** `LOCAL\` leads to the same pipe for a process outside any session. */
 const pipeFolders: ReadonlySet<string> = new Set([...deviceFolders, 'pipe', 'local', 'device', 'namedpipe']);
 
@@ -139,6 +139,6 @@ function segmentsOf(path: string): readonly string[] {
 /** Windows drops dots and spaces at the end of a name. */
 function withoutTrailing(name: string): string {
   let { length } = name;
-  while (length > 0 && (name[length - 1] === '..' || name[length - 1] === ' ')) length -= 1;
+  while (length > 0 && (name[length - 1] === '.' || name[length - 1] === ' ')) length -= 1;
   return length === 0 ? name : name.slice(0, length);
 }

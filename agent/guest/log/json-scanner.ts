@@ -94,8 +94,8 @@ const grammar: Readonly<Record<State, Row>> = {
     ['0', 'zero'],
     ['123456789', 'integer'],
   ],
-  zero: [[any, 'endNumber'], ['..', 'point'], exponent],
-  integer: [[any, 'endNumber'], [digit, 'integer'], ['..', 'point'], exponent],
+  zero: [[any, 'endNumber'], ['.', 'point'], exponent],
+  integer: [[any, 'endNumber'], [digit, 'integer'], ['.', 'point'], exponent],
   point: [[digit, 'fraction']],
   fraction: [[any, 'endNumber'], [digit, 'fraction'], exponent],
   exponent: [

@@ -28,7 +28,7 @@ export function fileNameProblem(name: string): string | undefined {
 }
 
 function segmentProblem(segment: string): string | undefined {
-  if (segment === '.' || segment === '../..') return 'must not contain . or .. as a path element';
+  if (segment === '.' || segment === '..') return 'must not contain . or .. as a path element';
   if (!segment.isWellFormed()) return 'must be well-formed text';
   if (forbiddenCharacter.test(segment)) return 'must not contain < > : " | ? * or control characters after the drive';
   if (endsInDotOrSpace(segment)) return 'must not have a path element that ends in a dot or space';
