@@ -1,5 +1,5 @@
-// The keys and certificates of a control plane: one authority, made anew for each, that signs all of them.
-// The library needs the Reflect polyfill to be there before it is loaded.
+// The keys and certificates of a control plane, all signed by one authority that is created for it. The library needs
+// the Reflect polyfill before it is loaded.
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import {
@@ -27,22 +27,22 @@ export interface Certificates {
   /** The authority's certificate, PEM. */
   readonly authority: string;
   readonly serving: Identity;
-  /** A member of system:masters, whom RBAC allows everything. */
+  /** A member of system:masters, for whom RBAC allows everything. */
   readonly admin: Identity;
   readonly controllerManager: Identity;
-  /** How the API server shows itself to aggregated API servers. */
+  /** The identity of the API server towards aggregated API servers. */
   readonly frontProxy: Identity;
-  /** Signs the tokens of service accounts. */
+  /** The key that signs tokens of service accounts. */
   readonly serviceAccounts: { readonly publicKey: string; readonly key: string };
 }
 
-/** Also of the operator, as the API server reaches it by an APIService. */
+/** Includes the name under which an APIService reaches the operator. */
 const servingNames = ['localhost', 'kubernetes.default.svc', 'lcow-operator.default.svc'];
 
-/** The common name that the API server may give as front proxy. */
+/** The common name of the front proxy's certificate. */
 export const frontProxyName = 'front-proxy-client';
 
-/** `serviceAddress` is that of the API server's Service. */
+/** `serviceAddress` is the address of the API server's Service. */
 export async function makeCertificates(serviceAddress = '10.0.0.1'): Promise<Certificates> {
   const authority = await Authority.create();
   const [serving, admin, controllerManager, frontProxy, serviceAccounts] = await Promise.all([
@@ -120,7 +120,7 @@ class Authority {
   }
 }
 
-/** Beginning a day ago, so that a clock that is a little behind does not matter. */
+/** Starts a day ago, so that a clock that is a little behind does not matter. */
 function validity() {
   const now = Date.now();
   return { notBefore: new Date(now - day), notAfter: new Date(now + 365 * day) };

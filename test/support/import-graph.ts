@@ -1,5 +1,5 @@
-// Which room of the project imports which, read from the sources. A room is a folder of the second level (`agent/vm`), a
-// whole top-level folder without such rooms (`protocol`), or a file that stands at the root of one with them (`agent/main.ts`).
+// Which room of the project imports which, read from the sources. A room is a folder of the second level (`agent/vm`),
+// a top-level folder without such folders (`protocol`), or a file at the root of a folder with rooms (`agent/main.ts`).
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ const foldersWithRooms: readonly string[] = ['agent', 'operator', 'simulator'];
 
 export interface Import {
   readonly from: string;
-  /** Path in the project, or the name of a package. */
+  /** A path in the project, or the name of a package. */
   readonly target: string;
 }
 
@@ -68,8 +68,8 @@ export function roomGraph(imports: readonly Import[]): RoomGraph {
 }
 
 /**
- * Rooms by level: those of the first import none, those of each other one only rooms of lower levels. Rooms that import each
- * other, directly or not, have no level and are in `circles`, with what imports them.
+ * Rooms by level: those of the first import no room, those of each further level only rooms of lower levels. Rooms that
+ * import each other, directly or not, have no level; they are in `circles`, with the rooms that import them.
  */
 export function levelsOf(graph: RoomGraph): {
   readonly levels: readonly string[][];

@@ -1,8 +1,9 @@
-// A clone has no record of how long its test files take, and vitest would begin with the largest ones: then the run ends
-// with one slow file, and all but one worker at rest. Those that run programs come first.
+// Runs the slowest test files first. A fresh clone has no record of their duration, and vitest would begin with the
+// largest files: the run would then end with one slow file while all other workers are idle. Files that run programs
+// come first.
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Folders and files, slowest first; not all that need the processor at the same time. */
+/** Folders and files, slowest first, in an order that spreads the load on the processor. */
 const slow = [
   'test/e2e/failover',
   'test/e2e/maintenance',

@@ -1,4 +1,4 @@
-// What the files of the work tree import, read from their sources.
+// The imports of the files in the work tree, read from their sources.
 import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,9 @@ const statement =
 
 const known = new Map<string, readonly string[]>();
 
-/** Files by their path from the project's root, packages and built-in modules by their name. Types are not loaded. */
+/**
+ * Files by their path from the project's root; packages and built-in modules by their name. Type imports are left out.
+ */
 export function importsOf(file: string): readonly string[] {
   const imports = known.get(file) ?? readImports(resolve(project, file));
   known.set(file, imports);
@@ -24,10 +26,10 @@ function readImports(path: string): string[] {
   });
 }
 
-/** For everything that a program loads: how it comes to be loaded, from the program itself on. */
+/** For everything that a program loads: the chain of imports from the program to it. */
 export function loadedBy(file: string): Map<string, readonly string[]> {
   const found = new Map<string, readonly string[]>([[file, [file]]]);
-  // A Map also visits what is added while it is walked through.
+  // A Map also iterates over entries that are added during the iteration.
   for (const [each, way] of found) {
     if (!each.endsWith('.ts')) continue;
     for (const target of importsOf(each)) if (!found.has(target)) found.set(target, [...way, target]);

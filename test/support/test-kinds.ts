@@ -1,5 +1,5 @@
-// The two kinds of tests, told apart by the names of their files: `x.test.ts` is a unit test, `x.system.test.ts` one that
-// starts programs or needs a cluster.
+// The two kinds of tests, distinguished by file name: `x.test.ts` is a unit test; `x.system.test.ts` starts programs or
+// needs a cluster.
 import { loadedBy } from './source-imports.ts';
 
 export const unitTests = 'test/**/!(*.system).test.ts';
@@ -7,7 +7,7 @@ export const systemTests = 'test/**/*.system.test.ts';
 
 const controlPlaneFolder = 'test/support/control-plane/';
 
-/** Why a test is a system test: what it loads, and by which way. Empty for a unit test. */
+/** Why a test is a system test: what it loads, with the chain of imports. Empty for a unit test. */
 export function systemParts(testFile: string): string[] {
   return [...loadedBy(testFile)]
     .filter(([loaded]) => loaded === 'node:child_process' || loaded.startsWith(controlPlaneFolder))

@@ -1,6 +1,6 @@
-// Waits for what must become true, not for time to pass.
+// Waits for a condition, not for time to pass.
 
-/** Far more than two busy cores need. */
+/** Far longer than two busy cores need. */
 const boundMilliseconds = 30_000;
 const intervalMilliseconds = 5;
 

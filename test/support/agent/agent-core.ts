@@ -1,4 +1,5 @@
-// The VMs of an agent without its link to the operator, on a simulated node: what a test can kill and start again.
+// The VMs of an agent on a simulated node, without the link to the operator. A test can kill such an agent and start
+// another.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { defaultTimeouts, type Timeouts } from '../../../agent/bounds/timeouts.ts';
@@ -35,12 +36,12 @@ const groupOf = (digit: string) => `${digit.repeat(8)}-0000-4000-8000-0000000000
 const allowedGroups = { cpuGroups: ['a', 'b'].map(groupOf), resourcePartitions: [groupOf('c')] };
 
 export interface CoreOptions {
-  /** Everything on drive C, one folder for reading only, unless said otherwise. */
+  /** By default everything on drive C, and one read-only folder. */
   readonly allowed?: AllowList;
   readonly timeouts?: Partial<Timeouts>;
   readonly journal?: Journal;
   readonly clock?: Clock;
-  /** Stands between the agent and everything outside of it. */
+  /** Wraps every call of the agent to the outside. */
   readonly outside?: Outside;
   /** False leaves the recovery to the test. */
   readonly recovers?: boolean;
@@ -50,7 +51,7 @@ export interface CoreOptions {
   readonly guestLogFile?: Partial<GuestLogFileOptions>;
 }
 
-/** What the agent runs on: a simulated node, or something else in its place. */
+/** What the agent runs on: a simulated node or a substitute. */
 export interface CoreNode {
   readonly folder: string;
   connect(): Promise<Pick<VirtualMachinePorts, 'backend' | 'host' | 'sockets'> & { close(): Promise<void> }>;
@@ -61,12 +62,12 @@ export interface AgentCore extends AsyncDisposable {
   /** Those that are gone, with their last exit. */
   readonly removed: ReadonlyMap<string, LastExit | undefined>;
   serviceLost: boolean;
-  /** As SIGKILL would: nothing is told to anybody, handles run down. */
+  /** Like SIGKILL: nobody is notified, and handles are closed. */
   kill(): Promise<void>;
-  /** The same for an agent whose calls do not come back any more. */
+  /** The same for an agent whose calls do not return any more. */
   vanish(): Promise<void>;
   observed(uid: string): ObservedVirtualMachine;
-  /** Waits until the VM is as the predicate says. */
+  /** Waits until the predicate holds for the VM. */
   until(
     uid: string,
     what: string,

@@ -1,4 +1,5 @@
-// Random builder options, hosts and files for the properties: every group, with the values at which behaviour changes.
+// Random builder options, hosts and files for property tests: every group of options, with the values at which
+// behaviour changes.
 import * as fc from 'fast-check';
 import type { FileFact, FileFacts, HostFacts } from '../../../agent/document/facts.ts';
 import type { LinuxOptionChanges } from '../../../agent/document/options.ts';
@@ -23,14 +24,14 @@ const service = fc.record({
 });
 
 /**
- * Without backslashes: once an object with the key `\` was parsed, V8 13.6 takes an escaped key like `\u2028` in the same place for
- * that key, and these properties parse what was built.
+ * Without backslashes: once an object with the key `\` was parsed, V8 13.6 confuses an escaped key such as `\u2028` in
+ * the same place with that key, and these properties parse the built documents.
  */
 const serviceKey = fc.oneof(text, fc.constantFrom('7', '10', '0')).filter((key) => !key.includes('\\'));
 
 const device = fc.record({ deviceInstanceID: text, virtualFunctionIndex: fc.nat({ max: 2 }) });
 
-/** Most options are left alone: with all of them random hardly any build would end in a document. */
+/** Most options stay unset: if all were random, hardly any build would produce a document. */
 function seldom<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.oneof({ weight: 12, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 }
@@ -112,5 +113,5 @@ const fact: fc.Arbitrary<FileFact> = fc.oneof(
   fc.constant<FileFact>({ kind: 'error', message: 'Access is denied.' }),
 );
 
-/** Everything exists; what it is depends on the path alone. */
+/** Everything exists; its kind depends on the path alone. */
 export const anyFiles: fc.Arbitrary<FileFacts> = fc.func(fact).map((stat) => ({ stat }));

@@ -1,5 +1,5 @@
-// What every HCS backend does (agent/node/backend.ts, hcs-runtime A, B): one suite, whoever provides it. On a real host
-// it creates small VMs whose guests need not come up.
+// The contract of every HCS backend (agent/node/backend.ts, hcs-runtime A, B), as one suite for all implementations. On
+// a real host the suite creates small VMs whose guests need not come up.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ComputeSystem, HcsBackend, SystemId } from '../../../agent/node/backend.ts';
 import { HcsError } from '../../../agent/node/hcs-error.ts';
@@ -10,7 +10,7 @@ export interface BackendUnderTest extends AsyncDisposable {
   newId(): SystemId;
   /** A document that HCS accepts. */
   document(options?: { readonly terminatesWithLastHandle?: boolean }): string;
-  /** The backend of another client. */
+  /** Connects another client. */
   another(): Promise<HcsBackend>;
 }
 
@@ -48,7 +48,7 @@ function lifeCycle(tested: () => BackendUnderTest): void {
     expect(properties.runtimeId).toMatch(/^[0-9a-f-]{36}$/i);
   });
 
-  it('runs it once started, and ends it when told to', async () => {
+  it('runs a system once started, and terminates it on request', async () => {
     const system = await create(tested());
     await system.start();
     expect((await system.properties()).state).toBe('Running');
@@ -56,7 +56,7 @@ function lifeCycle(tested: () => BackendUnderTest): void {
     expect(await system.ended).toMatchObject({ kind: 'exited', exit: { exitType: 'ForcedExit' } });
   });
 
-  it('answers for a stopped system as long as there is a handle, and forgets it then', async () => {
+  it('answers queries about a stopped system until its last handle is closed', async () => {
     const system = await create(tested());
     await system.terminate();
     await system.ended;
@@ -67,7 +67,7 @@ function lifeCycle(tested: () => BackendUnderTest): void {
     await until('the system is gone', async () => (await states(tested().backend, system.id)).length === 0);
   });
 
-  it('tells what a running system has used and has, and of one that does not run nothing', async () => {
+  it('reports the resource use of a running system, and none for one that does not run', async () => {
     const system = await create(tested());
     expect(await system.statistics()).toEqual({});
     await system.start();
@@ -79,7 +79,7 @@ function lifeCycle(tested: () => BackendUnderTest): void {
     expect(await system.statistics()).toEqual({});
   });
 
-  it('tells its processors', async () => {
+  it('reports the processors of the host', async () => {
     const topology = await tested().backend.processorTopology();
     expect(topology.logicalProcessorCount).toBeGreaterThan(0);
   });
@@ -92,11 +92,11 @@ function refusals(tested: () => BackendUnderTest): void {
     expect(error.isAlreadyExists).toBe(true);
   });
 
-  it('does not open what does not exist', async () => {
+  it('does not open a system that does not exist', async () => {
     expect((await failure(tested().backend.open(tested().newId()))).isNotFound).toBe(true);
   });
 
-  it('refuses what is not a document', async () => {
+  it('refuses a text that is not a document', async () => {
     const { backend, newId } = tested();
     for (const document of ['', '{', '[]', '{"Nonsense":true}']) await failure(backend.create(newId(), document));
     expect(await backend.enumerate()).toEqual([]);
@@ -114,7 +114,7 @@ function refusals(tested: () => BackendUnderTest): void {
 }
 
 function handles(tested: () => BackendUnderTest): void {
-  it('shows a system to every client, and tells each of its end', async () => {
+  it('shows a system to every client, and reports its end to each', async () => {
     const system = await create(tested());
     const other = await tested().another();
     const opened = await other.open(system.id);
@@ -149,7 +149,7 @@ function handles(tested: () => BackendUnderTest): void {
     await opened.ended;
   });
 
-  it('tells its users when the connection to the service is lost', async () => {
+  it('reports the loss of the connection to the service', async () => {
     const system = await create(tested(), { terminatesWithLastHandle: false });
     await tested().backend.close();
     expect((await system.ended).kind).toBe('serviceDisconnected');

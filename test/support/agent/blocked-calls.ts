@@ -1,6 +1,6 @@
-// A process of its own, so that its thread pool is its own: 100 calls into the computecore double block for so long as the
-// first argument says (milliseconds); meanwhile a file is read and a name is looked up, several times. Prints the times that
-// took (milliseconds), and how many of the calls had come back by then.
+// A separate process, so that it has its own thread pool. 100 calls into the computecore double block for as long as
+// the first argument says (milliseconds). Meanwhile files are read and names are looked up, several times. Prints the
+// times that these took (milliseconds), and how many of the calls had returned by then.
 import '../../../agent/thread-pool.ts';
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ const pending = Array.from({ length: calls }, () =>
   }),
 );
 while (double.visits(call) === 0) await new Promise((resolve) => setImmediate(resolve));
-// As many as the pool lets through have begun.
+// By now as many calls have begun as the pool allows.
 await new Promise((resolve) => setTimeout(resolve, Math.min(200, blockedMilliseconds / 5)));
 
 async function timed(act: () => Promise<unknown>): Promise<number> {

@@ -1,6 +1,6 @@
-// An agent without its link to the operator, on the binding of computecore.dll over a service process, that is killed at a
-// chosen point of what it does: SIGKILL to itself. Its argument is JSON (`crashAgentOrder`); it prints a line when it has
-// done all without coming there.
+// An agent without the link to the operator, using the binding of computecore.dll on a service process. It kills itself
+// with SIGKILL at a chosen point. Its argument is JSON (`crashAgentOrder`). It prints a line if it finishes without
+// reaching that point.
 import '../../../agent/thread-pool.ts';
 import { z } from 'zod';
 import { connectSimulatedHost } from '../../../simulator/client/client.ts';

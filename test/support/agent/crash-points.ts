@@ -1,5 +1,5 @@
-// An agent that dies at a chosen call to the outside: before the call, or after its effect but before its result is seen.
-// Every call of every port is numbered; after the death no call has an effect any more and none comes back.
+// An agent that dies at a chosen call to the outside: before the call, or after its effect but before its result is
+// seen. Every call of every port is numbered. After the death no call has an effect any more, and none returns.
 import type { Duplex } from 'node:stream';
 import type { ComputeSystem, HcsBackend } from '../../../agent/node/backend.ts';
 import type { GuestListener, GuestSockets } from '../../../agent/node/guest-sockets.ts';
@@ -34,7 +34,7 @@ export class Outside {
   #dead = false;
   #resolveDied: () => void = () => {};
 
-  /** @param kill ends the process, where the agent has one of its own */
+  /** @param kill ends the process, if the agent has a process of its own */
   constructor(point: CrashPoint | undefined, kill: () => void = () => undefined) {
     this.#point = point;
     this.#kill = kill;
@@ -60,7 +60,7 @@ export class Outside {
         facts: () => this.#call('facts', () => host.facts()),
         finalPath: (path) => host.finalPath(path),
         stat: (path) => this.#call('stat', () => host.stat(path)),
-        // A look has no effect: a death beside it is one beside the call before or after.
+        // A look-up has no effect: dying at one equals dying at the call before or after it.
         withFile: (path, use) => host.withFile(path, use),
         readFile: (path, maxBytes) => this.#call('readFile', () => host.readFile(path, maxBytes)),
         copyFile: (from, to) => this.#call('copyFile', () => host.copyFile(from, to)),
@@ -83,7 +83,10 @@ export class Outside {
     };
   }
 
-  /** What the system takes back from a process that died. What it had asked for by then still happens, and then no more. */
+  /**
+   * Cleans up like the system after the death of a process: calls that were under way still take effect, and nothing
+   * more happens.
+   */
   async bury(): Promise<void> {
     this.#dead = true;
     await Promise.allSettled(this.#underWay);

@@ -1,4 +1,4 @@
-// What the agents of the crash-point tests do, and what is looked at when they have died.
+// The scenarios of the crash-point tests, and the state that is compared after the agents' death.
 
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
@@ -10,7 +10,7 @@ import { makeAssignment, someUid as uid } from './assignments.ts';
 import { bootFolder, defaultHost, type TestNode } from './simulated-node.ts';
 
 export interface Scenario {
-  /** What is assigned, one after the other, each once the one before has come to its end. */
+  /** Assigned one after the other, each once the one before has finished. */
   readonly assignments: readonly Assignment[];
   readonly isThere: (observed: ObservedVirtualMachine) => boolean;
 }
@@ -67,7 +67,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   },
 };
 
-/** What the node has. */
+/** The files of the host. */
 export const host = {
   files: {
     ...defaultHost.files,
@@ -78,18 +78,18 @@ export const host = {
   isolation: ['SNP' as const],
 };
 
-/** What must be equal, however often the agent died on the way: what is said, and what the VM has. */
+/** The state that must be equal, however often the agent died on the way: the report, and the VM's resources. */
 export async function essence(observed: ObservedVirtualMachine, node: TestNode) {
   const { phase, generation, restartedAt } = observed;
   const { optionsDigest, policyDigest, processorCount, memorySizeInMB } = observed;
-  // An agent that died early enough has never made a VM that is halted by now.
+  // An agent that died early enough may never have created a VM that is halted now.
   const applied = phase === 'Running' && { optionsDigest, policyDigest, processorCount, memorySizeInMB };
   const system = await node.control.system(systemIdOf(uid));
   const has = system && { memoryInMB: system.memoryInMB, ...disksOf(system) };
   return { phase, generation, restartedAt, applied, has, ready: condition(observed, 'Ready') };
 }
 
-/** Without their places: that of a disk for which the guest may still be waiting is not used again. */
+/** Without their slots: the slot of a disk for which the guest may still be waiting is not used again. */
 function disksOf({ disks, guest }: SystemDetail) {
   const mounts = Object.entries(guest?.mounts ?? {}).map(([path, place]) => [path, disks[place]]);
   return { disks: Object.values(disks), mounts: Object.fromEntries(mounts) };
@@ -107,7 +107,7 @@ export async function play(core: AgentCore, { assignments, isThere }: Scenario):
   return core.until(uid, 'there', isThere);
 }
 
-/** Staged files, files that our VM may use, and systems of ours on the host, with their disks. */
+/** Staged files, files that our VM may access, and our systems on the host, with their disks. */
 export async function possessions(node: TestNode): Promise<string[]> {
   const files = (await node.control.files()).filter(
     ({ grantedTo, path }) => path.includes(uid) || grantedTo?.includes(systemIdOf(uid)) === true,
@@ -120,7 +120,7 @@ function placesOf(disks: Readonly<Record<string, string>>): string[] {
   return Object.entries(disks).map(([place, path]) => `${path} at ${place}`);
 }
 
-/** What is on the host without being in the journal. */
+/** Resources on the host that the journal does not list. */
 export async function unjournaled(node: TestNode): Promise<string[]> {
   const { records } = await journalIn(node).load();
   const known = records.flatMap((record) => [
@@ -137,7 +137,7 @@ export const journalIn = (node: Pick<TestNode, 'folder'>) => new FileJournal(`${
 
 export const released = makeAssignment({ options: { ...outlives, Disks: [disk] } });
 
-/** Until nothing of the VM is left; `onRunning` is told before the release. */
+/** Plays until nothing of the VM is left; `onRunning` is called before the release. */
 export async function playRelease(core: AgentCore, onRunning: () => void): Promise<void> {
   await core.supervisor.assign(released);
   await core.until(uid, 'running', isRunning);
@@ -146,7 +146,7 @@ export async function playRelease(core: AgentCore, onRunning: () => void): Promi
   await until('removed', () => core.removed.has(uid));
 }
 
-/** Says that it has written one write before it has. */
+/** A journal that confirms each write before it has happened. */
 export class LateJournal implements Journal {
   readonly #journal: Journal;
   #late: (() => Promise<void>) | undefined;

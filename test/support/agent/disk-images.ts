@@ -1,4 +1,5 @@
-// Virtual disks as bytes, as far as they say where their content comes from: [MS-VHDX], and the VHD specification 1.0.
+// Virtual disks as bytes, with the parts that say where their content comes from: [MS-VHDX], and the VHD specification
+// 1.0.
 import type { DiskBytes } from '../../../agent/preparation/paths/virtual-disk.ts';
 
 export interface Piece {
@@ -44,7 +45,7 @@ interface VhdxShape {
   readonly hasFileParameters?: boolean;
   readonly regionTables?: readonly ('first' | 'second')[];
   readonly regions?: number;
-  /** Entries of the log, if it is not empty. */
+  /** Entries of the log; absent for an empty log. */
   readonly log?: readonly Buffer[];
   readonly logBytes?: number;
 }
@@ -101,7 +102,7 @@ export function vhdx(shape: VhdxShape = {}): DiskImage {
   };
 }
 
-/** A log entry of one descriptor and its data. */
+/** A log entry with one descriptor and its data. */
 export function logEntry(kind: 'desc' | 'zero', fileOffset: number, zeroLength = 0): Buffer {
   const bytes = Buffer.alloc(8 * kibibyte);
   bytes.write('loge');
@@ -113,7 +114,7 @@ export function logEntry(kind: 'desc' | 'zero', fileOffset: number, zeroLength =
   return bytes;
 }
 
-/** In a file whose other bytes are zero. */
+/** Puts the image into memory; its other bytes are zero. */
 export function inMemory({ pieces, size }: DiskImage): DiskBytes & { readonly bytesRead: () => number } {
   let total = 0;
   return {
@@ -132,7 +133,7 @@ export function inMemory({ pieces, size }: DiskImage): DiskBytes & { readonly by
   };
 }
 
-/** For the description of a simulated file. */
+/** The image in the form of a host file's `content`. */
 export function described({ pieces, size }: DiskImage) {
   return { size, content: pieces.map(({ at, bytes }) => ({ at, base64: bytes.toString('base64') })) };
 }

@@ -1,4 +1,4 @@
-// A process that creates and starts one VM, says so, and holds its handle until it is killed.
+// A process that creates and starts one VM, prints a line, and holds the VM's handle until it is killed.
 import { connectSimulatedHost } from '../../../simulator/client/client.ts';
 import { systemId } from '../../../simulator/wire/rpc.ts';
 

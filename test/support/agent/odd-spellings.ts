@@ -1,7 +1,7 @@
-// Paths that lead Windows elsewhere than they say, or to no file at all. The CRD and the agent both refuse each of them,
-// also below a folder that is allowed.
+// Paths that Windows resolves to another file, or to none. The CRD and the agent both refuse each of them, even below
+// an allowed folder.
 
-/** Right below an allowed folder, where each is the end of a path. */
+/** Last segments of a path, right below an allowed folder. */
 const oddSegments: readonly string[] = [
   '..',
   '.',
@@ -36,7 +36,7 @@ const devices: readonly string[] = [
   ...['CONIN$', 'conout$', 'CONOUT$.vhdx', 'CONIN$ .x'],
 ];
 
-/** What does not begin as a path on a drive does. */
+/** Beginnings that are not the beginning of a path on a drive. */
 const oddBeginnings: readonly string[] = [
   String.raw`\\server\share\x.vhdx`,
   String.raw`\\127.0.0.1\C$\disks\x.vhdx`,
@@ -80,7 +80,7 @@ export const oddPaths: readonly string[] = [
   ]),
 ];
 
-/** Each of them is refused as the name of a file in the boot folder, too. */
+/** Each of them is also refused as the name of a file in the boot folder. */
 export const oddFileNames: readonly string[] = [
   ...oddSegments,
   ...devices,

@@ -1,4 +1,4 @@
-// Where an agent that is a process of its own is killed, and what it does until then.
+// The points at which an agent with its own process is killed, and the scenarios that lead there.
 import { z } from 'zod';
 import { isMethod } from '../../../simulator/wire/rpc.ts';
 import type { AgentCore } from './agent-core.ts';
@@ -7,7 +7,7 @@ import { play, playRelease, type Scenario, scenarios } from './crash-scenarios.t
 export const processCrashPoint = z.union([
   /** At a call of a port, counted from 1: before it, or after its effect but before its result is seen. */
   z.object({ call: z.int().min(1), name: z.string(), when: z.enum(['before', 'after']) }),
-  /** Within computecore.dll, at so many requests of that method to the service: once it is sent, or once it is answered. */
+  /** At a request of computecore.dll to the service, counted by method: once it is sent, or once it is answered. */
   z.object({ method: z.string(), number: z.int().min(1), when: z.enum(['sent', 'answered']) }),
 ]);
 export type ProcessCrashPoint = z.infer<typeof processCrashPoint>;
@@ -18,15 +18,15 @@ export const crashAgentOrder = z.object({
   folder: z.string(),
   scenario: z.string(),
   point: processCrashPoint,
-  /** It is wrong on purpose: its journal comes after the effects. */
+  /** A deliberate fault: the journal is written after the effects. */
   journalIsLate: z.boolean().default(false),
 });
 export type CrashAgentOrder = z.input<typeof crashAgentOrder>;
 
-/** The release of a VM has no state that an agent ends in. */
+/** The release of a VM has no state in which an agent could end. */
 export const releases = 'a VM with a disk that is released';
 
-/** Those that together make every kind of call to HCS. */
+/** Together these make every kind of call to HCS. */
 export const courses = [
   'a VM with a disk',
   'a VM that may outlive its agent and gets other memory and limits',
@@ -48,10 +48,10 @@ export function course(name: string): Course {
   };
 }
 
-/** What has an effect on the node. */
+/** Calls that have an effect on the node. */
 const effects = new Set(['create', 'start', 'shutdown', 'terminate', 'modify', 'grantVmAccess', 'revokeVmAccess']);
 
-/** All points of a run that made these calls. */
+/** All points of a run with these calls. */
 export function pointsOf(calls: readonly string[]): readonly ProcessCrashPoint[] {
   const counted = new Map<string, number>();
   return calls.flatMap((name, index): ProcessCrashPoint[] => {

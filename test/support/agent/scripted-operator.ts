@@ -1,4 +1,4 @@
-// The operator's end of the wire for tests of the agent: a real WebSocket server that says what the test tells it to.
+// The operator's end of the wire for tests of the agent: a real WebSocket server that sends what the test tells it to.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -17,7 +17,7 @@ export interface Session {
   readonly messages: AgentMessage[];
   send(message: OperatorMessage | string): void;
   close(code: number): void;
-  /** Without a word. */
+  /** Cuts the connection without a close frame. */
   cut(): void;
   ping(): void;
   readonly open: boolean;
@@ -54,7 +54,7 @@ export class ScriptedOperator implements AsyncDisposable {
     return `ws://127.0.0.1:${this.port}${agentsPath}`;
   }
 
-  /** The n-th session, counted from 0, once it is there. */
+  /** The n-th session, counted from 0, once it exists. */
   session(index: number): Promise<Session> {
     return until(`session ${index}`, () => this.sessions[index]);
   }

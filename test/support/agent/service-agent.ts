@@ -1,6 +1,6 @@
-// An agent without its link to the operator, on the binding of computecore.dll over a service process. Its arguments are the
-// node's socket, the folder of guest sockets, the node's folder, and whether its VM outlives it. Prints a line of JSON when
-// the VM runs. To be killed.
+// An agent without the link to the operator, using the binding of computecore.dll on a service process. Its arguments
+// are the node's socket, the folder of guest sockets, the node's folder, and whether its VM outlives it. It prints a
+// line of JSON when the VM runs, and is then killed by the test.
 import '../../../agent/thread-pool.ts';
 import { connectSimulatedHost } from '../../../simulator/client/client.ts';
 import { ComputeCoreService } from '../doubles/computecore-service.ts';

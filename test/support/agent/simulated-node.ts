@@ -1,4 +1,4 @@
-// A simulated node for tests, with a folder of its own that goes with it.
+// A simulated node for tests, in a temporary folder.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,12 +88,12 @@ export interface DocumentOptions {
   readonly terminatesWithLastHandle?: boolean;
 }
 
-/** A guest whose log goes nowhere, so that it lives without an agent that listens for it. */
+/** A guest without a log connection, so that it lives without an agent. */
 export const quietCommand = '/bin/vsockexec /bin/gcs -v4 -log-format json -loglevel info';
-/** A guest that dies when its log is refused. */
+/** A guest that dies when its log connection is refused. */
 export const loggingCommand = '/bin/vsockexec -e 109 /bin/gcs -v4 -log-format json -loglevel info';
 
-/** The ordinary document, kernel direct, less what does not matter here (hcs-documents §12.1). */
+/** The ordinary document, kernel direct, without the parts that do not matter here (hcs-documents §12.1). */
 export function ordinaryDocument(options: DocumentOptions = {}) {
   const command = options.command ?? quietCommand;
   return {

@@ -1,5 +1,5 @@
-// A node whose compute systems are those of the computecore double, which has no guests: what its VMs boot asks for entropy
-// and nothing else. Files are a simulated node's.
+// A node with the compute systems of the computecore double, which has no guests: its VMs only fetch entropy. Files are
+// those of a simulated node.
 import { PassThrough } from 'node:stream';
 import type { GuestListener, GuestSockets } from '../../../agent/node/guest-sockets.ts';
 import type { ComputeCoreDouble } from '../doubles/computecore.ts';
@@ -7,7 +7,7 @@ import type { CoreNode } from './agent-core.ts';
 import { makeAssignment } from './assignments.ts';
 import type { TestNode } from './simulated-node.ts';
 
-/** A VM that is up when its guest has fetched entropy. */
+/** Options of a VM that is up once its guest has fetched entropy. */
 export const unguested = { UseGuestConnection: false, ForwardStdout: false, ForwardStderr: false };
 
 export const unguestedAssignment = (changes: Parameters<typeof makeAssignment>[0] = {}) =>

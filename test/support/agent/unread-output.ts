@@ -1,5 +1,5 @@
-// A process whose standard output somebody may not read: writes the lines of a guest there as the agent does, and tells its
-// parent how long that took and what was lost.
+// A process whose standard output may not be read: writes guest lines to it as the agent does, and reports to its
+// parent how long that took and how many lines were lost.
 import { pino } from 'pino';
 import { GuestLogOutput } from '../../../agent/guest-log/output.ts';
 import { systemClock } from '../../../runtime/clock.ts';
@@ -14,7 +14,7 @@ const write = output.writerOf('u', () => {});
 const begun = Date.now();
 for (let number = 0; number < lines; number += 1) {
   write([{ level: 'info', message: `line ${number} ${'x'.repeat(500)}`, fields: {} }], source);
-  // As they come from a socket: in parts, with other work in between.
+  // Lines arrive from a socket in parts, with other work in between.
   if (number % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 process.send?.({ milliseconds: Date.now() - begun, dropped: output.dropped, lines });

@@ -1,4 +1,5 @@
-// A VM with two writable disks, whose guest writes to them and does not sync: what is on them after its VM was stopped.
+// A VM with two writable disks whose guest writes without syncing. Tests check what is on the disks after the VM was
+// stopped.
 import { expect } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
@@ -13,7 +14,7 @@ export const data = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false
 export const other = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false, mountPath: '/mnt/other' };
 export const hostWithDisks = { files: { ...defaultHost.files, [other.path]: 4096 } };
 export const outlives = { TerminateOnAgentExit: false };
-/** A rung that is waited for in vain shows. */
+/** Long limits, so that a rung that runs into its limit shows. */
 export const patient = {
   leaveDisks: 600_000,
   leaveOverdue: 600_000,
@@ -25,7 +26,7 @@ export const notSynced = '/mnt/data, /mnt/other stayed mounted and were not sync
 
 export const optionsWith = (options: RequestedOptions = {}) => ({ Disks: [data, other], ...options });
 
-/** Runs, with a file on each disk that is not synced. */
+/** Starts the VM and writes a file to each disk without syncing. */
 export async function startWriting(core: AgentCore, options: RequestedOptions = {}): Promise<void> {
   await core.supervisor.assign(makeAssignment({ options: optionsWith(options) }));
   await core.until(uid, 'running', isRunning);
@@ -45,7 +46,7 @@ export async function run(core: AgentCore, ...args: readonly string[]) {
   return await machine.access.execute({ args }, nothing, new AbortController().signal);
 }
 
-/** Of each disk, whether the file is on it. */
+/** For each disk, whether the file is on it. */
 export async function written(node: TestNode): Promise<readonly boolean[]> {
   const files = await node.control.diskFiles();
   return [data, other].map(({ path }) => files[path]?.includes('written') === true);

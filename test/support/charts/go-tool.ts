@@ -1,5 +1,5 @@
-// Programs of others that judge the charts and the objects: each of a fixed version, built once per machine from the Go
-// module proxy, and run without anything of the user's.
+// External programs that judge the charts and the objects: each in a fixed version, built once on each computer from
+// the Go module proxy, and run without the user's configuration.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export class GoTool {
     this.#version = version;
   }
 
-  /** The path of the program, which is built if this machine does not have it. */
+  /** The path of the program, which is built if it does not exist yet. */
   path(): Promise<string> {
     this.#building ??= this.#binary();
     return this.#building;
@@ -39,7 +39,7 @@ export class GoTool {
 
   /** A failure is a result like any other. */
   async run(args: readonly string[], { kubeconfigPath, input = '' }: ToolOptions = {}): Promise<ToolResult> {
-    // Nothing of the user's: neither plugins, nor repositories, nor a cluster.
+    // Nothing of the user's: no plugins, no repositories, no cluster.
     const home = join(cacheFolder, `${this.#name}-home`);
     const env = {
       PATH: process.env['PATH'],
@@ -50,14 +50,14 @@ export class GoTool {
       KUBECONFIG: kubeconfigPath ?? join(home, 'none'),
     };
     const child = spawn(await this.path(), args, { env, stdio: 'pipe' });
-    // It may end without having read its input.
+    // The program may end without reading its input.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
     return { code: Number(code ?? 1), stdout, stderr };
   }
 
-  /** Built into a folder of its own first, so that of two who build at once nobody sees half a file. */
+  /** Built in a temporary folder first, so that concurrent builds never show a partial file. */
   async #binary(): Promise<string> {
     const cached = join(cacheFolder, `${this.#name}-${this.#version}`, this.#name);
     if (await exists(cached)) return cached;
@@ -91,7 +91,9 @@ export class GoTool {
     }
   }
 
-  /** Go names a program after the folder of its package, or after the one above if that is a major version. */
+  /**
+   * Go names a program after the folder of its package, or after the parent folder if the folder is a major version.
+   */
   #installedAs(): string {
     const folder = basename(this.#package);
     return /^v\d+$/.test(folder) ? basename(dirname(this.#package)) : folder;

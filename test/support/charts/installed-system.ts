@@ -1,5 +1,5 @@
-// The system as the charts describe it, without containers: the operator's rendered arguments and ServiceAccount, and an
-// agent with a token that is bound to a pod of the rendered DaemonSet.
+// The system as the charts describe it, without containers: the operator with its rendered arguments and
+// ServiceAccount, and an agent with a token that is bound to a pod of the rendered DaemonSet.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ import { chartArguments, type Rendered, render } from './rendered.ts';
 const namespace = 'lcow-system';
 const nodeName = 'win-2025-a';
 const agentPod = 'lcow-agent-of-node';
-/** An operator leads after seconds, and after the time of the Lease when the one before it was killed. */
+/** An operator leads after seconds, or after the duration of the Lease when the one before it was killed. */
 const startMilliseconds = 60_000;
 const scripts = fileURLToPath(new URL('../../../', import.meta.url));
 const hostFile = fileURLToPath(new URL(`../../../simulator/playground/hosts/${nodeName}.yaml`, import.meta.url));
@@ -34,7 +34,7 @@ const template = z.object({
 export class InstalledSystem implements AsyncDisposable {
   readonly cluster: ControlPlane;
   readonly operator: ManagedProcess;
-  /** Where the API server would reach the operator's own API. */
+  /** The port at which the API server would reach the aggregated API. */
   readonly apiPort: number;
   readonly #agent: readonly ManagedProcess[];
   readonly #directory: string;
@@ -52,7 +52,7 @@ export class InstalledSystem implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  /** A cluster without anything of ours. */
+  /** A cluster without any of our objects. */
   static async prepare(): Promise<InstalledSystem> {
     const directory = await mkdtemp(join(tmpdir(), 'installed-'));
     const [port, apiPort, cluster] = await Promise.all([freePort(), freePort(), startControlPlane()]);
@@ -64,7 +64,7 @@ export class InstalledSystem implements AsyncDisposable {
     return new InstalledSystem(cluster, directory, apiPort, processes);
   }
 
-  /** Installs both charts, by Helm unless said otherwise; starts no program. */
+  /** Installs both charts, by default with Helm. Starts no program. */
   static async install(deploy = deployWithHelm): Promise<InstalledSystem> {
     const system = await InstalledSystem.prepare();
     await kubectl(system.cluster, ['create', 'namespace', namespace]);
@@ -72,13 +72,13 @@ export class InstalledSystem implements AsyncDisposable {
     return system;
   }
 
-  /** The operator's way to the API server, once it was started. */
+  /** The operator's connection to the API server, once the operator was started. */
   get proxy(): RecordingProxy {
     if (this.#proxy === undefined) throw new Error('the operator was not started yet');
     return this.#proxy;
   }
 
-  /** As the kubelet of the node would: a pod, its token and the CA in files. */
+  /** Acts like the node's kubelet: creates a pod, and files with its token and the CA. */
   async startAgent(): Promise<void> {
     const { cluster } = this;
     const daemonSet = template.parse(await rendered('lcow-agent', 'DaemonSet'));
@@ -125,13 +125,13 @@ export class InstalledSystem implements AsyncDisposable {
     await kubectl(this.cluster, ['create', '-f', '-'], JSON.stringify(object));
   }
 
-  /** As the kubelet would, once the pod is to end. */
+  /** Acts like the kubelet when the pod has to end. */
   async stopAgent(): Promise<void> {
     for (const process of [...this.#agent].reverse()) await process.stop();
     await kubectl(this.cluster, ['delete', 'pod', agentPod, '-n', namespace, '--force', '--ignore-not-found']);
   }
 
-  /** What the programs said. */
+  /** The output of the programs. */
   async logs(): Promise<string> {
     const files = [this.operator, ...this.#agent].map(({ program }) => program.logFile);
     return (await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')))).join('\n');
@@ -154,7 +154,7 @@ async function rendered(chart: string, kind: string): Promise<Rendered | undefin
   return (await render({ chart })).find((object) => object.kind === kind);
 }
 
-/** What the chart says, then what this machine needs: ports of its own, and the way to the API server. */
+/** The chart's arguments, then those for this computer: ports, and the address of the API server. */
 async function operatorProcess(directory: string, port: number, apiPort: number): Promise<ManagedProcess> {
   const [container] = template.parse(await rendered('lcow-operator', 'Deployment')).spec.template.spec.containers;
   const fromChart = container.args.map((argument) => argument.replace('$(LCOW_OPERATOR_SERVICE_HOST)', '127.0.0.1'));

@@ -1,7 +1,7 @@
-// Every object of a cluster by name, to see what a release leaves behind.
+// Every object of a cluster by name, to show what a release leaves behind.
 import { type KubectlTarget, kubectl } from '../control-plane/kubectl.ts';
 
-/** What comes and goes by itself. */
+/** Kinds whose objects come and go on their own. */
 const restless = ['events', 'events.events.k8s.io', 'leases.coordination.k8s.io'];
 
 export async function inventory(cluster: KubectlTarget): Promise<readonly string[]> {

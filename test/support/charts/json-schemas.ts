@@ -1,5 +1,5 @@
-// JSON schemas as kubeconform reads them: of our kinds from crds/, as a pipeline has them that has no cluster, and of the
-// built-in kinds from what an API server publishes.
+// JSON schemas for kubeconform: of our kinds from crds/, as in a pipeline without a cluster, and of the built-in kinds
+// from the API server.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -20,12 +20,12 @@ type KindOf = z.infer<typeof kindOf>;
 const definition = z.looseObject({ 'x-kubernetes-group-version-kind': z.array(kindOf).default([]) });
 const published = z.object({ definitions: z.record(z.string(), definition) });
 
-/** What kubeconform's `-schema-location` is told for a folder. */
+/** The value of kubeconform's `-schema-location` for a folder. */
 export const schemaLocation = (folder: string) =>
   join(folder, '{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json');
 
 async function write(folder: string, { group, version, kind }: KindOf, schema: unknown): Promise<void> {
-  // kubeconform has the version for the group of what has none, and kinds in lower case.
+  // kubeconform uses the version as the group of the core group, and kinds in lower case.
   const name = `${group === '' ? version : group}_${version}_${kind.toLowerCase()}.json`;
   await writeFile(join(folder, name), JSON.stringify(schema));
 }
@@ -45,24 +45,24 @@ export async function writeBuiltInSchemas(folder: string, cluster: KubectlTarget
   const all = closed(definitions);
   for (const [name, { 'x-kubernetes-group-version-kind': kinds }] of Object.entries(definitions)) {
     const [kind, ...others] = kinds;
-    // DeleteOptions and the like are of every group, and no manifest has them.
+    // DeleteOptions and similar kinds belong to every group and occur in no manifest.
     if (kind === undefined || others.length > 0 || kind.group.endsWith('lcow.dev')) continue;
     await write(folder, kind, { $ref: `#/definitions/${name}`, definitions: all });
   }
 }
 
-/** What is not named is refused, as by the API server's strict validation. */
+/** Refuses unknown members, like the API server's strict validation. */
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (!isObject(schema)) return schema;
-  // Written as either, where OpenAPI v2 can only say that it is text: ports and quantities.
+  // Ports and quantities may be text or numbers, but OpenAPI v2 can only say text.
   if (schema['format'] === 'int-or-string' || isQuantity(schema)) return { type: ['string', 'number'] };
   const inner = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, closed(value)]));
   const isClosed = isObject(schema['properties']) && schema['additionalProperties'] === undefined;
   return isClosed && schema['type'] === 'object' ? { ...inner, additionalProperties: false } : inner;
 }
 
-/** OpenAPI tells a quantity from other text by its description alone. */
+/** In OpenAPI only the description distinguishes a quantity from other text. */
 function isQuantity({ type, description }: Readonly<Record<string, unknown>>): boolean {
   return type === 'string' && String(description).startsWith('Quantity is a fixed-point representation');
 }

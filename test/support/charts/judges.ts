@@ -1,13 +1,13 @@
-// The judges of charts and workflows that nobody here wrote. As a program it builds all of them, which takes minutes the first time; CI does so
-// before the tests, where the progress is seen.
+// External judges of charts and workflows. As a program this builds all of them, which takes minutes the first time. CI
+// does so before the tests, so that the progress is visible.
 import { GoTool } from './go-tool.ts';
 import { helm3, helm4 } from './helm.ts';
 
-/** Of sigs.k8s.io/cli-utils: applies, waits and prunes by kstatus itself. */
+/** From sigs.k8s.io/cli-utils: applies, waits and prunes by kstatus. */
 export const kapply = new GoTool('kapply', 'sigs.k8s.io/cli-utils/cmd', 'v0.37.2');
-/** Validates manifests by JSON schemas, as pipelines do that have no cluster. */
+/** Validates manifests by JSON schemas, as in pipelines without a cluster. */
 export const kubeconform = new GoTool('kubeconform', 'github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0');
-/** Judges the workflows of GitHub. */
+/** Judges GitHub workflows. */
 export const actionlint = new GoTool('actionlint', 'github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
 
 if (import.meta.main) {

@@ -1,5 +1,5 @@
-// The generic rules of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus/status), by which Flux, `kubectl wait`-like tools and
-// kustomize controllers judge objects of kinds that they do not know.
+// The generic rules of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus/status), by which Flux, `kubectl wait`-like tools
+// and kustomize controllers judge objects of unknown kinds.
 import { z } from 'zod';
 
 export type KStatus = 'InProgress' | 'Failed' | 'Current' | 'Terminating';

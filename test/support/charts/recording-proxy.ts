@@ -1,4 +1,5 @@
-// The API server as one ServiceAccount reaches it, with a record of the rights that it used and of those that it lacked.
+// The API server as one ServiceAccount reaches it, with a record of the rights that were used and of those that were
+// missing.
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -9,7 +10,7 @@ export interface ProxySettings {
   readonly server: string;
   readonly authority: Buffer;
   readonly token: string;
-  /** Written here, for a program that shall go through the proxy. */
+  /** Written here, for a program that uses the proxy. */
   readonly kubeconfigPath: string;
 }
 
@@ -78,7 +79,7 @@ function kubeconfig(server: string): string {
 
 const verbs: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
-/** What RBAC is asked for a request: `update lcow.dev/linuxutilityvms/status`; the core group has no name. */
+/** The right that RBAC checks for a request: `update lcow.dev/linuxutilityvms/status`. The core group has no name. */
 export function rightOf(method: string, path: string): string {
   const { pathname, searchParams } = new URL(path, 'http://api');
   const [, root, ...rest] = pathname.split('/');

@@ -25,7 +25,7 @@ export interface Rendering {
 
 export const valuesFile = (name: string) => new URL(`../../charts/values/${name}.yaml`, import.meta.url).pathname;
 
-/** What is common to `helm template`, `install` and `upgrade`. */
+/** Arguments that `helm template`, `install` and `upgrade` share. */
 export function chartArguments({ chart, values, set = [], release = chart, namespace = 'lcow-system' }: Rendering) {
   return [
     ...[release, chartFolder(chart), '--namespace', namespace],
@@ -34,7 +34,7 @@ export function chartArguments({ chart, values, set = [], release = chart, names
   ];
 }
 
-/** As a cluster would answer Helm: its version, and a group that every API server serves. */
+/** What a cluster would tell Helm: its version, and a group that every API server serves. */
 export const ofSomeCluster = ['--kube-version', '1.37.2', '--api-versions', 'apiregistration.k8s.io/v1'];
 
 /** With hooks, as Helm itself installs it. */
@@ -45,7 +45,7 @@ export async function render(rendering: Rendering): Promise<readonly Rendered[]>
 export function parseObjects(text: string): readonly Rendered[] {
   return parseAllDocuments(text)
     .map((document) => {
-      // A key that stands twice among them: Helm lets it pass, kustomize and Flux do not.
+      // Warnings include a duplicate key: Helm accepts it, kustomize and Flux do not.
       const [problem] = [...document.errors, ...document.warnings];
       if (problem !== undefined) throw problem;
       return document.toJS() as unknown;

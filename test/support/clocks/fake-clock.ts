@@ -1,4 +1,4 @@
-// A clock whose time passes only when it is told to.
+// A clock whose time advances only on request.
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 
 export class FakeClock implements Clock {

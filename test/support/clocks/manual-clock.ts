@@ -1,4 +1,4 @@
-// Time that a test moves: due tasks run in order, each at its own time.
+// A clock that a test advances: due tasks run in order, each at its own time.
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 
 interface Task {
@@ -27,12 +27,12 @@ export class ManualClock implements Clock {
     };
   }
 
-  /** Milliseconds until the next task falls due; undefined when none waits. */
+  /** Milliseconds until the next task is due; undefined when none is waiting. */
   get untilNext(): number | undefined {
     return this.#tasks.length === 0 ? undefined : Math.min(...this.#tasks.map(({ due }) => due)) - this.#now;
   }
 
-  /** Runs what falls due, letting promises settle after each. */
+  /** Runs the due tasks, and lets promises settle after each. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
     await settle();
@@ -48,7 +48,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets everything run that waits for nothing but promises. */
+/** Lets everything run that waits only for promises. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

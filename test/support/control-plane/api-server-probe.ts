@@ -14,7 +14,7 @@ export class ApiServerProbe {
     this.#agent = new Agent({ ca: authority, cert: admin.certificate, key: admin.key });
   }
 
-  /** Resolves once each of `paths` is answered 200; `requireRunning` rejects when waiting is of no use any more. */
+  /** Resolves once each of `paths` is answered with 200. `requireRunning` rejects when further waiting is pointless. */
   async untilAnswered(
     paths: readonly string[],
     requireRunning: () => Promise<unknown>,

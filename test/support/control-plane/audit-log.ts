@@ -1,4 +1,4 @@
-// The API server's own audit log: who wrote what, in the order of the writes. It is the server's word, not ours.
+// The API server's own audit log: who wrote what, in the order of the writes. It is independent evidence.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -27,7 +27,7 @@ export interface AuditedWrite {
   readonly subresource: string | undefined;
   readonly name: string;
   readonly code: number;
-  /** What was answered: the object after the write, or why it was refused. */
+  /** The answer: the object after the write, or the reason of a refusal. */
   readonly response: unknown;
 }
 
@@ -65,7 +65,7 @@ export class AuditLog {
     await writeFile(this.#policyPath, JSON.stringify(policy));
   }
 
-  /** Writes that were answered, oldest first: of our kinds, Events and Leases. */
+  /** Successful and failed writes of our kinds, Events and Leases, oldest first. */
   async writes(): Promise<readonly AuditedWrite[]> {
     const text = await readFile(this.#logPath, 'utf8');
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
@@ -81,7 +81,7 @@ function written({ verb, userAgent, objectRef, responseStatus, responseObject }:
 
 const named = z.object({ metadata: z.object({ name: z.string() }) });
 
-/** Of an object that was created, of which the request's path says nothing. */
+/** The name of a created object, which the request's path does not contain. */
 function nameOf(response: unknown): string {
   return named.safeParse(response).data?.metadata.name ?? '';
 }

@@ -1,4 +1,4 @@
-// Which programs a control plane is made of: those of KUBEBUILDER_ASSETS, where a user has them.
+// The programs of a control plane: those of KUBEBUILDER_ASSETS, if the user has set it.
 import { chmod, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ afterEach(async () => {
   await rm(assets, { recursive: true });
 });
 
-/** A folder as envtest has it, with our own programs. */
+/** A folder in the layout of envtest, with our own programs. */
 async function fill(...programs: readonly string[]): Promise<void> {
   const own = Object.values(await findBinaries({ controllers: true }));
   for (const program of programs) {
@@ -26,7 +26,7 @@ async function fill(...programs: readonly string[]): Promise<void> {
   vi.stubEnv(assetsVariable, assets);
 }
 
-it('are those of the folder that envtest knows, without a controller manager', async () => {
+it('come from the envtest folder, which has no controller manager', async () => {
   await fill('etcd', 'kube-apiserver', 'kubectl');
   const found = await findBinaries({ controllers: false });
   expect(Object.values(found).sort()).toEqual(['etcd', 'kube-apiserver', 'kubectl'].map((name) => join(assets, name)));
@@ -38,14 +38,14 @@ it('are those of the folder that envtest knows, without a controller manager', a
   }
 });
 
-it('have our controller manager where one is needed and the folder has none', async () => {
+it('include our controller manager if one is needed and the folder has none', async () => {
   await fill('etcd', 'kube-apiserver', 'kubectl');
   const { controllerManager = '' } = await findBinaries({ controllers: true });
   expect(controllerManager.startsWith(assets)).toBe(false);
   expect(await readlink(controllerManager)).toBe('controlplane');
 });
 
-it('have the controller manager of the folder where there is one', async () => {
+it('include the controller manager of the folder if it has one', async () => {
   await fill('etcd', 'kube-apiserver', 'kubectl');
   const own = join(assets, 'kube-controller-manager');
   await writeFile(own, '');
@@ -53,7 +53,7 @@ it('have the controller manager of the folder where there is one', async () => {
   expect(await findBinaries({ controllers: true })).toMatchObject({ controllerManager: own });
 });
 
-it('are missed by name', async () => {
+it('are reported by name when they are missing', async () => {
   await fill('etcd', 'kubectl');
   await expect(findBinaries({ controllers: false })).rejects.toThrow(
     `${assetsVariable} is ${assets}, and ${join(assets, 'kube-apiserver')} is not there`,

@@ -1,5 +1,5 @@
-// The programs of a control plane: those in the folder KUBEBUILDER_ASSETS, as users of envtest set it (`setup-envtest use
-// --print path`), else our own build.
+// The programs of a control plane: those in the folder KUBEBUILDER_ASSETS, which users of envtest set (`setup-envtest
+// use --print path`), else our own build.
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from './build.ts';
@@ -15,7 +15,7 @@ export interface Binaries {
 export const assetsVariable = 'KUBEBUILDER_ASSETS';
 
 export interface Wanted {
-  /** Whether there must be a controller manager: one is built if the folder that the user names has none. */
+  /** Whether a controller manager is needed: ours is built if the user's folder has none. */
   readonly controllers: boolean;
 }
 

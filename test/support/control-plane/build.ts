@@ -1,5 +1,5 @@
-// Builds the one binary of the control plane (server/), once per version of its sources, outside the work tree.
-// As a program (`npm run controlplane`) it prints where kubectl is; CI runs it before the tests.
+// Builds the single binary of the control plane (server/), once for each version of its sources, outside the work tree.
+// As a program (`npm run controlplane`) it prints the path of kubectl. CI runs it before the tests.
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -13,10 +13,10 @@ import { cacheFolder } from '../cache-folder.ts';
 const sources = fileURLToPath(new URL('./server/', import.meta.url));
 const sourceFiles = ['go.mod', 'go.sum', 'main.go'];
 
-/** Names that the binary goes by; it is the program that it is called by. */
+/** Names of the binary. It acts as the program whose name it is called by. */
 const programs = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'];
 
-/** Returns the folder of the programs, after building them if these sources were not built before. */
+/** Returns the folder of the programs. Builds them if these sources were not built before. */
 export async function build(): Promise<string> {
   const folder = join(cacheFolder, `controlplane-${await digestOfSources()}`);
   await mkdir(cacheFolder, { recursive: true });
@@ -34,7 +34,7 @@ async function digestOfSources(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Only the holder of the lock builds, so what is unfinished now was left by a build that was killed. */
+/** Only the holder of the lock builds, so an unfinished build here belongs to a process that was killed. */
 async function buildAfterOthers(folder: string): Promise<void> {
   const leftovers = (await readdir(cacheFolder)).filter(
     (name) => name.startsWith(`${basename(folder)}.`) && !name.endsWith('.lock'),
@@ -43,7 +43,7 @@ async function buildAfterOthers(folder: string): Promise<void> {
   await buildInto(folder);
 }
 
-/** The folder appears complete or not at all, so a build that is cut off, or one beside it, does no harm. */
+/** The folder appears complete or not at all, so an interrupted or concurrent build does no harm. */
 async function buildInto(folder: string): Promise<void> {
   const unfinished = `${folder}.${randomUUID()}`;
   await mkdir(unfinished);
@@ -76,10 +76,10 @@ async function runGo(output: string): Promise<void> {
   if (code !== 0) throw new Error(`go build of the control plane failed:\n${said.slice(-20).join('\n')}`);
 }
 
-/** Nobody debugs these programs: without what a debugger needs, the compiler has a seventh less to do. */
+/** Without debug information, which nobody needs here, the compiler has a seventh less to do. */
 const compilerFlags = ['-trimpath', '-buildvcs=false', '-gcflags=all=-dwarf=false'];
 
-/** kubectl compares its version with the server's, and both get theirs from the linker. */
+/** kubectl compares its version with the server's, and the linker sets both. */
 async function linkerFlags(): Promise<string> {
   const module = await readFile(join(sources, 'go.mod'), 'utf8');
   const [, version, major, minor] = /k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\d+)/.exec(module) ?? [];
@@ -92,7 +92,7 @@ const announcement =
   'Compiling etcd, kube-apiserver, kube-controller-manager and kubectl, once: about 7 minutes on two cores.\n' +
   'An API server that is already there spares it: KUBEBUILDER_ASSETS, or --kubeconfig (see CONTRIBUTING.md).\n';
 
-/** One line that is kept current on a terminal, and a line every half minute elsewhere. */
+/** A line that is updated on a terminal; elsewhere a line every half minute. */
 class Progress {
   readonly #began = Date.now();
   readonly #timer: NodeJS.Timeout;
@@ -121,10 +121,10 @@ class Progress {
   }
 }
 
-/** A lock whose holder has not touched it for this long was killed. */
+/** The holder of a lock that was not touched for this long was killed. */
 const staleAfterMilliseconds = 60_000;
 
-/** A lock file that its holder touches while it lives; undefined while somebody else holds it. */
+/** A lock file that its holder touches while it lives. Undefined while somebody else holds it. */
 async function tryLock(path: string): Promise<AsyncDisposable | undefined> {
   try {
     await writeFile(path, `${process.pid}\n`, { flag: 'wx' });

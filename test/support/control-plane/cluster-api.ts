@@ -1,5 +1,5 @@
-// The API server as a program uses it, for what is asked too often to start a kubectl each time. A refusal is an exception
-// here: whoever asked tries the whole step again, or fails with it.
+// The API server as a program uses it, for requests that are too frequent to start a kubectl each time. A refusal is an
+// exception here: the caller retries the whole step, or fails.
 import type { ApiError } from '../../../operator/kubernetes/api-error.ts';
 import { loadClusterAccess } from '../../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../../operator/kubernetes/http.ts';
@@ -30,7 +30,7 @@ export class ClusterApi {
     return outcome.value;
   }
 
-  /** As `send`; `undefined` when there is no such object (any more). */
+  /** Like `send`; `undefined` when the object does not exist (any more). */
   async find(method: KubeRequest['method'], path: string, body?: object): Promise<unknown> {
     try {
       return await this.send(method, path, body);

@@ -17,7 +17,7 @@ function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Command lines of processes that were told of `directory`. */
+/** Command lines of processes that have `directory` in their arguments. */
 async function processesOf(directory: string): Promise<string[]> {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const commandLines = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')));
@@ -25,7 +25,7 @@ async function processesOf(directory: string): Promise<string[]> {
 }
 
 describe('a control plane', () => {
-  test('is one cluster over outages of its API server, and leaves nothing behind', { timeout }, async () => {
+  test('keeps its objects through outages of its API server, and leaves nothing behind', { timeout }, async () => {
     const controlPlane = await startControlPlane();
     try {
       await kubectl(controlPlane, ['create', 'configmap', 'kept', '--from-literal=a=b']);
@@ -42,7 +42,7 @@ describe('a control plane', () => {
     await expect.poll(() => processesOf(controlPlane.directory)).toEqual([]);
   });
 
-  test.each(['SIGKILL', 'SIGTERM'] as const)('goes with its starter on %s', { timeout }, async (signal) => {
+  test.each(['SIGKILL', 'SIGTERM'] as const)('ends with its starter on %s', { timeout }, async (signal) => {
     const starter = spawn(process.execPath, [fileURLToPath(new URL('./main.ts', import.meta.url))], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -74,7 +74,7 @@ async function expectAway(controlPlane: ControlPlane): Promise<void> {
   expect((await runKubectl(controlPlane, ['get', '--raw', '/readyz'])).stderr).toContain('refused');
 }
 
-/** Tokens are bound, RBAC decides, and deleted namespaces go: the controllers work. */
+/** Checks that tokens are bound, RBAC decides, and deleted namespaces disappear: the controllers work. */
 async function expectLikeCluster(controlPlane: ControlPlane): Promise<void> {
   expect(await kubectl(controlPlane, ['create', 'token', 'default', '--audience=lcow-operator'])).toMatch(/^ey/);
   const asNobody = ['auth', 'can-i', 'get', 'pods', '--as=nobody'];

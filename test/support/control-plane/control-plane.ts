@@ -1,6 +1,6 @@
-// A real control plane on this machine, in a folder of its own: etcd, kube-apiserver and, where wanted, the
-// kube-controller-manager, with RBAC. No kubelet and no scheduler: a Node is an object that a test creates, a Pod stays
-// Pending.
+// A real control plane on this computer, in a temporary folder: etcd, kube-apiserver and, if requested,
+// kube-controller-manager, with RBAC. There is no kubelet and no scheduler: a test creates Node objects itself, and a
+// Pod stays Pending.
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -14,21 +14,21 @@ import { serverOf, writeKubeconfig } from './kubeconfig.ts';
 import { runKubectl } from './kubectl.ts';
 import { ServerProcess } from './server-process.ts';
 
-/** A cluster that tests can use, wherever it came from. */
+/** A cluster for tests, of any origin. */
 export interface Cluster {
   readonly kubeconfigPath: string;
   /** Address of the API server. */
   readonly server: string;
   /** Path of a kubectl. */
   readonly kubectl: string;
-  /** Ends it and removes its files, if it is ours. */
+  /** Ends the cluster and removes its files, if it is ours. */
   stop(): Promise<void>;
 }
 
-/** The API server as tests of outages see it. It keeps its address. */
+/** The API server for tests of outages. It keeps its address. */
 export interface ApiServer {
   start(): Promise<void>;
-  /** Shuts it down in order. */
+  /** Shuts it down cleanly. */
   stop(): Promise<void>;
   kill(): Promise<void>;
   /** Freezes it: connections stay open, nothing is answered. */
@@ -40,20 +40,20 @@ export interface ControlPlane extends Cluster {
   /** Holds data, keys and logs; removed by `stop`. */
   readonly directory: string;
   readonly apiServer: ApiServer;
-  /** What the API server says that was written to it, if it was started with an audit log. */
+  /** The API server's record of writes, if it was started with an audit log. */
   readonly audit: AuditLog | undefined;
-  /** Backs up what etcd holds; returns what brings it back to that. The API server is away for both. */
+  /** Backs up etcd. Returns a function that restores this state. The API server is down during both. */
   backUp(): Promise<() => Promise<void>>;
 }
 
 export interface ControlPlaneOptions {
   /** Must not exist or be empty. */
   readonly directory?: string;
-  /** Whether there is a controller manager: whoever deletes a namespace, counts a quota or has pods made needs one. */
+  /** Whether to start a controller manager. It deletes namespaces, counts quotas and creates pods. */
   readonly controllers?: boolean;
-  /** Whether the API server writes down every write (`ControlPlane.audit`). */
+  /** Whether the API server logs every write (`ControlPlane.audit`). */
   readonly audited?: boolean;
-  /** Range of the addresses of Services; on the loopback, somebody can listen at them. */
+  /** Range of the addresses of Services. Addresses on the loopback interface can be listened on. */
   readonly serviceAddresses?: string;
 }
 
@@ -61,7 +61,7 @@ const serviceAddressesDefault = '10.0.0.0/24';
 
 const startAttempts = 3;
 
-/** Starts a control plane and waits until it can be used. */
+/** Starts a control plane and waits until it is usable. */
 export async function startControlPlane({
   directory,
   controllers = true,
@@ -80,13 +80,13 @@ export async function startControlPlane({
       return controlPlane;
     } catch (error) {
       await controlPlane.stop();
-      // Ports are found first and bound later; somebody else may have come between.
+      // Ports are found first and bound later; another process may have taken one meanwhile.
       if (attempt === startAttempts || !String(error).includes('address already in use')) throw error;
     }
   }
 }
 
-/** Uses a cluster that is there already. */
+/** Uses an existing cluster. */
 export async function useCluster(kubeconfigPath: string): Promise<Cluster> {
   return {
     kubeconfigPath,
@@ -96,7 +96,7 @@ export async function useCluster(kubeconfigPath: string): Promise<Cluster> {
   };
 }
 
-/** The user's kubectl; ours only if there is none, since it may have to be built first. */
+/** The user's kubectl. Ours only if there is none, because it may have to be built first. */
 async function findKubectl(kubeconfigPath: string): Promise<string> {
   const present = await runKubectl({ kubectl: 'kubectl', kubeconfigPath }, ['version', '--client']).then(
     ({ code }) => code === 0,
@@ -113,7 +113,7 @@ interface Ports {
 
 type Settings = Required<Omit<ControlPlaneOptions, 'directory'>>;
 
-/** The API server's own, as programs in the cluster reach it. */
+/** The API server's own Service address, as programs in the cluster use it. */
 function firstAddressOf(range: string): string {
   return range.replace(/\.0\/\d+$/, '.1');
 }
@@ -264,7 +264,7 @@ function etcdFlags(directory: string, { etcd, etcdPeers }: Ports) {
     'listen-peer-urls': `http://127.0.0.1:${etcdPeers}`,
     'initial-advertise-peer-urls': `http://127.0.0.1:${etcdPeers}`,
     'initial-cluster': `default=http://127.0.0.1:${etcdPeers}`,
-    // The data need not survive a crash of the machine.
+    // The data need not survive a crash of the computer.
     'unsafe-no-fsync': true,
     'log-level': 'warn',
   };
@@ -275,11 +275,11 @@ function apiServerFlags(directory: string, { etcd, apiServer }: Ports, serviceAd
     'etcd-servers': `http://127.0.0.1:${etcd}`,
     'secure-port': apiServer,
     'bind-address': '127.0.0.1',
-    // Else it would refuse to advertise a loopback address.
+    // Otherwise it would refuse to advertise a loopback address.
     'endpoint-reconciler-type': 'none',
     'service-cluster-ip-range': serviceAddresses,
     'authorization-mode': 'RBAC',
-    // HostProcess pods are privileged ones.
+    // HostProcess pods are privileged.
     'allow-privileged': true,
     'cert-dir': directory,
     'client-ca-file': join(directory, 'ca.crt'),
@@ -290,7 +290,7 @@ function apiServerFlags(directory: string, { etcd, apiServer }: Ports, serviceAd
     'service-account-key-file': join(directory, 'service-accounts.pub'),
     'service-account-signing-key-file': join(directory, 'service-accounts.key'),
     'requestheader-client-ca-file': join(directory, 'ca.crt'),
-    // The authority signs every client, so the front proxy must be told apart by its name.
+    // The authority signs all clients, so the front proxy is identified by its name.
     'requestheader-allowed-names': frontProxyName,
     'requestheader-username-headers': 'X-Remote-User',
     'requestheader-group-headers': 'X-Remote-Group',
@@ -310,10 +310,10 @@ function controllerManagerFlags(directory: string) {
     'cert-dir': directory,
     'leader-elect': false,
     'use-service-account-credentials': true,
-    // At its ordinary rate it takes seconds to create the accounts of all its controllers.
+    // At the default rate it takes seconds to create the service accounts of all its controllers.
     'kube-api-qps': 500,
     'kube-api-burst': 500,
-    // A quota of a kind that was installed a moment ago counts at the next turn: by default 5 minutes later.
+    // A quota for a newly installed kind counts from the next sync: by default after 5 minutes.
     'resource-quota-sync-period': '5s',
     'root-ca-file': join(directory, 'ca.crt'),
     'service-account-private-key-file': join(directory, 'service-accounts.key'),
@@ -321,7 +321,7 @@ function controllerManagerFlags(directory: string) {
 }
 
 async function freePorts(): Promise<Ports> {
-  // All are held until all are found, else one could be given twice.
+  // All ports are held until all are found. Otherwise one could be chosen twice.
   const servers = await Promise.all([listenAnywhere(), listenAnywhere(), listenAnywhere()]);
   const [etcd, etcdPeers, apiServer] = await Promise.all(servers.map(release));
   if (etcd === undefined || etcdPeers === undefined || apiServer === undefined) throw new Error('no free port');
@@ -343,12 +343,12 @@ function release(server: Listener): Promise<number | undefined> {
   return new Promise((resolve) => server.close(() => resolve(port)));
 }
 
-/** Removes the folder if we are killed and cannot do it ourselves: a shell that waits for the end of its input. */
+/** Removes the folder if this process is killed: a shell that waits for the end of its input. */
 class Janitor {
   readonly #child;
 
   constructor(directory: string) {
-    // The servers end at the same time, and write a little longer.
+    // The servers end at the same time and may write a little longer.
     const script = 'read -r done && exit; for i in 1 2 3 4 5 6; do rm -rf "$1"; sleep 1; done';
     this.#child = spawn('sh', ['-c', script, 'janitor', directory], {
       detached: true,

@@ -1,11 +1,11 @@
-// A cluster that has our kinds.
+// A cluster with our kinds.
 import { fileURLToPath } from 'node:url';
 import { type Cluster, startControlPlane, useCluster } from './control-plane.ts';
 import { type KubectlTarget, kubectl } from './kubectl.ts';
 
 export const kubeconfigVariable = 'LCOW_TEST_KUBECONFIG';
 
-/** The cluster that the user names by LCOW_TEST_KUBECONFIG, else a control plane of our own. */
+/** The cluster of LCOW_TEST_KUBECONFIG if the user sets it, else our own control plane. */
 export async function openCluster(): Promise<Cluster> {
   const given = process.env[kubeconfigVariable];
   const cluster = given === undefined ? await startControlPlane() : await useCluster(given);

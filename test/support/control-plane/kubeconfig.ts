@@ -1,4 +1,4 @@
-// kubeconfig files: the one that leads to a control plane of ours, and what the tests need of one that the user brings.
+// Kubeconfig files: for our control planes, and for clusters that the user provides.
 import { readFile, writeFile } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import type { Identity } from '../certificates.ts';
 
 const encode = (pem: string) => Buffer.from(pem).toString('base64');
 
-/** Writes a kubeconfig that needs no other file. */
+/** Writes a kubeconfig that refers to no other file. */
 export async function writeKubeconfig(path: string, server: string, authority: string, user: Identity): Promise<void> {
   const config = {
     apiVersion: 'v1',

@@ -21,14 +21,14 @@ export async function runKubectl(
   input = '',
 ): Promise<KubectlResult> {
   const child = spawn(kubectl, ['--kubeconfig', kubeconfigPath, ...args], { stdio: 'pipe' });
-  // kubectl may end without having read its input.
+  // kubectl may end without reading its input.
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: Number(code ?? 1), stdout, stderr };
 }
 
-/** The same for a command that must succeed; returns its output. */
+/** Runs a command that must succeed. Returns its output. */
 export async function kubectl(target: KubectlTarget, args: readonly string[], input = ''): Promise<string> {
   const { code, stdout, stderr } = await runKubectl(target, args, input);
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')} failed (${code}): ${stderr}`);

@@ -1,4 +1,4 @@
-// Plain HTTP to a cluster's API server, with the rights of its kubeconfig whatever kind of credentials that holds.
+// Plain HTTP to a cluster's API server, with the rights of its kubeconfig, whatever its kind of credentials.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ export interface ApiResponse {
 
 export type PatchType = 'apply-patch+yaml' | 'merge-patch+json' | 'json-patch+json';
 
-/** Runs `kubectl proxy` for as long as it is not disposed of. */
+/** Runs `kubectl proxy` until it is disposed of. */
 export class ApiProxy implements AsyncDisposable {
   readonly url: string;
   readonly #close: () => Promise<unknown>;

@@ -1,12 +1,13 @@
-// A server of the control plane as a child process. It ends with us however we end: a shell beside it waits for the end of
-// our side of its standard input. The child is kept out of our process group, so that Ctrl-C is ours to handle.
+// A server of the control plane as a child process. It ends with this process in every case: a shell beside it waits
+// for the end of its standard input, which this process holds open. The child is in a separate process group, so that
+// this process handles Ctrl-C.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long a server may take to shut down in order before it is killed. An API server with watchers takes a minute. */
+/** How long a server may take to shut down before it is killed. An API server with watchers takes a minute. */
 const gracePeriodMilliseconds = 3000;
 
 /** The shell becomes the server, so that the server has its process id. */
@@ -33,7 +34,7 @@ export class ServerProcess {
       detached: true,
       stdio: ['pipe', output.fd, output.fd],
     });
-    // Writing nothing, we learn of its end by 'close'; the pipe itself may break without harm.
+    // Nothing is written to this pipe. `close` reports the end of the child, and a broken pipe does no harm.
     child.stdin?.on('error', () => undefined);
     const server = new ServerProcess(child, log);
     await once(child, 'spawn');
@@ -44,7 +45,7 @@ export class ServerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Freezes the server: its connections stay open and nothing is answered. */
+  /** Freezes the server: its connections stay open, and it answers nothing. */
   pause(): void {
     this.#child.kill('SIGSTOP');
   }
@@ -65,7 +66,7 @@ export class ServerProcess {
     await this.kill();
   }
 
-  /** Throws, with the end of its log, if the server is gone. */
+  /** Throws if the server is gone. The error contains the end of its log. */
   async requireRunning(): Promise<void> {
     if (this.running) return;
     const lines = (await readFile(this.#log, 'utf8')).trimEnd().split('\n');

@@ -13,7 +13,10 @@ const answer = z.union([
 
 let cluster: Promise<ProvidedCluster> | undefined;
 
-/** Starts the cluster if nobody has asked before. In a run without its set-up there is one for this process, which ends with it. */
+/**
+ * Starts the cluster on the first call. Without the set-up of a test run, the cluster belongs to this process and ends
+ * with it.
+ */
 export function sharedCluster(): Promise<ProvidedCluster> {
   const socket: string | undefined = inject('clusterSocket');
   cluster ??= socket === undefined ? openCluster() : ask(socket);

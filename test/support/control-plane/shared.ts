@@ -1,5 +1,5 @@
-// One control plane for a whole test run. The set-up of the run (vitest `globalSetup`) starts it when the first test asks,
-// so that tests that need none do not wait for one.
+// One control plane for a whole test run. The set-up of the run (vitest `globalSetup`) starts it on the first request,
+// so that tests that need none do not wait for it.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -12,18 +12,18 @@ import { findBinaries } from './binaries.ts';
 import type { Cluster } from './control-plane.ts';
 import { openCluster } from './custom-resources.ts';
 
-/** All of a `Cluster` that can be handed to another process. */
+/** The parts of a `Cluster` that can be passed to another process. */
 export type ProvidedCluster = Omit<Cluster, 'stop'>;
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Who connects to this socket is sent the shared cluster, as JSON. */
+    /** A process that connects to this socket receives the shared cluster as JSON. */
     clusterSocket: string;
   }
 }
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // A build takes minutes, which no hook of a test has.
+  // A build takes minutes, longer than any hook of a test may.
   const files = project.vitest.state.getPaths().map(fromRoot);
   if (files.some(needsControlPlane)) await findBinaries({ controllers: true });
   const offer = await ClusterOffer.open();

@@ -1,4 +1,4 @@
-// Pages that are run: what they show at a prompt, and whether the answer is the one that they show.
+// Pages whose commands are run: the commands at a prompt, and whether their output matches the page.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -24,7 +24,7 @@ export function filesOf(page: string): readonly (readonly [string, string])[] {
   return [...blocks].map(([, name = '', content = '']) => [name, content] as const);
 }
 
-/** Of the blocks that begin with a prompt. */
+/** From blocks that begin with a prompt. */
 export function stepsOf(page: string): readonly Step[] {
   const blocks = [...page.matchAll(/^```(?:console)?\n(\$ [\s\S]*?)^```$/gm)].map(([, block = '']) => block);
   return blocks.flatMap((block) =>
@@ -39,8 +39,8 @@ export function stepsOf(page: string): readonly Step[] {
 }
 
 /**
- * `…` is anything, over lines when it stands alone. Columns are as wide as what is in them; ages and times are of the day on
- * which the page was written.
+ * `…` matches anything, and several lines when it is alone on a line. The width of columns depends on their content;
+ * ages and times are from the day on which the page was written.
  */
 export function patternOf(output: string): RegExp {
   const escaped = output.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll(/ {2,}/g, ' +');
@@ -52,7 +52,7 @@ export function patternOf(output: string): RegExp {
   return new RegExp(`^${lines}$`);
 }
 
-/** A cluster takes its time: what is not there now may be there in a moment. */
+/** A cluster needs time: output that does not match yet may match in a moment. */
 export async function follow({ command, output }: Step, shell: Shell): Promise<void> {
   const expected = patternOf(output);
   const deadline = Date.now() + patience;
@@ -64,7 +64,7 @@ export async function follow({ command, output }: Step, shell: Shell): Promise<v
   expect(said).toMatch(expected);
 }
 
-/** What both streams say, as a terminal shows it. */
+/** Returns both output streams together, as a terminal shows them. */
 export async function run(command: string, { folder, environment }: Shell): Promise<string> {
   const child = spawn('bash', ['-c', `${command} 2>&1`], {
     cwd: folder,

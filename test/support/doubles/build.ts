@@ -1,5 +1,5 @@
-// Builds the native doubles (one folder of C sources each) with gcc, once per version of their sources, outside the work
-// tree. As a program (`node test/support/doubles/build.ts`) it builds all and prints where they are.
+// Builds the native doubles (one folder of C sources each) with gcc, once for each version of their sources, outside
+// the work tree. As a program (`node test/support/doubles/build.ts`) it builds all of them and prints their paths.
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { cacheFolder } from '../cache-folder.ts';
 export const doubles = ['computecore', 'computecore-client', 'winsock', 'win32'] as const;
 export type DoubleName = (typeof doubles)[number];
 
-/** Sources that a double has in common with another one. */
+/** Sources that a double shares with another one. */
 const shared: Readonly<Partial<Record<DoubleName, readonly string[]>>> = {
   'computecore-client': [
     'double.h',
@@ -26,17 +26,17 @@ const shared: Readonly<Partial<Record<DoubleName, readonly string[]>>> = {
 };
 
 export interface BuildOptions {
-  /** Names to define for the preprocessor. */
+  /** Names to define in the preprocessor. */
   readonly define?: readonly string[];
 }
 
-/** Threads may still return through the library when Node unloads it at its end: it is never unmapped (`nodelete`). */
+/** `nodelete`, because threads may return through the library while Node unloads it at its end. */
 const flags = [
   ...['-std=c11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror'],
   ...['-shared', '-fPIC', '-pthread', '-fvisibility=hidden', '-Wl,-z,nodelete'],
 ];
 
-/** Returns the path of the library, after building it if these sources were not built before. */
+/** Returns the path of the library. Builds it if these sources were not built before. */
 export async function buildDouble(name: DoubleName, options: BuildOptions = {}): Promise<string> {
   const folder = fileURLToPath(new URL(`./${name}/`, import.meta.url));
   const own = (await readdir(folder)).filter((file) => /\.[ch]$/.test(file)).sort();
@@ -45,7 +45,7 @@ export async function buildDouble(name: DoubleName, options: BuildOptions = {}):
   const library = join(cacheFolder, `double-${name}-${await digest(folder, files, arguments_)}.so`);
   if (await exists(library)) return library;
   await mkdir(cacheFolder, { recursive: true });
-  // It appears complete or not at all, so a build that is cut off, or one beside it, does no harm.
+  // The library appears complete or not at all, so an interrupted or concurrent build does no harm.
   const unfinished = `${library}.${randomUUID()}`;
   const sources = files.filter((file) => file.endsWith('.c')).map((file) => join(folder, file));
   try {

@@ -1,5 +1,5 @@
-// Misuses the computecore double in the way that its first argument names; the second is the library. A process of its
-// own, because it is to be ended by the double.
+// Misuses the computecore double in the way that the first argument names; the second one is the library. A separate
+// process, because the double ends it.
 import koffi from 'koffi';
 
 const [, , misuse, path = ''] = process.argv;
@@ -23,7 +23,7 @@ const script = library.func('DoubleScript', 'void', ['str16', 'uint32_t', 'uint3
 const exit = library.func('DoubleExit', 'int32_t', ['str16', 'str16', 'int32_t']);
 const [delay, hold] = [3, 4];
 
-/** Lets native threads run; without a callback they need nothing of this one. */
+/** Lets native threads run. Without a callback they do not need this thread. */
 function pause(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -1,5 +1,6 @@
-// computecore.dll as a thin client of a simulated node's service process (computecore-client/): systems live there, outlive
-// the process that made them, and have guests that dial. One library, so one connection, a process.
+// computecore.dll as a thin client of a simulated node's service process (computecore-client/). Systems live in that
+// process, outlive the process that created them, and have guests that connect. A process has one such library, and so
+// one connection.
 import koffi from 'koffi';
 import type { ComputeCoreBackend } from '../../../agent/windows/computecore/backend.ts';
 import { type ComputeCorePaths, connectComputeCore } from '../../../agent/windows/computecore/computecore.ts';
@@ -13,15 +14,15 @@ export class ComputeCoreService {
   readonly #reset: () => void;
   readonly #die: (method: string, number: number, isAnswered: number) => void;
 
-  /** @param guestFolder where the guests of the node find their host */
+  /** @param guestFolder where the node's guests find their host */
   static async connect(socketPath: string, guestFolder: string): Promise<ComputeCoreService> {
     return await ComputeCoreService.load(await buildDouble('computecore-client'), socketPath, guestFolder);
   }
 
-  /** @param address the socket of the service, on Windows its loopback port */
+  /** @param address the socket of the service, or its loopback port on Windows */
   static async load(path: string, address: string, guestFolder: string): Promise<ComputeCoreService> {
     const library = koffi.load(path);
-    // It waits for the service, which may be in this process.
+    // Asynchronous, because the service may be in this process.
     const connect = library.func('DoubleConnect', 'int32_t', ['str', 'str16']);
     const connected = await new Promise<number>((resolve, reject) =>
       connect.async(address, guestFolder, (error: unknown, result: number) =>
@@ -44,15 +45,15 @@ export class ComputeCoreService {
     return connectComputeCore(this.#paths);
   }
 
-  /** Of this process; systems are the service's. */
+  /** Counts of this process; systems belong to the service. */
   counts(): Counts {
     const counted = counters.map((what) => [what, this.#count(what)] as const);
     return Object.fromEntries(counted) as Counts;
   }
 
   /**
-   * This process is killed within the native library, at so many requests of the method from now (rpc.ts): once the request
-   * is on its way, or once it is answered and nobody has seen that.
+   * Kills this process within the native library at the `number`th request of the method (rpc.ts) from now: once the
+   * request is sent, or once it is answered and nobody has seen the answer.
    */
   dieAt(method: Method, number: number, when: 'sent' | 'answered'): void {
     this.#die(method, number, when === 'answered' ? 1 : 0);

@@ -1,6 +1,6 @@
-// 2,000 lives of VMs against the computecore double, in a process of its own so that its memory is its own. Prints what is
-// left over, and by how much the resident memory grew from the 500th life to the last. Run with --expose-gc and a fixed
-// small --max-semi-space-size: V8 enlarges its young generation in steps of up to 25 MiB, which is no leak.
+// 2,000 lives of VMs on the computecore double, in a separate process, so that only its own memory is measured. Prints
+// what is left over, and the growth of resident memory from the 500th life to the last. Run with --expose-gc and a
+// fixed small --max-semi-space-size: V8 enlarges its young generation in steps of up to 25 MiB, which is not a leak.
 import type { SystemId } from '../../../agent/node/backend.ts';
 import { ComputeCoreDouble } from './computecore.ts';
 

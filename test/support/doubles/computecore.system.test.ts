@@ -1,4 +1,4 @@
-// The double must be as strict as it promises, or the tests that rely on it prove nothing.
+// The double must be as strict as it promises. Otherwise the tests that rely on it prove nothing.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -36,7 +36,7 @@ const violations: readonly (readonly [string, string])[] = [
 ];
 
 describe('the computecore double', () => {
-  it.each(violations)('ends a process that %s', async (name, message) => {
+  it.each(violations)('kills a process that %s', async (name, message) => {
     expect(await misuse(name)).toEqual({ signal: 'SIGABRT', said: `computecore double: ${message}` });
   });
 

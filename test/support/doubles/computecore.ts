@@ -1,4 +1,4 @@
-// The test's side of the computecore double: scripts what goes wrong, makes guests and events, reads the counters.
+// The test's side of the computecore double: scripts failures, ends guests, sends events, reads the counters.
 import koffi from 'koffi';
 import type { ComputeCoreBackend } from '../../../agent/windows/computecore/backend.ts';
 import { type ComputeCorePaths, connectComputeCore } from '../../../agent/windows/computecore/computecore.ts';
@@ -28,7 +28,7 @@ export interface Rule {
   readonly action: keyof typeof actions;
   readonly value?: number;
   readonly text?: string;
-  /** Which call from now on; absent = the next one, 0 = every one. */
+  /** Number of the call, counted from now; absent = the next one, 0 = every one. */
   readonly number?: number;
 }
 
@@ -46,7 +46,7 @@ export class ComputeCoreDouble {
   readonly #sendToClosed: (type: number, data: string | null) => void;
   readonly #reset: () => void;
 
-  /** The library is one of the process: whoever loads it again meets the same systems. */
+  /** The process has one instance of the library: loading it again shows the same systems. */
   static async load(options: BuildOptions = {}): Promise<ComputeCoreDouble> {
     return new ComputeCoreDouble(await buildDouble('computecore', options));
   }
@@ -76,17 +76,17 @@ export class ComputeCoreDouble {
     this.#release();
   }
 
-  /** The guest ends by itself; false when there is no such system. */
+  /** The guest ends on its own. False when there is no such system. */
   exit(id: string, exitType: string, status: number): boolean {
     return this.#exit(id, exitType, status) !== 0;
   }
 
-  /** To every handle of the system, by threads of their own. */
+  /** Sends an event to every handle of the system, on separate threads. */
   send(id: string, type: number, data?: string): void {
     this.#send(id, type, data ?? null);
   }
 
-  /** To where the handle that was closed last had listened. */
+  /** Sends an event to the callback of the handle that was closed last. */
   sendToClosed(type: number, data?: string): void {
     this.#sendToClosed(type, data ?? null);
   }
@@ -105,7 +105,7 @@ export class ComputeCoreDouble {
     };
   }
 
-  /** Rules go, and systems without handles. */
+  /** Removes rules, and systems without handles. */
   reset(): void {
     this.#reset();
   }

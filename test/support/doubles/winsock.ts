@@ -1,5 +1,5 @@
-// The test's side of what stands in for ws2_32.dll, on Linux (winsock/) and under wine (wine/winsock.c): fails calls, counts
-// sockets, and dials as a guest does.
+// The test's side of the substitutes for ws2_32.dll, on Linux (winsock/) and under wine (wine/winsock.c): makes calls
+// fail, counts sockets, and connects like a guest.
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -9,22 +9,22 @@ import { hyperVAddress, vsockServiceId } from '../../../agent/windows/hvsock/add
 import type { Dial } from '../../../simulator/wire/guest-dial.ts';
 import { buildDouble } from './build.ts';
 
-/** How often the pump's sleep ended, by what. */
+/** How often the pump's sleep ended, by cause. */
 export interface Wakings {
   readonly bySocket: number;
-  /** It had left a socket alone for a moment. */
+  /** The end of a pause for one socket. */
   readonly byRest: number;
-  /** Nothing had happened for its longest sleep. */
+  /** The end of its longest sleep. */
   readonly byIdleTime: number;
 }
 
 export interface WinsockDouble {
   readonly path: string;
-  /** The next call of that name fails with the Winsock error. */
+  /** The next call of that name fails with this Winsock error. */
   readonly failNext: (call: string, code: number) => void;
   readonly openSockets: () => number;
   readonly wakings: () => Wakings;
-  /** From now on, or no more, only a socket ends the pump's longest sleep. */
+  /** While true, only a socket ends the pump's longest sleep. */
   readonly sleepUntilWoken: (yes: boolean) => void;
   readonly dial: (vm: RuntimeId, port: number) => Socket;
 }
@@ -47,13 +47,15 @@ export async function loadWinsock(): Promise<WinsockDouble> {
   };
 }
 
-/** @param library the double, which the process has loaded already, or will */
+/** @param library the double, which the process has loaded or will load */
 export function wakingsOf(library: LibraryHandle): () => Wakings {
   const polls: (how: number) => number = library.func('DoublePolls', 'int', ['int']);
   return () => ({ bySocket: polls(0), byRest: polls(1), byIdleTime: polls(2) });
 }
 
-/** A guest of the wine bed, on either side of it, dials its host: `folder` is HVSOCK_FOLDER as the caller sees it. */
+/**
+ * Connects to its host as a guest of the wine tests, from either side: `folder` is HVSOCK_FOLDER as the caller sees it.
+ */
 export function dialProxied(folder: string, vm: RuntimeId, port: number): Socket {
   return connect({ host: '127.0.0.1', port: proxiedPort(join(folder, addressText(vm, port))), allowHalfOpen: true });
 }
@@ -64,7 +66,7 @@ export function dialAsGuest(folder: string, vm: RuntimeId, port: number): Return
     const socket = dialProxied(folder, vm, port);
     socket.once('connect', () => {
       socket.removeAllListeners('error');
-      // Its users see its end by `close`.
+      // The users of the socket see its end by `close`.
       socket.on('error', () => {});
       resolve(socket);
     });
@@ -72,7 +74,7 @@ export function dialAsGuest(folder: string, vm: RuntimeId, port: number): Return
   });
 }
 
-/** Nobody listens on the first port, so what is not there refuses as it should. */
+/** Nobody listens on the first port, so that a missing listener refuses as it should. */
 function proxiedPort(file: string): number {
   try {
     return Number(readFileSync(file, 'utf8')) || 1;

@@ -1,6 +1,6 @@
-// What a real Linux guest needs on this machine: an emulator, a vsock device, a kernel with its modules, and an initial
-// ramdisk with the programs of image/. What is missing is installed with apt-get and cargo and kept in the cache folder;
-// `npm run guest:bed` does it ahead of the tests. Somebody else's boot files can take the place of ours
+// What a real Linux guest needs on this computer: an emulator, a vsock device, a kernel with its modules, and an
+// initial ramdisk with the programs of image/. Missing parts are installed with apt-get and cargo and kept in the cache
+// folder; `npm run guest:bed` does it ahead of the tests. A user's own boot files can replace ours
 // (`own-boot-files.ts`).
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export interface Bed {
   readonly vsockDevice: string;
   readonly kernel: string;
   readonly initrd: string;
-  /** The boot files are not this project's: what only our guest does is not to be expected. */
+  /** The boot files are not this project's: behaviour of our guest image cannot be expected. */
   readonly isForeign: boolean;
 }
 
@@ -25,7 +25,7 @@ const vsockCrate = { name: 'vhost-device-vsock', version: '0.3.0' };
 const kernelPackage = 'linux-image-cloud-amd64';
 const image = fileURLToPath(new URL('./image/', import.meta.url));
 
-/** In the order in which they depend on each other. */
+/** In the order of their dependencies. */
 const modules = [
   'drivers/virtio/virtio_ring.ko',
   'drivers/virtio/virtio.ko',
@@ -67,11 +67,11 @@ const applets = [
 
 export interface BedOptions {
   readonly own?: OwnBootFiles;
-  /** Told before something is made that takes a while; nothing when all is there. */
+  /** Called before something slow is made; not called when everything exists. */
   readonly tell?: (what: string) => void;
 }
 
-/** Rejects with what this machine lacks. */
+/** Rejects with what this computer lacks. */
 export async function prepareBed({ own = ownBootFiles(), tell = () => undefined }: BedOptions = {}): Promise<Bed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(`a real guest needs Linux on x64, this is ${process.platform} on ${process.arch}`);
@@ -85,7 +85,7 @@ export async function prepareBed({ own = ownBootFiles(), tell = () => undefined 
 
 type Tell = NonNullable<BedOptions['tell']>;
 
-/** Ours are not fetched when somebody's own take the place of both. */
+/** Ours are not fetched when the user provides both. */
 async function bootFilesOf(own: OwnBootFiles, folder: string, tell: Tell): Promise<Pick<Bed, 'kernel' | 'initrd'>> {
   if (own.kernel !== undefined && own.initrd !== undefined) return { kernel: own.kernel, initrd: own.initrd };
   const boot = await bootFiles(folder, tell);
@@ -120,7 +120,7 @@ interface BootFiles {
   readonly busybox: string;
 }
 
-/** Downloaded and unpacked, not installed. */
+/** Downloads and unpacks, without installing. */
 async function bootFiles(folder: string, tell: Tell): Promise<BootFiles> {
   const root = join(folder, 'boot-files');
   await once(root, async (unfinished) => {
@@ -147,7 +147,7 @@ async function bootFiles(folder: string, tell: Tell): Promise<BootFiles> {
   };
 }
 
-/** Made anew when the programs in it or the kernel are others. */
+/** Made again when its programs or the kernel have changed. */
 async function makeInitrd(folder: string, boot: BootFiles, tell: Tell): Promise<string> {
   const sources = (await readdir(image)).sort();
   const hash = createHash('sha256')
@@ -176,7 +176,7 @@ async function entriesOf(boot: BootFiles, programs: Buffer): Promise<ArchiveEntr
   );
   return [
     ...folders.map((path) => ({ kind: 'folder' as const, path })),
-    // A Go program opens these before it does anything, and they must be there before /dev is mounted.
+    // A Go program opens these at its start, before /dev is mounted.
     { kind: 'device', path: 'dev/null', major: 1, minor: 3 },
     { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
     { kind: 'file', path: 'init', content: programs, isExecutable: true },
@@ -189,7 +189,7 @@ async function entriesOf(boot: BootFiles, programs: Buffer): Promise<ArchiveEntr
   ];
 }
 
-/** The file or folder appears complete or not at all, so that what is cut off, or runs beside it, does no harm. */
+/** The file or folder appears complete or not at all, so an interrupted or concurrent run does no harm. */
 async function once(path: string, make: (unfinished: string) => Promise<unknown>): Promise<void> {
   const isThere = () =>
     access(path).then(

@@ -1,5 +1,5 @@
-// A real guest that the agent's own code boots: the document comes from the builder as for a Windows host, the sockets are
-// the agent's listeners, and an emulator plays the hypervisor.
+// A real guest that the agent's own code boots: the builder makes the document as for a Windows host, the agent's
+// listeners are the sockets, and an emulator acts as the hypervisor.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,18 +33,18 @@ export interface BootedGuest extends AsyncDisposable {
   readonly phases: ReadonlyMap<string, number>;
   readonly lines: readonly string[];
   readonly ended: Promise<SystemEnd>;
-  /** The agent goes, and another one takes the running guest over. */
+  /** The agent goes away, and another one adopts the running guest. */
   readonly takeOver: () => Promise<GuestRun>;
 }
 
 const allowed = allowList({ paths: ['C:\\'], pipes: ['*'], devices: [] });
 
-/** The options of a guest that runs on the bed. What an image of somebody else needs is not known, so it gets the default. */
+/** The options of a guest in this set-up. The needs of a foreign image are unknown, so it gets the defaults. */
 export function bedOptions({ isForeign }: Bed): RequestedOptions {
   return { MemorySizeInMB: isForeign ? 1024 : 512, ProcessorCount: 2, DisableTimeSyncService: true };
 }
 
-/** A guest that did not come up; the cause says why. */
+/** The guest did not come up; `cause` says why. */
 export class GuestNotBooted extends Error {
   override readonly name = 'GuestNotBooted';
 
@@ -112,7 +112,7 @@ export async function bootGuest(
   }
 }
 
-/** As the agent of a Windows host plans it; the host's files are simulated. */
+/** Plans the boot like the agent of a Windows host. The host's files are simulated. */
 async function planOf(uid: string, options: RequestedOptions): Promise<BootPlan> {
   await using node = await startNode();
   const connection = await node.connect();

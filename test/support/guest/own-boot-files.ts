@@ -1,17 +1,17 @@
-// Somebody's own boot files in place of ours, so that any guest image can be tried against our host side. Given by
-// `--kernel` and `--initrd`, or by the environment, which is also how they reach the processes of a test run.
+// The user's own boot files instead of ours, so that any guest image can be tried with our host side. Given by
+// `--kernel` and `--initrd`, or by the environment, which also passes them to the processes of a test run.
 import { accessSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 export interface OwnBootFiles {
-  /** Absolute paths. Without one, ours is used. */
+  /** Absolute paths. Ours replaces a missing one. */
   readonly kernel?: string | undefined;
   readonly initrd?: string | undefined;
 }
 
 const variables = { kernel: 'LCOW_GUEST_KERNEL', initrd: 'LCOW_GUEST_INITRD' } as const;
 
-/** Relative paths are those of whoever called npm, which itself runs scripts in the project's folder. */
+/** Relative paths refer to the folder in which the user called npm; npm itself runs scripts in the project's folder. */
 export function ownBootFiles(given: OwnBootFiles = {}, environment: NodeJS.ProcessEnv = process.env): OwnBootFiles {
   const from = environment['INIT_CWD'] ?? process.cwd();
   const find = (which: keyof typeof variables) => {

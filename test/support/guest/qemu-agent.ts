@@ -1,4 +1,4 @@
-// The agent of a node whose VMs are emulated machines with a real Linux (test/guest): the agent's own code, with another
+// The agent of a node whose VMs are emulated, with a real Linux (test/guest): the agent's own code with another
 // backend. Files and facts of the host are simulated.
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -60,7 +60,7 @@ async function connectNode(): Promise<AgentNode> {
   };
 }
 
-/** Of an agent that was killed its machines are left, which HCS would have ended: they are known by the folder of their sockets. */
+/** Ends the emulators of an agent that was killed, as HCS would. They are identified by the folder of their sockets. */
 async function endLeftovers(folder: string): Promise<void> {
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)) {
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

@@ -1,5 +1,5 @@
-// An `HcsBackend` whose VMs are emulated machines: for the test bed and demonstrations. It boots what a document says
-// as far as an emulator can; what only HCS does, it refuses.
+// An `HcsBackend` whose VMs are emulated, for tests with real guests and for demonstrations. It boots a document as far
+// as an emulator can, and refuses what only HCS can do.
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -19,16 +19,16 @@ import { guestSocketPath } from '../../../simulator/wire/guest-address.ts';
 import type { Bed } from './bed.ts';
 import { type BootableDocument, bootableDocument, QemuMachine } from './qemu-machine.ts';
 
-/** Where the serial port of an emulated machine is, in place of the named pipe of its document. */
+/** The socket that stands in for the named pipe of a serial port. */
 export function emulatedConsolePath(folder: string, pipe: string): string {
   const short = createHash('sha256').update(pipe.toLowerCase()).digest('hex').slice(0, 12);
   return join(folder, `console-${short}`);
 }
 
 export interface QemuOptions {
-  /** Told what the emulator finds wrong. */
+  /** Receives the errors of the emulator. */
   readonly complain?: (text: string) => void;
-  /** The file here that stands for a disk of the host. */
+  /** Maps a disk of the host to a local file. */
   readonly diskFile?: (path: string) => string;
 }
 
@@ -44,7 +44,7 @@ export class QemuBackend implements HcsBackend {
   readonly #place: QemuPlace;
   readonly #systems = new Map<string, QemuSystem>();
 
-  /** @param folder where listeners are, too; its path must be short */
+  /** @param folder also contains the listeners; its path must be short */
   constructor(bed: Bed, folder: string, { complain = complainHere, diskFile = asItIs }: QemuOptions = {}) {
     this.#place = { bed, folder, complain, diskFile };
   }
@@ -70,7 +70,7 @@ export class QemuBackend implements HcsBackend {
     return system === undefined ? Promise.reject(new Error(`there is no ${id}`)) : Promise.resolve(system);
   }
 
-  /** Files are not guarded here. */
+  /** Access to files is not restricted here. */
   grantVmAccess(): Promise<void> {
     return Promise.resolve();
   }
@@ -126,7 +126,7 @@ class QemuSystem implements ComputeSystem {
     });
   }
 
-  /** HCS asks the guest's own services, of which this guest has none. */
+  /** HCS asks the guest's integration services, which this guest does not have. */
   shutdown(): Promise<void> {
     return Promise.reject(new Error('this guest cannot be asked to shut down'));
   }
@@ -137,7 +137,7 @@ class QemuSystem implements ComputeSystem {
     return Promise.resolve();
   }
 
-  /** Disks on the first controller can come and go. */
+  /** Disks on the first controller can be added and removed. */
   async modify(text: string): Promise<void> {
     const { RequestType, ResourcePath, Settings } = change.parse(JSON.parse(text));
     const lun = Number(attachmentPath.exec(ResourcePath)?.[1] ?? Number.NaN);
@@ -163,7 +163,7 @@ class QemuSystem implements ComputeSystem {
     });
   }
 
-  /** The only handle: its end is the end of the machine. */
+  /** This is the only handle: closing it ends the VM. */
   async close(): Promise<void> {
     await this.terminate();
     await this.ended;
@@ -175,7 +175,7 @@ class QemuSystem implements ComputeSystem {
   }
 }
 
-/** Made here, as HCS makes it of a system that it creates. */
+/** Created here, like HCS does for a system that it creates. */
 function asRuntimeId(guid: string): RuntimeId {
   return guid as RuntimeId;
 }

@@ -1,5 +1,6 @@
-// One emulated machine that boots the document of a VM: software emulation, since hardware virtualisation is rarely to be
-// had where tests run, and a vsock device that turns each port of the host into a Unix socket beside others of its VM.
+// One emulator that boots the document of a VM. It emulates in software, because hardware virtualisation is rarely
+// available where tests run. Its vsock device connects each port of the host to a Unix socket beside the other sockets
+// of its VM.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
@@ -10,7 +11,7 @@ import { z } from 'zod';
 import type { SystemExit } from '../../../agent/node/backend.ts';
 import type { Bed } from './bed.ts';
 
-/** The parts of a document that an emulator can follow. */
+/** The parts of a document that an emulator can use. */
 export const bootableDocument = z.object({
   Owner: z.string(),
   VirtualMachine: z.object({
@@ -24,7 +25,7 @@ export const bootableDocument = z.object({
 });
 export type BootableDocument = z.infer<typeof bootableDocument>;
 
-/** The two words of the command line that are true of Hyper-V only: here vsock is a virtio device, and it is on a PCI bus. */
+/** The two words of the command line that apply to Hyper-V only: here vsock is a virtio device on a PCI bus. */
 const hyperVOnly: ReadonlySet<string> = new Set(['initcall_blacklist=virtio_vsock_init', 'pci=off']);
 
 export function commandLineHere(commandLine: string): string {
@@ -40,11 +41,11 @@ const event = z.object({
 const answer = z.object({ id: z.int(), error: z.object({ desc: z.string() }).optional() });
 
 export interface MachineFiles {
-  /** Ports of the host are sockets of the name `<socketPrefix>_<port>`. */
+  /** Ports of the host are sockets named `<socketPrefix>_<port>`. */
   readonly socketPrefix: string;
-  /** A folder for what this machine alone needs. */
+  /** A folder for this VM alone. */
   readonly folder: string;
-  /** The socket that stands for the named pipe of a serial port. */
+  /** The socket that stands in for the named pipe of a serial port. */
   readonly consolePath: (pipe: string) => string;
 }
 
@@ -66,7 +67,7 @@ export class QemuMachine {
     if (emulator.stdout !== null) createInterface(emulator.stdout).on('line', (line) => this.#observe(line));
   }
 
-  /** @param complain told what the emulator finds wrong, such as a kernel that it cannot boot */
+  /** @param complain receives the errors of the emulator, such as a kernel that it cannot boot */
   static async start(
     bed: Bed,
     document: BootableDocument,
@@ -92,7 +93,7 @@ export class QemuMachine {
     return new QemuMachine(emulator, device, complain);
   }
 
-  /** A disk on the first SCSI controller; the file is one without a format of its own. */
+  /** Adds a disk on the first SCSI controller; the file is a raw image. */
   async plugDisk(lun: number, file: string, readOnly: boolean): Promise<void> {
     const node = { 'node-name': `disk${lun}`, driver: 'raw', 'read-only': readOnly };
     await this.#command('blockdev-add', { ...node, file: { driver: 'file', filename: file, 'read-only': readOnly } });
@@ -158,12 +159,12 @@ function emulatorArguments(
     ...['-append', commandLineHere(Chipset.LinuxKernelDirect.KernelCmdLine)],
     ...['-chardev', `socket,id=c0,path=${deviceSocket}`, '-device', 'vhost-user-vsock-pci,chardev=c0'],
     ...['-device', 'virtio-scsi-pci,id=controller'],
-    // Nobody need be connected: what the console prints then is lost, as with the pipe of a Windows host.
+    // Nobody has to be connected: the console's output is then lost, as with the pipe of a Windows host.
     ...Object.entries(Devices.ComPorts).flatMap(([port, { NamedPipe }]) => [
       ...['-chardev', `socket,id=com${port},path=${consolePath(NamedPipe)},server=on,wait=off`],
       ...['-serial', `chardev:com${port}`],
     ]),
-    // A guest that resets itself ends, as HCS ends it (StopOnReset).
+    // A guest that resets itself ends, as with HCS (StopOnReset).
     ...['-nodefaults', '-no-reboot', '-display', 'none'],
     ...['-chardev', 'stdio,id=control', '-mon', 'chardev=control,mode=control'],
   ];

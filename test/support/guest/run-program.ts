@@ -1,4 +1,4 @@
-// Runs a program of the bed's set-up to its end.
+// Runs a set-up program to its end.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
@@ -7,7 +7,7 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** What it wrote to its standard output. Rejects with what it said when it fails or is not there. */
+/** Returns the program's standard output. Rejects with its error output when it fails, or when it does not exist. */
 export async function runProgram(
   program: string,
   args: readonly string[],

@@ -1,9 +1,9 @@
-// Somebody at the serial console of an emulated machine.
+// A user at the serial console of an emulated VM.
 import { once } from 'node:events';
 import { connect } from 'node:net';
 
 export interface SerialConsole extends AsyncDisposable {
-  /** Types a line; gives all that the console has printed so far. */
+  /** Types a line. Returns everything that the console has printed so far. */
   tell(line: string): string;
 }
 

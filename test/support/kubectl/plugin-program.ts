@@ -1,4 +1,4 @@
-// The plugin as a user has it: on the PATH, started by the user's own kubectl, a process of its own.
+// The plugin as a user has it: on the PATH, started by the user's kubectl, as a separate process.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { symlink } from 'node:fs/promises';

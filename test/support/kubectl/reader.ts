@@ -24,7 +24,7 @@ const items = [
 
 export const reader = 'system:serviceaccount:default:reader';
 
-/** The kubeconfig of that user, a file of the folder. What rights it has is known to the API server a moment later. */
+/** Writes the user's kubeconfig into the folder. The API server knows the user's rights a moment later. */
 export async function createReader(running: RunningSystem, folder: string): Promise<string> {
   await running.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   const token = (await running.kubectl(['create', 'token', metadata.name])).trim();

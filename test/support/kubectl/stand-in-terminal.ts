@@ -1,4 +1,4 @@
-// A terminal, and whoever sits at it.
+// A simulated terminal and its user.
 import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,7 +18,7 @@ export class StandInTerminal implements Terminal {
   readonly errors = new PassThrough();
   readonly size: Terminal['size'];
   readonly outputIsTerminal: boolean;
-  /** What was said about the keyboard. */
+  /** The requested raw modes of the keyboard. */
   readonly rawModes: boolean[] = [];
   stdout = '';
   stderr = '';
@@ -54,12 +54,12 @@ export class StandInTerminal implements Terminal {
     return () => undefined;
   }
 
-  /** The command has its stream: until then it would try again what fails. */
+  /** Waits until the command has its stream: earlier it would retry a failure. */
   async untilStreaming(): Promise<void> {
     await this.until('somebody listens to Ctrl-C', () => this.#interrupt !== undefined);
   }
 
-  /** Ctrl-C, as soon as somebody listens to it. */
+  /** Presses Ctrl-C as soon as the command listens for it. */
   async interrupt(): Promise<void> {
     await this.untilStreaming();
     this.#interrupt?.();
@@ -88,7 +88,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A command at such a terminal; what it fails with is told as the program tells it. */
+/** Runs a command at such a terminal. A failure is printed as the program prints it. */
 export async function runAt(
   terminal: StandInTerminal,
   kubeconfig: string,

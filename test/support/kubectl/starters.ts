@@ -1,9 +1,9 @@
-// A user who may get processes of guests, as the API server reviews it, and a group that may create them.
+// A user who may `get` processes in guests, which is what the API server reviews, and a group that may create them.
 
 const rbac = 'rbac.authorization.k8s.io';
 
 export const starter = 'jane';
-/** As directories name groups. */
+/** A group name in the style of a directory service. */
 export const startersGroup = 'cn=starters,ou=vms';
 
 const subjects = [
@@ -11,7 +11,7 @@ const subjects = [
   { verb: 'create', subject: { kind: 'Group', name: startersGroup } },
 ] as const;
 
-/** Their roles and bindings. */
+/** Roles and bindings for both. */
 export const startersList = {
   apiVersion: 'v1',
   kind: 'List',

@@ -13,7 +13,7 @@ export interface TokenFor {
   readonly serviceAccount: string;
   readonly audience: string | undefined;
   readonly expirationSeconds: number;
-  /** The token is void once it is gone. */
+  /** The token becomes invalid when the pod is gone. */
   readonly pod: { readonly name: string; readonly uid: string };
 }
 

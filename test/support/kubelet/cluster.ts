@@ -1,4 +1,4 @@
-// A control plane whose Pods run: with it, what a user does to a cluster is what a test does.
+// A control plane whose Pods run, so that a test does to a cluster what a user does.
 import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { ToolResult } from '../charts/go-tool.ts';
@@ -20,12 +20,12 @@ export class RunningCluster implements AsyncDisposable {
     this.kubelet = kubelet;
   }
 
-  /** Two Linux nodes, and Windows ones: simulated by their names. */
+  /** Two Linux nodes, and the named Windows nodes, which are simulated. */
   static async start(
     windowsNodes: readonly (string | NodeSpec)[] = ['win-2022-a', 'win-2025-a'],
     options: KubeletOptions = {},
   ): Promise<RunningCluster> {
-    // Where the kubelet listens, so not where another cluster of this machine does.
+    // The kubelet listens on these addresses, so they differ from those of other clusters on this computer.
     const serviceAddresses = `127.${randomInt(64, 255)}.${randomInt(0, 255)}.0/24`;
     const controlPlane = await startControlPlane({ serviceAddresses });
     try {
@@ -49,13 +49,13 @@ export class RunningCluster implements AsyncDisposable {
     await this.controlPlane.stop();
   }
 
-  /** `kubectl` with the words of a line. */
+  /** Runs `kubectl` with the words of a line. */
   readonly $ = (line: string, input?: string): Promise<string> => kubectl(this.controlPlane, line.split(' '), input);
 
   readonly attempt = (line: string, input?: string): Promise<KubectlResult> =>
     runKubectl(this.controlPlane, line.split(' '), input);
 
-  /** With what the pods wrote, when it fails: they are gone when somebody looks. */
+  /** An error contains the output of the pods, which may be gone when somebody looks. */
   async helm(args: readonly string[]): Promise<string> {
     return await helm(args, this.controlPlane).catch(async (error: Error) => {
       const pods = await this.$('get pods --all-namespaces --output yaml');

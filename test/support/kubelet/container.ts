@@ -1,4 +1,4 @@
-// One container of a pod: its process, probes, restarts with back-off, and what of it stands in the pod's status.
+// One container of a pod: its process, probes, restarts with back-off, and its part of the pod's status.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,9 +6,9 @@ import type { Network } from './network.ts';
 import type { ContainerSpec, Pod } from './objects.ts';
 import { followProbe, type ProbeTarget } from './probe.ts';
 
-/** A kubelet's are 10 s and 300 s; a test waits less. The first restart comes at once. */
+/** A kubelet's values are 10 s and 300 s; a test waits less. The first restart comes at once. */
 const backoff = { firstMilliseconds: 1_000, capMilliseconds: 30_000 } as const;
-/** Exit code of a process that a signal ended, as container runtimes report it. */
+/** Exit codes of processes that a signal ended, as container runtimes report them. */
 const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 137, SIGTERM: 143, SIGINT: 130 };
 
 interface Terminated {
@@ -26,7 +26,7 @@ type State =
 
 export interface ContainerSurroundings {
   readonly restartPolicy: Pod['spec']['restartPolicy'];
-  /** Periods of probes are divided by it. */
+  /** Periods of probes are divided by this. */
   readonly haste: number;
   readonly network: Network;
   /** Starts the container's own command, or another one beside it. */
@@ -55,7 +55,7 @@ export class Container {
     return this.#ready;
   }
 
-  /** Undefined until it has ended for good. */
+  /** Undefined until the container has ended for good. */
   get exitCode(): number | undefined {
     return 'terminated' in this.#state ? this.#state.terminated.exitCode : undefined;
   }
@@ -78,7 +78,7 @@ export class Container {
     this.#run ??= this.#keepRunning();
   }
 
-  /** Asks it to end, and ends it after the grace period. */
+  /** Asks the process to end, and kills it after the grace period. */
   async stop(graceMilliseconds: number): Promise<void> {
     this.#end.abort();
     this.#child?.kill('SIGTERM');

@@ -1,4 +1,4 @@
-// The environment of a container and the `$(NAME)` in its command, as the API reference of Container has them.
+// The environment of a container, and the `$(NAME)` in its command, as in the API reference of Container.
 import type { Api } from './api.ts';
 import { type EnvironmentVariable, fieldOf, type Pod } from './objects.ts';
 
@@ -7,7 +7,7 @@ export interface PodAddresses {
   readonly host: string;
 }
 
-/** Later variables may refer to earlier ones and to those of Services, and win over them. */
+/** Later variables may refer to earlier ones and to those of Services, and override them. */
 export async function environmentOf(
   variables: readonly EnvironmentVariable[],
   pod: Pod,
@@ -43,7 +43,7 @@ async function referenced(
   return value?.toString('utf8');
 }
 
-/** `$(NAME)` of a name that is known; `$$` stands for `$`; what is not known stays as it is. */
+/** Expands `$(NAME)` for known names; `$$` stands for `$`; unknown names stay unchanged. */
 export function expand(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$\$|\$\(([A-Za-z_][\w.-]*)\)/g, (whole, name: string | undefined) =>
     name === undefined ? '$' : (environment[name] ?? whole),

@@ -1,5 +1,5 @@
-// There is no container runtime, so an image is a rule that makes the work tree look like the image: its entry point is that
-// of the Dockerfile, the Node in it is the packaged one, and of a compiled `main.js` the `main.ts` is run.
+// Images without a container runtime: a rule makes the work tree look like the image. The entry point is that of the
+// Dockerfile, its Node is the packaged one, and instead of a compiled `main.js` the `main.ts` runs.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,19 +8,19 @@ import { programs } from '../../../images/programs.ts';
 import { cacheFolder } from '../cache-folder.ts';
 
 const project = fileURLToPath(new URL('../../../', import.meta.url));
-/** Programs of any user compile into it. */
+/** Programs of any user write to this cache. */
 export const compileCache = join(cacheFolder, 'kubelet-compile-cache');
 const dockerfile = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8');
 
 export interface LinuxImage {
   readonly entryPoint: readonly string[];
-  /** Path in the container → what is there. */
+  /** Path in the container → its content. */
   readonly files: ReadonlyMap<string, string>;
-  /** What a word of a command means. */
+  /** Translates a word of a command. */
   readonly word: (word: string) => string;
 }
 
-/** The work tree: what is not compiled here is run from its source. */
+/** The operator of the work tree, run from its sources without compiling. */
 const operatorOfWorkTree: LinuxImage = {
   entryPoint: entryPointOf('operator'),
   files: new Map([
@@ -32,38 +32,38 @@ const operatorOfWorkTree: LinuxImage = {
   word: (word) => (/^\/lcow-operator\/.*\.js$/.test(word) ? word.replace(/\.js$/, '.ts') : word),
 };
 
-/** What `npm run image:rootfs -- operator` made. */
+/** The result of `npm run image:rootfs -- operator`. */
 export function unpackedOperator(rootFileSystem: string): LinuxImage {
   const home = `/${programs.operator.folder}`;
   return { entryPoint: entryPointOf('operator'), files: new Map([[home, `${rootFileSystem}${home}`]]), word: String };
 }
 
-/** Only images of ours are known. */
+/** Knows only our images. */
 export function linuxImage(reference: string, operator = operatorOfWorkTree): LinuxImage | undefined {
   return /\/lcow-operator(?=[:@])/.test(reference) ? operator : undefined;
 }
 
 export const isAgentImage = (reference: string) => /\/lcow-agent(?=[:@])/.test(reference);
 
-/** What a container runtime on Windows replaces by the folder of the container. */
+/** A container runtime on Windows replaces this with the folder of the container. */
 export const sandbox = '%CONTAINER_SANDBOX_MOUNT_POINT%';
 
 export interface HostProcess {
   /** Command and arguments, expanded. */
   readonly words: readonly string[];
-  /** Where the volumes of the container are, by their mount paths. */
+  /** Contains the volumes of the container, by their mount paths. */
   readonly containerDirectory: string;
-  /** Folder of the node that a Windows path means. */
+  /** The local folder for a Windows path of the node. */
   readonly hostFolder: (path: string) => string;
 }
 
 export interface Command {
   readonly words: readonly string[];
-  /** Besides that of the container, which wins. */
+  /** Added to the container's environment, which wins. */
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** What a Windows node makes of the command of a HostProcess container. */
+/** Translates the command of a HostProcess container for the Windows node. */
 export type HostProcesses = (given: HostProcess) => Promise<Command> | Command;
 
 /**

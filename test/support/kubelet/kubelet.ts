@@ -1,22 +1,23 @@
-// A kubelet, a scheduler and a kube-proxy for tests: the Pods of chosen Nodes run as processes of this machine, so that installing,
-// probing, rolling, testing and uninstalling charts is real although there is no container runtime.
+// A kubelet, a scheduler and a kube-proxy for tests. The Pods of chosen Nodes run as processes of this computer, so that
+// installing, probing, rolling, testing and uninstalling charts is real although there is no container runtime.
 //
-// As in a cluster: Nodes with heartbeats; binding (a DaemonSet's pods by their node affinity, others by `nodeSelector`); commands,
-// arguments, `$(NAME)`, environment with the variables of Services; volumes of ConfigMaps, Secrets, emptyDir, hostPath and projected
-// sources, kept up to date, with bound tokens of the TokenRequest API; probes; restarts with back-off; phases, conditions and exit codes;
-// graceful ends and the final deletion. Every pod has a network namespace of its own, those with `hostNetwork` that of their node, so
-// no two programs are in each other's way and every port and loopback address is the one that the chart says. Pods and nodes reach each
-// other by their addresses. Services work by their cluster addresses, inside of pods and from the machine; the control plane makes
-// their endpoints.
+// The same as in a cluster: Nodes with heartbeats; binding (a DaemonSet's pods by their node affinity, others by
+// `nodeSelector`); commands, arguments, `$(NAME)`, environment with the variables of Services; volumes of ConfigMaps,
+// Secrets, emptyDir, hostPath and projected sources, kept up to date, with bound tokens of the TokenRequest API; probes;
+// restarts with back-off; phases, conditions and exit codes; graceful ends and the final deletion. Every pod has its own
+// network namespace; pods with `hostNetwork` have that of their node. So programs do not interfere, and every port and
+// loopback address is the one in the chart. Pods and nodes reach each other by their addresses. Services work by their
+// cluster addresses, inside of pods and from the computer; the control plane makes their endpoints.
 //
-// Not as in a cluster:
-// - An image is a rule over the work tree (images.ts); nothing is pulled. A HostProcess container runs on a simulated Windows.
-// - There is no cluster DNS, no NetworkPolicy and no way out. A program cannot reach a Service on a port that its own pod declares. From
-//   the machine itself only Services are reached.
-// - Probes are `haste` times as frequent, back-off is shorter. No limits of resources, no eviction, no init or ephemeral containers,
-//   no `kubectl exec` and `logs`.
+// Different from a cluster:
+// - An image is a rule over the work tree (images.ts); nothing is pulled. A HostProcess container runs on a simulated
+//   Windows.
+// - There is no cluster DNS, no NetworkPolicy and no connection to other networks. A program cannot reach a Service on a
+//   port that its own pod declares. From the computer only Services are reached.
+// - Probes are `haste` times as frequent, and back-off is shorter. There are no resource limits, no eviction, no init or
+//   ephemeral containers, and no `kubectl exec` and `logs`.
 //
-// It takes Linux with root, or user namespaces for whoever is not root, util-linux, iproute2, and bridge and veth in the kernel.
+// Needs Linux with root, or user namespaces without root; util-linux, iproute2, and bridge and veth in the kernel.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,7 +37,7 @@ const hasteDefault = 10;
 
 export interface KubeletOptions {
   readonly haste?: number;
-  /** In place of the one from the work tree. */
+  /** Replaces the operator of the work tree. */
   readonly operatorImage?: LinuxImage | undefined;
 }
 
@@ -90,7 +91,7 @@ export class Kubelet implements AsyncDisposable {
     return node;
   }
 
-  /** What the containers of all pods, also of former ones, wrote. */
+  /** The output of the containers of all pods, including former ones. */
   async logs(): Promise<string> {
     const files = [...this.#past, ...[...this.#workers.values()].flatMap(({ logFiles }) => logFiles)];
     const texts = files.map(async (file) => `== ${file}\n${await readFile(file, 'utf8').catch(() => '')}`);
@@ -161,7 +162,7 @@ export class Kubelet implements AsyncDisposable {
   }
 }
 
-/** It is bound already, or gone. */
+/** The pod is already bound, or gone. */
 function ignoreRefusal(error: unknown): void {
   if (!(error instanceof Refusal)) throw error;
 }

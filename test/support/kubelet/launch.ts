@@ -1,6 +1,7 @@
-// Starts the process of a container. A Linux container gets a root of its own: the image's files and the volumes at their
-// paths, the machine's libraries, nothing else of the machine; it is read-only and run by the user that the pod says. A HostProcess
-// container is a process of its node, as on Windows. Neither has limits of memory or processors, nor a process namespace.
+// Starts the process of a container. A Linux container gets its own root: the image's files, the volumes at their
+// paths, the computer's libraries, and nothing else of the computer. The root is read-only, and the user is the one in
+// the pod. A HostProcess container is a process of its node, as on Windows. Neither has limits of memory or processors,
+// nor a process namespace.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -11,7 +12,7 @@ import type { ContainerSpec, Pod } from './objects.ts';
 
 const isRoot = process.getuid?.() === 0;
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** Of the machine: C libraries, certificates, devices. An image without a shell has less. */
+/** Folders of the computer: C libraries, certificates, devices. A shell-less image has fewer. */
 const machineFolders = ['/bin', '/dev', '/etc', '/lib', '/lib64', '/proc', '/sbin', '/usr'];
 
 export interface Launch {
@@ -21,15 +22,15 @@ export interface Launch {
   readonly command: readonly string[];
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Words before the command that bring it into the network namespace. */
+  /** Words before the command that enter the network namespace. */
   readonly enter: readonly string[];
-  /** Its own, made anew for each start. */
+  /** A folder for this container, created for each start. */
   readonly directory: string;
   readonly volumePath: (name: string) => string;
   readonly hostFolder: (path: string) => string;
-  /** Of a Windows node. */
+  /** Set on a Windows node. */
   readonly hostProcesses: HostProcesses | undefined;
-  /** In place of the one from the work tree. */
+  /** Replaces the operator of the work tree. */
   readonly operatorImage: LinuxImage | undefined;
   readonly logFile: string;
 }
@@ -51,14 +52,14 @@ export async function launch(given: Launch): Promise<ChildProcess> {
   return child;
 }
 
-/** So that nothing outlives the test, however it ends. */
+/** Ensures that no process outlives the test, however it ends. */
 const endsWithUs = ['setpriv', '--pdeathsig', 'TERM'];
 
 async function hostProcessCommand(given: Launch): Promise<Command> {
   if (!isAgentImage(given.container.image)) throw new Error(`image ${given.container.image} is not known here`);
   if (given.hostProcesses === undefined) throw new Error('HostProcess containers are for Windows nodes');
   for (const { name, mountPath } of given.container.volumeMounts) {
-    // By its path on the host, as hostPath volumes are used.
+    // hostPath volumes are used by their path on the host.
     if (!mountPath.startsWith('/')) continue;
     const link = join(given.directory, mountPath);
     await mkdir(dirname(link), { recursive: true });
@@ -99,7 +100,7 @@ function linuxCommand(given: Launch): Command {
   };
 }
 
-/** Without root there is one user only. */
+/** Without root there is only one user. */
 function asUser(user: number | undefined): readonly string[] {
   if (!isRoot || user === undefined) return endsWithUs;
   const id = String(user);

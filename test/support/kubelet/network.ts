@@ -1,5 +1,5 @@
-// A network namespace: of a pod, or of a node, whose pods with `hostNetwork` share it. A wire connects them with each other.
-// What comes in from the machine, or goes out to Services, is a connection that `pause.ts` passes through a Unix socket.
+// A network namespace: of a pod, or of a node whose pods with `hostNetwork` share it. A bridge connects the namespaces.
+// A connection from the computer, or to a Service, passes through a Unix socket and `pause.ts`.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
@@ -13,21 +13,21 @@ const pause = fileURLToPath(new URL('./pause.ts', import.meta.url));
 
 export type Connect = (address: string, socket: Socket) => void;
 
-/** What programs of a pod find at their addresses, and how they are found. */
+/** The network of a pod's programs: what they reach, and how they are reached. */
 export interface Network {
-  /** As the API server and EndpointSlices know it. */
+  /** The address in the API server and in EndpointSlices. */
   readonly address: string;
-  /** Words to put before a command that shall run inside. */
+  /** Words before a command that enter the namespace. */
   readonly enter: readonly string[];
   dial(port: number): Promise<Socket>;
-  /** `10.0.0.1:443` … of the Services that can be reached from inside. */
+  /** Makes Services such as `10.0.0.1:443` reachable from inside. */
   serve(addresses: readonly string[]): void;
   close(): Promise<void>;
 }
 
 interface Surroundings {
   readonly wire: Wire;
-  /** It is short: the path of a Unix socket has room for about 100 bytes. */
+  /** Short, because the path of a Unix socket has room for about 100 bytes. */
   readonly directory: string;
   readonly connect: Connect;
 }
@@ -90,7 +90,10 @@ export class NamespaceNetwork implements Network {
   }
 }
 
-/** That of the machine, for programs that a namespace cannot hold: theirs are the machine's ports and loopback addresses. */
+/**
+ * The network of the computer, for programs that a namespace cannot hold: they use the computer's ports and loopback
+ * addresses.
+ */
 export class MachineNetwork implements Network {
   readonly address: string;
   readonly enter = [];
@@ -105,7 +108,7 @@ export class MachineNetwork implements Network {
     return socket;
   }
 
-  /** The machine listens on the addresses of Services anyway. */
+  /** The computer listens on the addresses of Services anyway. */
   serve(): void {}
 
   async close(): Promise<void> {}

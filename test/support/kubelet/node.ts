@@ -1,5 +1,5 @@
-// A Node of the process kubelet: the object and its heartbeats, the disks of the machine as a folder, its network, and on a
-// Windows node the simulated compute service.
+// A Node of the process kubelet: the object and its heartbeats, a folder for its disks, its network, and on a Windows
+// node the simulated compute service.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,14 +12,14 @@ import type { Services } from './services.ts';
 import type { Wire } from './wire.ts';
 
 const simulatedHost = fileURLToPath(new URL('../../../simulator/service/main.ts', import.meta.url));
-/** As a kubelet does; after 40 s without, the control plane takes the node for lost. */
+/** The same as a kubelet's. After 40 s without one, the control plane considers the node lost. */
 const heartbeatMilliseconds = 10_000;
 
 export interface NodeSpec {
   readonly name: string;
-  /** Description of a simulated Windows host. Without it and `hostProcesses` the node is a Linux one. */
+  /** Description of a simulated Windows host. Without it and `hostProcesses`, this is a Linux node. */
   readonly hostFile?: string;
-  /** Of another Windows, which is on the network of this machine. */
+  /** For another Windows, which uses the network of this computer. */
   readonly hostProcesses?: HostProcesses;
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -37,7 +37,7 @@ export class KubeletNode {
   readonly labels: Readonly<Record<string, string>>;
   readonly directory: string;
   readonly network: Network;
-  /** Of a Windows node. */
+  /** Set on a Windows node. */
   readonly hostProcesses: HostProcesses | undefined;
   readonly #api: Api;
   readonly #host: ManagedProcess | undefined;
@@ -90,7 +90,7 @@ export class KubeletNode {
     });
   }
 
-  /** The Lease is the heartbeat; the status is what the taints of a new node wait for. */
+  /** The Lease is the heartbeat. The status removes the taints of a new node. */
   async #beat(): Promise<void> {
     const now = new Date().toISOString();
     const status = {

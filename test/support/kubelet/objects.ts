@@ -1,4 +1,4 @@
-// The border to the API server: of Pods, Services and EndpointSlices what a kubelet without a container runtime needs.
+// Parses the parts of Pods, Services and EndpointSlices that a kubelet without a container runtime needs.
 import { z } from 'zod';
 import { objectMeta } from '../../../crds/object.ts';
 
@@ -151,7 +151,7 @@ export const parsePod = (raw: unknown) => pod.safeParse(raw).data;
 export const parseService = (raw: unknown) => service.safeParse(raw).data;
 export const parseEndpointSlice = (raw: unknown) => endpointSlice.safeParse(raw).data;
 
-/** A field of the pod as the downward API names it. */
+/** A field of the pod, by its name in the downward API. */
 export function fieldOf({ metadata, spec }: Pod, path: string, addresses: { pod: string; host: string }): string {
   const fields: Readonly<Record<string, string | undefined>> = {
     'metadata.name': metadata.name,

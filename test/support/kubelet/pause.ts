@@ -1,6 +1,7 @@
-// Holds the network namespace of a pod or a node, like the pause container, and is its way in and out: `pause.ts IN OUT`
-// with two Unix sockets. A connection to IN begins with a port and goes to that port of this namespace. A connection to an
-// address of a Service, which this listens on, goes to OUT, and begins with that address.
+// Holds the network namespace of a pod or a node, like the pause container, and connects it with the outside: `pause.ts
+// IN OUT` with two Unix sockets. A connection to IN begins with a port and is passed to that port in this namespace.
+// This process listens on the addresses of Services; a connection to one of them is passed to OUT and begins with that
+// address.
 import { connect, createServer, type Server } from 'node:net';
 import { z } from 'zod';
 import { dialLine, join, serveLines } from './sockets.ts';
@@ -18,7 +19,7 @@ function listenAt(address: string): Server {
       () => socket.destroy(),
     );
   });
-  // A port that a program of the pod has taken is that program's.
+  // A port that a program of the pod uses stays that program's.
   server.on('error', () => listeners.delete(address));
   return server.listen(Number(port), host);
 }

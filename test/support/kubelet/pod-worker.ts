@@ -15,7 +15,7 @@ import type { Services } from './services.ts';
 import { hostFolder, Volumes } from './volumes.ts';
 import type { Wire } from './wire.ts';
 
-/** How often files are compared with what they come from, and what failed is tried again. */
+/** How often files are compared with their sources, and failures are retried. */
 const syncMilliseconds = 500;
 
 export interface PodSurroundings {
@@ -25,7 +25,7 @@ export interface PodSurroundings {
   readonly operatorImage: LinuxImage | undefined;
   readonly node: KubeletNode;
   readonly directory: string;
-  /** Of its own, unless it shares the node's. */
+  /** The pod's own address, unless it shares the node's. */
   readonly address: string;
   readonly haste: number;
 }
@@ -58,7 +58,7 @@ export class PodWorker {
     return this.#pod.metadata.name;
   }
 
-  /** Of its containers, for whoever looks for a reason. */
+  /** Log files of its containers, for error reports. */
   get logFiles(): readonly string[] {
     return this.#pod.spec.containers.map(({ name }) => this.#logFile(name));
   }
@@ -68,7 +68,7 @@ export class PodWorker {
     if (pod.metadata.deletionTimestamp !== undefined) this.#end.abort();
   }
 
-  /** The object is gone, or we are. */
+  /** The object is gone, or this kubelet ends. */
   async kill(): Promise<void> {
     this.#pod = { ...this.#pod, metadata: { ...this.#pod.metadata, deletionGracePeriodSeconds: 0 } };
     this.#end.abort();
@@ -176,7 +176,7 @@ export class PodWorker {
     this.#publishing = this.#publishing.then(() => this.#publish());
   }
 
-  /** A status that was not taken is written by the next round. */
+  /** A refused status is written in the next round. */
   async #publish(): Promise<void> {
     const status = this.#status();
     const text = JSON.stringify(status);
@@ -222,7 +222,7 @@ function pathOf({ metadata }: Pod): string {
   return `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}`;
 }
 
-/** Somebody else of that name is there by now. */
+/** Another object has that name by now. */
 function ignoreConflict(error: unknown): void {
   if (!(error instanceof Refusal && error.code === 409)) throw error;
 }

@@ -1,10 +1,10 @@
-// What a pod of the process kubelet finds, and what it leaves in its status: as in a cluster.
+// What a pod of the process kubelet finds, and what its status shows: the same as in a cluster.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
 import { RunningCluster } from './cluster.ts';
 import { expand } from './environment.ts';
 
-/** Fails the first time; the second time it waits for its ConfigMap to change, and tells what it sees. */
+/** Fails the first time. The second time it waits for its ConfigMap to change and prints what it sees. */
 function seer(): void {
   const { existsSync, readFileSync, writeFileSync } = process.getBuiltinModule('node:fs');
   const { hostname } = process.getBuiltinModule('node:os');
@@ -113,7 +113,7 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-it('waits for what it refers to, restarts what failed, and sees what its manifest says', async () => {
+it('waits for its references, restarts a failed container, and sees what its manifest says', async () => {
   const patience = { timeout: 20_000, interval: 100 };
   await cluster.$('create -f -', JSON.stringify(pod));
   await expect.poll(async () => (await status()).message, patience).toBe('configmap "settings" not found');
@@ -145,7 +145,7 @@ it('waits for what it refers to, restarts what failed, and sees what its manifes
   await cluster.$('delete pod seer --timeout=20s');
 });
 
-it('expands what is known and nothing else', () => {
+it('expands known names and nothing else', () => {
   const environment = { A: '1', B: '$(A)' };
   expect(expand('$(A)$(B)$(C)$$(A)$', environment)).toBe('1$(A)$(C)$(A)$');
 });

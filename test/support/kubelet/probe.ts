@@ -1,4 +1,5 @@
-// The probes of a container, tried as a kubelet tries them: the result changes after so many successes or failures in a row.
+// The probes of a container, as a kubelet runs them: the result changes after a number of consecutive successes or
+// failures.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -12,7 +13,10 @@ export interface ProbeTarget {
   readonly execute: (command: readonly string[]) => Promise<ChildProcess>;
 }
 
-/** Ends with `signal`. `tell` hears each result that counts. It is tried `haste` times as often, and may fail as much more often. */
+/**
+ * Runs until `signal` aborts. `tell` receives each result that counts. Probes run `haste` times as often, and may fail
+ * proportionally more often.
+ */
 export async function followProbe(
   probe: Probe,
   target: ProbeTarget,
@@ -58,7 +62,7 @@ async function askByHttp(
   return code >= 200 && code < 400;
 }
 
-/** The pause process ends a connection at once whose port nobody listens on. */
+/** The pause process closes a connection at once if nobody listens on its port. */
 async function connects(port: number | string, target: ProbeTarget, signal: AbortSignal): Promise<boolean> {
   const socket = await target.network.dial(portOf(port, target));
   const closed = once(socket.resume(), 'close', { signal }).then(() => false);

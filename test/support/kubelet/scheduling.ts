@@ -1,4 +1,5 @@
-// Which node a pod is bound to: the one that the affinity of a DaemonSet's pod names, else the emptiest that its selector allows.
+// Chooses the node of a pod: the one that the affinity of a DaemonSet's pod names, else the emptiest one that the pod's
+// selector allows.
 import type { KubeletNode } from './node.ts';
 import type { Pod } from './objects.ts';
 
@@ -17,7 +18,7 @@ export function chooseNode(
   return fitting.toSorted((a, b) => load(a) - load(b))[0];
 }
 
-/** The DaemonSet controller writes it so. */
+/** The DaemonSet controller writes the affinity in this form. */
 function nodeOfAffinity({ spec }: Pod): string | undefined {
   const terms = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
   const fields = terms.flatMap(({ matchFields }) => matchFields);

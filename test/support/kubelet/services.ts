@@ -1,5 +1,5 @@
-// What kube-proxy is to a node: a connection to the address of a Service goes to one of its ready endpoints, which the
-// control plane found. On the machine itself the addresses are listened on as well, so that the API server gets to Services.
+// Acts as kube-proxy: a connection to the address of a Service goes to one of its ready endpoints, which the control
+// plane determines. The computer itself listens on the addresses as well, so that the API server reaches Services.
 import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import type { Reflector } from '../../../operator/kubernetes/reflector.ts';
 import type { Api } from './api.ts';
@@ -35,7 +35,7 @@ export class Services {
     for (const listener of this.#listeners.values()) listener.close();
   }
 
-  /** What a pod of the namespace gets as environment variables. */
+  /** The environment variables of a pod in the namespace. */
   variables(namespace: string, links: boolean): Readonly<Record<string, string>> {
     const services = [...this.#services.values()].filter(
       (each) => isApiServer(each) || (links && each.metadata.namespace === namespace),
@@ -43,7 +43,7 @@ export class Services {
     return Object.assign({}, ...services.map(variablesOf));
   }
 
-  /** `ports` are taken by the programs inside, and stay theirs. */
+  /** `ports` are used by the programs inside, and stay theirs. */
   attach(network: Network, ports: readonly number[]): void {
     this.#networks.set(network, ports);
     this.#publish();
@@ -106,7 +106,7 @@ export class Services {
       if (this.#listeners.has(address)) continue;
       const [host = '', port = ''] = address.split(':');
       const listener = createServer({ allowHalfOpen: true }, (socket) => this.connect(address, socket));
-      // Low ports may be refused to us: then the API server cannot get there, and says so in the APIService.
+      // Low ports may be refused. Then the API server cannot reach the Service, and the APIService shows it.
       listener.on('error', () => this.#listeners.delete(address)).listen(Number(port), host);
       listener.unref();
       this.#listeners.set(address, listener);

@@ -1,4 +1,5 @@
-// Two sockets as one connection, and the line with which a connection through a Unix socket says where it wants to go.
+// Joins two sockets into one connection, and reads the first line of a connection through a Unix socket, which names
+// its destination.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -11,7 +12,7 @@ export function join(one: Socket, other: Socket): void {
   other.pipe(one);
 }
 
-/** The first line; what follows it stays in the socket. */
+/** Reads the first line. The data after it stays in the socket. */
 export async function readLine(socket: Socket): Promise<string> {
   let line = '';
   while (line.length < longestLine) {

@@ -1,5 +1,5 @@
-// The volumes of a pod as folders. Files of ConfigMaps, Secrets and tokens are written anew when they changed, each by
-// rename: a reader sees the old one or the new one. (A kubelet swaps the whole folder at once.)
+// The volumes of a pod as folders. Files of ConfigMaps, Secrets and tokens are replaced when they change, each by a
+// rename: a reader sees the old or the new one. (A kubelet swaps the whole folder at once.)
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Api } from './api.ts';
@@ -8,12 +8,12 @@ import { fieldOf, type Pod, type ProjectedSource, type Volume } from './objects.
 
 type Files = ReadonlyMap<string, Buffer>;
 
-/** Of its life, after which a token is fetched anew: a kubelet's share. */
+/** The share of its life after which a token is fetched again, the same as a kubelet's. */
 const tokenShare = 0.8;
 
 export interface VolumePlaces {
   readonly api: Api;
-  /** For the volumes that end with the pod. */
+  /** For volumes that end with the pod. */
   readonly directory: string;
   /** Stands for the root of the node's file system. */
   readonly nodeDirectory: string;
@@ -35,7 +35,7 @@ export class Volumes {
     return host === undefined ? join(this.#places.directory, name) : hostFolder(this.#places.nodeDirectory, host.path);
   }
 
-  /** Makes them as they shall be now; throws what is missing, in words for whoever looks at the pod. */
+  /** Creates or updates the volumes. Throws a message for users of the pod when something is missing. */
   async refresh(): Promise<void> {
     for (const volume of this.#pod.spec.volumes) {
       const path = this.pathOf(volume.name);
@@ -80,7 +80,7 @@ export class Volumes {
   }
 }
 
-/** `C:\ProgramData\lcow` and `/var/lib/lcow` below the folder that stands for the node's disks. */
+/** Maps `C:\ProgramData\lcow` or `/var/lib/lcow` into the folder that stands for the node's disks. */
 export function hostFolder(nodeDirectory: string, path: string): string {
   return join(nodeDirectory, path.replaceAll('\\', '/').replace(':', ''));
 }

@@ -1,13 +1,13 @@
-// What pods and nodes are plugged into: a bridge in a network namespace of its own, so that they reach each other by their
-// addresses, on every port, as in a cluster. Nothing is masqueraded, filtered, or led out of it.
+// Connects pods and nodes: a bridge in its own network namespace, so that they reach each other by their addresses on
+// every port, as in a cluster. There is no masquerading, no filtering, and no way out.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
-/** Without root a user namespace gives the right to make the others; then all of them are in this one. */
+/** Without root a user namespace gives the right to create the others. All of them are then inside it. */
 const isRoot = process.getuid?.() === 0;
 const bridge = 'pods';
-/** Of the addresses that the kubelet gives away. */
+/** Prefix length of the kubelet's address range. */
 const prefixLength = 16;
 
 export class Wire {
@@ -33,21 +33,21 @@ export class Wire {
     return new Wire(child);
   }
 
-  /** Words to put before a command that makes a network namespace, so that it can be plugged in. */
+  /** Words before a command that creates a network namespace to be connected. */
   get makeNamespace(): readonly string[] {
     return isRoot ? ['unshare', '--net'] : [...this.#enter(['--user']), 'unshare', '--net'];
   }
 
-  /** Words to put before a command that shall run in the namespace that this process holds. */
+  /** Words before a command that runs in the namespace of this process. */
   enter(pid: number): readonly string[] {
     return namespacesOf(pid, isRoot ? ['--net'] : ['--net', '--user']);
   }
 
-  /** Gives the namespace that this process holds an interface with the address. It goes when the namespace does. */
+  /** Gives the namespace of this process an interface with the address. The interface disappears with the namespace. */
   async plugIn(pid: number, address: string): Promise<void> {
     this.#ends += 1;
     const end = `end${this.#ends}`;
-    // The user namespace is entered by then, and cannot be again.
+    // The user namespace is already entered, and cannot be entered again.
     const inside = namespacesOf(pid, ['--net']).join(' ');
     const script = [
       `ip link add name ${end} type veth peer name eth0 netns ${pid}`,

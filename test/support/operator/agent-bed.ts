@@ -1,4 +1,4 @@
-// The agents' end of an operator, without the rest of it: sessions over real WebSockets, and what they leave behind.
+// The agents' end of an operator, without the rest of it: sessions over real WebSockets, and their effects.
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import type { MessageLimit } from '../../../operator/agents/peer.ts';
@@ -59,7 +59,7 @@ export class AgentBed implements AsyncDisposable {
     });
   }
 
-  /** Not yet welcomed. */
+  /** Does not wait for the welcome. */
   async connect(nodeName: string, hello?: (agent: ScriptedAgent) => void): Promise<ScriptedAgent> {
     const agent = new ScriptedAgent();
     if (hello !== undefined) agent.hello = () => hello(agent);
@@ -73,7 +73,7 @@ export class AgentBed implements AsyncDisposable {
     return agent;
   }
 
-  /** What the inventory keeps of the reports of a host, as JSON. */
+  /** Size as JSON of the reports of a host that the inventory keeps. */
   keptBytes(nodeName: string): number {
     const reports = [...this.inventory.reportedOn(nodeName).values()];
     return reports.reduce((sum, { observed }) => sum + Buffer.byteLength(JSON.stringify(observed ?? null)), 0);

@@ -1,4 +1,4 @@
-// The API server as an operator reaches it on a bad day: a proxy that answers some requests itself, or holds them back.
+// A faulty API server: a proxy that answers some requests itself or delays them.
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,12 +19,12 @@ export type Fault =
       readonly reason: string;
       readonly headers?: http.OutgoingHttpHeaders;
     }
-  /** Goes through once this is resolved. */
+  /** Passes once `until` is resolved. */
   | { readonly kind: 'Hold'; readonly until: Promise<void> };
 
 export class FaultyApi {
   readonly access: ClusterAccess;
-  /** Asked for each request. */
+  /** Called for each request. */
   fault: (seen: Seen) => Fault | undefined = () => undefined;
   readonly #upstream: ClusterAccess;
   readonly #server: http.Server;

@@ -1,4 +1,4 @@
-// An operator in this process against a real API server of its own, so that no other test's objects come into play.
+// An operator in this process with its own real API server, so that no other test's objects interfere.
 import { type Logger, pino } from 'pino';
 import { expect } from 'vitest';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ import { parseHost, parseVirtualMachine, type VirtualMachine } from '../../../op
 import { Operator, type OperatorPorts } from '../../../operator/operator.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
 
-/** A token is the name of its node. */
+/** Tokens are the names of nodes. */
 const tokensAreNames: AgentAuthenticator = {
   authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }),
 };
@@ -35,7 +35,7 @@ export interface StartOptions {
   readonly leads?: boolean;
 }
 
-/** A replica that takes itself for the leader, whatever the Lease says. */
+/** A replica that always considers itself the leader, whatever the Lease says. */
 export const alwaysElected: Election = {
   start: (listener) => listener.began({ mayWrite: true }),
   stop: () => Promise.resolve(),
@@ -52,7 +52,7 @@ export class OperatorFixture {
     this.http = new KubeHttp({ access, clock: systemClock, random: Math.random, version: 'test' });
   }
 
-  /** Resolves when the operator leads, if it is to. */
+  /** Resolves when the operator leads, if requested. */
   async start({
     clock = systemClock,
     election,
@@ -86,7 +86,7 @@ export class OperatorFixture {
     return { operator, replica, ...ports };
   }
 
-  /** Real time, whatever clock the operator has: other replicas go by it. */
+  /** Uses real time, whatever clock the operator has, because other replicas use real time. */
   election(identity: string, { clock = systemClock, times = defaultLeaseTimes } = {}): Election {
     const { http } = this;
     const client = new LeaseClient({ http, clock, namespace: 'default', name: 'lcow-operator' });
@@ -94,7 +94,7 @@ export class OperatorFixture {
     return new LeaseElection({ client, clock, random: Math.random, monotonic, identity, times });
   }
 
-  /** Another way to the API server, or to somewhere else. */
+  /** Another client of the API server, or of a different server. */
   httpWith(changes: { readonly onResult?: () => void; readonly server?: URL }): KubeHttp {
     const { onResult, server } = changes;
     const access = server === undefined ? loadClusterAccess(this.kubeconfigPath, systemClock) : plainAccess(server);
@@ -155,7 +155,7 @@ export class OperatorFixture {
     return answer.items.filter(({ regarding }) => regarding.uid === uid);
   }
 
-  /** Waits for Ready to have this status; returns the object. */
+  /** Waits for Ready to have this status. Returns the object. */
   async untilReady(name: string, status = 'True'): Promise<VirtualMachine> {
     return this.untilObject(name, (object) => readyOf(object)?.status === status);
   }
@@ -175,7 +175,7 @@ export class OperatorFixture {
   }
 }
 
-/** Time passes this many times as fast, so that a minute's absence is over in seconds. */
+/** Time passes `factor` times as fast, so that a minute's absence takes seconds. */
 export function fasterClock(factor: number): Clock {
   const start = Date.now();
   return {

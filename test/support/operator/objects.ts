@@ -35,7 +35,7 @@ export function makeMachine(
   };
 }
 
-/** Of an object that does not satisfy the schema. */
+/** The spec of an object that does not match the schema. */
 export function unreadableSpec(essentials: Partial<SpecEssentials> = {}): SpecPart {
   const all = { runStrategy: 'Always', nodeName: undefined, tolerations: [], ...essentials } as const;
   return { ok: false, message: 'spec.memory', essentials: all };

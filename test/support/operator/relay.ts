@@ -1,5 +1,5 @@
-// A TCP relay that can go silent: both connections stay open, and nothing passes any more, as behind a firewall that has
-// forgotten them or a load balancer whose backend is gone. What is connected later passes.
+// A TCP relay that can go silent: both connections stay open, but no data passes, as behind a firewall that dropped its
+// state or a load balancer whose backend is gone. Later connections work.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -21,12 +21,12 @@ export class Relay implements AsyncDisposable {
     return new Relay(server, target);
   }
 
-  /** How many connections there are, silent ones included. */
+  /** Number of connections, silent ones included. */
   get connections(): number {
     return this.#pairs.size;
   }
 
-  /** Of all connections that there are. Neither side is told. */
+  /** Silences all existing connections. Neither side is notified. */
   silence(): void {
     for (const [near, far] of this.#pairs) {
       near.unpipe(far);

@@ -1,5 +1,5 @@
-// An agent that a test scripts: speaks lcow.v1 over a real WebSocket, remembers what it was told, and by default does at
-// once what it is told to.
+// An agent that a test scripts: speaks lcow.v1 over a real WebSocket, remembers its messages, and by default does at
+// once what it is told.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
@@ -17,7 +17,7 @@ import {
 } from '../../../protocol/messages.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 
-/** Also what only an agent of the version before is told. */
+/** Includes messages that only an agent of the previous version receives. */
 const heard = z.union([
   operatorMessage,
   z.object({ type: z.literal('logsAck'), uid: z.uuid(), boot: z.int(), sequence: z.int() }),
@@ -60,18 +60,18 @@ const halted: Pick<ObservedVirtualMachine, 'phase' | 'conditions'> = {
 };
 
 export class ScriptedAgent {
-  /** VMs that it has, as it reports them. */
+  /** The agent's VMs, as it reports them. */
   readonly machines = new Map<string, ObservedVirtualMachine>();
   readonly assignments = new Map<string, Assignment>();
   readonly received: Heard[] = [];
-  /** Of its last session, as it remembers it. */
+  /** Epoch of its last session, as the agent remembers it. */
   lastEpoch: number | undefined;
   readonly intents = new Map<string, Intent>();
-  /** What it says that it understands. */
+  /** The capabilities in its hello. */
   capabilities: string[] | undefined;
-  /** What it does when it is told only what is wanted; by default it says of its VM that it is so. */
+  /** Called on an intent; by default the agent reports its VM as wanted. */
   onIntent: (intent: Intent) => void = (intent) => this.follow(intent);
-  /** What it does when it is told of a VM; by default it runs at once. */
+  /** Called on an assignment; by default the VM runs at once. */
   onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
   onRelease: (uid: string) => void = (uid) => this.remove(uid);
   #channel: Channel<Heard, MessageOfAgents> | undefined;
@@ -136,7 +136,7 @@ export class ScriptedAgent {
     this.observe(observedMachine(uid, { ...told, ...more }));
   }
 
-  /** With the options that it has. */
+  /** Keeps the options that the VM has. */
   follow({ uid, generation, runStrategy }: Intent): void {
     const known = this.machines.get(uid) ?? observedMachine(uid, halted);
     this.observe({ ...known, generation, ...(runStrategy === 'Halted' && halted) });

@@ -1,4 +1,4 @@
-// An HTTP server that answers lists and watches as a test says, one script entry for each request.
+// An HTTP server that answers lists and watches from a script, one entry for each request.
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,7 +7,7 @@ export type Answer = (request: http.IncomingMessage, response: http.ServerRespon
 
 export class ScriptedApiServer {
   readonly requests: { readonly url: URL; readonly headers: http.IncomingHttpHeaders }[] = [];
-  /** What it answers, beside the script, to who only asks for its version. */
+  /** The answer, outside the script, to a request for the version only. */
   version = '1000000';
   looks = 0;
   readonly #script: Answer[];

@@ -1,4 +1,4 @@
-// The API server's part that reviews what users may do.
+// The part of the API server that reviews users' rights.
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 
@@ -9,7 +9,7 @@ const review = z.object({
     user: z.string(),
     uid: z.string().optional(),
     groups: z.array(z.string()),
-    // A record of zod leaves out the key `__proto__`.
+    // A zod record drops the key `__proto__`.
     extra: z.custom<Readonly<Record<string, readonly string[]>>>(
       (value) => typeof value === 'object' && value !== null,
     ),
@@ -19,7 +19,7 @@ const review = z.object({
 export type ReviewSpec = z.infer<typeof review>['spec'];
 type Answer = (response: ServerResponse, spec: ReviewSpec) => void;
 
-/** As the API server would say it. */
+/** An answer in the form of the API server. */
 export const says =
   (status: object): Answer =>
   (response) => {
@@ -28,7 +28,7 @@ export const says =
 
 export class StandInReviewer {
   readonly asked: ReviewSpec[] = [];
-  /** Everybody may do everything, unless said otherwise. */
+  /** By default everybody may do everything. */
   answers: Answer = says({ allowed: true });
 
   answer(body: unknown, response: ServerResponse): void {

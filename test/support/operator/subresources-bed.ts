@@ -1,5 +1,6 @@
-// A user's way to a simulated guest, in one process: both servers of the operator over TLS, an agent and its node. The
-// test stands in for the API server: it shows the front proxy's certificate, and says whom the operator is to believe.
+// A user's connection to a simulated guest, in one process: both servers of the operator over TLS, an agent and its
+// node. The test acts as the API server: it presents the front proxy's certificate and sets the ConfigMap with the
+// trusted authority.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -56,7 +57,7 @@ const nodeName = 'node-a';
 const noLease = (): Promise<Outcome<never>> =>
   Promise.resolve(failed(connectionError('ConnectionFailed', 'there is no Lease here')));
 
-/** What a user asks for with `kubectl luvm`. */
+/** A request of `kubectl luvm`. */
 export interface Wanted {
   readonly subresource: Subresource;
   readonly name?: string;
@@ -69,9 +70,9 @@ export class SubresourcesBed implements AsyncDisposable {
   readonly counts = new StreamCounts();
   readonly machines = new Map<string, VirtualMachine>();
   readonly sessions = new Sessions({ live: () => {}, ended: () => {} }, () => true);
-  /** What the API server says of rights. */
+  /** Reviews rights like the API server. */
   readonly reviewer = new StandInReviewer();
-  /** Of the aggregated API. */
+  /** Clock of the aggregated API. */
   readonly clock = new ManualClock();
   readonly #stack = new AsyncDisposableStack();
   readonly #times: Partial<LinkTimes>;
@@ -81,9 +82,9 @@ export class SubresourcesBed implements AsyncDisposable {
   readonly #kube: http.Server;
   readonly #frontProxy: FrontProxy;
   #serving: Certificates;
-  /** The ConfigMap says so. */
+  /** The authority in the ConfigMap. */
   believed: Certificates;
-  /** The ConfigMap has these besides. */
+  /** Additional headers in the ConfigMap. */
   readonly believedHeaders: Record<string, string> = {};
   #agentsPort = 0;
   #apiPort = 0;
@@ -147,7 +148,7 @@ export class SubresourcesBed implements AsyncDisposable {
     });
   }
 
-  /** The VM `default/vm` runs. */
+  /** Starts with the running VM `default/vm`. */
   static async start(times: Partial<LinkTimes> = {}): Promise<SubresourcesBed> {
     const folder = await mkdtemp(join(tmpdir(), 'subresources-'));
     const kube = http.createServer();
@@ -165,12 +166,12 @@ export class SubresourcesBed implements AsyncDisposable {
     return this.#stack.disposeAsync();
   }
 
-  /** Streams that the agent has. */
+  /** Number of streams that the agent serves. */
   get held(): number {
     return this.#agent?.link.streams ?? 0;
   }
 
-  /** How the API server shows itself just now. */
+  /** The current identity of the API server. */
   get frontProxy(): Identity {
     return this.believed.frontProxy;
   }
@@ -179,13 +180,19 @@ export class SubresourcesBed implements AsyncDisposable {
     this.sessions.release(nodeName, someUid);
   }
 
-  /** Serving certificates of another authority, which the agent trusts from its next connection on. */
+  /**
+   * Replaces the serving certificates with those of another authority, which the agent trusts from its next connection
+   * on.
+   */
   async renewCertificates(): Promise<void> {
     this.#serving = await makeCertificates();
     await this.#useCertificates();
   }
 
-  /** An agent that the test plays, with the VM `default/<name>`. Without a capability it is of before there were streams. */
+  /**
+   * An agent that the test plays, with the VM `default/<name>`. Without capabilities it acts like a version before
+   * streams.
+   */
   async connectScriptedAgent(name: string, capabilities?: string[]): Promise<ScriptedAgent> {
     const metadata = { uid: randomUUID(), name };
     this.machines.set(`default/${name}`, makeMachine({ metadata, status: { nodeName: 'node-b' } }));
@@ -201,7 +208,7 @@ export class SubresourcesBed implements AsyncDisposable {
     return agent;
   }
 
-  /** As the API server passes a user's request on. */
+  /** Sends a user's request as the API server does. */
   async get(wanted: Wanted, shown = this.frontProxy, agent?: https.Agent): Promise<{ code: number; text: string }> {
     const response = await this.follow(wanted, shown, agent);
     return { code: response.statusCode ?? 0, text: await text(response) };
@@ -218,7 +225,7 @@ export class SubresourcesBed implements AsyncDisposable {
     return new UserStream(new WebSocket(this.#url('wss', wanted), [channelSubprotocol], this.#shows(this.frontProxy)));
   }
 
-  /** The answer to who may not have what is wanted. */
+  /** The answer to a user without the right. */
   async refusalOf(wanted: Wanted): Promise<{ readonly code: number; readonly text: string }> {
     if (wanted.subresource === 'log') return await this.get(wanted);
     const stream = this.open(wanted);
@@ -232,24 +239,24 @@ export class SubresourcesBed implements AsyncDisposable {
     return socket;
   }
 
-  /** Somebody who shows no certificate. */
+  /** Connects without a certificate. */
   async connectStranger(session?: Buffer): Promise<TLSSocket> {
     const socket = connect({ port: this.#apiPort, host: '127.0.0.1', rejectUnauthorized: false, session });
     await once(socket, 'secureConnect');
     return socket.on('error', () => {});
   }
 
-  /** What is answered to these bytes, up to the end of the connection; a request must ask for that. */
+  /** The answer to these bytes, until the end of the connection, which the request must ask for. */
   async answerTo(bytes: string, from: 'front proxy' | 'stranger' = 'front proxy'): Promise<string> {
     const socket = await (from === 'stranger' ? this.connectStranger() : this.connectAsFrontProxy());
     const answer = text(socket);
-    // One that is not read to its end may end by an error.
+    // A connection that is not read to its end may end with an error.
     socket.on('error', () => {});
     socket.write(bytes, 'latin1');
     return await answer;
   }
 
-  /** Somebody who connects and says nothing. */
+  /** Connects and sends nothing. */
   async connectSilently(): Promise<Socket> {
     const socket = connectPlainly(this.#apiPort, '127.0.0.1').on('error', () => {});
     await once(socket, 'connect');
@@ -348,7 +355,7 @@ export class SubresourcesBed implements AsyncDisposable {
 /** The user's end of `exec` or `console`. */
 export class UserStream {
   readonly said: StatusMessage[] = [];
-  /** The HTTP answer instead of a stream. */
+  /** The HTTP answer, if there is no stream. */
   refusal: { readonly code: number; readonly text: string } | undefined;
   stdout = '';
   closed = false;

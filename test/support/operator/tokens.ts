@@ -1,4 +1,4 @@
-// Service account tokens as the API server makes them, and as a stranger would like to.
+// Service account tokens as the API server creates them, and as a stranger would forge them.
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 
 export const agentUser = 'system:serviceaccount:default:lcow-agent';
@@ -11,7 +11,7 @@ export interface TokenClaims {
   readonly jti?: string;
 }
 
-/** What an API server signs with. */
+/** The signing key of an API server. */
 export class Issuer {
   readonly #keyID: string;
   readonly #privateKey: KeyObject;
@@ -24,7 +24,7 @@ export class Issuer {
     this.#publicKey = publicKey;
   }
 
-  /** As `/openid/v1/jwks` answers. */
+  /** The answer to `/openid/v1/jwks`. */
   get keySet(): object {
     return { keys: [{ ...this.#publicKey.export({ format: 'jwk' }), kid: this.#keyID, alg: 'ES256', use: 'sig' }] };
   }
@@ -36,7 +36,7 @@ export class Issuer {
   }
 }
 
-/** Well-formed, of the right agent, and not signed by anybody. */
+/** A well-formed token for the right agent with an invalid signature. */
 export function forgedToken(claims: TokenClaims, keyID = 'key-1'): string {
   return `${unsigned(claims, keyID)}.${Buffer.alloc(64, 1).toString('base64url')}`;
 }

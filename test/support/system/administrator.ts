@@ -1,4 +1,4 @@
-// The certificate of the cluster's administrator, whom RBAC allows everything, as TLS wants it.
+// The certificate of the cluster's administrator, for whom RBAC allows everything, as TLS options.
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-// A real agent, and the simulated node that it runs on, as processes of their own, with an operator that is played here.
+// A real agent and its simulated node as separate processes, with an operator that the test plays.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -57,7 +57,7 @@ export class AgentProcess implements AsyncDisposable {
       ...['--operator-url', operator.url, '--token-file', tokenFile, '--state-dir', join(folder, 'state')],
       ...['--simulated-socket', socket, '--health-port', String(healthPort)],
     ]);
-    // As a collector that takes all of it.
+    // Acts like a collector that reads everything.
     agent.stdout?.resume();
     await operator.connected;
     const control = await SimulatedHostControl.connect(socket);

@@ -1,5 +1,5 @@
-// What a Service is to agents: one address for all replicas of the operator, a connection to any of them that is ready, and
-// of which the kubelet's probes have not said otherwise yet.
+// Acts like the agents' Service: one address for all replicas of the operator. A connection goes to any replica that is
+// ready according to the last probe.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -8,7 +8,7 @@ export interface Backend {
   readonly healthPort: number;
 }
 
-/** Milliseconds; more patient than the probes of the chart would be for a fast test, less than their default. */
+/** Milliseconds. Slower than a fast test needs, faster than the chart's default. */
 const probe = { period: 2_000, timeout: 1_000 } as const;
 const probeFailures = 2;
 

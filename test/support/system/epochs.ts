@@ -1,5 +1,6 @@
-// Judges the API server's audit log by the rule of design §6: who writes about a VM holds the newest epoch of its host, or,
-// while the VM has none, the Lease. Everything is ordered by resource version, which etcd gives to all objects in one row.
+// Checks the API server's audit log against the rule of design §6: a replica that writes about a VM holds the newest
+// epoch of its host or, while the VM has none, the Lease. Everything is ordered by resource version, which etcd assigns
+// to all objects in one sequence.
 import { z } from 'zod';
 import type { AuditedWrite } from '../control-plane/audit-log.ts';
 
@@ -22,9 +23,9 @@ export interface ReplicaWrite {
   readonly resource: string;
   readonly name: string;
   readonly version: number;
-  /** Whose turn it was. */
+  /** The replica that held the epoch or the Lease. */
   readonly current: string | undefined;
-  /** By the epoch of a host, not by the Lease. */
+  /** True if the epoch of a host decides, false if the Lease does. */
   readonly hasHost: boolean;
 }
 
@@ -41,7 +42,7 @@ export class EpochAudit {
   readonly #others: readonly ReplicaWrite[];
 
   constructor(log: readonly AuditedWrite[]) {
-    // A deletion need not answer with an object; replicas delete none.
+    // The answer to a deletion may lack the object; replicas delete none.
     const taken = log.filter(({ code, verb }) => code < 300 && verb !== 'delete');
     this.#turns = turnsOf(taken);
     this.#leases = leaseTurns(taken);
@@ -54,7 +55,7 @@ export class EpochAudit {
     return this.writes.filter(({ replica, current }) => replica !== current);
   }
 
-  /** What a replica wrote, Events included, after another one first had the Lease. */
+  /** Everything, Events included, that a replica wrote after another one first had the Lease. */
   after(former: string): readonly ReplicaWrite[] {
     const own = this.#leases.findLast(({ replica }) => replica === former)?.version ?? 0;
     const next = this.#leases.find(({ version, replica }) => version > own && replica !== '' && replica !== former);
@@ -73,7 +74,8 @@ export class EpochAudit {
         highest = Math.max(highest, known);
         if (resource !== 'linuxutilityvms') return [];
         const { metadata, status } = machine.parse(response);
-        // Of an object that a write lets go the answer shows the version before: then the place in the log counts.
+        // The answer to a write that lets the object be deleted has the version before it: then the position in the log
+        // counts.
         const isEnd = metadata.deletionTimestamp !== undefined && metadata.finalizers.length === 0;
         const resourceVersion = isEnd ? highest + 0.5 : metadata.resourceVersion;
         return [
@@ -102,7 +104,7 @@ export class EpochAudit {
   }
 }
 
-/** Who had the newest epoch of each host, from when on. */
+/** For each host, who had the newest epoch, and since when. */
 function turnsOf(taken: readonly AuditedWrite[]): ReadonlyMap<string, readonly Turn[]> {
   const turns = new Map<string, Turn[]>();
   for (const { resource, response } of taken) {

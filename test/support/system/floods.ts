@@ -1,11 +1,11 @@
-// What guests can do to their neighbours by what they log: guests of one agent write the worst input without end, and
-// meanwhile other VMs are started and the probes of the agent are asked. The agent and its simulated node are processes of
-// their own, as in a release.
+// What guests can do to their neighbours with their logs: guests of one agent write the worst input without end, while
+// other VMs are started and the agent's probes run. The agent and its simulated node are separate processes, as in a
+// release.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { useOf } from '../../bench/process-use.ts';
 import { AgentProcess } from './agent-process.ts';
 
-/** The input that took longest before it had bounds, and others of its kind. */
+/** The input that took longest before it was bounded, and similar ones. */
 export const worstInputs = [
   '{\n',
   '1 ',
@@ -20,17 +20,17 @@ export const worstInputs = [
 ];
 const blockBytes = 64 * 1024;
 const startsMeasured = 9;
-/** What `charts/lcow-agent` allows. */
+/** The limit in `charts/lcow-agent`. */
 export const memoryLimitMebibytes = 512;
 export const promisedRatio = 2;
 export const promisedHealthMilliseconds = 250;
 
 export interface FloodFigures {
   readonly guests: number;
-  /** From the assignment until the operator hears that it runs, in milliseconds. */
+  /** Milliseconds from the assignment until the operator learns that the VM runs. */
   readonly median: number;
   readonly worst: number;
-  /** Of the probe. */
+  /** Durations of the probe. */
   readonly health: number;
   readonly residentMebibytes: number;
 }
@@ -61,7 +61,7 @@ class FloodedHost implements AsyncDisposable {
     return this.#agent[Symbol.asyncDispose]();
   }
 
-  /** So many guests write from now on, as fast as they are read. */
+  /** From now on this many guests write as fast as they are read. */
   async floodUpTo(guests: number): Promise<void> {
     const { control, operator } = this.#agent;
     const before = new Set(operator.running);
@@ -92,7 +92,7 @@ class FloodedHost implements AsyncDisposable {
   }
 }
 
-/** Asks as a kubelet does, only far more often. */
+/** Probes like a kubelet, but far more often. */
 class Probe {
   readonly #over = new AbortController();
   readonly #ended: Promise<void>;

@@ -1,4 +1,5 @@
-// A namespace with a crowd of VMs that fit nowhere, and how long the VM of another namespace takes to be placed beside it.
+// A namespace with a crowd of VMs that fit nowhere, and how long the VM of another namespace takes to be placed
+// meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadClusterAccess } from '../../../operator/kubernetes/cluster-access.ts';
@@ -37,7 +38,10 @@ export class PendingCrowd implements AsyncDisposable {
     await inParallel(names, (name) => this.#create(crowdNamespace, name, { nodeSelector: { nowhere: 'found' } }));
   }
 
-  /** Milliseconds from the creation of another namespace's VM until it has a host, the worst while `until` lasts. */
+  /**
+   * The longest time, while `until` is pending, from the creation of another namespace's VM until it has a host.
+   * Milliseconds.
+   */
   async worstPlacement(until: Promise<unknown>): Promise<number> {
     let [over, worst] = [false, 0];
     const ended = until.finally(() => {
@@ -53,7 +57,7 @@ export class PendingCrowd implements AsyncDisposable {
     this.#others += 1;
     const name = `other-${this.#others}`;
     await this.#create(otherNamespace, name, {});
-    // How long the API server takes for the creation is not ours.
+    // The time that the API server takes for the creation does not count.
     const begun = performance.now();
     while (performance.now() - begun < patienceMilliseconds) {
       const { status } = placed.parse(await this.#send('GET', `${machines(otherNamespace)}/${name}`));
@@ -63,14 +67,15 @@ export class PendingCrowd implements AsyncDisposable {
     throw new Error(`${name} was not placed within ${patienceMilliseconds / 1000} s`);
   }
 
-  /** A taint that nobody tolerates, which changes what is said of each VM that waits. */
+  /** Adds a taint that nobody tolerates, which changes the explanation of each waiting VM. */
   async taint(nodeName: string, taints: readonly object[]): Promise<void> {
     await this.#send('PATCH', `/api/v1/nodes/${nodeName}`, { spec: { taints } }, 'application/merge-patch+json');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const namespace of [crowdNamespace, otherNamespace]) {
-      // One by one: the API server answers the deletion of a collection when it has deleted the last one, which takes minutes.
+      // One by one: the API server answers the deletion of a collection only after the last object, which takes
+      // minutes.
       const { items } = listed.parse(await this.#send('GET', machines(namespace)));
       await inParallel(items, ({ metadata }) => this.#send('DELETE', `${machines(namespace)}/${metadata.name}`));
       const deadline = Date.now() + patienceMilliseconds;

@@ -1,4 +1,4 @@
-// A request written by hand: HTTP libraries clean what they send.
+// A request as raw bytes: HTTP libraries normalise what they send.
 import { randomBytes } from 'node:crypto';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { channelSubprotocol } from '../../../protocol/subresources.ts';
@@ -7,12 +7,12 @@ const patienceMilliseconds = 10_000;
 const mostBytes = 64 * 1024;
 
 export interface RawAnswer {
-  /** 0 when there was none. */
+  /** 0 when there was no answer. */
   readonly code: number;
   readonly text: string;
 }
 
-/** What is answered to these bytes until the connection ends, is upgraded, or takes too long. */
+/** Returns the answer to these bytes, until the connection ends, is upgraded, or takes too long. */
 export async function sendRaw(to: ConnectionOptions, bytes: string): Promise<RawAnswer> {
   const socket = connect({ rejectUnauthorized: false, ...to });
   const text = await new Promise<string>((resolve) => {
@@ -31,7 +31,7 @@ export async function sendRaw(to: ConnectionOptions, bytes: string): Promise<Raw
   return { code: Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0), text };
 }
 
-/** An upgrade that is refused may leave the connection open. */
+/** A refused upgrade may leave the connection open. */
 function isWhole(received: string): boolean {
   const end = received.indexOf('\r\n\r\n');
   if (end === -1) return false;
@@ -41,7 +41,7 @@ function isWhole(received: string): boolean {
   return length === undefined ? received.endsWith('\r\n0\r\n\r\n') : received.length >= end + 4 + Number(length);
 }
 
-/** The lines of an upgrade to a WebSocket, as `exec` and `console` want it. */
+/** The header lines of an upgrade to a WebSocket, for `exec` and `console`. */
 export function webSocketHeaders(): readonly string[] {
   return [
     'Connection: Upgrade',

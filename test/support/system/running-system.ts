@@ -1,4 +1,4 @@
-// A whole system of its own for an end-to-end test: control plane, operator, simulated hosts and agents, as processes.
+// A whole system for an end-to-end test: control plane, operator, simulated hosts and agents, as processes.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ const hosts = z.object({
 });
 export type Machine = z.infer<typeof machine>;
 
-/** Long enough for two busy cores; what is waited for takes a second or two. */
+/** Long enough for two busy cores. Normally a wait takes a second or two. */
 const patience = 60_000;
 const pollInterval = 100;
 
@@ -105,7 +105,7 @@ export class RunningSystem implements AsyncDisposable {
     return found === undefined ? undefined : machine.parse(found);
   }
 
-  /** Waits until the VM is as the predicate says. */
+  /** Waits until the predicate holds for the VM. */
   async untilMachine(
     name: string,
     what: string,
@@ -142,7 +142,7 @@ export class RunningSystem implements AsyncDisposable {
     return items.filter(({ status }) => status.conditions.some(isConnected)).length;
   }
 
-  /** Folders of VMs that the agent of the node still has. */
+  /** The VM folders that the agent of the node still has. */
   stateOf(node: string): Promise<string[]> {
     return readdir(join(this.system.node(node).stateDir, 'vms'));
   }

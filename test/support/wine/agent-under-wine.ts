@@ -1,5 +1,5 @@
-// A whole agent under wine: the Windows build of Node runs `agent/main.ts` against a real
-// operator on a real control plane, and VMs live through koffi, the double of computecore.dll and Hyper-V sockets.
+// A whole agent under wine: the Windows build of Node runs `agent/main.ts` with a real operator on a real control
+// plane. VMs run through koffi, the computecore.dll double and Hyper-V sockets.
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -98,7 +98,7 @@ export class AgentUnderWine implements AsyncDisposable {
     ];
   }
 
-  /** What the agent's own diagnosis says: check → outcome. */
+  /** The outcome of each check of `lcow-agent doctor`. */
   async diagnosis(): Promise<ReadonlyMap<string, { readonly state: string }>> {
     const flags = ['doctor', '--json', ...this.#operatorFlags];
     const script = join(this.#windows.tree, 'agent/main.ts');
@@ -109,7 +109,7 @@ export class AgentUnderWine implements AsyncDisposable {
     return new Map(diagnoses.parse(JSON.parse(line)).map(({ check, ...outcome }) => [check, outcome]));
   }
 
-  /** HCS for agents that are started with it, in place of one of their own. */
+  /** An HCS for agents that are started with it, instead of one inside their process. */
   startHcs(): Promise<HcsService> {
     const files = Object.entries(bootFiles).map(
       ([name, content]) => [`C:\\Program Files\\Linux Containers\\${name}`, content.length] as const,
@@ -117,7 +117,7 @@ export class AgentUnderWine implements AsyncDisposable {
     return HcsService.start(this.#windows.socketFolder, Object.fromEntries(files));
   }
 
-  /** As the agent's chart starts it, with the defaults for all that has one. */
+  /** Starts the agent as its chart does, with the defaults for everything that has one. */
   async startAgent({ hcs, healthPort = 0 }: AgentOptions = {}): Promise<WindowsProgram> {
     const script = join(this.#windows.tree, 'agent/main.ts');
     const options = hcs && { servicePort: hcs.port };
@@ -160,7 +160,7 @@ export class AgentUnderWine implements AsyncDisposable {
     return machine.parse(JSON.parse(await this.kubectl(['get', 'luvm', name, '-o', 'json'])));
   }
 
-  /** Waits until the VM runs and is ready, and more if asked. */
+  /** Waits until the VM runs and is ready, and until `more` holds. */
   async running(
     name: string,
     agent: WindowsProgram,
@@ -172,7 +172,7 @@ export class AgentUnderWine implements AsyncDisposable {
     });
   }
 
-  /** Deletes the VM, and sees that nothing of it is left in HCS, of native memory, or on the disk. */
+  /** Deletes the VM, and checks that nothing of it is left in HCS, in native memory, or on the disk. */
   async deleted(name: string, agent: WindowsProgram): Promise<void> {
     await this.kubectl(['delete', 'luvm', name, '--timeout=30s']);
     assert.deepEqual(await readdir(join(this.#disk.stateDir, 'vms')), []);
@@ -187,7 +187,7 @@ export class AgentUnderWine implements AsyncDisposable {
     );
   }
 
-  /** What the agent keeps of a VM: names and contents. */
+  /** The agent's files of a VM: names and contents. */
   async filesOf(uid: string): Promise<ReadonlyMap<string, string>> {
     const folder = join(this.#disk.stateDir, 'vms', uid);
     const names = await readdir(folder);

@@ -1,5 +1,5 @@
-// A Windows to run Node on: wine with a prefix of its own, Node for Windows and koffi's Windows half from npm, and the
-// doubles built by mingw. All of it is kept in the cache folder, by the versions of its parts.
+// A Windows that runs Node: wine with its own prefix, Node for Windows and koffi's Windows half from npm, and the
+// doubles built by mingw. Everything is kept in the cache folder, by the versions of its parts.
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,11 +18,11 @@ const project = fileURLToPath(new URL('../../../', import.meta.url));
 const here = fileURLToPath(new URL('./', import.meta.url));
 export const wine = '/usr/lib/wine/wine64';
 const wineServer = '/usr/lib/wine/wineserver64';
-/** What Windows this claims to be. */
+/** The Windows version that this claims to be. */
 const prefixName = 'server-2025';
 const compiler = 'x86_64-w64-mingw32-gcc';
 
-/** Wine asks for no display, and offers neither .NET nor a browser to install. */
+/** Wine needs no display, and does not offer to install .NET or a browser. */
 function environment(prefix: string): NodeJS.ProcessEnv {
   const { DISPLAY: _, ...others } = process.env;
   return {
@@ -38,13 +38,13 @@ export interface WineBed {
   readonly environment: NodeJS.ProcessEnv;
   /** The folder that Windows programs see as `C:\`. */
   readonly driveC: string;
-  /** Node for Windows, as this wine can run it. */
+  /** Node for Windows, modified so that this wine can run it. */
   readonly node: string;
   /** koffi's Windows half. */
   readonly koffi: string;
 }
 
-/** What is not installed and has to be, as Debian names it; undefined when all is there. */
+/** The Debian packages that must still be installed; undefined when there are none. */
 export async function missingPackages(): Promise<string | undefined> {
   const missing = [];
   if (!(await exists(wine))) missing.push(`wine64 (${wine})`);
@@ -74,7 +74,7 @@ export async function makeBed(): Promise<WineBed> {
   };
 }
 
-/** The folder appears complete or not at all; only wine's prefix knows its own path, so that is made afterwards. */
+/** The folder appears complete or not at all. Only wine's prefix contains its own path, so it is created afterwards. */
 async function fill(folder: string, node: string, koffi: string): Promise<void> {
   const unfinished = `${folder}.${randomUUID()}`;
   await mkdir(unfinished, { recursive: true });
@@ -94,7 +94,7 @@ async function unpack(name: string, into: string): Promise<void> {
   await run('tar', ['-xzf', join(into, stdout.trim()), '-C', into, '--strip-components=1']);
 }
 
-/** V8 takes its other way when this function cannot be found; wine 8 has one that fails. */
+/** V8 has a fallback when this function does not exist. Wine 8 has a version of it that fails. */
 async function patchNode(from: string, to: string): Promise<void> {
   const program = await readFile(from);
   const at = program.indexOf('VirtualAlloc2\0');
@@ -103,7 +103,7 @@ async function patchNode(from: string, to: string): Promise<void> {
   await writeFile(to, program, { mode: 0o755 });
 }
 
-/** Makes the work tree as Windows sees it: with koffi's Windows half, and a stand-in for vitest. */
+/** Makes the work tree for Windows, with koffi's Windows half and a substitute for vitest. */
 export async function linkProject({ koffi }: WineBed, tree: string): Promise<void> {
   await mkdir(join(tree, 'node_modules', '@koromix'), { recursive: true });
   for (const name of ['agent', 'crds', 'protocol', 'runtime', 'simulator', 'test', 'package.json'])
@@ -115,7 +115,7 @@ export async function linkProject({ koffi }: WineBed, tree: string): Promise<voi
   await symlink(join(here, 'vitest'), join(tree, 'node_modules', 'vitest'));
 }
 
-/** Stand-ins for the libraries of Windows: computecore.dll, winsock.dll (ws2_32), win32.dll (kernel32 and advapi32). */
+/** Substitutes for Windows libraries: computecore.dll, winsock.dll (ws2_32), win32.dll (kernel32 and advapi32). */
 export interface LibraryPaths {
   readonly computecore: string;
   /** computecore.dll as the client of a service process. */
@@ -124,12 +124,12 @@ export interface LibraryPaths {
   readonly win32: string;
 }
 
-/** They are built once per version of their sources. */
+/** Built once for each version of their sources. */
 export async function buildLibraries({ folder }: WineBed): Promise<LibraryPaths> {
   const computeCore = await filesIn(join(here, '../doubles/computecore'));
   const ofClient = await filesIn(join(here, '../doubles/computecore-client'));
   const definitions = join(here, 'computecore.def');
-  // The calls are the client's own.
+  // The client has its own calls.
   const shared = computeCore.filter((file) => basename(file) !== 'calls.c');
   return {
     computecore: await buildLibrary(folder, 'computecore', [...computeCore, definitions]),
@@ -148,7 +148,7 @@ async function buildLibrary(folder: string, name: string, files: readonly string
   const libraries = ['-lws2_32', '-ladvapi32'];
   const hash = createHash('sha256').update([...flags, ...libraries].join(' '));
   for (const file of files) hash.update(`${file}\n`).update(await readFile(file));
-  // Windows knows a library by its name, so that stays.
+  // Windows identifies a library by its name, so the name stays.
   const place = join(folder, `${name}-${hash.digest('hex').slice(0, 16)}`);
   const library = join(place, `${name}.dll`);
   if (await exists(library)) return library;
@@ -160,18 +160,18 @@ async function buildLibrary(folder: string, name: string, files: readonly string
   return library;
 }
 
-/** What a Windows Server 2025 answers when asked what it is. */
+/** The answers of a Windows Server 2025 about its version. */
 const registry: readonly (readonly [key: string, name: string, value: string])[] = [
   ['HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion', 'CurrentBuild', '26100'],
   ['HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion', 'CurrentBuildNumber', '26100'],
   ['HKLM\\System\\CurrentControlSet\\Control\\ProductOptions', 'ProductType', 'ServerNT'],
 ];
 
-/** Starts wine, whose prefix is made the first time. One process at a time has it. */
+/** Starts wine, and creates its prefix the first time. One process at a time uses it. */
 export async function startWindows(bed: WineBed, waiting: () => void): Promise<AsyncDisposable> {
   const lock = await takeLock(waiting);
   const stop = async () => {
-    // It says by its exit code whether there was something to end.
+    // Its exit code only says whether there was something to end.
     await runWine(bed, wineServer, '-k');
     await runWine(bed, wineServer, '-w');
     await rm(await socketFolder(bed), { recursive: true, force: true });
@@ -183,7 +183,7 @@ export async function startWindows(bed: WineBed, waiting: () => void): Promise<A
     const isFinished = await exists(finished);
     if (!isFinished) await rm(prefix, { recursive: true, force: true });
     await mkdir(prefix, { recursive: true });
-    // What a run left behind that was killed.
+    // Ends what a killed run left behind.
     await runWine(bed, wineServer, '-k');
     await runWine(bed, wineServer, '-p');
     if (!isFinished) await install(bed);
@@ -195,7 +195,7 @@ export async function startWindows(bed: WineBed, waiting: () => void): Promise<A
   return { [Symbol.asyncDispose]: stop };
 }
 
-/** Debian's wine makes it for each prefix, remembers its name there, and makes it again when it is gone. */
+/** Debian's wine creates the folder for each prefix, stores its name there, and creates it again when it is missing. */
 async function socketFolder({ folder }: WineBed): Promise<string> {
   const name = (await readFile(join(folder, prefixName, 'wineserver'), 'utf8').catch(() => '')).trim();
   return join(tmpdir(), /^wine-\w+$/.test(name) ? name : 'wine-none');
@@ -204,7 +204,7 @@ async function socketFolder({ folder }: WineBed): Promise<string> {
 async function install(bed: WineBed): Promise<void> {
   const commands = [
     ['wineboot', '-i'],
-    // Node refuses older ones.
+    // Node refuses older Windows versions.
     ['winecfg', '/v', 'win10'],
     ...registry.map(([key, name, value]) => ['reg', 'add', key, '/v', name, '/t', 'REG_SZ', '/d', value, '/f']),
   ];
@@ -214,13 +214,13 @@ async function install(bed: WineBed): Promise<void> {
   }
 }
 
-/** What stays behind as a service of wine's keeps its output open, so none is asked for. */
+/** Does not capture output, because a background service of wine would keep the pipe open. */
 async function runWine({ environment }: WineBed, program: string, ...parameters: readonly string[]): Promise<unknown> {
   const [code]: unknown[] = await once(spawn(program, parameters, { env: environment, stdio: 'ignore' }), 'exit');
   return code;
 }
 
-/** The system takes the name back when its holder dies, however it dies. */
+/** The system releases the name when its holder dies, however that happens. */
 async function takeLock(waiting: () => void): Promise<AsyncDisposable> {
   for (let attempt = 0; attempt < 600; attempt += 1) {
     const server = createServer();
@@ -237,7 +237,7 @@ async function takeLock(waiting: () => void): Promise<AsyncDisposable> {
   throw new Error('another run has had wine for ten minutes');
 }
 
-/** A Linux path as wine shows it. */
+/** A Linux path in wine's form. */
 export function windowsPath(path: string): string {
   return `Z:${path.replaceAll('/', '\\')}`;
 }

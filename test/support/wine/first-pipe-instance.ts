@@ -1,5 +1,6 @@
-// A server on a named pipe is the only one of its name: Node asks Windows for that (FILE_FLAG_FIRST_PIPE_INSTANCE), but wine 8
-// does not look at the flag. This module, imported by a program under wine, does what wine does not.
+// A server on a named pipe is the only one with its name: Node requests that from Windows
+// (FILE_FLAG_FIRST_PIPE_INSTANCE), but wine 8 ignores the flag. A program under wine imports this module, which
+// enforces it.
 import { Server } from 'node:net';
 import koffi from 'koffi';
 

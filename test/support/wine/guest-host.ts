@@ -1,5 +1,5 @@
-// Plays the guests of the VMs that an agent under wine runs, on the Linux side: whatever the double of computecore.dll says
-// is running gets a guest that dials the agent's Hyper-V sockets, and when a guest ends by itself, the double is told.
+// Plays the guests of an agent's VMs under wine, on the Linux side: each running system of the computecore.dll double
+// gets a guest that connects to the agent's Hyper-V sockets, and when a guest ends on its own, the double is told.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -37,7 +37,7 @@ export class GuestHost implements AsyncDisposable {
     this.#server = createServer((socket) => this.#serve(socket));
   }
 
-  /** @param socketFolder where the sockets are found, as Linux sees it */
+  /** @param socketFolder the folder of the sockets, as a Linux path */
   static async listen(socketFolder: string): Promise<GuestHost> {
     const host = new GuestHost(socketFolder);
     host.#server.listen(0, '127.0.0.1');
@@ -49,7 +49,7 @@ export class GuestHost implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** What the double of the agent that is connected has; undefined when none is. */
+  /** The state of the connected agent's double; undefined when no agent is connected. */
   get state(): DoubleState | undefined {
     return this.#state;
   }
@@ -69,7 +69,7 @@ export class GuestHost implements AsyncDisposable {
     this.#agent?.destroy();
     this.#agent = socket;
     socket.on('error', () => {});
-    // The double lives in the agent's process, so its systems end with it.
+    // The double is part of the agent's process, so its systems end with it.
     socket.once('close', () => {
       if (this.#agent === socket) this.#endAll();
     });
@@ -97,7 +97,7 @@ export class GuestHost implements AsyncDisposable {
   #boot(systemId: string, runtimeId: RuntimeId): void {
     const guest = new SimulatedGuest({
       systemId,
-      // The double keeps no document to read a command line from: this is the default one's.
+      // The double keeps no document with a command line, so the guest uses the default one.
       boot: sealedBoot,
       dial: (port) => dialAsGuest(this.#socketFolder, runtimeId, port),
       clock: systemClock,

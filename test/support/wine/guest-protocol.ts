@@ -1,16 +1,16 @@
-// What a Windows process under wine and whoever plays its guests tell each other: JSON lines.
+// The messages between a Windows process under wine and the program that plays its guests: JSON lines.
 import { z } from 'zod';
 
-/** Windows → guests, whenever it changed. */
+/** Windows → guests, after each change. */
 export const doubleState = z.object({
   systems: z.array(z.object({ id: z.string(), runtimeId: z.string(), state: z.string() })),
-  /** What the double of computecore.dll has given out and not got back. */
+  /** Open handles and allocations of the computecore.dll double. */
   counts: z.record(z.string(), z.number()),
-  /** Windows path → its access control list as it was set last, in the language of security descriptors. */
+  /** Windows path → its access control list as last set, as a security descriptor string. */
   access: z.record(z.string(), z.string()),
 });
 export type DoubleState = z.infer<typeof doubleState>;
 
-/** Guests → Windows: a guest ended by itself. */
+/** Guests → Windows: a guest ended on its own. */
 export const guestExit = z.object({ system: z.string(), exitType: z.string(), status: z.number() });
 export type GuestExit = z.infer<typeof guestExit>;

@@ -1,5 +1,6 @@
-// HCS as a service of its own for agents under wine: a simulated node on the Linux side, whose VMs and guests outlive the
-// agents. Its socket is reached over a loopback port, as wine has no Unix sockets, and its guests dial as those of wine do.
+// An HCS in a separate process for agents under wine: a simulated node on the Linux side, whose VMs and guests outlive
+// the agents. Its socket is reached through a loopback port, because wine has no Unix sockets. Its guests connect like
+// the other guests under wine.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -25,8 +26,8 @@ export class HcsService implements AsyncDisposable {
   }
 
   /**
-   * @param guestFolder where the guests find their host's sockets, as Linux sees it
-   * @param files what VMs boot from: Windows path → size
+   * @param guestFolder the folder of the guests' sockets, as a Linux path
+   * @param files the files that VMs boot from: Windows path → size
    */
   static async start(guestFolder: string, files: Readonly<Record<string, number>>): Promise<HcsService> {
     await using held = new AsyncDisposableStack();
@@ -79,7 +80,7 @@ export class HcsService implements AsyncDisposable {
   }
 }
 
-/** The death of either end is the other's. */
+/** Each end closes when the other does. */
 function tie(client: Socket, service: Socket): void {
   for (const [from, to] of [
     [client, service],

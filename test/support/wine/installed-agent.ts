@@ -1,6 +1,6 @@
-// Both unpacked images as a user has them running: Helm installs both charts on a cluster whose pods run, the operator's pods
-// run what its image has, and the pod of the Windows node is the agent of its image under wine, with the chart's command,
-// arguments, environment and projected token. Stand-ins for libraries of Windows, and the ports, are all that is added.
+// Both unpacked images as a user runs them: Helm installs both charts on a cluster whose pods run; the operator's pods
+// run their image's files; the pod of the Windows node runs the agent of its image under wine, with the chart's
+// command, arguments, environment and projected token. Only substitutes for Windows libraries and ports are added.
 import assert from 'node:assert/strict';
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -21,7 +21,7 @@ const project = fileURLToPath(new URL('../../../', import.meta.url));
 const node = 'win-wine';
 const ofAgent = '--selector app.kubernetes.io/name=lcow-agent --namespace lcow-system';
 
-/** Where the agent's program is, as Linux paths. */
+/** The folder of the agent's program, as Linux paths. */
 export interface AgentProgram {
   readonly script: string;
   readonly node: string;
@@ -41,7 +41,9 @@ export class InstalledAgent implements AsyncDisposable {
     this.#disk = disk;
   }
 
-  /** With the operator installed and ready. The agent comes with `installAgent`, as two of them would share wine's disk. */
+  /**
+   * With the operator installed and ready. `installAgent` adds the agent, because two agents would share wine's disk.
+   */
   static async prepare(windows: Windows, agent: Promise<AgentProgram>): Promise<InstalledAgent> {
     await using held = new AsyncDisposableStack();
     const disk = held.use(new NodeDisk(windows.bed.driveC));
@@ -61,13 +63,13 @@ export class InstalledAgent implements AsyncDisposable {
     await this.#held.disposeAsync();
   }
 
-  /** Ends when its pod is ready. */
+  /** Resolves when the agent's pod is ready. */
   async installAgent(): Promise<void> {
     await this.#disk.prepare();
     await this.#install('lcow-agent', `healthPort=${await freePort()}`);
   }
 
-  /** Where its pod is, and whether it is ready. */
+  /** The pod's node, and whether the pod is ready. */
   async pod(): Promise<string> {
     return await this.#cluster.$(`get pods ${ofAgent} --output jsonpath={..nodeName}/{..containerStatuses[0].ready}`);
   }
@@ -76,7 +78,7 @@ export class InstalledAgent implements AsyncDisposable {
     await this.#cluster.$(`wait --for=condition=Connected luvmhost/${node} --timeout=30s`).catch(this.#explain);
   }
 
-  /** One of `examples/`. */
+  /** Runs one of `examples/`. */
   async run(name: string): Promise<void> {
     await this.#cluster.$(`apply --server-side --filename ${join(project, 'examples', `${name}.yaml`)}`);
     await this.#cluster.$(`wait --for=condition=Ready luvm/${name} --timeout=30s`).catch(this.#explain);
@@ -104,7 +106,7 @@ export class InstalledAgent implements AsyncDisposable {
   };
 }
 
-/** The image's files lie in the container's folder, beside its volumes, as containerd has it. */
+/** The image's files are in the container's folder, beside its volumes, as with containerd. */
 function underWine(windows: Windows, program: AgentProgram, guestHostPort: number): HostProcesses {
   const home = dirname(program.node);
   return async ({ containerDirectory, words }) => {
@@ -114,7 +116,7 @@ function underWine(windows: Windows, program: AgentProgram, guestHostPort: numbe
     await symlink(home, files);
     const [first = '', ...rest] = words.map((word) => word.replaceAll(sandbox, windowsPath(containerDirectory)));
     const added = ['--import', windows.doubles];
-    // Modules are told apart by their paths, and it is the agent's own koffi that is to load doubles.
+    // Modules are identified by their paths, and the agent's own koffi must load the doubles.
     const koffi = join(files, 'node_modules/koffi/index.js');
     return { words: [wine, first, ...added, ...rest], environment: windows.variables({ koffi, guestHostPort }) };
   };

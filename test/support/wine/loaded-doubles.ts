@@ -1,6 +1,6 @@
-// Loaded into a Windows process before its program (`--import`): what the program loads from System32 are the doubles, and
-// the double of computecore.dll is watched and told what guests do by whoever plays them, over a loopback connection
-// (guest-host.ts). Threads of the program load this file too.
+// Loaded into a Windows process before its program (`--import`). The program then loads the doubles instead of
+// libraries from System32. A loopback connection (guest-host.ts) reports the state of the computecore.dll double and
+// receives the ends of guests. Threads of the program load this file, too.
 import { connect } from 'node:net';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,7 +20,7 @@ const variables = z
     LCOW_WIN32: z.string(),
     LCOW_WINSOCK: z.string(),
     LCOW_GUEST_HOST_PORT: z.coerce.number(),
-    /** Where the service of a node is asked for what HCS does; 0 = this process has an HCS of its own. */
+    /** The port of the service of a node that acts as HCS; 0 = this process has its own HCS. */
     LCOW_SERVICE_PORT: z.coerce.number(),
   })
   .parse(process.env);
@@ -56,7 +56,7 @@ function accessLists(): Readonly<Record<string, string>> {
 const watchMilliseconds = 20;
 
 interface Watched {
-  /** Those whose guests are to be played. */
+  /** Systems whose guests are to be played. */
   systems(): Promise<DoubleState['systems']>;
   counts(): Counts;
   exit(system: string, exitType: string, status: number): void;
@@ -75,7 +75,7 @@ function ownHcs(): Watched {
   };
 }
 
-/** Its systems have guests there. */
+/** The service plays the guests of its own systems. */
 async function service(): Promise<Watched> {
   const client = await ComputeCoreService.load(variables.LCOW_COMPUTECORE, String(variables.LCOW_SERVICE_PORT), '');
   return { systems: async () => [], counts: () => client.counts(), exit: () => undefined };
@@ -84,7 +84,7 @@ async function service(): Promise<Watched> {
 async function watch(): Promise<void> {
   const hcs = variables.LCOW_SERVICE_PORT === 0 ? ownHcs() : await service();
   const socket = connect(variables.LCOW_GUEST_HOST_PORT, '127.0.0.1').unref();
-  // Without guests the program cannot do what it is watched for.
+  // Without guests the program cannot work as intended.
   socket.on('error', (error) => process.stderr.write(`nobody plays guests: ${error.message}\n`));
   createInterface(socket).on('line', (line) => {
     const { system, exitType, status } = guestExit.parse(JSON.parse(line));
@@ -93,7 +93,7 @@ async function watch(): Promise<void> {
   let told = '';
   const tell = async () => {
     const systems = await hcs.systems();
-    // Our own enumeration is over, but the program may be within calls of its own.
+    // Our own enumeration has finished, but the program may be in calls of its own.
     const state: DoubleState = { systems, counts: hcs.counts(), access: accessLists() };
     const line = JSON.stringify(state);
     if (line !== told) socket.write(`${line}\n`);

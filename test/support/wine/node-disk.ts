@@ -1,4 +1,4 @@
-// The disk of the Windows node that an agent under wine runs on: the boot files of guests, and the agent's own folder.
+// The disk of the Windows node for an agent under wine: the guests' boot files, and the agent's own folder.
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -20,14 +20,14 @@ export class NodeDisk implements AsyncDisposable {
     this.#bootFolder = join(driveC, 'Program Files', 'Linux Containers');
   }
 
-  /** As a node is before its first agent. */
+  /** Prepares the state of a node before its first agent. */
   async prepare(): Promise<void> {
     await rm(this.stateDir, { recursive: true, force: true });
     await mkdir(this.#bootFolder, { recursive: true });
     for (const [name, content] of Object.entries(bootFiles)) {
       const path = join(this.#bootFolder, name);
       await rm(path, { force: true });
-      // Windows shows it as read-only, and a copy is that too.
+      // Windows shows the file as read-only, and its copies, too.
       await writeFile(path, content, { mode: 0o444 });
     }
   }

@@ -1,4 +1,4 @@
-// A real operator for the agents under wine, as its chart runs it: it makes its own authority and publishes it, and has the
+// A real operator for agents under wine, run as its chart does: it creates and publishes its own authority, and has the
 // API server review the agents' tokens.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const project = fileURLToPath(new URL('../../../', import.meta.url));
 export class OperatorProcess {
   readonly agentsPort: number;
   readonly logFile: string;
-  /** Linux paths of what the kubelet gives an agent. */
+  /** Linux paths of the files that the kubelet gives an agent. */
   readonly tokenFile: string;
   readonly authorityFile: string;
   readonly #cluster: ControlPlane;
@@ -64,7 +64,7 @@ export class OperatorProcess {
     await this.#process.stop();
   }
 
-  /** The node, and the agent's pod on it. */
+  /** Creates the node and the agent's pod on it. */
   async #createObjects(node: string): Promise<void> {
     const labels = { 'kubernetes.io/os': 'windows', 'kubernetes.io/hostname': node };
     const containers = [{ name: 'agent', image: 'none' }];

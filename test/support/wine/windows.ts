@@ -1,5 +1,5 @@
-// Windows for one run of `npm run test:wine`: wine is started, programs run on the Windows build of Node, and all of it
-// ends with the run. Windows programs cannot write to a Linux pipe under wine: their output goes through files.
+// Windows for one run of `npm run test:wine`: starts wine and runs programs on the Windows build of Node. Everything
+// ends with the run. Windows programs cannot write to a Linux pipe under wine, so their output goes through files.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
@@ -18,25 +18,25 @@ import {
 } from './bed.ts';
 
 export interface ProgramOptions {
-  /** Another Node for Windows than the bed's. */
+  /** Replaces the default Node for Windows. */
   readonly node?: string;
-  /** The koffi that the program loads; the one of the work tree if absent. */
+  /** The koffi that the program loads; by default that of the work tree. */
   readonly koffi?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** The libraries of Windows are replaced, with this port as where guests are played. */
+  /** Replaces the Windows libraries. Guests are played by the program at this port. */
   readonly guestHostPort?: number;
-  /** With them, computecore.dll is a client of the service of a node, which is reached at this port. */
+  /** computecore.dll is then a client of the service of a node at this port. */
   readonly servicePort?: number;
 }
 
 export class Windows implements AsyncDisposable {
   readonly bed: WineBed;
   readonly libraries: LibraryPaths;
-  /** Of this run. */
+  /** The folder of this run. */
   readonly folder: string;
-  /** The work tree as Windows programs get it. */
+  /** The work tree for Windows programs. */
   readonly tree: string;
-  /** Where listeners for Hyper-V sockets are found. */
+  /** The folder of listeners for Hyper-V sockets. */
   readonly socketFolder: string;
   readonly #wine: AsyncDisposable;
   readonly #programs = new Set<WindowsProgram>();
@@ -87,7 +87,7 @@ export class Windows implements AsyncDisposable {
     return program;
   }
 
-  /** The module that puts the doubles in the place of libraries of Windows. */
+  /** The module that replaces Windows libraries with the doubles. */
   get doubles(): string {
     return windowsURL(join(this.tree, 'test/support/wine/loaded-doubles.ts'));
   }
@@ -130,7 +130,7 @@ export class WindowsProgram {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** The exit code; a program that takes longer is ended. */
+  /** Returns the exit code. Ends a program that takes longer. */
   async ended(milliseconds: number): Promise<number> {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), milliseconds);
     try {
@@ -140,7 +140,7 @@ export class WindowsProgram {
     }
   }
 
-  /** As a power cut for the program. */
+  /** Ends the program like a power cut. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
