@@ -34,7 +34,7 @@ function* commentsOf(text: string): Generator<string> {
   for (const [comment] of text.matchAll(/\/\*\*?[\s\S]*?\*\/|(?:^[ \t]*\/\/.*\n)+/gm)) yield comment;
 }
 
-const fileName = /(?<![\w/-])((?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|md))\b/g;
+const fileName = /(?<![\w/.*-])((?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|md))\b/g;
 const citation = /\b(design|hcs-runtime|hcs-documents)(?:\.md)? §?([A-Z]?[0-9]+(?:\.[0-9]+)*)(?!\w)/g;
 const link = /\]\(([^)\s]+)\)/g;
 

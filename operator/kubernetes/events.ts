@@ -210,7 +210,10 @@ export class EventRecorder {
 
 /** The beginning of the object's name that may precede a dot: each part of a name ends in a letter or digit. */
 function nameOf({ regarding }: EventRecord): string {
-  return regarding.metadata.name.slice(0, bounds.nameChars).replace(/[-.]+$/, '');
+  const name = regarding.metadata.name.slice(0, bounds.nameChars);
+  let { length } = name;
+  while (name[length - 1] === '-' || name[length - 1] === '.') length -= 1;
+  return name.slice(0, length);
 }
 
 function microTime(milliseconds: number): string {

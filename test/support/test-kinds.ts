@@ -1,4 +1,4 @@
-// The two kinds of tests, distinguished by file name: `x.test.ts` is a unit test; `x.system.test.ts` starts programs or
+// The two kinds of tests, distinguished by file name: `*.test.ts` is a unit test; `*.system.test.ts` starts programs or
 // needs a cluster.
 import { loadedBy } from './source-imports.ts';
 

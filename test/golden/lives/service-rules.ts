@@ -59,14 +59,18 @@ export const firstQuery: Rule = {
   }),
 };
 
-/** A lost exit event must not go unnoticed. */
+/** A lost exit event must not go unnoticed, and a VM that is paused cannot be left: the agent looks before it terminates one. */
 export const stateQueries: Rule = {
   point: 'state-queries',
   explains: extra(
     ({ index, step }, { own }) =>
       isCallOf(step, properties) &&
       step.args['query'] === '{}' &&
-      own.some((each) => each.index < index && isCallOf(each.step, 'HcsStartComputeSystem', terminate)),
+      own.some(
+        (each) =>
+          (each.index < index && isCallOf(each.step, 'HcsStartComputeSystem', terminate)) ||
+          (each.index > index && isCallOf(each.step, terminate)),
+      ),
   ),
 };
 

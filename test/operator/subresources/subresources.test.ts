@@ -184,7 +184,7 @@ describe('a VM that goes', () => {
 
 describe('certificates that are renewed', () => {
   it('end no stream; the agent waits for them to renew its connection, but not for ever', async () => {
-    await using short = await SubresourcesBed.start({ renewal: 300, streams: 1_000 });
+    await using short = await SubresourcesBed.start({ renewal: 3_000, streams: 2_000 });
     const stream = await short.open(cat).started();
     const session = short.sessions.of('node-a');
     const begun = performance.now();
