@@ -7,10 +7,10 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const slow = [
   'test/e2e/failover',
   'test/e2e/maintenance',
-  'test/operator/operator.test',
+  'test/operator/operator.system.test',
   'test/support/control-plane/',
   'test/e2e/',
-  'test/agent/crash-points',
+  'test/agent/vm/process-crash-points',
   'test/support/kubelet/',
   'test/charts/',
   'test/operator/',

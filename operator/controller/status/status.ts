@@ -3,7 +3,7 @@
 //
 //   status.ts ──next status──► write-need.ts ──now, later or never──► status-writer.ts ──► API server, transitions.ts ──► Events
 import { type LinuxUtilityVMStatus, type Phase, pausedAnnotation } from '../../../crds/linux-utility-vm.ts';
-import type { LastExit } from '../../../protocol/messages.ts';
+import { type LastExit, observedConditionTypes } from '../../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
 import { annotationWarnings, isAnnotationWarning, isPaused } from '../knowledge/annotations.ts';
@@ -57,15 +57,7 @@ export interface StatusInputs {
   readonly now: number;
 }
 
-const agentConditions: ReadonlySet<string> = new Set([
-  'Prepared',
-  'Created',
-  'GuestConnected',
-  'Ready',
-  'RestartRequired',
-  'Stalled',
-  'Reconciling',
-]);
+const agentConditions: ReadonlySet<string> = new Set(observedConditionTypes);
 
 export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   const { object, report, now } = inputs;
