@@ -98,7 +98,7 @@ export const linuxUtilityVMHostKind: Kind = {
   kind: 'LinuxUtilityVMHost',
   plural: hostPlural,
   singular: 'linuxutilityvmhost',
-  shortNames: ['luvmhost'],
+  shortNames: ['luvmhost', 'luvmhosts'],
   categories: ['lcow'],
   scope: 'Cluster',
   schema: linuxUtilityVMHost,

@@ -33,7 +33,7 @@ export const linuxUtilityVMKind: Kind = {
   kind: 'LinuxUtilityVM',
   plural: virtualMachinePlural,
   singular: 'linuxutilityvm',
-  shortNames: ['luvm'],
+  shortNames: ['luvm', 'luvms'],
   categories: ['lcow'],
   scope: 'Namespaced',
   schema: linuxUtilityVM,
@@ -60,6 +60,13 @@ export const linuxUtilityVMKind: Kind = {
       type: 'string',
       jsonPath: '.status.conditions[?(@.type=="RestartRequired")].status',
       description: 'True when only a restart gives it what the manifest asks for now.',
+      wide: true,
+    },
+    {
+      name: 'Paused',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Paused")].status',
+      description: 'True while an annotation holds it as it is: Ready may be about an earlier manifest.',
       wide: true,
     },
     {

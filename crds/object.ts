@@ -39,6 +39,15 @@ const condition = z.object({
 
 export type Condition = z.infer<typeof condition>;
 
+/** Types of conditions that stand in a status only while they are true. For kstatus, absent means False. */
+export const conditionsPresentOnlyWhileTrue = [
+  'RestartRequired',
+  'Stalled',
+  'Reconciling',
+  'Paused',
+  'Terminating',
+] as const;
+
 /**
  * 0, which the API server fills in, means that no operator has seen the object. Tools that judge by kstatus (Flux,
  * Helm, cli-utils) take an object without a status, or without this field, for one that is reconciled.

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
 import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
+import { conditionsPresentOnlyWhileTrue } from '../crds/object.ts';
 import { pathSegment } from '../protocol/subresources.ts';
 import { plainLines, plainText } from '../runtime/plain-text.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
@@ -84,7 +85,7 @@ function step(time: string, text: string, before: number | undefined): string {
 }
 
 /** Conditions for which `False` is the good value. */
-const goodWhenFalse: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Terminating']);
+const goodWhenFalse: ReadonlySet<string> = new Set(conditionsPresentOnlyWhileTrue);
 
 function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtilityVMStatus): readonly string[] {
   const bad = conditions.filter(({ status: value, type }) => value !== (goodWhenFalse.has(type) ? 'False' : 'True'));

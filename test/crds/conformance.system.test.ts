@@ -282,9 +282,10 @@ describe('kubectl', () => {
   test('shows the columns of VMs', async () => {
     await create({});
     expect(await header('luvm')).toEqual(['NAME', 'PHASE', 'READY', 'NODE', 'RESTARTS', 'AGE']);
-    const wide = ['REASON', 'STRATEGY', 'GUEST', 'CPUS', 'MEMORY', 'ISOLATION', 'LAST EXIT', 'RUNTIME ID'];
+    const wide = ['REASON', 'PAUSED', 'STRATEGY', 'GUEST', 'CPUS', 'MEMORY', 'ISOLATION', 'LAST EXIT', 'RUNTIME ID'];
     expect(await header('luvm', '-o', 'wide')).toEqual(expect.arrayContaining(wide));
     expect(await kubectl(cluster, ['get', 'lcow', '-o', 'name'])).toContain('linuxutilityvm.lcow.dev/');
+    expect(await kubectl(cluster, ['get', 'luvms', '-o', 'name'])).toContain('linuxutilityvm.lcow.dev/');
   });
 
   test('shows the columns of hosts', async () => {
@@ -295,6 +296,7 @@ describe('kubectl', () => {
       metadata: { name },
     });
     cleanUp.unshift(() => api.request('DELETE', `${hosts}/${name}`));
+    expect(await kubectl(cluster, ['get', 'luvmhosts', '-o', 'name'])).toContain(name);
     expect(await header('luvmhost')).toEqual(['NAME', 'CONNECTED', 'BUILD', 'CPUS', 'VMS', 'AGENT', 'AGE']);
   });
 

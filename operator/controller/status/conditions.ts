@@ -1,6 +1,6 @@
 // The only writer of conditions: takes judgements, returns the object's conditions. A time changes only when a status
 // changes.
-import type { Condition } from '../../../crds/linux-utility-vm.ts';
+import { type Condition, conditionsPresentOnlyWhileTrue } from '../../../crds/object.ts';
 
 export interface Judgement {
   readonly type: string;
@@ -10,7 +10,7 @@ export interface Judgement {
 }
 
 /** Present only while they are not False: for kstatus, absent means the same. */
-const abnormal: ReadonlySet<string> = new Set(['RestartRequired', 'Stalled', 'Reconciling', 'Paused', 'Terminating']);
+const abnormal: ReadonlySet<string> = new Set(conditionsPresentOnlyWhileTrue);
 
 const order = [
   'Scheduled',

@@ -31,7 +31,8 @@ const expected: ReadonlySet<string> = new Set(['Changing'] satisfies ReasonCode[
 
 export function transitions(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
   const usual = joined([...placement(before, after), ...exit(before, after), ...readiness(before, after)]);
-  return [...usual, ...restartRequired(before, after), ...references(before, after), ...annotations(before, after)];
+  const begun = [...begins('RestartRequired', before, after), ...begins('Paused', before, after)];
+  return [...usual, ...begun, ...references(before, after), ...annotations(before, after)];
 }
 
 /**
@@ -125,8 +126,15 @@ function isChanged(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): b
   return isSameRun && before.optionsDigest !== after.optionsDigest;
 }
 
-function restartRequired(before: LinuxUtilityVMStatus, after: LinuxUtilityVMStatus): readonly Transition[] {
-  const is = conditionOf(after.conditions, 'RestartRequired');
-  if (is?.status !== 'True' || conditionOf(before.conditions, 'RestartRequired')?.status === 'True') return [];
+/** A condition that says that the VM is not, or may not be, what its manifest asks for now. */
+function begins(
+  type: 'RestartRequired' | 'Paused',
+  before: LinuxUtilityVMStatus,
+  after: LinuxUtilityVMStatus,
+): readonly Transition[] {
+  const is = conditionOf(after.conditions, type);
+  if (is?.status !== 'True' || conditionOf(before.conditions, type)?.status === 'True') return [];
+  // A VM that waits for a host because it is paused says so by `Ready`.
+  if (conditionOf(after.conditions, 'Ready')?.reason === is.reason) return [];
   return [{ type: 'Normal', reason: is.reason, action: 'Reconcile', note: is.message }];
 }

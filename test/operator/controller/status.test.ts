@@ -33,6 +33,18 @@ const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditi
 const stored = (status: LinuxUtilityVMStatus) => makeMachine({ status });
 
 describe('status', () => {
+  it('has an Event when a VM is paused, and when one is that has no host yet', () => {
+    const running = nextStatus(inputs({ report: reported() }));
+    const annotations = { 'lcow.dev/paused': 'true' };
+    const held = makeMachine({ status: running, metadata: { annotations } });
+    const paused = nextStatus(inputs({ object: held, report: reported(), now: later }));
+    expect(transitions(running, paused)).toEqual([expect.objectContaining({ type: 'Normal', reason: 'Paused' })]);
+    expect(transitions(paused, paused)).toEqual([]);
+    const unplaced = { nodeName: undefined, scheduled: { reason: 'Paused', message: 'paused' } } as const;
+    const waiting = nextStatus(inputs({ object: makeMachine({ metadata: { annotations } }), ...unplaced }));
+    expect(transitions({}, waiting).map(({ reason }) => reason)).toEqual(['Paused']);
+  });
+
   it('begins with where the VM goes, and takes over what the agent reports', () => {
     const placed = nextStatus(inputs());
     expect(placed).toMatchObject({ phase: 'Scheduled', nodeName: 'node-a', observedGeneration: 0 });
