@@ -14,7 +14,7 @@ RUN node images/rootfs.ts agent /rootfs/agent
 FROM gcr.io/distroless/cc-debian12:nonroot AS operator
 COPY --from=build /rootfs/operator /
 USER 65532:65532
-EXPOSE 8443 8444 8080
+EXPOSE 8443 8444 8080 8445
 ENTRYPOINT ["/lcow-operator/node", "/lcow-operator/operator/main.js"]
 
 # Nearly empty: a HostProcess container uses the Windows of its host.

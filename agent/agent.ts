@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { systemClock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
+import type { MetricsSettings } from '../runtime/metrics/flags.ts';
+import { MetricsServer } from '../runtime/metrics/server.ts';
 import { within } from './bounds/bounded.ts';
 import { ByteBudget } from './bounds/byte-budget.ts';
 import { defaultLinkTimes, type Timeouts } from './bounds/timeouts.ts';
@@ -50,6 +52,8 @@ export interface AgentSettings {
   readonly guestLog: GuestLogSettings;
   /** Loopback port of probes and metrics; absent = none. */
   readonly healthPort: number | undefined;
+  /** Metrics for readers on the network; absent = none. */
+  readonly metrics?: MetricsSettings | undefined;
 }
 
 /**
@@ -57,6 +61,26 @@ export interface AgentSettings {
  * enumerate what is left.
  */
 export type AgentEnd = 'stopped' | 'serviceLost';
+
+/** The agent does not wait for it: metrics that cannot be served must not keep VMs from being looked after. */
+function serveMetrics(
+  { metrics: settings }: AgentSettings,
+  metrics: AgentMetrics,
+  logger: Logger,
+): MetricsServer | undefined {
+  if (settings === undefined) return undefined;
+  const server = new MetricsServer({
+    ...settings,
+    clock: systemClock,
+    bindAddress: undefined,
+    metrics: () => metrics.scrape(),
+    failed: (message) => logger.warn(message),
+  });
+  void server.start().then((port) => {
+    if (port !== undefined) logger.info({ port }, 'metrics are served to the network');
+  });
+  return server;
+}
 
 type GuestLogPorts = Pick<VirtualMachinePorts, 'openGuestOutput' | 'guestLogRate' | 'logTurns' | 'openGuestLog'>;
 
@@ -78,6 +102,8 @@ export async function runAgent(
   await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   held.defer(() => health?.close());
+  const networkMetrics = serveMetrics(settings, metrics, logger);
+  held.defer(() => networkMetrics?.close());
   const node = await connectAlone(settings, access, { held, logger, stop });
   const lost = new AbortController();
   /** Aborted once the agent has stopped looking after its VMs. */

@@ -9,6 +9,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { plainLogger } from '../runtime/log-lines.ts';
+import { type MetricsFlags, metricsOptions, metricsSettings } from '../runtime/metrics/flags.ts';
 import { logContext } from './controller/log-context.ts';
 import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
@@ -18,7 +19,7 @@ import { LeaseClient } from './kubernetes/lease-client.ts';
 import { Operator, unfinishedAnnotation } from './operator.ts';
 import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
 
-interface Flags extends IdentityFlags {
+interface Flags extends IdentityFlags, MetricsFlags {
   readonly kubeconfig?: string;
   readonly agentsPort: number;
   readonly healthPort: number;
@@ -81,6 +82,7 @@ const command = new Command('lcow-operator')
       .default('info'),
   )
   .option('--heartbeat-seconds <seconds>', 'interval between pings of an agent', number(0.05, 300), 10);
+for (const option of metricsOptions()) command.addOption(option);
 
 try {
   await run(command.parse().opts<Flags>());
@@ -98,6 +100,7 @@ async function run(flags: Flags): Promise<void> {
   );
   const problem = identityProblem(flags);
   if (problem !== undefined) command.error(problem);
+  const networkMetrics = metricsSettings(flags);
   const [clock, random, version] = [systemClock, Math.random, packageJson.version];
   const access = loadClusterAccess(flags.kubeconfig, clock);
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
@@ -133,6 +136,7 @@ async function run(flags: Flags): Promise<void> {
         : { port, lease: new LeaseClient({ ...lease, http: identityWay }), ...(apiService && { apiService }) },
     agentsPort: flags.agentsPort,
     healthPort: flags.healthPort,
+    networkMetrics,
     heartbeatSeconds: flags.heartbeatSeconds,
     version,
     replica,

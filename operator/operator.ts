@@ -3,6 +3,8 @@
 import type { Logger } from 'pino';
 import { finalizer } from '../crds/linux-utility-vm.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
+import type { MetricsSettings } from '../runtime/metrics/flags.ts';
+import { MetricsServer } from '../runtime/metrics/server.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer } from './agents/server.ts';
 import type { CertificateSource } from './certificates/source.ts';
@@ -27,6 +29,8 @@ export interface OperatorOptions {
   readonly bindAddress: string;
   readonly agentsPort: number;
   readonly healthPort: number;
+  /** Metrics on a port of their own instead of the one for health. */
+  readonly networkMetrics?: MetricsSettings | undefined;
   /** Undefined: no aggregated API. It needs certificates. */
   readonly api?: AggregatedApiSettings | undefined;
   readonly heartbeatSeconds: number;
@@ -44,6 +48,7 @@ export const unfinishedAnnotation = 'lcow.dev/virtual-machines';
 export interface OperatorPorts {
   readonly agents: number;
   readonly health: number;
+  readonly metrics?: number;
   readonly api?: number;
 }
 
@@ -56,6 +61,7 @@ export class Operator {
   readonly #caches: Caches;
   readonly #agentServer: AgentServer;
   readonly #healthServer: HealthServer;
+  readonly #metricsServer: MetricsServer | undefined;
   readonly #api: AggregatedApi | undefined;
   #leadership: Leadership | undefined;
   /** Terms that have ended and still have work under way. */
@@ -90,8 +96,10 @@ export class Operator {
       registry: metrics.registry,
       bindAddress,
       port: options.healthPort,
+      servesMetrics: options.networkMetrics === undefined,
       notReady: () => this.#notReady(),
     });
+    this.#metricsServer = options.networkMetrics && this.#createMetricsServer(options.networkMetrics);
   }
 
   /** Whether this replica serves agents. */
@@ -110,6 +118,7 @@ export class Operator {
     const health = await this.#healthServer.listen();
     const agents = await this.#agentServer.listen();
     const api = await this.#api?.listen();
+    const metrics = await this.#metricsServer?.start();
     const { logger, replica, version, certificates } = this.#options;
     certificates?.start({
       serving: (certificate) => {
@@ -119,7 +128,12 @@ export class Operator {
       trusted: (bundle) => this.#api?.trust(bundle),
       failed: (message) => this.metrics.certificatesFailed(message),
     });
-    const ports = { agents: agents.port, health: health.port, ...(api && { api: api.port }) };
+    const ports = {
+      agents: agents.port,
+      health: health.port,
+      ...(api && { api: api.port }),
+      ...(metrics && { metrics }),
+    };
     logger.info({ replica, version, ...ports }, 'listening');
     void this.#caches.start().then(() => {
       if (this.#stopped) return;
@@ -139,6 +153,7 @@ export class Operator {
     await this.#options.certificates?.stop();
     await this.#caches.stop();
     await this.#healthServer.close();
+    await this.#metricsServer?.close();
   }
 
   #stand(): void {
@@ -171,6 +186,13 @@ export class Operator {
     this.#agentServer.dismiss('this replica leads no more');
     const ended = leadership.stop().finally(() => this.#yielding.delete(ended));
     this.#yielding.add(ended);
+  }
+
+  #createMetricsServer(settings: MetricsSettings): MetricsServer {
+    const { bindAddress, clock, logger } = this.#options;
+    const { registry } = this.metrics;
+    const metrics = async () => ({ contentType: registry.contentType, text: await registry.metrics() });
+    return new MetricsServer({ ...settings, clock, bindAddress, metrics, failed: (message) => logger.warn(message) });
   }
 
   /** Uses a separate connection to the API server, because any replica may write what the aggregated API writes. */

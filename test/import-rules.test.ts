@@ -55,8 +55,6 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
   'operator/queue': [],
   // The API server: reading, watching, writing, leading.
   'operator/kubernetes': ['operator/queue'],
-  // Strangers at the operator's ports, until they are known.
-  'operator/connections': [],
   'operator/certificates': ['operator/kubernetes'],
   // What is stored of VMs, what agents reported, and what both mean.
   'operator/controller/knowledge': ['operator/kubernetes'],
@@ -78,7 +76,6 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
   'operator/controller': [...controllerRooms, 'operator/kubernetes', 'operator/queue'],
   // The agents' sessions.
   'operator/agents': [
-    'operator/connections',
     'operator/controller',
     'operator/controller/instructions',
     'operator/controller/knowledge',
@@ -86,11 +83,10 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
     'operator/kubernetes',
   ],
   // The aggregated API, by which users reach their VMs.
-  'operator/subresources': ['operator/agents', 'operator/certificates', 'operator/connections', 'operator/kubernetes'],
+  'operator/subresources': ['operator/agents', 'operator/certificates', 'operator/kubernetes'],
   // What it counts and shows.
   'operator/metrics': [
     'operator/agents',
-    'operator/connections',
     'operator/controller',
     'operator/controller/knowledge',
     'operator/kubernetes',

@@ -5,6 +5,12 @@ import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import { messageOf } from '../../runtime/error-text.ts';
 import { plainLogger } from '../../runtime/log-lines.ts';
+import {
+  type MetricsFlags,
+  type MetricsSettings,
+  metricsOptions,
+  metricsSettings,
+} from '../../runtime/metrics/flags.ts';
 import { type GuestLogSettings, runAgent } from '../agent.ts';
 import { poolProblem } from '../bounds/pool-size.ts';
 import { defaultTimeouts, fixedTimes } from '../bounds/timeouts.ts';
@@ -19,7 +25,7 @@ import { version } from './version.ts';
 /** Service managers take this exit code as "start me again": the agent is healthy, but its knowledge of HCS is void. */
 const serviceLostExitCode = 75;
 
-export interface RunSettings {
+export interface RunSettings extends MetricsFlags {
   readonly operatorUrl: string;
   readonly tokenFile: string;
   readonly caFile?: string;
@@ -90,7 +96,7 @@ export function runCommand<Settings extends RunSettings>(
       exitWith(await run(settings, kind));
       endAnyway();
     });
-  for (const option of [...kind.options, ...allowedOptions]) command.addOption(option);
+  for (const option of [...metricsOptions(), ...kind.options, ...allowedOptions]) command.addOption(option);
   return command;
 }
 
@@ -114,8 +120,10 @@ function guestLogSettings(
   };
 }
 
-function ownFoldersOf({ caFile, tokenFile }: RunSettings, stateFolder: string): readonly string[] {
-  const credentials = [resolve(tokenFile), caFile === undefined ? undefined : resolve(caFile)];
+function ownFoldersOf(settings: RunSettings, stateFolder: string): readonly string[] {
+  const { caFile, metricsKey, metricsTokenFile, tokenFile } = settings;
+  const files = [tokenFile, caFile, metricsKey, metricsTokenFile];
+  const credentials = files.map((file) => (file === undefined ? undefined : resolve(file)));
   return ownFolders({ stateFolder, credentials, environment: process.env });
 }
 
@@ -139,6 +147,13 @@ async function run<Settings extends RunSettings>(settings: Settings, kind: NodeK
     logger.fatal(`--allowed-path ${useless.folder} is a folder of the agent itself: give another one`);
     return 2;
   }
+  let metrics: MetricsSettings | undefined;
+  try {
+    metrics = metricsSettings(settings);
+  } catch (error) {
+    logger.fatal(messageOf(error));
+    return 2;
+  }
   const threads = poolProblem(process.env);
   if (threads !== undefined) logger.warn(threads);
   const stop = await listenForStop(logger, kind.listenForShutdown);
@@ -151,6 +166,7 @@ async function run<Settings extends RunSettings>(settings: Settings, kind: NodeK
         stateFolder,
         ownFolders: own,
         healthPort: settings.healthPort,
+        metrics,
         allowed,
         allowedGroups: {
           cpuGroups: settings.allowedCpuGroup,

@@ -3,8 +3,8 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../runtime/error-text.ts';
+import type { MetricsText } from '../../runtime/metrics/server.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
-import type { MetricsText } from './registry.ts';
 
 export interface HealthServer {
   readonly port: number;

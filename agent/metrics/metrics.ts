@@ -3,9 +3,9 @@
 
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { MetricsText } from '../../runtime/metrics/server.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 import type { AgentFigures, MachineFigures } from './figures.ts';
-import type { MetricsText } from './registry.ts';
 import { AgentTally } from './tally.ts';
 import { type MeasuredMachine, UsageReader } from './usage.ts';
 

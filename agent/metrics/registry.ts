@@ -1,11 +1,7 @@
 // The agent's metrics in the format of Prometheus. Names and labels never change.
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { MetricsText } from '../../runtime/metrics/server.ts';
 import type { AgentFigures, MachineFigures } from './figures.ts';
-
-export interface MetricsText {
-  readonly contentType: string;
-  readonly text: string;
-}
 
 const ofMachine = ['namespace', 'name', 'uid'] as const;
 

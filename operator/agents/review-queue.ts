@@ -4,7 +4,7 @@
 // load of strangers on the API server is bounded, and they delay only each other.
 import { Allowance } from '../../runtime/allowance.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { FairPool } from '../connections/fair-pool.ts';
+import { FairPool } from '../../runtime/connections/fair-pool.ts';
 
 export const reviewBounds = {
   inFlight: 16,

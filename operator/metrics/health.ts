@@ -1,18 +1,20 @@
 // /metrics, /healthz (the process lives) and /readyz (the process knows the objects and accepts agents). Anybody may
 // ask, and nobody is distinguished: each connection gets one answer and a few seconds, and strangers who fill the
-// server displace only their own connections (connections/arrivals.ts). Otherwise the kubelet's probe could fail and
+// server displace only their own connections (runtime/connections/arrivals.ts). Otherwise the kubelet's probe could fail and
 // end the operator.
 import type http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../../runtime/clock.ts';
-import { GuardedServer } from '../connections/guarded-server.ts';
+import { GuardedServer } from '../../runtime/connections/guarded-server.ts';
 
 export interface HealthOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly bindAddress: string;
   readonly port: number;
+  /** False: metrics have a port of their own, with TLS. */
+  readonly servesMetrics: boolean;
   /** What is still missing; undefined when ready. */
   readonly notReady: () => string | undefined;
 }
@@ -54,9 +56,9 @@ export class HealthServer {
   }
 
   async #answer(url: string, response: http.ServerResponse): Promise<void> {
-    const { registry, notReady } = this.#options;
+    const { registry, notReady, servesMetrics } = this.#options;
     switch (url.split('?')[0]) {
-      case '/metrics':
+      case servesMetrics ? '/metrics' : undefined:
         response.writeHead(200, { 'content-type': registry.contentType }).end(await this.#metricsText());
         return;
       case '/healthz':

@@ -6,10 +6,10 @@ import type http from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Clock } from '../../runtime/clock.ts';
+import { Arrivals } from '../../runtime/connections/arrivals.ts';
+import { FairPool } from '../../runtime/connections/fair-pool.ts';
+import { peerAddress } from '../../runtime/connections/peer-address.ts';
 import type { KeyPair } from '../certificates/authority.ts';
-import { Arrivals } from '../connections/arrivals.ts';
-import { FairPool } from '../connections/fair-pool.ts';
-import { peerAddress } from '../connections/peer-address.ts';
 import type { FrontProxy } from './front-proxy.ts';
 import { HttpServers, type HttpServersOptions } from './http-servers.ts';
 import type { LeaderAddress } from './leader-address.ts';
@@ -27,7 +27,7 @@ const bounds = {
   connections: 1_200,
   /**
    * Connections of peers that have not proved yet that they are the API server. They last as long as that may take
-   * (connections/arrivals.ts).
+   * (runtime/connections/arrivals.ts).
    */
   arrivals: { silent: 1_024, waiting: 1_024, speaking: 512, milliseconds: 5_000 },
   backlog: 1_024,

@@ -29,6 +29,7 @@ beforeAll(async () => {
   await $('wait --for=condition=Established crd --all --timeout=30s');
   await $('create namespace lcow-system');
   await $('label namespace lcow-system pod-security.kubernetes.io/enforce=privileged');
+  await $('create namespace monitoring');
   await $('create namespace restricted');
   await $('label namespace restricted pod-security.kubernetes.io/enforce=restricted');
   await $('label namespace restricted pod-security.kubernetes.io/warn=restricted');
@@ -43,9 +44,11 @@ describe('every object passes the API server', () => {
     { chart: 'lcow-operator' },
     { chart: 'lcow-operator', values: 'operator-production' },
     { chart: 'lcow-operator', values: 'operator-small' },
+    { chart: 'lcow-operator', values: 'operator-openshift' },
     { chart: 'lcow-agent' },
     { chart: 'lcow-agent', values: 'agent-elsewhere' },
     { chart: 'lcow-agent', values: 'agent-confidential' },
+    { chart: 'lcow-agent', values: 'agent-monitored' },
   ])('of $chart with values $values, without a warning', async (rendering) => {
     const objects = await render(rendering);
     const { code, stdout, stderr } = await attempt('apply --server-side --dry-run=server -f -', manifest(objects));

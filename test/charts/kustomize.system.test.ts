@@ -42,6 +42,8 @@ const renderings: readonly Rendering[] = [
   },
   { chart: 'lcow-agent' },
   { chart: 'lcow-agent', values: 'agent-confidential' },
+  { chart: 'lcow-operator', values: 'operator-openshift' },
+  { chart: 'lcow-agent', values: 'agent-monitored' },
   {
     chart: 'lcow-agent',
     set: [

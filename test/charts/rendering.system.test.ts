@@ -29,9 +29,11 @@ const cases = [
   { chart: 'lcow-operator' },
   { chart: 'lcow-operator', values: 'operator-production' },
   { chart: 'lcow-operator', values: 'operator-small' },
+  { chart: 'lcow-operator', values: 'operator-openshift' },
   { chart: 'lcow-agent' },
   { chart: 'lcow-agent', values: 'agent-elsewhere' },
   { chart: 'lcow-agent', values: 'agent-confidential' },
+  { chart: 'lcow-agent', values: 'agent-monitored' },
 ] as const;
 
 const podSpec = z.looseObject({
@@ -60,7 +62,9 @@ describe.each(cases)('$chart with values $values', (rendering) => {
         'app.kubernetes.io/part-of': 'lcow',
       });
       // What the API server says of itself can be read there only.
-      const outside = each.metadata.name === 'lcow-operator-authentication-reader' ? 'kube-system' : undefined;
+      const isReader = each.metadata.name === 'lcow-operator-authentication-reader';
+      // Values may put these where Prometheus looks.
+      const outside = each.apiVersion === 'monitoring.coreos.com/v1' ? 'monitoring' : isReader && 'kube-system';
       expect(['lcow-system', outside, undefined]).toContain(each.metadata.namespace);
     }
   });
@@ -122,6 +126,13 @@ describe('the schema of values refuses', () => {
     ['lcow-agent', 'updateStrategy.type=Recreate', '/updateStrategy/type'],
     ['lcow-agent', 'stateDir=/var/lib/lcow', '/stateDir'],
     ['lcow-agent', 'healthPort=0', '/healthPort'],
+    ['lcow-operator', 'service.ipFamilyPolicy=Dual', '/service/ipFamilyPolicy'],
+    ['lcow-operator', 'strategy.type=OnDelete', '/strategy'],
+    ['lcow-operator', 'probes.liveness.periodSeconds=soon', '/probes/liveness'],
+    ['lcow-operator', 'monitoring.serviceMonitor.scrapeTimeout=10', '/monitoring/serviceMonitor/scrapeTimeout'],
+    ['lcow-operator', 'monitoring.prometheusRule.alerts.Mine.enabled=true', 'Mine'],
+    ['lcow-agent', 'metrics.port=70000', '/metrics/port'],
+    ['lcow-agent', 'monitoring.podMonitor.scrape=10s', 'scrape'],
   ])('%s --set %s, naming the key', async (chart, set, key) => {
     const { code, stderr } = await runHelm(['template', ...chartArguments({ chart, set: [set] })]);
     expect(code).not.toBe(0);
@@ -165,8 +176,8 @@ describe('flags', () => {
   const awaited: Readonly<Record<string, readonly string[]>> = { operator: [], agent: [] };
 
   it.each([
-    ['operator', 'Deployment', ['operator-production']],
-    ['agent', 'DaemonSet', ['agent-elsewhere', 'agent-confidential']],
+    ['operator', 'Deployment', ['operator-production', 'operator-openshift']],
+    ['agent', 'DaemonSet', ['agent-elsewhere', 'agent-confidential', 'agent-monitored']],
   ] as const)('of the %s are those of the program', async (program, kind, values) => {
     const help = await helpOf(program);
     const rendered = await Promise.all(

@@ -12,10 +12,6 @@ app.kubernetes.io/component: operator
 Labels of an object, each key once: kustomize, and therefore Flux, refuses YAML with a duplicate key. The chart sets the labels
 that selectors and Helm use; the user's values may set all others.
 */}}
-{{- define "lcow-operator.labels" -}}
-{{ include "lcow-operator.labelsWith" (dict "context" .) }}
-{{- end }}
-
 {{/* `own`: labels that this object must have. `theirs`: labels that the user sets for this object. */}}
 {{- define "lcow-operator.labelsWith" -}}
 {{- $context := .context }}
@@ -26,27 +22,130 @@ that selectors and Helm use; the user's values may set all others.
 {{- merge (dict) (.own | default dict) $selected $helm (.theirs | default dict) $context.Values.commonLabels $usual | toYaml }}
 {{- end }}
 
+{{/*
+The labels and annotations of an object's metadata. `own` and `theirs` as above; `ownAnnotations`: what this object must have;
+`theirAnnotations`: what the user sets for this object. `commonAnnotations` come last.
+*/}}
+{{- define "lcow-operator.marks" -}}
+labels:
+  {{- include "lcow-operator.labelsWith" . | nindent 2 }}
+{{- with merge (dict) (.ownAnnotations | default dict) (.theirAnnotations | default dict) .context.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "lcow-operator.image" -}}
 {{- with .Values.image -}}
 {{ dig "imageRegistry" "" ($.Values.global | default dict) | default .registry }}/{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end }}
 {{- end }}
 
-{{/* Satisfies the Pod Security level restricted, and makes the root read-only. */}}
-{{- define "lcow-operator.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{/*
+How metrics are protected. Every reader that is set up here is required: a client certificate, a token, or both. The program
+refuses to serve readers without either, unless that is said.
+*/}}
+{{- define "lcow-operator.metricsFlags" -}}
+{{- with .Values.metrics }}
+{{- if and .token.secretName (not .tls.secretName) }}
+{{- fail "metrics.token needs metrics.tls.secretName: without TLS everyone on the way could read the token" }}
+{{- end }}
+{{- if and .tls.secretName (not (or .tls.clientCAKey .token.secretName .anonymous)) }}
+{{- fail "metrics.tls needs readers: set metrics.tls.clientCAKey, metrics.token.secretName or metrics.anonymous" }}
+{{- end }}
+{{- if .tls.secretName }}
+- --metrics-port=8445
+- --metrics-certificate=/var/run/secrets/lcow-metrics/tls.crt
+- --metrics-key=/var/run/secrets/lcow-metrics/tls.key
+{{- if and .tls.clientCAKey (not .anonymous) }}
+- --metrics-client-ca=/var/run/secrets/lcow-metrics/ca.crt
+{{- end }}
+{{- if and .token.secretName (not .anonymous) }}
+- --metrics-token-file=/var/run/secrets/lcow-metrics/token
+{{- end }}
+{{- if .anonymous }}
+- --metrics-anonymous
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
-{{- define "lcow-operator.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- define "lcow-operator.metricsVolume" -}}
+{{- with .Values.metrics -}}
+projected:
+  sources:
+    - secret:
+        name: {{ .tls.secretName }}
+        # Without it nobody can read metrics, but the program runs.
+        optional: true
+        items:
+          - key: tls.crt
+            path: tls.crt
+          - key: tls.key
+            path: tls.key
+          {{- with .tls.clientCAKey }}
+          - key: {{ . }}
+            path: ca.crt
+          {{- end }}
+    {{- if .token.secretName }}
+    - secret:
+        name: {{ .token.secretName }}
+        optional: true
+        items:
+          - key: {{ .token.key }}
+            path: token
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+How Prometheus reads metrics over TLS, below what the user says. `monitor` has the user's `tlsConfig` and `authorization`. The
+certificate of the readers is theirs to name.
+*/}}
+{{- define "lcow-operator.scrapeTLS" -}}
+{{- $metrics := .context.Values.metrics }}
+{{- if $metrics.tls.secretName }}
+{{- $tls := dict "serverName" $metrics.tls.serverName }}
+{{- if not .monitor.tlsConfig.ca }}
+{{- $_ := set $tls "ca" (dict "secret" (dict "name" $metrics.tls.secretName "key" "ca.crt")) }}
+{{- end }}
+scheme: https
+tlsConfig:
+  {{- merge (deepCopy .monitor.tlsConfig) $tls | toYaml | nindent 2 }}
+{{- end }}
+{{- $token := dict }}
+{{- with $metrics.token }}
+{{- if .secretName }}
+{{- $token = dict "type" "Bearer" "credentials" (dict "name" .secretName "key" .key) }}
+{{- end }}
+{{- end }}
+{{- with merge (deepCopy .monitor.authorization) $token }}
+authorization:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What an endpoint of a ServiceMonitor or PodMonitor takes from the values of its monitor. */}}
+{{- define "lcow-operator.scrape" -}}
+path: /metrics
+{{- with .monitor.interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .monitor.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- if .monitor.honorLabels }}
+honorLabels: true
+{{- end }}
+{{- with .monitor.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- include "lcow-operator.scrapeTLS" . }}
 {{- end }}
 
 {{- define "lcow-operator.apiService" -}}

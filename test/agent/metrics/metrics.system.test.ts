@@ -35,13 +35,13 @@ async function freePort(): Promise<number> {
 }
 
 /** An agent process whose operator is away. */
-async function startAgent(node: TestNode, healthPort: number) {
+async function startAgent(node: TestNode, healthPort: number, flags: readonly string[] = []) {
   const stateDir = join(node.folder, 'agent');
   await writeFile(join(node.folder, 'token'), 'token');
   const settings = [
     ...['--operator-url', 'ws://127.0.0.1:9/v1/agents', '--token-file', join(node.folder, 'token')],
     ...['--state-dir', stateDir, '--simulated-socket', node.socketPath],
-    ...['--health-port', String(healthPort), '--log-level', 'fatal'],
+    ...['--health-port', String(healthPort), '--log-level', 'fatal', ...flags],
   ];
   const child = spawn(process.execPath, [program, ...settings], { stdio: ['ignore', 'ignore', 'inherit'] });
   return {
@@ -61,7 +61,9 @@ describe('the metrics of an agent', () => {
     await mkdir(torn);
     await writeFile(join(torn, 'vm.json'), '{"version":1,"checks');
     const port = await freePort();
-    await using _agent = await startAgent(node, port);
+    const network = await freePort();
+    const flags = ['--metrics-port', String(network), '--metrics-anonymous'];
+    await using _agent = await startAgent(node, port, flags);
     const scrape = async () => {
       const response = await fetch(`http://127.0.0.1:${port}/metrics`);
       expect(response.headers.get('content-type')).toContain('text/plain; version=');
@@ -78,6 +80,9 @@ describe('the metrics of an agent', () => {
     expect(valueIn(text, `lcow_agent_virtual_machine_log_lines_dropped_total{${machine}}`)).toBe(0);
     expect(valueIn(text, 'lcow_agent_journal_quarantined_total')).toBe(1);
     expect(valueIn(text, 'lcow_agent_calls_draining')).toBe(0);
+    const read = async (path: string) => (await fetch(`http://127.0.0.1:${network}${path}`)).text();
+    expect(await read('/metrics')).toContain('\nlcow_agent_info{');
+    expect(await read('/healthz')).toBe('');
     expect(valueIn(text, 'process_resident_memory_bytes')).toBeGreaterThan(2 ** 24);
   });
 

@@ -23,6 +23,7 @@ beforeEach(async () => {
     registry,
     bindAddress: '127.0.0.1',
     port: 0,
+    servesMetrics: true,
     notReady: () => undefined,
   });
   port = (await server.listen()).port;

@@ -1,8 +1,8 @@
 // The pool in which strangers take places of their own only.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FairPool } from '../../../operator/connections/fair-pool.ts';
-import { peerAddress } from '../../../operator/connections/peer-address.ts';
+import { FairPool } from '../../../runtime/connections/fair-pool.ts';
+import { peerAddress } from '../../../runtime/connections/peer-address.ts';
 
 /** The same by plain search. */
 class SlowPool {

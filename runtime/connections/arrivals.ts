@@ -8,7 +8,7 @@
 // by far the most expensive thing that a stranger can request, so only a few begin in one turn of the event loop, and
 // other work of the process gets its turn in between.
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import { FairPool } from './fair-pool.ts';
 import { type Greeting, plainGreeting, tlsGreeting } from './greeting.ts';
 import { connectionName, peerAddress } from './peer-address.ts';

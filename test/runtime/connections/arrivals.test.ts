@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { expect, it } from 'vitest';
-import { Arrivals } from '../../../operator/connections/arrivals.ts';
-import { greetingBytesMaximum } from '../../../operator/connections/greeting.ts';
 import { systemClock } from '../../../runtime/clock.ts';
+import { Arrivals } from '../../../runtime/connections/arrivals.ts';
+import { greetingBytesMaximum } from '../../../runtime/connections/greeting.ts';
 
 it('a first word that comes byte by byte is put together in linear time, and handed over whole', async () => {
   const word = Buffer.alloc(greetingBytesMaximum - 1, 'x');

@@ -5,14 +5,17 @@ import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '../../runtime/clock.ts';
+import type { Clock } from '../clock.ts';
 import { type ArrivalBounds, Arrivals } from './arrivals.ts';
 
 export interface GuardedServerOptions {
   readonly clock: Clock;
   /** With TLS, handshakes fail until the first `useCertificate`. */
   readonly tls: boolean;
-  readonly bindAddress: string;
+  /** Whether peers must show a certificate of `clientAuthority`. Needs TLS. */
+  readonly clientCertificates?: boolean;
+  /** Undefined: every address of the computer. */
+  readonly bindAddress: string | undefined;
   readonly port: number;
   readonly headerBytes: number;
   readonly answer: http.RequestListener;
@@ -23,6 +26,7 @@ export interface GuardedServerOptions {
 export interface ServingCertificate {
   readonly certificate: string | Buffer;
   readonly key: string | Buffer;
+  readonly clientAuthority?: string | Buffer | undefined;
 }
 
 /**
@@ -41,11 +45,11 @@ export class GuardedServer {
   readonly #sockets = new Set<Socket>();
 
   constructor(options: GuardedServerOptions) {
-    const { clock, tls, headerBytes, answer, arrivals } = options;
+    const { clock, tls, clientCertificates: requestCert = false, headerBytes, answer, arrivals } = options;
     this.#options = options;
     const common = { maxHeaderSize: headerBytes };
     this.http = tls
-      ? https.createServer({ ...common, minVersion: 'TLSv1.3' }, answer)
+      ? https.createServer({ ...common, requestCert, rejectUnauthorized: requestCert, minVersion: 'TLSv1.3' }, answer)
       : http.createServer(common, answer);
     this.#arrivals = new Arrivals({
       clock,
@@ -71,9 +75,10 @@ export class GuardedServer {
   }
 
   /** Applies to new handshakes; open connections continue. */
-  useCertificate({ certificate, key }: ServingCertificate): void {
+  useCertificate({ certificate, key, clientAuthority }: ServingCertificate): void {
     if (this.http instanceof https.Server) {
-      this.http.setSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' });
+      const ca = clientAuthority === undefined ? {} : { ca: clientAuthority };
+      this.http.setSecureContext({ cert: certificate, key, ...ca, minVersion: 'TLSv1.3' });
     }
   }
 
