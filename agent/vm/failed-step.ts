@@ -1,4 +1,4 @@
-// What becomes of a VM whose step has thrown: the reason that users see, and the event that the state ends with.
+// Handles an error that a step of a VM threw: chooses the reason that users see, and the event that ends the state.
 import { delay } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
@@ -9,7 +9,7 @@ import * as history from './history.ts';
 import { handlesOf, isBooting, lost, type Outcome, type Situation } from './situation.ts';
 import { rowOf, states } from './states.ts';
 
-/** Undefined: the step is made again. */
+/** Undefined when the step is to be tried again. */
 export async function afterError(
   vm: VirtualMachineCore,
   situation: Situation,
@@ -32,7 +32,7 @@ export async function afterError(
   return outcome;
 }
 
-/** Throws in a state whose calls cannot be overdue: what it was is a mistake of ours. */
+/** Rethrows in a state that awaits no calls: there, an overdue call is a mistake in the agent. */
 function afterOverdue(vm: VirtualMachineCore, situation: Situation, error: CallOverdue): Outcome {
   if (!rowOf(situation.state).awaitsCalls) throw error;
   const failure = overdueFailure(error);
@@ -46,7 +46,7 @@ export function overdueFailure(error: CallOverdue): MachineFailure {
   return failure instanceof MachineFailure ? failure : new MachineFailure('CallOverdue', message, error);
 }
 
-/** One that was cut short has not failed. */
+/** A start that was interrupted has not failed. */
 function noteFailedStart(
   { ports, store }: VirtualMachineCore,
   { interrupt }: { readonly interrupt: AbortController },
@@ -57,7 +57,7 @@ function noteFailedStart(
   store.setTrouble(failure);
 }
 
-/** Another VM of the host has what this one needs: no attempt was made, so none has failed. */
+/** Another VM of the host has reserved something that this one needs. No attempt was made, so none has failed. */
 function heldUp(
   { ports, store }: VirtualMachineCore,
   situation: Situation,
@@ -69,7 +69,7 @@ function heldUp(
   return undone(situation);
 }
 
-/** What was begun is undone, or ended once more; undefined where nothing was begun. */
+/** The outcome that undoes a step that had begun, or repeats the end. Undefined where nothing had begun. */
 function undone(situation: Situation): Outcome | undefined {
   switch (situation.state) {
     case 'Preparing':

@@ -1,6 +1,6 @@
-// Gives a running VM what its manifest asks for now, as far as that needs no restart (design §8): a step of its Running
-// state, so that nothing else is done to the VM meanwhile. Every change is in the journal before it is begun. One that
-// fails is shown and tried again; one that HCS does not come back from is waited for in the background.
+// Applies those changes of a manifest that need no restart to a running VM (design §8). This is a step of the Running
+// state, so nothing else is done to the VM at the same time. Every change is in the journal before it begins. A change
+// that fails is reported and tried again. A change that HCS does not return from is awaited in the background.
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { isLasting, withFailure } from '../../../protocol/streak.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
@@ -27,11 +27,11 @@ import * as changed from './record.ts';
 
 type Running = Situation<'Running'>;
 
-/** What a VM has that says nothing of its limits (design §8). */
+/** The limits of a VM whose options set none (design §8). */
 const unlimited = { limit: 100_000, weight: 100 } as const;
 
 const triesAtOnePace = 5;
-/** More than the disks that a guest may leave unanswered (`mount-target.ts`). */
+/** More than the number of disks that a guest may leave unanswered (`mount-target.ts`). */
 const maxUnanswered = 32;
 
 /** Rejects only when the compute service is gone. */
@@ -54,7 +54,7 @@ export async function applyLiveChanges(vm: VirtualMachineCore, running: Running)
   }
 }
 
-/** How long to sleep at most, in case a change is to be tried again. */
+/** The longest time to sleep until a change is to be tried again. */
 export function untilNextChange({ ports }: VirtualMachineCore, { latest }: LiveChanges): number {
   const wait = latest.notBefore - ports.clock.now();
   return wait > 0 ? Math.min(wait, ports.timeouts.liveness) : ports.timeouts.liveness;
@@ -64,7 +64,7 @@ function triedAgainLater(vm: VirtualMachineCore, changes: LiveChanges, failure: 
   const { clock, logger, timeouts } = vm.ports;
   const { message, reason } = failure;
   if (failure.waits) {
-    // What it waits for may have been reserved for it meanwhile.
+    // The thing that the VM waits for may have been reserved for it meanwhile.
     const isWaiting = vm.ports.reservations.isWaiting(vm.uid);
     const notBefore = isWaiting ? clock.now() + timeouts.backOffMaximum : 0;
     changes.note({ ...noChange, trouble: { reason, message }, notBefore });
@@ -74,7 +74,7 @@ function triedAgainLater(vm: VirtualMachineCore, changes: LiveChanges, failure: 
   vm.ports.tally?.liveChangeFailed(reason);
   const failures = changes.latest.failures + 1;
   const now = clock.now();
-  // Whoever waits for it learns within about a minute that it may be in vain.
+  // The first attempts are quick, so that a user learns within about a minute that the change may never succeed.
   const doubled = Math.min(timeouts.changeRetry * 2 ** Math.max(0, failures - triesAtOnePace), timeouts.backOffMaximum);
   const wait = failure.stalls ? timeouts.backOffMaximum : doubled;
   const isAnswered = !(failure.cause instanceof GuestUnansweredError);
@@ -94,7 +94,7 @@ function awaited(vm: VirtualMachineCore, changes: LiveChanges, { late, message }
   late.then(back, back);
 }
 
-/** The first failure. One disk's does not keep another from being attached. */
+/** Returns the first failure. The failure of one disk does not keep another disk from being attached. */
 async function makeChanges(vm: VirtualMachineCore, running: Running): Promise<MachineFailure | undefined> {
   const failures: MachineFailure[] = [];
   const attempt = async (what: 'ChangeFailed' | 'DiskFailed', make: () => Promise<void>) => {
@@ -103,7 +103,7 @@ async function makeChanges(vm: VirtualMachineCore, running: Running): Promise<Ma
   const { store } = vm;
   const { leaving } = running.changes;
   const target = targetOf(vm, running);
-  // Disks wait for the guest together: one that goes makes room for one that comes.
+  // Detaching waits for the guest just as attaching does: a disk that is detached frees the place for the next one.
   const canChangeDisks = canReachGuest(vm, running);
   for (const disk of canChangeDisks ? disksToDetach(store.record) : []) {
     await attempt('DiskFailed', () => detach(vm, running, disk, target));
@@ -125,7 +125,7 @@ async function makeChanges(vm: VirtualMachineCore, running: Running): Promise<Ma
   return failures[0];
 }
 
-/** Rethrows what is no matter of one change. */
+/** Rethrows errors that concern more than one change. */
 function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): MachineFailure {
   if (error instanceof CallOverdue) throw error;
   if (error instanceof MachineFailure) return error;
@@ -134,7 +134,7 @@ function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): Machine
   return new MachineFailure(error.isCapacity ? 'InsufficientResources' : what, error.message, error);
 }
 
-/** One after the other, ending with the first that fails (hcs-runtime B.6). Nothing is looked at but what is changed. */
+/** Changes one resource after the other until one fails (hcs-runtime B.6). Checks only the resources that change. */
 async function changeResources(vm: VirtualMachineCore, run: GuestRun, target: ChangeTarget): Promise<void> {
   const { store } = vm;
   const { assignment } = store.record;
@@ -151,7 +151,7 @@ async function changeResources(vm: VirtualMachineCore, run: GuestRun, target: Ch
   }
 }
 
-/** What a boot would refuse is refused here too. */
+/** Refuses the CPU groups that a boot would refuse. */
 function admitGroup(vm: VirtualMachineCore, { CPUGroupID: group = '' }: RequestedOptions): void {
   vm.ports.admitGroup(group);
   if (group === '' || appliedTo(vm).osBuild >= Build.CpuGroupAtCreation) return;
@@ -174,7 +174,10 @@ const effects: Readonly<Record<Resource, Effect>> = {
   },
 };
 
-/** The guest learns by itself in time; one of May 2026 does not know the request (hcs-runtime B.6, E.6). */
+/**
+ * A failure does no harm: the guest notices the change by itself in time. A guest agent of May 2026 does not know the
+ * request (hcs-runtime B.6, E.6).
+ */
 async function refreshGuest({ ports }: VirtualMachineCore, run: GuestRun, target: ChangeTarget): Promise<void> {
   if (!run.guestConnected) return;
   try {
@@ -184,7 +187,10 @@ async function refreshGuest({ ports }: VirtualMachineCore, run: GuestRun, target
   }
 }
 
-/** A guest that dials us will be there; one that does not is never asked for anything. */
+/**
+ * False until a guest that is expected to dial the bridge has done so. A guest that is not expected is never asked for
+ * anything, so nothing waits for it.
+ */
 function canReachGuest(vm: VirtualMachineCore, { run }: Running): boolean {
   return !isGuestExpected(vm) || run.guestConnected;
 }
@@ -201,7 +207,7 @@ async function settleDisks(vm: VirtualMachineCore): Promise<void> {
   try {
     await store.write();
   } catch (error) {
-    // Tried again like every change, so that the journal does not stay behind.
+    // The change stays pending and is tried again, so that the journal catches up.
     store.change((record) => ({ ...record, applied: before }));
     throw error;
   }
@@ -214,7 +220,7 @@ function targetOf(vm: VirtualMachineCore, { changes, run, system }: Running): Ch
   };
 }
 
-/** A guest that answers nothing keeps what it was asked for: it is not asked without end. */
+/** Requests that a guest never answers use memory there. So their number is limited. */
 async function askGuest(
   { ports }: VirtualMachineCore,
   { changes, run }: Pick<Running, 'changes' | 'run'>,

@@ -1,6 +1,7 @@
-// Disks of a running VM: each is in the journal with its place before anything is done for it, and stays there until
-// nothing is left of it. What an agent that died may have attached, or a guest has not answered for, is looked at in the
-// guest first: it is kept when it is mounted, and else detached before it is attached at another place.
+// Attaches and detaches disks of a running VM. The journal has a disk and its place before the first call for it, and
+// keeps them until nothing is left of the disk. If an agent died while it attached a disk, or the guest did not answer,
+// the disk may be there or not. Then the guest is asked first: a mounted disk is kept. Any other disk is detached before
+// it is attached at another place.
 import { MachineFailure } from '../../failure.ts';
 import { type ChangeTarget, mayHaveHappened } from '../../modification/document.ts';
 import { attachDisk, type ScsiDisk, unmountDisk, unplugDisk } from '../../modification/scsi.ts';
@@ -15,7 +16,7 @@ import { askUnlessLeaving, lookForMount, requireFreeTarget } from './mount-targe
 import { fileOf, isWanted } from './options.ts';
 import * as changed from './record.ts';
 
-/** What HCS says when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
+/** The errors of HCS when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
 const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
 
 export async function attach(
@@ -41,7 +42,7 @@ export async function attach(
     });
   } catch (error) {
     if (disk.guestPath !== undefined) running.changes.mountsFailed.add(disk.guestPath);
-    // Nothing is left but the access, which is taken back as that to any file that no disk needs.
+    // Only the access to the file is left. It is revoked together with the access to all files that no disk needs.
     if (!mayBeThere && !mayHaveHappened(error)) store.change(changed.diskGone, disk.name);
     throw error;
   }
@@ -49,7 +50,7 @@ export async function attach(
   await store.write();
 }
 
-/** The rules hold for each disk of a running VM, as for those that it starts with. */
+/** The rules for the disks that a VM starts with also hold for the disks of a running VM. */
 async function admitted(vm: VirtualMachineCore, wanted: WantedDisk): Promise<AdmittedDisk> {
   const { assignment } = vm.store.record;
   if (assignment === undefined) throw new MachineFailure('ChangeFailed', 'nothing was assigned');
@@ -73,38 +74,38 @@ export async function detach(
     const message = `disk ${name}: it is not known whether it is mounted at ${disk.guestPath}; a restart of the VM helps`;
     throw new MachineFailure('DiskFailed', message);
   }
-  // What the guest may still be waiting for, to mount it.
+  // The guest may still be waiting for this disk in order to mount it.
   if (state === 'attaching' && disk.guestPath !== undefined) store.change(changed.slotRetired, disk);
   store.change(changed.diskIn, name, 'detaching');
   await store.write();
-  // A guest that is to unmount where nothing is mounted deletes the folder, and waits without end for a disk that is gone.
+  // When nothing is mounted, the guest agent deletes the folder, and waits indefinitely for a disk that is gone.
   if (seen !== 'notMounted') await unmount(disk, target);
   try {
     await unplugDisk(disk, target);
   } catch (error) {
     const wasNotThere = state !== 'attached' && error instanceof HcsError && nothingThere.has(error.hresult);
     if (!wasNotThere) throw error;
-    // The guest is asked only for what the host has: it waits for nothing at this place.
+    // The guest is only asked for disks that the host has attached, so it does not wait for a disk at this place.
     store.change(changed.slotFreed, disk);
   }
   store.change(changed.diskGone, name);
   await store.write();
 }
 
-/** A guest that still uses the disk refuses; then the host is not asked. */
+/** Rejects when the guest still uses the disk; then the host does not detach it. */
 async function unmount(disk: VirtualMachineDisk, target: ChangeTarget): Promise<void> {
   const { attachment, mount } = scsiDisk(disk);
   if (mount !== undefined) await unmountDisk(attachment, mount, target);
 }
 
-/** After the disk: a VM loses access to nothing that it has. */
+/** Call this after the disk is detached: a VM must not lose access to a file that it uses. */
 export async function revokeAccess(vm: VirtualMachineCore, path: string): Promise<void> {
   await takeAccessBack(vm, path);
   vm.store.change(changed.accessRevoked, path);
   await vm.store.write();
 }
 
-/** Succeeds when the file is gone. */
+/** Succeeds also when the file is gone. */
 export async function takeAccessBack(vm: VirtualMachineCore, path: string): Promise<void> {
   const { backend, host } = vm.ports;
   try {
@@ -115,7 +116,10 @@ export async function takeAccessBack(vm: VirtualMachineCore, path: string): Prom
   }
 }
 
-/** A folder that is for reading only is shared by the administrator's word: one entry for the group of all VMs, which stays. */
+/**
+ * The administrator's flag makes a read-only folder shared by all VMs. Its files get one access entry for the group of
+ * all VMs, and this entry stays.
+ */
 async function grantAccess(vm: VirtualMachineCore, path: string, isShared: boolean): Promise<void> {
   const { backend, host } = vm.ports;
   if (isShared) await vm.bounded('query', 'GrantVmGroupAccess', () => host.grantVmGroupAccess(path, 'read'));

@@ -1,6 +1,6 @@
-// What is at a mount path of a running VM, and whether the guest may be told to mount or unmount there. Its agent deletes
-// what is at the target of a mount that fails, and what is in a folder that it unmounts although nothing is mounted there
-// (docs/reference/hcs-runtime.md E.6): so it is asked first.
+// Checks a mount path of a running VM before the guest is told to mount or unmount there. The guest agent deletes the
+// target of a mount that fails. It also deletes the contents of a folder when it is told to unmount the folder and
+// nothing is mounted there (docs/reference/hcs-runtime.md E.6). So the guest is asked first what is mounted.
 import { mountPathsOverlap } from '../../../crds/spec/mount-paths.ts';
 import { MachineFailure } from '../../failure.ts';
 import { lookAt, type MountLook, type MountTarget, type RunInGuest } from '../../guest/bridge/mount-look.ts';
@@ -8,7 +8,7 @@ import type { VirtualMachineCore } from '../core.ts';
 import type { VirtualMachineDisk } from '../record.ts';
 import type { Situation } from '../situation.ts';
 
-/** Disks of one run of a VM that its guest has left unanswered: with more of them there is something wrong with it. */
+/** The most disks of one run that a guest may leave unanswered. With more, something is wrong with the guest. */
 const maxRetiredSlots = 8;
 
 const problems: Readonly<Record<Exclude<MountTarget, 'free'>, string>> = {
@@ -33,7 +33,7 @@ export async function requireFreeTarget(
     throw refuse(`the guest has left ${retiredSlots.length} disks unanswered; a restart of the VM helps`);
   }
   const look = await lookInGuest(vm, askUnlessLeaving({ changes, run }), guestPath, vm.ports.timeouts.mountLook);
-  // A guest that cannot be asked has nothing of ours at a path that no earlier mount of this run was to have.
+  // The guest cannot be asked. If no earlier mount of this run used the path, the agent has nothing mounted there.
   if (look.kind === 'unknown') {
     if (retiredSlots.length === 0 && !changes.mountsFailed.has(guestPath)) return;
     throw refuse(`it is not known what is there (${look.why}); a restart of the VM helps`);
@@ -59,7 +59,7 @@ export async function lookForMount(
   return 'unknown';
 }
 
-/** Of a guest that may never answer: not waited for any longer as soon as the VM is to be stopped. */
+/** Runs a command in a guest that may never answer. The wait ends as soon as the VM is to be stopped. */
 export function askUnlessLeaving({ changes, run }: Pick<Situation<'Running'>, 'changes' | 'run'>): RunInGuest {
   return (command) => changes.leaving.unless(run.run(command));
 }

@@ -1,5 +1,5 @@
-// What of a manifest's change a running VM can be given, and what only a restart applies (design §8, "Changes without a
-// restart"). Pure: compares the options that the VM has with those that are wanted.
+// Decides which changes of a manifest a running VM can get, and which need a restart (design §8, "Changes without a
+// restart"). Pure: compares the options that the VM has with the wanted options.
 import { isDeepStrictEqual } from 'node:util';
 import { optionsDigest } from '../../../protocol/digest.ts';
 import type { Assignment } from '../../../protocol/messages.ts';
@@ -10,7 +10,7 @@ import type { WantedDisk } from '../../preparation/paths/admission.ts';
 import { type MachineRecord, type Resource, resources, type VirtualMachineDisk } from '../record.ts';
 
 interface ResourceRule {
-  /** The options that say how much of it the VM has. */
+  /** The options that say how much of the resource the VM has. */
   readonly options: (from: RequestedOptions) => RequestedOptions;
   readonly canChange: (applied: Applied) => boolean;
 }
@@ -18,7 +18,7 @@ interface ResourceRule {
 const rules: Readonly<Record<Resource, ResourceRule>> = {
   memory: {
     options: ({ MemorySizeInMB }) => ({ MemorySizeInMB }),
-    // The nodes of a vNUMA add up to the memory, and an isolated VM's memory is measured at its launch.
+    // The sizes of virtual NUMA nodes add up to the memory. The memory of an isolated VM is measured at its launch.
     canChange: ({ options }) => !hasVirtualNuma(options) && options.SecurityPolicyEnabled !== true,
   },
   processorLimits: {
@@ -27,7 +27,7 @@ const rules: Readonly<Record<Resource, ResourceRule>> = {
   },
   cpuGroup: {
     options: ({ CPUGroupID }) => ({ CPUGroupID }),
-    // A VM has either a CPU group or a resource partition (hcs-runtime G.5), and the partition stays.
+    // A VM has either a CPU group or a resource partition (hcs-runtime G.5). The partition cannot be changed.
     canChange: ({ options }) => (options.ResourcePartitionID ?? '') === '',
   },
 };
@@ -36,12 +36,12 @@ function hasVirtualNuma(options: RequestedOptions): boolean {
   return (options.MaxProcessorsPerNumaNode ?? 0) > 0 || (options.NumaMappedPhysicalNodes ?? []).length > 0;
 }
 
-/** The file that a disk is. */
+/** The file that holds the disk. */
 export function fileOf({ finalPath, path }: VirtualMachineDisk): string {
   return finalPath ?? path;
 }
 
-/** The VM's options with what it can be given of the wanted ones. */
+/** The VM's options after all changes that need no restart. */
 export function reachableOptions(applied: Applied, wanted: RequestedOptions): RequestedOptions {
   let reached: RequestedOptions = { ...applied.options, Disks: wanted.Disks };
   for (const resource of resources) {
@@ -54,14 +54,14 @@ export function withResource(to: RequestedOptions, from: RequestedOptions, resou
   return { ...to, ...rules[resource].options(from) };
 }
 
-/** What is wanted cannot be had by changing the VM as it runs. */
+/** Whether some wanted options need a restart. */
 export function restartRequired({ applied, assignment }: MachineRecord): boolean {
   if (applied === undefined || assignment === undefined) return false;
   if (applied.optionsDigest === assignment.optionsDigest) return false;
   return !sameOptions(reachableOptions(applied, assignment.options), assignment.options);
 }
 
-/** In the order in which they are changed. */
+/** The resources to change, in the order of the changes. */
 export function pendingResources({ applied, assignment, unsettled }: MachineRecord): readonly Resource[] {
   if (applied === undefined || assignment === undefined) return [];
   return resources.filter((resource) => {
@@ -71,7 +71,7 @@ export function pendingResources({ applied, assignment, unsettled }: MachineReco
   });
 }
 
-/** Disks that are not wanted, or not as they are, or of which it is not known whether they are there. */
+/** Disks that are not wanted, or wanted with other options, or not known to be attached. */
 export function disksToDetach({ assignment, disks }: MachineRecord): readonly VirtualMachineDisk[] {
   return disks.filter((disk) => disk.state !== 'attached' || !isWanted(disk, assignment));
 }
@@ -80,7 +80,7 @@ export function isWanted(disk: VirtualMachineDisk, assignment: Assignment | unde
   return assignment?.options.Disks?.some((each) => isSameDisk(each, disk)) === true;
 }
 
-/** A name is free again once the disk that had it is gone. */
+/** Wanted disks whose name is free. A name is free again once the disk that had it is gone. */
 export function disksToAttach({ assignment, disks }: MachineRecord): readonly WantedDisk[] {
   const wanted = assignment?.options.Disks ?? [];
   return wanted.filter(({ name }) => !disks.some((disk) => disk.name === name));
@@ -91,7 +91,7 @@ function isSameDisk(wanted: WantedDisk, disk: VirtualMachineDisk): boolean {
   return isDeepStrictEqual(defined(wanted), defined({ name, path, readOnly, mountPath }));
 }
 
-/** Access to files of disks that the VM does not have any more. */
+/** The files that the VM has access to although no disk of it needs them any more. */
 export function unusedAccess({ acquired, disks }: MachineRecord): readonly string[] {
   const used = new Set(disks.map(fileOf));
   return acquired.filter(({ kind, path }) => kind === 'access' && !used.has(path)).map(({ path }) => path);
@@ -108,7 +108,7 @@ export function hasPendingChanges(record: MachineRecord): boolean {
   );
 }
 
-/** The disks that the VM has, in the words of its manifest when they are all that it wants. */
+/** The attached disks as an option. It equals the manifest's option when exactly the wanted disks are attached. */
 export function optionOfDisks(record: MachineRecord): RequestedOptions['Disks'] {
   const attached = record.disks.filter(({ state }) => state === 'attached');
   const isComplete = disksToDetach(record).length === 0 && disksToAttach(record).length === 0;
@@ -122,7 +122,7 @@ export function optionOfDisks(record: MachineRecord): RequestedOptions['Disks'] 
   }));
 }
 
-/** The digest that the operator knows the options by, if they are what it wants. */
+/** The digest of the options. When they equal the wanted options, it is the digest that the operator sent. */
 export function digestOf(options: RequestedOptions, assignment: Assignment | undefined): string {
   const isWanted = assignment !== undefined && sameOptions(options, assignment.options);
   return isWanted ? assignment.optionsDigest : optionsDigest(options);
@@ -132,7 +132,7 @@ function sameOptions(a: RequestedOptions, b: RequestedOptions): boolean {
   return isDeepStrictEqual(defined(a), defined(b));
 }
 
-/** A member that is undefined is one that is absent. */
+/** Removes members that are undefined: they count as absent. */
 function defined(value: object): object {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined));
 }

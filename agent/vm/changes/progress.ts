@@ -1,29 +1,29 @@
-// How far the changes of one run of a VM are: what was tried in vain, and what its guest has left unanswered.
+// The progress of live changes in one run of a VM: failed attempts, and requests that its guest has not answered.
 import type { Streak } from '../../../protocol/streak.ts';
 import type { Trouble } from '../conditions.ts';
 import { Leaving } from '../ending/leaving.ts';
 
 export interface LiveChange {
-  /** Why the last attempt did not make all of them. */
+  /** Why the last attempt did not make all changes. */
   readonly trouble?: Trouble;
-  /** Not tried again before this time (ms since the epoch). */
+  /** The next attempt is made at this time at the earliest (ms since the epoch). */
   readonly notBefore: number;
-  /** A change has exceeded its bound and is still under way: none is begun before it has come back. */
+  /** A change has exceeded its bound and is still under way. No other change begins before it has returned. */
   readonly isOverdue: boolean;
-  /** Attempts that failed in a row. */
+  /** The number of attempts that failed in a row. */
   readonly failures: number;
-  /** Those of them that were answered. */
+  /** The failed attempts that were answered. */
   readonly streak?: Streak | undefined;
 }
 
 export const noChange: LiveChange = { notBefore: 0, isOverdue: false, failures: 0 };
 
 export class LiveChanges {
-  /** Whether the VM is to be stopped: a guest that has not answered is not waited for any longer. */
+  /** Ends the waits for the guest's answers when the VM is to be stopped. */
   readonly leaving = new Leaving();
-  /** Mount paths of this run at which a mount did not succeed. */
+  /** The paths at which a mount failed during this run. */
   readonly mountsFailed = new Set<string>();
-  /** Changes that the guest of this run has left unanswered. */
+  /** The number of changes that the guest has not answered during this run. */
   unanswered = 0;
   readonly #changed: () => void;
   #latest: LiveChange = noChange;
@@ -41,12 +41,12 @@ export class LiveChanges {
     this.#changed();
   }
 
-  /** What the changes waited for is there. */
+  /** Call this when the thing that the changes waited for is available. */
   tryAtOnce(): void {
     this.#latest = { ...this.#latest, notBefore: 0 };
   }
 
-  /** Other changes are wanted: what failed before says nothing of them. */
+  /** Call this when other changes are wanted: earlier failures say nothing about them. */
   beginAnew(): void {
     this.#latest = { ...this.#latest, notBefore: 0, failures: 0, streak: undefined };
   }

@@ -1,4 +1,4 @@
-// How a VM's record changes as the running VM does. Pure: each function gives the next record.
+// Changes of a VM's record that go with live changes of the VM. Pure: each function returns the next record.
 import { limits } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { beginning } from '../../../runtime/beginning.ts';
@@ -8,12 +8,12 @@ import type { Applied } from '../../preparation/applied.ts';
 import type { MachineRecord, Resource, VirtualMachineDisk } from '../record.ts';
 import { digestOf, fileOf, optionOfDisks, withResource } from './options.ts';
 
-/** Until it is seen to end, a crash leaves open whether the VM has the change. */
+/** Marks the resource as unsettled: if the agent crashes now, it is not known whether the VM has the change. */
 export function resourceBegun(record: MachineRecord, resource: Resource): MachineRecord {
   return { ...record, unsettled: [...new Set([...record.unsettled, resource])] };
 }
 
-/** `given` is what the change was worked out from; what is wanted may be something else by now. */
+/** `given`: the options from which the change was computed. The wanted options may differ by now. */
 export function resourceSet(
   record: MachineRecord,
   applied: Applied,
@@ -43,7 +43,7 @@ export function memoryOf({ MemorySizeInMB }: RequestedOptions) {
   return { sizeInMB: Number(sizeInMB), warning: warning && beginning(warning, limits.warningChars) };
 }
 
-/** Unless all VMs share the access to its file, a disk needs access of the VM's own, to be taken back later. */
+/** Records the disk. Unless all VMs share access to its file, the VM gets its own access, which is revoked later. */
 export function diskBegun(record: MachineRecord, disk: VirtualMachineDisk, isShared: boolean): MachineRecord {
   const file = fileOf(disk);
   const isKnown = record.acquired.some(({ kind, path }) => kind === 'access' && path === file);
@@ -60,7 +60,7 @@ export function diskGone(record: MachineRecord, name: string): MachineRecord {
   return { ...record, disks: record.disks.filter((disk) => disk.name !== name) };
 }
 
-/** The guest may still mount what comes to the place of this disk. */
+/** Retires the place of a disk: the guest may still mount whatever is attached there. */
 export function slotRetired(record: MachineRecord, { controller, lun }: VirtualMachineDisk): MachineRecord {
   return { ...record, retiredSlots: [...(record.retiredSlots ?? []), { controller, lun }] };
 }
@@ -76,7 +76,7 @@ export function accessRevoked(record: MachineRecord, path: string): MachineRecor
   return { ...record, acquired };
 }
 
-/** The options say which disks the VM has. */
+/** Puts the disks that the VM has into its options. */
 export function disksSettled(record: MachineRecord, applied: Applied): MachineRecord {
   const { Disks: _, ...rest } = applied.options;
   const disks = optionOfDisks(record);

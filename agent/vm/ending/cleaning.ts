@@ -1,4 +1,4 @@
-// The state Cleaning: what was staged and granted for a run is taken back.
+// The state Cleaning: removes the staged files of a run and revokes the access that was granted for it.
 import { takeAccessBack } from '../changes/disks.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import * as history from '../history.ts';
@@ -15,7 +15,7 @@ export async function clean(vm: VirtualMachineCore): Promise<Outcome<'Cleaning'>
   store.change(history.cleaned, vm.log.excerpt.summary());
   store.clearTrouble('CleanUpFailed', 'StopFailed');
   settleReservations(vm);
-  // Whatever comes next is written after it, and cleaning again does no harm.
+  // Nothing waits for this write: later writes come after it, and after a crash, cleaning twice does no harm.
   void store.tryWrite();
   return { event: 'cleaned', next: { state: 'Idle' } };
 }

@@ -1,6 +1,6 @@
-// What is done under a call that has exceeded its bound (the state Draining): its system is terminated, since that is what
-// makes a start or a creation return that hangs in HCS. The call itself is waited for: while it runs, nothing is done under
-// the id. Only a creation that HCS does not even complete when it is terminated is given up, as hcsshim does.
+// The state Draining: a call has exceeded its bound. The agent terminates the system, because this makes a start or a
+// creation that hangs return. Then it awaits the call: while the call runs, nothing else may be done with the same id. If
+// HCS does not complete a creation even after termination, the agent gives up the creation, as hcsshim does.
 
 import { messageOf } from '../../../runtime/error-text.ts';
 import { bounded, CallOverdue, unlessAborted, within } from '../../bounds/bounded.ts';
@@ -22,7 +22,7 @@ export async function drain(
   const late = lateResult(vm, overdue, { handles, givenUp: givenUp.signal });
   const isOver = unlessAborted(Promise.race([late, exitOf(handles)]), signal);
   const end = await untilOver(vm, handles, isOver);
-  // What comes back after the system has exited is too late to be kept.
+  // A result that arrives after the system has exited is too late to be kept.
   givenUp.abort();
   if (end === undefined) return undefined;
   return end === 'lost' ? lost() : { event: 'returned', next: { state: 'Stopping', handles } };
@@ -43,19 +43,19 @@ async function untilOver(vm: VirtualMachineCore, handles: Handles, isOver: Promi
   }
 }
 
-/** Once the system has exited, what still runs on it holds nothing up. */
+/** Resolves when the system has exited: calls that are still under way no longer matter then. */
 async function exitOf({ system }: Handles): Promise<'returned' | 'lost'> {
   if (system === undefined) return await new Promise(() => {});
   return (await system.ended).kind === 'serviceDisconnected' ? 'lost' : 'returned';
 }
 
-/** In case its exit event was lost. */
+/** Asks for the state of the system, in case its exit event was lost. */
 async function hasStopped({ ports }: VirtualMachineCore, { system }: Handles): Promise<boolean> {
   if (system === undefined) return false;
   return await isStopped(system, ports.clock, ports.timeouts).catch(() => false);
 }
 
-/** Closing it makes the call come back. */
+/** Closing the unfinished system makes the call return. */
 async function giveUpCreation({ ports }: VirtualMachineCore, { unfinished }: Handles): Promise<void> {
   if (unfinished === undefined) return;
   ports.logger.warn('a creation that HCS does not complete is given up');
@@ -64,7 +64,7 @@ async function giveUpCreation({ ports }: VirtualMachineCore, { unfinished }: Han
   );
 }
 
-/** One at a time. */
+/** Makes requests to terminate, one at a time. */
 class TerminateRequests {
   readonly #vm: VirtualMachineCore;
   readonly #handles: Handles;
@@ -75,7 +75,7 @@ class TerminateRequests {
     this.#handles = handles;
   }
 
-  /** Whether HCS took the request, or had nothing to end. */
+  /** Whether HCS accepted the request, or there was nothing to terminate. */
   make(): Promise<boolean> {
     const system = this.#handles.system ?? this.#handles.unfinished;
     if (system === undefined) return Promise.resolve(false);

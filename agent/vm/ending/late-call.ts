@@ -1,5 +1,5 @@
-// A call that exceeded its bound and comes back at last: the system that it may have made or opened after all is kept, so
-// that it is ended.
+// Awaits a call that exceeded its bound. The call may have created or opened a system after all. Its handle is kept, so
+// that the system gets terminated.
 import { messageOf } from '../../../runtime/error-text.ts';
 import type { ComputeSystem } from '../../node/backend.ts';
 import { HcsError } from '../../node/hcs-error.ts';
@@ -8,7 +8,7 @@ import type { Handles } from '../handles.ts';
 
 interface LateResultOptions {
   readonly handles: Handles;
-  /** Aborts when the call is not waited for any more. */
+  /** Aborts when nobody waits for the call any more. */
   readonly givenUp: AbortSignal;
 }
 

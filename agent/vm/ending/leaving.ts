@@ -1,4 +1,4 @@
-// Whether a VM that runs is to be stopped: its guest, which may never answer, is not waited for any longer then.
+// Whether a running VM is to be stopped. If so, nothing waits any longer for its guest, which may never answer.
 import { GuestUnansweredError } from '../../guest/bridge/errors.ts';
 
 export class Leaving {
@@ -8,7 +8,7 @@ export class Leaving {
     this.#wanted.abort(new GuestUnansweredError('the VM is to be stopped before its guest has answered'));
   }
 
-  /** It is to run on after all. */
+  /** The VM is to keep running after all. */
   end(): void {
     if (this.isWanted) this.#wanted = new AbortController();
   }
@@ -17,7 +17,7 @@ export class Leaving {
     return this.#wanted.signal.aborted;
   }
 
-  /** What the guest was asked for, or a rejection (`GuestUnansweredError`) as soon as the VM is to be stopped. */
+  /** The guest's answer. Rejects with `GuestUnansweredError` as soon as the VM is to be stopped. */
   async unless<T>(asked: Promise<T>): Promise<T> {
     const { signal } = this.#wanted;
     asked.catch(() => undefined);

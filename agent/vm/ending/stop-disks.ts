@@ -1,4 +1,4 @@
-// The rungs of a planned stop that have to do with disks (`stop-ladder.ts`): each within what time is left.
+// The steps of the stop ladder that concern disks (`stop-ladder.ts`). Each step uses at most the time that is left.
 import { delay } from '../../../runtime/clock.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
@@ -17,14 +17,14 @@ import { type LeftDisk, leftOf, type Saved } from './stop-report.ts';
 export interface LeavingRun {
   readonly vm: VirtualMachineCore;
   readonly run: GuestRun;
-  /** When the rung is over (ms since the epoch). */
+  /** The step must be over at this time (ms since the epoch). */
   readonly end: number;
 }
 
-/** A guest has room for 64 processes of ours. */
+/** The guest may run at most 64 processes for the agent. */
 const disksAtOnce = 16;
 
-/** Resolves with those that stay mounted, or may. */
+/** Resolves with the disks that are, or may be, still mounted. */
 export async function unmountAll(
   leaving: LeavingRun,
   disks: readonly VirtualMachineDisk[],
@@ -42,13 +42,13 @@ export async function unmountAll(
   return left;
 }
 
-/** Groups of equal depth. */
+/** Groups of disks whose mount paths have equal depth, the deepest first. */
 function deepestFirst(disks: readonly VirtualMachineDisk[]): readonly (readonly VirtualMachineDisk[])[] {
   const groups = Map.groupBy(disks, ({ guestPath = '' }) => guestPath.split('/').length);
   return [...groups].sort(([a], [b]) => b - a).map(([, group]) => group);
 }
 
-/** Why it stays mounted, if it does. */
+/** Why the disk stays mounted; undefined when it does not. */
 async function unmount(leaving: LeavingRun, disk: VirtualMachineDisk): Promise<string | undefined> {
   const { run, vm } = leaving;
   const { attachment, mount } = scsiDisk(disk);
@@ -67,7 +67,7 @@ async function unmount(leaving: LeavingRun, disk: VirtualMachineDisk): Promise<s
   }
 }
 
-/** What could not be unmounted is written to the disks all the same; without any of them, all that the guest has is. */
+/** Writes cached data to the disks that could not be unmounted; with an empty list, to all disks of the guest. */
 export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<Saved> {
   const { vm } = leaving;
   if (vm.store.record.applied?.execAllowed === false) {
@@ -91,7 +91,7 @@ async function isMadeReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): P
   }
 }
 
-/** With time left for `sync`. */
+/** Ends early enough to leave time for `sync`. */
 async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
   const { clock } = leaving.vm.ports;
   const patience = timeLeft(leaving) / 2;

@@ -1,11 +1,11 @@
-// What is done for a guest before the power of its VM is cut on purpose (design §8, "A planned stop"). Each rung is bounded,
-// and a failure of one is only noted:
+// The stop ladder: the steps for a guest before the agent cuts the power of its VM (design §8, "A planned stop"). Each
+// step has a bound. A step that fails is noted, and the next one follows:
 //
-//   processes that this host started: TERM, a while, KILL
-//   writable disks: unmounted, the deepest path first
-//   if one stayed mounted: written and made read-only by the kernel's emergency functions, or written by `sync`
+//   processes that the agent started: send TERM, wait, send KILL
+//   writable disks: unmount them, the deepest path first
+//   if a disk stays mounted: write it and make it read-only by the kernel's emergency functions, or write it by `sync`
 //
-// A guest that cannot be reached costs no wait.
+// If the guest cannot be reached, nothing waits for it.
 
 import { messageOf } from '../../../runtime/error-text.ts';
 import { within } from '../../bounds/bounded.ts';
@@ -24,10 +24,10 @@ import { saveLeft, unmountAll } from './stop-disks.ts';
 import { describeLeft, describeStranger, type LeftDisk, leftOf, mountedWritable, type Saved } from './stop-report.ts';
 import { endSoFar } from './termination.ts';
 
-/** Of what the disks may take: the rest is for writing what could not be unmounted. */
+/** The share of the disks' time for unmounting. The rest is for writing the disks that could not be unmounted. */
 const unmountShare = 0.6;
 
-/** Resolves with what stayed mounted and what became of it, for `lastExit`; undefined when there is nothing to say. */
+/** Resolves with a text for `lastExit`: which disks stayed mounted, and their fate. Undefined without such disks. */
 export async function leaveGuest(
   vm: VirtualMachineCore,
   system: ComputeSystem,
@@ -59,7 +59,7 @@ async function leave(vm: VirtualMachineCore, system: ComputeSystem, handles: Han
   return describeLeft(left.disks, left.saved);
 }
 
-/** What it has mounted is not known: all of it is written. */
+/** The agent does not know what this guest has mounted, so it lets the guest write all disks. */
 async function leaveStranger(vm: VirtualMachineCore, handles: Handles, properties: SystemProperties): Promise<string> {
   const { clock, timeouts } = vm.ports;
   try {
@@ -74,7 +74,7 @@ function notSaved(error: unknown): Saved {
   return { kind: 'not', why: messageOf(error) };
 }
 
-/** Rejects with the reason why nothing could be done. */
+/** Rejects with the reason when nothing can be done. */
 async function saveDisks(
   vm: VirtualMachineCore,
   handles: Handles,
@@ -93,7 +93,10 @@ async function saveDisks(
   return { disks: left, saved: left.length === 0 ? { kind: 'written' } : await saveLeft({ vm, run, end }, left) };
 }
 
-/** A guest that has left a mount unanswered may do so with what comes next; HCS may with all that it has to do with disks. */
+/**
+ * Whether a call about disks is still unanswered. A guest that has not answered a mount may not answer the next request
+ * either, and HCS may not return from any call about disks.
+ */
 function isWaitingForGuest({ store }: VirtualMachineCore, { changes }: Handles): boolean {
   return changes?.latest.isOverdue === true || store.record.disks.some(({ state }) => state === 'attaching');
 }
@@ -105,7 +108,7 @@ async function reach(
 ): Promise<GuestRun> {
   if (properties?.state === 'Paused') throw unreachable('the VM is paused');
   if (handles.run === undefined) {
-    // An earlier agent was stopping it: its guest dials whoever listens.
+    // An earlier agent was stopping the VM. The guest dials any agent that listens.
     if (properties === undefined) throw unreachable('HCS does not say how to reach the guest');
     await vm.log.continueEarlier(vm.store);
     handles.run = await GuestRun.open(vm.ports.sockets, runtimeIdOf(properties), guestRunPorts(vm));
@@ -119,7 +122,7 @@ async function reach(
   return run;
 }
 
-/** Undefined when HCS does not say: that is no reason not to ask the guest. */
+/** Undefined when HCS gives no properties. The guest can be asked even then. */
 async function look({ ports }: VirtualMachineCore, system: ComputeSystem): Promise<SystemProperties | undefined> {
   try {
     const properties = await within(ports.clock, fixedTimes.vm.pausedLook, system.properties());
@@ -134,7 +137,7 @@ function unreachable(why: string): MachineFailure {
   return new MachineFailure('GuestConnectionLost', why);
 }
 
-/** What users have started in the guest ends before the disks that it may use. */
+/** Ends the processes that users started in the guest, because they may use the disks that are unmounted next. */
 async function endProcesses({ ports }: VirtualMachineCore, run: GuestRun): Promise<void> {
   const { clock, logger, timeouts } = ports;
   const known = run.processes;

@@ -1,32 +1,32 @@
-// What `lastExit` says of the disks of a VM that was stopped.
+// The text of `lastExit` about the disks of a VM that was stopped.
 import { beginning } from '../../../runtime/beginning.ts';
 import { plainText } from '../../../runtime/plain-text.ts';
 import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
 
-/** One that was mounted when the power went; why, where somebody said so. */
+/** A disk that was mounted when the power was cut, and why, if that is known. */
 export interface LeftDisk {
   readonly path: string;
   readonly why?: string | undefined;
 }
 
-/** What became of what was on its way to them. */
+/** What happened to the data that was not yet written to the disks. */
 export type Saved =
   | { readonly kind: 'readOnly' }
   | { readonly kind: 'written' }
   | { readonly kind: 'not'; readonly why: string };
 
-/** Of each text of a guest; a message has room for so much. */
+/** The longest text that is taken from a guest. */
 const maxTextChars = 160;
-/** Of what names the disks. */
+/** The longest list of disks. */
 const maxNamesChars = 720;
 const disksNamed = 4;
 
-/** Disks that may be mounted with something on them that is not written yet. */
+/** Disks that may be mounted and have data that is not written yet. */
 export function mountedWritable({ disks }: MachineRecord): readonly VirtualMachineDisk[] {
   return disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly);
 }
 
-/** Of a VM of which it is not known what it has mounted. */
+/** The text for a VM whose mounts are not known. */
 export function describeStranger(saved: Saved): string {
   return `what was mounted ${verdict(saved, 1)}`;
 }
@@ -35,7 +35,7 @@ export function leftOf({ guestPath, path }: VirtualMachineDisk): LeftDisk {
   return { path: guestPath ?? path };
 }
 
-/** Undefined when nothing was left mounted. */
+/** The text for disks that stayed mounted; undefined without any. */
 export function describeLeft(disks: readonly LeftDisk[], saved: Saved): string | undefined {
   if (disks.length === 0) return undefined;
   const named = disks.slice(0, disksNamed).map(({ path, why }) => (why === undefined ? path : `${path} (${cut(why)})`));

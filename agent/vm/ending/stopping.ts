@@ -1,4 +1,4 @@
-// The state Stopping: the guest is left, the system terminated, and what is open of the run is closed.
+// The state Stopping: runs the stop ladder, terminates the system, and closes the handles of the run.
 import type { VirtualMachineCore } from '../core.ts';
 import { toldExit } from '../crash-log.ts';
 import { endsByItself } from '../exit-texts.ts';
@@ -27,7 +27,7 @@ export async function stop(vm: VirtualMachineCore, { handles }: Situation<'Stopp
   const end = await terminateSystem(system, ports.clock, ports.timeouts);
   if (end.kind === 'lost') return lost();
   if (before === 'starting' && endsByItself(end.exit)) noteBootExit(vm, end);
-  // An exit that was not ours has been told.
+  // Without a stop reason the VM ended by itself: that exit was passed to the guest's log before.
   const exit = store.record.stopReason === undefined ? end.exit : toldExit(vm, end.exit);
   store.change(history.stopped, exit, vm.now(), left);
   await handles.run?.close();

@@ -1,6 +1,6 @@
-// Ends a compute system: a ladder of which each rung is bounded, and no single callback is trusted (design §8). Submits a
-// terminate request, awaits the exit, and asks HCS for the state when none is reported. The exit is as good as the end of
-// the request's own operation, which HCS may owe us.
+// Terminates a compute system. Each step has a bound, and no single callback is trusted (design §8). The agent submits
+// a terminate request and awaits the exit. If no exit is reported, it asks HCS for the state. An exit counts as the end
+// of the request, because HCS may never complete the request's own operation.
 import type { Clock } from '../../../runtime/clock.ts';
 import { bounded, CallOverdue, within } from '../../bounds/bounded.ts';
 import type { Timeouts } from '../../bounds/timeouts.ts';
@@ -46,7 +46,7 @@ async function requestTermination(
   return 'submitted';
 }
 
-/** How it has ended by now; undefined when nobody has told. */
+/** How the system has ended by now; undefined when no end was reported. */
 export function endSoFar(system: ComputeSystem): Promise<SystemEnd | undefined> {
   return Promise.race([system.ended, Promise.resolve(undefined)]);
 }
@@ -58,7 +58,7 @@ async function endWithin(system: ComputeSystem, clock: Clock, milliseconds: numb
   return end.kind === 'serviceDisconnected' ? { kind: 'lost' } : { kind: 'exited', exit: unseenExit };
 }
 
-/** A stopped system still answers: its state is what counts. Rejects when the compute service is gone. */
+/** Asks for the state, because a stopped system still answers. Rejects when the compute service is gone. */
 export async function isStopped(system: ComputeSystem, clock: Clock, timeouts: Timeouts): Promise<boolean> {
   try {
     const properties = await bounded(clock, timeouts.query, 'HcsGetComputeSystemProperties', () => system.properties());
