@@ -134,9 +134,11 @@ beforeAll(async () => {
   }
 }, 120_000);
 
-const size = 256 * 1024;
-/** A linear one takes a few milliseconds, a quadratic one half a minute. */
-const allowedMilliseconds = 1_000;
+const size = 96 * 1024;
+/** A linear one takes a few milliseconds, a quadratic one a second or more. */
+const allowedMilliseconds = 250;
+/** A garbage collection that falls into a measurement is not the fault of the expression. */
+const attempts = 3;
 const anything = [
   ' ',
   '\n',
@@ -186,11 +188,15 @@ function timeOf(pattern: RegExp, input: string): number {
 
 /** Grows, so that one that takes a year is noticed at an input that takes a second. */
 function worstOf(pattern: RegExp, make: (length: number) => string): number {
-  for (const length of [16, 20, 24, 28, 1024, 8 * 1024, 32 * 1024, 96 * 1024]) {
+  for (const length of [16, 20, 24, 28, 1024, 8 * 1024, 32 * 1024]) {
     const time = timeOf(pattern, make(length));
-    if (time > allowedMilliseconds / 4) return Number.POSITIVE_INFINITY;
+    if (time > allowedMilliseconds) return Number.POSITIVE_INFINITY;
   }
-  return timeOf(pattern, make(size));
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < attempts && shortest > allowedMilliseconds; attempt += 1) {
+    shortest = Math.min(shortest, timeOf(pattern, make(size)));
+  }
+  return shortest;
 }
 
 /** The beginning of a match, then one character as often as there is room, then something else or the rest. */

@@ -15,6 +15,10 @@ const slow = [
   'test/charts/',
   'test/operator/',
   'test/images/',
+  // Unit tests that wait for real time, while others compute.
+  'test/operator/agents/',
+  'test/agent/vm/crash-points',
+  'test/operator/certificates/rotation',
 ];
 
 function rank({ moduleId }: TestSpecification): number {
