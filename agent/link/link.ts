@@ -26,7 +26,10 @@ export class OperatorLink {
   readonly #ports: LinkPorts;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  /** One session, or two during a renewal. Each receives every report, because either may be the one that remains. */
+  /**
+   * One session, and during a renewal the one before it. Each receives every report, because either may be the one that
+   * remains.
+   */
   readonly #sessions = new Set<OperatorSession>();
   readonly #epochs = new Epochs<OperatorSession>();
 
@@ -68,7 +71,7 @@ export class OperatorLink {
   async #serve(first: OperatorSession, signal: AbortSignal): Promise<ChannelClosed> {
     let session = first;
     for (;;) {
-      const end = await Promise.race([session.closed, this.#renewalTime(session, signal)]);
+      const end = await Promise.race([session.closed, this.#renewalTime(signal)]);
       if (end !== undefined) {
         this.#logger.info({ code: end.code, reason: end.reason }, 'session with the operator ended');
         return end;
@@ -81,28 +84,40 @@ export class OperatorLink {
    * Resolves when it is time for a renewal. Open streams delay it for up to a day, because a renewal ends them. Never
    * resolves when the signal aborts first.
    */
-  async #renewalTime(session: OperatorSession, signal: AbortSignal): Promise<undefined> {
-    const { random, times } = this.#ports;
-    const jittered = () => times.renewal * (0.9 + 0.2 * random());
+  async #renewalTime(signal: AbortSignal): Promise<undefined> {
     try {
-      await delay(this.#clock, jittered(), signal);
-      // Counts the time that was waited, so that a stepped clock ends no stream.
-      for (let waited = 0; session.streams > 0 && waited < times.streams; ) {
-        const pause = jittered() / 30;
-        await delay(this.#clock, pause, signal);
-        waited += pause;
-      }
+      await delay(this.#clock, this.#jitteredRenewal(), signal);
+      await this.#streamsEnd(() => this.streams, signal);
     } catch {
       return await new Promise(() => {});
     }
     return undefined;
   }
 
+  /** Resolves when there are no streams any more, or when they have lasted as long as they may. */
+  async #streamsEnd(streams: () => number, signal: AbortSignal): Promise<void> {
+    // Counts the time that was waited, so that a stepped clock ends no stream.
+    for (let waited = 0; streams() > 0 && waited < this.#ports.times.streams; ) waited += await this.#pause(signal);
+  }
+
+  async #pause(signal: AbortSignal): Promise<number> {
+    const pause = this.#jitteredRenewal() / 30;
+    await delay(this.#clock, pause, signal);
+    return pause;
+  }
+
+  #jitteredRenewal(): number {
+    const { random, times } = this.#ports;
+    return times.renewal * (0.9 + 0.2 * random());
+  }
+
   /** Opens the new session before closing the old one. If that fails, the old session continues. */
   async #renew(session: OperatorSession, signal: AbortSignal): Promise<OperatorSession> {
+    const isOverdue = this.streams > 0;
     try {
       const next = await this.#connect(signal);
-      session.close(closeCodes.replaced, 'renewed');
+      if (isOverdue) session.close(closeCodes.replaced, 'renewed');
+      else this.#leave(session, signal);
       return next;
     } catch (error) {
       this.#logger.warn(
@@ -111,6 +126,18 @@ export class OperatorLink {
       );
       return session;
     }
+  }
+
+  /**
+   * Closes a session that another one has replaced. Users may have opened streams meanwhile, and others may be on the
+   * way: the operator ends the session earlier when it knows of none.
+   */
+  #leave(session: OperatorSession, signal: AbortSignal): void {
+    const over = AbortSignal.any([signal, aborted(session.closed)]);
+    this.#pause(over)
+      .then(() => this.#streamsEnd(() => session.streams, over))
+      .then(() => session.close(closeCodes.replaced, 'renewed'))
+      .catch(() => undefined);
   }
 
   async #connect(signal: AbortSignal): Promise<OperatorSession> {
@@ -150,6 +177,13 @@ export class OperatorLink {
     const { firstRetry, lastRetry } = this.#ports.times;
     return this.#ports.random() * Math.min(lastRetry, firstRetry * 2 ** Math.min(failures, 16));
   }
+}
+
+/** Aborts when the promise resolves. */
+function aborted(when: Promise<unknown>): AbortSignal {
+  const controller = new AbortController();
+  when.then(() => controller.abort());
+  return controller.signal;
 }
 
 function closeOnAbort(session: OperatorSession, signal: AbortSignal): void {

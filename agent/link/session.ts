@@ -38,6 +38,12 @@ import type { Epochs } from './epochs.ts';
 /** After a hello, complete reports are sent in groups of this size, so that new changes do not wait for all of them. */
 const reportsAtOnce = 64;
 
+type Command = Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>;
+
+function isStreamOpening({ type }: Command): boolean {
+  return type === 'exec' || type === 'logFollow' || type === 'console' || type === 'document';
+}
+
 /** How streams send to the operator. */
 export interface StreamLane {
   /** Sends ahead of all data. */
@@ -246,9 +252,10 @@ export class OperatorSession {
   }
 
   /** A command with another epoch comes from an operator that is no longer in charge of this host (design §6). */
-  #command(message: Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>): void {
+  #command(message: Command): void {
     const { epochs, logger, supervisor } = this.#ports;
-    if (message.epoch !== this.#epoch || !epochs.obeys(this)) {
+    // A stream changes nothing on the host: one that was opened shortly before a renewal is served all the same.
+    if (message.epoch !== this.#epoch || !(epochs.obeys(this) || isStreamOpening(message))) {
       logger.warn(
         { type: message.type, epoch: message.epoch, expected: this.#epoch },
         'ignored a command of another epoch',

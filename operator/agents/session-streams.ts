@@ -40,6 +40,8 @@ export interface AgentStream {
 }
 
 export interface SessionStreamsPorts {
+  /** The last open stream has ended. */
+  readonly idle: () => void;
   readonly send: (message: OperatorStreamMessage) => void;
   readonly sendData: (message: OperatorStreamMessage | Buffer) => void;
   readonly epoch: () => number;
@@ -68,6 +70,11 @@ export class SessionStreams {
     this.#ports = ports;
     // Users type little: input goes as text, which every agent accepts.
     this.#multiplexer = new StreamMultiplexer({ ...ports, sendsBinary: () => false });
+  }
+
+  /** Number of open streams. */
+  get size(): number {
+    return this.#open.size;
   }
 
   /** Undefined when the host or the VM already has the maximum number of streams. */
@@ -143,5 +150,6 @@ export class SessionStreams {
     open.begin(ending.ok ? { ok: true, processID: undefined } : ending);
     open.end(ending);
     open.stream.finish();
+    if (this.#open.size === 0) this.#ports.idle();
   }
 }

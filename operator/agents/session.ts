@@ -3,7 +3,8 @@
 //
 //   Introducing ──hello complete──► Accepting ──epoch taken──► Welcoming ──desired state sent──► Live
 //
-// Each state leads to Ended when either side closes the channel.
+// A Live session that a newer one replaces is Leaving while users have streams open through it: it neither reports nor
+// commands. Each state leads to Ended when either side closes the channel.
 import type { Channel, ChannelClosed } from '../../protocol/channel.ts';
 import {
   acknowledgementOf,
@@ -46,12 +47,15 @@ export class AgentSession {
   readonly #introduction = new Introduction();
   readonly #told = new ToldSoFar();
   #channel: Channel<MessageOfAgents, MessageToAgents> | undefined;
-  #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Ended' = 'Introducing';
+  #state: 'Introducing' | 'Accepting' | 'Welcoming' | 'Live' | 'Leaving' | 'Ended' = 'Introducing';
   #epoch = 0;
   readonly #streams = new SessionStreams({
     send: (message) => this.#send(message),
     sendData: (message) => this.#channel?.sendStream(message),
     epoch: () => this.#epoch,
+    idle: () => {
+      if (this.#state === 'Leaving') this.#replaced();
+    },
   });
 
   constructor({ nodeName, nodeUID }: AgentIdentity, peer: Peer, ports: SessionPorts, events: SessionEvents) {
@@ -81,12 +85,30 @@ export class AgentSession {
     this.#channel?.close(code, reason);
   }
 
+  /** A newer session speaks for the node. Open streams of the same Node go on until their users are done. */
+  giveWayTo(newer: AgentSession): void {
+    const lasts = this.#state === 'Live' || this.#state === 'Leaving';
+    if (lasts && this.#streams.size > 0 && this.nodeUID === newer.nodeUID) this.#state = 'Leaving';
+    else this.#replaced();
+  }
+
+  #replaced(): void {
+    this.close(closeCodes.replaced, 'replaced by a newer session');
+  }
+
   receive(message: MessageOfAgents): void {
     this.#ports.observer.received(message.type);
-    if (message.type === 'hello') this.#hello(message);
+    if (this.#state === 'Leaving') this.#receiveLast(message);
+    else if (message.type === 'hello') this.#hello(message);
     else if (this.#state === 'Live' || this.#state === 'Welcoming') this.#report(message);
     else if (!this.#introduction.amend(message))
       this.#reject('message_before_hello', 'a report before a complete hello');
+  }
+
+  #receiveLast(message: MessageOfAgents): void {
+    const { type } = message;
+    if (type !== 'hello' && type !== 'observed' && type !== 'removed' && type !== 'logs')
+      this.#streams.receive(message);
   }
 
   /** Counts the misbehaviour and logs it now and then. */
@@ -104,7 +126,7 @@ export class AgentSession {
   /** The channel must call this with binary frames, which are stream data. */
   receiveBinary(frame: Buffer): boolean {
     this.#ports.observer.received('streamData');
-    return this.#state === 'Live' && this.#streams.receiveBinary(frame);
+    return (this.#state === 'Live' || this.#state === 'Leaving') && this.#streams.receiveBinary(frame);
   }
 
   // --- commands -------------------------------------------------------------------------------------------------------
@@ -149,6 +171,10 @@ export class AgentSession {
   }
 
   /** Whether this agent can serve streams now. */
+  get isLeaving(): boolean {
+    return this.#state === 'Leaving';
+  }
+
   get streams(): 'Ready' | 'NotYet' | 'Unsupported' {
     if (this.#state !== 'Live') return 'NotYet';
     return this.#introduction.capabilities.includes(streamsCapability) ? 'Ready' : 'Unsupported';

@@ -43,13 +43,13 @@ export class Sessions implements Agents, SessionEvents {
   }
 
   /**
-   * Closes all older sessions of the node, even one that still waits for acceptance: its reports may be long outdated.
+   * All older sessions of the node give way, even one that still waits for acceptance: its reports may be long outdated.
    */
   accepted(session: AgentSession): void {
     this.#current.set(session.nodeName, session);
     for (const older of this.#open.get(session.nodeName) ?? []) {
       if (older === session) return;
-      older.close(closeCodes.replaced, 'replaced by a newer session');
+      older.giveWayTo(session);
     }
   }
 
@@ -91,12 +91,20 @@ export class Sessions implements Agents, SessionEvents {
    * gone.
    */
   nodeIs(nodeName: string, nodeUID: string): void {
-    const session = this.#current.get(nodeName);
-    if (session?.nodeUID === undefined || session.nodeUID === nodeUID) return;
-    session.close(closeCodes.unauthorized, `the token is of an earlier Node ${nodeName}`);
+    for (const session of this.#admitted(nodeName)) {
+      if (session.nodeUID === undefined || session.nodeUID === nodeUID) continue;
+      session.close(closeCodes.unauthorized, `the token is of an earlier Node ${nodeName}`);
+    }
   }
 
   surrender(nodeName: string): void {
-    this.#current.get(nodeName)?.close(closeCodes.shuttingDown, 'another replica has a newer session of this node');
+    for (const session of this.#admitted(nodeName))
+      session.close(closeCodes.shuttingDown, 'another replica has a newer session of this node');
+  }
+
+  /** The session that speaks for the node, and earlier ones whose streams are still open. */
+  #admitted(nodeName: string): readonly AgentSession[] {
+    const current = this.#current.get(nodeName);
+    return [...(this.#open.get(nodeName) ?? [])].filter((each) => each === current || each.isLeaving);
   }
 }

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
 import { dial, urlProblem } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
+import type { SessionStreams } from '../../../agent/link/session.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { optionsDigest, sha256Hex } from '../../../protocol/digest.ts';
 import { intentsCapability } from '../../../protocol/intent.ts';
@@ -45,6 +46,8 @@ const welcome = (epoch: number, heartbeatSeconds = 10): OperatorMessage => ({
 interface LinkChanges extends Partial<LinkTimes> {
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Opened by the operator. */
+  readonly openings?: Set<number>;
   /** Attempts to connect that fail at first. */
   readonly failures?: number;
 }
@@ -59,7 +62,7 @@ interface Linked extends AsyncDisposable {
 }
 
 async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
-  const { clock = systemClock, random = Math.random, failures = 0, ...times } = changes;
+  const { clock = systemClock, random = Math.random, openings, failures = 0, ...times } = changes;
   const stack = new AsyncDisposableStack();
   const node = stack.use(await startNode());
   const operator = stack.use(await ScriptedOperator.start());
@@ -94,7 +97,7 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
       return dial({ url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal);
     },
     hostFacts: () => host.facts(),
-    openStreams: () => ({ size: 0, open: () => {}, receive: () => {}, forget: () => {}, end: () => {} }),
+    openStreams: () => streamsOf(openings ?? new Set()),
   });
   const running = link.run(stop.signal);
   stack.defer(async () => {
@@ -103,6 +106,17 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
   });
   return { node, core, operator, relay, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
+
+/** Streams that are open until the operator closes them. */
+const streamsOf = (openings: Set<number>): SessionStreams => ({
+  get size() {
+    return openings.size;
+  },
+  open: ({ stream }) => openings.add(stream),
+  receive: (message) => 'stream' in message && openings.delete(message.stream),
+  forget: () => {},
+  end: () => openings.clear(),
+});
 
 async function welcomed(linked: Linked, epoch = 1): Promise<Session> {
   const session = await linked.operator.session(epoch - 1);
@@ -119,6 +133,25 @@ function waiting(now: () => number): { readonly clock: Clock; readonly waits: nu
     return systemClock.after(milliseconds / 500, task);
   };
   return { clock: { now, after }, waits };
+}
+
+/** A clock by which only renewals wait: each pass ends the waits that are under way. */
+function renewals(): { readonly clock: Clock; readonly pass: () => Promise<void> } {
+  const { renewal } = defaultLinkTimes;
+  const waiting = new Set<() => void>();
+  const after: Clock['after'] = (milliseconds, task) => {
+    if (milliseconds !== renewal && milliseconds !== renewal / 30) return systemClock.after(milliseconds, task);
+    waiting.add(task);
+    return { cancel: () => waiting.delete(task) };
+  };
+  const pass = async () => {
+    await until('somebody waits', () => waiting.size > 0);
+    for (const task of waiting) {
+      waiting.delete(task);
+      task();
+    }
+  };
+  return { clock: { now: systemClock.now, after }, pass };
 }
 
 const generationIn = (message: AgentMessage) =>
@@ -333,6 +366,35 @@ describe('the link', () => {
     expect(second.authorization).toBe('Bearer second token');
     expect(second.open).toBe(true);
   });
+
+  it.each(['before', 'after'])(
+    'ends no stream that is opened during a renewal, shortly %s the welcome of the new session',
+    async (when) => {
+      const openings = new Set<number>();
+      const { clock, pass } = renewals();
+      await using linked = await startLinked({ ...defaultLinkTimes, clock, random: () => 0.5, openings });
+      const first = await welcomed(linked);
+      await pass();
+      const second = await linked.operator.session(1);
+      await second.hello();
+      const open = async () => {
+        first.send({ type: 'document', epoch: 1, stream: 1, uid, window: 4_096 });
+        await until('the stream is open', () => openings.size === 1);
+      };
+      if (when === 'before') await open();
+      second.send(welcome(2));
+      second.send({ type: 'assign', epoch: 2, virtualMachine: makeAssignment() });
+      await second.next('observed', isRunning);
+      if (when === 'after') await open();
+      for (let minutes = 0; minutes < 60; minutes += 1) await pass();
+      expect(linked.operator.sessions).toHaveLength(2);
+      expect(first.open).toBe(true);
+      first.send({ type: 'streamClose', stream: 1 });
+      await until('the stream is closed', () => openings.size === 0);
+      await pass();
+      await until('the first session ends', () => !first.open);
+    },
+  );
 
   it('obeys an old leader neither beside the session of the next one nor in its place', async () => {
     await using linked = await startLinked({ renewal: 50 });

@@ -302,6 +302,40 @@ describe('session', () => {
     await until(() => harness.events.includes('ended node-a'));
   });
 
+  it('gives way to a newer one when the streams that users have open through it have ended', async () => {
+    const older = await harness.connectLive();
+    const stream = harness.sessions.of('node-a')?.openStream({ type: 'document', uid: someUid });
+    await until(() => older.receivedOf('document').length === 1);
+    const newer = await harness.connectLive();
+    older.observe(observedMachine(uidOf(9)));
+    older.send({ type: 'streamOpened', stream: 1, window: 4_096 });
+    expect(await stream?.beginning).toMatchObject({ ok: true });
+    newer.observe(observedMachine(someUid));
+    await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
+    expect(harness.inventory.reportOf('node-a', uidOf(9))).toBeUndefined();
+    expect(older.isOpen).toBe(true);
+    expect(harness.sessions.count).toBe(1);
+    older.send({ type: 'streamClosed', stream: 1 });
+    expect(await stream?.ending).toMatchObject({ ok: true });
+    expect((await older.closed).code).toBe(closeCodes.replaced);
+    expect(newer.isOpen).toBe(true);
+    expect(harness.events).toEqual(['live node-a', 'live node-a']);
+  });
+
+  it.each([
+    ['another replica has a newer one', () => harness.sessions.surrender('node-a'), closeCodes.shuttingDown],
+    ['its agent goes', undefined, undefined],
+  ])('that has only streams left ends with them when %s', async (_, act, code) => {
+    const older = await harness.connectLive();
+    const stream = harness.sessions.of('node-a')?.openStream({ type: 'document', uid: someUid });
+    await until(() => older.receivedOf('document').length === 1);
+    await harness.connectLive();
+    if (act === undefined) await older.disconnect();
+    else act();
+    expect(await stream?.ending).toMatchObject({ ok: false, problem: 'SessionLost' });
+    if (code !== undefined) expect((await older.closed).code).toBe(code);
+  });
+
   it('that began before the one that speaks for the node is not taken in any more, however late its turn comes', async () => {
     const gate = Promise.withResolvers<Acceptance>();
     let attempts = 0;
