@@ -28,6 +28,8 @@ function linesOf({ outcome, title }: Diagnosis): readonly string[] {
       return [`ok              ${title}: ${outcome.detail}`];
     case 'notApplicable':
       return [`not applicable  ${title}: ${outcome.why}`];
+    case 'warning':
+      return [`warning         ${title}: ${outcome.problem}`, `                fix: ${outcome.fix}`];
     case 'failed':
       return [`failed          ${title}: ${outcome.problem}`, `                fix: ${outcome.fix}`];
   }

@@ -3,6 +3,8 @@ import type { DoctorPorts, DoctorSettings } from './ports.ts';
 
 export type Outcome =
   | { readonly state: 'ok'; readonly detail: string }
+  /** VMs may run all the same. The exit code is not affected. */
+  | { readonly state: 'warning'; readonly problem: string; readonly fix: string }
   | { readonly state: 'failed'; readonly problem: string; readonly fix: string }
   | { readonly state: 'notApplicable'; readonly why: string };
 
@@ -16,5 +18,6 @@ export interface Check {
 }
 
 export const ok = (detail: string): Outcome => ({ state: 'ok', detail });
+export const warning = (problem: string, fix: string): Outcome => ({ state: 'warning', problem, fix });
 export const failed = (problem: string, fix: string): Outcome => ({ state: 'failed', problem, fix });
 export const notApplicable = (why: string): Outcome => ({ state: 'notApplicable', why });

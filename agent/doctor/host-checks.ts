@@ -1,9 +1,11 @@
 // What a Windows node needs to run VMs (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
 
+import { win32 } from 'node:path';
 import { messageOf } from '../../runtime/error-text.ts';
 import { poolProblem, wantedPoolSize } from '../bounds/pool-size.ts';
 import { HcsError } from '../node/hcs-error.ts';
-import { type Check, failed, notApplicable, type Outcome, ok } from './check.ts';
+import { type Check, failed, notApplicable, type Outcome, ok, warning } from './check.ts';
+import { workerMayRead } from './file-access.ts';
 
 /** Windows Server 2019, the oldest whose computecore.dll has all functions that the agent calls (hcs-runtime A.1). */
 const oldestBuild = 17763;
@@ -134,6 +136,30 @@ const bootFiles: Check = {
   },
 };
 
+/** Names of boot files that a VM's worker process opens itself (hcs-documents §2). */
+const openedByWorker: ReadonlySet<string> = new Set(['kernel', 'vmlinux', 'initrd.img', 'rootfs.vhd']);
+
+const bootFileAccess: Check = {
+  id: 'boot-file-access',
+  title: 'access of VMs to boot files',
+  needsWindows: true,
+  async run(_settings, ports) {
+    const folders = (await ports.hostFacts()).bootFiles;
+    const paths = folders.flatMap(({ files, path }) =>
+      files.filter((file) => openedByWorker.has(file.toLowerCase())).map((file) => win32.join(path, file)),
+    );
+    if (paths.length === 0) return notApplicable('there are no boot files');
+    const readable = await Promise.all(paths.map(async (path) => workerMayRead(await ports.fileSecurity(path))));
+    const closed = paths.filter((_path, index) => readable[index] === false);
+    if (closed.length === 0) return ok('their worker processes may read all of them');
+    const folder = win32.dirname(closed[0] ?? '');
+    return warning(
+      `the worker processes of VMs may not read ${closed.join(', ')}`,
+      `icacls "${folder}" /grant "*S-1-5-83-0:(OI)(CI)(RX)" /T (the group Virtual Machines)`,
+    );
+  },
+};
+
 const threads: Check = {
   id: 'threads',
   title: 'threads for native calls',
@@ -145,4 +171,13 @@ const threads: Check = {
   },
 };
 
-export const hostChecks: readonly Check[] = [build, privileges, computeService, hyperV, snp, bootFiles, threads];
+export const hostChecks: readonly Check[] = [
+  build,
+  privileges,
+  computeService,
+  hyperV,
+  snp,
+  bootFiles,
+  bootFileAccess,
+  threads,
+];

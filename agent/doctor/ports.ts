@@ -42,6 +42,8 @@ export interface DoctorPorts {
   assignments?(stateDir: string): Promise<readonly Assignment[]>;
   /** Present on Windows only. */
   readonly withFile?: WindowsHost['withFile'];
+  /** Windows only. The access control list of a file in SDDL. */
+  fileSecurity(path: string): Promise<string>;
   /** Windows only. Runs a program of System32; rejects when it cannot be started. */
   run(program: string, parameters: readonly string[]): Promise<ProgramResult>;
   /** Windows only. */

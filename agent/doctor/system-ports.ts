@@ -23,6 +23,10 @@ export const systemPorts: DoctorPorts = {
     return records.map(({ assignment }) => assignment).filter((assignment) => assignment !== undefined);
   },
   ...(process.platform === 'win32' && { withFile: withLocalFile }),
+  async fileSecurity(path) {
+    const { fileSecurity } = await import('../windows/file-security.ts');
+    return fileSecurity(path);
+  },
   run,
   connectHcs,
   async hostFacts() {

@@ -52,6 +52,7 @@ const expectedOk = [
   'windows-build',
   'hyper-v',
   'boot-files',
+  'boot-file-access',
   'threads',
   'token',
   'ca-file',

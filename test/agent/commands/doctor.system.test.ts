@@ -53,6 +53,8 @@ function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
       osBuild: 20348,
       bootFiles: [{ path: 'C:\\boot', files: ['kernel', 'INITRD.IMG', 'kernel.vmgs'] }],
     }),
+    // As of a file below C:\Program Files.
+    fileSecurity: async () => 'D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)',
     connect: async () => undefined,
     ...changes,
   };
@@ -88,7 +90,8 @@ describe('lcow-agent doctor', () => {
     expect(failed).toEqual([]);
     expect(code).toBe(0);
     expect(results.filter(({ state }) => state === 'ok').map(({ check }) => check)).toEqual([
-      ...['windows-build', 'privileges', 'compute-service', 'hyper-v', 'snp', 'boot-files', 'threads'],
+      ...['windows-build', 'privileges', 'compute-service', 'hyper-v', 'snp', 'boot-files', 'boot-file-access'],
+      'threads',
       ...['token', 'operator', 'state-folder'],
     ]);
   });
@@ -140,6 +143,20 @@ describe('lcow-agent doctor', () => {
     const { failed } = await doctor(node({ hostFacts: async () => noFiles }));
     expect(failed.map(({ check }) => check)).toEqual(['snp', 'boot-files']);
     expect(failed[1]?.problem).toBe('C:\\boot has no kernel or vmlinux and no initrd.img or rootfs.vhd');
+  });
+
+  it('warns of boot files that the worker processes of VMs may not read, and names the grant', async () => {
+    const closed = 'D:PAI(A;;FA;;;SY)(A;;FA;;;BA)';
+    const open = await node().fileSecurity('');
+    const { code, results } = await doctor(
+      node({ fileSecurity: async (path) => (path === 'C:\\boot\\INITRD.IMG' ? closed : open) }),
+    );
+    expect(code).toBe(0);
+    expect(results.find(({ check }) => check === 'boot-file-access')).toMatchObject({
+      state: 'warning',
+      problem: 'the worker processes of VMs may not read C:\\boot\\INITRD.IMG',
+      fix: expect.stringContaining('icacls "C:\\boot" /grant "*S-1-5-83-0:(OI)(CI)(RX)"'),
+    });
   });
 
   it.each(['kernel', 'vmlinux', 'VMLINUX'])('takes a folder with %s, which boots', async (kernel) => {

@@ -313,12 +313,27 @@ EXPORT int32_t GetTokenInformation(intptr_t token, int32_t what, const char **an
   return 1;
 }
 
+static char16 *widened(const char *text) {
+  size_t length = strlen(text);
+  char16 *wide = allocate((length + 1) * sizeof *wide);
+  for (size_t i = 0; i < length; i++) wide[i] = (char16)text[i];
+  return wide;
+}
+
 EXPORT int32_t ConvertSidToStringSidW(const char *sid, char16 **text) {
   uint32_t code = failure_of("ConvertSidToStringSidW");
   if (code != 0) return outcome(code);
-  size_t length = strlen(sid);
-  *text = allocate((length + 1) * sizeof **text);
-  for (size_t i = 0; i < length; i++) (*text)[i] = (char16)sid[i];
+  *text = widened(sid);
+  return 1;
+}
+
+EXPORT int32_t ConvertSecurityDescriptorToStringSecurityDescriptorW(const char *descriptor, uint32_t revision,
+                                                                    uint32_t information, char16 **text, void *length) {
+  if (descriptor == NULL || revision != 1 || information != DACL_INFORMATION || length != NULL)
+    violation("ConvertSecurityDescriptorToString…: unexpected arguments");
+  uint32_t code = failure_of("ConvertSecurityDescriptorToStringSecurityDescriptorW");
+  if (code != 0) return outcome(code);
+  *text = widened(descriptor);
   return 1;
 }
 
