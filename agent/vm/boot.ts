@@ -1,4 +1,4 @@
-// The states on the way up, from Idle to Starting.
+// The states of a boot, from Idle to Starting.
 import { messageOf } from '../../runtime/error-text.ts';
 import { MachineFailure } from '../failure.ts';
 import { GuestRun } from '../run/guest-run.ts';
@@ -42,7 +42,7 @@ export async function prepare(
   const { assignment } = store.record;
   if (assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
   const preparing = ports.prepare(assignment);
-  // Awaited below, after the log.
+  // Awaited below, after the log has been continued.
   preparing.catch(() => undefined);
   await vm.log.continueEarlier(store);
   const begin = () => store.change(history.attemptBegun, assignment, ports.agentBootID);
@@ -50,11 +50,11 @@ export async function prepare(
     begin();
     throw error;
   });
-  // A VM that has to wait has not begun anything.
+  // When the VM has to wait for a reservation, this throws, and no attempt has begun.
   await reserveForStart(vm, plan);
   begin();
   store.change(history.planned, plan, vm.now());
-  // Without files of its own nothing is acquired before the system, and `create` writes before that.
+  // Without staged files, the system is the first thing that is acquired, and `create` writes the record before that.
   if (plan.staging.length > 0) await store.write();
   await stage(plan.staging, ports);
   if (interrupt.signal.aborted) return { event: 'failed', next: { state: 'Cleaning' } };
@@ -73,7 +73,7 @@ export async function create(
   return { event: 'created', next: { state: 'Starting', plan, interrupt, ...made } };
 }
 
-/** The journal says that the system is being started as soon as it exists: the write need not be waited for twice. */
+/** Records the stage `starting` as soon as the system exists, and writes it while the listeners are opened. */
 async function createSystem(
   vm: VirtualMachineCore,
   handles: Handles,
@@ -86,7 +86,7 @@ async function createSystem(
   const runPorts = guestRunPorts(vm);
   store.change(atStage, 'starting');
   const written = store.write();
-  // Awaited below, after the listeners.
+  // Awaited below, after the listeners are open.
   written.catch(() => undefined);
   const run = await GuestRun.open(ports.sockets, history.runtimeIdOf(properties), runPorts);
   handles.run = run;
@@ -94,7 +94,7 @@ async function createSystem(
   return { system, run };
 }
 
-/** For people to look at: a disk that does not take it is no reason not to boot. */
+/** Keeps the document for users to read. If it cannot be written, the VM boots all the same. */
 async function keepDocument({ ports, uid }: VirtualMachineCore, document: string): Promise<void> {
   await ports.sentDocuments?.keep(uid, document).catch((error: unknown) => {
     ports.logger.warn({ error: messageOf(error) }, 'the document of the VM cannot be kept');

@@ -1,4 +1,4 @@
-// The conditions of a VM, as a pure function of what the agent knows of it (design §4).
+// The conditions of a VM, as a pure function of what the agent knows about it (design §4).
 import { limits, type ObservedCondition } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { isLasting } from '../../protocol/streak.ts';
@@ -9,11 +9,11 @@ import type { Decision } from './decision.ts';
 import type { MachineRecord } from './record.ts';
 import { type MachineState, states } from './states.ts';
 
-/** Why the VM is not (yet) what it shall be. */
+/** Why the VM is not (yet) as it should be. */
 export interface Trouble {
   readonly reason: ReasonCode;
   readonly message: string;
-  /** Tried on, so often and for so long that nobody should wait for it (`protocol/streak.ts`). */
+  /** The attempts failed so often and for so long that nobody should wait any longer (`protocol/streak.ts`). */
   readonly isLasting?: boolean;
 }
 
@@ -21,9 +21,9 @@ export interface VirtualMachineView {
   readonly record: MachineRecord;
   readonly state: MachineState;
   readonly released: boolean;
-  /** Why the running VM has not been changed as it is wanted now. */
+  /** Why the wanted changes have not been made to the running VM. */
   readonly changeTrouble: Trouble | undefined;
-  /** The agent has failed on it too often: it waits for a change. */
+  /** The agent had too many internal errors with this VM. It waits until something else is wanted. */
   readonly rests: boolean;
   readonly guestConnected: boolean;
   /** The options of this run make the guest dial the bridge. */
@@ -50,7 +50,7 @@ export function conditionsOf(view: VirtualMachineView, decision: Decision): Obse
   return conditions;
 }
 
-/** Of a VM that runs, what keeps it from being changed; else what keeps it from running. */
+/** For a running VM: why it is not changed. For any other VM: why it does not run. */
 function troubleOf(view: VirtualMachineView): Trouble | undefined {
   if (!isRunning(view)) return view.record.trouble;
   return isGuestMissing(view) ? undefined : view.changeTrouble;
@@ -130,7 +130,7 @@ function readyWhenSettled(view: VirtualMachineView, reason: ReasonCode): Observe
   const { record, state } = view;
   const { trouble } = record;
   if (reason === 'Running') return readyWhenWanted(view);
-  // An ended VM is what it shall be once nothing of it is left, not before.
+  // An ended VM is as it should be only once nothing of it is left.
   if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
   const ok = reasons[reason].action === 'none';
   return condition('Ready', ok ? 'True' : 'False', reason, ok ? undefined : exitMessage(record));
@@ -151,7 +151,7 @@ function isGuestMissing({ guestConnected, guestExpected }: VirtualMachineView): 
   return guestExpected && !guestConnected;
 }
 
-/** It runs; whether it has what its manifest asks for now. */
+/** `Ready` of a running VM: whether it has what its manifest asks for now. */
 function readyAsChanged({ changeTrouble, record }: VirtualMachineView): ObservedCondition {
   if (record.assignment?.paused === true || !hasPendingChanges(record)) return condition('Ready', 'True', 'Running');
   return changeTrouble === undefined ? condition('Ready', 'False', 'Changing') : troubled('Ready', changeTrouble);
@@ -192,7 +192,7 @@ function condition(
   return { type, status, reason, message: beginning(message, limits.messageChars) };
 }
 
-/** As far as the agent knows: what is stopped after a creation that failed never existed. */
+/** Whether the system exists, as far as the agent knows. After a failed creation, Stopping has no system. */
 export function systemExists({ record, state }: Pick<VirtualMachineView, 'record' | 'state'>): boolean {
   const { system } = states[state];
   return system === 'asRecorded' ? record.bootTimings.created !== undefined : system === 'certain';

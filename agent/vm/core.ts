@@ -1,5 +1,5 @@
-// What every state of a VM works with, and what is the same in all of them: its identity, the ports of the agent, and one
-// small object for each duty. What only some states have is in `situation.ts`.
+// The parts of a VM that all its states share: its identity, the ports of the agent, and one small object for each
+// duty. `situation.ts` has the data that only some states have.
 import type { Assignment } from '../../protocol/messages.ts';
 import { bounded } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
@@ -18,16 +18,16 @@ import type { Presence } from './states.ts';
 type Bound = Extract<keyof Timeouts, 'create' | 'query' | 'copy' | 'closeHandle' | 'modify'>;
 
 export interface CoreListener {
-  /** What the VM is said to be has changed. */
+  /** The report of the VM has changed. */
   changed(): void;
-  /** The host has what the VM waited for. */
+  /** The resource that the VM waited for is reserved for it. */
   reserved(): void;
 }
 
 export class VirtualMachineCore {
   readonly uid: string;
   readonly systemID: SystemId;
-  /** Its log lines carry the VM. */
+  /** The logger in these ports adds the VM's uid and name to each line. */
   readonly ports: VirtualMachinePorts;
   readonly store: RecordStore;
   readonly log: VirtualMachineLog;
@@ -55,19 +55,19 @@ export class VirtualMachineCore {
     if (record.assignment !== undefined) this.nameLogLines(record.assignment);
   }
 
-  /** From now on every line of the agent's log about this VM says which one it is. A VM is named once. */
+  /** From now on every line of the agent's log about this VM has its name. Call this once. */
   nameLogLines({ namespace, name }: Pick<Assignment, 'namespace' | 'name'>): void {
     this.ports.logger.setBindings({ vm: `${namespace}/${name}` });
   }
 
-  /** What is to be done with a VM that is in a state of this presence. */
+  /** The decision about this VM when its state has this presence. */
   decide(presence: Presence): Decision {
     const decision = decide(this.store.record, presence, this.end.released);
     if (!this.end.withAgent || decision.kind === 'stop') return decision;
     return presence === 'absent' ? { kind: 'leave' } : { kind: 'stop', reason: 'AgentRestarted' };
   }
 
-  /** Until something changed, or for so many milliseconds. */
+  /** Sleeps until something changes, but at most the given time. */
   async sleep(milliseconds: number | undefined, signal: AbortSignal): Promise<undefined> {
     if (signal.aborted) return;
     const wake = () => this.wakeup.notify();

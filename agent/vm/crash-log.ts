@@ -1,15 +1,16 @@
-// What HCS kept of a guest that crashed (design-next §11): its last lines become records of the guest's log, and their end goes
-// into `lastExit`. A confidential guest gives none: what it says of its memory is for nobody outside of it.
+// Handles the crash log that HCS keeps of a guest that crashed (design §11). Its last lines become records of the
+// guest's log, and the end of them goes into `lastExit`. The crash log of a confidential guest is dropped, because it
+// may show the guest's memory.
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { scrubRecord } from '../guest/log/scrubber.ts';
 import type { SystemExit } from '../node/backend.ts';
 import type { Applied } from '../preparation/applied.ts';
 import type { VirtualMachineCore } from './core.ts';
 
-/** Far more than a panic has lines. */
+/** Far more than the lines of a kernel panic. */
 const mostRecords = 1_024;
 
-/** Tells the guest's log, and gives the exit without what must not be told. */
+/** Adds the crash log to the guest's log. Returns the exit without the lines that must stay secret. */
 export function toldExit(vm: VirtualMachineCore, exit: SystemExit): SystemExit {
   const { crashLog, ...rest } = exit;
   if (crashLog === undefined) return exit;

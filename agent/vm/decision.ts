@@ -1,5 +1,5 @@
-// What a VM is to do next, as a pure function of what is wanted and what is remembered: the table of design §4
-// (`runStrategy`) with restart requests, updates and back-off around it.
+// Decides what a VM does next, as a pure function of its record. The record has what is wanted and what happened. The
+// rules are the table of design §4 (`runStrategy`), with restart requests, updates and back-off.
 import type { Assignment, LastExit } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import { restartRequired } from './changes/options.ts';
@@ -7,12 +7,12 @@ import type { MachineRecord, StopReason } from './record.ts';
 import type { Presence } from './states.ts';
 
 export type Decision =
-  /** Start it, at the earliest at `notBefore` (ms since the epoch). */
+  /** Start the VM, at `notBefore` at the earliest (ms since the epoch). */
   | { readonly kind: 'start'; readonly notBefore: number }
   | { readonly kind: 'stop'; readonly reason: StopReason }
-  /** It is as it shall be; `reason` says in which way. */
+  /** The VM is as it should be; `reason` says in which way. */
   | { readonly kind: 'settled'; readonly reason: ReasonCode }
-  /** Leave it as it is. */
+  /** Leave the VM as it is. */
   | { readonly kind: 'leave' };
 
 export function decide(record: MachineRecord, presence: Presence, released: boolean): Decision {
@@ -38,12 +38,12 @@ function decideForPresent(record: MachineRecord, assignment: Assignment): Decisi
   return { kind: 'settled', reason: 'Running' };
 }
 
-/** The restart annotation has a value that was not carried out yet; a `Once` VM that has ended stays ended all the same. */
+/** A restart was requested and not carried out yet. A `Once` VM that has ended stays ended nevertheless. */
 export function restartRequested(record: MachineRecord, assignment: Assignment): boolean {
   return assignment.restartedAt !== undefined && assignment.restartedAt !== record.restartedAt;
 }
 
-/** How an ended VM that is not started again ended; undefined when it is to be started. */
+/** The outcome of a VM that has ended and is not started again; undefined when it is to be started. */
 function outcomeOf(assignment: Assignment, record: MachineRecord): ReasonCode | undefined {
   if (!record.hasRun) return undefined;
   switch (assignment.runStrategy) {

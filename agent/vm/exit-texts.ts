@@ -1,4 +1,4 @@
-// How the end of a VM is told in `lastExit`, from what HCS says of it.
+// The texts of `lastExit`, made from the exit that HCS reports.
 import type { LastExit } from '../../protocol/messages.ts';
 import { beginning } from '../../runtime/beginning.ts';
 import { plainLines, plainText } from '../../runtime/plain-text.ts';
@@ -13,12 +13,12 @@ export const exitTexts: Readonly<Record<LastExit['type'], string>> = {
   Unknown: 'the VM ended in an unknown way',
 };
 
-/** What no request of ours to terminate makes of a system. */
+/** Whether the exit has another cause than a terminate request. */
 export function endsByItself({ exitType }: SystemExit): boolean {
   return exitType === 'GracefulExit' || exitType === 'UnexpectedExit';
 }
 
-/** Of a VM that we stopped; it may have ended by itself while we were about to. */
+/** The exit of a VM that the agent stopped. The VM may have ended by itself just before. */
 export function plannedExit(stopReason: StopReason, exit: SystemExit, time: string): LastExit {
   const { type, message } = lastExitOf(exit, time);
   if (stopReason === 'AgentRestarted') {
@@ -36,7 +36,7 @@ export function lastExitOf(exit: SystemExit, time: string): LastExit {
   return { type, time, message: `${exitTexts[type]}${details === '' ? '' : ` (${details})`}` };
 }
 
-/** The end of what the guest said last is what says why. */
+/** Adds the crash log. If it is too long, its end is kept, because the cause is there. */
 export function withCrashLog(lastExit: LastExit, { crashLog }: SystemExit): LastExit {
   if (crashLog === undefined) return lastExit;
   const message = `${lastExit.message}: ${plainLines(crashLog)}`.slice(-exitMessageCharacters);
@@ -45,6 +45,6 @@ export function withCrashLog(lastExit: LastExit, { crashLog }: SystemExit): Last
 
 const halfAtTheBeginning = /^[\udc00-\udfff]/;
 
-/** As many as the status keeps; what became of the disks comes after them. */
+/** The length that the status keeps. The text about the disks is added afterwards. */
 const exitMessageCharacters = 1_024;
 const exitDetailCharacters = 512;

@@ -1,5 +1,5 @@
-// Errors of ours in what is called from outside of a VM's steps, where nobody awaits it: each is this VM's alone, and ends
-// its life with the step that is under way.
+// Catches internal errors in callbacks of one VM that run outside of its steps, where nobody awaits them. Such an error
+// concerns this VM only. The next step throws it.
 import type { Wakeup } from '../bounds/wakeup.ts';
 
 export class FaultTrap {
@@ -10,7 +10,7 @@ export class FaultTrap {
     this.#wakeup = wakeup;
   }
 
-  /** The first one counts. */
+  /** Keeps the first error only. */
   note(error: unknown): void {
     this.#fault ??= { error };
     this.#wakeup.notify();
@@ -28,7 +28,7 @@ export class FaultTrap {
     };
   }
 
-  /** Throws what was noted since the last time. */
+  /** Throws the error that was noted since the last call. */
   throwNoted(): void {
     const fault = this.#fault;
     this.#fault = undefined;

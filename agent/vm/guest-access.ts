@@ -1,5 +1,5 @@
-// What a user may do with one VM over streams, besides what its state machine does with it: read its log, start a process
-// in its guest, read its console, see its document. Refusals are `StreamFailure`s.
+// The actions that a user can take on one VM over streams: read its log, start a process in its guest, read its
+// console, see its document. They work beside the state machine. Refusals are `StreamFailure`s.
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
@@ -20,18 +20,18 @@ export interface LogRequest {
   readonly after?: LogPosition | undefined;
 }
 
-/** What users reach of a VM, as it is when they ask. */
+/** The parts of a VM that users can reach, as they are at the time of the request. */
 export interface ReachableVirtualMachine {
   readonly uid: string;
   readonly record: MachineRecord;
-  /** Absent while it does not exist. */
+  /** Absent while the system does not exist. */
   readonly system: ComputeSystem | undefined;
   readonly run: GuestRun | undefined;
   readonly log: GuestLog;
   readonly logFiles: LogFiles;
-  /** Aborts when the pipe of the console is this VM's no more. */
+  /** Aborts when the VM gives up its reservation of the console pipe. */
   readonly consoleSignal: AbortSignal;
-  /** Absent: documents are not kept. */
+  /** Absent when the agent keeps no documents. */
   readonly sentDocuments: SentDocuments | undefined;
 }
 
@@ -48,7 +48,7 @@ export class GuestAccess {
     const { boot, lines } = log.now;
     const { after, follow, previous, tailLines } = request;
     if (!previous) {
-      // Whoever goes on after a line wants all that came since, also of a later run.
+      // A reader that continues after a line gets all later lines, also those of later runs.
       const start = after ?? tailStart({ boot, sequence: lines - 1 }, tailLines);
       yield* readLog(logFiles, { after: start, follow }, signal);
       return;
@@ -74,7 +74,7 @@ export class GuestAccess {
     }
   }
 
-  /** The pipe that the VM's serial port is, for as long as it is this VM's. */
+  /** The pipe of the VM's serial port. The signal aborts when the VM gives up the pipe. */
   get console(): { readonly pipe: string; readonly signal: AbortSignal } {
     const { record, system } = this.#vm;
     const pipe = record.applied?.options.ConsolePipe ?? '';
@@ -91,7 +91,7 @@ export class GuestAccess {
   }
 }
 
-/** The line after which the last so many lines begin, which is before all when there are no more of this run. */
+/** The position before the last `tailLines` lines of this run, or before all of them when the run has fewer. */
 function tailStart(end: LogPosition, tailLines: number | undefined): LogPosition {
   const wanted = tailLines ?? Number.MAX_SAFE_INTEGER;
   return { boot: end.boot, sequence: Math.max(-1, end.sequence - wanted) };

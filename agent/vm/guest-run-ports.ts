@@ -1,4 +1,4 @@
-// What one run of a VM's guest is served with: where its log goes, and who learns of its phases and its connection.
+// Connects one run of a guest to its VM: the destination of its log, and the listeners for its phases and connection.
 import type { BootTimings } from '../../protocol/messages.ts';
 import type { GuestLogRecord } from '../guest/log/record.ts';
 import { expectationsOf } from '../run/expectations.ts';
@@ -29,7 +29,7 @@ export function guestRunPorts(vm: VirtualMachineCore): GuestRunPorts {
       listener.changed();
     }),
     onConnection: faults.guarded(() => {
-      // Disks may have waited for it.
+      // Changes of disks may have waited for the guest.
       wakeup.notify();
       listener.changed();
     }),

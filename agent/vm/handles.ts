@@ -1,19 +1,19 @@
-// The handles of a run of which it is not sure how much of it there is: one that is being made, that has to be ended, or
-// that has yet to be looked at. A VM that starts or runs has its system and its sockets for sure (`situation.ts`).
+// The handles of a run that may exist only in part: while it is created, ended, or examined after a start of the agent.
+// A VM that starts or runs has its system and its sockets for certain (`situation.ts`).
 import type { ComputeSystem, UnfinishedSystem } from '../node/backend.ts';
 import type { GuestRun } from '../run/guest-run.ts';
 import type { LiveChanges } from './changes/progress.ts';
 
 export class Handles {
   system: ComputeSystem | undefined;
-  /** What HCS gave while it had not confirmed the creation of the system yet. */
+  /** The handle that HCS returned before it confirmed the creation of the system. */
   unfinished: UnfinishedSystem | undefined;
-  /** HCS refused to create the system because it knows its id: what has it may be a leftover of ours. */
+  /** HCS refused the creation because a system with this id exists. That system may be a leftover of the agent. */
   idIsTaken = false;
   run: GuestRun | undefined;
-  /** Of a VM that has run. */
+  /** Present when the VM was Running. */
   changes: LiveChanges | undefined;
-  /** What became of the disks when the guest was left; undefined before. */
+  /** The result of the stop ladder for the disks; undefined before the stop ladder has ended. */
   guestLeft: { readonly text: string | undefined } | undefined;
 
   constructor(known: Partial<Pick<Handles, 'system' | 'run' | 'changes'>> = {}) {

@@ -1,4 +1,4 @@
-// How a VM's record changes with what happens to it. Pure: each function gives the next record.
+// Changes of a VM's record, one function for each event of its life. Pure: each function returns the next record.
 
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, BootTimings, GuestLogSummary } from '../../protocol/messages.ts';
@@ -19,7 +19,7 @@ interface BackOffPorts {
   readonly timeouts: Timeouts;
 }
 
-/** Other options or another restart request end the waiting; a fresh record takes over what the status remembers. */
+/** Other options or a new restart request end a back-off. A new record takes over the facts from the VM's status. */
 export function assigned(record: MachineRecord, assignment: Assignment): MachineRecord {
   const before = record.assignment ?? assignment;
   const fresh = record.assignment === undefined && record.boot === 0 ? remembering(record, assignment) : record;
@@ -27,15 +27,15 @@ export function assigned(record: MachineRecord, assignment: Assignment): Machine
   return { ...(isAnew(before, assignment) ? withoutFailures(known) : known), assignment };
 }
 
-/** A restart that was handled when long values were told by their beginning has another name now. */
+/** Earlier operators sent only the beginning of a long restart request. Renames a request that was handled that way. */
 function renamed(record: MachineRecord, { restartedAt, restartedAtPrefix }: Assignment): MachineRecord {
   const isKnown = restartedAtPrefix !== undefined && record.restartedAt === restartedAtPrefix;
   return isKnown && restartedAt !== undefined ? { ...record, restartedAt } : record;
 }
 
 /**
- * Only what is wanted of the VM: it keeps the options that it has. One that has none is halted until it is told some, so
- * that nothing is started with defaults in their place.
+ * The assignment that follows from an intent: the VM keeps the options that it has. Without options it is halted until
+ * the agent is sent some, so that no VM starts with defaults in place of its options.
  */
 export function intended(record: MachineRecord, intent: Intent): Assignment {
   if (record.assignment === undefined) return { ...intent, ...noOptions, runStrategy: 'Halted' };
@@ -45,22 +45,22 @@ export function intended(record: MachineRecord, intent: Intent): Assignment {
   return { ...before, ...intent, runStrategy: hasOptions ? runStrategy : 'Halted' };
 }
 
-/** A paused VM goes on as it was told before: what is told meanwhile is followed, and answered, when it is paused no more. */
+/** A paused VM keeps its earlier assignment. Assignments that arrive meanwhile take effect when the pause ends. */
 export function followed({ assignment: before }: MachineRecord, assignment: Assignment): Assignment {
   if (!assignment.paused) return assignment;
-  // One that was never told anything else follows no generation yet.
+  // Without an earlier assignment, the VM follows no generation yet.
   return before === undefined ? { ...assignment, generation: 0 } : { ...before, paused: true };
 }
 
 /** No options have this digest. */
 const noOptions = { options: {}, optionsDigest: '0'.repeat(64), updateStrategy: 'OnRestart' } as const;
 
-/** What is wanted now is worth an attempt at once. */
+/** Whether the new assignment deserves an attempt at once. */
 export function isAnew(before: Assignment, after: Assignment): boolean {
   return before.optionsDigest !== after.optionsDigest || before.restartedAt !== after.restartedAt;
 }
 
-/** Of an assignment that says no more than what the status remembers, nothing is new. */
+/** Whether the new assignment differs in more than the facts from the VM's status. */
 export function wantsOtherwise(before: Assignment, after: Assignment): boolean {
   return (
     isAnew(before, after) ||
@@ -147,7 +147,7 @@ export function up(
   };
 }
 
-/** It has to wait before anything is begun: what an earlier run took to boot says nothing any more. */
+/** The VM waits for a reservation. The boot timings of an earlier run are obsolete. */
 export function heldUp(record: MachineRecord): MachineRecord {
   return { ...record, bootTimings: {} };
 }
@@ -158,7 +158,7 @@ export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): Machi
   return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
 }
 
-/** A restart on request makes even a `Once` VM one that has not run yet. */
+/** After a requested restart, even a `Once` VM counts as one that has not run yet. */
 export function stopDecided(record: MachineRecord, reason: StopReason): MachineRecord {
   const calm = { ...withoutFailures(record), stopReason: reason };
   if (reason !== 'Restarting') return calm;
@@ -166,7 +166,7 @@ export function stopDecided(record: MachineRecord, reason: StopReason): MachineR
   return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
 }
 
-/** The VM ended by itself. A run that was long enough makes earlier failures forgotten. */
+/** The VM ended by itself. If it ran long enough, earlier failures no longer count. */
 export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPorts): MachineRecord {
   const now = ports.clock.now();
   const ran = record.startTime === undefined ? 0 : now - Date.parse(record.startTime);
@@ -187,7 +187,7 @@ export function endedWhileBooting(record: MachineRecord, exit: SystemExit, now: 
   return { ...record, lastExit, endedBooting: true };
 }
 
-/** The exit of the boot that is under way, or was last, is in the record. */
+/** Whether the record has the exit of the current or latest boot. */
 export function hasBootExit({ bootTimings, lastExit }: MachineRecord): boolean {
   return lastExit !== undefined && lastExit.time >= (bootTimings.created ?? '');
 }
@@ -197,7 +197,7 @@ function withoutBootExit(record: MachineRecord): MachineRecord {
   return rest;
 }
 
-/** We ended it, or it ended while we were about to. `left`: what became of its disks. */
+/** The agent stopped the VM, or it ended by itself just before. `left`: what happened to its disks. */
 export function stopped(record: MachineRecord, exit: SystemExit, now: string, left: string | undefined): MachineRecord {
   const { left: _, stopReason, ...rest } = record;
   if (stopReason === undefined) return withLeft(rest, left);
@@ -211,7 +211,8 @@ function withLeft(record: MachineRecord, left: string | undefined): MachineRecor
 }
 
 export function startFailed(record: MachineRecord, failure: MachineFailure, ports: BackOffPorts): MachineRecord {
-  // What only a change of the manifest or the host can mend is looked at again at the slowest pace, and that is no news.
+  // A failure that only a change of the manifest or the host can mend is tried again at the slowest pace, and the count
+  // stays the same.
   const failures = failure.stalls ? Math.max(record.failures, 1) : record.failures + 1;
   const wait = failure.stalls ? ports.timeouts.backOffMaximum : backOff(failures, ports);
   const now = ports.clock.now();
@@ -226,19 +227,22 @@ export function backOff(failures: number, { random, timeouts }: BackOffPorts): n
   return full * (1 - random() / 2);
 }
 
-/** The agent that died had decided to stop it, and it still runs. */
+/** The earlier agent had decided to stop the VM, and the VM still runs. */
 function isBeingStopped({ runtimeID, stage, stopReason }: MachineRecord, found: SystemProperties): boolean {
   return stage === 'stopping' && stopReason !== undefined && found.runtimeId === runtimeID && found.state !== 'Stopped';
 }
 
-/** A VM that outlived the agent that ran it, or runs under this one; it was running, and still is the same one (design §8). */
+/**
+ * Whether the agent may adopt the VM (design §8): it outlived an earlier agent or runs under this one, it was running,
+ * and it is still the same run.
+ */
 export function mayAdopt(record: MachineRecord, found: SystemProperties, agentBootID: string): boolean {
   return (
     record.stage === 'running' && outlives(record, agentBootID) && isUp(found) && found.runtimeId === record.runtimeID
   );
 }
 
-/** One that somebody has paused on the host goes on when it is resumed. */
+/** A VM that somebody paused on the host counts as running: it continues when it is resumed. */
 function isUp({ state }: SystemProperties): boolean {
   return state === 'Running' || state === 'Paused';
 }
@@ -247,18 +251,18 @@ function outlives({ agentBootID, applied }: MachineRecord, ownBootID: string): b
   return applied?.outlivesAgent === true || agentBootID === ownBootID;
 }
 
-/** A system that runs and of which nothing is true that the record tells, as when the state folder of the agent was lost. */
+/** A running system that the record does not describe, for example because the agent's state folder was lost. */
 export function isStranger({ runtimeID }: MachineRecord, found: SystemProperties): boolean {
   return isUp(found) && found.runtimeId !== runtimeID;
 }
 
-/** How an earlier run ended says nothing of it. `left`: what became of its disks. */
+/** The agent terminated a stranger. The exit of an earlier run does not describe it. `left`: the fate of its disks. */
 export function strangerEnded(record: MachineRecord, now: string, left?: string): MachineRecord {
   const message = 'the agent terminated the VM, of which its journal knew nothing';
   return withLeft({ ...record, lastExit: { type: 'AgentExit', time: now, message } }, left);
 }
 
-/** Of a VM that is not taken over. `found`: what there is under its id. */
+/** The VM is not adopted. `found`: the system that HCS has with its id. */
 export function notAdopted(
   record: MachineRecord,
   found: SystemProperties | undefined,
@@ -271,7 +275,7 @@ export function notAdopted(
   return found !== undefined && isStranger(record, found) ? strangerEnded(ended, now) : ended;
 }
 
-/** The agent was away when the VM ended: the exit is reported as such, once. */
+/** The VM ended while no agent was running. The exit is reported as such, once. */
 function endedWhileAway(record: MachineRecord, now: string, agentBootID: string): MachineRecord {
   const recorded = record.lastExit !== undefined && record.lastExit.time >= (record.startTime ?? '');
   if (record.stage !== 'running' && (record.stage !== 'stopping' || recorded)) return record;
@@ -283,7 +287,7 @@ function endedWhileAway(record: MachineRecord, now: string, agentBootID: string)
   return withLeft({ ...calm, stage: 'stopping', lastExit: { type, time: now, message } }, left);
 }
 
-/** An agent that ends without leaving the guest takes along what was not synced. */
+/** When an agent ended without the stop ladder, data that the guest had not synced is lost. */
 function withLeftDisks(record: MachineRecord, agentBootID: string): MachineRecord {
   if (record.stage !== 'running' || outlives(record, agentBootID)) return record;
   const left = describeLeft(mountedWritable(record).map(leftOf), { kind: 'not', why: 'the agent ended before' });

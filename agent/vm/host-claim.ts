@@ -1,10 +1,13 @@
-// What a VM waits for of its host, and for how long the pipe of its console is its own (`reserving.ts`).
+// The claims of a VM on its host: how long it waits for a reservation, and whether it has its console pipe
+// (`reserving.ts`).
 export class HostClaim {
-  /** Another VM has what this one needs: it is not started before this time (ms since the epoch). */
+  /**
+   * Another VM has reserved something that this one needs. It starts at this time at the earliest (ms since the epoch).
+   */
   heldUpUntil = 0;
   #console = new AbortController();
 
-  /** Aborts when the pipe of the console is this VM's no more. */
+  /** Aborts when the VM gives up its reservation of the console pipe. */
   get consoleSignal(): AbortSignal {
     return this.#console.signal;
   }

@@ -1,11 +1,11 @@
-// Errors of ours in the life of one VM: what they are, and when there have been too many.
+// Internal errors of the agent in the life of one VM: which errors count, and when there have been too many.
 import { AssertionError } from 'node:assert';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 
 const kinds = [TypeError, RangeError, ReferenceError, AssertionError] as const;
 
-/** No answer of a host, of HCS or of a guest is one of these. */
+/** Whether the error is a mistake in the agent. No answer of a host, HCS or guest causes such an error. */
 export function isOwnFault(error: unknown): boolean {
   return kinds.some((kind) => error instanceof kind);
 }
@@ -23,12 +23,12 @@ export class InternalErrors {
     this.#timeouts = timeouts;
   }
 
-  /** In a row: a VM that has gone well for `backOffReset` since the last one counts from zero. */
+  /** The number of errors in a row. After `backOffReset` without an error, the count begins at zero. */
   get count(): number {
     return this.#count;
   }
 
-  /** The VM rests until something else is wanted of it. */
+  /** Then the agent leaves the VM alone until something else is wanted. */
   get isTooMany(): boolean {
     return this.#count >= most;
   }

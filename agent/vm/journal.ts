@@ -1,5 +1,5 @@
-// The agent's memory on disk: `vms/<uid>/vm.json` for each VM, replaced as a whole (temporary file, flush, rename) and
-// guarded by a checksum. What cannot be read is put aside and reported, never guessed at (design §8).
+// The journal: the file `vms/<uid>/vm.json` for each VM. It is replaced as a whole (temporary file, flush, rename) and
+// has a checksum. A file that cannot be read is put aside and reported; its contents are never guessed (design §8).
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ export interface JournalContents {
 /** Where the records of this node are kept. */
 export interface Journal {
   load(): Promise<JournalContents>;
-  /** Durable when it resolves. */
+  /** The record is durable when the promise resolves. */
   write(record: MachineRecord): Promise<void>;
   /** Removes the VM's folder with everything in it; succeeds when there is none. */
   remove(uid: string): Promise<void>;
@@ -35,31 +35,35 @@ const journalFile = 'vm.json';
 const temporaryFile = `${journalFile}.new`;
 const uuid = z.uuid();
 
-/** On Windows a file cannot be deleted while somebody reads it (replace-file.ts): Node's own `rm` tries again for a second. */
+/** Windows does not delete a file while somebody reads it (replace-file.ts), so `rm` tries again for about a second. */
 const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: fixedTimes.vm.removalRetry } as const;
 
-/** What was asked for last of a VM, and is not done yet. */
+/** The latest write or removal of a VM that is not done yet. */
 interface Pending {
-  /** Of the record; absent for a removal. */
+  /** The checksum of the record; absent for a removal. */
   readonly checksum: string | undefined;
-  /** Its own work: the next one begins after it. */
+  /** The work of this write or removal. The next one begins after it. */
   readonly turn: Promise<Outcome>;
-  /** Resolves when it is durable, itself or in what overtook it. */
+  /** Resolves when this write is durable, or a later one that overtook it. */
   readonly done: Promise<void>;
 }
 
-/** A newer record, or the removal, was asked for before this one was in place: that will do for both. */
+/**
+ * `overtaken`: a newer record, or a removal, was requested before this one was in place, so the newer one is enough.
+ */
 type Outcome = 'done' | 'overtaken';
 
 export class FileJournal implements Journal {
   readonly #machines: string;
-  /** Writes and removals of one VM happen one after another, in the order in which they were asked for. */
+  /** Writes and removals of one VM happen one after another, in the order of the requests. */
   readonly #pending = new Map<string, Pending>();
-  /** VMs whose folder is there. */
+  /** The VMs whose folder exists. */
   readonly #folders = new Set<string>();
-  /** Checksum of what this process has made durable of each VM. */
+  /** For each VM, the checksum of the record that this process has made durable. */
   readonly #durable = new Map<string, string>();
-  /** VMs whose last write was begun and then overtaken; the next one is not, or nothing might ever be written. */
+  /**
+   * VMs whose last write was overtaken after it had begun. Their next write is not overtaken, so that one gets done.
+   */
   readonly #gaveWay = new Set<string>();
 
   /** @param stateDir the agent's state folder; VMs are kept in `vms` below it */
@@ -133,7 +137,7 @@ export class FileJournal implements Journal {
       this.#gaveWay.add(uid);
       return 'overtaken';
     }
-    // If it fails, nobody knows which one is there.
+    // If the write fails, it is not known which version the file has.
     this.#durable.delete(uid);
     await replaceFile(temporary, join(folder, journalFile));
     this.#durable.set(uid, checksum);
@@ -153,7 +157,7 @@ async function writeDurably(file: string, text: string, givesWay: () => boolean)
   }
 }
 
-/** The records that can be read, without anything being changed: an agent may be at work in the folder. */
+/** Reads all readable records and changes nothing, because an agent may be using the folder. */
 export async function peekRecords(stateDir: string): Promise<readonly MachineRecord[]> {
   const folder = join(stateDir, 'vms');
   const names = await readdir(folder).catch(() => []);
@@ -164,7 +168,7 @@ export async function peekRecords(stateDir: string): Promise<readonly MachineRec
   return records.filter((record) => record !== undefined);
 }
 
-/** Of a VM whose first write was cut short: nothing was acquired for it. A log without its journal is kept. */
+/** Removes the folder of a VM whose first write was interrupted: nothing was acquired for it. Keeps a log. */
 async function removeUnwritten(folder: string): Promise<void> {
   const files = await readdir(folder);
   if (files.every((name) => name === temporaryFile)) await rm(folder, removal);

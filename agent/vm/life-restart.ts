@@ -1,6 +1,6 @@
-// The life of one VM that ended by an error of ours begins again from Unknown (design-next §11), for this VM alone: its
-// compute system is looked up anew, and goes on if it runs. With back-off, and after so many times only when something else
-// is wanted of the VM.
+// Restarts the life of one VM after an internal error of the agent (design §11). Only this VM begins again, in Unknown:
+// the agent looks up its compute system, and the VM continues if it runs. Restarts have a back-off. After too many of
+// them, the agent waits until something else is wanted of the VM.
 import { delay } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import type { SystemProperties } from '../node/backend.ts';
@@ -9,7 +9,7 @@ import { ownerTag } from '../node/system-id.ts';
 import type { VirtualMachineCore } from './core.ts';
 import { backOff } from './history.ts';
 
-/** Resolves with what there is when the VM is to be looked at again; undefined when the signal aborted. */
+/** Waits for the back-off, then resolves with what HCS has of the VM. Undefined when the signal aborted. */
 export async function prepareRestart(
   vm: VirtualMachineCore,
   error: unknown,
@@ -25,7 +25,7 @@ export async function prepareRestart(
   return signal.aborted ? undefined : { properties };
 }
 
-/** A change of what is wanted, which counts from zero, is not waited for. */
+/** Waits for the end of the back-off. If something else is wanted, the count of errors is zero and the wait ends. */
 async function untilDue(vm: VirtualMachineCore, signal: AbortSignal): Promise<void> {
   const { internalErrors, ports } = vm;
   const due = internalErrors.isTooMany ? 0 : ports.clock.now() + backOff(internalErrors.count, ports);

@@ -1,4 +1,5 @@
-// The log of one VM's guest: what the status shows of it, where its lines go, and where an earlier agent stopped.
+// The log of one VM's guest: the excerpt in the status, the destinations of the lines, and the position where an
+// earlier agent stopped.
 import type { Logger } from 'pino';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -34,17 +35,17 @@ export class VirtualMachineLog {
     return this.#sink;
   }
 
-  /** Before the folder may go in which the lines are kept. */
+  /** Call this before the folder that keeps the lines is removed. */
   flush(): Promise<void> {
     return this.#sink.flush();
   }
 
-  /** The numbers of lines go on where an earlier agent stopped: none is given twice. */
+  /** Continues the numbers of lines where an earlier agent stopped, so that no number is used twice. */
   async continueEarlier(store: RecordStore): Promise<void> {
     const last = await this.#lastPosition();
     if (last === undefined) return;
     this.excerpt.continueAfter(last);
-    // The record of a VM can be lost, and its log not.
+    // The record of a VM can be lost while its log still exists.
     store.change((record) => (last.boot > record.boot ? { ...record, boot: last.boot } : record));
   }
 

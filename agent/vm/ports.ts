@@ -1,4 +1,4 @@
-// Everything outside of itself that a VM's state machine touches, so that a test can stand in for any of it.
+// The ports of a VM's state machine: everything outside of it that it uses. A test can replace each of them.
 import type { Logger } from 'pino';
 import type { Assignment } from '../../protocol/messages.ts';
 import type { Clock, Random } from '../../runtime/clock.ts';
@@ -25,28 +25,28 @@ export interface VirtualMachinePorts {
   readonly host: WindowsHost;
   readonly sockets: GuestSockets;
   readonly journal: Journal;
-  /** Of all VMs of the host. */
+  /** The reservations of all VMs of the host. */
   readonly reservations: Reservations;
   readonly timeouts: Timeouts;
   readonly logger: Logger;
-  /** Absent: nobody counts. */
+  /** Absent when nothing is counted. */
   readonly tally?: AgentTally;
-  /** Of this agent process. */
+  /** Identifies this agent process. */
   readonly agentBootID: string;
-  /** Where the lines of a VM's guest are kept on the node; says how many of them are lost. */
+  /** Opens the file on the node that keeps the lines of a guest. Its events report the number of lost lines. */
   readonly openGuestLog: (uid: string, events: GuestLogEvents) => GuestLogSink;
-  /** Where the records of a VM's guest go for collectors of logs; says how many of them are lost. Absent: nowhere. */
+  /** Opens the output for log collectors and reports lost records. Absent when there is no such output. */
   readonly openGuestOutput?: (uid: string, onDropped: (lines: number) => void) => GuestRecordWriter;
-  /** When which guest's log is read on. Absent: each guest's as it comes. */
+  /** Decides whose log is read next. Absent: each guest's log is read as it arrives. */
   readonly logTurns?: LogTurns | undefined;
-  /** What one guest may log at all. Absent: as much as is taken from it. */
+  /** Limits how much one guest may log. Absent: no limit. */
   readonly guestLogRate?: LogRate | undefined;
-  /** Absent: documents are not kept. */
+  /** Absent when the agent keeps no documents. */
   readonly sentDocuments?: SentDocuments;
-  /** Works out how to boot; touches nothing. Rejects with a `MachineFailure`. */
+  /** Makes the plan of a boot and changes nothing. Rejects with a `MachineFailure`. */
   readonly prepare: (assignment: Assignment) => Promise<BootPlan>;
   /** Throws a `MachineFailure` for a CPU group that a VM of this host may not join. */
   readonly admitGroup: (cpuGroupID: string) => void;
-  /** Looks at a disk right before it is attached. Rejects with a `MachineFailure`. */
+  /** Checks a disk right before it is attached. Rejects with a `MachineFailure`. */
   readonly admitDisk: (assignment: Assignment, disk: WantedDisk) => Promise<AdmittedDisk>;
 }

@@ -1,4 +1,4 @@
-// The record of one VM (`record.ts`), and the only place that changes it and writes it to the journal.
+// Holds the record of one VM (`record.ts`). Only this class changes the record and writes it to the journal.
 import type { Logger } from 'pino';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -10,7 +10,7 @@ import type { MachineRecord } from './record.ts';
 export interface RecordStorePorts {
   readonly journal: Pick<Journal, 'write'>;
   readonly logger: Logger;
-  /** What the status shows of the trouble of the VM has changed. */
+  /** The trouble of the VM that the status shows has changed. */
   readonly troubleChanged: () => void;
 }
 
@@ -39,7 +39,7 @@ export class RecordStore {
     this.#ports.troubleChanged();
   }
 
-  /** The trouble is over, if it is one of these; without any, whatever it is. */
+  /** Clears the trouble if it has one of these reasons. Without arguments, clears any trouble. */
   clearTrouble(...over: readonly ReasonCode[]): void {
     const { trouble, ...rest } = this.#record;
     if (trouble !== undefined && (over.length === 0 || over.includes(trouble.reason))) this.#record = rest;
@@ -53,7 +53,7 @@ export class RecordStore {
     }
   }
 
-  /** For what a full disk must not hold up: releasing. */
+  /** Writes the record, but does not fail: a full disk must not keep a VM from being released. */
   async tryWrite(): Promise<void> {
     await this.write().catch((error: MachineFailure) => {
       this.#ports.logger.error({ error: error.message }, 'journal not written');

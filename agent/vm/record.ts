@@ -1,5 +1,6 @@
-// What the agent remembers of one VM across its own death (design §8): enough to know what may exist, to undo it, and to
-// go on with the run strategy while the operator is away. The journal stores it; everything in it was parsed once.
+// The record: what an agent must still know about one VM after its own death (design §8). It suffices to find and undo
+// everything that may exist of the VM, and to follow the run strategy while the operator is away. The journal stores
+// it. Everything in it has been validated.
 import { z } from 'zod';
 import { assignment, bootTimings, guestLogSummary, lastExit, observedVirtualMachine } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
@@ -7,12 +8,12 @@ import { streak } from '../../protocol/streak.ts';
 import { applied } from '../preparation/applied.ts';
 import { type HostResource, hostResource, resourcesOfRun } from '../preparation/host-resources.ts';
 
-/** An effect on the host that has to be taken back: a staged copy (grants on it go with the file), access to a disk. */
+/** An effect on the host that must be undone: a staged copy (access to it ends with the file), or access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
 
 const reasonCode = z.custom<ReasonCode>((code) => typeof code === 'string' && Object.hasOwn(reasons, code));
 
-/** How far the current run of the VM may have come. Written before the step, so the truth may be one step less. */
+/** How far the current run may have come. The stage is written before its step, so the run may be one step behind. */
 const stages = ['none', 'staging', 'creating', 'starting', 'running', 'stopping'] as const;
 
 /** Why the running VM is stopped. */
@@ -22,14 +23,14 @@ export type StopReason = z.infer<typeof stopReason>;
 /** A disk that the running VM has, or may have: only `attached` is certain. */
 const virtualMachineDisk = z.object({
   name: z.string(),
-  /** As the manifest has it. */
+  /** As in the manifest. */
   path: z.string(),
-  /** The file itself, without links and short names; absent when that is the same, or in the journal of an older agent. */
+  /** The path without links and short names; absent when it is the same path, or in the journal of an earlier agent. */
   finalPath: z.string().exactOptional(),
   readOnly: z.boolean(),
-  /** As the manifest has it. */
+  /** As in the manifest. */
   mountPath: z.string().exactOptional(),
-  /** Where the guest has it; absent for a guest that is not asked for anything. */
+  /** The mount path in the guest; absent when the agent has no bridge to the guest. */
   guestPath: z.string().exactOptional(),
   controller: z.int(),
   lun: z.int(),
@@ -39,56 +40,56 @@ export type VirtualMachineDisk = z.infer<typeof virtualMachineDisk>;
 
 const scsiSlot = z.object({ controller: z.int(), lun: z.int() });
 
-/** What of a running VM can be set anew (design §8); disks come and go one by one. */
+/** The resources of a running VM that live changes can set (design §8). Disks are changed one by one. */
 export const resources = ['memory', 'processorLimits', 'cpuGroup'] as const;
 export type Resource = (typeof resources)[number];
 
 export const machineRecord = z.object({
   uid: z.uuid(),
-  /** The latest that the operator said; absent for a VM that only HCS knew. */
+  /** The latest assignment; absent for a VM that only HCS knew. */
   assignment: assignment.optional(),
   /** The agent process that wrote this. */
   agentBootID: z.uuid(),
   stage: z.enum(stages),
-  /** Of a stop that was decided and has not come to its end. */
+  /** The reason of a stop that was decided and has not ended yet. */
   stopReason: stopReason.exactOptional(),
-  /** What that stop has done about the disks, in words; absent while it has none to tell, and in journals of earlier agents. */
+  /** The text about the disks from that stop; absent while there is none, and in the journal of an earlier agent. */
   left: z.string().exactOptional(),
   acquired: z.array(acquired),
   applied: applied.optional(),
-  /** What it has reserved of the host; absent in the journal of an older agent. */
+  /** The VM's reservations on the host; absent in the journal of an earlier agent. */
   reserved: z.array(hostResource).exactOptional(),
   disks: z.array(virtualMachineDisk),
   /**
-   * Places of disks that the guest may still be waiting for, to mount them: nothing else is attached there in this run.
-   * Absent: none, or in the journal of an older agent.
+   * Places where the guest may still be waiting for a disk in order to mount it. No other disk is attached there in
+   * this run. Absent when there is none, and in the journal of an earlier agent.
    */
   retiredSlots: z.array(scsiSlot).exactOptional(),
-  /** Changes that were begun and not seen to end: whether the VM has them is not known. */
+  /** Changes that began and whose end is not recorded: it is not known whether the VM has them. */
   unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),
-  /** Ports of this run from here on were never used for the streams of a process; absent = none was. */
+  /** From this port on, no port of this run was used for the streams of a process. Absent when none was used at all. */
   nextStdioPort: z.int().min(0).max(0xffff_ffff).optional(),
-  /** Runs so far, this one included; the `boot` of its log lines. */
+  /** The number of runs so far, including this one. Log lines have it as `boot`. */
   boot: z.int().min(0),
   startTime: z.string().optional(),
-  /** The VM was up on this host at least once; absent in the journal of an older agent. */
+  /** The VM was Running on this host at least once; absent in the journal of an earlier agent. */
   ranHere: z.boolean().exactOptional(),
   restarts: z.int().min(0),
   lastExit: lastExit.optional(),
-  /** That exit came before the guest was up: however it ended, that was no good end of a run. */
+  /** The last exit came before the guest was up. Such a run did not end well, whatever the exit. */
   endedBooting: z.boolean().exactOptional(),
   /** The restart annotation that was carried out. */
   restartedAt: z.string().optional(),
   /** The VM has been Running at least once since it was created or last restarted on request. */
   hasRun: z.boolean(),
-  /** Failed starts and short runs in a row. */
+  /** The number of failed starts and short runs in a row. */
   failures: z.int().min(0),
-  /** Starts that failed in a row; absent when the last one did not, and in journals of earlier agents. */
+  /** The starts that failed in a row; absent when the last one succeeded, and in the journal of an earlier agent. */
   failedStarts: streak.exactOptional(),
-  /** Not started again before this time. */
+  /** The VM is started again at this time at the earliest. */
   retryAfter: z.string().optional(),
-  /** Why the last attempt failed, until the VM runs or something else is wanted. */
+  /** Why the last attempt failed. Kept until the VM runs or something else is wanted. */
   trouble: z.object({ reason: reasonCode, message: z.string() }).optional(),
   bootTimings,
   guest: observedVirtualMachine.shape.guest,
@@ -96,7 +97,7 @@ export const machineRecord = z.object({
 });
 export type MachineRecord = z.infer<typeof machineRecord>;
 
-/** What a VM may still use of its host. */
+/** The resources of the host that the VM may still use. */
 export function reservedBy({ applied, disks, reserved, stage }: MachineRecord): readonly HostResource[] {
   if (reserved !== undefined) return reserved;
   if (stage === 'none' || applied === undefined) return [];

@@ -1,5 +1,5 @@
-// The state Unknown: what HCS has of the VM was enumerated, and the VM goes on from there. One that was running and may
-// have outlived its agent is adopted; anything else that is there is ended.
+// The state Unknown: the VM continues from what an enumeration of HCS found. The agent adopts a VM that was running and
+// may outlive its agent. It terminates any other system of the VM.
 import type { ComputeSystem, SystemProperties } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { GuestRun } from '../run/guest-run.ts';
@@ -18,7 +18,7 @@ export async function recover(vm: VirtualMachineCore, unknown: Situation<'Unknow
   const { found, handles, overdue } = unknown;
   if (overdue !== undefined) return { event: 'overdue', next: { state: 'Draining', overdue, handles } };
   const { assignment } = vm.store.record;
-  // A system that no journal knows is reported and left alone until the operator assigns or releases it.
+  // A system without a journal entry is reported and left alone until the operator assigns or releases the VM.
   const isStranger = found?.properties !== undefined && assignment === undefined && !vm.end.released;
   if (found === undefined || isStranger) return await vm.sleep(undefined, signal);
   return await lookAt(vm, handles, found.properties);
@@ -27,7 +27,7 @@ export async function recover(vm: VirtualMachineCore, unknown: Situation<'Unknow
 async function lookAt(vm: VirtualMachineCore, handles: Handles, properties: SystemProperties | undefined): Step {
   const { ports, store } = vm;
   const { record } = store;
-  // A life that begins again has its handle still.
+  // After an internal error of the agent, the VM still has its handle.
   const system = properties === undefined ? handles.system : await openFound(vm, handles);
   if (system !== undefined && properties !== undefined && history.mayAdopt(record, properties, ports.agentBootID)) {
     return { event: 'adopted', next: await adopt(vm, system, handles, properties) };
@@ -41,7 +41,7 @@ async function lookAt(vm: VirtualMachineCore, handles: Handles, properties: Syst
   return { event: 'leftover', next: { state: 'Stopping', handles } };
 }
 
-/** Undefined when it has gone since it was enumerated, as one whose last handle ran down with a dying agent. */
+/** Undefined when the system has vanished since the enumeration, as when a dying agent closed its last handle. */
 async function openFound(vm: VirtualMachineCore, handles: Handles): Promise<ComputeSystem | undefined> {
   const { backend } = vm.ports;
   try {
@@ -53,7 +53,7 @@ async function openFound(vm: VirtualMachineCore, handles: Handles): Promise<Comp
   }
 }
 
-/** Of a VM whose handle tells how it ended. */
+/** Notes the exit of a VM whose handle knows how it ended. */
 async function noteExit(vm: VirtualMachineCore, system: ComputeSystem | undefined): Promise<void> {
   const { ports, store } = vm;
   const { left, stage, stopReason } = store.record;
@@ -70,7 +70,7 @@ async function adopt(
   handles: Handles,
   properties: SystemProperties,
 ): Promise<Situation<'Running'>> {
-  // A guest that is heard is not cut off: one whose log nobody relays would die of it.
+  // Keep existing connections of the guest: a guest whose log nobody reads can die.
   const run = handles.run ?? (await hearGuest(vm, handles, properties));
   vm.store.clearTrouble('HostQueryFailed', 'CallOverdue', 'InternalError');
   vm.ports.logger.info({ runtimeID: properties.runtimeId }, 'adopted the running VM');

@@ -1,25 +1,25 @@
-// Keeps what the agent says of its VMs within what the operator keeps of it (docs/design.md §10), whatever guests and users
-// have put into it: first log text goes, then warnings, then devices, and the report says so.
+// Keeps the size of reports within the limits of the operator (docs/design.md §10), whatever guests and users put into
+// them. A report that is too large loses log text first, then warnings, then devices, and says so.
 import { limits, type ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { beginning } from '../../runtime/beginning.ts';
 
 type Observed = ObservedVirtualMachine;
 
-/** With more VMs each report gets less, so that all of them stay within the budget of the host. */
+/** With more VMs, each report may be less large, so that all reports stay within the budget of the host. */
 const shares = [
   { virtualMachines: 512, bytes: limits.reportBytes },
   { virtualMachines: 1024, bytes: limits.reportBytes / 2 },
   { virtualMachines: limits.virtualMachinesPerHost, bytes: 15.5 * 1024 },
 ] as const;
 
-/** The size of the largest report of a VM, on a host with so many. */
+/** The largest size of a report on a host with this number of VMs. */
 export function reportShare(virtualMachines: number): number {
   return (shares.find((share) => virtualMachines <= share.virtualMachines) ?? shares[2]).bytes;
 }
 
-/** Of a message that must be short, in UTF-16 code units. */
+/** The length of a shortened message, in UTF-16 code units. */
 const shortMessage = 128;
-/** Room for the warning about what was left out. */
+/** Space for the warning about the parts that were left out. */
 const noteBytes = 256;
 
 export function fittedReport(observed: Observed, bytes: number): Observed {
@@ -38,13 +38,13 @@ export function fittedReport(observed: Observed, bytes: number): Observed {
   return { ...fitted, warnings: [note, ...fitted.warnings.slice(0, limits.warnings - 1)] };
 }
 
-/** As a hello has it: log text, warnings and devices follow in a report of their own. */
+/** The short report in a hello. Log text, warnings and devices follow in a separate report. */
 export function abridgedReport({ devices, ...observed }: Observed): Observed {
   const abridged = { ...observed, guestLog: withoutText(observed), warnings: [], abridged: true };
   return sizeOf(abridged) <= limits.helloBytesPerVirtualMachine ? abridged : withShortMessages(abridged);
 }
 
-/** In this order, each only if those before did not suffice. */
+/** The cuts in their order. A cut is made only if the earlier ones did not suffice. */
 const cuts: readonly (readonly [string, (observed: Observed, room: number) => Observed])[] = [
   ['log lines', withFewerLines],
   ['warnings', (observed) => (observed.warnings.length === 0 ? observed : { ...observed, warnings: [] })],
@@ -52,7 +52,7 @@ const cuts: readonly (readonly [string, (observed: Observed, room: number) => Ob
   ['the ends of messages', withShortMessages],
 ];
 
-/** The first lines of a boot and the newest ones are worth most. */
+/** Keeps the first lines of a boot and the newest ones, because they are the most useful. */
 function withFewerLines(observed: Observed, room: number): Observed {
   const head = [...observed.guestLog.head];
   const tail = [...observed.guestLog.tail];

@@ -1,5 +1,5 @@
-// What the agent says of a VM, as a pure function of what it knows: phase and the facts of the current run; the conditions
-// are in `conditions.ts`.
+// The report of a VM, as a pure function of what the agent knows: the phase and the facts of the current run.
+// `conditions.ts` makes the conditions.
 import type { MachinePhase, ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { reasons } from '../../protocol/reasons.ts';
 import { isWait } from '../failure.ts';
@@ -31,7 +31,7 @@ export function report(view: VirtualMachineView): ObservedVirtualMachine {
   };
 }
 
-/** What is said of a VM that is paused is said of what it was told before. */
+/** The report of a paused VM describes the assignment that it had before the pause. */
 function unpaused(record: MachineRecord): MachineRecord {
   const { assignment } = record;
   return assignment?.paused === true ? { ...record, assignment: { ...assignment, paused: false } } : record;
@@ -64,7 +64,10 @@ function systemFacts({ record, systemID }: VirtualMachineView) {
   return { systemID, ...(record.runtimeID !== undefined && { runtimeID: record.runtimeID }) };
 }
 
-/** A VM that ended badly is waited for, too, and no start has failed; a good end is no failure at all. */
+/**
+ * The failed attempts that a user waits for. A VM that ended badly counts although no start has failed. A good end is
+ * no failure.
+ */
 function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineRecord, isAwaited: boolean) {
   const count = failedStarts?.tries ?? 0;
   const endedBadly = failures > 0 && isAwaited && lastExit?.type !== 'GracefulExit';
@@ -73,7 +76,7 @@ function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineR
 }
 
 function phaseOf(view: VirtualMachineView, decision: Decision): MachinePhase {
-  // A hopeless VM is looked at again from time to time; that alone is no news.
+  // A stalled VM is tried again from time to time. The phase stays Failed meanwhile.
   if (stalls(view.record.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown')
     return 'Failed';
   if (view.state !== 'Idle') return states[view.state].phase;

@@ -1,6 +1,7 @@
-// Who uses what of the host (docs/design.md §10). A reservation is taken before the first effect of a VM and given back once
-// nothing of the VM can use the resource any more. Who comes too late waits in the order of asking and holds nothing
-// meanwhile, so nobody can wait in a circle; what comes free goes to the first whose whole need it satisfies.
+// Reservations: which VM uses which resources of the host (docs/design.md §10). A VM reserves before its first effect,
+// and gives a reservation back once nothing of the VM can use the resource any more. VMs that come too late wait in the
+// order of their requests. They hold nothing meanwhile, so there is no deadlock. A resource that becomes free goes to
+// the first VM that can then get everything it needs.
 import type { HostResource } from '../preparation/host-resources.ts';
 
 export interface Holder {
@@ -11,9 +12,9 @@ export interface Holder {
 }
 
 export interface Conflict {
-  /** As the VM wants it that has to wait. */
+  /** The resource as the waiting VM wants it. */
   readonly resource: HostResource;
-  /** Absent: a VM runs of which nobody knows what it uses. */
+  /** Absent when the holder is a running VM whose resources are unknown. */
   readonly holder?: Holder;
 }
 
@@ -26,12 +27,12 @@ interface Waiter {
   readonly holder: Holder;
   readonly wanted: readonly HostResource[];
   readonly onReserved: () => void;
-  /** Of the order of asking. */
+  /** The place in the order of the requests. */
   readonly ticket: number;
   blockedBy: string;
 }
 
-/** Stands for what a VM may use of which nothing is known. */
+/** Stands for the unknown resources of a VM. */
 const anything = '';
 
 export class Reservations {
@@ -39,7 +40,7 @@ export class Reservations {
   readonly #uses = new Map<string, Use>();
   readonly #unknown = new Map<string, Holder>();
   readonly #waiters = new Map<string, Waiter>();
-  /** Waiters by what keeps them waiting. */
+  /** Waiting VMs by the resource that blocks them. */
   readonly #queues = new Map<string, Set<string>>();
   #nextTicket = 0;
 
@@ -47,7 +48,10 @@ export class Reservations {
     return this.#held.get(uid) ?? [];
   }
 
-  /** All or nothing, in place of what the VM has. The first conflict when something is not free. */
+  /**
+   * Replaces the VM's reservations by these, all or none. Returns the first conflict when one of the resources is not
+   * free.
+   */
   reserve(holder: Holder, wanted: readonly HostResource[]): Conflict | undefined {
     const conflict = this.#conflictOf(holder.uid, wanted);
     if (conflict !== undefined) return conflict;
@@ -56,7 +60,7 @@ export class Reservations {
     return undefined;
   }
 
-  /** Without asking: the VM may have all of this, or has no more than this. */
+  /** Sets the VM's reservations without a check: the VM may already use all of these, or needs no more than these. */
   hold(holder: Holder, resources: readonly HostResource[]): void {
     const freed = this.#drop(holder.uid);
     if (resources.length > 0) this.#held.set(holder.uid, resources);
@@ -67,18 +71,18 @@ export class Reservations {
     for (const key of freed) this.#serve(key);
   }
 
-  /** The VM may run, and nobody knows what it uses: nothing is given out for one alone meanwhile. */
+  /** The VM may run, and its resources are unknown. Meanwhile no other VM can reserve anything for exclusive use. */
   holdUnknown(uid: string): void {
     this.#unknown.set(uid, { uid });
   }
 
-  /** Nothing of the VM is left, and it wants nothing. */
+  /** Call this when nothing of the VM is left and it waits for nothing. */
   release(uid: string): void {
     this.leaveQueue(uid);
     this.hold({ uid }, []);
   }
 
-  /** Calls back once, when all of it has been reserved for the VM. Who waits already keeps its place. */
+  /** Calls back once, after everything was reserved for the VM. A VM that already waits keeps its place. */
   wait(holder: Holder, wanted: readonly HostResource[], onReserved: () => void): void {
     const ticket = this.#waiters.get(holder.uid)?.ticket ?? this.#nextTicket;
     if (ticket === this.#nextTicket) this.#nextTicket += 1;
@@ -118,7 +122,7 @@ export class Reservations {
     if (queue?.size === 0) this.#queues.delete(blockedBy);
   }
 
-  /** Looks again at those that waited for this, the first to ask first. */
+  /** Tries again to serve the VMs that waited for this resource, in the order of their requests. */
   #serve(key: string): void {
     const waiting = [...(this.#queues.get(key) ?? [])].flatMap((uid) => this.#waiters.get(uid) ?? []);
     for (const waiter of waiting.sort((a, b) => a.ticket - b.ticket)) {
@@ -143,7 +147,7 @@ export class Reservations {
     return undefined;
   }
 
-  /** What is free now, or might be. */
+  /** Drops the VM's reservations. Returns the keys of the resources that may be free now. */
   #drop(uid: string): readonly string[] {
     const freed = this.of(uid).map(keyOf);
     for (const key of freed) {

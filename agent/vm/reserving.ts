@@ -1,5 +1,5 @@
-// When a VM reserves what it uses of its host, and when it gives that back (`reservations.ts`). A VM keeps what it has while
-// it is to be started again: a restart or a crash gives no console and no disk to somebody who waits for it.
+// When a VM reserves resources of its host, and when it gives them back (`reservations.ts`). A VM that is to be started
+// again keeps its reservations: a restart or a crash gives no console and no disk to another VM that waits for it.
 
 import { MachineFailure } from '../failure.ts';
 import {
@@ -19,7 +19,10 @@ import type { VirtualMachineCore } from './core.ts';
 import { decide } from './decision.ts';
 import type { Conflict, Holder } from './reservations.ts';
 
-/** Before anything is staged. Rejects with a `MachineFailure` when the VM has to wait; it is woken when it need not. */
+/**
+ * Call this before anything is staged. Rejects with a `MachineFailure` when the VM has to wait. The VM is woken when
+ * the wait is over.
+ */
 export async function reserveForStart(vm: VirtualMachineCore, plan: BootPlan): Promise<void> {
   const { host, reservations } = vm.ports;
   const wanted = await resourcesOf(plan.uses, (path) => host.finalPath(path));
@@ -34,7 +37,7 @@ export async function reserveForStart(vm: VirtualMachineCore, plan: BootPlan): P
   throw waitFor(vm, conflict, wanted);
 }
 
-/** All that are allowed, or none: two VMs that each have one disk of the other's would wait without end. */
+/** Reserves all allowed disks or none: two VMs that each hold one disk that the other needs would wait indefinitely. */
 export async function reserveDisks(vm: VirtualMachineCore): Promise<void> {
   const { host, reservations } = vm.ports;
   const disks = await diskResources(await allowedDisks(vm), (path) => host.finalPath(path));
@@ -46,14 +49,17 @@ export async function reserveDisks(vm: VirtualMachineCore): Promise<void> {
   setReserved(vm, wanted);
 }
 
-/** Nobody reserves, or learns the use of, a file that it may not have. Those are refused when they are to be attached. */
+/**
+ * A VM cannot reserve a file that it may not use, and does not learn who uses it. Such a disk is refused when it is
+ * attached.
+ */
 async function allowedDisks({ ports, store }: VirtualMachineCore): Promise<readonly WantedDisk[]> {
   const { assignment } = store.record;
   if (assignment === undefined) return [];
   const isAllowed = (disk: WantedDisk) =>
     ports.admitDisk(assignment, disk).then(
       () => true,
-      // One that another VM has for itself cannot be looked into, and need not be.
+      // A disk that another VM uses exclusively cannot be checked now. It counts as allowed.
       (error: unknown) => error instanceof MachineFailure && !error.stalls,
     );
   const disks = assignment.options.Disks ?? [];
@@ -61,14 +67,14 @@ async function allowedDisks({ ports, store }: VirtualMachineCore): Promise<reado
   return disks.filter((_, index) => verdicts[index]);
 }
 
-/** Right before it is attached: the path must still lead to the file that was reserved. */
+/** Call this right before a disk is attached: its path must still lead to the file that was reserved. */
 export function requireReserved({ ports, uid }: VirtualMachineCore, disk: WantedDisk, finalPath: string): void {
   const file = diskFile(disk, finalPath);
   if (ports.reservations.of(uid).some((each) => isSame(each, file))) return;
   throw new MachineFailure('DiskFailed', `${fieldOf(file)}: ${disk.path} was changed while it was looked at`);
 }
 
-/** Of a running VM: disks that it neither has nor is to have are free for others. */
+/** Gives back the disks that a running VM neither has nor wants. */
 export function keepNeeded(vm: VirtualMachineCore): void {
   const { ports, store, uid } = vm;
   const { record } = store;
@@ -87,16 +93,16 @@ function holderOf({ store, uid }: VirtualMachineCore): Holder {
   return { uid, namespace: assignment?.namespace, name: assignment?.name };
 }
 
-/** Nothing of the VM is left on the host. */
+/** Call this when nothing of the VM is left on the host. */
 export function settleReservations(vm: VirtualMachineCore): void {
   const { end, ports, store, uid } = vm;
   const { record } = store;
   if (decide(record, 'absent', end.released).kind !== 'start' || stalls(record.trouble)) giveBack(vm);
-  // What an unknown system had is known now: nothing.
+  // A system whose resources were unknown is gone, so it uses nothing now.
   else ports.reservations.hold(holderOf(vm), ports.reservations.of(uid));
 }
 
-/** It is not going to start, and nothing of it is left. */
+/** Call this when nothing of the VM is left and it will not start. */
 export function giveBack(vm: VirtualMachineCore): void {
   vm.ports.reservations.release(vm.uid);
   vm.claim.heldUpUntil = 0;
@@ -118,7 +124,7 @@ function waitFor(vm: VirtualMachineCore, conflict: Conflict, wanted: readonly Ho
   return failureOf(conflict, vm.store.record.assignment?.namespace);
 }
 
-/** Whose it is says the message only within a namespace. */
+/** The message names the holder only when it is in the same namespace. */
 function failureOf({ holder, resource }: Conflict, namespace: string | undefined): MachineFailure {
   const reason = resource.kind === 'pipe' ? 'PipeInUse' : 'DiskInUse';
   const isOwn = holder?.namespace !== undefined && holder.namespace === namespace;

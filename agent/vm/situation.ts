@@ -1,5 +1,5 @@
-// The state that a VM is in, with what it has there and nowhere else: a step is given what its state has, and returns the
-// event that it ends with and what the next state has. Both are typed by the table of states.
+// The state of a VM together with the data that only this state has. A step receives the data of its state. It returns
+// the event that ends the state, and the data of the next state. The table of states types both.
 import type { ComputeSystem, SystemProperties } from '../node/backend.ts';
 import type { BootPlan } from '../preparation/plan.ts';
 import type { GuestRun } from '../run/guest-run.ts';
@@ -9,17 +9,17 @@ import type { EventOf, MachineState, TargetOf } from './states.ts';
 
 interface Data {
   readonly Unknown: {
-    /** What a complete enumeration of HCS found under this VM's id; absent before one. */
+    /** The system that a complete enumeration of HCS found with this VM's id; absent before the enumeration. */
     readonly found?: { readonly properties: SystemProperties | undefined };
-    /** A call that was waited for in Draining when the life began again. */
+    /** The call that Draining was awaiting when an internal error began the life again. */
     readonly overdue?: Promise<unknown>;
-    /** An answer about what is there that is late. The VM may go on: it is not stopped for that. */
+    /** A late answer of HCS about the system. The VM is not stopped for that, because it may be adopted. */
     readonly slow?: Promise<unknown>;
     readonly handles: Handles;
   };
   readonly Idle: object;
   readonly Preparing: {
-    /** Cuts the boot short that is under way. */
+    /** Interrupts the boot. */
     readonly interrupt: AbortController;
   };
   readonly Creating: { readonly plan: BootPlan; readonly interrupt: AbortController; readonly handles: Handles };
@@ -40,12 +40,12 @@ interface Data {
   readonly Forgotten: object;
 }
 
-/** Of any state, or of those that are named. */
+/** The situation in any state, or in one of the given states. */
 export type Situation<State extends MachineState = MachineState> = {
   readonly [Each in State]: { readonly state: Each } & Data[Each];
 }[State];
 
-/** How a step of a state ends: only with events that the state knows, each with what the state has that it leads to. */
+/** The end of a step: an event that its state knows, and the data of the state that the event leads to. */
 export type Outcome<State extends MachineState = MachineState> = State extends MachineState
   ? {
       readonly [Event in EventOf<State>]: {
@@ -62,13 +62,13 @@ export function lost() {
   return { event: 'lost', next: initialSituation() } as const;
 }
 
-/** What is open of the VM in this state. */
+/** The open handles of the VM in this situation. */
 export function handlesOf(situation: Situation): Handles {
   if ('handles' in situation) return situation.handles;
   return 'system' in situation ? new Handles(situation) : new Handles();
 }
 
-/** Only then can a boot be cut short. */
+/** Whether there is a boot that can be interrupted. */
 export function isBooting(situation: Situation): situation is Situation<'Preparing' | 'Creating' | 'Starting'> {
   return 'interrupt' in situation;
 }

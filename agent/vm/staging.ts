@@ -1,5 +1,5 @@
 // Carries out the staging steps of a plan on the host's files, in the original's order and with its error texts
-// (hcs-documents §7.1). What was begun is in the journal by then, so a failure here leaves the undoing to the clean-up.
+// (hcs-documents §7.1). The journal has these steps before they begin, so after a failure Cleaning undoes them.
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { bounded } from '../bounds/bounded.ts';

@@ -1,28 +1,34 @@
-// The states of one VM on its host. A row says all of a state that is the same for every VM in it: the code runs on this
-// table, a test proves its rules, and the diagram in docs/design.md §8 is generated from it.
+// The states of one VM on its host. A row has everything about a state that is the same for all VMs. The code runs on
+// this table, a test proves its rules, and the diagram in docs/design.md §8 is generated from it.
 //
-// Every half-done thing is a state with one way out: Cleaning undoes what Preparing has begun, Stopping ends what may exist
-// in HCS. What a state carries is in `situation.ts`, what is done in it in `steps.ts`.
+// Every half-done thing is a state with one way out: Cleaning undoes what Preparing began, Stopping terminates what may
+// exist in HCS. `situation.ts` has the data of each state, `steps.ts` its actions.
 import type { MachinePhase } from '../../protocol/messages.ts';
 import type { ReasonCode } from '../../protocol/reasons.ts';
 
-/** Whether the VM exists, to the decision what to do next (`decision.ts`): not at all, going up, or up. */
+/** Whether the VM exists, as the decision about its next action sees it (`decision.ts`): not at all, booting, or up. */
 export type Presence = 'absent' | 'booting' | 'running';
 
-/** Whether HCS may have a compute system of the VM: surely not, nobody has seen it yet, if its creation is in the record, or surely. */
+/**
+ * Whether HCS has a compute system of the VM: certainly not, perhaps but not seen yet, if the record has its creation,
+ * or certainly.
+ */
 type SystemPresence = 'none' | 'unconfirmed' | 'asRecorded' | 'certain';
 
 interface StateRow<Name extends string> {
   readonly is: string;
-  /** How long a VM stays: until the step is done, until something else is wanted or it ends by itself, or for good. */
+  /**
+   * How long a VM stays in the state: until the step is done (passing), until something else is wanted or the VM ends
+   * by itself (resting), or for good (final).
+   */
   readonly stay: 'passing' | 'resting' | 'final';
-  /** As the status shows it. */
+  /** The phase that the status shows. */
   readonly phase: MachinePhase;
   readonly presence: Presence;
   readonly system: SystemPresence;
-  /** Its step may fail because a call to HCS or the host has not come back in time. */
+  /** The step of this state may fail because a call to HCS or the host has not returned in time. */
   readonly awaitsCalls: boolean;
-  /** Why the VM is not as it should be, after an error that says no better reason itself. */
+  /** The reason after an error that has no reason of its own. */
   readonly failure: ReasonCode;
   /** The events that the state knows, and where each leads. */
   readonly events: Readonly<Record<string, Name>>;
@@ -37,7 +43,7 @@ export const states = {
     system: 'unconfirmed',
     awaitsCalls: true,
     failure: 'HostQueryFailed',
-    // `overdue`: a call was under way when an error of ours began the life again (`life-restart.ts`).
+    // `overdue`: a call was under way when an internal error began the life again (`life-restart.ts`).
     events: {
       foundNothing: 'Cleaning',
       adopted: 'Running',
@@ -92,7 +98,7 @@ export const states = {
     phase: 'Running',
     presence: 'running',
     system: 'certain',
-    // A call of a change that hangs is waited for beside the step (`changes/apply.ts`): the VM is not stopped for it.
+    // The VM is not stopped for a live change that hangs: its call is awaited in the background (`changes/apply.ts`).
     awaitsCalls: false,
     failure: 'StopFailed',
     events: { stop: 'Stopping', exited: 'Stopping', lost: 'Unknown' },
@@ -155,7 +161,7 @@ function isState(name: string): name is MachineState {
   return Object.hasOwn(states, name);
 }
 
-/** For any state, of which the types know no row. */
+/** The row of a state that is not known at compile time. */
 export function rowOf(state: MachineState): StateRow<MachineState> {
   return states[state];
 }

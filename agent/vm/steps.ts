@@ -1,7 +1,7 @@
-// What is done in each state of a VM (`states.ts`). A step is given what its state has (`situation.ts`) and returns the
-// event that it ends with and what the next state has; undefined when nothing happened yet. A step may throw: what becomes
-// of that is in `failed-step.ts`. Every step can be cut off at any point: the journal is written before an effect is
-// acquired, and what may have been acquired is undone before anything is begun anew.
+// The steps: what the agent does in each state of a VM (`states.ts`). A step receives the data of its state
+// (`situation.ts`). It returns the event that ends the state and the data of the next state, or undefined when nothing
+// has happened yet. `failed-step.ts` handles a step that throws. A crash may interrupt every step at any point: the
+// journal is written before an effect is acquired, and all acquired effects are undone before a new attempt begins.
 import { create, idle, prepare, start } from './boot.ts';
 import type { VirtualMachineCore } from './core.ts';
 import { clean } from './ending/cleaning.ts';

@@ -1,6 +1,6 @@
 import type { StreamProblem } from '../../protocol/streams/messages.ts';
 
-/** Why a stream is refused or ends before its time; both are for the user. */
+/** A stream was refused or ended early. The user sees the problem and the message. */
 export class StreamFailure extends Error {
   readonly problem: StreamProblem;
 

@@ -1,6 +1,6 @@
-// All VMs of the node (design §8): finds out at the start what the journal and HCS know, hands each VM what the operator
-// wants of it, and forgets those that are gone. Absence is never a reason here: a VM that the operator does not mention
-// stays as it is; only a `release` of its uid tears it down.
+// Supervises all VMs of the node (design §8). At the start it learns from the journal and HCS which VMs exist. Then it
+// passes each VM its assignment, and forgets VMs that are gone. Absence is never a reason here: a VM that the operator
+// does not mention stays as it is. Only a `release` of its uid tears it down.
 import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import {
@@ -26,9 +26,9 @@ import { VirtualMachine, type VirtualMachineListener } from './virtual-machine.t
 
 export interface SupervisorListener {
   changed(uid: string): void;
-  /** VM, files and journal entry are gone. */
+  /** The VM, its files and its journal entry are gone. */
   removed(uid: string, lastExit?: LastExit): void;
-  /** The compute service went away: nothing is known of any VM until a new enumeration. */
+  /** The compute service went away: the state of all VMs is unknown until a new enumeration. */
   serviceLost(): void;
 }
 
@@ -45,7 +45,7 @@ export class Supervisor {
   readonly #signal: AbortSignal;
   readonly #machines = new Map<string, VirtualMachine>();
   readonly #lives = new Set<Promise<void>>();
-  /** What was assigned while the VM's earlier life was still being torn down. */
+  /** Assignments that arrived during the teardown of an earlier VM with the same uid. */
   readonly #next = new Map<string, Assignment>();
   readonly #refusals = new Map<string, Refusal>();
   #isEnding = false;
@@ -56,7 +56,7 @@ export class Supervisor {
     this.#signal = signal;
   }
 
-  /** Resolves once HCS was enumerated completely; until then nothing is judged. */
+  /** Resolves once HCS was enumerated completely. Until then no VM is judged. */
   async recover(): Promise<void> {
     const { records, quarantined } = await this.#ports.journal.load();
     for (const { uid, file, message } of quarantined) {
@@ -68,14 +68,14 @@ export class Supervisor {
       const uid = system.owner === ownerTag ? uidOf(system.id) : undefined;
       if (uid !== undefined) ours.set(uid, system);
     }
-    // Before anything is started: what may still run has what it has.
+    // Reserve before any VM starts: VMs that may still run use their resources.
     for (const record of records) this.#reserve(record, ours.has(record.uid));
     const known = new Set(records.map((record) => record.uid));
     const unknown = [...ours.keys()].filter((uid) => !known.has(uid));
     const recovering = records.map((record) => this.#find(record, ours.get(record.uid)));
     for (const uid of unknown) this.#ports.reservations.holdUnknown(uid);
     for (const uid of unknown) this.#find(newRecord(uid, this.#ports.agentBootID), ours.get(uid));
-    // What is said of a VM before it was looked at is no more than that it is unknown; a slow one is not waited for.
+    // Until a VM was looked up, its report says only that it is unknown. The wait for slow VMs has a bound.
     const patience = delay(this.#ports.clock, this.#ports.timeouts.recovery, this.#signal);
     await Promise.race([Promise.all(recovering.map(({ known }) => known)), patience]);
     this.#ports.logger.info({ journaled: records.length, inHcs: ours.size, unknown: unknown.length }, 'recovered');
@@ -118,11 +118,11 @@ export class Supervisor {
     else await machine.assign(assignment);
   }
 
-  /** What was refused of it stays refused: the options are still those that it had. */
+  /** A refused assignment stays refused, because an intent brings no new options. */
   async intend(intent: Intent): Promise<void> {
     const { uid } = intent;
     const machine = this.#machines.get(uid) ?? this.#create(intent);
-    // One that is being torn down is told of again once it is gone.
+    // The operator sends the intent again once a VM that is being torn down is gone.
     if (machine === undefined || machine.released) return;
     await machine.intend(intent);
   }
@@ -134,15 +134,15 @@ export class Supervisor {
       return undefined;
     }
     const machine = this.#add(newRecord(uid, this.#ports.agentBootID));
-    // The enumeration at the start was complete, and nobody else makes systems of ours.
+    // The enumeration at the start was complete, and only this agent creates systems with these ids.
     machine.found(undefined);
     return machine;
   }
 
-  /** What was wanted of this VM could not be understood: it stays as it is and says so. */
+  /** The agent could not understand the assignment of this VM: the VM stays as it is and reports the problem. */
   refuse(failure: ElementFailure, generation: number | undefined): void {
     const isNew = !this.#machines.has(failure.uid) && !this.#refusals.has(failure.uid);
-    // The operator takes word of so many VMs of a host.
+    // The operator accepts reports about at most this number of VMs of a host.
     if (isNew && this.count >= limits.virtualMachinesPerHost) return;
     this.#refusals.set(failure.uid, { failure, generation });
     this.#listener.changed(failure.uid);
@@ -160,7 +160,7 @@ export class Supervisor {
     return this.#machines.get(uid);
   }
 
-  /** For lines about one VM, which may not be here, and whose name need not be right. */
+  /** The logger for lines about one VM. The VM may not be on this host, and its name may be invalid. */
   loggerOf(virtualMachine: Element): Logger {
     const { uid } = virtualMachine;
     const named = vmName.safeParse(virtualMachine).data;
@@ -168,7 +168,7 @@ export class Supervisor {
     return this.#machines.get(uid)?.logger ?? this.#ports.logger.child({ ...vm, uid });
   }
 
-  /** VMs that are told of. */
+  /** The number of VMs with a report. */
   get count(): number {
     const refused = this.#refusals.keys().filter((uid) => !this.#machines.has(uid));
     return this.#machines.size + refused.reduce((sum) => sum + 1, 0);
@@ -184,13 +184,13 @@ export class Supervisor {
       const observed = this.#machines.get(uid)?.observe();
       return refusal === undefined ? observed : refused(uid, observed, refusal);
     } catch (error) {
-      // What cannot be told of one VM keeps nobody from hearing of the others.
+      // A report that cannot be made does not keep the reports of other VMs from being sent.
       this.loggerOf({ uid }).error({ error: messageOf(error) }, 'the state of a VM cannot be told');
       return undefined;
     }
   }
 
-  /** The agent ends: VMs that end with it are stopped, all at once and within a bound. */
+  /** The agent ends: stops the VMs that end with it, all at the same time and within a bound. */
   async endWithAgent(): Promise<void> {
     this.#isEnding = true;
     const { clock, logger, timeouts } = this.#ports;
@@ -199,7 +199,7 @@ export class Supervisor {
     logger.error({ milliseconds: timeouts.agentEnd }, 'not all VMs that end with this agent could be stopped in time');
   }
 
-  /** Resolves when every VM has been left as it is, after the signal aborted. */
+  /** Resolves when no step is under way any more after the signal aborted. The VMs are left as they are. */
   async ended(): Promise<void> {
     await Promise.allSettled(this.#lives);
   }

@@ -1,5 +1,6 @@
-// Creates the compute system of a VM. An id that HCS still knows is that of a leftover of ours, or of somebody else's system:
-// a leftover is opened, terminated, awaited and closed, and the system is created after all; what is not ours is left alone.
+// Creates the compute system of a VM. If HCS already has a system with this id, it is a leftover of the agent or
+// belongs to another program. A leftover is opened, terminated, awaited and closed, and the creation is repeated. The
+// system of another program is left alone.
 
 import { messageOf } from '../../runtime/error-text.ts';
 import { CallOverdue } from '../bounds/bounded.ts';
@@ -13,7 +14,7 @@ import { terminateSystem } from './ending/termination.ts';
 import type { Handles } from './handles.ts';
 import { strangerEnded } from './history.ts';
 
-/** The VM has the system then. Another leftover is for the next attempt. */
+/** Creates the system and stores its handle. If a second leftover is in the way, the next attempt handles it. */
 export async function createReplacing(
   vm: VirtualMachineCore,
   handles: Handles,
@@ -39,7 +40,7 @@ async function create(vm: VirtualMachineCore, handles: Handles, document: string
     handles.system = system;
     return system;
   } catch (error) {
-    // An overdue one is still to be ended.
+    // After an overdue call, the handle is still needed to terminate the system.
     if (!(error instanceof CallOverdue)) handles.unfinished = undefined;
     handles.idIsTaken = error instanceof HcsError && error.isAlreadyExists;
     throw error;
@@ -47,8 +48,8 @@ async function create(vm: VirtualMachineCore, handles: Handles, document: string
 }
 
 /**
- * Ends the system that has the id of the VM. False when it is somebody else's. Rejects when it cannot be opened or ended;
- * one of ours is then the VM's to stop.
+ * Terminates the system that has the id of the VM. False when it belongs to another program. Rejects when the system
+ * cannot be opened or terminated; the VM's next step then stops a leftover.
  */
 export async function endLeftover(vm: VirtualMachineCore, handles: Handles): Promise<boolean> {
   const { clock, logger, timeouts } = vm.ports;
@@ -72,7 +73,7 @@ export async function endLeftover(vm: VirtualMachineCore, handles: Handles): Pro
   return isOurs;
 }
 
-/** Undefined when it has gone meanwhile. */
+/** Undefined when the system has vanished meanwhile. */
 async function openTaken(vm: VirtualMachineCore): Promise<ComputeSystem | undefined> {
   const { backend, logger } = vm.ports;
   const call = 'HcsOpenComputeSystem';
@@ -82,7 +83,7 @@ async function openTaken(vm: VirtualMachineCore): Promise<ComputeSystem | undefi
   } catch (error) {
     if (error instanceof HcsError && error.isNotFound) return undefined;
     if (!(error instanceof CallOverdue)) throw error;
-    // Whose it is was not asked yet, so it is not kept as the system of the VM.
+    // The owner was not checked yet, so this handle is not kept as the system of the VM.
     opening
       .then((system) => system.close())
       .catch((late: unknown) => logger.warn({ error: messageOf(late) }, 'an overdue call failed'));

@@ -1,5 +1,5 @@
-// One VM on this host: a state machine that runs on the table of `states.ts`; docs/design.md §8 has the diagram. The steps
-// are in `steps.ts`; here is what drives them, and what others may ask and say.
+// One VM on this host: a state machine that runs on the table of `states.ts`. docs/design.md §8 has the diagram. This
+// class drives the steps (`steps.ts`) and is the VM's interface to the rest of the agent.
 import type { Logger } from 'pino';
 import type { Intent } from '../../protocol/intent.ts';
 import type { Assignment, LastExit, ObservedVirtualMachine } from '../../protocol/messages.ts';
@@ -26,19 +26,19 @@ import { step } from './steps.ts';
 
 export interface VirtualMachineListener {
   changed(machine: VirtualMachine): void;
-  /** The compute service went away: what this VM does is unknown until HCS has been enumerated again. */
+  /** The compute service went away: the state of this VM is unknown until HCS has been enumerated again. */
   lost(machine: VirtualMachine): void;
 }
 
 export class VirtualMachine {
   readonly uid: string;
-  /** Resolves once it is known what is there. */
+  /** Resolves once the VM has left Unknown for the first time. */
   readonly known: Promise<void>;
 
   readonly #core: VirtualMachineCore;
   readonly #listener: VirtualMachineListener;
   readonly #resolveKnown: () => void;
-  /** Resolves when the VM is stopped of which that is waited for. */
+  /** Resolves when the VM has stopped at the end of the agent. */
   readonly #gone = Promise.withResolvers<void>();
   #situation: Situation = initialSituation();
 
@@ -70,7 +70,7 @@ export class VirtualMachine {
     return this.#core.end.released;
   }
 
-  /** For lines about this VM. */
+  /** The logger for lines about this VM. */
   get logger(): Logger {
     return this.#core.ports.logger;
   }
@@ -79,7 +79,7 @@ export class VirtualMachine {
     return this.#core.store.record;
   }
 
-  /** What users may do with it over streams. */
+  /** The actions that users can take over streams. */
   get access(): GuestAccess {
     const core = this.#core;
     const handles = () => handlesOf(this.#situation);
@@ -103,7 +103,7 @@ export class VirtualMachine {
     });
   }
 
-  /** Tells what a complete enumeration of HCS found under this VM's id. */
+  /** Passes the system that a complete enumeration of HCS found with this VM's id; undefined when there is none. */
   found(properties: SystemProperties | undefined): void {
     if (this.#situation.state === 'Unknown') this.#situation = { ...this.#situation, found: { properties } };
     this.#core.wakeup.notify();
@@ -123,32 +123,32 @@ export class VirtualMachine {
     if (before === undefined) this.#core.nameLogLines(assignment);
     store.change(history.assigned, assignment);
     this.#reconsider();
-    // Not an acquiring effect: the operator says it again at the next connection.
+    // If this write fails, nothing is lost: the operator sends the assignment again in the next session.
     await store.tryWrite();
   }
 
-  /** What is wanted of it, while its options cannot be told. */
+  /** Applies what is wanted of the VM while the operator cannot send its options. */
   async intend(intent: Intent): Promise<void> {
     const situation = this.#situation;
     const isThere = situation.state === 'Unknown' && situation.found?.properties !== undefined;
-    // A system that no journal knows is stopped only for one that is to be stopped: nobody could start it again.
+    // Without its options, nobody could start the VM again. So an intent stops a stranger only if it says Halted.
     const isStranger = this.assignment === undefined && isThere;
     if (isStranger && intent.runStrategy !== 'Halted') return;
     await this.assign(history.intended(this.#record, intent));
   }
 
-  /** Tear down and forget. There is no way back. */
+  /** Tears the VM down and forgets it. This cannot be undone. */
   release(): void {
     this.#core.end.released = true;
     this.#core.internalErrors.forget();
     this.#reconsider();
   }
 
-  /** The agent ends. Resolves when this VM has been stopped, if it is one that ends with its agent. */
+  /** The agent ends. Resolves at once for a VM that outlives its agent, else when the VM has stopped. */
   async endWithAgent(): Promise<void> {
     const { applied, assignment } = this.#record;
     const outlives = applied?.outlivesAgent ?? assignment?.options.TerminateOnAgentExit === false;
-    // One whose life begins again has its handle still: it ends with the agent, too.
+    // A VM that begins again after an internal error still has its handle. It ends with the agent, too.
     const isHeld = this.state === 'Unknown' && handlesOf(this.#situation).system !== undefined;
     if (outlives || (this.state === 'Unknown' && !isHeld)) return;
     this.#core.end.withAgent = true;
@@ -156,7 +156,7 @@ export class VirtualMachine {
     this.#reconsider();
     if (!isHeld && rowOf(this.state).presence === 'absent') return;
     await this.#gone.promise;
-    // How it ended is for the next agent to tell.
+    // The record keeps the exit, so that the next agent can report it.
     await this.#core.store.tryWrite();
   }
 
@@ -177,13 +177,13 @@ export class VirtualMachine {
     });
   }
 
-  /** What it has used and has of the host; undefined while it does not run. */
+  /** The statistics of the VM's use of the host; undefined while it does not run. */
   async statistics(): Promise<SystemStatistics | undefined> {
     const situation = this.#situation;
     return situation.state === 'Running' ? await situation.system.statistics() : undefined;
   }
 
-  /** A call has exceeded its bound and has not come back. */
+  /** Whether a call has exceeded its bound and has not returned yet. */
   get isAwaitingCall(): boolean {
     const situation = this.#situation;
     if (situation.state === 'Draining') return true;
@@ -191,7 +191,7 @@ export class VirtualMachine {
     return handlesOf(situation).changes?.latest.isOverdue === true;
   }
 
-  /** Runs until the VM is forgotten or the signal aborts; the VM itself is left as it is then. */
+  /** Runs until the VM is forgotten or the signal aborts. In both cases it leaves the VM as it is. */
   async live(signal: AbortSignal): Promise<void> {
     const onAbort = () => this.#core.wakeup.notify();
     signal.addEventListener('abort', onAbort);
@@ -207,7 +207,7 @@ export class VirtualMachine {
     await handlesOf(this.#situation).run?.abandon();
   }
 
-  /** From Unknown, for this VM alone. */
+  /** Begins again from Unknown after an internal error, for this VM only. */
   async #beginAgain(error: unknown, signal: AbortSignal): Promise<void> {
     const core = this.#core;
     const before = this.#situation;
@@ -218,13 +218,13 @@ export class VirtualMachine {
       if (found !== undefined) this.found(found.properties);
     } catch (again) {
       if (again instanceof HcsError && again.isServiceDisconnect) this.#transition(lost());
-      // Nothing was found: what the next step does is this again.
+      // The restart failed, too: the next step throws this error, and so tries it again.
       else core.faults.note(again);
       await delay(core.ports.clock, core.ports.timeouts.enumerateRetry, signal).catch(() => undefined);
     }
   }
 
-  /** Rejects with an error of ours. */
+  /** Rejects only with an internal error. */
   async #step(signal: AbortSignal): Promise<Outcome | undefined> {
     this.#core.faults.throwNoted();
     const situation = this.#situation;
@@ -237,7 +237,7 @@ export class VirtualMachine {
     }
   }
 
-  /** What is there may be a VM that shall go on: it is not stopped for a slow answer. */
+  /** A slow answer is no reason to stop the system: it may be a VM that is adopted. */
   async #awaitAnswer(error: CallOverdue, signal: AbortSignal): Promise<Outcome | undefined> {
     const unknown = this.#situation;
     if (unknown.state !== 'Unknown') return undefined;
@@ -249,7 +249,7 @@ export class VirtualMachine {
     return end === 'lost' ? lost() : undefined;
   }
 
-  /** A boot that is no longer wanted is cut short where it waits for the guest; a call to HCS is never cut short. */
+  /** Interrupts a boot that is no longer wanted while it waits for the guest. A call to HCS is never interrupted. */
   #reconsider(): void {
     const core = this.#core;
     const situation = this.#situation;
@@ -262,7 +262,7 @@ export class VirtualMachine {
     core.listener.changed();
   }
 
-  /** What it waited for is reserved for it. */
+  /** The resource that the VM waited for is reserved for it now. */
   #reserved(): void {
     this.#core.claim.heldUpUntil = 0;
     handlesOf(this.#situation).changes?.tryAtOnce();
@@ -286,7 +286,7 @@ export class VirtualMachine {
     core.listener.changed();
   }
 
-  /** The compute service went away, and every handle with it. */
+  /** The compute service went away, and all handles are invalid. */
   #abandon(situation: Situation): void {
     const closing = handlesOf(situation).run?.abandon();
     closing?.catch((error: unknown) => {

@@ -1,4 +1,4 @@
-// The state Running: the VM is given what its manifest asks for, until it is to be stopped or has ended.
+// The state Running: makes live changes and watches the VM, until it is to be stopped or has ended.
 import { CallOverdue, within } from '../bounds/bounded.ts';
 import type { ComputeSystem, SystemEnd } from '../node/backend.ts';
 import { applyLiveChanges, untilNextChange } from './changes/apply.ts';
@@ -24,14 +24,14 @@ export async function watch(vm: VirtualMachineCore, running: Situation<'Running'
   const wakes = clock.now() + wait;
   const happened = await Promise.race([system.ended, vm.sleep(wait, signal)]);
   if (happened !== undefined) return exitObserved(vm, running, happened);
-  // Woken before its time: a guest that ends closes its bridge, and the event that says how it ended is yet to come.
+  // Woken early: a guest that ends closes its bridge first, and its exit event comes a little later.
   if (clock.now() < wakes) return undefined;
   if (signal.aborted || !(await hasStopped(vm, system))) return undefined;
   const end = await within(clock, vm.ports.timeouts.exitEvent, system.ended);
   return exitObserved(vm, running, end === 'waiting' ? { kind: 'closed' } : end);
 }
 
-/** A slow answer is no sign of a stop; the next question is asked once it has come. */
+/** A slow answer is no sign of a stop. The next question follows once the answer has arrived. */
 async function hasStopped({ ports }: VirtualMachineCore, system: ComputeSystem): Promise<boolean> {
   try {
     return await isStopped(system, ports.clock, ports.timeouts);

@@ -1,7 +1,7 @@
 // Attaches and detaches disks of a running VM. The journal has a disk and its place before the first call for it, and
 // keeps them until nothing is left of the disk. If an agent died while it attached a disk, or the guest did not answer,
-// the disk may be there or not. Then the guest is asked first: a mounted disk is kept. Any other disk is detached before
-// it is attached at another place.
+// the disk may be there or not. Then the guest is asked first: a mounted disk is kept. Any other disk is detached
+// first, and then attached at another place.
 import { MachineFailure } from '../../failure.ts';
 import { type ChangeTarget, mayHaveHappened } from '../../modification/document.ts';
 import { attachDisk, type ScsiDisk, unmountDisk, unplugDisk } from '../../modification/scsi.ts';

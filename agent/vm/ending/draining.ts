@@ -1,6 +1,6 @@
 // The state Draining: a call has exceeded its bound. The agent terminates the system, because this makes a start or a
-// creation that hangs return. Then it awaits the call: while the call runs, nothing else may be done with the same id. If
-// HCS does not complete a creation even after termination, the agent gives up the creation, as hcsshim does.
+// creation that hangs return. Then it awaits the call: while the call runs, nothing else may be done with the same id.
+// If HCS does not complete a creation even after termination, the agent gives up the creation, as hcsshim does.
 
 import { messageOf } from '../../../runtime/error-text.ts';
 import { bounded, CallOverdue, unlessAborted, within } from '../../bounds/bounded.ts';
