@@ -1,9 +1,11 @@
 // The kernel command line of the ordinary document (docs/reference/hcs-documents.md §6.10, §6.11). Every fragment
 // begins with a space, even the first one when the root fragment is empty (quirk 1). Option texts are inserted
 // unchanged (quirk 13); the manifest's schema restricts what they may contain.
+import { beginning } from '../../runtime/beginning.ts';
 import { type BuildContext, warn } from './build-context.ts';
 import { consoleArguments, hasConsole } from './console.ts';
 import { VsockPort } from './constants.ts';
+import { initWords, kernelCommandLineBytes, kernelWords } from './kernel-words.ts';
 import { RootFsType } from './options.ts';
 
 export interface KernelCommandLine {
@@ -24,8 +26,33 @@ export function buildKernelCommandLine(context: BuildContext, rootArguments: str
     // Quirk 2: the count as requested, not as clamped.
     ` nr_cpus=${options.ProcessorCount} brd.rd_nr=0 pmtmr=0`;
   const command = guestCommand(context, execCommandLine);
-  return { text: `${kernel} -- ${initArguments(context)} ${command}`, execCommandLine };
+  const init = initArguments(context);
+  const shell = hasConsole(options) ? `${command} & exec sh` : undefined;
+  const text = `${kernel} -- ${init} ${shell === undefined ? command : `sh -c "${shell}"`}`;
+  const meant = [...kernelWords(init), ...(shell === undefined ? kernelWords(command) : ['sh', '-c', shell])];
+  warnOfOtherReading(context, text, meant);
+  return { text, execCommandLine };
 }
+
+/** The original sends such a command line without a word, and the guest then waits or ends. `meant`: for init. */
+function warnOfOtherReading(context: BuildContext, text: string, meant: readonly string[]): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > kernelCommandLineBytes) {
+    const most = `the kernel reads only the first ${kernelCommandLineBytes}`;
+    const shorten = `shorten boot.kernelOptions, boot.execCommandLine or boot.extraExecArgs`;
+    const message = `the kernel command line has ${bytes} bytes, and ${most}: the command that starts the guest agent, at its end, is cut, and the guest does not boot; ${shorten}`;
+    warn(context, 'KernelCommandLineCut', message);
+  }
+  const given = initWords(text);
+  if (given.length === meant.length && given.every((word, index) => word === meant[index])) return;
+  const shown = JSON.stringify(beginning(given.join(' '), shownOfCommand));
+  const causes =
+    'a word -- or an odd number of quotation marks in boot.kernelOptions, or either in boot.execCommandLine';
+  const message = `the kernel gives init the arguments ${shown} instead of those that start the guest agent, and the guest does not boot; look for ${causes}, boot.extraExecArgs or guest.processDumpLocation`;
+  warn(context, 'KernelCommandLineMisread', message);
+}
+
+const shownOfCommand = 80;
 
 function guestFlags(context: BuildContext): string {
   const { options, scrubLogs } = context;
@@ -54,12 +81,12 @@ function initArguments(context: BuildContext): string {
 
 function guestCommand(context: BuildContext, execCommandLine: string): string {
   const { options, switches } = context;
-  const command =
+  return (
     '/bin/vsockexec' +
     (switches?.outliveAgent === true ? ' -r' : '') +
     (options.ForwardStdout ? ` -o ${VsockPort.Log}` : '') +
     (options.ForwardStderr ? ` -e ${VsockPort.Log}` : '') +
     ` ${execCommandLine}` +
-    (options.ProcessDumpLocation === '' ? '' : ` -core-dump-location ${options.ProcessDumpLocation}`);
-  return hasConsole(options) ? `sh -c "${command} & exec sh"` : command;
+    (options.ProcessDumpLocation === '' ? '' : ` -core-dump-location ${options.ProcessDumpLocation}`)
+  );
 }

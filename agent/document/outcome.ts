@@ -58,7 +58,9 @@ export type WarningCode =
   | 'ProcessorCountLowered'
   | 'IncompleteImplicitNuma'
   | 'IncompleteExplicitNuma'
-  | 'WritableOverlayIgnored';
+  | 'WritableOverlayIgnored'
+  | 'KernelCommandLineCut'
+  | 'KernelCommandLineMisread';
 
 export interface Warning {
   readonly code: WarningCode;

@@ -25,7 +25,9 @@ export const boot = z
     kernelDirect: flag(
       'Boot the kernel without UEFI; the default where the host can. False also resets an absent kernelFile to kernel.',
     ),
-    kernelOptions: commandText('Further kernel arguments.').optional(),
+    kernelOptions: commandText(
+      'Further kernel arguments. The kernel reads 2,047 bytes of its whole command line, which ends in the command of the guest, and the word -- ends its arguments; status.warnings tells of both.',
+    ).optional(),
     execCommandLine: commandText(
       'What init executes. Absent means /bin/gcs -v4 -log-format json -loglevel <guest.logLevel>.',
     ).optional(),

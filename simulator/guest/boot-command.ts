@@ -1,4 +1,7 @@
-// Reads from the kernel command line what a guest does, as `/init` and `vsockexec` do (hcs-runtime F.1 to F.3).
+// Reads from the kernel command line what a guest does, as the kernel, `/init` and `vsockexec` do (hcs-runtime F.1 to
+// F.3). What the kernel does not read is not there.
+import { initWords, kernelCommandLineBytes } from '../../agent/document/kernel-words.ts';
+import { beginningInBytes } from '../../runtime/beginning.ts';
 
 export interface GuestBoot {
   /** Absent = the guest does not ask for entropy. */
@@ -27,16 +30,17 @@ export const sealedBoot: GuestBoot = {
 
 const idleBoot: GuestBoot = { relaysLog: false, isInBackground: false, runsGuestService: false };
 
-export function readBootCommand(commandLine: string): GuestBoot {
+export function readBootCommand(whole: string): GuestBoot {
+  const commandLine = beginningInBytes(whole, kernelCommandLineBytes);
   const powerOff = /(?:^| )simulated_guest\.poweroff_after_ms=(\d{1,7})(?: |$)/.exec(commandLine)?.[1];
   const boot = readInit(commandLine);
   return powerOff === undefined ? boot : { ...boot, powerOffAfterMilliseconds: Number(powerOff) };
 }
 
 function readInit(commandLine: string): GuestBoot {
-  const separator = commandLine.indexOf(' -- ');
-  if (separator < 0) return { ...idleBoot, runsGuestService: true };
-  const init = readOptions(words(commandLine.slice(separator + 4)), new Set(['-e', '-d']));
+  const given = initWords(commandLine);
+  if (given.length === 0) return { ...idleBoot, runsGuestService: true };
+  const init = readOptions(given, new Set(['-e', '-d']));
   const entropy = readPort(init.values.get('-e'));
   if (entropy === 'invalid') return { ...idleBoot, fatal: 'init: invalid entropy port' };
   const command = readCommand(init.rest);
@@ -45,8 +49,14 @@ function readInit(commandLine: string): GuestBoot {
 
 function readCommand(rest: readonly string[]): GuestBoot {
   const shell = rest[0] === 'sh' && rest[1] === '-c' ? rest[2] : undefined;
-  if (shell === undefined) return readProgram(rest);
+  if (shell === undefined)
+    return isMissing(rest[0]) ? { ...idleBoot, fatal: 'init: no such program' } : readProgram(rest);
   return { ...readProgram(words(shell.split(' & ')[0] ?? '')), isInBackground: true };
+}
+
+/** A kernel parameter that has become an argument of init is the name of no program. */
+function isMissing(program: string | undefined): boolean {
+  return program !== undefined && !program.includes('/') && program !== 'sh';
 }
 
 function readProgram(program: readonly string[]): GuestBoot {
@@ -95,7 +105,7 @@ function readPort(text: string | undefined): number | 'invalid' | undefined {
   return Number.isInteger(port) && port > 0 && port < 2 ** 32 ? port : 'invalid';
 }
 
-/** Splits at spaces like the kernel: double quotes keep spaces together. */
+/** Splits at spaces like a shell: double quotes keep spaces together. */
 function words(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"|\S+/g)].map((match) => match[1] ?? match[0]);
 }

@@ -5,6 +5,7 @@ import type { DocumentSwitches } from '../../../agent/document/build-context.ts'
 import { defaultOptions } from '../../../agent/document/defaults.ts';
 import type { FileFacts, HostFacts } from '../../../agent/document/facts.ts';
 import { changeOptions, type LinuxOptionChanges } from '../../../agent/document/options.ts';
+import type { BuildOutcome } from '../../../agent/document/outcome.ts';
 
 const host: HostFacts = {
   architecture: 'amd64',
@@ -13,16 +14,20 @@ const host: HostFacts = {
 };
 const files: FileFacts = { stat: () => ({ kind: 'file', size: 4096 }) };
 
-function text(
+function built(
   changes: LinuxOptionChanges,
   switches: DocumentSwitches = {},
   scrubLogs?: boolean,
   on: HostFacts = host,
-): string {
+): BuildOutcome {
   const place = { visibleProcessors: 4, bootFolder: 'C:\\LinuxBootFiles', currentDirectory: 'C:\\' };
   const defaults = defaultOptions({ id: 'vm', owner: 'o' }, { ...on, ...place }, files);
   const options = changeOptions(defaults, changes);
-  const { result } = buildDocument({ options, host: on, files, randomGuid: () => 'guid', scrubLogs, switches });
+  return buildDocument({ options, host: on, files, randomGuid: () => 'guid', scrubLogs, switches });
+}
+
+function text(...of: Parameters<typeof built>): string {
+  const { result } = built(...of);
   return result.kind === 'document' ? result.text : result.message;
 }
 
@@ -47,6 +52,45 @@ describe('switches', () => {
     expect(text({}, {}, true)).toContain('-loglevel info -scrub-logs"');
     expect(text({}, {}, false)).toContain('-loglevel info -scrub-logs=false"');
     expect(text({})).toContain('-loglevel info"');
+  });
+});
+
+describe('a kernel command line that the kernel reads otherwise', () => {
+  const codes = (changes: LinuxOptionChanges) => built(changes).warnings.map(({ code }) => code);
+  const console = { ConsolePipe: String.raw`\\.\pipe\c` };
+  const length = (options: string) =>
+    Buffer.byteLength(/"KernelCmdLine":"((?:[^"\\]|\\.)*)"/.exec(text({ KernelBootOptions: options }))?.[1] ?? '');
+  const room = 2_047 - length('x') + 1;
+
+  it('is reported when its end, which starts the guest agent, is cut', () => {
+    expect(length('x'.repeat(room))).toBe(2_047);
+    expect(codes({ KernelBootOptions: 'x'.repeat(room) })).toEqual([]);
+    expect(codes({ KernelBootOptions: `${'é'.repeat(room / 2)}xx` })).toEqual(['KernelCommandLineCut']);
+    const [warning] = built({ KernelBootOptions: 'x'.repeat(room + 1) }).warnings;
+    expect(warning?.message).toContain('2048 bytes');
+    expect(text({ KernelBootOptions: 'x'.repeat(3_000) })).toContain(`${'x'.repeat(3_000)} pci=off`);
+  });
+
+  it.each<LinuxOptionChanges>([
+    { KernelBootOptions: 'quiet -- debug' },
+    { KernelBootOptions: '--' },
+    { KernelBootOptions: 'a "--"' },
+    { KernelBootOptions: 'dyndbg="file a.c' },
+    { ExecCommandLine: '/bin/gcs -- -v4' },
+    { ProcessDumpLocation: '-- /tmp' },
+    { ...console, ExecCommandLine: '/bin/gcs -x "a b"' },
+  ])('is reported when init gets other arguments: %j', (changes) => {
+    expect(codes(changes)).toEqual(['KernelCommandLineMisread']);
+  });
+
+  it.each<LinuxOptionChanges>([
+    {},
+    console,
+    { KernelBootOptions: '--x y-- a--b dyndbg="a -- b"' },
+    { ExecCommandLine: '/bin/gcs "a -- b" -v4' },
+    { ...console, ExecCommandLine: '/bin/gcs -- -v4' },
+  ])('is not reported when it reads what is meant: %j', (changes) => {
+    expect(codes(changes)).toEqual([]);
   });
 });
 

@@ -8,7 +8,6 @@ describe('the command line of a guest', () => {
   it.each([
     ['-e 1 /bin/vsockexec -e 109 /bin/gcs -v4', { ...ordinary, entropyPort: 1, logPort: 109 }],
     ['-e 1 -w /bin/vsockexec -o 109 -e 109 /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 109 }],
-    ['-e 1 /bin/vsockexec -o 110 -- /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 110 }],
     ['-e 1 /bin/vsockexec /bin/gcs -v4', { ...ordinary, entropyPort: 1 }],
     ['-e 1 /bin/vsockexec -r -e 109 /bin/gcs', { ...ordinary, entropyPort: 1, logPort: 109, relaysLog: true }],
     [
@@ -38,6 +37,29 @@ describe('the command line of a guest', () => {
     ['-e 1 /bin/vsockexec -r /bin/gcs', 'vsockexec'],
   ])('%s ends its guest', (command, culprit) => {
     expect(readBootCommand(`${kernel} -- ${command}`).fatal).toContain(culprit);
+  });
+
+  it('ends where the kernel reads no further', () => {
+    const command = ' -- -e 1 /bin/vsockexec -e 109 /bin/gcs -v4';
+    const filled = (bytes: number) => `${kernel} x=${'é'.repeat((bytes - kernel.length - command.length - 3) / 2)}`;
+    expect(readBootCommand(filled(2_047) + command)).toMatchObject({ entropyPort: 1, logPort: 109 });
+    expect(readBootCommand(filled(2_047 + command.length + 1) + command)).toEqual(ordinary);
+  });
+
+  it.each([
+    ['debug -- single', 'a word that ends the parameters', { fatal: 'init: no such program' }],
+    ['debug "--" single', 'that word in quotation marks', { fatal: 'init: no such program' }],
+    ['dyndbg="a -- b"', 'the word inside of a value', { entropyPort: 1 }],
+  ])('%s: %s', (options, _what, expected) => {
+    expect(readBootCommand(`${kernel} ${options} -- -e 1 /bin/vsockexec /bin/gcs`)).toMatchObject(expected);
+  });
+
+  it('has no command after a quotation mark that nothing closes', () => {
+    expect(readBootCommand(`${kernel} dyndbg="file a.c -- -e 1 /bin/vsockexec /bin/gcs`)).toEqual(ordinary);
+  });
+
+  it('lacks what follows a second end of the parameters', () => {
+    expect(readBootCommand(`${kernel} -- -e 1 /bin/vsockexec -o 110 -- /bin/gcs`).fatal).toContain('vsockexec');
   });
 
   it('starts the service by default', () => {
