@@ -146,7 +146,11 @@ export const linuxUtilityVMStatus = z
     warnings: z
       .array(z.string().max(1024))
       .max(32)
-      .meta({ description: 'What was lowered, rounded or ignored when the VM was created, and what keeps its guest from booting.', ...listAtomic })
+      .meta({
+        description:
+          'What was lowered, rounded or ignored when the VM was created, and what keeps its guest from booting.',
+        ...listAtomic,
+      })
       .optional(),
     devices,
     conditions,

@@ -17,6 +17,13 @@ export interface BootPlan {
   readonly uses: WantedResources;
   /** Sent to the guest once the bridge is up. */
   readonly policy: GuestPolicy | undefined;
+  /** Kernel and root file system, for the message about a guest that does not boot. */
+  readonly boots: readonly BootedFile[];
+}
+
+export interface BootedFile {
+  readonly path: string;
+  readonly bytes: number;
 }
 
 export interface GuestPolicy {

@@ -27,7 +27,7 @@ import {
   requireAllowedNames,
   type WantedDisk,
 } from './paths/admission.ts';
-import type { BootPlan, GuestPolicy, StagingStep } from './plan.ts';
+import type { BootedFile, BootPlan, GuestPolicy, StagingStep } from './plan.ts';
 import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
 
 /** What is needed to judge the names in a manifest. */
@@ -70,7 +70,7 @@ export async function prepareBoot(assignment: Assignment, ports: PreparationPort
   const outcome = buildDocument(input);
   const document = requireDocument(outcome);
   const policy = await guestPolicy(filled.options, host.bootFolder, ports.host);
-  return planOf({ assignment, options: filled.options, outcome, document, policy, osBuild: host.build });
+  return planOf({ assignment, options: filled.options, outcome, document, policy, files, osBuild: host.build });
 }
 
 /** Rejects with a `MachineFailure` when the manifest names something on the host that is not allowed. */
@@ -172,10 +172,11 @@ interface Prepared {
   readonly outcome: BuildOutcome;
   readonly document: BuiltDocument;
   readonly policy: GuestPolicy | undefined;
+  readonly files: FileFacts;
   readonly osBuild: number;
 }
 
-function planOf({ assignment, document, options, osBuild, outcome, policy }: Prepared): BootPlan {
+function planOf({ assignment, document, files, options, osBuild, outcome, policy }: Prepared): BootPlan {
   // Disks are attached once the VM runs.
   const { Disks, ...booted } = assignment.options;
   const applied: Applied = {
@@ -198,7 +199,15 @@ function planOf({ assignment, document, options, osBuild, outcome, policy }: Pre
     staging: outcome.effects.flatMap(stagingStep),
     applied,
     policy,
+    boots: [options.KernelFile, options.RootFSFile].flatMap((name) => bootedFile(options.BootFilesPath, name, files)),
   };
+}
+
+function bootedFile(folder: string, name: string, files: FileFacts): BootedFile[] {
+  if (name === '') return [];
+  const path = joinPath(folder, name);
+  const fact = files.stat(path);
+  return fact.kind === 'file' ? [{ path, bytes: fact.size }] : [];
 }
 
 function bootFilesOf(options: LinuxOptions): readonly string[] {

@@ -163,7 +163,7 @@ export class GuestRun {
     try {
       await this.#start(system, interrupt, limit.signal);
       onPhase('started');
-      awaited = `the guest to fetch entropy on port ${guestPorts.entropy}`;
+      awaited = `the guest to fetch entropy on port ${guestPorts.entropy}${bootedText(plan)}`;
       await abortable(entropy, signal);
       if (expects.log) {
         awaited = `the guest to connect its log on port ${guestPorts.log}`;
@@ -271,4 +271,10 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** A guest that never asks for entropy often has a root file system that is empty or was not copied completely. */
+function bootedText({ boots }: BootPlan): string {
+  const files = boots.map(({ bytes, path }) => `${path} (${bytes} bytes)`);
+  return files.length === 0 ? '' : `; it boots ${files.join(' and ')}`;
 }

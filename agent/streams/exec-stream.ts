@@ -33,6 +33,7 @@ export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise
   const wanted = { stdin, stdout: stdout || hasTerminal, stderr: stderr && !hasTerminal };
   const process = await access.execute({ args: command, ...(hasTerminal && { terminal }) }, wanted, signal);
   opened(process.id);
+  if (terminal !== undefined) setSize(process, terminal, access);
   const input = stream.incoming('stdin');
   if (process.stdin === undefined) input.resume();
   else input.pipe(process.stdin);
@@ -104,6 +105,21 @@ function relay(source: Readable | undefined, target: Writable): Output {
       await sent.promise;
     },
   };
+}
+
+/**
+ * The guest agent ignores the size of a new terminal, which is 0×0 then. `stty` sets it, where the guest has one; without
+ * it the size stays unknown.
+ */
+function setSize(
+  { id }: GuestProcess,
+  { height, width }: NonNullable<ExecOpening['terminal']>,
+  access: Pick<GuestAccess, 'execute'>,
+): void {
+  if (height === undefined || width === undefined) return;
+  const args = ['stty', '-F', `/proc/${id}/fd/0`, 'rows', String(height), 'cols', String(width)];
+  const nothing = { stdin: false, stdout: false, stderr: false };
+  access.execute({ args }, nothing, AbortSignal.timeout(fixedTimes.streams.hangUp)).catch(() => undefined);
 }
 
 /** Sends SIGHUP, as a closed terminal does. Has no effect if the process has ended meanwhile. */

@@ -32,7 +32,7 @@ const maximumInputs = 1_024;
 const maximumPongs = 16;
 
 const resizeRefusal =
-  'the size of a terminal is set when it is opened: the bridge to the guest resizes terminals of containers only';
+  'the size of a terminal is set when it is opened, and the bridge to the guest resizes terminals of containers only: run stty rows R cols C in it';
 
 export class ChannelSocket {
   readonly #socket: WebSocket;

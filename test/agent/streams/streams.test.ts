@@ -2,12 +2,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { GuestCommand } from '../../../agent/guest/bridge/process-request.ts';
+import type { GuestProcess } from '../../../agent/guest/bridge/processes.ts';
 import { GuestLogFile } from '../../../agent/guest-log/file.ts';
 import { endOfEarlierRun, type LogSection, readLog } from '../../../agent/guest-log/reader.ts';
 import { policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
+import { serveExec } from '../../../agent/streams/exec-stream.ts';
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'reader-'));
@@ -124,6 +128,35 @@ describe('a process in a confidential VM', () => {
   ])('is allowed by the policy %j: %s', (policy, allowed) => {
     expect(policyAllowsExec(encode(policy))).toBe(allowed);
   });
+});
+
+describe('a process with a terminal', () => {
+  async function commandsOf(terminal: { height: number; width: number } | undefined, hasStty: boolean) {
+    const commands: (readonly string[])[] = [];
+    const access = {
+      execute: async ({ args }: GuestCommand): Promise<GuestProcess> => {
+        commands.push(args);
+        if (args[0] === 'stty' && !hasStty) throw new Error('no such file or directory');
+        const none = { stdin: undefined, stdout: undefined, stderr: undefined };
+        return { id: 100 + commands.length, ...none, exitCode: Promise.resolve(7) };
+      },
+    };
+    const opening = { type: 'exec', command: ['top'], stdin: false, stdout: true, stderr: true } as const;
+    const wanted = { ...opening, ...(terminal && { terminal }) };
+    const stream = { incoming: () => Readable.from([]), outgoing: () => new PassThrough().resume() };
+    const ports = { access, stream, opened: () => undefined, signal: noEnd };
+    expect(await serveExec({ uid: 'uid', ...wanted } as never, ports)).toEqual({ exitCode: 7 });
+    return commands;
+  }
+
+  it.each([true, false])(
+    'gets its size, which the guest agent ignores, by stty (which the guest has: %s)',
+    async (has) => {
+      const size = ['stty', '-F', '/proc/101/fd/0', 'rows', '24', 'cols', '80'];
+      expect(await commandsOf({ height: 24, width: 80 }, has)).toEqual([['top'], size]);
+      expect(await commandsOf(undefined, has)).toEqual([['top']]);
+    },
+  );
 });
 
 describe('a console', () => {

@@ -358,7 +358,7 @@ describe('what goes wrong', () => {
   });
 
   it.each([
-    ['entropy', 'fetch entropy'],
+    ['entropy', 'fetch entropy on port 1; it boots C:\\LinuxBootFiles\\'],
     ['log', 'connect its log'],
     ['negotiate', 'answer on its bridge'],
   ] as const)('a guest that stalls at %s is given up with what was waited for', async (at, words) => {
