@@ -27,7 +27,7 @@ export const linuxUtilityVMSpec = z
       .enum(['Always', 'RerunOnFailure', 'Once', 'Halted'])
       .meta({
         description:
-          'Always restarts the VM whenever it ends, RerunOnFailure unless it ended well, Once runs it once, Halted keeps it stopped.',
+          'Always restarts the VM whenever it ends, RerunOnFailure unless it ended well, Once runs it once, Halted keeps it stopped. A VM that ended well stays ended when RerunOnFailure is set to Halted and back; lcow.dev/restartedAt starts it again.',
       })
       .default('Always'),
     updateStrategy: z
@@ -41,7 +41,7 @@ export const linuxUtilityVMSpec = z
       .boolean()
       .meta({
         description:
-          'Whether the VM ends when the agent on its node does. False needs a guest image whose vsockexec relays logs (-r); not with confidential.',
+          'Whether the VM ends when the agent on its node does. False needs a guest image of hcsshim v0.15.0 (July 2026) or later, whose vsockexec relays logs (-r); not with confidential.',
       })
       .default(true),
     memory,

@@ -64,6 +64,8 @@ export class Triggers {
       }),
       caches.nodes.onChange((change) => {
         if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
+        // The record of a host needs its Node. It could not be restored while a connected agent's Node was gone.
+        if (change.type === 'Applied' && caches.hosts.get(change.key) === undefined) hostQueue.add(change.key);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
       }),

@@ -179,3 +179,20 @@ it('a VM from a manifest is placed at once, whichever hosts are away and whateve
   await fixture.delete('restored');
   await fixture.untilGone('restored');
 });
+
+it('a Node that is created again under its connected agent gets its host back', async () => {
+  const [gone, other] = [await node(), await node()];
+  const hasHost = async ({ nodeName }: { nodeName: string }) =>
+    JSON.stringify(await fixture.request({ method: 'GET', path: hostsPath })).includes(`"name":"${nodeName}"`);
+  const deleteHost = async ({ nodeName }: { nodeName: string }) =>
+    await fixture.request({ method: 'DELETE', path: `${hostsPath}/${nodeName}` });
+  await until(async () => (await hasHost(gone)) && (await hasHost(other)));
+  await fixture.request({ method: 'DELETE', path: `/api/v1/nodes/${gone.nodeName}` });
+  await deleteHost(gone);
+  // The record of the other host is restored after the operator has tried the same for the one without a Node.
+  await deleteHost(other);
+  await until(async () => await hasHost(other));
+  expect(await hasHost(gone)).toBe(false);
+  await fixture.createNode(gone.nodeName);
+  await until(async () => await hasHost(gone));
+});
