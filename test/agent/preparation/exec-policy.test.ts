@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { allowsExec, policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
 import { GuestAccess, type ReachableVirtualMachine } from '../../../agent/vm/guest-access.ts';
 import { machineRecord } from '../../../agent/vm/record.ts';
+import { threadTime } from '../../support/thread-time.ts';
 
 const encode = (policy: string) => Buffer.from(policy).toString('base64');
 
@@ -70,11 +71,11 @@ describe('whether a policy allows exec', () => {
     ['backslashes', '"\\'],
   ])('takes no longer than reading it: %s', (_, unit) => {
     const text = unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
-    const begun = performance.now();
+    const begun = threadTime();
     expect(policyAllowsExec(encode(text))).toBe(false);
     expect(policyAllowsExec(encode(`${text}\nexec_external := data.framework.exec_external\n`))).toBe(false);
     // 13 ms for each on a quiet machine; a regular expression took minutes.
-    expect(performance.now() - begun).toBeLessThan(1_000);
+    expect(threadTime() - begun).toBeLessThan(1_000);
   });
 
   const applied = {

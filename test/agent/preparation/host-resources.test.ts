@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type HostResource, resourcesOf } from '../../../agent/preparation/host-resources.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
+import { threadTime } from '../../support/thread-time.ts';
 
 const links: Readonly<Record<string, string>> = {
   'D:\\DISKS~1\\DATA~1.VHD': 'D:\\disks of all\\data.vhdx',
@@ -54,9 +55,9 @@ describe('one thing has one name, however it is spelled', () => {
 });
 
 it('takes no more time than the text is long', async () => {
-  const started = performance.now();
+  const started = threadTime();
   for (const part of ['. ', '\\', 'a\\', '..\\', 'LOCAL\\']) await of({ ConsolePipe: part.repeat(20_000) });
-  expect(performance.now() - started).toBeLessThan(5_000);
+  expect(threadTime() - started).toBeLessThan(5_000);
 });
 
 describe('within one VM', () => {

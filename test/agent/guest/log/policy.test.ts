@@ -4,6 +4,7 @@ import { LogLimiter } from '../../../../agent/guest/log/limiter.ts';
 import type { GuestLogRecord } from '../../../../agent/guest/log/record.ts';
 import { scrubRecord } from '../../../../agent/guest/log/scrubber.ts';
 import { FakeClock } from '../../../support/clocks/fake-clock.ts';
+import { threadTime } from '../../../support/thread-time.ts';
 
 const record = (message: string, fields: GuestLogRecord['fields'] = {}): GuestLogRecord => ({
   level: 'info',
@@ -42,9 +43,9 @@ describe('scrubbing', () => {
 
   it('takes no longer than the text is long', () => {
     for (const unit of ['secret', 'secret=', '-----BEGIN PRIVATE KEY-----', 'token ', '"', 'Bearer ']) {
-      const begun = performance.now();
+      const begun = threadTime();
       scrubRecord(record(unit.repeat(20_000)));
-      expect(performance.now() - begun).toBeLessThan(2000);
+      expect(threadTime() - begun).toBeLessThan(2000);
     }
   });
 });

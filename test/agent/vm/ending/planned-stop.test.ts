@@ -1,6 +1,7 @@
 // A stop that was decided takes the guest's disks along: what was written and not synced is on them afterwards, or
 // `lastExit` says that it is not.
 import { describe, expect, it } from 'vitest';
+import { type Clock, systemClock } from '../../../../runtime/clock.ts';
 import { hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
 import { startNode, type TestNode } from '../../../support/agent/simulated-node.ts';
@@ -153,11 +154,19 @@ describe('a VM that is stopped on purpose', () => {
 
   it('has what it wrote saved at once when an earlier mount is still unanswered', async () => {
     await using node = await startNode(host);
-    await using core = await startCore(node, { timeouts: { ...patient, leaveDisks: 600_000, guestChange: 50 } });
+    // Who the guest does not answer gives up at once, however long the first mount takes.
+    const guestChange = 77_777;
+    let stalls = false;
+    const after: Clock['after'] = (milliseconds, task) =>
+      systemClock.after(stalls && milliseconds === guestChange ? 0 : milliseconds, task);
+    const clock = { ...systemClock, after };
+    const timeouts = { ...patient, leaveDisks: 600_000, guestChange };
+    await using core = await startCore(node, { clock, timeouts });
     await core.supervisor.assign(makeAssignment({ options: { Disks: [data] } }));
     await core.until(uid, 'running', isRunning);
     expect(await (await run(core, 'sh', '-c', 'echo new > /mnt/data/written')).exitCode).toBe(0);
     await node.control.script({ at: 'guestModify', stall: true, times: 'always' });
+    stalls = true;
     await core.supervisor.assign(makeAssignment({ options: { Disks: [data, other] }, generation: 2 }));
     await core.until(uid, 'unanswered', hasReason('DiskFailed'));
     const { lastExit } = await halt(core);

@@ -203,11 +203,19 @@ describe('many at once', () => {
 
   it('leave files and everything else their threads while native calls block', async () => {
     double.script({ call: 'HcsOpenComputeSystem', action: 'block', value: 300, number: 0 });
-    const blocked = Array.from({ length: 8 }, () => backend.open(newSystemId()).catch(() => undefined));
+    let returned = 0;
+    const blocked = Array.from({ length: 8 }, () =>
+      backend
+        .open(newSystemId())
+        .catch(() => undefined)
+        .then(() => {
+          returned += 1;
+        }),
+    );
     await until('one blocks', () => double.visits('HcsOpenComputeSystem') > 0);
-    const began = performance.now();
     await readFile(new URL(import.meta.url));
-    expect(performance.now() - began).toBeLessThan(50);
+    // On the four threads that files have, nothing could be read before half of the calls have returned.
+    expect(returned).toBeLessThan(4);
     await Promise.all(blocked);
   });
 
