@@ -156,12 +156,19 @@ describe('an agent', () => {
       { length: 2_000 },
       (_, index) => `${head}.${body}.${Buffer.from(`forged ${index}`).toString('base64url')}`,
     );
+    const begun = performance.now();
     const strangers = forged.map((each) => subject.authenticate(each, peer));
-    expect(await subject.authenticate(bearer, peer)).toMatchObject({ ok: true, nodeName: 'node-7' });
+    // A machine that is too busy to ask in time answers that the agent may try again, as agents do.
+    let answer = await subject.authenticate(bearer, peer);
+    for (let tries = 1; tries < 3 && !answer.ok && answer.retry; tries += 1) {
+      answer = await subject.authenticate(bearer, peer);
+    }
+    expect(answer).toMatchObject({ ok: true, nodeName: 'node-7' });
     const answers = await Promise.all(strangers);
     expect(answers.some(({ ok }) => ok)).toBe(false);
-    // A burst of 100, ten a second for the five seconds that one waits, and what was on the way; keys, Node and agent.
-    expect(requests).toBeLessThan(180);
+    // A burst of 100, ten a second, and what was on the way; keys, Node and agent. All strangers want 2,000.
+    const seconds = (performance.now() - begun) / 1_000;
+    expect(requests).toBeLessThan(130 + 10 * seconds);
   });
 
   it('cannot be judged while the API server is away, and is not refused for good then', async () => {

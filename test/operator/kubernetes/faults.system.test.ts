@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { peerLimits } from '../../../operator/agents/peer.ts';
 import type { ApiError } from '../../../operator/kubernetes/api-error.ts';
 import { plainAccess } from '../../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp } from '../../../operator/kubernetes/http.ts';
@@ -15,6 +16,7 @@ import { installCustomResources } from '../../support/control-plane/custom-resou
 import { type Fault, FaultyApi, type Seen } from '../../support/operator/faulty-api.ts';
 import {
   alwaysElected,
+  fasterClock,
   hostsPath,
   machinesPath,
   OperatorFixture,
@@ -315,7 +317,11 @@ describe('a hostile client', () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(64 << 20);
   });
 
-  it('that sends 10,000 messages a second is made to wait, costs little memory, and others are served as ever', async () => {
+  it('that sends ten times the messages that it may is made to wait, costs little memory, and others are served', async () => {
+    const slowness = 10;
+    // By this clock a second has ten of real time, so a busy machine, too, sends more than is allowed.
+    await operator.operator.stop();
+    operator = await fixture.start({ access: api.access, election: alwaysElected, clock: fasterClock(1 / slowness) });
     const owner = await agentOn('node-a');
     const bystander = await agentOn('node-b');
     const { metadata } = await fixture.create('flooded', { nodeName: 'node-a' });
@@ -338,11 +344,9 @@ describe('a hostile client', () => {
     const { uid } = (await fixture.create('served', { nodeName: 'node-b' })).metadata;
     await fixture.untilReady('served');
     expect(bystander.machines.has(uid)).toBe(true);
-    const seconds = (performance.now() - at) / 1_000;
-    expect(seconds).toBeLessThan(5);
-    await until(async () => (await observedMessages()) > countBefore + 2_000);
+    await until(async () => (await observedMessages()) > countBefore + 400);
     const rate = ((await observedMessages()) - countBefore) / ((performance.now() - at) / 1_000);
-    expect(rate).toBeLessThan(4_000);
+    expect(rate).toBeLessThan((2 * peerLimits.messages.perSecond) / slowness);
     expect(process.memoryUsage.rss() - before).toBeLessThan(256 << 20);
     clearInterval(timer);
     flood.socket.terminate();
