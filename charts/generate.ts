@@ -1,8 +1,11 @@
 // `npm run generate` writes the generated parts of the charts: values.schema.json and the table in README.md from
-// values.yaml, and the templates of the CustomResourceDefinitions from crds/. It also writes docs/fields.md from crds/.
+// values.yaml, the templates of the CustomResourceDefinitions from crds/, and the dashboards from the registries of the
+// metrics. It also writes docs/fields.md from crds/.
 // `--check` only reports whether these files are current.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { crdTemplate } from './crd-template.ts';
+import { dashboardFiles } from './dashboards/dashboard.ts';
+import { readMetrics } from './dashboards/metrics.ts';
 import { fieldsPage } from './fields-page.ts';
 import { readValues } from './values-file.ts';
 import { valuesSchema } from './values-schema.ts';
@@ -13,11 +16,14 @@ export const charts = ['lcow-operator', 'lcow-agent'] as const;
 const folder = new URL('./', import.meta.url);
 const crdFolder = new URL('../crds/', import.meta.url);
 const crdTemplates = 'lcow-operator/templates/crds/';
+const dashboards = 'lcow-operator/dashboards/';
+const metricHelps = await readMetrics();
 const [tableBegin, tableEnd] = ['<!-- values, generated from values.yaml -->', '<!-- end of values -->'];
 
 /** The generated files: path below charts/ to text. */
 export function generatedFiles(): ReadonlyMap<string, string> {
-  return new Map([...charts.flatMap(documentation), ...crdFiles()]);
+  const files = dashboardFiles(metricHelps).map(([name, text]): [string, string] => [`${dashboards}${name}`, text]);
+  return new Map([...charts.flatMap(documentation), ...crdFiles(), ...files]);
 }
 
 function documentation(chart: string): [string, string][] {
@@ -47,12 +53,12 @@ function crdFiles(): [string, string][] {
 export function staleFiles(): readonly string[] {
   const expected = generatedFiles();
   const changed = [...expected].filter(([path, text]) => readIfThere(path) !== text).map(([path]) => path);
-  const surplus = readdirSync(new URL(crdTemplates, folder))
-    .map((name) => `${crdTemplates}${name}`)
+  const surplus = [crdTemplates, dashboards]
+    .flatMap((path) => readdirSync(new URL(path, folder)).map((name) => `${path}${name}`))
     .filter((path) => !expected.has(path));
   return [
     ...changed.map((path) => `charts/${path} is not what it is generated from`),
-    ...surplus.map((path) => `charts/${path} is of no kind`),
+    ...surplus.map((path) => `charts/${path} is generated from nothing`),
   ];
 }
 
@@ -75,6 +81,7 @@ function main(arguments_: readonly string[]): number {
     process.stderr.write(`${found.join('\n')}\nrun \`npm run generate\` and commit the result\n`);
     return 1;
   }
+  mkdirSync(new URL(dashboards, folder), { recursive: true });
   for (const [path, text] of generatedFiles()) writeFileSync(new URL(path, folder), text);
   return 0;
 }

@@ -117,7 +117,8 @@ class Playground {
       `  ${command} get luvmhost`,
       `  ${command} patch luvm ${vm} --type merge -p '{"spec":{"runStrategy":"Halted"}}'`,
       `  ${command} delete luvm ${vm}`,
-      `Metrics of the operator: http://127.0.0.1:${this.#system.healthPort}/metrics`,
+      `Metrics of the operator: http://127.0.0.1:${this.#system.healthPort}/metrics; of the agents: ` +
+        this.#system.nodes.map(({ name, healthPort }) => `${name} http://127.0.0.1:${healthPort}/metrics`).join(', '),
       `Logs: ${join(directory, 'logs')} · state folders of the agents: ${join(directory, 'state')}`,
       `Processes (each is started again when it ends): operator ${this.#system.operator.pid}, ` +
         this.#system.nodes.map(({ name, agent }) => `agent ${name} ${agent.pid}`).join(', '),

@@ -50,6 +50,8 @@ export interface SimulatedNode {
   readonly hostSocket: string;
   readonly agent: ManagedProcess;
   readonly stateDir: string;
+  /** Port of the agent's metrics. */
+  readonly healthPort: number;
 }
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -71,7 +73,11 @@ export class LocalSystem {
   readonly nodes: readonly SimulatedNode[];
   readonly #settings: SystemSettings;
 
-  private constructor(settings: SystemSettings, ports: ReadonlyMap<string, ReplicaPorts>) {
+  private constructor(
+    settings: SystemSettings,
+    ports: ReadonlyMap<string, ReplicaPorts>,
+    agentPorts: ReadonlyMap<string, number>,
+  ) {
     this.#settings = settings;
     const { replicas = [settings.cluster] } = settings;
     const [first, ...others] = [...ports].map(([name, portsOfReplica], index) => {
@@ -80,7 +86,7 @@ export class LocalSystem {
     });
     if (first === undefined) throw new Error('a system needs an operator');
     this.replicas = [first, ...others];
-    this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile));
+    this.nodes = [...settings.hosts].map(([name, hostFile]) => this.#node(name, hostFile, agentPorts.get(name) ?? 0));
   }
 
   /** Creates folders, certificates and tokens. Starts nothing. */
@@ -102,7 +108,9 @@ export class LocalSystem {
     await writeFile(join(directory, 'pki', 'tokens.json'), JSON.stringify(Object.fromEntries(tokens)), { mode: 0o600 });
     for (const [token, name] of tokens)
       await writeFile(join(directory, 'pki', `${name}.token`), token, { mode: 0o600 });
-    return new LocalSystem(settings, ports);
+    const agentPorts = new Map<string, number>();
+    for (const name of settings.hosts.keys()) agentPorts.set(name, await freePort());
+    return new LocalSystem(settings, ports, agentPorts);
   }
 
   get operator(): ManagedProcess {
@@ -195,7 +203,7 @@ export class LocalSystem {
     return { process: new ManagedProcess(program, onEvent), ...ports };
   }
 
-  #node(name: string, hostFile: string): SimulatedNode {
+  #node(name: string, hostFile: string, healthPort: number): SimulatedNode {
     const { directory, agentFlags = [], agentsService, onEvent } = this.#settings;
     const hostSocket = join(directory, `${name}.sock`);
     const stateDir = join(directory, 'state', name);
@@ -212,6 +220,7 @@ export class LocalSystem {
       ['--state-dir', stateDir],
       ['--simulated-socket', hostSocket],
       ['--node-name', name],
+      ['--health-port', String(healthPort)],
     ].flat();
     // A simulated node has no pipe or device worth protecting.
     const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
@@ -229,6 +238,7 @@ export class LocalSystem {
       hostSocket,
       agent: new ManagedProcess(agent, onEvent),
       stateDir,
+      healthPort,
     };
   }
 }

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { generatedFiles } from '../../charts/generate.ts';
 import { chartFolder, helm3, runHelm } from '../support/charts/helm.ts';
+import { testRules } from '../support/charts/promql.ts';
 import {
   chartArguments,
   isHook,
@@ -200,6 +201,104 @@ describe('the operator', () => {
     expect(failed?.expr).toMatch(/^max by \(node\) .* > 3$/);
     expect(unexpected?.expr).toMatch(/\[1h\]\)\) > 5$/);
   });
+});
+
+describe('the monitoring of the operator', () => {
+  it('has dashboards for the sidecar of Grafana', async () => {
+    const dashboards = 'monitoring.dashboards';
+    const set = [
+      `${dashboards}.enabled=true`,
+      `${dashboards}.namespace=grafana`,
+      `${dashboards}.annotations.grafana_folder=LCOW`,
+    ];
+    const maps = (await render({ chart: 'lcow-operator', set })).filter(({ metadata }) =>
+      /-dashboard$/.test(metadata.name),
+    );
+    expect(maps.map(({ metadata }) => metadata.name)).toEqual([
+      'lcow-boot-dashboard',
+      'lcow-fleet-dashboard',
+      'lcow-host-dashboard',
+      'lcow-log-loss-dashboard',
+    ]);
+    for (const { data, metadata } of maps.map((each) =>
+      z
+        .looseObject({ data: z.record(z.string(), z.string()) })
+        .and(z.custom<Rendered>())
+        .parse(each),
+    )) {
+      expect(metadata).toMatchObject({
+        namespace: 'grafana',
+        labels: { grafana_dashboard: '1' },
+        annotations: { grafana_folder: 'LCOW' },
+      });
+      const [[file, text] = ['', '']] = Object.entries(data);
+      expect(JSON.parse(text)).toMatchObject({
+        uid: file.replace('.json', ''),
+        templating: { list: expect.arrayContaining([expect.objectContaining({ name: 'release' })]) },
+      });
+      expect(text.trim()).toBe(generatedFiles().get(`lcow-operator/dashboards/${file}`)?.trim());
+    }
+  });
+
+  it('raises each alert, says what it is about, and keeps still otherwise', async () => {
+    const objects = await render({ chart: 'lcow-operator', set: ['monitoring.prometheusRule.enabled=true'] });
+    const rules = JSON.stringify(find(objects, 'PrometheusRule', 'lcow-operator')['spec']);
+    const of = (name: string, labels = '') => `${name}{namespace="lcow-system"${labels}}`;
+    const calm = [
+      { series: of('lcow_build_info'), values: '1x60' },
+      { series: of('lcow_leader', ',pod="a"'), values: '1x60' },
+      { series: of('lcow_agent_sessions', ',pod="a"'), values: '10x60' },
+      { series: of('lcow_virtual_machines', ',phase="Failed",node="n",pod="a"'), values: '0x60' },
+      { series: of('lcow_unexpected_total', ',what="w"'), values: '0x60' },
+    ];
+    const bad = [
+      { series: of('lcow_leader', ',pod="a"'), values: '0x60' },
+      { series: of('lcow_agent_sessions', ',pod="a"'), values: '10x20 8x40' },
+      ...['a', 'b'].map((pod) => ({
+        series: of('lcow_virtual_machines', `,phase="Failed",node="n",pod="${pod}"`),
+        values: '2x60',
+      })),
+      { series: of('lcow_unexpected_total', ',what="w"'), values: '0x50 1x10' },
+    ];
+    const alerts = [
+      'LcowOperatorAbsent',
+      'LcowOperatorNoLeader',
+      'LcowAgentSessionsLost',
+      'LcowVirtualMachinesFailed',
+      'LcowUnexpected',
+    ];
+    const critical = ['LcowOperatorAbsent', 'LcowOperatorNoLeader'];
+    const labels: Readonly<Record<string, object>> = {
+      LcowOperatorAbsent: { namespace: 'lcow-system' },
+      LcowVirtualMachinesFailed: { node: 'n' },
+      LcowUnexpected: { what: 'w' },
+    };
+    const summaries: Readonly<Record<string, string>> = {
+      LcowOperatorAbsent: 'Prometheus scrapes no operator of Linux utility VMs.',
+      LcowOperatorNoLeader:
+        'No replica of the operator leads. VMs keep running, but changes of them are neither made nor reported.',
+      LcowAgentSessionsLost: 'More than 10 % of the agents that were connected within the last 1h are disconnected.',
+      LcowVirtualMachinesFailed: '2 VMs on n have failed.',
+      LcowUnexpected: 'The operator reported an unexpected event: w.',
+    };
+    const runbook = 'https://github.com/lcow-dev/lcow-operator/blob/main/docs/install.md';
+    const raised = (alertname: string) => ({
+      exp_labels: { severity: critical.includes(alertname) ? 'critical' : 'warning', ...labels[alertname] },
+      exp_annotations: { summary: summaries[alertname], runbook_url: `${runbook}#${alertname.toLowerCase()}` },
+    });
+    const expecting = (exp: (name: string) => readonly object[]) =>
+      alerts.map((alertname) => ({ alertname, eval_time: '55m', exp_alerts: exp(alertname) }));
+    const test = {
+      rule_files: ['rules.yaml'],
+      evaluation_interval: '1m',
+      tests: [
+        { interval: '1m', input_series: calm, alert_rule_test: expecting(() => []) },
+        { interval: '1m', input_series: bad, alert_rule_test: expecting((name) => [raised(name)]) },
+      ],
+    };
+    const { code, said } = await testRules(test, { 'rules.yaml': rules });
+    expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+  }, 900_000);
 });
 
 describe('the agent', () => {

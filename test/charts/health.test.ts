@@ -26,10 +26,14 @@ async function argoHealthOf(script: string, object: unknown): Promise<string> {
 }
 
 async function judgedByArgo(script: string, object: unknown): Promise<z.infer<typeof health>> {
+  return health.parse(await answerOf(script, object));
+}
+
+async function answerOf(script: string, object: unknown): Promise<unknown> {
   const lua = await new LuaFactory().createEngine();
   try {
     await lua.doString(`obj = ${luaLiteral(object)}`);
-    return health.parse(await lua.doString(await read(script)));
+    return await lua.doString(await read(script));
   } finally {
     lua.global.close();
   }
@@ -252,8 +256,64 @@ describe('a LinuxUtilityVMHost', () => {
   });
 });
 
+describe('the actions of Argo CD', () => {
+  const machine = (runStrategy: string, metadata: object = {}) => ({
+    metadata: { name: 'vm', ...metadata },
+    spec: { runStrategy },
+  });
+  const offers = z.record(z.string(), z.object({ disabled: z.boolean() }));
+  const changed = z.object({
+    metadata: z.object({ annotations: z.union([z.record(z.string(), z.string()), z.array(z.never())]).optional() }),
+    spec: z.object({ runStrategy: z.string() }),
+  });
+
+  async function act(action: string, object: unknown) {
+    return changed.parse(await answerOf(`linux-utility-vm-${action}.lua`, object));
+  }
+
+  it.each([
+    ['Always', {}, ['halt', 'restart']],
+    ['Once', {}, ['halt', 'restart']],
+    ['Halted', {}, ['start']],
+    ['Always', { deletionTimestamp: '2026-01-01T00:00:00Z' }, []],
+  ])('of a VM that is %s %j are %j', async (runStrategy, metadata, enabled) => {
+    const found = offers.parse(await answerOf('linux-utility-vm-actions.lua', machine(runStrategy, metadata)));
+    const open = Object.entries(found).filter(([, { disabled }]) => !disabled);
+    expect(open.map(([name]) => name).toSorted()).toEqual(enabled);
+  });
+
+  it('restart writes the time, and changes nothing else', async () => {
+    const annotations = { 'example.com/mine': 'kept' };
+    const after = await act('restart', machine('Once', { annotations }));
+    expect(after.spec).toEqual({ runStrategy: 'Once' });
+    expect(after.metadata.annotations).toEqual({
+      'example.com/mine': 'kept',
+      'lcow.dev/restartedAt': expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+    });
+    expect(Object.keys((await act('restart', machine('Once'))).metadata.annotations ?? {})).toHaveLength(1);
+  });
+
+  it('halt stops, and start brings back the run strategy from before', async () => {
+    const halted = await act('halt', machine('RerunOnFailure'));
+    expect(halted.spec.runStrategy).toBe('Halted');
+    const started = await act('start', halted);
+    expect(started.spec.runStrategy).toBe('RerunOnFailure');
+    expect(Object.keys(started.metadata.annotations ?? {})).toEqual([]);
+    expect((await act('start', machine('Halted'))).spec.runStrategy).toBe('Always');
+  });
+});
+
 it('argocd-cm.yaml holds exactly these scripts', async () => {
-  expect(parse(await read('argocd-cm.yaml'))).toEqual({
+  const actions = z.object({ data: z.record(z.string(), z.string()) }).parse(parse(await read('argocd-cm.yaml')));
+  const { 'resource.customizations.actions.lcow.dev_LinuxUtilityVM': ofMachine = '', ...data } = actions.data;
+  const definitions = ['restart', 'halt', 'start'].map(async (name) => {
+    return { name, 'action.lua': await read(`linux-utility-vm-${name}.lua`) };
+  });
+  expect(parse(ofMachine)).toEqual({
+    'discovery.lua': await read('linux-utility-vm-actions.lua'),
+    definitions: await Promise.all(definitions),
+  });
+  expect({ data }).toEqual({
     data: {
       'resource.customizations.health.lcow.dev_LinuxUtilityVM': await read('linux-utility-vm-health.lua'),
       'resource.customizations.health.lcow.dev_LinuxUtilityVMHost': await read('linux-utility-vm-host-health.lua'),

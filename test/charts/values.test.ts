@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { crdTemplate } from '../../charts/crd-template.ts';
+import { dashboardFiles } from '../../charts/dashboards/dashboard.ts';
+import { readMetrics } from '../../charts/dashboards/metrics.ts';
 import { staleFiles, withTable } from '../../charts/generate.ts';
 import { readValues } from '../../charts/values-file.ts';
 import { valuesSchema } from '../../charts/values-schema.ts';
@@ -64,6 +66,16 @@ describe('values.yaml', () => {
     ['broken YAML', '# A.\na: [\n', 'Flow sequence'],
   ])('is refused with %s', (_, text, message) => {
     expect(() => readValues(text)).toThrow(message);
+  });
+});
+
+describe('dashboards', () => {
+  it('show every metric, or say why not, and no other', async () => {
+    const metrics = await readMetrics();
+    expect(dashboardFiles(metrics)).toHaveLength(4);
+    expect(() => dashboardFiles(new Map([...metrics, ['lcow_new_total', 'New.']]))).toThrow('shows lcow_new_total');
+    const fewer = new Map([...metrics].filter(([name]) => name !== 'lcow_leader'));
+    expect(() => dashboardFiles(fewer)).toThrow('asks for lcow_leader, which nothing reports');
   });
 });
 

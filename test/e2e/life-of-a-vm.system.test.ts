@@ -1,5 +1,7 @@
 // From `kubectl apply` to a running VM and back, on a real API server, with the programs as processes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generatedFiles } from '../../charts/generate.ts';
+import { emptyQueries, scrape, seriesOf, type Target } from '../support/charts/promql.ts';
 import { condition, isReady, isRunning, RunningSystem } from '../support/system/running-system.ts';
 
 let running: RunningSystem;
@@ -57,6 +59,40 @@ describe('kubectl', () => {
     await running.untilMachine('restarted', 'runs again', (now) => isRunning(now) && now.status.restarts === 1);
     await running.kubectl(['delete', 'luvm', 'restarted', '--timeout=30s']);
   });
+});
+
+describe('the dashboards', () => {
+  const dashboards = [...generatedFiles()].filter(([path]) => path.includes('/dashboards/'));
+
+  it('find data for each of their queries in what Prometheus scrapes', async () => {
+    await running.apply('measured');
+    await running.untilMachine('measured', 'runs', isRunning);
+    const inPod = { namespace: 'lcow-system', job: 'lcow' };
+    const metrics = (port: number) => `http://127.0.0.1:${port}/metrics`;
+    const operator = { url: metrics(running.system.healthPort), labels: { ...inPod, pod: 'lcow-operator-0' } };
+    const agents = running.system.nodes.map(({ name, healthPort }): Target => {
+      return { url: metrics(healthPort), labels: { ...inPod, pod: `lcow-agent-${name}`, node: name } };
+    });
+    const targets = [operator, ...agents];
+    // The figures of a VM come with the scrape after the one that asks for them.
+    const first = await running.until('the VM is measured', async () => {
+      const found = await scrape(targets);
+      return [...found.keys()].some((name) => name.includes('_assigned_memory_bytes{')) && found;
+    });
+    const series = seriesOf([first, await scrape(targets)]);
+    const node = [...first.keys()].map((name) => /name="measured".*node="(.*?)"/.exec(name)?.[1]).find(Boolean) ?? '';
+    const queries = dashboards.flatMap(([, text]) =>
+      [...text.matchAll(/"expr": (".*"),?$/gm)].map(([, expr = '""']) => String(JSON.parse(expr))),
+    );
+    const asked = queries.map((expr) =>
+      expr.replaceAll('$release', 'lcow-system').replaceAll('$node', node).replaceAll('$__rate_interval', '2m'),
+    );
+    expect(asked.length).toBeGreaterThan(40);
+    expect(await emptyQueries(series, asked)).toBe('');
+    // The judge tells a query without data from one with data.
+    expect(await emptyQueries(series, ['sum(lcow_nothing)'])).toContain('lcow_nothing');
+    await running.kubectl(['delete', 'luvm', 'measured', '--timeout=30s']);
+  }, 900_000);
 });
 
 describe('bad input', () => {

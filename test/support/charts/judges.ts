@@ -7,9 +7,12 @@ import { helm3, helm4 } from './helm.ts';
 export const kapply = new GoTool('kapply', 'sigs.k8s.io/cli-utils/cmd', 'v0.37.2');
 /** Validates manifests by JSON schemas, as in pipelines without a cluster. */
 export const kubeconform = new GoTool('kubeconform', 'github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0');
+/** Judges rules and queries, with Prometheus' own engine. */
+export const promtool = new GoTool('promtool', 'github.com/prometheus/prometheus/cmd/promtool', 'v0.316.0');
 /** Judges GitHub workflows. */
 export const actionlint = new GoTool('actionlint', 'github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
 
 if (import.meta.main) {
-  for (const judge of [helm4, helm3, kapply, kubeconform, actionlint]) process.stdout.write(`${await judge.path()}\n`);
+  for (const judge of [helm4, helm3, kapply, kubeconform, promtool, actionlint])
+    process.stdout.write(`${await judge.path()}\n`);
 }
