@@ -213,7 +213,10 @@ export class Operator {
   }
 
   #notReady(): string | undefined {
-    const { missing } = this.#caches;
+    const { missing, unserved } = this.#caches;
+    if (unserved.length > 0) {
+      return `unknown to the API server: ${unserved.join(', ')}; see whether their CustomResourceDefinitions exist`;
+    }
     return missing.length === 0 ? undefined : `not listed yet: ${missing.join(', ')}`;
   }
 

@@ -27,6 +27,8 @@ export function failed<T>(error: ApiError): Outcome<T> {
 /** The object does not exist. A 404 without an object name only says that the kind is not served (yet, or any more). */
 export const isNotFound = (error: ApiError): boolean =>
   error.code === 404 && error.reason === 'NotFound' && error.objectName !== undefined;
+/** The API server does not know the kind. */
+export const isUnservedKind = (error: ApiError): boolean => error.code === 404 && error.objectName === undefined;
 export const isConflict = (error: ApiError): boolean => error.code === 409 && error.reason !== 'AlreadyExists';
 export const isAlreadyExists = (error: ApiError): boolean => error.code === 409 && error.reason === 'AlreadyExists';
 export const isGone = (error: ApiError): boolean => error.code === 410 || error.reason === 'Expired';

@@ -45,9 +45,12 @@ export class Caches {
 
   /** The collections that were not listed yet. */
   get missing(): readonly string[] {
-    return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
-      .filter(([, cache]) => !cache.hasSynced)
-      .map(([name]) => name);
+    return this.#where((cache) => !cache.hasSynced);
+  }
+
+  /** The collections whose kind the API server does not know. */
+  get unserved(): readonly string[] {
+    return this.#where((cache) => !cache.isServed);
   }
 
   /** Resolves when everything has been listed. */
@@ -64,6 +67,12 @@ export class Caches {
 
   async stop(): Promise<void> {
     await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
+  }
+
+  #where(is: (cache: { readonly hasSynced: boolean; readonly isServed: boolean }) => boolean): string[] {
+    return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
+      .filter(([, cache]) => is(cache))
+      .map(([name]) => name);
   }
 }
 

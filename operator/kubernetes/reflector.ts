@@ -12,7 +12,7 @@
 // cluster reaches that version. So after each interruption of a watch, the reflector first checks the version of the
 // server.
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
-import { type ApiError, connectionError, isGone } from './api-error.ts';
+import { type ApiError, connectionError, isGone, isUnservedKind } from './api-error.ts';
 import { ExpectedVersions } from './expected-versions.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';
@@ -90,6 +90,7 @@ export class Reflector<T extends Stored> {
   #unsure = false;
   #watching: AbortController | undefined;
   #synced = false;
+  #served = true;
   #run: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
 
@@ -100,6 +101,11 @@ export class Reflector<T extends Stored> {
 
   get hasSynced(): boolean {
     return this.#synced;
+  }
+
+  /** False while the API server does not know the kind, as after its CustomResourceDefinition was deleted. */
+  get isServed(): boolean {
+    return this.#served;
   }
 
   get(key: string): T | undefined {
@@ -152,9 +158,11 @@ export class Reflector<T extends Stored> {
       const error = await this.#step();
       if (signal.aborted) return;
       if (error === undefined) {
+        this.#served = true;
         this.#pauses.reset();
         continue;
       }
+      if (isUnservedKind(error)) this.#served = false;
       if (isGone(error)) this.#resourceVersion = undefined;
       else this.#unsure = true;
       this.#options.observer.failed(this.#options.path, error);
@@ -175,6 +183,7 @@ export class Reflector<T extends Stored> {
     const now = await versionNow(http, path, this.#stop.signal, Math.min(silence, timing.lookMilliseconds));
     if (!now.ok) return now.error;
     this.#unsure = false;
+    this.#served = true;
     if (isOlder(now.value, known)) this.#resourceVersion = undefined;
     return undefined;
   }

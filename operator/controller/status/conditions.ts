@@ -12,7 +12,9 @@ export interface Judgement {
 /** Present only while they are not False: for kstatus, absent means the same. */
 const abnormal: ReadonlySet<string> = new Set(conditionsPresentOnlyWhileTrue);
 
+/** All types that the operator writes, in their order. */
 const order = [
+  'Connected',
   'Scheduled',
   'ReferencesResolved',
   'Prepared',
@@ -26,7 +28,10 @@ const order = [
   'Terminating',
 ];
 
-/** The last of several judgements of one type counts. */
+/** Of the CRD. */
+const conditionsMaximum = 32;
+
+/** The last of several judgements of one type counts. Conditions of types that others have added stay. */
 export function conditionsOf(
   stored: readonly Condition[],
   judgements: readonly Judgement[],
@@ -36,7 +41,7 @@ export function conditionsOf(
   const byType = new Map(judgements.map((judgement) => [judgement.type, judgement]));
   // kstatus uses the first of the two. A stalled VM makes no progress.
   if (byType.get('Stalled')?.status === 'True') byType.delete('Reconciling');
-  return [...byType.values()]
+  const own = [...byType.values()]
     .filter(({ type, status }) => status !== 'False' || !abnormal.has(type))
     .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type))
     .map(({ type, status, reason, message }) => {
@@ -45,6 +50,8 @@ export function conditionsOf(
         before !== undefined && before.status === status ? before.lastTransitionTime : timestampOf(now);
       return { type, status, reason, message, lastTransitionTime, observedGeneration };
     });
+  const others = stored.filter(({ type }) => !order.includes(type) && !byType.has(type));
+  return [...own, ...others].slice(0, conditionsMaximum);
 }
 
 /** In whole seconds, like metav1.Time. */

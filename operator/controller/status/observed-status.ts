@@ -21,12 +21,12 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
     policyDigest: observed.policyDigest,
     processorCount: processorCount === undefined ? undefined : Math.max(0, processorCount),
     memorySizeInMB: memorySizeInMB === undefined ? undefined : Math.min(memorySizeInMB, bounds.memoryInMB),
-    guest: observed.guest,
-    guestLog: observed.guestLog,
+    guest: withoutEmpty(observed.guest),
+    guestLog: withoutEmpty(observed.guestLog),
     startFailure: observed.startFailure,
-    bootTimings: observed.bootTimings,
+    bootTimings: withoutEmpty(observed.bootTimings),
     warnings: observed.warnings.length === 0 ? undefined : observed.warnings,
-    devices: devices === undefined ? undefined : distinct(devices),
+    devices: devices === undefined ? undefined : withoutEmpty(distinct(devices)),
     restarts: observed.restarts,
     ...(observed.abridged === true && keptOf(stored)),
   });
@@ -72,6 +72,17 @@ function present<T extends object>(members: T): Partial<T> {
   const result: Partial<T> = {};
   for (const name in members) if (members[name] !== undefined) result[name] = members[name];
   return result;
+}
+
+/** `kubectl describe` shows an empty list or object as a heading with nothing below it. */
+function withoutEmpty<T extends object>(members: T | undefined): Partial<T> | undefined {
+  const kept: Partial<T> = {};
+  for (const name in members) if (!isEmptyList(members[name])) kept[name] = members[name];
+  return Object.keys(kept).length === 0 ? undefined : kept;
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 /** The API server refuses a list with two entries for one slot. One bad entry must not cost the whole status. */

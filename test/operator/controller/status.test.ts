@@ -33,6 +33,37 @@ const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditi
 const stored = (status: LinuxUtilityVMStatus) => makeMachine({ status });
 
 describe('status', () => {
+  it('keeps the conditions that others have added', () => {
+    const foreign = {
+      type: 'example.com/Backup',
+      status: 'True',
+      reason: 'Done',
+      message: '',
+      lastTransitionTime: 'x',
+    };
+    const before = nextStatus(inputs({ report: reported() }));
+    const object = stored({ ...before, conditions: [foreign as never, ...(before.conditions ?? [])] });
+    const after = nextStatus(inputs({ object, report: reported() }));
+    expect(after.conditions).toEqual([...(before.conditions ?? []), foreign]);
+    // Ours end with their cause all the same.
+    const paused = makeMachine({ status: before, metadata: { annotations: { 'lcow.dev/paused': 'true' } } });
+    const held = nextStatus(inputs({ object: paused, report: reported() }));
+    expect(condition(held, 'Paused')).toBeDefined();
+    expect(condition(nextStatus(inputs({ object: stored(held), report: reported() })), 'Paused')).toBeUndefined();
+  });
+
+  it('has no empty lists or objects, which kubectl describe shows as headings', () => {
+    const empty = {
+      bootTimings: {},
+      devices: { vpmem: [], scsi: [], assigned: [] },
+      guest: { osType: 'linux', protocolVersion: 4, capabilities: [] },
+      guestLog: { head: [], tail: [], total: 0, dropped: 0 },
+    };
+    const text = JSON.stringify(nextStatus(inputs({ report: reported(empty) })));
+    expect(text).not.toMatch(/\[\]|\{\}/);
+    expect(text).toContain('"guest":{"osType":"linux","protocolVersion":4}');
+  });
+
   it('has an Event when a VM is paused, and when one is that has no host yet', () => {
     const running = nextStatus(inputs({ report: reported() }));
     const annotations = { 'lcow.dev/paused': 'true' };

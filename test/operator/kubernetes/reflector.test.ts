@@ -89,6 +89,23 @@ async function follow(
 const names = ({ reflector }: Watched) => [...reflector.values()].map(({ metadata }) => metadata.name).sort();
 
 describe('reflector', () => {
+  it('says while its kind is unknown to the API server, and keeps what it knows', async () => {
+    const unknown = Array.from({ length: 6 }, () => status(404, 'NotFound'));
+    const again = [listOf([], '11'), hangingWatch([event('MODIFIED', object('a', '12'))])];
+    const watched = await follow([
+      listOf([object('a', '1')], '10'),
+      status(500, 'InternalError'),
+      ...unknown,
+      ...again,
+    ]);
+    await until(() => watched.reflector.hasSynced);
+    await until(() => !watched.reflector.isServed);
+    expect(watched.failures[0]?.code).toBe(500);
+    expect(names(watched)).toEqual(['a']);
+    await until(() => watched.changes.length === 2);
+    expect(watched.reflector.isServed).toBe(true);
+  });
+
   it('lists page by page, then watches from there with bookmarks and a time-out of its own', async () => {
     const watched = await follow([
       listOf([object('a', '1')], '10', 'page-2'),
