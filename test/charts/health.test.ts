@@ -2,9 +2,10 @@
 // run as Argo CD runs it. The statuses are those that the operator really writes.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { LuaFactory } from 'wasmoon';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { nextHostStatus } from '../../operator/controller/status/host-status.ts';
 import { nextStatus, type StatusInputs } from '../../operator/controller/status/status.ts';
@@ -20,6 +21,33 @@ const now = Date.parse('2026-01-01T00:00:00Z');
 
 type ArgoHealth = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
 const health = z.object({ status: z.string(), message: z.string() });
+
+const expressions = z.object({
+  apiVersion: z.string(),
+  kind: z.string(),
+  inProgress: z.string(),
+  failed: z.string(),
+  current: z.string(),
+});
+const fluxChecks = z.looseObject({
+  spec: z.looseObject({ healthCheckExprs: z.array(expressions).default([]) }).default({ healthCheckExprs: [] }),
+});
+
+interface Judged {
+  readonly metadata: { readonly generation: number };
+  readonly status: {
+    readonly observedGeneration?: number;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+  };
+}
+
+/** The few words of CEL that the example uses are nearly those of JavaScript. */
+function isTrue(expression: string, { metadata, status }: Judged): boolean {
+  const script = expression
+    .replaceAll(/has\((status\.\w+)\)/g, '($1 !== undefined)')
+    .replaceAll(/\.exists\((\w+), /g, '.some(($1) => ');
+  return runInNewContext(script, { metadata, status }) === true;
+}
 
 async function argoHealthOf(script: string, object: unknown): Promise<string> {
   return (await judgedByArgo(script, object)).status;
@@ -318,5 +346,34 @@ it('argocd-cm.yaml holds exactly these scripts', async () => {
       'resource.customizations.health.lcow.dev_LinuxUtilityVM': await read('linux-utility-vm-health.lua'),
       'resource.customizations.health.lcow.dev_LinuxUtilityVMHost': await read('linux-utility-vm-host-health.lua'),
     },
+  });
+});
+
+describe('the GitOps examples', () => {
+  const examples = fileURLToPath(new URL('../../examples/gitops/', import.meta.url));
+  const objectsIn = async (file: string): Promise<unknown[]> =>
+    parseAllDocuments(await readFile(`${examples}${file}`, 'utf8')).map((each): unknown => each.toJS());
+
+  it('have Argo CD tolerate VMs whose kind the cluster does not know yet', async () => {
+    expect(JSON.stringify(await objectsIn('argocd/fleet.yaml'))).toContain('"SkipDryRunOnMissingResource=true"');
+  });
+
+  it('have Flux judge VMs as kstatus does', async () => {
+    const checks = (await objectsIn('flux/lcow.yaml')).flatMap(
+      (object) => fluxChecks.parse(object).spec.healthCheckExprs,
+    );
+    expect(checks).toMatchObject([{ apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVM' }]);
+    const [terms] = checks;
+    const judged = (object: Judged) =>
+      (['inProgress', 'failed', 'current'] as const).find((term) => isTrue(terms?.[term] ?? 'false', object));
+    const withCondition = (type: string, status = 'True', observedGeneration = 2): Judged => ({
+      metadata: { generation: 2 },
+      status: { observedGeneration, conditions: [{ type, status }] },
+    });
+    expect(judged({ metadata: { generation: 1 }, status: {} })).toBe('inProgress');
+    expect(judged(withCondition('Ready', 'True', 1))).toBe('inProgress');
+    expect(judged(withCondition('Stalled'))).toBe('failed');
+    expect(judged(withCondition('Ready'))).toBe('current');
+    expect(judged(withCondition('Ready', 'False'))).toBeUndefined();
   });
 });

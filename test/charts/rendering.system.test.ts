@@ -140,6 +140,13 @@ describe('the schema of values refuses', () => {
   });
 });
 
+it.each(['lcow-operator', 'lcow-agent'] as const)('the test pod of %s says what it needs', async (chart) => {
+  const pod = (await render({ chart })).find(({ kind }) => kind === 'Pod');
+  const resources = z.object({ requests: z.object({ cpu: z.string(), memory: z.string() }), limits: z.object({}) });
+  const { containers } = z.object({ containers: z.array(z.object({ resources })) }).parse(pod?.['spec']);
+  expect(containers).toHaveLength(1);
+});
+
 describe('backslashes in --set', () => {
   it.each([
     ['allowedPaths', String.raw`{D:\images}`, String.raw`{D:\\images:ro}`, String.raw`--allowed-path=D:\images:ro`],

@@ -36,6 +36,9 @@ describe('a chart that has ours as parts', () => {
     const titles = objects.map(title);
     expect(titles).toContain('Deployment lcow-system/lcow-operator');
     expect(titles.filter((each) => each.includes('lcow-agent'))).toEqual([]);
+    const others = await rendered({ 'lcow-operator': { enabled: false }, 'lcow-agent': { enabled: true } });
+    expect(others.map(title)).toContain('DaemonSet lcow-system/lcow-agent');
+    expect(others.map(title).filter((each) => each.includes('lcow-operator'))).toEqual([]);
   });
 
   it('names one registry and its secrets for all parts, each secret once', async () => {

@@ -12,11 +12,12 @@ import { AgentServer } from '../../../operator/agents/server.ts';
 import type { SessionPorts } from '../../../operator/agents/session-ports.ts';
 import { Sessions } from '../../../operator/agents/sessions.ts';
 import type { Acceptance } from '../../../operator/controller/hosts.ts';
-import type { DesiredMachine } from '../../../operator/controller/instructions/agents.ts';
+import type { DesiredMachine, Told } from '../../../operator/controller/instructions/agents.ts';
 import { desiredMachine } from '../../../operator/controller/instructions/assignment.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { digestsOf } from '../../../operator/kubernetes/objects.ts';
 import { grantedLogLines } from '../../../protocol/earlier-agents.ts';
+import { intentsCapability } from '../../../protocol/intent.ts';
 import {
   agentsPath,
   closeCodes,
@@ -37,7 +38,7 @@ class Harness {
   readonly misbehaviour: string[] = [];
   readonly sessions: Sessions;
   readonly server: AgentServer;
-  desired: readonly DesiredMachine[] = [];
+  desired: readonly Told[] = [];
   accept: () => Promise<Acceptance> = () => Promise.resolve({ ok: true, epoch: 7 });
   leads = true;
   port = 0;
@@ -281,6 +282,19 @@ describe('session', () => {
     expect(harness.sessions.hasReleased('node-a', someUid)).toBe(true);
     await until(() => harness.inventory.presence('node-a', someUid) === 'Absent');
     expect(agent.receivedOf('release')).toHaveLength(1);
+  });
+
+  it('tells what a VM is to do whose options cannot be read, before the desired state is complete', async () => {
+    const halted = { uid: uidOf(7), generation: 3, runStrategy: 'Halted' as const };
+    const intent = { ...halted, namespace: 'default', name: 'odd', paused: false, remembered: { restarts: 0 } };
+    harness.desired = [{ intent }];
+    const agent = new ScriptedAgent();
+    agent.capabilities = [intentsCapability];
+    await agent.connect(harness.port, 'node-a');
+    await until(() => agent.receivedOf('desired').some(({ last }) => last));
+    expect(agent.intents.get(uidOf(7))).toMatchObject(halted);
+    const order = agent.received.map(({ type }) => type);
+    expect(order.indexOf('intent')).toBeLessThan(order.lastIndexOf('desired'));
   });
 
   it('changes nothing when it ends, except that its host is away', async () => {
