@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { streamLimits } from '../../protocol/streams/messages.ts';
 import { parsePosition, type Subresource, subresourceRoot, subresources } from '../../protocol/subresources.ts';
+import { beginning } from '../../runtime/beginning.ts';
 import type { StreamRequest } from '../agents/session-streams.ts';
 import { discoveryDocument } from './discovery.ts';
 import { badRequest, type Refusal } from './refusal.ts';
@@ -113,9 +114,9 @@ function read<T>(schema: z.ZodType<T>, query: object): Read<T> {
     const value = typeof issue.input === 'string' ? `Invalid value: ${JSON.stringify(clip(issue.input))}: ` : '';
     return `${issue.path.join('.')}: ${value}${issue.message}`;
   });
-  return { ok: false, refusal: badRequest(`invalid query: ${problems.join('; ')}`.slice(0, 1024)) };
+  return { ok: false, refusal: badRequest(beginning(`invalid query: ${problems.join('; ')}`, 1_024)) };
 }
 
 function clip(text: string): string {
-  return text.length > 64 ? `${text.slice(0, 64)}…` : text;
+  return text.length > 64 ? `${beginning(text, 64)}…` : text;
 }

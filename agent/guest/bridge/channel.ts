@@ -12,6 +12,7 @@
 // answer ends the bridge.
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
+import { beginning } from '../../../runtime/beginning.ts';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
 import { BridgeClosedError, type BridgeEnd, GuestProtocolError, GuestRefusal, GuestUnansweredError } from './errors.ts';
@@ -220,7 +221,7 @@ export class BridgeChannel {
     const parsed = exitNotification.safeParse(parseJson(frame.payload));
     if (frame.type !== containerExited) this.#fail(`unknown notification 0x${frame.type.toString(16)}`);
     else if (!parsed.success) this.#fail('undecodable notification');
-    else this.#fail(`notification for unknown container ${parsed.data.ContainerId.slice(0, 80)}`);
+    else this.#fail(`notification for unknown container ${beginning(parsed.data.ContainerId, 80)}`);
   }
 
   #fail(message: string): void {

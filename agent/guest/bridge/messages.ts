@@ -1,5 +1,6 @@
 // The messages between host and guest over the bridge (hcs-runtime E.2 to E.6).
 import { z } from 'zod';
+import { beginning } from '../../../runtime/beginning.ts';
 import { encodeHostJson, encodeInnerJson } from './frames.ts';
 
 export const nullId = '00000000-0000-0000-0000-000000000000';
@@ -101,7 +102,7 @@ export function identityOf(answer: NegotiateResponse): GuestIdentity {
   // A guest that does not name its system is a Windows guest (E.4).
   return {
     protocolVersion: Math.max(0, answer.Version),
-    osType: RuntimeOsType === '' ? 'windows' : RuntimeOsType.toLowerCase().slice(0, osTypeChars),
+    osType: RuntimeOsType === '' ? 'windows' : beginning(RuntimeOsType.toLowerCase(), osTypeChars),
     capabilities,
   };
 }

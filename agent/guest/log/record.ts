@@ -1,6 +1,7 @@
 // Turns one value of the guest's log stream into one record (hcs-runtime D.4, steps 1 to 7). The guest writes with a Go
 // library, and the rules are those of its decoder: standard names in any letter case, the last of several wins, null
 // counts as absent.
+import { beginning } from '../../../runtime/beginning.ts';
 import { readFlatMembers } from './flat-json.ts';
 import { type JsonValue, type Members, readMembers } from './json-members.ts';
 import { normaliseTime, zeroTime } from './time.ts';
@@ -57,7 +58,7 @@ export function readFlatRecord(text: string, vmId: string): LogValue | undefined
 function readRecord(text: string, vmId: string): LogValue {
   // Null counts as an object without members (D.4, step 6).
   if (text === 'null') return makeRecord([], vmId);
-  if (!text.startsWith('{')) return refused(`not an object: ${text.slice(0, 80)}`);
+  if (!text.startsWith('{')) return refused(`not an object: ${beginning(text, 80)}`);
   let reason: string | undefined;
   const members = readMembers(text, (number) => {
     reason ??= `a number is beyond the range of floats: ${number}`;

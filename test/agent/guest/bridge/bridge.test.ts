@@ -129,6 +129,14 @@ describe('the bridge', () => {
     expect(bridge.nextId).toBe(102n);
   });
 
+  it('cuts no character of a long name of the system of the guest in two', async () => {
+    const { answer, bridge, request } = connect();
+    const call = bridge.negotiate(never);
+    answer(await request(), { Version: 4, Capabilities: { RuntimeOsType: `a${'😀'.repeat(64)}` } });
+    const { osType } = await call;
+    expect(osType).toMatch(/^a(?:😀)+$/u);
+  });
+
   it('reports the version and the system of the guest', async () => {
     const { answer, bridge, request } = connect();
     const call = bridge.negotiate(never);
