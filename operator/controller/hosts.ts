@@ -11,7 +11,7 @@ import type { Inventory } from './knowledge/inventory.ts';
 import type { Lookup } from './knowledge/lookup.ts';
 import type { Restoration } from './knowledge/restoration.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
-import { type HostIntroduction, introduced, nextHostStatus, type Session } from './status/host-status.ts';
+import { type HostIntroduction, nextHostStatus, type Session, withIntroduction } from './status/host-status.ts';
 import type { NodeWrites } from './status/node-writes.ts';
 
 export interface HostsOptions {
@@ -224,7 +224,7 @@ function refusal(nodeName: string, error: ApiError): Acceptance {
 }
 
 function isNews(introduction: HostIntroduction, stored: LinuxUtilityVMHostStatus): boolean {
-  return !sameJson(stored, { ...stored, ...introduced(introduction) });
+  return !sameJson(stored, withIntroduction(stored, introduction));
 }
 
 /** The part of the status that an agent can change as often as it likes. */

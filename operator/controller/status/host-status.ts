@@ -33,8 +33,7 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
   const storedConnected = (stored.conditions ?? []).filter(({ type }) => type === 'Connected');
   const judgements = connection === 'Lapsed' ? storedConnected : [connectedJudgement(connection)];
   return {
-    ...stored,
-    ...(introduction === undefined ? {} : introduced(introduction)),
+    ...(introduction === undefined ? stored : withIntroduction(stored, introduction)),
     ...sessionOf(session ?? stored.session, connection, now),
     observedGeneration: generation,
     virtualMachines: { desired: virtualMachines.desired, running },
@@ -49,18 +48,22 @@ function sessionOf(session: Session | undefined, connection: Connection, now: nu
   return { session: { ...session, endedAt: timestampOf(now) } };
 }
 
-/** The part of the status that comes from the agent. */
-export function introduced({ agentVersion, facts }: HostIntroduction): Partial<LinuxUtilityVMHostStatus> {
-  const { osBuild, architecture, logicalProcessors, memoryInMB, numaNodes, isolation, bootFiles } = facts;
+/** The stored status with the part that comes from the agent. `kubectl describe` shows an empty list as a heading. */
+export function withIntroduction(
+  { numaNodes: _numaNodes, isolation: _isolation, bootFiles: _bootFiles, ...stored }: LinuxUtilityVMHostStatus,
+  { agentVersion, facts }: HostIntroduction,
+): LinuxUtilityVMHostStatus {
+  const { osBuild, architecture, logicalProcessors, memoryInMB } = facts;
+  const numaNodes = [...new Map(facts.numaNodes.map((node) => [node.number, node])).values()];
+  const isolation = [...new Set(facts.isolation)];
+  const folders = [...new Map(facts.bootFiles.map((folder) => [folder.path, folder])).values()];
+  const bootFiles = folders.map(({ path, files }) => (files.length > 0 ? { path, files } : { path }));
   return {
-    agentVersion,
-    osBuild,
-    architecture,
-    logicalProcessors,
-    memoryInMB,
-    numaNodes: [...new Map(numaNodes.map((node) => [node.number, node])).values()],
-    isolation: [...new Set(isolation)],
-    bootFiles: [...new Map(bootFiles.map((folder) => [folder.path, folder])).values()],
+    ...stored,
+    ...{ agentVersion, osBuild, architecture, logicalProcessors, memoryInMB },
+    ...(numaNodes.length > 0 && { numaNodes }),
+    ...(isolation.length > 0 && { isolation }),
+    ...(bootFiles.length > 0 && { bootFiles }),
   };
 }
 

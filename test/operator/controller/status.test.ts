@@ -1,12 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
+import { nextHostStatus } from '../../../operator/controller/status/host-status.ts';
 import { nextStatus, type StatusInputs } from '../../../operator/controller/status/status.ts';
 import { transitions } from '../../../operator/controller/status/transitions.ts';
 import { writeNeed } from '../../../operator/controller/status/write-need.ts';
-import { machinePhases, type ObservedVirtualMachine, observedConditionTypes } from '../../../protocol/messages.ts';
+import {
+  type HostFacts,
+  machinePhases,
+  type ObservedVirtualMachine,
+  observedConditionTypes,
+} from '../../../protocol/messages.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
-import { observedMachine } from '../../support/operator/scripted-agent.ts';
+import { observedMachine, someHost } from '../../support/operator/scripted-agent.ts';
 
 const now = Date.parse('2026-05-01T12:00:00Z');
 const later = now + 60_000;
@@ -31,6 +38,28 @@ const reported = (changes: Partial<ObservedVirtualMachine> = {}) => ({
 });
 const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditions?.find((each) => each.type === type);
 const stored = (status: LinuxUtilityVMStatus) => makeMachine({ status });
+
+describe('the status of a host', () => {
+  it('has no empty lists, and loses what its agent reports no more', () => {
+    const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
+      nextHostStatus({
+        stored: status,
+        generation: 1,
+        introduction: { agentVersion: '1', facts: { ...someHost, ...facts }, nodeUID: undefined },
+        session: undefined,
+        connection: 'Connected',
+        virtualMachines: { desired: 0, running: 0 },
+        now,
+      });
+    const bootFiles = [{ path: 'C:\\boot', files: [] }];
+    const full = told({ isolation: ['SNP'], numaNodes: [], bootFiles }, {});
+    expect(full).toMatchObject({ isolation: ['SNP'], bootFiles: [{ path: 'C:\\boot' }] });
+    expect(JSON.stringify(full)).not.toMatch(/\[\]/);
+    const less = told({ isolation: [], numaNodes: [], bootFiles: [] }, full);
+    expect(less).not.toHaveProperty('isolation');
+    expect(less).not.toHaveProperty('bootFiles');
+  });
+});
 
 describe('status', () => {
   it('keeps the conditions that others have added', () => {
