@@ -2,8 +2,9 @@
 import { firstStdioPort } from '../../../agent/guest/bridge/processes.ts';
 import { guestPorts } from '../../../agent/node/guest-sockets.ts';
 import type { Comparison } from './comparison.ts';
+import { commandIn } from './guest.ts';
 import type { HostStep } from './life.ts';
-import { callAt, callDuring, isCallOf, isOwnAfter, isOwnAtTheEnd, portOf, returnOf, textOf } from './place.ts';
+import { callAt, callDuring, isCallOf, isFrame, isOwnAfter, isOwnAtTheEnd, portOf, returnOf, textOf } from './place.ts';
 import { any, closeHandle, extra, isStdio, missing, order, outcome, type Rule } from './rule.ts';
 
 export const entropy: Rule = {
@@ -44,6 +45,20 @@ export const logListener: Rule = {
     return isListen(step) && hasOwnCommand && !original.some((each) => isListen(each.step));
   }),
 };
+
+/** `stty` for a process with a terminal, and the wait for it, which follows its answer. */
+export const terminalSize: Rule = {
+  point: 'terminal-size',
+  explains: extra(({ index, step }, { own }) => {
+    if (isFrame(step, 'ExecuteProcess')) return isSizing(step);
+    const before = own.slice(Math.max(0, index - 3), index);
+    return isFrame(step, 'WaitForProcess') && before.some((each) => isSizing(each.step));
+  }),
+};
+
+function isSizing(step: HostStep): boolean {
+  return isFrame(step, 'ExecuteProcess') && commandIn(textOf(step)).command[0] === 'stty';
+}
 
 export const logConnection: Rule = {
   point: 'log-connection',

@@ -31,6 +31,7 @@ import {
   redial,
   signals,
   streamLimit,
+  terminalSize,
 } from './guest-rules.ts';
 import type { Rule } from './rule.ts';
 import { eventOptions, firstQuery, leftovers, operations, overdueCalls, stateQueries } from './service-rules.ts';
@@ -58,6 +59,7 @@ export const rules: readonly Rule[] = [
   signals,
   execWithoutBridge,
   streamLimit,
+  terminalSize,
   diskAccess,
   disksNeedBridge,
   mountLooks,
