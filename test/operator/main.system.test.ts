@@ -39,7 +39,7 @@ async function end(child: ReturnType<typeof start>) {
   return { stdout, stderr, code };
 }
 
-const listening = z.object({ msg: z.literal('listening'), health: z.number(), agents: z.number() });
+const listening = z.object({ msg: z.literal('listening'), health: z.number(), metrics: z.number() });
 
 describe('lcow-operator', () => {
   it('says what it takes, and what is wrong with its flags', async () => {
@@ -53,6 +53,8 @@ describe('lcow-operator', () => {
     expect(open).toMatchObject({ code: 1, stderr: expect.stringContaining('need TLS') });
     const half = await end(start(...tokens, '--tls-key', 'x'));
     expect(half).toMatchObject({ code: 1, stderr: expect.stringContaining('belong together') });
+    const readers = await end(start(...tokens, '--bind-address', '127.0.0.1', '--metrics-port', '0'));
+    expect(readers).toMatchObject({ code: 1, stderr: expect.stringContaining('--metrics-port needs readers') });
     const missing = await end(start('--agent-tokens', 'x', '--bind-address', '::1', '--kubeconfig', '/no/such/file'));
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/^lcow-operator: .*no.such.file/) });
     expect((await end(start(...tokens, '--agents-port', 'many'))).stderr).toContain('must be a number');
@@ -62,14 +64,15 @@ describe('lcow-operator', () => {
     const child = start(
       ...['--kubeconfig', join(directory, 'kubeconfig'), '--agent-tokens', join(directory, 'tokens.yaml')],
       ...['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--log-level', 'debug'],
+      ...['--metrics-port', '0', '--metrics-anonymous'],
     );
     const lines: string[] = [];
-    let health = 0;
+    let [health, network] = [0, 0];
     for await (const line of createInterface(child.stdout)) {
       lines.push(line);
       const parsed = listening.safeParse(JSON.parse(line));
       if (parsed.success) {
-        health = parsed.data.health;
+        [health, network] = [parsed.data.health, parsed.data.metrics];
         break;
       }
     }
@@ -77,7 +80,10 @@ describe('lcow-operator', () => {
     const ready = await fetch(`http://127.0.0.1:${health}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, 'not listed yet: machines, hosts, nodes']);
     expect((await fetch(`http://127.0.0.1:${health}/other`)).status).toBe(404);
-    const metrics = await (await fetch(`http://127.0.0.1:${health}/metrics`)).text();
+    // They have a port of their own here, which serves nothing else.
+    expect((await fetch(`http://127.0.0.1:${health}/metrics`)).status).toBe(404);
+    expect((await fetch(`http://127.0.0.1:${network}/healthz`)).status).toBe(404);
+    const metrics = await (await fetch(`http://127.0.0.1:${network}/metrics`)).text();
     const documented = (await readFile(operations, 'utf8')).matchAll(/^\| `(lcow_\w+)/gm);
     const names = [...documented].map(([, name]) => name ?? '');
     expect(names.length).toBeGreaterThan(5);
