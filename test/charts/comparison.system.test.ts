@@ -301,6 +301,31 @@ describe('the monitoring of the operator', () => {
   }, 900_000);
 });
 
+it('a value that is set to null is as good as none', async () => {
+  const alerts = ['LcowOperatorAbsent', 'LcowAgentSessionsLost', 'LcowVirtualMachinesFailed', 'LcowUnexpected'];
+  const names = [
+    ...alerts.map((name) => `monitoring.prometheusRule.alerts.${name}`),
+    ...[
+      'strategy',
+      'probes.liveness',
+      'monitoring.serviceMonitor.tlsConfig',
+      'monitoring.serviceMonitor.authorization',
+    ],
+  ];
+  const enabled = [
+    'metrics.tls.secretName=a',
+    'monitoring.serviceMonitor.enabled=true',
+    'monitoring.prometheusRule.enabled=true',
+  ];
+  const objects = await render({ chart: 'lcow-operator', set: [...enabled, ...names.map((name) => `${name}=null`)] });
+  const rules = JSON.stringify(find(objects, 'PrometheusRule', 'lcow-operator'));
+  expect([...rules.matchAll(/"alert":"(\w+)"/g)].map(([, name]) => name)).toEqual(['LcowOperatorNoLeader']);
+  expect(JSON.stringify(find(objects, 'ServiceMonitor', 'lcow-operator'))).toContain(
+    '"serverName":"lcow-operator-metrics"',
+  );
+  expect(find(objects, 'Deployment', 'lcow-operator')['spec']).not.toHaveProperty('strategy');
+});
+
 describe('the agent', () => {
   it('serves metrics to readers on the network, which its monitor knows', async () => {
     const { containers } = podOf(find(agent, 'DaemonSet', 'lcow-agent'));

@@ -106,12 +106,12 @@ certificate of the readers is theirs to name.
 {{- $metrics := .context.Values.metrics }}
 {{- if $metrics.tls.secretName }}
 {{- $tls := dict "serverName" $metrics.tls.serverName }}
-{{- if not .monitor.tlsConfig.ca }}
+{{- if not (.monitor.tlsConfig | default dict).ca }}
 {{- $_ := set $tls "ca" (dict "secret" (dict "name" $metrics.tls.secretName "key" "ca.crt")) }}
 {{- end }}
 scheme: https
 tlsConfig:
-  {{- merge (deepCopy .monitor.tlsConfig) $tls | toYaml | nindent 2 }}
+  {{- merge (deepCopy (.monitor.tlsConfig | default dict)) $tls | toYaml | nindent 2 }}
 {{- end }}
 {{- $token := dict }}
 {{- with $metrics.token }}
@@ -119,7 +119,7 @@ tlsConfig:
 {{- $token = dict "type" "Bearer" "credentials" (dict "name" .secretName "key" .key) }}
 {{- end }}
 {{- end }}
-{{- with merge (deepCopy .monitor.authorization) $token }}
+{{- with merge (deepCopy (.monitor.authorization | default dict)) $token }}
 authorization:
   {{- toYaml . | nindent 2 }}
 {{- end }}
