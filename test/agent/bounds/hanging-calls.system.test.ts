@@ -121,6 +121,19 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
+  it('a start that HCS never completes is over when the system says that it has stopped', async () => {
+    double.script({ call: 'HcsStartComputeSystem', action: 'hold' });
+    double.script({ call: 'HcsTerminateComputeSystem', action: 'hold', number: 0 });
+    await withCore({ bootTimeout: 100, terminate: 200, exit: 100, lateCall: 3_600_000 }, async (core) => {
+      await core.supervisor.assign(unguestedAssignment());
+      await core.until(uid, 'draining', hasReason('CallOverdue'));
+      const text = JSON.stringify({ Id: systemID, Owner: 'lcow-agent', State: 'Stopped' });
+      double.script({ call: 'HcsGetComputeSystemProperties', action: 'result', text, number: 0 });
+      core.supervisor.release(uid);
+      await until('removed', () => core.removed.has(uid));
+    });
+  });
+
   it('a terminate that is refused in Draining is requested again', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'hang' });
     double.script({ call: 'HcsTerminateComputeSystem', action: 'failCall', value: 0x8007_0005 });

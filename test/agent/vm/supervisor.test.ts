@@ -517,6 +517,18 @@ describe('what goes wrong', () => {
     expect(core.observed(uid).lastExit).toBeUndefined();
   });
 
+  it('does not book a start that finds no compute service as a failed boot', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'start', fail: { hresult: '0x8037011e' } });
+    const booked: unknown[] = [];
+    await using core = await startCore(node, {
+      listener: { changed: (changed) => booked.push(core.observed(changed).startFailure), removed: () => {} },
+    });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'lost', ({ phase }) => phase === 'Unknown');
+    expect(booked.filter((each) => each !== undefined)).toEqual([]);
+  });
+
   it('says when the compute service went away', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
