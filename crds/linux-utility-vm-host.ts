@@ -8,14 +8,14 @@ import { conditions, objectMeta, observedGeneration, unseen } from './object.ts'
 
 export const linuxUtilityVMHostSpec = z
   .object({
-    unschedulable: flag('Place no further VMs here. Those that are here stay.'),
+    unschedulable: flag('Place no further VMs on the host. The VMs that it has stay.'),
     reservedMemoryInMB: count('Memory to keep for the host itself, in MB.', 0, maxMemoryInMB).optional(),
     memoryOvercommitPercent: count('How much of the memory may be promised to VMs, in percent.', 1, 10_000).default(
       100,
     ),
-    maxVirtualMachines: count('Place no more VMs than these.').optional(),
+    maxVirtualMachines: count('The most VMs that may be placed on the host.').optional(),
   })
-  .meta({ description: 'What may be placed on the host.' })
+  .meta({ description: 'Which VMs may be placed on the host.' })
   .prefault({});
 
 export type LinuxUtilityVMHostSpec = z.infer<typeof linuxUtilityVMHostSpec>;
@@ -27,13 +27,13 @@ export const linuxUtilityVMHostStatus = z
     session: z
       .object({
         replica: text('The operator replica that the agent is connected to.', 253).optional(),
-        epoch: count('Counts sessions; commands of an older one are void.'),
+        epoch: count('Number of the session; messages of an older session are ignored.'),
         nodeUID: text('The uid of the Node that the agent proved to run on.', 64).optional(),
         endedAt: timestamp(
           'When the session was judged to have ended, 60 s after it was lost. The host has no VM that was created later.',
         ).optional(),
       })
-      .meta({ description: 'The agent’s session, present or last.' })
+      .meta({ description: 'The current or last session of the agent.' })
       .optional(),
     agentVersion: text('Version of the agent.', 128).optional(),
     osBuild: count('Build number of Windows.').optional(),
@@ -43,9 +43,9 @@ export const linuxUtilityVMHostStatus = z
     numaNodes: z
       .array(
         z.object({
-          number: count('Number of the node.'),
-          logicalProcessors: count('Its logical processors.').optional(),
-          memoryInMB: count('Its memory, in MB.').optional(),
+          number: count('Number of the NUMA node.'),
+          logicalProcessors: count('Logical processors of the NUMA node.').optional(),
+          memoryInMB: count('Memory of the NUMA node, in MB.').optional(),
         }),
       )
       .max(256)
@@ -54,7 +54,7 @@ export const linuxUtilityVMHostStatus = z
     isolation: z
       .array(z.string().max(64))
       .max(16)
-      .meta({ description: 'Kinds of isolation that it can give to a VM, such as SNP.', ...listSet })
+      .meta({ description: 'Kinds of isolation that the host can give to a VM, such as SNP.', ...listSet })
       .optional(),
     bootFiles: z
       .array(
@@ -63,7 +63,10 @@ export const linuxUtilityVMHostStatus = z
           files: z
             .array(z.string().max(256))
             .max(256)
-            .meta({ description: 'The files in it; a last entry says how many are left out.', ...listAtomic })
+            .meta({
+              description: 'The files in the folder. If some are left out, the last entry has their number.',
+              ...listAtomic,
+            })
             .optional(),
         }),
       )
@@ -73,12 +76,12 @@ export const linuxUtilityVMHostStatus = z
     virtualMachines: z
       .object({
         desired: count('VMs that are assigned to the host.'),
-        running: count('Those of them that run.'),
+        running: count('Assigned VMs that run.'),
       })
-      .meta({ description: 'How many VMs it has.' })
+      .meta({ description: 'The number of VMs on the host.' })
       .optional(),
   })
-  .meta({ description: 'What the host is. Written by the operator.', ...unseen });
+  .meta({ description: 'The state and the properties of the host. Written by the operator.', ...unseen });
 
 export type LinuxUtilityVMHostStatus = z.infer<typeof linuxUtilityVMHostStatus>;
 
@@ -107,34 +110,50 @@ export const linuxUtilityVMHostKind: Kind = {
       name: 'Connected',
       type: 'string',
       jsonPath: '.status.conditions[?(@.type=="Connected")].status',
-      description: 'Whether its agent is connected.',
+      description: 'Whether the agent of the host is connected.',
     },
     { name: 'Build', type: 'integer', jsonPath: '.status.osBuild', description: 'Build number of Windows.' },
     { name: 'CPUs', type: 'integer', jsonPath: '.status.logicalProcessors', description: 'Logical processors.' },
-    { name: 'VMs', type: 'integer', jsonPath: '.status.virtualMachines.running', description: 'VMs that run on it.' },
-    { name: 'Agent', type: 'string', jsonPath: '.status.agentVersion', description: 'Version of its agent.' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'When it first reported.' },
+    {
+      name: 'VMs',
+      type: 'integer',
+      jsonPath: '.status.virtualMachines.running',
+      description: 'VMs that run on the host.',
+    },
+    { name: 'Agent', type: 'string', jsonPath: '.status.agentVersion', description: 'Version of the agent.' },
+    {
+      name: 'Age',
+      type: 'date',
+      jsonPath: '.metadata.creationTimestamp',
+      description: 'When the host first reported.',
+    },
     {
       name: 'Desired',
       type: 'integer',
       jsonPath: '.status.virtualMachines.desired',
-      description: 'VMs assigned to it.',
+      description: 'VMs that are assigned to the host.',
       wide: true,
     },
-    { name: 'Memory', type: 'integer', jsonPath: '.status.memoryInMB', description: 'Its memory in MB.', wide: true },
-    { name: 'Arch', type: 'string', jsonPath: '.status.architecture', description: 'Its architecture.', wide: true },
+    { name: 'Memory', type: 'integer', jsonPath: '.status.memoryInMB', description: 'Memory in MB.', wide: true },
+    {
+      name: 'Arch',
+      type: 'string',
+      jsonPath: '.status.architecture',
+      description: 'Processor architecture.',
+      wide: true,
+    },
     {
       name: 'Isolation',
       type: 'string',
       jsonPath: '.status.isolation',
-      description: 'Isolation it offers.',
+      description: 'Isolation that the host offers.',
       wide: true,
     },
     {
       name: 'Unschedulable',
       type: 'string',
       jsonPath: '.spec.unschedulable',
-      description: 'Takes no further VMs.',
+      description: 'Whether no further VMs are placed on the host.',
       wide: true,
     },
   ],

@@ -1,9 +1,10 @@
 // The spec of a LinuxUtilityVM. Every option of docs/reference/hcs-documents.md §1 has a field.
 //
-// A field left out has the reference's default on the host that the VM runs on, so only defaults that depend neither on
-// the host nor on another field are written here. A rule refuses what is wrong in any case; the agent reports what only
-// its host can judge. Rules that span sections stand on the spec, never on the root: on the root they would also apply
-// to writes of status and finalizers, and an object that a later rule forbids could not be deleted.
+// A field that is left out has the reference's default on the host that the VM runs on. So only defaults that depend
+// neither on the host nor on another field are written here. A rule refuses values that are wrong on every host; the
+// agent reports values that only its host can judge. Rules that span sections stand on the spec, never on the root: on
+// the root they would also apply to writes of status and finalizers, and an object that a later rule forbids could not
+// be deleted.
 import { z } from 'zod';
 import { guid, rules } from './fields.ts';
 import { nodeName, nodeSelector, tolerations } from './placement.ts';
@@ -27,21 +28,21 @@ export const linuxUtilityVMSpec = z
       .enum(['Always', 'RerunOnFailure', 'Once', 'Halted'])
       .meta({
         description:
-          'Always restarts the VM whenever it ends, RerunOnFailure unless it ended well, Once runs it once, Halted keeps it stopped. A VM that ended well stays ended when RerunOnFailure is set to Halted and back; lcow.dev/restartedAt starts it again.',
+          'When the VM runs. Always: it is restarted whenever it ends. RerunOnFailure: it is restarted unless it ended well. Once: it runs once. Halted: it stays stopped. A VM that ended well stays ended when RerunOnFailure is set to Halted and back; lcow.dev/restartedAt starts it again.',
       })
       .default('Always'),
     updateStrategy: z
       .enum(['OnRestart', 'Recreate'])
       .meta({
         description:
-          'What a change of a field does that takes effect only at creation: wait for the next restart, or recreate the VM now.',
+          'What happens when a field changes that takes effect only at creation. OnRestart: the change waits for the next restart. Recreate: the VM is recreated now.',
       })
       .default('OnRestart'),
     terminateOnAgentExit: z
       .boolean()
       .meta({
         description:
-          'Whether the VM ends when the agent on its node does. False needs a guest image of hcsshim v0.15.0 (July 2026) or later, whose vsockexec relays logs (-r); not with confidential.',
+          'Whether the VM ends together with the agent on its node. False needs a guest image of hcsshim v0.15.0 (July 2026) or later, whose vsockexec relays logs (-r), and is not possible with confidential.',
       })
       .default(true),
     memory,
@@ -60,7 +61,7 @@ export const linuxUtilityVMSpec = z
     ).optional(),
   })
   .meta({
-    description: 'What the VM shall be. A field left out has the default of the host that the VM runs on.',
+    description: 'The desired VM. A field that is left out has the default of the host that the VM runs on.',
     ...rules(
       {
         rule: '!has(self.resourcePartitionID) || !has(self.processor) || !has(self.processor.cpuGroupID)',
@@ -119,5 +120,5 @@ export const linuxUtilityVMSpec = z
   });
 
 export type LinuxUtilityVMSpec = z.infer<typeof linuxUtilityVMSpec>;
-/** The spec as a manifest may give it: without what has a default. */
+/** The spec as a manifest may give it: fields with a default may be missing. */
 export type LinuxUtilityVMManifestSpec = z.input<typeof linuxUtilityVMSpec>;

@@ -1,4 +1,4 @@
-// The status of a LinuxUtilityVM: the latest that the operator and the agent of its node observed.
+// The status of a LinuxUtilityVM: the latest observations of the operator and of the agent of its node.
 import { z } from 'zod';
 import { count, listAtomic, listMap, maxMemoryInMB, rules, text, timestamp } from './fields.ts';
 import { conditions, observedGeneration, unseen } from './object.ts';
@@ -14,24 +14,24 @@ const logLines = (maximum: number, description: string) =>
 
 const lastExit = z
   .object({
-    type: text('How it ended: GracefulExit, ForcedExit, UnexpectedExit, Unknown, None, or AgentExit.', 64),
-    time: timestamp('When it ended.').optional(),
-    message: text('What is known about why.').optional(),
+    type: text('How the VM ended: GracefulExit, ForcedExit, UnexpectedExit, Unknown, None, or AgentExit.', 64),
+    time: timestamp('When the VM ended.').optional(),
+    message: text('What is known about the cause.').optional(),
   })
-  .meta({ description: 'How the VM ended last.' })
+  .meta({ description: 'The last end of the VM.' })
   .optional();
 
 const guest = z
   .object({
-    osType: text('Operating system, as the guest calls it.', 64).optional(),
+    osType: text('Operating system that the guest reports.', 64).optional(),
     protocolVersion: count('Version of the guest protocol that was agreed on.').optional(),
     capabilities: z
       .array(z.string().max(128))
       .max(64)
-      .meta({ description: 'What the guest’s service says it can do.', ...listAtomic })
+      .meta({ description: 'Capabilities that the guest agent reports.', ...listAtomic })
       .optional(),
   })
-  .meta({ description: 'What the guest said about itself.' })
+  .meta({ description: 'Properties that the guest agent reported.' })
   .optional();
 
 const guestLog = z
@@ -40,7 +40,7 @@ const guestLog = z
     tail: logLines(15, 'The last lines, which may be some minutes old.'),
     total: count('Lines received since the boot.').optional(),
     dropped: count(
-      'Lines that were lost since the boot: beyond --guest-log-rate or --guest-output-rate of the agent, or not taken by the node’s disk or by the agent’s standard output. A line that two of them lost counts twice.',
+      'Lines that were lost since the boot: they exceeded --guest-log-rate or --guest-output-rate of the agent, or the node’s disk or the agent’s standard output did not accept them. A line that was lost in two places counts twice.',
     ).optional(),
   })
   .meta({ description: 'An excerpt of the guest’s log.' })
@@ -59,7 +59,7 @@ const startFailure = z
 const devices = z
   .object({
     vpmem: z
-      .array(z.object({ slot: count('VPMem device number.'), path: text('The file behind it.') }))
+      .array(z.object({ slot: count('VPMem device number.'), path: text('The file behind the device.') }))
       .max(128)
       .meta({ description: 'VPMem devices in use.', ...listMap('slot') })
       .optional(),
@@ -67,8 +67,8 @@ const devices = z
       .array(
         z.object({
           controller: count('SCSI controller.'),
-          lun: count('Slot on it.'),
-          path: text('The file behind it.'),
+          lun: count('Slot on the controller.'),
+          path: text('The file behind the slot.'),
         }),
       )
       .max(256)
@@ -85,17 +85,17 @@ const devices = z
       .meta({ description: 'Assigned devices.', ...listMap('vmbusID') })
       .optional(),
   })
-  .meta({ description: 'Devices that the VM was given.' })
+  .meta({ description: 'Devices of the VM.' })
   .optional();
 
 const bootTimings = z
   .object({
-    prepared: timestamp('Files were found and staged, and the document built.').optional(),
-    created: timestamp('The compute system existed.').optional(),
-    started: timestamp('The compute system ran.').optional(),
+    prepared: timestamp('The files were found and staged, and the document was built.').optional(),
+    created: timestamp('The compute system was created.').optional(),
+    started: timestamp('The compute system was running.').optional(),
     entropy: timestamp('The guest had fetched its entropy.').optional(),
     log: timestamp('The guest had connected its log.').optional(),
-    guestConnected: timestamp('The guest’s service had connected.').optional(),
+    guestConnected: timestamp('The guest agent had connected.').optional(),
   })
   .meta({ description: 'When each phase of the last boot ended.' })
   .optional();
@@ -116,21 +116,21 @@ export const phase = z.enum([
 export const linuxUtilityVMStatus = z
   .object({
     observedGeneration,
-    phase: phase.meta({ description: 'Where the VM is in its life, in one word.' }).optional(),
+    phase: phase.meta({ description: 'The phase of the VM’s life, in one word.' }).optional(),
     nodeName: text(
-      'The Node that the VM is assigned to. It becomes absent before it can become another.',
+      'The Node that the VM is assigned to. It becomes absent before it can name another Node.',
       253,
     ).optional(),
     lastNodeName: text(
-      'The Node that the VM was assigned to last, also after it left. Only the operator writes it, with nodeName.',
+      'The Node that the VM was assigned to last. It stays after the VM has left that Node. Only the operator writes it, together with nodeName.',
       253,
     ).optional(),
     systemID: text('Id of the compute system on its host.', 128).optional(),
     runtimeID: text('Id of the running VM, for Hyper-V tools.', 64).optional(),
-    startTime: timestamp('When it was started last.').optional(),
-    restarts: count('How often it was started again.').optional(),
+    startTime: timestamp('When the VM was started last.').optional(),
+    restarts: count('How often the VM was started again.').optional(),
     restartedAt: text(
-      'The value of the lcow.dev/restartedAt annotation that was acted on; of one of 64 characters or more its SHA-256.',
+      'The value of the annotation lcow.dev/restartedAt that was handled last; if it has 64 characters or more, its SHA-256.',
       256,
     ).optional(),
     lastExit,
@@ -148,7 +148,7 @@ export const linuxUtilityVMStatus = z
       .max(32)
       .meta({
         description:
-          'What was lowered, rounded or ignored when the VM was created, and what keeps its guest from booting.',
+          'Values that were lowered, rounded or ignored when the VM was created, and what keeps its guest from booting.',
         ...listAtomic,
       })
       .optional(),
@@ -156,7 +156,7 @@ export const linuxUtilityVMStatus = z
     conditions,
   })
   .meta({
-    description: 'What the VM is. Written by the operator.',
+    description: 'The observed state of the VM. Written by the operator.',
     ...unseen,
     ...rules({
       rule: '!has(oldSelf.nodeName) || !has(self.nodeName) || self.nodeName == oldSelf.nodeName',

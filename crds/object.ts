@@ -11,7 +11,7 @@ export const ownerReference = z.object({
   blockOwnerDeletion: z.boolean().optional(),
 });
 
-/** For reading only. The API server owns the schema of metadata, so the CRDs only require that metadata is present. */
+/** Used only to read objects. The API server owns the schema of metadata, so the CRDs only require its presence. */
 export const objectMeta = z.object({
   name: z.string(),
   namespace: z.string().optional(),
@@ -27,14 +27,14 @@ export const objectMeta = z.object({
 });
 
 const condition = z.object({
-  type: z.string().min(1).max(316).meta({ description: 'What the condition is about.' }),
+  type: z.string().min(1).max(316).meta({ description: 'Type of the condition.' }),
   status: z
     .enum(['True', 'False', 'Unknown'])
-    .meta({ description: 'Whether it holds; Unknown while nobody can tell.' }),
-  reason: z.string().min(1).max(1024).meta({ description: 'A code for why; docs/reasons.md explains each.' }),
-  message: text('The same for people, with the details of this case.', 32_768),
-  lastTransitionTime: timestamp('When `status` changed last.'),
-  observedGeneration: count('The metadata.generation that this is about.').optional(),
+    .meta({ description: 'Whether the condition holds. Unknown while this cannot be determined.' }),
+  reason: z.string().min(1).max(1024).meta({ description: 'Code of the cause; docs/reasons.md explains each.' }),
+  message: text('The cause in words, with the details of this case.', 32_768),
+  lastTransitionTime: timestamp('When the condition’s status changed last.'),
+  observedGeneration: count('The metadata.generation that the condition is about.').optional(),
 });
 
 export type Condition = z.infer<typeof condition>;
@@ -64,5 +64,5 @@ export const unseen = { default: { observedGeneration: 0 } };
 export const conditions = z
   .array(condition)
   .max(32)
-  .meta({ description: 'What is the case with the object, one entry per type.', ...listMap('type') })
+  .meta({ description: 'Conditions of the object, one entry per type.', ...listMap('type') })
   .optional();

@@ -6,13 +6,13 @@ const labelValue = '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$';
 const labelKey = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$';
 
 export const nodeName = objectName(
-  'The Node that shall run the VM. Without it the operator chooses one. It can change only while status.nodeName is absent.',
+  'The Node that runs the VM. If it is absent, the operator chooses a Node. It can change only while status.nodeName is absent.',
 ).optional();
 
 export const nodeSelector = z
   .record(z.string(), z.string().max(63))
   .meta({
-    description: 'Labels that the Node must have. Judged when the VM is placed; a placed VM stays.',
+    description: 'Labels that the Node must have. They are checked when the VM is placed; a placed VM stays.',
     maxProperties: 64,
     ...mapAtomic,
     ...rules(
@@ -31,17 +31,23 @@ export const nodeSelector = z
 
 export const toleration = z
   .object({
-    key: z.string().max(317).meta({ description: 'The taint to tolerate; empty tolerates all of them.' }).optional(),
+    key: z
+      .string()
+      .max(317)
+      .meta({ description: 'Key of the taint to tolerate. Empty tolerates all taints.' })
+      .optional(),
     operator: z
       .enum(['Exists', 'Equal'])
-      .meta({ description: 'Equal (the default) compares the value, Exists does not.' })
+      .meta({ description: 'Equal (the default) compares the value; Exists does not.' })
       .optional(),
     value: z.string().max(63).meta({ description: 'The value of the taint, for Equal.' }).optional(),
     effect: z
       .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
-      .meta({ description: 'The effect of the taint; absent means all.' })
+      .meta({ description: 'Effect of the taint. Absent means all effects.' })
       .optional(),
-    tolerationSeconds: count('How long a NoExecute taint is tolerated; absent means for ever.').optional(),
+    tolerationSeconds: count(
+      'How long a NoExecute taint is tolerated, in seconds. Absent means indefinitely.',
+    ).optional(),
   })
   .meta({
     description: 'A taint that does not keep the VM away.',
@@ -71,7 +77,7 @@ export const tolerations = z
   .max(64)
   .meta({
     description:
-      'Taints that do not keep the VM away. Those of node.kubernetes.io/ are tolerated anyway, out-of-service excepted.',
+      'Taints that do not keep the VM away. Taints of node.kubernetes.io/ are always tolerated, except out-of-service.',
     ...listAtomic,
   })
   .optional();

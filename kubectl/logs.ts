@@ -3,6 +3,7 @@
 // are no longer available is reported on stderr.
 import type { LogPosition } from '../protocol/streams/messages.ts';
 import { formatPosition, parsePosition, subresourcePath } from '../protocol/subresources.ts';
+import { counted } from '../runtime/counted.ts';
 import { ApiFailure } from './api.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
 import { Patience } from './patience.ts';
@@ -57,7 +58,8 @@ async function readOnce(
   try {
     for await (const chunk of response) {
       const { missing, text } = reader.take(Buffer.from(chunk));
-      if (missing > 0) tell(terminal, `[${missing} lines are missing: they came faster than they could be kept]`);
+      if (missing > 0)
+        tell(terminal, `[${counted(missing, 'line')} missing: the guest wrote faster than lines could be kept]`);
       if (text.length > 0) await showLines(terminal, text);
       // The reader of our output has gone.
       if (terminal.output.destroyed) return;

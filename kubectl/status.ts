@@ -5,6 +5,7 @@ import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-u
 import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
 import { conditionsPresentOnlyWhileTrue } from '../crds/object.ts';
 import { pathSegment } from '../protocol/subresources.ts';
+import { counted } from '../runtime/counted.ts';
 import { plainLines, plainText } from '../runtime/plain-text.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { writeTo } from './terminal.ts';
@@ -46,12 +47,12 @@ function headline({ metadata, spec }: Machine, now: LinuxUtilityVMStatus): reado
   const ready = now.conditions?.find(({ type }) => type === 'Ready');
   const readiness = ready === undefined ? '' : `: ${ready.status === 'True' ? 'ready' : 'not ready'} (${ready.reason})`;
   const size = [
-    now.processorCount === undefined ? [] : [`${now.processorCount} processors`],
+    now.processorCount === undefined ? [] : [counted(now.processorCount, 'processor')],
     now.memorySizeInMB === undefined ? [] : [`${now.memorySizeInMB} MB`],
   ].flat();
   return [
     `${namespace}/${name} ${where}, ${now.phase ?? 'Pending'}${readiness}${deleted}`,
-    `  run strategy ${spec.runStrategy}, ${now.restarts ?? 0} restarts${size.map((each) => `, ${each}`).join('')}`,
+    `  run strategy ${spec.runStrategy}, ${counted(now.restarts ?? 0, 'restart')}${size.map((each) => `, ${each}`).join('')}`,
   ];
 }
 
@@ -95,7 +96,7 @@ function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtility
   );
   if (startFailure !== undefined && startFailure.count > 0) {
     const again = startFailure.retryAfter === undefined ? '' : `; tried again after ${startFailure.retryAfter}`;
-    lines.push(`  ${startFailure.count} failures in a row${again}`);
+    lines.push(`  ${counted(startFailure.count, 'failure')} in a row${again}`);
   }
   lines.push(...warnings.map((warning) => `  warning: ${warning}`));
   return lines.length === 0 ? [] : ['what is not as it should be', ...lines];
@@ -111,7 +112,7 @@ function guest({ guest: found, guestLog }: LinuxUtilityVMStatus): readonly strin
   const { dropped = 0, head = [], tail = [], total = 0 } = guestLog ?? {};
   if (total === 0) return lines;
   const left = total - head.length - tail.length;
-  lines.push(`guest log, ${total} lines, ${dropped} dropped (kubectl luvm logs has all that are kept)`);
+  lines.push(`guest log, ${counted(total, 'line')}, ${dropped} dropped (kubectl luvm logs has all that are kept)`);
   lines.push(...head.map((line) => `  ${line}`));
   if (left > 0) lines.push(`  … ${left} more …`);
   lines.push(...tail.map((line) => `  ${line}`));

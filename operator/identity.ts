@@ -39,7 +39,7 @@ export function identityProblem({
     return '--tls-certificate and --tls-key belong together';
   }
   if (apiService !== undefined && (tlsCertificate !== undefined || agentTokens !== undefined)) {
-    return '--api-service is told the CA of our own certificates: with --tls-certificate set spec.caBundle yourself';
+    return '--api-service needs the certificates that the operator makes: with --tls-certificate set spec.caBundle yourself';
   }
   if (agentTokens === undefined || tlsCertificate !== undefined || loopback.test(bindAddress)) return undefined;
   return 'agents with --agent-tokens need TLS: give --tls-certificate and --tls-key, or a loopback --bind-address';

@@ -79,7 +79,7 @@ export class Operator {
     this.restoration = new Restoration(clock);
     this.#caches.machines.onChange((change) => {
       if (change.type !== 'Applied' || change.outranks !== 'All') return;
-      this.restoration.suspect('the API server lists an older state than it had told of');
+      this.restoration.suspect('the API server lists an older state than before');
     });
     this.#agentServer = new AgentServer({
       clock,

@@ -2,6 +2,7 @@
 // flags do not allow. They keep running until their next start, so run this check before changing the flags of an
 // agent.
 
+import { counted } from '../../runtime/counted.ts';
 import { MachineFailure } from '../failure.ts';
 import { allowList } from '../preparation/allow-list.ts';
 import { ownFolders } from '../preparation/own-folders.ts';
@@ -33,10 +34,10 @@ export const allowedNames: Check = {
       const problem = await requireAllowed(assignment, host, names).then(() => undefined, messageOfRefusal);
       if (problem !== undefined) problems.push(`${assignment.namespace}/${assignment.name}: ${problem}`);
     }
-    if (problems.length === 0) return ok(`${assignments.length} VMs would start again`);
+    if (problems.length === 0) return ok(`${counted(assignments.length, 'VM')} would start again`);
     const listed = [...problems.slice(0, maxListed), ...(problems.length > maxListed ? ['…'] : [])].join('; ');
     const fix = 'give the flags that allow it, or change the manifests, before the agent is started with these flags';
-    return failed(`${problems.length} of ${assignments.length} VMs would not start again: ${listed}`, fix);
+    return failed(`${problems.length} of ${counted(assignments.length, 'VM')} would not start again: ${listed}`, fix);
   },
 };
 

@@ -1,6 +1,7 @@
 // What a Windows node needs to run VMs (hcs-runtime A.6, G.1; hcs-documents §0.7, §2).
 
 import { win32 } from 'node:path';
+import { counted } from '../../runtime/counted.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { poolProblem, wantedPoolSize } from '../bounds/pool-size.ts';
 import { HcsError } from '../node/hcs-error.ts';
@@ -74,7 +75,7 @@ const hyperV: Check = {
     }
     try {
       const [{ logicalProcessorCount }, systems] = await Promise.all([hcs.processorTopology(), hcs.enumerate()]);
-      return ok(`${logicalProcessorCount} logical processors, ${systems.length} compute systems`);
+      return ok(`${counted(logicalProcessorCount, 'logical processor')}, ${counted(systems.length, 'compute system')}`);
     } catch (error) {
       return failed(messageOf(error), fixFor(error));
     } finally {

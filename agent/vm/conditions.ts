@@ -37,7 +37,7 @@ export function conditionsOf(view: VirtualMachineView, decision: Decision): Obse
   const conditions = [preparedOf(view), createdOf(view), guestConnectedOf(view), ready];
   if (isRunning(view) && restartRequired(view.record)) {
     conditions.push(
-      condition('RestartRequired', 'True', 'RestartRequired', 'the manifest changed in what only a restart applies'),
+      condition('RestartRequired', 'True', 'RestartRequired', 'the manifest has changes that need a restart'),
     );
   }
   const isTriedInVain = decision.kind !== 'stop' && isTroubleLasting(view);

@@ -185,7 +185,7 @@ export class Supervisor {
       return refusal === undefined ? observed : refused(uid, observed, refusal);
     } catch (error) {
       // A report that cannot be made does not keep the reports of other VMs from being sent.
-      this.loggerOf({ uid }).error({ error: messageOf(error) }, 'the state of a VM cannot be told');
+      this.loggerOf({ uid }).error({ error: messageOf(error) }, 'the report of a VM cannot be made');
       return undefined;
     }
   }

@@ -1,38 +1,38 @@
-// What a VM boots, and how.
+// The boot section of a spec: what a VM boots, and how.
 import { z } from 'zod';
 import { commandText, fileName, flag, rules, windowsPath } from '../fields.ts';
 
 export const boot = z
   .object({
     filesPath: windowsPath(
-      'Folder of kernel and root file system on the host: its default boot folder, which absent means, or one below it, or one that its agent allows.',
+      'Folder on the host that has the kernel and the root file system. Absent means the default boot folder of the host. It may be a folder below that one, or a folder that the agent of the host allows.',
     ).optional(),
     kernelFile: fileName(
-      'Kernel in that folder. Absent means vmlinux if it is there and boot is kernel-direct, else kernel.',
+      'Kernel in that folder. Absent means vmlinux if that file exists and the boot is kernel-direct, else kernel.',
       'boot.filesPath',
     ).optional(),
     rootFSFile: fileName(
-      'Root file system in that folder. Absent means rootfs.vhd if it is there, else initrd.img.',
+      'Root file system in that folder. Absent means rootfs.vhd if that file exists, else initrd.img.',
       'boot.filesPath',
     ).optional(),
     rootFSType: z
       .enum(['InitRd', 'VHD'])
       .meta({
         description:
-          'What the root file system is. Alone it also resets the root file to initrd.img or rootfs.vhd respectively.',
+          'Kind of the root file system. Without rootFSFile it also selects the file: initrd.img or rootfs.vhd.',
       })
       .optional(),
     kernelDirect: flag(
-      'Boot the kernel without UEFI; the default where the host can. False also resets an absent kernelFile to kernel.',
+      'Boot the kernel without UEFI. True is the default on hosts that can do it. False also makes an absent kernelFile mean kernel.',
     ),
     kernelOptions: commandText(
       'Further kernel arguments. The kernel reads 2,047 bytes of its whole command line, which ends in the command of the guest, and the word -- ends its arguments; status.warnings tells of both.',
     ).optional(),
     execCommandLine: commandText(
-      'What init executes. Absent means /bin/gcs -v4 -log-format json -loglevel <guest.logLevel>.',
+      'The command that init executes. Absent means /bin/gcs -v4 -log-format json -loglevel <guest.logLevel>.',
     ).optional(),
     extraExecArgs: commandText('Arguments to append to execCommandLine, or to its default.').optional(),
-    writableOverlayDirs: flag('Put writable overlays over a VHD root file system; without effect on an initrd.'),
+    writableOverlayDirs: flag('Put writable overlays over a VHD root file system. No effect on an initrd.'),
     dmVerityMode: flag('Verify a VHD root file system on SCSI by dm-verity. Needs dmVerityCreateArgs.'),
     dmVerityCreateArgs: commandText('The value of dm-mod.create= for dmVerityMode.').optional(),
   })

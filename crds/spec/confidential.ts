@@ -15,7 +15,7 @@ export const confidential = z
       .max(inlinePolicyChars)
       .meta({
         description:
-          'The policy, in base64, at most 32,768 characters; a longer one goes into a ConfigMap (securityPolicyFrom). Its SHA-256 goes into the launch measurement, the same text to the guest.',
+          'The policy in base64, at most 32,768 characters. Put a longer policy into a ConfigMap (securityPolicyFrom). The SHA-256 of this text goes into the launch measurement, and the guest receives this text.',
         ...rules({
           rule: `self.matches('${base64}') && size(self.replace('\\r', '').replace('\\n', '')) % 4 == 0`,
           message: 'must be standard base64 with padding: encode the policy with base64',
@@ -50,26 +50,26 @@ export const confidential = z
           'SNP runs the VM isolated by AMD SEV-SNP. None runs an ordinary VM and sends it the policy after start.',
       })
       .default('SNP'),
-    enforcer: text('The policy enforcer that the guest shall use.', 256).optional(),
-    guestStateFile: fileName('Guest state (VMGS) file; absent means kernel.vmgs.', 'boot.filesPath').optional(),
+    enforcer: text('The policy enforcer that the guest uses.', 256).optional(),
+    guestStateFile: fileName('Guest state (VMGS) file. Absent means kernel.vmgs.', 'boot.filesPath').optional(),
     dmVerityRootFSVhd: fileName(
-      'Root VHD with its dm-verity tree; absent means rootfs.vhd.',
+      'Root VHD with its dm-verity tree. Absent means rootfs.vhd.',
       'boot.filesPath',
     ).optional(),
-    dmVerityMode: flag('Attach that VHD; the default.'),
-    hclEnabled: flag('Use the host compatibility layer; absent leaves it to the host.'),
-    encryptScratch: flag('Encrypt scratch disks; the default. Without effect until VMs have scratch disks.'),
+    dmVerityMode: flag('Attach the root VHD. The default is true.'),
+    hclEnabled: flag('Use the host compatibility layer. Absent lets the host decide.'),
+    encryptScratch: flag('Encrypt scratch disks. The default is true. No effect until VMs have scratch disks.'),
     uvmReferenceInfoFile: fileName(
-      'Signed reference measurements for the guest; absent means reference_info.cose.',
+      'Signed reference measurements for the guest. Absent means reference_info.cose.',
       'the host’s default boot folder',
     ).optional(),
     uvmHashEnvelopeReferenceInfoFile: fileName(
-      'The same as hash envelope; absent means reference_info_hash_envelope.cose.',
+      'The reference measurements as a hash envelope. Absent means reference_info_hash_envelope.cose.',
       'the host’s default boot folder',
     ).optional(),
   })
   .meta({
-    description: 'Makes the VM confidential: what it may do is fixed by a policy that the guest enforces.',
+    description: 'Makes the VM confidential: the guest enforces a policy that says what is allowed.',
     ...rules({
       rule: 'has(self.securityPolicy) != has(self.securityPolicyFrom)',
       message:

@@ -18,15 +18,15 @@ export const devices = z
                 message: 'must not contain control characters: write it as the host shows it',
               }),
             }),
-          virtualFunction: count('Which virtual function of it.', 0, 0xffff).default(0),
+          virtualFunction: count('Number of the device’s virtual function.', 0, 0xffff).default(0),
         }),
       )
       .max(64)
       .meta({ description: 'Host devices to assign to the VM.', ...listMap('instanceID', 'virtualFunction') })
       .optional(),
-    vpciEnabled: flag('Let the kernel look for PCI devices. Assigned devices are not seen without it.'),
+    vpciEnabled: flag('Let the kernel look for PCI devices. Without it, the guest does not see assigned devices.'),
   })
-  .meta({ description: 'Devices of the host for the VM.' })
+  .meta({ description: 'Devices of the host that the VM gets.' })
   .optional();
 
 export const consoleSettings = z
@@ -42,9 +42,9 @@ export const consoleSettings = z
         }),
       })
       .optional(),
-    graphics: flag('Give the VM keyboard and screen.'),
+    graphics: flag('Give the VM a keyboard and a screen.'),
   })
-  .meta({ description: 'Consoles for debugging; either starts a shell on it.' })
+  .meta({ description: 'Consoles for debugging. The guest starts a shell on each of them.' })
   .optional();
 
 const securityDescriptor = (description: string) =>
@@ -69,10 +69,10 @@ export const hvSocket = z
           .object({
             bindSecurityDescriptor: securityDescriptor('Who on the host may listen, as SDDL.'),
             connectSecurityDescriptor: securityDescriptor('Who on the host may connect, as SDDL.'),
-            allowWildcardBinds: flag('Also serve listeners that are not for this VM alone.'),
+            allowWildcardBinds: flag('Also connect to listeners that serve more than this VM.'),
             disabled: flag('Close the service.'),
           })
-          .meta({ description: 'What is allowed on one service.' }),
+          .meta({ description: 'Access rules of one service.' }),
       )
       .meta({
         description: 'Hyper-V socket services by their GUID, in lower case.',

@@ -1,25 +1,29 @@
-// What the guest is told and may share with its host.
+// The guest section of a spec: settings of the guest, and its shares with the host.
 import { z } from 'zod';
 import { commandText, flag } from '../fields.ts';
 
 export const guest = z
   .object({
-    useConnection: flag('Wait for the guest’s service connection; the default. Disks and policies need it.'),
+    useConnection: flag(
+      'Wait for the bridge connection of the guest agent. The default is true. Disks and policies need it.',
+    ),
     forwardStdout: flag('Forward the standard output of the guest’s command to its log.'),
-    forwardStderr: flag('Forward its standard error, which carries the guest’s log; the default.'),
+    forwardStderr: flag(
+      'Forward the standard error of that command, which carries the guest’s log. The default is true.',
+    ),
     disableTimeSync: flag('Do not set the guest’s clock from the host.'),
-    policyBasedRouting: flag('Route by source address in the guest. Without effect until VMs have network adapters.'),
+    policyBasedRouting: flag('Route by source address in the guest. No effect until VMs have network adapters.'),
     logLevel: z
       .enum(['panic', 'fatal', 'error', 'warning', 'info', 'debug', 'trace'])
-      .meta({ description: 'Level of the guest’s log in the default execCommandLine; absent means info.' })
+      .meta({ description: 'Level of the guest’s log in the default execCommandLine. Absent means info.' })
       .optional(),
-    processDumpLocation: commandText('Where the guest puts core dumps.').optional(),
-    scrubLogs: flag('True makes the guest scrub its log, false tells it not to; absent leaves it to the guest.'),
+    processDumpLocation: commandText('Folder in the guest for core dumps.').optional(),
+    scrubLogs: flag('True: the guest scrubs its log. False: it does not. Absent lets the guest decide.'),
   })
-  .meta({ description: 'What the guest is told.' })
+  .meta({ description: 'Settings of the guest.' })
   .optional();
 
 export const fileShares = z
-  .object({ disableWritable: flag('Refuse writable file shares. Without effect until VMs have shares.') })
+  .object({ disableWritable: flag('Refuse writable file shares. No effect until VMs have shares.') })
   .meta({ description: 'File shares of the VM.' })
   .optional();

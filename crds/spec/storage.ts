@@ -13,23 +13,23 @@ const disk = z.object({
     .min(1)
     .max(63)
     .meta({
-      description: 'Tells this disk from the others.',
+      description: 'Identifies the disk within the VM.',
       ...rules({
         rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
         message: 'must be lower-case letters, digits and -, no - at either end',
       }),
     }),
   path: windowsPath(
-    'The VHD or VHDX on the host, without a parent. The agent of the host must allow its folder, and writing to it.',
+    'The VHD or VHDX file on the host. It must not have a parent. The agent of the host must allow its folder, and writing there unless readOnly is true.',
   ),
-  readOnly: z.boolean().meta({ description: 'Attach it read-only.' }).default(false),
+  readOnly: z.boolean().meta({ description: 'Attach the disk read-only.' }).default(false),
   mountPath: z
     .string()
     .min(2)
     .max(255)
     .meta({
       description:
-        'Where the guest mounts it: an empty folder, or one that is not there yet. Absent means /run/mounts/scsi/m<n>.',
+        'Where the guest mounts the disk: an empty folder, or one that does not exist yet. Absent means /run/mounts/scsi/m<n>.',
       ...rules(...mountPathRules),
     })
     .optional(),
@@ -38,28 +38,28 @@ const disk = z.object({
 export const storage = z
   .object({
     scsiControllerCount: count(
-      'SCSI controllers; 4 in any case on build 17763 and later without VPMem.',
+      'Number of SCSI controllers. Always 4 on build 17763 and later without VPMem.',
       0,
       4,
     ).optional(),
     vpmem: z
       .object({
-        deviceCount: count('VPMem devices; absent means 64, on arm64 none.', 0, 128).optional(),
+        deviceCount: count('Number of VPMem devices. Absent means 64, or none on arm64.', 0, 128).optional(),
         deviceSizeInBytes: z
           .int()
           .min(4096)
           .max(Number.MAX_SAFE_INTEGER)
           .multipleOf(4096)
-          .meta({ description: 'Size of each; absent means 4 GiB. A multiple of 4096.' })
+          .meta({ description: 'Size of each device, a multiple of 4096. Absent means 4 GiB.' })
           .optional(),
-        multiMapping: flag('Let several layers share a device; the default on build 18362 and later.'),
+        multiMapping: flag('Let several layers share a device. True is the default on build 18362 and later.'),
       })
       .meta({ description: 'Virtual persistent memory devices. Not on arm64.' })
       .optional(),
     qos: z
       .object({
-        iopsMaximum: count('Ceiling of I/O operations a second; 0 means none.', 0, maxInt32).optional(),
-        bandwidthMaximum: count('Ceiling of bytes a second; 0 means none.', 0, maxInt32).optional(),
+        iopsMaximum: count('Most I/O operations per second; 0 means no limit.', 0, maxInt32).optional(),
+        bandwidthMaximum: count('Most bytes per second; 0 means no limit.', 0, maxInt32).optional(),
       })
       .meta({ description: 'Limits of the VM’s storage.' })
       .optional(),

@@ -5,16 +5,16 @@ import { count, flag, guid, listAtomic, maxMemoryInMB, maxUint32, rules } from '
 export const memory = z
   .object({
     sizeInMB: count(
-      'Memory of the VM in MB; rounded up to an even number. Can change while the VM runs, unless it has vNUMA nodes or is SNP.',
+      'Memory of the VM in MB, rounded up to an even number. Can change while the VM runs, unless the VM has vNUMA nodes or is isolated by SNP.',
       1,
       maxMemoryInMB,
     ).default(1024),
     allowOvercommit: flag('Back the memory by the page file (the default) instead of by physical memory.'),
     fullyPhysicallyBacked: flag(
-      'Back the memory, and that of devices added later, by physical memory. Also means allowOvercommit false and no VPMem devices.',
+      'Back the memory of the VM, and of devices that are added later, by physical memory. Also means allowOvercommit false and no VPMem devices.',
     ),
     enableDeferredCommit: flag('Commit memory only when the guest touches it. Needs allowOvercommit.'),
-    enableColdDiscardHint: flag('Let the guest tell which pages it no longer needs. Needs host build 18967.'),
+    enableColdDiscardHint: flag('Let the guest report pages that it no longer needs. Needs host build 18967.'),
     lowMMIOGapInMB: count('Size of the MMIO gap below 4 GiB, in MB.').optional(),
     highMMIOBaseInMB: count('Base address of the MMIO gap above 4 GiB, in MB.').optional(),
     highMMIOGapInMB: count('Size of the MMIO gap above 4 GiB, in MB.').optional(),
@@ -46,12 +46,12 @@ export const memory = z
 export const processor = z
   .object({
     count: count(
-      'Virtual processors; lowered to what the host has. Absent means 2, or 1 on a host with one processor.',
+      'Number of virtual processors, lowered to the number that the host has. Absent means 2, or 1 on a host with one processor.',
       1,
       2048,
     ).optional(),
     limit: count(
-      'Ceiling of processor time, 100000 = all of the VM’s processors. Can change while the VM runs.',
+      'Most processor time that the VM may use; 100000 means all of its processors. Can change while the VM runs.',
       1,
       100_000,
     ).optional(),
@@ -65,7 +65,7 @@ export const processor = z
 
 const numaNode = z
   .object({
-    physicalNode: count('The host node that backs this one: 0 to 63, or 255 for any.', 0, 255),
+    physicalNode: count('The host’s NUMA node that backs this one: 0 to 63, or 255 for any.', 0, 255),
     processors: count('Virtual processors of this node.', 0, 2048),
     memoryInMB: count('Memory of this node in MB.', 1, maxMemoryInMB),
   })
@@ -81,18 +81,22 @@ const numaNode = z
 export const numa = z
   .object({
     maxProcessorsPerNode: count(
-      'Let the host lay out the nodes, with at most so many processors each. Needs maxMemoryPerNodeInMB.',
+      'Let the host lay out the nodes, each with at most this number of processors. Needs maxMemoryPerNodeInMB.',
       1,
       maxUint32,
     ).optional(),
-    maxMemoryPerNodeInMB: count('Likewise, with at most so much memory each, in MB.', 1, maxMemoryInMB).optional(),
+    maxMemoryPerNodeInMB: count(
+      'The most memory of each node that the host lays out, in MB. Needs maxProcessorsPerNode.',
+      1,
+      maxMemoryInMB,
+    ).optional(),
     nodes: z
       .array(numaNode)
       .min(1)
       .max(64)
       .meta({
         description:
-          'The nodes one by one, in order. Their memory adds up to memory.sizeInMB, their processors to processor.count.',
+          'The nodes in order. Their memory adds up to memory.sizeInMB, and their processors to processor.count.',
         ...listAtomic,
         ...rules(
           {
@@ -107,14 +111,14 @@ export const numa = z
       })
       .optional(),
     preferredPhysicalNodes: z
-      .array(count('A host node.', 0, maxUint32))
+      .array(count('A NUMA node of the host.', 0, maxUint32))
       .max(64)
-      .meta({ description: 'Host nodes to prefer, for both forms of vNUMA.', ...listAtomic })
+      .meta({ description: 'NUMA nodes of the host to prefer, for both forms of vNUMA.', ...listAtomic })
       .optional(),
   })
   .meta({
     description:
-      'Virtual NUMA topology: laid out by the host (maxProcessorsPerNode) or given (nodes). Needs host build 26100.',
+      'Virtual NUMA topology. Either the host lays it out (maxProcessorsPerNode), or the manifest gives it (nodes). Needs host build 26100.',
     ...rules(
       {
         rule: '!has(self.maxProcessorsPerNode) || has(self.maxMemoryPerNodeInMB)',

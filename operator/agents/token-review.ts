@@ -78,7 +78,7 @@ export class TokenReviews implements AgentAuthenticator {
       });
       if (!answer.ok) return later(`the token cannot be reviewed: ${answer.error.message}`);
       const parsed = review.safeParse(answer.value);
-      if (!parsed.success) return later('the answer is no TokenReview');
+      if (!parsed.success) return later('the answer is not a TokenReview');
       return await this.#judge(parsed.data.status, timeout.signal);
     } finally {
       timer.cancel();

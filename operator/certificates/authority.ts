@@ -119,6 +119,6 @@ async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
 
 function importPrivate(pem: string): Promise<webcrypto.CryptoKey> {
   const [der] = PemConverter.decode(pem);
-  if (der === undefined) throw new Error('the key of the authority is no PEM');
+  if (der === undefined) throw new Error('the key of the authority is not in PEM form');
   return webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']);
 }

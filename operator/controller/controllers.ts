@@ -219,7 +219,7 @@ export class Controllers {
     const follower = {
       expect: (object: VirtualMachine) => caches.machines.expect(object),
       distrust: () => {
-        restoration.suspect('the API server answered with an older state than it had told of');
+        restoration.suspect('the API server answered with an older state than before');
         caches.distrust();
       },
     };

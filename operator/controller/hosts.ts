@@ -76,7 +76,7 @@ export class Hosts {
   #compareEpochs({ metadata, status }: Host, { lastEpoch = 0 }: HostIntroduction): void {
     const stored = status.session?.epoch ?? lastEpoch; // a record that was created again knows no session
     if (lastEpoch <= stored) return;
-    const why = `the agent of ${metadata.name} was in session ${lastEpoch} of which ${stored} are stored`;
+    const why = `the agent of ${metadata.name} was in session ${lastEpoch}, but the stored epoch is ${stored}`;
     this.#options.restoration.suspect(why);
   }
 

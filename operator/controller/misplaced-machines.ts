@@ -114,7 +114,7 @@ export class MisplacedMachines {
       type: 'Warning',
       reason: 'ClaimRefused',
       action: 'Release',
-      note: `the agent of ${nodeName} has the VM, which may not be there (${why}); it is torn down there`,
+      note: `the agent of ${nodeName} has the VM, which must not be there (${why}); the agent must remove it`,
     });
   }
 }

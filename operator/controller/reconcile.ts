@@ -212,7 +212,7 @@ function haltOf(
   if (eviction.kind === 'Halt') return eviction.verdict;
   // The agent reports the VM as halted because the drain told it so, not because of its manifest.
   const isStillHalted = wasDrained(object.status) && observed?.conditions.some((each) => each.reason === 'Halted');
-  return isStillHalted === true ? { reason, message: 'its host is not drained any more; it is to go on' } : undefined;
+  return isStillHalted === true ? { reason, message: 'its host is no longer drained, so it may run again' } : undefined;
 }
 
 function afterwards(eviction: Eviction): Result {
@@ -232,7 +232,7 @@ function reservation(
 ): (Scheduled & { readonly rest?: Rest }) | undefined {
   const rest = reportedRest(object, observed);
   if (rest !== undefined) {
-    return { rest, reason: rest, message: `it rests on ${nodeName}, where no room is kept for it` };
+    return { rest, reason: rest, message: `it rests on ${nodeName}, which keeps no room for it` };
   }
   if (holdsRoom(object) || observed === undefined || !isActive(observed)) return undefined;
   return { reason: 'Admitted', message: `it is running on ${nodeName} already` };

@@ -3,6 +3,7 @@
 // Until then the status says what the deletion waits for. Works with any spec, even an unreadable one.
 import { finalizer, forceDeleteAnnotation } from '../../crds/linux-utility-vm.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { counted } from '../../runtime/counted.ts';
 import { isNotFound } from '../kubernetes/api-error.ts';
 import type { EventRecord } from '../kubernetes/events.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
@@ -46,7 +47,7 @@ type Decision =
     };
 
 const recheckMilliseconds = 15_000;
-const waysOut = `set the annotation ${forceDeleteAnnotation}: "true" to let it go unconfirmed`;
+const waysOut = `set the annotation ${forceDeleteAnnotation}: "true" to remove the finalizer without confirmation`;
 
 export class Teardown {
   readonly #options: TeardownOptions;
@@ -73,7 +74,10 @@ export class Teardown {
     const { inventory, fleet } = this.#options;
     const { uid, annotations } = object.metadata;
     if (annotations?.[forceDeleteAnnotation] === 'true') {
-      return { kind: 'LetGo', because: { reason: 'ForceDeleted', note: 'let go without confirmation of its host' } };
+      return {
+        kind: 'LetGo',
+        because: { reason: 'ForceDeleted', note: 'the host did not confirm that the VM is gone' },
+      };
     }
     const holder = inventory.holdersOf(uid).find((name) => fleet.claim(name, object).kind === 'Accepted');
     const nodeName = object.status.nodeName ?? holder;
@@ -97,7 +101,7 @@ export class Teardown {
   #decideUnplaced(mayHave: readonly string[]): Decision {
     if (mayHave.length === 0) return { kind: 'LetGo' };
     const names = mayHave.slice(0, 3).join(', ');
-    const message = `its host is not known; waiting for ${mayHave.length} hosts to list their VMs, for example ${names}; or ${waysOut}`;
+    const message = `its host is not known; waiting for the inventory of ${counted(mayHave.length, 'host')}, for example ${names}; or ${waysOut}`;
     return { kind: 'Wait', nodeName: undefined, message, unproven: true };
   }
 

@@ -2,6 +2,7 @@
 // placed.
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
 import { reasons } from '../../protocol/reasons.ts';
+import { counted } from '../../runtime/counted.ts';
 import type { VirtualMachine } from '../kubernetes/objects.ts';
 import { type Result, soonest } from '../queue/result.ts';
 import type { Instructions, Wanted } from './instructions/instructions.ts';
@@ -100,13 +101,13 @@ export class Unplaced {
   #inventoryPending(hosts: readonly string[]): Verdict {
     const names = hosts.slice(0, exampleHosts).join(', ');
     const { pending } = this.#options.restoration;
-    const what = `it may be running already: ${hosts.length} hosts have not said that they do not have it, for example ${names}`;
-    const lost = `a machine that is lost: delete its Node, or its LinuxUtilityVMHost if it has none, or taint it node.kubernetes.io/out-of-service`;
-    const ways = `${lost}; a VM that is new, as from a manifest: take the finalizer ${finalizer} off it`;
+    const what = `it may be running already: waiting for the inventory of ${counted(hosts.length, 'host')}, for example ${names}`;
+    const lost = `if a machine is lost, delete its Node, or its LinuxUtilityVMHost if it has no Node, or taint the Node node.kubernetes.io/out-of-service`;
+    const ways = `${lost}; if the VM is new, as from a manifest, remove the finalizer ${finalizer} from it`;
     const restored =
       pending === undefined
         ? ''
-        : `; the cluster may have been restored (${pending.why}): if it was not, take the annotation ${restoredAnnotation} off the Lease lcow-operator`;
+        : `; the cluster may have been restored (${pending.why}): if it was not, remove the annotation ${restoredAnnotation} from the Lease lcow-operator`;
     return { reason: 'InventoryPending', message: `${what}; ${ways}${restored}` };
   }
 

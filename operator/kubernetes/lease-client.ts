@@ -141,7 +141,7 @@ function specOf({ holder, now, durationMilliseconds }: Claim, before: LeaseRecor
 
 function parse(raw: unknown): Outcome<LeaseRecord> {
   const parsed = lease.safeParse(raw);
-  if (!parsed.success) return failed(connectionError('MalformedResponse', 'the answer is no Lease'));
+  if (!parsed.success) return failed(connectionError('MalformedResponse', 'the answer is not a Lease'));
   const { metadata, spec } = parsed.data;
   return succeeded({
     metadata,

@@ -84,7 +84,7 @@ export class ResourceClient<T extends Stored> {
     if (!outcome.ok) return outcome;
     const object = this.#kind.parse(outcome.value, unchanged, sent);
     if (object !== undefined) return succeeded(object);
-    return failed(connectionError('MalformedResponse', `the answer is no ${this.#kind.kind}`));
+    return failed(connectionError('MalformedResponse', `the answer is not a ${this.#kind.kind}`));
   }
 }
 

@@ -132,7 +132,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
 
   misplaced(host: string, uid: string): void {
     this.#misplaced.inc();
-    this.#logger.warn({ host, uid }, 'a host has a VM whose object does not put it there; it is told to give it up');
+    this.#logger.warn({ host, uid }, 'a host has a VM that its object does not place there; the agent must remove it');
   }
 
   // --- status, events, queues -----------------------------------------------------------------------------------------

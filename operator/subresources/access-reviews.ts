@@ -91,7 +91,7 @@ export class AccessReviews {
       });
       if (!answer.ok) return this.#failed(answer.error.message);
       const parsed = review.safeParse(answer.value);
-      if (!parsed.success) return this.#failed('the answer is no SubjectAccessReview');
+      if (!parsed.success) return this.#failed('the answer is not a SubjectAccessReview');
       const { allowed, denied } = parsed.data.status;
       return { ok: true, value: allowed && !denied ? 'Allowed' : 'Denied' };
     } catch (error) {

@@ -57,6 +57,6 @@ export class ApiServiceTrust {
       contentType: 'application/merge-patch+json',
       body: { spec: { caBundle: wanted, insecureSkipTLSVerify: null } },
     });
-    return patched.ok ? undefined : `the APIService ${name} cannot be told the CA: ${patched.error.message}`;
+    return patched.ok ? undefined : `the CA cannot be written to the APIService ${name}: ${patched.error.message}`;
   }
 }

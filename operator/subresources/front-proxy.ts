@@ -18,7 +18,7 @@ const names = z.string().transform((text, context) => {
   try {
     return z.array(z.string()).parse(JSON.parse(text));
   } catch {
-    context.addIssue({ code: 'custom', message: 'is no list of names' });
+    context.addIssue({ code: 'custom', message: 'is not a list of names' });
     return z.NEVER;
   }
 });

@@ -129,7 +129,8 @@ export class HttpServers {
       this.#tellStranger(request, asker.message);
       return { ok: false, refusal: stranger };
     }
-    if (!this.#options.leads()) return { ok: false, refusal: unavailable('no replica of the operator leads just now') };
+    if (!this.#options.leads())
+      return { ok: false, refusal: unavailable('no replica of the operator is the leader now') };
     return asker;
   }
 

@@ -96,8 +96,8 @@ export class MachineStreams {
 }
 
 const tooMany = {
-  all: 'this namespace has its share of the streams that the operator serves',
-  host: 'this namespace has its share of the streams of the host',
+  all: 'this namespace already uses its share of the streams that the operator serves',
+  host: 'this namespace already uses its share of the streams of the host',
 } as const;
 const noAnswer = { ok: false, problem: 'Failed', message: 'the agent did not answer in time' } as const;
 

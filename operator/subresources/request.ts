@@ -82,8 +82,8 @@ export type LogQuery = z.infer<typeof logQuery>;
 const execQuery = z.object({
   command: z
     .array(z.string().max(streamLimits.argumentChars, `must have at most ${streamLimits.argumentChars} characters`))
-    .min(1, 'must be there at least once')
-    .max(streamLimits.arguments, `must be there at most ${streamLimits.arguments} times`),
+    .min(1, 'must be given at least once')
+    .max(streamLimits.arguments, `must be given at most ${streamLimits.arguments} times`),
   stdin: flag.default(false),
   stdout: flag.default(false),
   stderr: flag.default(false),

@@ -17,6 +17,23 @@ describe('the status of a VM', () => {
     expect(lines).toContain(`  ${type} is True since ${lastTransitionTime}: Why: because`);
   });
 
+  it('names numbers with their nouns', () => {
+    const one = story(vm, {
+      processorCount: 1,
+      restarts: 1,
+      startFailure: { count: 1 },
+      guestLog: { total: 1 },
+    }).join();
+    expect(one).toMatch(/, 1 restart, 1 processor,.* {2}1 failure in a row,guest log, 1 line, 0 dropped/);
+    const two = story(vm, {
+      processorCount: 2,
+      restarts: 0,
+      startFailure: { count: 2 },
+      guestLog: { total: 2 },
+    }).join();
+    expect(two).toMatch(/, 0 restarts, 2 processors,.* {2}2 failures in a row,guest log, 2 lines, 0 dropped/);
+  });
+
   it('does not name what is as it should be', () => {
     expect(story(vm, { phase: 'Running', conditions: conditions('GuestConnected') }).join()).not.toContain('since');
   });

@@ -229,7 +229,7 @@ async function askGuest(
   if (changes.unanswered >= maxUnanswered) {
     throw new MachineFailure(
       'DiskFailed',
-      `the guest has left ${maxUnanswered} changes unanswered; a restart of the VM helps`,
+      `the guest has not answered ${maxUnanswered} changes; a restart of the VM helps`,
     );
   }
   try {
@@ -246,6 +246,7 @@ async function send(target: ChangeTarget, modification: HostModification): Promi
 
 function appliedTo({ store }: VirtualMachineCore): Applied {
   const { applied } = store.record;
-  if (applied === undefined) throw new MachineFailure('NotCreated', 'it is not known how the VM was made');
+  if (applied === undefined)
+    throw new MachineFailure('NotCreated', 'the options that the VM was created with are not known');
   return applied;
 }

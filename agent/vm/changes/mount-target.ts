@@ -30,13 +30,13 @@ export async function requireFreeTarget(
   const other = disks.find((each) => each.name !== name && overlaps(each, guestPath));
   if (other !== undefined) throw refuse(`it is equal to, above or below the path of disk ${other.name}`);
   if (retiredSlots.length >= maxRetiredSlots) {
-    throw refuse(`the guest has left ${retiredSlots.length} disks unanswered; a restart of the VM helps`);
+    throw refuse(`the guest has not answered for ${retiredSlots.length} disks; a restart of the VM helps`);
   }
   const look = await lookInGuest(vm, askUnlessLeaving({ changes, run }), guestPath, vm.ports.timeouts.mountLook);
   // The guest cannot be asked. If no earlier mount of this run used the path, the agent has nothing mounted there.
   if (look.kind === 'unknown') {
     if (retiredSlots.length === 0 && !changes.mountsFailed.has(guestPath)) return;
-    throw refuse(`it is not known what is there (${look.why}); a restart of the VM helps`);
+    throw refuse(`it is not known what is mounted there (${look.why}); a restart of the VM helps`);
   }
   if (look.target !== 'free') throw refuse(problems[look.target]);
 }

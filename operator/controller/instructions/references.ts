@@ -181,7 +181,7 @@ function judged(key: string, text: string | undefined): Value {
   }
   // An agent would end the session because of a longer frame, and miss everything else for its host.
   if (Buffer.byteLength(JSON.stringify(text)) > limits.frameBytes - frameOverheadBytes) {
-    return { problem: `has more bytes under key ${key} than a message to an agent has room for` };
+    return { problem: `is too large under key ${key} for a message to an agent` };
   }
   return { sha256: sha256Hex(text) };
 }

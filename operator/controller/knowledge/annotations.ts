@@ -57,16 +57,18 @@ export function annotationWarnings({ annotations = {} }: StoredMeta): readonly s
   const warnings: string[] = [];
   const paused = annotations[pausedAnnotation];
   if (paused !== undefined && !truths.has(paused) && !falsehoods.has(paused)) {
-    warnings.push(`annotation ${pausedAnnotation}: ${shown(paused)} is neither true nor false, and does not pause`);
+    warnings.push(
+      `annotation ${pausedAnnotation}: ${shown(paused)} is neither true nor false, so it does not pause the VM`,
+    );
   }
   const { length } = annotations[restartedAtAnnotation] ?? '';
   if (length > restartedAtChars) {
-    const bound = `at most ${restartedAtChars} are compared, and nothing is restarted`;
+    const bound = `more than ${restartedAtChars} are not allowed, so the VM is not restarted`;
     warnings.push(`annotation ${restartedAtAnnotation}: the value has ${length} characters; ${bound}`);
   }
   const force = annotations[forceDeleteAnnotation];
   if (force !== undefined && force !== 'true' && !falsehoods.has(force)) {
-    warnings.push(`annotation ${forceDeleteAnnotation}: ${shown(force)} lets go of nothing; only "true" does`);
+    warnings.push(`annotation ${forceDeleteAnnotation}: ${shown(force)} has no effect; only "true" has one`);
   }
   return warnings;
 }

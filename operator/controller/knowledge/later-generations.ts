@@ -27,7 +27,7 @@ export class LaterGenerations {
     const live = await this.#client.get(metadata); // the cache may be behind
     if (!live.ok || live.value.metadata.uid !== uid || live.value.metadata.generation >= reported) return;
     this.#restoration.suspect(
-      `the agent of ${nodeName} knows generation ${reported} of a VM of which ${generation} is stored`,
+      `the agent of ${nodeName} knows generation ${reported} of a VM whose stored generation is ${generation}`,
     );
   }
 

@@ -114,7 +114,7 @@ describe('a policy in a ConfigMap', () => {
     expect(await messageOf(referring('absent'))).toContain('ConfigMap absent cannot be read');
     expect(await messageOf(referring('policies', 'none'))).toContain('ConfigMap policies has no key none');
     expect(await messageOf(referring('policies', 'long'))).toContain('262145 characters under key long');
-    expect(await messageOf(referring('policies', 'wide'))).toContain('more bytes under key wide');
+    expect(await messageOf(referring('policies', 'wide'))).toContain('too large under key wide');
   });
 
   it('that is read anew for its text, and was edited meanwhile, is told with its new digest', async () => {

@@ -114,9 +114,9 @@ it('are not taken for new if an earlier operator may have told of them, whatever
   operator = await start(systemClock);
   const pending = await fixture.untilObject('told', (object) => readyOf(object)?.reason === 'InventoryPending');
   const { message = '' } = readyOf(pending) ?? {};
-  expect(message).toContain('1 hosts have not said that they do not have it, for example away');
+  expect(message).toContain('waiting for the inventory of 1 host, for example away');
   expect(message).toContain(
-    'delete its Node, or its LinuxUtilityVMHost if it has none, or taint it node.kubernetes.io',
+    'delete its Node, or its LinuxUtilityVMHost if it has no Node, or taint the Node node.kubernetes.io',
   );
-  expect(message).toContain(`take the finalizer ${finalizer} off it`);
+  expect(message).toContain(`remove the finalizer ${finalizer} from it`);
 });

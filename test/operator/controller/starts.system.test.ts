@@ -253,7 +253,7 @@ describe('a cluster that may have gone back', () => {
     await connect(here.agent, here.nodeName);
     const pending = await untilReason('restored', 'InventoryPending');
     expect(readyOf(pending)?.message).toMatch(
-      new RegExp(`${away.nodeName}.*session 99 of which 1 are stored.*annotation lcow.dev/restored`),
+      new RegExp(`${away.nodeName}.*session 99, but the stored epoch is 1.*annotation lcow.dev/restored`),
     );
     const foundAt = operator.operator.restoration.pending?.at ?? Number.POSITIVE_INFINITY;
     await until(() => Date.now() > foundAt + 1_000);

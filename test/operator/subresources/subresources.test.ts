@@ -153,7 +153,7 @@ describe('a query that makes no sense', () => {
       'tailLines=-1&follow=2',
       'Invalid value: "2": must be true or false; tailLines: Invalid value: "-1": must be a whole',
     ],
-    ['exec', 'stdout=true', 'command: must be there at least once'],
+    ['exec', 'stdout=true', 'command: must be given at least once'],
     ['exec', 'command=a&tty=1&height=0', 'height: must be a whole number from 1 to 65535'],
     ['exec', 'command=a&tty=1&width=wide', 'width: Invalid value: "wide": must be a whole number from 1 to 65535'],
   ] as const)('is refused with what is allowed: %s?%s', async (subresource, query, message) => {

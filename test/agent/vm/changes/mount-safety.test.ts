@@ -136,7 +136,7 @@ describe('a mount of which nobody knows how it went', () => {
     const rule = await node.control.script({ at: 'guestDevice', stall: true, times: 'always' });
     await want(core, { Disks: [data] });
     const failed = await core.until(uid, 'given up', (now) =>
-      (condition(now, 'Ready')?.message ?? '').includes('has left 8 disks unanswered'),
+      (condition(now, 'Ready')?.message ?? '').includes('has not answered for 8 disks'),
     );
     expect(failed).toMatchObject({ phase: 'Running' });
     expect(condition(failed, 'GuestConnected')?.status).toBe('True');
@@ -160,7 +160,7 @@ describe('a mount of which nobody knows how it went', () => {
     const before = await visitsOf(node, 'guestDevice');
     await want(core, {});
     const failed = await core.until(uid, 'given up', (now) =>
-      (condition(now, 'Ready')?.message ?? '').includes('has left 32 changes unanswered'),
+      (condition(now, 'Ready')?.message ?? '').includes('has not answered 32 changes'),
     );
     expect(condition(failed, 'GuestConnected')?.status).toBe('True');
     expect((await visitsOf(node, 'guestDevice')) - before).toBeLessThanOrEqual(32);
