@@ -5,8 +5,8 @@ import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from '.
 
 /** A room imports only from layers above its own, and from no other room of its own layer. */
 const layers: readonly (readonly string[])[] = [
-  ['crds', 'runtime', 'agent/document'],
-  ['protocol', 'agent/bounds'],
+  ['crds', 'runtime'],
+  ['protocol', 'agent/bounds', 'agent/document'],
   ['agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'kubectl', 'operator'],
   ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics'],
   ['agent/guest-log', 'agent/modification', 'agent/run', 'agent/windows', 'simulator/wire'],

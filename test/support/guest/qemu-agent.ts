@@ -24,6 +24,7 @@ const flags = z
     'state-dir': z.string(),
     'simulated-socket': z.string(),
     'node-name': z.string(),
+    'health-port': z.coerce.number().int().optional(),
   })
   .parse(
     parseArgs({
@@ -34,6 +35,7 @@ const flags = z
         'state-dir': text,
         'simulated-socket': text,
         'node-name': text,
+        'health-port': text,
       },
     }).values,
   );
@@ -80,7 +82,7 @@ try {
       stateDir: flags['state-dir'],
       stateFolder: 'C:\\ProgramData\\lcow',
       ownFolders: ['C:\\ProgramData\\lcow'],
-      healthPort: undefined,
+      healthPort: flags['health-port'],
       allowed: allowList({ paths: [], pipes: ['*'], devices: ['*'] }),
       guestLog: { output: { destination: output, rate: { recordsPerSecond: 1_000, burst: 10_000 } } },
       timeouts: defaultTimeouts,
