@@ -235,7 +235,7 @@ describe('lcow-agent doctor', () => {
       await mkdir(torn);
       await writeFile(join(torn, 'vm.json'), '{');
       const out = await run(['doctor', '--json', '--state-dir', folder, '--allowed-path', 'E:\\x', 'F:\\y:ro']);
-      expect(out).toContain('1 of 1 VMs would not start again');
+      expect(out).toContain('1 of 1 VM would not start again');
       expect(await readdir(torn)).toEqual(['vm.json']);
       await rm(folder, { recursive: true });
     });
