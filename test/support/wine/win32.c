@@ -84,6 +84,13 @@ EXPORT BOOL ProxyDescriptorOf(const WCHAR *text, DWORD revision, PSECURITY_DESCR
   return result;
 }
 
+EXPORT BOOL ProxyDescriptorText(PSECURITY_DESCRIPTOR descriptor, DWORD revision, SECURITY_INFORMATION information,
+                                WCHAR **text, ULONG *length) {
+  BOOL result = ConvertSecurityDescriptorToStringSecurityDescriptorW(descriptor, revision, information, text, length);
+  if (result) replace_allocated(NULL, *text);
+  return result;
+}
+
 /* --- access control -------------------------------------------------------------------------------------------------- */
 
 static struct list_of_path *list_of(const WCHAR *path) {
