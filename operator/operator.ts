@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { finalizer } from '../crds/linux-utility-vm.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { MetricsSettings } from '../runtime/metrics/flags.ts';
+import type { MetricsText } from '../runtime/metrics/recent-text.ts';
 import { MetricsServer } from '../runtime/metrics/server.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentServer } from './agents/server.ts';
@@ -93,10 +94,9 @@ export class Operator {
     this.#api = options.certificates && options.api && this.#createApi(options.api);
     this.#healthServer = new HealthServer({
       clock,
-      registry: metrics.registry,
       bindAddress,
       port: options.healthPort,
-      servesMetrics: options.networkMetrics === undefined,
+      metrics: options.networkMetrics === undefined ? () => this.#metricsText() : undefined,
       notReady: () => this.#notReady(),
     });
     this.#metricsServer = options.networkMetrics && this.#createMetricsServer(options.networkMetrics);
@@ -190,9 +190,13 @@ export class Operator {
 
   #createMetricsServer(settings: MetricsSettings): MetricsServer {
     const { bindAddress, clock, logger } = this.#options;
+    const ports = { metrics: () => this.#metricsText(), failed: (message: string) => logger.warn(message) };
+    return new MetricsServer({ ...settings, ...ports, clock, bindAddress });
+  }
+
+  async #metricsText(): Promise<MetricsText> {
     const { registry } = this.metrics;
-    const metrics = async () => ({ contentType: registry.contentType, text: await registry.metrics() });
-    return new MetricsServer({ ...settings, clock, bindAddress, metrics, failed: (message) => logger.warn(message) });
+    return { contentType: registry.contentType, text: await registry.metrics() };
   }
 
   /** Uses a separate connection to the API server, because any replica may write what the aggregated API writes. */

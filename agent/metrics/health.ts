@@ -3,7 +3,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../runtime/error-text.ts';
-import type { MetricsText } from '../../runtime/metrics/server.ts';
+import type { MetricsText } from '../../runtime/metrics/recent-text.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 
 export interface HealthServer {

@@ -3,7 +3,7 @@
 
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { MetricsText } from '../../runtime/metrics/server.ts';
+import type { MetricsText } from '../../runtime/metrics/recent-text.ts';
 import type { SystemStatistics } from '../node/backend.ts';
 import type { AgentFigures, MachineFigures } from './figures.ts';
 import { AgentTally } from './tally.ts';

@@ -1,6 +1,6 @@
 // The agent's metrics in the format of Prometheus. Names and labels never change.
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { MetricsText } from '../../runtime/metrics/server.ts';
+import type { MetricsText } from '../../runtime/metrics/recent-text.ts';
 import type { AgentFigures, MachineFigures } from './figures.ts';
 
 const ofMachine = ['namespace', 'name', 'uid'] as const;

@@ -1,6 +1,7 @@
 // The access control list of a file, as text (SDDL). Changes nothing.
 import koffi from 'koffi';
 import { fileCalls } from './call-gates.ts';
+import { bindSecurityInfo, fileObject, securityInformation } from './security-info.ts';
 import {
   bindFunction,
   callAsync,
@@ -10,13 +11,10 @@ import {
 } from './system-library.ts';
 import { SystemMessages } from './system-message.ts';
 
-const fileObject = 1;
-const daclInformation = 4;
 const sddlRevision = 1;
 const success = 0;
 
 const pointer = koffi.pointer('void');
-const pointerOut = koffi.out(koffi.pointer(pointer));
 
 /** Rejects with the `WindowsError` of a call, for example when there is no such file. */
 export async function fileSecurity(path: string, libraries: WindowsLibraries = windowsLibraries()): Promise<string> {
@@ -25,11 +23,11 @@ export async function fileSecurity(path: string, libraries: WindowsLibraries = w
   const [dacl, descriptor]: [[bigint | null], [bigint | null]] = [[null], [null]];
   try {
     const code = await fileCalls.pass(() =>
-      callAsync(getSecurity, path, fileObject, daclInformation, null, null, dacl, null, descriptor),
+      callAsync(getSecurity, path, fileObject, securityInformation.dacl, null, null, dacl, null, descriptor),
     );
     if (code !== success) throw messages.error(code);
     const text: [string | null] = [null];
-    const succeeded: number = descriptorText(descriptor[0], sddlRevision, daclInformation, text, null);
+    const succeeded: number = descriptorText(descriptor[0], sddlRevision, securityInformation.dacl, text, null);
     if (succeeded === 0 || text[0] === null) throw messages.error(Number(lastError()));
     return text[0];
   } finally {
@@ -45,10 +43,7 @@ function bind({ advapi32, kernel32 }: WindowsLibraries) {
   return {
     localFree,
     lastError: bindFunction(kernel32, 'GetLastError', 'uint32_t', []),
-    getSecurity: bindFunction(advapi32, 'GetNamedSecurityInfoW', 'uint32_t', [
-      ...['str16', 'int32_t', 'uint32_t'],
-      ...[pointerOut, pointerOut, pointerOut, pointerOut, pointerOut],
-    ]),
+    getSecurity: bindSecurityInfo({ advapi32 }),
     descriptorText: bindFunction(advapi32, 'ConvertSecurityDescriptorToStringSecurityDescriptorW', 'int32_t', [
       ...[pointer, 'uint32_t', 'uint32_t', textOut, pointer],
     ]),

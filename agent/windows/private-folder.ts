@@ -4,6 +4,7 @@ import { lstat, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import koffi from 'koffi';
 import { fileCalls } from './call-gates.ts';
+import { bindSecurityInfo, fileObject, securityInformation as information } from './security-info.ts';
 import {
   bindFunction,
   callAsync,
@@ -13,8 +14,6 @@ import {
 } from './system-library.ts';
 import { SystemMessages, WindowsError } from './system-message.ts';
 
-const fileObject = 1;
-const information = { owner: 1, dacl: 4, protectedDacl: 0x8000_0000 } as const;
 const success = 0;
 const fileNotFound = 2;
 const alreadyExists = 183;
@@ -217,10 +216,7 @@ function bind({ advapi32, kernel32 }: WindowsLibraries) {
     descriptorDacl: bindFunction(advapi32, 'GetSecurityDescriptorDacl', 'int32_t', [
       ...[pointer, int32Out, pointerOut, int32Out],
     ]),
-    getSecurity: bindFunction(advapi32, 'GetNamedSecurityInfoW', 'uint32_t', [
-      ...['str16', 'int32_t', 'uint32_t'],
-      ...[pointerOut, pointerOut, pointerOut, pointerOut, pointerOut],
-    ]),
+    getSecurity: bindSecurityInfo({ advapi32 }),
     setSecurity: bindFunction(advapi32, 'SetNamedSecurityInfoW', 'uint32_t', [
       ...['str16', 'int32_t', 'uint32_t', pointer, pointer, pointer, pointer],
     ]),

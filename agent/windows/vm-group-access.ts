@@ -3,14 +3,13 @@
 import { stat } from 'node:fs/promises';
 import koffi from 'koffi';
 import { fileCalls } from './call-gates.ts';
+import { bindSecurityInfo, fileObject, securityInformation } from './security-info.ts';
 import { bindFunction, callAsync, type NativeFunction, type WindowsLibraries } from './system-library.ts';
 import type { SystemMessages } from './system-message.ts';
 
 /** The generic rights that can be granted. */
 export const accessMasks = { read: 0x8000_0000, all: 0x1000_0000 } as const;
 
-const fileObject = 1;
-const daclInformation = 4;
 const grantAccess = 1;
 const noMultipleTrustee = 0;
 const trusteeIsSid = 0;
@@ -47,10 +46,7 @@ export class VmGroupAccess {
   readonly #sid: unknown;
 
   constructor({ advapi32, kernel32 }: Pick<WindowsLibraries, 'advapi32' | 'kernel32'>, messages: SystemMessages) {
-    this.#getSecurity = bindFunction(advapi32, 'GetNamedSecurityInfoW', 'uint32_t', [
-      ...['str16', 'int32_t', 'uint32_t'],
-      ...[pointerOut, pointerOut, pointerOut, pointerOut, pointerOut],
-    ]);
+    this.#getSecurity = bindSecurityInfo({ advapi32 });
     this.#setEntries = bindFunction(advapi32, 'SetEntriesInAclW', 'uint32_t', [
       ...['uint32_t', koffi.pointer(explicitAccess), pointer, pointerOut],
     ]);
@@ -75,9 +71,19 @@ export class VmGroupAccess {
     const descriptor: [bigint | null] = [null];
     const changed: [bigint | null] = [null];
     try {
-      await this.#call(this.#getSecurity, path, fileObject, daclInformation, null, null, dacl, null, descriptor);
+      await this.#call(
+        this.#getSecurity,
+        path,
+        fileObject,
+        securityInformation.dacl,
+        null,
+        null,
+        dacl,
+        null,
+        descriptor,
+      );
       await this.#call(this.#setEntries, 1, this.#entry(mask, inherited), dacl[0], changed);
-      await this.#call(this.#setSecurity, path, fileObject, daclInformation, null, null, changed[0], null);
+      await this.#call(this.#setSecurity, path, fileObject, securityInformation.dacl, null, null, changed[0], null);
     } finally {
       // The old DACL is part of the descriptor, so freeing the descriptor frees it.
       for (const [memory] of [changed, descriptor]) if (memory !== null) this.#localFree(memory);

@@ -170,11 +170,11 @@ export class AgentSession {
     this.#send({ type: 'release', epoch: this.#epoch, uid });
   }
 
-  /** Whether this agent can serve streams now. */
   get isLeaving(): boolean {
     return this.#state === 'Leaving';
   }
 
+  /** Whether this agent can serve streams now. */
   get streams(): 'Ready' | 'NotYet' | 'Unsupported' {
     if (this.#state !== 'Live') return 'NotYet';
     return this.#introduction.capabilities.includes(streamsCapability) ? 'Ready' : 'Unsupported';

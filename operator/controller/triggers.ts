@@ -64,8 +64,7 @@ export class Triggers {
       }),
       caches.nodes.onChange((change) => {
         if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
-        // The record of a host needs its Node. It could not be restored while a connected agent's Node was gone.
-        if (change.type === 'Applied' && caches.hosts.get(change.key) === undefined) hostQueue.add(change.key);
+        if (change.type === 'Applied' && this.#lacksRecord(change.key)) hostQueue.add(change.key);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
       }),
@@ -73,6 +72,12 @@ export class Triggers {
     const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
     for (const { status } of machines.all()) if (status.nodeName !== undefined) nodeNames.add(status.nodeName);
     for (const nodeName of nodeNames) disconnections.watch(nodeName);
+  }
+
+  /** The record of a host needs its Node: it could not be restored while the Node of a connected agent was gone. */
+  #lacksRecord(nodeName: string): boolean {
+    const { caches, inventory } = this.#options;
+    return inventory.isConnected(nodeName) && caches.hosts.get(nodeName) === undefined;
   }
 
   stop(): void {

@@ -1,20 +1,19 @@
 // /metrics, /healthz (the process lives) and /readyz (the process knows the objects and accepts agents). Anybody may
 // ask, and nobody is distinguished: each connection gets one answer and a few seconds, and strangers who fill the
-// server displace only their own connections (runtime/connections/arrivals.ts). Otherwise the kubelet's probe could fail and
-// end the operator.
+// server displace only their own connections (runtime/connections/arrivals.ts). Otherwise the kubelet's probe could
+// fail and end the operator.
 import type http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Registry } from 'prom-client';
 import type { Clock } from '../../runtime/clock.ts';
 import { GuardedServer } from '../../runtime/connections/guarded-server.ts';
+import { type MetricsText, RecentText } from '../../runtime/metrics/recent-text.ts';
 
 export interface HealthOptions {
   readonly clock: Clock;
-  readonly registry: Registry;
   readonly bindAddress: string;
   readonly port: number;
-  /** False: metrics have a port of their own, with TLS. */
-  readonly servesMetrics: boolean;
+  /** Undefined: metrics have a port of their own. */
+  readonly metrics: (() => Promise<MetricsText>) | undefined;
   /** What is still missing; undefined when ready. */
   readonly notReady: () => string | undefined;
 }
@@ -22,17 +21,16 @@ export interface HealthOptions {
 const bounds = {
   headerBytes: 16 * 1024,
   arrivals: { silent: 128, waiting: 128, speaking: 128, milliseconds: 10_000 },
-  /** Writing all metrics takes many milliseconds: requests within this time share one text. */
-  metricsMilliseconds: 1_000,
 } as const;
 
 export class HealthServer {
   readonly #options: HealthOptions;
   readonly #server: GuardedServer;
-  #metrics: Promise<string> | undefined;
+  readonly #metrics: RecentText | undefined;
 
   constructor(options: HealthOptions) {
     this.#options = options;
+    this.#metrics = options.metrics && new RecentText(options.metrics, options.clock);
     this.#server = new GuardedServer({
       ...options,
       tls: false,
@@ -56,11 +54,14 @@ export class HealthServer {
   }
 
   async #answer(url: string, response: http.ServerResponse): Promise<void> {
-    const { registry, notReady, servesMetrics } = this.#options;
-    switch (url.split('?')[0]) {
-      case servesMetrics ? '/metrics' : undefined:
-        response.writeHead(200, { 'content-type': registry.contentType }).end(await this.#metricsText());
-        return;
+    const { notReady } = this.#options;
+    const path = url.split('?')[0];
+    if (path === '/metrics' && this.#metrics !== undefined) {
+      const { contentType, text } = await this.#metrics.read();
+      response.writeHead(200, { 'content-type': contentType }).end(text);
+      return;
+    }
+    switch (path) {
       case '/healthz':
         response.writeHead(200).end('ok');
         return;
@@ -72,15 +73,5 @@ export class HealthServer {
       default:
         response.writeHead(404).end();
     }
-  }
-
-  #metricsText(): Promise<string> {
-    if (this.#metrics === undefined) {
-      this.#metrics = this.#options.registry.metrics();
-      this.#options.clock.after(bounds.metricsMilliseconds, () => {
-        this.#metrics = undefined;
-      });
-    }
-    return this.#metrics;
   }
 }

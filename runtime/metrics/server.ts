@@ -10,11 +10,7 @@ import { GuardedServer } from '../connections/guarded-server.ts';
 import { messageOf } from '../error-text.ts';
 import { digestOfToken, MetricsFileReader } from './files.ts';
 import type { MetricsSettings } from './flags.ts';
-
-export interface MetricsText {
-  readonly contentType: string;
-  readonly text: string;
-}
+import { type MetricsText, RecentText } from './recent-text.ts';
 
 export interface MetricsServerOptions extends MetricsSettings {
   readonly clock: Clock;
@@ -27,8 +23,6 @@ export interface MetricsServerOptions extends MetricsSettings {
 const bounds = {
   headerBytes: 16 * 1024,
   arrivals: { silent: 128, waiting: 128, speaking: 64, milliseconds: 10_000 },
-  /** Writing all metrics takes many milliseconds: requests within this time share one text. */
-  metricsMilliseconds: 1_000,
   checkMilliseconds: 60_000,
 } as const;
 
@@ -36,9 +30,9 @@ export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #reader: MetricsFileReader;
   readonly #server: GuardedServer;
+  readonly #metrics: RecentText;
   #token: Buffer | undefined;
   #port: number | undefined;
-  #metrics: Promise<MetricsText> | undefined;
   #timer: Timer | undefined;
   #isClosed = false;
 
@@ -46,6 +40,7 @@ export class MetricsServer {
     this.#options = options;
     const { files } = options;
     this.#reader = new MetricsFileReader(files);
+    this.#metrics = new RecentText(options.metrics, options.clock);
     this.#server = new GuardedServer({
       ...options,
       tls: files.tls !== undefined,
@@ -102,7 +97,7 @@ export class MetricsServer {
     if (!this.#mayRead(request)) response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
     else if (request.url?.split('?')[0] !== '/metrics') response.writeHead(404).end();
     else {
-      const { contentType, text } = await this.#text();
+      const { contentType, text } = await this.#metrics.read();
       response.writeHead(200, { 'content-type': contentType }).end(text);
     }
   }
@@ -112,15 +107,5 @@ export class MetricsServer {
     if (this.#options.files.token === undefined) return true;
     const [, given = ''] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? [];
     return given !== '' && this.#token !== undefined && timingSafeEqual(digestOfToken(given), this.#token);
-  }
-
-  #text(): Promise<MetricsText> {
-    if (this.#metrics === undefined) {
-      this.#metrics = this.#options.metrics();
-      this.#options.clock.after(bounds.metricsMilliseconds, () => {
-        this.#metrics = undefined;
-      });
-    }
-    return this.#metrics;
   }
 }

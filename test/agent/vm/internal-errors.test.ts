@@ -112,6 +112,23 @@ describe('an error of ours beside the steps of one VM', () => {
     expect(steps.filter((step) => step === 'terminate' || step === 'log')).toEqual(['log']);
   });
 
+  it('in what becomes of its log, does not hide that the compute service is gone', async () => {
+    await using node = await startNode();
+    let isFaulty = false;
+    const openGuestOutput = () => () => {
+      if (!isFaulty) return;
+      isFaulty = false;
+      throw new TypeError('planted');
+    };
+    await using core = await startCore(node, { guestLog: { openGuestOutput } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' } });
+    isFaulty = true;
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).phase).toBe('Unknown');
+  });
+
   it('in who is told of it, is its own', async () => {
     await using node = await startNode();
     let isFaulty = true;

@@ -9,21 +9,23 @@ import { systemClock } from '../../../runtime/clock.ts';
 let server: HealthServer;
 let port: number;
 let collections: number;
+let isBroken: boolean;
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
   collections = 0;
+  isBroken = false;
   const registry = new Registry();
   const collect = () => {
     collections += 1;
+    if (isBroken) throw new Error('planted');
   };
   new Gauge({ name: 'some', help: 'Some.', registers: [registry], collect });
   server = new HealthServer({
     clock: systemClock,
-    registry,
     bindAddress: '127.0.0.1',
     port: 0,
-    servesMetrics: true,
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     notReady: () => undefined,
   });
   port = (await server.listen()).port;
@@ -60,4 +62,10 @@ it('collects the metrics once a second, however many ask', async () => {
   const begun = performance.now();
   await Promise.all(Array.from({ length: 50 }, () => probe('/metrics')));
   expect(collections).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 1_000));
+});
+
+it('says that metrics cannot be written, and goes on', async () => {
+  isBroken = true;
+  expect(await probe('/metrics')).toBe(500);
+  expect(await probe('/healthz')).toBe(200);
 });
