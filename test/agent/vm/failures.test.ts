@@ -1,0 +1,258 @@
+// What goes wrong in the life of a VM, and what the agent says of it, on a simulated node.
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { FileJournal } from '../../../agent/vm/journal.ts';
+import { condition, hasReason, isReady, isRunning, startCore } from '../../support/agent/agent-core.ts';
+import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
+import { expectNothingLeft } from '../../support/agent/nothing-left.ts';
+import { bootFolder, startNode } from '../../support/agent/simulated-node.ts';
+import { until } from '../../support/until.ts';
+
+const systemID = systemIdOf(uid);
+
+class FailingJournal {
+  fails = false;
+
+  load() {
+    return Promise.resolve({ records: [], quarantined: [] });
+  }
+
+  write(): Promise<void> {
+    return this.fails ? Promise.reject(new Error('no space left on device')) : Promise.resolve();
+  }
+
+  remove(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+describe('what goes wrong', () => {
+  it('a missing kernel stalls the VM with the original text, and other options mend it', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    const stalled = await core.until(uid, 'stalled', (now) => condition(now, 'Stalled') !== undefined);
+    const text = `kernel: '${bootFolder}\\nothing' not found`;
+    for (const type of ['Prepared', 'Ready', 'Stalled'] as const) {
+      expect(condition(stalled, type), type).toMatchObject({ reason: 'InvalidOptions', message: text });
+    }
+    expect(stalled.phase).toBe('Failed');
+    // The agent goes on looking, in case the host was mended; that alone is no news.
+    const visits = async () => (await node.control.visits()).filter(({ step }) => step === 'processorTopology').length;
+    const before = await visits();
+    await until('looked again', async () => (await visits()) > before + 1);
+    expect(core.observed(uid)).toEqual(stalled);
+    await core.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    expect(core.observed(uid)).toEqual(stalled);
+    await core.supervisor.assign(makeAssignment({ generation: 2 }));
+    expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
+  });
+
+  it('a VM that is stalled still is after its agent was killed', async () => {
+    await using node = await startNode();
+    const first = await startCore(node, { timeouts: { backOffMaximum: 3_600_000 } });
+    await first.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    const before = await first.until(
+      uid,
+      'stalled',
+      (now) => condition(now, 'Stalled') !== undefined && now.phase === 'Failed',
+    );
+    await until('written', async () => (await new FileJournal(`${node.folder}/agent`).load()).records[0]?.trouble);
+    await first.kill();
+    await using second = await startCore(node);
+    const after = await second.until(uid, 'recovered', (now) => now.phase !== 'Unknown' && now.phase !== 'Stopping');
+    expect(after).toEqual(before);
+  });
+
+  it('a host that lacks the memory is asked again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ options: { MemorySizeInMB: 100_000, AllowOvercommit: false } }));
+    const observed = await core.until(uid, 'tried twice', (now) => (now.startFailure?.count ?? 0) >= 2);
+    expect(condition(observed, 'Ready')?.reason).toBe('InsufficientResources');
+    expect(condition(observed, 'Stalled')).toBeUndefined();
+  });
+
+  it.each([
+    ['entropy', 'fetch entropy on port 1; it boots C:\\LinuxBootFiles\\'],
+    ['log', 'connect its log'],
+    ['negotiate', 'answer on its bridge'],
+  ] as const)('a guest that stalls at %s is given up with what was waited for', async (at, words) => {
+    await using node = await startNode();
+    await node.control.script({ at, stall: true });
+    await using core = await startCore(node, { timeouts: { bootTimeout: 300 } });
+    await core.supervisor.assign(makeAssignment());
+    const observed = await core.until(uid, 'timed out', hasReason('BootTimeout'));
+    expect(condition(observed, 'Ready')?.message).toContain(words);
+    await core.until(uid, 'running in the end', isRunning);
+    expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it.each(['create', 'start', 'properties'] as const)(
+    'a failure of %s leaves nothing and is tried again',
+    async (at) => {
+      await using node = await startNode();
+      await node.control.script({ at, fail: { hresult: '0x80370114' } });
+      await using core = await startCore(node);
+      await core.supervisor.assign(makeAssignment());
+      const failed = await core.until(uid, 'failed once', (now) => now.startFailure?.count === 1);
+      expect(failed.startFailure?.retryAfter).toBeDefined();
+      await core.until(uid, 'running', isRunning);
+      expect(await node.control.systems()).toHaveLength(1);
+    },
+  );
+
+  it('a create that comes back late is terminated before anything is made under its id', async () => {
+    await using node = await startNode();
+    const rule = await node.control.script({ at: 'create', stall: true });
+    // It would make the creation return.
+    await node.control.script({ at: 'terminate', fail: { hresult: '0x80070005' } });
+    await using core = await startCore(node, { timeouts: { create: 50, exit: 3_600_000 } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'draining', hasReason('CallOverdue'));
+    const steps = async () => (await node.control.visits()).map(({ step }) => step);
+    await until('refused', async () => (await steps()).includes('terminate'));
+    expect((await steps()).filter((step) => step === 'create')).toHaveLength(1);
+    await node.control.release(rule);
+    await core.until(uid, 'running', isRunning);
+    expect((await steps()).filter((step) => step === 'terminate')).toHaveLength(2);
+    expect(await node.control.systems()).toHaveLength(1);
+  });
+
+  it('a state that cannot be read is no reason to stop a VM', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node, { timeouts: { query: 50, liveness: 20 } });
+    await core.supervisor.assign(makeAssignment());
+    const running = await core.until(uid, 'running', isRunning);
+    const asked = async () => (await node.control.visits()).filter(({ step }) => step === 'properties').length;
+    // Counted before the rule: the only call that stalls may come at once, and no other follows it.
+    const before = await asked();
+    const rule = await node.control.script({ at: 'properties', stall: true });
+    await until('asked', async () => (await asked()) > before);
+    await node.control.release(rule);
+    const released = await asked();
+    await until('asked again', async () => (await asked()) > released + 1);
+    expect(core.observed(uid)).toMatchObject({ phase: 'Running', runtimeID: running.runtimeID, restarts: 0 });
+  });
+
+  it('a bridge that breaks is not the end of the VM, and nothing to another VM', async () => {
+    await using node = await startNode();
+    const other = randomUUID();
+    const changes: string[] = [];
+    const listener = { changed: (changed: string) => changes.push(changed), removed: () => {} };
+    await using core = await startCore(node, { listener });
+    await core.supervisor.assign(makeAssignment());
+    await core.supervisor.assign(makeAssignment({ uid: other, name: 'other' }));
+    const before = await core.until(uid, 'running', isRunning);
+    await core.until(other, 'running', isRunning);
+    changes.length = 0;
+    const rule = await node.control.script({ at: 'negotiate', stall: true });
+    await node.control.dropBridge(systemID);
+    await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
+    expect(isReady(core.observed(other))).toBe(true);
+    await node.control.release(rule);
+    const after = await core.until(uid, 'connected again', isRunning);
+    expect(after.runtimeID).toBe(before.runtimeID);
+    expect(new Set(changes)).toEqual(new Set([uid]));
+  });
+
+  it('a journal that cannot be written blocks starting, but not stopping', async () => {
+    await using node = await startNode();
+    const journal = new FailingJournal();
+    await using core = await startCore(node, { journal });
+    journal.fails = true;
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'blocked', hasReason('JournalUnwritable'));
+    expect(await node.control.visits()).not.toContainEqual(expect.objectContaining({ step: 'create' }));
+    journal.fails = false;
+    await core.until(uid, 'running', isRunning);
+    journal.fails = true;
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted' }));
+    await core.until(uid, 'halted', hasReason('Halted'));
+    expect(await node.control.systems()).toEqual([]);
+  });
+
+  it('a terminate that is refused is tried again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await node.control.script({ at: 'terminate', fail: { hresult: '0x80070005' }, times: 2 });
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it('a boot that is no longer wanted is cut short', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'entropy', stall: true });
+    await using core = await startCore(node, { timeouts: { bootTimeout: 60_000 } });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'starting', (now) => now.phase === 'Starting');
+    core.supervisor.release(uid);
+    await until('removed', () => core.removed.has(uid));
+    await expectNothingLeft(node);
+  });
+
+  it.each([
+    ['entropy', 'crash', 'UnexpectedExit', 'status 0xc0370106'],
+    ['bridge', 'panic', 'UnexpectedExit', 'status 0xc0370106'],
+    ['log', 'powerOff', 'GracefulExit', 'the guest powered off'],
+  ] as const)('keeps how a VM ended that ended while it booted: at %s by %s', async (at, guest, type, words) => {
+    await using node = await startNode();
+    await node.control.script({ at, guest });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'RerunOnFailure' }));
+    const ended = await core.until(uid, 'ended', ({ lastExit }) => lastExit !== undefined);
+    expect(ended.lastExit).toMatchObject({ type, message: expect.stringContaining(words) });
+    expect(ended.lastExit?.message).toContain('while it booted');
+    const running = await core.until(uid, 'running', isRunning);
+    expect(running.lastExit).toEqual(ended.lastExit);
+  });
+
+  it('does not take a power-off while a VM boots for its completion', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'RerunOnFailure' }));
+    await core.until(uid, 'running', isRunning);
+    await node.control.script({ at: 'log', guest: 'powerOff' });
+    await node.control.endGuest(systemID, 'crash');
+    const again = await core.until(uid, 'again', (now) => isRunning(now) && now.restarts === 1);
+    expect(again.lastExit?.type).toBe('GracefulExit');
+  });
+
+  it('does not book a lost compute service as a failed boot', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'entropy', stall: true });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'starting', (now) => now.phase === 'Starting');
+    await node.control.disconnectClients();
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).startFailure).toBeUndefined();
+    expect(core.observed(uid).lastExit).toBeUndefined();
+  });
+
+  it('does not book a start that finds no compute service as a failed boot', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'start', fail: { hresult: '0x8037011e' } });
+    const booked: unknown[] = [];
+    await using core = await startCore(node, {
+      listener: { changed: (changed) => booked.push(core.observed(changed).startFailure), removed: () => {} },
+    });
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'lost', ({ phase }) => phase === 'Unknown');
+    expect(booked.filter((each) => each !== undefined)).toEqual([]);
+  });
+
+  it('says when the compute service went away', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await core.until(uid, 'running', isRunning);
+    await node.control.disconnectClients();
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).phase).toBe('Unknown');
+  });
+});
