@@ -5,6 +5,10 @@
 //      ▲                                  └──another holder──┐             │
 //      └─────────────────────────────────────────────────────┴─────────────┘ another holder, or suspended for 45 s
 //
+// A standby that finds no Lease where there was one makes a new one, and renews it for 10 s before it leads: a leader
+// whose Lease was deleted may write until it notices, and a standby cannot know how recently that leader renewed. Only
+// who renewed the Lease itself within the last 10 s leads again at once.
+//
 // A suspended leader may not write, but keeps its agents: an API server that is away gives the Lease to nobody else
 // (docs/decisions/0004-a-leader-that-cannot-renew.md).
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
@@ -123,10 +127,13 @@ export class LeaseElection implements Election {
   #seen: LeaseRecord | undefined;
   /**
    * The time until which another replica may lead, judging by the last Lease seen, even if the Lease was changed since:
-   * deleting it or removing its holder does not stop the leader, which notices only at its next renewal. Undefined:
-   * nothing is known of others.
+   * removing its holder does not stop the leader, which notices only at its next renewal. Undefined: nothing is known of
+   * others.
    */
   #heldUntil: number | undefined;
+  #hasSeenLease = false;
+  /** When this replica made the Lease that it may not use yet. */
+  #claimedAt: number | undefined;
   /** Until this time after our own last renewal, no other replica can have begun to lead. */
   #oursUntil = Number.NEGATIVE_INFINITY;
 
@@ -167,6 +174,10 @@ export class LeaseElection implements Election {
     const { random } = this.#options;
     const jitter = 0.9 + 0.2 * random();
     if (this.#term !== undefined && failed) return this.#times.look * jitter;
+    if (this.#claimedAt !== undefined) {
+      const left = this.#claimedAt + this.#times.duration - this.#options.monotonic();
+      return Math.max(Math.min(this.#times.retry * jitter, left), this.#times.look * jitter);
+    }
     if (this.#term !== undefined || this.#heldUntil === undefined) return this.#times.retry * jitter;
     return Math.min(this.#times.look * jitter, Math.max(50 + 100 * random(), this.#heldFor));
   }
@@ -174,20 +185,45 @@ export class LeaseElection implements Election {
   // --- standby --------------------------------------------------------------------------------------------------------
 
   async #stand(): Promise<ApiError | undefined> {
+    if (this.#claimedAt !== undefined) return await this.#confirm(this.#claimedAt);
     const read = await this.#options.client.get(this.#times.request);
     if (!read.ok && !isNotFound(read.error)) return read.error;
-    if (read.ok) this.#see(read.value);
-    else this.#miss();
-    if (this.#heldFor > 0) return undefined;
-    return read.ok ? this.#take(read.value) : this.#create();
+    if (!read.ok) {
+      this.#seen = undefined;
+      return await this.#create();
+    }
+    this.#see(read.value);
+    return this.#heldFor > 0 ? undefined : await this.#take(read.value);
   }
 
   async #create(): Promise<ApiError | undefined> {
     const sentAt = this.#options.monotonic();
+    const mayBeLed = sentAt >= this.#oursUntil && (this.#hasSeenLease || this.#options.hasPredecessors?.() === true);
     const created = await this.#options.client.create(this.#claim());
     if (!created.ok) return isAlreadyExists(created.error) ? undefined : created.error;
+    this.#claimedAt = mayBeLed ? sentAt : undefined;
     this.#see(created.value);
-    this.#begin(sentAt, undefined);
+    if (!mayBeLed) this.#begin(sentAt, undefined);
+    return undefined;
+  }
+
+  /**
+   * Renews a Lease that this replica has made. A renewal succeeds only if nobody has written or replaced the Lease in
+   * between, so the first one after the duration proves that no other term has begun, and that earlier ones are over.
+   */
+  async #confirm(claimedAt: number): Promise<ApiError | undefined> {
+    if (this.#seen === undefined) return undefined;
+    const sentAt = this.#options.monotonic();
+    const renewed = await this.#options.client.replace(this.#seen, this.#claim());
+    if (renewed.ok) {
+      this.#see(renewed.value);
+      if (sentAt - claimedAt < this.#times.duration) return undefined;
+      this.#claimedAt = undefined;
+      this.#begin(sentAt, undefined);
+      return undefined;
+    }
+    if (!isConflict(renewed.error) && !isNotFound(renewed.error)) return renewed.error;
+    this.#claimedAt = undefined;
     return undefined;
   }
 
@@ -268,17 +304,12 @@ export class LeaseElection implements Election {
   #see(record: LeaseRecord): void {
     if (this.#seen?.metadata.resourceVersion === record.metadata.resourceVersion) return;
     this.#seen = record;
-    if (record.holder === this.#options.identity) return;
+    this.#hasSeenLease = true;
+    const isOurs = record.holder === this.#options.identity;
+    if (isOurs && (this.#term !== undefined || this.#claimedAt !== undefined)) return;
     if (isGivenUp(record)) this.#heldUntil = this.#options.monotonic();
-    else if (record.holder === undefined) this.#doubt();
+    else if (record.holder === undefined || isOurs) this.#doubt();
     else this.#hold(record.durationMilliseconds);
-  }
-
-  #miss(): void {
-    const isNews = this.#seen !== undefined || this.#heldUntil === undefined;
-    const wasThere = this.#seen !== undefined || this.#options.hasPredecessors?.() === true;
-    this.#seen = undefined;
-    if (isNews && wasThere) this.#doubt();
   }
 
   /** The Lease no longer tells who leads. */

@@ -286,7 +286,7 @@ describe('the election of a leader', () => {
         expect(await trio.recover()).toBe(1);
         knownEnds += trio.knownEnds;
       }),
-      { numRuns: 100, examples: [[staleStandby], [oldCopy]] },
+      { numRuns: 100, examples: [[staleStandby], [oldCopy], [missingTwice]] },
     );
     expect(knownEnds).toBeGreaterThan(50);
   });
@@ -311,6 +311,13 @@ const staleStandby: { readonly kind: MishapKind; whom: number; pause: number }[]
 const oldCopy: { readonly kind: MishapKind; whom: number; pause: number }[] = [
   { kind: 'Cut', whom: 0, pause: 40 },
   { kind: 'PutBack', whom: 0, pause: 120 },
+];
+/** A replica that starts finds no Lease, is cut off, and finds none again: in between there was one. */
+const missingTwice: { readonly kind: MishapKind; whom: number; pause: number }[] = [
+  { kind: 'Delete', whom: 0, pause: 1 },
+  { kind: 'Cut', whom: 2, pause: 1 },
+  { kind: 'Delete', whom: 0, pause: 89 },
+  { kind: 'Delete', whom: 0, pause: 1 },
 ];
 type MishapKind = (typeof mishapKinds)[number];
 
