@@ -21,7 +21,14 @@ export default defineConfig({
       // third of the time; so no module may keep a state that another file could see.
       { test: { name: 'unit', include: [unitTests], isolate: false } },
       // What needs more. A cluster that tests share is started when the first of them asks for it.
-      { test: { name: 'system', include: [systemTests], globalSetup: ['test/support/control-plane/shared.ts'] } },
+      {
+        test: {
+          name: 'system',
+          include: [systemTests],
+          globalSetup: ['test/support/control-plane/shared.ts'],
+          isolate: false,
+        },
+      },
     ],
   },
 });
