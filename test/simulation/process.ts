@@ -1,0 +1,92 @@
+// A simulated process: everything that an operator or an agent does passes through the ports of its process, and when
+// the process dies, nothing that it still does has an effect.
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { World } from './world.ts';
+
+/** What a dead process waits for. */
+function never<T>(): Promise<T> {
+  return new Promise(() => {});
+}
+
+export class Process {
+  readonly name: string;
+  readonly world: World;
+  readonly clock: Clock;
+  readonly #onDeath: (() => void)[] = [];
+  readonly #timers = new Set<Timer>();
+  #isAlive = true;
+  /** How often the process touched a port after its death. */
+  touchedAfterDeath = 0;
+
+  constructor(world: World, name: string, offset?: () => number) {
+    this.world = world;
+    this.name = name;
+    const clock = world.clock(name, offset);
+    this.clock = { now: clock.now, after: (milliseconds, task) => this.#after(clock, milliseconds, task) };
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Calls `task` when the process dies, at once if it is dead. */
+  onDeath(task: () => void): void {
+    if (this.#isAlive) this.#onDeath.push(task);
+    else task();
+  }
+
+  /** Ends all that the process could still do. */
+  die(): void {
+    if (!this.#isAlive) return;
+    this.#isAlive = false;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    for (const task of this.#onDeath.splice(0)) task();
+  }
+
+  /** Whether a port may act for the process. Counts what a dead one tries. */
+  mayAct(): boolean {
+    if (!this.#isAlive) this.touchedAfterDeath += 1;
+    return this.#isAlive;
+  }
+
+  /**
+   * A call of a port: it takes effect after a delay, and its answer takes as long again. The process may die before the
+   * effect, or between the effect and the answer.
+   */
+  async call<T>(source: string, milliseconds: () => number, effect: () => T | Promise<T>): Promise<T> {
+    if (!this.mayAct()) return never();
+    await this.world.delay(milliseconds(), source);
+    if (!this.#isAlive) return never();
+    const outcome = await settled(effect);
+    await this.world.delay(milliseconds(), source);
+    if (!this.#isAlive) return never();
+    if (!outcome.ok) throw outcome.error;
+    return outcome.value;
+  }
+
+  #after(clock: Clock, milliseconds: number, task: () => void): Timer {
+    if (!this.mayAct()) return { cancel: () => {} };
+    const timer = clock.after(milliseconds, () => {
+      this.#timers.delete(timer);
+      task();
+    });
+    this.#timers.add(timer);
+    return {
+      cancel: () => {
+        this.#timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  }
+}
+
+type Settled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+async function settled<T>(effect: () => T | Promise<T>): Promise<Settled<T>> {
+  try {
+    return { ok: true, value: await effect() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { chanceOf } from './chance.ts';
+import { Process } from './process.ts';
+import { World } from './world.ts';
+
+const minute = 60_000;
+
+test('events happen in the order of their times, and the clock shows each time', async () => {
+  const world = new World({ seed: 1 });
+  const clock = world.clock('a');
+  const begun = clock.now();
+  const seen: number[] = [];
+  for (const milliseconds of [30, 10, 20, 10, 0]) clock.after(milliseconds, () => seen.push(clock.now() - begun));
+  await world.run(minute);
+  expect(seen).toEqual([0, 10, 10, 20, 30]);
+});
+
+test('promises that an event settles run before the next event of the same time', async () => {
+  const world = new World({ seed: 1 });
+  const clock = world.clock('a');
+  const seen: string[] = [];
+  for (const name of ['one', 'two']) {
+    clock.after(5, async () => {
+      seen.push(`${name} begins`);
+      for (let step = 0; step < 100; step += 1) await Promise.resolve();
+      seen.push(`${name} ends`);
+    });
+  }
+  await world.run(minute);
+  expect(seen.map((line) => line.split(' ')[1])).toEqual(['begins', 'ends', 'begins', 'ends']);
+});
+
+test('a seed decides the order of events of the same time', async () => {
+  const orderOf = async (seed: number) => {
+    const world = new World({ seed });
+    const seen: string[] = [];
+    for (const source of 'abcdefgh') world.after(5, source, () => seen.push(source));
+    await world.run(minute);
+    return seen.join('');
+  };
+  expect(await orderOf(7)).toBe(await orderOf(7));
+  expect(new Set(await Promise.all([1, 2, 3, 4].map(orderOf))).size).toBeGreaterThan(1);
+});
+
+test('a draw depends on nothing but its source and its number', () => {
+  const [alone, beside, other] = [chanceOf(3, 'disk'), chanceOf(3, 'disk'), chanceOf(3, 'network')];
+  const drawn = Array.from({ length: 20 }, () => {
+    other.number();
+    return beside.number();
+  });
+  expect(Array.from({ length: 20 }, () => alone.number())).toEqual(drawn);
+  expect(drawn.every((number) => number >= 0 && number < 1)).toBe(true);
+  expect(new Set(drawn).size).toBe(20);
+});
+
+test('a process that died has no effect, and what it tries is counted', async () => {
+  const world = new World({ seed: 1 });
+  const process = new Process(world, 'agent');
+  const effects: string[] = [];
+  const call = (name: string) =>
+    process.call(
+      'disk',
+      () => 10,
+      () => effects.push(name),
+    );
+  let isAnswered = false;
+  void call('before').then(() => {
+    isAnswered = true;
+  });
+  process.clock.after(100, () => effects.push('timer'));
+  world.after(15, 'killer', () => process.die());
+  await world.run(minute);
+  void call('after');
+  await world.run(2 * minute);
+  expect(effects).toEqual(['before']);
+  expect(isAnswered).toBe(false);
+  expect(process.touchedAfterDeath).toBe(1);
+});
+
+test('a failure that somebody reports ends the run', async () => {
+  const world = new World({ seed: 1 });
+  world.after(1, 'a', () => world.fail(new Error('broken')));
+  await expect(world.run(minute)).rejects.toThrow('broken');
+});
