@@ -6,7 +6,7 @@ import { type Clock, delay } from '../../runtime/clock.ts';
 import type { HostTiming } from '../host-file.ts';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { GuestPhase } from '../wire/rpc.ts';
-import type { ConnectionsOfPaused, GuestEnd, Script, Step, Verdict } from '../wire/script.ts';
+import type { ConnectionsOfPaused, GuestEnd, Step, Verdict, Visiting } from '../wire/script.ts';
 import type { GuestBoot } from './boot-command.ts';
 import { GuestLog } from './log.ts';
 import { kernelLines, logLine, panicText, startedLine } from './log-lines.ts';
@@ -22,7 +22,7 @@ export interface GuestOptions {
   readonly dial: Dial;
   readonly clock: Clock;
   readonly timing: HostTiming;
-  readonly script: Script;
+  readonly script: Visiting;
   readonly disks: DisksOfGuest;
   /** Called once when the guest ends by itself, and not after `kill`. */
   readonly onEnd: (how: GuestEnd) => void;

@@ -1,13 +1,13 @@
 // The guest's end of the log connection (hcs-runtime D.2, F.3). Without the relay there is one connection, and losing
 // it ends the guest's service. With the relay the guest reconnects indefinitely and continues with the first unsent
 // piece. Unsent text waits in a pipe of 64 KiB; when the pipe is full, the writer waits.
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Clock, delay } from '../../runtime/clock.ts';
 
 const pipeBytes = 64 * 1024;
 
 export interface GuestLogOptions {
-  readonly dial: () => Promise<Socket | 'refused'>;
+  readonly dial: () => Promise<Duplex | 'refused'>;
   readonly relays: boolean;
   readonly redialMilliseconds: number;
   readonly clock: Clock;
@@ -21,7 +21,7 @@ export class GuestLog {
   readonly #options: GuestLogOptions;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  #socket: Socket | undefined;
+  #socket: Duplex | undefined;
   #isPumping = false;
   /** Resolves for all writers that wait for room in the pipe. */
   #room: PromiseWithResolvers<void> | undefined;
@@ -64,7 +64,7 @@ export class GuestLog {
     this.#socket = undefined;
   }
 
-  #use(socket: Socket): void {
+  #use(socket: Duplex): void {
     this.#socket = socket;
     socket.resume();
     socket.once('end', () => socket.destroy());
@@ -72,7 +72,7 @@ export class GuestLog {
     void this.#pump();
   }
 
-  #lose(socket: Socket): void {
+  #lose(socket: Duplex): void {
     if (this.#socket !== socket) return;
     this.#socket = undefined;
     if (this.#options.signal.aborted) return;
@@ -117,7 +117,7 @@ export class GuestLog {
 }
 
 /** False when the connection broke first. */
-async function send(socket: Socket, bytes: Buffer): Promise<boolean> {
+async function send(socket: Duplex, bytes: Buffer): Promise<boolean> {
   if (socket.destroyed) return false;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const onClose = () => resolve(false);

@@ -1,7 +1,7 @@
 // The processes of a simulated guest (hcs-runtime E.6, ExecuteProcess and WaitForProcess). The guest connects to the
 // ports of the requested streams before it answers, runs one of a few programs, and forgets a process once its exit was
 // reported.
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import { emergencyScript, readOnlyScript, signalScript } from '../../agent/guest/bridge/leaving-scripts.ts';
 import { lookScript } from '../../agent/guest/bridge/mount-look.ts';
@@ -26,9 +26,9 @@ const parameters = z.object({
 });
 
 interface Streams {
-  readonly stdin: Socket | undefined;
-  readonly stdout: Socket | undefined;
-  readonly stderr: Socket | undefined;
+  readonly stdin: Duplex | undefined;
+  readonly stdout: Duplex | undefined;
+  readonly stderr: Duplex | undefined;
 }
 
 interface Running {
@@ -111,7 +111,7 @@ export class GuestProcesses {
     return id;
   }
 
-  async #connect(name: string, wanted: number | undefined): Promise<Socket> {
+  async #connect(name: string, wanted: number | undefined): Promise<Duplex> {
     const socket = wanted === undefined ? 'refused' : await this.#dial(wanted);
     if (socket === 'refused')
       throw new GuestFailure(guestResults.unspecified, `failed creating ${name} Connection: refused`);
@@ -170,12 +170,12 @@ function sync(mounts: GuestMounts): number {
   return 0;
 }
 
-function say(stream: Socket | undefined, text: string): number {
+function say(stream: Duplex | undefined, text: string): number {
   stream?.write(text);
   return 0;
 }
 
-function copy(from: Socket | undefined, to: Socket | undefined): Promise<number> {
+function copy(from: Duplex | undefined, to: Duplex | undefined): Promise<number> {
   return new Promise((resolve) => {
     if (from === undefined) resolve(0);
     from?.on('data', (chunk: Buffer) => {
@@ -197,7 +197,7 @@ const scripts: ReadonlyMap<string, (room: ProcessRoom, args: readonly string[]) 
 ]);
 
 /** Knows the agent's scripts, and a few that tests need. */
-function runShell(args: readonly string[], stderr: Socket | undefined, room: ProcessRoom): number {
+function runShell(args: readonly string[], stderr: Duplex | undefined, room: ProcessRoom): number {
   const [, , script = '', , ...rest] = args;
   const known = scripts.get(script);
   if (known !== undefined) return known(room, rest);

@@ -1,7 +1,7 @@
 // The guest's half of the bridge (hcs-runtime E.1, E.4, E.6, E.7). It connects to its host indefinitely and serves
 // requests concurrently. An answer that becomes ready after a reconnection is sent over the new connection, with its
 // old id.
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import {
   encodeFrame,
@@ -35,7 +35,7 @@ const waitRequest = base.extend({ ProcessId: z.int().min(0).max(0xffff_ffff) });
 export type GuestModifyRequest = z.infer<typeof modifyRequest>['Request'];
 
 export interface GuestServiceOptions {
-  readonly dial: () => Promise<Socket | 'refused'>;
+  readonly dial: () => Promise<Duplex | 'refused'>;
   /** Resolves at once unless the VM is paused. */
   readonly awake: () => Promise<void>;
   readonly redialMilliseconds: number;
@@ -52,7 +52,7 @@ export interface GuestServiceOptions {
 type Answer = Readonly<Record<string, unknown>> | 'none';
 
 interface Connection {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   isNegotiated: boolean;
 }
 
@@ -81,7 +81,7 @@ export class GuestService {
     }
   }
 
-  async #serve(socket: Socket): Promise<void> {
+  async #serve(socket: Duplex): Promise<void> {
     const connection = { socket, isNegotiated: false };
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     this.#connection = connection;

@@ -1,12 +1,12 @@
 // The time during which the VM of a simulated guest is paused: the guest reads, answers and writes nothing, and
 // continues afterwards. Its sockets decide whether connections survive a pause (hcs-runtime B.7).
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Dial } from '../wire/guest-dial.ts';
 import type { ConnectionsOfPaused } from '../wire/script.ts';
 
 export class Standstill {
-  readonly #sockets = new Set<Socket>();
-  readonly #paused = new Set<Socket>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #paused = new Set<Duplex>();
   #resumed: PromiseWithResolvers<void> | undefined;
 
   begin(connections: ConnectionsOfPaused): void {

@@ -1,13 +1,10 @@
-// The agent's file calls to the simulated node: scripted failures, files that VMs hold open, and a copy of the table in
-// the state folder, because files survive a reboot of the node.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
+// The agent's file calls to the simulated node: scripted failures, and files that VMs hold open.
 import { HcsError } from '../../agent/node/hcs-error.ts';
 import { type FileFact, type OpenFile, tooLarge, type VmGroupAccess } from '../../agent/node/host.ts';
+import type { HostFacts } from '../../protocol/messages.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
-import { type FileEntry, fileEntry } from '../wire/file-entry.ts';
-import type { Script, Step } from '../wire/script.ts';
+import type { FileEntry } from '../wire/file-entry.ts';
+import type { Step, Visiting } from '../wire/script.ts';
 import { causes, FileTable, keyOf } from './file-table.ts';
 
 /** A failure of a file call, worded like Windows. */
@@ -17,32 +14,39 @@ export class FileFailure extends Error {
 
 export interface HostFilesOptions {
   readonly host: SimulatedHostFile;
-  readonly stateDirectory: string;
-  readonly script: Script;
+  /** The files of an earlier run of the node; absent = those of its description. */
+  readonly entries?: Iterable<FileEntry> | undefined;
+  readonly script: Visiting;
   /** Paths that nobody can replace or delete now. */
   readonly openFiles: () => readonly string[];
+  /** Called after each change. A change returns once its files are kept. */
+  readonly save?: (entries: () => readonly FileEntry[]) => Promise<void>;
 }
 
 export class HostFiles {
   readonly table: FileTable;
   readonly #options: HostFilesOptions;
-  #saved: Promise<void> = Promise.resolve();
 
-  private constructor(options: HostFilesOptions, entries: Iterable<FileEntry>) {
+  constructor(options: HostFilesOptions) {
     this.#options = options;
-    this.table = new FileTable(entries, options.host.bootFilesPath, options.host.links);
+    const { entries, host } = options;
+    this.table = new FileTable(entries ?? describedFiles(host), host.bootFilesPath, host.links);
   }
 
-  /** Loads the files of an earlier run of the node, or else those of its description. */
-  static async load(options: HostFilesOptions): Promise<HostFiles> {
-    await mkdir(options.stateDirectory, { recursive: true });
-    const saved = await readFile(join(options.stateDirectory, 'files.json'), 'utf8').catch(() => undefined);
-    const described = Object.entries(options.host.files).map(([path, file]) => ({
-      path,
-      isGranted: false,
-      ...(typeof file === 'number' ? { size: file } : file),
-    }));
-    return new HostFiles(options, saved === undefined ? described : z.array(fileEntry).parse(JSON.parse(saved)));
+  async facts(): Promise<HostFacts> {
+    const { host, script } = this.#options;
+    const verdict = await script.visit('facts', {});
+    if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
+    const { architecture, bootFilesPath, build, isolation, logicalProcessors, memoryInMB } = host;
+    return {
+      osBuild: build,
+      architecture,
+      logicalProcessors,
+      memoryInMB,
+      numaNodes: host.numaNodes ?? [{ number: 0, logicalProcessors, memoryInMB }],
+      isolation,
+      bootFiles: [{ path: bootFilesPath, files: this.table.list(bootFilesPath).slice(0, 256) }],
+    };
   }
 
   async stat(path: string): Promise<FileFact> {
@@ -50,29 +54,30 @@ export class HostFiles {
     return verdict.kind === 'fail' ? { kind: 'error', message: verdict.message } : this.table.stat(path);
   }
 
-  async open(path: string): Promise<{ readonly file?: Omit<OpenFile, 'read'> }> {
+  /** Undefined when there is no such file or folder. */
+  async open(path: string): Promise<Omit<OpenFile, 'read'> | undefined> {
     const verdict = await this.#options.script.visit('openFile', { path });
     if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
-    const file = this.table.open(path);
-    return file === undefined ? {} : { file };
+    return this.table.open(path);
   }
 
-  async readPiece(path: string, offset: number, length: number): Promise<{ readonly base64: string }> {
+  async readPiece(path: string, offset: number, length: number): Promise<Buffer> {
     const verdict = await this.#options.script.visit('read', { path });
     if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
     const bytes = this.table.read(path, offset, length);
     if (bytes === undefined) throw new FileFailure(causes.accessDenied);
-    return { base64: bytes.toString('base64') };
+    return bytes;
   }
 
-  async read(path: string, maxBytes: number): Promise<{ readonly base64?: string }> {
+  /** Undefined when there is no such file. */
+  async read(path: string, maxBytes: number): Promise<Buffer | undefined> {
     const verdict = await this.#options.script.visit('read', { path });
     if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
     const fact = this.table.stat(path);
-    if (fact.kind === 'notFound') return {};
+    if (fact.kind === 'notFound') return undefined;
     if (fact.kind !== 'file') throw new FileFailure(causes.accessDenied);
     if (fact.size > maxBytes) throw new FileFailure(tooLarge(path, fact.size, maxBytes));
-    return { base64: (this.table.read(path, 0, fact.size) ?? Buffer.alloc(0)).toString('base64') };
+    return this.table.read(path, 0, fact.size);
   }
 
   copy(from: string, to: string): Promise<void> {
@@ -119,15 +124,15 @@ export class HostFiles {
     await this.#save();
   }
 
-  /** Writes one at a time, each with the newest table. */
-  #save(): Promise<void> {
-    const file = join(this.#options.stateDirectory, 'files.json');
-    this.#saved = this.#saved
-      .catch(() => {})
-      .then(async () => {
-        await writeFile(`${file}.new`, JSON.stringify(this.table.entries()));
-        await rename(`${file}.new`, file);
-      });
-    return this.#saved;
+  async #save(): Promise<void> {
+    await this.#options.save?.(() => this.table.entries());
   }
+}
+
+function describedFiles({ files }: SimulatedHostFile): readonly FileEntry[] {
+  return Object.entries(files).map(([path, file]) => ({
+    path,
+    isGranted: false,
+    ...(typeof file === 'number' ? { size: file } : file),
+  }));
 }

@@ -10,7 +10,7 @@ import type { SimulatedHostFile } from '../host-file.ts';
 import { guestSocketPath } from '../wire/guest-address.ts';
 import { type Dial, dialPath } from '../wire/guest-dial.ts';
 import { runtimeId, type SystemDetail } from '../wire/rpc.ts';
-import type { Script, Step } from '../wire/script.ts';
+import type { Step, Visiting } from '../wire/script.ts';
 import { admit } from './admission.ts';
 import { applyChange, type ChangeRoom } from './changes.ts';
 import type { FileTable } from './file-table.ts';
@@ -26,12 +26,16 @@ interface Handle {
 
 export interface NodeOptions {
   readonly host: SimulatedHostFile;
-  readonly script: Script;
+  readonly script: Visiting;
   readonly clock: Clock;
   readonly files: () => FileTable;
   readonly consolePath?: (pipe: string) => string;
   /** How guests connect to their host; absent = through Unix sockets in the folder that the agent names. */
   readonly dial?: DialHost;
+  /** Makes the address of a VM. */
+  readonly randomGuid?: () => string;
+  /** The disks that guests of this node have had before: path → files. */
+  readonly disks?: Map<string, DiskFiles>;
 }
 
 /** Connects to a port of the host as the guest of that VM. */
@@ -58,11 +62,12 @@ export class SimulatedNode {
   readonly #systems = new Map<SystemId, SimulatedSystem>();
   readonly #handles = new Map<number, Handle>();
   /** Path of a disk → its files. */
-  readonly #disks = new Map<string, DiskFiles>();
+  readonly #disks: Map<string, DiskFiles>;
   #nextHandle = 1;
 
   constructor(options: NodeOptions) {
     this.#options = options;
+    this.#disks = options.disks ?? new Map();
   }
 
   async processorTopology(): Promise<{ logicalProcessorCount: number }> {
@@ -78,11 +83,11 @@ export class SimulatedNode {
   /** Rejects with the signal's reason if the signal aborts before the system exists. */
   async create(id: SystemId, text: string, ended: Ended, signal?: AbortSignal): Promise<number> {
     await this.#pass('create', id, signal);
-    const { clock, consolePath, dial, host, script } = this.#options;
+    const { clock, consolePath, dial, host, randomGuid = randomUUID, script } = this.#options;
     await delay(clock, host.timing.createMilliseconds, signal);
     if (this.#systems.has(id)) throw new HcsError(operations.create, hresult.alreadyExists, id);
     const admitted = admit(text, { host, files: this.#options.files(), freeMemoryInMB: this.#freeMemoryInMB() });
-    const vm = runtimeId.parse(randomUUID());
+    const vm = runtimeId.parse(randomGuid());
     const system: SimulatedSystem = new SimulatedSystem({
       id,
       runtimeId: vm,

@@ -2,14 +2,14 @@
 // VMs outlive an agent process as they do in HCS. Clients connect over a Unix socket.
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import type { HostFacts } from '../../protocol/messages.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
 import { simulatedConsolePath } from '../wire/console.ts';
 import { Script } from '../wire/script.ts';
 import { type CommonHandlers, Connection } from './connection.ts';
-import { FileFailure, HostFiles } from './host-files.ts';
+import { HostFiles } from './host-files.ts';
 import { type DialHost, SimulatedNode } from './node.ts';
+import { SavedFiles } from './saved-files.ts';
 
 export interface SimulatedHostOptions {
   readonly socketPath: string;
@@ -28,7 +28,14 @@ export interface RunningHost {
 export async function runSimulatedHost(options: SimulatedHostOptions): Promise<RunningHost> {
   const { dial, host, socketPath, stateDirectory, clock = systemClock } = options;
   const script = new Script(clock, host.script);
-  const files: HostFiles = await HostFiles.load({ host, stateDirectory, script, openFiles: () => node.openFiles() });
+  const saved = await SavedFiles.in(stateDirectory);
+  const files: HostFiles = new HostFiles({
+    host,
+    entries: await saved.load(),
+    script,
+    openFiles: () => node.openFiles(),
+    save: (entries) => saved.save(entries),
+  });
   const node: SimulatedNode = new SimulatedNode({
     host,
     script,
@@ -38,7 +45,7 @@ export async function runSimulatedHost(options: SimulatedHostOptions): Promise<R
     ...(dial && { dial }),
   });
   const connections = new Set<Connection>();
-  const handlers = makeHandlers({ host, script, files, node, connections });
+  const handlers = makeHandlers({ script, files, node, connections });
   const server = createServer((socket) => {
     const connection = new Connection(socket, node, handlers);
     connections.add(connection);
@@ -54,27 +61,25 @@ export async function runSimulatedHost(options: SimulatedHostOptions): Promise<R
 }
 
 interface Parts {
-  readonly host: SimulatedHostFile;
   readonly script: Script;
   readonly files: HostFiles;
   readonly node: SimulatedNode;
   readonly connections: ReadonlySet<Connection>;
 }
 
-function makeHandlers({ host, script, files, node, connections }: Parts): CommonHandlers {
+function makeHandlers({ script, files, node, connections }: Parts): CommonHandlers {
   return {
     hello: ({ socketDirectory }) => {
       node.socketDirectory = socketDirectory;
     },
-    facts: async () => {
-      const verdict = await script.visit('facts', {});
-      if (verdict.kind === 'fail') throw new FileFailure(verdict.message);
-      return factsOf(host, files);
-    },
+    facts: () => files.facts(),
     stat: ({ path }) => files.stat(path),
-    readFile: ({ path, maxBytes }) => files.read(path, maxBytes),
-    openFile: ({ path }) => files.open(path),
-    readPiece: ({ path, offset, length }) => files.readPiece(path, offset, length),
+    readFile: async ({ path, maxBytes }) => encoded(await files.read(path, maxBytes)),
+    openFile: async ({ path }) => {
+      const file = await files.open(path);
+      return file === undefined ? {} : { file };
+    },
+    readPiece: async ({ path, offset, length }) => encoded(await files.readPiece(path, offset, length)),
     copyFile: ({ from, to }) => files.copy(from, to),
     deleteFile: ({ path }) => files.delete(path),
     grantVmGroupAccess: ({ path, access }) => files.grant(path, access),
@@ -107,17 +112,8 @@ function makeHandlers({ host, script, files, node, connections }: Parts): Common
   };
 }
 
-function factsOf(host: SimulatedHostFile, files: HostFiles): HostFacts {
-  const { architecture, bootFilesPath, build, isolation, logicalProcessors, memoryInMB } = host;
-  return {
-    osBuild: build,
-    architecture,
-    logicalProcessors,
-    memoryInMB,
-    numaNodes: host.numaNodes ?? [{ number: 0, logicalProcessors, memoryInMB }],
-    isolation,
-    bootFiles: [{ path: bootFilesPath, files: files.table.list(bootFilesPath).slice(0, 256) }],
-  };
+function encoded(bytes: Buffer | undefined): { readonly base64?: string } {
+  return bytes === undefined ? {} : { base64: bytes.toString('base64') };
 }
 
 /** Removes the socket file of an earlier process, which would block a new one. */

@@ -13,7 +13,7 @@ import type { DiskFiles } from '../guest/mounts.ts';
 import type { HostTiming } from '../host-file.ts';
 import { SimulatedConsole } from '../wire/console.ts';
 import type { Dial } from '../wire/guest-dial.ts';
-import type { ConnectionsOfPaused, GuestEnd, Script } from '../wire/script.ts';
+import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../wire/script.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
 
@@ -24,7 +24,7 @@ export interface SystemOptions {
   readonly admitted: Admitted;
   readonly timing: HostTiming;
   readonly clock: Clock;
-  readonly script: Script;
+  readonly script: Visiting;
   readonly dial: Dial;
   /** The files on the disk with this path. */
   readonly diskFiles: (path: string) => DiskFiles;

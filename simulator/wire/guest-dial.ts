@@ -1,10 +1,14 @@
 // Connects a simulated guest to its host. Without a listener the connection is refused, even if a socket file was left
 // behind.
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
 
-export type Dial = (port: number) => Promise<Socket | 'refused'>;
+/**
+ * A connection allows half-close, and never emits `error` without a listener: its users see every end by `close`.
+ */
+export type Dial = (port: number) => Promise<Duplex | 'refused'>;
 
-export function dialPath(path: string): Promise<Socket | 'refused'> {
+export function dialPath(path: string): Promise<Duplex | 'refused'> {
   return new Promise((resolve) => {
     const socket = connect({ path, allowHalfOpen: true });
     socket.once('connect', () => {

@@ -85,6 +85,12 @@ export type Verdict =
   | { readonly kind: 'fail'; readonly hresult: number | undefined; readonly message: string }
   | { readonly kind: 'guestEnds'; readonly how: GuestEnd };
 
+/** Decides what happens at a step of the node or of a guest. */
+export interface Visiting {
+  /** Rejects only when the signal aborts the wait. */
+  visit(step: Step, subject: Subject, signal?: AbortSignal): Promise<Verdict>;
+}
+
 /** How many visits are remembered. */
 const rememberedVisits = 4096;
 
@@ -95,7 +101,7 @@ interface ActiveRule {
   used: number;
 }
 
-export class Script {
+export class Script implements Visiting {
   readonly #clock: Clock;
   readonly #rules = new Map<number, ActiveRule>();
   readonly #visits: Visit[] = [];
@@ -128,7 +134,7 @@ export class Script {
     return this.#visits;
   }
 
-  /** Applies the rules to a step. Rejects only when the signal aborts the wait. */
+  /** Applies the rules to a step. */
   async visit(step: Step, subject: Subject, signal?: AbortSignal): Promise<Verdict> {
     this.#visits.push({ step, ...subject });
     if (this.#visits.length > rememberedVisits) this.#visits.shift();
