@@ -4,14 +4,14 @@
 import { createHash } from 'node:crypto';
 import type https from 'node:https';
 import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import type { Clock } from '../../runtime/clock.ts';
+import type { ApiTransport } from './transport.ts';
+import { type Pools, UndiciTransport } from './undici-transport.ts';
 
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
-  /** Separate pools for requests and watches, so that watches cannot use up the connections of requests. */
-  readonly requests: Dispatcher;
-  readonly watches: Dispatcher;
+  readonly transport: ApiTransport;
 }
 
 export interface ClusterAccess {
@@ -38,8 +38,8 @@ export function loadClusterAccess(kubeconfig: string | undefined, clock: Clock):
 
 /** An API server without authentication, such as `kubectl proxy`. */
 export function plainAccess(server: URL): ClusterAccess {
-  const pools = poolsTo(server, {});
-  return { server, credentials: () => Promise.resolve({ headers: {}, ...pools }) };
+  const transport = new UndiciTransport(server.origin, poolsTo(server, {}));
+  return { server, credentials: () => Promise.resolve({ headers: {}, transport }) };
 }
 
 class KubeConfigAccess implements ClusterAccess {
@@ -63,8 +63,11 @@ class KubeConfigAccess implements ClusterAccess {
     const options: https.RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
     const identity = identityOf(options);
-    const pools = cached?.identity === identity ? cached.value : await this.#pools(options);
-    const value = { headers: headersOf(options), requests: pools.requests, watches: pools.watches };
+    const transport =
+      cached?.identity === identity
+        ? cached.value.transport
+        : new UndiciTransport(this.server.origin, await this.#pools(options));
+    const value = { headers: headersOf(options), transport };
     this.#cached = { at: this.#clock.now(), identity, value };
     return value;
   }
@@ -84,8 +87,6 @@ class KubeConfigAccess implements ClusterAccess {
     return { requests: proxy, watches: proxy };
   }
 }
-
-type Pools = Pick<Credentials, 'requests' | 'watches'>;
 
 function poolsTo(server: URL, tls: object): Pools {
   const pool = (connections: number) =>

@@ -2,31 +2,13 @@
 // client, which took a tenth of the operator's time for a VM.
 import type { Dispatcher } from 'undici';
 import { type ApiError, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
-
-export interface Exchange {
-  readonly origin: string;
-  readonly method: Dispatcher.HttpMethod;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
-  readonly signal: AbortSignal | undefined;
-  /** Gives up when nothing arrives for this long. */
-  readonly idleMilliseconds: number;
-  /** Asked once the connection is open, right before sending. */
-  readonly maySend: () => boolean;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly retryAfter: string | undefined;
-  readonly text: string;
-}
+import type { Answer, Exchange } from './transport.ts';
 
 const givenUp = 'the request was given up';
 const answerBytesMaximum = 512 << 20;
 
-export function exchange(pool: Dispatcher, request: Exchange): Promise<Outcome<Answer>> {
-  const { origin, method, path, headers, body, idleMilliseconds, signal } = request;
+export function exchange(pool: Dispatcher, origin: string, request: Exchange): Promise<Outcome<Answer>> {
+  const { method, path, headers, body, idleMilliseconds, signal } = request;
   if (signal?.aborted === true) return Promise.resolve(failed(connectionError('Aborted', givenUp)));
   return new Promise((resolve) => {
     const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };

@@ -4,10 +4,10 @@ import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { type ApiError, apiErrorFromStatus, connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { ClusterAccess, Credentials } from './cluster-access.ts';
-import { type Answer, exchange } from './exchange.ts';
+import type { Answer, Message } from './transport.ts';
 
 export interface KubeRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: Message['method'];
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
@@ -40,7 +40,6 @@ const backoff = { firstMilliseconds: 200, capMilliseconds: 10_000 } as const;
 
 export class KubeHttp {
   readonly #options: KubeHttpOptions;
-  readonly #origin: string;
   /** Prefix of every path, without a trailing slash. */
   readonly #prefix: string;
   readonly #userAgent: string;
@@ -48,7 +47,6 @@ export class KubeHttp {
   constructor(options: KubeHttpOptions) {
     const { access, version, replica } = options;
     this.#options = options;
-    this.#origin = access.server.origin;
     this.#prefix = access.server.pathname.replace(/\/$/, '');
     this.#userAgent = `lcow-operator/${version}${replica === undefined ? '' : ` (${replica})`}`;
   }
@@ -71,7 +69,9 @@ export class KubeHttp {
 
   /** The lines of an answer that continues until the server or `signal` ends it. */
   async lines(request: KubeRequest): Promise<Outcome<AsyncIterable<string>>> {
-    const opened = await this.#authenticated((credentials) => this.#open(request, credentials));
+    const opened = await this.#authenticated((credentials) =>
+      credentials.transport.open(this.#message(request, credentials)),
+    );
     if (!opened.ok) return opened;
     return opened.value.lines === undefined ? failed(errorOf(opened.value)) : succeeded(opened.value.lines);
   }
@@ -80,7 +80,7 @@ export class KubeHttp {
     const { mayWrite = always } = this.#options;
     const maySend = request.method === 'GET' ? always : mayWrite;
     const answered = await this.#authenticated((credentials) =>
-      exchange(credentials.requests, { ...this.#message(request, credentials), signal: request.signal, maySend }),
+      credentials.transport.exchange({ ...this.#message(request, credentials), maySend }),
     );
     this.#options.onResult?.(request.method, answered.ok ? answered.value.status : 0);
     if (!answered.ok) return answered;
@@ -105,28 +105,9 @@ export class KubeHttp {
     return refused && !fresh ? this.#authenticated(send, true) : answered;
   }
 
-  async #open(request: KubeRequest, credentials: Credentials): Promise<Outcome<OpenedAnswer>> {
-    const { signal } = request;
-    const { idleMilliseconds, ...message } = this.#message(request, credentials);
-    const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };
-    try {
-      const { statusCode, headers, body } = await credentials.watches.request({
-        ...message,
-        ...timeouts,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      const answer = { status: statusCode, retryAfter: headers['retry-after']?.toString() };
-      if (statusCode === 200) return succeeded({ ...answer, text: '', lines: linesOf(body) });
-      return succeeded({ ...answer, text: await body.text() });
-    } catch (error) {
-      return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
-    }
-  }
-
-  #message(request: KubeRequest, { headers }: Credentials) {
+  #message(request: KubeRequest, { headers }: Credentials): Message {
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     return {
-      origin: this.#origin,
       method: request.method,
       path: `${this.#prefix}${request.path}${queryOf(request)}`,
       headers: {
@@ -136,6 +117,7 @@ export class KubeHttp {
         ...(body === null ? {} : { 'content-type': request.contentType ?? 'application/json' }),
       },
       body,
+      signal: request.signal,
       idleMilliseconds: request.idleMilliseconds ?? idleMillisecondsDefault,
     };
   }
@@ -147,11 +129,6 @@ export class KubeHttp {
 }
 
 const always = () => true;
-
-/** `text` is empty for an answer that continues. */
-interface OpenedAnswer extends Answer {
-  readonly lines?: AsyncIterable<string>;
-}
 
 function queryOf({ query }: KubeRequest): string {
   if (query === undefined) return '';
@@ -171,15 +148,5 @@ function parseJson(text: string): Outcome<unknown> {
     return succeeded(JSON.parse(text));
   } catch (error) {
     return failed(connectionError('MalformedResponse', messageOf(error)));
-  }
-}
-
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8');
-  let rest = '';
-  for await (const chunk of body) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    for (const line of parts) if (line !== '') yield line;
   }
 }

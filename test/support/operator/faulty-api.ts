@@ -2,9 +2,12 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { buffer } from 'node:stream/consumers';
+import { text as textOf } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import type { Outcome } from '../../../operator/kubernetes/api-error.ts';
 import { type ClusterAccess, loadClusterAccess, plainAccess } from '../../../operator/kubernetes/cluster-access.ts';
+import type { OpenedAnswer } from '../../../operator/kubernetes/transport.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 
 export interface Seen {
@@ -52,8 +55,8 @@ export class FaultyApi {
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const { method = 'GET', url: path = '/', headers } = request;
-    const body = await buffer(request);
+    const { method = 'GET', url: path = '/' } = request;
+    const body = await textOf(request);
     const fault = this.fault({ method, path });
     if (fault?.kind === 'Answer') {
       const { code, reason } = fault;
@@ -62,28 +65,52 @@ export class FaultyApi {
       return;
     }
     await fault?.until;
-    const credentials = await this.#upstream.credentials(false);
-    const pool = path.includes('watch=true') ? credentials.watches : credentials.requests;
-    const { host, connection, 'content-length': _, ...passed } = headers;
-    const given = new AbortController();
-    response.on('close', () => given.abort());
-    try {
-      const {
-        statusCode,
-        headers: answered,
-        body: answer,
-      } = await pool.request({
-        origin: this.#upstream.server.origin,
-        method,
-        path,
-        headers: { ...passed, ...credentials.headers },
-        body,
-        signal: given.signal,
-      });
-      response.writeHead(statusCode, answered).flushHeaders();
-      await pipeline(answer, response);
-    } catch {
-      response.destroy();
-    }
+    const outcome = await this.#pass(request, method, path, body, endOf(response));
+    if (outcome.ok) await send(outcome.value, response);
+    else response.destroy();
   }
+
+  async #pass(
+    { headers }: http.IncomingMessage,
+    method: string,
+    path: string,
+    body: string,
+    signal: AbortSignal,
+  ): Promise<Outcome<OpenedAnswer>> {
+    const { transport, headers: ours } = await this.#upstream.credentials(false);
+    const { host, connection, 'content-length': _, ...passed } = headers;
+    const message = {
+      method: methods.parse(method),
+      path,
+      headers: { ...Object.fromEntries(Object.entries(passed).map(([name, value]) => [name, String(value)])), ...ours },
+      body: body === '' ? null : body,
+      signal,
+      idleMilliseconds: idleMillisecondsMaximum,
+    };
+    if (path.includes('watch=true')) return transport.open(message);
+    return transport.exchange({ ...message, maySend: () => true });
+  }
+}
+
+function endOf(response: http.ServerResponse): AbortSignal {
+  const ended = new AbortController();
+  response.on('close', () => ended.abort());
+  return ended.signal;
+}
+
+const methods = z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
+const idleMillisecondsMaximum = 300_000;
+
+async function send({ status, retryAfter, text, lines }: OpenedAnswer, response: http.ServerResponse): Promise<void> {
+  const headers = {
+    'content-type': 'application/json',
+    ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
+  };
+  response.writeHead(status, headers).flushHeaders();
+  if (lines === undefined) response.end(text);
+  else await pipeline(lines, terminated, response);
+}
+
+async function* terminated(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
 }

@@ -1,0 +1,56 @@
+// The transport of the product: connections of undici, which the caller has bounded.
+import type { Dispatcher } from 'undici';
+import { messageOf } from '../../runtime/error-text.ts';
+import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
+import { exchange } from './exchange.ts';
+import type { Answer, ApiTransport, Exchange, Message, OpenedAnswer } from './transport.ts';
+
+export interface Pools {
+  /** Separate pools for requests and watches, so that watches cannot use up the connections of requests. */
+  readonly requests: Dispatcher;
+  readonly watches: Dispatcher;
+}
+
+export class UndiciTransport implements ApiTransport {
+  readonly #origin: string;
+  readonly #pools: Pools;
+
+  constructor(origin: string, pools: Pools) {
+    this.#origin = origin;
+    this.#pools = pools;
+  }
+
+  exchange(request: Exchange): Promise<Outcome<Answer>> {
+    return exchange(this.#pools.requests, this.#origin, request);
+  }
+
+  async open({ method, path, headers, body, signal, idleMilliseconds }: Message): Promise<Outcome<OpenedAnswer>> {
+    const timeouts = { headersTimeout: idleMilliseconds, bodyTimeout: idleMilliseconds };
+    try {
+      const opened = await this.#pools.watches.request({
+        origin: this.#origin,
+        method,
+        path,
+        headers,
+        body,
+        ...timeouts,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const answer = { status: opened.statusCode, retryAfter: opened.headers['retry-after']?.toString() };
+      if (answer.status === 200) return succeeded({ ...answer, text: '', lines: linesOf(opened.body) });
+      return succeeded({ ...answer, text: await opened.body.text() });
+    } catch (error) {
+      return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
+    }
+  }
+}
+
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8');
+  let rest = '';
+  for await (const chunk of body) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    for (const line of parts) if (line !== '') yield line;
+  }
+}
