@@ -1,19 +1,19 @@
 // Wires an agent together: its node, its VMs, the link to the operator.
-import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { systemClock } from '../runtime/clock.ts';
+import type { Clock, Random, RandomUUID } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import type { MetricsSettings } from '../runtime/metrics/flags.ts';
 import { MetricsServer } from '../runtime/metrics/server.ts';
 import { within } from './bounds/bounded.ts';
 import { ByteBudget } from './bounds/byte-budget.ts';
 import { defaultLinkTimes, type Timeouts } from './bounds/timeouts.ts';
+import type { RandomBytes } from './guest/entropy.ts';
 import type { LogRate } from './guest/log/limiter.ts';
-import { LogTurns } from './guest/log/turns.ts';
+import { type LogTurnPorts, LogTurns } from './guest/log/turns.ts';
 import { GuestLogFile } from './guest-log/file.ts';
 import { GuestLogOutput, type LineDestination } from './guest-log/output.ts';
-import { type DialSettings, dial } from './link/dial.ts';
+import { type DialSettings, dial, type OpenSocket } from './link/dial.ts';
 import { OperatorLink } from './link/link.ts';
 import { serveHealth } from './metrics/health.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
@@ -28,6 +28,22 @@ import { StreamServer } from './streams/stream-server.ts';
 import { FileJournal } from './vm/journal.ts';
 import type { VirtualMachinePorts } from './vm/ports.ts';
 import { Supervisor } from './vm/supervisor.ts';
+
+/**
+ * Everything outside its own code that an agent touches. What decides how a run goes is passed in, so that a simulation
+ * can decide it.
+ */
+export interface Outside {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly randomUUID: RandomUUID;
+  readonly randomBytes: RandomBytes;
+  readonly logTurns: LogTurnPorts;
+  /** Opens a connection to the operator. */
+  readonly openSocket: OpenSocket;
+  readonly node: NodeAccess;
+  readonly logger: Logger;
+}
 
 export interface GuestLogSettings {
   /** How much one guest may log in total; absent = unlimited. */
@@ -66,12 +82,12 @@ export type AgentEnd = 'stopped' | 'serviceLost';
 function serveMetrics(
   { metrics: settings }: AgentSettings,
   metrics: AgentMetrics,
-  logger: Logger,
+  { clock, logger }: Outside,
 ): MetricsServer | undefined {
   if (settings === undefined) return undefined;
   const server = new MetricsServer({
     ...settings,
-    clock: systemClock,
+    clock,
     bindAddress: undefined,
     metrics: () => metrics.scrape(),
     failed: (message) => logger.warn(message),
@@ -87,24 +103,20 @@ type GuestLogPorts = Pick<VirtualMachinePorts, 'openGuestOutput' | 'guestLogRate
 /** Bytes of all guests' logs that wait for the disk. */
 const maxWaitingForDisk = 32 << 20;
 
-export async function runAgent(
-  settings: AgentSettings,
-  access: NodeAccess,
-  logger: Logger,
-  stop: AbortSignal,
-): Promise<AgentEnd> {
+export async function runAgent(settings: AgentSettings, outside: Outside, stop: AbortSignal): Promise<AgentEnd> {
+  const { clock, logger, node: access, random, randomBytes, randomUUID } = outside;
   await access.storage.openFolder(settings.stateDir);
   let isRecovered = false;
   const { healthPort } = settings;
-  const metrics = new AgentMetrics(settings.version, systemClock);
+  const metrics = new AgentMetrics(settings.version, clock);
   const answers = { isReady: () => isRecovered, metrics: () => metrics.scrape() };
   // Released on every way out, so that nothing keeps the process from ending and being started again.
   await using held = new AsyncDisposableStack();
   const health = healthPort === undefined ? undefined : await serveHealth(healthPort, answers);
   held.defer(() => health?.close());
-  const networkMetrics = serveMetrics(settings, metrics, logger);
+  const networkMetrics = serveMetrics(settings, metrics, outside);
   held.defer(() => networkMetrics?.close());
-  const node = await connectAlone(settings, access, { held, logger, stop });
+  const node = await connectAlone(settings, outside, { held, stop });
   const lost = new AbortController();
   /** Aborted once the agent has stopped looking after its VMs. */
   const left = new AbortController();
@@ -114,8 +126,8 @@ export async function runAgent(
   const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
   const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
   const ports: Omit<VirtualMachinePorts, 'reservations'> = {
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    random,
     randomBytes,
     backend: node.backend,
     host: node.host,
@@ -125,7 +137,7 @@ export async function runAgent(
     logger,
     tally: metrics.tally,
     agentBootID,
-    ...guestLogPorts(settings),
+    ...guestLogPorts(settings, outside),
     sentDocuments: new SentDocumentFiles(settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
@@ -143,15 +155,15 @@ export async function runAgent(
   metrics.watch(supervisor);
   const consoles = new ExclusiveConsoles(node.readConsole);
   const link: OperatorLink = new OperatorLink({
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    random,
     logger,
     supervisor,
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
-    openStreams: (lane) => new StreamServer({ ...lane, logger, consoles, supervisor }),
-    dial: (dialSignal) => dial(settings.operator, ports, dialSignal),
+    openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor }),
+    dial: (dialSignal) => dial(settings.operator, outside, dialSignal),
     hostFacts: () => node.host.facts(),
   });
   // Also while it recovers: what it knows by then may run already.
@@ -163,7 +175,7 @@ export async function runAgent(
     isRecovered = true;
     await link.run(signal);
     if (stop.aborted) await supervisor.ended();
-    else await within(systemClock, settings.timeouts.leave, supervisor.ended());
+    else await within(clock, settings.timeouts.leave, supervisor.ended());
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -172,23 +184,22 @@ export async function runAgent(
 
 interface Connecting {
   readonly held: AsyncDisposableStack;
-  readonly logger: Logger;
   readonly stop: AbortSignal;
 }
 
 /** Waits until this is the only agent of the node. */
 async function connectAlone(
   { stateDir, timeouts }: AgentSettings,
-  access: NodeAccess,
-  { held, logger, stop }: Connecting,
+  { clock, logger, node: access }: Outside,
+  { held, stop }: Connecting,
 ): Promise<AgentNode> {
   const locks = access.storage.locks(stateDir, (text) => logger.warn(text));
-  const lock = await acquireInstanceLock(locks, systemClock, logger, stop);
+  const lock = await acquireInstanceLock(locks, clock, logger, stop);
   held.defer(() => lock.release());
   const node = await access.connect();
   // A call that hangs in HCS ends with the process.
   held.defer(async () => {
-    await within(systemClock, timeouts.leave, node.close());
+    await within(clock, timeouts.leave, node.close());
   });
   return node;
 }
@@ -202,13 +213,13 @@ async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void
 }
 
 /** The parts that all guests' logs share. */
-function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings): GuestLogPorts {
-  const guestOutput = output && new GuestLogOutput({ ...output, clock: systemClock });
+function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings, outside: Outside): GuestLogPorts {
+  const guestOutput = output && new GuestLogOutput({ ...output, clock: outside.clock });
   const waiting = new ByteBudget(maxWaitingForDisk);
   return {
     ...(guestOutput && { openGuestOutput: (uid, onDropped) => guestOutput.writerOf(uid, onDropped) }),
     guestLogRate: rate,
-    logTurns: new LogTurns(),
+    logTurns: new LogTurns(outside.logTurns),
     openGuestLog: (uid, events) => new GuestLogFile({ folder: join(stateDir, 'vms', uid), waiting, ...events }),
   };
 }

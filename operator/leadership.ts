@@ -2,8 +2,8 @@
 // server that ends with the term. None of it outlives the term, so pending work of an earlier term can never write in a
 // later one.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../runtime/clock.ts';
-import type { AgentService } from './agents/server.ts';
+import type { Clock, Random, RandomUUID } from '../runtime/clock.ts';
+import type { AgentService } from './agents/door.ts';
 import { Sessions } from './agents/sessions.ts';
 import { Controllers } from './controller/controllers.ts';
 import type { Restoration } from './controller/knowledge/restoration.ts';
@@ -23,6 +23,7 @@ export interface LeadershipOptions {
   readonly replica: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly randomUUID: RandomUUID;
   readonly logger: Logger;
 }
 
@@ -32,7 +33,8 @@ export class Leadership {
   readonly #term: Term;
 
   constructor(options: LeadershipOptions, term: Term) {
-    const { access, caches, metrics, restoration, heartbeatSeconds, version, replica, clock, random, logger } = options;
+    const { access, caches, metrics, restoration, heartbeatSeconds, version, replica } = options;
+    const { clock, random, randomUUID, logger } = options;
     this.#term = term;
     const mayWrite = () => term.mayWrite;
     const onResult = metrics.request.bind(metrics);
@@ -45,7 +47,18 @@ export class Leadership {
       mayWrite,
     );
     const clients = clientsOver(http);
-    const shared = { http, caches, clients, observer: metrics, restoration, clock, random, replica, logger };
+    const shared = {
+      http,
+      caches,
+      clients,
+      observer: metrics,
+      restoration,
+      clock,
+      random,
+      randomUUID,
+      replica,
+      logger,
+    };
     const { othersEndedBy } = term;
     this.controllers = new Controllers({ ...shared, agents: sessions, othersEndedBy });
     const { inventory, hosts } = this.controllers;

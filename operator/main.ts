@@ -10,6 +10,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { plainLogger } from '../runtime/log-lines.ts';
 import { type MetricsFlags, metricsOptions, metricsSettings } from '../runtime/metrics/flags.ts';
+import { AgentServer } from './agents/server.ts';
 import { logContext } from './controller/log-context.ts';
 import { authenticatorOf, certificatesOf, type IdentityFlags, identityProblem } from './identity.ts';
 import { loadClusterAccess } from './kubernetes/cluster-access.ts';
@@ -117,6 +118,7 @@ async function run(flags: Flags): Promise<void> {
   const [leaseWay, identityWay] = [way(), way()];
   const seen = (found: Readonly<Record<string, string>> | undefined) => operator.restoration.seen(found);
   const lease = { clock, namespace, name: 'lcow-operator', annotations, seen };
+  const certificates = certificatesOf(flags, { http: identityWay, clock, random });
   const operator = new Operator({
     access,
     election: new LeaseElection({
@@ -128,13 +130,14 @@ async function run(flags: Flags): Promise<void> {
       hasPredecessors: () => operator.unfinished > 0,
     }),
     authenticator: authenticatorOf(flags, { http: identityWay, clock, logger }),
-    certificates: certificatesOf(flags, { http: identityWay, clock, random }),
+    certificates,
     bindAddress,
     api:
       port === 0
         ? undefined
         : { port, lease: new LeaseClient({ ...lease, http: identityWay }), ...(apiService && { apiService }) },
-    agentsPort: flags.agentsPort,
+    agents: (door) =>
+      new AgentServer({ door, clock, logger, bindAddress, port: flags.agentsPort, tls: certificates !== undefined }),
     healthPort: flags.healthPort,
     networkMetrics,
     heartbeatSeconds: flags.heartbeatSeconds,
@@ -142,6 +145,7 @@ async function run(flags: Flags): Promise<void> {
     replica,
     clock,
     random,
+    randomUUID,
     logger,
   });
   let stopping = false;

@@ -2,12 +2,13 @@
 // replica leads (design §6).
 import type { Logger } from 'pino';
 import { finalizer } from '../crds/linux-utility-vm.ts';
-import type { Clock, Random } from '../runtime/clock.ts';
+import type { Clock, Random, RandomUUID } from '../runtime/clock.ts';
+import type { ServingCertificate } from '../runtime/connections/guarded-server.ts';
 import type { MetricsSettings } from '../runtime/metrics/flags.ts';
 import type { MetricsText } from '../runtime/metrics/recent-text.ts';
 import { MetricsServer } from '../runtime/metrics/server.ts';
 import type { AgentAuthenticator } from './agents/authentication.ts';
-import { AgentServer } from './agents/server.ts';
+import { AgentDoor } from './agents/door.ts';
 import type { CertificateSource } from './certificates/source.ts';
 import { Restoration } from './controller/knowledge/restoration.ts';
 import { Caches } from './kubernetes/caches.ts';
@@ -21,15 +22,25 @@ import { Metrics } from './metrics/metrics.ts';
 import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
 import { StreamCounts } from './subresources/stream-counts.ts';
 
+export interface AgentListener {
+  listen(): Promise<{ readonly port: number }>;
+  /** Applies to new connections. */
+  useCertificate(certificate: ServingCertificate): void;
+  /** Asks every agent to connect again, and resolves when none is connected. */
+  close(): Promise<void>;
+}
+
 export interface OperatorOptions {
   readonly access: ClusterAccess;
   readonly election: Election;
   readonly authenticator: AgentAuthenticator;
-  /** Undefined: no TLS, for loopback only. */
+  /** Undefined: no TLS for agents, for loopback only. */
   readonly certificates: CertificateSource | undefined;
   readonly bindAddress: string;
-  readonly agentsPort: number;
-  readonly healthPort: number;
+  /** What carries the agents' connections to the door. */
+  readonly agents: (door: AgentDoor) => AgentListener;
+  /** Undefined: no probes. */
+  readonly healthPort: number | undefined;
   /** Metrics on a port of their own instead of the one for health. */
   readonly networkMetrics?: MetricsSettings | undefined;
   /** Undefined: no aggregated API. It needs certificates. */
@@ -40,6 +51,7 @@ export interface OperatorOptions {
   readonly replica: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly randomUUID: RandomUUID;
   readonly logger: Logger;
 }
 
@@ -48,7 +60,7 @@ export const unfinishedAnnotation = 'lcow.dev/virtual-machines';
 
 export interface OperatorPorts {
   readonly agents: number;
-  readonly health: number;
+  readonly health?: number;
   readonly metrics?: number;
   readonly api?: number;
 }
@@ -60,8 +72,9 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #streams = new StreamCounts();
   readonly #caches: Caches;
-  readonly #agentServer: AgentServer;
-  readonly #healthServer: HealthServer;
+  readonly #door: AgentDoor;
+  readonly #listener: AgentListener;
+  readonly #healthServer: HealthServer | undefined;
   readonly #metricsServer: MetricsServer | undefined;
   readonly #api: AggregatedApi | undefined;
   #leadership: Leadership | undefined;
@@ -70,7 +83,7 @@ export class Operator {
   #stopped = false;
 
   constructor(options: OperatorOptions) {
-    const { access, clock, random, version, replica, logger, authenticator, bindAddress } = options;
+    const { access, clock, random, version, replica, logger, authenticator } = options;
     this.#options = options;
     const metrics = this.#createMetrics();
     const onResult = metrics.request.bind(metrics);
@@ -82,23 +95,10 @@ export class Operator {
       if (change.type !== 'Applied' || change.outranks !== 'All') return;
       this.restoration.suspect('the API server lists an older state than before');
     });
-    this.#agentServer = new AgentServer({
-      clock,
-      logger,
-      service: () => this.#leadership?.service,
-      authenticator,
-      tls: options.certificates !== undefined,
-      bindAddress,
-      port: options.agentsPort,
-    });
+    this.#door = new AgentDoor({ clock, logger, service: () => this.#leadership?.service, authenticator });
+    this.#listener = options.agents(this.#door);
     this.#api = options.certificates && options.api && this.#createApi(options.api);
-    this.#healthServer = new HealthServer({
-      clock,
-      bindAddress,
-      port: options.healthPort,
-      metrics: options.networkMetrics === undefined ? () => this.#metricsText() : undefined,
-      notReady: () => this.#notReady(),
-    });
+    this.#healthServer = options.healthPort === undefined ? undefined : this.#createHealthServer(options.healthPort);
     this.#metricsServer = options.networkMetrics && this.#createMetricsServer(options.networkMetrics);
   }
 
@@ -115,14 +115,14 @@ export class Operator {
 
   /** Resolves when all servers listen. The replica becomes a candidate once it knows the objects. */
   async start(): Promise<OperatorPorts> {
-    const health = await this.#healthServer.listen();
-    const agents = await this.#agentServer.listen();
+    const health = await this.#healthServer?.listen();
+    const agents = await this.#listener.listen();
     const api = await this.#api?.listen();
     const metrics = await this.#metricsServer?.start();
     const { logger, replica, version, certificates } = this.#options;
     certificates?.start({
       serving: (certificate) => {
-        this.#agentServer.useCertificate(certificate);
+        this.#listener.useCertificate(certificate);
         this.#api?.useCertificate(certificate);
       },
       trusted: (bundle) => this.#api?.trust(bundle),
@@ -130,7 +130,7 @@ export class Operator {
     });
     const ports = {
       agents: agents.port,
-      health: health.port,
+      ...(health && { health: health.port }),
       ...(api && { api: api.port }),
       ...(metrics && { metrics }),
     };
@@ -147,12 +147,12 @@ export class Operator {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#api?.close();
-    await this.#agentServer.close();
+    await this.#listener.close();
     await Promise.all([this.#leadership?.stop(), ...this.#yielding]);
     await this.#options.election.stop();
     await this.#options.certificates?.stop();
     await this.#caches.stop();
-    await this.#healthServer.close();
+    await this.#healthServer?.close();
     await this.#metricsServer?.close();
   }
 
@@ -183,9 +183,15 @@ export class Operator {
     if (leadership === undefined) return;
     this.#leadership = undefined;
     this.#options.logger.warn('leads no more');
-    this.#agentServer.dismiss('this replica leads no more');
+    this.#door.dismiss('this replica leads no more');
     const ended = leadership.stop().finally(() => this.#yielding.delete(ended));
     this.#yielding.add(ended);
+  }
+
+  #createHealthServer(port: number): HealthServer {
+    const { bindAddress, clock, networkMetrics } = this.#options;
+    const metrics = networkMetrics === undefined ? () => this.#metricsText() : undefined;
+    return new HealthServer({ clock, bindAddress, port, metrics, notReady: () => this.#notReady() });
   }
 
   #createMetricsServer(settings: MetricsSettings): MetricsServer {

@@ -2,13 +2,14 @@
 // on receipt; binary frames go to `onBinary`. A frame that is neither ends this session only. Outgoing messages wait in
 // separate budgets and are sent in this order: control messages (bounded; overflow ends the session), the latest state
 // per key, the data of streams.
-import type { RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { z } from 'zod';
 import { beginningInBytes } from '../runtime/beginning.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { type Frame, FrameQueue, frameOf } from './frame-queue.ts';
 import { closeCodes, limits } from './messages.ts';
+import type { Socket } from './socket.ts';
 
 /** Bounds of what one channel holds. Bytes are UTF-8 bytes of frames. */
 export const channelLimits = {
@@ -76,7 +77,7 @@ export interface ChannelClosed {
 export class Channel<In, Out extends object> {
   readonly closed: Promise<ChannelClosed>;
 
-  readonly #socket: WebSocket;
+  readonly #socket: Socket;
   readonly #settings: ChannelSettings<In>;
   readonly #control = new FrameQueue();
   readonly #latest = new Map<string, Out>();
@@ -90,7 +91,7 @@ export class Channel<In, Out extends object> {
   #resolveClosed: (closed: ChannelClosed) => void = () => {};
 
   /** Takes over an open socket; must be called before the socket can have received its first frame. */
-  constructor(socket: WebSocket, settings: ChannelSettings<In>) {
+  constructor(socket: Socket, settings: ChannelSettings<In>) {
     this.#socket = socket;
     this.#settings = settings;
     this.closed = new Promise((resolve) => {

@@ -14,6 +14,9 @@ export interface Clock {
 /** A number in [0, 1). */
 export type Random = () => number;
 
+/** A new UUID of version 4, such as `crypto.randomUUID` returns. */
+export type RandomUUID = () => string;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(milliseconds, task) {
@@ -40,4 +43,11 @@ export function delay(clock: Clock, milliseconds: number, signal?: AbortSignal):
     });
     signal?.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+/** Aborts after `milliseconds`. */
+export function timeoutSignal(clock: Clock, milliseconds: number): AbortSignal {
+  const controller = new AbortController();
+  clock.after(milliseconds, () => controller.abort(new DOMException('the time is over', 'TimeoutError')));
+  return controller.signal;
 }

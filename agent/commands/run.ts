@@ -20,6 +20,7 @@ import { allowList } from '../preparation/allow-list.ts';
 import { ownFolders, uselessRule } from '../preparation/own-folders.ts';
 import { type ListenForShutdown, listenForStop } from '../stop-signals.ts';
 import { allowedOptions, defaultStateDir, linesPerSecond, operatorUrl, portNumber, positiveSeconds } from './flags.ts';
+import { realOutside } from './outside.ts';
 import { version } from './version.ts';
 
 /** Service managers take this exit code as "start me again": the agent is healthy, but its knowledge of HCS is void. */
@@ -175,8 +176,7 @@ async function run<Settings extends RunSettings>(settings: Settings, kind: NodeK
         guestLog: guestLogSettings(settings, output),
         timeouts: { ...defaultTimeouts, bootTimeout: settings.bootTimeout * 1000 },
       },
-      kind.access(settings),
-      logger,
+      realOutside(kind.access(settings), logger),
       stop.signal,
     );
     if (end === 'serviceLost') logger.error('the compute service went away: a new agent has to look at what is left');

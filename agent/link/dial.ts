@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../../protocol/channel.ts';
 import { subprotocol } from '../../protocol/messages.ts';
+import type { Socket } from '../../protocol/socket.ts';
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 
@@ -27,9 +28,13 @@ export function urlProblem(text: string): string | undefined {
   return loopbackHosts.has(url.hostname) ? undefined : `${text} is not encrypted: use wss:// except on loopback`;
 }
 
-export interface DialPorts {
+/** One attempt. Rejects with `OtherReplicaError` when another replica may serve the agent. */
+export type OpenSocket<S extends Socket = Socket> = (settings: DialSettings, signal: AbortSignal) => Promise<S>;
+
+export interface DialPorts<S extends Socket> {
   readonly clock: Clock;
   readonly random: Random;
+  readonly openSocket: OpenSocket<S>;
 }
 
 /**
@@ -40,10 +45,14 @@ export interface DialPorts {
 const standbyAttempts = 40;
 
 /** Resolves with an open socket to the leading replica. */
-export async function dial(settings: DialSettings, ports: DialPorts, signal: AbortSignal): Promise<WebSocket> {
+export async function dial<S extends Socket>(
+  settings: DialSettings,
+  ports: DialPorts<S>,
+  signal: AbortSignal,
+): Promise<S> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await open(settings, signal);
+      return await ports.openSocket(settings, signal);
     } catch (error) {
       if (!(error instanceof OtherReplicaError) || attempt >= standbyAttempts) throw error;
     }
@@ -53,9 +62,9 @@ export async function dial(settings: DialSettings, ports: DialPorts, signal: Abo
 }
 
 /** The replica cannot serve the agent; another one may. */
-class OtherReplicaError extends Error {}
+export class OtherReplicaError extends Error {}
 
-async function open(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
+export async function openWebSocket(settings: DialSettings, signal: AbortSignal): Promise<WebSocket> {
   const token = (await readFile(settings.tokenFile, 'utf8')).trim();
   const options: ClientOptions = {
     headers: { authorization: `Bearer ${token}` },

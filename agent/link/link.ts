@@ -1,10 +1,10 @@
 // Keeps a session with the operator as long as the agent lives. Redials with full jitter, and renews each connection
 // after about half an hour, so that new tokens, rebalancing and resync are exercised daily (design §7).
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
 import { boundedFacts } from '../../protocol/bounded-facts.ts';
 import type { ChannelClosed } from '../../protocol/channel.ts';
 import { closeCodes, type LastExit } from '../../protocol/messages.ts';
+import type { Socket } from '../../protocol/socket.ts';
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import type { LinkTimes } from '../bounds/timeouts.ts';
@@ -18,7 +18,7 @@ export interface LinkPorts extends Omit<SessionPorts, 'host' | 'epochs'> {
   readonly random: Random;
   readonly times: LinkTimes;
   /** Opens a socket to the operator, authenticated with a freshly read token. */
-  readonly dial: (signal: AbortSignal) => Promise<WebSocket>;
+  readonly dial: (signal: AbortSignal) => Promise<Socket>;
   readonly hostFacts: () => Promise<SessionPorts['host']>;
 }
 

@@ -1,7 +1,6 @@
 // One connection to the operator, from `hello` to its end: reports the state of the host's VMs and receives what is
 // wanted (design §7).
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
 import { Channel, type ChannelClosed } from '../../protocol/channel.ts';
 import { optionsDigest, sha256Hex } from '../../protocol/digest.ts';
 import { intentsCapability, parseIntent } from '../../protocol/intent.ts';
@@ -20,6 +19,7 @@ import {
   subprotocol,
   type Welcome,
 } from '../../protocol/messages.ts';
+import type { Socket } from '../../protocol/socket.ts';
 import {
   type AgentStreamMessage,
   binaryStreams,
@@ -102,7 +102,7 @@ export class OperatorSession {
   #epoch: number | undefined;
   #resolveWelcomed: (welcome: Welcome) => void = () => {};
 
-  constructor(socket: WebSocket, ports: SessionPorts) {
+  constructor(socket: Socket, ports: SessionPorts) {
     this.#ports = ports;
     this.welcomed = new Promise((resolve) => {
       this.#resolveWelcomed = resolve;

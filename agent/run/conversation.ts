@@ -1,6 +1,5 @@
 // The bridge of one VM across all its connections (hcs-runtime E.1, E.7). The guest reconnects indefinitely, each
 // connection is negotiated anew, and processes in the guest live on in between.
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -8,12 +7,14 @@ import { GuestBridge } from '../guest/bridge/bridge.ts';
 import { GuestProtocolError, GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestIdentity } from '../guest/bridge/messages.ts';
 import { GuestProcesses, type GuestProcessesOptions } from '../guest/bridge/processes.ts';
+import type { RandomBytes } from '../guest/entropy.ts';
 import type { GuestListener } from '../node/guest-sockets.ts';
 import { RedialPauses } from './redial-pauses.ts';
 
 export interface ConversationPorts {
   readonly uid: string;
   readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
   readonly logger: Logger;
   /** Called when the guest's bridge came up or went away. */
   readonly onConnection: () => void;
@@ -30,11 +31,12 @@ export class GuestConversation {
    * Starts at a fresh high number in each agent process, so that late answers to an earlier agent can be told apart
    * (hcs-runtime E.7).
    */
-  #nextId = BigInt(randomBytes(4).readUInt32LE()) << 24n;
+  #nextId: bigint;
 
   constructor(listener: GuestListener, ports: ConversationPorts, stdio: Omit<GuestProcessesOptions, 'clock'>) {
     this.#listener = listener;
     this.#ports = ports;
+    this.#nextId = BigInt(Buffer.from(ports.randomBytes(4)).readUInt32LE()) << 24n;
     this.processes = new GuestProcesses({ ...stdio, clock: ports.clock });
     // The negotiation may fail while nobody waits for it.
     this.#first.promise.catch(() => undefined);

@@ -2,8 +2,8 @@
 // process receives a hang-up, as from a closed terminal. When the process has ended but something keeps its output
 // open, that output is awaited for a limited time.
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamOpening } from '../../protocol/streams/messages.ts';
+import { type Clock, delay, timeoutSignal } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 import type { GuestProcess } from '../guest/bridge/processes.ts';
@@ -18,6 +18,7 @@ export interface ExecChannels {
 }
 
 export interface ExecPorts {
+  readonly clock: Clock;
   readonly access: Pick<GuestAccess, 'execute'>;
   readonly stream: ExecChannels;
   readonly opened: (processID: number) => void;
@@ -27,17 +28,17 @@ export interface ExecPorts {
 type ExecOpening = Extract<StreamOpening, { type: 'exec' }>;
 
 export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise<StreamOutcome> {
-  const { access, opened, signal, stream } = ports;
+  const { access, clock, opened, signal, stream } = ports;
   const { command, stdin, stdout, stderr, terminal } = opening;
   const hasTerminal = terminal !== undefined;
   const wanted = { stdin, stdout: stdout || hasTerminal, stderr: stderr && !hasTerminal };
   const process = await access.execute({ args: command, ...(hasTerminal && { terminal }) }, wanted, signal);
   opened(process.id);
-  if (terminal !== undefined) setSize(process, terminal, access);
+  if (terminal !== undefined) setSize(process, terminal, ports);
   const input = stream.incoming('stdin');
   if (process.stdin === undefined) input.resume();
   else input.pipe(process.stdin);
-  const outputs = [relay(process.stdout, stream.outgoing('stdout')), relay(process.stderr, stream.outgoing('stderr'))];
+  const outputs = (['stdout', 'stderr'] as const).map((name) => relay(process[name], stream.outgoing(name), clock));
   const left = Promise.withResolvers<never>();
   left.promise.catch(() => undefined);
   const leave = () => left.reject(new StreamFailure('SessionLost', 'nobody reads any more'));
@@ -50,7 +51,7 @@ export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise
     await Promise.race([Promise.all(outputs.map((output) => output.drained())), left.promise]);
     return { exitCode: await exit };
   } catch (error) {
-    if (signal.aborted) hangUp(process, access);
+    if (signal.aborted) hangUp(process, ports);
     throw error;
   } finally {
     signal.removeEventListener('abort', leave);
@@ -72,7 +73,7 @@ interface Output {
   drained(): Promise<void>;
 }
 
-function relay(source: Readable | undefined, target: Writable): Output {
+function relay(source: Readable | undefined, target: Writable, clock: Clock): Output {
   const sent = Promise.withResolvers<void>();
   target.once('close', () => sent.resolve());
   target.once('finish', () => sent.resolve());
@@ -97,7 +98,7 @@ function relay(source: Readable | undefined, target: Writable): Output {
     async drained() {
       while (!isOver) {
         hasSpoken = false;
-        await Promise.race([over.promise, sleep(fixedTimes.streams.lingering, undefined, { ref: false })]);
+        await Promise.race([over.promise, delay(clock, fixedTimes.streams.lingering)]);
         // A slow reader does not count as silence.
         if (!hasSpoken && target.writableLength === 0) break;
       }
@@ -114,17 +115,19 @@ function relay(source: Readable | undefined, target: Writable): Output {
 function setSize(
   { id }: GuestProcess,
   { height, width }: NonNullable<ExecOpening['terminal']>,
-  access: Pick<GuestAccess, 'execute'>,
+  ports: Pick<ExecPorts, 'access' | 'clock'>,
 ): void {
   if (height === undefined || width === undefined) return;
-  const args = ['stty', '-F', `/proc/${id}/fd/0`, 'rows', String(height), 'cols', String(width)];
-  const nothing = { stdin: false, stdout: false, stderr: false };
-  access.execute({ args }, nothing, AbortSignal.timeout(fixedTimes.streams.hangUp)).catch(() => undefined);
+  runUnheard(['stty', '-F', `/proc/${id}/fd/0`, 'rows', String(height), 'cols', String(width)], ports);
 }
 
 /** Sends SIGHUP, as a closed terminal does. Has no effect if the process has ended meanwhile. */
-function hangUp({ id }: GuestProcess, access: Pick<GuestAccess, 'execute'>): void {
-  const command = { args: ['kill', '-HUP', String(id)] };
+function hangUp({ id }: GuestProcess, ports: Pick<ExecPorts, 'access' | 'clock'>): void {
+  runUnheard(['kill', '-HUP', String(id)], ports);
+}
+
+/** Runs a program of the guest whose output and end nobody waits for. */
+function runUnheard(args: readonly string[], { access, clock }: Pick<ExecPorts, 'access' | 'clock'>): void {
   const nothing = { stdin: false, stdout: false, stderr: false };
-  access.execute(command, nothing, AbortSignal.timeout(fixedTimes.streams.hangUp)).catch(() => undefined);
+  access.execute({ args }, nothing, timeoutSignal(clock, fixedTimes.streams.hangUp)).catch(() => undefined);
 }

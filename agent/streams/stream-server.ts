@@ -12,6 +12,7 @@ import {
 } from '../../protocol/streams/messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
 import { beginning } from '../../runtime/beginning.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
@@ -21,6 +22,7 @@ import { serveExec } from './exec-stream.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface StreamServerPorts {
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly supervisor: Pick<Supervisor, 'loggerOf' | 'machine'>;
   /** Sends ahead of all data. */
@@ -132,7 +134,7 @@ export class StreamServer {
       });
     switch (opening.type) {
       case 'exec':
-        return await serveExec(opening, { access, stream, opened, signal });
+        return await serveExec(opening, { access, clock: this.#ports.clock, stream, opened, signal });
       case 'logFollow':
         return await serveBytes(access.readLog(opening, signal), { stream, opened, signal });
       case 'console':

@@ -1,6 +1,7 @@
 // An agent's open connection until its turn to be accepted. Messages are kept, within bounds; a disconnected agent is
 // noticed, so that it takes no turn; and the agent is pinged, so that it knows that the operator lives.
-import type { RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
+import type { Socket } from '../../protocol/socket.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
 /** Larger than most agents' hello. More data waits in the network. */
@@ -12,7 +13,7 @@ interface Frame {
 }
 
 export class WaitingConnection {
-  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #heartbeatMilliseconds: number;
   readonly #frames: Frame[] = [];
@@ -20,33 +21,33 @@ export class WaitingConnection {
   #heartbeat: Timer | undefined;
 
   /** Must be created before the socket can have received its first frame. */
-  constructor(webSocket: WebSocket, clock: Clock, heartbeatSeconds: number) {
-    this.#webSocket = webSocket;
+  constructor(socket: Socket, clock: Clock, heartbeatSeconds: number) {
+    this.#socket = socket;
     this.#clock = clock;
     this.#heartbeatMilliseconds = heartbeatSeconds * 1_000;
-    webSocket.on('message', this.#keep);
-    webSocket.on('error', () => webSocket.terminate());
-    webSocket.once('close', () => this.#heartbeat?.cancel());
+    socket.on('message', this.#keep);
+    socket.on('error', () => socket.terminate());
+    socket.once('close', () => this.#heartbeat?.cancel());
     this.#ping();
   }
 
   /** The turn has come: listeners of the socket now receive everything that arrived meanwhile. */
   handOver(): void {
     this.#heartbeat?.cancel();
-    this.#webSocket.off('message', this.#keep);
-    for (const { data, isBinary } of this.#frames.splice(0)) this.#webSocket.emit('message', data, isBinary);
-    if (this.#bytes > keptBytesMaximum) this.#webSocket.resume();
+    this.#socket.off('message', this.#keep);
+    for (const { data, isBinary } of this.#frames.splice(0)) this.#socket.emit('message', data, isBinary);
+    if (this.#bytes > keptBytesMaximum) this.#socket.resume();
   }
 
   readonly #keep = (data: RawData, isBinary: boolean): void => {
     this.#frames.push({ data, isBinary });
     this.#bytes += bytesOf(data);
-    if (this.#bytes > keptBytesMaximum) this.#webSocket.pause();
+    if (this.#bytes > keptBytesMaximum) this.#socket.pause();
   };
 
   #ping(): void {
     this.#heartbeat = this.#clock.after(this.#heartbeatMilliseconds, () => {
-      this.#webSocket.ping();
+      this.#socket.ping();
       this.#ping();
     });
   }

@@ -1,7 +1,7 @@
 // The controllers together: three queues (VMs, hosts, VMs without a host), the parts that they share, and their
 // triggers.
 import type { Logger } from 'pino';
-import type { Clock, Random } from '../../runtime/clock.ts';
+import type { Clock, Random, RandomUUID } from '../../runtime/clock.ts';
 import type { Outcome } from '../kubernetes/api-error.ts';
 import { type Caches, type Clients, machineKind } from '../kubernetes/caches.ts';
 import { type EventObserver, EventRecorder } from '../kubernetes/events.ts';
@@ -52,6 +52,7 @@ export interface ControllersOptions {
   readonly othersEndedBy: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly randomUUID: RandomUUID;
   readonly replica: string;
   readonly logger: Logger;
 }
@@ -77,11 +78,11 @@ export class Controllers {
 
   constructor(options: ControllersOptions) {
     this.#options = options;
-    const { http, clock, replica, observer, caches, clients } = options;
+    const { http, clock, randomUUID, replica, observer, caches, clients } = options;
     this.machines = this.#createMachines();
     this.#steady = new SteadyClock(clock);
     this.inventory = new Inventory(this.#steady);
-    this.#events = new EventRecorder({ http, clock, instance: replica, observer });
+    this.#events = new EventRecorder({ http, clock, randomUUID, instance: replica, observer });
     this.#patientEvents = new PatientEvents({
       clock,
       machines: this.machines,

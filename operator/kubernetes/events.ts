@@ -5,10 +5,9 @@
 // At most 25 Events about one object are written at once, and then one every five minutes: client-go's
 // EventSourceObjectSpamFilter (k8s.io/client-go/tools/record/events_cache.go). Namespaces take turns, and none fills
 // the room of the others.
-import { randomUUID } from 'node:crypto';
 import { apiVersion } from '../../crds/names.ts';
 import { beginningInBytes } from '../../runtime/beginning.ts';
-import { type Clock, delay } from '../../runtime/clock.ts';
+import { type Clock, delay, type RandomUUID } from '../../runtime/clock.ts';
 import { KeyedAllowances } from '../queue/keyed-allowances.ts';
 import { Turns } from '../queue/turns.ts';
 import type { ApiError } from './api-error.ts';
@@ -32,6 +31,7 @@ export interface EventObserver {
 export interface EventRecorderOptions {
   readonly http: KubeHttp;
   readonly clock: Clock;
+  readonly randomUUID: RandomUUID;
   readonly instance: string;
   readonly observer: EventObserver;
 }
@@ -90,7 +90,7 @@ export class EventRecorder {
       this.#options.observer.dropped(record, 'rate_limited');
       return;
     }
-    const name = `${nameOf(record)}.${randomUUID()}`;
+    const name = `${nameOf(record)}.${this.#options.randomUUID()}`;
     const series = { name, record, count: 1, writtenCount: 0, writtenAt: now };
     this.#remember(key, series);
     this.#enqueue(key, series);

@@ -3,7 +3,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../../runtime/clock.ts';
-import type { AgentService } from '../agents/server.ts';
+import type { AgentService } from '../agents/door.ts';
 import type { KeyPair } from '../certificates/authority.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
 import type { LeaseStore } from '../kubernetes/lease-client.ts';

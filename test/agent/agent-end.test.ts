@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type AgentEnd, runAgent } from '../../agent/agent.ts';
 import type { Timeouts } from '../../agent/bounds/timeouts.ts';
+import { realOutside } from '../../agent/commands/outside.ts';
 import { AgentTally } from '../../agent/metrics/tally.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { allowList } from '../../agent/preparation/allow-list.ts';
@@ -42,11 +43,13 @@ async function startAgent(
       guestLog: {},
       healthPort: undefined,
     },
-    {
-      storage: localStorage,
-      connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
-    },
-    pino({ level: 'silent' }),
+    realOutside(
+      {
+        storage: localStorage,
+        connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
+      },
+      pino({ level: 'silent' }),
+    ),
     stop.signal,
   );
   return { stop, ended };

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { runAgent } from '../../agent/agent.ts';
 import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
+import { realOutside } from '../../agent/commands/outside.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { localStorage } from '../../agent/storage/local-storage.ts';
@@ -34,8 +35,10 @@ it('an agent that cannot have its node leaves nothing that would keep its proces
       guestLog: {},
       healthPort,
     },
-    { storage: localStorage, connect: () => Promise.reject(new Error('there is no computecore.dll')) },
-    silent,
+    realOutside(
+      { storage: localStorage, connect: () => Promise.reject(new Error('there is no computecore.dll')) },
+      silent,
+    ),
     new AbortController().signal,
   );
   await expect(run).rejects.toThrow('there is no computecore.dll');
@@ -104,11 +107,13 @@ describe('an agent whose compute service goes away while it looks at what is lef
         guestLog: {},
         healthPort: undefined,
       },
-      {
-        storage: localStorage,
-        connect: () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
-      },
-      pino({ level: 'silent' }),
+      realOutside(
+        {
+          storage: localStorage,
+          connect: () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
+        },
+        pino({ level: 'silent' }),
+      ),
       new AbortController().signal,
     );
   }

@@ -13,6 +13,7 @@ import { pino } from 'pino';
 import { z } from 'zod';
 import { runAgent } from '../../agent/agent.ts';
 import { defaultTimeouts } from '../../agent/bounds/timeouts.ts';
+import { realOutside } from '../../agent/commands/outside.ts';
 import type { ComputeSystem, HcsBackend } from '../../agent/node/backend.ts';
 import type { WindowsHost } from '../../agent/node/host.ts';
 import type { AgentNode } from '../../agent/node/node.ts';
@@ -148,7 +149,6 @@ await runAgent(
     guestLog: {},
     healthPort: undefined,
   },
-  { storage: localStorage, connect: connectNode },
-  pino({ level: 'debug', timestamp }, transitions),
+  realOutside({ storage: localStorage, connect: connectNode }, pino({ level: 'debug', timestamp }, transitions)),
   stop.signal,
 );

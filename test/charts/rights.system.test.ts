@@ -1,5 +1,6 @@
 // The operator with the rights of the chart and no others brings a VM up and down, is refused nothing, and there is no
 // right that it does not use.
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -128,7 +129,7 @@ async function recordTwice(): Promise<void> {
   });
   const dropped: unknown[] = [];
   const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
-  const events = new EventRecorder({ http, clock, instance: 'test', observer });
+  const events = new EventRecorder({ http, clock, randomUUID, instance: 'test', observer });
   // What the API server counts in bytes, and a name that is cut where no name may end.
   const longName = {
     name: `${'r'.repeat(199)}-long`,

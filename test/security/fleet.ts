@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WebSocket } from 'ws';
 import { defaultLinkTimes } from '../../agent/bounds/timeouts.ts';
-import { dial } from '../../agent/link/dial.ts';
+import { dial, openWebSocket } from '../../agent/link/dial.ts';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { delay, systemClock } from '../../runtime/clock.ts';
 import { ClusterApi } from '../support/control-plane/cluster-api.ts';
@@ -85,7 +85,11 @@ export class Fleet implements AsyncDisposable {
 
   async #tryToJoin(name: string, signal: AbortSignal): Promise<number | undefined> {
     const settings = { url: this.#url, tokenFile: this.#tokenFile(name), caFile: join(this.#pki, 'ca.crt') };
-    const socket = await dial(settings, { clock: systemClock, random: Math.random }, signal).catch(() => undefined);
+    const socket = await dial(
+      settings,
+      { clock: systemClock, random: Math.random, openSocket: openWebSocket },
+      signal,
+    ).catch(() => undefined);
     if (socket === undefined) return undefined;
     const openedAt = performance.now();
     this.#sockets.push(socket);

@@ -28,7 +28,7 @@ export interface LogTurnPorts {
   readonly now: () => number;
 }
 
-const systemPorts: LogTurnPorts = {
+export const systemTurns: LogTurnPorts = {
   afterOthers: (run) => setImmediate(run),
   now: () => performance.now(),
 };
@@ -44,7 +44,7 @@ export class LogTurns {
   /** True from serving slices until everything else had its turn. */
   #isBusy = false;
 
-  constructor(ports: LogTurnPorts = systemPorts, heldBytes = maxHeldBytes) {
+  constructor(ports: LogTurnPorts = systemTurns, heldBytes = maxHeldBytes) {
     this.#ports = ports;
     this.held = new ByteBudget(heldBytes);
   }

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
-import { dial, urlProblem } from '../../../agent/link/dial.ts';
+import { dial, openWebSocket, urlProblem } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
 import type { SessionStreams } from '../../../agent/link/session.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -94,7 +94,11 @@ async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
       attempts += 1;
       if (attempts <= failures) return Promise.reject(new Error('no operator yet'));
       const url = `ws://127.0.0.1:${relay.port}${agentsPath}`;
-      return dial({ url, tokenFile, caFile: undefined }, { clock: systemClock, random: Math.random }, signal);
+      return dial(
+        { url, tokenFile, caFile: undefined },
+        { clock: systemClock, random: Math.random, openSocket: openWebSocket },
+        signal,
+      );
     },
     hostFacts: () => host.facts(),
     openStreams: () => streamsOf(openings ?? new Set()),

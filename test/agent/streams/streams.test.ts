@@ -12,6 +12,7 @@ import { endOfEarlierRun, type LogSection, readLog } from '../../../agent/guest-
 import { policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
 import { serveExec } from '../../../agent/streams/exec-stream.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'reader-'));
@@ -144,7 +145,7 @@ describe('a process with a terminal', () => {
     const opening = { type: 'exec', command: ['top'], stdin: false, stdout: true, stderr: true } as const;
     const wanted = { ...opening, ...(terminal && { terminal }) };
     const stream = { incoming: () => Readable.from([]), outgoing: () => new PassThrough().resume() };
-    const ports = { access, stream, opened: () => undefined, signal: noEnd };
+    const ports = { access, clock: systemClock, stream, opened: () => undefined, signal: noEnd };
     expect(await serveExec({ uid: 'uid', ...wanted } as never, ports)).toEqual({ exitCode: 7 });
     return commands;
   }

@@ -1,6 +1,7 @@
 // Processes that the caller starts in the VM, through what serves a user's exec.
 import { PassThrough, Writable } from 'node:stream';
 import { serveExec } from '../../../agent/streams/exec-stream.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 import type { ArgsOf } from './call-args.ts';
 import { type LifeAgent, uid } from './life-agent.ts';
 import { type Outcome, refusal } from './outcome.ts';
@@ -35,7 +36,13 @@ export class CallerProcesses {
     const opening = openingOf(command, terminal);
     const { access } = this.#agent.machine;
     try {
-      const { exitCode = 0 } = await serveExec(opening, { access, stream, opened, signal: lifelong });
+      const { exitCode = 0 } = await serveExec(opening, {
+        access,
+        clock: systemClock,
+        stream,
+        opened,
+        signal: lifelong,
+      });
       return { ok: exitCode === 0, got: { exitCode, ...texts } };
     } catch (error) {
       return { ...refusal(error), got: texts };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { dial } from '../../../agent/link/dial.ts';
+import { dial, openWebSocket } from '../../../agent/link/dial.ts';
 import { TokenReviews } from '../../../operator/agents/token-review.ts';
 import { isPair, type KeyPair } from '../../../operator/certificates/authority.ts';
 import { lifetimes } from '../../../operator/certificates/rotation.ts';
@@ -220,7 +220,7 @@ async function connect(operator: RunningOperator, name: string, bearer: string, 
   await writeFile(tokenFile, bearer);
   await writeFile(caFile, bundle);
   const url = `wss://127.0.0.1:${operator.agents}${agentsPath}`;
-  const ports = { clock: systemClock, random: Math.random };
+  const ports = { clock: systemClock, random: Math.random, openSocket: openWebSocket };
   const socket = await dial({ url, tokenFile, caFile }, ports, AbortSignal.timeout(5_000));
   const agent = new ScriptedAgent();
   agents.push(agent);

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { AgentAuthenticator } from '../../../operator/agents/authentication.ts';
+import { AgentDoor } from '../../../operator/agents/door.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import { Sessions } from '../../../operator/agents/sessions.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
@@ -52,8 +53,12 @@ beforeEach(async () => {
   server = new AgentServer({
     clock: systemClock,
     logger,
-    service: () => ({ ports, sessions }),
-    authenticator,
+    door: new AgentDoor({
+      clock: systemClock,
+      logger,
+      service: () => ({ ports, sessions }),
+      authenticator,
+    }),
     tls: true,
     bindAddress: '0.0.0.0',
     port: 0,

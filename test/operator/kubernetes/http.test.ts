@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -219,6 +220,7 @@ describe('event recorder', () => {
     const recorder = new EventRecorder({
       http: client(plainAccess(url)),
       clock,
+      randomUUID,
       instance: 'replica-1',
       observer: { dropped: ({ reason }) => dropped.push(reason) },
     });
@@ -247,6 +249,7 @@ describe('event recorder', () => {
     const recorder = new EventRecorder({
       http: client(plainAccess(url)),
       clock: hastyClock,
+      randomUUID,
       instance: 'replica-1',
       observer: { dropped: ({ reason }) => dropped.push(reason) },
     });
@@ -265,7 +268,13 @@ describe('event recorder', () => {
     let now = Date.parse('2026-01-01T00:00:00Z');
     const clock: Clock = { now: () => now, after: hastyClock.after };
     const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
-    const recorder = new EventRecorder({ http: client(plainAccess(url)), clock, instance: 'replica-1', observer });
+    const recorder = new EventRecorder({
+      http: client(plainAccess(url)),
+      clock,
+      randomUUID,
+      instance: 'replica-1',
+      observer,
+    });
     for (let each = 0; each < 1_000; each += 1) recorder.record({ ...record, note: `${each}`.padEnd(100_000, 'x') });
     const metadata = { ...record.regarding.metadata, uid: 'another' };
     recorder.record({ ...record, regarding: { ...record.regarding, metadata } });
@@ -284,7 +293,13 @@ describe('event recorder', () => {
   it('keeps note and name within what the API server takes, whatever characters they have', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 201, {}));
     const observer = { dropped: () => {} };
-    const recorder = new EventRecorder({ http: client(plainAccess(url)), clock: hastyClock, instance: 'r', observer });
+    const recorder = new EventRecorder({
+      http: client(plainAccess(url)),
+      clock: hastyClock,
+      randomUUID,
+      instance: 'r',
+      observer,
+    });
     const name = `${'a'.repeat(198)}-.${'b'.repeat(50)}`;
     const metadata = { ...record.regarding.metadata, name };
     for (const note of ['内'.repeat(600), `${'x'.repeat(1_023)}😀`, '😀'.repeat(300)]) {
@@ -310,6 +325,7 @@ describe('event recorder', () => {
     const recorder = new EventRecorder({
       http: client(plainAccess(url)),
       clock: hastyClock,
+      randomUUID,
       instance: 'replica-1',
       observer,
     });

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { z } from 'zod';
 import { runAgent } from '../../../agent/agent.ts';
 import { defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
+import { realOutside } from '../../../agent/commands/outside.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import { allowList } from '../../../agent/preparation/allow-list.ts';
 import { localStorage } from '../../../agent/storage/local-storage.ts';
@@ -87,8 +88,7 @@ try {
       guestLog: { output: { destination: output, rate: { recordsPerSecond: 1_000, burst: 10_000 } } },
       timeouts: defaultTimeouts,
     },
-    { storage: localStorage, connect: connectNode },
-    logger,
+    realOutside({ storage: localStorage, connect: connectNode }, logger),
     stop.signal,
   );
 } catch (error) {

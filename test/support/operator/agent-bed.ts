@@ -1,6 +1,7 @@
 // The agents' end of an operator, without the rest of it: sessions over real WebSockets, and their effects.
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
+import { AgentDoor } from '../../../operator/agents/door.ts';
 import type { MessageLimit } from '../../../operator/agents/peer.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import type { SessionPorts } from '../../../operator/agents/session-ports.ts';
@@ -50,12 +51,16 @@ export class AgentBed implements AsyncDisposable {
     this.#server = new AgentServer({
       clock,
       logger: ports.logger,
-      service: () => ({ ports, sessions: this.sessions }),
-      authenticator: { authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }) },
+      door: new AgentDoor({
+        clock,
+        logger: ports.logger,
+        service: () => ({ ports, sessions: this.sessions }),
+        authenticator: { authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }) },
+        ...(messages && { messages }),
+      }),
       tls: false,
       bindAddress: '127.0.0.1',
       port: 0,
-      ...(messages && { messages }),
     });
   }
 

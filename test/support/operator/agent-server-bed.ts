@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import type { AgentAuthenticator } from '../../../operator/agents/authentication.ts';
+import { AgentDoor } from '../../../operator/agents/door.ts';
 import type { MessageLimit } from '../../../operator/agents/peer.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import type { SessionPorts } from '../../../operator/agents/session-ports.ts';
@@ -22,6 +23,7 @@ export class Harness {
   readonly events: string[] = [];
   readonly misbehaviour: string[] = [];
   readonly sessions: Sessions;
+  readonly door: AgentDoor;
   readonly server: AgentServer;
   desired: readonly Told[] = [];
   accept: () => Promise<Acceptance> = () => Promise.resolve({ ok: true, epoch: 7 });
@@ -50,15 +52,20 @@ export class Harness {
       accept: () => this.accept(),
       desired: () => Readable.from(this.desired),
     };
-    this.server = new AgentServer({
+    this.door = new AgentDoor({
       clock: systemClock,
       logger: ports.logger,
       service: () => (this.leads ? { ports, sessions: this.sessions } : undefined),
       authenticator,
+      ...(messages && { messages }),
+    });
+    this.server = new AgentServer({
+      clock: systemClock,
+      logger: ports.logger,
+      door: this.door,
       tls,
       bindAddress: '127.0.0.1',
       port: 0,
-      ...(messages && { messages }),
     });
   }
 

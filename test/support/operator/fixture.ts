@@ -1,9 +1,11 @@
 // An operator in this process with its own real API server, so that no other test's objects interfere.
+import { randomUUID } from 'node:crypto';
 import { type Logger, pino } from 'pino';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { apiVersion, type LinuxUtilityVMManifestSpec } from '../../../crds/linux-utility-vm.ts';
 import type { AgentAuthenticator } from '../../../operator/agents/authentication.ts';
+import { AgentServer } from '../../../operator/agents/server.ts';
 import type { CertificateSource } from '../../../operator/certificates/source.ts';
 import { type ClusterAccess, loadClusterAccess, plainAccess } from '../../../operator/kubernetes/cluster-access.ts';
 import { KubeHttp, type KubeRequest } from '../../../operator/kubernetes/http.ts';
@@ -71,13 +73,15 @@ export class OperatorFixture {
       authenticator,
       certificates,
       bindAddress: '127.0.0.1',
-      agentsPort: 0,
+      agents: (door) =>
+        new AgentServer({ door, clock, logger, bindAddress: '127.0.0.1', port: 0, tls: certificates !== undefined }),
       healthPort: 0,
       heartbeatSeconds,
       version: 'test',
       replica,
       clock,
       random: Math.random,
+      randomUUID,
       logger,
     });
     const ports = await operator.start();

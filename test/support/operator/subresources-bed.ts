@@ -15,10 +15,11 @@ import { connect, type TLSSocket } from 'node:tls';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
-import { dial } from '../../../agent/link/dial.ts';
+import { dial, openWebSocket } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
 import { StreamServer } from '../../../agent/streams/stream-server.ts';
+import { AgentDoor } from '../../../operator/agents/door.ts';
 import { AgentServer } from '../../../operator/agents/server.ts';
 import { Sessions } from '../../../operator/agents/sessions.ts';
 import { desiredMachine } from '../../../operator/controller/instructions/assignment.ts';
@@ -119,8 +120,12 @@ export class SubresourcesBed implements AsyncDisposable {
     const shared = { clock: systemClock, logger, bindAddress: '127.0.0.1', port: 0 };
     this.#agentServer = new AgentServer({
       ...shared,
-      service: () => ({ ports, sessions: this.sessions }),
-      authenticator: { authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }) },
+      door: new AgentDoor({
+        clock: systemClock,
+        logger,
+        service: () => ({ ports, sessions: this.sessions }),
+        authenticator: { authenticate: (bearer) => Promise.resolve({ ok: true, nodeName: bearer }) },
+      }),
       tls: true,
     });
     this.#frontProxy = new FrontProxy({ http: kubeHttp, clock: this.clock, random });
@@ -324,12 +329,16 @@ export class SubresourcesBed implements AsyncDisposable {
       times: { ...defaultLinkTimes, firstRetry: 5, lastRetry: 20, ...this.#times },
       dial: (signal) => {
         const url = `wss://127.0.0.1:${this.#agentsPort}${agentsPath}`;
-        return dial({ url, tokenFile, caFile }, { clock: systemClock, random: () => 0.5 }, signal);
+        return dial(
+          { url, tokenFile, caFile },
+          { clock: systemClock, random: () => 0.5, openSocket: openWebSocket },
+          signal,
+        );
       },
       hostFacts: () => host.facts(),
       openStreams: (lane) => {
         const logger = pino({ level: 'silent' });
-        return new StreamServer({ ...lane, logger, consoles, supervisor: core.supervisor });
+        return new StreamServer({ ...lane, clock: systemClock, logger, consoles, supervisor: core.supervisor });
       },
     });
     this.#agent = { core, link };

@@ -39,6 +39,7 @@ async function bootGuest() {
     {
       uid: 'u',
       clock: systemClock,
+      randomBytes,
       logger: pino({ level: 'silent' }),
       onConnection: () => connections.push(conversation.isConnected),
     },
