@@ -132,13 +132,13 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     backend: node.backend,
     host: node.host,
     sockets: node.sockets,
-    journal: new FileJournal(settings.stateDir),
+    journal: new FileJournal(access.storage.files, settings.stateDir),
     timeouts: settings.timeouts,
     logger,
     tally: metrics.tally,
     agentBootID,
     ...guestLogPorts(settings, outside),
-    sentDocuments: new SentDocumentFiles(settings.stateDir),
+    sentDocuments: new SentDocumentFiles(access.storage.files, settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
@@ -214,12 +214,13 @@ async function once(signal: AbortSignal, act: () => Promise<void>): Promise<void
 
 /** The parts that all guests' logs share. */
 function guestLogPorts({ guestLog: { output, rate }, stateDir }: AgentSettings, outside: Outside): GuestLogPorts {
+  const { files } = outside.node.storage;
   const guestOutput = output && new GuestLogOutput({ ...output, clock: outside.clock });
   const waiting = new ByteBudget(maxWaitingForDisk);
   return {
     ...(guestOutput && { openGuestOutput: (uid, onDropped) => guestOutput.writerOf(uid, onDropped) }),
     guestLogRate: rate,
     logTurns: new LogTurns(outside.logTurns),
-    openGuestLog: (uid, events) => new GuestLogFile({ folder: join(stateDir, 'vms', uid), waiting, ...events }),
+    openGuestLog: (uid, events) => new GuestLogFile({ files, folder: join(stateDir, 'vms', uid), waiting, ...events }),
   };
 }

@@ -161,10 +161,10 @@ export const fixedTimes = {
     pausedLook: second,
     /** Pause between two checks whether the kernel has made the file systems read-only. */
     readOnlyLook: 50,
-    /** Pause before deleting a folder that somebody reads is tried again. Each attempt adds this much. */
-    removalRetry: 35,
   },
   storage: {
+    /** Pause before deleting what somebody reads is tried again. Each attempt adds this much. */
+    removalRetry: 35,
     /** Pause between two attempts to become the only agent of the node. */
     lockRetry: second,
     /** Pauses before a file that somebody has open is renamed again. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
+import { nodeFileSystem } from '../storage/file-system.ts';
 import { localStorage } from '../storage/local-storage.ts';
 import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';
@@ -19,7 +20,7 @@ export const systemPorts: DoctorPorts = {
   readFile: (path) => readFile(path, 'utf8'),
   stateFolderProblem: (process.platform === 'win32' ? windowsStorage : localStorage).folderProblem,
   async assignments(stateDir) {
-    const records = await peekRecords(stateDir);
+    const records = await peekRecords(nodeFileSystem, stateDir);
     return records.map(({ assignment }) => assignment).filter((assignment) => assignment !== undefined);
   },
   ...(process.platform === 'win32' && { withFile: withLocalFile }),

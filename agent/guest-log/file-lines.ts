@@ -1,6 +1,6 @@
 // The line format of a guest's log file: `<boot>.<sequence> <text>`. Other lines are notices about the file itself.
-import type { FileHandle } from 'node:fs/promises';
 import { type LogPosition, streamLimits } from '../../protocol/streams/messages.ts';
+import type { FileHandle } from '../node/file-system.ts';
 
 const newline = 0x0a;
 const dot = 0x2e;

@@ -2,16 +2,16 @@
 // left, and readers that follow the log are served from the file. The file is rotated by size and never blocks the
 // guest: lines that the disk does not take in time are dropped, counted, and reported in the file. Each line begins
 // with its position, `<boot>.<sequence> `, so that a reader can continue after any line.
-import { appendFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { ByteBudget } from '../bounds/byte-budget.ts';
-import { replaceFile } from '../storage/replace-file.ts';
+import { type FileHandle, type FileSystem, undefinedIfMissing } from '../node/file-system.ts';
 import { lastPosition } from './file-lines.ts';
 import { LineBatch } from './line-batch.ts';
 import type { GuestLogEvents } from './sink.ts';
 
 export interface GuestLogFileOptions extends GuestLogEvents {
+  readonly files: FileSystem;
   readonly folder: string;
   /** Most bytes of one file. */
   readonly maxBytes?: number;
@@ -29,6 +29,7 @@ export const guestLogName = 'guest.log';
 const ownBytes = 64 * 1024;
 
 export class GuestLogFile {
+  readonly #files: FileSystem;
   readonly #path: string;
   readonly #maxBytes: number;
   readonly #keptFiles: number;
@@ -51,6 +52,7 @@ export class GuestLogFile {
   readonly #listeners = new Set<() => void>();
 
   constructor(options: GuestLogFileOptions) {
+    this.#files = options.files;
     this.#path = join(options.folder, guestLogName);
     this.#maxBytes = options.maxBytes ?? 8 << 20;
     this.#keptFiles = options.keptFiles ?? 3;
@@ -104,7 +106,7 @@ export class GuestLogFile {
   openNumber(number: number): Promise<FileHandle | undefined> {
     return this.#inTurn(() => {
       const age = this.#newest - number;
-      return age < 0 || age > this.#keptFiles ? undefined : openIfThere(this.#aged(age));
+      return age < 0 || age > this.#keptFiles ? undefined : this.#openIfThere(this.#aged(age));
     });
   }
 
@@ -118,7 +120,7 @@ export class GuestLogFile {
   async lastPosition(): Promise<LogPosition | undefined> {
     const ages = Array.from({ length: this.#keptFiles + 1 }, (_, age) => age);
     // Opens all files at once: a VM waits for this, and mostly none of them exists.
-    const opened = await this.#inTurn(() => Promise.allSettled(ages.map((age) => openIfThere(this.#aged(age)))));
+    const opened = await this.#inTurn(() => Promise.allSettled(ages.map((age) => this.#openIfThere(this.#aged(age)))));
     try {
       for (const each of opened) {
         if (each.status === 'rejected') throw each.reason;
@@ -158,7 +160,7 @@ export class GuestLogFile {
     const bytes = written.view();
     try {
       await this.#makeRoom(bytes.length);
-      await appendFile(this.#path, bytes);
+      await this.#files.appendFile(this.#path, bytes);
       this.#size = (this.#size ?? 0) + bytes.length;
       this.#hasFailed = false;
     } catch (error) {
@@ -178,16 +180,16 @@ export class GuestLogFile {
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    this.#size ??= await sizeOfWhole(this.#path);
+    this.#size ??= await this.#sizeOfWhole();
     if (this.#size === 0 || this.#size + bytes <= this.#maxBytes) return;
     await this.#inTurn(() => this.#rotate());
   }
 
   async #rotate(): Promise<void> {
-    await rm(this.#older(this.#keptFiles), { force: true });
-    for (let age = this.#keptFiles - 1; age >= 1; age -= 1) await move(this.#older(age), this.#older(age + 1));
-    if (this.#keptFiles > 0) await move(this.#path, this.#older(1));
-    else await rm(this.#path, { force: true });
+    await this.#files.rm(this.#older(this.#keptFiles));
+    for (let age = this.#keptFiles - 1; age >= 1; age -= 1) await this.#move(this.#older(age), this.#older(age + 1));
+    if (this.#keptFiles > 0) await this.#move(this.#path, this.#older(1));
+    else await this.#files.rm(this.#path);
     this.#newest += 1;
     this.#size = 0;
   }
@@ -199,32 +201,28 @@ export class GuestLogFile {
   #older(age: number): string {
     return `${this.#path}.${age}`;
   }
-}
 
-/** Ends the incomplete line of an agent that died, so that the next line starts on its own. */
-async function sizeOfWhole(path: string): Promise<number> {
-  const handle = await openIfThere(path);
-  if (handle === undefined) return 0;
-  try {
-    const { size } = await handle.stat();
-    if (size === 0) return 0;
-    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
-    if (buffer[0] === 0x0a) return size;
-    await appendFile(path, '\n');
-    return size + 1;
-  } finally {
-    await handle.close();
+  /** Ends the incomplete line of an agent that died, so that the next line starts on its own. */
+  async #sizeOfWhole(): Promise<number> {
+    const handle = await this.#openIfThere(this.#path);
+    if (handle === undefined) return 0;
+    try {
+      const { size } = await handle.stat();
+      if (size === 0) return 0;
+      const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+      if (buffer[0] === 0x0a) return size;
+      await this.#files.appendFile(this.#path, '\n');
+      return size + 1;
+    } finally {
+      await handle.close();
+    }
   }
-}
 
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  return await open(path, 'r').catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
-}
+  async #openIfThere(path: string): Promise<FileHandle | undefined> {
+    return await this.#files.open(path, 'r').catch(undefinedIfMissing);
+  }
 
-async function move(from: string, to: string): Promise<void> {
-  await replaceFile(from, to).catch((error: unknown) => (isMissing(error) ? undefined : Promise.reject(error)));
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  async #move(from: string, to: string): Promise<void> {
+    await this.#files.rename(from, to).catch(undefinedIfMissing);
+  }
 }

@@ -1,8 +1,8 @@
 // Reads the log of one VM's guest from its files, starting after any line, and continues with new lines. The files are
 // the buffer: a slow or returning reader reads each remaining line once, and learns from the line numbers which lines
 // are gone.
-import type { FileHandle } from 'node:fs/promises';
 import type { LogPosition } from '../../protocol/streams/messages.ts';
+import type { FileHandle } from '../node/file-system.ts';
 import { blockBytes, firstPosition, isAfter, lastLineOf, linesOf, positionAt, wholeLines } from './file-lines.ts';
 
 /** The part of `GuestLogFile` that a reader needs. */

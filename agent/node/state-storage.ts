@@ -1,5 +1,6 @@
 // The part of the node's disk for the agent's state: a folder that only the agent writes to, and locks that keep a
 // second agent off the node.
+import type { FileSystem } from './file-system.ts';
 
 export interface HeldLock {
   release(): void;
@@ -11,6 +12,8 @@ export interface HeldLock {
 export type TryLock = () => Promise<HeldLock | undefined>;
 
 export interface StateStorage {
+  /** What the folder is read and written with. */
+  readonly files: FileSystem;
   /**
    * Creates the folder if there is none. Rejects for a folder of somebody else, because the agent trusts its content.
    */

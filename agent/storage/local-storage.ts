@@ -3,9 +3,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import type { StateStorage } from '../node/state-storage.ts';
+import { nodeFileSystem } from './file-system.ts';
 import { tryListen } from './name-lock.ts';
 
 export const localStorage: StateStorage = {
+  files: nodeFileSystem,
   async openFolder(stateDir) {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const problem = await folderProblem(stateDir);

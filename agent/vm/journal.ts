@@ -1,12 +1,10 @@
 // The journal: the file `vms/<uid>/vm.json` for each VM. It is replaced as a whole (temporary file, flush, rename) and
 // has a checksum. A file that cannot be read is put aside and reported; its contents are never guessed (design §8).
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { messageOf } from '../../runtime/error-text.ts';
-import { fixedTimes } from '../bounds/timeouts.ts';
-import { replaceFile } from '../storage/replace-file.ts';
+import { type FileSystem, undefinedIfMissing } from '../node/file-system.ts';
 import { type MachineRecord, machineRecord } from './record.ts';
 
 const envelope = z.object({ version: z.literal(1), checksum: z.string(), record: z.string() });
@@ -35,9 +33,6 @@ const journalFile = 'vm.json';
 const temporaryFile = `${journalFile}.new`;
 const uuid = z.uuid();
 
-/** Windows does not delete a file while somebody reads it (replace-file.ts), so `rm` tries again for about a second. */
-const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: fixedTimes.vm.removalRetry } as const;
-
 /** The latest write or removal of a VM that is not done yet. */
 interface Pending {
   /** The checksum of the record; absent for a removal. */
@@ -54,6 +49,7 @@ interface Pending {
 type Outcome = 'done' | 'overtaken';
 
 export class FileJournal implements Journal {
+  readonly #files: FileSystem;
   readonly #machines: string;
   /** Writes and removals of one VM happen one after another, in the order of the requests. */
   readonly #pending = new Map<string, Pending>();
@@ -67,25 +63,26 @@ export class FileJournal implements Journal {
   readonly #gaveWay = new Set<string>();
 
   /** @param stateDir the agent's state folder; VMs are kept in `vms` below it */
-  constructor(stateDir: string) {
+  constructor(files: FileSystem, stateDir: string) {
+    this.#files = files;
     this.#machines = join(stateDir, 'vms');
   }
 
   async load(): Promise<JournalContents> {
     this.#folders.clear();
     this.#durable.clear();
-    await mkdir(this.#machines, { recursive: true, mode: 0o700 });
+    await this.#files.mkdir(this.#machines);
     const records: MachineRecord[] = [];
     const quarantined: Quarantined[] = [];
-    for (const entry of await readdir(this.#machines, { withFileTypes: true })) {
+    for (const entry of await this.#files.readdir(this.#machines)) {
       if (!entry.isDirectory() || !uuid.safeParse(entry.name).success) continue;
       const file = join(this.#machines, entry.name, journalFile);
       try {
-        const record = await readRecord(file, entry.name);
-        if (record === undefined) await removeUnwritten(join(this.#machines, entry.name));
+        const record = await readRecord(this.#files, file, entry.name);
+        if (record === undefined) await removeUnwritten(this.#files, join(this.#machines, entry.name));
         else records.push(record);
       } catch (error) {
-        await rename(file, `${file}.quarantined`).catch(() => undefined);
+        await this.#files.rename(file, `${file}.quarantined`).catch(() => undefined);
         quarantined.push({ uid: entry.name, file, message: messageOf(error) });
       }
     }
@@ -105,7 +102,7 @@ export class FileJournal implements Journal {
   remove(uid: string): Promise<void> {
     return this.#inTurn(uid, undefined, async () => {
       for (const known of [this.#folders, this.#durable, this.#gaveWay]) known.delete(uid);
-      await rm(join(this.#machines, uid), removal);
+      await this.#files.rm(join(this.#machines, uid));
       return 'done';
     });
   }
@@ -127,19 +124,19 @@ export class FileJournal implements Journal {
   async #replace(uid: string, text: string, checksum: string, isOvertaken: () => boolean): Promise<Outcome> {
     if (isOvertaken()) return 'overtaken';
     const folder = join(this.#machines, uid);
-    if (!this.#folders.has(uid)) await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (!this.#folders.has(uid)) await this.#files.mkdir(folder);
     this.#folders.add(uid);
     const mustEnd = this.#gaveWay.delete(uid);
     const temporary = join(folder, temporaryFile);
     const givesWay = () => !mustEnd && isOvertaken();
-    await writeDurably(temporary, JSON.stringify({ version: 1, checksum, record: text }), givesWay);
+    await writeDurably(this.#files, temporary, JSON.stringify({ version: 1, checksum, record: text }), givesWay);
     if (givesWay()) {
       this.#gaveWay.add(uid);
       return 'overtaken';
     }
     // If the write fails, it is not known which version the file has.
     this.#durable.delete(uid);
-    await replaceFile(temporary, join(folder, journalFile));
+    await this.#files.rename(temporary, join(folder, journalFile));
     this.#durable.set(uid, checksum);
     return 'done';
   }
@@ -147,8 +144,8 @@ export class FileJournal implements Journal {
 
 type Run = (isOvertaken: () => boolean) => Promise<Outcome>;
 
-async function writeDurably(file: string, text: string, givesWay: () => boolean): Promise<void> {
-  const handle = await open(file, 'w', 0o600);
+async function writeDurably(files: FileSystem, path: string, text: string, givesWay: () => boolean): Promise<void> {
+  const handle = await files.open(path, 'w');
   try {
     if (!givesWay()) await handle.writeFile(text);
     if (!givesWay()) await handle.sync();
@@ -158,27 +155,24 @@ async function writeDurably(file: string, text: string, givesWay: () => boolean)
 }
 
 /** Reads all readable records and changes nothing, because an agent may be using the folder. */
-export async function peekRecords(stateDir: string): Promise<readonly MachineRecord[]> {
+export async function peekRecords(files: FileSystem, stateDir: string): Promise<readonly MachineRecord[]> {
   const folder = join(stateDir, 'vms');
-  const names = await readdir(folder).catch(() => []);
-  const uids = names.filter((name) => uuid.safeParse(name).success);
+  const entries = await files.readdir(folder).catch(() => []);
+  const uids = entries.map(({ name }) => name).filter((name) => uuid.safeParse(name).success);
   const records = await Promise.all(
-    uids.map((uid) => readRecord(join(folder, uid, journalFile), uid).catch(() => undefined)),
+    uids.map((uid) => readRecord(files, join(folder, uid, journalFile), uid).catch(() => undefined)),
   );
   return records.filter((record) => record !== undefined);
 }
 
 /** Removes the folder of a VM whose first write was interrupted: nothing was acquired for it. Keeps a log. */
-async function removeUnwritten(folder: string): Promise<void> {
-  const files = await readdir(folder);
-  if (files.every((name) => name === temporaryFile)) await rm(folder, removal);
+async function removeUnwritten(files: FileSystem, folder: string): Promise<void> {
+  const entries = await files.readdir(folder);
+  if (entries.every(({ name }) => name === temporaryFile)) await files.rm(folder);
 }
 
-async function readRecord(file: string, uid: string): Promise<MachineRecord | undefined> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+async function readRecord(files: FileSystem, path: string, uid: string): Promise<MachineRecord | undefined> {
+  const text = await files.readFile(path).catch(undefinedIfMissing);
   if (text === undefined) return undefined;
   const { checksum, record } = envelope.parse(JSON.parse(text));
   if (sha256Hex(record) !== checksum) throw new Error('the checksum does not match: the file is torn or was edited');

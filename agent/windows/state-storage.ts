@@ -4,6 +4,7 @@
 // first call.
 import { join } from 'node:path';
 import type { StateStorage, TryLock } from '../node/state-storage.ts';
+import { nodeFileSystem } from '../storage/file-system.ts';
 import { isListening, tryListen } from '../storage/name-lock.ts';
 
 const lockFile = 'agent.lock';
@@ -11,6 +12,7 @@ const lockFile = 'agent.lock';
 const nodePipe = '\\\\.\\pipe\\ProtectedPrefix\\Administrators\\lcow-agent';
 
 export const windowsStorage: StateStorage = {
+  files: nodeFileSystem,
   /**
    * A kubelet creates the folder of a mount with the default access of %ProgramData%, which every user of the host has.
    */

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RuntimeId } from '../../agent/node/backend.ts';
 import type { GuestListener, GuestSockets } from '../../agent/node/guest-sockets.ts';
+import { nodeFileSystem } from '../../agent/storage/file-system.ts';
 import { FileJournal, type Journal } from '../../agent/vm/journal.ts';
 import type { Assignment } from '../../protocol/messages.ts';
 import type { RequestedOptions } from '../../protocol/options.ts';
@@ -255,7 +256,7 @@ class DyingJournal implements Journal {
   readonly #die: () => void;
 
   constructor(folder: string) {
-    this.#journal = new FileJournal(folder);
+    this.#journal = new FileJournal(nodeFileSystem, folder);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.died = promise;
     this.#die = resolve;

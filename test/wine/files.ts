@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../agent/storage/file-system.ts';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { FileJournal } from '../../agent/vm/journal.ts';
 import { newRecord } from '../../agent/vm/record.ts';
@@ -202,7 +203,7 @@ describe('the journal', () => {
   const record = (uid: string, restarts = 0) => ({ ...newRecord(uid, randomUUID()), restarts });
 
   it('replaces a record that somebody reads at that moment', async () => {
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
     const file = join(folder, 'vms', uid, 'vm.json');
@@ -211,22 +212,22 @@ describe('the journal', () => {
     await sleep(150);
     scanner[Symbol.dispose]();
     await written;
-    const { records, quarantined } = await new FileJournal(folder).load();
+    const { records, quarantined } = await new FileJournal(nodeFileSystem, folder).load();
     expect(records.map(({ restarts }) => restarts)).toEqual([1]);
     expect(quarantined).toEqual([]);
   });
 
   it('keeps the older record when the newer one cannot take its place within a second or two', async () => {
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
     using _ = holdForReading(join(folder, 'vms', uid, 'vm.json'));
     await expect(journal.write(record(uid, 1))).rejects.toMatchObject({ code: 'EPERM' });
-    expect((await new FileJournal(folder).load()).records.map(({ restarts }) => restarts)).toEqual([0]);
+    expect((await new FileJournal(nodeFileSystem, folder).load()).records.map(({ restarts }) => restarts)).toEqual([0]);
   });
 
   it('removes the folder of a VM with read-only copies in it', async () => {
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
     const copy = join(folder, 'vms', uid, 'kernel');
@@ -237,7 +238,7 @@ describe('the journal', () => {
   });
 
   it('removes the folder of a VM of which a file is read at that moment', async () => {
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
     const scanner = holdForReading(join(folder, 'vms', uid, 'vm.json'));
@@ -252,7 +253,7 @@ describe('the journal', () => {
     const uid = randomUUID();
     await mkdir(join(folder, 'vms', uid), { recursive: true });
     await writeFile(join(folder, 'vms', uid, 'vm.json'), '{');
-    const { quarantined } = await new FileJournal(folder).load();
+    const { quarantined } = await new FileJournal(nodeFileSystem, folder).load();
     expect(quarantined.map((each) => each.uid)).toEqual([uid]);
     expect(await readdir(join(folder, 'vms', uid))).toEqual(['vm.json.quarantined']);
   });

@@ -10,6 +10,7 @@ import { doctorCommand } from '../../../agent/commands/doctor.ts';
 import type { DoctorHcs, DoctorPorts, DoctorSettings } from '../../../agent/doctor/ports.ts';
 import { systemPorts } from '../../../agent/doctor/system-ports.ts';
 import { HcsError } from '../../../agent/node/hcs-error.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
 import { makeAuthority, signServing } from '../../../operator/certificates/authority.ts';
@@ -228,7 +229,7 @@ describe('lcow-agent doctor', () => {
 
     it('by the journals in its folder, of which it changes nothing', async () => {
       const folder = await mkdtemp(join(tmpdir(), 'doctor-'));
-      const journal = new FileJournal(folder);
+      const journal = new FileJournal(nodeFileSystem, folder);
       const uid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
       await journal.write({ ...newRecord(uid, uid), assignment: makeAssignment({ uid, options: { Disks: [disk] } }) });
       const torn = join(folder, 'vms', '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e30');

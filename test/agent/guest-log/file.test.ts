@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
 import { guestLogEntry } from '../../../agent/guest-log/entry.ts';
 import { GuestLogFile, type GuestLogFileOptions } from '../../../agent/guest-log/file.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 
 async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
   const parent = await mkdtemp(join(tmpdir(), 'log-'));
@@ -12,6 +13,7 @@ async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
   const failures: string[] = [];
   let dropped = 0;
   const file = new GuestLogFile({
+    files: nodeFileSystem,
     folder,
     onDropped: (lines) => {
       dropped += lines;
@@ -37,7 +39,12 @@ describe('the file of a guest log', () => {
     log.file.append('one');
     log.file.append('two');
     await log.file.flush();
-    const again = new GuestLogFile({ folder: log.folder, onDropped: () => {}, onFailure: () => {} });
+    const again = new GuestLogFile({
+      files: nodeFileSystem,
+      folder: log.folder,
+      onDropped: () => {},
+      onFailure: () => {},
+    });
     again.append('three');
     await again.flush();
     expect(await log.read()).toBe('one\ntwo\nthree\n');

@@ -9,6 +9,7 @@ import { GuestBridge } from '../../../agent/guest/bridge/bridge.ts';
 import { encodeFrame } from '../../../agent/guest/bridge/frames.ts';
 import { GuestLogFile } from '../../../agent/guest-log/file.ts';
 import { RedialPauses } from '../../../agent/run/redial-pauses.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FakeClock } from '../../support/clocks/fake-clock.ts';
 
 const signal = new AbortController().signal;
@@ -22,7 +23,10 @@ describe('what guests may have the agent hold', () => {
       const onDropped = (lines: number) => {
         counted.dropped += lines;
       };
-      return { counted, file: new GuestLogFile({ folder, waiting, onDropped, onFailure: () => undefined }) };
+      return {
+        counted,
+        file: new GuestLogFile({ files: nodeFileSystem, folder, waiting, onDropped, onFailure: () => undefined }),
+      };
     };
     const [flooding, quiet] = [file(), file()];
     const line = 'x'.repeat(1000);

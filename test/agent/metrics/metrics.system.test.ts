@@ -9,6 +9,7 @@ import { fixedTimes } from '../../../agent/bounds/timeouts.ts';
 import { AgentMetrics } from '../../../agent/metrics/metrics.ts';
 import { type MeasuredMachine, UsageReader, usageAtOnce } from '../../../agent/metrics/usage.ts';
 import type { SystemStatistics } from '../../../agent/node/backend.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
 import { isRunning, startCore } from '../../support/agent/agent-core.ts';
@@ -55,7 +56,7 @@ async function startAgent(node: TestNode, healthPort: number, flags: readonly st
 describe('the metrics of an agent', () => {
   it('tell of its VMs and of itself, when they are scraped', async () => {
     await using node = await startNode();
-    const journal = new FileJournal(join(node.folder, 'agent'));
+    const journal = new FileJournal(nodeFileSystem, join(node.folder, 'agent'));
     await journal.write({ ...newRecord(uid, randomUUID()), assignment: makeAssignment() });
     const torn = join(node.folder, 'agent', 'vms', randomUUID());
     await mkdir(torn);

@@ -10,13 +10,21 @@ import type { GuestProcess } from '../../../agent/guest/bridge/processes.ts';
 import { GuestLogFile } from '../../../agent/guest-log/file.ts';
 import { endOfEarlierRun, type LogSection, readLog } from '../../../agent/guest-log/reader.ts';
 import { policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
 import { serveExec } from '../../../agent/streams/exec-stream.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'reader-'));
-  const open = () => new GuestLogFile({ folder, onDropped: () => undefined, onFailure: () => undefined, ...options });
+  const open = () =>
+    new GuestLogFile({
+      files: nodeFileSystem,
+      folder,
+      onDropped: () => undefined,
+      onFailure: () => undefined,
+      ...options,
+    });
   return { open, file: open(), folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
 import { condition, hasReason, isRunning, startCore } from '../../support/agent/agent-core.ts';
@@ -114,7 +115,7 @@ describe('a disk that does not take what it is given', () => {
 
   it('keeps the journal as it was when it is full', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'full-'));
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     await journal.write(record);
     // Whatever is written to this device does not fit.
     await symlink('/dev/full', join(folder, 'vms', uid, 'vm.json.new'));
@@ -125,7 +126,7 @@ describe('a disk that does not take what it is given', () => {
 
   it('tells of a journal that cannot be written, and writes it when it can', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'denied-'));
-    const journal = new FileJournal(folder);
+    const journal = new FileJournal(nodeFileSystem, folder);
     await mkdir(join(folder, 'vms'));
     await writeFile(join(folder, 'vms', uid), 'a file in the way');
     await expect(journal.write(record)).rejects.toMatchObject({ code: expect.stringMatching(/EEXIST|ENOTDIR/) });

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
 import { makeAssignment, someUid } from '../../support/agent/assignments.ts';
@@ -13,7 +14,7 @@ let journal: FileJournal;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'journal-'));
-  journal = new FileJournal(folder);
+  journal = new FileJournal(nodeFileSystem, folder);
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -41,7 +42,7 @@ describe('the journal', () => {
   it('is durable up to the last write, however many overtake each other', async () => {
     const seen: (number | undefined)[] = [];
     const waiting: Promise<unknown>[] = [];
-    const copy = new FileJournal(folder);
+    const copy = new FileJournal(nodeFileSystem, folder);
     for (let restarts = 0; restarts < 30; restarts += 1) {
       const written = journal.write({ ...record, restarts });
       const looked = written.then(async () => {

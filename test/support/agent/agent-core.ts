@@ -8,6 +8,7 @@ import type { AgentTally } from '../../../agent/metrics/tally.ts';
 import { type AllowList, allowList } from '../../../agent/preparation/allow-list.ts';
 import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
 import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor, type SupervisorListener } from '../../../agent/vm/supervisor.ts';
@@ -78,7 +79,7 @@ export interface AgentCore extends AsyncDisposable {
 export async function startCore(node: CoreNode, options: CoreOptions = {}): Promise<AgentCore> {
   const connection = await node.connect();
   const stop = new AbortController();
-  const journal = options.journal ?? new FileJournal(`${node.folder}/agent`);
+  const journal = options.journal ?? new FileJournal(nodeFileSystem, `${node.folder}/agent`);
   const outside = options.outside?.wrap({ ...connection, journal }) ?? { ...connection, journal };
   const { allowed = allowEverything } = options;
   const preparation = {
@@ -100,7 +101,12 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     agentBootID: randomUUID(),
     ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid, events) =>
-      new GuestLogFile({ folder: `${node.folder}/agent/vms/${uid}`, ...events, ...options.guestLogFile }),
+      new GuestLogFile({
+        files: nodeFileSystem,
+        folder: `${node.folder}/agent/vms/${uid}`,
+        ...events,
+        ...options.guestLogFile,
+      }),
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),

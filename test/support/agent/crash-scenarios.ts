@@ -1,6 +1,7 @@
 // The scenarios of the crash-point tests, and the state that is compared after the agents' death.
 
 import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
@@ -133,7 +134,7 @@ export async function unjournaled(node: TestNode): Promise<string[]> {
   return (await possessions(node)).filter((each) => !known.some((path) => path.toLowerCase() === each.toLowerCase()));
 }
 
-export const journalIn = (node: Pick<TestNode, 'folder'>) => new FileJournal(`${node.folder}/agent`);
+export const journalIn = (node: Pick<TestNode, 'folder'>) => new FileJournal(nodeFileSystem, `${node.folder}/agent`);
 
 export const released = makeAssignment({ options: { ...outlives, Disks: [disk] } });
 

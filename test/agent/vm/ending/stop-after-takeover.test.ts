@@ -1,5 +1,6 @@
 // A stop that comes to an agent that has just taken a running VM over: its guest has not dialled yet, and is waited for.
 import { describe, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../../agent/vm/journal.ts';
 import type { Step } from '../../../../simulator/wire/script.ts';
 import { isRunning, startCore } from '../../../support/agent/agent-core.ts';
@@ -70,7 +71,7 @@ describe('a VM whose agent was killed, and that the next one is to stop at once'
     await using node = await startNode(host);
     const rule = await killAgent(node);
     // It had written what it was told, and had not begun to act on it.
-    const journal = new FileJournal(`${node.folder}/agent`);
+    const journal = new FileJournal(nodeFileSystem, `${node.folder}/agent`);
     const { records } = await journal.load();
     for (const record of records) await journal.write({ ...record, assignment: halted(outlives) });
     const before = await visits(node, 'properties');

@@ -2,6 +2,7 @@
 // disks mounted all the same, and they are synced before it is terminated.
 import { rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../../agent/vm/journal.ts';
 import { type CoreOptions, condition, isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
@@ -80,7 +81,7 @@ describe('a VM of which the journal knows nothing', () => {
   it('is synced, too, when it comes up under the id of a VM that is about to be created', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
-    await leaveRunning(node, { journal: new FileJournal(`${node.folder}/elsewhere`) });
+    await leaveRunning(node, { journal: new FileJournal(nodeFileSystem, `${node.folder}/elsewhere`) });
     await core.supervisor.assign(always);
     const running = await core.until(uid, 'running', isRunning);
     expect(running.lastExit?.message).toBe(`${terminated}; what was mounted was synced`);
