@@ -1,6 +1,7 @@
-// The journal: the file `vms/<uid>/vm.json` for each VM. It is replaced as a whole (temporary file, flush, rename) and
-// has a checksum. A file that cannot be read is put aside and reported; its contents are never guessed (design §8).
-import { join } from 'node:path';
+// The journal: the file `vms/<uid>/vm.json` for each VM. It is replaced as a whole (temporary file, flush, rename, flush
+// of the folder) and has a checksum. A file that cannot be read is put aside and reported; its contents are never guessed
+// (design §8).
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../protocol/digest.ts';
 import { messageOf } from '../../runtime/error-text.ts';
@@ -25,7 +26,7 @@ export interface Journal {
   load(): Promise<JournalContents>;
   /** The record is durable when the promise resolves. */
   write(record: MachineRecord): Promise<void>;
-  /** Removes the VM's folder with everything in it; succeeds when there is none. */
+  /** Removes the VM's folder with everything in it, durably. Succeeds when there is none. */
   remove(uid: string): Promise<void>;
 }
 
@@ -53,7 +54,7 @@ export class FileJournal implements Journal {
   readonly #machines: string;
   /** Writes and removals of one VM happen one after another, in the order of the requests. */
   readonly #pending = new Map<string, Pending>();
-  /** The VMs whose folder exists. */
+  /** The VMs whose folder exists, durably. */
   readonly #folders = new Set<string>();
   /** For each VM, the checksum of the record that this process has made durable. */
   readonly #durable = new Map<string, string>();
@@ -72,6 +73,7 @@ export class FileJournal implements Journal {
     this.#folders.clear();
     this.#durable.clear();
     await this.#files.mkdir(this.#machines);
+    await this.#files.syncFolder(dirname(this.#machines));
     const records: MachineRecord[] = [];
     const quarantined: Quarantined[] = [];
     for (const entry of await this.#files.readdir(this.#machines)) {
@@ -102,9 +104,18 @@ export class FileJournal implements Journal {
   remove(uid: string): Promise<void> {
     return this.#inTurn(uid, undefined, async () => {
       for (const known of [this.#folders, this.#durable, this.#gaveWay]) known.delete(uid);
-      await this.#files.rm(join(this.#machines, uid));
+      await this.#removeFolder(uid);
       return 'done';
     });
+  }
+
+  /** The record goes last: as long as anything is left, the next agent still knows the VM and removes the rest. */
+  async #removeFolder(uid: string): Promise<void> {
+    const folder = join(this.#machines, uid);
+    const entries = (await this.#files.readdir(folder).catch(undefinedIfMissing)) ?? [];
+    for (const { name } of entries) if (name !== journalFile) await this.#files.rm(join(folder, name));
+    await this.#files.rm(folder);
+    await this.#files.syncFolder(this.#machines).catch(undefinedIfMissing);
   }
 
   #inTurn(uid: string, checksum: string | undefined, run: Run): Promise<void> {
@@ -125,7 +136,6 @@ export class FileJournal implements Journal {
     if (isOvertaken()) return 'overtaken';
     const folder = join(this.#machines, uid);
     if (!this.#folders.has(uid)) await this.#files.mkdir(folder);
-    this.#folders.add(uid);
     const mustEnd = this.#gaveWay.delete(uid);
     const temporary = join(folder, temporaryFile);
     const givesWay = () => !mustEnd && isOvertaken();
@@ -137,8 +147,15 @@ export class FileJournal implements Journal {
     // If the write fails, it is not known which version the file has.
     this.#durable.delete(uid);
     await this.#files.rename(temporary, join(folder, journalFile));
+    await this.#syncNames(uid, folder);
     this.#durable.set(uid, checksum);
     return 'done';
+  }
+
+  async #syncNames(uid: string, folder: string): Promise<void> {
+    const unsynced = this.#folders.has(uid) ? [folder] : [folder, this.#machines];
+    await Promise.all(unsynced.map((path) => this.#files.syncFolder(path)));
+    this.#folders.add(uid);
   }
 }
 
