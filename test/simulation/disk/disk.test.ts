@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import type { FileSystem } from '../../../agent/node/file-system.ts';
+import { type DiskBed, diskBed } from './bed.ts';
+
+const seeds = Array.from({ length: 250 }, (_, index) => index + 1);
+
+async function write(files: FileSystem, path: string, text: string, syncs: boolean): Promise<void> {
+  const file = await files.open(path, 'w');
+  await file.writeFile(text);
+  if (syncs) await file.sync();
+  await file.close();
+}
+
+/** What a file has after a power failure that follows the body, over many seeds. Undefined: there is no file. */
+async function afterPowerFailure(path: string, body: (files: FileSystem, bed: DiskBed) => Promise<void>) {
+  const found = new Set<string | undefined>();
+  for (const seed of seeds) {
+    const bed = diskBed(seed, { faults: { lossy: true } });
+    await bed.use((files) => body(files, bed));
+    bed.disk.crashOfHost();
+    found.add(bed.disk.read(path)?.toString());
+    // What is left stays.
+    const before = bed.disk.paths();
+    bed.disk.crashOfHost();
+    expect(bed.disk.paths()).toEqual(before);
+  }
+  return found;
+}
+
+describe('a power failure', () => {
+  it('takes nothing that was synced, with the folders on the way', async () => {
+    const found = await afterPowerFailure('/a/b', async (files) => {
+      await files.mkdir('/a');
+      await write(files, '/a/b', 'text', true);
+      for (const folder of ['/a', '/']) await files.syncFolder(folder);
+    });
+    expect([...found]).toEqual(['text']);
+  });
+
+  it('takes nothing that is old', async () => {
+    const found = await afterPowerFailure('/a', async (files, { world }) => {
+      await write(files, '/a', 'text', false);
+      await world.delay(60_000, 'pause');
+    });
+    expect([...found]).toEqual(['text']);
+  });
+
+  it('may take a new file whose folder was not synced', async () => {
+    const found = await afterPowerFailure('/a', (files) => write(files, '/a', 'text', true));
+    expect(found).toEqual(new Set(['text', undefined]));
+  });
+
+  it('may leave a file empty, torn or with zeros that was renamed before it was synced', async () => {
+    const found = await afterPowerFailure('/a', async (files) => {
+      await write(files, '/a', 'old', true);
+      await files.syncFolder('/');
+      await write(files, '/a.new', 'new!', false);
+      await files.rename('/a.new', '/a');
+    });
+    const texts = [...found];
+    for (const one of ['old', 'new!', '', 'new\0']) expect(texts).toContain(one);
+    expect(texts.some((text) => text === 'n' || text === 'ne' || text === 'new')).toBe(true);
+    expect(texts).not.toContain(undefined);
+  });
+
+  it('leaves the old or the new file whole that was synced before it was renamed', async () => {
+    const found = await afterPowerFailure('/a', async (files) => {
+      await write(files, '/a', 'old', true);
+      await files.syncFolder('/');
+      await write(files, '/a.new', 'new', true);
+      await files.rename('/a.new', '/a');
+    });
+    expect(found).toEqual(new Set(['old', 'new']));
+  });
+
+  it('may bring back what was removed, as it was', async () => {
+    const found = await afterPowerFailure('/a/b', async (files) => {
+      await files.mkdir('/a');
+      await write(files, '/a/b', 'text', true);
+      for (const folder of ['/a', '/']) await files.syncFolder(folder);
+      await files.rm('/a');
+    });
+    expect(found).toEqual(new Set(['text', undefined]));
+  });
+
+  it('takes lines only from the end of a file that is appended to', async () => {
+    const text = (lines: number) => Array.from({ length: lines }, (_, line) => `line ${line}\n`).join('');
+    const found = await afterPowerFailure('/log', async (files) => {
+      for (let line = 0; line < 10; line += 1) {
+        await files.appendFile('/log', `line ${line}\n`);
+        if (line === 4) await (await files.open('/log', 'r')).sync();
+        if (line === 4) await files.syncFolder('/');
+      }
+    });
+    for (const each of found) {
+      const written = each?.replace(/\0+$/, '') ?? '';
+      expect(text(10).startsWith(written)).toBe(true);
+      expect(written.length).toBeGreaterThanOrEqual(text(5).length);
+    }
+    expect(found.size).toBeGreaterThan(5);
+  });
+
+  it('takes nothing when that fault is off', async () => {
+    const bed = diskBed(1);
+    await bed.use((files) => write(files, '/a', 'text', false));
+    bed.disk.crashOfHost();
+    expect(bed.disk.read('/a')?.toString()).toBe('text');
+    expect(bed.injected.size).toBe(0);
+  });
+});
+
+describe('the death of a process', () => {
+  it('leaves what was written, and ends a write that takes two steps between them', async () => {
+    const found = new Set<string | undefined>();
+    for (const seed of seeds) {
+      const bed = diskBed(seed, { faults: { divided: 1, lossy: true } });
+      const process = bed.start();
+      const files = bed.disk.fileSystemFor(process);
+      const end = bed.world.chance('end').integer(6);
+      await bed.run(
+        () => files.appendFile('/a', 'text'),
+        () => bed.world.events >= end,
+      );
+      process.die();
+      await bed.world.run(Number.POSITIVE_INFINITY);
+      found.add(bed.disk.read('/a')?.toString());
+    }
+    for (const one of [undefined, 't', 'te', 'tex', 'text']) expect(found).toContain(one);
+  });
+});
+
+describe('a disk that is full', () => {
+  it('takes what fits, and again when something is removed', async () => {
+    const bed = diskBed(1, { capacity: 4_096 });
+    await bed.use(async (files) => {
+      await files.appendFile('/a', 'x'.repeat(3_000));
+      await expect(files.appendFile('/b', 'y'.repeat(3_000))).rejects.toMatchObject({ code: 'ENOSPC' });
+      expect(bed.disk.read('/b')?.length).toBe(4_096 - 3_000 - 2 * 512);
+      await expect(files.mkdir('/c')).rejects.toMatchObject({ code: 'ENOSPC' });
+      await files.rename('/b', '/a');
+      await files.appendFile('/a', 'y'.repeat(3_000));
+      await files.rm('/a');
+      await files.appendFile('/a', 'z'.repeat(3_584));
+      await expect(files.appendFile('/a', 'z')).rejects.toMatchObject({ code: 'ENOSPC' });
+      const file = await files.open('/a', 'w');
+      await file.writeFile('z'.repeat(3_584));
+      await file.close();
+    });
+  });
+
+  it('is so for a while, by chance, and never when that fault is off', async () => {
+    const bed = diskBed(1, { faults: { full: 0.05 } });
+    await bed.use(async (files) => {
+      const outcomes: string[] = [];
+      for (let count = 0; count < 200; count += 1) {
+        await bed.world.delay(2_000, 'pause');
+        outcomes.push(
+          await files.appendFile('/a', 'line\n').then(
+            () => 'written',
+            (error) => error.code,
+          ),
+        );
+      }
+      expect(new Set(outcomes)).toEqual(new Set(['written', 'ENOSPC']));
+      const failed = outcomes.filter((outcome) => outcome === 'ENOSPC').length;
+      expect(failed).toBeGreaterThan(2 * (bed.injected.get('full') ?? 0));
+      bed.disk.settings = {};
+      await files.appendFile('/a', 'line\n');
+    });
+  });
+});
+
+describe('a disk that fails', () => {
+  it('does so before or after the effect', async () => {
+    const bed = diskBed(1, { faults: { failing: 0.5 } });
+    await bed.use(async (files) => {
+      let [succeeded, failed] = [0, 0];
+      for (let count = 0; count < 100; count += 1) {
+        await files.appendFile('/a', '.').then(
+          () => {
+            succeeded += 1;
+          },
+          (error) => {
+            expect(error.code).toBe('EIO');
+            failed += 1;
+          },
+        );
+      }
+      const written = bed.disk.read('/a')?.length ?? 0;
+      expect(written).toBeGreaterThan(succeeded);
+      expect(written).toBeLessThan(100);
+      expect(bed.injected.get('failing')).toBe(failed);
+    });
+  });
+
+  it('is slow by chance', async () => {
+    const timeOf = async (slow: number) => {
+      const bed = diskBed(1, { faults: { slow } });
+      await bed.use(async (files) => {
+        for (let count = 0; count < 20; count += 1) await files.appendFile('/a', '.');
+      });
+      return bed.world.elapsed;
+    };
+    expect(await timeOf(0)).toBeLessThan(200);
+    expect(await timeOf(0.2)).toBeGreaterThan(2_000);
+  });
+});

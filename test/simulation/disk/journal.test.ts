@@ -1,0 +1,164 @@
+// The journal on a disk that fails, and dies of everything at each of its calls: what the next agent reads is the last
+// record that was durable, or a newer one, and never a torn one.
+import { dirname } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { FileSystem } from '../../../agent/node/file-system.ts';
+import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
+import { newRecord } from '../../../agent/vm/record.ts';
+import { type Chance, chanceOf } from '../chance.ts';
+import { type DiskBed, diskBed } from './bed.ts';
+import type { DiskFaults } from './faults.ts';
+
+const stateDir = '/state';
+const machines = `${stateDir}/vms`;
+const bootID = '11111111-2222-4333-8444-555555555555';
+const uids = ['a', 'b'].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`);
+
+/** What was asked for of one VM: numbers of restarts, or undefined for its removal. The first is how it begins. */
+class Requests {
+  readonly #versions: (number | undefined)[] = [undefined];
+  #durable = 0;
+
+  get next(): number {
+    return this.#versions.length;
+  }
+
+  async make(version: number | undefined, request: () => Promise<void>): Promise<void> {
+    const index = this.#versions.push(version) - 1;
+    await request();
+    this.#durable = Math.max(this.#durable, index);
+  }
+
+  /** The versions that may be found now. */
+  get acceptable(): readonly (number | undefined)[] {
+    return this.#versions.slice(this.#durable);
+  }
+
+  /** From now on, this is how the VM begins. */
+  found(version: number | undefined): void {
+    this.#versions.push(version);
+    this.#durable = this.#versions.length - 1;
+  }
+}
+
+class Machines {
+  readonly #bed: DiskBed;
+  readonly #requests = new Map(uids.map((uid) => [uid, new Requests()]));
+
+  constructor(bed: DiskBed) {
+    this.#bed = bed;
+  }
+
+  /** Writes and removes records at random, some of them while others are not done. */
+  async play({ files, journal }: Agent, chance: Chance): Promise<void> {
+    const pending: Promise<void>[] = [];
+    for (let step = 0; step < 8; step += 1) {
+      const uid = chance.pick(uids);
+      const requests = this.#of(uid);
+      const isRemoval = chance.happens(0.2);
+      const restarts = requests.next;
+      if (isRemoval && chance.happens(0.5)) {
+        await Promise.all(pending);
+        await this.#addFiles(files, uid);
+      }
+      const made = isRemoval
+        ? requests.make(undefined, () => journal.remove(uid))
+        : requests.make(restarts, () => journal.write({ ...newRecord(uid, bootID), restarts }));
+      pending.push(made.catch(() => undefined));
+      if (chance.happens(0.6)) await pending.at(-1);
+    }
+    await Promise.all(pending);
+  }
+
+  /** What a VM with a record has in its folder, too. */
+  async #addFiles(files: FileSystem, uid: string): Promise<void> {
+    const folder = `${machines}/${uid}`;
+    if (this.#bed.disk.read(`${folder}/vm.json`) === undefined) return;
+    for (const name of ['guest.log', 'z.vhd']) await files.appendFile(`${folder}/${name}`, '.').catch(() => {});
+  }
+
+  /** Reads everything as the next agent does. */
+  async judge({ journal }: Agent, circumstances: string): Promise<void> {
+    const { quarantined, records } = await journal.load();
+    expect(quarantined, circumstances).toEqual([]);
+    const folders = this.#bed.disk.paths().filter((path) => dirname(path) === machines);
+    expect(folders, circumstances).toEqual(records.map(({ uid }) => `${machines}/${uid}`).sort());
+    for (const uid of uids) {
+      const found = records.find((record) => record.uid === uid)?.restarts;
+      expect(this.#of(uid).acceptable, `${circumstances}: ${uid}`).toContain(found);
+      this.#of(uid).found(found);
+    }
+  }
+
+  #of(uid: string): Requests {
+    const requests = this.#requests.get(uid);
+    if (requests === undefined) throw new Error(`${uid} is no VM of this test`);
+    return requests;
+  }
+}
+
+interface Agent {
+  readonly files: FileSystem;
+  readonly journal: Journal;
+}
+
+const agentOn = (files: FileSystem): Agent => ({ files, journal: new FileJournal(files, stateDir) });
+
+type Death = 'process' | 'host';
+
+/** Plays until a call, dies, and lets the next agent read and go on. Returns the number of events of the first life. */
+async function live(seed: number, faults: DiskFaults, death: Death, lastEvent: number): Promise<number> {
+  const bed = diskBed(seed);
+  const vms = new Machines(bed);
+  const chance = chanceOf(seed, 'requests');
+  const circumstances = `seed ${seed}, death of the ${death} after event ${lastEvent}`;
+  await bed.use((files) => files.mkdir(stateDir));
+  bed.disk.put(`${stateDir}/durable`, '');
+  bed.disk.settings = { faults };
+  const begun = bed.world.events;
+  await die(bed, death, begun + lastEvent, async (agent) => {
+    await agent.journal.load();
+    await vms.play(agent, chance);
+  });
+  const lived = bed.world.events - begun;
+  bed.disk.settings = { faults: { ...faults, failing: 0, full: 0 } };
+  await bed.use(async (files) => {
+    const agent = agentOn(files);
+    await vms.judge(agent, circumstances);
+    await vms.play(agent, chance);
+  });
+  if (death === 'host') bed.disk.crashOfHost();
+  await bed.use((files) => vms.judge(agentOn(files), `${circumstances}, then another life`));
+  return lived;
+}
+
+async function die(bed: DiskBed, death: Death, event: number, body: (agent: Agent) => Promise<void>) {
+  const process = bed.start();
+  const agent = agentOn(bed.disk.fileSystemFor(process));
+  await bed.run(
+    () => body(agent).catch(() => undefined),
+    () => bed.world.events >= event,
+  );
+  process.die();
+  if (death === 'host') bed.disk.crashOfHost();
+}
+
+const deaths: readonly Death[] = ['process', 'host'];
+const healthy: DiskFaults = { lossy: true, divided: 0.5 };
+const failing: DiskFaults = { ...healthy, failing: 0.05, full: 0.02, slow: 0.05 };
+
+describe.each(deaths)('the journal after the death of the %s', (death) => {
+  it('has what was durable or newer, whichever call was the last', async () => {
+    for (let seed = 1; seed <= 2; seed += 1) {
+      const events = await live(seed, healthy, death, Number.POSITIVE_INFINITY);
+      expect(events).toBeGreaterThan(50);
+      for (let last = 1; last < events; last += 1) await live(seed, healthy, death, last);
+    }
+  });
+
+  it('has it on a disk that fails and is full for a while, too', async () => {
+    for (let seed = 1; seed <= 150; seed += 1) {
+      await live(seed, failing, death, 1 + chanceOf(seed, 'death').integer(250));
+    }
+  });
+});
