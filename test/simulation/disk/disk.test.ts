@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { FileSystem } from '../../../agent/node/file-system.ts';
+import type { Process } from '../process.ts';
 import { type DiskBed, diskBed } from './bed.ts';
+import { SimulatedStorage } from './state-storage.ts';
 
 const seeds = Array.from({ length: 250 }, (_, index) => index + 1);
 
@@ -126,6 +128,31 @@ describe('the death of a process', () => {
       found.add(bed.disk.read('/a')?.toString());
     }
     for (const one of [undefined, 't', 'te', 'tex', 'text']) expect(found).toContain(one);
+  });
+});
+
+describe('the lock of a host', () => {
+  it('goes to one process at a time, and to the next when that one dies or gives it up', async () => {
+    const { disk, run, start } = diskBed(1);
+    const storage = new SimulatedStorage(disk);
+    const [one, other] = [start(), start()];
+    const lockOf = (process: Process) =>
+      run(
+        async () =>
+          await storage
+            .for(process)
+            .locks('/state', () => {})[0]?.(),
+      );
+    expect(await lockOf(one)).toBeDefined();
+    expect(await lockOf(other)).toBeUndefined();
+    one.die();
+    const held = await lockOf(other);
+    const third = start();
+    expect(await lockOf(third)).toBeUndefined();
+    held?.release();
+    expect(await lockOf(third)).toBeDefined();
+    other.die();
+    expect(await lockOf(start())).toBeUndefined();
   });
 });
 

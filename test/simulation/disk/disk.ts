@@ -70,11 +70,18 @@ export class SimulatedDisk {
 
   /** Puts a file there that no power failure takes back. */
   put(path: string, content: string | Uint8Array): void {
-    this.#volume.mkdir(path.slice(0, path.lastIndexOf('/')));
+    this.putFolder(path.slice(0, path.lastIndexOf('/')));
     const file = this.#volume.create(path);
     this.#volume.empty(file);
     this.#volume.write(file, 0, Buffer.from(content), path);
-    this.#volume.sync();
+    file.sync();
+    this.#volume.syncWay(path);
+  }
+
+  /** The same for a folder. */
+  putFolder(path: string): void {
+    this.#volume.mkdir(path);
+    this.#volume.syncWay(path);
   }
 
   /** Loses power. The processes of the host must be dead. */

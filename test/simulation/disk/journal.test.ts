@@ -112,8 +112,7 @@ async function live(seed: number, faults: DiskFaults, death: Death, lastEvent: n
   const vms = new Machines(bed);
   const chance = chanceOf(seed, 'requests');
   const circumstances = `seed ${seed}, death of the ${death} after event ${lastEvent}`;
-  await bed.use((files) => files.mkdir(stateDir));
-  bed.disk.put(`${stateDir}/durable`, '');
+  bed.disk.putFolder(stateDir);
   bed.disk.settings = { faults };
   const begun = bed.world.events;
   await die(bed, death, begun + lastEvent, async (agent) => {
@@ -149,15 +148,13 @@ const failing: DiskFaults = { ...healthy, failing: 0.05, full: 0.02, slow: 0.05 
 
 describe.each(deaths)('the journal after the death of the %s', (death) => {
   it('has what was durable or newer, whichever call was the last', async () => {
-    for (let seed = 1; seed <= 2; seed += 1) {
-      const events = await live(seed, healthy, death, Number.POSITIVE_INFINITY);
-      expect(events).toBeGreaterThan(50);
-      for (let last = 1; last < events; last += 1) await live(seed, healthy, death, last);
-    }
+    const events = await live(1, healthy, death, Number.POSITIVE_INFINITY);
+    expect(events).toBeGreaterThan(50);
+    for (let last = 1; last < events; last += 1) await live(1, healthy, death, last);
   });
 
   it('has it on a disk that fails and is full for a while, too', async () => {
-    for (let seed = 1; seed <= 150; seed += 1) {
+    for (let seed = 1; seed <= 100; seed += 1) {
       await live(seed, failing, death, 1 + chanceOf(seed, 'death').integer(250));
     }
   });

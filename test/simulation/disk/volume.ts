@@ -116,6 +116,12 @@ export class Volume {
     return [...names.flatMap((name) => this.below(`${path === '/' ? '' : path}/${name}`, order)), path];
   }
 
+  /** Makes the names on the way to a file or folder durable. */
+  syncWay(path: string): void {
+    const names = namesOf(path);
+    for (let depth = 0; depth < names.length; depth += 1) this.folder(`/${names.slice(0, depth).join('/')}`).sync();
+  }
+
   /** Makes everything durable. */
   sync(): void {
     for (const path of this.below('/')) this.find(path)?.sync();
