@@ -1,4 +1,5 @@
-// The agent's own end: VMs that end with it are left as in any other planned stop, whatever the agent is doing just then.
+// When an agent is told to end, it stops the VMs that end with it as in any other planned stop, whatever it is doing at
+// that moment.
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pino } from 'pino';
@@ -64,13 +65,13 @@ const unmounts = async (node: TestNode) =>
   (await node.control.visits()).filter(({ step, system }) => step === 'guestModify' && system === systemID).length;
 
 describe('an agent that is told to end', () => {
-  it('stops the VMs that end with it, and unmounts their disks first', async () => {
+  it('unmounts the disks of the VMs that end with it, then stops these VMs', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     await startWriting(first);
     await first.kill();
     const { ended, stop } = await startAgent(node);
-    // It starts the VM again that ended with the agent before, also without an operator.
+    // The agent starts again the VM that ended with the previous agent. It needs no operator for that.
     await untilMounted(node);
     const before = await unmounts(node);
     stop.abort();
@@ -79,7 +80,7 @@ describe('an agent that is told to end', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
-  it('does so also while it recovers: one VM is still being looked at, and another one runs already', async () => {
+  it('does the same while it recovers, with one VM still being examined and another one already running', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     await first.supervisor.assign(
@@ -99,7 +100,7 @@ describe('an agent that is told to end', () => {
     expect(left).toEqual([{ id: systemIdOf(slow), state: 'Running' }]);
   });
 
-  it('does so also with a VM whose life is to begin again after an error of ours', async () => {
+  it('does the same with a VM whose life is about to begin again after an internal error', async () => {
     await using node = await startNode(host);
     const tally = new AgentTally();
     let isFaulty = false;
@@ -119,7 +120,7 @@ describe('an agent that is told to end', () => {
     await core.kill();
   });
 
-  it('has written how its VMs ended when it is gone', async () => {
+  it('has written to the journal how its VMs ended before its process ends', async () => {
     await using node = await startNode(host);
     const first = await startCore(node, { timeouts: patient });
     await startWriting(first);

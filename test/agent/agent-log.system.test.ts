@@ -1,4 +1,4 @@
-// The agent's own log, as its program writes it to standard output.
+// The agent's own log, as the program writes it to standard output.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { glob, readFile, writeFile } from 'node:fs/promises';
@@ -49,7 +49,7 @@ class AgentProgram implements AsyncDisposable {
     });
   }
 
-  /** Of the agent itself, as they were written. */
+  /** The agent's own log lines, unchanged. */
   get lines(): readonly string[] {
     const whole = this.#output.split('\n').slice(0, -1);
     return whole.filter((line) => entry.parse(JSON.parse(line)).source === undefined);
@@ -77,7 +77,7 @@ async function welcomed(operator: ScriptedOperator, index: number): Promise<Sess
   return session;
 }
 
-it('says in every line which host it is of, and in each about a VM which VM', async () => {
+it('names its host in every line, and the VM in each line about a VM', async () => {
   await using node = await startNode();
   await using operator = await ScriptedOperator.start();
   await using first = await AgentProgram.start(node, operator, ['--node-name=win-a']);
@@ -105,13 +105,13 @@ it('says in every line which host it is of, and in each about a VM which VM', as
   expect(new Set(aboutVMs.map(({ uid, vm }) => `${vm} ${uid}`))).toEqual(
     new Set([`team/web ${outlives.uid}`, `team/other ${refusedUid}`]),
   );
-  // A member that stands there twice is read as one, but not by every reader.
+  // JSON allows a member twice, but not every reader accepts it.
   for (const line of [...first.lines, ...second.lines])
     expect(line.match(/"(?:vm|uid|host)":/g)?.length).toBeLessThan(4);
   expect(all.filter(({ vm, uid }) => (vm === undefined) !== (uid === undefined))).toEqual([]);
 });
 
-it('takes the name of the computer for that of the node when it is not told', async () => {
+it('uses the name of the computer when it is not told the name of its node', async () => {
   await using node = await startNode();
   await using operator = await ScriptedOperator.start();
   await using agent = await AgentProgram.start(node, operator);
@@ -120,10 +120,10 @@ it('takes the name of the computer for that of the node when it is not told', as
   expect(agent.entries[0]?.host).toBe(hostname().toLowerCase());
 });
 
-it('is told once of which VM a line is: what works on one VM leaves that to its logger', async () => {
+it('names the VM of a line in one place: code that works on one VM uses the logger of that VM', async () => {
   const twice: string[] = [];
   for await (const file of glob('{run,vm}/**/*.ts', { cwd: agentFolder })) {
-    // Knows all VMs.
+    // The supervisor knows all VMs, so it must name them.
     if (file === 'vm/supervisor.ts') continue;
     const calls = (await readFile(`${agentFolder}${file}`, 'utf8')).match(
       /logger\s*\.(?!child)\w+\(\s*\{[^}]*\buid\b[^}]*\}/g,

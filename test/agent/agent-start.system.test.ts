@@ -18,7 +18,7 @@ import { isRunning, startCore, testTimeouts } from '../support/agent/agent-core.
 import { makeAssignment } from '../support/agent/assignments.ts';
 import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
 
-it('an agent that cannot have its node leaves nothing that would keep its process alive', async () => {
+it('an agent that cannot open its node leaves nothing behind that keeps its process alive', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'start-'));
   const stateDir = join(folder, 'state');
   const silent = pino({ level: 'silent' });
@@ -54,22 +54,25 @@ it('an agent that cannot have its node leaves nothing that would keep its proces
   await rm(folder, { recursive: true });
 });
 
-describe('an agent whose compute service goes away while it looks at what is left', () => {
+describe('an agent whose compute service goes away while it recovers', () => {
   const uid = makeAssignment().uid;
   const outlives = makeAssignment({ options: { TerminateOnAgentExit: false } });
 
-  it.each(['open', 'properties', 'enumerate'] as const)('ends, so that a new one looks: %s', async (at) => {
-    await using node = await startNode();
-    const first = await startCore(node);
-    await first.supervisor.assign(outlives);
-    await first.until(uid, 'running', isRunning);
-    await first.kill();
-    await node.control.script({ at, fail: { hresult: '0x8037011e' }, times: 'always' });
-    expect(await runOn(node)).toBe('serviceLost');
-    expect((await node.control.system(systemIdOf(uid)))?.state).toBe('Running');
-  });
+  it.each(['open', 'properties', 'enumerate'] as const)(
+    'ends, so that a new agent recovers instead: %s',
+    async (at) => {
+      await using node = await startNode();
+      const first = await startCore(node);
+      await first.supervisor.assign(outlives);
+      await first.until(uid, 'running', isRunning);
+      await first.kill();
+      await node.control.script({ at, fail: { hresult: '0x8037011e' }, times: 'always' });
+      expect(await runOn(node)).toBe('serviceLost');
+      expect((await node.control.system(systemIdOf(uid)))?.state).toBe('Running');
+    },
+  );
 
-  it('ends its process with 75', async () => {
+  it('ends its process with exit code 75', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' }, times: 'always' });
     const program = fileURLToPath(new URL('../../simulator/agent.ts', import.meta.url));
@@ -86,7 +89,7 @@ describe('an agent whose compute service goes away while it looks at what is lef
     expect(code).toBe(75);
   });
 
-  it('ends also when its handles cannot be given back', async () => {
+  it('ends even when its handles cannot be closed', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'enumerate', fail: { hresult: '0x8037011e' }, times: 'always' });
     expect(await runOn(node, () => new Promise(() => {}))).toBe('serviceLost');

@@ -24,15 +24,15 @@ describe('the threads for native calls', () => {
     await buildDouble('computecore');
   });
 
-  it('are enough to read files and look up names while 100 calls hang, also in an agent that was started by hand', async () => {
+  it('are enough to read files and look up names while 100 calls hang, even in an agent that was started by hand', async () => {
     const { begun, returnedMeanwhile, took } = await blockCalls(1000, {});
     expect(took).toHaveLength(5);
     expect(returnedMeanwhile).toBe(0);
-    // Half of the pool, less the one that is kept for calls that only wait for a callback of ours.
+    // Half of the pool, less the thread that is kept for calls that only wait for one of our callbacks.
     expect(begun).toBe(15);
   });
 
-  it('are those that the environment says', () => {
+  it('follow the environment variable', () => {
     const sizes = { '': 1, '0': 1, '8': 8, '64': 64, '5000': 1024, '-1': 1024, many: 1 };
     for (const [given, size] of Object.entries(sizes)) expect(poolSize({ UV_THREADPOOL_SIZE: given })).toBe(size);
     expect(poolSize({})).toBe(4);
@@ -41,7 +41,7 @@ describe('the threads for native calls', () => {
     expect(chosen).toEqual({ UV_THREADPOOL_SIZE: '8' });
   });
 
-  it('cannot be set from within on Windows, where whoever starts the agent is told', () => {
+  it('cannot be changed from inside the process on Windows, and the agent tells the user so', () => {
     const environment: NodeJS.ProcessEnv = {};
     setDefaultPoolSize(environment, 'win32');
     expect(environment).toEqual({});

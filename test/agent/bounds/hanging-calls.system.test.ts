@@ -1,4 +1,4 @@
-// Calls that hang in HCS, and an id that it still knows: the native backend on the double of computecore.dll.
+// Calls that hang in HCS, and ids that HCS still knows: the native backend on the double of computecore.dll.
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Timeouts } from '../../../agent/bounds/timeouts.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -27,7 +27,7 @@ afterEach(async () => {
   expect(double.counts()).toEqual(nothingLeft);
 });
 
-/** For calls that hang. On a busy machine others can be overdue, too. */
+/** Short bounds for calls that hang. On a busy machine other calls can become overdue too. */
 const impatient: Partial<Timeouts> = { create: 50, bootTimeout: 100, terminate: 200, exit: 100 };
 
 async function withCore(timeouts: Partial<Timeouts>, act: (core: AgentCore) => Promise<void>): Promise<void> {
@@ -54,7 +54,7 @@ describe('a call that hangs in HCS', () => {
     ['a start that never returns', { call: 'HcsStartComputeSystem', action: 'hold' }],
   ];
 
-  it.each(hanging)('%s: the VM is terminated, and runs at the next attempt', async (_, rule) => {
+  it.each(hanging)('%s: the VM is terminated, and runs after the next attempt', async (_, rule) => {
     double.script(rule);
     await withCore(impatient, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
@@ -65,7 +65,7 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
-  it.each(hanging)('%s: the VM can be removed meanwhile', async (_, rule) => {
+  it.each(hanging)('%s: the VM can be removed while the call hangs', async (_, rule) => {
     double.script(rule);
     await withCore({ ...impatient, exit: 200 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
@@ -86,7 +86,7 @@ describe('a call that hangs in HCS', () => {
     },
   );
 
-  it('a start is not waited for when the VM has ended', async () => {
+  it('does not wait for a start when the VM has ended', async () => {
     double.script({ call: 'HcsStartComputeSystem', action: 'hold' });
     await withCore({ bootTimeout: 3_600_000, lateCall: 10 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
@@ -96,7 +96,7 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
-  it('a request to terminate that HCS never completes is over with the exit', async () => {
+  it('treats a terminate request that HCS never completes as done when the VM exits', async () => {
     await withCore({}, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'running', ({ phase }) => phase === 'Running');
@@ -109,7 +109,7 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
-  it('a request to terminate that HCS never completes is over when the system says that it has stopped', async () => {
+  it('treats a terminate request that HCS never completes as done when the system reports that it has stopped', async () => {
     await withCore({ terminate: 200, exit: 100 }, async (core) => {
       await core.supervisor.assign(unguestedAssignment());
       await core.until(uid, 'running', ({ phase }) => phase === 'Running');
@@ -121,7 +121,7 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
-  it('a start that HCS never completes is over when the system says that it has stopped', async () => {
+  it('treats a start that HCS never completes as done when the system reports that it has stopped', async () => {
     double.script({ call: 'HcsStartComputeSystem', action: 'hold' });
     double.script({ call: 'HcsTerminateComputeSystem', action: 'hold', number: 0 });
     await withCore({ bootTimeout: 100, terminate: 200, exit: 100, lateCall: 3_600_000 }, async (core) => {
@@ -134,7 +134,7 @@ describe('a call that hangs in HCS', () => {
     });
   });
 
-  it('a terminate that is refused in Draining is requested again', async () => {
+  it('requests termination again when it was refused in Draining', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'hang' });
     double.script({ call: 'HcsTerminateComputeSystem', action: 'failCall', value: 0x8007_0005 });
     await withCore({ ...impatient, exit: 20 }, async (core) => {
@@ -159,9 +159,9 @@ describe('a creation that fails', () => {
 });
 
 describe('an id that HCS still knows', () => {
-  it('is that of a leftover, which is ended before the VM is created', async () => {
+  it('belongs to a leftover, which is terminated before the VM is created', async () => {
     await withCore({}, async (core) => {
-      // Not there yet when the agent looked.
+      // The system did not exist yet when the agent enumerated.
       const other = double.connect();
       const leftover = await other.create(systemID, lasting);
       await leftover.start();
@@ -175,7 +175,7 @@ describe('an id that HCS still knows', () => {
     });
   });
 
-  it('is free once nobody holds what had it', async () => {
+  it('is free once nobody holds its system', async () => {
     await withCore({}, async (core) => {
       const other = double.connect();
       const leftover = await other.create(systemID, lasting);
@@ -188,7 +188,7 @@ describe('an id that HCS still knows', () => {
     });
   });
 
-  it('is not forgotten while the leftover cannot be opened, also when the VM is removed', async () => {
+  it('is remembered while the leftover cannot be opened, even when the VM is removed', async () => {
     await withCore({}, async (core) => {
       const other = double.connect();
       await (await other.create(systemID, lasting)).close();
@@ -201,7 +201,7 @@ describe('an id that HCS still knows', () => {
     });
   });
 
-  it('of somebody else is left alone', async () => {
+  it('of a foreign system is left alone', async () => {
     await withCore({}, async (core) => {
       const other = double.connect();
       const theirs = await other.create(systemID, JSON.stringify({ ...JSON.parse(lasting), Owner: 'somebody-else' }));

@@ -3,17 +3,17 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const agent = fileURLToPath(new URL('../../../agent/', import.meta.url));
-/** A constant or member that is named after a time, and is a number. */
+/** A constant or member whose name says that it is a time, with a number as its value. */
 const named =
   /\b\w*(?:[mM]illiseconds|[sS]econds|[pP]auses?|[pP]atience|[rR]etry|[dD]elay|[tT]imeout)\s*[=:]\s*(?!0x)[\d[]/;
-/** A number where a clock is told how long. */
+/** A literal number passed to a clock as a duration. */
 const told = /\b(?:after|bounded|delay|inTime|setTimeout|sleep|timeout|within)\((?:[^()]*, )?\d[\d_]*[,)]/;
 const exceptions: ReadonlySet<string> = new Set([
-  // How much may come at once, in seconds of a rate.
+  // Not a timeout: how many seconds of a rate may arrive at once.
   'commands/run.ts: const burstSeconds = 10;',
 ]);
 
-it('are all in one file, as it says', async () => {
+it('are all in one file, as that file claims', async () => {
   const elsewhere: string[] = [];
   for await (const file of glob('**/*.ts', { cwd: agent })) {
     if (file === 'bounds/timeouts.ts') continue;

@@ -40,7 +40,7 @@ const failingHcs = (code: number): DoctorHcs => ({
   enumerate: () => Promise.reject(new HcsError('HcsEnumerateComputeSystems', code)),
 });
 
-/** A Windows node on which all is well, but for these differences. */
+/** A healthy Windows node, with these differences. */
 function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
   return {
     platform: 'win32',
@@ -54,7 +54,7 @@ function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
       osBuild: 20348,
       bootFiles: [{ path: 'C:\\boot', files: ['kernel', 'INITRD.IMG', 'kernel.vmgs'] }],
     }),
-    // As of a file below C:\Program Files.
+    // The security descriptor of a file below C:\Program Files.
     fileSecurity: async () => 'D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)',
     connect: async () => undefined,
     ...changes,
@@ -68,7 +68,7 @@ const everything: DoctorSettings = {
   isolation: 'snp',
 };
 
-/** What the program says. */
+/** The output of the program. */
 function run(parameters: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
     execFile(process.execPath, [program, ...parameters], (error, stdout, stderr) =>
@@ -86,7 +86,7 @@ async function doctor(ports: DoctorPorts, settings: DoctorSettings = everything)
 }
 
 describe('lcow-agent doctor', () => {
-  it('finds nothing on a node where nothing is wrong', async () => {
+  it('finds nothing on a healthy node', async () => {
     const { code, failed, results } = await doctor(node());
     expect(failed).toEqual([]);
     expect(code).toBe(0);
@@ -132,7 +132,7 @@ describe('lcow-agent doctor', () => {
     ['token', '1.32', withToken({ aud: ['lcow-operator'], exp: 1_000 })],
     ['operator', 'whether the operator runs', { connect: () => Promise.reject(notThere) }],
     ['state-folder', 'remove it', { stateFolderProblem: async () => 'it belongs to somebody' }],
-  ])('tells that %s is wrong, and what to do: %s', async (check, fix, changes) => {
+  ])('reports that %s is wrong, and how to fix it: %s', async (check, fix, changes) => {
     const { code, failed } = await doctor(node(changes));
     expect(failed.map((each) => each.check)).toEqual([check]);
     expect(failed[0]?.fix).toContain(fix);
@@ -140,13 +140,13 @@ describe('lcow-agent doctor', () => {
     expect(code).toBe(1);
   });
 
-  it('tells of boot files that are missing, also of those that confidential VMs need', async () => {
+  it('reports missing boot files, including those that confidential VMs need', async () => {
     const { failed } = await doctor(node({ hostFacts: async () => noFiles }));
     expect(failed.map(({ check }) => check)).toEqual(['snp', 'boot-files']);
     expect(failed[1]?.problem).toBe('C:\\boot has no kernel or vmlinux and no initrd.img or rootfs.vhd');
   });
 
-  it('warns of boot files that the worker processes of VMs may not read, and names the grant', async () => {
+  it('warns of boot files that the worker processes of VMs cannot read, and names the grant', async () => {
     const closed = 'D:PAI(A;;FA;;;SY)(A;;FA;;;BA)';
     const open = await node().fileSecurity('');
     const { code, results } = await doctor(
@@ -160,7 +160,7 @@ describe('lcow-agent doctor', () => {
     });
   });
 
-  it.each(['kernel', 'vmlinux', 'VMLINUX'])('takes a folder with %s, which boots', async (kernel) => {
+  it.each(['kernel', 'vmlinux', 'VMLINUX'])('accepts a folder with %s, which boots', async (kernel) => {
     const files = [kernel, 'initrd.img', 'kernel.vmgs'];
     const { failed } = await doctor(
       node({ hostFacts: async () => ({ osBuild: 20348, bootFiles: [{ path: 'C:\\boot', files }] }) }),
@@ -168,7 +168,7 @@ describe('lcow-agent doctor', () => {
     expect(failed).toEqual([]);
   });
 
-  describe('looks at what the VMs of the node name', () => {
+  describe('checks the paths that the VMs of the node name', () => {
     const disk = { name: 'data', path: 'D:\\disks\\team-a\\data.vhdx', readOnly: false };
     const vm = (name: string, options: RequestedOptions) => ({
       ...makeAssignment({ options }),
@@ -191,11 +191,11 @@ describe('lcow-agent doctor', () => {
     const result = async (settings: Partial<DoctorSettings>) =>
       (await doctor(ports, { ...everything, ...settings })).results.find(({ check }) => check === 'allowed-names');
 
-    it('and finds nothing where the flags allow all of it', async () => {
+    it('and finds nothing where the flags allow all of them', async () => {
       expect(await result(enough)).toMatchObject({ state: 'ok', detail: '5 VMs would start again' });
     });
 
-    it('and lists those that would not start again', async () => {
+    it('and lists the VMs that would not start again', async () => {
       const found = await result({ ...enough, allowedPath: ['D:\\disks\\{namespace}:ro'] });
       expect(found?.problem).toContain('1 of 5 VMs would not start again: team-a/disk: storage.disks[data].path');
       const none = await result({});
@@ -203,7 +203,7 @@ describe('lcow-agent doctor', () => {
       expect(none?.problem).toMatch(/team-a\/console: .*--allowed-pipe.*team-a\/grouped: .*--allowed-cpu-group/);
     });
 
-    it('and what a manifest says steers no terminal', async () => {
+    it('and escapes terminal control characters from manifests', async () => {
       const path = 'D:\\\u009b2J\u202eexe\u2028x';
       const hostile = node({ assignments: async () => [vm('hostile', { Disks: [{ ...disk, path }] })] });
       for (const json of [true, false]) {
@@ -215,7 +215,7 @@ describe('lcow-agent doctor', () => {
       expect((await doctor(hostile)).failed[0]?.problem).toContain(path);
     });
 
-    it('and where it leads', async () => {
+    it('and checks where each path leads', async () => {
       const junction: DoctorPorts['withFile'] = async (path, use) =>
         use({
           kind: 'file',
@@ -227,7 +227,7 @@ describe('lcow-agent doctor', () => {
       expect(failed[0]?.problem).toContain('leads to a file that is not below a folder');
     });
 
-    it('by the journals in its folder, of which it changes nothing', async () => {
+    it('and reads the journals in its folder without changing them', async () => {
       const folder = await mkdtemp(join(tmpdir(), 'doctor-'));
       const journal = new FileJournal(nodeFileSystem, folder);
       const uid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
@@ -246,7 +246,7 @@ describe('lcow-agent doctor', () => {
     ['--allowed-path', 'D:\\disks\\x-{namespace}'],
     ['--allowed-path', '\\\\server\\share'],
     ['--allowed-pipe', '\\\\.\\pipe\\{namespace}-*'],
-  ])('and the agent refuse a pattern of %s that would not hold: %s', async (flag, pattern) => {
+  ])('and the agent refuse a pattern of %s that would protect nothing: %s', async (flag, pattern) => {
     for (const command of [['doctor'], ['--operator-url', 'wss://a:1/v1/agents', '--token-file', 'x']]) {
       const said = await run([...command, flag, pattern]);
       expect(said).toMatch(/^exit code 1: error: option /);
@@ -266,7 +266,7 @@ describe('lcow-agent doctor', () => {
     expect((await diagnosing).failed.map(({ check }) => check)).toContain('hyper-v');
   });
 
-  it('says in lines for people what failed and what to do, and which checks need Windows', async () => {
+  it('prints for each failure what to do, and which checks need Windows', async () => {
     const out: string[] = [];
     const ports = node({ platform: 'linux', stateFolderProblem: async () => 'it belongs to somebody' });
     expect(await doctorCommand({ stateDir: '/state' }, ports, (line) => out.push(line))).toBe(1);
@@ -278,7 +278,7 @@ describe('lcow-agent doctor', () => {
   });
 });
 
-describe('the operator as doctor sees it', () => {
+describe('the operator, as doctor sees it,', () => {
   let folder: string;
   let server: Server;
   let url: string;
@@ -308,17 +308,17 @@ describe('the operator as doctor sees it', () => {
   });
   const failedWith = async (ca: string) => (await doctor(systemPorts, settings(ca))).failed.map(({ check }) => check);
 
-  it('answers, and is who it should be', async () => {
+  it('answers and proves its identity', async () => {
     expect(await failedWith('ca.crt')).toEqual([]);
   });
 
-  it('is not trusted by another CA, by a certificate that is none, or without the file', async () => {
+  it('is not trusted with another CA, with an invalid certificate, or without the CA file', async () => {
     expect(await failedWith('other.crt')).toEqual(['operator']);
     expect(await failedWith('serving.crt')).toEqual(['ca-file', 'operator']);
     expect(await failedWith('none.crt')).toEqual(['ca-file', 'operator']);
   });
 
-  it('is asked for by the program, which ends with 1 when nobody is there', async () => {
+  it('is contacted by the program, which ends with exit code 1 when nobody answers', async () => {
     const closed = new URL(url);
     closed.port = '1';
     const flags = ['doctor', '--operator-url', closed.href, '--state-dir', join(folder, 'state')];

@@ -34,7 +34,7 @@ async function run(files: Readonly<Record<string, string>>, pretty = false) {
 }
 
 describe('lcow-agent document', () => {
-  it('prints one line a VM, members in the order in which HCS gets them', async () => {
+  it('prints one line per VM, with the members in the order in which HCS gets them', async () => {
     const { code, out, problems } = await run({ '-': manifest('a', '{}') });
     expect({ code, problems }).toEqual({ code: 0, problems: [] });
     expect(out).toHaveLength(1);
@@ -47,7 +47,7 @@ describe('lcow-agent document', () => {
     expect(out[0]).toContain('"VirtualPci":{"vmbus-0":');
   });
 
-  it('gives the error of the original for a host that does not fit', async () => {
+  it('prints the error of the original for a host that does not fit', async () => {
     const { code, out } = await run({ 'm.yaml': manifest('a', '{boot: {kernelFile: other}}') });
     expect(code).toBe(1);
     expect(out).toEqual([
@@ -65,7 +65,7 @@ describe('lcow-agent document', () => {
     expect(missing.out[0]).toContain('spec.confidential.securityPolicyFrom is not resolved');
   });
 
-  it('reports what is broken with file and line and goes on with the rest', async () => {
+  it('reports broken manifests with file and line, and continues with the others', async () => {
     const { code, out, problems } = await run({
       'm.yaml': `${manifest('a', '{}')}---\na: [\n---\njust text\n---\n${manifest('b', '{}')}`,
       'n.yaml': manifest('c', '{memory: {sizeInMB: many}}'),
@@ -80,7 +80,7 @@ describe('lcow-agent document', () => {
     expect(out[4]).toContain('unknown field spec.storage.disks[0].readonly');
   });
 
-  it('takes manifests as kubectl prints them before they are created', async () => {
+  it('accepts manifests as kubectl prints them before they are created', async () => {
     const text = `${manifest('a', '{}')}status: {phase: from a later version}\n`;
     const printed = text.replace('{name: a,', '{creationTimestamp: null, generateName: a-,');
     const { code, out } = await run({ '-': printed });
@@ -88,7 +88,7 @@ describe('lcow-agent document', () => {
     expect(out[0]).toMatch(/^\{"namespace":"lab","name":"","document":/);
   });
 
-  it('takes an empty section for an absent one, but not an empty service', async () => {
+  it('treats an empty section as absent, but not an empty service', async () => {
     const plain = await run({ '-': manifest('a', '{}') });
     const empty = await run({ '-': manifest('a', '{boot: , memory: {sizeInMB: }, storage: {qos: }}') });
     expect(empty).toEqual(plain);
@@ -98,13 +98,13 @@ describe('lcow-agent document', () => {
     expect(service.out[0]).toContain('"error":"stdin:1: spec.hvSocket.serviceTable.0000006d-');
   });
 
-  it('numbers only devices, also for a VM without a name', async () => {
+  it('numbers only devices, even for a VM without a name', async () => {
     const spec = "{devices: {assigned: [{instanceID: 'PCIP\\VEN_1'}]}}";
     const { out } = await run({ '-': manifest('x', spec).replace('name: x', "name: ''") });
     expect(out[0]).toContain('"VirtualPci":{"vmbus-0":');
   });
 
-  it('expands lists, as kubectl prints several objects', async () => {
+  it('expands lists, which kubectl prints for several objects', async () => {
     const items = ['a', 'b'].map(
       (name) => `{kind: LinuxUtilityVM, apiVersion: lcow.dev/v1alpha1, metadata: {name: ${name}}, spec: {}}`,
     );
@@ -115,14 +115,14 @@ describe('lcow-agent document', () => {
     ]);
   });
 
-  it('prints the same value when it prints for people', async () => {
+  it('prints the same value in the readable form', async () => {
     const plain = await run({ '-': manifest('a', '{console: {graphics: true}}') });
     const pretty = await run({ '-': manifest('a', '{console: {graphics: true}}') }, true);
     expect(pretty.out[0]).toContain('\n');
     expect(JSON.parse(pretty.out[0] ?? '')).toEqual(JSON.parse(plain.out[0] ?? ''));
   });
 
-  it('stops at a host that cannot be read', async () => {
+  it('stops when the host file cannot be read', async () => {
     const problems: string[] = [];
     const code = await documentCommand(
       { host: 'h', filename: [] },
@@ -132,7 +132,7 @@ describe('lcow-agent document', () => {
     expect(problems[0]).toMatch(/^h: build: /);
   });
 
-  it('knows every example', async () => {
+  it('can print a document for every example', async () => {
     const folder = new URL('../../../examples/', import.meta.url);
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
       const { problems } = await run({ [file]: readFileSync(new URL(file, folder), 'utf8') });

@@ -1,22 +1,22 @@
-// docs/documents.md says what the command prints: its blocks are run here.
+// Runs the commands in docs/documents.md and compares their output with the page.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { documentCommand } from '../../../agent/commands/document.ts';
 
 const page = readFileSync(new URL('../../../docs/documents.md', import.meta.url), 'utf8');
 
-/** The files of the page: YAML blocks that begin with their name. */
+/** The files of the page: YAML blocks whose first line is their name. */
 const files = new Map(
   [...page.matchAll(/^```yaml\n# (\S+)\n([^`]*)^```$/gm)].map(([, name = '', text = '']) => [name, text] as const),
 );
 
-/** Command lines, each with the block of output that follows it. */
+/** Command lines, each with the output block that follows it. */
 const sessions = [...page.matchAll(/^```console\n\$ lcow-agent document (.*)\n```\n\n```json\n([^`]*)\n```$/gm)].map(
   ([, line = '', output = '']) => ({ line, output }),
 );
 
 describe('docs/documents.md', () => {
-  it('shows a document and an error', () => {
+  it('contains a document and an error', () => {
     expect([...files.keys()]).toEqual(['host.yaml', 'vm.yaml', 'refused.yaml']);
     expect(sessions.map(({ output }) => output.includes('"error"'))).toEqual([false, true]);
   });

@@ -16,7 +16,7 @@ describe('the worker process of a VM', () => {
     ['a list of rights', `D:${system}(A;;CCSWRPLO;;;AU)`],
     ['an earlier entry than the denying one', `D:(A;;FR;;;BU)(D;;FA;;;WD)`],
     ['a denied right that is not reading', `D:(D;;SD;;;WD)(A;;FR;;;BU)`],
-  ])('may read a file with %s', (_, sddl) => {
+  ])('can read a file with %s', (_, sddl) => {
     expect(workerMayRead(sddl)).toBe(true);
   });
 
@@ -29,7 +29,7 @@ describe('the worker process of a VM', () => {
     ['an earlier entry that denies', `D:(D;;FR;;;BU)(A;;FA;;;WD)`],
     ['an entry in the system list only', `D:P${system}S:(A;;FA;;;WD)`],
     ['an entry of another group whose SID begins alike', `D:P${system}(A;;FA;;;S-1-5-83-01)`],
-  ])('may not read a file with %s', (_, sddl) => {
+  ])('cannot read a file with %s', (_, sddl) => {
     expect(workerMayRead(sddl)).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
-// Where our agent's documents go beyond the revision of the reference, and what the golden data cannot show.
+// Where the agent's documents go beyond the reference revision of the original, and cases that the golden data cannot
+// contain.
 import { describe, expect, it } from 'vitest';
 import { buildDocument } from '../../../agent/document/build.ts';
 import type { DocumentSwitches } from '../../../agent/document/build-context.ts';
@@ -34,7 +35,7 @@ function text(...of: Parameters<typeof built>): string {
 describe('switches', () => {
   const id = 'ABCDEF00-1111-2222-3333-444455556666';
 
-  it('write the resource partition, last in the machine', () => {
+  it('append the resource partition as the last member of the machine', () => {
     expect(text({ ResourcePartitionID: id })).not.toContain('ResourcePartitionId');
     expect(text({ ResourcePartitionID: id }, { writeResourcePartition: true })).toContain(
       '"ResourcePartitionId":"abcdef00-1111-2222-3333-444455556666"},"ShouldTerminateOnLastHandleClosed"',
@@ -42,27 +43,27 @@ describe('switches', () => {
     expect(text({ ResourcePartitionID: 'x' }, { writeResourcePartition: true })).toBe('invalid GUID "x"');
   });
 
-  it('let a VM outlive its agent, whose guest then relays', () => {
+  it('let a VM outlive its agent, and make its guest relay', () => {
     const outliving = text({}, { outliveAgent: true });
     expect(outliving).not.toContain('ShouldTerminateOnLastHandleClosed');
     expect(outliving).toContain('/bin/vsockexec -r -e 109 ');
   });
 
-  it('tell three kinds of log scrubbing apart', () => {
+  it('distinguish three kinds of log scrubbing', () => {
     expect(text({}, {}, true)).toContain('-loglevel info -scrub-logs"');
     expect(text({}, {}, false)).toContain('-loglevel info -scrub-logs=false"');
     expect(text({})).toContain('-loglevel info"');
   });
 });
 
-describe('a kernel command line that the kernel reads otherwise', () => {
+describe('a kernel command line that the kernel parses differently than intended', () => {
   const codes = (changes: LinuxOptionChanges) => built(changes).warnings.map(({ code }) => code);
   const console = { ConsolePipe: String.raw`\\.\pipe\c` };
   const length = (options: string) =>
     Buffer.byteLength(/"KernelCmdLine":"((?:[^"\\]|\\.)*)"/.exec(text({ KernelBootOptions: options }))?.[1] ?? '');
   const room = 2_047 - length('x') + 1;
 
-  it('is reported when its end, which starts the guest agent, is cut', () => {
+  it('is reported when its end, which starts the guest agent, is cut off', () => {
     expect(length('x'.repeat(room))).toBe(2_047);
     expect(codes({ KernelBootOptions: 'x'.repeat(room) })).toEqual([]);
     expect(codes({ KernelBootOptions: `${'é'.repeat(room / 2)}xx` })).toEqual(['KernelCommandLineCut']);
@@ -89,13 +90,13 @@ describe('a kernel command line that the kernel reads otherwise', () => {
     { KernelBootOptions: '--x y-- a--b dyndbg="a -- b"' },
     { ExecCommandLine: '/bin/gcs "a -- b" -v4' },
     { ...console, ExecCommandLine: '/bin/gcs -- -v4' },
-  ])('is not reported when it reads what is meant: %j', (changes) => {
+  ])('is not reported when the kernel reads what is meant: %j', (changes) => {
     expect(codes(changes)).toEqual([]);
   });
 });
 
-describe('what the golden data leaves out', () => {
-  it('a VHD root without any controller is an error, where the original crashes', () => {
+describe('cases that the golden data does not contain', () => {
+  it('a VHD root without a controller is an error; the original crashes', () => {
     const old = { ...host, build: 17134 };
     const changes = { PreferredRootFSType: 1, VPMemDeviceCount: 0, SCSIControllerCount: 0 };
     expect(text(changes, {}, undefined, old)).toBe('a VHD root file system needs a VPMem device or a SCSI controller');

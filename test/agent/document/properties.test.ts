@@ -36,7 +36,7 @@ function kernelCommandLine(outcome: BuildOutcome): string {
 }
 
 describe('for any options, host and files', () => {
-  it('a build ends in a document or an error of the original, never in an exception', () => {
+  it('a build ends with a document or an error of the original, never with an exception', () => {
     fc.assert(
       fc.property(anyHost, anyFiles, anyChanges, (host, files, changes) => {
         const { result } = build(host, files, changes);
@@ -46,7 +46,7 @@ describe('for any options, host and files', () => {
     );
   });
 
-  it('building again from the same options gives the same', () => {
+  it('a second build from the same options gives the same document', () => {
     fc.assert(
       fc.property(anyHost, anyFiles, anyChanges, (host, files, changes) => {
         const options = optionsOn(host, files, changes);
@@ -56,7 +56,7 @@ describe('for any options, host and files', () => {
     );
   });
 
-  it('building from the options of a build differs by repeated flags only (quirk 12)', () => {
+  it('a build from the resulting options of a build differs only by repeated flags (quirk 12)', () => {
     fc.assert(
       fc.property(anyHost, anyFiles, anyChanges, (host, files, changes) => {
         const first = build(host, files, changes);
@@ -69,7 +69,7 @@ describe('for any options, host and files', () => {
     );
   });
 
-  it('the text is JSON without raw markup, and parsing and writing it keeps its value', () => {
+  it('the text is JSON without raw markup, and parsing and writing it again keeps its value', () => {
     fc.assert(
       fc.property(anyHost, anyFiles, anyChanges, (host, files, changes) => {
         const { result } = build(host, files, changes);
@@ -83,7 +83,7 @@ describe('for any options, host and files', () => {
     );
   });
 
-  it('memory is even, and a confidential VM is never given the ordinary document', () => {
+  it('memory is even, and a confidential VM never gets the ordinary document', () => {
     fc.assert(
       fc.property(anyHost, anyFiles, anyChanges, (host, files, changes) => {
         const { result } = build(host, files, changes);
@@ -98,11 +98,11 @@ describe('for any options, host and files', () => {
   });
 });
 
-// What an option value can do to the rest of the document. The original splices some texts into the kernel command line as they are
-// (quirk 13); the schema of the resource refuses control characters there, and spaces are what these options are for. Everything else
-// must stay inside its own member.
-describe('an option value cannot reach beyond its place', () => {
-  /** Members of the JSON text, with every string value blanked. */
+// An option value can change nothing outside its own member. The original inserts some texts into the kernel command
+// line unchanged (quirk 13). For these options spaces are intended, and the schema of the resource refuses control
+// characters.
+describe('an option value cannot reach beyond its own member', () => {
+  /** The JSON text with every string value blanked. */
   function skeleton(text: string): unknown {
     return JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? '' : value));
   }

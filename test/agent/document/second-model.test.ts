@@ -1,5 +1,5 @@
-// A second, deliberately naive model of what is easy to get subtly wrong, written from the reference alone (docs/reference/
-// hcs-documents.md): the builder must agree with it for any options.
+// A second, deliberately naive model of details that are easy to get subtly wrong. It was written from
+// docs/reference/hcs-documents.md alone, and the builder must agree with it for any options.
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -28,7 +28,7 @@ function textOf({ outcome }: Built): string | undefined {
   return outcome.result.kind === 'document' ? outcome.result.text : undefined;
 }
 
-/** §6.8 to §6.11 as one list of words, each with the condition under which it is there. */
+/** §6.8 to §6.11 as one list of words, each with the condition under which it appears. */
 function commandLine(options: LinuxOptions, host: HostFacts, scrubLogs: boolean): string {
   const vhd = options.PreferredRootFSType === 1;
   const vpmem = options.VPMemDeviceCount > 0;
@@ -164,7 +164,7 @@ describe('the builder agrees with a naive model about', () => {
   });
 });
 
-/** Cleans one name after the other, as one would on paper; paths on a drive only. */
+/** Cleans a path name by name, as one would do on paper. It handles only paths with a drive. */
 function naiveClean(path: string): string {
   const drive = path.slice(0, 2);
   const rest = path.slice(2).replaceAll('/', '\\');
@@ -179,7 +179,7 @@ function naiveClean(path: string): string {
   return drive + (rooted ? `\\${cleaned}` : cleaned || '.');
 }
 
-describe('paths on a drive', () => {
+describe('paths with a drive', () => {
   const name = fc.constantFrom('a', 'B', '.', '..', '...', '.x', 'x.', 'a b', 'é', 'c:d');
   const separator = fc.constantFrom('\\', '/', '\\\\', '\\/');
   const path = fc.array(fc.tuple(separator, name), { maxLength: 6 }).map((parts) => `C:${parts.flat().join('')}`);
@@ -193,7 +193,7 @@ describe('paths on a drive', () => {
     );
   });
 
-  it('are joined with a name as if it were written behind them', () => {
+  it('are joined with a name as if the name were appended', () => {
     fc.assert(
       fc.property(path, name, (folder, file) => {
         const expected = folder === 'C:' ? `C:${file}` : `${folder}\\${file}`;

@@ -1,4 +1,4 @@
-// The small pieces of text work, at the edges that no golden case shows.
+// Path, quoting and encoding functions at edge cases that no golden case contains.
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -41,11 +41,11 @@ describe('Windows paths', () => {
     ['//./UNC/server/share/../x', '\\\\.\\UNC\\server\\share\\x'],
     ['\\\\?\\C:\\a\\..\\b', '\\\\?\\C:\\b'],
     ['C:\\.hidden', 'C:\\.hidden'],
-    // The letter of a drive is one of ASCII.
+    // A drive letter is an ASCII letter.
     ['é:', 'é:'],
     ['é:\\a\\\\b', '.\\é:\\a\\b'],
     ['/:', '/:.'],
-    // What `..` took away still counts once something was moved.
+    // A part that `..` removed still counts once something was moved.
     ['ab:c\\\\d\\..', '.\\ab:c'],
     ['ab:c\\d\\..', 'ab:c'],
     ['.\\C:\\..', '.\\.'],
@@ -66,8 +66,8 @@ describe('Windows paths', () => {
     expect(absolutePath(path, 'C:\\work')).toBe(expected);
   });
 
-  it('cleaning twice changes no more than a guard that was not needed', () => {
-    // The original looks for a colon also in what it has cut off again.
+  it('cleaning a path twice removes at most an unneeded guard', () => {
+    // The original also looks for a colon in the part that it has cut off.
     expect(cleanPath('.\\C:/..')).toBe('.\\.');
     const path = fc.array(fc.constantFrom('a', '.', '..', '\\', '/', 'C:', 'b.c'), { maxLength: 8 });
     fc.assert(
@@ -87,17 +87,17 @@ describe('Windows paths', () => {
 });
 
 describe('quoted text', () => {
-  it('escapes what the original escapes, of all characters that anything is known of', () => {
+  it('escapes the characters that the original escapes, for every known character', () => {
     const codes = Array.from({ length: 0x3_4000 }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff);
     const quoted = quoteText(codes.map((code) => String.fromCodePoint(code)).join(''));
-    // Of the text that the original's language makes of them.
+    // The digest of the text that Go makes of these characters.
     const digest = '9016f2626a7283ff1857a29e14981e4a2db18803e31b3b6c46b780ca541cd970';
     expect(createHash('sha256').update(quoted).digest('hex')).toBe(digest);
   });
 });
 
 describe('base64', () => {
-  it('accepts whatever is encoded, line breaks anywhere', () => {
+  it('accepts every encoded text, with line breaks anywhere', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.nat(), (bytes, at) => {
         const text = Buffer.from(bytes).toString('base64');
@@ -123,7 +123,7 @@ describe('base64', () => {
 });
 
 describe('byte order', () => {
-  it('is that of the UTF-8 bytes', () => {
+  it('is the order of the UTF-8 bytes', () => {
     const text = fc.string({ unit: 'binary' });
     fc.assert(
       fc.property(text, text, (a, b) => {
@@ -134,7 +134,7 @@ describe('byte order', () => {
 });
 
 describe('GUIDs', () => {
-  it('come out in lower case, and anything else is refused in the original words', () => {
+  it('are written in lower case, and anything else is refused with the original error', () => {
     expect(parseGuid('ABCDEF00-1111-2222-3333-444455556666')).toBe('abcdef00-1111-2222-3333-444455556666');
     expect(() => parseGuid('{"x"}')).toThrow('invalid GUID "{\\"x\\"}"');
   });

@@ -34,7 +34,7 @@ async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
 }
 
 describe('the file of a guest log', () => {
-  it('has every line in order, also after the file was opened again', async () => {
+  it('has every line in order, even after the file was opened again', async () => {
     await using log = await fileIn();
     log.file.append('one');
     log.file.append('two');
@@ -50,7 +50,7 @@ describe('the file of a guest log', () => {
     expect(await log.read()).toBe('one\ntwo\nthree\n');
   });
 
-  it('is rotated by its size, and the oldest goes', async () => {
+  it('is rotated by size, and the oldest file is removed', async () => {
     await using log = await fileIn({ maxBytes: 20, keptFiles: 2 });
     for (let line = 0; line < 10; line += 1) {
       log.file.append(`line ${line} ${'x'.repeat(8)}`);
@@ -62,7 +62,7 @@ describe('the file of a guest log', () => {
     );
   });
 
-  it('drops what the disk does not take in time, counts it and tells of it', async () => {
+  it('drops lines that the disk does not accept in time, counts them and reports it', async () => {
     await using log = await fileIn({ maxWaitingBytes: 10 });
     for (const line of ['aaaa', 'bbbb', 'cccc', 'dddd']) log.file.append(line);
     await log.file.flush();
@@ -70,7 +70,7 @@ describe('the file of a guest log', () => {
     expect(await log.read()).toBe('aaaa\nbbbb\n[2 lines were dropped: the disk did not take them]\n');
   });
 
-  it('counts what waits in bytes, and cuts no character', async () => {
+  it('counts waiting text in bytes, and cuts no character', async () => {
     await using log = await fileIn({ maxWaitingBytes: 8 });
     for (const line of ['äöü', 'x', '€']) log.file.append(line);
     await log.file.flush();
@@ -78,7 +78,7 @@ describe('the file of a guest log', () => {
     expect(await log.read()).toBe('äöü\n[2 lines were dropped: the disk did not take them]\n');
   });
 
-  it('has every line of a flood as it was, however much waits at once', async () => {
+  it('keeps every line of a flood unchanged, however much waits at once', async () => {
     await using log = await fileIn({ maxBytes: 1 << 30 });
     const text = (size: number) => `${size} ${'ä€😀x'.repeat(size)}`;
     const sizes = Array.from({ length: 400 }, (_, index) => (index * 37) % 300);
@@ -90,7 +90,7 @@ describe('the file of a guest log', () => {
     expect(await log.read()).toBe(sizes.map((size) => `${text(size)}\n`).join(''));
   });
 
-  it('says once that it cannot be written, and goes on when it can be', async () => {
+  it('reports once that it cannot be written, and continues when it can', async () => {
     await using log = await fileIn({}, 'missing');
     for (const line of ['lost', 'lost too']) {
       log.file.append(line);
@@ -109,7 +109,7 @@ describe('an entry for collectors', () => {
   const source = { namespace: 'n', name: 'vm', uid: 'u' };
   const record = (fields: GuestLogRecord['fields']): GuestLogRecord => ({ level: 'info', message: 'm', fields });
 
-  it('names its VM and the time of the guest, and keeps the fields of the guest apart', () => {
+  it('has the VM and the time of the guest, and keeps the fields of the guest apart', () => {
     const time = '2024-01-15T10:30:00.5Z';
     const entry = guestLogEntry(record({ 'uvm-id': 'x', 'vm.time': time, namespace: 'forged', a: 1 }), source);
     expect(JSON.parse(entry)).toEqual({

@@ -33,7 +33,7 @@ describe('the log of a guest', () => {
     for (const line of [...head, ...tail]) expect(line.length).toBeLessThanOrEqual(limits.statusLineChars);
   });
 
-  it('tells how much of a long line it shows', () => {
+  it('says how much of a long line it shows', () => {
     const log = newLog();
     log.append(`${'x'.repeat(231)}\u{1f600}${'y'.repeat(100)}`);
     const [shown = ''] = log.summary().head;
@@ -41,7 +41,7 @@ describe('the log of a guest', () => {
     expect(shown.isWellFormed()).toBe(true);
   });
 
-  it('numbers the lines of each boot, also after an earlier agent', () => {
+  it('numbers the lines of each boot, continuing after an earlier agent', () => {
     const log = new GuestLog(3, empty);
     log.continueAfter({ boot: 3, sequence: 41 });
     expect(log.append('a')).toEqual({ boot: 3, sequence: 42, text: 'a' });
@@ -52,8 +52,8 @@ describe('the log of a guest', () => {
   });
 });
 
-describe('what a guest says', () => {
-  it('is news for the status while its first lines come in, and no longer', () => {
+describe('what a guest logs', () => {
+  it('changes the status while its first lines arrive, and no longer', () => {
     const lines: string[] = [];
     let news = 0;
     const log = new GuestLogDestinations({
@@ -79,7 +79,7 @@ describe('what a guest says', () => {
 });
 
 describe('the lines that the status counts as dropped', () => {
-  /** What the status says once the guest has written so many lines at once, and how many of them are in the file. */
+  /** The status after the guest wrote this many lines at once, and how many of them are in the file. */
   async function flooded(lines: number, options: CoreOptions): Promise<GuestLogSummary & { readonly kept: number }> {
     await using node = await startNode();
     await using core = await startCore(node, options);
@@ -89,7 +89,7 @@ describe('the lines that the status counts as dropped', () => {
     await node.control.writeLog(systemIdOf(uid), '{"level":"info","msg":"one of many"}\n', lines);
     const { guestLog } = await core.until(uid, 'the lines', (each) => each.guestLog.total >= before + lines);
     const positions = [...(await readBack(core)).matchAll(/^\d+\.(\d+) /gm)];
-    // The guest may have said more meanwhile.
+    // The guest can have written more in the meantime.
     const kept = positions.filter(([, sequence]) => Number(sequence) < guestLog.total).length;
     return { ...guestLog, kept };
   }
@@ -104,19 +104,19 @@ describe('the lines that the status counts as dropped', () => {
     return text;
   }
 
-  it('are none while the file has every line, though no operator is there', async () => {
+  it('are none while the file has every line, even without an operator', async () => {
     const { dropped, kept, total } = await flooded(3000, {});
     expect(total).toBeGreaterThan(3000);
     expect({ dropped, kept }).toEqual({ dropped: 0, kept: total });
   });
 
-  it('are those that the disk did not take', async () => {
+  it('are those that the disk did not accept', async () => {
     const { dropped, kept, total } = await flooded(3000, { guestLogFile: { maxWaitingBytes: 4096 } });
     expect(dropped).toBeGreaterThan(1000);
     expect(kept).toBe(total - dropped);
   });
 
-  it('are those that standard output did not take', async () => {
+  it('are those that standard output did not accept', async () => {
     const written: string[] = [];
     const output = new GuestLogOutput({
       destination: { write: (text) => written.push(text) > 0, once: () => undefined },

@@ -1,4 +1,4 @@
-// The lines of guests on the agent's standard output: what a collector finds there, and what becomes of too many.
+// Guest log lines on the agent's standard output: what a log collector reads, and what happens to too many lines.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -17,7 +17,7 @@ const source = { namespace: 'team', name: 'vm', uid };
 const logged = z.object({ source: z.literal('guest') });
 const record = (message: string): GuestLogRecord => ({ level: 'info', message, fields: {} });
 
-/** Takes lines until it is told that it is full. */
+/** Accepts lines until it is told to be full. */
 class Destination {
   readonly texts: string[] = [];
   isFull = false;
@@ -49,7 +49,7 @@ class Destination {
 }
 
 describe('lines of guests on standard output', () => {
-  it('steer no terminal', () => {
+  it('contain no terminal control characters', () => {
     const destination = new Destination();
     const output = new GuestLogOutput({
       destination,
@@ -62,7 +62,7 @@ describe('lines of guests on standard output', () => {
     expect(destination.entries()).toMatchObject([{ msg: hostile, fields: { [hostile]: [hostile] } }]);
   });
 
-  it('are JSON with the VM, the time of the guest, and its fields apart', async () => {
+  it("are JSON with the VM, the time of the guest, and the guest's fields in a member of their own", async () => {
     const destination = new Destination();
     const clock = new FakeClock();
     const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1000, burst: 1000 } });
@@ -86,7 +86,7 @@ describe('lines of guests on standard output', () => {
     });
   });
 
-  it('are no more of one guest than its rate, of which the guest is told apart, and others not', () => {
+  it('are limited to the rate of each guest; only the guest over its limit gets a notice', () => {
     const destination = new Destination();
     const clock = new FakeClock();
     const output = new GuestLogOutput({ destination, clock, rate: { recordsPerSecond: 1, burst: 2 } });
@@ -103,7 +103,7 @@ describe('lines of guests on standard output', () => {
     expect(output.dropped).toBe(0);
   });
 
-  it('wait within bounds for a destination that takes no more; what was lost is counted and told', () => {
+  it('wait within bounds for a destination that accepts no more; lost lines are counted and reported', () => {
     const destination = new Destination();
     const rate = { recordsPerSecond: 1000, burst: 1000 };
     const output = new GuestLogOutput({ destination, clock: new FakeClock(), rate, maxWaiting: 600 });
@@ -133,7 +133,7 @@ describe('lines of guests on standard output', () => {
 });
 
 describe('standard output that nobody reads', () => {
-  it('holds up nothing; once it is read, all that was kept is there, whole, and what was lost is told', async () => {
+  it('blocks nothing; once it is read, all kept lines arrive whole, and lost lines are reported', async () => {
     const program = fileURLToPath(new URL('../../support/agent/unread-output.ts', import.meta.url));
     const child = fork(program, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
     const [told] = await once(child, 'message');
@@ -152,7 +152,7 @@ describe('standard output that nobody reads', () => {
 });
 
 describe('a limit on what a guest may log', () => {
-  it('drops what is beyond, counts it in the status, and tells it in the log', async () => {
+  it('drops lines beyond it, counts them in the status, and reports them in the log', async () => {
     await using node = await startNode();
     const guestLogRate = { recordsPerSecond: 1, burst: 50 };
     await using core = await startCore(node, { guestLog: { guestLogRate } });

@@ -1,4 +1,4 @@
-// What guests may have the agent hold and do, one guest and all of them together.
+// Bounds on what guests make the agent hold and do, for one guest and for all guests together.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,8 +14,8 @@ import { FakeClock } from '../../support/clocks/fake-clock.ts';
 
 const signal = new AbortController().signal;
 
-describe('what guests may have the agent hold', () => {
-  it('is bounded for lines that wait for the disk: of all guests, and some for each in any case', async () => {
+describe('what guests make the agent hold', () => {
+  it('is bounded for lines that wait for the disk: for all guests together, with a minimum for each guest', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bounds-'));
     const waiting = new ByteBudget(256 * 1024);
     const file = () => {
@@ -69,7 +69,7 @@ describe('a guest that answers what was not asked', () => {
 });
 
 describe('a guest that dials and hangs up', () => {
-  /** After which pauses its connections are taken, when each lasts so long. */
+  /** The pauses before its connections are accepted, when each connection lasts this long. */
   async function pauses(lasting: readonly number[]): Promise<readonly number[]> {
     const clock = new FakeClock();
     const redials = new RedialPauses(clock);
@@ -89,7 +89,7 @@ describe('a guest that dials and hangs up', () => {
     return taken;
   }
 
-  it('is served less and less often, until it stays', async () => {
+  it('is served less and less often, until a connection lasts', async () => {
     expect(await pauses([0, 0, 0, 0, 0, 0, 0, 0])).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
     expect(await pauses([0, 0, 60_000, 0])).toEqual([100, 200, 100, 200]);
   });

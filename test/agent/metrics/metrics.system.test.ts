@@ -21,7 +21,7 @@ import { until } from '../../support/until.ts';
 const program = fileURLToPath(new URL('../../../simulator/agent.ts', import.meta.url));
 const machine = `namespace="default",name="vm",uid="${uid}"`;
 
-/** The value of the one series of that name. */
+/** The value of the only series with that name. */
 function valueIn(text: string, series: string): number | undefined {
   const line = text.split('\n').find((each) => each.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
@@ -54,7 +54,7 @@ async function startAgent(node: TestNode, healthPort: number, flags: readonly st
 }
 
 describe('the metrics of an agent', () => {
-  it('tell of its VMs and of itself, when they are scraped', async () => {
+  it('describe its VMs and the agent itself at each scrape', async () => {
     await using node = await startNode();
     const journal = new FileJournal(nodeFileSystem, join(node.folder, 'agent'));
     await journal.write({ ...newRecord(uid, randomUUID()), assignment: makeAssignment() });
@@ -87,7 +87,7 @@ describe('the metrics of an agent', () => {
     expect(valueIn(text, 'process_resident_memory_bytes')).toBeGreaterThan(2 ** 24);
   });
 
-  it('count changes of running VMs that failed, and forget VMs that are gone', async () => {
+  it('count failed changes of running VMs, and forget VMs that are gone', async () => {
     await using node = await startNode();
     const metrics = new AgentMetrics('1', new FakeClock());
     await using core = await startCore(node, { tally: metrics.tally });
@@ -103,7 +103,7 @@ describe('the metrics of an agent', () => {
   });
 });
 
-/** VMs that answer when the test says so. */
+/** A VM that answers when the test tells it to. */
 class SlowMachine implements MeasuredMachine {
   asked = 0;
   #answer = Promise.withResolvers<SystemStatistics | undefined>();
@@ -126,10 +126,10 @@ class SlowMachine implements MeasuredMachine {
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('the questions about what VMs use', () => {
+describe('the property requests behind the metrics of VMs', () => {
   const usage = { processorSeconds: 1 };
 
-  it('are asked of few VMs at once, of each once in a while, and by all who scrape together', async () => {
+  it('are sent to few VMs at once, to each at most once per interval, and shared by concurrent scrapes', async () => {
     const clock = new FakeClock();
     const reader = new UsageReader(clock);
     const machines = new Map(Array.from({ length: 20 }, (_, index) => [`vm-${index}`, new SlowMachine()]));
@@ -149,7 +149,7 @@ describe('the questions about what VMs use', () => {
     expect(asked()).toBe(20);
   });
 
-  it('do not hold up a scrape, and are not asked again before their answer', async () => {
+  it('do not delay a scrape, and are not repeated before their answer', async () => {
     const clock = new FakeClock();
     const reader = new UsageReader(clock);
     const hung = new SlowMachine();

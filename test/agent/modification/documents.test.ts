@@ -1,4 +1,4 @@
-// What the golden changes of a running VM do not show: room that is given back, changes that fail half way.
+// Changes of a running VM that the golden data does not contain: freed space, and changes that fail half way.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallOverdue } from '../../../agent/bounds/bounded.ts';
@@ -18,7 +18,7 @@ function nothingToUndo(error: unknown): void {
   throw error;
 }
 
-/** Both ends; what is refused is refused with its own name. */
+/** Records requests to host and guest. A refused request fails with its own name as the error. */
 function recordingTarget(refused: () => string | undefined = () => undefined) {
   const asked: string[] = [];
   const ask = async (what: string) => {
@@ -32,7 +32,7 @@ function recordingTarget(refused: () => string | undefined = () => undefined) {
   return { asked, target };
 }
 
-/** What is asked for, and which region is given back after it. */
+/** How much is allocated, and which region is freed after it. */
 const poolSteps = fc.array(
   fc.record({ bytes: fc.integer({ min: 1, max: 300 * mebibyte }), released: fc.option(fc.nat()) }),
   { maxLength: 40 },
@@ -46,7 +46,7 @@ function expectApart(region: Region, held: readonly Region[]): void {
   expect(held.filter((each) => region.offset < each.offset + bytesOf(each) && each.offset < end)).toEqual([]);
 }
 
-/** Changes what is held. */
+/** Allocates a region and frees another one. */
 function takeStep(pool: RegionPool, held: Region[], { bytes, released }: PoolStep): void {
   const region = pool.allocate(bytes);
   if (region !== undefined) {
@@ -67,18 +67,18 @@ function expectSoundPool(steps: readonly PoolStep[]): void {
 }
 
 describe('the pool of a packed vPMem device', () => {
-  it('never gives the same bytes twice, and is whole again when all is given back', () => {
+  it('never allocates the same bytes twice, and is whole again when everything is freed', () => {
     fc.assert(fc.property(poolSteps, expectSoundPool), { numRuns: 100 });
   });
 
-  it('has no block for nothing, nor for more than it has', () => {
+  it('allocates no empty block, and none larger than the pool', () => {
     expect(new RegionPool().allocate(0)).toBeUndefined();
     expect(new RegionPool().allocate(poolBytes + 1)).toBeUndefined();
   });
 });
 
 describe('images on vPMem devices', () => {
-  it('leave their device free when they were refused, and when their last user is gone', async () => {
+  it('free their device when they are refused, and when their last user is gone', async () => {
     const images = new SingleImages({ maximumCount: 1, maximumSizeBytes: poolBytes }, 'vm', nothingToUndo);
     const image = (path: string) => ({ path, sizeInBytes: 1 });
     const refusing = recordingTarget(() => 'HostPath');
@@ -96,7 +96,7 @@ describe('images on vPMem devices', () => {
 });
 
 describe('a change with two halves', () => {
-  it('takes nothing back from a guest that may still be adding it', async () => {
+  it('undoes nothing while the guest can still be adding it', async () => {
     const { asked, target } = recordingTarget();
     const overdue = new CallOverdue('ModifySettings', 1000, Promise.resolve());
     const guest = { resourceType: 'VPMemDevice', requestType: 'Add', settings: {} } as const;
@@ -105,7 +105,7 @@ describe('a change with two halves', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('says what could not be undone, and rejects with the first failure', async () => {
+  it('reports what could not be undone, and rejects with the first failure', async () => {
     let calls = 0;
     const told: unknown[] = [];
     const host = async () => {
@@ -123,7 +123,7 @@ describe('a change with two halves', () => {
 describe('disks with several users', () => {
   const disk = (path: string) => ({ type: 'VirtualDisk', path, readOnly: true }) as const;
 
-  it('are detached with their last user only, and their places and paths are used again', async () => {
+  it('are detached only with their last user, and their places and paths are used again', async () => {
     const { asked, target } = recordingTarget();
     const disks = new ScsiDisks(1, [{ controller: 0, lun: 0 }], nothingToUndo);
     const first = await disks.add(disk('a'), { readOnly: true, options: ['x', 'y'] }, target);
@@ -164,7 +164,7 @@ describe('disks with several users', () => {
 });
 
 describe('shared folders', () => {
-  it('never get the name of one that could not be added', async () => {
+  it('never get the name of a share that could not be added', async () => {
     const shares = new Plan9Shares({ build: 20348, refusesWritable: false }, nothingToUndo);
     const wanted = { hostPath: 'C:\\a', guestPath: '/run/a', readOnly: true };
     await expect(shares.add(wanted, recordingTarget(() => 'Plan9').target)).rejects.toThrow('refused');
@@ -173,7 +173,7 @@ describe('shared folders', () => {
 });
 
 describe('settings without a value', () => {
-  it('are left out, but for those of an adapter that may also be nothing', () => {
+  it('are left out, except for the settings of an adapter that can be empty', () => {
     const slot = { controller: 0, lun: 0, type: 'PassThru', path: '', readOnly: false } as const;
     expect(modifyDocument(scsiAttach(slot))).toContain('"Settings":{"Type":"PassThru"}');
     const iov = { offloadWeight: 0, queuePairsRequested: undefined, interruptModeration: '' };

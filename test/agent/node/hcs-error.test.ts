@@ -5,7 +5,7 @@ const words = Array.from({ length: 0x22 }, (_, low) => 0x0100 + low);
 const nameIn = (code: number) => new HcsError('HcsX', code).message.replace(/^HcsX: | \(0x[0-9a-f]+\)$/g, '');
 
 describe('an error of HCS', () => {
-  it('has a name for every condition that HCS knows, the same in both numberings', () => {
+  it('has the same name for every condition of HCS in both numberings', () => {
     for (const word of words) {
       expect(nameIn(0x8037_0000 + word)).toMatch(/^[A-Z]+(?:_[A-Z]+)*$/);
       expect(nameIn(0xc037_0000 + word)).toBe(nameIn(0x8037_0000 + word));
@@ -13,7 +13,7 @@ describe('an error of HCS', () => {
     expect(nameIn(0x8037_0122)).toBe('HCS failure');
   });
 
-  it('is told apart by what can be done about it, in either numbering', () => {
+  it('is classified by how the agent handles it, in both numberings', () => {
     const kinds = [
       ['isNotFound', [0x8037_010e, 0xc037_010e, 0x8007_0490]],
       ['isAlreadyStopped', [0x8037_0110, 0xc037_0110, 0x8007_0490]],
@@ -44,7 +44,7 @@ describe('an error of HCS', () => {
     }
   });
 
-  it('takes codes as signed numbers too, as native calls return them', () => {
+  it('accepts codes as signed numbers, as native calls return them', () => {
     expect(new HcsError('HcsX', 0x8037_010e | 0).hresult).toBe(0x8037_010e);
   });
 });

@@ -6,7 +6,7 @@ const [mine, other] = ['0b7d6a3f-2c1e-4c55-9a51-2f7f0c1d2e3f', '0b7d6a3f-2c1e-4c
 const none = '00000000-0000-0000-0000-000000000000';
 const allowed: AllowedGroups = { cpuGroups: [mine.toUpperCase()], resourcePartitions: [mine] };
 
-describe('the groups that a spec may join', () => {
+describe('the groups that a spec names', () => {
   it.each<[string, RequestedOptions]>([
     ['none', {}],
     ['the null group', { CPUGroupID: none }],

@@ -1,6 +1,7 @@
-// The conversion of requested options against the original's conversion of annotations (docs/reference/hcs-documents.md §9.3): both
-// are the same steps in the same order. Only cases that a manifest can say as well: a manifest has no unparsable values, and its boot
-// folder stands in for the default one, where an annotation moves there from it.
+// Compares the conversion of requested options with the original's conversion of annotations
+// (docs/reference/hcs-documents.md §9.3). Both are the same steps in the same order. Only cases that a manifest can
+// express are compared: a manifest has no values that cannot be parsed, and where an annotation moves away from the
+// default boot folder, the manifest's boot folder stands in for the default one.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -23,7 +24,7 @@ const annotationCase = z.object({
   expect: z.object({ options: z.record(z.string(), z.unknown()).optional() }),
 });
 
-/** Annotation without its prefix to option. */
+/** The option for each annotation, without the annotation's prefix. */
 const options: Readonly<Record<string, keyof typeof requestedOptions.shape>> = {
   'computetopology.memory.allowovercommit': 'AllowOvercommit',
   'computetopology.memory.enablecolddiscardhint': 'EnableColdDiscardHint',
@@ -69,13 +70,13 @@ const options: Readonly<Record<string, keyof typeof requestedOptions.shape>> = {
   'storageqos.iopsmaximum': 'StorageQoSIopsMaximum',
 };
 
-/** What a manifest would say; undefined where it cannot. */
+/** The options that a manifest would request; undefined where a manifest cannot express them. */
 function requestedOf(annotations: Readonly<Record<string, string>>) {
   const requested: Record<string, unknown> = {};
   const { 'io.microsoft.virtualmachine.no_security_hardware': noHardware, ...others } = annotations;
   for (const [key, text] of Object.entries(others)) {
     const option = options[key.replace(/^io\.microsoft\.virtualmachine\./, '')];
-    // A memory size of 0 means "not set" there; a manifest cannot say it.
+    // In an annotation a memory size of 0 means "not set". A manifest cannot say that.
     if (option === undefined || (option === 'MemorySizeInMB' && text === '0')) return undefined;
     requested[option] = valuesOf(text).find((value) => requestedOptions.shape[option].safeParse(value).success);
     if (requested[option] === undefined) return undefined;
@@ -84,7 +85,7 @@ function requestedOf(annotations: Readonly<Record<string, string>>) {
   return requestedOptions.parse({ ...requested, ...(isolated && { SecurityPolicyEnabled: true }) });
 }
 
-/** Every value that the text could stand for; the option's type picks one. */
+/** Every value that the text can stand for; the option's type selects one. */
 function valuesOf(text: string): unknown[] {
   const booleans = new Map([
     ['true', true],
@@ -110,8 +111,8 @@ const cases = z
     return requested === undefined || other ? [] : [{ name, host, files, requested, expected }];
   });
 
-describe('requested options become the options that annotations become', () => {
-  it('for most cases of the file', () => {
+describe('requested options become the same options as annotations', () => {
+  it('in most cases of the golden file', () => {
     expect(cases.length).toBeGreaterThan(60);
   });
 

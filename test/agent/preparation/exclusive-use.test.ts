@@ -1,4 +1,5 @@
-// What belongs to one VM of a host at a time: VMs of two namespaces on a simulated node, with an agent that is killed.
+// Resources that one VM of a host uses at a time: VMs of two namespaces on a simulated node, with an agent that is
+// killed.
 import { randomUUID } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
@@ -27,7 +28,7 @@ const extra = [
   'C:\\boot\\rootfs.vhd',
 ];
 const host = { files: { ...defaultHost.files, ...Object.fromEntries(extra.map((path) => [path, 4096])) } };
-/** Nobody is helped by a look from time to time. */
+/** Long periods, so that no periodic check can help a waiting VM. */
 const patient = { timeouts: { backOffMaximum: 3_600_000, changeRetry: 3_600_000, liveness: 3_600_000 } };
 
 const generations = new Map<string, number>();
@@ -56,7 +57,7 @@ async function untilWaiting(core: AgentCore, uid: string, reason: string) {
 const exists = async (node: TestNode, uid: string) => (await node.control.system(systemIdOf(uid))) !== undefined;
 
 describe('a console pipe', () => {
-  it('belongs to one VM; another one waits, and starts when it is free', async () => {
+  it('belongs to one VM; another VM waits, and starts when the pipe is free', async () => {
     await using node = await startNode();
     await using core = await startCore(node, patient);
     await run(core, a, pipe);
@@ -72,14 +73,14 @@ describe('a console pipe', () => {
     expect(condition(second, 'Ready')?.reason).toBe('Running');
     expect(second.guestLog.head.length).toBeGreaterThan(0);
     expect(await exists(node, a)).toBe(false);
-    // And the other way round.
+    // The same in the other direction.
     await want(core, a, pipe);
     await core.until(a, 'waiting', hasReason('PipeInUse'));
     core.supervisor.release(b);
     await core.until(a, 'running', isRunning);
   });
 
-  it('is named with its VM within a namespace', async () => {
+  it('is named with the VM that uses it only within one namespace', async () => {
     await using node = await startNode();
     await using core = await startCore(node, patient);
     await run(core, a, pipe);
@@ -88,7 +89,7 @@ describe('a console pipe', () => {
     expect(condition(waiting, 'Ready')?.message).toContain('is used by the LinuxUtilityVM first');
   });
 
-  it('stays with a VM that crashes, restarts, or whose agent dies', async () => {
+  it('stays with a VM that crashes, restarts, or loses its agent', async () => {
     await using node = await startNode();
     const first = await startCore(node, patient);
     await run(first, a, pipe);
@@ -162,7 +163,7 @@ describe('a console pipe', () => {
       await core.until(uid, 'swapped', (now) => isRunning(now) && now.optionsDigest === optionsDigest(options));
   });
 
-  it('is read by nobody who began when it was another VM’s', async () => {
+  it('is not read by a reader who connected while it belonged to another VM', async () => {
     await using node = await startNode();
     await using core = await startCore(node, patient);
     await run(core, a, pipe);
@@ -177,7 +178,7 @@ describe('a console pipe', () => {
     expect(core.supervisor.machine(b)?.access.console.signal.aborted).toBe(false);
   });
 
-  it('is not waited for by a VM that does not want it any more', async () => {
+  it('is no longer waited for by a VM that stopped asking for it', async () => {
     await using node = await startNode();
     await using core = await startCore(node, patient);
     await run(core, a, pipe);
@@ -194,14 +195,14 @@ describe('a console pipe', () => {
   });
 });
 
-describe('a disk that is written to', () => {
+describe('a writable disk', () => {
   it.each([
     ['to write to it', data, { Disks: [disk('c:\\DISKS\\data.vhd')] }],
     ['to read it', data, { Disks: [disk('C:\\disks\\data.vhd', true)] }],
     ['to write what is read', { Disks: [disk('C:\\disks\\data.vhd', true)] }, data],
     ['to boot from it', { Disks: [disk('C:\\boot\\rootfs.vhd')] }, images],
     ['to write what is booted from', images, { Disks: [disk('C:\\boot\\rootfs.vhd')] }],
-  ])('belongs to one VM; another one that starts waits %s', async (_, has, wants) => {
+  ])('belongs to one VM; another VM that starts waits %s', async (_, has, wants) => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);
     await run(core, a, has);
@@ -212,13 +213,13 @@ describe('a disk that is written to', () => {
     await core.until(b, 'running', (now) => isRunning(now) && now.optionsDigest === optionsDigest(wants));
   });
 
-  it('is shared by all who only read it', async () => {
+  it('can be shared by VMs that only read it', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);
     for (const uid of [a, b]) await run(core, uid, { Disks: [disk('C:\\disks\\data.vhd', true)] });
   });
 
-  it('is not attached to a running VM that another one has it of, until it is detached there', async () => {
+  it('is not attached to a running VM while another VM uses it, until it is detached there', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);
     await run(core, a, data);
@@ -238,7 +239,7 @@ describe('a disk that is written to', () => {
     ]);
   });
 
-  it('is free when a running VM does not want it any more that waited for it', async () => {
+  it('is free when the running VM that waited for it no longer asks for it', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);
     await run(core, a, data);
@@ -265,7 +266,7 @@ describe('a disk that is written to', () => {
       await core.until(uid, 'swapped', (now) => isRunning(now) && now.optionsDigest === optionsDigest(options));
   });
 
-  it('stays with the VM while the guest does not let go of it', async () => {
+  it('stays with the VM while the guest does not release it', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { backOffMaximum: 3_600_000 } });
     await run(core, a, data);
@@ -279,7 +280,7 @@ describe('a disk that is written to', () => {
     await core.until(b, 'attached', (now) => isReady(now) && now.devices?.scsi.length === 1);
   });
 
-  it('is found again by the next agent, attached or half attached', async () => {
+  it('is found again by the next agent, whether attached or half attached', async () => {
     await using node = await startNode(host);
     const first = await startCore(node, patient);
     await run(first, a, outlives);
@@ -296,7 +297,7 @@ describe('a disk that is written to', () => {
     await untilWaiting(second, b, 'DiskInUse');
   });
 
-  it('is neither told of nor taken from who may not have it', async () => {
+  it('is not revealed to, nor taken from, a VM that is not allowed to use it', async () => {
     await using node = await startNode(host);
     const allowed = allowList({ paths: ['C:\\{namespace}', 'C:\\disks'], pipes: [], devices: [] });
     await using core = await startCore(node, { ...patient, allowed });
@@ -304,7 +305,7 @@ describe('a disk that is written to', () => {
     const tools = { name: 'tools', path: 'C:\\disks\\other.vhd', readOnly: false };
     const wants = { Disks: [...mine.Disks, tools] };
     await run(core, b, {});
-    // Free or in use makes no difference, and what is allowed is attached all the same.
+    // It makes no difference whether the disk is free or in use, and the allowed disks are attached in both cases.
     await want(core, b, wants);
     const whileFree = await core.until(b, 'refused', hasReason('PathNotAllowed'));
     await run(core, a, mine);
@@ -329,8 +330,8 @@ describe('a disk that is written to', () => {
   });
 });
 
-describe('two VMs that ask at once', () => {
-  it('are one that runs and one that waits, again and again', async () => {
+describe('two VMs that ask at the same time', () => {
+  it('end as one that runs and one that waits, every time', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);
     const both = { ...pipe, ...data };

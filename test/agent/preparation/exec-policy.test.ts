@@ -1,4 +1,4 @@
-// Who may start processes in a confidential VM: read from a policy that anybody may have written who may write VMs.
+// Whether users can start processes in a confidential VM: read from a policy that any author of a VM can write.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allowsExec, policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
@@ -8,7 +8,7 @@ import { threadTime } from '../../support/thread-time.ts';
 
 const encode = (policy: string) => Buffer.from(policy).toString('base64');
 
-/** What it is, said shortly; it takes seconds for a hostile policy. */
+/** The same rule as one short regular expression, which takes seconds for a hostile policy. */
 function saidShortly(policy: string): boolean {
   const allows = /^\s*exec_external\s*:=\s*(\{\s*"allowed"\s*:\s*true\b|data\.framework\.exec_external\b)/m;
   const list = /^\s*external_processes\s*:=\s*\[\s*\{/m;
@@ -25,7 +25,7 @@ const piece = fc.constantFrom(
 const policy = fc.array(piece, { maxLength: 24 }).map((pieces) => pieces.join(''));
 
 describe('whether a policy allows exec', () => {
-  it('is what its rules say, wherever they stand', () => {
+  it('follows its rules, wherever they stand', () => {
     let allowed = 0;
     fc.assert(
       fc.property(policy, (text) => {
@@ -38,7 +38,7 @@ describe('whether a policy allows exec', () => {
     expect(allowed).toBeGreaterThan(100);
   });
 
-  it('is asked of confidential VMs only', () => {
+  it('is checked for confidential VMs only', () => {
     expect(allowsExec({})).toBe(true);
     expect(allowsExec({ SecurityPolicy: '', SecurityPolicyEnabled: false })).toBe(true);
     expect(allowsExec({ SecurityPolicy: '', SecurityPolicyEnabled: true })).toBe(false);
@@ -69,12 +69,12 @@ describe('whether a policy allows exec', () => {
     ['members', '{"allow_all":'],
     ['quotes', '"'],
     ['backslashes', '"\\'],
-  ])('takes no longer than reading it: %s', (_, unit) => {
+  ])('takes no longer than reading the policy: %s', (_, unit) => {
     const text = unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
     const begun = threadTime();
     expect(policyAllowsExec(encode(text))).toBe(false);
     expect(policyAllowsExec(encode(`${text}\nexec_external := data.framework.exec_external\n`))).toBe(false);
-    // 13 ms for each on a quiet machine; a regular expression took minutes.
+    // Each policy takes 13 ms on a quiet machine. A regular expression took minutes.
     expect(threadTime() - begun).toBeLessThan(1_000);
   });
 
@@ -91,14 +91,14 @@ describe('whether a policy allows exec', () => {
     devices: { vpmem: [], scsi: [], assigned: [] },
   };
 
-  it('is decided once for what an earlier agent has written down without it', () => {
+  it('is decided once for a VM whose record was written by an earlier agent without the answer', () => {
     const { applied: schema } = machineRecord.shape;
     expect(schema.parse(applied)?.execAllowed).toBe(true);
     expect(schema.parse({ ...applied, options: { SecurityPolicyEnabled: true } })?.execAllowed).toBe(false);
     expect(schema.parse({ ...applied, execAllowed: false })?.execAllowed).toBe(false);
   });
 
-  it('is looked up for each process, and not read from the policy again', async () => {
+  it('is stored with the VM, and not read from the policy for each process', async () => {
     const record = { applied: { ...applied, execAllowed: false } };
     Object.defineProperty(record.applied, 'options', {
       get: () => {

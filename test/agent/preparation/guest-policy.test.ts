@@ -1,4 +1,4 @@
-// What a guest is sent of its policy, and from where.
+// The policy that a guest is sent, and the files that it comes from.
 import { describe, expect, it } from 'vitest';
 import { MachineFailure } from '../../../agent/failure.ts';
 import { guestPolicy, maxReferenceInfoBytes } from '../../../agent/preparation/guest-policy.ts';
@@ -27,11 +27,11 @@ function policyOf(
 const nothingThere = () => Promise.resolve(undefined);
 
 describe('the policy that a guest is sent', () => {
-  it('is none for a VM without one', async () => {
+  it('is absent for a VM without a policy', async () => {
     expect(await policyOf({}, () => Promise.reject(new Error('nothing is to be read')))).toBeUndefined();
   });
 
-  it('comes with both files of the default boot folder, also when the VM boots from another one', async () => {
+  it('includes both files of the default boot folder, even when the VM boots from another folder', async () => {
     const read: [string, number][] = [];
     const options: RequestedOptions = {
       SecurityPolicy: policy,
@@ -53,7 +53,7 @@ describe('the policy that a guest is sent', () => {
     });
   });
 
-  it('is sent without the files that are not there, and also to a VM that is not isolated', async () => {
+  it('is sent without files that do not exist, and also to a VM that is not isolated', async () => {
     const expected = { encodedSecurityPolicy: policy, encodedUVMReference: '', encodedUVMHashEnvelopeReference: '' };
     expect(await policyOf({ SecurityPolicy: policy }, nothingThere)).toMatchObject(expected);
   });

@@ -12,7 +12,7 @@ const of = (requested: RequestedOptions, bootFiles: readonly string[] = []) =>
 const nameOf = async (requested: RequestedOptions) => (await of(requested)).map(({ name }: HostResource) => name);
 const disk = (path: string, readOnly = false, name = 'data') => ({ name, path, readOnly });
 
-describe('one thing has one name, however it is spelled', () => {
+describe('one resource has one name, however it is spelled', () => {
   it.each([
     '\\\\.\\pipe\\console-A',
     '\\\\.\\PIPE\\Console-a',
@@ -44,7 +44,7 @@ describe('one thing has one name, however it is spelled', () => {
     expect(await nameOf({ Disks: [disk(path)] })).toEqual(['d:\\disks of all\\data.vhdx']);
   });
 
-  it('and different things have different ones', async () => {
+  it('and different resources have different names', async () => {
     expect(await nameOf({ ConsolePipe: '\\\\.\\pipe\\a' })).not.toEqual(
       await nameOf({ ConsolePipe: '\\\\.\\pipe\\b' }),
     );
@@ -54,7 +54,7 @@ describe('one thing has one name, however it is spelled', () => {
   });
 });
 
-it('takes no more time than the text is long', async () => {
+it('takes time in proportion to the length of the text', async () => {
   const started = threadTime();
   for (const part of ['. ', '\\', 'a\\', '..\\', 'LOCAL\\']) await of({ ConsolePipe: part.repeat(20_000) });
   expect(threadTime() - started).toBeLessThan(5_000);
@@ -70,18 +70,18 @@ describe('within one VM', () => {
     [false, false],
     [true, false],
     [false, true],
-  ])('two disks that are one file are refused when one writes to it: %s, %s', async (first, second) => {
+  ])('two disks that are one file are refused when one is writable: %s, %s', async (first, second) => {
     await expect(twice(first, second)).rejects.toMatchObject({
       reason: 'InvalidOptions',
       message: expect.stringContaining('storage.disks[b].path is the same file as storage.disks[a].path'),
     });
   });
 
-  it('two disks can be one file for reading', async () => {
+  it('two read-only disks can be one file', async () => {
     expect(await twice(true, true)).toHaveLength(2);
   });
 
-  it('a boot file can be a disk for reading only', async () => {
+  it('a boot file can also be a read-only disk', async () => {
     const boots = ['C:\\boot\\rootfs.vhd'];
     await expect(of({ Disks: [disk('c:\\BOOT\\rootfs.vhd')] }, boots)).rejects.toMatchObject({
       reason: 'InvalidOptions',

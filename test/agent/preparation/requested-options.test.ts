@@ -30,7 +30,7 @@ function fill(requested: RequestedOptions, on: DefaultsHost = host) {
 }
 
 describe('options that reset each other', () => {
-  it('keeps what the probe of the default folder found', () => {
+  it('keep what the probe of the default folder found', () => {
     expect(fill({}).options).toMatchObject({
       KernelFile: 'vmlinux',
       RootFSFile: 'rootfs.vhd',
@@ -39,7 +39,7 @@ describe('options that reset each other', () => {
     });
   });
 
-  it('probes a requested folder from scratch', () => {
+  it('probe a requested folder from scratch', () => {
     expect(fill({ BootFilesPath: 'D:/boot/' }).options).toMatchObject({
       BootFilesPath: 'D:\\boot',
       KernelFile: 'kernel',
@@ -57,36 +57,36 @@ describe('options that reset each other', () => {
     expect(fill(requested).options).toMatchObject({ RootFSFile: file, PreferredRootFSType: type });
   });
 
-  it('boots `kernel` by UEFI unless another name is given', () => {
+  it('boot `kernel` by UEFI unless another name is given', () => {
     expect(fill({ KernelDirect: false }).options.KernelFile).toBe('kernel');
     expect(fill({ KernelDirect: false, KernelFile: 'mine' }).options.KernelFile).toBe('mine');
   });
 
-  it('does not look for vmlinux where kernel-direct boot is off by default', () => {
+  it('do not look for vmlinux where kernel-direct boot is off by default', () => {
     const { options } = fill({ KernelDirect: true }, { ...host, build: 17763 });
     expect(options).toMatchObject({ KernelDirect: true, KernelFile: 'kernel' });
   });
 
-  it('backs memory physically and drops VPMem when everything shall be physical', () => {
+  it('back memory physically and drop VPMem when everything must be physical', () => {
     const { options } = fill({ FullyPhysicallyBacked: true, AllowOvercommit: true, VPMemDeviceCount: 8 });
     expect(options).toMatchObject({ AllowOvercommit: false, VPMemDeviceCount: 0, FullyPhysicallyBacked: true });
   });
 
-  it('appends extra arguments to whichever command line there is', () => {
+  it('append extra arguments to whichever command line there is', () => {
     expect(fill({ LogLevel: 'debug', ExtraExecArgs: '-x 1' }).options.ExecCommandLine).toBe(
       '/bin/gcs -v4 -log-format json -loglevel debug -x 1',
     );
     expect(fill({ ExecCommandLine: '/bin/gcs', ExtraExecArgs: '-x' }).options.ExecCommandLine).toBe('/bin/gcs -x');
   });
 
-  it('holds 64-bit sizes as bigints', () => {
+  it('hold 64-bit sizes as bigints', () => {
     expect(fill({ MemorySizeInMB: 2048, NumaMemoryBlocksCounts: [5] }).options).toMatchObject({
       MemorySizeInMB: 2048n,
       NumaMemoryBlocksCounts: [5n],
     });
   });
 
-  it('hands over what is no option of the original', () => {
+  it('pass on options that the original does not have', () => {
     expect(fill({ ScrubLogs: false, TerminateOnAgentExit: false })).toMatchObject({
       scrubLogs: false,
       switches: { outliveAgent: true, writeResourcePartition: true },
@@ -98,7 +98,7 @@ describe('options that reset each other', () => {
 describe('a confidential VM', () => {
   const policy = { SecurityPolicy: 'YWxsb3dfYWxs', SecurityPolicyEnabled: true };
 
-  it('overrides what its guest state file brings along', () => {
+  it('overrides the options that its guest state file implies', () => {
     const { options } = fill({
       ...policy,
       AllowOvercommit: true,
@@ -120,7 +120,7 @@ describe('a confidential VM', () => {
     });
   });
 
-  it('lets explicit confidential options win', () => {
+  it('prefers explicit confidential options', () => {
     const explicit = {
       GuestStateFilePath: 'my.vmgs',
       DmVerityRootFsVhd: 'my.vhd',
@@ -145,10 +145,10 @@ describe('a confidential VM', () => {
 });
 
 describe('every requested option', () => {
-  /** Requested options that the builder knows under no name of its own. */
+  /** Requested options that have no builder option of the same name. */
   const handledApart = new Set(['Disks', 'ExtraExecArgs', 'LogLevel', 'ScrubLogs', 'TerminateOnAgentExit']);
 
-  it('is an option of the builder or is handled apart', () => {
+  it('is an option of the builder or is handled separately', () => {
     const unknown = Object.keys(requestedOptions.shape).filter(
       (name) => !(name in linuxOptions.shape) && !handledApart.has(name),
     );
@@ -181,7 +181,7 @@ describe('pathsToStat', () => {
     fc.constant<FileFact>({ kind: 'error', message: 'Access is denied.' }),
   );
 
-  it('names every path that filling and building ask for', () => {
+  it('names every path that defaulting and building look up', () => {
     const build = fc.constantFrom(17134, 20348, 26100);
     const architecture = fc.constantFrom('amd64' as const, 'arm64' as const);
     fc.assert(

@@ -7,7 +7,7 @@ const table: readonly (readonly [what: string, RequestedOptions, log: boolean, m
   ['no output', { ForwardStderr: false }, false, false, true],
   ['its output only', { ForwardStderr: false, ForwardStdout: true }, true, true, true],
   ['no bridge', { UseGuestConnection: false }, true, true, false],
-  // One that is refused on 109 dies, and what it runs is not known here.
+  // A guest whose connection to port 109 is refused dies, and its output setting is unknown here.
   ['no output of a confidential guest', { ForwardStderr: false, SecurityPolicyEnabled: true }, false, true, true],
   ['no output of a command of its own', { ForwardStderr: false, ExecCommandLine: '/bin/x' }, false, true, true],
 ];

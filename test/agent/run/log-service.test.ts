@@ -4,7 +4,7 @@ import type { GuestListener } from '../../../agent/node/guest-sockets.ts';
 import { type GuestLogPolicy, GuestLogService } from '../../../agent/run/log-service.ts';
 import { FakeClock } from '../../support/clocks/fake-clock.ts';
 
-/** A service whose guest is one stream. */
+/** A log service whose guest writes one stream. */
 async function serve(text: string, log: GuestLogPolicy) {
   const stream = new PassThrough();
   const never: GuestListener['accept'] = (signal) =>
@@ -35,7 +35,7 @@ async function serve(text: string, log: GuestLogPolicy) {
 }
 
 describe('the log of a running guest', () => {
-  it('is scrubbed when that is asked for, for collectors too', async () => {
+  it('is scrubbed when requested, for collectors too', async () => {
     const records: string[] = [];
     const log: GuestLogPolicy = {
       scrub: true,
@@ -46,7 +46,7 @@ describe('the log of a running guest', () => {
     expect(records).toEqual(['password=<scrubbed>']);
   });
 
-  it('is held to its rate, and what was dropped is counted and told', async () => {
+  it('is held to its rate, and dropped lines are counted and reported', async () => {
     let dropped = 0;
     const log: GuestLogPolicy = {
       rate: { recordsPerSecond: 1, burst: 2 },
@@ -63,7 +63,7 @@ describe('the log of a running guest', () => {
     expect(dropped).toBe(2);
   });
 
-  it('tells of the time in which no agent was there', async () => {
+  it('reports the time in which no agent was running', async () => {
     const { lines, service } = await serve('', {});
     service.tellOfGap();
     expect(lines).toEqual(['1970-01-01T00:00:00.000Z warning guest log gap: the agent was away']);

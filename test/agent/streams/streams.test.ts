@@ -1,4 +1,5 @@
-// What the agent serves over streams: a log from its files, wherever a reader begins, and who may start processes.
+// What the agent serves over streams: logs from its files, whatever position a reader starts at, and who can start
+// processes.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,7 +48,7 @@ async function append(file: GuestLogFile, lines: readonly string[]): Promise<voi
 }
 
 describe('a log that is read from its files', () => {
-  it('goes on after any line, over any rotation, with each line that is still kept once', async () => {
+  it('continues after any line, across rotations, with each kept line exactly once', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 60 }),
@@ -65,7 +66,7 @@ describe('a log that is read from its files', () => {
     );
   });
 
-  it('begins with the oldest line that is left when the wanted one is gone', async () => {
+  it('begins with the oldest kept line when the requested one is gone', async () => {
     await using log = await logIn({ maxBytes: 40, keptFiles: 1 });
     await append(log.file, linesOf(1, 0, 20));
     const lines = (await textOf(log.file, { after: { boot: 1, sequence: 0 } })).trimEnd().split('\n');
@@ -74,7 +75,7 @@ describe('a log that is read from its files', () => {
     expect(lines).toEqual(linesOf(1, 20 - lines.length, 20));
   });
 
-  it('is followed over rotations, also by a reader that is slower than the guest', async () => {
+  it('can be followed across rotations, even by a reader that is slower than the guest', async () => {
     await using log = await logIn({ maxBytes: 60, keptFiles: 50 });
     const stop = new AbortController();
     const seen: string[] = [];
@@ -89,7 +90,7 @@ describe('a log that is read from its files', () => {
     expect(seen).toEqual(linesOf(3, 0, 100));
   });
 
-  it('keeps its order however many wait for what was written', async () => {
+  it('keeps its order however many readers wait for new lines', async () => {
     await using log = await logIn({ maxBytes: 60, keptFiles: 50 });
     const flushes: Promise<void>[] = [];
     for (const line of linesOf(3, 0, 50)) {
@@ -102,7 +103,7 @@ describe('a log that is read from its files', () => {
     expect((await textOf(log.file)).trimEnd().split('\n')).toEqual(linesOf(3, 0, 50));
   });
 
-  it('knows the end of the run before, and its own last line after the agent was started again', async () => {
+  it('knows the end of the previous run, and its own last line after the agent was restarted', async () => {
     await using log = await logIn({ maxBytes: 50, keptFiles: 20 });
     await append(log.file, [...linesOf(1, 0, 9), ...linesOf(3, 0, 7), ...linesOf(4, 0, 5)]);
     expect(await endOfEarlierRun(log.file, 4, noEnd)).toEqual({ boot: 3, sequence: 6 });
@@ -115,7 +116,7 @@ describe('a log that is read from its files', () => {
     expect(await textOf(again, { after: { boot: 4, sequence: 2 } })).toBe('4.3 text\n4.4 text\n4.5 text\n');
   });
 
-  it('takes what a dead agent left of a line for no line', async () => {
+  it('does not treat the partial line of a dead agent as a line', async () => {
     await using log = await logIn();
     await writeFile(join(log.folder, 'guest.log'), '1.0 text\n1.1 cut o');
     await append(log.file, ['1.1 text']);
@@ -169,7 +170,7 @@ describe('a process with a terminal', () => {
 });
 
 describe('a console', () => {
-  it('has one reader at a time, and the next one once that has gone', async () => {
+  it('has one reader at a time, and accepts the next one when the first is gone', async () => {
     const consoles = new ExclusiveConsoles(async function* () {
       yield Buffer.from('printed');
     });

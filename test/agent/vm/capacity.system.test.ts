@@ -1,4 +1,4 @@
-// A host that has not the memory for a VM: the native backend on the double of computecore.dll.
+// A host without enough memory for a VM: the native backend on the double of computecore.dll.
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import { type AgentCore, condition, hasReason, startCore } from '../../support/agent/agent-core.ts';
@@ -26,7 +26,7 @@ afterEach(async () => {
   expect(double.counts()).toEqual(nothingLeft);
 });
 
-/** Everything that is said of the VM, one after the other. */
+/** All reports about the VM, in order. */
 async function startTold(): Promise<{ readonly core: AgentCore; readonly told: ObservedVirtualMachine[] }> {
   const told: ObservedVirtualMachine[] = [];
   const tell = () => {
@@ -39,7 +39,7 @@ async function startTold(): Promise<{ readonly core: AgentCore; readonly told: O
   return { core, told };
 }
 
-describe('a host without the memory', () => {
+describe('a host without enough memory', () => {
   for (const call of ['HcsCreateComputeSystem', 'HcsStartComputeSystem']) {
     it.each([...win32, ...hypervisor, ...memoryDriver].map((code) => [code.toString(16), code] as const))(
       `is recognised when ${call} fails with 0x%s, and by its text`,
@@ -58,7 +58,7 @@ describe('a host without the memory', () => {
     );
   }
 
-  it('is never told to have created a VM whose creation failed', async () => {
+  it('never reports a VM as created when its creation failed', async () => {
     const { core, told } = await startTold();
     double.script({ call: 'HcsCreateComputeSystem', action: 'failOperation', value: 0x8007_05af });
     await core.supervisor.assign(unguestedAssignment({ runStrategy: 'Once' }));

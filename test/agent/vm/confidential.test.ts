@@ -1,4 +1,4 @@
-// Confidential VMs on a simulated node: staged boot files and the policy that the guest gets.
+// Confidential VMs on a simulated node: staged boot files, and the policy that the guest gets.
 import { mkdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -17,7 +17,7 @@ describe('a confidential VM', () => {
   const policy = Buffer.from('package policy').toString('base64');
   const options = { SecurityPolicy: policy, SecurityPolicyEnabled: true };
 
-  it('gets its boot files staged, and they go with it', async () => {
+  it('gets staged copies of its boot files, which are removed with it', async () => {
     await using node = await startNode({ files, isolation: ['SNP'] });
     await mkdir(`${node.folder}/agent`, { recursive: true });
     await using core = await startCore(node);
@@ -31,7 +31,7 @@ describe('a confidential VM', () => {
     await expectNothingLeft(node);
   });
 
-  it('is sent the policy with what the default boot folder has of reference measurements', async () => {
+  it('is sent the policy together with the reference measurements of the default boot folder', async () => {
     const reference = `${bootFolder}\\reference_info.cose`;
     await using node = await startNode({ files: { ...files, [reference]: 100 }, isolation: ['SNP'] });
     await using core = await startCore(node);
@@ -43,7 +43,7 @@ describe('a confidential VM', () => {
     expect(sent?.uvmHashEnvelopeReference).toBeUndefined();
   });
 
-  it('stalls with the words of a guest that refuses the policy, and boots with one that it takes', async () => {
+  it('stalls with the message of a guest that refuses the policy, and boots with a policy that the guest accepts', async () => {
     await using node = await startNode({ files, isolation: ['SNP'] });
     const words = 'Security policy digest doesnt match HostData provided in launch document';
     const rule = await node.control.script({ at: 'guestModify', fail: { message: words }, times: 'always' });
@@ -76,7 +76,7 @@ describe('a confidential VM', () => {
     await core.until(uid, 'running', isRunning);
   });
 
-  it('leaves nothing when a copy or a grant fails, and never boots without isolation', async () => {
+  it('leaves nothing behind when a copy or a grant fails, and never boots without isolation', async () => {
     await using node = await startNode({ files, isolation: ['SNP'] });
     await node.control.script({ at: 'grant', fail: { message: 'Access is denied.' }, times: 'always' });
     await using core = await startCore(node);

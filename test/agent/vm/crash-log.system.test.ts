@@ -1,4 +1,4 @@
-// What a guest that crashed said last: in the exit, and in its log.
+// The last output of a guest that crashed, in the exit and in its log.
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
@@ -17,7 +17,7 @@ const ended = (core: AgentCore) => core.until(uid, 'ended', ({ lastExit }) => la
 const guestLog = (node: TestNode) => readFile(`${node.folder}/agent/vms/${uid}/guest.log`, 'utf8');
 
 describe('a guest that panics', () => {
-  it('tells why in the exit and in its log, as records of their own source', async () => {
+  it('reports the reason in the exit and in its log, as records with their own source', async () => {
     await using node = await startNode();
     const records: GuestLogRecord[] = [];
     const openGuestOutput = () => (told: readonly GuestLogRecord[]) => {
@@ -43,11 +43,11 @@ describe('a guest that panics', () => {
       uid,
     });
     expect(JSON.parse(entry)).toMatchObject({ source: 'crash', msg: 'Kernel panic - not syncing: simulated' });
-    // Lines that the guest wrote itself may come after it.
+    // Lines that the guest wrote itself can follow it.
     expect(core.observed(uid).guestLog.tail.some((line) => line.includes('source=crash'))).toBe(true);
   });
 
-  it('tells it also while it boots', async () => {
+  it('reports the reason also while it boots', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'bridge', guest: 'panic' });
     await using core = await startCore(node);
@@ -56,7 +56,7 @@ describe('a guest that panics', () => {
     expect(lastExit?.message).toContain('while it booted: Kernel panic');
   });
 
-  it('tells nothing of a confidential guest', async () => {
+  it('reports no text of a confidential guest', async () => {
     const files = { ...defaultHost.files, [`${bootFolder}\\kernel.vmgs`]: 4096, [`${bootFolder}\\rootfs.vhd`]: 8192 };
     await using node = await startNode({ files, isolation: ['SNP'] });
     await using core = await startCore(node);
@@ -84,7 +84,7 @@ describe('the text of a crash', () => {
     return observed;
   }
 
-  it('may be long: its last 1,024 characters are told, and no control characters', async () => {
+  it('can be long: the report has its last 1,024 characters, without control characters', async () => {
     const text = `begins${'x'.repeat(5_000)}\u001b[31m\nends`;
     const { lastExit, guestLog: log } = await exitWith(async (double) => {
       double.send(systemID, crashed.crashReport, JSON.stringify({ CrashLog: text }));
@@ -99,7 +99,7 @@ describe('the text of a crash', () => {
     expect(log.tail.concat(log.head).some((line) => line.includes('ends source=crash'))).toBe(true);
   });
 
-  it('that hidden members come with is kept as what HCS makes responsible', async () => {
+  it('that comes with hidden members is kept, as the text that HCS attributes the crash to', async () => {
     const { lastExit } = await exitWith(async (double) => {
       double.send(
         systemID,

@@ -1,6 +1,6 @@
-// Kills the agent at calls that it makes to the outside, and proves that the next one ends where an agent that was never
-// killed does, with nothing left over. What exists is always known: the journal is written before the effect. A run takes a
-// sample that has each kind of call; `npm run test:crash-points` takes every call.
+// Kills the agent at its calls to the outside, and proves that the next agent reaches the same end state as one that
+// was never killed, with nothing left over. Everything that exists is known, because the journal is written before each
+// effect. A normal run takes a sample with each kind of call; `npm run test:crash-points` takes every call.
 import { readdir } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Journal } from '../../../agent/vm/journal.ts';
@@ -26,14 +26,14 @@ import {
 import { startNode, type TestNode } from '../../support/agent/simulated-node.ts';
 import { until } from '../../support/until.ts';
 
-/** All are some 600 deaths, of all courses at once, each with a host of its own. */
+/** All crash points are about 600 deaths. The courses run at the same time, and each death has its own host. */
 const patience = takesAll ? 900_000 : 120_000;
-/** Of a sample: of each course, beside those that are its only ones of their kind. */
+/** How many points of each course a sample has, in addition to those that are the only ones of their kind. */
 const perCourse = 2;
 
 interface Death {
   readonly essence: Essence;
-  /** On the host at the death of the agent, and not in its journal. */
+  /** What existed on the host when the agent died, and was not in its journal. */
   readonly unknown: readonly string[];
   readonly left: readonly string[];
 }
@@ -89,7 +89,7 @@ async function dieOfRelease(point: CrashPoint): Promise<Omit<Death, 'essence'>> 
   await first.vanish();
   const unknown = await unjournaled(node);
   await using second = await startCore(node);
-  // The operator says it again to an agent that still knows the VM, and to one that does not.
+  // The operator repeats the release to an agent that still knows the VM, and to one that does not.
   second.supervisor.release(uid);
   await until('removed', () => second.removed.has(uid));
   return { unknown, left: [...(await possessions(node)), ...(await readdir(`${node.folder}/agent/vms`))] };
@@ -109,7 +109,7 @@ async function callsOfRelease(): Promise<{ calls: readonly string[]; before: num
 interface Course {
   readonly name: string;
   readonly points: readonly NamedPoint[];
-  /** Nothing is found wrong when it returns. */
+  /** Resolves only if nothing is wrong afterwards. */
   die(point: NamedPoint): Promise<void>;
 }
 
@@ -150,7 +150,7 @@ async function courseOfRelease(): Promise<Course> {
 }
 
 let courses: readonly Course[];
-/** What of each course is taken. */
+/** The points of each course that this run takes. */
 let taken: readonly { readonly course: Course; readonly points: ReadonlySet<NamedPoint> }[];
 
 beforeAll(async () => {
@@ -171,9 +171,9 @@ beforeAll(async () => {
   });
 });
 
-// Each death has a host of its own, and most of its time it waits.
+// Each death has its own host, and mostly waits.
 describe.concurrent('an agent that dies', () => {
-  it('does so at each kind of call that there is, and a sample stays small', () => {
+  it('dies at every kind of call, and a sample stays small', () => {
     for (const { points } of courses) expect(points.length).toBeGreaterThan(10);
     const points = taken.flatMap(({ points }) => [...points]);
     const kinds = new Set(courses.flatMap((course) => course.points).map(kindOf));
@@ -193,7 +193,7 @@ describe.concurrent('an agent that dies', () => {
     patience,
   );
 
-  it('leaves known that it may have made a change, so that one that is not wanted any more is taken back', async () => {
+  it('records that it may have made a change, so that a change that is no longer wanted is undone', async () => {
     const outliving = makeAssignment({ options: outlives });
     const more = makeAssignment({ options: { ...outlives, MemorySizeInMB: 2048 }, generation: 2 });
     const { calls } = await callsOf({
@@ -213,7 +213,7 @@ describe.concurrent('an agent that dies', () => {
     ['a confidential VM', 'copyFile'],
     ['a VM with a disk', 'grantVmAccess'],
     ['a VM with a disk', 'modify'],
-  ])('would be found out if it wrote its journal after the effect: %s, %s', async (name, effect) => {
+  ])('would fail this test if it wrote its journal after the effect: %s, %s', async (name, effect) => {
     const scenario = scenarios[name] ?? { assignments: [], isThere: isRunning };
     const { calls } = await callsOf(scenario);
     const afterEffect = { call: calls.indexOf(effect) + 1, when: 'after' as const };

@@ -46,7 +46,7 @@ describe('the table of run strategies', () => {
     expect(decide(recordOf({ runStrategy: 'Once' }, { failures: 3 }), 'absent', false)).toEqual(starts);
   });
 
-  it('waits for the back-off', () => {
+  it('waits for the backoff', () => {
     const retryAfter = '2026-01-01T00:01:00.000Z';
     const decision = decide(recordOf({}, { retryAfter }), 'absent', false);
     expect(decision).toEqual({ kind: 'start', notBefore: Date.parse(retryAfter) });
@@ -58,11 +58,11 @@ describe('a running VM', () => {
     expect(decide(recordOf({ runStrategy }), 'running', false)).toEqual(settled('Running'));
   });
 
-  it('stops when halted', () => {
+  it('stops when its run strategy becomes Halted', () => {
     expect(decide(recordOf({ runStrategy: 'Halted' }), 'running', false)).toEqual({ kind: 'stop', reason: 'Halted' });
   });
 
-  it('stops for a restart request that was not carried out, and only for that', () => {
+  it('stops for a restart request that was not carried out yet, and for no other', () => {
     const asked = recordOf({ restartedAt: 'b' }, { restartedAt: 'a' });
     expect(decide(asked, 'running', false)).toEqual({ kind: 'stop', reason: 'Restarting' });
     expect(decide({ ...asked, restartedAt: 'b' }, 'running', false)).toEqual(settled('Running'));
@@ -91,7 +91,7 @@ describe('a running VM', () => {
   });
 });
 
-describe('whatever else is wanted', () => {
+describe('independent of the run strategy', () => {
   it.each(['absent', 'booting', 'running'] as const)('a paused VM that is %s stays as it is', (presence) => {
     expect(decide(recordOf({ paused: true, runStrategy: 'Halted' }), presence, false)).toEqual({ kind: 'leave' });
   });
@@ -103,7 +103,7 @@ describe('whatever else is wanted', () => {
     },
   );
 
-  it('a release tears down, also a paused or unassigned VM', () => {
+  it('a release tears down every VM, even a paused or unassigned one', () => {
     expect(decide(recordOf({ paused: true }), 'running', true)).toEqual({ kind: 'stop', reason: 'Terminating' });
     expect(decide(newRecord(someUid, agentBootID), 'running', true)).toEqual({ kind: 'stop', reason: 'Terminating' });
   });

@@ -1,4 +1,4 @@
-// What others do on the node: somebody ends our VMs, has systems that look like ours, or leaves no room on the disk.
+// What others do on the node: somebody ends VMs of the agent, has compute systems with similar ids, or fills the disk.
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { until } from '../../support/until.ts';
 
 const systemID = systemIdOf(uid);
 
-describe('a VM of ours that somebody else ends', () => {
+describe('a VM that somebody else ends', () => {
   it.each([
     ['Always', 'again'],
     ['RerunOnFailure', 'again'],
@@ -35,7 +35,7 @@ describe('a VM of ours that somebody else ends', () => {
     if (then === 'again') expect(after.runtimeID).not.toBe(before.runtimeID);
   });
 
-  it('is cleaned up after, also when it was not running yet', async () => {
+  it('is cleaned up even when it was not running yet', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     const rule = await node.control.script({ at: 'start', stall: true });
@@ -52,10 +52,10 @@ describe('a VM of ours that somebody else ends', () => {
   });
 });
 
-describe('a system of somebody else', () => {
+describe('a foreign compute system', () => {
   const document = { ...ordinaryDocument({ terminatesWithLastHandle: false }), Owner: 'somebody-else' };
 
-  it('that has the id of a VM of ours is never touched: the VM says why it cannot be made, and can be removed', async () => {
+  it("with the id of one of the agent's VMs is never touched: the VM reports why it cannot be created, and can be removed", async () => {
     await using node = await startNode();
     const stranger = await node.connect();
     const theirs = await stranger.backend.create(systemID, JSON.stringify(document));
@@ -77,7 +77,7 @@ describe('a system of somebody else', () => {
     expect(steps).not.toContain('shutdown');
   });
 
-  it('with an id like ours is not reported as a VM of ours', async () => {
+  it('with a similar id is not reported as a VM', async () => {
     await using node = await startNode();
     const stranger = await node.connect();
     await stranger.backend.create(systemIdOf('11111111-2222-4333-8444-555555555555'), JSON.stringify(document));
@@ -89,7 +89,7 @@ describe('a system of somebody else', () => {
   });
 });
 
-describe('a disk that does not take what it is given', () => {
+describe('a disk that refuses writes', () => {
   const files = { ...defaultHost.files, [`${bootFolder}\\kernel.vmgs`]: 4096, [`${bootFolder}\\rootfs.vhd`]: 8192 };
   const options = { SecurityPolicy: 'cGFja2FnZSBwb2xpY3k=', SecurityPolicyEnabled: true };
 
@@ -97,7 +97,7 @@ describe('a disk that does not take what it is given', () => {
     'fails the staging of a VM with "%s", leaves nothing of it, and the VM runs when it has gone',
     async (message) => {
       await using node = await startNode({ files, isolation: ['SNP'] });
-      // The first copy succeeds, so that there is something to take back.
+      // The first copy succeeds, so there is something to undo.
       const rule = await node.control.script({ at: 'copy', skip: 1, fail: { message }, times: 'always' });
       await using core = await startCore(node);
       await core.supervisor.assign(makeAssignment({ options }));
@@ -113,18 +113,18 @@ describe('a disk that does not take what it is given', () => {
 
   const record = { ...newRecord(uid, crypto.randomUUID()), restarts: 3 };
 
-  it('keeps the journal as it was when it is full', async () => {
+  it('leaves the journal unchanged when it is full', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'full-'));
     const journal = new FileJournal(nodeFileSystem, folder);
     await journal.write(record);
-    // Whatever is written to this device does not fit.
+    // Every write to this device fails, because it is full.
     await symlink('/dev/full', join(folder, 'vms', uid, 'vm.json.new'));
     await expect(journal.write({ ...record, restarts: 4 })).rejects.toMatchObject({ code: 'ENOSPC' });
     expect((await journal.load()).records).toEqual([record]);
     await rm(folder, { recursive: true });
   });
 
-  it('tells of a journal that cannot be written, and writes it when it can', async () => {
+  it('makes the agent report that the journal cannot be written, and write it when that is possible', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'denied-'));
     const journal = new FileJournal(nodeFileSystem, folder);
     await mkdir(join(folder, 'vms'));

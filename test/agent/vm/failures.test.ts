@@ -1,4 +1,4 @@
-// What goes wrong in the life of a VM, and what the agent says of it, on a simulated node.
+// Failures in the life of a VM, and how the agent reports them, on a simulated node.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -28,8 +28,8 @@ class FailingJournal {
   }
 }
 
-describe('what goes wrong', () => {
-  it('a missing kernel stalls the VM with the original text, and other options mend it', async () => {
+describe('failures', () => {
+  it('a missing kernel stalls the VM with the text of the original, and other options repair it', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
@@ -39,7 +39,7 @@ describe('what goes wrong', () => {
       expect(condition(stalled, type), type).toMatchObject({ reason: 'InvalidOptions', message: text });
     }
     expect(stalled.phase).toBe('Failed');
-    // The agent goes on looking, in case the host was mended; that alone is no news.
+    // The agent keeps checking whether the host was repaired. A check alone changes no report.
     const visits = async () => (await node.control.visits()).filter(({ step }) => step === 'processorTopology').length;
     const before = await visits();
     await until('looked again', async () => (await visits()) > before + 1);
@@ -50,7 +50,7 @@ describe('what goes wrong', () => {
     expect(condition(await core.until(uid, 'running', isRunning), 'Stalled')).toBeUndefined();
   });
 
-  it('a VM that is stalled still is after its agent was killed', async () => {
+  it('a stalled VM is still stalled after its agent was killed', async () => {
     await using node = await startNode();
     const first = await startCore(node, { timeouts: { backOffMaximum: 3_600_000 } });
     await first.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
@@ -69,7 +69,7 @@ describe('what goes wrong', () => {
     expect(after).toEqual(before);
   });
 
-  it('a host that lacks the memory is asked again', async () => {
+  it('a host without enough memory is tried again', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment({ options: { MemorySizeInMB: 100_000, AllowOvercommit: false } }));
@@ -107,10 +107,10 @@ describe('what goes wrong', () => {
     },
   );
 
-  it('a create that comes back late is terminated before anything is made under its id', async () => {
+  it('a create that returns late is terminated before anything else is created under its id', async () => {
     await using node = await startNode();
     const rule = await node.control.script({ at: 'create', stall: true });
-    // It would make the creation return.
+    // The termination would make the creation return.
     await node.control.script({ at: 'terminate', fail: { hresult: '0x80070005' } });
     await using core = await startCore(node, { timeouts: { create: 50, exit: 3_600_000 } });
     await core.supervisor.assign(makeAssignment());
@@ -124,13 +124,13 @@ describe('what goes wrong', () => {
     expect(await node.control.systems()).toHaveLength(1);
   });
 
-  it('a state that cannot be read is no reason to stop a VM', async () => {
+  it('a state that cannot be read does not stop a VM', async () => {
     await using node = await startNode();
     await using core = await startCore(node, { timeouts: { query: 50, liveness: 20 } });
     await core.supervisor.assign(makeAssignment());
     const running = await core.until(uid, 'running', isRunning);
     const asked = async () => (await node.control.visits()).filter(({ step }) => step === 'properties').length;
-    // Counted before the rule: the only call that stalls may come at once, and no other follows it.
+    // Counted before the rule is set: the only stalled call can arrive at once, and no other call follows it.
     const before = await asked();
     const rule = await node.control.script({ at: 'properties', stall: true });
     await until('asked', async () => (await asked()) > before);
@@ -140,7 +140,7 @@ describe('what goes wrong', () => {
     expect(core.observed(uid)).toMatchObject({ phase: 'Running', runtimeID: running.runtimeID, restarts: 0 });
   });
 
-  it('a bridge that breaks is not the end of the VM, and nothing to another VM', async () => {
+  it('a broken bridge ends neither its VM nor another VM', async () => {
     await using node = await startNode();
     const other = randomUUID();
     const changes: string[] = [];
@@ -161,7 +161,7 @@ describe('what goes wrong', () => {
     expect(new Set(changes)).toEqual(new Set([uid]));
   });
 
-  it('a journal that cannot be written blocks starting, but not stopping', async () => {
+  it('a journal that cannot be written blocks starts, but not stops', async () => {
     await using node = await startNode();
     const journal = new FailingJournal();
     await using core = await startCore(node, { journal });
@@ -177,7 +177,7 @@ describe('what goes wrong', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
-  it('a terminate that is refused is tried again', async () => {
+  it('a refused terminate is tried again', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());
@@ -188,7 +188,7 @@ describe('what goes wrong', () => {
     await expectNothingLeft(node);
   });
 
-  it('a boot that is no longer wanted is cut short', async () => {
+  it('a boot that is no longer wanted is aborted', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'entropy', stall: true });
     await using core = await startCore(node, { timeouts: { bootTimeout: 60_000 } });
@@ -215,7 +215,7 @@ describe('what goes wrong', () => {
     expect(running.lastExit).toEqual(ended.lastExit);
   });
 
-  it('does not take a power-off while a VM boots for its completion', async () => {
+  it('does not treat a power-off during the boot as completion', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment({ runStrategy: 'RerunOnFailure' }));
@@ -226,7 +226,7 @@ describe('what goes wrong', () => {
     expect(again.lastExit?.type).toBe('GracefulExit');
   });
 
-  it('does not book a lost compute service as a failed boot', async () => {
+  it('does not count a lost compute service as a failed boot', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'entropy', stall: true });
     await using core = await startCore(node);
@@ -238,7 +238,7 @@ describe('what goes wrong', () => {
     expect(core.observed(uid).lastExit).toBeUndefined();
   });
 
-  it('does not book a start that finds no compute service as a failed boot', async () => {
+  it('does not count a start without a compute service as a failed boot', async () => {
     await using node = await startNode();
     await node.control.script({ at: 'start', fail: { hresult: '0x8037011e' } });
     const booked: unknown[] = [];
@@ -250,7 +250,7 @@ describe('what goes wrong', () => {
     expect(booked.filter((each) => each !== undefined)).toEqual([]);
   });
 
-  it('says when the compute service went away', async () => {
+  it('reports that the compute service went away', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());

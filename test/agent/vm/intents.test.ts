@@ -1,5 +1,5 @@
-// What an agent does when it is told what is wanted of a VM, and not with which options: a reference or the spec cannot be
-// read. The VMs are real ones of a simulated node.
+// What an agent does when it is told whether a VM must run, but not with which options, because a reference or the spec
+// cannot be read. The VMs run on a simulated node.
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { optionsDigest } from '../../../protocol/digest.ts';
@@ -25,8 +25,8 @@ const intent = (changes: Partial<Intent> = {}): Intent => ({
   ...changes,
 });
 
-describe('a VM whose options cannot be told', () => {
-  it('runs on, and says that it has the options of before', async () => {
+describe('a VM whose options cannot be read', () => {
+  it('continues to run, and reports that it has its previous options', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(full());
@@ -37,7 +37,7 @@ describe('a VM whose options cannot be told', () => {
     expect(after).toMatchObject({ runtimeID: before.runtimeID, sourceDigest, optionsDigest: optionsDigest(options) });
   });
 
-  it('is halted, and started again with the options that it had', async () => {
+  it('is halted, and started again with its previous options', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(full());
@@ -64,7 +64,7 @@ describe('a VM whose options cannot be told', () => {
     expect((await core.until(uid, 'ready', isRunning)).restarts).toBe(1);
   });
 
-  it('stays as it is told to be when the agent dies', async () => {
+  it('keeps its assigned state when the agent dies', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(full());
@@ -77,7 +77,7 @@ describe('a VM whose options cannot be told', () => {
     expect((await node.control.visits()).filter(({ step }) => step === 'create')).toHaveLength(1);
   });
 
-  it('keeps its run strategy when that cannot be read either', async () => {
+  it('keeps its run strategy when the run strategy cannot be read either', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(full({ runStrategy: 'Halted' }));
@@ -87,7 +87,7 @@ describe('a VM whose options cannot be told', () => {
     expect(await core.until(uid, 'answered', ({ generation }) => generation === 2)).toMatchObject({ phase: 'Stopped' });
   });
 
-  it('is left alone when no journal knows it, unless it is to be stopped', async () => {
+  it('is left alone when no journal has it, unless it must be stopped', async () => {
     await using node = await startNode();
     const stranger = await node.connect();
     const document = ordinaryDocument({ terminatesWithLastHandle: false });
@@ -102,7 +102,7 @@ describe('a VM whose options cannot be told', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
-  it('is not started before it was told some', async () => {
+  it('is not started before the agent gets options', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.intend(intent({ generation: 1 }));
@@ -116,7 +116,7 @@ describe('a VM whose options cannot be told', () => {
 });
 
 describe('a paused VM', () => {
-  it('answers as before to what it is told meanwhile, and follows it afterwards', async () => {
+  it('keeps its report while it is paused, and follows the last assignment afterwards', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(full({ runStrategy: 'Halted' }));
@@ -138,8 +138,8 @@ it('a VM that is paused from the beginning follows no generation', async () => {
   expect(core.observed(uid)).toMatchObject({ generation: 0, phase: 'Stopped' });
 });
 
-describe('a restart that an earlier version handled by the beginning of its value', () => {
-  it('is not made again, and the next one is', async () => {
+describe('a restart that an earlier version handled and recorded by the beginning of its value', () => {
+  it('is not repeated, and the next one is carried out', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     const restartedAtPrefix = 'https://pipelines/'.padEnd(64, 'x');

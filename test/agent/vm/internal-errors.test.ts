@@ -1,4 +1,4 @@
-// Errors of ours: the life of one VM begins again, and its neighbours do not notice.
+// Internal errors: the life of one VM begins again, and other VMs are not affected.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { AgentTally } from '../../../agent/metrics/tally.ts';
@@ -24,7 +24,7 @@ async function runNeighbours(core: AgentCore): Promise<readonly (string | undefi
 const runtimeIDs = (core: AgentCore) => neighbours.map((each) => core.observed(each).runtimeID);
 const isResting = (observed: ObservedVirtualMachine) => condition(observed, 'Stalled')?.reason === 'InternalError';
 
-/** Every call of the VM that is not another one's goes through `fault` first. */
+/** A node on which every call for the VM passes through `fault` first. */
 function faultyNode(node: TestNode, fault: (call: keyof HcsBackend, id: string) => void): CoreNode {
   return {
     folder: node.folder,
@@ -51,8 +51,8 @@ function faultyNode(node: TestNode, fault: (call: keyof HcsBackend, id: string) 
   };
 }
 
-describe('an error of ours in a step of one VM', () => {
-  it('is shown and counted, rests after five times until the VM is changed, and touches no neighbour', async () => {
+describe('an internal error in a step of one VM', () => {
+  it('is reported and counted, pauses the VM after five times until it is changed, and affects no other VM', async () => {
     await using node = await startNode();
     const tally = new AgentTally();
     let isFaulty = true;
@@ -67,7 +67,7 @@ describe('an error of ours in a step of one VM', () => {
     expect(condition(resting, 'Ready')?.message).toContain('planted');
     expect(tally.internalErrors).toBe(5);
     expect((await node.control.visits()).filter(({ system }) => system === systemID)).toEqual([]);
-    // What the status remembers is no change.
+    // What the status remembers is not a change of the VM.
     await core.supervisor.assign(makeAssignment({ remembered: { restarts: 1 } }));
     expect(isResting(core.observed(uid))).toBe(true);
     isFaulty = false;
@@ -77,7 +77,7 @@ describe('an error of ours in a step of one VM', () => {
     expect(runtimeIDs(core)).toEqual(before);
   });
 
-  it('does not keep it from being removed', async () => {
+  it('does not prevent the removal of the VM', async () => {
     await using node = await startNode();
     const faulty = faultyNode(node, (call, id) => {
       if (call === 'create' && id === systemID) throw new RangeError('planted');
@@ -90,8 +90,8 @@ describe('an error of ours in a step of one VM', () => {
   });
 });
 
-describe('an error of ours beside the steps of one VM', () => {
-  it('in what becomes of its log, finds it running: the same compute system, heard without a gap', async () => {
+describe('an internal error outside the steps of one VM', () => {
+  it('in the handling of its log leaves it running: the same compute system, and a log without a gap', async () => {
     await using node = await startNode();
     const tally = new AgentTally();
     let isFaulty = false;
@@ -112,7 +112,7 @@ describe('an error of ours beside the steps of one VM', () => {
     expect(steps.filter((step) => step === 'terminate' || step === 'log')).toEqual(['log']);
   });
 
-  it('in what becomes of its log, does not hide that the compute service is gone', async () => {
+  it('in the handling of its log does not hide that the compute service is gone', async () => {
     await using node = await startNode();
     let isFaulty = false;
     const openGuestOutput = () => () => {
@@ -129,7 +129,7 @@ describe('an error of ours beside the steps of one VM', () => {
     expect(core.observed(uid).phase).toBe('Unknown');
   });
 
-  it('in who is told of it, is its own', async () => {
+  it('in a listener for reports affects only that listener', async () => {
     await using node = await startNode();
     let isFaulty = true;
     const listener = {

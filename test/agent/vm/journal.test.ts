@@ -26,20 +26,20 @@ describe('the journal', () => {
     expect(await journal.load()).toEqual({ records: [], quarantined: [] });
   });
 
-  it('gives back what was written last', async () => {
+  it('returns the record that was written last', async () => {
     await journal.write({ ...record, restarts: 2 });
     await journal.write(record);
     expect((await journal.load()).records).toEqual([record]);
     expect(await readdir(join(folder, 'vms', someUid))).toEqual(['vm.json']);
   });
 
-  it('keeps the order of writes that were asked for at once', async () => {
+  it('keeps the order of writes that were requested at the same time', async () => {
     const writes = Array.from({ length: 20 }, (_, restarts) => journal.write({ ...record, restarts }));
     await Promise.all(writes);
     expect((await journal.load()).records[0]?.restarts).toBe(19);
   });
 
-  it('is durable up to the last write, however many overtake each other', async () => {
+  it('is durable up to the last write, however many writes overtake each other', async () => {
     const seen: (number | undefined)[] = [];
     const waiting: Promise<unknown>[] = [];
     const copy = new FileJournal(nodeFileSystem, folder);
@@ -53,12 +53,12 @@ describe('the journal', () => {
       await stat(folder);
     }
     await Promise.all(waiting);
-    // Each was found as it was written, or newer.
+    // Each read found the record that was written, or a newer one.
     expect(seen.filter((lead) => lead === undefined || lead < 0)).toEqual([]);
     expect((await journal.load()).records[0]?.restarts).toBe(29);
   });
 
-  it('does not write again what is written', async () => {
+  it('does not write an unchanged record again', async () => {
     await journal.write(record);
     const { ino } = await stat(file(someUid));
     await Promise.all([journal.write(record), journal.write({ ...record })]);
@@ -68,7 +68,7 @@ describe('the journal', () => {
     expect((await journal.load()).records).toEqual([record]);
   });
 
-  it('forgets a VM whose first write was cut short, and keeps the log of one whose journal is lost', async () => {
+  it('forgets a VM whose first write was interrupted, and keeps the log of one whose journal is lost', async () => {
     for (const [uid, name] of [
       [someUid, 'vm.json.new'],
       [otherUid, 'guest.log'],
@@ -82,7 +82,7 @@ describe('the journal', () => {
     expect((await journal.load()).records).toEqual([record]);
   });
 
-  it('removes the whole folder, also after a write that is still under way', async () => {
+  it('removes the whole folder, even after a write that is still in progress', async () => {
     await journal.load();
     const write = journal.write(record);
     await stat(folder);
@@ -96,7 +96,7 @@ describe('the journal', () => {
     ['edited', (text: string) => text.replace('\\"restarts\\":3', '\\"restarts\\":4')],
     ['empty', () => ''],
     ['of another program', () => '{"hello":"world"}'],
-  ])('puts a file aside that is %s, and keeps the others', async (_, damage) => {
+  ])('quarantines a file that is %s, and keeps the others', async (_, damage) => {
     await journal.write(record);
     await journal.write({ ...record, uid: otherUid, assignment: makeAssignment({ uid: otherUid }) });
     await writeFile(file(someUid), damage(await readFile(file(someUid), 'utf8')));
@@ -106,14 +106,14 @@ describe('the journal', () => {
     expect(await readdir(join(folder, 'vms', someUid))).toEqual(['vm.json.quarantined']);
   });
 
-  it('puts a record of another VM aside', async () => {
+  it('quarantines a record of another VM', async () => {
     await journal.write({ ...record, uid: otherUid });
     await journal.write(record);
     await writeFile(file(someUid), await readFile(file(otherUid)));
     expect((await journal.load()).quarantined[0]?.message).toContain('another VM');
   });
 
-  it('ignores folders that are no VM of ours', async () => {
+  it('ignores folders that do not belong to a VM', async () => {
     await journal.load();
     await writeFile(join(folder, 'vms', 'note.txt'), 'hello');
     expect(await journal.load()).toEqual({ records: [], quarantined: [] });

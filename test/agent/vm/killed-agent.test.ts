@@ -1,4 +1,4 @@
-// What the next agent finds after one was killed, on a simulated node with a real journal.
+// What the next agent finds after an agent was killed, on a simulated node with a real journal.
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -18,7 +18,7 @@ describe('an agent that was killed', () => {
     optionsDigest: optionsDigest({ TerminateOnAgentExit: false }),
   };
 
-  it('finds a VM that may outlive it never stopped, and hears its guest again', async () => {
+  it('leaves a VM running that outlives it, and the next agent hears its guest again', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment(outlives));
@@ -35,7 +35,7 @@ describe('an agent that was killed', () => {
     await expectNothingLeft(node);
   });
 
-  it('tells of an exit while it was away', async () => {
+  it('misses an exit, which the next agent reports', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment({ ...outlives, runStrategy: 'Once' }));
@@ -67,7 +67,7 @@ describe('an agent that was killed', () => {
     if (then !== 'again') expect(condition(after, 'Stalled')?.status).toBe('True');
   });
 
-  it('does not run a Once VM twice when its journal is lost, since the status remembers', async () => {
+  it('does not make a Once VM run twice when its journal is lost, because the status remembers the run', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment({ runStrategy: 'Once' }));
@@ -82,7 +82,7 @@ describe('an agent that was killed', () => {
     expect((await node.control.visits()).filter(({ step }) => step === 'start')).toHaveLength(1);
   });
 
-  it('counts its runs on from those that the log on the node has, when its journal is lost', async () => {
+  it('continues the numbering of runs from the log on the node when its journal is lost', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment());
@@ -97,7 +97,7 @@ describe('an agent that was killed', () => {
     expect(await readFile(`${folder}/vm.json`, 'utf8')).toContain('\\"boot\\":8,');
   });
 
-  it('leaves a system alone that no journal knows, until the operator speaks', async () => {
+  it('leaves a system alone that no journal has, until the operator sends its assignments', async () => {
     await using node = await startNode();
     const stranger = await node.connect();
     const document = ordinaryDocument({ terminatesWithLastHandle: false });
@@ -112,7 +112,7 @@ describe('an agent that was killed', () => {
     expect(await node.control.systems()).toHaveLength(1);
   });
 
-  it('is not misled by a system that goes between being listed and being opened', async () => {
+  it('is not misled by a system that disappears between being listed and being opened', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment());
@@ -127,7 +127,7 @@ describe('an agent that was killed', () => {
     await second.until(uid, 'running again', (now) => isRunning(now) && now.lastExit?.type === 'AgentExit');
   });
 
-  it('waits for a slow answer instead of stopping a VM that may outlive it', async () => {
+  it('makes the next agent wait for a slow answer instead of stopping a VM that outlives it', async () => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment(outlives));
@@ -140,7 +140,7 @@ describe('an agent that was killed', () => {
     expect((await second.until(uid, 'adopted', isRunning)).runtimeID).toBe(before.runtimeID);
   });
 
-  it('does not touch the systems of others', async () => {
+  it('does not touch foreign compute systems', async () => {
     await using node = await startNode();
     const stranger = await node.connect();
     const document = { ...ordinaryDocument({ terminatesWithLastHandle: false }), Owner: 'somebody-else' };

@@ -1,6 +1,6 @@
-// Kills the process of an agent on computecore.dll at what it does, and proves that the next agent ends where one that was
-// never killed does, with nothing left over, on the node or in the native library. A run takes a sample of the points;
-// `npm run test:crash-points` takes all.
+// Kills the process of an agent on computecore.dll at its calls, and proves that the next agent reaches the same end
+// state as one that was never killed, with nothing left over on the node or in the native library. A normal run takes a
+// sample of the points; `npm run test:crash-points` takes all.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
@@ -27,11 +27,11 @@ import { ComputeCoreService } from '../../support/doubles/computecore-service.ts
 import { until } from '../../support/until.ts';
 
 const program = fileURLToPath(new URL('../../support/agent/crash-agent.ts', import.meta.url));
-/** The moments of a death; a sample has one of each, each in another course. */
+/** When the agent is killed. A sample has one point of each moment, each in another course. */
 const moments = ['before', 'after', 'sent', 'answered'] as const;
 const patience = 60_000;
 
-/** An agent of this process, on the native library. */
+/** An agent in this process, on the native library. */
 async function startNative(
   node: TestNode,
   options: CoreOptions = {},
@@ -52,7 +52,7 @@ async function startNative(
   };
 }
 
-/** Resolves when the agent is dead, at the point or, if it never came there, at the end of what it does. */
+/** Resolves when the agent is dead: at the point or, if it never reached it, at the end of its course. */
 async function killedAgent(order: CrashAgentOrder): Promise<void> {
   const agent = spawn(process.execPath, [program, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(agent, 'exit');
@@ -65,14 +65,14 @@ async function killedAgent(order: CrashAgentOrder): Promise<void> {
 
 interface Outcome {
   readonly essence: Essence | undefined;
-  /** On the node at the death of the agent, and not in its journal. */
+  /** What existed on the node when the agent died, and was not in its journal. */
   readonly unknown: readonly string[];
   readonly left: readonly string[];
-  /** Of the native library of the second agent. */
+  /** The open objects in the native library of the second agent. */
   readonly counts: unknown;
 }
 
-/** Returns what is on the node and not in its journal. */
+/** Returns what exists on the node and is not in its journal. */
 async function die(node: TestNode, order: Pick<CrashAgentOrder, 'scenario' | 'point' | 'journalIsLate'>) {
   const { folder, socketDirectory, socketPath } = node;
   await killedAgent({ folder, socketDirectory, socketPath, ...order });
@@ -138,7 +138,7 @@ describe('an agent on computecore.dll whose process is killed', () => {
     1_800_000,
   );
 
-  it('would be found out if it wrote its journal after the effect', async () => {
+  it('would fail this test if it wrote its journal after the effect', async () => {
     await using node = await startNode(host);
     const point = { method: 'grantVmAccess', number: 1, when: 'answered' } as const;
     expect(await die(node, { scenario: 'a VM with a disk', point, journalIsLate: true })).not.toEqual([]);

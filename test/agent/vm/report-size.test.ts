@@ -1,4 +1,4 @@
-// Whatever guests and users put into a report, it stays within what an operator keeps of it, and says what is missing.
+// However much guests and users put into a report, it stays within what an operator keeps, and says what is missing.
 import { describe, expect, it } from 'vitest';
 import { abridgedReport, fittedReport, reportShare } from '../../../agent/vm/report-size.ts';
 import { readReport } from '../../../operator/agents/report-reading.ts';
@@ -9,7 +9,7 @@ const sizeOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 const times = <T>(count: number, value: T) => Array.from({ length: count }, () => value);
 const message = '語'.repeat(limits.messageChars);
 
-/** With the longest of everything that the wire has room for. */
+/** A report with the longest value of every member. */
 const longest: ObservedVirtualMachine = {
   uid,
   phase: 'Running',
@@ -33,12 +33,12 @@ const longest: ObservedVirtualMachine = {
 };
 
 describe('a report', () => {
-  it('that is small enough is left as it is', () => {
+  it('that is small enough is unchanged', () => {
     const small = { ...longest, conditions: [], devices: undefined, warnings: [] };
     expect(fittedReport(small, limits.reportBytes)).toBe(small);
   });
 
-  it('loses log lines first, the oldest of the newest first', () => {
+  it('loses log lines first: the oldest of the last lines come first', () => {
     const lines = Array.from({ length: limits.logTailLines }, (_, index) => `${index} ${'x'.repeat(200)}`);
     const { lastExit: _exit, ...rest } = longest;
     const report = { ...rest, conditions: [], warnings: [], devices: undefined };
@@ -63,7 +63,7 @@ describe('a report', () => {
     },
   );
 
-  it('in a hello has no log text and no devices, and is small whatever it is about', () => {
+  it('in a hello has no log text and no devices, and stays small', () => {
     const abridged = abridgedReport(longest);
     expect(abridged).toMatchObject({
       abridged: true,

@@ -14,7 +14,7 @@ const vm = (uid: string) => ({ uid });
 const names = (reservations: Reservations, uid: string) => reservations.of(uid).map(({ name }) => name);
 
 describe('reservations', () => {
-  it('let many read, or one write', () => {
+  it('allow many readers, or one writer', () => {
     const reservations = new Reservations();
     expect(reservations.reserve(vm('a'), [file('root', false)])).toBeUndefined();
     expect(reservations.reserve(vm('b'), [file('root', false)])).toBeUndefined();
@@ -24,7 +24,7 @@ describe('reservations', () => {
     expect(reservations.reserve(vm('c'), [file('root', false)])).toMatchObject({ holder: { uid: 'b' } });
   });
 
-  it('are all or none', () => {
+  it('are given all together, or none', () => {
     const reservations = new Reservations();
     reservations.reserve(vm('a'), [file('y')]);
     expect(reservations.reserve(vm('b'), [file('x'), file('y')])).toMatchObject({ resource: { name: 'y' } });
@@ -32,12 +32,12 @@ describe('reservations', () => {
     expect(reservations.reserve(vm('c'), [file('x')])).toBeUndefined();
   });
 
-  it('go to the first who asked, and to the next when that one is done', () => {
+  it('go to the VM that asked first, and then to the next one', () => {
     const reservations = new Reservations();
     const got: string[] = [];
     reservations.reserve(vm('a'), [file('x')]);
     for (const uid of ['c', 'b', 'd']) reservations.wait(vm(uid), [file('x')], () => got.push(uid));
-    // Asking again does not cost the place.
+    // A repeated request keeps its place in the queue.
     reservations.wait(vm('c'), [file('x')], () => got.push('c'));
     expect(got).toEqual([]);
     reservations.release('a');
@@ -48,7 +48,7 @@ describe('reservations', () => {
     expect(got).toEqual(['c', 'd']);
   });
 
-  it('are not kept by somebody who waits', () => {
+  it('are not held by a waiting VM', () => {
     const reservations = new Reservations();
     const got: string[] = [];
     reservations.reserve(vm('a'), [file('x')]);
@@ -63,7 +63,7 @@ describe('reservations', () => {
     expect(names(reservations, 'b')).toEqual(['x', 'y']);
   });
 
-  it('of all readers are had at once', () => {
+  it('of readers are given at the same time', () => {
     const reservations = new Reservations();
     const got: string[] = [];
     reservations.reserve(vm('a'), [file('x')]);
@@ -76,7 +76,7 @@ describe('reservations', () => {
     expect(got).toEqual(['b', 'c', 'd']);
   });
 
-  it('that two already had, from before, both last until they end', () => {
+  it('that two VMs already had from before last until both VMs end', () => {
     const reservations = new Reservations();
     reservations.hold(vm('a'), [file('x')]);
     reservations.hold(vm('b'), [file('x')]);
@@ -85,7 +85,7 @@ describe('reservations', () => {
     expect(reservations.reserve(vm('a'), [file('x')])).toBeUndefined();
   });
 
-  it('for one alone are not given out while nobody knows what a VM uses', () => {
+  it('for one VM alone are not given while it is unknown what another VM uses', () => {
     const reservations = new Reservations();
     const got: string[] = [];
     reservations.hold(vm('a'), [file('x')]);
@@ -100,7 +100,7 @@ describe('reservations', () => {
     expect(got).toEqual(['c']);
   });
 
-  it('of 4,096 VMs that wait for one file take no time to speak of', () => {
+  it('of 4,096 VMs that wait for one file take little time', () => {
     const reservations = new Reservations();
     const got: string[] = [];
     const uids = Array.from({ length: 4096 }, (_, index) => `vm-${index}`);

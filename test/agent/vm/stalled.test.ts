@@ -1,4 +1,5 @@
-// What is tried in vain for a minute is shown as stalled, and recovers with the first success. Time passes 200 times as fast.
+// A step that fails for a minute is shown as stalled, and recovers with its first success. Time passes 200 times as
+// fast.
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { type Clock, systemClock } from '../../../runtime/clock.ts';
@@ -16,7 +17,7 @@ function fastClock(): Clock {
   };
 }
 
-/** What the real world does takes as long as ever. */
+/** These bounds allow for real work, which does not run faster. */
 const patient = {
   bootTimeout: 5_000 * factor,
   exit: 2_000 * factor,
@@ -30,7 +31,7 @@ const settings = () => ({
 });
 
 describe('a VM', () => {
-  it('with a disk that does not exist is stalled, and is not once it does', async () => {
+  it('with a disk that does not exist is stalled until the disk exists', async () => {
     const disk = { name: 'data', path: 'C:\\disks\\none.vhd', readOnly: true };
     await using node = await startNode();
     await using core = await startCore(node, settings());
@@ -49,7 +50,7 @@ describe('a VM', () => {
     expect(condition(well, 'Stalled')).toBeUndefined();
   });
 
-  it('that HCS refuses again and again is stalled, goes on, and runs when it can', async () => {
+  it('that HCS refuses again and again is stalled, is still tried, and runs when it can', async () => {
     await using node = await startNode(defaultHost);
     await using core = await startCore(node, settings());
     const rule = await node.control.script({ at: 'create', fail: { hresult: '0x80004005' }, times: 100 });
@@ -63,7 +64,7 @@ describe('a VM', () => {
     expect(running.startFailure).toBeUndefined();
   });
 
-  it('that ends well again and again has no start that failed', async () => {
+  it('that ends well again and again does not count as failing to start', async () => {
     await using node = await startNode();
     await using core = await startCore(node, settings());
     await core.supervisor.assign(makeAssignment());

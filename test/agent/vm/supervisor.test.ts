@@ -1,4 +1,4 @@
-// The VMs of one agent on a simulated node: real sockets, a real guest at their other end, a real journal.
+// The VMs of one agent on a simulated node, with real sockets, guests at their other end, and a real journal.
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -12,7 +12,7 @@ import { until } from '../../support/until.ts';
 const systemID = systemIdOf(uid);
 
 describe('a VM that is assigned', () => {
-  it('runs, and tells how it got there', async () => {
+  it('runs, and reports each step of its start', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());
@@ -36,7 +36,7 @@ describe('a VM that is assigned', () => {
     expect(observed.runtimeID).toBe((await node.control.system(systemID))?.runtimeId);
   });
 
-  it('leaves what its guest said in a file of its folder', async () => {
+  it('keeps what its guest logs in a file in its folder', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());
@@ -55,14 +55,14 @@ describe('a VM that is assigned', () => {
     await expectNothingLeft(node);
   });
 
-  it('is removed at once when nobody knows it', async () => {
+  it('is removed at once when the agent does not know it', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     core.supervisor.release(uid);
     expect(core.removed.has(uid)).toBe(true);
   });
 
-  it('starts anew when it is assigned again before its teardown is done', async () => {
+  it('is started again when it is assigned again before its teardown is complete', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());
@@ -114,7 +114,7 @@ describe('the run strategy', () => {
     expect(ended.phase).toBe(then === 'Completed' ? 'Stopped' : 'Failed');
   });
 
-  it('restarts on request, once for each request', async () => {
+  it('a restart request restarts the VM once', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());
@@ -127,26 +127,29 @@ describe('the run strategy', () => {
     expect(core.observed(uid)).toMatchObject({ restarts: 1, phase: 'Running' });
   });
 
-  it.each([['OnRestart'], ['Recreate']] as const)('takes other options as %s says', async (updateStrategy) => {
-    await using node = await startNode();
-    await using core = await startCore(node);
-    await core.supervisor.assign(makeAssignment({ updateStrategy }));
-    const first = await core.until(uid, 'running', isRunning);
-    const options = { ProcessorCount: 1 };
-    await core.supervisor.assign(makeAssignment({ updateStrategy, options, generation: 2 }));
-    if (updateStrategy === 'Recreate') {
-      expect(await core.until(uid, 'made anew', (now) => isRunning(now) && now.processorCount === 1)).toBeDefined();
-      return;
-    }
-    const observed = core.observed(uid);
-    expect(observed).toMatchObject({ runtimeID: first.runtimeID, processorCount: 2, generation: 2 });
-    expect(condition(observed, 'RestartRequired')?.status).toBe('True');
-    expect(isReady(observed)).toBe(true);
-    await core.supervisor.assign(makeAssignment({ updateStrategy, generation: 3 }));
-    expect(condition(core.observed(uid), 'RestartRequired')).toBeUndefined();
-  });
+  it.each([['OnRestart'], ['Recreate']] as const)(
+    '%s decides when changed options take effect',
+    async (updateStrategy) => {
+      await using node = await startNode();
+      await using core = await startCore(node);
+      await core.supervisor.assign(makeAssignment({ updateStrategy }));
+      const first = await core.until(uid, 'running', isRunning);
+      const options = { ProcessorCount: 1 };
+      await core.supervisor.assign(makeAssignment({ updateStrategy, options, generation: 2 }));
+      if (updateStrategy === 'Recreate') {
+        expect(await core.until(uid, 'made anew', (now) => isRunning(now) && now.processorCount === 1)).toBeDefined();
+        return;
+      }
+      const observed = core.observed(uid);
+      expect(observed).toMatchObject({ runtimeID: first.runtimeID, processorCount: 2, generation: 2 });
+      expect(condition(observed, 'RestartRequired')?.status).toBe('True');
+      expect(isReady(observed)).toBe(true);
+      await core.supervisor.assign(makeAssignment({ updateStrategy, generation: 3 }));
+      expect(condition(core.observed(uid), 'RestartRequired')).toBeUndefined();
+    },
+  );
 
-  it('a paused VM stays as it is', async () => {
+  it('a paused VM does not change', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment());

@@ -1,4 +1,4 @@
-// Consoles are named pipes on Windows, where `npm run test:wine` runs this file, and Unix sockets elsewhere.
+// Consoles are named pipes on Windows and Unix sockets elsewhere. `npm run test:wine` runs this file on Windows.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ function print(...texts: readonly string[]): void {
 }
 
 describe('a console', () => {
-  it('is read from whenever it is there, and again after a reset', async () => {
+  it('is read whenever its pipe exists, and again after a reset', async () => {
     setTimeout(() => print('first boot', 'second boot'), 50);
     let text = '';
     for await (const bytes of readConsole(pipe, abort.signal)) {
@@ -39,7 +39,7 @@ describe('a console', () => {
     expect(text).toBe('first bootsecond boot');
   });
 
-  it('is left when told to, while it is not there or silent', async () => {
+  it('is given up when told to, while its pipe is missing or silent', async () => {
     const reading = readConsole(pipe, abort.signal).next();
     setTimeout(() => abort.abort(), 20);
     expect(await reading).toEqual({ done: true, value: undefined });

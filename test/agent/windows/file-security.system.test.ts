@@ -1,5 +1,4 @@
-// Reading the access control list of a file, with the native calls answered by a double; `npm run test:wine` has the
-// real ones.
+// Reads the access control list of a file. A double answers the native calls; `npm run test:wine` uses the real ones.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Files and facts of a Windows host, with the native calls answered by a double.
+// Files and facts of a Windows host. A double answers the native calls.
 import { chmod, mkdir, mkdtemp, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ afterEach(async () => {
 });
 
 describe('copies', () => {
-  it('overwrite what is there', async () => {
+  it('overwrite an existing file', async () => {
     const [from, to] = [join(folder, 'a.vhd'), join(folder, 'ü.vhd')];
     await writeFile(from, 'x'.repeat(200_000));
     await writeFile(to, 'y'.repeat(300_000));
@@ -59,7 +59,7 @@ describe('copies', () => {
     expect(await readFile(to, 'utf8')).toBe('x'.repeat(200_000));
   });
 
-  it('fail with the cause in the words of Windows', async () => {
+  it('fail with the cause and the message of Windows', async () => {
     const copy = () => host.copyFile(join(folder, 'none'), join(folder, 'b'));
     await expect(copy()).rejects.toMatchObject({ message: 'The system cannot find the file specified.', code: 2 });
     failNext('CopyFile2', 112);
@@ -72,7 +72,7 @@ describe('copies', () => {
 });
 
 describe('access of the group of all VMs', () => {
-  it('is added to what a file or a folder has', async () => {
+  it('is added to the existing access of a file or a folder', async () => {
     const file = join(folder, 'rootfs.vhd');
     await writeFile(file, '');
     await host.grantVmGroupAccess(file);
@@ -85,7 +85,7 @@ describe('access of the group of all VMs', () => {
     expect(accessOf(disk)).toBe('(owner)(80000000,0,S-1-5-83-0)');
   });
 
-  it('is of generic rights only', async () => {
+  it('has generic rights only', async () => {
     const access = new VmGroupAccess({ advapi32: library, kernel32: library }, new SystemMessages(library));
     for (const mask of [0, 1, 0x1f01ff, 0x1000_0001])
       await expect(access.grant(folder, mask)).rejects.toThrow(RangeError);
@@ -108,14 +108,14 @@ describe('access of the group of all VMs', () => {
   });
 });
 
-describe('what a path leads to', () => {
+describe('the real path of a file', () => {
   const opened = (path: string) =>
     host.withFile(path, async ({ kind, path: finalPath, size, read }) => {
       const bytes = kind === 'file' ? await read(size - 3, 100) : undefined;
       return { kind, path: finalPath, size, bytes: bytes?.toString('latin1') };
     });
 
-  it('is told by the path without links, and read by the same handle', async () => {
+  it('has no links, and the file is read through the same handle', async () => {
     const real = await realpath(folder);
     const [file, link] = [join(folder, 'disk.vhd'), join(folder, 'link')];
     await writeFile(file, 'fixed disk');
@@ -128,7 +128,7 @@ describe('what a path leads to', () => {
     expect(await opened(join(file, 'below'))).toBeUndefined();
   });
 
-  it('is not handed over when it changes meanwhile, or cannot be opened', async () => {
+  it('is not returned when it changes in the meantime, or when the file cannot be opened', async () => {
     const link = join(folder, 'link');
     await writeFile(join(folder, 'a'), 'a');
     await writeFile(join(folder, 'b'), 'b');
@@ -156,7 +156,7 @@ describe('what a path leads to', () => {
 });
 
 describe('files', () => {
-  it('are told apart', async () => {
+  it('are distinguished from folders and missing paths', async () => {
     const file = join(folder, 'a');
     await writeFile(file, 'four');
     expect(await host.stat(file)).toEqual({ kind: 'file', size: 4 });
@@ -175,7 +175,7 @@ describe('files', () => {
     await expect(host.readFile(folder, 1 << 20)).rejects.toThrow('EISDIR');
   });
 
-  it('are deleted, once or more', async () => {
+  it('can be deleted more than once', async () => {
     const file = join(folder, 'a');
     await writeFile(file, '');
     await chmod(file, 0o400);
@@ -187,7 +187,7 @@ describe('files', () => {
 });
 
 describe('facts', () => {
-  it('are what the operator is told', async () => {
+  it('are those that the operator gets', async () => {
     await mkdir(join(folder, 'agent', 'LinuxBootFiles'), { recursive: true });
     for (const name of ['vmlinux', 'initrd.img']) await writeFile(join(folder, 'agent', 'LinuxBootFiles', name), '');
     const facts = factsSchema.parse(await host.facts());
@@ -202,14 +202,14 @@ describe('facts', () => {
     ]);
   });
 
-  it('fall back to the other boot folder, and to what can be seen without HCS', async () => {
+  it('fall back to the other boot folder, and to what is visible without HCS', async () => {
     const facts = await makeHost(() => Promise.reject(new Error('no HCS'))).facts();
     expect(facts.bootFiles).toEqual([{ path: join(folder, 'Program Files', 'Linux Containers'), files: [] }]);
     expect(facts.logicalProcessors).toBeGreaterThan(0);
     expect(facts.numaNodes).toHaveLength(1);
   });
 
-  it('have the build of Windows', () => {
+  it('include the build of Windows', () => {
     expect(['10.0.20348', '10.0.26100', '6.1', '', '10.0.x'].map(buildNumber)).toEqual([20348, 26100, 0, 0, 0]);
   });
 });

@@ -1,4 +1,4 @@
-// The Windows node as the agent gets it, with a double for each library.
+// The Windows node as the agent uses it, with a double for each library.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// The state folder on Windows, with the native calls answered by a double; `npm run test:wine` has the real ones.
+// The state folder on Windows. A double answers the native calls; `npm run test:wine` uses the real ones.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ afterEach(async () => {
 });
 
 describe('a private folder', () => {
-  it('is made with its parents, for SYSTEM, Administrators and this account from its first instant', async () => {
+  it('is created with its parents, and from the start only SYSTEM, Administrators and this account can access it', async () => {
     const deep = join(folder, 'no', 'parents', 'state');
     await openPrivateFolder(deep, libraries);
     expect(accessOf(deep)).toBe(nobodyElse);
@@ -60,7 +60,7 @@ describe('a private folder', () => {
     },
   );
 
-  it('of somebody else is refused and left alone, and doctor says why', async () => {
+  it('that belongs to another account is refused and left unchanged, and doctor reports why', async () => {
     await mkdir(path);
     setOwner(path, somebody);
     const problem = `${path} belongs to ${somebody}, not to SYSTEM, Administrators or S-1-5-21-1-2-3-1000`;
@@ -69,7 +69,7 @@ describe('a private folder', () => {
     expect(accessOf(path)).toBe('(owner)');
   });
 
-  it('is no file, and need not be there for doctor', async () => {
+  it('must be a folder, and can be missing for doctor', async () => {
     expect(await privateFolderProblem(path, libraries)).toBeUndefined();
     await writeFile(path, '');
     await expect(openPrivateFolder(path, libraries)).rejects.toThrow('is not a folder');
@@ -82,7 +82,7 @@ describe('a private folder', () => {
   ];
   const callsOfOld = ['GetNamedSecurityInfoW', 'GetSecurityDescriptorDacl', 'SetNamedSecurityInfoW'];
 
-  it.each([...callsOfNew, ...callsOfOld])('fails with the cause when %s fails, and holds nothing', async (call) => {
+  it.each([...callsOfNew, ...callsOfOld])('fails with the cause when %s fails, and leaks nothing', async (call) => {
     if (callsOfOld.includes(call)) await mkdir(path);
     failNext(call, 5);
     await expect(openPrivateFolder(path, libraries)).rejects.toMatchObject({ code: 5, message: 'Access is denied.' });

@@ -1,4 +1,5 @@
-// Windows shuts an agent down: its handler returns only when the stop is done, and the agent works on meanwhile.
+// The shutdown of an agent by Windows: its handler returns only when the stop is complete, and the agent continues to
+// work until then.
 import koffi from 'koffi';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { onShutdown } from '../../../agent/windows/shutdown-signal.ts';
@@ -10,7 +11,7 @@ const logoffEvent = 5;
 
 let kernel32: string;
 let raise: (event: number) => void;
-/** What the handler has returned; -1 while it has not. */
+/** The return value of the handler; -1 until it returns. */
 let handled: () => number;
 let failNext: (call: string, code: number) => void;
 
@@ -23,7 +24,7 @@ beforeAll(async () => {
 });
 
 describe('the end of an agent that Windows shuts down', () => {
-  it('keeps Windows waiting until the stop is done, while the agent works on', async () => {
+  it('keeps Windows waiting until the stop is complete, while the agent continues to work', async () => {
     let stops = 0;
     const stop = () => {
       stops += 1;
@@ -31,7 +32,7 @@ describe('the end of an agent that Windows shuts down', () => {
     const signal = await onShutdown(stop, 60_000, { kernel32 });
     raise(shutdownEvent);
     await until('stop', () => stops === 1);
-    // What it does until then takes turns of its own loop.
+    // The stop takes turns of the agent's own event loop.
     await new Promise((resolve) => setImmediate(resolve));
     expect(handled()).toBe(-1);
     signal.done();
@@ -50,7 +51,7 @@ describe('the end of an agent that Windows shuts down', () => {
     await until('stop', () => stops === 1);
   });
 
-  it('is nothing that a user who logs off brings about', async () => {
+  it('is not caused by a user who logs off', async () => {
     let stops = 0;
     const stop = () => {
       stops += 1;
@@ -62,7 +63,7 @@ describe('the end of an agent that Windows shuts down', () => {
     expect(stops).toBe(0);
   });
 
-  it('is not heard of when Windows refuses the handler, which is said', async () => {
+  it('is not observed when Windows refuses the handler, and the agent reports that', async () => {
     failNext('SetConsoleCtrlHandler', 5);
     await expect(onShutdown(() => undefined, 1_000, { kernel32 })).rejects.toThrow();
   });

@@ -23,7 +23,7 @@ describe('frames of the bridge', () => {
     expect(asked.length).toBeGreaterThanOrEqual(40);
   });
 
-  it.each(asked)('are those of the original: %s', async (_, { id, frameHex }, ask) => {
+  it.each(asked)('equal those of the original: %s', async (_, { id, frameHex }, ask) => {
     expect(await sentFrame(ask, id)).toBe(frameHex);
   });
 
@@ -49,7 +49,7 @@ describe('frames of the bridge', () => {
     expect(request.parse(JSON.parse(sent.toString())).Settings.ProcessParameters).toBe(parameters);
   });
 
-  it('come out of a stream as they went in, however it is cut', () => {
+  it('come out of a stream unchanged, wherever the stream is cut', () => {
     const frame = fc.record({
       type: fc.nat(0xffff_ffff),
       id: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
@@ -67,7 +67,7 @@ describe('frames of the bridge', () => {
     );
   });
 
-  it('never keep more than one frame waiting, whatever comes', () => {
+  it('never keep more than one frame waiting, whatever arrives', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(400), { maxLength: 10 }), (bytes, cuts) => {
         const { reader } = readAll(Buffer.from(bytes), cuts);
@@ -117,7 +117,7 @@ function connect(firstId = 100n) {
 const dumpStacks = 0x1010_0c01;
 
 describe('the bridge', () => {
-  it('matches answers by id, in any order', async () => {
+  it('matches answers to requests by id, in any order', async () => {
     const { answer, bridge, clock, request } = connect();
     const calls = [bridge.dumpStacks(), bridge.dumpStacks()];
     const [first, second] = [await request(), await request()];
@@ -129,7 +129,7 @@ describe('the bridge', () => {
     expect(bridge.nextId).toBe(102n);
   });
 
-  it('cuts no character of a long name of the system of the guest in two', async () => {
+  it("does not cut a character in a long name of the guest's system", async () => {
     const { answer, bridge, request } = connect();
     const call = bridge.negotiate(never);
     answer(await request(), { Version: 4, Capabilities: { RuntimeOsType: `a${'😀'.repeat(64)}` } });
@@ -161,7 +161,7 @@ describe('the bridge', () => {
     });
   });
 
-  it('lets a caller give up where that is harmless, and swallows the answer', async () => {
+  it('lets a caller give up a harmless request, and swallows its answer', async () => {
     const { answer, bridge, clock, request } = connect();
     const abort = new AbortController();
     const call = bridge.negotiate(abort.signal);
@@ -185,7 +185,7 @@ describe('the bridge', () => {
     expect(bridge.lateAnswers).toBe(2);
   });
 
-  it('dies of a second answer', async () => {
+  it('closes on a second answer', async () => {
     const { answer, bridge, request } = connect();
     const call = bridge.dumpStacks();
     const asked = await request();
@@ -195,7 +195,7 @@ describe('the bridge', () => {
     expect(await bridge.closed).toEqual({ kind: 'failed', message: 'second response to request 100' });
   });
 
-  it('gives itself up when an answer takes too long, and tells all who wait', async () => {
+  it('closes when an answer takes too long, and rejects all waiting requests', async () => {
     const { bridge, clock } = connect();
     const calls = [bridge.dumpStacks(), bridge.negotiate(never)];
     const settled = Promise.allSettled(calls);
@@ -207,7 +207,7 @@ describe('the bridge', () => {
     await expect(bridge.dumpStacks()).rejects.toThrow('bridge closed: message timeout');
   });
 
-  it('outlives a change for which the guest waits without end, and takes a late answer to it', async () => {
+  it('survives a change that the guest takes too long to make, and accepts its late answer', async () => {
     const { answer, bridge, clock, request } = connect();
     const settings = { MountPath: '/mnt/a', Lun: 9 };
     const waiting = bridge.modify({ resourceType: 'MappedVirtualDisk', requestType: 'Add', settings }, 30_000);
@@ -223,7 +223,7 @@ describe('the bridge', () => {
     expect([bridge.lateAnswers, clock.pending]).toEqual([0, 0]);
   });
 
-  it('takes the end of the stream for the guest having powered off, if that was asked', async () => {
+  it('treats the end of the stream as a power-off of the guest if one was requested', async () => {
     const { bridge, peer, request } = connect();
     const call = bridge.powerOff(never);
     await request();
@@ -232,7 +232,7 @@ describe('the bridge', () => {
     expect(await bridge.closed).toEqual({ kind: 'failed', message: 'bridge read failed: header read: EOF' });
   });
 
-  it('leaves the bridges of other VMs alone when it dies', async () => {
+  it('leaves the bridges of other VMs alone when it closes', async () => {
     const [broken, whole] = [connect(), connect()];
     const calls = [broken.bridge.dumpStacks(), whole.bridge.dumpStacks()];
     const asked = await whole.request();
@@ -244,7 +244,7 @@ describe('the bridge', () => {
     expect(await whole.bridge.closed).toEqual({ kind: 'local' });
   });
 
-  it('does not ask a guest for stacks that does not say that it can dump them', async () => {
+  it('asks for a dump of stacks only if the guest says that it can make one', async () => {
     const { answer, bridge, request } = connect();
     const call = bridge.negotiate(never);
     answer(await request(), { Version: 4, Capabilities: { RuntimeOsType: 'Linux' } });
@@ -253,7 +253,7 @@ describe('the bridge', () => {
     expect(bridge.nextId).toBe(101n);
   });
 
-  it('is silent about its own end', async () => {
+  it('reports nothing when it is closed on purpose', async () => {
     const { bridge } = connect();
     const call = bridge.powerOff(never);
     bridge.close();
@@ -271,7 +271,7 @@ describe('the bridge', () => {
     ['an unknown notification', encodeFrame(0x3010_0201, 0n, '{}'), 'unknown notification'],
     ['a notification that is none', encodeFrame(0x3010_0101, 0n, '5'), 'undecodable notification'],
     ['a stranger', encodeFrame(0x3010_0101, 0n, '{"ContainerId":"c"}'), 'unknown container c'],
-  ])('dies of %s', async (_, bytes, message) => {
+  ])('closes on %s', async (_, bytes, message) => {
     const { bridge, peer } = connect();
     peer.end(bytes);
     expect(await bridge.closed).toMatchObject({ kind: 'failed', message: expect.stringContaining(message) });
@@ -282,7 +282,7 @@ describe('the bridge', () => {
     ['no response', '5'],
     ['a wrong kind', '{"GuestStacks":5}'],
     ['a wrong result', '{"Result":"0"}'],
-  ])('dies of an answer that is %s', async (_, payload) => {
+  ])('closes on an answer that is %s', async (_, payload) => {
     const { bridge, peer, request } = connect();
     const call = bridge.dumpStacks();
     const { id } = await request();
@@ -291,7 +291,7 @@ describe('the bridge', () => {
     expect(await bridge.closed).toMatchObject({ kind: 'failed' });
   });
 
-  it('takes any JSON for an answer or for a broken guest, and tells which', async () => {
+  it('treats any JSON as an answer or as a broken guest, and says which', async () => {
     const asks: readonly ((bridge: GuestBridge) => Promise<unknown>)[] = [
       (bridge) => bridge.negotiate(never),
       (bridge) => bridge.execute({ args: ['x'] }, {}),
@@ -317,7 +317,7 @@ describe('the bridge', () => {
     );
   });
 
-  it('survives any bytes with a reason', async () => {
+  it('survives any bytes, and gives a reason', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
         const { bridge, peer } = connect();
@@ -352,7 +352,7 @@ describe('entropy', () => {
     };
   }
 
-  it('is 512 bytes and the end of the stream, for one guest', async () => {
+  it('is 512 bytes followed by the end of the stream, for one guest', async () => {
     const [stream, guest] = duplexPair();
     const listener = listenerOf(stream);
     const received: Buffer[] = [];
@@ -381,7 +381,7 @@ describe('entropy', () => {
     expect(stuck.destroyed).toBe(true);
   });
 
-  it('says so when the guest does not take it', async () => {
+  it('reports when the guest does not accept it', async () => {
     const broken = new PassThrough();
     const served = serveEntropy(listenerOf(broken), randomBytes, never);
     broken.destroy(new Error('reset'));

@@ -18,7 +18,7 @@ import { until } from '../../../support/until.ts';
 const bound = () => AbortSignal.timeout(10_000);
 const nothing = { stdin: false, stdout: false, stderr: false };
 
-/** A simulated guest that is up, and this host's conversation with it. */
+/** A running simulated guest, and the host's end of its bridge. */
 async function bootGuest() {
   const node = await startNode();
   const { backend, sockets } = await node.connect();
@@ -88,7 +88,7 @@ describe('processes in a guest', () => {
     expect(guest.processes.running).toBe(0);
   });
 
-  it('read what they are given, to its end', async () => {
+  it('read their input to its end', async () => {
     await using guest = await bootGuest();
     const wanted = { stdin: true, stdout: true, stderr: false };
     const cat = await guest.processes.execute({ args: ['/bin/cat'] }, wanted, bound());
@@ -98,14 +98,14 @@ describe('processes in a guest', () => {
     expect(await cat.exitCode).toBe(0);
   });
 
-  it('fail with the words of the guest when they cannot be started', async () => {
+  it("fail with the guest's message when they cannot be started", async () => {
     await using guest = await bootGuest();
     const started = guest.processes.execute({ args: ['/no/such'] }, { ...nothing, stdout: true }, bound());
     await expect(started).rejects.toThrow('fork/exec /no/such: no such file or directory');
     expect(guest.processes.running).toBe(0);
   });
 
-  it('are killed by another process, for the bridge cannot signal them', async () => {
+  it('are killed by another process, because the bridge cannot signal them', async () => {
     await using guest = await bootGuest();
     const sleeping = await guest.processes.execute({ args: ['/bin/sleep', '100'] }, nothing, bound());
     const kill = await guest.processes.execute({ args: ['/bin/kill', '-9', `${sleeping.id}`] }, nothing, bound());
@@ -125,7 +125,7 @@ describe('processes in a guest', () => {
   });
 });
 
-/** The guest's end of a bridge, by hand. */
+/** The guest's end of a bridge; the test writes its answers. */
 function connect(processes: GuestProcesses, firstId: bigint) {
   const [stream, peer] = duplexPair();
   const reader = new FrameReader();
@@ -155,7 +155,7 @@ const execute = requests.executeProcess.type;
 const wait = requests.waitForProcess.type;
 const noListener = () => Promise.reject(new Error('no port is free'));
 
-/** A process that runs, over a first connection that has ended. */
+/** A running process whose first connection has ended. */
 async function orphan() {
   const processes = new GuestProcesses({ listen: noListener, clock: new FakeClock() });
   const first = connect(processes, 0n);
@@ -172,7 +172,7 @@ async function orphan() {
 }
 
 describe('a process whose connection ended', () => {
-  it('takes the late answer to its first wait', async () => {
+  it('accepts the late answer to its first wait', async () => {
     const { processes, process, asked, second } = await orphan();
     processes.connected(second.bridge);
     await second.request(wait);
@@ -180,14 +180,14 @@ describe('a process whose connection ended', () => {
     expect(await process.exitCode).toBe(9);
   });
 
-  it('is asked for again', async () => {
+  it('is waited for with a new request', async () => {
     const { processes, process, second } = await orphan();
     processes.connected(second.bridge);
     second.answer(await second.request(wait), { ExitCode: 3 });
     expect(await process.exitCode).toBe(3);
   });
 
-  it('never ends with a code that nobody told', async () => {
+  it('never ends with a code that the guest did not send', async () => {
     const { processes, process, second } = await orphan();
     processes.connected(second.bridge);
     second.answer(await second.request(wait), { Result: -2147023728 });
@@ -214,7 +214,7 @@ describe('starting processes', () => {
     bridge.close();
   });
 
-  it('fails when the guest does not connect the streams, and the process is waited for all the same', async () => {
+  it('fails when the guest does not connect the streams, and the process is still waited for', async () => {
     const clock = new FakeClock();
     const silent = {
       accept: (signal: AbortSignal) =>
@@ -234,7 +234,7 @@ describe('starting processes', () => {
     expect(processes.running).toBe(1);
   });
 
-  it('fails when the guest refuses before it has connected the streams, and harms nobody else', async () => {
+  it('fails when the guest refuses before it has connected the streams, without harm to other processes', async () => {
     const closed = Promise.withResolvers<never>();
     const waiting = { accept: () => closed.promise, close: async () => closed.reject(new Error('closed')) };
     const processes = new GuestProcesses({ listen: () => Promise.resolve(waiting), clock: new FakeClock() });
@@ -243,12 +243,12 @@ describe('starting processes', () => {
     const started = processes.execute({ args: ['x'] }, { ...nothing, stdout: true }, bound());
     answer(await request(execute), { Result: -2147467259, ErrorMessage: 'no such file' });
     await expect(started).rejects.toThrow('no such file');
-    // A rejection that nobody takes would end the agent: here it fails the test.
+    // An unhandled rejection would end the agent; here it fails the test.
     await new Promise((resolve) => setImmediate(resolve));
     expect(processes.running).toBe(0);
   });
 
-  it('fails when no port can be had', async () => {
+  it('fails when no port is free', async () => {
     const processes = new GuestProcesses({ listen: noListener, clock: new FakeClock() });
     const { bridge } = connect(processes, 0n);
     processes.connected(bridge);

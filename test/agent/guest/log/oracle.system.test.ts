@@ -40,7 +40,7 @@ async function ask(stream: Buffer): Promise<z.infer<typeof answer>> {
 }
 
 const quoted = (texts: readonly string[]) => texts.map((text) => `"${text}"`);
-// No name that is a backslash: the answers are read with `JSON.parse`, which would take other names for it.
+// No name is a backslash: `JSON.parse` would read the answers with other names.
 const names = quoted([
   ...['time', 'level', 'msg', 'Time', 'LEVEL', 'Msg', 'm\u017fg', 'm\\u0073g', 'ti\\u006de', 'T\u0130ME', 'Source'],
   ...['message', 'Message', 'uvm-id', 'vm.time', 'k', '\\u2028', '\\n', '\\ud800', '', '0', '10', 'constructor'],
@@ -134,7 +134,7 @@ function parse(bytes: Buffer, cut: number): readonly GuestLogRecord[] {
 }
 
 describe('any stream', () => {
-  it('gives the records of the original up to the first value that it cannot decode', async () => {
+  it('gives the records of the original up to the first value that the original cannot decode', async () => {
     await fc.assert(
       fc.asyncProperty(stream, fc.integer({ min: 1, max: 40 }), async (bytes, cut) => {
         const expected = await ask(bytes);

@@ -26,9 +26,12 @@ function messages(text: string, options: Partial<GuestLogOptions> = {}): string[
 }
 
 describe('the guest log', () => {
-  it.each(golden.map((testCase) => [testCase.name, testCase] as const))('reads as the original: %s', (_, testCase) => {
-    expect(difference(testCase)).toBeUndefined();
-  });
+  it.each(golden.map((testCase) => [testCase.name, testCase] as const))(
+    'reads as in the original: %s',
+    (_, testCase) => {
+      expect(difference(testCase)).toBeUndefined();
+    },
+  );
 
   it.each([
     ['a line of text', '{"msg":"a"}\noops\n{"msg":"b"}\n', ['a', 'gcs terminated <oops>', 'b']],
@@ -46,11 +49,11 @@ describe('the guest log', () => {
     ['an unknown level', '{"level":"x"}{"msg":"b"}\n', ['gcs log read <{"level":"x"}>', 'b']],
     ['a number at the end', '5', ['gcs log read <5>']],
     ['white space that JSON has not', '\f\n{"msg":"b"}\n', ['gcs terminated <\f>', 'b']],
-  ])('goes on after %s', (_, text, expected) => {
+  ])('continues after %s', (_, text, expected) => {
     expect(messages(text)).toEqual(expected);
   });
 
-  // Each as the original gives it, which sees the end of a scalar only in the byte behind it.
+  // Each record is what the original gives. The original sees the end of a scalar only in the byte that follows it.
   it.each([
     ['null', 'null', ['null']],
     ['null, of which no more can follow', 'null\n', ['']],
@@ -70,13 +73,13 @@ describe('the guest log', () => {
     expect(records.map(({ message, fields }) => fields['stderr'] ?? message)).toEqual(expected);
   });
 
-  it('bounds a value, and goes on with the next line', () => {
+  it('bounds a value, and continues with the next line', () => {
     const long = `{"msg":"${'x'.repeat(500)}"}`;
     const found = messages(`${long}\n{"msg":"b"}\n`, { maxValueBytes: 100 });
     expect(found).toEqual([`gcs terminated <${long}>`, 'b']);
   });
 
-  it('bounds the nesting of a value, and reads up to there', () => {
+  it('bounds the nesting of a value, and reads up to that depth', () => {
     const nested = (depth: number) => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}\n{"msg":"b"}\n`);
     expect(parse(nested(20_000)).records.map(({ message }) => message)).toEqual(['gcs terminated', 'b']);
     const [deepest] = parse(nested(9_999)).records;
@@ -84,14 +87,14 @@ describe('the guest log', () => {
     expect(deepest === undefined ? '' : logLine(deepest)).toBe('info  a=[nested too deeply to be shown]');
   });
 
-  it('cuts long text into bounded records and loses nothing of it', () => {
+  it('cuts long text into bounded records and loses nothing', () => {
     const text = 'é'.repeat(300);
     const { records } = parse(Buffer.from(text), [], { maxTextBytes: 101 });
     expect(records.map(({ fields }) => fields['stderr']).join('')).toBe(text);
     expect(records.every(({ fields }) => Buffer.byteLength(String(fields['stderr'])) <= 103)).toBe(true);
   });
 
-  it('knows repeated members, escaped names and lone surrogates', () => {
+  it('handles repeated members, escaped names and lone surrogates', () => {
     const [record] = parse(Buffer.from('{"msg":"a","MSG":"b","m\\u0073g":"c","k":"\\ud800","k":1}\n')).records;
     expect(record).toMatchObject({ message: 'c', fields: { MSG: 'b', k: 1 } });
     const [nested] = parse(Buffer.from('{"msg":"\\ud800","o":{"a,b":["}",{"c":"\\u0041"}]},"z":{}}\n')).records;
@@ -108,11 +111,11 @@ describe('the guest log', () => {
     expect(messages(`${text}\n`)).toEqual([`gcs log read <${text}>`]);
   });
 
-  it('lowers the letters of a level one by one, as the original', () => {
+  it('lowers the letters of a level one by one, as the original does', () => {
     expect(parse(Buffer.from('{"level":"\u{130}NFO"}\n')).records).toMatchObject([{ level: 'info' }]);
   });
 
-  it('is not taken in by what V8 remembers of other names', () => {
+  it('gives the same result whatever names V8 has cached', () => {
     const text = '{"a":1,"\\\\":2,"o":{"a":1,"\\\\":2}}\n{"a":1,"\\u2028":2,"o":{"a":1,"\\u2028":2}}\n';
     const found = parse(Buffer.from(text)).records.map(({ fields }) => fields);
     expect(found).toMatchObject([
@@ -161,7 +164,7 @@ describe('any stream', () => {
     );
   });
 
-  it('gives the same records whether a line is of the usual shape or not', () => {
+  it('gives the same records whether or not a line has the usual shape', () => {
     const scalar = fc.oneof(
       fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
       fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
@@ -198,7 +201,7 @@ describe('any stream', () => {
     );
   });
 
-  it('loses no character of what is no record', () => {
+  it('loses no character of text that is not a record', () => {
     const lines = fc.array(
       fc.string({ unit: 'grapheme' }).map((text) => `x${text}\n`),
       { minLength: 1, maxLength: 10 },
@@ -219,7 +222,7 @@ describe('any stream', () => {
     fc.assert(
       fc.property(stream, (bytes) => {
         for (const { fields } of parse(bytes, [], small).records) {
-          // A byte that is no text becomes a character of three.
+          // A byte that is not valid UTF-8 becomes a character of three bytes.
           expect(Buffer.byteLength(String(fields['stderr'] ?? ''))).toBeLessThanOrEqual(3 * 60);
         }
       }),
@@ -249,7 +252,7 @@ describe('times of the guest', () => {
 describe('the log connection', () => {
   const line = '{"msg":"a"}\n';
 
-  it('delivers what it reads, and counts it', async () => {
+  it('delivers and counts the records that it reads', async () => {
     const delivered: GuestLogRecord[] = [];
     const counts = await readGuestLog(
       Readable.from([Buffer.from(line), Buffer.from(line)]),
@@ -283,7 +286,7 @@ describe('the log connection', () => {
   it.each([
     ['ECONNRESET', ['a']],
     ['EIO', ['a', 'gcs log read']],
-  ])('takes the error %s for what it is', async (code, expected) => {
+  ])('explains the error %s', async (code, expected) => {
     const source = new PassThrough();
     const delivered: string[] = [];
     const deliver = (records: readonly GuestLogRecord[]) => {

@@ -13,7 +13,7 @@ const record = (message: string, fields: GuestLogRecord['fields'] = {}): GuestLo
 });
 
 describe('scrubbing', () => {
-  it('takes out secrets by their names, however deep, and leaves the rest', () => {
+  it('removes secrets by their names at any depth, and keeps the rest', () => {
     const fields = {
       cid: 'c1',
       dbPassword: 'hunter2',
@@ -37,11 +37,11 @@ describe('scrubbing', () => {
     ['-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- end', '<scrubbed> end'],
     ['-----BEGIN PRIVATE KEY-----\ncut', '<scrubbed>'],
     ['no secrets in here', 'no secrets in here'],
-  ])('of the text %s leaves %s', (text, expected) => {
+  ])('turns the text %s into %s', (text, expected) => {
     expect(scrubRecord(record(text)).message).toBe(expected);
   });
 
-  it('takes no longer than the text is long', () => {
+  it('takes time in proportion to the length of the text', () => {
     for (const unit of ['secret', 'secret=', '-----BEGIN PRIVATE KEY-----', 'token ', '"', 'Bearer ']) {
       const begun = threadTime();
       scrubRecord(record(unit.repeat(20_000)));
@@ -54,7 +54,7 @@ describe('the rate of a log', () => {
   const limiter = (clock: FakeClock) => new LogLimiter({ recordsPerSecond: 10, burst: 3 }, clock, 'vm');
   const many = (count: number) => Array.from({ length: count }, (_, index) => record(`m${index}`));
 
-  it('drops what comes too fast, counts it and tells of it', () => {
+  it('drops lines beyond it, counts them and reports them', () => {
     const clock = new FakeClock();
     const rate = limiter(clock);
     expect(rate.admit(many(5)).map(({ message }) => message)).toEqual(['m0', 'm1', 'm2']);
@@ -67,7 +67,7 @@ describe('the rate of a log', () => {
     expect(rate.end()).toEqual([]);
   });
 
-  it('loses none uncounted', () => {
+  it('loses no line uncounted', () => {
     const steps = fc.array(fc.record({ pause: fc.nat(500), count: fc.nat(8) }), { maxLength: 30 });
     fc.assert(
       fc.property(steps, (schedule) => {

@@ -1,5 +1,5 @@
-// Many guests that write the worst they can, all at once: what is read of whom before others have their turn. Time passes
-// only when a slice is read, and others have their turn only when the test says so.
+// Many guests write the worst possible input at the same time: how much the agent reads from each before other work
+// gets its turn. Time passes only when a slice is read, and other work runs only when the test lets it.
 import { Readable } from 'node:stream';
 import { setImmediate as settled } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import type { GuestLogRecord } from '../../../../agent/guest/log/record.ts';
 import { readGuestLog } from '../../../../agent/guest/log/stream.ts';
 import { LogTurns, loneSlice, sharedSlice } from '../../../../agent/guest/log/turns.ts';
 
-/** Turns of an event loop that the test makes. */
+/** The turns of an event loop, which the test controls. */
 class Loop {
   now = 0;
   readonly turns: LogTurns;
@@ -19,17 +19,17 @@ class Loop {
     this.turns = new LogTurns({ afterOthers, now: () => this.now }, heldBytes);
   }
 
-  /** Others have had their turn: the logs go on. */
+  /** Other work had its turn, so the logs continue. */
   async turn(): Promise<void> {
     const next = this.#next;
     this.#next = [];
     for (const run of next) run();
-    // What was read in the turn leads to the next slices being asked for.
+    // The data of this turn causes the requests for the next slices.
     for (let pass = 0; pass < 3; pass += 1) await settled();
   }
 }
 
-/** Writes the same without end, as fast as it is read. */
+/** Writes the same bytes without end, as fast as they are read. */
 class Flood extends Readable {
   readonly #block: Buffer;
   written = 0;
@@ -39,7 +39,7 @@ class Flood extends Readable {
     this.#block = Buffer.alloc(64 * 1024, unit);
   }
 
-  /** Bytes that were taken from it. */
+  /** How many bytes were read from it. */
   get taken(): number {
     return this.written - this.readableLength;
   }
@@ -68,9 +68,9 @@ async function end(loop: Loop, readers: readonly ReturnType<typeof read>[]): Pro
 }
 
 describe('the logs of many guests', () => {
-  it('are read in turn, a slice of each, and others come between', async () => {
+  it('are read in turn, one slice each, and other work runs in between', async () => {
     const loop = new Loop();
-    // A slice takes half a millisecond, so that four of them are a turn.
+    // A slice takes half a millisecond, so four slices make a turn.
     const slow = () => {
       loop.now += 0.5;
     };
@@ -91,7 +91,7 @@ describe('the logs of many guests', () => {
     await end(loop, readers);
   });
 
-  it('hold up nobody whose log is short', async () => {
+  it('do not delay a guest whose log is short', async () => {
     const loop = new Loop();
     const slow = () => {
       loop.now += 2;
@@ -112,7 +112,7 @@ describe('the logs of many guests', () => {
     const flood = new Flood(line);
     const reader = read(loop, flood);
     for (let pass = 0; pass < 50; pass += 1) await settled();
-    // The first slice is read at once, the second one waits for its turn.
+    // The first slice is read at once; the second one waits for its turn.
     expect(flood.taken).toBeLessThanOrEqual(2 * loneSlice.bytes);
     expect(flood.written).toBeLessThanOrEqual(flood.taken + flood.readableHighWaterMark + 64 * 1024);
     await end(loop, [reader]);
@@ -124,7 +124,7 @@ describe('the logs of many guests', () => {
     ['lists', '[]'],
     ['empty objects', '{}\n'],
     ['objects that are no record', '{"level":1}\n'],
-  ])('come in bounded numbers of records: %s', async (_, unit) => {
+  ])('arrive in bounded numbers of records: %s', async (_, unit) => {
     const loop = new Loop();
     let most = 0;
     const flood = new Flood(unit);
@@ -137,7 +137,7 @@ describe('the logs of many guests', () => {
     await end(loop, [reader]);
   });
 
-  it('hold no more than all of them may, in values whose end does not come', async () => {
+  it('together hold no more than the shared bound in values whose end does not arrive', async () => {
     const budget = 1 << 20;
     const loop = new Loop(budget);
     const texts: number[] = [];
@@ -151,7 +151,7 @@ describe('the logs of many guests', () => {
       most = Math.max(most, loop.turns.held.held);
     }
     expect(texts.length).toBeGreaterThan(64);
-    // Each may have its slice beside what is shared.
+    // Each log can hold one slice in addition to the shared amount.
     expect(most).toBeGreaterThan(budget / 2);
     expect(most).toBeLessThanOrEqual(budget + floods.length * sharedSlice.bytes);
     await end(loop, readers);
@@ -160,7 +160,7 @@ describe('the logs of many guests', () => {
 });
 
 describe('a log that is read in steps', () => {
-  it('gives the same records as in one', () => {
+  it('gives the same records as one that is read at once', () => {
     const bytes = Buffer.from(`${line}1 "" {}\n{\n{"a":\n1}x\n\n\0${line.repeat(3)}`.repeat(50));
     const whole = new GuestLogParser({ vmId: 'v' });
     const expected = [...whole.push(bytes), ...whole.end({ kind: 'eof' })];
@@ -175,7 +175,7 @@ describe('a log that is read in steps', () => {
     }
   });
 
-  it('gives up a value that is not complete without losing a byte of it', () => {
+  it('gives up an incomplete value without losing a byte', () => {
     const parser = new GuestLogParser({ vmId: 'v' });
     const records = [
       ...parser.push(Buffer.from('{"a":"\n\u00e9'.slice(0, 8))),
@@ -191,7 +191,10 @@ describe('a log that is read in steps', () => {
   });
 });
 
-/** Each took 300 to 2,000 ms for 64 KiB when what is wrong was an exception; now it is 10 ms for a quiet machine. */
+/**
+ * Each input used to take 300 to 2,000 ms for 64 KiB, because each error was an exception. It now takes 10 ms on a
+ * quiet machine.
+ */
 describe('a flood of the worst input', () => {
   it.each([
     ['open braces in lines', '{\n'],

@@ -1,4 +1,4 @@
-// What a manifest names is judged by where it leads, on a simulated host with links, 8.3 names and disks of all kinds.
+// A path in a manifest is judged by where it leads, on a simulated host with links, 8.3 names and disks of all kinds.
 import { describe, expect, it } from 'vitest';
 import type { MachineFailure } from '../../../../agent/failure.ts';
 import { allowList } from '../../../../agent/preparation/allow-list.ts';
@@ -29,7 +29,7 @@ const host = {
     'C:\\disks\\team-a\\circle': 'C:\\disks\\team-a\\circle',
     'C:\\PROGRA~3': 'C:\\ProgramData',
     'C:\\disks\\TEAM-B~1': 'C:\\disks\\team-b',
-    // How an administrator moved folders to another volume.
+    // An administrator moved these folders to another volume.
     'F:\\disks': 'E:\\real',
     [`${bootFolder}\\moved`]: 'E:\\boot',
   },
@@ -52,14 +52,14 @@ const refusal = (path: string, paths?: readonly string[], readOnly?: boolean) =>
   );
 
 describe('a disk', () => {
-  it('is attached by the path that it really has', async () => {
+  it('is attached by its real path', async () => {
     const path = 'C:\\disks\\team-a\\data.vhdx';
     expect(await admit('c:/DISKS/Team-A/data.VHDX')).toEqual({ path, isShared: false });
     expect(await admit('C:\\disks\\golden\\tools.vhd', perNamespace, true)).toMatchObject({ isShared: true });
     expect(await admit('C:\\disks\\team-a\\none.vhdx')).toBeUndefined();
   });
 
-  it('may be reached by a link only where it may be named itself', async () => {
+  it('can be reached by a link only where its target itself is allowed', async () => {
     const shared = { path: 'C:\\disks\\golden\\tools.vhd', isShared: true };
     expect(await admit('C:\\disks\\team-a\\link.vhd', perNamespace, true)).toEqual(shared);
     expect(await refusal('C:\\disks\\team-a\\link.vhd')).toContain('leads to a file that is in a folder');
@@ -77,14 +77,14 @@ describe('a disk', () => {
     ['a VHD set', 'C:\\disks\\team-a\\set.vhds', perNamespace],
     ['a folder', 'C:\\disks\\team-a', perNamespace],
     ['a folder that a link leads to', 'C:\\disks\\team-a\\to-boot\\', ['C:\\']],
-  ])('is not %s', async (_, path, paths) => {
+  ])('is refused as %s', async (_, path, paths) => {
     const said = await refusal(path, paths);
     expect(said).toMatch(/^PathNotAllowed: storage.disks\[data\].path: /);
-    // Where it leads, and whose that is, is not for the tenant.
+    // The message does not tell the tenant where the path leads, nor to whom that belongs.
     expect(said.slice(said.indexOf(path) + path.length)).not.toMatch(/team-b|ProgramData|LinuxBootFiles/);
   });
 
-  it('that cannot be looked at is tried again', async () => {
+  it('that cannot be examined is tried again', async () => {
     await using node = await startNode(host);
     const { host: files } = await node.connect();
     await node.control.script({ at: 'openFile', path: 'C:\\disks\\team-a\\data.vhdx', fail: { message: 'in use' } });
@@ -104,13 +104,13 @@ describe('boot files', () => {
   const boot = (path: string, paths: readonly string[] = []) =>
     onHost(paths, async (scope) => (await FileAdmission.open(scope)).requireBootFiles([path]));
 
-  it('may lie in the boot folder, or be missing', async () => {
+  it('can be in the boot folder, or be missing', async () => {
     await boot(`${bootFolder}\\vmlinux`);
     await boot(`${bootFolder}\\none`);
     await boot(`${bootFolder}\\moved\\vmlinux`, ['E:\\boot:ro']);
   });
 
-  it('must not be a disk whose content is another tenant’s', async () => {
+  it('must not be a disk whose content belongs to another tenant', async () => {
     for (const name of ['child.vhd', 'child.vhdx']) {
       const refused = boot(`C:\\disks\\team-a\\${name}`, perNamespace);
       await expect(refused).rejects.toMatchObject({ message: expect.stringContaining('differencing disk') });

@@ -1,4 +1,4 @@
-// What a manifest may name on the host, judged by how it is written.
+// Which names of host resources a manifest can use, judged by their spelling alone.
 import { describe, expect, it } from 'vitest';
 import { allowList } from '../../../../agent/preparation/allow-list.ts';
 import { type NameScope, refusalOfNames } from '../../../../agent/preparation/paths/host-names.ts';
@@ -27,7 +27,7 @@ const device = (deviceInstanceID: string) => ({ AssignedDevices: [{ deviceInstan
 const image = `${bootFolder}\\rootfs.vhd`;
 
 describe('a disk', () => {
-  it('lies below an allowed folder, and without one nowhere', () => {
+  it('is allowed below an allowed folder, and nowhere without one', () => {
     expect(refusal(disk('D:\\disks\\x.vhdx'))).toContain('--allowed-path');
     expect(refusal(disk(image, true))).toContain('--allowed-path');
     expect(refusal(disk('D:\\disks\\x.vhdx'), { paths: ['D:\\disks'] })).toBeUndefined();
@@ -37,7 +37,7 @@ describe('a disk', () => {
     expect(refusal(disk('C:\\x.vhdx'), { paths: ['D:\\'] })).toContain('--allowed-path');
   });
 
-  it('is only read where the longest rule says so', () => {
+  it('is read-only where the longest matching rule says so', () => {
     const paths = ['D:\\disks', 'D:\\disks\\golden:ro', 'D:\\disks\\golden\\scratch'];
     const golden = 'D:\\disks\\golden\\x.vhdx';
     expect(refusal(disk(golden, true), { paths })).toBeUndefined();
@@ -48,7 +48,7 @@ describe('a disk', () => {
     expect(refusal(disk('D:\\a\\x.vhdx'), { paths: ['D:\\a', 'D:\\a:ro'] })).toContain('set readOnly to true');
   });
 
-  it('of the boot folder is only read, and only where that is allowed', () => {
+  it('of the boot folder is read-only, and allowed only where a rule says so', () => {
     expect(refusal(disk(image), { paths: ['C:\\'] })).toContain('boot files');
     expect(refusal(disk(image), { paths: [bootFolder] })).toContain('boot files');
     expect(refusal(disk('c:\\LINUXBOOTFILES\\vhd\\rootfs.vhd'), { paths: ['C:\\'] })).toContain('boot files');
@@ -67,7 +67,7 @@ describe('a disk', () => {
     }
   });
 
-  it('of another namespace is out of reach by {namespace}', () => {
+  it('of another namespace is refused by {namespace}', () => {
     const paths = ['D:\\disks\\{namespace}', 'E:\\x\\{namespace}\\golden:ro'];
     expect(refusal(disk('D:\\disks\\team-a\\x.vhdx'), { paths })).toBeUndefined();
     for (const other of ['team-b', 'team-a2', 'team', '{namespace}', 'team-a.x']) {
@@ -77,7 +77,7 @@ describe('a disk', () => {
     expect(refusal(disk('E:\\x\\team-a\\x.vhdx', true), { paths })).toContain('--allowed-path');
   });
 
-  it('that is refused is told nothing about others', () => {
+  it('that is refused gets no information about others', () => {
     const paths = ['D:\\disks\\team-b', 'E:\\secret-project:ro'];
     const said = refusal(disk('D:\\mine.vhdx'), { paths });
     expect(said).toContain('storage.disks[data].path: D:\\mine.vhdx');
@@ -115,7 +115,7 @@ describe('boot files', () => {
     'UVMReferenceInfoFile',
     'UVMHashEnvelopeReferenceInfoFile',
   ] as const;
-  it.each(fileNames)('with no odd name in %s', (option) => {
+  it.each(fileNames)('have no odd name in %s', (option) => {
     const passed = ['', ...oddFileNames].filter((name) => refusal({ [option]: name }) === undefined);
     expect(passed).toEqual([]);
   });
@@ -129,7 +129,7 @@ it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd',
   },
 );
 
-it('a path has no odd spelling', () => {
+it('are refused with any odd spelling of a path', () => {
   const flags = { paths: ['C:\\'] };
   expect(oddPaths.filter((path) => refusal(disk(path), flags) === undefined)).toEqual([]);
   expect(oddPaths.filter((path) => refusal({ BootFilesPath: path }, flags) === undefined)).toEqual([]);
@@ -137,9 +137,9 @@ it('a path has no odd spelling', () => {
   expect(ordinaryPaths.filter((path) => refusal(disk(path), flags) !== undefined)).toEqual([]);
 });
 
-it('letter case counts as NTFS has it', () => {
+it('are compared by the letter case rules of NTFS', () => {
   expect(foldCase('äßx\u0161')).toBe('ÄßX\u0160');
-  // None of these is an ASCII letter to NTFS.
+  // NTFS treats none of these as an ASCII letter.
   const flags = { paths: ['D:\\disks'] };
   for (const path of ['D:\\dis\u212as\\x.vhdx', 'D:\\di\u017fks\\x.vhdx', 'D:\\d\u0131sks\\x.vhdx']) {
     expect(refusal(disk(path), flags)).toContain('--allowed-path');
@@ -150,7 +150,7 @@ it('letter case counts as NTFS has it', () => {
 describe('a console pipe', () => {
   const pipe = (name: string) => ({ ConsolePipe: `\\\\.\\pipe\\${name}` });
 
-  it('is one that is allowed', () => {
+  it('is allowed if a flag names it', () => {
     expect(refusal({ ConsolePipe: '' })).toBeUndefined();
     expect(refusal(pipe('x'))).toContain('--allowed-pipe');
     expect(refusal(pipe('LCOW-one'), { pipes: ['\\\\.\\pipe\\lcow-*'] })).toBeUndefined();
@@ -194,7 +194,7 @@ describe('a console pipe', () => {
   });
 });
 
-it('a device is one that is allowed', () => {
+it('a device is allowed if a flag names it', () => {
   const devices = ['PCIP\\VEN_10DE&DEV_20B5\\1'];
   expect(refusal(device('pcip\\ven_10de&dev_20b5\\1'), { devices })).toBeUndefined();
   expect(refusalOfNames(device('PCIP\\VEN_10DE&DEV_20B5\\12'), scope({ devices }))).toMatchObject({
@@ -203,13 +203,13 @@ it('a device is one that is allowed', () => {
   });
 });
 
-/** Texts that only the guest, or nobody, takes for a name of something. */
+/** Options whose text names something only in the guest, or names nothing. */
 const noNames: ReadonlySet<string> = new Set([
   ...['KernelBootOptions', 'ExecCommandLine', 'ExtraExecArgs', 'DmVerityCreateArgs', 'ProcessDumpLocation'],
   ...['SecurityPolicy', 'SecurityPolicyEnforcer', 'CPUGroupID', 'ResourcePartitionID'],
 ]);
 
-it('every text of the options has a rule, or is known to name nothing on the host', () => {
+it('every text option has a rule, or is known to name nothing on the host', () => {
   const outside = 'C:\\Windows\\..\\x';
   const texts = Object.keys(requestedOptions.shape).filter(
     (option) => requestedOptions.safeParse({ [option]: outside }).success,

@@ -1,4 +1,4 @@
-// Disks whose content is in another file, told by their bytes.
+// Disks whose content is in another file, recognised by their bytes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { virtualDiskProblem } from '../../../../agent/preparation/paths/virtual-disk.ts';
@@ -15,7 +15,7 @@ describe('a disk that stands alone', () => {
     ['a dynamic VHD', vhd(3)],
     ['a VHDX', vhdx()],
     ['a VHDX with one region table', vhdx({ regionTables: ['second'] })],
-    // The host lost its power while a VM wrote.
+    // The host lost its power during a write of a VM.
     ['a VHDX with changes of the block table in its log', vhdx({ log: [logEntry('desc', 3 * mebibyte)] })],
     ['a VHDX with zeroed blocks in its log', vhdx({ log: [logEntry('zero', 3 * mebibyte, mebibyte)] })],
     ['a file that is smaller than any disk', { size: 510, pieces: [] }],
@@ -25,7 +25,7 @@ describe('a disk that stands alone', () => {
 });
 
 describe('a disk with a parent', () => {
-  /** A fixed VHD begins with what its guest wrote there. */
+  /** A fixed VHD begins with what its guest wrote. */
   const asWrittenByGuest = ({ pieces, size }: DiskImage): DiskImage => ({
     size: size + 512,
     pieces: [...pieces, { at: size, bytes: vhdFooter(2) }],
@@ -71,7 +71,7 @@ describe('a disk that cannot be judged', () => {
   });
 });
 
-it('no bytes make it fail, or read more than its bounds', async () => {
+it('no content makes the check fail, or read more than its bounds', async () => {
   const shape = fc.record({ hasParent: fc.boolean(), regions: fc.nat(3000), logBytes: fc.nat(0xffff_ffff) });
   const damage = fc.array(fc.tuple(fc.nat(3 * mebibyte), fc.uint8Array({ minLength: 1, maxLength: 40 })), {
     maxLength: 6,

@@ -1,4 +1,5 @@
-// Changes of a running VM on a simulated node: what HCS and the guest have is compared with what the manifest asks for.
+// Changes of a running VM on a simulated node: the tests compare what HCS and the guest have with what the manifest
+// asks for.
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../../agent/node/system-id.ts';
 import { allowList } from '../../../../agent/preparation/allow-list.ts';
@@ -35,7 +36,7 @@ async function want(core: AgentCore, options: RequestedOptions): Promise<void> {
   await core.supervisor.assign(makeAssignment({ options, generation }));
 }
 
-/** Runs with these options: they are applied to the full, and nothing waits for a restart. */
+/** Waits until the VM runs with all of these options, and nothing waits for a restart. */
 async function untilApplied(core: AgentCore, options: RequestedOptions) {
   const digest = optionsDigest(options);
   const observed = await core.until(uid, 'applied', (now) => isRunning(now) && now.optionsDigest === digest);
@@ -58,7 +59,7 @@ async function visitsOf(node: TestNode, step: string): Promise<number> {
 }
 
 describe('resources of a running VM', () => {
-  it('follow the manifest without a restart, and back', async () => {
+  it('follow the manifest without a restart, in both directions', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, {});
@@ -73,7 +74,7 @@ describe('resources of a running VM', () => {
       processorLimits: { Limit: 50_000, Weight: 200 },
       cpuGroup: group('a'),
     });
-    // From one group to the next there is no way but through none; the simulated HCS insists on it.
+    // A VM can change its CPU group only by leaving the old one first; the simulated HCS enforces that.
     await want(core, { ...options, CPUGroupID: group('b') });
     await untilApplied(core, { ...options, CPUGroupID: group('b') });
     expect((await system(node)).cpuGroup).toBe(group('b'));
@@ -103,7 +104,7 @@ describe('resources of a running VM', () => {
     expect(await untilApplied(core, before)).toMatchObject({ runtimeID });
   });
 
-  it('stay as they are while the host does not allow the CPU group', async () => {
+  it('stay unchanged while the host does not allow the CPU group', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, { CPUGroupID: group('a') });
@@ -117,7 +118,7 @@ describe('resources of a running VM', () => {
     expect(await untilApplied(core, {})).toMatchObject({ runtimeID });
   });
 
-  it('follow the manifest when what the VM booted from has gone from the host since', async () => {
+  it('follow the manifest when the boot files have disappeared from the host since the start', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, {});
@@ -133,7 +134,7 @@ describe('resources of a running VM', () => {
     expect(await system(node)).toMatchObject({ processorLimits: { Limit: 40_000 }, cpuGroup: group('a') });
   });
 
-  it('are set up to the one that the host does not allow', async () => {
+  it('are changed up to the one that the host does not allow', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, {});
@@ -143,7 +144,7 @@ describe('resources of a running VM', () => {
     expect(refused.memorySizeInMB).toBe(2048);
   });
 
-  it('that can be changed are, beside others that wait', async () => {
+  it('are changed where possible, while other changes wait for a restart', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, {});
@@ -154,7 +155,7 @@ describe('resources of a running VM', () => {
     expect(observed.optionsDigest).toBe(optionsDigest({ MemorySizeInMB: 2048 }));
   });
 
-  it('that the host does not have are shown, and asked for again', async () => {
+  it('that the host does not have are reported, and tried again', async () => {
     await using node = await startNode();
     await using core = await startCore(node, { timeouts: { changeRetry: 20 } });
     await want(core, {});
@@ -170,7 +171,7 @@ describe('resources of a running VM', () => {
     expect((await untilApplied(core, { MemorySizeInMB: 512 })).memorySizeInMB).toBe(512);
   });
 
-  it('wait for a call that HCS does not come back from, while the VM can be stopped', async () => {
+  it('wait for a call that HCS does not return from, and the VM can still be stopped', async () => {
     await using node = await startNode();
     await using core = await startCore(node, { timeouts: { modify: 20 } });
     await want(core, {});
@@ -188,7 +189,7 @@ describe('resources of a running VM', () => {
     await until('removed', () => core.removed.has(uid));
   });
 
-  it('are left alone while the VM is paused', async () => {
+  it('are left unchanged while the VM is paused', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     await want(core, {});
@@ -203,7 +204,7 @@ describe('resources of a running VM', () => {
 });
 
 describe('disks of a running VM', () => {
-  it('are attached after the boot, mounted and reported, and gone with the VM', async () => {
+  it('are attached after the boot, mounted and reported, and removed with the VM', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     const options = { Disks: [data, tools] };
@@ -229,7 +230,7 @@ describe('disks of a running VM', () => {
     }
   });
 
-  it('of a folder that is for reading only are readable for the group of all VMs, which stays so', async () => {
+  it('in a read-only folder are readable for the group of all VMs, and remain so', async () => {
     const shared = { ...tools, path: 'C:\\images\\tools.vhd' };
     await using node = await startNode({ files: { ...defaultHost.files, [shared.path]: 4096 } });
     await using core = await startCore(node);
@@ -242,7 +243,7 @@ describe('disks of a running VM', () => {
     expect(await fileOf(node, shared.path)).toEqual(readable);
   });
 
-  it('keep the access that they need when one of two of the same file goes', async () => {
+  it('keep their access when one of two disks of the same file is removed', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     const both = { Disks: [tools, { ...tools, name: 'again' }] };
@@ -256,7 +257,7 @@ describe('disks of a running VM', () => {
     expect((await fileOf(node, tools.path))?.grantedTo).toBeUndefined();
   });
 
-  it('are attached, granted and revoked by the path that they really have', async () => {
+  it('are attached, granted and revoked by their real path', async () => {
     const named = { ...data, path: 'C:\\DISKS~1\\data.vhd' };
     await using node = await startNode({ ...host, links: { 'C:\\DISKS~1': 'C:\\disks' } });
     await using core = await startCore(node);
@@ -269,7 +270,7 @@ describe('disks of a running VM', () => {
     expect((await fileOf(node, data.path))?.grantedTo).toBeUndefined();
   });
 
-  it('that are no longer allowed stay with the VM that runs, which does not start again', async () => {
+  it('that are no longer allowed stay with the running VM, which does not start again', async () => {
     await using node = await startNode(host);
     const options = { TerminateOnAgentExit: false, Disks: [data] };
     const first = await startCore(node);
@@ -286,7 +287,7 @@ describe('disks of a running VM', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
-  it('that the host does not allow keep no other disk and no resource from being changed', async () => {
+  it('that the host does not allow prevent no change of other disks and resources', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     await want(core, {});
@@ -297,14 +298,14 @@ describe('disks of a running VM', () => {
     expect(await system(node)).toMatchObject({ memoryInMB: 2048, disks: { '0:0': tools.path } });
   });
 
-  it('come, change and go while it runs', async () => {
+  it('are added, changed and removed while the VM runs', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     await want(core, {});
     const { runtimeID } = await untilApplied(core, {});
     await want(core, { Disks: [data] });
     await untilApplied(core, { Disks: [data] });
-    // The same disk elsewhere, and another beside it.
+    // The same disk with another mount path, and a second disk.
     const moved = { Disks: [tools, { ...data, mountPath: '/mnt/moved' }] };
     await want(core, moved);
     await untilApplied(core, moved);
@@ -315,7 +316,7 @@ describe('disks of a running VM', () => {
     expect((await fileOf(node, data.path))?.grantedTo).toBeUndefined();
   });
 
-  it('do without the guest where it does not connect', async () => {
+  it('are attached without the guest where the guest does not connect', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     const options = { Disks: [tools], UseGuestConnection: false };
@@ -328,7 +329,7 @@ describe('disks of a running VM', () => {
     expect(await visitsOf(node, 'guestModify')).toBe(0);
   });
 
-  it('that the guest does not mount are taken away again, and tried again; others are not held up', async () => {
+  it('that the guest does not mount are detached and tried again, and delay no other disk', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { changeRetry: 200 } });
     await want(core, {});
@@ -344,7 +345,7 @@ describe('disks of a running VM', () => {
     await untilApplied(core, { Disks: [data, tools] });
   });
 
-  it('that the agent of the host does not allow stall the VM, and nothing of them is touched', async () => {
+  it('that the agent does not allow stall the VM, and nothing is attached', async () => {
     await using node = await startNode({ files: { ...defaultHost.files, 'D:\\secret.vhd': 1 } });
     await using core = await startCore(node);
     await want(core, {});
@@ -358,7 +359,7 @@ describe('disks of a running VM', () => {
     await untilApplied(core, {});
   });
 
-  it('wait for the guest to be connected', async () => {
+  it('wait until the guest is connected', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { changeRetry: 60_000 } });
     await want(core, {});
@@ -367,14 +368,14 @@ describe('disks of a running VM', () => {
     await node.control.dropBridge(systemID);
     await core.until(uid, 'lost', hasReason('GuestConnectionLost'));
     await want(core, { Disks: [data], MemorySizeInMB: 2048 });
-    // What does not need the guest does not wait.
+    // Changes that do not need the guest are made at once.
     await core.until(uid, 'more memory', ({ memorySizeInMB }) => memorySizeInMB === 2048);
     expect((await system(node)).disks).toEqual({});
     await node.control.release(rule);
     await untilApplied(core, { Disks: [data], MemorySizeInMB: 2048 });
   });
 
-  it('that the guest still uses stay', async () => {
+  it('that the guest still uses stay attached', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { changeRetry: 50 } });
     await want(core, { Disks: [data] });
@@ -391,7 +392,7 @@ describe('disks of a running VM', () => {
     await untilApplied(core, {});
   });
 
-  it('that do not exist are named', async () => {
+  it('that do not exist are named in the message', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     await want(core, { Disks: [{ ...data, path: 'C:\\disks\\none.vhd' }] });
@@ -400,7 +401,7 @@ describe('disks of a running VM', () => {
     expect(failed.phase).toBe('Running');
   });
 
-  it('that an agent left half attached or half detached are put right by the next', async () => {
+  it('that an agent left half attached or half detached are repaired by the next agent', async () => {
     await using node = await startNode(host);
     const outlives = { TerminateOnAgentExit: false };
     const first = await startCore(node);

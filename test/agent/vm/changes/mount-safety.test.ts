@@ -1,5 +1,5 @@
-// Nothing is deleted in a guest, and nothing waits without end, whatever becomes of a mount: the simulated guest deletes and
-// waits as the real one does (hcs-runtime E.6).
+// No outcome of a mount deletes files in a guest, and no wait is unbounded. The simulated guest deletes and waits as
+// the real one does (hcs-runtime E.6).
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../../agent/node/system-id.ts';
 import { optionsDigest } from '../../../../protocol/digest.ts';
@@ -44,14 +44,14 @@ async function run(core: AgentCore, ...args: readonly string[]) {
   return await machine.access.execute({ args }, wanted, new AbortController().signal);
 }
 
-/** Everything that was there is still there. */
+/** Every file of the image still exists. */
 async function expectNothingLost(node: TestNode): Promise<void> {
   expect((await guestOf(node)).files).toEqual(['/etc/hosts', '/usr/bin/tool', '/opt/keep/file', '/var/lib/state']);
   for (const files of Object.values(await node.control.diskFiles())) expect(files).toContain('kept');
 }
 
 describe('a mount path', () => {
-  it('with files of the image is refused before the guest is asked, however often it is tried', async () => {
+  it('with files of the image is refused before the guest is asked, on every attempt', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { changeRetry: 30 } });
     await want(core, { Disks: [{ ...data, mountPath: '/opt/keep' }, other] });
@@ -77,7 +77,7 @@ describe('a mount path', () => {
     },
   );
 
-  it('above or below that of another disk is refused, also while that one cannot be detached', async () => {
+  it('above or below that of another disk is refused, even while the other disk cannot be detached', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { changeRetry: 30 } });
     const nested = { ...other, mountPath: '/mnt/data/below' };
@@ -95,7 +95,7 @@ describe('a mount path', () => {
     await expectNothingLost(node);
   });
 
-  it('at which nothing is mounted any more is left alone when its disk goes', async () => {
+  it('at which nothing is mounted any more is left alone when its disk is removed', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);
     await want(core, { Disks: [data] });
@@ -109,8 +109,8 @@ describe('a mount path', () => {
   });
 });
 
-describe('a mount of which nobody knows how it went', () => {
-  it('is not asked for again: when the guest is seen to have it, the disk is there', async () => {
+describe('a mount whose result is unknown', () => {
+  it('is not requested again: once the guest is seen to have it, the disk counts as mounted', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 30, changeRetry: 200 } });
     await want(core, {});
@@ -128,7 +128,7 @@ describe('a mount of which nobody knows how it went', () => {
     await expectNothingLost(node);
   });
 
-  it('keeps its place, so that the guest cannot mount another disk there; and is given up after a few', async () => {
+  it('keeps its place, so that the guest cannot mount another disk there, and is given up after a few attempts', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 100, changeRetry: 30 } });
     await want(core, {});
@@ -140,7 +140,7 @@ describe('a mount of which nobody knows how it went', () => {
     );
     expect(failed).toMatchObject({ phase: 'Running' });
     expect(condition(failed, 'GuestConnected')?.status).toBe('True');
-    // An answer that comes too late before the guest looks for the disk counts as well.
+    // A late answer that arrives before the guest looks for the disk also counts.
     expect(await visitsOf(node, 'guestDevice')).toBeLessThanOrEqual(8);
     await node.control.release(rule);
     await core.supervisor.assign(makeAssignment({ options: { Disks: [data] }, generation, restartedAt: 'now' }));
@@ -149,7 +149,7 @@ describe('a mount of which nobody knows how it went', () => {
     await expectNothingLost(node);
   });
 
-  it('is not taken back without end, when the guest does not answer that either', async () => {
+  it('is undone within bounds, even when the guest does not answer that request either', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 5, changeRetry: 30, backOffMaximum: 30 } });
     await want(core, {});
@@ -167,7 +167,7 @@ describe('a mount of which nobody knows how it went', () => {
     await expectNothingLost(node);
   });
 
-  it('does not hold up a stop', async () => {
+  it('does not delay a stop', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 600_000 } });
     await want(core, {});
@@ -179,12 +179,12 @@ describe('a mount of which nobody knows how it went', () => {
     await until('removed', () => core.removed.has(uid));
   });
 
-  it('is looked at by the next agent, which does not ask the guest about a disk that never came', async () => {
+  it('is checked by the next agent, which does not ask the guest about a disk that was never attached', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     await want(first, outlives);
     await untilApplied(first, outlives);
-    // The agent dies when it has written that it attaches the disk, and HCS never hears of it.
+    // The agent dies after it has written that it attaches the disk, and HCS never gets the request.
     await node.control.script({ at: 'modify', stall: true, fail: { message: 'never' } });
     await want(first, { ...outlives, Disks: [data] });
     await until('asked', async () => (await visitsOf(node, 'modify')) === 1);

@@ -1,5 +1,5 @@
-// How a VM ended that was being stopped: whatever HCS tells of it, and what became of the disks, reaches `lastExit`, also
-// when the VM ended by itself meanwhile, and when its agent died.
+// `lastExit` has everything that HCS reports about the end of a VM that was being stopped, and the outcome of its
+// disks. That also holds when the VM ended by itself during the stop, and when its agent died.
 import { describe, expect, it } from 'vitest';
 import { describeLeft } from '../../../../agent/vm/ending/stop-report.ts';
 import { stopped } from '../../../../agent/vm/history.ts';
@@ -31,7 +31,7 @@ async function visits(node: TestNode, step: string): Promise<number> {
 }
 
 describe('a guest that panics while its VM is being stopped', () => {
-  it('is told of with all that HCS says', async () => {
+  it('is reported with everything that HCS says', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -44,7 +44,7 @@ describe('a guest that panics while its VM is being stopped', () => {
     expect(lastExit?.message).toContain('stayed mounted and were not synced: ');
   });
 
-  it('is told of also when it is its agent that ends', async () => {
+  it('is reported also when its agent is ending', async () => {
     await using node = await startNode(host);
     const core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -62,8 +62,8 @@ describe('a guest that panics while its VM is being stopped', () => {
   });
 });
 
-describe('what a stop has come to when its agent dies', () => {
-  /** The disks are left, and HCS does not answer the request to terminate. */
+describe('the progress of a stop when the agent dies', () => {
+  /** Dies after the disks are unmounted, while HCS does not answer the terminate request. */
   async function dieWhileTerminating(node: TestNode): Promise<void> {
     const core = await startCore(node, { timeouts: patient });
     await startWriting(core, outlives);
@@ -74,7 +74,7 @@ describe('what a stop has come to when its agent dies', () => {
     await core.vanish();
   }
 
-  it('is told by the next one when the VM has gone', async () => {
+  it('is reported by the next agent when the VM is gone', async () => {
     await using node = await startNode(host);
     await dieWhileTerminating(node);
     const { backend } = await node.connect();
@@ -88,7 +88,7 @@ describe('what a stop has come to when its agent dies', () => {
     expect(lastExit).toMatchObject({ type: 'Unknown', message: `${gone}; ${notSynced}: the VM is paused` });
   });
 
-  it('is told by the next one with the exit when HCS still has it', async () => {
+  it('is reported by the next agent together with the exit when HCS still has the VM', async () => {
     await using node = await startNode(host);
     await dieWhileTerminating(node);
     const { backend } = await node.connect();
@@ -103,7 +103,7 @@ describe('what a stop has come to when its agent dies', () => {
 });
 
 describe('an agent that dies', () => {
-  it('takes along what was not synced, and the next one says so', async () => {
+  it('loses data that was not synced, and the next agent says so', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     await startWriting(first);
@@ -114,7 +114,7 @@ describe('an agent that dies', () => {
     expect(lastExit).toMatchObject({ type: 'AgentExit', message: `${together}; ${notSynced}: the agent ended before` });
   });
 
-  it('does not when the disks were for reading only', async () => {
+  it('loses no data when the disks were read-only', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: true, mountPath: '/mnt/data' };
@@ -127,11 +127,11 @@ describe('an agent that dies', () => {
   });
 });
 
-describe('the exit of a VM that says that it has stopped', () => {
+describe('the exit of a VM that reports Stopped', () => {
   const ended = (core: AgentCore) => core.until(uid, 'ended', ({ lastExit }) => lastExit !== undefined);
   const stoppedState = JSON.stringify({ Id: systemID, Owner: 'lcow-agent', State: 'Stopped' });
 
-  it('is waited for: the text of a crash comes after the state', async () => {
+  it('is waited for, because the text of a crash comes after the state', async () => {
     const double = await ComputeCoreDouble.load();
     await using node = await startNode();
     await using core = await startCore(unguestedNode(node, double), { timeouts: { liveness: 20 } });
@@ -147,7 +147,7 @@ describe('the exit of a VM that says that it has stopped', () => {
     double.reset();
   });
 
-  it('is not waited for without end: its event may be lost', async () => {
+  it('is waited for within a bound, because its event can be lost', async () => {
     const double = await ComputeCoreDouble.load();
     await using node = await startNode();
     await using core = await startCore(unguestedNode(node, double), { timeouts: { liveness: 20, exitEvent: 50 } });
@@ -159,7 +159,7 @@ describe('the exit of a VM that says that it has stopped', () => {
   });
 });
 
-it('a message that has everything in it is one that the operator takes', () => {
+it('a message with every part is short enough for the operator', () => {
   const disks = Array.from({ length: 5 }, (_, index) => ({
     path: `/mnt/${index}`.padEnd(255, 'x'),
     why: 'busy\u001b'.repeat(100),

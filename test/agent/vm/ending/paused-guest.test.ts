@@ -1,5 +1,5 @@
-// A VM that somebody has paused on its host: nothing of it answers, and what it wrote last cannot be saved. It is stopped all
-// the same, and at once; an agent that finds it goes on with it.
+// A VM that somebody has paused on its host. Nothing in it answers, and its last writes cannot be saved. The agent
+// stops it at once all the same, and an agent that finds it continues with it.
 import { describe, expect, it } from 'vitest';
 import { hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
@@ -39,7 +39,7 @@ describe('a VM that was paused on its host', () => {
     },
   );
 
-  it('is released, and restarted, at once', async () => {
+  it('is released and restarted at once', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -52,7 +52,7 @@ describe('a VM that was paused on its host', () => {
     await until('removed', () => core.removed.has(uid));
   });
 
-  it('ends with its agent at once', async () => {
+  it('is terminated at once when its agent ends', async () => {
     await using node = await startNode(host);
     const core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -74,7 +74,7 @@ describe('a VM that was paused on its host', () => {
     expect(lastExit?.message).toContain('stayed mounted and were not synced: the guest has not answered within');
   });
 
-  it('goes on when it is resumed', async () => {
+  it('continues when it is resumed', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -84,7 +84,7 @@ describe('a VM that was paused on its host', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('is taken over by the next agent, and not ended', async () => {
+  it('is adopted by the next agent, not ended', async () => {
     await using node = await startNode(host);
     const first = await startCore(node, { timeouts: patient });
     await startWriting(first, outlives);

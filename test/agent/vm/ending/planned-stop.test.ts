@@ -1,5 +1,5 @@
-// A stop that was decided takes the guest's disks along: what was written and not synced is on them afterwards, or
-// `lastExit` says that it is not.
+// A planned stop unmounts the guest's disks: unsynced writes are on the disks afterwards, or `lastExit` says that they
+// are not.
 import { describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../../../runtime/clock.ts';
 import { hasReason, isRunning, startCore } from '../../../support/agent/agent-core.ts';
@@ -25,7 +25,7 @@ import {
 } from '../../../support/agent/writing-guest.ts';
 import { until } from '../../../support/until.ts';
 
-/** Nobody whom the agent could end. */
+/** Holds the mount with something that is not a process, so the agent cannot end it. */
 async function holdFromInside(node: TestNode, path: string): Promise<void> {
   await node.control.holdOpen(systemID, path);
 }
@@ -40,7 +40,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('leaves its disks unmounted when it is restarted, and writes on', async () => {
+  it('leaves its disks unmounted when it is restarted, and can write again afterwards', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -61,7 +61,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('leaves its disks unmounted when it is halted and nothing else can be told of it', async () => {
+  it('leaves its disks unmounted when it is halted by an intent without options', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -71,7 +71,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('leaves its disks unmounted when it is released, however the operator came to that', async () => {
+  it('leaves its disks unmounted when it is released, for whatever reason', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -80,7 +80,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('leaves its disks unmounted when its agent ends, and says so', async () => {
+  it('leaves its disks unmounted when its agent ends, and reports that', async () => {
     await using node = await startNode(host);
     const first = await startCore(node, { timeouts: patient });
     await startWriting(first);
@@ -93,7 +93,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(lastExit).toMatchObject({ type: 'AgentExit', message: 'the VM ended together with the agent that ran it' });
   });
 
-  it('runs on when its agent ends, if it may', async () => {
+  it('continues to run when its agent ends, if terminateOnAgentExit is false', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
     await startWriting(first, outlives);
@@ -103,7 +103,7 @@ describe('a VM that is stopped on purpose', () => {
     await first.kill();
   });
 
-  it('ends what users have started in it before the disks', async () => {
+  it('ends the processes that users have started before it unmounts the disks', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -114,7 +114,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('has all written that a disk has which cannot be unmounted, and names that disk', async () => {
+  it('syncs a disk that cannot be unmounted, and names that disk', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -127,7 +127,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('says that nothing was synced when its guest is not connected, without waiting for it', async () => {
+  it('reports that nothing was synced when its guest is not connected, without waiting for it', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -142,7 +142,7 @@ describe('a VM that is stopped on purpose', () => {
     expect(await written(node)).toEqual([false, false]);
   });
 
-  it('is terminated although its guest answers nothing any more', async () => {
+  it('is terminated although its guest no longer answers', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { ...patient, leaveDisks: 200, leaveProcesses: 20 } });
     await startWriting(core);
@@ -152,9 +152,9 @@ describe('a VM that is stopped on purpose', () => {
     expect(lastExit?.message).toMatch(/stayed mounted and were not synced: the guest has not answered within/);
   });
 
-  it('has what it wrote saved at once when an earlier mount is still unanswered', async () => {
+  it('is synced at once when an earlier mount is still unanswered', async () => {
     await using node = await startNode(host);
-    // Who the guest does not answer gives up at once, however long the first mount takes.
+    // A request that the guest does not answer is given up at once, however long the first mount takes.
     const guestChange = 77_777;
     let stalls = false;
     const after: Clock['after'] = (milliseconds, task) =>
@@ -174,7 +174,7 @@ describe('a VM that is stopped on purpose', () => {
     expect((await node.control.diskFiles())[data.path]).toContain('written');
   });
 
-  it('is taken down from the beginning by the next agent when one dies in the middle of it', async () => {
+  it('is stopped from the first step by the next agent when one dies in the middle', async () => {
     await using node = await startNode(host);
     const first = await startCore(node, { timeouts: patient });
     await startWriting(first, outlives);
@@ -192,5 +192,5 @@ describe('a VM that is stopped on purpose', () => {
   });
 });
 
-/** Two mounts, two unmounts. */
+/** Two mounts and two unmounts. */
 const isUnmount = ({ step }: { readonly step: string }) => step === 'guestModify';

@@ -1,4 +1,5 @@
-// A stop that comes to an agent that has just taken a running VM over: its guest has not dialled yet, and is waited for.
+// A stop requested from an agent that has just adopted a running VM: its guest has not dialled yet, and the agent waits
+// for it.
 import { describe, expect, it } from 'vitest';
 import { nodeFileSystem } from '../../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../../agent/vm/journal.ts';
@@ -22,7 +23,7 @@ import {
 } from '../../../support/agent/writing-guest.ts';
 import { until } from '../../../support/until.ts';
 
-/** Its VM runs on, and its guest dials nobody before the rule is released. */
+/** Kills the agent. Its VM continues to run, and its guest dials nobody before the rule is released. */
 async function killAgent(node: TestNode): Promise<number> {
   const first = await startCore(node);
   await startWriting(first, outlives);
@@ -36,11 +37,11 @@ async function visits(node: TestNode, step: Step): Promise<number> {
   return (await node.control.visits()).filter((visit) => visit.step === step).length;
 }
 
-describe('a VM that was to end with its agent, and did not', () => {
-  it('is left by the next one as its journal says, before it is terminated and started again', async () => {
+describe('a VM that had to end with its agent, and did not', () => {
+  it('is stopped by the next agent as the journal says, before it is terminated and started again', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);
-    // A guest whose log is lost with its agent dies of that.
+    // A guest that loses its log connection together with its agent dies.
     await startWriting(first, { ForwardStdout: false, ForwardStderr: false });
     const { backend } = await node.connect();
     const held = await backend.open(systemID);
@@ -54,8 +55,8 @@ describe('a VM that was to end with its agent, and did not', () => {
   });
 });
 
-describe('a VM whose agent was killed, and that the next one is to stop at once', () => {
-  it('is stopped when its guest has connected, with all that it has written', async () => {
+describe('a VM whose agent was killed and that the next agent must stop at once', () => {
+  it('is stopped when its guest has connected, with everything that it has written', async () => {
     await using node = await startNode(host);
     const rule = await killAgent(node);
     await using core = await startCore(node, { timeouts: patient });
@@ -67,10 +68,10 @@ describe('a VM whose agent was killed, and that the next one is to stop at once'
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('is stopped in the same way by what the journal says, before any operator is heard', async () => {
+  it('is stopped in the same way as the journal says, before an operator connects', async () => {
     await using node = await startNode(host);
     const rule = await killAgent(node);
-    // It had written what it was told, and had not begun to act on it.
+    // The first agent had written the new assignment to its journal, and had not acted on it.
     const journal = new FileJournal(nodeFileSystem, `${node.folder}/agent`);
     const { records } = await journal.load();
     for (const record of records) await journal.write({ ...record, assignment: halted(outlives) });
@@ -83,7 +84,7 @@ describe('a VM whose agent was killed, and that the next one is to stop at once'
     expect(await written(node)).toEqual([true, true]);
   });
 
-  it('is stopped after a while when its guest does not connect, and says that nothing was synced', async () => {
+  it('is stopped after a bound when its guest does not connect, and reports that nothing was synced', async () => {
     await using node = await startNode(host);
     await killAgent(node);
     await using core = await startCore(node, { timeouts: { ...patient, guestReconnect: 100 } });
@@ -92,7 +93,7 @@ describe('a VM whose agent was killed, and that the next one is to stop at once'
     expect(await written(node)).toEqual([false, false]);
   });
 
-  it('is waited for from when it was taken over, not from the stop', async () => {
+  it('is waited for since the adoption, not since the stop', async () => {
     await using node = await startNode(host);
     await killAgent(node);
     const timeouts = { ...patient, guestReconnect: 1 };

@@ -1,5 +1,5 @@
-// A VM of ours that runs and of which the journal knows nothing, as after the state folder of the agent was lost: it has
-// disks mounted all the same, and they are synced before it is terminated.
+// A running VM of the agent that is missing in the journal, for example because the agent's state folder was lost. It
+// can have mounted disks, so they are synced before it is terminated.
 import { rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { nodeFileSystem } from '../../../../agent/storage/file-system.ts';
@@ -22,7 +22,7 @@ import { until } from '../../../support/until.ts';
 const terminated = 'the agent terminated the VM, of which its journal knew nothing';
 const always = makeAssignment({ options: optionsWith(outlives) });
 
-/** Another agent, whose journal nobody has. */
+/** Starts a VM with another agent whose journal is not kept. */
 async function leaveRunning(node: TestNode, options: CoreOptions = {}): Promise<void> {
   const core = await startCore(node, options);
   await startWriting(core, outlives);
@@ -30,8 +30,8 @@ async function leaveRunning(node: TestNode, options: CoreOptions = {}): Promise<
   await rm(`${node.folder}/agent/vms`, { recursive: true, force: true });
 }
 
-describe('a VM of which the journal knows nothing', () => {
-  it('is synced before it is started anew, and says how it ended', async () => {
+describe('a VM that is missing in the journal', () => {
+  it('is synced before it is started again, and reports how it ended', async () => {
     await using node = await startNode(host);
     await leaveRunning(node);
     await using core = await startCore(node, { timeouts: patient });
@@ -78,7 +78,7 @@ describe('a VM of which the journal knows nothing', () => {
     expect(lastExit?.message).toBe(`${terminated}; what was mounted was not synced: the VM is paused`);
   });
 
-  it('is synced, too, when it comes up under the id of a VM that is about to be created', async () => {
+  it('is synced, too, when it appears under the id of a VM that is about to be created', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await leaveRunning(node, { journal: new FileJournal(nodeFileSystem, `${node.folder}/elsewhere`) });

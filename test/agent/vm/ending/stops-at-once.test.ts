@@ -1,4 +1,5 @@
-// A second wish that comes while a VM is being stopped: the stop goes on to its end, once, and then the second one counts.
+// A second request that arrives while a VM is being stopped: the agent completes the stop once, and then follows the
+// second request.
 import { describe, expect, it } from 'vitest';
 import { isRunning, startCore } from '../../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../../support/agent/assignments.ts';
@@ -17,7 +18,7 @@ import {
 } from '../../../support/agent/writing-guest.ts';
 import { until } from '../../../support/until.ts';
 
-/** Each disk was unmounted once, and the VM terminated once. */
+/** Each disk was unmounted once, and the VM was terminated once. */
 async function expectOneStop(node: TestNode): Promise<void> {
   const steps = (await node.control.visits()).map(({ step }) => step);
   expect(steps.filter((step) => step === 'guestModify')).toHaveLength(4);
@@ -26,7 +27,7 @@ async function expectOneStop(node: TestNode): Promise<void> {
 }
 
 describe('a VM that is being halted', () => {
-  it('is removed afterwards when it is released meanwhile', async () => {
+  it('is removed afterwards when it is released in the meantime', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -39,7 +40,7 @@ describe('a VM that is being halted', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
-  it('is waited for by its agent that is told to end meanwhile', async () => {
+  it('is stopped to the end by an agent that is told to end in the meantime', async () => {
     await using node = await startNode(host);
     const core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -52,7 +53,7 @@ describe('a VM that is being halted', () => {
     await core.kill();
   });
 
-  it('runs again afterwards when it is to run meanwhile', async () => {
+  it('runs again afterwards when it is assigned to run in the meantime', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -67,7 +68,7 @@ describe('a VM that is being halted', () => {
 });
 
 describe('a VM that is being restarted', () => {
-  it('stays stopped when it is halted meanwhile', async () => {
+  it('stays stopped when it is halted in the meantime', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: patient });
     await startWriting(core);
@@ -82,7 +83,7 @@ describe('a VM that is being restarted', () => {
 });
 
 describe('a VM that ends with its agent', () => {
-  it('is not started again by what it is told meanwhile', async () => {
+  it('is not started again by an assignment in the meantime', async () => {
     await using node = await startNode(host);
     const core = await startCore(node, { timeouts: patient });
     await startWriting(core);

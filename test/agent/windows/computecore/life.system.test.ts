@@ -1,4 +1,4 @@
-// Handles, operations and events of the native library: in any order, at once, and many.
+// Handles, operations and events of the native library, in any order and in large numbers.
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -44,7 +44,7 @@ async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'settled'
 }
 
 describe('events', () => {
-  it('tell how a guest ended by itself', async () => {
+  it('report how a guest ended by itself', async () => {
     for (const [exitType, status] of [
       ['GracefulExit', 0],
       ['UnexpectedExit', -1070137082],
@@ -56,7 +56,7 @@ describe('events', () => {
     }
   });
 
-  it('that do not end a system are passed over', async () => {
+  it('that do not end a system are ignored', async () => {
     const system = await create();
     for (const type of [0, eventType.crashReport, eventType.guestConnectionClosed, 0x8000_0002, 0x0100_0000])
       double.send(system.id, type, '{"Status":7}');
@@ -65,7 +65,7 @@ describe('events', () => {
     expect(await stateOf(system.ended)).toBe('pending');
   });
 
-  it('count once: the first that ends the system', async () => {
+  it('count once: only the first one that ends the system', async () => {
     const system = await create();
     double.exit(system.id, 'GracefulExit', 3);
     const end = await system.ended;
@@ -75,7 +75,7 @@ describe('events', () => {
     expect(await system.ended).toBe(end);
   });
 
-  it('may come before the call that causes them is done', async () => {
+  it('can arrive before the call that causes them has returned', async () => {
     const system = await create();
     double.script({ call: 'HcsStartComputeSystem', action: 'hold' });
     const starting = system.start();
@@ -86,7 +86,7 @@ describe('events', () => {
     await expect(starting).rejects.toMatchObject({ isAlreadyStopped: true });
   });
 
-  it('with a broken text, or with none, still tell of the exit', async () => {
+  it('with a broken or missing text still report the exit', async () => {
     const unknown: SystemEnd = { kind: 'exited', exit: { exitType: 'Unknown', status: 0 } };
     for (const text of [undefined, '', '{', 'null', '[]', '7', '{"Status":"x","ExitType":"Dreaming"}']) {
       const system = await create();
@@ -96,13 +96,13 @@ describe('events', () => {
     }
   });
 
-  it('of builds that tell the status only are understood', async () => {
+  it('are understood from builds that report the status only', async () => {
     const system = await create();
     double.send(system.id, eventType.exited, '{"Status":-1070137082}');
     expect(await system.ended).toEqual({ kind: 'exited', exit: { exitType: 'Unknown', status: 0xc037_0106 } });
   });
 
-  it('after the handle was closed reach nobody', async () => {
+  it('after the handle was closed reach no listener', async () => {
     const closed = await create();
     await closed.close();
     const other = await create();
@@ -112,7 +112,7 @@ describe('events', () => {
     expect(await closed.ended).toEqual({ kind: 'closed' });
   });
 
-  it('of a lost service end the handle, which nobody can use or has to close', async () => {
+  it('of a lost service end the handle, which then cannot be used and need not be closed', async () => {
     const system = await create();
     double.send(system.id, eventType.disconnect);
     expect(await system.ended).toEqual({ kind: 'serviceDisconnected' });
@@ -124,7 +124,7 @@ describe('events', () => {
 });
 
 describe('a handle', () => {
-  it('is not closed under a running call', async () => {
+  it('is not closed during a running call', async () => {
     const system = await create();
     double.script({ call: 'HcsModifyComputeSystem', action: 'hold' });
     const modifying = system.modify('{"ResourcePath":"x"}');
@@ -137,7 +137,7 @@ describe('a handle', () => {
     expect(double.counts()).toEqual(nothingLeft);
   });
 
-  it('cannot be used when it is closed, and is closed once', async () => {
+  it('cannot be used after it was closed, and is closed only once', async () => {
     const system = await create();
     await Promise.all([system.close(), system.close()]);
     await system.close();
@@ -149,7 +149,7 @@ describe('a handle', () => {
     expect(double.visits('HcsTerminateComputeSystem')).toBe(0);
   });
 
-  it('that nobody could listen on takes its new system along', async () => {
+  it('that nothing can listen on is closed together with its new system', async () => {
     double.script({ call: 'HcsSetComputeSystemCallback', action: 'failCall', value: 0x8007_000e });
     const lasting = JSON.stringify(ordinaryDocument({ terminatesWithLastHandle: false }));
     await expect(backend.create(newSystemId(), lasting)).rejects.toMatchObject({ isCapacity: true });
@@ -158,7 +158,7 @@ describe('a handle', () => {
 });
 
 describe('an operation', () => {
-  it('that is completed twice is completed', async () => {
+  it('that completes twice is completed', async () => {
     for (const call of ['HcsCreateComputeSystem', 'HcsStartComputeSystem', 'HcsTerminateComputeSystem'])
       double.script({ call, action: 'completeTwice' });
     const system = await create();
@@ -167,7 +167,7 @@ describe('an operation', () => {
     expect(await system.ended).toMatchObject({ kind: 'exited' });
   });
 
-  it('that takes long gives its late result', async () => {
+  it('that takes long returns its late result', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'hold' });
     const creating = create();
     expect(await stateOf(creating)).toBe('pending');
@@ -176,7 +176,7 @@ describe('an operation', () => {
     expect((await system.properties()).state).toBe('Created');
   });
 
-  it('that was under way when the backend was closed leaves nothing behind', async () => {
+  it('that was in progress when the backend was closed leaves nothing behind', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'hold' });
     const creating = create();
     await until('it is under way', () => double.visits('HcsCreateComputeSystem') === 1);
@@ -189,8 +189,8 @@ describe('an operation', () => {
   });
 });
 
-describe('many at once', () => {
-  it('are told apart: 50 operations', async () => {
+describe('many objects at the same time', () => {
+  it('are not mixed up: 50 operations', async () => {
     double.script({ call: 'HcsCreateComputeSystem', action: 'delay', value: 20, number: 0 });
     const systems = await Promise.all(Array.from({ length: 50 }, create));
     const properties = await Promise.all(systems.map((system) => system.properties()));
@@ -201,7 +201,7 @@ describe('many at once', () => {
     await Promise.all(systems.map((system) => system.ended));
   });
 
-  it('leave files and everything else their threads while native calls block', async () => {
+  it('leave threads for files and everything else while native calls block', async () => {
     double.script({ call: 'HcsOpenComputeSystem', action: 'block', value: 300, number: 0 });
     let returned = 0;
     const blocked = Array.from({ length: 8 }, () =>
@@ -214,7 +214,7 @@ describe('many at once', () => {
     );
     await until('one blocks', () => double.visits('HcsOpenComputeSystem') > 0);
     await readFile(new URL(import.meta.url));
-    // On the four threads that files have, nothing could be read before half of the calls have returned.
+    // On the four threads that files normally have, nothing could be read before half of the calls have returned.
     expect(returned).toBeLessThan(4);
     await Promise.all(blocked);
   });
@@ -225,16 +225,16 @@ describe('many at once', () => {
     const { lives, left, growth } = soak.parse(JSON.parse(stdout));
     expect(lives).toBeGreaterThanOrEqual(2_000);
     expect(left).toEqual(nothingLeft);
-    // Mebibytes of resident memory.
+    // In mebibytes of resident memory.
     expect(growth).toBeLessThan(10);
   });
 });
 
-describe("an exit that is the guest's doing", () => {
+describe('an exit that the guest caused', () => {
   const exit = '{"Status":-1070137082,"ExitType":"UnexpectedExit","Attribution":[{"GuestCrash":{}}]}';
   const told = { exitType: 'UnexpectedExit', status: 0xc037_0106, attribution: ['GuestCrash'] };
 
-  it.each([2, 3])('has the text of a crash event (%i) that comes before it', async (type) => {
+  it.each([2, 3])('has the text of a crash event (%i) that arrives before it', async (type) => {
     const system = await create();
     double.send(system.id, type, '{"CrashLog":"why"}');
     await system.properties();
@@ -242,7 +242,7 @@ describe("an exit that is the guest's doing", () => {
     expect(await system.ended).toEqual({ kind: 'exited', exit: { ...told, crashLog: 'why' } });
   });
 
-  it('waits for a text that comes after it', async () => {
+  it('waits for a text that arrives after it', async () => {
     const system = await create();
     double.send(system.id, eventType.exited, exit);
     expect(await stateOf(system.ended)).toBe('pending');
@@ -258,7 +258,7 @@ describe("an exit that is the guest's doing", () => {
     expect(performance.now() - began).toBeGreaterThan(1_900);
   });
 
-  it('is told at once when nothing more is to come', () => {
+  it('is reported at once when nothing more can follow', () => {
     const settled: SystemExit[] = [];
     const report = new ExitReport((each) => settled.push(each));
     report.flush();
@@ -268,7 +268,7 @@ describe("an exit that is the guest's doing", () => {
     expect(settled).toMatchObject([{ status: 1 }]);
   });
 
-  it('is not waited for with what is no crash report', async () => {
+  it('does not wait for an event that is not a crash report', async () => {
     const system = await create();
     for (const text of [undefined, '', '{', '[]', '{"CrashLog":7}', '{"CrashLog":""}'])
       double.send(system.id, eventType.crashReport, text);

@@ -1,5 +1,5 @@
-// What HCS answers, good and bad: every HRESULT of hcs-runtime A.6 at every call, documents that are missing or broken, and
-// never a handle, an operation or a text left over.
+// How the binding handles every answer of HCS: every HRESULT of hcs-runtime A.6 at every call, and documents that are
+// missing or broken. No handle, operation or text is left over.
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ComputeSystem, SystemId } from '../../../../agent/node/backend.ts';
 import { HcsError } from '../../../../agent/node/hcs-error.ts';
@@ -11,7 +11,7 @@ const serviceErrors = Array.from({ length: 0x20 }, (_, low) => 0x8037_0100 + low
 const olderErrors = Array.from({ length: 0x14 }, (_, low) => 0xc037_0100 + low);
 const win32Errors = [5, 6, 8, 0x0d, 0x0e, 0x32, 0x7f, 0x490, 0x5aa].map((code) => 0x8007_0000 + code);
 const everyError = [...serviceErrors, ...olderErrors, ...win32Errors, 0x8000_4001, 0x8000_4005];
-/** Nothing is left to end, or it is under way (hcs-runtime A.6). */
+/** The system is already gone, or is being terminated (hcs-runtime A.6). */
 const benignForEnding = new Set([0x8037_010e, 0xc037_010e, 0x8037_0110, 0xc037_0110, 0xc037_0103, 0x8007_0490]);
 
 let double: ComputeCoreDouble;
@@ -98,18 +98,18 @@ describe('every HRESULT', () => {
     });
   }
 
-  it('of an operation whose result cannot be had is told', async () => {
+  it('of an operation whose result is not available is reported', async () => {
     const system = await create();
     double.script({ call: 'HcsGetOperationResult', action: 'failCall', value: 0x8037_011a });
     expect(await failureOf(system.start())).toMatchObject({ hresult: 0x8037_011a });
   });
 
-  it('is out of memory when HCS makes no operation', async () => {
+  it('is out of memory when HCS creates no operation', async () => {
     double.script({ call: 'HcsCreateOperation', action: 'failCall' });
     expect(await failureOf(create())).toMatchObject({ operation: 'HcsCreateOperation', isCapacity: true });
   });
 
-  it('that tells that an opened system is gone or has stopped is its exit', async () => {
+  it('that an opened system is gone or stopped is treated as its exit', async () => {
     const system = await create();
     for (const value of [0x8037_010e, 0xc037_010e, 0x8037_0110, 0x8007_0490]) {
       double.script({ call: 'HcsGetComputeSystemProperties', action: 'failOperation', value });
@@ -129,7 +129,7 @@ describe('the text of a failure', () => {
   }
   const plain = 'HcsStartComputeSystem: TERMINATED_DURING_START (0x80370100)';
 
-  it('has what the events of the result document tell', async () => {
+  it('contains the events of the result document', async () => {
     const events = [
       { Message: 'no kernel', Provider: 'vmms', EventId: 7, Flags: 1, Source: 'worker', StackTrace: 'f<g' },
       { Message: 'second 🐧', Data: [{ Type: 'String', Value: 'x' }] },
@@ -143,24 +143,24 @@ describe('the text of a failure', () => {
     );
   });
 
-  it('has that also when the call failed at once', async () => {
+  it('contains them also when the call failed at once', async () => {
     expect(await textFor('{"ErrorMessage":"no"}', 'failCall')).toBe(`${plain}: no`);
   });
 
-  it('does without a document that cannot be read', async () => {
+  it('ignores a document that cannot be read', async () => {
     for (const text of ['', '{', 'null', '[]', '7', '{"ErrorEvents":7,"ErrorMessage":[]}', '{"ErrorEvents":[7]}'])
       expect(await textFor(text)).toBe(plain);
   });
 });
 
-describe('an answer that is missing or broken', () => {
+describe('a missing or broken answer', () => {
   const broken = ['{', '', 'null', '7', '"x"', '[7]', '{"Id":7}', '[{"Owner":"x"}]', '\u{1f427}', '{"Properties":[]}'];
   const answering: readonly Call[] = [
     { name: 'HcsGetComputeSystemProperties', run: (system) => system.properties() },
     { name: 'HcsEnumerateComputeSystems', run: () => backend.enumerate() },
   ];
 
-  it('is an error, and none that blames the document or the host', async () => {
+  it('is an error that blames neither the document nor the host', async () => {
     const system = await create();
     const rules: readonly (readonly [Call, Omit<Rule, 'call'>])[] = [
       ...answering.flatMap((call) => broken.map((text) => [call, { action: 'result', text }] as const)),
@@ -181,7 +181,7 @@ describe('an answer that is missing or broken', () => {
     }
   });
 
-  it('does no harm where nothing is read from it', async () => {
+  it('is harmless where it is not used', async () => {
     const system = await create();
     double.script({ call: 'HcsStartComputeSystem', action: 'result', text: '{' });
     await system.start();
@@ -189,7 +189,7 @@ describe('an answer that is missing or broken', () => {
     await system.modify('{"ResourcePath":"x"}');
   });
 
-  it('with members missing or strange says what it can', async () => {
+  it('with missing or strange members is used as far as possible', async () => {
     const system = await create();
     const answers: readonly (readonly [unknown, object])[] = [
       [{ Id: 'a' }, { id: 'a', owner: '', state: 'Unknown' }],
@@ -214,7 +214,7 @@ describe('an answer that is missing or broken', () => {
 });
 
 describe('texts', () => {
-  it('go both ways in UTF-16, however long', async () => {
+  it('are passed as UTF-16 in both directions, at any length', async () => {
     const owner = `lcow-🐧-${'x'.repeat(300_000)}`;
     const id = `luvm-ünï-🐧` as SystemId;
     const system = await backend.create(id, JSON.stringify({ ...ordinaryDocument(), Owner: owner }));
@@ -224,7 +224,7 @@ describe('texts', () => {
 });
 
 describe('a library of Windows Server 2019', () => {
-  it('serves without what came later', async () => {
+  it('works without the functions of later versions', async () => {
     const old = await ComputeCoreDouble.load({ define: ['DOUBLE_OF_SERVER_2019'] });
     const oldBackend = old.connect();
     const system = await oldBackend.create(newSystemId(), document);

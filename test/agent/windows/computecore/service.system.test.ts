@@ -1,4 +1,4 @@
-// The binding of computecore.dll over a service process, where VMs outlive those who made them.
+// The binding of computecore.dll on a service process, where VMs can outlive the process that created them.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -55,17 +55,17 @@ describeBackend('ComputeCoreBackend over a service process', async () => {
 });
 
 describe('a system of the service', () => {
-  it('has a guest that dials its host by itself, and whose end is heard of', async () => {
+  it('has a guest that dials its host by itself, and reports its end', async () => {
     const backend = service.backend();
     const document = JSON.stringify(ordinaryDocument({ command: loggingCommand }));
     const system = await backend.create(newSystemId(), document);
     await system.start();
-    // Nobody listens for its log, and without that such a guest dies (hcs-runtime D.2).
+    // Nobody listens for its log, and such a guest dies without a log connection (hcs-runtime D.2).
     expect(await system.ended).toMatchObject({ kind: 'exited', exit: { exitType: 'UnexpectedExit' } });
     await backend.close();
   });
 
-  it('refuses in the words of HCS', async () => {
+  it('refuses with the errors of HCS', async () => {
     const backend = service.backend();
     const id = newSystemId();
     const system = await backend.create(id, JSON.stringify(ordinaryDocument()));
@@ -103,7 +103,7 @@ describe('an agent on computecore.dll that is killed', () => {
     await buildDouble('computecore-client');
   });
 
-  it('leaves its VM running that may outlive it, and its successor takes it over', async () => {
+  it('leaves a VM running that outlives it, and its successor adopts that VM', async () => {
     await using own = await startNode();
     const first = startAgent(own, true);
     const before = await running(first);
@@ -114,7 +114,7 @@ describe('an agent on computecore.dll that is killed', () => {
     await kill(second);
   });
 
-  it('takes its other VM along, which its successor starts again', async () => {
+  it('loses its other VM, and its successor starts that VM again', async () => {
     await using own = await startNode();
     const first = startAgent(own, false);
     const before = await running(first);

@@ -18,13 +18,13 @@ const cases = z
   .parse(JSON.parse(readFileSync(file, 'utf8')));
 
 describe('addresses of Hyper-V sockets', () => {
-  it.each(cases)('are those of the original: $name', ({ vmId, port, serviceId, serviceGuid, sockaddrHex }) => {
+  it.each(cases)('equal those of the original: $name', ({ vmId, port, serviceId, serviceGuid, sockaddrHex }) => {
     const service = port === undefined ? (serviceId ?? '') : vsockServiceId(port);
     expect(service.toLowerCase()).toBe(serviceGuid);
     expect(Buffer.from(hyperVAddress(vmId, service)).toString('hex')).toBe(sockaddrHex);
   });
 
-  it('are not made of what is no port or no GUID', () => {
+  it('are refused for an invalid port or GUID', () => {
     for (const port of [-1, 0.5, 2 ** 32, Number.NaN]) expect(() => vsockServiceId(port)).toThrow(RangeError);
     for (const id of ['', 'x', '{11112222-3333-4444-5555-666677778888}', '11112222-3333-4444-5555-66667777888g'])
       expect(() => hyperVAddress(id, vsockServiceId(1))).toThrow(RangeError);

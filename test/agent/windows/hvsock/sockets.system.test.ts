@@ -1,4 +1,4 @@
-// Hyper-V sockets through the pump, with others in place of them: guests dial as they do on Windows. `npm run test:wine`
+// Hyper-V sockets through the pump, with other sockets in place of them: guests dial as on Windows. `npm run test:wine`
 // runs this file too.
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -15,7 +15,7 @@ let failNext: WinsockDouble['failNext'];
 let openSockets: WinsockDouble['openSockets'];
 let dialAs: WinsockDouble['dial'];
 let sockets: HyperVSockets;
-/** Sockets of a pump that died: the kernel has them until the process ends. */
+/** Sockets of a pump that died. The kernel keeps them until the process ends. */
 let leaked = 0;
 let runtimeId: RuntimeId;
 const never = new AbortController().signal;
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 function dial(port: number): Socket {
   const guest = dialAs(runtimeId, port);
-  // What is cut off with bytes unread is reset.
+  // A connection that is cut off with unread bytes is reset.
   return guest.on('error', () => {});
 }
 
@@ -54,7 +54,7 @@ async function failureOf(call: Promise<unknown>): Promise<unknown> {
 }
 
 describe('a listener', () => {
-  it('gives connections in the order of their calls, before and after it is asked', async () => {
+  it('returns connections in the order in which they arrive, whether accept is called before or after', async () => {
     const listener = await sockets.listen(runtimeId, 1);
     const accepted = listener.accept(never);
     const guests = [];
@@ -89,11 +89,11 @@ describe('a listener', () => {
     expect(await failureOf(listener.accept(never))).toMatchObject({ message: 'the listener was closed' });
   });
 
-  it('frees its address when it is closed, and ends who was not accepted', async () => {
+  it('frees its address when it is closed, and ends connections that were not accepted', async () => {
     const listener = await sockets.listen(runtimeId, 1);
     const guest = dial(1);
     await once(guest, 'connect');
-    // Refused or cut off, depending on how far it came.
+    // The connection is refused or cut off, depending on how far it came.
     guest.resume();
     const over = new Promise((resolve) => guest.once('end', resolve).once('close', resolve));
     await listener.close();
@@ -102,7 +102,7 @@ describe('a listener', () => {
     await (await sockets.listen(runtimeId, 1)).close();
   });
 
-  it('says why it cannot be', async () => {
+  it('reports why it cannot be opened', async () => {
     failNext('bind', 10013);
     expect(await failureOf(sockets.listen(runtimeId, 1))).toMatchObject({
       code: 'EACCES',
@@ -116,7 +116,7 @@ describe('a listener', () => {
     expect(await failureOf(sockets.listen(runtimeId, 1))).toMatchObject({ message: 'bind: Winsock error (12345)' });
   });
 
-  it('outlives a caller that went away', async () => {
+  it('survives a caller that went away', async () => {
     const listener = await sockets.listen(runtimeId, 1);
     failNext('accept', 10054);
     const guest = dial(1);
@@ -126,7 +126,7 @@ describe('a listener', () => {
 });
 
 describe('a connection', () => {
-  it('carries bytes both ways, and each end by itself', async () => {
+  it('carries bytes in both directions, and closes each direction separately', async () => {
     const { host, guest } = await connection();
     const sent = Buffer.alloc(8 << 20, 'hello guest ');
     const atGuest = buffer(guest);
@@ -138,7 +138,7 @@ describe('a connection', () => {
     expect((await atHost).equals(answer)).toBe(true);
   });
 
-  it('holds a guest back that nobody reads', async () => {
+  it('holds back a guest whose data is not read', async () => {
     const { host, guest } = await connection();
     const chunk = Buffer.alloc(64 << 10);
     let written = 0;
@@ -151,7 +151,7 @@ describe('a connection', () => {
     guest.on('drain', write);
     write();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    // The buffers of two sockets, at most; the rest is held back.
+    // At most the buffers of two sockets; the rest is held back.
     expect(written).toBeLessThan(8 << 20);
     let read = 0;
     for await (const bytes of host) {
@@ -162,7 +162,7 @@ describe('a connection', () => {
     for (const each of [guest, host]) each.destroy();
   });
 
-  it('does not let a stalled guest hold up the others', async () => {
+  it('does not let a stalled guest delay others', async () => {
     const stalled = await connection(1);
     const other = await connection(2);
     stalled.host.write(Buffer.alloc(4 << 20));
@@ -176,7 +176,7 @@ describe('a connection', () => {
     }
   });
 
-  it('tells of a guest that is gone', async () => {
+  it('reports that a guest is gone', async () => {
     const { host, guest } = await connection();
     failNext('recv', 10054);
     guest.write('x');
@@ -214,12 +214,12 @@ describe('a connection', () => {
       await once(host, 'data');
       times.push(performance.now() - began);
     }
-    // Either is far below the time after which the pump wakes by itself.
+    // Both bounds are far below the time after which the pump wakes up by itself.
     expect(times.sort((a, b) => a - b)[10]).toBeLessThan(process.platform === 'win32' ? 100 : 10);
     for (const each of [guest, host]) each.destroy();
   });
 
-  it('leaves the pump asleep when a guest has hung up and nothing is to be done', async () => {
+  it('leaves the pump asleep when a guest has hung up and there is no work', async () => {
     const { host, guest } = await connection();
     guest.end();
     host.resume();
@@ -233,7 +233,7 @@ describe('a connection', () => {
 });
 
 describe('many connections', () => {
-  it('are told apart: 100 at once', async () => {
+  it('are not mixed up: 100 at the same time', async () => {
     const listener = await sockets.listen(runtimeId, 109);
     const texts = Array.from({ length: 100 }, (_, index) => `${index}:${'x'.repeat(index * 1000)}`);
     const pairs: { readonly guest: Socket; readonly host: Duplex }[] = [];
@@ -253,12 +253,12 @@ describe('many connections', () => {
 });
 
 describe('a pump', () => {
-  it('is woken by who dials, who writes, who has room again, who hangs up, and by its own thread', async () => {
+  it('is woken by a new connection, by data, by free buffer space, by a hang-up, and by its own thread', async () => {
     const { sleepUntilWoken, wakings } = await loadWinsock();
-    // Whatever waited for the end of a sleep now waits for ever.
+    // From here on the pump wakes up only when it is woken.
     sleepUntilWoken(true);
     try {
-      // It may sleep already, for as long as it had been told.
+      // The pump can already be in a bounded sleep.
       await (await sockets.listen(runtimeId, 1)).close();
       const before = wakings();
       for (let round = 0; round < 10; round += 1) {
@@ -284,18 +284,18 @@ describe('a pump', () => {
     }
   });
 
-  it('that cannot start says why', async () => {
+  it('that cannot start reports why', async () => {
     await expect(HyperVSockets.start('/none/ws2_32.dll')).rejects.toThrow('Failed to load shared library');
   });
 
-  it('that dies ends what hung on it', async () => {
-    // Another one must not meet the failure in its place.
+  it('that dies ends all of its sockets', async () => {
+    // Otherwise another pump could meet the planned failure instead.
     await sockets.close();
     const own = await HyperVSockets.start(library);
     const listener = await own.listen(runtimeId, 7);
     const accepting = failureOf(listener.accept(never));
     failNext('WSAPoll', 10050);
-    // Its next turn is the last.
+    // The next turn is the last one of this pump.
     const listening = failureOf(own.listen(runtimeId, 8));
     const died = { message: 'the thread of the Hyper-V sockets died' };
     expect(await accepting).toMatchObject(died);
