@@ -23,16 +23,16 @@ const epoch = (replica: string, version: number, number: number) =>
 const status = (replica: string, version: number, nodeName?: string) =>
   write(replica, 'linuxutilityvms', 'vm', version, { status: nodeName === undefined ? {} : { nodeName } });
 
-describe('the judgement of an audit log', () => {
+describe('the checker of an audit log', () => {
   const log = [lease('old', 1), epoch('old', 2, 1), status('old', 3), status('old', 4, 'node-a'), lease('new', 5)];
 
-  it('finds nothing in a takeover in order', () => {
+  it('finds nothing in a normal takeover', () => {
     const after = [epoch('new', 6, 2), status('new', 7, 'node-a'), status('new', 8)];
     expect(new EpochAudit([...log, ...after]).outOfTurn).toEqual([]);
     expect(new EpochAudit([...log, ...after]).after('old')).toEqual([]);
   });
 
-  it('finds a write with an epoch that is not the newest, and one without the Lease', () => {
+  it('finds a write with an epoch that is not the newest, and a write without the Lease', () => {
     const late = [epoch('new', 6, 2), status('old', 7, 'node-a')];
     expect(new EpochAudit([...log, ...late]).outOfTurn).toMatchObject([{ replica: 'old', version: 7, current: 'new' }]);
     const early = [status('new', 6, 'node-a')];

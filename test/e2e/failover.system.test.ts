@@ -1,4 +1,4 @@
-// Two replicas of the operator and five agents, as processes: the leader dies, or is frozen and comes back.
+// Two replicas of the operator and five agents, as processes. The leader dies, or is frozen and resumes.
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -141,7 +141,7 @@ describe('failover', () => {
     await remove('killed');
   }, 120_000);
 
-  it('of two halted VMs that start together while the leader is killed, one finds room', async () => {
+  it('after kill -9 of the leader while two halted VMs start, one of the two finds room', async () => {
     const pair = ['left', 'right'];
     for (const name of pair) {
       await running.apply(name, { nodeName: 'win-node-c', memory: { sizeInMB: sixtyPercentInMB } });
@@ -156,7 +156,7 @@ describe('failover', () => {
     await running.kubectl(['delete', 'luvm', ...pair, '--timeout=30s']);
   }, 120_000);
 
-  it('a frozen leader is followed by the standby within 45 s, and writes nothing when it wakes', async () => {
+  it('a frozen leader is replaced by the standby within 45 s, and writes nothing when it resumes', async () => {
     const before = await fleet('frozen');
     const { leader, standby } = await roles();
     const { pid } = leader.process;
@@ -170,7 +170,7 @@ describe('failover', () => {
     expect(Date.now() - frozenAt).toBeLessThan(45_000);
     expect(await holder()).not.toBe(formerHolder);
 
-    // What it would write about, had it not lost the Lease meanwhile.
+    // The frozen leader would write about this, had it not lost the Lease.
     await Promise.all(nodeNames.map((nodeName) => running.apply(`awaited-${nodeName}`, { nodeName })));
     process.kill(pid, 'SIGCONT');
     await running.until('the former leader knows', async () => (await metric(leader, 'lcow_leader')) === '0');
@@ -185,7 +185,7 @@ describe('failover', () => {
     await remove('frozen');
   }, 180_000);
 
-  it('a leader that stops in order is followed at once', async () => {
+  it('a leader that stops in order is replaced at once', async () => {
     const before = await fleet('stopped');
     const { leader, standby } = await roles();
     const stoppedAt = Date.now();
@@ -199,7 +199,7 @@ describe('failover', () => {
     await remove('stopped');
   }, 120_000);
 
-  it('has let nobody write about a VM but the replica with the newest epoch of its host', async () => {
+  it('only the replica with the newest epoch of a host wrote about its VMs', async () => {
     const { writes, outOfTurn } = await audit();
     expect(new Set(writes.map(({ replica }) => replica)).size).toBeGreaterThan(2);
     expect(outOfTurn).toEqual([]);

@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => running[Symbol.asyncDispose]());
 
 describe('kubectl', () => {
-  it('apply makes a VM run, get shows it, describe tells its story, delete leaves nothing', async () => {
+  it('apply makes a VM run, get shows it, describe shows its Events, delete leaves nothing', async () => {
     await running.apply('story', { nodeName: 'win-2022-a', memory: { sizeInMB: 512 } });
     await running.kubectl(['wait', '--for=condition=Ready', '--timeout=30s', 'luvm/story']);
     const columns = await running.kubectl(['get', 'luvm', 'story']);
@@ -74,7 +74,7 @@ describe('the dashboards', () => {
       return { url: metrics(healthPort), labels: { ...inPod, pod: `lcow-agent-${name}`, node: name } };
     });
     const targets = [operator, ...agents];
-    // The figures of a VM come with the scrape after the one that asks for them.
+    // The figures of a VM are in the scrape after the one that requests them.
     const first = await running.until('the VM is measured', async () => {
       const found = await scrape(targets);
       return [...found.keys()].some((name) => name.includes('_assigned_memory_bytes{')) && found;
@@ -89,14 +89,14 @@ describe('the dashboards', () => {
     );
     expect(asked.length).toBeGreaterThan(40);
     expect(await emptyQueries(series, asked)).toBe('');
-    // The judge tells a query without data from one with data.
+    // The checker distinguishes a query without data from one with data.
     expect(await emptyQueries(series, ['sum(lcow_nothing)'])).toContain('lcow_nothing');
     await running.kubectl(['delete', 'luvm', 'measured', '--timeout=30s']);
   }, 900_000);
 });
 
 describe('bad input', () => {
-  it('what a manifest alone shows is refused with field and fix', async () => {
+  it('is refused with field and fix if the manifest alone shows the error', async () => {
     const manifest = {
       apiVersion: 'lcow.dev/v1alpha1',
       kind: 'LinuxUtilityVM',
@@ -108,7 +108,7 @@ describe('bad input', () => {
     expect(stderr).toContain('spec.boot.kernelFile');
   });
 
-  it('what only the host can judge stalls the VM with the original text, and it can be deleted', async () => {
+  it('stalls the VM with the text of the original if only the host can find the error, and the VM can be deleted', async () => {
     await running.apply('stalled', { boot: { kernelFile: 'nothing' } });
     const stalled = await running.untilMachine(
       'stalled',

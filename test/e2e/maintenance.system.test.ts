@@ -1,4 +1,4 @@
-// What administrators do to Nodes: cordon, drain by taint, power off, replace; and a host that runs out of resources.
+// What administrators do to Nodes: cordon, drain by taint, power off, replace; and a host without free resources.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { condition, isReady, isRunning, type Machine, RunningSystem } from '../support/system/running-system.ts';
 
@@ -19,7 +19,7 @@ const taint = (effect: string) => running.kubectl(['taint', 'node', node, effect
 const isDrained = (found: Machine) => condition(found, 'Ready')?.reason === 'HostDrained';
 const readyReason = (found: Machine) => condition(found, 'Ready')?.reason;
 
-/** Only the named nodes take VMs that say so. */
+/** Labels only the named nodes, and returns the part of a spec that selects them. */
 async function label(...names: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
   await running.kubectl(['label', 'node', '--all', 'pool-', '--overwrite']);
   await running.kubectl(['label', 'node', ...names, 'pool=maintained', '--overwrite']);
@@ -27,7 +27,7 @@ async function label(...names: readonly string[]): Promise<Readonly<Record<strin
 }
 
 describe('a Node', () => {
-  it('that is cordoned takes no new VMs and keeps those it has', async () => {
+  it('that is cordoned gets no new VMs and keeps its VMs', async () => {
     const pooled = await label(node);
     await running.apply('kept', pooled);
     const before = await running.untilMachine('kept', 'runs', isRunning);
@@ -40,7 +40,7 @@ describe('a Node', () => {
     expect((await running.get('kept'))?.status.runtimeID).toBe(before.status.runtimeID);
   });
 
-  it('that is drained sends VMs to other hosts, halts pinned ones until the taint is lifted, and spares who tolerates', async () => {
+  it('that is drained moves VMs to other hosts, halts pinned VMs until the taint is removed, and keeps VMs that tolerate it', async () => {
     const pooled = await label(node);
     const tolerations = [{ key: 'lcow.dev/drain', operator: 'Exists' }];
     await running.apply('moving', pooled);
@@ -73,7 +73,7 @@ describe('a Node', () => {
     expect(again.status.runtimeID).not.toBe(pinned?.status.runtimeID);
   });
 
-  it('with a NoExecute taint that is tolerated for a while sends VMs away when the while is over', async () => {
+  it('with a NoExecute taint that VMs tolerate for a limited time moves them when that time is over', async () => {
     const pooled = await label(node);
     const tolerations = [{ key: 'upkeep', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 6 }];
     await running.apply('patient', { ...pooled, tolerations });
@@ -92,7 +92,7 @@ describe('a Node', () => {
     await taint('upkeep-');
   });
 
-  it('that is unreachable for Kubernetes while its agent is fine keeps its VMs', async () => {
+  it('that is unreachable for Kubernetes while its agent is connected keeps its VMs', async () => {
     await running.apply('unconcerned', { nodeName: node });
     const before = await running.untilMachine('unconcerned', 'runs', isRunning);
     await taint('node.kubernetes.io/unreachable=:NoExecute');
@@ -102,7 +102,7 @@ describe('a Node', () => {
     await running.kubectl(['taint', 'node', node, 'node.kubernetes.io/unreachable:NoExecute-']).catch(() => undefined);
   });
 
-  it('that is out of service gives its VMs up once its agent is away for a minute, and not before', async () => {
+  it('that is out of service loses its VMs once its agent is away for a minute, and not before', async () => {
     const pooled = await label(node);
     await running.apply('stranded', pooled);
     await running.untilMachine('stranded', 'runs', isRunning);
@@ -126,7 +126,7 @@ describe('a Node', () => {
 });
 
 describe('a host without resources', () => {
-  it('passes a VM that it could never create on to another one, and keeps what there is no other for', async () => {
+  it('loses a VM that it could never create to another host, and keeps a VM that no other host can take', async () => {
     const control = await running.control(node);
     const rule = await control.script({ at: 'create', fail: { hresult: '0x8007000e' }, times: 'always' });
     const pooled = await label(node);

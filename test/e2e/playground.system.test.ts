@@ -1,4 +1,4 @@
-// `npm start -- --once --guest qemu` as a user runs it: simulated nodes, and one whose guest is a real Linux.
+// `npm start -- --once --guest qemu` as a user runs it: simulated nodes, and one node whose guest is a real Linux.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -10,8 +10,8 @@ const program = fileURLToPath(new URL('../../simulator/playground/main.ts', impo
 const guestsFolder = fileURLToPath(new URL('../../simulator/playground/guests/', import.meta.url));
 const examplesFolder = fileURLToPath(new URL('../../examples/', import.meta.url));
 
-// What a real guest needs is built the first time on a machine.
-it('brings every example into its state, shows it, and ends', async () => {
+// The first run on a machine builds the emulator and the guest.
+it('brings every example to its expected state, shows it, and ends', async () => {
   const child = spawn(process.execPath, [program, '--once', '--guest', 'qemu', '--timeout', '200'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -25,7 +25,7 @@ it('brings every example into its state, shows it, and ends', async () => {
     const row = table.find((line) => line.startsWith(`${key} `)) ?? '';
     const [phase = '', reason = ''] = expected.split('/');
     expect(row, key).toContain(phase);
-    // A running VM shows what its guest said last, any other why it is as it is.
+    // A running VM shows the last output of its guest; any other VM shows a reason.
     expect(row, key).toMatch(
       phase === 'Running' ? /info (GCS started|kmsg read|bridge negotiated|uptime)/ : new RegExp(reason),
     );

@@ -1,4 +1,4 @@
-// What is on the disks of VMs after each stop that an administrator can bring about, in a whole system of processes. The
+// The disks of VMs after each kind of stop that an administrator can cause, in a complete system of processes. The
 // guests write and do not sync.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ let control: SimulatedHostControl;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'stops-'));
-  // JSON is YAML.
+  // JSON is valid YAML.
   await writeFile(join(folder, 'host.yaml'), JSON.stringify(hostFile));
   running = await RunningSystem.start(new Map([node, other].map((name) => [name, join(folder, 'host.yaml')])));
   control = await running.control(node);
@@ -45,7 +45,7 @@ afterEach(async () => {
   await running.kubectl(['delete', 'luvm', '--all', '--timeout=60s']);
 });
 
-/** Runs on the node, with a file on its disk that is not synced. */
+/** Starts a VM on the node with an unsynced file on its disk. */
 async function startWriting(name: (typeof names)[number], spec: Readonly<Record<string, unknown>>): Promise<Machine> {
   const disks = [{ name: 'data', path: diskOf(name), mountPath: '/mnt/data' }];
   await running.apply(name, { ...spec, storage: { disks } });
@@ -65,7 +65,7 @@ const isHalted = (found: Machine) =>
   found.status.phase === 'Stopped' && isReady(found) && condition(found, 'Ready')?.reason === 'Halted';
 const terminated = 'the VM was terminated by the agent (Halted)';
 
-/** The guest has been told to unmount, and does not. */
+/** The guest has been told to unmount, and does not do it. */
 async function untilUnmounting(begin: () => Promise<unknown>): Promise<void> {
   const changes = async () => (await control.visits()).filter(({ step }) => step === 'guestModify').length;
   const before = await changes();
@@ -75,7 +75,7 @@ async function untilUnmounting(begin: () => Promise<unknown>): Promise<void> {
 }
 
 describe('what VMs have written', () => {
-  it('is on their disks when their host is drained: of one that moves, and of one that is halted there', async () => {
+  it('is on their disks when their host is drained, whether they move or are halted there', async () => {
     await running.kubectl(['label', 'node', node, 'pool=stops', '--overwrite']);
     await startWriting('moving', { nodeSelector: { pool: 'stops' } });
     await startWriting('pinned', { nodeName: node });
@@ -122,7 +122,7 @@ describe('what VMs have written', () => {
     expect(ends).toHaveLength(1);
   });
 
-  it('is on their disks when the agent is told to end, and they with it', async () => {
+  it('is on their disks when their agent is told to end and they end with it', async () => {
     await startWriting('ending', { nodeName: node });
     await running.system.node(node).agent.stop('SIGTERM');
     expect(await isWritten('ending')).toBe(true);

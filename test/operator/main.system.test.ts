@@ -42,7 +42,7 @@ async function end(child: ReturnType<typeof start>) {
 const listening = z.object({ msg: z.literal('listening'), health: z.number(), metrics: z.number() });
 
 describe('lcow-operator', () => {
-  it('says what it takes, and what is wrong with its flags', async () => {
+  it('prints its flags, and what is wrong with given ones', async () => {
     const help = await end(start('--help'));
     expect(help.code).toBe(0);
     for (const flag of ['--kubeconfig', '--agent-tokens', '--tls-certificate', '--health-port']) {
@@ -60,7 +60,7 @@ describe('lcow-operator', () => {
     expect((await end(start(...tokens, '--agents-port', 'many'))).stderr).toContain('must be a number');
   });
 
-  it('lives without an API server, is not ready, has the metrics that are documented, tells no secrets, and stops when asked', async () => {
+  it('runs without an API server, is not ready, has the documented metrics, logs no secrets, and stops when asked', async () => {
     const child = start(
       ...['--kubeconfig', join(directory, 'kubeconfig'), '--agent-tokens', join(directory, 'tokens.yaml')],
       ...['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--log-level', 'debug'],
@@ -80,7 +80,7 @@ describe('lcow-operator', () => {
     const ready = await fetch(`http://127.0.0.1:${health}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, 'not listed yet: machines, hosts, nodes']);
     expect((await fetch(`http://127.0.0.1:${health}/other`)).status).toBe(404);
-    // They have a port of their own here, which serves nothing else.
+    // Here metrics have their own port, and the port for health serves nothing else.
     expect((await fetch(`http://127.0.0.1:${health}/metrics`)).status).toBe(404);
     expect((await fetch(`http://127.0.0.1:${network}/healthz`)).status).toBe(404);
     const metrics = await (await fetch(`http://127.0.0.1:${network}/metrics`)).text();

@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 const conditionOf = ({ status }: VirtualMachine, name: string) => status.conditions?.find(({ type }) => type === name);
-/** Not by the test itself, which has no replica to name. */
+/** Excludes the requests of the test itself, whose user agent names no replica. */
 const byOperator = (userAgent: string) => /^lcow-operator\/test \(replica-\d+\)$/.test(userAgent);
 const json = async (path: string) => JSON.stringify(await fixture.request({ method: 'GET', path }));
 
@@ -70,7 +70,7 @@ async function restart(...connected: { agent: ScriptedAgent; nodeName: string }[
 }
 
 describe('operator', () => {
-  it('takes a VM from its creation to Ready and from its deletion to nothing', async () => {
+  it('takes a VM from its creation to Ready, and from its deletion to nothing', async () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('whole-life', { memory: { sizeInMB: 2048 } });
     const ready = await fixture.untilReady('whole-life');
@@ -101,7 +101,7 @@ describe('operator', () => {
     expect(host?.status).toMatchObject({ osBuild: 20_348, agentVersion: 'scripted', session: { epoch: 1 } });
   });
 
-  it('writes four times from creation to Ready, Events included, however many phases the boot shows', async () => {
+  it('writes four times from creation to Ready, Events included, however many phases the boot has', async () => {
     const { agent } = await node();
     agent.onAssign = (assignment) => {
       const { generation, optionsDigest } = assignment;
@@ -134,7 +134,7 @@ describe('operator', () => {
     await fixture.untilGone('four-writes');
   });
 
-  it('tells of the placement by itself, and how far the boot is, when that takes its time', async () => {
+  it('reports the placement separately, and the progress of a boot that takes long', async () => {
     await operator.operator.stop();
     operator = await fixture.start({ clock: fasterClock(20) });
     const { agent, nodeName } = await node();
@@ -150,7 +150,7 @@ describe('operator', () => {
     await fixture.untilGone('slow');
   });
 
-  it('stores the host before the agent hears of the VM', async () => {
+  it('stores the host before it assigns the VM', async () => {
     const { agent, nodeName } = await node();
     const storedAtAssign: (string | undefined)[] = [];
     agent.onAssign = (assignment) => {
@@ -166,7 +166,7 @@ describe('operator', () => {
     await fixture.untilGone('stored-first');
   });
 
-  it('holds a deleted object until its agent has confirmed, and says what it waits for', async () => {
+  it('keeps a deleted object until its agent has confirmed, and shows what it waits for', async () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('held');
     await fixture.untilReady('held');
@@ -179,7 +179,7 @@ describe('operator', () => {
     await fixture.untilGone('held');
   });
 
-  it('lets an object go by the force annotation, and has the VM torn down afterwards', async () => {
+  it('releases an object by the force-delete annotation, and has the VM torn down afterwards', async () => {
     const { agent } = await node();
     const { metadata } = await fixture.create('forced');
     await fixture.untilReady('forced');
@@ -190,7 +190,7 @@ describe('operator', () => {
     await until(() => agent.receivedOf('release').some(({ uid }) => uid === metadata.uid));
   });
 
-  it('changes nothing about a VM when it is restarted, and deletes one that was deleted meanwhile', async () => {
+  it('does not change a VM when it is restarted, and deletes one that was deleted in the meantime', async () => {
     const connected = await node();
     await fixture.create('survivor');
     await fixture.create('deleted-meanwhile');
@@ -208,7 +208,7 @@ describe('operator', () => {
     await fixture.untilGone('survivor');
   });
 
-  it('tells a host to give up a VM that has no object, and no sooner than a live read showed that', async () => {
+  it('tells a host to remove a VM that has no object, but only after a live read has shown that', async () => {
     const { agent } = await node();
     const uid = '11111111-2222-4333-8444-555555555555';
     agent.observe(observedMachine(uid));
@@ -216,7 +216,7 @@ describe('operator', () => {
     expect(await json(machinesPath)).not.toContain(uid);
   });
 
-  it('takes a VM back to the host that reports it when its status was lost', async () => {
+  it('returns a VM to the host that reports it when its status was lost', async () => {
     const connected = await node();
     const { metadata } = await fixture.create('restored');
     await fixture.untilReady('restored');
@@ -244,11 +244,11 @@ describe('operator', () => {
     await fixture.untilGone('restored');
   });
 
-  it('writes nothing for an idle fleet whose guests log, a reconnect included', async () => {
+  it('writes nothing for an idle fleet whose guests log, not even after a reconnect', async () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('idle');
     await fixture.untilReady('idle');
-    // Counts of the host are written up to 3 s later, its Events after that.
+    // The counts of the host are written up to 3 s later, and its Events after them.
     await until(async () => (await fixture.host(nodeName))?.status.virtualMachines?.running === 1);
     await until(async () => (await fixture.events(metadata.uid)).length >= 1);
     const versions = async () => [
@@ -265,7 +265,7 @@ describe('operator', () => {
     agent.received.length = 0;
     await agent.connect(operator.agents, nodeName);
     await until(() => agent.receivedOf('desired').some(({ last }) => last));
-    // What would be written late is written within 3 s, as is this: the counts of another host.
+    // Delayed writes happen within 3 s, and so does this one: the counts of another host.
     const other = await node();
     await fixture.create('sentinel', { nodeName: other.nodeName });
     await fixture.untilReady('sentinel');
@@ -278,7 +278,7 @@ describe('operator', () => {
     }
   });
 
-  it('says why a VM fits nowhere, and places it when it fits', async () => {
+  it('reports why a VM fits nowhere, and places it when it fits', async () => {
     const { nodeName } = await node({ ...someHost, memoryInMB: 1024 });
     await fixture.create('too-big', { memory: { sizeInMB: 4096 } });
     const pending = await fixture.untilReady('too-big', 'False');
@@ -288,7 +288,7 @@ describe('operator', () => {
         `0/1 hosts fit: 1 insufficient memory; for example ${nodeName} (insufficient memory)`,
       ),
     });
-    // No host has it, so a deletion need not wait for one.
+    // No host has the VM, so its deletion waits for none.
     expect(pending.metadata.finalizers).toBeUndefined();
     const roomy = await node();
     const ready = await fixture.untilReady('too-big');
@@ -298,7 +298,7 @@ describe('operator', () => {
     await fixture.untilGone('too-big');
   });
 
-  it('waits for the agent of a pinned VM, deletes what was never placed, and leaves a paused one alone', async () => {
+  it('waits for the agent of a pinned VM, deletes a VM that was never placed, and leaves a paused VM alone', async () => {
     await fixture.create('pinned', { nodeName: 'not-there-yet' });
     expect(readyOf(await fixture.untilReady('pinned', 'False'))?.reason).toBe('HostNotReady');
     await fixture.delete('pinned');
@@ -320,7 +320,7 @@ describe('operator', () => {
     await fixture.untilGone('paused');
   });
 
-  it('sends the policy of a confidential VM once and apart from its options', async () => {
+  it('sends the policy of a confidential VM once, and separately from its options', async () => {
     const { agent } = await node({ ...someHost, isolation: ['SNP'] });
     const policy = Buffer.from('package policy').toString('base64');
     for (const name of ['secret-1', 'secret-2']) {
@@ -335,7 +335,7 @@ describe('operator', () => {
     }
   });
 
-  it('notices that a policy in a ConfigMap appears and changes', async () => {
+  it('notices when a policy in a ConfigMap appears and changes', async () => {
     await operator.operator.stop();
     operator = await fixture.start({ clock: fasterClock(30) });
     const { agent } = await node({ ...someHost, isolation: ['SNP'] });
@@ -367,7 +367,7 @@ describe('operator', () => {
     await fixture.untilGone('referring');
   });
 
-  it('writes nothing for a host once another replica has its newest epoch, and its agent goes there', async () => {
+  it('writes nothing for a host once another replica has its newest epoch and its agent', async () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('fenced');
     await fixture.untilReady('fenced');
@@ -379,7 +379,7 @@ describe('operator', () => {
     await moved.connect(rival.agents, nodeName);
     expect((await closed).code).toBe(4503);
     expect((await fixture.host(nodeName))?.status.session).toMatchObject({ replica: rival.replica, epoch: 2 });
-    // Both replicas take themselves for the leader now; only one speaks for the host.
+    // Both replicas now act as leader; only one has a session with the host.
     const machine = moved.machines.get(metadata.uid) ?? observedMachine(metadata.uid);
     moved.observe({ ...machine, restarts: 7 });
     await fixture.untilObject('fenced', ({ status }) => status.restarts === 7);
@@ -392,7 +392,7 @@ describe('operator', () => {
     await rival.operator.stop();
   });
 
-  it('makes the record of a connected host anew when somebody deletes it', async () => {
+  it('creates the record of a connected host again when somebody deletes it', async () => {
     const { nodeName } = await node();
     await until(async () => (await fixture.host(nodeName)) !== undefined);
     const before = await fixture.host(nodeName);
@@ -417,7 +417,7 @@ describe('operator', () => {
     expect(metrics).toContain('lcow_build_info{version="test"} 1');
   });
 
-  it('leaves the VMs of a host that is away to it, until its Node is gone for a minute', async () => {
+  it('keeps the VMs on a host that is away until its Node is gone for a minute', async () => {
     await operator.operator.stop();
     operator = await fixture.start({ clock: fasterClock(30) });
     const lost = await node();
@@ -430,7 +430,7 @@ describe('operator', () => {
     const away = await fixture.untilReady('to-move', 'Unknown');
     expect(away.status).toMatchObject({ nodeName: lost.nodeName, phase: 'Unknown' });
     expect(readyOf(away)?.reason).toBe('HostDisconnected');
-    // The operator keeps no log text, and writes the whole status all the same.
+    // The operator stores no log text itself, and still writes the whole status.
     expect(away.status.guestLog).toMatchObject({ head: ['1', '2', '3', '4', '5'], tail: ['6'], total: 6 });
     await fixture.delete('to-delete');
     const held = await fixture.untilObject('to-delete', (object) => conditionOf(object, 'Terminating') !== undefined);
@@ -446,7 +446,7 @@ describe('operator', () => {
     await fixture.untilGone('to-move');
   }, 60_000);
 
-  it('loses nothing while the API server is away, killed, for 30 s, and keeps its agents', async () => {
+  it('loses nothing while the API server is away for 30 s, and keeps its agents', async () => {
     const { agent } = await node();
     await fixture.create('before-outage');
     const { metadata } = await fixture.untilReady('before-outage');

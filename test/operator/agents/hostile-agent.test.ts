@@ -1,5 +1,5 @@
-// Agents that say more than any agent does (docs/design.md §10): each is bounded over all its sessions, and the others do
-// not notice.
+// Agents that send more than a real agent does (docs/design.md §10). The operator bounds each of them over all its
+// sessions, and other agents are not affected.
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { agentsPath, closeCodes, type Hello, limits, subprotocol } from '../../../protocol/messages.ts';
@@ -20,7 +20,7 @@ const part: Hello = {
   last: false,
 };
 const filler = 'x'.repeat(60_000);
-/** As large as a report may be. */
+/** A report of the largest allowed size. */
 const largeReport = (uid: string) => ({
   ...observedMachine(uid),
   devices: {
@@ -30,7 +30,7 @@ const largeReport = (uid: string) => ({
   },
 });
 
-/** The answer to a connection, or undefined when it was let in. */
+/** The answer to a connection; undefined if it was accepted. */
 async function answerTo(port: number, nodeName: string): Promise<number | undefined> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${agentsPath}`, [subprotocol], {
     headers: { authorization: `Bearer ${nodeName}` },
@@ -45,7 +45,7 @@ async function answerTo(port: number, nodeName: string): Promise<number | undefi
 }
 
 describe('an agent', () => {
-  it('that never ends its hello is cut off, kept out for a while, and another one keeps its session', async () => {
+  it('that never ends its hello is disconnected and kept out for a while, and another agent keeps its session', async () => {
     await using bed = await AgentBed.start();
     const bystander = await bed.connectLive('node-b');
     const flood = await bed.connect('node-a', (agent) => {
@@ -60,7 +60,7 @@ describe('an agent', () => {
     expect(bystander.isOpen).toBe(true);
   });
 
-  it('that invents VMs fills a bounded memory, which its end frees', async () => {
+  it('that invents VMs fills a bounded memory, which is freed when it disconnects', async () => {
     await using bed = await AgentBed.start();
     const agent = await bed.connectLive('node-a');
     const count = 1_150;
@@ -71,13 +71,13 @@ describe('an agent', () => {
     await until(() => bed.inventory.reportedOn('node-a').size === count);
     expect(bed.keptBytes('node-a')).toBeGreaterThan(0.95 * limits.reportsBytes);
     expect(bed.keptBytes('node-a')).toBeLessThan(1.01 * limits.reportsBytes);
-    // It is still there that a VM exists, whatever else of it there was no room for.
+    // The VM still counts as present, although there was no room for the rest of its report.
     expect(bed.inventory.presence('node-a', uidOf(count - 1))).toBe('Present');
     await agent.disconnect();
     await until(() => bed.inventory.reportedOn('node-a').size === 0);
   });
 
-  it('that says much before it is welcomed has no more room than a hello', async () => {
+  it('that sends much before it is welcomed has no more room than a hello', async () => {
     await using bed = await AgentBed.start();
     const agent = await bed.connect('node-a', (each) => {
       for (let index = 0; index < 100; index += 1) {
@@ -90,7 +90,7 @@ describe('an agent', () => {
     expect(bed.keptBytes('node-a')).toBeLessThanOrEqual(limits.helloBytes + 100 * limits.helloBytesPerVirtualMachine);
   });
 
-  it('that comes again and again gets a dozen sessions, and then waits', async () => {
+  it('that reconnects again and again gets a dozen sessions, and then has to wait', async () => {
     await using bed = await AgentBed.start();
     const bystander = await bed.connectLive('node-b');
     let sessions = 0;
@@ -109,7 +109,7 @@ describe('an agent', () => {
     expect(bystander.isOpen).toBe(true);
   });
 
-  it('has one allowance of messages, however often it connects', async () => {
+  it('has one budget of messages, however often it connects', async () => {
     await using bed = await AgentBed.start({ messages: { perSecond: 20, burst: 100 } });
     const first = await bed.connectLive('node-a');
     for (let restarts = 1; restarts < 90; restarts += 1) first.observe(observedMachine(someUid, { restarts }));
@@ -121,7 +121,7 @@ describe('an agent', () => {
       await until(() => bed.inventory.reportOf('node-a', someUid)?.observed?.restarts === restarts);
     };
     for (let restarts = 100; restarts < 140; restarts += 1) second.observe(observedMachine(someUid, { restarts }));
-    // What came in one piece is read in one piece; what comes after it waits.
+    // Messages that arrive in one piece are read together; later ones wait.
     await said(140);
     const before = performance.now();
     await said(141);
@@ -130,7 +130,7 @@ describe('an agent', () => {
     expect(bed.misbehaviour).toContain('too_many_messages');
   });
 
-  it('that says what is no message is kept out longer each time, and its node alone', async () => {
+  it('that sends invalid messages is kept out longer each time, and other nodes are not affected', async () => {
     await using bed = await AgentBed.start();
     const waits: number[] = [];
     for (let each = 0; each < 3; each += 1) {
@@ -147,7 +147,7 @@ describe('an agent', () => {
     expect(waits[2]).toBeGreaterThan(1.5 * (waits[1] ?? 0));
   });
 
-  it('that makes a message of more parts than any agent does is cut off', async () => {
+  it('that splits a message into more parts than a real agent does is disconnected', async () => {
     await using bed = await AgentBed.start();
     const socket = new WebSocket(`ws://127.0.0.1:${bed.port}${agentsPath}`, [subprotocol], {
       headers: { authorization: 'Bearer node-a' },

@@ -1,4 +1,4 @@
-// Who agents are to the operator and the operator to them, by real tokens of the real API server.
+// How operator and agents identify each other, with real tokens of a real API server.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,7 +87,7 @@ const reviews = () =>
   });
 
 describe('an agent', () => {
-  it('is who its token says: node, service account and audience, refused without each', async () => {
+  it('is identified by the node, service account and audience of its token, and refused without any of them', async () => {
     const nodeUID = await createNode('node-1');
     const pod = await createPod('agent-1', 'node-1');
     const subject = reviews();
@@ -111,7 +111,7 @@ describe('an agent', () => {
     }
   });
 
-  it('of an earlier Node of the same name is refused, as is one whose Node is gone', async () => {
+  it('of an earlier Node of the same name is refused, and so is one whose Node is gone', async () => {
     await createNode('node-2');
     const pod = await createPod('agent-2', 'node-2');
     const earlier = await token(pod);
@@ -125,7 +125,7 @@ describe('an agent', () => {
     });
   });
 
-  it('costs one request in ten seconds, however often it shows its token', async () => {
+  it('causes at most one round of requests in ten seconds, however often it shows its token', async () => {
     await createNode('node-3');
     const bearer = await token(await createPod('agent-3', 'node-3'));
     let requests = 0;
@@ -137,11 +137,11 @@ describe('an agent', () => {
     });
     const answers = await Promise.all(Array.from({ length: 50 }, () => subject.authenticate(bearer, peer)));
     expect(answers.every(({ ok }) => ok)).toBe(true);
-    // The issuer's keys, the review, the Node.
+    // One request each for the issuer's keys, the review and the Node.
     expect(requests).toBe(3);
   });
 
-  it('is reviewed at once beside a stranger at its own address whose tokens look like its own', async () => {
+  it('is reviewed at once even if a stranger at its own address shows many similar tokens', async () => {
     await createNode('node-7');
     const bearer = await token(await createPod('agent-7', 'node-7'));
     let requests = 0;
@@ -158,7 +158,7 @@ describe('an agent', () => {
     );
     const begun = performance.now();
     const strangers = forged.map((each) => subject.authenticate(each, peer));
-    // A machine that is too busy to ask in time answers that the agent may try again, as agents do.
+    // A busy machine may answer that the agent must try again, and agents do so.
     let answer = await subject.authenticate(bearer, peer);
     for (let tries = 1; tries < 3 && !answer.ok && answer.retry; tries += 1) {
       answer = await subject.authenticate(bearer, peer);
@@ -166,21 +166,20 @@ describe('an agent', () => {
     expect(answer).toMatchObject({ ok: true, nodeName: 'node-7' });
     const answers = await Promise.all(strangers);
     expect(answers.some(({ ok }) => ok)).toBe(false);
-    // A burst of 100, ten a second, and what was on the way; keys, Node and agent. All strangers want 2,000.
+    // A burst of 100, ten a second, and requests in flight; also keys, Node and agent. The strangers together ask for
+    // 2,000.
     const seconds = (performance.now() - begun) / 1_000;
     expect(requests).toBeLessThan(130 + 10 * seconds);
   });
 
-  it('cannot be judged while the API server is away, and is not refused for good then', async () => {
+  it('cannot be identified while the API server is away, and is told to try again', async () => {
     const nowhere = fixture.httpWith({ server: new URL('http://127.0.0.1:1') });
     const subject = new TokenReviews({ http: nowhere, clock: systemClock, userName: agentUser });
     expect(await subject.authenticate(forgedToken({}), peer)).toMatchObject({ ok: false, retry: true });
   });
 });
 
-// --- both together ------------------------------------------------------------------------------------------------------
-
-/** The wall clock, set forward as a test says; timers run as ever. */
+/** A wall clock that the test sets forward. Timers run normally. */
 class ShiftedClock implements Clock {
   shift = 0;
   now(): number {
@@ -203,7 +202,7 @@ function certificates(clock: Clock): CertificateStore {
 
 const configMap = z.object({ data: z.record(z.string(), z.string()) });
 
-/** What agents are to trust, once it is another than before. */
+/** Waits for a published trust bundle that differs from `before`. */
 async function untilPublished(before: string): Promise<string> {
   const path = `/api/v1/namespaces/default/configmaps/${trustConfigMap}`;
   let bundle = before;
@@ -237,8 +236,8 @@ async function start(clock: Clock, leads = true): Promise<RunningOperator> {
 }
 
 describe('operator and agent', () => {
-  it('know each other by token and by certificate, and go on over rotations of both certificates', async () => {
-    // TLS goes by the real time, so what the operator lives through began in the past.
+  it('identify each other by token and by certificate, before and after rotations of both certificates', async () => {
+    // TLS uses the real time, so this clock has to start in the past.
     const clock = new ShiftedClock();
     clock.shift = -0.7 * lifetimes.authority - 1.5 * lifetimes.announcement;
     const operator = await start(clock);
@@ -251,7 +250,7 @@ describe('operator and agent', () => {
     expect(secondBundle).toContain(firstBundle.trim());
     const first = await connect(operator, 'first', bearer, firstBundle);
     const second = await connect(operator, 'second', bearer, secondBundle);
-    expect((await first.closed).code).toBe(4409); // by the newer session of its node
+    expect((await first.closed).code).toBe(4409); // replaced by the newer session of its node
 
     clock.shift = 0; // and signs
     await untilPublished(secondBundle);
@@ -267,7 +266,7 @@ describe('operator and agent', () => {
     expect((await fixture.host('node-4'))?.status.session?.nodeUID).toBeDefined();
   }, 60_000);
 
-  it('two replicas agree on one authority', async () => {
+  it('agree on one certificate authority between two replicas', async () => {
     await remove('/api/v1/namespaces/default/secrets/lcow-operator-certificates');
     await remove(`/api/v1/namespaces/default/configmaps/${trustConfigMap}`);
     const seen = new Map<number, string>();
@@ -280,7 +279,7 @@ describe('operator and agent', () => {
     await Promise.all(stores.map((store) => store.stop()));
   });
 
-  it('begin anew from a Secret whose keys are not those of its certificates, and goes on serving', async () => {
+  it("continue when a Secret's keys do not match its certificates: the operator creates new ones and keeps serving", async () => {
     const path = '/api/v1/namespaces/default/secrets/lcow-operator-certificates';
     const seen: KeyPair[] = [];
     const failures: string[] = [];
@@ -299,7 +298,7 @@ describe('operator and agent', () => {
     expect(failures).toEqual([]);
   });
 
-  it('tell nobody a token, whether it is taken or refused, nor what a security policy says', async () => {
+  it('log no token, whether it is accepted or refused, and no security policy', async () => {
     const lines: string[] = [];
     const operator = await fixture.start({
       authenticator: reviews(),
@@ -326,7 +325,7 @@ describe('operator and agent', () => {
     for (const secret of [bearer, forged, policy]) expect(told).not.toContain(secret.slice(0, 24));
   });
 
-  it('a session ends when its Node is made anew', async () => {
+  it('end a session when its Node is created again', async () => {
     const operator = await start(systemClock);
     await createNode('node-5');
     const bearer = await token(await createPod('agent-5', 'node-5'));

@@ -4,8 +4,8 @@ import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
 const minute = 60_000;
 
-describe('what one node may ask for', () => {
-  it('is a dozen sessions at once, and six a minute after them', async () => {
+describe('the budgets of one node', () => {
+  it('allow a dozen sessions at once, and six a minute after them', async () => {
     const clock = new ManualClock();
     const peer = new Peer(clock);
     const begun = () => Array.from({ length: 40 }, () => peer.mayBeginSession()).filter(Boolean).length;
@@ -14,7 +14,7 @@ describe('what one node may ask for', () => {
     expect(begun()).toBe(6);
   });
 
-  it('is so many bytes and messages a second; more of them wait', async () => {
+  it('limit bytes and messages a second; more of them wait', async () => {
     const clock = new ManualClock();
     const peer = new Peer(clock);
     const { burst, perSecond } = peerLimits.textBytes;
@@ -25,13 +25,13 @@ describe('what one node may ask for', () => {
     expect(peer.received('text', 1)).toBeGreaterThan(0);
   });
 
-  it('does not run out of text because of a log that is followed', () => {
+  it('leave room for text while a log is followed', () => {
     const peer = new Peer(new ManualClock());
     expect(peer.received('binary', peerLimits.binaryBytes.burst)).toBe(0);
     expect(peer.received('text', 1_000)).toBe(0);
   });
 
-  it('is nothing for a while after misbehaviour, longer each time, and that is forgiven', async () => {
+  it('are closed for a while after misbehaviour, longer each time, until the misbehaviour is forgiven', async () => {
     const clock = new ManualClock();
     const peer = new Peer(clock);
     const waits: number[] = [];
@@ -53,7 +53,7 @@ describe('what one node may ask for', () => {
     expect(peer.mayConnect()).toBe(true);
   });
 
-  it('is remembered over its sessions, of a bounded number of nodes', () => {
+  it('are remembered across sessions, for a bounded number of nodes', () => {
     const clock = new ManualClock();
     const peers = new Peers(() => new Peer(clock));
     const busy = peers.of('busy');

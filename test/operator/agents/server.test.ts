@@ -47,7 +47,7 @@ describe('agent server', () => {
     expect(harness.sessions.count).toBe(0);
   });
 
-  it('asks to come again while it does not lead, and tells a browser that this is no web site', async () => {
+  it('tells agents to dial again while it does not lead, and tells a browser that this is not a web site', async () => {
     harness.leads = false;
     expect(await refusal({})).toBe(503);
     const code = await new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// What is said in a session between operator and agent.
+// The messages of a session between operator and agent.
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Acceptance } from '../../../operator/controller/hosts.ts';
 import { grantedLogLines } from '../../../protocol/earlier-agents.ts';
@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => harness.server.close());
 
 describe('session', () => {
-  it('welcomes with its epoch and sends the whole desired state, in parts with a last mark', async () => {
+  it('welcomes with its epoch and sends the whole desired state, in parts whose last one is marked', async () => {
     harness.desired = Array.from({ length: 150 }, (_, index) => desiredFor(uidOf(index)));
     const agent = await harness.connectLive();
     expect(agent.received[0]).toMatchObject({ type: 'welcome', epoch: 7, replica: 'replica-1', heartbeatSeconds: 10 });
@@ -38,7 +38,7 @@ describe('session', () => {
     expect(parts.flatMap(({ virtualMachines }) => virtualMachines)).toHaveLength(60);
   });
 
-  it('collects a hello in parts, with what changed before the welcome', async () => {
+  it('collects a hello in parts, including changes before the welcome', async () => {
     const gate = Promise.withResolvers<Acceptance>();
     harness.accept = () => gate.promise;
     const agent = new ScriptedAgent();
@@ -64,7 +64,7 @@ describe('session', () => {
     expect(harness.inventory.presence('node-a', someUid)).toBe('Unknown');
   });
 
-  it('sends an assignment once for each change, its policy before it and once a session', async () => {
+  it('sends an assignment once per change, preceded by its policy once per session', async () => {
     const agent = await harness.connectLive();
     const first = desiredFor(uidOf(1), 'cG9saWN5');
     for (let each = 0; each < 3; each += 1) harness.sessions.assign('node-a', first);
@@ -77,7 +77,7 @@ describe('session', () => {
     expect(agent.receivedOf('assign').every(({ epoch }) => epoch === 7)).toBe(true);
   });
 
-  it('takes a VM that it assigned for present until the agent says that it is gone', async () => {
+  it('treats an assigned VM as present until the agent reports that it is gone', async () => {
     const agent = await harness.connectLive();
     agent.onAssign = () => {};
     harness.sessions.assign('node-a', desiredFor(someUid));
@@ -89,7 +89,7 @@ describe('session', () => {
     expect(agent.receivedOf('release')).toHaveLength(1);
   });
 
-  it('tells what a VM is to do whose options cannot be read, before the desired state is complete', async () => {
+  it('sends intents for VMs whose options cannot be read before it marks the desired state complete', async () => {
     const halted = { uid: uidOf(7), generation: 3, runStrategy: 'Halted' as const };
     const intent = { ...halted, namespace: 'default', name: 'odd', paused: false, remembered: { restarts: 0 } };
     harness.desired = [{ intent }];
@@ -112,7 +112,7 @@ describe('session', () => {
     expect(harness.sessions.count).toBe(0);
   });
 
-  it('gives way to a newer session of its node, whose end alone counts', async () => {
+  it('is replaced by a newer session of its node, and then only the end of the newer one counts', async () => {
     const older = await harness.connectLive();
     const newer = await harness.connectLive();
     expect((await older.closed).code).toBe(closeCodes.replaced);
@@ -121,7 +121,7 @@ describe('session', () => {
     await until(() => harness.events.includes('ended node-a'));
   });
 
-  it('gives way to a newer one when the streams that users have open through it have ended', async () => {
+  it('is replaced by a newer one when the user streams through it have ended', async () => {
     const older = await harness.connectLive();
     const stream = harness.sessions.of('node-a')?.openStream({ type: 'document', uid: someUid });
     await until(() => older.receivedOf('document').length === 1);
@@ -156,7 +156,7 @@ describe('session', () => {
     if (code !== undefined) expect((await older.closed).code).toBe(code);
   });
 
-  it('that began before the one that speaks for the node is not taken in any more, however late its turn comes', async () => {
+  it('that began before the current session of its node is not accepted, however late its turn comes', async () => {
     const gate = Promise.withResolvers<Acceptance>();
     let attempts = 0;
     harness.accept = () => {
@@ -180,7 +180,7 @@ describe('session', () => {
     expect(harness.events).toEqual(['live node-a']);
   });
 
-  it('ends when its epoch is refused: for good, or to come again', async () => {
+  it('ends when its epoch is refused, with the reason: permanently, or to dial again', async () => {
     harness.accept = () => Promise.resolve({ ok: false, retry: false, message: 'there is no Node node-a' });
     expect(await (await harness.connect()).closed).toMatchObject({
       code: closeCodes.unauthorized,
@@ -192,7 +192,7 @@ describe('session', () => {
     expect((await (await harness.connect()).closed).code).toBe(1011);
   });
 
-  it('ends on what no agent does, alone', async () => {
+  it('ends alone when its agent sends what no agent sends', async () => {
     const bystander = await harness.connectLive();
     const twice = await harness.connect('node-b');
     twice.hello();
@@ -210,7 +210,7 @@ describe('session', () => {
     await until(() => harness.inventory.reportOf('node-a', someUid) !== undefined);
   });
 
-  it('bounds the VMs that an agent can report, and loses further ones, not the session', async () => {
+  it('bounds the VMs that an agent can report; it loses the VMs beyond the bound, but continues', async () => {
     const agent = await harness.connectLive();
     for (let index = 0; index <= limits.virtualMachinesPerHost; index += 1)
       agent.observe(observedMachine(uidOf(index)));
@@ -221,7 +221,7 @@ describe('session', () => {
     expect(agent.isOpen).toBe(true);
   });
 
-  it('lets an element that cannot be read affect its VM only', async () => {
+  it('lets an unreadable element affect only its own VM', async () => {
     const agent = await harness.connectLive();
     agent.observe(observedMachine(uidOf(1)));
     agent.send({ type: 'observed', virtualMachine: { uid: uidOf(1), phase: 'Dancing' } });
@@ -233,14 +233,14 @@ describe('session', () => {
     expect(harness.misbehaviour).toEqual(['unparsable_report']);
   });
 
-  it('takes the log lines of an agent of the version before and forgets them, and never holds it up', async () => {
+  it('accepts and discards the log lines of an agent of the previous version, and never blocks it', async () => {
     const agent = await harness.connectLive();
     const logs = { type: 'logs', uid: someUid, boot: 1 } as const;
     const lines = Array.from({ length: 256 }, () => 'a line');
     let first = 0;
     for (let window = 1; window <= 5; window += 1) {
       for (; first < window * grantedLogLines; first += lines.length) agent.send({ ...logs, first, lines });
-      // Such an agent sends no more before its lines are acknowledged.
+      // Such an agent sends no more lines before these are acknowledged.
       await until(() => agent.receivedOf('logsAck').at(-1)?.sequence === first - 1);
     }
     agent.send({ ...logs, first, lines: [] });
@@ -251,8 +251,8 @@ describe('session', () => {
     expect(harness.misbehaviour).toEqual([]);
   });
 
-  it('has an agent that says too much wait, and loses nothing of it', async () => {
-    // So little that a busy machine, too, reads more than this in a second.
+  it('makes an agent wait that sends too much, and loses nothing', async () => {
+    // The limit is low, so that even a busy machine exceeds it within a second.
     const limit = { perSecond: 200, burst: 100 };
     const strict = new Harness(tokensAreNames, false, limit);
     await strict.start();
@@ -269,7 +269,7 @@ describe('session', () => {
     expect(strict.sessions.count).toBe(2);
   });
 
-  it('waits for the one before it of its node, in one place that a newer connection takes', async () => {
+  it('waits for the previous session of its node, in a single place that a newer connection takes over', async () => {
     const silent = new ScriptedAgent();
     silent.hello = () => {};
     await silent.connect(harness.port, 'node-a');

@@ -1,4 +1,4 @@
-// The tokens of a file, for development.
+// Tokens that are read from a file, for development.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ describe('static tokens', () => {
     tokens = new StaticTokens(path, pino({ base: {} }, { write: (line) => void log.push(line) }));
   });
 
-  it('name the node of each token, are read again when they change, and cannot be judged without their file', async () => {
+  it('name the node of each token, are read again when they change, and cannot be checked without their file', async () => {
     expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: false, retry: true });
     await writeFile(path, 'token-of-node-a-1: node-a\n');
     expect(await tokens.authenticate('token-of-node-a-1')).toEqual({ ok: true, nodeName: 'node-a' });
@@ -36,7 +36,7 @@ describe('static tokens', () => {
     ['a node that has no name', 'secret-of-nobody-1', '', '"entry":1'],
     ['a node that is a list', 'secret-of-nobody-2', ['node-a'], '"entry":1'],
     ['a node that is nothing', 'secret-of-nobody-3', null, '"entry":1'],
-  ])('are refused one by one: %s refuses no other agent', async (_name, token, node, told) => {
+  ])('are refused separately: %s affects no other agent', async (_name, token, node, told) => {
     await writeFile(path, JSON.stringify({ [token]: node, 'token-of-node-b-1': 'node-b' }));
     expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });
     expect(await tokens.authenticate(token)).toMatchObject({ ok: false, retry: false });
@@ -49,7 +49,7 @@ describe('static tokens', () => {
     ['a list', '- secret-token-of-a'],
     ['a token twice', 'secret-token-of-a: node-a\nsecret-token-of-a: node-b'],
     ['empty', ''],
-  ])('hold on to the last good file while it is %s', async (_name, text) => {
+  ])('keep the last good file in use while it is %s', async (_name, text) => {
     await writeFile(path, 'token-of-node-a-1: node-a\n');
     expect(await tokens.authenticate('token-of-node-a-1')).toMatchObject({ ok: true });
     await writeFile(path, text);

@@ -1,4 +1,5 @@
-// What strangers' tokens cost the API server, and what they cost an agent: here the API server counts.
+// How many requests strangers' tokens cause at the API server, and how much they delay an agent. A stand-in counts the
+// requests.
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,13 +15,13 @@ import { agentUser, forgedToken, Issuer, type TokenClaims } from '../../support/
 
 const review = z.object({ spec: z.object({ token: z.string() }) });
 
-/** Knows the tokens that it is told of, and takes its time. */
+/** Accepts the tokens that it is given, and answers slowly. */
 class CountingApiServer {
   readonly issuer = new Issuer();
   readonly known = new Set<string>();
   reviews = 0;
   keyReads = 0;
-  /** Whether it tells its keys. */
+  /** Whether it publishes its signing keys. */
   tellsKeys = true;
   milliseconds = 5;
   readonly #server = http.createServer((request, response) => void this.#answer(request, response));
@@ -79,7 +80,7 @@ function goodToken(claims: TokenClaims = {}): string {
   return token;
 }
 
-/** So many different bad tokens. */
+/** Shows `count` different bad tokens. */
 const flood = (count: number, address: (index: number) => string, first = 0) =>
   Array.from({ length: count }, (_, index) =>
     reviews.authenticate(forgedToken({ jti: `${first + index}` }), address(index)),
@@ -107,7 +108,7 @@ describe('a token', () => {
   it.each<[string, TokenClaims]>([
     ['that expired a minute ago by our clock, which may be wrong', { exp: Math.floor(Date.now() / 1000) - 60 }],
     ['for us among others', { aud: ['other', 'lcow-operator'] }],
-  ])('%s is for the API server to judge', async (_name, claims) => {
+  ])('%s is left to the API server', async (_name, claims) => {
     expect(await reviews.authenticate(goodToken(claims), 'a')).toMatchObject({ ok: true, nodeName: 'node-1' });
   });
 
@@ -117,12 +118,12 @@ describe('a token', () => {
     ['..', 'empty parts'],
     ['bm8.bm8.bm8', 'text'],
     [`${'A'.repeat(4_000)}.${'A'.repeat(4_000)}.A`, 'zeros'],
-  ])('that is none is refused without a request: %#', async (bearer) => {
+  ])('that is malformed is refused without a request: %#', async (bearer) => {
     expect(await reviews.authenticate(bearer, 'a')).toMatchObject({ ok: false, retry: false });
     expect(api.reviews + api.keyReads).toBe(0);
   });
 
-  it('is reviewed once, be it good or bad, however often it is shown', async () => {
+  it('is reviewed once, whether good or bad, however often it is shown', async () => {
     const [good, bad] = [goodToken(), forgedToken({})];
     for (let each = 0; each < 3; each += 1) {
       const both = [...Array(20).keys()].flatMap(() => [
@@ -136,7 +137,7 @@ describe('a token', () => {
 });
 
 describe('strangers', () => {
-  it('with a thousand bad tokens a second cost a bounded number of reviews, and an agent no time, also at its address', async () => {
+  it('with a thousand bad tokens a second cause a bounded number of reviews and do not delay an agent, even at its address', async () => {
     const strangers: Promise<{ readonly ok: boolean }>[] = [];
     const flooding = setInterval(() => {
       const begin = strangers.length;
@@ -150,12 +151,12 @@ describe('strangers', () => {
     await until(() => strangers.length > 3_000);
     clearInterval(flooding);
     expect((await Promise.all(strangers)).some(({ ok }) => ok)).toBe(false);
-    // 100 at once, 10 a second for as long as this takes, and what was on the way.
+    // 100 at once, 10 a second for as long as this takes, and requests in flight.
     expect(api.reviews).toBeGreaterThan(100);
     expect(api.reviews).toBeLessThan(300);
   });
 
-  it("stand in nobody else's way either where the API server does not tell its keys", async () => {
+  it('do not delay others even if the API server does not publish its keys', async () => {
     api.tellsKeys = false;
     const strangers = flood(2_000, (index) => `stranger ${index % 4}`);
     await until(() => api.reviews >= 100);
@@ -165,7 +166,7 @@ describe('strangers', () => {
     expect(api.keyReads).toBeLessThan(20);
   });
 
-  it('have no part in a whole fleet that comes at once', async () => {
+  it('do not delay a whole fleet that connects at once', async () => {
     const fleet = Array.from({ length: 300 }, (_, index) => goodToken({ jti: `${index}` }));
     const strangers = flood(1_000, () => 'a');
     const answers = await Promise.all(fleet.map((token) => reviews.authenticate(token, 'a')));
@@ -173,7 +174,7 @@ describe('strangers', () => {
     await Promise.all(strangers);
   });
 
-  it('with keys of their own names have the keys read again a few times only', async () => {
+  it('that invent key names cause only a few fetches of the keys', async () => {
     await Promise.all(
       Array.from({ length: 200 }, (_, index) => reviews.authenticate(forgedToken({}, `key ${index}`), 'a')),
     );

@@ -1,4 +1,5 @@
-// The certificates over the years: at every moment, who trusts what was published reaches whoever serves.
+// Certificates over the years: at every moment, an agent that trusts the published bundle accepts the current
+// certificate.
 import { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -25,7 +26,7 @@ function trusts(bundle: string, { serving }: CertificateSet, now: number): boole
 }
 
 describe('certificates', () => {
-  it('name whom they are for, and are not made anew without need', async () => {
+  it('name their service, and are not replaced without need', async () => {
     const first = await rotate(undefined, names, start);
     const leaf = new X509Certificate(first.serving.certificate);
     expect(leaf.checkHost('lcow-operator.lcow.svc')).toBeDefined();
@@ -37,7 +38,7 @@ describe('certificates', () => {
     expect(new X509Certificate(renamed.serving.certificate).checkHost('other.example')).toBeDefined();
   });
 
-  it('are rotated for five years so that a bundle of three days ago always reaches the operator of today', async () => {
+  it("are rotated for five years, so that a bundle that is three days old always accepts today's operator", async () => {
     let set = await rotate(undefined, names, start);
     let earlier = trustBundle(set);
     const authorities = new Set<string>();
@@ -55,23 +56,26 @@ describe('certificates', () => {
     expect(leaves.size).toBeGreaterThan(25);
   }, 60_000);
 
-  /** A third of a serving certificate's life: who looks at least so often never serves an expired one. */
+  /**
+   * A third of the lifetime of a serving certificate. An operator that checks at least this often never serves an
+   * expired one.
+   */
   const longestPause = lifetimes.serving / 3;
   const pauses = fc.array(
     fc.oneof(fc.integer({ min: 1, max: longestPause }), fc.integer({ min: 1, max: 2 * lifetimes.announcement })),
     { minLength: 20, maxLength: 60 },
   );
 
-  it('let in whoever has the bundle of the last look, however irregularly they are looked after', async () => {
+  it('are accepted by a bundle of the last check, however irregular the checks are', async () => {
     await fc.assert(
       fc.asyncProperty(pauses, fc.integer({ min: 0, max: lifetimes.authority }), async (steps, age) => {
-        // So that the end of the authority falls anywhere among the steps.
+        // The authority can expire at any of the steps.
         let now = start + Math.min(age, (lifetimes.authority * 2) / 3);
         let set = await rotate(await rotate(undefined, names, start), names, now);
         for (const step of steps) {
           const bundle = trustBundle(set);
           now += step;
-          // Until the next look nothing changes: what serves is in time, and of an authority that is published.
+          // Nothing changes until the next check: the serving certificate is valid, and its authority is published.
           expect(trusts(bundle, set, now - 1)).toBe(true);
           set = await rotate(set, names, now);
           expect(trusts(trustBundle(set), set, now)).toBe(true);
@@ -82,7 +86,7 @@ describe('certificates', () => {
     );
   }, 60_000);
 
-  it('begin anew after a sleep of years, and from what is no certificate', async () => {
+  it('are created again after years without a check, and when they cannot be read', async () => {
     const first = await rotate(undefined, names, start);
     const late = start + 5 * lifetimes.authority;
     const woken = await rotate(first, names, late);

@@ -1,4 +1,4 @@
-// What is concluded from absence, and how late.
+// What the operator concludes from absence, and after which time.
 import { describe, expect, it } from 'vitest';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Disconnections } from '../../../operator/controller/knowledge/disconnections.ts';
@@ -32,7 +32,7 @@ function nodeStates(read: () => Outcome<Node>) {
 }
 
 describe('the state of a node', () => {
-  it('is Gone after live reads said 404 for 60 s, and not before', async () => {
+  it('is Gone after live reads returned 404 for 60 s, and not before', async () => {
     const { clock, nodeStates: subject } = nodeStates(() => notFound);
     expect(await subject.of('node-a')).toBe('MayRun');
     await clock.advance(59_000);
@@ -41,7 +41,7 @@ describe('the state of a node', () => {
     expect(await subject.of('node-a')).toBe('Gone');
   });
 
-  it('starts anew when the node was seen meanwhile, or its agent connected', async () => {
+  it('is evaluated again from the beginning when the Node was seen, or its agent connected, in between', async () => {
     let answer: Outcome<Node> = notFound;
     const { clock, inventory, nodes, nodeStates: subject } = nodeStates(() => answer);
     await subject.of('node-a');
@@ -70,7 +70,7 @@ describe('the state of a node', () => {
     }
   });
 
-  it('is Gone, too, when the Node was made anew on another machine', async () => {
+  it('is also Gone when the Node was created again on another machine', async () => {
     const { clock, hosts, nodes, nodeStates: subject } = nodeStates(() => ({ ok: true, value: makeNode('node-a') }));
     nodes.set('node-a', makeNode('node-a'));
     hosts.set('node-a', makeHost('node-a', { session: { epoch: 1, nodeUID: makeNode('node-a').metadata.uid } }));
@@ -83,7 +83,7 @@ describe('the state of a node', () => {
     expect(await subject.of('node-a')).toBe('Gone');
   });
 
-  it('is OutOfService by the taint, unless its agent is connected', async () => {
+  it('is OutOfService when its taint says so, unless its agent is connected', async () => {
     const { inventory, nodes, nodeStates: subject } = nodeStates(() => notFound);
     const taints = [{ key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' }];
     nodes.set('node-a', makeNode('node-a', { spec: { taints } }));
@@ -94,7 +94,7 @@ describe('the state of a node', () => {
 });
 
 describe('inventory', () => {
-  it('is sure of an absence only while connected, after a complete enumeration, once all was assigned', () => {
+  it('reports an absence as certain only while connected, after a complete enumeration, once everything was assigned', () => {
     const inventory = new Inventory(new ManualClock());
     expect(inventory.presence('node-a', someUid)).toBe('Unknown');
     inventory.begin('node-a', [], false);
@@ -119,7 +119,7 @@ describe('inventory', () => {
     expect(inventory.presence('node-a', someUid)).toBe('Absent');
   });
 
-  it('does not take a host that is away for a holder', () => {
+  it('does not treat a host that is away as having a VM', () => {
     const inventory = new Inventory(new ManualClock());
     inventory.begin('node-b', [readReport(observedMachine(someUid))], true);
     inventory.begin('node-a', [readReport(observedMachine(someUid))], true);
@@ -130,7 +130,7 @@ describe('inventory', () => {
 });
 
 describe('disconnections', () => {
-  it('have the VMs of a host looked at after 60 s, at most 50 a second', async () => {
+  it('queue the VMs of a host after 60 s, at most 50 a second', async () => {
     const clock = new ManualClock();
     const inventory = new Inventory(clock);
     const machines = new VirtualMachines();
@@ -163,8 +163,8 @@ describe('disconnections', () => {
   });
 });
 
-describe('the VMs as this operator knows them', () => {
-  it('never go back to an older version, nor come back after their end', () => {
+describe("the operator's cached VMs", () => {
+  it('never change to an older version, and never reappear after their deletion', () => {
     const machines = new VirtualMachines();
     const at = (resourceVersion: string, nodeName?: string) =>
       makeMachine({ metadata: { resourceVersion }, status: nodeName === undefined ? {} : { nodeName } });
@@ -178,7 +178,7 @@ describe('the VMs as this operator knows them', () => {
     expect(machines.promisedTo('node-a')).toEqual({ memoryInMB: 0, virtualMachines: 0 });
   });
 
-  it('go back with the cluster: as a list shows that is newer than they are, or one that is believed, or a live read', () => {
+  it('follow a restored cluster, when a list shows a newer state, when a list is confirmed, or after a live read', () => {
     const told: string[] = [];
     const machines = new VirtualMachines({ expect: () => {}, distrust: () => told.push('distrust') });
     const at = (resourceVersion: string) => makeMachine({ metadata: { resourceVersion } });
@@ -192,7 +192,7 @@ describe('the VMs as this operator knows them', () => {
         outranks,
       });
     machines.remember(at('10'));
-    list('8', { until: '9' }); // our write came after it
+    list('8', { until: '9' }); // this write is newer than the list
     expect(version()).toBe('10');
     list('8', { until: '20' });
     expect(version()).toBe('8');

@@ -7,7 +7,7 @@ const good: Told = {
   intent: { uid, namespace: 'default', name: 'good', generation: 1, paused: false, remembered: { restarts: 0 } },
 };
 
-it('a VM that fails to be told of keeps no other one from its host, and is logged', async () => {
+it('a listener that fails for one VM hides no other VM from its host, and is logged', async () => {
   const logged: unknown[] = [];
   const logger = { error: (fields: unknown) => logged.push(fields) };
   const tell = async (key: string) => {

@@ -1,4 +1,4 @@
-// Which hosts may have a VM whose object has none, and whose claims to have it are believed.
+// Which hosts can have a VM whose status names no host, and which agents are believed when they report it.
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { readReport } from '../../../operator/agents/report-reading.ts';
@@ -47,7 +47,7 @@ const endedAt = (minute: number) =>
   bed.hosts.set('away', makeHost('away', { session: { epoch: 3, endedAt: at(minute) } }));
 
 describe('a host that is away', () => {
-  it('may have a VM of which nothing is stored, unless this operator has seen it new', () => {
+  it('can have a VM without a stored status, unless this operator saw the creation of the VM', () => {
     expect(mayHave()).toEqual(['away']);
     expect(mayHave(machine(), true)).toEqual([]);
   });
@@ -58,7 +58,7 @@ describe('a host that is away', () => {
     expect(mayHave(machine({ phase: 'Pending' }))).toEqual(['away']);
   });
 
-  it('cannot have a VM that was created after its last session had ended', () => {
+  it("cannot have a VM that was created after the host's last session had ended", () => {
     endedAt(9);
     expect(mayHave()).toEqual([]);
     expect(mayHave(machine({}, at(9)))).toEqual(['away']);
@@ -77,7 +77,7 @@ describe('a host that is away', () => {
     expect(mayHave(machine({}, at(21)))).toEqual([]);
   });
 
-  it('may have one of the latter when it is back and has not listed its VMs', () => {
+  it('can have a VM of the last kind once it is back and has not listed its VMs', () => {
     endedAt(9);
     bed.inventory.begin('away', [], false);
     expect(mayHave()).toEqual(['away']);
@@ -85,18 +85,18 @@ describe('a host that is away', () => {
     expect(mayHave()).toEqual([]);
   });
 
-  it('cannot have any while its Node says that it is off', () => {
+  it('cannot have any VM while its Node is out of service', () => {
     const taints = [{ key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' }];
     bed.nodes.set('away', makeNode('away', { spec: { taints } }));
     expect(mayHave()).toEqual([]);
   });
 });
 
-describe('once the cluster may have gone back', () => {
+describe('once the cluster may have been restored', () => {
   const proven = machine({ observedGeneration: 1 });
   beforeEach(() => bed.restoration.seen({ 'lcow.dev/restored': at(20) }));
 
-  it('nothing that was stored proves anything', () => {
+  it('no stored fact proves anything', () => {
     endedAt(9);
     expect(mayHave(proven)).toEqual(['away']);
     expect(mayHave(machine(), true)).toEqual(['away']);
@@ -107,7 +107,7 @@ describe('once the cluster may have gone back', () => {
     expect(mayHave(machine({}, at(21)))).toEqual(['away']);
   });
 
-  it('it counts again once every host has listed its VMs, or is off', () => {
+  it('stored facts count again once every host has listed its VMs, or is off', () => {
     bed.connect('away');
     expect(mayHave(proven)).toEqual([]);
     expect(bed.restoration.pending).toBeUndefined();
@@ -116,17 +116,17 @@ describe('once the cluster may have gone back', () => {
   });
 });
 
-describe('a host that has a VM without a host', () => {
+describe('a host that reports a VM without a host', () => {
   const snp = { confidential: { securityPolicy: 'eA==' } };
   const claim = (spec: LinuxUtilityVMManifestSpec, status: LinuxUtilityVMStatus = {}) =>
     bed.fleet.claim('here', machine(status, at(10), spec));
 
-  it('is believed if the VM may be there', () => {
+  it('is believed if the VM can be there', () => {
     expect(claim({})).toEqual({ kind: 'Accepted' });
     expect(claim({ nodeName: 'here', memory: { sizeInMB: 2 ** 40 } })).toEqual({ kind: 'Accepted' });
   });
 
-  it('is not believed if its tenant does not want the VM there', () => {
+  it('is not believed if the tenant does not want the VM there', () => {
     expect(claim({ nodeName: 'away' })).toEqual({ kind: 'Refused', why: 'spec.nodeName is away' });
     expect(claim({ nodeSelector: { rack: '1' } })).toEqual({ kind: 'Refused', why: 'nodeSelector not matched' });
     expect(claim(snp)).toEqual({ kind: 'Refused', why: 'no SNP isolation' });
@@ -134,12 +134,12 @@ describe('a host that has a VM without a host', () => {
     expect(claim({})).toEqual({ kind: 'Refused', why: 'untolerated taint gpu:NoSchedule' });
   });
 
-  it('is believed whatever has changed since, if the VM was placed there last', () => {
+  it('is believed, whatever has changed since, if the VM was last placed there', () => {
     expect(claim({ ...snp, nodeSelector: { rack: '1' } }, { lastNodeName: 'here' })).toEqual({ kind: 'Accepted' });
     expect(claim(snp, { lastNodeName: 'away' }).kind).toBe('Refused');
   });
 
-  it('is neither believed nor told to give it up while its Node or the spec cannot be read', () => {
+  it('is neither believed nor told to remove the VM while its Node or the spec cannot be read', () => {
     const unreadable = { ...machine(), spec: unreadableSpec() } as const;
     expect(bed.fleet.claim('here', unreadable)).toEqual({ kind: 'Undecided' });
     bed.nodes.delete('here');
@@ -152,7 +152,7 @@ describe('a host that has a VM without a host', () => {
   });
 });
 
-it('a start is judged by the filters of a first placement, on the host that has the VM', () => {
+it('a start is checked with the filters of a first placement, on the host that has the VM', () => {
   const spec = (manifest: LinuxUtilityVMManifestSpec) => {
     const parsed = makeMachine({ spec: manifest }).spec;
     if (!parsed.ok) throw new Error(parsed.message);
@@ -171,6 +171,6 @@ it('a start is judged by the filters of a first placement, on the host that has 
   });
   expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(false);
   bed.connect('away');
-  bed.fleet.roomMayHaveComeUp(); // as its session tells
+  bed.fleet.roomMayHaveComeUp(); // as its session says
   expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(true);
 });

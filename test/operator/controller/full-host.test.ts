@@ -1,5 +1,5 @@
-// An honest agent with as many VMs as a host may have, whose guests log the longest text that a report has room for, and an
-// operator: neither its session nor its reports go beyond what a peer may say.
+// An honest agent with the maximum number of VMs, whose guests log the longest text that fits into a report. Neither
+// its session nor its reports exceed the budgets of a peer.
 import { once } from 'node:events';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
@@ -34,7 +34,7 @@ function chatty(uid: string): ObservedVirtualMachine {
   });
 }
 
-it('is taken in with all of its VMs, and nothing of what it says is refused', async () => {
+it('is accepted with all of its VMs, and none of its reports is refused', async () => {
   await using bed = await AgentBed.start();
   const neighbour = await bed.connectLive('node-b');
   const socket = new WebSocket(`ws://127.0.0.1:${bed.port}${agentsPath}`, [subprotocol], {
@@ -75,14 +75,14 @@ it('is taken in with all of its VMs, and nothing of what it says is refused', as
   await session.closed;
 }, 90_000);
 
-it('whose VMs have more policies than may wait for a peer is told all of them', async () => {
+it('whose VMs have more policies than can wait for a peer is sent all of them', async () => {
   await using bed = await AgentBed.start();
   const count = 100;
   bed.desired = uids.slice(0, count).map((uid, index) => withPolicy(uid, `${index}`.padEnd(limits.policyChars, 'x')));
   const agent = await bed.connectLive('node-a');
   expect(agent.receivedOf('policy')).toHaveLength(count);
   expect(agent.receivedOf('desired').flatMap(({ virtualMachines }) => virtualMachines)).toHaveLength(count);
-  // What was sent long ago may have been forgotten, so it is sent again; what was sent just now is not.
+  // A policy that was sent long ago can have been forgotten, so it is sent again. A recent one is not.
   for (const desired of [bed.desired[0], bed.desired[0], bed.desired[count - 1]]) {
     if (desired === undefined) throw new Error('no VM');
     const { assignment } = desired;
@@ -95,7 +95,7 @@ it('whose VMs have more policies than may wait for a peer is told all of them', 
 }, 60_000);
 
 function withPolicy(uid: string, securityPolicy: string): DesiredMachine {
-  // Longer than a spec may have it: as from a ConfigMap.
+  // Longer than a spec allows, as from a ConfigMap.
   const spec = { confidential: { securityPolicy: 'eA==', isolation: 'None' as const } };
   const object = makeMachine({ metadata: { uid }, spec });
   if (!object.spec.ok) throw new Error(object.spec.message);

@@ -1,4 +1,4 @@
-// VMs whose spec, or what it refers to, cannot be read: they can be halted, started again, drained and deleted all the same.
+// VMs whose spec or references cannot be read can still be halted, started again, drained and deleted.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { pausedAnnotation, restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
@@ -46,7 +46,7 @@ afterEach(async () => {
   await fixture.request({ method: 'DELETE', path: hostsPath });
 });
 
-/** As a later version may have it: with fields that this operator does not know, and longer policies. */
+/** Installs the kind of a later version: with unknown fields and longer policies. */
 async function installNewerSchema(): Promise<void> {
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/linuxutilityvms.lcow.dev';
   const newer = JSON.stringify(await fixture.request({ method: 'GET', path }))
@@ -116,7 +116,7 @@ async function remove(name: string): Promise<void> {
 }
 
 describe('a VM whose policy is gone', () => {
-  it('runs on and is ready, is halted and started again, and takes no change that needs the policy', async () => {
+  it('continues to run and is ready, is halted and started again, and gets no change that needs the policy', async () => {
     const { agent } = await node();
     await createPolicies();
     const { metadata } = await fixture.create('gone', referring);
@@ -157,7 +157,7 @@ describe('a VM whose policy is gone', () => {
     await deletePolicies();
   });
 
-  it('is told of it by the next leader, too, and leaves a host that is drained', async () => {
+  it('is also reported by the next leader, and leaves a drained host', async () => {
     const { agent, nodeName } = await node();
     await createPolicies();
     const { metadata } = await fixture.create('moves', referring);
@@ -198,7 +198,7 @@ describe('a VM whose spec cannot be read', () => {
   it.each([
     ['a field of a newer version', { future: 'x' }],
     ['a policy that no agent can be sent', { confidential: { securityPolicy: tooLong } }],
-  ])('runs on and is halted: %s', async (_what, change) => {
+  ])('continues to run and is halted: %s', async (_what, change) => {
     const { agent } = await node();
     const { metadata } = await fixture.create('unread', { confidential: { securityPolicy: policy } });
     await fixture.untilReady('unread');
@@ -215,7 +215,7 @@ describe('a VM whose spec cannot be read', () => {
     await remove('unread');
   });
 
-  it('leaves a host that is drained', async () => {
+  it('leaves a drained host', async () => {
     const { agent, nodeName } = await node();
     await fixture.create('unread');
     await fixture.untilReady('unread');
@@ -229,7 +229,7 @@ describe('a VM whose spec cannot be read', () => {
   });
 });
 
-it('a policy that was stored before manifests were bounded is sent as it is', async () => {
+it('a policy that was stored before manifests were bounded is sent unchanged', async () => {
   const { agent } = await node();
   const securityPolicy = 'QUJD'.repeat(10_000);
   const { metadata } = await fixture.create('long', { confidential: { securityPolicy } });
@@ -241,28 +241,31 @@ it('a policy that was stored before manifests were bounded is sent as it is', as
 });
 
 describe('annotations', () => {
-  it.each(['1', 't', 'TRUE', 'True'])('%s pauses: what is asked for waits, and so do waiting tools', async (value) => {
-    const { agent } = await node();
-    const { metadata } = await fixture.create('paused');
-    await fixture.untilReady('paused');
-    await fixture.patch('paused', { metadata: { annotations: { [pausedAnnotation]: value } } });
-    const paused = await fixture.untilObject('paused', (vm) => conditionOf(vm, 'Paused')?.status === 'True');
-    expect(conditionOf(paused, 'Paused')?.message).toContain(conditionOf(paused, 'Paused')?.lastTransitionTime);
-    expect(readyOf(paused)).toMatchObject({ status: 'True', reason: 'Running' });
-    await until(() => agent.assignments.get(metadata.uid)?.paused === true);
-    agent.onAssign = () => {}; // as an agent does that is to leave it alone
-    await setStrategy('paused', 'Halted');
-    await until(() => agent.assignments.get(metadata.uid)?.generation === 2);
-    agent.observe({ ...(agent.machines.get(metadata.uid) ?? { uid: metadata.uid }), restarts: 7 } as never);
-    const still = await fixture.untilObject('paused', ({ status }) => status.restarts === 7);
-    expect(still.status.observedGeneration).toBe(1);
-    expect(readyOf(still)?.observedGeneration).toBe(1);
-    await fixture.patch('paused', { metadata: { annotations: { [pausedAnnotation]: null } } });
-    await fixture.untilObject('paused', (vm) => conditionOf(vm, 'Paused') === undefined);
-    await remove('paused');
-  });
+  it.each(['1', 't', 'TRUE', 'True'])(
+    '%s pauses: changes wait, and so do tools that wait for the VM',
+    async (value) => {
+      const { agent } = await node();
+      const { metadata } = await fixture.create('paused');
+      await fixture.untilReady('paused');
+      await fixture.patch('paused', { metadata: { annotations: { [pausedAnnotation]: value } } });
+      const paused = await fixture.untilObject('paused', (vm) => conditionOf(vm, 'Paused')?.status === 'True');
+      expect(conditionOf(paused, 'Paused')?.message).toContain(conditionOf(paused, 'Paused')?.lastTransitionTime);
+      expect(readyOf(paused)).toMatchObject({ status: 'True', reason: 'Running' });
+      await until(() => agent.assignments.get(metadata.uid)?.paused === true);
+      agent.onAssign = () => {}; // as an agent reports a VM that it leaves alone
+      await setStrategy('paused', 'Halted');
+      await until(() => agent.assignments.get(metadata.uid)?.generation === 2);
+      agent.observe({ ...(agent.machines.get(metadata.uid) ?? { uid: metadata.uid }), restarts: 7 } as never);
+      const still = await fixture.untilObject('paused', ({ status }) => status.restarts === 7);
+      expect(still.status.observedGeneration).toBe(1);
+      expect(readyOf(still)?.observedGeneration).toBe(1);
+      await fixture.patch('paused', { metadata: { annotations: { [pausedAnnotation]: null } } });
+      await fixture.untilObject('paused', (vm) => conditionOf(vm, 'Paused') === undefined);
+      await remove('paused');
+    },
+  );
 
-  it('that ask for nothing are a Warning', async () => {
+  it('that have no effect cause a Warning', async () => {
     await node();
     const { metadata } = await fixture.create('odd');
     await fixture.untilReady('odd');
@@ -278,7 +281,7 @@ describe('annotations', () => {
     await remove('odd');
   });
 
-  it('with one beginning ask for a restart each', async () => {
+  it('with equal beginnings cause one restart each', async () => {
     const { agent } = await node();
     const { metadata } = await fixture.create('restarts');
     await fixture.untilReady('restarts');

@@ -1,4 +1,4 @@
-// VMs whose host is drained or away: what is said of them, and when they go on elsewhere.
+// VMs whose host is drained or away: their status, and when they run on another host.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer } from '../../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
@@ -85,7 +85,7 @@ function stopped({ uid, generation, optionsDigest }: Assignment, reason: string,
 }
 
 describe('a Once VM that a drain stopped', () => {
-  it('says so without a host, and how it ended, and is not run again', async () => {
+  it('reports that without a host, and how it ended, and is not run again', async () => {
     const { agent, nodeName } = await node();
     const { metadata } = await fixture.create('moves', { runStrategy: 'Once' });
     await fixture.untilReady('moves');
@@ -104,7 +104,7 @@ describe('a Once VM that a drain stopped', () => {
     await fixture.untilGone('moves');
   });
 
-  it('says so on the host that it is bound to, also when the taint is lifted', async () => {
+  it('reports that on the host that it is bound to, even when the taint is removed', async () => {
     const { agent, nodeName } = await node();
     agent.onAssign = (assignment) => {
       if (assignment.runStrategy === 'Halted') agent.observe(stopped(assignment, 'Halted', drainExit));
@@ -149,7 +149,7 @@ describe('a VM that is bound to a host and rests there', () => {
   });
 });
 
-it('a VM that is deleted while its agent is away is not said to run', async () => {
+it('a VM that is deleted while its agent is away shows no Running condition', async () => {
   const { agent } = await node();
   await fixture.create('deleted');
   await fixture.untilReady('deleted');
@@ -163,7 +163,7 @@ it('a VM that is deleted while its agent is away is not said to run', async () =
   await fixture.untilGone('deleted');
 });
 
-it('a VM from a manifest is placed at once, whichever hosts are away and whatever finalizers it came with', async () => {
+it('a VM from a manifest is placed at once, whichever hosts are away and whatever finalizers the manifest has', async () => {
   const away = await node();
   await away.agent.disconnect();
   const { agent } = await node();
@@ -180,7 +180,7 @@ it('a VM from a manifest is placed at once, whichever hosts are away and whateve
   await fixture.untilGone('restored');
 });
 
-it('a Node that is created again under its connected agent gets its host back', async () => {
+it('a Node that is created again under its connected agent gets its host object again', async () => {
   const [gone, other] = [await node(), await node()];
   const hasHost = async ({ nodeName }: { nodeName: string }) =>
     JSON.stringify(await fixture.request({ method: 'GET', path: hostsPath })).includes(`"name":"${nodeName}"`);
@@ -189,7 +189,7 @@ it('a Node that is created again under its connected agent gets its host back', 
   await until(async () => (await hasHost(gone)) && (await hasHost(other)));
   await fixture.request({ method: 'DELETE', path: `/api/v1/nodes/${gone.nodeName}` });
   await deleteHost(gone);
-  // The record of the other host is restored after the operator has tried the same for the one without a Node.
+  // The record of this host comes back only after the operator has looked at the host without a Node.
   await deleteHost(other);
   await until(async () => await hasHost(other));
   expect(await hasHost(gone)).toBe(false);

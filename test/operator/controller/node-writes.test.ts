@@ -5,7 +5,7 @@ import { ManualClock } from '../../support/clocks/manual-clock.ts';
 const kibibyte = 1024;
 const hour = 3_600_000;
 
-/** Bytes that a node with so many VMs has written when it never stops trying, for so long. */
+/** How many bytes a node with this many VMs makes the operator write when it never stops trying. */
 async function written(virtualMachines: number, milliseconds: number, objectBytes: number): Promise<number> {
   const clock = new ManualClock();
   const writes = new NodeWrites(clock, () => virtualMachines);
@@ -21,13 +21,13 @@ async function written(virtualMachines: number, milliseconds: number, objectByte
   return bytes;
 }
 
-describe('what a node makes the operator store', () => {
+describe('how much a node makes the operator store', () => {
   it.each([0, 1, 3])('is less than 1 MB a minute with %i VMs, from the first minute on', async (virtualMachines) => {
     expect(await written(virtualMachines, 60_000, 40 * kibibyte)).toBeLessThan(1_000_000);
     expect((await written(virtualMachines, 600_000, 40 * kibibyte)) / 10).toBeLessThan(700_000);
   });
 
-  it('is as much as a large host has to say when all of its VMs restart', async () => {
+  it('is enough for a large host whose VMs all restart', async () => {
     const writes = new NodeWrites(new ManualClock(), () => 500);
     for (let each = 0; each < 4 * 500; each += 1) {
       expect(writes.remaining('node-a')).toBe(0);
@@ -35,7 +35,7 @@ describe('what a node makes the operator store', () => {
     }
   });
 
-  it('is forgotten in time, and is of this node alone', async () => {
+  it('is forgotten after a while, and limits no other node', async () => {
     const clock = new ManualClock();
     const writes = new NodeWrites(clock, () => 0);
     writes.wrote('node-a', 'x'.repeat(1 << 20));
@@ -45,7 +45,7 @@ describe('what a node makes the operator store', () => {
     expect(writes.remaining('node-a')).toBe(0);
   });
 
-  it('has facts once a minute', async () => {
+  it('includes facts once a minute', async () => {
     const clock = new ManualClock();
     const writes = new NodeWrites(clock, () => 0);
     expect(writes.factsRemaining('node-a')).toBe(0);
@@ -56,7 +56,7 @@ describe('what a node makes the operator store', () => {
     expect(writes.factsRemaining('node-a')).toBe(0);
   });
 
-  it('is remembered of a bounded number of nodes', () => {
+  it('is remembered for a bounded number of nodes', () => {
     const writes = new NodeWrites(new ManualClock(), () => 0);
     writes.wroteFacts('first');
     for (let index = 0; index < 10_000; index += 1) writes.wroteFacts(`node-${index}`);

@@ -18,18 +18,18 @@ async function judgedAfter(verdicts: readonly (Verdict | undefined)[], object = 
   return last?.isLasting;
 }
 
-it('a reference that cannot be read is stalled with the fifth try, after a minute', async () => {
+it('a reference that cannot be read is shown as stalled at the fifth attempt, after a minute', async () => {
   expect(await judgedAfter([gone, gone, gone, gone])).toBe(false);
   expect(await judgedAfter([gone, gone, gone, gone, gone])).toBe(true);
 });
 
-it('an API server that does not answer is no try, and a success begins anew', async () => {
+it('an API server that does not answer is not an attempt, and a success resets the count', async () => {
   expect(await judgedAfter(Array.from({ length: 20 }, () => unanswered))).toBe(false);
   expect(await judgedAfter([gone, gone, gone, gone, unanswered, unanswered])).toBe(false);
   expect(await judgedAfter([gone, gone, gone, gone, undefined, gone])).toBe(false);
 });
 
-it('the next leader does not take back what was stored', async () => {
+it('the next leader keeps what was stored', async () => {
   const lastTransitionTime = '2026-01-01T00:00:00Z';
   const stored = { type: 'Stalled', status: 'True', reason: gone.reason, message: '404', lastTransitionTime } as const;
   expect(await judgedAfter([gone], makeMachine({ status: { conditions: [stored] } }))).toBe(true);

@@ -22,7 +22,7 @@ function eventOf(reason: string): EventRecord {
   return { regarding, type: 'Warning', reason, action: 'Reconcile', note: 'at first' };
 }
 
-it('that a VM fits nowhere is no Warning while agents may still be connecting', async () => {
+it('a VM that fits nowhere causes no Warning while agents may still be connecting', async () => {
   const { clock, events, known, told } = bed(waiting('NoHostFits'));
   events.record(eventOf('NoHostFits'));
   await clock.advance(9_000);
@@ -32,14 +32,14 @@ it('that a VM fits nowhere is no Warning while agents may still be connecting', 
   expect(told).toEqual([]);
 });
 
-it('is told once it has lasted, as it is then', async () => {
+it('the Warning comes once the state has lasted, with its current text', async () => {
   const { clock, events, told } = bed(waiting('NoHostFits', '0/3 hosts fit'));
   events.record(eventOf('NoHostFits'));
   await clock.advance(11_000);
   expect(told).toMatchObject([{ reason: 'NoHostFits', note: '0/3 hosts fit', type: 'Warning' }]);
 });
 
-it('everything else is told at once', () => {
+it('every other Event is written at once', () => {
   const { events, told } = bed(waiting('DiskFailed'));
   events.record(eventOf('DiskFailed'));
   expect(told).toHaveLength(1);

@@ -83,7 +83,7 @@ describe('placement', () => {
     });
   });
 
-  it('tolerates what a kubelet puts on its Node, and what the manifest tolerates', () => {
+  it('tolerates the taints that a kubelet sets on its Node, and those that the manifest tolerates', () => {
     const taints = [
       { key: 'node.kubernetes.io/not-ready', effect: 'NoExecute' },
       { key: 'gpu', value: 'yes', effect: 'NoSchedule' },
@@ -96,12 +96,12 @@ describe('placement', () => {
     expect(place(needs({ tolerations: [{ operator: 'Exists' }] }), [tainted]).placed).toBe(true);
   });
 
-  it('takes a host for SNP that a label of its Node declares', () => {
+  it('treats a host as capable of SNP when a label of its Node says so', () => {
     const declared = candidate('a', { node: makeNode('a', { labels: { 'lcow.dev/isolation-snp': 'true' } }) });
     expect(place(needs({ confidential: { securityPolicy: 'eA==' } }), [declared]).placed).toBe(true);
   });
 
-  it('chooses the smallest share promised, ties by name', () => {
+  it('chooses the host with the smallest promised share, then by name', () => {
     const small = candidate('small', {
       host: makeHost('small', { memoryInMB: 8_192 }),
       promised: { memoryInMB: 2_048, virtualMachines: 1 },
@@ -124,7 +124,7 @@ describe('placement', () => {
     if (placement.reason !== 'HostNotReady') expect(placement.message).toBe(`spec.nodeName is a: ${reason}`);
   });
 
-  it('narrows the choice of a pinned VM to its host, once that has an agent', () => {
+  it('limits a pinned VM to its host, once the host has an agent', () => {
     expect(place(needs({ nodeName: 'b' }), [candidate('a'), candidate('b')])).toEqual({ placed: true, nodeName: 'b' });
     expect(place(needs({ nodeName: 'c' }), [candidate('a')])).toMatchObject({
       reason: 'HostNotReady',
@@ -132,7 +132,7 @@ describe('placement', () => {
     });
   });
 
-  it('says of a VM that it is larger than every host, and does not count it as one that waits for room', () => {
+  it('reports that a VM is larger than every host, and does not count it as waiting for room', () => {
     const giant = { memory: { sizeInMB: 2 ** 40 } };
     expect(place(needs(giant), [candidate('a'), candidate('b', { connected: false })])).toMatchObject({
       reason: 'NoHostFits',
@@ -152,14 +152,14 @@ describe('placement', () => {
     ['100T', 32_768, 32_768],
     ['what is no quantity', 32_768, 32_768],
     [undefined, 32_768, 32_768],
-  ])('of a Node that states %s and an agent that claims %d MB, promises %d MB', (memory, memoryInMB, offered) => {
+  ])('promises, of a Node with %s whose agent claims %d MB, %d MB', (memory, memoryInMB, offered) => {
     const node = makeNode('a', { status: { capacity: { memory } } });
     const host = makeHost('a', { memoryInMB });
     const fits = (sizeInMB: number) => place(needs({ memory: { sizeInMB } }), [candidate('a', { node, host })]).placed;
     expect([fits(offered), fits(offered + 1)]).toEqual([true, false]);
   });
 
-  it('does not prefer a host whose agent claims to have the most', () => {
+  it('does not prefer a host whose agent claims the most memory', () => {
     const capacity = { memory: '67108864Ki' };
     const boasts = candidate('boasts', {
       host: makeHost('boasts', { memoryInMB: 2 ** 53 }),
@@ -170,7 +170,7 @@ describe('placement', () => {
     expect(place(needs(), [boasts, honest])).toMatchObject({ nodeName: 'honest' });
   });
 
-  it('has one key for equal needs, however they are written, and another for others', () => {
+  it('has the same key for equal needs, however they are written, and different keys for different needs', () => {
     const one = needs({ nodeSelector: { rack: '1', zone: 'a' }, boot: { kernelDirect: true } });
     expect(needsKey(needs({ boot: { kernelDirect: true }, nodeSelector: { zone: 'a', rack: '1' } }))).toBe(
       needsKey(one),
@@ -199,11 +199,11 @@ describe('placement', () => {
       {},
       'untolerated taint gpu:NoSchedule',
     ],
-  ])('takes a VM back to a host %s only if no tenant is harmed', (_name, changes, manifest, refusal) => {
+  ])('returns a VM to a host %s only if no tenant is harmed', (_name, changes, manifest, refusal) => {
     expect(refusalToTakeBack(needs(manifest), candidate('a', changes))).toBe(refusal);
   });
 
-  it('explains by counts and at most three examples', () => {
+  it('explains itself by counts and at most three examples', () => {
     const many = [
       ...['d', 'c', 'b', 'a'].map((name) => candidate(name, { connected: false })),
       candidate('e', { node: makeNode('e', { spec: { unschedulable: true } }) }),
@@ -215,7 +215,7 @@ describe('placement', () => {
     expect(place(needs(), [])).toMatchObject({ message: 'no host: no agent has reported yet' });
   });
 
-  it('does not depend on the order of hosts, and never promises more than there is', () => {
+  it('does not depend on the order of hosts, and never promises more than exists', () => {
     const host = fc.record({
       memoryInMB: fc.integer({ min: 0, max: 8_192 }),
       promised: fc.integer({ min: 0, max: 8_192 }),

@@ -1,4 +1,4 @@
-// Policies of confidential VMs: what is kept of them, and when their text is read.
+// Policies of confidential VMs: what the operator stores of them, and when it reads their text.
 import { describe, expect, it } from 'vitest';
 import { linuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
 import { desiredMachine } from '../../../operator/controller/instructions/assignment.ts';
@@ -40,7 +40,7 @@ function referring(name: string, key = 'web'): VirtualMachine {
 }
 
 it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])(
-  'a key that every object of JavaScript has is missing like any other: %s',
+  'a key with the name of a property of every JavaScript object is missing like any other: %s',
   async (key) => {
     const { objects, reader } = bed();
     const object = referring('policies', key);
@@ -55,7 +55,7 @@ describe('a policy in a spec', () => {
   const spec = { memory: { sizeInMB: 512 }, confidential: { securityPolicy: policy } };
   const raw = { metadata: { ...makeMachine().metadata, name: 'secret' }, spec };
 
-  it('is kept as its digests, by which its VM is assigned as by its text', () => {
+  it('is stored as its digests, and the VM is assigned by digest as it would be by text', () => {
     const object = parseVirtualMachine(raw);
     if (object?.spec.ok !== true) throw new Error('the spec was not read');
     expect(JSON.stringify(object)).not.toContain(policy);
@@ -68,7 +68,7 @@ describe('a policy in a spec', () => {
     expect(assignment.optionsDigest).toBe(optionsDigest(options));
   });
 
-  it('is read when it is to be sent, and only as the one that it was', async () => {
+  it('is read when it must be sent, and is not used if its digest has changed', async () => {
     const { objects, reader, requests } = bed();
     const object = parseVirtualMachine(raw);
     if (object === undefined) throw new Error('the object was not read');
@@ -102,7 +102,7 @@ describe('a policy in a ConfigMap', () => {
     expect(requests).toHaveLength(2);
   });
 
-  it('says what is missing, and what no agent could be sent', async () => {
+  it('reports what is missing, and what is too large for any agent', async () => {
     const { objects, reader } = bed();
     objects.set(configMap('policies'), {
       data: { long: 'x'.repeat(limits.policyChars + 1), wide: '\u0001'.repeat(limits.policyChars) },
@@ -117,7 +117,7 @@ describe('a policy in a ConfigMap', () => {
     expect(await messageOf(referring('policies', 'wide'))).toContain('too large under key wide');
   });
 
-  it('that is read anew for its text, and was edited meanwhile, is told with its new digest', async () => {
+  it('that was edited before its text was read for sending is reported with its new digest', async () => {
     const { clock, objects, reader } = bed();
     objects.set(configMap('policies'), { data: { web: policy } });
     const before = referring('policies');
@@ -126,15 +126,15 @@ describe('a policy in a ConfigMap', () => {
     objects.set(configMap('policies'), { data: { web: 'Y2hhbmdlZA==' } });
     for (let each = 0; each < 40; each += 1) {
       objects.set(configMap(`large-${each}`), { data: { web: `${each}`.padEnd(262_144, 'x') } });
-      await reader.read(referring(`large-${each}`)); // together they take the room of brief texts
+      await reader.read(referring(`large-${each}`)); // together they use the room of short texts
     }
     expect((await reader.text(before, sha256Hex(policy))).ok).toBe(false);
     expect(await reader.read(before)).toMatchObject({ policy: { sha256: sha256Hex('Y2hhbmdlZA==') } });
   });
 });
 
-describe('texts that are needed for a moment', () => {
-  it('are bounded in characters, and gone after two minutes', async () => {
+describe('texts that are needed briefly', () => {
+  it('are bounded in characters, and dropped after two minutes', async () => {
     const clock = new ManualClock();
     const texts = new BriefTexts(clock);
     for (let each = 0; each < 100; each += 1) texts.set(`digest-${each}`, 'x'.repeat(262_144));

@@ -1,4 +1,4 @@
-// What the operator keeps of what agents say: bounded in bytes, and nothing in it steers a terminal.
+// What the operator stores of agents' reports: bounded in bytes, and without terminal control characters.
 import { describe, expect, it } from 'vitest';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
@@ -17,13 +17,13 @@ const device = (index: number) => ({ controller: 0, lun: index, path: `C:\\${'x'
 const manyDevices = { vpmem: [], scsi: Array.from({ length: 60 }, (_, index) => device(index)), assigned: [] };
 
 describe('a report', () => {
-  it('is kept without what nobody knows', () => {
+  it('is stored without unknown members', () => {
     const { observed, bytes } = readReport({ ...observedMachine(someUid), unknown: 'x'.repeat(500_000) });
     expect(observed).not.toHaveProperty('unknown');
     expect(bytes).toBeLessThan(2_000);
   });
 
-  it('that is larger than an element may be is refused, and its VM is there all the same', () => {
+  it('that is larger than an element can be is refused, and its VM still counts as present', () => {
     const large = observedMachine(someUid, { guestLog: longestLog, devices: manyDevices });
     const reports = new Reports(() => limits.reportsBytes);
     reports.take(readReport(observedMachine(someUid)));
@@ -33,7 +33,7 @@ describe('a report', () => {
     expect(reports.byUid.has(someUid)).toBe(true);
   });
 
-  it('of a list that is too long is judged before its items are', () => {
+  it("with too long a list is refused before the list's items are checked", () => {
     const items = Array.from({ length: 20_000 }, () => ({}));
     const parsed = parseObserved({
       ...observedMachine(someUid),
@@ -45,7 +45,7 @@ describe('a report', () => {
     expect(agentMessage.safeParse(hello).error?.issues).toHaveLength(1);
   });
 
-  it('says nothing that steers a terminal, within the bounds of what is stored', () => {
+  it('has no terminal control characters, and stays within the bounds of stored text', () => {
     const text = '\u001b]0;title\u0007\u202e\ud800';
     const parsed = parseObserved({
       ...observedMachine(someUid, { systemID: text, warnings: [text.repeat(42)] }),
@@ -60,7 +60,7 @@ describe('a report', () => {
     expect(parsed.value.warnings[0]).toHaveLength(limits.warningChars);
   });
 
-  it.each(['Re\nady', 'Ready1', '', 'R'.repeat(65)])('with a reason that is no code is refused: %j', (reason) => {
+  it.each(['Re\nady', 'Ready1', '', 'R'.repeat(65)])('whose reason is not a code is refused: %j', (reason) => {
     const conditions = [{ type: 'Ready', status: 'False', reason, message: '' }];
     expect(parseObserved({ ...observedMachine(someUid), conditions })).toMatchObject({ ok: false });
   });
@@ -80,7 +80,7 @@ describe('a report', () => {
 describe('the reports of a host', () => {
   const withLog = (index: number) => readReport(observedMachine(uidOf(index), { guestLog: longestLog }));
 
-  it('lose log text over the budget, then all, and never the VM', () => {
+  it('lose log text beyond the budget, then everything, but never the existence of a VM', () => {
     const { bytes } = withLog(0);
     const shorter = readReport(observedMachine(uidOf(0), { guestLog: { ...longestLog, head: [], tail: [] } })).bytes;
     const reports = new Reports(() => bytes + shorter + 100);
@@ -92,7 +92,7 @@ describe('the reports of a host', () => {
     expect(reports.take(withLog(2)).observed?.guestLog.tail).toHaveLength(15);
   });
 
-  it('of as many VMs as a host may have, each with the longest log, are all kept', () => {
+  it('of the maximum number of VMs, each with the longest log, are all stored', () => {
     const reports = new Reports(() => limits.reportsBytes);
     const one = observedMachine(someUid, { guestLog: { ...longestLog, tail: lines(15, '語'.repeat(200)) } });
     for (let index = 0; index < limits.virtualMachinesPerHost; index += 1) {
@@ -102,7 +102,7 @@ describe('the reports of a host', () => {
     }
   });
 
-  it('that are of VMs which nobody knows are forgotten with their session', () => {
+  it('about unknown VMs are forgotten with their session', () => {
     const inventory = new Inventory(new ManualClock());
     inventory.begin('node-a', [readReport(observedMachine(uidOf(1))), readReport(observedMachine(uidOf(2)))], true);
     inventory.assigned('node-a', uidOf(3));
@@ -112,7 +112,7 @@ describe('the reports of a host', () => {
 });
 
 describe('an abridged report', () => {
-  it('leaves log text, warnings and devices of the status as they are', () => {
+  it('leaves log text, warnings and devices of the status unchanged', () => {
     const guestLog = { head: ['1'], tail: ['2'], total: 2, dropped: 0 };
     const devices = { vpmem: [{ slot: 0, path: 'C:\\rootfs.vhd' }], scsi: [], assigned: [] };
     const before = observedMachine(someUid, { generation: 1, warnings: ['lowered'], guestLog, devices });
@@ -133,11 +133,11 @@ describe('an abridged report', () => {
 });
 
 describe('the facts of a host', () => {
-  it('are kept as they are when they are small', () => {
+  it('are unchanged when they are small', () => {
     expect(boundedFacts(someHost)).toBe(someHost);
   });
 
-  it('are cut in the list of boot files, which says so', () => {
+  it('lose a part of the list of boot files, and say so', () => {
     const files = Array.from({ length: 256 }, (_, index) => `${index}-${'語'.repeat(250)}`);
     const bootFiles = Array.from({ length: 16 }, (_, index) => ({ path: `C:\\${index}`, files }));
     const facts = boundedFacts({ ...someHost, bootFiles });

@@ -1,4 +1,4 @@
-// VMs at rest: what room they hold, and what counts as a start.
+// Resting VMs: how much room they hold, and what counts as a start.
 import { describe, expect, it } from 'vitest';
 import {
   finalizer,
@@ -56,7 +56,7 @@ describe('room', () => {
     expect(machines.keysOn('node-a').size).toBe(status.nodeName === undefined ? 0 : 1);
   });
 
-  it('is not held by a VM that was torn down, whoever holds its object', () => {
+  it('is not held by a VM that was torn down, whatever finalizer keeps its object', () => {
     const machines = new VirtualMachines();
     const at = (resourceVersion: string, finalizers: string[]) =>
       makeMachine({
@@ -70,7 +70,7 @@ describe('room', () => {
     expect(machines.keysOn('node-a').size).toBe(0);
   });
 
-  it('is as large as what the VM has or asks for, but never what its host cannot give', () => {
+  it('is as large as what the VM has or asks for, but never larger than its host', () => {
     const machines = new VirtualMachines(undefined, () => 8_192);
     let version = 0;
     const promised = (sizeInMB: number, memorySizeInMB?: number) => {
@@ -104,11 +104,11 @@ describe('a rest', () => {
     ['one that powered off', { runStrategy: 'RerunOnFailure' }, stopped('Completed'), 'Completed'],
     ['one that is said to have failed', { runStrategy: 'RerunOnFailure' }, stopped('Failed'), undefined],
     ['one that is said to be complete', { runStrategy: 'Always' }, stopped('Completed'), undefined],
-  ])('is or is not what is reported of %s', (_name, spec, observed, rest) => {
+  ])('is or is not reported for %s', (_name, spec, observed, rest) => {
     expect(reportedRest(makeMachine({ spec, status: placed('Scheduled') }), observed)).toBe(rest);
   });
 
-  it('is over when a restart is asked for', () => {
+  it('ends when a restart is requested', () => {
     const machine = makeMachine({ spec: { runStrategy: 'RerunOnFailure' }, metadata: restartedAt });
     expect(reportedRest(machine, stopped('Completed'))).toBeUndefined();
     expect(reportedRest(machine, stopped('Completed', { restartedAt: 'now' }))).toBe('Completed');
@@ -151,7 +151,7 @@ describe('a start', () => {
     expect(isStart(makeMachine({ spec, status }))).toBe(start);
   });
 
-  it('is a restart on request of a VM that ended well, and nothing of a VM that is deleted', () => {
+  it('includes a requested restart of a VM that ended well, but nothing for a VM that is being deleted', () => {
     const spec = { runStrategy: 'RerunOnFailure' } as const;
     const status = placed('Completed', { startTime: lastTransitionTime, lastExit: ended('GracefulExit') });
     expect(isStart(makeMachine({ spec, status, metadata: restartedAt }))).toBe(true);
@@ -159,7 +159,7 @@ describe('a start', () => {
     expect(isStart(makeMachine({ status: placed('Halted'), metadata: deleted }))).toBe(false);
   });
 
-  it('has those looked at that wait for room, and no VM that rests', () => {
+  it('makes the operator look at VMs that wait for room, and at no resting VM', () => {
     expect(awaitsRoom(makeMachine())).toBe(true);
     expect(awaitsRoom(makeMachine({ status: placed('NoRoom', {}, 'False') }))).toBe(true);
     expect(awaitsRoom(makeMachine({ status: placed('Scheduled') }))).toBe(false);
@@ -168,7 +168,7 @@ describe('a start', () => {
     expect(awaitsRoom(makeMachine({ status: unplaced }))).toBe(true);
   });
 
-  it('leaves its host only if nothing binds it to that', () => {
+  it('can happen on another host only if nothing binds the VM to its host', () => {
     const spec = (manifest: LinuxUtilityVMManifestSpec) => {
       const parsed = makeMachine({ spec: manifest }).spec;
       if (!parsed.ok) throw new Error(parsed.message);

@@ -1,4 +1,5 @@
-// What is known when the cluster may have gone back, and how it gets to the Lease and off it again.
+// What the operator knows when the cluster may have been restored, and how the annotation of the Lease is set and
+// removed.
 import { describe, expect, it } from 'vitest';
 import { Restoration, restoredAnnotation } from '../../../operator/controller/knowledge/restoration.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
@@ -17,7 +18,7 @@ function leaseOf(restoration: Restoration) {
 }
 
 describe('a restoration', () => {
-  it('that an administrator told of lasts until every host has listed its VMs', () => {
+  it('that an administrator announced lasts until every host has listed its VMs', () => {
     const restoration = new Restoration(new ManualClock());
     const { lease, renew } = leaseOf(restoration);
     renew();
@@ -35,7 +36,7 @@ describe('a restoration', () => {
     expect(restoration.pending).toEqual({ at: undefined, why: expect.stringContaining(restoredAnnotation) });
   });
 
-  it('that a leader found out is published, so that the next one knows', () => {
+  it('that a leader detected is published, so that the next leader knows', () => {
     const first = leaseOf(new Restoration(new ManualClock()));
     const found = new Restoration(new ManualClock());
     const { lease, renew } = leaseOf(found);
@@ -50,7 +51,7 @@ describe('a restoration', () => {
     expect(first.lease.size).toBe(0);
   });
 
-  it('is over when somebody takes the annotation off, and agents do not bring it back', () => {
+  it('ends when somebody removes the annotation, and agents do not bring it back', () => {
     const restoration = new Restoration(new ManualClock());
     const { lease, renew } = leaseOf(restoration);
     restoration.suspect('an agent knows more');
@@ -67,7 +68,7 @@ describe('a restoration', () => {
     expect(restoration.pending).toBeDefined();
   });
 
-  it('of which a standby saw the end does not make it deaf', () => {
+  it('whose end a standby saw does not hide a later one from it', () => {
     const standby = new Restoration(new ManualClock());
     standby.seen({ [restoredAnnotation]: 'x' });
     standby.seen({});

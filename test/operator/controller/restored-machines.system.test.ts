@@ -1,5 +1,5 @@
-// VMs that are created from manifests with the finalizer of a backup, while no operator runs (docs/operations.md, Backup), on
-// a real API server: they are new, and wait for nobody.
+// VMs that are created from manifests with the finalizer of a backup while no operator runs (docs/operations.md,
+// Backup), on a real API server. They are new VMs, and wait for no host.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { finalizer } from '../../../crds/linux-utility-vm.ts';
 import { defaultLeaseTimes } from '../../../operator/kubernetes/lease.ts';
@@ -18,9 +18,9 @@ import {
 import { ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
 
 const hour = 3_600_000;
-/** An operator whose wall clock is an hour behind. */
+/** The clock of an operator that is an hour slow. */
 const lateClock: Clock = { now: () => Date.now() - hour, after: (ms, task) => systemClock.after(ms, task) };
-/** All clocks of this test agree, but for the one above. The Lease is soon free, since there is one operator at a time. */
+/** All other clocks of this test agree. The Lease expires quickly, because there is one operator at a time. */
 const times = { ...defaultLeaseTimes, duration: 1_000, skew: 0 };
 
 let controlPlane: ControlPlane;
@@ -68,7 +68,7 @@ async function restore(name: string): Promise<void> {
   await fixture.request({ method: 'POST', path: machinesPath, body });
 }
 
-/** By the clock of the API server, which has whole seconds. */
+/** Waits by the clock of the API server, which has whole seconds. */
 async function untilTermsAreOver(): Promise<void> {
   const { http } = fixture;
   const client = new LeaseClient({ http, clock: systemClock, namespace: 'default', name: 'lcow-operator' });
@@ -78,7 +78,7 @@ async function untilTermsAreOver(): Promise<void> {
   await until(() => Date.now() > (writtenAt ?? 0) + times.duration + 1_000);
 }
 
-it('are placed and deleted at once, also with a host away that was in a session when the operator ended', async () => {
+it('are placed and deleted at once, even if a host is away that had a session when the operator ended', async () => {
   await operator.operator.stop();
   await agent.disconnect();
   await untilTermsAreOver();
@@ -95,7 +95,7 @@ it('are placed and deleted at once, also with a host away that was in a session 
   await here.disconnect();
 });
 
-it('are not taken for new if an earlier operator may have told of them, whatever its clock said', async () => {
+it('do not count as new if an earlier operator can have assigned them, whatever its clock showed', async () => {
   await fixture.create('told');
   await fixture.untilReady('told');
   await operator.operator.stop();

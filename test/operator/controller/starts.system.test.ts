@@ -1,4 +1,4 @@
-// Who holds room, who gets it, and what proves that no host has a VM (design §10), on a real API server.
+// Which VMs hold room, which VM gets it, and what proves that no host has a VM (design §10), on a real API server.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer, type LinuxUtilityVMManifestSpec } from '../../../crds/linux-utility-vm.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
@@ -46,7 +46,7 @@ afterEach(async () => {
   await fixture.request({ method: 'DELETE', path: hostsPath });
 });
 
-/** Runs and stops as it is told, and notices when it is told to stop what runs. */
+/** Starts and stops VMs as it is told, and records when it is told to stop a running one. */
 class ObedientAgent extends ScriptedAgent {
   readonly halted: string[] = [];
 
@@ -102,7 +102,7 @@ const giant: LinuxUtilityVMManifestSpec = { memory: { sizeInMB: 2 ** 40 } };
 const sixtyPercent: LinuxUtilityVMManifestSpec = { memory: { sizeInMB: 39_322 } };
 
 describe('a VM that is halted', () => {
-  it('has no host before it is to run, and is ready', async () => {
+  it('has no host before it must run, and is ready', async () => {
     const { agent } = await node();
     const { metadata } = await fixture.create('halted', { runStrategy: 'Halted' });
     const halted = await untilHalted('halted');
@@ -114,7 +114,7 @@ describe('a VM that is halted', () => {
     await untilRunning('halted');
   });
 
-  it('takes no room from others, however large it is, and is told when no host could hold it', async () => {
+  it('takes no room from others, however large it is, and reports when no host is large enough', async () => {
     const { nodeName } = await node();
     for (const name of ['giant-1', 'giant-2']) {
       await fixture.create(name, { ...giant, runStrategy: 'Halted', nodeName });
@@ -128,7 +128,7 @@ describe('a VM that is halted', () => {
     expect(refused.status.nodeName).toBeUndefined();
   });
 
-  it('stays on its host, keeps no room there, and starts again only when there is some', async () => {
+  it('stays on its host, holds no room there, and starts again only when there is room', async () => {
     const { agent, nodeName } = await node();
     await fixture.create('first', { ...sixtyPercent, nodeName });
     await untilRunning('first');
@@ -156,7 +156,7 @@ describe('a VM that is halted', () => {
     expect(agent.halted).toEqual(['first', 'second']);
   });
 
-  it('runs beside no other one that was started at once, when the operator ends in between', async () => {
+  it('does not run beside another VM that started at the same time, even when the operator ends in between', async () => {
     const { agent, nodeName } = await node();
     const pair = ['left', 'right'];
     for (const name of pair) {
@@ -177,7 +177,7 @@ describe('a VM that is halted', () => {
     expect(agent.running).toHaveLength(1);
   });
 
-  it('is placed again when another host has the room, and is never on both', async () => {
+  it('is placed again when another host has the room, and never runs on both', async () => {
     const first = await node();
     await fixture.create('mover', sixtyPercent);
     await untilRunning('mover');
@@ -196,7 +196,7 @@ describe('a VM that is halted', () => {
   });
 });
 
-it('a restart, a back-off and a reboot ask nobody for room', async () => {
+it('a restart, a backoff and a reboot need no admission', async () => {
   const { agent, nodeName } = await node();
   const { metadata } = await fixture.create('crashes', { ...sixtyPercent, nodeName });
   await untilRunning('crashes');
@@ -218,7 +218,7 @@ it('a restart, a back-off and a reboot ask nobody for room', async () => {
   expect(agent.halted).toEqual([]);
 });
 
-it('with one host away and the operator replaced, VMs that no host has are placed, started and deleted', async () => {
+it('with one host away and a new operator, VMs that no host has are placed, started and deleted', async () => {
   await replaceOperator({ clock: fasterClock(30) });
   const away = await node();
   await away.agent.disconnect();
@@ -241,8 +241,8 @@ it('with one host away and the operator replaced, VMs that no host has are place
   }
 });
 
-describe('a cluster that may have gone back', () => {
-  it('has VMs without a host wait for hosts that are away, but those that were created since', async () => {
+describe('a cluster that may have been restored', () => {
+  it('makes VMs without a host wait for hosts that are away, except for VMs created later', async () => {
     const away = await node();
     await away.agent.disconnect();
     await fixture.create('restored', { nodeSelector: { rack: '1' } });
@@ -264,7 +264,7 @@ describe('a cluster that may have gone back', () => {
     expect(operator.operator.restoration.pending).toBeUndefined();
   });
 
-  it('is told by an agent that knows a later generation, which the API server is asked about', async () => {
+  it('is recognised by an agent that knows a later generation, after the API server is asked', async () => {
     const away = await node();
     await away.agent.disconnect();
     const here = await node();
@@ -278,8 +278,8 @@ describe('a cluster that may have gone back', () => {
   });
 });
 
-describe('a status that says nothing', () => {
-  it('does not become a proof by being written while a host may have the VM', async () => {
+describe('an empty status', () => {
+  it('is not made into a proof by a write while a host can have the VM', async () => {
     const away = await node();
     await away.agent.disconnect();
     await operator.operator.stop();
@@ -305,7 +305,7 @@ describe('a status that says nothing', () => {
 describe('an agent that claims a VM without a host', () => {
   const snp = { confidential: { securityPolicy: 'eA==' } };
 
-  it('is sent nothing of one that may not be there, and is told to give it up', async () => {
+  it('is sent nothing about a VM that must not be there, and is told to remove it', async () => {
     const liar = await node();
     const { metadata } = await fixture.create('claimed', snp);
     await untilReason('claimed', 'NoHostFits');
@@ -326,7 +326,7 @@ describe('an agent that claims a VM without a host', () => {
     await fixture.untilGone('deleted');
   });
 
-  it('keeps one that was placed there before, whatever its labels say now', async () => {
+  it('keeps a VM that was placed there before, whatever the labels say now', async () => {
     const { agent, nodeName } = await node({ isolation: ['SNP'] });
     const { metadata } = await fixture.create('kept', snp);
     await untilRunning('kept');
@@ -351,7 +351,7 @@ describe('an agent that claims a VM without a host', () => {
   });
 });
 
-it('a VM that was torn down says so, and keeps no room, while somebody else holds its object', async () => {
+it('a VM that was torn down says so, and holds no room, while a foreign finalizer keeps its object', async () => {
   const { nodeName } = await node();
   await fixture.create('held', { ...sixtyPercent, nodeName });
   await untilRunning('held');

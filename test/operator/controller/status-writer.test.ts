@@ -1,4 +1,4 @@
-// How often the status of one VM is written, whatever is reported of it.
+// How often the status of one VM is written, however often it is reported.
 import { describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
@@ -14,7 +14,7 @@ import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine } from '../../support/operator/scripted-agent.ts';
 
-/** A writer over an API server that takes every status. */
+/** A writer on an API server that accepts every status. */
 function bed() {
   const clock = new ManualClock();
   const machines = new VirtualMachines();
@@ -92,7 +92,7 @@ describe('the status of one VM', () => {
     expect(written.at(-1)?.restarts).toBe(reports);
   });
 
-  it('is less than 1 MB a minute, however much its agent reports', async () => {
+  it('causes less than 1 MB of writes a minute, however much its agent reports', async () => {
     const { clock, machines, writer, written } = bed();
     const scsi = Array.from({ length: 58 }, (_, lun) => ({ controller: 0, lun, path: `C:\\${'x'.repeat(1_000)}` }));
     let object = makeMachine({ status: judged(makeMachine(), report(0, 'Running'), clock.now()) });
@@ -109,7 +109,7 @@ describe('the status of one VM', () => {
     expect(bytes).toBeLessThan(1_000_000);
   });
 
-  it('is written at once when the operator places or releases, however often it was written before', async () => {
+  it('is written at once when the operator places or releases the VM, however often it was written before', async () => {
     const { clock, machines, writer, written } = bed();
     let object = makeMachine({ status: judged(makeMachine(), report(0, 'Running'), clock.now()) });
     for (let each = 1; each < 20; each += 1) {
@@ -124,7 +124,7 @@ describe('the status of one VM', () => {
     expect(written.map(({ nodeName }) => nodeName).slice(5)).toEqual([undefined, 'node-b']);
   });
 
-  it('is explained in a pass of low priority only', async () => {
+  it('is explained only in a low-priority pass', async () => {
     const { clock, machines, writer, written } = bed();
     const scheduled = { reason: 'NoHostFits', message: '0/1 hosts fit: 1 node cordoned' };
     const object = makeMachine();

@@ -40,7 +40,7 @@ const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditi
 const stored = (status: LinuxUtilityVMStatus) => makeMachine({ status });
 
 describe('the status of a host', () => {
-  it('has no empty lists, and loses what its agent reports no more', () => {
+  it('has no empty lists, and loses what its agent no longer reports', () => {
     const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
       nextHostStatus({
         stored: status,
@@ -74,7 +74,7 @@ describe('status', () => {
     const object = stored({ ...before, conditions: [foreign as never, ...(before.conditions ?? [])] });
     const after = nextStatus(inputs({ object, report: reported() }));
     expect(after.conditions).toEqual([...(before.conditions ?? []), foreign]);
-    // Ours end with their cause all the same.
+    // The operator's own conditions still end with their cause.
     const paused = makeMachine({ status: before, metadata: { annotations: { 'lcow.dev/paused': 'true' } } });
     const held = nextStatus(inputs({ object: paused, report: reported() }));
     expect(condition(held, 'Paused')).toBeDefined();
@@ -93,7 +93,7 @@ describe('status', () => {
     expect(text).toContain('"guest":{"osType":"linux","protocolVersion":4}');
   });
 
-  it('has an Event when a VM is paused, and when one is that has no host yet', () => {
+  it('has an Event when a VM is paused, with and without a host', () => {
     const running = nextStatus(inputs({ report: reported() }));
     const annotations = { 'lcow.dev/paused': 'true' };
     const held = makeMachine({ status: running, metadata: { annotations } });
@@ -105,7 +105,7 @@ describe('status', () => {
     expect(transitions({}, waiting).map(({ reason }) => reason)).toEqual(['Paused']);
   });
 
-  it('begins with where the VM goes, and takes over what the agent reports', () => {
+  it('begins with the placement, and takes over what the agent reports', () => {
     const placed = nextStatus(inputs());
     expect(placed).toMatchObject({ phase: 'Scheduled', nodeName: 'node-a', observedGeneration: 0 });
     expect(condition(placed, 'Ready')).toMatchObject({ status: 'False', reason: 'Preparing' });
@@ -138,7 +138,7 @@ describe('status', () => {
     expect(condition(failed, 'Scheduled')?.lastTransitionTime).toBe('2026-05-01T12:00:00Z');
   });
 
-  it('turns what only the agent knows Unknown, never False, while it is away, and keeps the rest', () => {
+  it('shows facts that only the agent knows as Unknown, never False, while it is away, and keeps the rest', () => {
     const running = nextStatus(inputs({ report: reported() }));
     const away = nextStatus(inputs({ object: stored(running), disconnected: true, now: later }));
     expect(away).toMatchObject({
@@ -157,7 +157,7 @@ describe('status', () => {
     expect(nextStatus(inputs({ object: stored(away), disconnected: true, now: later + 1e6 }))).toEqual(away);
   });
 
-  it('says nothing new between the end of a session and 60 s after it', () => {
+  it('does not change between the end of a session and 60 s after it', () => {
     const running = nextStatus(inputs({ report: reported() }));
     expect(nextStatus(inputs({ object: stored(running), now: later }))).toEqual(running);
   });
@@ -170,7 +170,7 @@ describe('status', () => {
     expect(nextStatus(inputs({ object: told, report: reported({ generation: 2 }) })).observedGeneration).toBe(3);
   });
 
-  it('claims no generation that is yet to come, of which an agent knows after a restore', () => {
+  it('does not show a future generation, which an agent can know after a restore', () => {
     const running = nextStatus(inputs({ report: reported({ generation: 1 }) }));
     const report = reported({ generation: 5 });
     expect(nextStatus(inputs({ object: stored(running), report })).observedGeneration).toBe(1);
@@ -178,7 +178,7 @@ describe('status', () => {
     expect(nextStatus(inputs({ object: ahead, report })).observedGeneration).toBe(1);
   });
 
-  it('does not let a report that answers nothing erase what is known', () => {
+  it('keeps what is known when a report leaves it out', () => {
     const running = nextStatus(inputs({ report: reported({ restarts: 4, runtimeID: 'r' }) }));
     const { generation, startTime, systemID, ...amnesia } = observedMachine(someUid, {
       generation: 1,
@@ -193,7 +193,7 @@ describe('status', () => {
     });
   });
 
-  it('stalls on what only the manifest can mend, and does not on what may pass', () => {
+  it('stalls on what only a changed manifest can repair, and not on what can pass', () => {
     const invalid = nextStatus(
       inputs({ nodeName: undefined, blocked: { reason: 'InvalidSpec', message: 'spec.memory' } }),
     );
@@ -210,7 +210,7 @@ describe('status', () => {
     expect(condition(missing, 'Stalled')).toBeUndefined();
   });
 
-  it('tells of a report that could not be understood without losing the last good one', () => {
+  it('shows that a report could not be read, and keeps the last good one', () => {
     const failure = { uid: someUid, reason: 'ProtocolError', message: 'phase: invalid' } as const;
     const status = nextStatus(inputs({ report: { ...reported(), failure } }));
     expect(condition(status, 'Ready')).toMatchObject({ status: 'False', reason: 'ProtocolError' });
@@ -227,7 +227,7 @@ describe('status', () => {
     expect(condition(moved, 'Created')).toBeUndefined();
   });
 
-  it('repairs what the API server would refuse: a slot told twice, a size out of bounds, long messages', () => {
+  it('repairs what the API server would refuse: a slot reported twice, a size out of bounds, long messages', () => {
     const status = nextStatus(
       inputs({
         report: reported({
@@ -261,7 +261,7 @@ describe('write rules', () => {
     });
   });
 
-  it('lets the first lines of a boot arrive', () => {
+  it('writes the first lines of a boot', () => {
     const booting = nextStatus(
       inputs({ report: reported({ guestLog: { head: ['1'], tail: [], total: 1, dropped: 0 } }) }),
     );
@@ -275,17 +275,20 @@ describe('write rules', () => {
     expect(writeNeed({ status: booting }, tail)).toEqual({ kind: 'None' });
   });
 
-  it.each(['Staging', 'Creating', 'Starting', 'Stopping', 'Unknown'] as const)('waits whether %s lasts', (phase) => {
-    const next = nextStatus(inputs({ object: stored(running), report: reported({ phase }) }));
-    expect(writeNeed({ status: running }, next)).toEqual({
-      kind: 'WhenLasting',
-      what: `phase ${phase}`,
-      milliseconds: 2_000,
-    });
-    const placed = nextStatus(inputs());
-    const first = nextStatus(inputs({ object: stored(placed), report: reported({ phase }) }));
-    expect(writeNeed({ status: placed }, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
-  });
+  it.each(['Staging', 'Creating', 'Starting', 'Stopping', 'Unknown'] as const)(
+    'delays %s, in case it does not last',
+    (phase) => {
+      const next = nextStatus(inputs({ object: stored(running), report: reported({ phase }) }));
+      expect(writeNeed({ status: running }, next)).toEqual({
+        kind: 'WhenLasting',
+        what: `phase ${phase}`,
+        milliseconds: 2_000,
+      });
+      const placed = nextStatus(inputs());
+      const first = nextStatus(inputs({ object: stored(placed), report: reported({ phase }) }));
+      expect(writeNeed({ status: placed }, first)).toEqual({ kind: 'WhenLasting', what: 'boot', milliseconds: 5_000 });
+    },
+  );
 
   it.each(['Running', 'Stopped', 'Failed'] as const)('writes %s at once', (phase) => {
     const creating = nextStatus(inputs({ report: reported({ phase: 'Creating' }) }));
@@ -296,7 +299,7 @@ describe('write rules', () => {
     });
   });
 
-  it('writes at once what the operator decides, and of a termination only that it lasts', () => {
+  it("writes the operator's decisions at once, and a termination only if it lasts", () => {
     expect(writeNeed({ status: {} }, nextStatus(inputs())).kind).toBe('Now');
     expect(
       writeNeed({ status: running }, nextStatus(inputs({ object: stored(running), disconnected: true }))).kind,
@@ -332,7 +335,7 @@ describe('write rules', () => {
     ).toBe('Now');
   });
 
-  it('waits whether hosts list their VMs soon, and says then at low priority that they do not', () => {
+  it('waits for hosts to list their VMs, and then reports at low priority that they do not', () => {
     const pending = (count: number, name: string) => ({
       reason: 'InventoryPending',
       message: `it may run already: ${count} hosts have not yet listed their VMs, for example ${name}`,
@@ -343,7 +346,7 @@ describe('write rules', () => {
     expect(writeNeed({ status: next }, fewer).kind).toBe('None');
   });
 
-  it('is at rest after one write, whatever agents report, and always satisfies the CRD', () => {
+  it('is complete after one write, whatever agents report, and always satisfies the CRD', () => {
     const text = fc.string({ maxLength: 20 });
     const observed = fc.record({
       phase: fc.constantFrom(...machinePhases),
@@ -387,13 +390,13 @@ describe('write rules', () => {
 });
 
 describe('transitions', () => {
-  it('tells of a start only when the VM is ready', () => {
+  it('report a start only when the VM is ready', () => {
     const odd = { type: 'Ready', status: 'False', reason: 'Running', message: '' } as const;
     const status = nextStatus(inputs({ report: reported({ conditions: [odd] }) }));
     expect(transitions(status, status)).toEqual([]);
   });
 
-  it('tells of a live change as of something ordinary, and that a restart is required', () => {
+  it('report a live change as normal, and that a restart is required', () => {
     const optionsDigest = (digit: string) => digit.repeat(64);
     const running = nextStatus(inputs({ report: reported({ optionsDigest: optionsDigest('a') }) }));
     const changing = nextStatus(
@@ -423,7 +426,7 @@ describe('transitions', () => {
     expect(transitions(changed, outdated)).toMatchObject([{ reason: 'RestartRequired', type: 'Normal' }]);
   });
 
-  it('never says that something is stalled and on its way', () => {
+  it('never report a VM as stalled and reconciling at the same time', () => {
     const both = (['Stalled', 'Reconciling'] as const).map(
       (type) => ({ type, status: 'True', reason: 'DiskFailed', message: 'm' }) as const,
     );
@@ -432,7 +435,7 @@ describe('transitions', () => {
     expect(status.conditions?.map(({ type }) => type)).toContain('Stalled');
   });
 
-  it('tells of placement, of reaching what was asked for, of exits and of failures, and not of the way there', () => {
+  it('report placement, success, exits and failures, and not the steps between', () => {
     const placed = nextStatus(inputs());
     const running = nextStatus(inputs({ object: stored(placed), report: reported() }));
     expect(transitions({}, placed)).toEqual([]);

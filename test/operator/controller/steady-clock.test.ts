@@ -8,7 +8,7 @@ import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
 const hour = 3_600_000;
 
-/** A wall clock that somebody sets. */
+/** A wall clock that the test sets. */
 class SteppedClock implements Clock {
   step = 0;
   readonly #clock: ManualClock;
@@ -45,7 +45,7 @@ describe('a step of the wall clock', () => {
     steady.stop();
   });
 
-  it('of an hour forwards lets no Node be gone that has been away for a moment', async () => {
+  it('of an hour forwards does not make a Node count as gone that was away only briefly', async () => {
     const time = new ManualClock();
     const wall = new SteppedClock(time);
     const steady = new SteadyClock(wall);

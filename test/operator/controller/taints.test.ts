@@ -49,7 +49,7 @@ describe('an eviction', () => {
   });
 });
 
-describe('a eviction', () => {
+describe('an eviction of a VM', () => {
   function subject(taints: readonly Taint[] = []) {
     const clock = new ManualClock();
     const inventory = new Inventory(clock);
@@ -59,7 +59,7 @@ describe('a eviction', () => {
   const somewhere = () => true;
   const nowhere = () => false;
 
-  it('halts who is pinned, moves who is not, and ends with the taint', () => {
+  it('halts pinned VMs, moves others, and ends with the taint', () => {
     const { nodes, evictions } = subject([drain]);
     const pinned = makeMachine({ spec: { nodeName: 'node-a' } });
     expect(evictions.of(pinned, 'node-a', somewhere)).toMatchObject({
@@ -71,7 +71,7 @@ describe('a eviction', () => {
     expect(evictions.of(pinned, 'node-a', somewhere).kind).toBe('None');
   });
 
-  it('comes when a toleration runs out, and keeps the VM from coming back', async () => {
+  it('comes when a toleration expires, and keeps the VM from coming back', async () => {
     const { clock, nodes, evictions } = subject([drain]);
     const patient = makeMachine({ spec: { tolerations: [tolerates(60)] } });
     expect(evictions.of(patient, 'node-a', somewhere)).toEqual({ kind: 'Later', milliseconds: 60_000 });
@@ -82,7 +82,7 @@ describe('a eviction', () => {
     expect(outlasted()).toContain('expired');
   });
 
-  it('for want of resources is only for who was never created, and only if there is somewhere to go', async () => {
+  it('for lack of resources applies only to VMs that were never created, and only if another host has room', async () => {
     const { clock, inventory, evictions } = subject();
     const lacking = {
       type: 'Created',
@@ -111,7 +111,7 @@ describe('a eviction', () => {
     ['was up here, as its agent knows', true, '2026-11-24T10:00:00.000Z', 'None'],
     ['was up here, and its journal was lost', false, '2026-11-24T12:00:00.000Z', 'None'],
     ['has an agent that does not tell', undefined, '2026-11-24T10:00:00.000Z', 'None'],
-  ] as const)('for want of resources of a VM that %s', (_, startedOnHost, startTime, kind) => {
+  ] as const)('for lack of resources of a VM that %s', (_, startedOnHost, startTime, kind) => {
     const { inventory, evictions } = subject();
     const lacking = { type: 'Ready', status: 'False', reason: 'InsufficientResources', message: 'no memory' } as const;
     const observed = observedMachine(someUid, { phase: 'Failed', conditions: [lacking], startTime, startedOnHost });

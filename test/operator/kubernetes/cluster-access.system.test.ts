@@ -1,4 +1,4 @@
-// The way to the API server as kubeconfigs describe it, to a real one.
+// Access to a real API server as kubeconfigs describe it.
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 describe('access through a proxy', () => {
-  it('tunnels reads, writes and watches, and asks no other way', async () => {
+  it('tunnels reads, writes and watches, and uses no other path', async () => {
     const proxyUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     const { kubeconfigPath, server } = await sharedCluster();
     const config = kubeconfig.parse(parse(await readFile(kubeconfigPath, 'utf8')));

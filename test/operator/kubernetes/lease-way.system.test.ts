@@ -1,5 +1,5 @@
-// A leader keeps its Lease while everything else that it asks the API server for hangs: the program as a user starts it,
-// and an API server that answers nobody but those who ask for the Lease.
+// A leader keeps its Lease while all its other requests hang. The program runs as a user starts it, against an API
+// server that answers only requests for the Lease.
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -18,7 +18,7 @@ const agentCount = 64;
 
 const notThere = { kind: 'Status', code: 404, reason: 'NotFound', details: { name: 'lcow-operator' } } as const;
 
-/** Lists nothing, keeps one Lease, and leaves requests for single hosts without an answer. */
+/** Has empty lists and one Lease, and never answers requests for single hosts. */
 class ReluctantApiServer {
   renewals = 0;
   hanging = 0;
@@ -95,7 +95,7 @@ afterEach(async () => {
 
 const tokenOf = (index: number) => `token-of-the-node-${index}`;
 
-it('renews on while all connections for other requests wait for an answer', async () => {
+it('renews the Lease while all connections for other requests wait for an answer', async () => {
   const port = await agentsPort();
   const agents = await Promise.all(
     Array.from({ length: agentCount }, async (_, index) => {
@@ -104,7 +104,7 @@ it('renews on while all connections for other requests wait for an answer', asyn
       return agent;
     }),
   );
-  // All connections for other requests are taken.
+  // All connections for other requests are in use.
   await until(() => api.hanging >= 16);
   const before = api.renewals;
   await until(() => api.renewals >= before + 3, 12_000);
@@ -112,7 +112,7 @@ it('renews on while all connections for other requests wait for an answer', asyn
   await Promise.all(agents.map((agent) => agent.disconnect()));
 });
 
-/** Once it leads, as its log says. */
+/** Resolves once the operator leads, according to its log. */
 async function agentsPort(): Promise<number> {
   let log = '';
   await until(async () => {

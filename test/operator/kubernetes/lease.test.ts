@@ -1,4 +1,4 @@
-// Who leads, and when a leader stops to write: on a clock that the test moves.
+// Which replica leads, and when a leader stops writing, on a clock that the test moves.
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { connectionError, failed, type Outcome, succeeded } from '../../../operator/kubernetes/api-error.ts';
@@ -6,7 +6,7 @@ import { defaultLeaseTimes, LeaseElection, type Term } from '../../../operator/k
 import type { Claim, LeaseRecord, LeaseStore } from '../../../operator/kubernetes/lease-client.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 
-/** The API server's Lease. */
+/** The Lease in the API server. */
 class ScriptedLease implements LeaseStore {
   record: LeaseRecord | undefined;
   reachable = true;
@@ -35,7 +35,7 @@ class ScriptedLease implements LeaseStore {
     this.#store({ holder: this.record.holder, now: 0, durationMilliseconds: 10_000, ...changes }, 0);
   }
 
-  /** Deleted, and created again from an old copy. */
+  /** Deletes the Lease and creates it again from an old copy. */
   putBack(): void {
     const { holder, transitions = 0 } = this.record ?? {};
     this.record = undefined;
@@ -64,7 +64,7 @@ class Candidate {
   readonly election: LeaseElection;
   term: Term | undefined;
 
-  /** Whether it finds traces of a leader before it. */
+  /** Whether it finds traces of an earlier leader. */
   late = false;
 
   constructor(
@@ -116,14 +116,14 @@ function over(way: Way): LeaseStore {
   };
 }
 
-/** Each reaches the API server by a way of its own. */
+/** Each candidate has its own connection to the API server. */
 function candidates(): readonly [Candidate, Candidate, Way] {
   const way = { reachable: true };
   return [new Candidate('a', over(way), clock), new Candidate('b', lease, clock), way];
 }
 
 describe('the election of a leader', () => {
-  it('has one winner, who stays', async () => {
+  it('has one winner, which stays leader', async () => {
     const [a, b] = candidates();
     a.start();
     b.start();
@@ -133,7 +133,7 @@ describe('the election of a leader', () => {
     expect(lease.record?.holder).toBe('a');
   });
 
-  it('passes on at once when the leader stops in order', async () => {
+  it('passes to the next replica at once when the leader stops in order', async () => {
     const [a, b] = candidates();
     a.start();
     await clock.advance(1_000);
@@ -165,7 +165,7 @@ describe('the election of a leader', () => {
     expect([third.leads, third.term?.othersEndedBy]).toEqual([true, undefined]);
   });
 
-  it('never has two who may write: the old one stops 3 s before the new one can begin', async () => {
+  it('never has two leaders that can write: the old one stops 3 s before the new one can begin', async () => {
     const [a, b, way] = candidates();
     a.start();
     await clock.advance(5_000);
@@ -186,14 +186,14 @@ describe('the election of a leader', () => {
     expect(lease.record?.holder).toBe('b');
   });
 
-  it('passes on 10 to 11 s after the last word of a leader that died, however their looks at the Lease fall', async () => {
+  it('passes on 10 to 11 s after the last renewal of a leader that died, whenever the standby reads the Lease', async () => {
     for (let offset = 0; offset < 2_000; offset += 250) {
       lease = new ScriptedLease();
       const [a, b, way] = candidates();
       a.start();
       await clock.advance(50 + offset);
       b.start();
-      // Until just behind a renewal: what the standby knows of the one before must not count.
+      // Just after a renewal: the standby's knowledge of earlier renewals must not count.
       await clock.advance(6_000 - offset);
       way.reachable = false;
       await clock.advance(10_700);
@@ -202,7 +202,7 @@ describe('the election of a leader', () => {
     }
   });
 
-  it('leaves a leader its term when only the API server was away, and ends it after 45 s', async () => {
+  it('leaves a leader its term while only the API server is away, and ends it after 45 s', async () => {
     const a = new Candidate('a', lease, clock).start();
     await clock.advance(3_000);
     lease.reachable = false;
@@ -220,7 +220,7 @@ describe('the election of a leader', () => {
     expect(a.events).toEqual(['began', 'resumed', 'ended', 'began']);
   });
 
-  it('may write all along when one request takes as long as it may, and is lost', async () => {
+  it('lets the leader write throughout when one request takes its longest time and is lost', async () => {
     const way: LeaseStore = {
       get: () => lease.get(),
       create: (claim) => lease.create(claim),
@@ -241,7 +241,7 @@ describe('the election of a leader', () => {
     expect(a.events).toEqual(['began']);
   });
 
-  it('is not ended by somebody who touches the Lease, but by one who deletes it', async () => {
+  it('is not ended by somebody who edits the Lease, but by one who deletes it', async () => {
     const a = new Candidate('a', lease, clock).start();
     await clock.advance(3_000);
     lease.touch();
@@ -252,7 +252,7 @@ describe('the election of a leader', () => {
     expect(a.events).toEqual(['began', 'ended', 'began']);
   });
 
-  it('does not care about steps of the wall clock', async () => {
+  it('is not affected by steps of the wall clock', async () => {
     let monotonic = 0;
     const stepping = new Candidate('a', lease, clock, { monotonic: () => monotonic }).start();
     for (let step = 0; step < 40; step += 1) {
@@ -262,7 +262,7 @@ describe('the election of a leader', () => {
     expect(stepping.events).toEqual(['began']);
   });
 
-  it('a leader that was frozen knows when it wakes that it may not write', async () => {
+  it('tells a frozen leader that wakes up that it cannot write', async () => {
     let monotonic = 0;
     const a = new Candidate('a', lease, clock, { monotonic: () => monotonic }).start();
     await clock.advance(100);
@@ -271,7 +271,7 @@ describe('the election of a leader', () => {
     expect(a.leads).toBe(false);
   });
 
-  it('never lets two write, nor takes the end of a term for earlier than it was, whatever happens; in the end one leads', async () => {
+  it('never lets two replicas write, and never assumes too early an end of a term, whatever happens; one leads at the end', async () => {
     let knownEnds = 0;
     await fc.assert(
       fc.asyncProperty(history, async (mishaps) => {
@@ -292,7 +292,7 @@ describe('the election of a leader', () => {
   });
 });
 
-/** What happens to the Lease, or to the way there of one of three. */
+/** What happens to the Lease, or to the connection of one of three replicas. */
 const mishapKinds = ['Delete', 'StrikeOut', 'Shorten', 'PutBack', 'Cut', 'Reconnect', 'CutAll'] as const;
 const mishapKind = fc.constantFrom(...mishapKinds);
 const mishap = fc.record({
@@ -301,18 +301,18 @@ const mishap = fc.record({
   pause: fc.integer({ min: 1, max: 130 }),
 });
 const history = fc.array(mishap, { maxLength: 12 });
-/** A standby that was cut off knows of no renewal since, and finds no Lease when it is back. */
+/** A standby that was cut off has seen no renewal since, and finds no Lease when it is back. */
 const staleStandby: { readonly kind: MishapKind; whom: number; pause: number }[] = [
   { kind: 'Cut', whom: 1, pause: 1 },
   { kind: 'Delete', whom: 0, pause: 70 },
   { kind: 'Delete', whom: 0, pause: 1 },
 ];
-/** The Lease is deleted while its holder cannot hear of it, and created again as it was an hour ago. */
+/** The Lease is deleted while its holder is cut off, and created again from an hour-old copy. */
 const oldCopy: { readonly kind: MishapKind; whom: number; pause: number }[] = [
   { kind: 'Cut', whom: 0, pause: 40 },
   { kind: 'PutBack', whom: 0, pause: 120 },
 ];
-/** A replica that starts finds no Lease, is cut off, and finds none again: in between there was one. */
+/** A starting replica finds no Lease, is cut off, and finds none again. In between there was one. */
 const missingTwice: { readonly kind: MishapKind; whom: number; pause: number }[] = [
   { kind: 'Delete', whom: 0, pause: 1 },
   { kind: 'Cut', whom: 2, pause: 1 },
@@ -321,11 +321,11 @@ const missingTwice: { readonly kind: MishapKind; whom: number; pause: number }[]
 ];
 type MishapKind = (typeof mishapKinds)[number];
 
-/** The third is started when it is first meant, and has seen no Lease until then. */
+/** The third candidate starts when it is first selected, and has seen no Lease until then. */
 class Trio {
   readonly #ways = [{ reachable: true }, { reachable: true }, { reachable: true }];
   readonly #all = this.#ways.map((way, index) => new Candidate(`candidate-${index}`, over(way), clock, { skew: 0 }));
-  /** When an earlier term than the latest might last write, and the latest. */
+  /** The latest time at which a term before the current one could write, and the current term. */
   #earlierWroteAt = Number.NEGATIVE_INFINITY;
   #latest: { readonly term: Term; wroteAt: number } | undefined;
   knownEnds = 0;
@@ -339,7 +339,7 @@ class Trio {
     if (third !== undefined) third.late = true;
   }
 
-  /** Tenths of a second. */
+  /** Each step is a tenth of a second. */
   async pass(steps: number): Promise<void> {
     for (let step = 0; step < steps; step += 1) {
       await clock.advance(100);
@@ -363,12 +363,12 @@ class Trio {
     if (kind === 'Delete') lease.record = undefined;
     if (kind === 'PutBack') lease.putBack();
     if (kind === 'StrikeOut') lease.touch({ holder: undefined });
-    // Without a holder that would be the word of one who gives the Lease up.
+    // Without a holder, the edit would look like a leader that gives up the Lease.
     if (kind === 'Shorten' && lease.record?.holder !== undefined) lease.touch({ durationMilliseconds: 1_000 });
     for (const [index, way] of this.#ways.entries()) way.reachable = isReachable(way, kind, index === whom);
   }
 
-  /** How many lead once the Lease has been let alone for long enough. */
+  /** How many replicas lead once the Lease has been left alone for long enough. */
   async recover(): Promise<number> {
     for (const way of this.#ways) way.reachable = true;
     await this.pass(130);

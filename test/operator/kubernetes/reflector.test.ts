@@ -19,7 +19,7 @@ import {
   status,
 } from '../../support/operator/scripted-api-server.ts';
 
-/** Pauses pass a hundred times as fast. */
+/** Pauses are a hundred times as short. */
 const hastyClock: Clock = {
   now: systemClock.now,
   after: (milliseconds, task) => systemClock.after(milliseconds / 100, task),
@@ -89,7 +89,7 @@ async function follow(
 const names = ({ reflector }: Watched) => [...reflector.values()].map(({ metadata }) => metadata.name).sort();
 
 describe('reflector', () => {
-  it('says while its kind is unknown to the API server, and keeps what it knows', async () => {
+  it('reports while the API server does not know its kind, and keeps what it knows', async () => {
     const unknown = Array.from({ length: 6 }, () => status(404, 'NotFound'));
     const again = [listOf([], '11'), hangingWatch([event('MODIFIED', object('a', '12'))])];
     const watched = await follow([
@@ -106,7 +106,7 @@ describe('reflector', () => {
     expect(watched.reflector.isServed).toBe(true);
   });
 
-  it('lists page by page, then watches from there with bookmarks and a time-out of its own', async () => {
+  it('lists page by page, then watches from there with bookmarks and its own timeout', async () => {
     const watched = await follow([
       listOf([object('a', '1')], '10', 'page-2'),
       listOf([object('b', '2')], '10'),
@@ -134,7 +134,7 @@ describe('reflector', () => {
     expect(watched.reflector.get('default/a')?.metadata).not.toHaveProperty('managedFields');
   });
 
-  it('goes on from the last bookmark after the server ends a watch', async () => {
+  it('continues from the last bookmark after the server ends a watch', async () => {
     const watched = await follow([listOf([], '10'), endingWatch([bookmark('77')])]);
     await until(() => watched.server.watches.length === 2);
     expect(watched.server.watches[1]?.searchParams.get('resourceVersion')).toBe('77');
@@ -144,7 +144,7 @@ describe('reflector', () => {
   it.each([
     ['as HTTP status', status(410, 'Expired')],
     ['as event', endingWatch([event('ERROR', { code: 410, reason: 'Expired', message: 'too old' })])],
-  ])('lists again on 410 %s, keeps what it has meanwhile, and tells what went', async (_name, gone) => {
+  ])('lists again on 410 %s, keeps what it has until then, and reports deletions', async (_name, gone) => {
     const gate = Promise.withResolvers<void>();
     const watched = await follow([
       listOf([object('a', '1'), object('b', '2')], '10'),
@@ -160,7 +160,7 @@ describe('reflector', () => {
     expect(watched.changes.slice(2)).toEqual(['Applied default/c 20', 'Deleted default/a 1']);
   });
 
-  it('tries for as long as it takes when list and watch fail, with growing pauses', async () => {
+  it('keeps trying when list and watch fail, with growing pauses', async () => {
     const failing = Array.from({ length: 7 }, () => status(500, 'InternalError'));
     const watched = await follow([
       ...failing,
@@ -175,7 +175,7 @@ describe('reflector', () => {
     expect(watched.server.lists).toHaveLength(8);
   });
 
-  it('waits some seconds at most for a server that is away, and not for how long it was away once it answers', async () => {
+  it('waits at most some seconds for a server that is away, and no longer once the server answers', async () => {
     const away: Answer = (_request, response) => response.destroy();
     const watched = await follow([
       listOf([object('a', '1')], '10'),
@@ -188,7 +188,7 @@ describe('reflector', () => {
     expect(watched.pauses).toEqual([600, 1_200, 2_400, 4_800, 7_500, 7_500, 7_500, 7_500, 600]);
   });
 
-  it('loses no event when a line breaks in the middle', async () => {
+  it('loses no event when a connection breaks in the middle', async () => {
     const whole = event('ADDED', object('a', '11'));
     const watched = await follow([
       listOf([], '10'),
@@ -200,7 +200,7 @@ describe('reflector', () => {
     expect(watched.changes).toEqual(['Applied default/a 11', 'Applied default/b 12']);
   });
 
-  it('survives a handler that throws, tells the other handlers, and goes on after that event', async () => {
+  it('survives a handler that throws, calls the other handlers, and continues after that event', async () => {
     const watched = await follow([listOf([], '10'), endingWatch([event('ADDED', object('a', '11'))])], () => {
       throw new Error('boom');
     });
@@ -210,13 +210,13 @@ describe('reflector', () => {
     expect(watched.server.watches[1]?.searchParams.get('resourceVersion')).toBe('11');
   });
 
-  it('counts an object that is none, and takes the others', async () => {
+  it('counts an invalid object, and accepts the others', async () => {
     const watched = await follow([listOf([{ spec: {} }, object('a', '1')], '10')]);
     await until(() => names(watched).length === 1);
     expect(watched.unexpected).toEqual(['unparsable_object']);
   });
 
-  it('takes no list that is older than what it knows, unless every list is, as after a restore', async () => {
+  it('accepts no list that is older than what it knows, unless every list is, as after a restore', async () => {
     const stale = listOf([object('a', '1')], '5');
     const known = [listOf([object('a', '7'), object('b', '8')], '10'), status(410, 'Expired')];
     const behind = await follow([...known, stale, listOf([object('a', '7'), object('b', '8')], '13')]);
@@ -228,13 +228,13 @@ describe('reflector', () => {
     expect(restored.changes.slice(2)).toEqual(['Applied default/a 1', 'Deleted default/b 8']);
   });
 
-  it('looks at the version of a server that was away, and lists anew when that went back', async () => {
+  it('checks the version of a server that was away, and lists again when it went back', async () => {
     const broken = brokenWatch(event('MODIFIED', object('a', '11')));
     const same = await follow([listOf([object('a', '7')], '10'), broken]);
     await until(() => same.server.watches.length === 2);
     expect([same.server.looks, same.server.lists.length]).toEqual([1, 1]);
 
-    // A watch from where we were would say nothing until the cluster is there again.
+    // A watch from the known version would deliver nothing until the cluster reaches that version again.
     const backup = listOf([object('a', '7'), object('b', '3')], '9');
     const restored = await follow([
       listOf([object('a', '7')], '10'),
@@ -247,7 +247,7 @@ describe('reflector', () => {
     expect(restored.server.watches[1]?.searchParams.get('resourceVersion')).toBe('9');
   });
 
-  it('believes the next list, however old, once somebody read live that the cluster went back', async () => {
+  it('accepts the next list, however old, once a live read showed that the cluster was restored', async () => {
     const watched = await follow([listOf([object('a', '7')], '10'), hangingWatch([]), listOf([object('a', '3')], '5')]);
     const outranked: unknown[] = [];
     watched.reflector.onChange((change) => change.type === 'Applied' && outranked.push(change.outranks));
@@ -258,7 +258,7 @@ describe('reflector', () => {
     expect(outranked).toEqual([{ until: '10' }, 'All']);
   });
 
-  it('tells of the end of an object before that of its successor of the same name', async () => {
+  it('reports the end of an object before its successor of the same name', async () => {
     const watched = await follow([
       listOf([object('a', '1', 'first')], '10'),
       status(410, 'Expired'),
@@ -268,14 +268,14 @@ describe('reflector', () => {
     expect(watched.changes).toEqual(['Applied default/a 1', 'Deleted default/a 1', 'Applied default/a 20']);
   });
 
-  it('does not turn a watch that ends at once into a storm', async () => {
+  it('does not repeat a watch in a tight loop when it ends at once', async () => {
     const endings = Array.from({ length: 6 }, () => endingWatch([]));
     const watched = await follow([listOf([], '10'), ...endings, hangingWatch([event('ADDED', object('a', '11'))])]);
     await until(() => names(watched).length === 1);
     expect(watched.failures).toHaveLength(6);
   });
 
-  it('stops while a list is in flight, and opens nothing after that', async () => {
+  it('stops during a list, and opens nothing afterwards', async () => {
     const watched = await follow([() => {}]);
     await until(() => watched.server.requests.length === 1);
     await watched.reflector.stop();

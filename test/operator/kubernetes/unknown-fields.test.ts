@@ -4,12 +4,12 @@ import { unknownFields } from '../../../operator/kubernetes/unknown-fields.ts';
 
 const metadata = { name: 'x', namespace: 'default', uid: 'u', resourceVersion: '1', generation: 1 };
 
-it('names what was left out, however deep', () => {
+it('names the removed fields at any depth', () => {
   const raw = { a: 1, b: { c: [{ d: 1 }, { d: 1, e: 2 }] }, f: null };
   expect(unknownFields(raw, { a: 1, b: { c: [{ d: 1 }, { d: 1 }] }, g: 'a default' })).toEqual(['b.c[1].e', 'f']);
 });
 
-it('is bounded, and takes no member of all objects for a known one', () => {
+it('is bounded, and does not confuse properties of every object with known fields', () => {
   const raw = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`x${index}`, 1]));
   expect(unknownFields(raw, {})).toHaveLength(64);
   expect(unknownFields({ constructor: 1 }, {})).toEqual(['constructor']);
@@ -20,12 +20,12 @@ it.each([
   [{ confidential: { securityPolicy: 'eA==', future: true } }, 'spec.confidential.future'],
   [{ storage: { disks: [{ name: 'a', path: 'C:\\a.vhd', future: 1 }] } }, 'spec.storage.disks[0].future'],
   [{ tolerations: [{ operator: 'Exists', future: 1 }] }, 'spec.tolerations[0].future'],
-])('makes a spec unreadable that says more than is known: %j', (spec, field) => {
+])('makes a spec with unknown values unreadable: %j', (spec, field) => {
   const object = parseVirtualMachine({ metadata, spec });
   expect(object?.spec.ok === false && object.spec.message).toContain(field);
 });
 
-it('what says whether and where a VM runs is read all the same', () => {
+it('whether and where a VM runs is still read', () => {
   const tolerations = [{ key: 'a', operator: 'Exists', future: 1 }, 'nonsense'];
   const spec = { runStrategy: 'Halted', nodeName: 'here', memory: 'much', tolerations };
   const object = parseVirtualMachine({ metadata, spec });
@@ -37,7 +37,7 @@ it('what says whether and where a VM runs is read all the same', () => {
   expect(newer?.spec.ok === false && newer.spec.essentials.runStrategy).toBeUndefined();
 });
 
-it('a host with limits that are not known takes no VMs', () => {
+it('a host with unknown limits gets no VMs', () => {
   const host = parseHost({ metadata: { ...metadata, name: 'host' }, spec: { maxProcessors: 4 } });
   expect(host?.spec.unschedulable).toBe(true);
 });

@@ -1,4 +1,4 @@
-// The operator's /healthz and /metrics beside strangers: the kubelet ends an operator whose probe fails.
+// The operator's /healthz and /metrics while strangers connect: the kubelet ends an operator whose probe fails.
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
@@ -51,20 +51,20 @@ it.each([
   ['say half a header', 'GET /healthz HTTP/1.1\r\nHost'],
   ['keep their connections', 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n'],
   ['have a body without an end', 'POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n'],
-])('answers beside 500 strangers who %s', async (_name, text) => {
+])('probes and metrics are answered beside 500 strangers who %s', async (_name, text) => {
   await Promise.all(Array.from({ length: 500 }, () => connect(text)));
   for (let each = 0; each < 5; each += 1) {
     expect(await Promise.all(['/healthz', '/readyz', '/metrics'].map(probe))).toEqual([200, 200, 200]);
   }
 });
 
-it('collects the metrics once a second, however many ask', async () => {
+it('metrics are collected once a second, however many clients ask', async () => {
   const begun = performance.now();
   await Promise.all(Array.from({ length: 50 }, () => probe('/metrics')));
   expect(collections).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 1_000));
 });
 
-it('says that metrics cannot be written, and goes on', async () => {
+it('a failure to write metrics is reported, and later requests are served', async () => {
   isBroken = true;
   expect(await probe('/metrics')).toBe(500);
   expect(await probe('/healthz')).toBe(200);

@@ -10,7 +10,7 @@ const ready = (status: 'True' | 'False', reason: string): LinuxUtilityVMStatus['
   { type: 'Ready', status, reason, message: '', lastTransitionTime: creationTimestamp },
 ];
 
-it('tells phases, boots, the time to ready and failures by known reasons from what was written', async () => {
+it('derives phases, boots, the time to Ready and failures by known reasons from written statuses', async () => {
   const registry = new Registry();
   const metrics = new LifecycleMetrics(registry);
   const scheduled = machine({ phase: 'Scheduled', conditions: ready('False', 'Preparing') });

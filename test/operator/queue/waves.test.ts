@@ -8,7 +8,7 @@ import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeHost, makeNode } from '../../support/operator/objects.ts';
 
 describe('VMs that wait for a host', () => {
-  it('are looked at once for many causes, and a crowd less often than others', async () => {
+  it('are checked once for many causes, and large crowds less often than small ones', async () => {
     const clock = new ManualClock();
     const woken = new Map<string, number[]>();
     const start = clock.now();
@@ -32,7 +32,7 @@ describe('VMs that wait for a host', () => {
     expect(woken.get('crowd/7499')).toHaveLength(3); // the last cause is not lost
   });
 
-  it('share one judgement while their needs are equal and no room has come up', () => {
+  it('share one judgement while their needs are equal and no room appeared', () => {
     const candidates: Candidate[] = Array.from({ length: 500 }, (_, index) => ({
       host: makeHost(`host-${index}`),
       node: makeNode(`host-${index}`, { spec: { unschedulable: true } }),
@@ -53,6 +53,6 @@ describe('VMs that wait for a host', () => {
     judgements.roomMayHaveComeUp();
     expect(judgements.of(needs(512)).placed).toBe(true);
     expect(judgements.of(needs(512)).placed).toBe(true);
-    expect(judged).toBe(4); // room is judged each time, since the first may have taken it
+    expect(judged).toBe(4); // room is judged each time, because the first VM may have taken it
   });
 });

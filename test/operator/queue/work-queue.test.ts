@@ -30,7 +30,7 @@ function queueOf(work: QueueOptions['work'], changes: Partial<QueueOptions> = {}
 }
 
 describe('work queue', () => {
-  it('works on a key once at a time and once more if it was added meanwhile', async () => {
+  it('works on a key once at a time, and once more if it was added in the meantime', async () => {
     const gate = Promise.withResolvers<void>();
     let runs = 0;
     const { queue } = queueOf(async () => {
@@ -47,7 +47,7 @@ describe('work queue', () => {
     expect(runs).toBe(2);
   });
 
-  it('repeats a failing key with growing pauses, and begins anew after a success', async () => {
+  it('repeats a failing key with growing pauses, and resets them after a success', async () => {
     const starts: number[] = [];
     let failing = true;
     const { queue, clock } = queueOf(() => {
@@ -68,7 +68,7 @@ describe('work queue', () => {
     expect(starts).toHaveLength(2);
   });
 
-  it('waits for as long as the API server asks, within reason', async () => {
+  it('waits for as long as the API server asks, within a bound', async () => {
     const starts: number[] = [];
     const asked = [30_000, 86_400_000];
     const { queue, clock } = queueOf(() => {
@@ -81,7 +81,7 @@ describe('work queue', () => {
     expect(starts.slice(1).map((time, index) => time - (starts[index] ?? 0))).toEqual([30_000, 60_000]);
   });
 
-  it('takes a thrown error for a failure and goes on', async () => {
+  it('treats a thrown error as a failure and continues', async () => {
     const worked: string[] = [];
     const { queue, clock } = queueOf((key) => {
       worked.push(key);
@@ -94,7 +94,7 @@ describe('work queue', () => {
     expect(worked).toEqual(['bad', 'good', 'bad']);
   });
 
-  it('asks for everything again after it had no room', async () => {
+  it('requests everything again after it had no room', async () => {
     const worked = new Set<string>();
     const keys = Array.from({ length: 50 }, (_, index) => `${index}`);
     const { queue, clock } = queueOf(
@@ -116,7 +116,7 @@ describe('work queue', () => {
     expect(worked.size).toBe(keys.length);
   });
 
-  it('lets the earliest of several later looks count', async () => {
+  it('uses the earliest of several scheduled times', async () => {
     let runs = 0;
     const { queue, clock } = queueOf(() => {
       runs += 1;
@@ -131,7 +131,7 @@ describe('work queue', () => {
     expect(runs).toBe(1);
   });
 
-  it('waits for what is being worked on when it stops, and takes nothing more', async () => {
+  it('finishes running work when it stops, and starts nothing more', async () => {
     const gate = Promise.withResolvers<void>();
     let stopped = false;
     const { queue } = queueOf(async () => {
@@ -150,7 +150,7 @@ describe('work queue', () => {
     expect(queue.depth).toBe(0);
   });
 
-  it('never works on one key twice at once, and works on every key after its last change', async () => {
+  it('never works on one key twice at the same time, and works on every key after its last change', async () => {
     const step = fc.oneof(
       fc.record({ add: fc.constantFrom('a', 'b', 'c', 'd', 'e') }),
       fc.record({ wait: fc.integer({ min: 1, max: 500 }) }),
@@ -190,7 +190,7 @@ describe('work queue', () => {
     );
   });
 
-  it('serves groups in turn, and urgent keys of a group first', async () => {
+  it('serves groups in turn, and the urgent keys of a group first', async () => {
     const served: string[] = [];
     const gate = Promise.withResolvers<void>();
     const urgent = new Set<string>();
@@ -206,7 +206,7 @@ describe('work queue', () => {
     for (let each = 0; each < 40; each += 1) queue.add(`crowd/${each}`);
     queue.add('small/a');
     urgent.add('crowd/38').add('crowd/39');
-    queue.add('crowd/38'); // it waits already, and has become urgent
+    queue.add('crowd/38'); // it already waits, and has become urgent
     queue.add('small/b');
     gate.resolve();
     await clock.advance(1);
@@ -214,7 +214,7 @@ describe('work queue', () => {
     expect(served).toHaveLength(43);
   });
 
-  it('leaves a worker to a group that has none, however slow the others are', async () => {
+  it('keeps a worker for a group that has none, however slow the others are', async () => {
     const begun: string[] = [];
     const never = new Promise<never>(() => {});
     const { queue, clock } = queueOf(
@@ -234,7 +234,7 @@ describe('work queue', () => {
     expect(begun.length).toBeLessThanOrEqual(16);
   });
 
-  it('lets no group take all the room, and loses nothing of one that asks for more', async () => {
+  it('lets no group take all the room, and loses nothing of a group that asks for more', async () => {
     const gate = Promise.withResolvers<void>();
     const worked = new Set<string>();
     const keys = [...Array.from({ length: 300 }, (_, index) => `crowd/${index}`), 'small/a'];
@@ -262,7 +262,7 @@ describe('work queue', () => {
     expect(worked.size).toBe(keys.length);
   });
 
-  it('does what has low priority when nothing else waits, and after 45 s in any case', async () => {
+  it('works on low-priority keys when nothing else waits, and after 45 s in any case', async () => {
     const explained: [string, number][] = [];
     let flooded = false;
     const flood = async (key: string) => {
@@ -296,7 +296,7 @@ describe('work queue', () => {
     expect(queue.depth).toBe(0);
   });
 
-  it('forgets what had low priority once there is nothing left of it to do', async () => {
+  it('forgets a low-priority key when no work is left for it', async () => {
     const lanes: string[] = [];
     let waits = true;
     const { queue, clock } = queueOf(
@@ -315,7 +315,7 @@ describe('work queue', () => {
     expect(lanes.filter((lane) => lane.startsWith('a/a'))).toEqual(['a/a Usual', 'a/a Usual']);
   });
 
-  it('gives the rest of the process a turn while there is work without end', async () => {
+  it('gives the rest of the process a turn while there is always more work', async () => {
     let now = 0;
     let passes = 0;
     const { queue } = queueOf(

@@ -1,5 +1,5 @@
-// Who may start something in a guest: the API server is asked for the user that it named, with everything that it said of
-// the user and nothing that anybody else said.
+// Which users can start something in a guest. The operator asks the API server about the user that the API server
+// named, with exactly the attributes that the API server sent.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AccessReviews } from '../../../operator/subresources/access-reviews.ts';
 import { channelSubprotocol, subresourcePath } from '../../../protocol/subresources.ts';
@@ -16,7 +16,7 @@ afterAll(() => bed[Symbol.asyncDispose]());
 afterEach(async () => {
   bed.reviewer.answers = says({ allowed: true });
   bed.reviewer.asked.length = 0;
-  // Verdicts are forgotten.
+  // Past verdicts expire.
   await bed.clock.advance(10_000);
   bed.logged.length = 0;
 });
@@ -29,7 +29,7 @@ interface Wish {
   readonly subresource?: 'exec' | 'console';
 }
 
-/** A WebSocket as the API server passes it on. Of a VM that is not there: a user who is let in is told so. */
+/** A WebSocket request as the API server forwards it. Its VM does not exist, and an accepted user is told so. */
 function upgrade({
   headers = [],
   name = 'nobody',
@@ -61,7 +61,7 @@ async function codeFor(wish?: Wish): Promise<number> {
 const admitted = 404;
 
 describe('exec and console', () => {
-  it('need the verb create, which is asked for the user as the API server named it', async () => {
+  it('need the verb create, which is reviewed for the user as the API server named it', async () => {
     const headers = [
       'X-Remote-Group: cn=a,ou=b,dc=c',
       'X-Remote-Group: plain',
@@ -103,7 +103,7 @@ describe('exec and console', () => {
     expect(bed.reviewer.asked.at(-1)?.resourceAttributes['subresource']).toBe('console');
   });
 
-  it('are refused to who may not create them, with what is lacking', async () => {
+  it('are refused without the right to create them, and the answer names the right', async () => {
     bed.reviewer.answers = says({ allowed: false, reason: 'RBAC: no' });
     const refusal = await bed.refusalOf({ subresource: 'exec', query: 'command=id' });
     expect(refusal.code).toBe(403);
@@ -118,12 +118,12 @@ describe('exec and console', () => {
     expect(bed.held).toBe(0);
   });
 
-  it('are refused when the review allows and denies at once', async () => {
+  it('are refused when a review both allows and denies', async () => {
     bed.reviewer.answers = says({ allowed: true, denied: true });
     expect(await codeFor()).toBe(403);
   });
 
-  it('tell nothing of a VM to who may not create them', async () => {
+  it('reveal nothing about a VM without the right to create them', async () => {
     bed.reviewer.answers = says({ allowed: false });
     expect([await codeFor({ name: 'nobody' }), await codeFor({ name: 'vm' })]).toEqual([403, 403]);
   });
@@ -147,7 +147,7 @@ describe('a review that fails', () => {
     ['by the answer to something else', (response) => void response.writeHead(201).end('{"kind":"Status"}')],
     ['by a verdict that is none', says({ allowed: 'yes' })],
     ['by an answer without a verdict', (response) => void response.end('{"kind":"SubjectAccessReview"}')],
-  ])('%s is answered with 503, and not kept', async (_how, answers) => {
+  ])('%s is answered with 503, and not cached', async (_how, answers) => {
     bed.reviewer.answers = answers;
     const answer = await bed.answerTo(upgrade());
     expect(answer).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n/);
@@ -157,7 +157,7 @@ describe('a review that fails', () => {
     expect(await codeFor()).toBe(admitted);
   });
 
-  it('since no answer comes is given up', async () => {
+  it('is given up when no answer comes', async () => {
     bed.reviewer.answers = () => {};
     const code = codeFor();
     await until(() => bed.reviewer.asked.length === 1);
@@ -167,7 +167,7 @@ describe('a review that fails', () => {
 });
 
 describe('a verdict', () => {
-  it('is kept for 10 s, whether it allows or not', async () => {
+  it('is cached for 10 s, whether it allows or denies', async () => {
     for (const [allowed, code] of [
       [true, admitted],
       [false, 403],
@@ -185,7 +185,7 @@ describe('a verdict', () => {
     }
   });
 
-  it('holds for one user, one VM and one subresource, however they are spelt', async () => {
+  it('applies to one user, one VM and one subresource, however they are spelled', async () => {
     const group = (...groups: string[]) => groups.map((each) => `X-Remote-Group: ${each}`);
     const wishes: readonly Wish[] = [
       {},
@@ -204,7 +204,7 @@ describe('a verdict', () => {
     ];
     for (const wish of wishes) expect(await codeFor(wish)).toBe(admitted);
     expect(bed.reviewer.asked.length).toBe(wishes.length);
-    // The API server sends the extra in any order.
+    // The API server sends extra attributes in any order.
     await codeFor({ headers: ['X-Remote-Extra-b: b', 'X-Remote-Extra-a: b'] });
     for (const wish of wishes) await codeFor(wish);
     expect(bed.reviewer.asked.length).toBe(wishes.length);
@@ -212,7 +212,7 @@ describe('a verdict', () => {
 });
 
 describe('reviews', () => {
-  it('are bounded for one user', async () => {
+  it('are bounded per user', async () => {
     const waiting: (() => void)[] = [];
     bed.reviewer.answers = (response, spec) => {
       waiting.push(() => says({ allowed: true })(response, spec));
@@ -228,7 +228,7 @@ describe('reviews', () => {
     expect(await codeFor({ name: 'another' })).toBe(admitted);
   });
 
-  it('are bounded for all, and the same question waits for the same answer', async () => {
+  it('are bounded in total, and equal questions share one answer', async () => {
     const waiting: (() => void)[] = [];
     const answer = { ok: true, value: { kind: 'SubjectAccessReview', status: { allowed: true } } } as const;
     const http = { request: () => new Promise<typeof answer>((resolve) => waiting.push(() => resolve(answer))) };
@@ -262,7 +262,7 @@ describe('the user', () => {
     expect(bed.reviewer.asked).toEqual([]);
   });
 
-  it('may be in more groups than Node takes headers', async () => {
+  it('can be in more groups than Node accepts headers', async () => {
     const groups = Array.from(
       { length: 2_100 },
       (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`,
@@ -293,7 +293,7 @@ describe('the user', () => {
     expect(await codeFor({ headers: ['X-Remote-Uid: 1', 'X-Remote-Uid: 2'] })).toBe(401);
   });
 
-  it('is not who a stranger says', async () => {
+  it('is not who a stranger claims to be', async () => {
     const answer = await bed.answerTo(
       upgrade({ user: 'admin', headers: ['X-Remote-Group: system:masters'] }),
       'stranger',

@@ -1,4 +1,4 @@
-// A user who may start processes in his own VM, and uses the connection to fill the operator's memory or time.
+// A user who can start processes in his own VM uses the connection to fill the operator's memory or to block it.
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -13,7 +13,7 @@ import { until } from '../../support/operator/fixture.ts';
 let server: WebSocketServer;
 let user: WebSocket;
 let served: WebSocket;
-/** Of a process that never reads: without credit nothing is sent. */
+/** The input of a process that never reads: nothing is sent without credit. */
 let stdin: OutgoingChannel;
 
 beforeEach(async () => {
@@ -49,13 +49,13 @@ function frame(opcode: number, data: Buffer): Buffer {
 
 const network = (): Writable => Reflect.get(user, '_socket');
 
-/** A thousand in one write each: the library would take its time. */
+/** Sends a thousand frames per write, because the library would be too slow. */
 function sendMany(thousands: number, one: Buffer): void {
   const thousand = Buffer.concat(Array.from({ length: 1_000 }, () => one));
   for (let sent = 0; sent < thousands; sent += 1) network().write(thousand);
 }
 
-it('messages of no bytes wait nowhere', async () => {
+it('empty messages are not queued', async () => {
   const write = vi.spyOn(stdin, 'write');
   user.send(typed('a'));
   sendMany(20, frame(binary, typed('')));
@@ -64,18 +64,18 @@ it('messages of no bytes wait nowhere', async () => {
   expect(write.mock.calls.map(([bytes]) => String(bytes))).toEqual(['a', 'b']);
 });
 
-it('short messages wait in the network once there are many, and go on when the process reads', async () => {
+it('short messages wait in the network once there are many, and continue when the process reads', async () => {
   const write = vi.spyOn(stdin, 'write');
   sendMany(50, frame(binary, typed('x')));
   await until(() => served.isPaused);
-  // What came in one read with the last one is taken, too.
+  // Messages that arrived in the same read as the last accepted one are also accepted.
   expect(write.mock.calls.length).toBeLessThan(25_000);
   stdin.grant(50_000);
   await until(() => stdin.carried === 50_000);
   expect(served.isPaused).toBe(false);
 });
 
-it('another size is refused once, however often it is asked for', async () => {
+it('another size is refused once, however often it is requested', async () => {
   const said: string[] = [];
   user.on('message', (data: Buffer) => said.push(data.toString('utf8', 1)));
   sendMany(1, frame(binary, Buffer.of(channels.resize)));
@@ -84,7 +84,7 @@ it('another size is refused once, however often it is asked for', async () => {
   expect(said.filter((each) => each.includes('"refused"'))).toHaveLength(1);
 });
 
-it('pings are answered, but not for a client that reads no answers', async () => {
+it('pings are answered, except for a client that reads no answers', async () => {
   user.ping('1');
   const [answer] = await once(user, 'pong');
   expect(String(answer)).toBe('1');
@@ -94,7 +94,7 @@ it('pings are answered, but not for a client that reads no answers', async () =>
   expect(served.bufferedAmount).toBeLessThan(16_384);
 });
 
-it('a message of a great many pieces ends the connection', async () => {
+it('a message of very many pieces ends the connection', async () => {
   network().write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]));
   const closed = new Promise((resolve) => user.once('close', resolve));
   for (let sent = 0; sent < 20_000 && served.readyState === WebSocket.OPEN; sent += 1) {

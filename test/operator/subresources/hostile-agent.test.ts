@@ -1,4 +1,4 @@
-// An agent whose answers to users are written to reach a header or a terminal.
+// An agent whose answers are written to inject a header or control a terminal.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { streamsCapability } from '../../../protocol/streams/messages.ts';
 import { channelSubprotocol, subresourcePath } from '../../../protocol/subresources.ts';
@@ -31,13 +31,13 @@ const upgrade = [
   `Sec-WebSocket-Protocol: ${channelSubprotocol}`,
 ];
 
-/** The id of the stream that a user wants next. */
+/** The id of the stream that a user opens next. */
 async function wanted(type: 'exec' | 'logFollow', before: number): Promise<number> {
   await until(() => agent.receivedOf(type).length > before);
   return agent.receivedOf(type).at(-1)?.stream ?? 0;
 }
 
-/** @param problem whatever JSON can say */
+/** @param problem any JSON */
 function close(stream: number, problem: unknown, message = hostile): void {
   agent.send(JSON.parse(JSON.stringify({ type: 'streamClosed', stream, problem, message })));
 }
@@ -53,7 +53,7 @@ it.each([
   ['OfALaterVersion', 'OfALaterVersion', 500],
   ['NotRunning', 'NotRunning', 409],
 ])(
-  'says %j of a process that is not there: no text of it reaches the head of the answer',
+  'answers %j for a missing process: no text of it reaches the head of the response',
   async (problem, reason, code) => {
     const before = agent.receivedOf('exec').length;
     const answering = bed.answerTo(`${upgrade.join('\r\n')}\r\n\r\n`);
@@ -71,12 +71,12 @@ it.each([
     const status = JSON.parse(body);
     expect(status).toMatchObject({ kind: 'Status', code, reason });
     expect(status.message).toContain(shown);
-    // One stream is concerned, and nothing else.
+    // Only this stream is affected.
     expect(agent.isOpen).toBe(true);
   },
 );
 
-it('says as much of a log', async () => {
+it('answers the same for a log', async () => {
   const before = agent.receivedOf('logFollow').length;
   const answering = bed.get({ subresource: 'log', name: 'hostile' });
   close(await wanted('logFollow', before), hostile);
@@ -85,7 +85,7 @@ it('says as much of a log', async () => {
   expect(JSON.parse(text).message).toContain(shown);
 });
 
-it('says as much of a process that runs', async () => {
+it('answers the same for a running process', async () => {
   const before = agent.receivedOf('exec').length;
   const stream = bed.open({ subresource: 'exec', name: 'hostile', query: 'command=id' });
   const id = await wanted('exec', before);

@@ -11,7 +11,7 @@ async function stripped(chunks: readonly string[]): Promise<string> {
   return await read;
 }
 
-it('takes the positions off the lines, wherever the chunks are cut', async () => {
+it('removes the positions from the lines, wherever the chunks are cut', async () => {
   const line = fc.tuple(
     fc.nat(),
     fc.nat(),

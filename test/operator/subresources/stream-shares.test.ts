@@ -12,7 +12,7 @@ function takeAll(shares: StreamShares, namespace: string, nodeName: string): (()
 }
 
 describe('the streams of a host', () => {
-  it('are not all for one namespace, however many it asks for', () => {
+  it('are not all given to one namespace, however many it asks for', () => {
     const shares = new StreamShares();
     const greedy = takeAll(shares, 'greedy', 'win-0');
     expect(greedy).toHaveLength(streamLimits.perSession / 2);
@@ -22,7 +22,7 @@ describe('the streams of a host', () => {
     expect(shares.size).toBeLessThanOrEqual(streamLimits.perSession);
   });
 
-  it('are had again once they are over', () => {
+  it('are free again once they have ended', () => {
     const shares = new StreamShares();
     for (const release of takeAll(shares, 'greedy', 'win-0')) release();
     expect(shares.size).toBe(0);
@@ -31,7 +31,7 @@ describe('the streams of a host', () => {
 });
 
 describe('the streams of all hosts', () => {
-  it('are not all for one namespace either', () => {
+  it('are not all given to one namespace either', () => {
     const shares = new StreamShares();
     for (let host = 0; host < 32; host += 1) takeAll(shares, 'greedy', `win-${host}`);
     expect(shares.size).toBe(maximumStreams / 2);

@@ -1,4 +1,4 @@
-// What `kubectl luvm` relies on, where the API server, an agent or a VM does what it seldom does.
+// What `kubectl luvm` relies on, in cases where the API server, an agent or a VM does something unusual.
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { Registry } from 'prom-client';
@@ -25,8 +25,8 @@ async function answers(stream: UserStream, typed: string): Promise<void> {
   await until(() => stream.stdout.endsWith(typed));
 }
 
-describe('an agent of before there were streams', () => {
-  it('is to be upgraded, says the answer to whoever wants one', async () => {
+describe('an agent of a version without streams', () => {
+  it('must be upgraded, and the answer says so', async () => {
     const agent = await bed.connectScriptedAgent('old');
     onTestFinished(() => agent.disconnect());
     const { code, text: body } = await bed.get({ ...followed, name: 'old' });
@@ -41,14 +41,14 @@ describe('an agent of before there were streams', () => {
     await until(() => exec.refusal !== undefined);
     expect(exec.refusal?.code).toBe(501);
     expect(exec.refusal?.text).toContain('upgrade it');
-    // It was not sent what it could not have understood.
+    // The agent was not sent messages that it does not know.
     expect(agent.isOpen).toBe(true);
     expect(agent.received.map(({ type }) => type)).toEqual(['welcome', 'desired']);
   });
 });
 
 describe('metrics', () => {
-  it('tell how many streams are open, what they carry and which were refused', async () => {
+  it('report how many streams are open, how much they carry and which were refused', async () => {
     const registry = new Registry();
     registerStreamMetrics(registry, bed.counts);
     const stream = await bed.open(cat).started();
@@ -73,7 +73,7 @@ describe('metrics', () => {
 });
 
 describe("the front proxy's authority", () => {
-  it('is another one once the ConfigMap says so: the former is refused, and streams go on', async () => {
+  it('is replaced when the ConfigMap changes: the former one is refused, and open streams continue', async () => {
     const stream = await bed.open(cat).started();
     const former = bed.frontProxy;
     const kept = new https.Agent({ keepAlive: true, maxSockets: 1 });
@@ -86,7 +86,7 @@ describe("the front proxy's authority", () => {
     await bed.clock.advance(60_000);
     await until(async () => (await bed.get(tail, next.frontProxy)).code === 200);
     expect((await bed.get(tail, former)).code).toBe(401);
-    // Nor by a connection of before that was kept for the next request.
+    // The former authority is also refused on a connection that was kept open.
     expect((await bed.get(tail, former, kept)).code).toBe(401);
     await answers(stream, 'still there');
     stream.close();
@@ -94,11 +94,11 @@ describe("the front proxy's authority", () => {
   });
 });
 
-describe('a client that takes for ever to ask', () => {
+describe('a client that never completes its request', () => {
   it('is not waited for', async () => {
     const stranger = await bed.connectStranger();
     stranger.write('GET /apis HTTP/1.1\r\nHost: operator\r\n');
-    // What comes after it has been answered, so that the operator has read it.
+    // A later request has been answered, so the operator has read this one.
     expect((await bed.get(tail)).code).toBe(200);
     const stream = await bed.open(cat).started();
     await bed.clock.advance(10_000);
@@ -109,8 +109,8 @@ describe('a client that takes for ever to ask', () => {
   });
 });
 
-describe('a connection that has asked once', () => {
-  it('has so long to ask again', async () => {
+describe('a connection that has served a request', () => {
+  it('has a limited time for the next one', async () => {
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     expect((await bed.get(tail, bed.frontProxy, agent)).code).toBe(200);
@@ -126,7 +126,7 @@ describe('a connection that has asked once', () => {
 });
 
 describe('a request with a body', () => {
-  it('is refused, and its connection ends whether the body comes or not', async () => {
+  it('is refused, and its connection ends whether or not the body arrives', async () => {
     for (const header of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
       const client = await bed.connectAsFrontProxy();
       const answer = text(client);
@@ -135,7 +135,7 @@ describe('a request with a body', () => {
     }
   });
 
-  it('of a stranger ends with its refusal, too', async () => {
+  it('of a stranger ends its connection as well', async () => {
     const stranger = await bed.connectStranger();
     const answer = text(stranger);
     stranger.write('GET /apis HTTP/1.1\r\nHost: operator\r\nContent-Length: 1000\r\n\r\n');
@@ -156,15 +156,15 @@ describe('a query that makes no sense', () => {
     ['exec', 'stdout=true', 'command: must be given at least once'],
     ['exec', 'command=a&tty=1&height=0', 'height: must be a whole number from 1 to 65535'],
     ['exec', 'command=a&tty=1&width=wide', 'width: Invalid value: "wide": must be a whole number from 1 to 65535'],
-  ] as const)('is refused with what is allowed: %s?%s', async (subresource, query, message) => {
+  ] as const)('is refused, and the answer names what is allowed: %s?%s', async (subresource, query, message) => {
     const refusal = await bed.refusalOf({ subresource, query });
     expect(refusal.code).toBe(400);
     expect(JSON.parse(refusal.text)).toMatchObject({ reason: 'BadRequest', message: expect.stringContaining(message) });
   });
 });
 
-describe('a VM that goes', () => {
-  it('ends its streams with the reason, and its agent holds nothing of them', async () => {
+describe('a VM that is removed', () => {
+  it('ends its streams with the reason, and its agent keeps nothing of them', async () => {
     const [exec, console] = [await bed.open(sleep).started(), await bed.open({ subresource: 'console' }).started()];
     const log = await bed.follow(followed);
     const read = text(log).catch((error: Error) => error.message);
@@ -172,9 +172,9 @@ describe('a VM that goes', () => {
     bed.remove();
     await until(() => exec.closed && console.closed);
     expect(exec.said.at(-1)).toEqual({ type: 'failed', problem: 'ExitCodeLost', message: 'the VM ended' });
-    // It ends with the reservation of its pipe, which may be before the VM is known to be gone.
+    // The stream ends with the reservation of its pipe, possibly before the VM is known to be gone.
     expect([{ type: 'exited' }, gone]).toContainEqual(console.said.at(-1));
-    // Broken off, so that nobody takes it for all that there was; why, the next request is told.
+    // The log is aborted, so that it does not look complete. The next request gets the reason.
     expect(await read).toBe('aborted');
     await until(() => bed.held === 0 && bed.counts.size === 0);
     const { code, text: body } = await bed.get(followed);
@@ -183,7 +183,7 @@ describe('a VM that goes', () => {
 });
 
 describe('certificates that are renewed', () => {
-  it('end no stream; the agent waits for them to renew its connection, but not for ever', async () => {
+  it('end no stream; the agent waits for streams before it renews its connection, but within a bound', async () => {
     await using short = await SubresourcesBed.start({ renewal: 3_000, streams: 2_000 });
     const stream = await short.open(cat).started();
     const session = short.sessions.of('node-a');

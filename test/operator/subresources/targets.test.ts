@@ -1,5 +1,5 @@
-// Which targets of a request the aggregated API takes. The API server has authorised the path as it came, so any other way
-// to write one must lead nowhere: it would have been authorised as something else.
+// Which request targets the aggregated API accepts. The API server has authorised the path exactly as it arrived, so
+// any other spelling must lead nowhere: the API server would have authorised it as something else.
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readTarget } from '../../../operator/subresources/request.ts';
@@ -18,7 +18,7 @@ const handshake = [
   `Sec-WebSocket-Protocol: ${channelSubprotocol}`,
 ];
 
-/** Of paths that were authorised as something else, or as nothing. */
+/** Paths that the API server authorises as something else, or not at all. */
 const strange = [
   `${log}/../../../../${exec}`,
   `${log}/%2e%2e/%2e%2e/%2e%2e/%2e%2e/${exec}`,
@@ -62,12 +62,12 @@ const strange = [
 ];
 
 describe('a target', () => {
-  it.each(strange)('that is written like %j has nothing behind it', (target) => {
+  it.each(strange)('that is written like %j is not served', (target) => {
     expect(readTarget(target)).toBeUndefined();
     expect(readTarget(`${target}?command=id`)).toBeUndefined();
   });
 
-  it('is what the API server authorised, to the byte', () => {
+  it('is what the API server authorised, byte for byte', () => {
     const letters = fc.string({
       unit: fc.constantFrom(...'abz09-./%2e\\:?#@;, \t\r\n\u0000é\u212a'.split(''), '..', '/../', 'log', 'exec', root),
     });
@@ -91,7 +91,7 @@ describe('a target', () => {
     ['command=a+b%20c', 'a b c'],
     ['&&=&command=x', 'x'],
     ['command=x&__proto__=y', 'x'],
-  ])('may have any query: %s', (query, command) => {
+  ])('can have any query: %s', (query, command) => {
     const read = readTarget(`${root}/namespaces/${exec}?${query}`);
     expect(read?.kind === 'machine' && read.request.query.get('command')).toBe(command);
   });
@@ -110,7 +110,7 @@ describe('the server', () => {
   const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1] ?? 0);
   const stackTraces = () => bed.logged.filter((line) => JSON.parse(line).level >= 50);
 
-  it('has the paths of discovery, and those of a subresource', async () => {
+  it('serves the discovery paths and the paths of subresources', async () => {
     for (const path of ['/apis', '/apis/subresources.lcow.dev', root, '/openapi/v2', '/openapi/v3']) {
       expect(statusOf(await bed.answerTo(request('GET', path, ends))), path).toBe(200);
       expect(statusOf(await bed.answerTo(request('GET', `${path}?timeout=32s`, ends))), path).toBe(200);
@@ -124,7 +124,7 @@ describe('the server', () => {
         await bed.answerTo(request('GET', `${target}?command=id`, ends)),
         await bed.answerTo(request('GET', `${target}?command=id&stdout=true`, handshake)),
       ];
-      // What Node takes for no request at all is none.
+      // Node refuses some targets before the server sees them.
       for (const answer of answers) expect([400, 404], `${target}: ${answer}`).toContain(statusOf(answer));
     }
     expect(bed.reviewer.asked).toEqual([]);
@@ -132,7 +132,7 @@ describe('the server', () => {
     expect(stackTraces()).toEqual([]);
   });
 
-  it('takes a WebSocket for a WebSocket only, before anything is started', async () => {
+  it('upgrades only real WebSocket requests, before anything is started', async () => {
     const path = `${root}/namespaces/${exec}?command=cat`;
     const spoiled = [
       handshake.map((line) => line.replace('websocket', 'h2c')),
@@ -185,7 +185,7 @@ describe('the server', () => {
   it.each(byStrangers.map((bytes) => [bytes.slice(0, 60), bytes]))(
     'refuses a stranger who sends %j, and logs no error',
     async (_title, bytes) => {
-      // What looks unfinished is finished by the end of the connection.
+      // A request that looks unfinished is completed by the end of the connection.
       const answer = await bed.answerTo(bytes, 'stranger');
       expect([400, 401], answer).toContain(statusOf(answer));
       expect(answer).toContain('"kind":"Status"');
@@ -194,7 +194,7 @@ describe('the server', () => {
     },
   );
 
-  it('does not believe a session that began without a certificate', async () => {
+  it('does not trust a session that began without a certificate', async () => {
     const first = await bed.connectStranger();
     const session = new Promise<Buffer>((resolve) => first.once('session', resolve));
     first.write(request('GET', root, ends));
@@ -205,7 +205,7 @@ describe('the server', () => {
     expect(again.isSessionReused()).toBe(true);
   });
 
-  it('has room for the API server, however many connect and say nothing', async () => {
+  it('has room for the API server, however many strangers connect and send nothing', async () => {
     const silent = await Promise.all(Array.from({ length: 1_300 }, () => bed.connectSilently()));
     onTestFinished(() => {
       for (const socket of silent) socket.destroy();
@@ -217,7 +217,7 @@ describe('the server', () => {
     await until(() => left() === 0);
   });
 
-  it('tells of strangers in its log once a second', async () => {
+  it('logs strangers once a second', async () => {
     await bed.clock.advance(1_000);
     const before = bed.logged.length;
     for (let count = 0; count < 20; count += 1) await bed.answerTo(request('GET', '/apis', ends), 'stranger');
