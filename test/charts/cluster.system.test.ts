@@ -1,4 +1,4 @@
-// The charts on a real API server: what it takes, what it refuses, and what is left of a release.
+// The charts on a real API server: what it accepts, what it refuses, and what remains of a release.
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -13,7 +13,7 @@ const operatorUser = 'system:serviceaccount:lcow-system:lcow-operator';
 let cluster: ControlPlane;
 const $ = (line: string, input?: string) => kubectl(cluster, line.split(' '), input);
 const attempt = (line: string, input?: string) => runKubectl(cluster, line.split(' '), input);
-/** Nothing runs here, and an aggregated API that leads nowhere is in the way of everything. */
+/** No program runs here, and an APIService without a server disturbs every client. */
 const quietly = (rendering: Rendering): Rendering =>
   rendering.chart === 'lcow-operator'
     ? { ...rendering, set: [...(rendering.set ?? []), 'aggregatedAPI.enabled=false'] }
@@ -39,7 +39,7 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-describe('every object passes the API server', () => {
+describe('the API server accepts every object', () => {
   it.each([
     { chart: 'lcow-operator' },
     { chart: 'lcow-operator', values: 'operator-production' },
@@ -68,7 +68,7 @@ describe('every object passes the API server', () => {
 });
 
 describe('a release', () => {
-  it('leaves the kinds and the VMs in place when it is told to, and takes them back', async () => {
+  it('leaves the kinds and the VMs in place when told to, and adopts them again', async () => {
     await install({ chart: 'lcow-operator' });
     await $('wait --for=condition=Established crd/linuxutilityvms.lcow.dev --timeout=30s');
     await $('create -f -', vm('kept'));
@@ -82,12 +82,12 @@ describe('a release', () => {
   const set = ['image.registry=registry.example.com'];
   const another = quietly({ chart: 'lcow-operator', release: 'another', set });
 
-  it('of a second name is refused, since a cluster has one operator', async () => {
+  it('with a second name is refused, since a cluster has one operator', async () => {
     const { stderr } = await runHelm(['install', ...chartArguments(another)], cluster);
     expect(stderr).toContain('meta.helm.sh/release-name');
   });
 
-  it('tells in its notes what the namespace of the agents lacks', async () => {
+  it('prints in its notes what the namespace of the agents lacks', async () => {
     const notes = await install({ chart: 'lcow-agent', namespace: 'restricted' });
     expect(notes).toContain('kubectl label namespace restricted pod-security.kubernetes.io/enforce=privileged');
     expect(notes).toContain('There is no Service lcow-operator in namespace restricted');
@@ -95,7 +95,7 @@ describe('a release', () => {
     await helm(['uninstall', 'lcow-agent', '--namespace', 'restricted'], cluster);
   });
 
-  it('of the operator is not uninstalled while a host has VMs', async () => {
+  it('of the operator cannot be uninstalled while a host has VMs', async () => {
     await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-a' } }));
     await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(2)}`);
     const before = await inventory(cluster);
@@ -108,7 +108,7 @@ describe('a release', () => {
   it.each([
     ['Helm 4', helm4],
     ['Helm 3', helm3],
-  ])('whose uninstall was refused is brought back by what the refusal says, with %s', async (_, tool) => {
+  ])('whose uninstall was refused is restored by the commands in the refusal, with %s', async (_, tool) => {
     const upgrade = ['upgrade', ...chartArguments(quietly({ chart: 'lcow-operator', set: ['logLevel=debug'] }))];
     expect((await tool.run(upgrade, cluster)).code).toBe(0);
     const { stderr } = await tool.run(['uninstall', 'lcow-operator', '--namespace', 'lcow-system'], cluster);
@@ -123,11 +123,11 @@ describe('a release', () => {
   });
 
   it.each(['apply', 'apply --server-side --force-conflicts'])(
-    'is upgraded in spite of VMs by `helm template | kubectl %s`',
+    'can be upgraded despite VMs by `helm template | kubectl %s`',
     async (line) => {
       const template = ['template', ...chartArguments(quietly({ chart: 'lcow-operator' }))];
       expect(await helm(template, cluster)).not.toContain('helm.sh/hook');
-      // Helm prints the hooks if it may ask the cluster; kubectl takes them for ordinary objects.
+      // Helm prints the hooks if it can ask the cluster. kubectl treats them as ordinary objects.
       const manifests = await helm([...template, '--dry-run=server'], cluster);
       expect(manifests).toContain('helm.sh/hook: pre-delete');
       const { code, stdout, stderr } = await attempt(`${line} --dry-run=server -f -`, manifests);
@@ -136,13 +136,13 @@ describe('a release', () => {
     },
   );
 
-  it('of the operator is uninstalled once no host has VMs', async () => {
+  it('of the operator can be uninstalled once no host has VMs', async () => {
     await $(`patch luvmhost win-a --subresource=status --type=merge -p ${desired(0)}`);
     await expect.poll(async () => (await uninstall('lcow-operator')).code, { timeout: 20_000 }).toBe(0);
     await $('delete luvmhost win-a');
   });
 
-  it('of another name takes over the kinds that the first one kept', async () => {
+  it('with another name adopts the kinds that the first one kept', async () => {
     const install = ['install', ...chartArguments(another)];
     const { code, stderr } = await runHelm(install, cluster);
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('meta.helm.sh/release-name') });
@@ -154,7 +154,7 @@ describe('a release', () => {
     expect(await uninstall('lcow-operator')).toMatchObject({ code: 0 });
   });
 
-  it('of Helm 3 is installed, and uninstalled in spite of VMs without hooks', async () => {
+  it('of Helm 3 can be installed, and uninstalled despite VMs without hooks', async () => {
     const installed = await helm3.run(['install', ...chartArguments(quietly({ chart: 'lcow-operator' }))], cluster);
     expect(installed).toMatchObject({ code: 0, stderr: '' });
     await $('create -f -', JSON.stringify({ ...host, metadata: { name: 'win-b' } }));
@@ -185,7 +185,7 @@ describe('the operator’s ServiceAccount', () => {
     ['annotations', { metadata: { annotations: { a: 'b' } } }, 'the operator must not change labels and annotations'],
     ['finalizers of others', { metadata: { finalizers: [] } }, 'the finalizer lcow.dev/teardown only'],
   ])('cannot change %s', async (_, patch, message) => {
-    // Dry, so that it can be tried until the policy, which is new, is in effect.
+    // A dry run, so that it can be repeated until the new policy is in effect.
     const line = `patch luvm guarded --as=${operatorUser} --dry-run=server --type=merge -p ${JSON.stringify(patch)}`;
     await expect.poll(async () => (await attempt(line)).stderr, { timeout: 20_000 }).toContain(message);
   });
@@ -200,7 +200,7 @@ describe('the operator’s ServiceAccount', () => {
     await $('patch luvm guarded --type=merge -p {"metadata":{"finalizers":[]}}');
   });
 
-  it('that people use is not guarded', async () => {
+  it('is the only account that the policy restricts', async () => {
     await $('patch luvm guarded --type=merge -p {"spec":{"memory":{"sizeInMB":512}}}');
   });
 
@@ -216,7 +216,7 @@ describe('the operator’s ServiceAccount', () => {
     'patch nodes',
     'get pods',
     'update configmap/other --namespace=lcow-system',
-  ])('may not %s', async (what) => {
+  ])('cannot %s', async (what) => {
     expect((await attempt(`auth can-i ${what} --as=${operatorUser}`)).stdout).toBe('no\n');
   });
 });
@@ -247,7 +247,7 @@ describe('people', () => {
     ['fleet', 'update', 'linuxutilityvmhosts.lcow.dev -A', 'yes'],
   ])('bound as %s: %s %s? %s', async (user, verb, resource, answer) => {
     const line = `auth can-i ${verb} ${resource} --as=${user}`;
-    // The controller aggregates in its own time, and the API server learns of it a little later.
+    // The controller aggregates roles with a delay, and the API server learns of it a little later.
     await expect.poll(async () => (await attempt(line)).stdout.trim(), { timeout: 20_000 }).toBe(answer);
   });
 
@@ -256,8 +256,8 @@ describe('people', () => {
     ['view', 'exec', 'false'],
     ['edit', 'exec', 'true'],
     ['edit', 'console', 'true'],
-  ])('bound as %s may use the subresource %s? %s', async (user, subresource, answer) => {
-    // By name, since kubectl knows of a resource what its server says, and none runs here.
+  ])('bound as %s have access to the subresource %s? %s', async (user, subresource, answer) => {
+    // By name, because kubectl asks the server about resources, and no server runs here.
     const resource = { group: 'subresources.lcow.dev', resource: 'linuxutilityvms', subresource };
     const resourceAttributes = { ...resource, verb: 'get', namespace: 'default' };
     const review = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview' };

@@ -1,5 +1,5 @@
-// What users of comparable charts look for in ours: the table in the README of each chart, row by row. Each values file is
-// rendered once.
+// Features of comparable charts that users expect in these charts: the table in the README of each chart, row by row.
+// Each values file is rendered once.
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -51,7 +51,7 @@ describe('the operator', () => {
   });
 
   it.each([['podSecurityContext=null'], ['securityContext=null']])(
-    'takes --set %s with Helm 3 as well',
+    'accepts --set %s with Helm 3 as well',
     async (set) => {
       const args = ['template', ...chartArguments({ chart: 'lcow-operator', set: [set] }), ...ofSomeCluster];
       const { code, stdout, stderr } = await helm3.run(args);
@@ -62,7 +62,7 @@ describe('the operator', () => {
     },
   );
 
-  it('annotates every object, and keeps what it says itself', () => {
+  it('annotates every object, and keeps its own annotations', () => {
     for (const { kind, metadata } of operator) {
       expect(metadata.annotations, `${kind} ${metadata.name}`).toMatchObject({ 'example.com/team': 'platform' });
     }
@@ -78,7 +78,7 @@ describe('the operator', () => {
     });
   });
 
-  it('has what clusters ask of a Service', async () => {
+  it('has the settings of a Service that clusters require', async () => {
     const { metadata, ...service } = find(operator, 'Service', 'lcow-operator');
     const families = { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv4'] };
     expect(metadata.annotations).toMatchObject({ 'example.com/balancer': 'internal' });
@@ -98,7 +98,7 @@ describe('the operator', () => {
     expect(await problemOf('lcow-operator', 'service.externalTrafficPolicy=Local')).toContain('needs service.type');
   });
 
-  it('has what clusters ask of a pod and a Deployment', () => {
+  it('has the settings of a pod and a Deployment that clusters require', () => {
     const deployment = find(operator, 'Deployment', 'lcow-operator');
     expect(deployment['spec']).toMatchObject({ revisionHistoryLimit: 0, strategy: { type: 'Recreate' } });
     expect(JSON.stringify(deployment)).not.toContain('rollingUpdate');
@@ -120,7 +120,7 @@ describe('the operator', () => {
     });
   });
 
-  it('limits the connections that it makes', () => {
+  it('limits its connections', () => {
     const selected = { matchLabels: { 'app.kubernetes.io/name': 'lcow-operator' } };
     expect(find(operator, 'NetworkPolicy', 'lcow-operator')['spec']).toMatchObject({
       policyTypes: ['Ingress', 'Egress'],
@@ -138,7 +138,7 @@ describe('the operator', () => {
     });
   });
 
-  it('serves metrics over TLS, which its monitor knows', async () => {
+  it('serves metrics over TLS, and its monitor uses TLS', async () => {
     const pod = podOf(find(operator, 'Deployment', 'lcow-operator'));
     expect(pod.containers[0]['args']).toEqual(
       expect.arrayContaining(['--metrics-port=8445', '--metrics-client-ca=/var/run/secrets/lcow-metrics/ca.crt']),
@@ -240,7 +240,7 @@ describe('the monitoring of the operator', () => {
     }
   });
 
-  it('raises each alert, says what it is about, and keeps still otherwise', async () => {
+  it('raises each alert with a description, and is silent otherwise', async () => {
     const objects = await render({ chart: 'lcow-operator', set: ['monitoring.prometheusRule.enabled=true'] });
     const rules = JSON.stringify(find(objects, 'PrometheusRule', 'lcow-operator')['spec']);
     const of = (name: string, labels = '') => `${name}{namespace="lcow-system"${labels}}`;
@@ -301,7 +301,7 @@ describe('the monitoring of the operator', () => {
   }, 900_000);
 });
 
-it('a value that is set to null is as good as none', async () => {
+it('treats a value that is null as unset', async () => {
   const alerts = ['LcowOperatorAbsent', 'LcowAgentSessionsLost', 'LcowVirtualMachinesFailed', 'LcowUnexpected'];
   const names = [
     ...alerts.map((name) => `monitoring.prometheusRule.alerts.${name}`),
@@ -327,7 +327,7 @@ it('a value that is set to null is as good as none', async () => {
 });
 
 describe('the agent', () => {
-  it('serves metrics to readers on the network, which its monitor knows', async () => {
+  it('serves metrics to readers on the network, and its monitor is configured for that', async () => {
     const { containers } = podOf(find(agent, 'DaemonSet', 'lcow-agent'));
     const folder = String.raw`%CONTAINER_SANDBOX_MOUNT_POINT%\var\run\secrets\lcow-metrics`;
     expect(containers[0]['args']).toEqual(
@@ -353,7 +353,7 @@ describe('the agent', () => {
     expect(JSON.stringify(find(agent, 'PodMonitor', 'lcow-agent'))).not.toContain('"secret":{"key":"ca.crt"');
   });
 
-  it('serves them to nobody in particular only when told so', async () => {
+  it('serves them without authentication only when told to', async () => {
     expect(await problemOf('lcow-agent', 'monitoring.podMonitor.enabled=true')).toContain('needs metrics.enabled');
     const enabled = 'metrics.enabled=true';
     expect(await problemOf('lcow-agent', enabled)).toContain('needs metrics.tls.secretName');
@@ -365,7 +365,7 @@ describe('the agent', () => {
     expect(text).not.toContain('"scheme":"https"');
   });
 
-  it('has what clusters ask of a pod', () => {
+  it('has the settings of a pod that clusters require', () => {
     const { containers, ...pod } = podOf(find(agent, 'DaemonSet', 'lcow-agent'));
     expect(pod).toMatchObject({
       securityContext: { windowsOptions: { hostProcess: true } },
@@ -386,12 +386,12 @@ describe('the agent', () => {
 });
 
 describe.each(['lcow-operator', 'lcow-agent'])('the chart %s', (chart) => {
-  it('says who makes it and where it comes from', async () => {
+  it('names its maintainers and its source', async () => {
     const text = await readFile(`${chartFolder(chart)}/Chart.yaml`, 'utf8');
     for (const key of ['home', 'icon', 'sources', 'maintainers']) expect(text).toMatch(new RegExp(`^${key}:`, 'm'));
   });
 
-  it('compares itself only by values that it has', () => {
+  it('mentions in its comparison only values that it has', () => {
     const readme = generatedFiles().get(`${chart}/README.md`) ?? '';
     const comparison = /\n## Compared with other charts\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? '';
     const rows = comparison.split('\n').filter((line) => line.startsWith('| '));

@@ -1,4 +1,5 @@
-// Charts and VMs as a GitOps tool applies them: what it wrote stays its own while everything runs, so that there is no drift.
+// Charts and VMs applied by a GitOps tool: the tool still owns the fields that it wrote while everything runs, so there
+// is no drift.
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -78,7 +79,7 @@ it('a fleet from Git runs, and applying it again changes nothing', { timeout: 30
 describe('the examples', () => {
   const documents = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as unknown);
 
-  it('name charts and folders that are there, in the version of this package', async () => {
+  it('name existing charts and folders, in the version of this package', async () => {
     const files = await Promise.all(['argocd', 'flux'].map(readFolder));
     const text = JSON.stringify(files.flat().flatMap(documents));
     for (const [, path = ''] of text.matchAll(/"(?:chart|path)":"(?:\.\/)?((?:charts|examples)[^"{]*)/g)) {
@@ -88,7 +89,7 @@ describe('the examples', () => {
     expect(new Set(versions)).toEqual(new Set([`v${packageJson.version}`]));
   });
 
-  it('give the charts values that their schemas take', async () => {
+  it('give the charts values that match their schemas', async () => {
     const files = await Promise.all(['argocd', 'flux'].map(readFolder));
     const found = files.flat().flatMap(documents).flatMap(valuesIn);
     expect(found.map(({ chart }) => chart).sort()).toEqual([...charts, ...charts].sort());
@@ -97,7 +98,7 @@ describe('the examples', () => {
     }
   });
 
-  it('try again after seconds what was not there yet', async () => {
+  it('try again after seconds when something did not exist yet', async () => {
     const found = (await readFolder('flux')).flatMap(documents).map((each) => retried.safeParse(each).data);
     const kustomizations = found.filter((each) => each?.kind === 'Kustomization');
     expect(kustomizations.map((each) => each?.spec.retryInterval)).toEqual(['30s', '30s']);
@@ -145,7 +146,7 @@ function rendered(chart: string): Promise<string> {
   return helm(['template', ...chartArguments({ chart }), '--no-hooks', '--kube-version', '1.37.2']);
 }
 
-/** Never by force: a field that somebody else owns is a conflict. */
+/** Never by force: a field that another manager owns is a conflict. */
 async function apply(cluster: ControlPlane, manifest: string): Promise<void> {
   await kubectl(cluster, ['apply', '--server-side', `--field-manager=${manager}`, '-f', '-'], manifest);
 }
@@ -155,7 +156,7 @@ async function read(kinds: string): Promise<z.infer<typeof owned>['items']> {
   return owned.parse(JSON.parse(await kubectl(system.cluster, args))).items;
 }
 
-/** Which fields of which objects are the manager's. */
+/** The fields that the manager owns, by object. */
 async function ownedBy(name: string): Promise<readonly string[]> {
   const items = await read(
     'luvm,deployment,daemonset,service,serviceaccount,configmap,secret,lease,role,clusterrole,crd,validatingadmissionpolicy',
@@ -167,7 +168,7 @@ async function ownedBy(name: string): Promise<readonly string[]> {
   );
 }
 
-/** Who owns anything of the spec of a VM. */
+/** The managers that own a field in the spec of a VM. */
 async function managersOfSpecs(): Promise<readonly string[]> {
   const entries = (await read('luvm')).flatMap(({ metadata }) => metadata.managedFields);
   return [...new Set(entries.filter(({ fieldsV1 }) => 'f:spec' in fieldsV1).map(({ manager: who }) => who))];

@@ -1,5 +1,5 @@
-// How others judge our objects: one table of situations, each with the verdict of kstatus and that of Argo CD, whose Lua is
-// run as Argo CD runs it. The statuses are those that the operator really writes.
+// How other tools judge the objects: one table of situations, each with the verdict of kstatus and that of Argo CD,
+// whose Lua runs here as in Argo CD. The operator's own code writes the statuses.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { runInNewContext } from 'node:vm';
@@ -41,7 +41,7 @@ interface Judged {
   };
 }
 
-/** The few words of CEL that the example uses are nearly those of JavaScript. */
+/** The subset of CEL in the example is almost JavaScript. */
 function isTrue(expression: string, { metadata, status }: Judged): boolean {
   const script = expression
     .replaceAll(/has\((status\.\w+)\)/g, '($1 !== undefined)')
@@ -236,7 +236,7 @@ describe('a LinuxUtilityVM that', () => {
     expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe(argo);
   });
 
-  it('needs a restart is told so by Argo CD, and one that is paused since when', async () => {
+  it('shows in Argo CD that it needs a restart, or since when it is paused', async () => {
     const restart = { type: 'RestartRequired', status: 'True', reason: 'RestartRequired', message: 'changed' } as const;
     const outdated = objectIn({ observed: { conditions: [ready('True', 'Running'), restart] } });
     expect(await judgedByArgo('linux-utility-vm-health.lua', outdated)).toMatchObject({
@@ -250,8 +250,8 @@ describe('a LinuxUtilityVM that', () => {
     });
   });
 
-  it('the operator has not seen yet is on its way', async () => {
-    // As the API server shows it: the schema has this status as its default.
+  it('is progressing while the operator has not seen it', async () => {
+    // As the API server returns it: the schema has this status as its default.
     const object = { metadata: { name: 'vm', generation: 1 }, status: { observedGeneration: 0 } };
     expect(kstatusOf(object)).toBe('InProgress');
     expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe('Progressing');
@@ -277,7 +277,7 @@ describe('a LinuxUtilityVMHost', () => {
     expect(await argoHealthOf('linux-utility-vm-host-health.lua', object)).toBe(argo);
   });
 
-  it('that the operator has not seen yet is on its way', async () => {
+  it('is progressing while the operator has not seen it', async () => {
     const object = { metadata: { name: 'a', generation: 1 }, status: { observedGeneration: 0 } };
     expect(kstatusOf(object)).toBe('InProgress');
     expect(await argoHealthOf('linux-utility-vm-host-health.lua', object)).toBe('Progressing');
@@ -321,7 +321,7 @@ describe('the actions of Argo CD', () => {
     expect(Object.keys((await act('restart', machine('Once'))).metadata.annotations ?? {})).toHaveLength(1);
   });
 
-  it('halt stops, and start brings back the run strategy from before', async () => {
+  it('halt stops a VM, and start restores the earlier run strategy', async () => {
     const halted = await act('halt', machine('RerunOnFailure'));
     expect(halted.spec.runStrategy).toBe('Halted');
     const started = await act('start', halted);
@@ -331,7 +331,7 @@ describe('the actions of Argo CD', () => {
   });
 });
 
-it('argocd-cm.yaml holds exactly these scripts', async () => {
+it('are in argocd-cm.yaml, identical to the scripts', async () => {
   const actions = z.object({ data: z.record(z.string(), z.string()) }).parse(parse(await read('argocd-cm.yaml')));
   const { 'resource.customizations.actions.lcow.dev_LinuxUtilityVM': ofMachine = '', ...data } = actions.data;
   const definitions = ['restart', 'halt', 'start'].map(async (name) => {
@@ -354,11 +354,11 @@ describe('the GitOps examples', () => {
   const objectsIn = async (file: string): Promise<unknown[]> =>
     parseAllDocuments(await readFile(`${examples}${file}`, 'utf8')).map((each): unknown => each.toJS());
 
-  it('have Argo CD tolerate VMs whose kind the cluster does not know yet', async () => {
+  it('make Argo CD tolerate VMs whose kind the cluster does not know yet', async () => {
     expect(JSON.stringify(await objectsIn('argocd/fleet.yaml'))).toContain('"SkipDryRunOnMissingResource=true"');
   });
 
-  it('have Flux judge VMs as kstatus does', async () => {
+  it('make Flux judge VMs as kstatus does', async () => {
     const checks = (await objectsIn('flux/lcow.yaml')).flatMap(
       (object) => fluxChecks.parse(object).spec.healthCheckExprs,
     );

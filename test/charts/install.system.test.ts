@@ -1,5 +1,5 @@
-// The charts as a user installs them, from the first command to the last, with programs that run as their pods say: the
-// chart's arguments, environment, ServiceAccount and rights, agents with projected tokens, and Services in between.
+// The charts as a user installs them, from the first command to the last. The programs run as their pods say: with the
+// chart's arguments, environment, ServiceAccount and rights, with projected tokens, and through Services.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,13 +34,13 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-it('have nothing that helm lint would mark', async () => {
+it('pass helm lint without a finding', async () => {
   for (const chart of ['lcow-operator', 'lcow-agent']) {
     expect(await helm(['lint', '--strict', chartFolder(chart)])).toContain('0 chart(s) failed');
   }
 });
 
-it('install --wait ends when the programs are ready', async () => {
+it('are installed by --wait once the programs are ready', async () => {
   await deploy('install', { chart: 'lcow-operator', set: withoutKeeping });
   await deploy('install', { chart: 'lcow-agent' });
   expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.status.readyReplicas}')).toBe('2');
@@ -69,7 +69,7 @@ describe('VMs', () => {
     expect(await $('api-resources -o name')).not.toContain('linuxutilityvms.subresources.lcow.dev');
   });
 
-  it('let kubectl tell who may use their subresources', async () => {
+  it('let kubectl show who can use their subresources', async () => {
     for (const role of ['view', 'edit']) await $(`create rolebinding ${role} --clusterrole=${role} --user=${role}`);
     for (const [role, verb, subresource, answer] of [
       ['view', 'get', 'log', 'yes'],
@@ -84,7 +84,7 @@ describe('VMs', () => {
     await $('delete rolebinding view edit');
   });
 
-  it.each(['leads', 'stands by'])('are reached by way of the replica that %s', async (which) => {
+  it.each(['leads', 'stands by'])('can be reached through the replica that %s', async (which) => {
     const pods = (await $(`get pods -n lcow-system ${selectedOperator} -o jsonpath={..metadata.name}`)).split(' ');
     const holder = await $('get lease lcow-operator -n lcow-system -o jsonpath={.spec.holderIdentity}');
     const [asked = ''] = pods.filter((pod) => holder.startsWith(pod) === (which === 'leads'));
@@ -107,7 +107,7 @@ describe('VMs', () => {
     await expect.poll(async () => (await endpoints()).split(' ').length, { timeout: 10_000 }).toBe(2);
   });
 
-  it('do not notice an upgrade of the operator', async () => {
+  it('are not affected by an upgrade of the operator', async () => {
     const running = await machines();
     const pods = await operatorPods();
     await deploy('upgrade', { chart: 'lcow-operator', set: [...withoutKeeping, 'logLevel=debug'] });
@@ -121,7 +121,7 @@ describe('VMs', () => {
     const running = await machines();
     const args = ['upgrade', ...chartArguments({ chart: 'lcow-agent', set: ['podLabels.upgraded=yes'] })];
     const patient = await cluster.runHelm([...args, '--wait', '--timeout', '3s']);
-    // Helm's default way of waiting counts pods of the new version only. docs/install.md has the other one.
+    // Helm's default wait counts only pods of the new version. docs/install.md has an alternative.
     expect(patient).toMatchObject({ code: 1, stderr: expect.stringContaining('lcow-agent') });
     const notes = await cluster.helm([...args, '--wait=legacy', '--timeout', '60s']);
     expect(notes).toMatch(/These VMs will be stopped when the agent of their node is replaced[^\n]*:\n {2}win-\S+: /);
@@ -129,7 +129,7 @@ describe('VMs', () => {
     expect(await machines()).toEqual(running);
   });
 
-  it('end with their agents when these are rolled, but for those that outlive them', async () => {
+  it('end with their agents when these are rolled, except for VMs that outlive them', async () => {
     const [ending, outliving] = await machines();
     const set = ['logLevel=debug', 'updateStrategy.type=RollingUpdate', 'updateStrategy.maxUnavailable=2'];
     const notes = await deploy('upgrade', { chart: 'lcow-agent', set });
@@ -190,13 +190,15 @@ describe('uninstalling', () => {
     await expect.poll(guard, { timeout: 20_000, interval: 250 }).toBe('');
   });
 
-  /** What keeps Helm's hook from being made, tried until the API server knows what the operator said with its Lease. */
+  /**
+   * The refusal of Helm's hook, repeated until the API server knows the state that the operator wrote with its Lease.
+   */
   async function guard(): Promise<string> {
     const line = 'create configmap lcow-operator-uninstall -n lcow-system --dry-run=server --field-manager=helm';
     return (await cluster.attempt(line)).stderr;
   }
 
-  it('leaves nothing, once the VMs are gone', async () => {
+  it('leaves nothing behind once the VMs are gone', async () => {
     for (const chart of ['lcow-agent', 'lcow-operator']) {
       await cluster.helm(['uninstall', chart, '--namespace', 'lcow-system', '--wait', '--timeout', '60s']);
     }

@@ -1,5 +1,4 @@
-// Manifests as pipelines validate them that have no cluster: kubeconform -strict, with our kinds as the files of crds/ have
-// them.
+// Manifests as pipelines without a cluster validate them: kubeconform -strict, with the kinds from the files of crds/.
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +39,7 @@ async function judgeText(text: string) {
 
 const accepted = { code: 0, said: expect.stringMatching(/Valid: [1-9]\d*, Invalid: 0, Errors: 0, Skipped: 0/) };
 
-describe('kubeconform takes', () => {
+describe('kubeconform accepts', () => {
   it('the examples', async () => {
     const files = (await readdir(join(project, 'examples'))).filter((name) => name.endsWith('.yaml'));
     expect(files.length).toBeGreaterThan(5);

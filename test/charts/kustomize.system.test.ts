@@ -1,4 +1,4 @@
-// The charts as kustomize reads them, and with it Flux, which renders by it: each key once.
+// The charts as kustomize reads them, and Flux with it: each key occurs once.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ describe('kustomize', () => {
     expect((await built(rendering)).length).toBeGreaterThan(2);
   });
 
-  it('finds what selectors go by as the chart has it, and other labels as the user has them', async () => {
+  it('keeps the labels of selectors as the chart has them, and other labels as the user has them', async () => {
     const objects = await built({ chart: 'lcow-operator', set: clashing });
     expect(named(objects, 'Deployment', 'lcow-operator')).toMatchObject({
       metadata: {

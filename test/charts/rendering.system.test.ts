@@ -1,4 +1,4 @@
-// What Helm makes of the charts, without a cluster.
+// The manifests that Helm renders from the charts, without a cluster.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -61,9 +61,9 @@ describe.each(cases)('$chart with values $values', (rendering) => {
         'app.kubernetes.io/managed-by': 'Helm',
         'app.kubernetes.io/part-of': 'lcow',
       });
-      // What the API server says of itself can be read there only.
+      // The API server's own ConfigMap can be read only in kube-system.
       const isReader = each.metadata.name === 'lcow-operator-authentication-reader';
-      // Values may put these where Prometheus looks.
+      // Values can put these into the namespace that Prometheus watches.
       const outside = each.apiVersion === 'monitoring.coreos.com/v1' ? 'monitoring' : isReader && 'kube-system';
       expect(['lcow-system', outside, undefined]).toContain(each.metadata.namespace);
     }
@@ -80,7 +80,7 @@ describe('Helm 3', () => {
 });
 
 describe('the pod of an agent', () => {
-  it('has time to stop all VMs that end with it, and each of these for its disks', async () => {
+  it('has time to stop all VMs that end with it, and to unmount the disks of each', async () => {
     const objects = await render({ chart: 'lcow-agent' });
     const pod = z.looseObject({ terminationGracePeriodSeconds: z.int() });
     const agent = objects.find(({ kind }) => kind === 'DaemonSet');
@@ -105,7 +105,7 @@ describe('versions', () => {
     expect(/^## (\S+)/m.exec(changelog)?.[1]).toBe(packageJson.version);
   });
 
-  it.each(['lcow-operator', 'lcow-agent'])('of Kubernetes that %s does not work on are refused', async (chart) => {
+  it.each(['lcow-operator', 'lcow-agent'])('of Kubernetes that %s does not support are refused', async (chart) => {
     const { stderr } = await runHelm(['template', ...chartArguments({ chart }), '--kube-version', '1.31.4']);
     expect(stderr).toContain('kubeVersion');
   });
@@ -153,7 +153,7 @@ describe('backslashes in --set', () => {
     ['allowedPipes', String.raw`{\\.\pipe\a}`, String.raw`{\\\\.\\pipe\\a}`, String.raw`--allowed-pipe=\\.\pipe\a`],
     ['allowedDevices', String.raw`{PCIP\VEN_*}`, String.raw`{PCIP\\VEN_*}`, String.raw`--allowed-device=PCIP\VEN_*`],
     ['stateDir', String.raw`D:\lcow`, String.raw`D:\\lcow`, String.raw`--state-dir=D:\lcow`],
-  ])('of %s: %s is refused with what to write, %s is taken', async (name, once, twice, argument) => {
+  ])('of %s: %s is refused with the correct spelling, %s is accepted', async (name, once, twice, argument) => {
     const args = chartArguments({ chart: 'lcow-agent', set: [`${name}=${once}`] });
     for (const tool of [helm4, helm3]) {
       const { code, stderr } = await tool.run(['template', ...args]);
@@ -179,7 +179,7 @@ describe('an image', () => {
 });
 
 describe('flags', () => {
-  /** Flags of the chart that the program does not have yet; this list must become empty. */
+  /** Flags of the chart that the program does not have yet. This list must become empty. */
   const awaited: Readonly<Record<string, readonly string[]>> = { operator: [], agent: [] };
 
   it.each([
@@ -247,7 +247,7 @@ describe('the agent', () => {
     expect(services.map(({ metadata }) => metadata.name)).toContain('lcow-operator');
   });
 
-  it('trusts the ConfigMap that the release of the operator has', async () => {
+  it("trusts the ConfigMap of the operator's release", async () => {
     const maps = (await render({ chart: 'lcow-operator' })).filter(
       (each) => each.kind === 'ConfigMap' && !isHook(each),
     );
@@ -263,7 +263,7 @@ describe('the roles of users', () => {
     ),
   });
 
-  /** By subresource, what the role allows of the aggregated API. */
+  /** The verbs that the role allows on the aggregated API, by subresource. */
   async function verbsIn(role: string): Promise<Readonly<Record<string, readonly string[]>>> {
     const found = (await render({ chart: 'lcow-operator' })).find(({ metadata }) => metadata.name === role);
     const rules = ruled.parse(found).rules.filter(({ apiGroups }) => apiGroups.includes(subresourceGroup));
@@ -272,7 +272,7 @@ describe('the roles of users', () => {
     );
   }
 
-  it('carry every verb that a subresource needs, and who only looks starts nothing', async () => {
+  it('have every verb that a subresource needs, and readers can start nothing', async () => {
     const [view, edit] = [await verbsIn('lcow-operator-view'), await verbsIn('lcow-operator-edit')];
     expect(view).toEqual({ 'linuxutilityvms/log': ['get'] });
     const needed = subresources.map((each) => [`linuxutilityvms/${each}`, verbsOf(each)]);

@@ -1,4 +1,4 @@
-// Both charts as parts of another chart, as platform teams install them.
+// Both charts as dependencies of another chart, as platform teams install them.
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ async function rendered(values: object) {
   return parseObjects(stdout);
 }
 
-describe('a chart that has ours as parts', () => {
+describe('a chart that depends on these charts', () => {
   it('switches them by `condition`', async () => {
     const objects = await rendered({ 'lcow-operator': { enabled: true }, 'lcow-agent': { enabled: false } });
     const titles = objects.map(title);
@@ -41,7 +41,7 @@ describe('a chart that has ours as parts', () => {
     expect(others.map(title).filter((each) => each.includes('lcow-operator'))).toEqual([]);
   });
 
-  it('names one registry and its secrets for all parts, each secret once', async () => {
+  it('sets one registry and its secrets for all of them, each secret once', async () => {
     const text = JSON.stringify(
       await rendered({
         global: { imageRegistry: 'registry.example.com', imagePullSecrets: ['shared', { name: 'other' }] },
@@ -53,13 +53,13 @@ describe('a chart that has ours as parts', () => {
     expect(text.match(/"imagePullSecrets":\[\{"name":"shared"\},\{"name":"other"\}\]/g)).toHaveLength(4);
   });
 
-  it('is told of values that nothing reads', async () => {
+  it('is warned about values that nothing reads', async () => {
     const { code, stderr } = await template({ 'lcow-agent': { enable: true } });
     expect(code).not.toBe(0);
     expect(stderr).toContain('enable');
   });
 
-  it('passes globals of other charts through', async () => {
+  it('passes the globals of other charts through', async () => {
     expect((await rendered({ global: { storageClass: 'fast' } })).length).toBeGreaterThan(2);
   });
 });

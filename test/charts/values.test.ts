@@ -45,7 +45,7 @@ describe('values.yaml', () => {
     });
   });
 
-  it('says what a text should be that does not match its pattern', () => {
+  it('describes the expected text when a value does not match its pattern', () => {
     const text = "# A.\n# @schema {items: {type: string, pattern: '^b', otherwise: a word with b}}\nlist: []\n";
     expect(valuesSchema('Values', readValues(text)).properties).toMatchObject({
       list: { items: { pattern: '^b', if: { pattern: '^b' }, else: { const: 'a word with b' } } },
@@ -70,7 +70,7 @@ describe('values.yaml', () => {
 });
 
 describe('dashboards', () => {
-  it('show every metric, or say why not, and no other', async () => {
+  it('show every metric, or say why not, and no unknown metric', async () => {
     const metrics = await readMetrics();
     expect(dashboardFiles(metrics)).toHaveLength(4);
     expect(() => dashboardFiles(new Map([...metrics, ['lcow_new_total', 'New.']]))).toThrow('shows lcow_new_total');
@@ -79,8 +79,8 @@ describe('dashboards', () => {
   });
 });
 
-describe('what is generated around', () => {
-  it('is refused where it has no place', () => {
+describe('generated content', () => {
+  it('is refused in a file without a place for it', () => {
     expect(() => withTable('# Chart\n', '')).toThrow('README.md lacks');
     expect(() => crdTemplate('apiVersion: v1\n')).toThrow('not a generated');
     expect(() => crdTemplate('# Generated\nmetadata:\n  name: a\nspec: "{{"\n')).toThrow('braces');

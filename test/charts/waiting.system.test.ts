@@ -1,5 +1,5 @@
-// Tools that wait until what they applied is as it shall be, as their makers ship them: none may be content with a VM
-// before the operator and the agent know what becomes of it.
+// Unmodified tools that wait until applied objects are ready. No tool may accept a VM before the operator and the agent
+// know its state.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { InstalledSystem } from '../support/charts/installed-system.ts';
 import { kapply } from '../support/charts/judges.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
 
-/** Each is a VM of examples/ that a tool of its own applies: one that comes to run, and one that cannot. */
+/** Each tool applies its own copy of these VMs of examples/: one that will run, and one that cannot. */
 const kinds = ['ordinary', 'missing-kernel'] as const;
 type Kind = (typeof kinds)[number];
 const stallReason = 'vmlinux-6.6';
@@ -46,11 +46,11 @@ const get = (name: string, path: string) =>
   kubectl(system.cluster, ['get', 'luvm', name, '--ignore-not-found', `--output=jsonpath=${path}`]);
 const readyOf = (name: string) => get(name, '{.status.conditions[?(@.type=="Ready")].status}');
 
-/** How long a tool waits for what cannot come: it needs some of that to begin, on a machine that is busy. */
+/** How long a tool waits for a state that never comes. On a busy machine it needs part of this to start. */
 const seconds = 8;
 
 describe('while no operator runs', () => {
-  it.concurrent.each(kinds)('kapply waits for the VM %s until its time is up', async (kind) => {
+  it.concurrent.each(kinds)('kapply waits for the VM %s until its timeout', async (kind) => {
     const { code, stdout } = await applyWithKapply(kind, seconds, '--status-events');
     expect(stdout).toContain('is InProgress: LinuxUtilityVM generation is 1, but latest observed generation is 0');
     expect(stdout).not.toContain('is Current');
@@ -58,27 +58,27 @@ describe('while no operator runs', () => {
     expect(code).toBe(1);
   });
 
-  it.concurrent.each(kinds)('Helm 4 waits for the VM %s until its time is up', async (kind) => {
+  it.concurrent.each(kinds)('Helm 4 waits for the VM %s until its timeout', async (kind) => {
     const { code, stderr } = await upgrade(helm4, 'helm', kind, seconds);
     expect(stderr).toContain('status: InProgress');
     expect(code).toBe(1);
   });
 
   it.concurrent.each(kinds)(
-    'Helm 3, whose --wait knows built-in kinds only, says nothing of the VM %s',
+    'Helm 3, whose --wait knows only built-in kinds, reports success for the VM %s',
     async (kind) => {
-      // docs/gitops.md says so, and what to do instead. If this fails, Helm 3 has learned it.
+      // docs/gitops.md says so, with an alternative. If this fails, Helm 3 can wait for such kinds now.
       expect(await upgrade(helm3, 'helm3', kind, seconds)).toMatchObject({ code: 0 });
       expect(await readyOf(`helm3-${kind}`)).toBe('');
     },
   );
 });
 
-/** The spec of examples/missing-kernel.yaml, mended. */
+/** The spec of examples/missing-kernel.yaml, repaired. */
 const mended = (text: string) => text.replace(/^ +kernelFile: .*$/m, '    kernelOptions: quiet');
 
-describe('when the operator comes', () => {
-  it('kapply and Helm 4 end with the truth, and not before', { timeout: 180_000 }, async () => {
+describe('when the operator starts', () => {
+  it('kapply and Helm 4 end with the real result, and not before', { timeout: 180_000 }, async () => {
     const waiting = Promise.all([
       ...kinds.map((kind) => applyWithKapply(kind, 120)),
       ...kinds.map((kind) => upgrade(helm4, 'helm', kind, 120)),
@@ -88,7 +88,7 @@ describe('when the operator comes', () => {
       ended = true;
     });
     await system.startOperator();
-    // Nothing can run yet, and nothing can have failed: no host has come.
+    // Nothing can run or fail yet, because there is no host.
     expect(ended).toBe(false);
     await system.startAgent();
     const [applied, broken, installed, failed] = await waiting;
@@ -110,7 +110,7 @@ describe('when the operator comes', () => {
     expect(await get('ordinary', '{.metadata.name}')).toBe('');
   });
 
-  it('a change that no operator has seen is waited for, of a VM that ran and of one that had failed', async () => {
+  it('kapply waits for a change that no operator has seen, both of a VM that ran and of one that had failed', async () => {
     await system.operator.stop();
     await writeFolder('kapply', 'missing-kernel', { 'vm.yaml': mended(await manifest('missing-kernel')) });
     const changed = (await manifest('ordinary', 'helm')).replace('count: 2', 'count: 1');
@@ -132,7 +132,7 @@ async function manifest(kind: Kind, tool?: string): Promise<string> {
   return tool === undefined ? text : text.replace(`name: ${kind}\n`, `name: ${tool}-${kind}\n`);
 }
 
-/** By which kapply knows again what it applied. */
+/** The object in which kapply remembers what it applied. */
 function inventoryOf(kind: Kind): string {
   const labels = { 'cli-utils.sigs.k8s.io/inventory-id': kind };
   const metadata = { name: `inventory-${kind}`, namespace: 'default', labels };

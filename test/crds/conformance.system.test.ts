@@ -1,5 +1,5 @@
-// Applies manifests to a real API server and checks its verdicts: what is good passes, what is bad is refused with a
-// message that names the field and says what to do.
+// Applies manifests to a real API server: good ones are accepted, and bad ones are refused with a message that names
+// the field and the fix.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -27,7 +27,7 @@ function manifests(name: string): unknown {
 const resources = '/apis/lcow.dev/v1alpha1/namespaces/default/linuxutilityvms';
 const hosts = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';
 
-/** The members of metav1.Status that say why something was refused. */
+/** The members of metav1.Status that explain a refusal. */
 const refusal = z.object({ status: z.literal('Failure'), message: z.string() });
 const resourceVersioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
 
@@ -62,7 +62,7 @@ function writeStatus(path: string, status: unknown): Promise<ApiResponse> {
   return api.patch(`${path}/status`, 'merge-patch+json', { status });
 }
 
-/** Applies a manifest for real; it is deleted after the tests. */
+/** Creates a VM from the spec. It is deleted after the tests. */
 async function create(spec: unknown): Promise<string> {
   const name = uniqueName();
   const { status, body } = await apply(name, spec, false);
@@ -76,22 +76,22 @@ function expectRefusal({ status, body }: ApiResponse, field: string, says: strin
   const { message } = refusal.parse(body);
   expect(message).toContain(field);
   expect(message).toContain(says);
-  // Unknown fields and double keys are found while the patch is read, the rest when the result is judged.
+  // Unknown fields and duplicate keys are found while the patch is parsed, other errors when the result is validated.
   expect([400, 422, 500]).toContain(status);
 }
 
-test('there are enough manifests to mean something, each of its own name', () => {
+test('there are enough manifests, each with its own name', () => {
   expect(good.length).toBeGreaterThanOrEqual(45);
   expect(bad.length).toBeGreaterThanOrEqual(65);
   const names = [...good, ...bad].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
 });
 
-describe('the API server takes', () => {
+describe('the API server accepts', () => {
   test.each(good)('$name', async ({ spec }) => {
     const { status, body } = await apply(uniqueName(), spec, true);
     expect(status, JSON.stringify(body)).toBe(201);
-    // What it returns, defaults filled in, is what the programs read.
+    // The programs read the object that it returns, with defaults.
     expect(linuxUtilityVM.safeParse(body).error).toBeUndefined();
   });
 });
@@ -102,7 +102,7 @@ describe('the API server refuses', () => {
   });
 });
 
-describe('no odd spelling of a path passes', () => {
+describe('the API server refuses odd spellings of a path', () => {
   const diskNamed = (path: string, index: number) => ({ name: `disk-${index}`, path });
   const problems = async (spec: unknown) => {
     const { body } = await apply(uniqueName(), spec, true);
@@ -180,7 +180,7 @@ describe('spec.nodeName', () => {
     ['changed', { nodeName: 'a' }, { nodeName: 'b' }],
     ['removed', { nodeName: 'a' }, {}],
     ['added', {}, { nodeName: 'a' }],
-  ])('cannot be %s while status.nodeName is there', async (_, before, after) => {
+  ])('cannot be %s while status.nodeName is set', async (_, before, after) => {
     const name = await create(before);
     await writeStatus(`${resources}/${name}`, { nodeName: 'a' });
     const says = 'can change only while status.nodeName is absent: delete the VM and create it anew to move it';
@@ -189,7 +189,7 @@ describe('spec.nodeName', () => {
   });
 });
 
-test('status.nodeName goes from one node to another only by way of none', async () => {
+test('status.nodeName can change from one node to another only by being unset first', async () => {
   const path = `${resources}/${await create({})}`;
   expect((await writeStatus(path, { nodeName: 'a', phase: 'Scheduled' })).status).toBe(200);
   expectRefusal(
@@ -201,7 +201,7 @@ test('status.nodeName goes from one node to another only by way of none', async 
   expect((await writeStatus(path, { nodeName: 'b' })).status).toBe(200);
 });
 
-test('a whole status is kept as it was written, and read as it was kept', async () => {
+test('a complete status is stored unchanged', async () => {
   const path = `${resources}/${await create({})}`;
   const status = wholeStatus();
   const { body } = await writeStatus(path, status);
@@ -209,7 +209,7 @@ test('a whole status is kept as it was written, and read as it was kept', async 
   expect(linuxUtilityVM.parse(body).status).toEqual(status);
 });
 
-describe('kstatus has something to wait for from the first instant: generation 1 and, observed, generation 0 of', () => {
+describe('kstatus waits from the beginning, because generation is 1 and observedGeneration is 0 for', () => {
   const seen = async (path: string) => {
     const { body } = await api.request('GET', path);
     return z.object({ metadata: z.object({ generation: z.number() }), status: z.unknown() }).parse(body);
@@ -218,7 +218,7 @@ describe('kstatus has something to wait for from the first instant: generation 1
   test('a VM', async () => {
     const path = `${resources}/${await create({})}`;
     expect(await seen(path)).toMatchObject({ metadata: { generation: 1 }, status: { observedGeneration: 0 } });
-    // Of an operator that is older than the field.
+    // Written by an operator that is older than the field.
     await writeStatus(path, { phase: 'Pending', observedGeneration: null });
     expect((await seen(path)).status).toEqual({ phase: 'Pending', observedGeneration: 0 });
   });
@@ -250,7 +250,7 @@ test('VMs are selected by status.nodeName and status.phase', async () => {
   expect(body).toMatchObject({ items: [{ metadata: { name } }] });
 });
 
-test('a host is created with a spec or without, and gets its status', async () => {
+test('a host is created with or without a spec, and gets its status', async () => {
   const name = uniqueName();
   const host = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVMHost', metadata: { name } };
   const created = await api.request('POST', `${hosts}?fieldValidation=Strict`, host);
@@ -317,7 +317,7 @@ describe('an object whose spec a later version forbids', () => {
     return { apiVersion: `${group}/v1alpha1`, kind: 'LinuxUtilityVM', metadata, spec };
   }
 
-  /** The kind in a group of its own, so that the other tests keep theirs. */
+  /** Defines the kind in its own group, so that the other tests are not affected. */
   async function define(): Promise<void> {
     const original = customResourceDefinition(linuxUtilityVMKind);
     const { shortNames: _, categories: __, ...names } = original.spec.names;
@@ -339,7 +339,7 @@ describe('an object whose spec a later version forbids', () => {
     expect(status, JSON.stringify(body)).toBe(200);
   }
 
-  /** Creates an object until the answer is as expected: the API server takes a schema into use a little later. */
+  /** Creates an object until the answer is as expected, because the API server applies a new schema with a delay. */
   async function untilCreating(name: string, expected: number, query = ''): Promise<void> {
     const attempt = async () => (await api.request('POST', `${path}${query}`, vm(name))).status;
     await expect.poll(attempt, { timeout: 15_000 }).toBe(expected);
@@ -377,7 +377,7 @@ function condition(type: string) {
   };
 }
 
-/** Every member that a status can have. */
+/** A status with every member. */
 function wholeStatus() {
   const time = '2026-11-24T10:00:00Z';
   const digest = 'a'.repeat(64);

@@ -9,14 +9,14 @@ const folder = new URL('../../crds/', import.meta.url);
 const kinds = [linuxUtilityVM, linuxUtilityVMHost].map(openApiSchema);
 
 describe('the checked-in CRDs', () => {
-  test('are what the schemas generate', () => {
+  test('equal the output of the generator', () => {
     const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
     const present = new Map(names.map((name) => [name, readFileSync(new URL(name, folder), 'utf8')]));
     expect(differences(generatedFiles(), present)).toEqual([]);
   });
 });
 
-describe('what differs is named', () => {
+describe('the check names', () => {
   const expected = new Map([['a.yaml', 'a']]);
 
   test.each([
@@ -45,17 +45,17 @@ describe.each([
     expect(unexplained.map(({ path }) => path)).toEqual([]);
   });
 
-  test('bounds every text, list, map and number, so that no object grows without end', () => {
+  test('bounds every text, list, map and number, so that every object has a maximum size', () => {
     const unbounded = [...under('spec'), ...under('status')].filter(({ schema }) => !isBounded(schema));
     expect(unbounded.map(({ path }) => path)).toEqual([]);
   });
 
-  test('says of every list how it is merged', () => {
+  test('says for every list how it is merged', () => {
     const lists = fields.filter(({ schema }) => schema['type'] === 'array');
     expect(lists.filter(({ schema }) => schema['x-kubernetes-list-type'] === undefined)).toEqual([]);
   });
 
-  test('has rules on its root only about transitions, since others would block the deletion of older objects', () => {
+  test('has root rules only for transitions, because other rules would block the deletion of older objects', () => {
     const rules = JSON.stringify(schema['x-kubernetes-validations'] ?? []);
     for (const rule of JSON.parse(rules)) expect(rule).toHaveProperty('rule', expect.stringContaining('oldSelf'));
   });

@@ -1,5 +1,5 @@
-// What was stored by an earlier version, and would be refused now, can still be written to and deleted. On a control plane
-// of its own, since it installs the kind as it was.
+// Objects that an earlier version stored, and that would be refused now, can still be updated and deleted. The test has
+// its own control plane, because it installs the old kind.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
@@ -25,7 +25,7 @@ const definitionPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/
 const versioned = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
 const policyOf = (chars: number) => 'cG9s'.repeat(chars / 4);
 
-/** The kind with policies of this length. */
+/** Installs the kind with policies of this length. */
 async function install(maximum: number): Promise<void> {
   const { metadata } = versioned.parse(await fixture.request({ method: 'GET', path: definitionPath }));
   const definition = customResourceDefinition(linuxUtilityVMKind);
@@ -45,7 +45,7 @@ async function isRefused(chars: number): Promise<boolean> {
   return !(await fixture.http.request({ method: 'POST', path: machinesPath, query: { dryRun: 'All' }, body })).ok;
 }
 
-test('a VM with a policy of 250 KB that was stored before gets status and finalizer, and is deleted', async () => {
+test('a VM with a stored policy of 250 KB gets status and finalizer, and is deleted', async () => {
   await install(262_144);
   await until(async () => !(await isRefused(250_000)));
   const { metadata } = await fixture.create('earlier', { confidential: { securityPolicy: policyOf(250_000) } });

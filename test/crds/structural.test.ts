@@ -4,7 +4,7 @@ import { openApiSchema } from '../../crds/custom-resource-definition.ts';
 import { listMap, listSet } from '../../crds/fields.ts';
 import { requireStructural } from '../../crds/structural.ts';
 
-/** What the generator says to a kind whose spec has this one field. */
+/** The generator's error for a kind whose spec has this one field. */
 function refusalOf(field: z.ZodType): string {
   return message(() => openApiSchema(z.object({ spec: z.object({ field }) })));
 }
@@ -60,7 +60,7 @@ describe('a zod schema that has no structural form is refused with its path', ()
     expect(refusalOf(schema)).toContain(expected);
   });
 
-  test('a date, which JSON cannot carry', () => {
+  test('a date is refused, because JSON cannot carry it', () => {
     expect(refusalOf(z.date())).toContain('Date cannot be represented');
   });
 });
@@ -92,7 +92,7 @@ describe('a JSON schema that is not structural is refused with its path', () => 
   });
 });
 
-test('a key with a default is there in every item', () => {
+test('a key with a default is present in every item', () => {
   const field = z.array(z.object({ key: z.int().default(0) })).meta(listMap('key'));
   expect(refusalOf(field)).toBe('taken');
 });

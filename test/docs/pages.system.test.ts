@@ -1,4 +1,5 @@
-// The pages of docs/ say what happens: their commands are run, in order, on a cluster whose pods run, and answer as shown.
+// Runs the commands of the pages in docs/, in order, on a cluster whose pods run, and compares their output with the
+// pages.
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,7 +13,7 @@ import { RunningCluster } from '../support/kubelet/cluster.ts';
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const page = (name: string) => readFile(join(project, `docs/${name}.md`), 'utf8');
 const [install = '', gitops = '', reasons = ''] = await Promise.all(['install', 'gitops', 'reasons'].map(page));
-/** What can be done while everything is installed. */
+/** The pages that are run while everything is installed. */
 const between = new Map(
   await Promise.all(
     ['operations', 'troubleshooting', 'confidential'].map(async (name) => [name, await page(name)] as const),
@@ -21,14 +22,14 @@ const between = new Map(
 const secondHalf = install.indexOf('## Who may do what');
 
 let cluster: RunningCluster;
-/** Of the operator, while it was there. */
+/** The metrics of the operator, read while it was installed. */
 let metrics = '';
 let folder: string;
 let shell: Shell;
 
 beforeAll(async () => {
   cluster = await RunningCluster.start(['win-2025-a']);
-  // The checkout, with the files of the page beside it.
+  // The checkout, together with the files of the page.
   folder = await mkdtemp(join(tmpdir(), 'docs-'));
   for (const name of ['charts', 'examples']) await symlink(join(project, name), join(folder, name));
   for (const text of [install, ...between.values()]) {
@@ -60,13 +61,13 @@ for (const [name, text] of between) {
   describe(`docs/${name}.md`, () => {
     it.each(stepsOf(text))('$command', { timeout: 180_000 }, take);
 
-    it('leads to reasons that there are', () => {
+    it('links to existing reasons', () => {
       const anchors = new Set([...reasons.matchAll(/^### (\w+)$/gm)].map(([, reason = '']) => reason.toLowerCase()));
       const links = [...text.matchAll(/reasons\.md#(\w+)/g)].map(([, anchor = '']) => anchor);
       expect(links.filter((anchor) => !anchors.has(anchor))).toEqual([]);
     });
 
-    it('names metrics that the operator has', () => {
+    it('names existing metrics of the operator', () => {
       const named = [...text.matchAll(/`(lcow_\w+)/g)].map(([, metric = '']) => metric);
       expect(named.filter((metric) => !metrics.includes(`# TYPE ${metric} `))).toEqual([]);
     });
@@ -77,7 +78,7 @@ describe('docs/install.md, the rest', () => {
   it.each(stepsOf(install.slice(secondHalf)))('$command', { timeout: 180_000 }, take);
 
   it.each(['operator', 'agent'])(
-    'shows values that the chart of the %s takes, with the image that it shows how to build',
+    'has values that the chart of the %s accepts, with the image that the page shows how to build',
     async (program) => {
       const values = ['--values', join(folder, `${program}-values.yaml`)];
       const rendered = await helm(['template', ...chartArguments({ chart: `lcow-${program}` }), ...values]);
@@ -104,7 +105,7 @@ describe('docs/install.md, the rest', () => {
   });
 });
 
-it('alerts ask for metrics that the operator has', async () => {
+it('the alerts use existing metrics of the operator', async () => {
   const objects = await render({ chart: 'lcow-operator', values: 'operator-production' });
   const rules = JSON.stringify(objects.find(({ kind }) => kind === 'PrometheusRule'));
   const asked = [...rules.matchAll(/\blcow_\w+/g)].map(([name]) => name);

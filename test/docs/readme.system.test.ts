@@ -1,4 +1,4 @@
-// What README.md shows is what happens.
+// README.md shows what really happens.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ it('its manifests are accepted', async () => {
   }
 });
 
-it('the refusal that it quotes is the one of the API server', async () => {
+it('it quotes the real refusal of the API server', async () => {
   const bad = {
     apiVersion: 'lcow.dev/v1alpha1',
     kind: 'LinuxUtilityVM',
@@ -39,11 +39,11 @@ it('the refusal that it quotes is the one of the API server', async () => {
   expect(readme.replaceAll(/\s+/g, ' ')).toContain(stderr.trim().replaceAll(/\s+/g, ' '));
 });
 
-it('its table of run strategies has each of them', () => {
+it('its table of run strategies is complete', () => {
   for (const strategy of runStrategies) expect(readme).toContain(`| \`${strategy}\` |`);
 });
 
-describe('its walk', () => {
+describe('its first steps', () => {
   let folder: string;
   let shell: Shell;
   let started: ReturnType<typeof spawn>;
@@ -52,7 +52,7 @@ describe('its walk', () => {
     folder = await mkdtemp(join(tmpdir(), 'readme-'));
     for (const [name, content] of filesOf(readme)) await writeFile(join(folder, name), content);
     expect(readme).toContain('\nnpm start\n');
-    // What npm runs then, without npm in between, which would have to pass the signal on.
+    // The command that npm would run. npm in between would have to pass the signal on.
     const [, ...words] = packageJson.scripts.start.split(' ');
     const child = spawn(process.execPath, words, { cwd: project, stdio: ['ignore', 'pipe', 'ignore'] });
     started = child;
@@ -69,21 +69,21 @@ describe('its walk', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  // Which hosts are there first, and so have what, differs from one start to the next.
+  // The order in which hosts connect, and so the placement, differs between starts.
   const steps = stepsOf(readme).map(({ command, output }) => ({
     command,
     output: output.replaceAll(/^(win-\S+ +True +\d+ +\d+ +)\d+/gm, '$1…').replaceAll(/\bwin-\d+-a\b/g, '…'),
   }));
   it.each(steps)('$command', { timeout: 90_000 }, (step) => follow(step, shell));
 
-  it('ends with a command that prints a document', async () => {
+  it('end with a command that prints a document', async () => {
     const [, command = ''] = /^```\n(node agent\/main\.ts document .*)\n```$/m.exec(readme) ?? [];
     const environment = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
     const said = await run(command, { folder: project, environment });
     expect(JSON.parse(said)).toMatchObject({ name: 'pinned', document: { VirtualMachine: {} } });
   });
 
-  /** The program and the kubeconfig that it prints. */
+  /** The program and the kubeconfig in the command line that it prints. */
   async function kubectlLineOf(output: Readable): Promise<readonly string[]> {
     const lines = createInterface(output);
     for await (const line of lines) {
@@ -96,7 +96,7 @@ describe('its walk', () => {
     throw new Error('npm start ended without a line for kubectl');
   }
 
-  /** The table of the page is of examples that are in their places. */
+  /** Waits until the examples have the states that the table of the page shows. */
   async function settled(): Promise<void> {
     const states = ['Running=5', 'Stopped=2', 'Failed=1'];
     await vi.waitFor(async () => {

@@ -1,4 +1,4 @@
-// examples/tenants/ as it is, in a namespace of a real API server: what it bounds, and what it must never refuse.
+// examples/tenants/ in a namespace of a real API server: what it limits, and what it must never refuse.
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -40,7 +40,7 @@ function setLimit(value: string): Promise<string> {
   return run(`label namespace ${namespace} --overwrite ${label}=${value}`);
 }
 
-/** The API server learns of policies and labels within a second or two. */
+/** Waits, because the API server learns of policies and labels within a second or two. */
 async function forLimit(message: string): Promise<void> {
   await vi.waitFor(async () => {
     expect(await create('probe', { memory: { sizeInMB: limit + 1 } }, true)).toMatchObject(refused(message));
@@ -63,7 +63,7 @@ function refused(message: string) {
   return { status: 403, body: { message: expect.stringContaining(message) } };
 }
 
-/** VMs that were there before the limit. */
+/** Creates a VM as it existed before the limit. */
 async function createLarge(name: string): Promise<void> {
   await run(`label namespace ${namespace} ${label}-`);
   await vi.waitFor(async () => {
@@ -80,7 +80,7 @@ it.each([
   expect(await create('small', spec, true)).toMatchObject({ status: 201 });
 });
 
-it('refuses a VM with more, and says what allows how much', async () => {
+it('refuses a VM with more, and names the limit and the label that sets it', async () => {
   const { code, stderr }: KubectlResult = await runKubectl(
     await sharedCluster(),
     ['create', '--namespace', namespace, '--filename', '-'],
@@ -101,7 +101,7 @@ it.each(['4096.0', '4.096e3', '1099511627776'])('refuses %s, however the number 
   expect(response.status).toBe(403);
 });
 
-it('bounds the default as well', async () => {
+it('also limits the default', async () => {
   await setLimit('512');
   await vi.waitFor(async () => {
     expect(await create('plain', {}, true)).toMatchObject(refused('spec.memory.sizeInMB is 1024'));
@@ -110,7 +110,7 @@ it('bounds the default as well', async () => {
   await forLimit(tooLarge(limit + 1));
 });
 
-it('refuses VMs while the label is no number, and says so', async () => {
+it('refuses VMs while the label is not a number, and says so', async () => {
   for (const value of ['8Gi', '1e9', '']) {
     await setLimit(value);
     await forLimit(noNumber(value));
@@ -120,13 +120,13 @@ it('refuses VMs while the label is no number, and says so', async () => {
   await forLimit(tooLarge(limit + 1));
 });
 
-it('bounds no other namespace', async () => {
+it('limits no other namespace', async () => {
   const path = '/apis/lcow.dev/v1alpha1/namespaces/default/linuxutilityvms?dryRun=All';
   const large = vm(`${namespace}-large`, { memory: { sizeInMB: 2 * limit } });
   expect(await api.request('POST', path, large)).toMatchObject({ status: 201 });
 });
 
-it('judges updates that raise the memory', async () => {
+it('checks updates that raise the memory', async () => {
   await create('grows', { runStrategy: 'Halted' });
   expect(await patch('grows', { spec: { memory: { sizeInMB: limit } } })).toMatchObject({ status: 200 });
   expect(await patch('grows', { spec: { memory: { sizeInMB: limit + 2 } } })).toMatchObject(
@@ -135,7 +135,7 @@ it('judges updates that raise the memory', async () => {
   await run(`delete luvm grows --namespace ${namespace}`);
 });
 
-it('lets a VM that has more be used, made smaller and deleted', async () => {
+it('allows a VM with more to be used, made smaller and deleted', async () => {
   await createLarge('older');
   const path = `${vms}/older`;
   expect(await patch('older', { spec: { runStrategy: 'Halted' } })).toMatchObject({ status: 200 });
@@ -153,7 +153,7 @@ it('lets a VM that has more be used, made smaller and deleted', async () => {
   expect(await api.request('GET', path)).toMatchObject({ status: 404 });
 });
 
-it('cannot be passed by a deletion that is only claimed', async () => {
+it('cannot be bypassed by a claimed deletion', async () => {
   await create('sly', { runStrategy: 'Halted' });
   const claimed = { metadata: { deletionTimestamp: new Date().toISOString() } };
   const larger = { ...claimed, spec: { memory: { sizeInMB: 2 * limit } } };
@@ -166,14 +166,14 @@ it('cannot be passed by a deletion that is only claimed', async () => {
   await run(`delete luvm sly --namespace ${namespace}`);
 });
 
-it('bounds the number of VMs by the quota', async () => {
+it('limits the number of VMs by the quota', async () => {
   const key = 'count/linuxutilityvms.lcow.dev';
   const counted = async (used: number) => {
     const { body } = await api.request('GET', `/api/v1/namespaces/${namespace}/resourcequotas/virtual-machines`);
     expect(body).toMatchObject({ status: { hard: { [key]: String(quota) }, used: { [key]: String(used) } } });
   };
   await run(`apply --namespace ${namespace} --filename ${example('quota')}`);
-  // The controller manager counts what is there already.
+  // The controller manager counts existing VMs.
   await vi.waitFor(() => counted(0), patience);
   for (let index = 0; index < quota; index++) {
     expect(await create(`vm-${index}`, { runStrategy: 'Halted' })).toMatchObject({ status: 201 });

@@ -1,24 +1,24 @@
-// What an attack is. Each one is a program that speaks to a running system as one of the four hostile parties of
-// docs/design.md §10 does, and reports whether the system kept its promise, with the figure that shows it.
+// The interface of an attack. Each attack is a program that acts on a running system as one of the four hostile parties
+// of docs/design.md §10, and reports whether the system kept its promise, with the figure that shows it.
 import type { RunningSystem } from '../support/system/running-system.ts';
 
 export type Party = 'namespace editor' | 'agent' | 'guest' | 'stranger';
 
 export interface Finding {
   readonly held: boolean;
-  /** What was measured or answered, for a human. */
+  /** The measured value or the answer, for people. */
   readonly figure: string;
 }
 
 export interface Attack {
-  /** Of the file, too. */
+  /** The name of the attack and of its file. */
   readonly name: string;
   readonly party: Party;
-  /** What must hold, in a sentence. */
+  /** What must hold, as one sentence. */
   readonly promise: string;
-  /** Whether it takes less than about five seconds; only such attacks are a part of `npm test`. */
+  /** Whether it takes less than about five seconds. `npm test` runs only such attacks. */
   readonly short: boolean;
-  /** Must leave the system as it found it: the next attack runs against the same one. */
+  /** Must restore the state of the system: the next attack runs on the same one. */
   run(target: RunningSystem): Promise<Finding>;
 }
 

@@ -1,4 +1,4 @@
-// A user of the cluster with certain rights and no others, who writes requests by hand.
+// A user of the cluster with given rights and no others, who writes requests by hand.
 
 import { plainHeaders, type RawAnswer, rawRequest, sendRaw } from '../support/system/raw-request.ts';
 import type { RunningSystem } from '../support/system/running-system.ts';
@@ -12,10 +12,10 @@ export interface Rule {
 }
 
 export interface UserSettings {
-  /** Of the user, of its namespace, and of its role. */
+  /** The name of the user, of its namespace, and of its role. */
   readonly name: string;
   readonly rules: readonly Rule[];
-  /** The rules hold in every namespace, not only in the user's own. */
+  /** Whether the rules hold in every namespace instead of only the user's own. */
   readonly everywhere?: boolean;
 }
 
@@ -48,13 +48,13 @@ export class ClusterUser implements AsyncDisposable {
     await this.#target.kubectl(['delete', 'namespace', name, '--wait=false']);
   }
 
-  /** @param target of the request, written as it is */
+  /** @param target the target of the request, sent unchanged */
   send(target: string, headers: readonly string[] = plainHeaders, method = 'GET'): Promise<RawAnswer> {
     const authorization = `Authorization: Bearer ${this.#token}`;
     return sendRaw(this.#address, rawRequest(method, target, [authorization, ...headers]));
   }
 
-  /** The API server learns of rights, and of APIs, a moment later. */
+  /** Repeats the request, because the API server learns of new rights and APIs with a delay. */
   async untilAnswered(code: number, target: string, headers?: readonly string[]): Promise<void> {
     await this.#target.until(`${target} is answered with ${code}`, async () => {
       const answer = await this.send(target, headers);

@@ -1,4 +1,5 @@
-// One team has something of a host for itself; another team's VMs want it, too, by whatever name it can be written with.
+// One team uses a resource of a host exclusively. VMs of another team ask for the same resource under every possible
+// name.
 import type { RunningSystem } from '../support/system/running-system.ts';
 import { broken, type Finding, held } from './attack.ts';
 import { isHeldBy, readyOf, runs, Tenant } from './tenant.ts';
@@ -6,11 +7,11 @@ import { isHeldBy, readyOf, runs, Tenant } from './tenant.ts';
 type Spec = Readonly<Record<string, unknown>>;
 
 export interface Contest {
-  /** Of the attack; the teams are named after it. */
+  /** The name of the attack. The teams are named after it. */
   readonly name: string;
   readonly owned: Spec;
   readonly wanted: readonly Spec[];
-  /** What they are to wait with. */
+  /** The reason that the waiting VMs must show. */
   readonly reason: string;
 }
 
@@ -27,7 +28,7 @@ export async function contest(target: RunningSystem, { name, owned, reason, want
   for (const each of accepted)
     await attacker.until(each, `is held up or runs`, (found) => isHeldUp(found) || runs(found));
   const during = await victim.get('secret-name');
-  // The moment at which somebody else could take it.
+  // During this restart another VM could take the resource.
   await victim.restart('secret-name');
   const after = await victim.until(
     'secret-name',
@@ -45,7 +46,7 @@ export async function contest(target: RunningSystem, { name, owned, reason, want
     during.status.runtimeID === before.status.runtimeID &&
     runs(after) &&
     !leak;
-  // And honest waiting comes to its end.
+  // A VM that waits properly gets the resource in the end.
   await victim.delete('secret-name');
   const first = accepted[attackers.findIndex(isHeldBy(reason))];
   if (first !== undefined) await attacker.until(first, 'runs once it is free', runs);

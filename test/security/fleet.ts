@@ -1,5 +1,5 @@
-// Agents without hosts for attacks: each speaks the protocol over TLS, dials as the real one does (agent/link/dial.ts), and dials
-// again as agent/link/link.ts does, until it was welcomed.
+// Agents without hosts, for attacks. Each speaks the protocol over TLS, dials as the real agent does
+// (agent/link/dial.ts), and dials again as agent/link/link.ts does, until it is welcomed.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WebSocket } from 'ws';
@@ -16,9 +16,9 @@ const hosts = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';
 const nodes = '/api/v1/nodes';
 
 export interface Admission {
-  /** From the first dial until the welcome. */
+  /** From the first dial to the welcome. */
   readonly milliseconds: number;
-  /** Until the connection was open: the token had been accepted. What follows is a matter of the API server. */
+  /** Until the connection is open, which means that the token was accepted. The rest depends on the API server. */
   readonly openMilliseconds: number;
   readonly dials: number;
 }
@@ -39,7 +39,7 @@ export class Fleet implements AsyncDisposable {
     this.#before = before;
   }
 
-  /** Creates so many Nodes, and gives each a token. */
+  /** Creates `count` Nodes, and a token for each. */
   static async create(target: RunningSystem, prefix: string, count: number): Promise<Fleet> {
     const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
     const api = new ClusterApi(target.controlPlane.kubeconfigPath, 'attack');
@@ -56,7 +56,7 @@ export class Fleet implements AsyncDisposable {
     return this.#names;
   }
 
-  /** Resolves when the operator has welcomed the agent; dials again until then. */
+  /** Dials until the operator has welcomed the agent. */
   async join(name: string, signal: AbortSignal): Promise<Admission> {
     const begun = performance.now();
     for (let dials = 1; ; dials += 1) {
@@ -116,7 +116,7 @@ export class Fleet implements AsyncDisposable {
 
 const tokenOf = (name: string) => `token-of-the-attack-${name}`;
 
-/** Where the target has its certificates and tokens. */
+/** The folder with the target's certificates and tokens. */
 export function pkiFolder(target: RunningSystem): string {
   return join(target.system.node('win-2022-a').stateDir, '..', '..', 'pki');
 }

@@ -1,4 +1,4 @@
-// Many requests to a real API server, as many at a time as it takes without queueing.
+// Sends many requests to a real API server, as many at a time as it serves without queueing.
 const workers = 16;
 
 export async function inParallel<Item>(items: Iterable<Item>, task: (item: Item) => Promise<unknown>): Promise<void> {

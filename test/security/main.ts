@@ -1,5 +1,5 @@
-// `npm run test:security [-- <attack>...]`: attacks a whole system that it starts, and prints a line for each attack.
-// Exit code 1 when a promise was broken. `--help` lists the attacks.
+// `npm run test:security [-- <attack>...]` starts a whole system, attacks it, and prints a line for each attack. The
+// exit code is 1 if a promise was broken. `--help` lists the attacks.
 import { parseArgs } from 'node:util';
 import { attacks } from './all-attacks.ts';
 import { type Attack, broken, type Finding } from './attack.ts';

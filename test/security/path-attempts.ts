@@ -1,4 +1,4 @@
-// A namespace editor applies VMs that name files of the host, and looks at what becomes of them.
+// A namespace editor applies VMs that name files of the host, and the attack checks their status.
 import { condition, type Machine, type RunningSystem } from '../support/system/running-system.ts';
 import { broken, type Finding, held } from './attack.ts';
 
@@ -12,7 +12,7 @@ export interface Attempt {
 /** A host whose description has links and disks for these attacks. */
 export const attackedHost = 'win-2025-a';
 
-/** Held when each VM is told `PathNotAllowed` and none runs. Deletes what it made. */
+/** The promise holds if each VM gets `PathNotAllowed` and none runs. Deletes the VMs that it created. */
 export async function attempt(target: RunningSystem, name: string, attempts: readonly Attempt[]): Promise<Finding> {
   const names = attempts.map((_, index) => `${name}-${index}`);
   const outcomes = await Promise.all(

@@ -1,5 +1,5 @@
-// A node whose agent's token somebody else has, and another one whose session shows whether anybody else notices. The real
-// agents of both are stopped meanwhile.
+// A node whose agent's token was stolen, and a second node whose session shows whether other agents are affected. The
+// real agents of both are stopped during the attack.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { agentsPath, type Hello, subprotocol } from '../../protocol/messages.ts';
@@ -54,12 +54,12 @@ export class SeizedNode implements AsyncDisposable {
     this.#operator = target.system.operator.pid;
   }
 
-  /** An open connection with the token; undefined when it is refused. */
+  /** Opens a connection with the token; undefined when it is refused. */
   async dial(): Promise<WebSocket | undefined> {
     return this.#dial(attacked).catch(() => undefined);
   }
 
-  /** Says hello, and waits until the operator has said all. False when the session ends instead of being accepted. */
+  /** Sends the hello, and waits for the complete desired state. False if the session ends instead of being accepted. */
   async welcomed(socket: WebSocket, introduction: Hello = hello()): Promise<boolean> {
     const answer = new Promise<boolean>((resolve) => {
       socket.once('close', () => resolve(false));
@@ -71,7 +71,10 @@ export class SeizedNode implements AsyncDisposable {
     return answer;
   }
 
-  /** Whether the operator lives and serves, the neighbour still has its session, and what it took at most. */
+  /**
+   * Checks whether the operator is running and serving, whether the neighbour still has its session, and the peak
+   * figures.
+   */
   async verdict(what: string): Promise<Finding> {
     const milliseconds = await this.#answerTime();
     const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
@@ -86,7 +89,7 @@ export class SeizedNode implements AsyncDisposable {
     this.#neighbour?.terminate();
     await Promise.all([attacked, neighbour].map((name) => this.#target.system.node(name).agent.start()));
     const { size } = new Set(this.#target.system.nodes);
-    // Who is kept out for a while is let in again.
+    // A node that was kept out for a while is accepted again.
     await this.#target.until(
       'all agents are back',
       async () => (await this.#metric('lcow_agent_sessions')) === size,
@@ -134,7 +137,7 @@ export class SeizedNode implements AsyncDisposable {
   }
 }
 
-/** Sends as fast as the operator reads, until so much was sent or the connection ends. */
+/** Sends as fast as the operator reads, until a given amount was sent or the connection ends. */
 export async function flood(
   socket: WebSocket,
   frames: Iterable<string | Buffer>,

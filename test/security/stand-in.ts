@@ -1,4 +1,4 @@
-// In place of the agent of one node, somebody who has its token and speaks the protocol well.
+// Someone with the token of a node's agent, who takes its place and follows the protocol.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
@@ -15,7 +15,7 @@ export class StandIn implements AsyncDisposable {
     this.#node = node;
   }
 
-  /** The real agent is stopped; the other one does not dial yet. */
+  /** Stops the real agent. The stand-in does not dial yet. */
   static async of(target: RunningSystem, node: string): Promise<StandIn> {
     await target.system.node(node).agent.stop();
     return new StandIn(target, node);

@@ -1,5 +1,5 @@
-// The system under attack: three simulated hosts, one operator with its aggregated API, as a release would have them. One
-// of the hosts has links, 8.3 names and disks that lead to what is not for everybody.
+// The system under attack: three simulated hosts and one operator with its aggregated API, as in a release. One of the
+// hosts has links, 8.3 names and disks that lead to forbidden files.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
@@ -30,12 +30,12 @@ const links = {
   'C:\\disks\\PROGRA~3': 'C:\\ProgramData',
 };
 
-/** That manifests may join. */
+/** The CPU group that manifests are allowed to join. */
 export const allowedCpuGroup = 'aaaaaaaa-0000-4000-8000-000000000000';
 
 export async function startTarget(): Promise<RunningSystem> {
   const running = await RunningSystem.start(threeHosts, async (_, directory) => ({
-    // A flood must leave it alive with no more.
+    // A flood must not exhaust this limited memory.
     operatorNodeFlags: ['--max-old-space-size=600'],
     hosts: new Map(threeHosts).set(attackedHost, await hostWithTraps(directory)),
     agentFlags: ['--allowed-cpu-group', allowedCpuGroup],

@@ -1,4 +1,4 @@
-// A team with a namespace of its own, whose VMs all want to run on one host of the system under attack.
+// A team with its own namespace, whose VMs all want to run on one host of the system under attack.
 import { z } from 'zod';
 import type { RunningSystem } from '../support/system/running-system.ts';
 import { attackedHost } from './path-attempts.ts';
@@ -19,7 +19,7 @@ const machine = z.object({
 });
 export type TenantMachine = z.infer<typeof machine>;
 
-/** Where all of them meet. */
+/** The host that all teams use. */
 export const sharedHost = attackedHost;
 
 export class Tenant implements AsyncDisposable {

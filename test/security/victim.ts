@@ -1,4 +1,4 @@
-// A VM of somebody else, in the namespace `default`.
+// A VM of another user, in the namespace `default`.
 import { isRunning, type RunningSystem } from '../support/system/running-system.ts';
 
 export async function withVictim<T>(target: RunningSystem, name: string, attack: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
-// A whole fleet of new agents that dials at once. Nobody is hostile here, but a thief of nothing more than patience could
-// bring it about, by keeping the operator away for a minute.
+// A whole fleet of new agents dials at the same time. No agent is hostile, but an attacker can cause this by keeping
+// the operator unreachable for a minute.
 import { z } from 'zod';
 import { ClusterApi } from '../../support/control-plane/cluster-api.ts';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -30,7 +30,7 @@ const stampede =
 export const agentStampede: Attack = {
   name: 'agent-stampede',
   party: 'agent',
-  promise: '5,000 agents that connect at once change no leader, and none is refused for good',
+  promise: 'When 5,000 agents connect at once, the leader does not change, and every agent is accepted in the end.',
   short: false,
   run: stampede(5_000, 10),
 };
@@ -38,7 +38,7 @@ export const agentStampede: Attack = {
 export const smallStampede: Attack = {
   name: 'small-stampede',
   party: 'agent',
-  promise: '60 agents that connect at once change no leader, and none is refused for good',
+  promise: 'When 60 agents connect at once, the leader does not change, and every agent is accepted in the end.',
   short: true,
   run: stampede(60, 1),
 };
@@ -51,7 +51,7 @@ function figureOf(admissions: readonly Admission[]): string {
 }
 
 class LeaseWatcher implements AsyncDisposable {
-  /** Milliseconds since its last renewal, at most. */
+  /** The longest time since the last renewal of the Lease, in milliseconds. */
   oldest = 0;
   readonly #api: ClusterApi;
   readonly #before: z.infer<typeof lease>['spec'];

@@ -1,5 +1,5 @@
-// The agent of one node, or a thief of its token, says of its VM that it is ready, that it is not, that it is ready, … as
-// fast as the operator reads.
+// The agent of one node, or someone who stole its token, alternates the readiness of its VM as fast as the operator
+// reads.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { observedMachine, type ScriptedAgent, someHost } from '../../support/operator/scripted-agent.ts';
@@ -11,9 +11,9 @@ import { runs, sharedHost, Tenant } from '../tenant.ts';
 const name = 'alternating-report';
 const milliseconds = 12_000;
 const reportsAtOnce = 21;
-/** What exceeds 2,000 a second waits, and so would the end of this attack. */
+/** Messages beyond 2,000 a second wait, which would delay the end of this attack. */
 const pauseMilliseconds = 14;
-/** Status writes at once and a second, Events at once: docs/specification.md. */
+/** Status writes at once and per second, and Events at once: docs/specification.md. */
 const promised = { writes: 5 + 1 + milliseconds / 1_000, events: 25 };
 
 const events = z.object({ items: z.array(z.object({ count: z.number().nullish() })) });
@@ -35,7 +35,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
   return versions <= promised.writes && written <= promised.events ? held(figure) : broken(figure);
 }
 
-/** Each report differs from the one before, and so do those that are the last for some milliseconds. */
+/** Each report differs from the previous one, including those that stay the latest for some milliseconds. */
 async function report(agent: ScriptedAgent, uid: string): Promise<number> {
   const end = performance.now() + milliseconds;
   let reports = 0;
@@ -65,7 +65,7 @@ const failed = (uid: string, attempt: number) =>
     conditions: [{ type: 'Ready', status: 'False', reason: 'CreateFailed', message: `attempt ${attempt}` }],
   });
 
-/** How often each was told, with those that are counted in one object. */
+/** How often each Event was recorded, including repeats that one object counts. */
 async function eventsOf(target: RunningSystem, tenant: Tenant): Promise<number> {
   const { items } = events.parse(
     JSON.parse(await target.kubectl(['get', 'events', '-n', tenant.namespace, '-o', 'json'])),
@@ -76,9 +76,8 @@ async function eventsOf(target: RunningSystem, tenant: Tenant): Promise<number> 
 export const alternatingReport: Attack = {
   name,
   party: 'agent',
-  promise:
-    'However often the report about one VM changes, its status is written once a second, and few Events tell of it.',
-  // It floods for twelve seconds.
+  promise: 'However often the report about one VM changes, its status is written once a second, with few Events.',
+  // The flood takes twelve seconds.
   short: false,
   run: attack,
 };

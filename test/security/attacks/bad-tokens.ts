@@ -1,4 +1,4 @@
-// Bad tokens as fast as they can be shown, each over a TLS connection of its own, from the address that an agent has, too.
+// Bad tokens as fast as possible, each over its own TLS connection, also from the address of an agent.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
@@ -14,8 +14,8 @@ const promisedMilliseconds = 1_000;
 export const badTokens: Attack = {
   name: 'bad-tokens',
   party: 'stranger',
-  promise: 'while bad tokens are shown as fast as they are answered, a valid one is admitted within a second',
-  // Judged by seconds, which says little beside other tests.
+  promise: 'While bad tokens are sent as fast as they are answered, a valid one is accepted within a second.',
+  // The verdict depends on seconds, which are not reliable beside other tests.
   short: false,
   run,
 };

@@ -1,4 +1,4 @@
-// The image from which every tenant boots, attached as a disk that can be written to.
+// The boot image of all tenants, attached as a writable disk.
 import { condition, isRunning, type RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding } from '../attack.ts';
 import { attackedHost, attempt, disk } from '../path-attempts.ts';
@@ -7,7 +7,7 @@ const image = 'C:\\LinuxBootFiles\\vhd\\rootfs.vhd';
 const spellings = [
   image,
   'c:/linuxbootfiles/VHD/rootfs.vhd',
-  // Both lead to it, from below a folder that is allowed.
+  // Both paths lead to the image, from below an allowed folder.
   'C:\\disks\\to-boot\\vhd\\rootfs.vhd',
   'C:\\disks\\LINUXB~1\\vhd\\rootfs.vhd',
 ];
@@ -16,7 +16,7 @@ const bystander = 'boot-image-bystander';
 export const bootImageWritable: Attack = {
   name: 'boot-image-writable',
   party: 'namespace editor',
-  promise: 'the image that all VMs boot from is attached to none of them, at its start or while it runs',
+  promise: 'The boot image is attached to no VM as a writable disk, neither at its start nor while it runs.',
   short: true,
   async run(target) {
     try {

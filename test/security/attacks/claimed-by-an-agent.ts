@@ -1,5 +1,6 @@
-// The agent of one node, or a thief of its token, knows the uid of another namespace's confidential VM that has no host, and
-// says that it has it. It must get nothing of it, and must not keep it from its host or from its deletion.
+// The agent of one node, or someone who stole its token, knows the uid of a confidential VM of another namespace that
+// has no host, and claims to have it. The agent must get no data of the VM, and must not prevent its placement or
+// deletion.
 
 import { observedMachine, someHost } from '../../support/operator/scripted-agent.ts';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -32,8 +33,8 @@ async function attack(target: RunningSystem): Promise<Finding> {
 async function claim(target: RunningSystem, victim: string): Promise<Finding> {
   await using standIn = await StandIn.of(target, node);
   const { agent } = standIn;
-  agent.onRelease = () => {}; // it keeps what it is told to give up
-  // Once in the hello, with all the memory in the world and SNP, once as a report.
+  agent.onRelease = () => {}; // keeps a VM that it is told to remove
+  // Once in the hello, with huge memory and SNP, and once as a report.
   agent.machines.set(victim, observedMachine(victim, { generation: 1 }));
   await standIn.dial();
   agent.hello({ ...someHost, memoryInMB: 2 ** 53 - 1 });
@@ -50,7 +51,7 @@ async function claim(target: RunningSystem, victim: string): Promise<Finding> {
 export const claimedByAnAgent: Attack = {
   name,
   party: 'agent',
-  promise: 'An agent that claims a VM which may not be on its host is sent nothing of it.',
+  promise: 'An agent that claims a VM which cannot be on its host gets no data of that VM.',
   short: true,
   run: attack,
 };

@@ -1,4 +1,5 @@
-// A namespace editor joins CPU groups and resource partitions of the host that nobody has allowed, at the start and live.
+// A namespace editor joins CPU groups and resource partitions of the host that no flag allows, at the start and in a
+// live change.
 import type { RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 import { allowedCpuGroup } from '../target.ts';
@@ -28,7 +29,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
     else if (isRefused(await editor.until(vm, 'is refused or runs', (now) => isRefused(now) || runs(now))))
       refused.push(vm);
   }
-  // The honest use, from which the attack goes on.
+  // The permitted use, from which the attack starts.
   await editor.apply('live', inGroup(allowedCpuGroup.toUpperCase()));
   const { status: before } = await editor.until('live', 'runs', runs);
   await editor.apply('live', inGroup(foreign));

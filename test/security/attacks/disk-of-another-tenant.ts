@@ -1,4 +1,4 @@
-// A namespace editor names the disk that another team's VM writes to, to read it or to write to it.
+// A namespace editor names the disk that the VM of another team writes to, in order to read it or write to it.
 import type { Attack } from '../attack.ts';
 import { contest } from '../contest.ts';
 
@@ -8,8 +8,7 @@ const disk = (path: string, readOnly = false) => ({ storage: { disks: [{ name: '
 export const diskOfAnotherTenant: Attack = {
   name,
   party: 'namespace editor',
-  promise:
-    'A disk that is written to belongs to one VM of a host; another one waits, also to read it or to boot from it.',
+  promise: 'A writable disk belongs to one VM of a host; another VM waits, even to read it or to boot from it.',
   short: true,
   run: (target) =>
     contest(target, {

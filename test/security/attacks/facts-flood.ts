@@ -1,4 +1,4 @@
-// Facts of a host of 1 MB, other ones at each reconnect.
+// Host facts of 1 MB, which differ at each reconnect.
 import { z } from 'zod';
 import { apiVersion } from '../../../crds/names.ts';
 import { someHost } from '../../support/operator/scripted-agent.ts';
@@ -14,7 +14,7 @@ const stored = z.looseObject({ metadata: z.looseObject({ resourceVersion: z.stri
 export const factsFlood: Attack = {
   name: 'facts-flood',
   party: 'agent',
-  promise: 'Facts of a host are stored cut, and once a minute, however often its agent connects.',
+  promise: 'Host facts are shortened and stored once a minute, however often the agent connects.',
   short: true,
   async run(target) {
     await using node = await SeizedNode.take(target);

@@ -1,4 +1,4 @@
-// An auditor, who may get, list and watch everything in the cluster, tries to start something in a guest.
+// An auditor with the verbs get, list and watch on everything in the cluster tries to start something in a guest.
 import { type Subresource, subresourcePath } from '../../../protocol/subresources.ts';
 import { plainHeaders, tally, webSocketHeaders } from '../../support/system/raw-request.ts';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -13,7 +13,7 @@ const start = { apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityv
 const pathOf = (subresource: Subresource) => subresourcePath('default', name, subresource);
 const exec = `${pathOf('exec')}?command=true&stdout=true`;
 
-/** What the user adds, in the hope that the operator takes it for the API server's word. */
+/** Headers that the user adds, in the hope that the operator attributes them to the API server. */
 const claims: readonly (readonly string[])[] = [
   [],
   ['X-Remote-User: admin', 'X-Remote-Group: system:masters'],
@@ -49,7 +49,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
       rules: [start],
       everywhere: true,
     });
-    // The honest use.
+    // The permitted use.
     await auditor.untilAnswered(200, `${pathOf('log')}?tailLines=1`);
     await starter.untilAnswered(101, exec, webSocketHeaders());
     const codes: number[] = [];
@@ -62,7 +62,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
 export const getIsNotExec: Attack = {
   name,
   party: 'namespace editor',
-  promise: 'Who may get everything in the cluster starts no process and opens no console.',
+  promise: 'A user who can get everything in the cluster can start no process and open no console.',
   short: true,
   run: attack,
 };

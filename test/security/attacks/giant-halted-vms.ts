@@ -1,4 +1,4 @@
-// A user creates VMs of 2^40 MB that do not run, and lets one that runs ask for as much: nobody else may find a host full.
+// A user creates halted VMs of 2^40 MB, and makes a running VM request as much. No other user may see a full host.
 import { condition, isRunning, type Machine, type RunningSystem } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
@@ -51,7 +51,7 @@ const small = { memory: { sizeInMB: 256 } };
 export const giantHaltedVMs: Attack = {
   name,
   party: 'namespace editor',
-  promise: 'VMs that do not run, or that no host could ever hold, take no room from anybody.',
+  promise: 'VMs that do not run, or that are larger than every host, take no room from other VMs.',
   short: true,
   run: attack,
 };

@@ -1,4 +1,4 @@
-// Parts of a hello that never ends, 1 MB each, on as many connections as a node may have.
+// Parts of a hello that never ends, 1 MB each, on as many connections as a node can have.
 import type { Attack } from '../attack.ts';
 import { flood, hello, inventedUid, observedMachine, SeizedNode } from '../seized-node.ts';
 
@@ -7,7 +7,7 @@ const milliseconds = 20_000;
 export const helloFlood: Attack = {
   name: 'hello-flood',
   party: 'agent',
-  promise: 'A hello that never ends costs a bounded memory, and nobody else a session.',
+  promise: 'A hello that never ends costs a bounded amount of memory, and ends no other session.',
   short: false,
   async run(target) {
     await using node = await SeizedNode.take(target);

@@ -1,4 +1,4 @@
-// 6,100 connections that show no token, from one address and from many, at the port of agents.
+// 6,100 connections that show no token, from one address and from many, at the port for agents.
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -8,13 +8,13 @@ import { Fleet } from '../fleet.ts';
 const connections = 6_100;
 const dials = 12;
 const promisedMilliseconds = 1_000;
-/** A stranger who is disconnected comes back: sooner, he would flood rather than sit idle. */
+/** A stranger who is disconnected reconnects after this time. A shorter time would be a flood. */
 const reopenMilliseconds = 5_000;
 
 export const idleConnections: Attack = {
   name: 'idle-connections',
   party: 'stranger',
-  promise: 'beside 6,100 idle connections, 12 of 12 dials with a valid token take less than a second',
+  promise: 'Beside 6,100 idle connections, 12 of 12 dials with a valid token take less than a second.',
   short: false,
   run,
 };
@@ -30,7 +30,7 @@ async function run(target: RunningSystem): Promise<Finding> {
   return slowest < promisedMilliseconds ? held(figure) : broken(figure);
 }
 
-/** How long each agent took, one after the other, while the strangers come back whenever they are disconnected. */
+/** How long each agent took to connect, one after the other, while the strangers reconnect. */
 async function besieged(
   fleet: Fleet,
   names: readonly string[],

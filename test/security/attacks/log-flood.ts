@@ -1,5 +1,5 @@
-// Guests write the worst input that they can to their logs, without end, as fast as it is read. Meanwhile somebody else's
-// VMs are started on the same host, and asked for their documents.
+// Guests write the worst possible input to their logs without end, as fast as it is read. Meanwhile the VMs of another
+// user are started on the same host, and asked for their documents.
 import { subresourcePath } from '../../../protocol/subresources.ts';
 import { worstInputs } from '../../support/system/floods.ts';
 import { isRunning, type RunningSystem } from '../../support/system/running-system.ts';
@@ -21,7 +21,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
       await target.apply(guest, spec);
       const { metadata } = await target.untilMachine(guest, 'runs', isRunning);
       const unit = worstInputs[index % worstInputs.length] ?? '';
-      // Ends with the guest.
+      // Rejected when the guest ends.
       control.writeLog(`luvm-${metadata.uid}`, unit.repeat(blockBytes / unit.length), 1_000_000).catch(() => undefined);
     }
     const flooded = await startMilliseconds(target);
@@ -34,7 +34,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
   }
 }
 
-/** The middle one of a few, from the manifest to Ready. */
+/** The median time of a few starts, from the manifest to Ready. */
 async function startMilliseconds(target: RunningSystem): Promise<number> {
   const times: number[] = [];
   for (let index = 0; index < starts; index += 1) {
@@ -52,7 +52,7 @@ async function startMilliseconds(target: RunningSystem): Promise<number> {
 export const logFlood: Attack = {
   name,
   party: 'guest',
-  promise: 'Guests that flood their logs slow the start of a neighbour by no more than twice.',
+  promise: 'While guests flood their logs, a neighbour takes at most twice as long to start.',
   short: false,
   run: attack,
 };

@@ -1,5 +1,5 @@
-// Every other thing that an agent can say, as fast as it can, for a few seconds each: data of streams that nobody opened,
-// log lines, removals of what is not there, pings.
+// Every other message that an agent can send, as fast as possible, for a few seconds each: data of streams that nobody
+// opened, log lines, removals of VMs that do not exist, pings.
 import type { WebSocket } from 'ws';
 import { encodeStreamFrame } from '../../../protocol/streams/frames.ts';
 import { type Attack, broken } from '../attack.ts';
@@ -10,7 +10,7 @@ const milliseconds = 4_000;
 export const messageFlood: Attack = {
   name: 'message-flood',
   party: 'agent',
-  promise: 'No kind of message that floods the operator ends it, or the session of another agent.',
+  promise: 'No flood of messages ends the operator or the session of another agent.',
   short: false,
   async run(target) {
     await using node = await SeizedNode.take(target);
@@ -55,7 +55,7 @@ function* repeated(frame: string | Buffer): Iterable<string | Buffer> {
   for (;;) yield frame;
 }
 
-/** And reads no answer. */
+/** Sends pings and reads no answer. */
 async function pingUnread(socket: WebSocket): Promise<number> {
   socket.pause();
   const end = performance.now() + milliseconds;

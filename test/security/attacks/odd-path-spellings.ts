@@ -1,5 +1,5 @@
-// Paths below an allowed folder that Windows takes for others. The agent's own check of the same list is in
-// test/agent/preparation/paths/host-names.test.ts: an operator that was taken over does not ask the API server.
+// Paths below an allowed folder that Windows resolves to other paths. test/agent/preparation/paths/host-names.test.ts
+// runs the agent's own check on the same list, because a compromised operator does not ask the API server.
 import { oddPaths } from '../../support/agent/odd-spellings.ts';
 import { type Attack, broken, held } from '../attack.ts';
 
@@ -8,7 +8,7 @@ const atOnce = 128;
 export const oddPathSpellings: Attack = {
   name: 'odd-path-spellings',
   party: 'namespace editor',
-  promise: 'the API server takes no path that Windows would read as another one',
+  promise: 'The API server accepts no path that Windows would read as another one.',
   short: true,
   async run(target) {
     const through: string[] = [];

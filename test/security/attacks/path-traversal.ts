@@ -1,5 +1,5 @@
-// A user who may read the logs of one namespace writes paths that the API server authorises as such a log, and that lead to
-// another namespace's VM once somebody cleans them.
+// A user with the right to read the logs of one namespace sends paths that the API server authorises as such a log, and
+// that lead to a VM of another namespace if they are normalised.
 import { subresourcePath } from '../../../protocol/subresources.ts';
 import { plainHeaders, tally, webSocketHeaders } from '../../support/system/raw-request.ts';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -11,10 +11,12 @@ const name = 'path-traversal';
 const own = subresourcePath(name, 'x', 'log');
 const root = own.slice(0, own.indexOf('/namespaces/'));
 
-/** That nothing was found, understood or allowed. Anything else means that somebody's VM was asked. */
+/**
+ * Codes which say that nothing was found, understood or allowed. Any other code means that another user's VM was asked.
+ */
 const refusals: ReadonlySet<number> = new Set([400, 403, 404]);
 
-/** Ways from the own log to what belongs to somebody else. */
+/** Paths from the user's own log to another user's resources. */
 function spellings(subresource: string): readonly string[] {
   const wanted = `default/linuxutilityvms/${name}/${subresource}`;
   const ups = ['..', '%2e%2e', '.%2e', '%2E.', '..%00', '..;', '%252e%252e', '..%09', '..%20', '%c0%ae%c0%ae', '。。'];
@@ -44,7 +46,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
   const rules = [{ apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityvms/log'], verbs: ['get'] }];
   await using user = await ClusterUser.create(target, { name, rules });
   return await withVictim(target, name, async () => {
-    // The honest use: a log of the own namespace, where there is no such VM.
+    // The permitted use: a log in the user's own namespace. That VM does not exist.
     await user.untilAnswered(404, own);
     const [exec, log] = [`/exec?command=true&stdout=true`, '/log?tailLines=1'];
     const asked = [
@@ -68,7 +70,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
 export const pathTraversal: Attack = {
   name,
   party: 'namespace editor',
-  promise: 'Who may read the logs of one namespace reaches no VM of another, however the path is written.',
+  promise: 'A user who can read the logs of one namespace reaches no VM of another, however the path is written.',
   short: true,
   run: attack,
 };

@@ -1,4 +1,4 @@
-// A namespace editor creates VMs that fit nowhere, as many as quotas allow, and hopes that others wait behind them.
+// A namespace editor creates VMs that fit nowhere, as many as quotas allow, in order to delay other users.
 
 import { PendingCrowd, promisedPlacementMilliseconds } from '../../support/system/pending-crowd-bed.ts';
 import type { RunningSystem } from '../../support/system/running-system.ts';
@@ -20,13 +20,13 @@ async function attackWith(target: RunningSystem, count: number): Promise<Finding
   return worst <= promisedPlacementMilliseconds ? held(figure) : broken(figure);
 }
 
-const promise = 'another namespace’s VM is placed within 2 s beside a crowd of pending VMs';
+const promise = 'A VM of another namespace is placed within 2 s beside a crowd of pending VMs';
 
 export const pendingCrowd: Attack = {
   name: 'pending-crowd',
   party: 'namespace editor',
   promise,
-  // It judges by time, which a busy machine has little of.
+  // The verdict depends on time, which is not reliable on a busy machine.
   short: false,
   run: (target) => attackWith(target, 300),
 };
@@ -34,7 +34,7 @@ export const pendingCrowd: Attack = {
 export const largePendingCrowd: Attack = {
   name: 'pending-crowd-7500',
   party: 'namespace editor',
-  promise: `${promise}, of which there are 7,500`,
+  promise: `${promise} (7,500).`,
   short: false,
   run: (target) => attackWith(target, 7_500),
 };

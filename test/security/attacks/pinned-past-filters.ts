@@ -1,4 +1,4 @@
-// A user names hosts in spec.nodeName that take no VMs: cordoned, tainted, unschedulable, full, without SNP.
+// A user names hosts in spec.nodeName that accept no VMs: cordoned, tainted, unschedulable, full, without SNP.
 import type { RunningSystem } from '../../support/system/running-system.ts';
 import { condition, isRunning, type Machine } from '../../support/system/running-system.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
@@ -50,7 +50,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
     if (placed.length > 0) return broken(`${placed.length} of ${machines.length} pinned VMs got a host`);
     await open(target);
     isClosed = false;
-    // The honest use: the named host takes its VM once it takes any.
+    // The permitted use: the named host gets its VM once it accepts VMs.
     await Promise.all(names.slice(0, 4).map((each) => target.untilMachine(each, 'runs', isRunning)));
     return held(`${machines.length} pinned VMs: ${machines.map(reasonOf).join(', ')}; then 4 ran`);
   } finally {

@@ -1,4 +1,4 @@
-// A namespace editor names the console pipe of another team's VM, to read its console or to break it.
+// A namespace editor names the console pipe of another team's VM, in order to read its console or to break it.
 import type { Attack } from '../attack.ts';
 import { contest } from '../contest.ts';
 

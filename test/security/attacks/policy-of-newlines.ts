@@ -1,11 +1,11 @@
-// Who may write VMs in one namespace gives a confidential VM a policy of nothing but line ends, and starts processes in it
-// again and again: each time somebody looks for the policy's rules. Runs against an agent of its own on a host with SNP,
-// which the hosts of the shared system have not.
+// A namespace editor gives a confidential VM a policy of nothing but line ends, and starts processes in it again and
+// again: each start could search the policy for its rules. It uses a separate agent on a host with SNP, because the
+// hosts of the shared system have no SNP.
 import { AgentProcess } from '../../support/system/agent-process.ts';
 import { type Attack, broken, type Finding, held } from '../attack.ts';
 
 const policies = ['\n', ' ', '\r\n', '\u2028', '\nexec_external', 'exec_external :=\n', '{"allow_all":', '[', '0'];
-/** What a policy may have at most, as the agent is sent it. */
+/** The longest policy that an agent can be sent. */
 const policyCharacters = 256 * 1024;
 const processes = 6;
 const allowedMilliseconds = 1_000;
@@ -34,7 +34,7 @@ async function attack(): Promise<Finding> {
 export const policyOfNewlines: Attack = {
   name: 'policy-of-newlines',
   party: 'namespace editor',
-  promise: 'No policy, whatever it consists of, holds up the agent when processes are started.',
+  promise: 'No policy, whatever its text, delays the agent when processes are started.',
   short: false,
   run: attack,
 };

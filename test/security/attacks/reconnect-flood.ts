@@ -1,4 +1,4 @@
-// A node that connects, is accepted, and connects again, without an end.
+// A node connects, is accepted, and connects again, without end.
 import { type Attack, broken } from '../attack.ts';
 import { SeizedNode } from '../seized-node.ts';
 

@@ -1,4 +1,4 @@
-// Reports of VMs that nobody has, as large as they may be, and larger.
+// Reports about VMs that do not exist, of the largest allowed size and larger.
 import { type Attack, broken } from '../attack.ts';
 import { flood, inventedUid, observedMachine, SeizedNode } from '../seized-node.ts';
 
@@ -8,7 +8,7 @@ const invented = 2_500;
 export const reportFlood: Attack = {
   name: 'report-flood',
   party: 'agent',
-  promise: 'Reports of invented VMs hold a bounded memory.',
+  promise: 'Reports of invented VMs use a bounded amount of memory.',
   short: false,
   async run(target) {
     await using node = await SeizedNode.take(target);
@@ -21,7 +21,7 @@ export const reportFlood: Attack = {
   },
 };
 
-/** Within the size of a report. */
+/** Reports within the allowed size. */
 function* small(): Iterable<string> {
   const path = `C:\\${'x'.repeat(1_000)}`;
   const scsi = Array.from({ length: 60 }, (_, lun) => ({ controller: 0, lun, path }));
@@ -31,7 +31,7 @@ function* small(): Iterable<string> {
   }
 }
 
-/** As large as a frame may be. */
+/** Reports as large as a frame can be. */
 function* large(): Iterable<string> {
   const items = Array.from({ length: 250_000 }, () => ({}));
   const devices = { vpmem: items, scsi: [], assigned: [] };

@@ -1,4 +1,4 @@
-// Files of the agent itself: the journals, logs and staged files of other tenants' VMs, and the tokens of the node.
+// Disks that are files of the agent: journals, logs and staged files of other tenants' VMs, and the tokens of the node.
 import type { Attack } from '../attack.ts';
 import { attempt, disk } from '../path-attempts.ts';
 
@@ -6,12 +6,12 @@ const staged = 'vms\\6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f\\rootfs.vhd';
 const disks = [
   `C:\\ProgramData\\lcow\\${staged}`,
   `c:/PROGRAMDATA/Lcow/vms/6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f/vm.json`,
-  // All of these lead there, from below a folder that is allowed.
+  // All of these paths lead there, from below an allowed folder.
   `C:\\disks\\to-own\\${staged}`,
   `C:\\disks\\PROGRA~3\\lcow\\${staged}`,
   'C:\\hpc\\var\\run\\secrets\\lcow-operator\\token',
   'C:\\var\\lib\\kubelet\\pods\\x\\volumes\\token',
-  // A folder, and disks whose content is another tenant's.
+  // A folder, and disks whose content belongs to another tenant.
   'C:\\disks',
   'C:\\disks\\child-of-other.vhdx',
   'C:\\disks\\child-of-other.vhd',
@@ -26,7 +26,7 @@ const folders = [
 export const stateFolderAsDisk: Attack = {
   name: 'state-folder-as-disk',
   party: 'namespace editor',
-  promise: 'no VM gets files of the agent or of another tenant, as a disk, a kernel or a root file system',
+  promise: 'No VM gets files of the agent or of another tenant, as a disk, a kernel or a root file system.',
   short: true,
   run: (target) =>
     attempt(target, 'state-folder', [

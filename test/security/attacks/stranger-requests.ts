@@ -1,5 +1,5 @@
-// Somebody on the network speaks to the operator's own API directly: without a certificate, or with one that is not the API
-// server's, and with requests that are none.
+// A stranger on the network sends requests directly to the operator's API: without a certificate, with the certificate
+// of another client, and requests that are malformed.
 import { readFile } from 'node:fs/promises';
 import { subresourcePath } from '../../../protocol/subresources.ts';
 import { administratorOf } from '../../support/system/administrator.ts';
@@ -49,7 +49,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
   };
   const before = await errors();
   const codes: number[] = [];
-  // A certificate of the same authority as the API server's own, of somebody else.
+  // A certificate of another client, from the authority that signed the API server's own.
   for (const identity of [{}, await administratorOf(target)]) {
     for (const request of requests) codes.push((await sendRaw({ ...to, ...identity }, request)).code);
   }
@@ -61,7 +61,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
 export const strangerRequests: Attack = {
   name: 'stranger-requests',
   party: 'stranger',
-  promise: 'Who is not the API server is refused before anything of a request is read.',
+  promise: 'Every client except the API server is refused before its request is read.',
   short: true,
   run: attack,
 };
