@@ -1,4 +1,5 @@
--- Which actions Argo CD offers for a LinuxUtilityVM. What is halted can be started; what is to run can be restarted and halted.
+-- The actions that Argo CD offers for a LinuxUtilityVM. A halted VM can be started. Any other VM can be restarted and
+-- halted.
 local halted = obj.spec.runStrategy == "Halted"
 local deleting = obj.metadata.deletionTimestamp ~= nil
 return {

@@ -1,6 +1,6 @@
--- How Argo CD judges a LinuxUtilityVM. Ready=True means that the VM does what its manifest asks for, also when that is to be
--- stopped; Stalled=True that only a change of manifest or host can help; what is neither is on its way, unless it fails again
--- and again.
+-- How Argo CD judges a LinuxUtilityVM. Ready=True means that the VM does what its manifest asks for, even if that is to
+-- be stopped. Stalled=True means that only a change of the manifest or the host can help. Any other VM is progressing,
+-- unless it fails again and again.
 local crashLoopFailures = 3
 
 local function conditionOf(kind)
