@@ -1,5 +1,5 @@
-// The import rules of the floor plan (docs/decisions/0001-layout.md): rooms import one way, and each library that opens a
-// door to the outside has one home.
+// The import rules of docs/decisions/0001-layout.md: rooms import one way, and each library that reaches outside the
+// process is imported in one place only.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from './support/import-graph.ts';
 
@@ -17,10 +17,10 @@ const layers: readonly (readonly string[])[] = [
   ['agent/main.ts', 'simulator/agent.ts', 'simulator/playground'],
 ];
 
-/** Beyond the layers: what a room must not know, however far below it is. */
+/** Beyond the layers: what a room must not import, however far below it is. */
 const strangers: Readonly<Record<string, readonly string[]>> = {
   operator: ['agent', 'simulator', 'kubectl'],
-  // The plugin reaches the operator by the API server only: of both programs it knows what they say, not how they work.
+  // The plugin reaches the operator only by the API server, so it can import none of the programs.
   kubectl: ['agent', 'operator', 'simulator'],
   agent: ['operator', 'simulator', 'kubectl'],
   'agent/windows': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
@@ -30,16 +30,16 @@ const strangers: Readonly<Record<string, readonly string[]>> = {
   'simulator/service': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
 };
 
-/** Only the playground, which starts a whole system, takes the control plane of the tests. */
+/** Only the playground imports the control plane of the tests, because it starts a whole system. */
 const importsTests = 'simulator/playground';
 
-/** Packages that only these folders or files may import. */
+/** Packages that only these folders or files can import. */
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
   koffi: ['agent/windows'],
   '@kubernetes/client-node': ['operator/kubernetes', 'kubectl/cluster.ts'],
 };
 
-/** Packages that a folder may import; absent = any but those with a home elsewhere. */
+/** Packages that a folder can import. If absent: every package that is not restricted to other folders. */
 const allowedPackages: Readonly<Record<string, readonly string[]>> = {
   crds: ['zod', 'yaml'],
   'agent/document': ['zod'],
@@ -49,30 +49,32 @@ const controllerRooms = ['knowledge', 'status', 'placement', 'instructions'].map
   (room) => `operator/controller/${room}`,
 );
 
-/** What the rooms of the operator may import of each other. Each names rooms that stand above it only, so none is in a circle. */
+/**
+ * What the rooms of the operator can import from each other. Each list has only rooms above it, so there is no cycle.
+ */
 const operatorRooms: Readonly<Record<string, readonly string[]>> = {
-  // Who waits, and whose turn it is.
+  // The work queue and its order.
   'operator/queue': [],
   // The API server: reading, watching, writing, leading.
   'operator/kubernetes': ['operator/queue'],
   'operator/certificates': ['operator/kubernetes'],
-  // What is stored of VMs, what agents reported, and what both mean.
+  // The stored state of VMs, the reports of agents, and the meaning of both.
   'operator/controller/knowledge': ['operator/kubernetes'],
   // What is written as the status of a VM or host, and when.
   'operator/controller/status': ['operator/controller/knowledge', 'operator/kubernetes', 'operator/queue'],
-  // Which host takes a VM, and whether it has to leave it.
+  // Which host takes a VM, and whether the VM has to leave it.
   'operator/controller/placement': [
     'operator/controller/knowledge',
     'operator/controller/status',
     'operator/kubernetes',
   ],
-  // What an agent is told of a VM.
+  // What an agent is sent about a VM.
   'operator/controller/instructions': [
     'operator/controller/knowledge',
     'operator/controller/status',
     'operator/kubernetes',
   ],
-  // One pass over one VM or host, and what wakes it.
+  // One pass over one VM or host, and its triggers.
   'operator/controller': [...controllerRooms, 'operator/kubernetes', 'operator/queue'],
   // The agents' sessions.
   'operator/agents': [
@@ -84,7 +86,7 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   // The aggregated API, by which users reach their VMs.
   'operator/subresources': ['operator/agents', 'operator/certificates', 'operator/kubernetes'],
-  // What it counts and shows.
+  // The operator's metrics.
   'operator/metrics': [
     'operator/agents',
     'operator/controller',
@@ -107,12 +109,12 @@ const within = (path: string, folder: string) => path === folder || path.startsW
 const isBuiltIn = ({ target }: Import) => target.startsWith('node:');
 const show = ({ from, target }: Import) => `${from} imports ${target}`;
 const isOfTests = ({ target }: Import) => target.startsWith('test/');
-/** Undefined for what is in no layer. */
+/** Undefined for a file outside of the layers. */
 const layerOf = (file: string) => {
   const index = layers.findIndex((rooms) => rooms.some((room) => within(file, room)));
   return index < 0 ? undefined : index;
 };
-/** Undefined for what stands at the root of operator/ and puts its rooms together. */
+/** Undefined for a file at the root of operator/, which puts its rooms together. */
 const operatorRoomOf = (file: string) =>
   Object.keys(operatorRooms)
     .filter((room) => within(file, room))
@@ -120,17 +122,17 @@ const operatorRoomOf = (file: string) =>
 const ours = () => imports.filter((each) => isOurs(each) && !isOfTests(each));
 
 describe('rooms', () => {
-  it('are found at all', () => {
+  it('are found', () => {
     expect(imports.length).toBeGreaterThan(300);
     expect(imports.some(({ target }) => target === 'zod')).toBe(true);
   });
 
-  it('all have a place in the layers', () => {
+  it('all belong to a layer', () => {
     const homeless = ours().flatMap(({ from, target }) => [from, target].filter((file) => layerOf(file) === undefined));
     expect([...new Set(homeless)]).toEqual([]);
   });
 
-  it('import from the layers above their own only', () => {
+  it('import only from the layers above their own', () => {
     const wrong = ours().filter(({ from, target }) => {
       const [mine, other] = [layerOf(from), layerOf(target)];
       if (mine === undefined || other === undefined || mine > other) return false;
@@ -158,7 +160,7 @@ describe('rooms', () => {
     expect(wrong.map(show)).toEqual([]);
   });
 
-  it('do not know what is none of their business', () => {
+  it('do not import what they must not know', () => {
     const wrong = ours().filter(({ from, target }) =>
       Object.entries(strangers).some(
         ([room, unknown]) => within(from, room) && unknown.some((folder) => within(target, folder)),
@@ -167,7 +169,7 @@ describe('rooms', () => {
     expect(wrong.map(show)).toEqual([]);
   });
 
-  it('import nothing of the tests', () => {
+  it('import nothing from the tests', () => {
     const wrong = imports.filter(isOfTests).filter(({ from }) => !within(from, importsTests));
     expect(wrong.map(show)).toEqual([]);
   });
@@ -185,7 +187,7 @@ describe('rooms', () => {
 });
 
 describe('packages', () => {
-  it('of native code and Kubernetes have one home each', () => {
+  it('of native code and Kubernetes are imported in one place each', () => {
     const wrong = imports.filter(({ from, target }) => {
       const homes = Object.entries(packageHomes).find(([name]) => within(target, name))?.[1];
       return homes !== undefined && !homes.some((home) => within(from, home));
@@ -193,7 +195,7 @@ describe('packages', () => {
     expect(wrong.map(show)).toEqual([]);
   });
 
-  it('stay out of the schemas and the document builder', () => {
+  it('are not imported by the schemas and the document builder', () => {
     const wrong = imports.filter((each) => {
       const folder = Object.keys(allowedPackages).find((key) => within(each.from, key));
       const allowed = folder === undefined ? undefined : allowedPackages[folder];

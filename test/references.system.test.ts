@@ -1,4 +1,5 @@
-// What comments and pages refer to is there: files, sections of documents, anchors. A doc comment stands on what it describes.
+// References in comments and pages exist: files, sections of documents, anchors. A doc comment is attached to a
+// declaration.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -12,12 +13,12 @@ const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
   .filter((path) => path !== '' && existsSync(join(project, path)));
 const read = (path: string) => readFile(join(project, path), 'utf8');
 
-/** Recorded by others, or about what was. */
+/** Files that were recorded elsewhere, or that describe the past. */
 const isForeign = (path: string) => /^(test\/golden\/|CHANGELOG\.md)/.test(path);
 const sources = tracked.filter((path) => path.endsWith('.ts') && !isForeign(path));
 const pages = tracked.filter((path) => path.endsWith('.md') && !isForeign(path));
 
-/** By the short name in comments: the page, and what a numbered heading of it looks like. */
+/** The page for each short name in comments. */
 const numbered = {
   design: 'docs/design.md',
   'hcs-runtime': 'docs/reference/hcs-runtime.md',
@@ -38,7 +39,7 @@ const fileName = /(?<![\w/.*-])((?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|md))\b/
 const citation = /\b(design|hcs-runtime|hcs-documents)(?:\.md)? §?([A-Z]?[0-9]+(?:\.[0-9]+)*)(?!\w)/g;
 const link = /\]\(([^)\s]+)\)/g;
 
-/** All that `find` finds in the files, each with its place. */
+/** All results of `find` in the files, each with its place. */
 async function findings(
   paths: readonly string[],
   find: (text: string, path: string) => Iterable<string>,
@@ -52,7 +53,7 @@ async function findings(
 const firsts = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, first = '']) => first);
 
 describe('comments', () => {
-  it('name files that are there', async () => {
+  it('name existing files', async () => {
     const isThere = (name: string, from: string) =>
       existsSync(join(project, dirname(from), name)) ||
       tracked.some((path) => path === name || path.endsWith(`/${name}`));
@@ -62,7 +63,7 @@ describe('comments', () => {
     expect(missing).toEqual([]);
   });
 
-  it('cite sections that are there', async () => {
+  it('cite existing sections', async () => {
     const pagesByName = await Promise.all(
       Object.entries(numbered).map(async ([name, page]) => [name, await sectionsOf(page)] as const),
     );
@@ -75,7 +76,7 @@ describe('comments', () => {
     expect(missing).toEqual([]);
   });
 
-  it('describe what they stand on: no doc comment follows another', async () => {
+  it('describe a declaration: no doc comment follows another one', async () => {
     const stacked = await findings(sources, (text) =>
       [...text.matchAll(/\*\/\s*\n\s*(?=\/\*\*)/g)].map(
         ({ index }) => `line ${text.slice(0, index).split('\n').length}`,
@@ -86,7 +87,7 @@ describe('comments', () => {
 });
 
 describe('pages', () => {
-  it('link to files and headings that are there', async () => {
+  it('link to existing files and headings', async () => {
     const texts = new Map(await Promise.all(pages.map(async (path) => [path, await read(path)] as const)));
     const isThere = (target: string, from: string) => {
       if (/^[a-z]+:/.test(target)) return true;
@@ -101,7 +102,7 @@ describe('pages', () => {
   });
 });
 
-/** As they are made of headings, and those that are set by hand. */
+/** The anchors of headings, and explicit anchors. */
 function anchorsOf(text: string): ReadonlySet<string> {
   const headings = firsts(text, /^#+ (.+)$/gm).map((heading) =>
     heading

@@ -1,6 +1,6 @@
-// Every regular expression of the programs, found in their syntax trees, takes time in proportion to its input, whatever that
-// is: somebody outside chooses what nearly all of them are matched against, and one that does not stopped an agent for
-// minutes. Patterns of the CRD run in the API server, whose engine has no such cases.
+// Every regular expression of the programs, found in their syntax trees, takes time in proportion to its input.
+// Outsiders choose the input of nearly all of them, and one slow expression stopped an agent for minutes. Patterns of
+// the CRD run in the API server, whose engine is always linear.
 import { execFile } from 'node:child_process';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,9 +24,9 @@ import { z } from 'zod';
 const project = fileURLToPath(new URL('../', import.meta.url));
 const folders = ['crds', 'runtime', 'protocol', 'operator', 'agent', 'simulator', 'kubectl'];
 
-/** Made when they are needed: how such an expression looks, by its file and what it is made of. */
+/** Expressions that are created at run time: what each looks like, by its file and its source. */
 const madeLater: Readonly<Record<string, RegExp>> = {
-  // A path, with everything escaped in it.
+  // A path with every character escaped.
   'agent/document/windows-paths.ts: `^${literal}$`': /^C:\\folder\\file\.vhd$/iu,
 };
 
@@ -37,9 +37,9 @@ interface Found {
 
 interface Sources {
   readonly files: number;
-  /** Literals. */
+  /** Regular expression literals. */
   readonly written: readonly Found[];
-  /** Places where one is made of a text. */
+  /** Places that create an expression from a text. */
   readonly made: readonly { readonly file: string; readonly where: string }[];
 }
 
@@ -82,7 +82,7 @@ function fromLiteral(literal: string): RegExp {
 
 const methodsThatTakeTexts = ['match', 'matchAll', 'search'];
 
-/** Of what a regular expression is made there; undefined when none is. */
+/** The text from which a node creates a regular expression; undefined if it creates none. */
 function textOfRegularExpression(node: Node): Node | undefined {
   if (!isNewExpression(node) && !isCallExpression(node)) return undefined;
   const { expression } = node;
@@ -96,7 +96,9 @@ function textOfRegularExpression(node: Node): Node | undefined {
     : undefined;
 }
 
-/** What a module makes of texts while it is loaded, by a program of its own whose `RegExp` tells. */
+/**
+ * The expressions that a module creates while it is loaded. A separate program reports them through its own `RegExp`.
+ */
 async function madeAtLoading(file: string): Promise<readonly RegExp[]> {
   const program = `
     const [, file] = process.argv, made = [], Original = RegExp;
@@ -135,9 +137,9 @@ beforeAll(async () => {
 }, 120_000);
 
 const size = 96 * 1024;
-/** A linear one takes a few milliseconds, a quadratic one a second or more. */
+/** A linear expression takes a few milliseconds, a quadratic one a second or more. */
 const allowedMilliseconds = 250;
-/** A garbage collection that falls into a measurement is not the fault of the expression. */
+/** A measurement can include a garbage collection, so it is repeated. */
 const attempts = 3;
 const anything = [
   ' ',
@@ -165,20 +167,20 @@ function charactersOf(pattern: RegExp, samples: readonly string[]): readonly str
   return [...new Set([...pattern.source, ...samples.join(''), ...anything])];
 }
 
-/** Texts that match, by which an input gets past the beginning of the expression. */
+/** Matching texts, with which an input gets past the beginning of the expression. */
 function samplesOf(pattern: RegExp): readonly string[] {
-  // Made up for each character of Unicode, which takes minutes.
+  // Generating one for each character of Unicode would take minutes.
   if (pattern.source.includes('\\p{')) return [];
   const plain = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
   try {
     return fc.sample(fc.stringMatching(plain), { numRuns: 4, seed: 1 }).map((text) => text.slice(0, 60));
   } catch {
-    // What cannot be made up: properties of Unicode, look-behind.
+    // Unicode properties and look-behind cannot be generated.
     return [];
   }
 }
 
-/** How long it takes to find all there is, in processor time. */
+/** The processor time for finding all matches. */
 function timeOf(pattern: RegExp, input: string): number {
   const global = new RegExp(pattern.source, pattern.flags.includes('g') ? pattern.flags : `${pattern.flags}g`);
   const before = process.cpuUsage();
@@ -186,7 +188,7 @@ function timeOf(pattern: RegExp, input: string): number {
   return process.cpuUsage(before).user / 1000;
 }
 
-/** Grows, so that one that takes a year is noticed at an input that takes a second. */
+/** The length grows, so that an expression that would take a year is noticed at an input that takes a second. */
 function worstOf(pattern: RegExp, make: (length: number) => string): number {
   for (const length of [16, 20, 24, 28, 1024, 8 * 1024, 32 * 1024]) {
     const time = timeOf(pattern, make(length));
@@ -199,7 +201,7 @@ function worstOf(pattern: RegExp, make: (length: number) => string): number {
   return shortest;
 }
 
-/** The beginning of a match, then one character as often as there is room, then something else or the rest. */
+/** The beginning of a match, then one character repeated, then another character or the rest. */
 function pumped(pattern: RegExp, samples: readonly string[], characters: readonly string[]): string | undefined {
   for (const sample of samples) {
     for (let index = 1; index <= sample.length; index += Math.max(1, Math.floor(sample.length / 6))) {
@@ -226,7 +228,7 @@ function slowInput(pattern: RegExp): string | undefined {
 }
 
 describe('the regular expressions of the programs', () => {
-  it('are all known, also those that are made of texts', () => {
+  it('are all known, including those that are created from texts', () => {
     expect(sources.files).toBeGreaterThan(300);
     expect(sources.written.length).toBeGreaterThan(60);
     expect(sources.made.length).toBeGreaterThan(5);
@@ -248,7 +250,7 @@ describe('the regular expressions of the programs', () => {
     ['of what is repeated in what is repeated', /^(?:a+)+$/],
     ['of what is repeated twice', /^x\d*\d*y/],
     ['of what may begin anywhere', /[\w-]+@/],
-  ])('would be found out if one did not: %s', (_, pattern) => {
+  ])('would fail this test if one did not: %s', (_, pattern) => {
     expect(slowInput(pattern)).toBeDefined();
   });
 });

@@ -1,4 +1,4 @@
-// The workflows that GitHub runs: judged by actionlint, pinned to commits, with no more rights than they use.
+// The workflows that GitHub runs: checked by actionlint, pinned to commits, with no more rights than they use.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,12 +37,12 @@ describe.each(files)('%s', async (file) => {
   const { jobs, permissions } = workflow.parse(parse(text));
   const steps = Object.values(jobs).flatMap((job) => job.steps);
 
-  it('names each action by its commit, with the version for people', () => {
+  it('name each action by its commit, with its version as a comment', () => {
     const named = text.split('\n').filter((line) => line.includes('uses:'));
     expect(named.filter((line) => !/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual([]);
   });
 
-  it('writes nothing but where a job says so, and leaves no token in the work tree', () => {
+  it('write only where a job says so, and leave no token in the work tree', () => {
     expect(Object.values(permissions)).not.toContain('write');
     const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'));
     expect(checkouts.length).toBeGreaterThan(0);

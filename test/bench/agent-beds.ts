@@ -1,5 +1,5 @@
-// Where the agent of a bench runs: Linux, or Windows under wine. JavaScript on both, as in the image: what turns TypeScript
-// into it takes time and memory of its own.
+// The platform on which the agent of a bench runs: Linux, or Windows under wine. Both run JavaScript, as in the image,
+// because the conversion of TypeScript takes time and memory.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
@@ -16,15 +16,15 @@ import { chartNodeOptions } from './chart-options.ts';
 
 export interface BenchedAgent {
   readonly pid: number | undefined;
-  /** Rejects when it ends before it is asked to. */
+  /** Rejects if the agent ends without being asked to. */
   readonly failed: Promise<never>;
-  /** Resolves when it has ended, which it has been asked to. */
+  /** Resolves when the agent has ended after it was asked to. */
   ended(): Promise<void>;
 }
 
 export interface AgentBed extends AsyncDisposable {
   readonly dial: DialHost;
-  /** @param folder for what it keeps @param operator its URL @param port where it tells of its VMs */
+  /** @param folder the agent's state folder @param operator its URL @param port receives the agent's events */
   start(folder: string, operator: string, port: number): Promise<BenchedAgent>;
 }
 

@@ -1,4 +1,5 @@
-// The bench's end of what its agent tells it (agent-events.ts): plays the guests, and keeps when each VM was begun and ran.
+// The bench's end of its agent's messages (agent-events.ts): plays the guests, and records when each VM was assigned
+// and ran.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -12,7 +13,7 @@ import { Script } from '../../simulator/wire/script.ts';
 import type { Wakings } from '../support/doubles/winsock.ts';
 import { type AgentEvent, agentEvent } from './agent-events.ts';
 
-/** A guest dials its host. */
+/** Connects a guest to its host. */
 export type DialHost = (runtimeId: RuntimeId, port: number) => Socket;
 
 const { timing } = simulatedHostFile.parse({
@@ -21,7 +22,7 @@ const { timing } = simulatedHostFile.parse({
   timing: { bootMilliseconds: 0, initMilliseconds: 0, logIntervalMilliseconds: 1000, redialMilliseconds: 1 },
 });
 
-/** Milliseconds since the epoch. */
+/** Times are milliseconds since the epoch. */
 interface Life {
   readonly begun: number;
   readonly running: number;
@@ -65,7 +66,7 @@ export class AgentLink implements AsyncDisposable {
     this.#agent?.destroy();
   }
 
-  /** Milliseconds from its beginning until it ran, of each VM, in the order of their beginning. */
+  /** Milliseconds from its assignment until it ran, for each VM, in the order of the assignments. */
   async lives(): Promise<number[]> {
     return (await this.#complete()).map(({ begun, running }) => running - begun);
   }
@@ -84,7 +85,7 @@ export class AgentLink implements AsyncDisposable {
     return answer;
   }
 
-  /** What the agent says here can come later than what it says to the operator. */
+  /** These messages can arrive later than those to the operator, so this waits for them. */
   async #complete(): Promise<readonly Life[]> {
     const deadline = performance.now() + patience;
     while ([...this.#lives.values()].some(({ running }) => Number.isNaN(running))) {
@@ -121,7 +122,7 @@ function connected(socket: Socket): Promise<Socket | 'refused'> {
   return new Promise((resolve) => {
     socket.once('connect', () => {
       socket.removeAllListeners('error');
-      // Its users see its end by `close`.
+      // Users of the socket see its end by `close`.
       socket.on('error', () => {});
       resolve(socket);
     });

@@ -1,7 +1,7 @@
-// The whole agent with a double for each library of Windows, in a process of its own, on Linux or on Windows: its arguments
-// are the operator's URL, a folder, the doubles of computecore.dll and ws2_32.dll, and a loopback port. There it tells, as
-// JSON lines, of each VM that starts, so that its guest can be played; each line that it is sent it answers with what woke
-// the pump so far; it ends with the connection.
+// The whole agent with a double for each library of Windows, as a separate process on Linux or Windows. Its arguments
+// are the operator's URL, a folder, the doubles of computecore.dll and ws2_32.dll, and a loopback port. It reports each
+// VM that starts to that port as JSON lines, so that the parent can play the guest. It answers each line from the
+// parent with the causes that have woken the pump so far. It ends with the connection.
 import '../../agent/thread-pool.ts';
 import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -45,7 +45,7 @@ const facts: HostFacts = {
   bootFiles: [{ path: bootFolder, files: [...bootFiles.keys()] }],
 };
 
-/** Nothing is copied or granted for ordinary VMs. */
+/** Ordinary VMs need no copies and no grants. */
 const notAsked = () => Promise.reject(new Error('this VM needs no files of its own'));
 
 const host: WindowsHost = {
@@ -65,7 +65,7 @@ const host: WindowsHost = {
   grantVmGroupAccess: notAsked,
 };
 
-/** Tells the parent where the guest of each system dials, once it runs. */
+/** Tells the parent, once the system runs, where its guest dials. */
 function told(system: ComputeSystem): ComputeSystem {
   let runtimeId: string | undefined;
   return {
@@ -112,7 +112,7 @@ async function connectNode(): Promise<AgentNode> {
   };
 }
 
-/** The parent hears of each VM that is begun, and of each that runs, when it does: the wire tells it later. */
+/** Tells the parent at once about each VM that is assigned or runs. The wire reports it later. */
 const transitions = new Writable({
   write(line: Buffer, _encoding, done) {
     const { event, level, time, to, uid } = transition.parse(JSON.parse(line.toString()));

@@ -1,4 +1,4 @@
-// An operator of one agent, without a cluster: assigns VMs and hears of them.
+// An operator for one agent, without a cluster: it assigns VMs and receives their reports.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -7,7 +7,7 @@ import type { RequestedOptions } from '../../protocol/options.ts';
 import { streamLimits } from '../../protocol/streams/messages.ts';
 import { makeAssignment } from '../support/agent/assignments.ts';
 
-/** Hears of every VM as soon as the agent says something of it. */
+/** Receives each report as soon as the agent sends it. */
 export class BenchOperator implements AsyncDisposable {
   readonly running = new Set<string>();
   readonly connected: Promise<void>;
@@ -46,7 +46,7 @@ export class BenchOperator implements AsyncDisposable {
     this.#socket?.send(JSON.stringify(message));
   }
 
-  /** Assigns so many new VMs at once, and resolves when they run. */
+  /** Assigns `count` new VMs at once, and resolves when they run. */
   async run(count: number): Promise<void> {
     const uids = Array.from({ length: count }, () => crypto.randomUUID());
     for (const uid of uids) {
@@ -55,7 +55,7 @@ export class BenchOperator implements AsyncDisposable {
     await this.#until(() => uids.every((uid) => this.running.has(uid)));
   }
 
-  /** Assigns one with these options, and resolves when it runs. */
+  /** Assigns a VM with these options, and resolves when it runs. */
   async runWith(options: RequestedOptions): Promise<string> {
     const uid = crypto.randomUUID();
     this.send({ type: 'assign', epoch: 1, virtualMachine: { ...makeAssignment({ uid, name: `vm-${uid}`, options }) } });
@@ -63,7 +63,9 @@ export class BenchOperator implements AsyncDisposable {
     return uid;
   }
 
-  /** Asks for a process in a guest; resolves with why there is none, or with nothing once it has ended. */
+  /**
+   * Starts a process in a guest. Resolves with the reason if there is no process, or with undefined once it has ended.
+   */
   async startProcess(uid: string, command: string[]): Promise<string | undefined> {
     this.#lastStream += 1;
     const stream = this.#lastStream;

@@ -1,6 +1,6 @@
-// The agent against doubles of the libraries of Windows, which take no time: from an assignment until the agent has its VM
-// Running; memory with 100 VMs; and what is left of the thread pool while 100 calls hang. The first on Windows, too: the
-// Windows build of Node under wine, where guests come by the stand-in for Hyper-V sockets.
+// Measures the agent on doubles of the libraries of Windows, which take no time: from an assignment to Running; memory
+// with 100 VMs; and the free capacity of the thread pool while 100 calls hang. The first figure is also measured on the
+// Windows build of Node under wine, where guests connect through the stand-in for Hyper-V sockets.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,17 +15,17 @@ import { type AgentBed, linuxBed, wineBed } from './agent-beds.ts';
 import { AgentLink } from './agent-link.ts';
 import { BenchOperator } from './agent-operator.ts';
 
-/** Times are milliseconds. */
+/** Times are in milliseconds. */
 export interface LifeFigures {
-  /** From an assignment to Running, of VMs one after another. */
+  /** From an assignment to Running, for VMs one after another. */
   readonly single: { readonly median: number; readonly worst: number };
-  /** Until the last of so many VMs ran that were assigned at once, and what woke the pump meanwhile. */
+  /** The time until the last of several VMs runs that were assigned at once, and what woke the pump meanwhile. */
   readonly together: { readonly machines: number; readonly milliseconds: number; readonly wakings: Wakings };
 }
 
 export interface AgentFigures extends LifeFigures {
   readonly residentMebibytes: number;
-  /** The longest that a file or a name took while 100 calls were blocked, in milliseconds. */
+  /** The longest time for reading a file or looking up a name while 100 calls were blocked, in milliseconds. */
   readonly blocked: { readonly seconds: number; readonly read: number; readonly lookUp: number };
 }
 
@@ -45,7 +45,7 @@ export async function benchAgent(): Promise<AgentFigures> {
   return { ...figures, residentMebibytes, blocked: await blockedFigures() };
 }
 
-/** @returns what is not installed, if something is */
+/** @returns the name of a missing program, if one is not installed */
 export async function benchAgentUnderWine(): Promise<LifeFigures | { readonly missing: string }> {
   const missing = await missingPackages();
   if (missing !== undefined) return { missing };
@@ -53,7 +53,7 @@ export async function benchAgentUnderWine(): Promise<LifeFigures | { readonly mi
   return await lives(bed, async () => undefined);
 }
 
-/** @param whenAllRun with the agent's process, before its VMs are released */
+/** @param whenAllRun called with the agent's process before its VMs are released */
 async function lives(bed: AgentBed, whenAllRun: (pid: number | undefined) => Promise<void>): Promise<LifeFigures> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-agent-'));
   await using operator = await BenchOperator.listen();

@@ -1,4 +1,4 @@
-// What the chart of the agent tells Node, so that a bench measures the agent as it is installed.
+// The Node options from the agent's chart, so that a bench measures the agent as it is installed.
 import { readFileSync } from 'node:fs';
 
 const template = new URL('../../charts/lcow-agent/templates/daemonset.yaml', import.meta.url);

@@ -1,6 +1,7 @@
-// Preloaded into the operator of `npm run bench -- logs`: asks for the document of a VM many times over the session of its
-// host, once somebody has asked for it, and says on standard output how long the agent's first word took. That is one control
-// message each way. It is counted from when it was due, so that an operator whose event loop is late does not look good.
+// Preloaded into the operator of `npm run bench -- logs`. When somebody asks for the document of a VM, it repeats that
+// request many times over the session of the host, and prints how long the agent's first answer took. That is one
+// control message in each direction. The time counts from when the request was due, so that a delayed event loop of the
+// operator is included.
 import { performance } from 'node:perf_hooks';
 import { SessionStreams, type StreamRequest } from '../../operator/agents/session-streams.ts';
 
@@ -31,7 +32,7 @@ function ask(of: Target, due: number): void {
   ).unref();
 }
 
-/** @returns when the answer was there */
+/** @returns when the answer arrived */
 async function askNow({ streams, uid }: Target, due: number): Promise<number> {
   const stream = open.call(streams, { type: 'document', uid });
   const beginning = await stream?.beginning;

@@ -1,14 +1,14 @@
-// Twenty agents without hosts: each speaks the protocol over TLS, and tells of the boots of its VMs as an agent would, one
-// report for each phase, from creation to running in 1 to 3 s.
+// Twenty agents without hosts. Each speaks the protocol over TLS, and reports the boots of its VMs as a real agent
+// does: one report for each phase, from creation to running in 1 to 3 s.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { type Assignment, agentsPath, type ObservedVirtualMachine, subprotocol } from '../../protocol/messages.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { observedMachine, ScriptedAgent, someHost } from '../support/operator/scripted-agent.ts';
 
-/** Milliseconds. */
+/** In milliseconds. */
 const boot = { shortest: 1_000, spread: 2_000 } as const;
-/** Of the whole boot. */
+/** `at` is a share of the whole boot time. */
 const phases: readonly { readonly phase: ObservedVirtualMachine['phase']; readonly at: number }[] = [
   { phase: 'Staging', at: 0 },
   { phase: 'Creating', at: 0.1 },
@@ -19,7 +19,7 @@ const goldenRatio = 0.618_033_988_75;
 export interface AgentsOptions {
   readonly port: number;
   readonly authority: string;
-  /** By node. */
+  /** The token of each node, by node name. */
   readonly tokens: ReadonlyMap<string, string>;
 }
 
@@ -50,7 +50,7 @@ export class SimulatedAgents {
   #boot(agent: ScriptedAgent, assignment: Assignment): void {
     const { uid, generation, optionsDigest } = assignment;
     const told = { generation, optionsDigest, wantedDigest: optionsDigest };
-    // Spread evenly, and the same in every run.
+    // The boot times are spread evenly, and equal in every run.
     this.#boots += 1;
     const lasts = boot.shortest + boot.spread * ((this.#boots * goldenRatio) % 1);
     for (const { phase, at } of phases) {
@@ -69,7 +69,7 @@ function booting(uid: string, told: Told, phase: ObservedVirtualMachine['phase']
   return report;
 }
 
-/** As full as a report gets in practice. */
+/** A report as large as reports get in practice. */
 export function running(uid: string, told: Told): ObservedVirtualMachine {
   const now = new Date().toISOString();
   const line = (index: number) => `${now} info eth0: link up, boot line ${index} of some eighty characters in all`;

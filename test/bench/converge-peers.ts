@@ -1,5 +1,5 @@
-// What the operator is measured against, where its sources are there: a minimal controller-runtime operator, and raw writes
-// without any operator. Built once per version, outside of the work tree.
+// Comparisons for the operator, where their sources are available: a minimal controller-runtime operator, and raw
+// writes without an operator. Built once per version, outside the work tree.
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ export interface Peers {
   readonly load: string;
 }
 
-/** Undefined where there are no sources. */
+/** Undefined where the sources are missing. */
 export async function buildPeers(): Promise<Peers | undefined> {
   const there = await access(sources).then(
     () => true,
@@ -44,7 +44,7 @@ async function built(name: string): Promise<string> {
 }
 
 export interface LimitFigure {
-  /** Seconds in which so many objects were created, and then so many status writes made. */
+  /** Seconds for creating the objects, and then for the status writes. */
   readonly createSeconds: number;
   readonly writeSeconds: number;
 }
@@ -58,7 +58,7 @@ export async function measureLimit(load: string, kubeconfigPath: string, count: 
   return { createSeconds: secondsOf(created), writeSeconds: secondsOf(written) };
 }
 
-/** Of a Go duration, such as 1m2.3s or 730ms. */
+/** Seconds of a Go duration, such as 1m2.3s or 730ms. */
 function secondsOf(duration: string): number {
   const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 1e-3, µs: 1e-6 };
   let seconds = 0;

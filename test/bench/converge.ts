@@ -1,5 +1,5 @@
-// From creation to Ready for a whole fleet at once: what it costs the API server in writes, the operator in processor time,
-// and how long it takes, beside a minimal controller-runtime operator and beside raw writes, all on one control plane.
+// Measures a whole fleet from creation to Ready: writes to the API server, processor time of the operator, and elapsed
+// time, compared with a minimal controller-runtime operator and with raw writes on the same control plane.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,10 +27,10 @@ export interface ConvergeRow {
   /** From the first creation until every VM is Ready. */
   readonly seconds: number;
   readonly writesPerMachine: number;
-  /** Of hosts, per VM; these depend on the time that it takes. */
+  /** Writes of hosts, per VM. They depend on the elapsed time. */
   readonly hostWritesPerMachine: number;
   readonly processorMilliseconds: number;
-  /** Time that as many raw writes take, of `seconds`. */
+  /** The part of `seconds` that the same number of raw writes takes. */
   readonly shareOfLimit: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface ConvergeFigures {
   readonly rows: readonly ConvergeRow[];
 }
 
-/** `alone`: without baseline and limit, also where their sources are. */
+/** With `alone`, the baseline and the limit are not measured, even where their sources are available. */
 export async function benchConverge(machines: number, alone: boolean): Promise<ConvergeFigures> {
   const peers = alone ? undefined : await buildPeers();
   const directory = await mkdtemp(join(tmpdir(), 'converge-'));
@@ -126,7 +126,7 @@ class Bench {
     }
   }
 
-  /** Every VM away; nobody holds them by a finalizer. */
+  /** Deletes every VM. No finalizer blocks this. */
   async clear(): Promise<void> {
     await this.#request('DELETE', collection);
   }
@@ -135,7 +135,7 @@ class Bench {
     if (pid === undefined) throw new Error(`${name} does not run`);
     await this.#create('warm-up');
     await this.#untilRunning(1);
-    // Events of the hosts, whose agents have just connected, are no VM's.
+    // Events of the hosts, whose agents have just connected, do not belong to a VM.
     const before = { writes: await this.#untilWritten(), processor: await processorMilliseconds(pid) };
     const begun = performance.now();
     let next = 0;
@@ -168,7 +168,7 @@ class Bench {
     await this.#request('POST', collection, body);
   }
 
-  /** Asks for one VM that does not run, which costs the API server little. */
+  /** The query asks for one VM that does not run, which costs the API server little. */
   async #untilRunning(count: number): Promise<void> {
     const deadline = Date.now() + patienceMilliseconds;
     const query = { fieldSelector: 'status.phase!=Running', limit: 1 };
@@ -188,7 +188,7 @@ class Bench {
     if (ready.length !== this.#machines + 1) throw new Error(`${ready.length} of ${this.#machines + 1} VMs are ready`);
   }
 
-  /** Events follow what was written. */
+  /** Waits for the Events, which follow the status writes. */
   async #untilWritten(): Promise<Writes> {
     let last = await this.#writes();
     for (;;) {
@@ -228,7 +228,7 @@ class Bench {
     });
   }
 
-  /** Once it leads, as its log says. */
+  /** Resolves once the operator leads, according to its log. */
   async #agentsPort(): Promise<number> {
     const deadline = Date.now() + 60_000;
     while (Date.now() < deadline) {
@@ -252,7 +252,7 @@ class Bench {
   }
 }
 
-/** As long as one creation and so many other writes take for each VM with nothing else going on. */
+/** The time of one creation and of this many other writes per VM without other load. */
 function rawSeconds({ createSeconds, writeSeconds }: LimitFigure, writes: number): number {
   return createSeconds + writes * writeSeconds;
 }

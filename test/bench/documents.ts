@@ -1,5 +1,6 @@
-// How long a document takes: options built fresh from defaults and changed, file facts in memory, text included. The same run times
-// JSON.stringify of the parsed golden document, so that figures of different machines can be compared.
+// How long it takes to build a document: options created from defaults and changed, file facts in memory, text
+// included. The same run measures JSON.stringify of the parsed golden document, so that figures of different machines
+// can be compared.
 import { readFileSync } from 'node:fs';
 import { buildDocument } from '../../agent/document/build.ts';
 import type { FileFact, FileFacts } from '../../agent/document/facts.ts';
@@ -8,7 +9,7 @@ import { type DocumentCase, readCases } from '../golden/document-case.ts';
 import { caseHost, caseOptions } from '../golden/document-runner.ts';
 import { SimulatedFiles } from '../golden/simulated-files.ts';
 
-/** Golden cases by name, with the ratio to JSON.stringify that we promise. */
+/** Golden cases by name, with the promised ratio to JSON.stringify. */
 const promised: readonly (readonly [name: string, ratio: number])[] = [
   ['defaults: initrd, kernel direct, VPMem on', 2.8],
   ['vNUMA explicit', 1.9],
@@ -22,7 +23,7 @@ const sliceMilliseconds = 3;
 export interface DocumentFigure {
   readonly name: string;
   readonly microseconds: number;
-  /** Time over that of JSON.stringify of the parsed golden document. */
+  /** The time relative to JSON.stringify of the parsed golden document. */
   readonly ratio: number;
   readonly promisedRatio: number | undefined;
 }
@@ -54,7 +55,7 @@ function figure(name: string, cases: readonly DocumentCase[], promisedRatio: num
   };
 }
 
-/** Short slices of both sides in turn, so that a load on the machine that comes or goes hits both. */
+/** Alternates short slices of both sides, so that a changing load on the machine affects both. */
 function oneRun(builds: readonly (() => BuildOutcome)[], parsed: readonly unknown[]) {
   const slices = Array.from({ length: slicesPerRun }, () => ({
     build: microsecondsPerItem(builds, (build) => build()),
@@ -66,7 +67,7 @@ function oneRun(builds: readonly (() => BuildOutcome)[], parsed: readonly unknow
   };
 }
 
-/** Each build makes its options anew and changes the owner, so that no result can be a remembered one. */
+/** Each build creates its options again and changes the owner, so that no result can be cached. */
 function buildOf(testCase: DocumentCase): () => BuildOutcome {
   const files = new FactsInMemory(new SimulatedFiles(testCase.files, testCase.faults));
   const host = caseHost(testCase);
@@ -87,7 +88,7 @@ function buildOf(testCase: DocumentCase): () => BuildOutcome {
   };
 }
 
-/** As the agent has them when it builds: looked up once before. */
+/** File facts as the agent has them when it builds: looked up once before. */
 class FactsInMemory implements FileFacts {
   readonly #source: FileFacts;
   readonly #facts = new Map<string, FileFact>();
@@ -108,7 +109,7 @@ class FactsInMemory implements FileFacts {
 }
 
 function microsecondsPerItem<T>(items: readonly T[], work: (item: T) => unknown): number {
-  // Between two looks at the clock: enough items that the looks do not count.
+  // Between two readings of the clock there are enough items that the readings do not count.
   const batches = Math.ceil(100 / items.length);
   const start = performance.now();
   let done = 0;
@@ -128,7 +129,7 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** Keeps results alive, so that the engine cannot leave out the work. */
+/** Keeps results reachable, so that the engine cannot skip the work. */
 const kept: { last?: unknown } = {};
 function consume(result: unknown): void {
   kept.last = result;

@@ -1,5 +1,5 @@
-// How long the VM of one namespace waits for its host beside a crowd of pending VMs of another one: while they are created,
-// at a change of a taint, and after a failover.
+// How long the VM of one namespace waits for its placement beside a crowd of pending VMs of another namespace: during
+// their creation, at a change of a taint, and after a failover.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ export async function benchFairness(pending: number, hosts: number): Promise<rea
     const authority = certificates.authority;
     await program.start();
     await agents.connect({ port: await agentsPort(directory, 1), authority, tokens });
-    // Its objects end with the control plane.
+    // Its objects are removed with the control plane.
     const crowd = await PendingCrowd.open(controlPlane.kubeconfigPath);
     const figures: FairnessFigure[] = [];
     const note = (moment: string, milliseconds: number) => figures.push({ moment, milliseconds });
@@ -81,7 +81,7 @@ function operatorProgram(directory: string, kubeconfigPath: string): ManagedProc
   });
 }
 
-/** Once the program leads for the `term`-th time, as its log says. */
+/** Resolves once the program leads for the `term`-th time, according to its log. */
 async function agentsPort(directory: string, term: number): Promise<number> {
   const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {

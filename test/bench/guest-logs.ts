@@ -1,5 +1,5 @@
-// How fast a guest's log is read on one core: lines as a guest service writes them, through the parser and into the lines
-// that users see. Processor time is measured, so that what else runs on the machine does not count.
+// How fast one core reads the log of a guest: lines as a guest service writes them, through the parser and into the
+// lines that users see. Processor time is measured, so that other programs on the machine do not count.
 
 import { logLine } from '../../agent/guest/log/line.ts';
 import { GuestLogParser } from '../../agent/guest/log/parser.ts';

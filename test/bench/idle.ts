@@ -1,12 +1,12 @@
-// What an idle system costs the API server: writes to lcow.dev objects and Events within two minutes, from the API server's
-// own metrics, while every guest logs a line a second and one agent loses its connection and comes back.
+// How much an idle system writes to the API server: writes to lcow.dev objects and Events within two minutes, from the
+// API server's own metrics, while every guest logs a line a second and one agent loses its connection and reconnects.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunningSystem } from '../support/system/running-system.ts';
 
 const machines = 9;
 const quietSeconds = 120;
-/** Longer than three missed pings, shorter than what makes a host count as disconnected. */
+/** Longer than three missed pings, and shorter than the time after which a host counts as disconnected. */
 const frozenSeconds = 40;
 
 export interface IdleFigure {
@@ -62,7 +62,7 @@ async function counters(running: RunningSystem) {
   };
 }
 
-/** On an agent's standard output. */
+/** Counts guest log lines on an agent's standard output. */
 async function guestLines(file: string): Promise<number> {
   return (await readFile(file, 'utf8')).split('\n').filter((line) => line.startsWith('{"source":"guest"')).length;
 }

@@ -1,5 +1,5 @@
-// A client that follows a log, as a process of its own: `log-client.ts KUBECONFIG VM`. It reads what comes as fast as it
-// comes, and answers each message of its parent with what it has counted since the last one.
+// A client that follows a log, as a separate process: `log-client.ts KUBECONFIG VM`. It reads as fast as data arrives,
+// and answers each message of its parent with the counts since the previous one.
 import { Api } from '../../kubectl/api.ts';
 import { loadCluster } from '../../kubectl/cluster.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';

@@ -1,5 +1,5 @@
-// Counts what arrives of a followed log, and holds the positions of its lines against each other. It reads the bytes where
-// they are: a client that took its time would be what is measured.
+// Counts the data of a followed log, and checks the positions of its lines. It reads the bytes without copying them,
+// because a slow client would distort the measurement.
 import { z } from 'zod';
 
 const newline = 0x0a;
@@ -16,7 +16,7 @@ export class LogFollower {
   missing = 0;
   doubled = 0;
   #last = -1;
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of an incomplete line. */
   #rest: Buffer = Buffer.alloc(0);
 
   counts(): Followed {
@@ -24,7 +24,7 @@ export class LogFollower {
     return { bytes, lines, missing, doubled };
   }
 
-  /** Counts anew, and goes on after the last line. */
+  /** Resets the counts. The next line must follow the last one. */
   reset(): void {
     this.bytes = 0;
     this.lines = 0;
@@ -59,7 +59,7 @@ export class LogFollower {
   }
 }
 
-/** Of a line that begins with `<boot>.<sequence> `. */
+/** The sequence number of a line that begins with `<boot>.<sequence> `. */
 function sequenceAt(bytes: Buffer, start: number): number | undefined {
   let sequence: number | undefined;
   for (let index = start; index < bytes.length; index += 1) {

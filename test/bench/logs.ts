@@ -1,7 +1,7 @@
-// The path of a log that somebody follows: a simulated guest writes at the promised rate and a little more, and its lines go
-// through the agent, its file, the operator and the API server to a client, each a process of its own. Meanwhile processes
-// are started in the guest, and a quiet VM of the same host is asked for its document: both need control messages both ways
-// over the connection that the log floods.
+// Measures a log that a user follows. A simulated guest writes slightly faster than the promised rate, and its lines
+// pass through the agent, its file, the operator and the API server to a client, each a separate process. Meanwhile
+// processes are started in the guest, and the document of a quiet VM on the same host is requested. Both need control
+// messages in both directions over the connection that the log floods.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -18,36 +18,36 @@ import { type Followed, followed } from './log-follower.ts';
 import { type ProcessUse, processesBelow, useOf } from './process-use.ts';
 
 const seconds = 20;
-/** What comes before is for compilers and buffers. */
+/** Excluded from the figures: compilers and buffers warm up. */
 const warmUpMilliseconds = 8_000;
 const nodeName = 'win-2022-a';
 const name = 'flood';
 const quietName = 'quiet';
 export const promisedMegabytesPerSecond = 50;
 export const promisedDelayMilliseconds = 250;
-/** Of what the guest writes; a little is for what a line loses on its way. */
+/** The rate at which the guest writes. It is slightly higher, because each line gets shorter on its way. */
 const writtenMegabytesPerSecond = 1.1 * promisedMegabytesPerSecond;
 
 export interface LogFigures {
   readonly megabytesPerSecond: number;
   readonly linesPerSecond: number;
-  /** Lines whose positions were skipped: the files had them no more. */
+  /** Lines whose positions were skipped, because the files no longer had them. */
   readonly missing: number;
   readonly doubled: number;
-  /** From when a control message to the agent was due until the answer of the agent was there, in milliseconds. */
+  /** From when a control message to the agent was due until its answer arrived, in milliseconds. */
   readonly control: readonly number[];
-  /** From the request for a process to the first word of it, in milliseconds. */
+  /** From the request for a process to its first output, in milliseconds. */
   readonly processes: readonly number[];
-  /** From the request to the whole answer of the document of another VM, in milliseconds. */
+  /** From the request for the document of another VM to its complete answer, in milliseconds. */
   readonly documents: readonly number[];
   readonly programs: readonly ProgramFigures[];
 }
 
 export interface ProgramFigures {
   readonly program: string;
-  /** Resident MiB at the beginning, in the middle and at the end, after the warm-up; and the most. */
+  /** Resident MiB at the beginning, in the middle and at the end, after the warm-up, and the maximum. */
   readonly resident: readonly number[];
-  /** For each MB that was followed: what does not depend on who else uses the machine. */
+  /** For each MB of the followed log. This figure does not depend on other load on the machine. */
   readonly processorMillisecondsPerMegabyte: number;
 }
 
@@ -110,13 +110,13 @@ export async function benchLogs(): Promise<LogFigures> {
   };
 }
 
-/** At its rate, as far as somebody reads. */
+/** Writes at the given rate, as far as the data is read. */
 async function flood(write: (times: number) => Promise<void>, signal: AbortSignal): Promise<void> {
   let last = performance.now();
   let owed = 0;
   while (!signal.aborted) {
     const now = performance.now();
-    // What could not be written in time is not made up for.
+    // Output that could not be written in time is not written later.
     owed += Math.min(now - last, 200) * writtenMegabytesPerSecond * 1000;
     last = now;
     const times = Math.floor(owed / block.length);
@@ -126,7 +126,7 @@ async function flood(write: (times: number) => Promise<void>, signal: AbortSigna
   }
 }
 
-/** Since it was last asked. */
+/** The counts since the last request. */
 async function counted(client: ChildProcess): Promise<Followed> {
   if (!client.connected) throw new Error('the log broke off');
   const answer = once(client, 'message');
@@ -136,7 +136,7 @@ async function counted(client: ChildProcess): Promise<Followed> {
 
 const controlDelay = z.object({ controlMilliseconds: z.number(), at: z.number(), answered: z.literal(true) });
 
-/** As the operator said (`control-probe.ts`), from a moment on. */
+/** The delays that the operator printed (`control-probe.ts`) from a given time on. */
 async function controlDelays(file: string, from: number): Promise<number[]> {
   const lines = (await readFile(file, 'utf8')).split('\n').filter((each) => each.includes('"controlMilliseconds"'));
   const delays = lines.map((each) => controlDelay.parse(JSON.parse(each)));
@@ -162,7 +162,7 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - begun;
 }
 
-/** Looks at all programs of the system from one moment to another. */
+/** Measures all programs of the system between two moments. */
 class Watch {
   readonly #before: readonly ProcessUse[];
   readonly #resident: Map<number, number[]> = new Map();

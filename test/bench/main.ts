@@ -1,4 +1,4 @@
-// `npm run bench [-- name … --vms count --alone]`: prints the figures behind docs/specification.md.
+// `npm run bench [-- name … --vms count --alone]`: measures the figures in docs/specification.md.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

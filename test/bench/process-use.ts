@@ -1,21 +1,21 @@
-// What processes use of the machine, as the kernel counts it.
+// Processor time and memory of processes, as the kernel counts them.
 import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 export interface ProcessUse {
   readonly pid: number;
   readonly program: string;
-  /** Since it began, of all its threads; a tick is 10 ms. */
+  /** Since the process began, over all its threads. A tick is 10 ms. */
   readonly processorSeconds: number;
   readonly residentMebibytes: number;
 }
 
-/** A process and all that descend from it. */
+/** A process and all its descendants. */
 export async function processesBelow(root: number): Promise<readonly ProcessUse[]> {
   const parents = new Map<number, number>();
   for (const entry of await readdir('/proc')) {
     const pid = Number(entry);
-    // One that ended meanwhile is none.
+    // A process that ended meanwhile is skipped.
     if (Number.isInteger(pid)) parents.set(pid, Number((await statOf(pid).catch(() => []))[1]));
   }
   const isBelow = (pid: number | undefined): boolean =>
@@ -37,13 +37,13 @@ export async function useOf(pid: number): Promise<ProcessUse> {
   };
 }
 
-/** The fields behind the name, which may have spaces. */
+/** The fields after the name, which can contain spaces. */
 async function statOf(pid: number): Promise<readonly string[]> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8');
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
-/** A script is known by its folder and name, another program by its first argument, if any. */
+/** A script is identified by its folder and name, another program by its first argument, if it has one. */
 function programOf([path = '', ...words]: readonly string[]): string {
   const script = words.find((word, index) => word.endsWith('.ts') && words[index - 1] !== '--import');
   if (script !== undefined) {

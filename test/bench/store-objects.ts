@@ -1,4 +1,4 @@
-// A LinuxUtilityVM as the API server has it after some time: all that an agent reports, twenty log lines, eight labels, and
+// A LinuxUtilityVM as the API server stores it after some time: a complete report, twenty log lines, eight labels, and
 // the managed fields of its writers.
 const time = '2026-11-24T11:56:41Z';
 const precise = '2026-11-24T11:56:41.530456789Z';

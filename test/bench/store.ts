@@ -1,5 +1,6 @@
-// Resident memory of an operator that follows a large fleet: every VM with a full status, twenty log lines and eight labels,
-// as the API server lists them, managed fields included. A scripted API server serves them, so that only the operator counts.
+// Resident memory of an operator with a large fleet: every VM has a full status, twenty log lines and eight labels, as
+// the API server lists them, managed fields included. A scripted API server serves them, so that only the operator is
+// measured.
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -19,9 +20,9 @@ export const promisedMebibytes = 330;
 
 export interface StoreFigure {
   readonly machines: number;
-  /** Of one VM as the API server sends it. */
+  /** The size of one VM as the API server sends it. */
   readonly bytesEach: number;
-  /** Some time after the list, while it leads; and at its highest. */
+  /** Some time after the list, while the operator leads. */
   readonly mebibytes: number;
   readonly peakMebibytes: number;
 }
@@ -61,10 +62,10 @@ export async function benchStore(machines: number): Promise<StoreFigure> {
   }
 }
 
-/** Lists page by page, and keeps watches open. Whoever claims the Lease has it. */
+/** Lists page by page, and keeps watches open. Every claim of the Lease succeeds. */
 class CollectionServer implements AsyncDisposable {
   watched = false;
-  /** Of anything but Leases. */
+  /** Writes of anything except Leases. */
   writes = 0;
   #version = 1_000_000;
   readonly #server: http.Server;
@@ -98,7 +99,7 @@ class CollectionServer implements AsyncDisposable {
     await once(this.#server, 'close');
   }
 
-  /** Leases as they are asked for; nothing else is to be written. */
+  /** Stores Leases as requested. Nothing else must be written. */
   async #write(request: http.IncomingMessage, response: http.ServerResponse, pathname: string): Promise<void> {
     const lease = z.looseObject({ metadata: z.looseObject({}) }).parse(JSON.parse(await text(request)));
     if (!pathname.includes('/leases')) this.writes += 1;

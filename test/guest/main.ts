@@ -1,7 +1,7 @@
-// `npm run test:guest`: boots a real Linux guest from a document of ours and asks everything of it that the agent can, then
-// has one in a whole system, with an API server and an operator.
-// `npm run test:guest -- --kernel FILE --initrd FILE` does it with somebody's own image; what that one cannot be asked is
-// reported as skipped, with the reason.
+// `npm run test:guest` boots a real Linux guest from a generated document, and tests everything that the agent can ask
+// of it; then it runs such a guest in a whole system, with an API server and an operator. `npm run test:guest --
+// --kernel FILE --initrd FILE` uses another image. Checks that this image cannot pass are reported as skipped, with the
+// reason.
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { startVitest } from 'vitest/node';
@@ -23,12 +23,12 @@ function givenFiles(): OwnBootFiles {
 }
 
 Object.assign(process.env, bootFilesEnvironment(givenFiles()));
-// The configuration of the whole suite starts a control plane, of which nothing is asked here.
+// The configuration of the whole suite would start a control plane, which is not needed here.
 await startVitest('test', command.args, {
   config: false,
   root: fileURLToPath(new URL('../../', import.meta.url)),
   include: ['test/guest/real-guest.system.test.ts', 'test/guest/real-system.ts', 'test/guest/real-stop.ts'],
-  // Two emulators beside each other would only be slower.
+  // Two emulators at the same time would only be slower.
   fileParallelism: false,
   run: true,
   watch: false,

@@ -1,5 +1,6 @@
-// What the agent can ask of a guest, asked of a real one. Our own guest is asked everything; somebody's image (see
-// `own-boot-files.ts`) may lack what these checks go by, which is then said, with the reason, and not passed over.
+// Everything that the agent can ask of a guest, asked of a real one. The project's own guest must pass every check. A
+// foreign image (see `own-boot-files.ts`) can lack what a check needs; the check is then reported as skipped, with the
+// reason.
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
@@ -11,7 +12,7 @@ import { type Bed, prepareBed } from '../support/guest/bed.ts';
 import { type BootedGuest, bedOptions, bootGuest, GuestNotBooted } from '../support/guest/booted-guest.ts';
 import { commandLineHere } from '../support/guest/qemu-machine.ts';
 
-// Cores that others use, too, may be slow.
+// The cores can be slow when other programs use them.
 const bound = () => AbortSignal.timeout(60_000);
 const soon = { timeout: 60_000 };
 const patience = 240_000;
@@ -20,16 +21,19 @@ const output: StdioWanted = { ...nothing, stdout: true };
 
 const reference = { encodedUVMReference: '', encodedUVMHashEnvelopeReference: '' };
 const ownPolicy: GuestPolicy = { ...reference, enforcerType: 'rego', encodedSecurityPolicy: 'cGFja2FnZSBwb2xpY3kK' };
-/** What every build of the original guest service takes: the enforcer that allows all, which must have no text. */
+/**
+ * A policy that every build of the original guest service accepts: the enforcer that allows everything, which must have
+ * no text.
+ */
 const openDoor: GuestPolicy = { ...reference, enforcerType: 'open_door', encodedSecurityPolicy: '' };
 
 let bed: Bed;
 let guest: BootedGuest;
 let policy: GuestPolicy;
-/** Of somebody's image: why it did not take the policy. */
+/** Why a foreign image refused the policy. */
 let policyRefusal: string | undefined;
 
-// The first time on a machine installs an emulator and builds a device.
+// The first run on a machine installs an emulator and builds a device.
 beforeAll(async () => {
   bed = await prepareBed();
   policy = bed.isForeign ? openDoor : ownPolicy;
@@ -44,7 +48,7 @@ afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();
 });
 
-/** Our own guest has no excuse. */
+/** Skips a check of a foreign image. The project's own guest must pass every check. */
 function notApplicable(context: TestContext, reason: string): never {
   if (!bed.isForeign) throw new Error(`our own guest fails where others may: ${reason}`);
   return context.skip(reason);
@@ -75,7 +79,7 @@ async function shell(
   });
 }
 
-/** Has the kernel of a guest say something, and waits until it has come through the guest's log. */
+/** Makes the kernel of a guest log a text, and waits until the text arrives in the guest's log. */
 async function tellThroughLog(context: TestContext, { lines, run }: Pick<BootedGuest, 'lines' | 'run'>, text: string) {
   const process = await shell(context, `echo "<3>${text}" > /dev/kmsg`, { wanted: nothing, run });
   const code = await process.exitCode;
@@ -89,8 +93,8 @@ async function tellThroughLog(context: TestContext, { lines, run }: Pick<BootedG
 }
 
 /**
- * The emulated vsock device may lose a connection without a word to the guest when it ends with something under way, which
- * no relay can notice. So nothing should be.
+ * Waits until no connection is in use. The emulated vsock device can lose a connection without telling the guest when
+ * it ends with data in flight, and no relay can notice that.
  */
 async function untilQuiet({ lines }: Pick<BootedGuest, 'lines'>) {
   let before = -1;
@@ -102,7 +106,7 @@ async function untilQuiet({ lines }: Pick<BootedGuest, 'lines'>) {
   await expect.poll(isQuiet, { ...soon, interval: 500 }).toBe(true);
 }
 
-/** Where images have it. */
+/** Where images have the program. */
 const unameFiles = ['/bin/uname', '/usr/bin/uname'];
 
 async function uname(context: TestContext, run: GuestRun, ...args: readonly string[]): Promise<GuestProcess> {
@@ -123,7 +127,7 @@ function isMissing(error: unknown): boolean {
 const linesWith = (part: string) => guest.lines.filter((line) => line.includes(part));
 
 describe('the command line of the document', () => {
-  it('loses exactly what is true of Hyper-V only', () => {
+  it('loses exactly the parts that apply to Hyper-V only', () => {
     const { KernelCmdLine } = JSON.parse(guest.plan.document).VirtualMachine.Chipset.LinuxKernelDirect;
     const dropped = KernelCmdLine.split(' ').filter(
       (word: string) => !commandLineHere(KernelCmdLine).split(' ').includes(word),
@@ -138,7 +142,7 @@ describe('a real Linux guest', { timeout: patience }, () => {
     expect(guest.identity).toMatchObject({ protocolVersion: 4, osType: 'linux' });
   });
 
-  it('took all of the entropy', (context) => {
+  it('has received all of the entropy', (context) => {
     const bytes = /entropyBytes=(\d+)/.exec(linesWith('GCS started')[0] ?? '')?.[1];
     if (bytes === undefined) {
       notApplicable(context, 'this guest does not say how many bytes it took; it fetched them and booted on');
@@ -146,18 +150,18 @@ describe('a real Linux guest', { timeout: patience }, () => {
     expect(bytes).toBe('512');
   });
 
-  it('logs from its first line on, each with its time', async () => {
+  it('logs from its first line on, each line with its time', async () => {
     await expect.poll(() => guest.lines.length, soon).toBeGreaterThan(0);
     const ours = bed.isForeign ? '' : 'GCS started ';
     expect(guest.lines[0]).toMatch(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT[\\d:.]+(?:Z|[+-]\\d\\d:\\d\\d) [a-z]+ ${ours}`));
   });
 
-  it("sends its kernel's lines with their text", async (context) => {
+  it('sends the lines of its kernel with their text', async (context) => {
     await tellThroughLog(context, guest, 'a line of the kernel');
     expect(linesWith('a line of the kernel')[0]).toMatch(/^\d{4}-\S+ info kmsg read .*message="a line of the kernel/);
   });
 
-  it('was sent the policy, and holds to it', async (context) => {
+  it('has received the policy, and enforces it', async (context) => {
     if (policyRefusal !== undefined) notApplicable(context, policyRefusal);
     const again = {
       resourceType: 'SecurityPolicy',
@@ -167,13 +171,13 @@ describe('a real Linux guest', { timeout: patience }, () => {
     await expect(guest.run.modify(again, patience)).rejects.toThrow(/guest RPC failure: .*already/);
   });
 
-  it('runs uname -a and tells its output and code', async (context) => {
+  it('runs uname -a and returns its output and code', async (context) => {
     const process = await uname(context, guest.run, '-a');
     expect(await read(process.stdout)).toMatch(/^Linux .*x86_64/);
     expect(await process.exitCode).toBe(0);
   });
 
-  it('has the code of one that fails, and what it complained of', async (context) => {
+  it('returns the code and the error output of a failing program', async (context) => {
     const process = await shell(context, 'echo no >&2; exit 7', { wanted: { ...nothing, stderr: true } });
     expect(await read(process.stderr)).toBe('no\n');
     expect(await process.exitCode).toBe(7);
@@ -190,7 +194,7 @@ describe('a real Linux guest', { timeout: patience }, () => {
     expect(await process.exitCode).toBe(0);
   });
 
-  it('gives a process a terminal of its size, which shows what is typed and on which Ctrl-C acts', async (context) => {
+  it('gives a process a terminal with a size, an echo and Ctrl-C', async (context) => {
     const has = await shell(context, 'command -v tty && command -v stty');
     await read(has.stdout);
     if ((await has.exitCode) !== 0) notApplicable(context, 'the image has no tty or no stty');
@@ -203,7 +207,7 @@ describe('a real Linux guest', { timeout: patience }, () => {
       shown += chunk.toString();
     });
     await expect.poll(() => shown, soon).toMatch(/^\/dev\/pts\/\d+\r\n\d+ \d+\r\n$/);
-    // The original ignores it.
+    // The original ignores the size.
     if (!bed.isForeign) expect(shown).toContain('\n30 100\r\n');
     process.stdin?.write('hello\n');
     await expect.poll(() => shown, soon).toContain('\nhello\r\ngot hello\r\n');
@@ -224,7 +228,7 @@ describe('a real Linux guest', { timeout: patience }, () => {
     expect(await sleeping.exitCode).toBe(4_294_967_295);
   });
 
-  it('moves much output without loss', async (context) => {
+  it('transfers much output without loss', async (context) => {
     const has = await shell(context, 'command -v yes && command -v head');
     await read(has.stdout);
     if ((await has.exitCode) !== 0) notApplicable(context, 'the image has no yes or no head');
@@ -240,16 +244,16 @@ describe('a real Linux guest', { timeout: patience }, () => {
     expect(await guest.run.dumpStacks()).toContain('goroutine');
   });
 
-  it('powers itself off, and that is a graceful exit', async () => {
+  it('powers itself off, which is a graceful exit', async () => {
     await guest.run.powerOff(bound());
     expect(await guest.ended).toEqual({ kind: 'exited', exit: { exitType: 'GracefulExit', status: 0 } });
     await guest.run.close();
   });
 });
 
-// What a lost connection (`untilQuiet`) spoils is tried again, with a guest of its own.
+// A test that a lost connection spoils (`untilQuiet`) is repeated with another guest.
 describe('a guest that relays its log', { timeout: patience, retry: 2 }, () => {
-  it('goes on with the next agent, which tells of the gap', async (context) => {
+  it('continues with the next agent, which reports the gap', async (context) => {
     const options = { ...bedOptions(bed), TerminateOnAgentExit: false };
     await using relaying = await bootGuest(bed, { options }).catch((error: unknown) => {
       if (!(error instanceof GuestNotBooted && error.reason === 'ExitedDuringStart')) throw error;
@@ -266,7 +270,8 @@ describe('a guest that relays its log', { timeout: patience, retry: 2 }, () => {
     expect(await read(process.stdout)).toBe('Linux\n');
     expect(await process.exitCode).toBe(0);
     await tellThroughLog(context, { lines: relaying.lines, run: next }, 'after the agent went');
-    // The end of what the first agent left running is told to the next one, as an answer to a request that it never made.
+    // The next agent gets the end of a process that the first agent started, as an answer to a request that it did not
+    // make.
     const isThere = async () => (await shell(context, `kill -0 ${left.id} 2>&1`, { run: next })).exitCode;
     await expect.poll(isThere, { ...soon, interval: 300 }).not.toBe(0);
     expect(await (await uname(context, next)).exitCode).toBe(0);

@@ -1,5 +1,5 @@
-// A real guest whose VM is stopped on purpose while it writes to a disk: what is on the disk afterwards. Part of `npm run
-// test:guest`, not of `npm test`: emulation takes its time.
+// A real guest whose VM is stopped on purpose while it writes to a disk, and the content of the disk afterwards. It is
+// part of `npm run test:guest` and not of `npm test`, because emulation is slow.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const outlives = { TerminateOnAgentExit: false };
 let bed: Bed;
 let host: EmulatedHost;
 
-// The first time on a machine installs an emulator and builds a device.
+// The first run on a machine installs an emulator and builds a device.
 beforeAll(async () => {
   bed = await prepareBed();
 }, 900_000);
@@ -42,7 +42,7 @@ afterEach(async () => {
   await host[Symbol.asyncDispose]();
 });
 
-/** A node whose VMs are emulated machines; its files are simulated but for one disk, which is a real one. */
+/** A node whose VMs are emulated machines. Its files are simulated, except for one real disk. */
 class EmulatedHost implements CoreNode, AsyncDisposable {
   readonly folder: string;
   readonly image: string;
@@ -65,7 +65,7 @@ class EmulatedHost implements CoreNode, AsyncDisposable {
     return new EmulatedHost(folder, await startNode(), backend);
   }
 
-  /** What an agent has of it. */
+  /** The node and sockets of an agent. */
   async connect() {
     const { host: files } = await this.#node.connect();
     const sockets = new CuttableSockets(this.folder);
@@ -73,12 +73,12 @@ class EmulatedHost implements CoreNode, AsyncDisposable {
     return { backend: this.#backend, host: files, sockets, close: () => sockets.cut() };
   }
 
-  /** Nobody takes the guest's connections any more. */
+  /** From now on nothing accepts the guest's connections. */
   async cutOff(): Promise<void> {
     for (const sockets of this.#sockets) await sockets.cut();
   }
 
-  /** As after the power came back. */
+  /** Reads the file as after a power failure. */
   async fileOnDisk(name: string): Promise<string> {
     return await runProgram('debugfs', ['-R', `cat ${name}`, this.image]).catch(() => '');
   }
@@ -96,7 +96,7 @@ class EmulatedHost implements CoreNode, AsyncDisposable {
   }
 }
 
-/** Those of an agent that can be killed: nothing listens any more, and every connection breaks. */
+/** The sockets of an agent that can be killed: listeners close, and every connection breaks. */
 class CuttableSockets implements GuestSockets {
   readonly #sockets: GuestSockets;
   readonly #listeners = new Set<GuestListener>();
@@ -164,7 +164,7 @@ async function expectSaved(): Promise<void> {
 
 const terminated = 'the VM was terminated by the agent (Halted)';
 
-describe('what a real guest has written and not synced', () => {
+describe('data that a real guest has written and not synced', () => {
   it('is on the disk when its VM was halted', async () => {
     await using core = await startCore(host, { timeouts });
     await startWriting(core);
@@ -192,7 +192,7 @@ describe('what a real guest has written and not synced', () => {
     await expectSaved();
   });
 
-  it('is on the disk although processes of the guest have files of it open', async () => {
+  it('is on the disk although processes of the guest have its files open', async () => {
     await using core = await startCore(host, { timeouts });
     await startWriting(core);
     await shell(core, '(while :; do echo again; sleep 0.1; done) > /mnt/data/log 2>&1 < /dev/null &');
@@ -203,7 +203,7 @@ describe('what a real guest has written and not synced', () => {
     expect(await host.fileOnDisk('log')).toMatch(/^again\n/);
   });
 
-  it('is on the disk although something else is mounted below it', async () => {
+  it('is on the disk although another file system is mounted below it', async () => {
     await using core = await startCore(host, { timeouts });
     await startWriting(core);
     await shell(core, 'mkdir /mnt/data/inner && mount -t tmpfs none /mnt/data/inner');
@@ -226,7 +226,7 @@ describe('what a real guest has written and not synced', () => {
     await expectSaved();
   });
 
-  it('is lost when the guest cannot be reached, and that is said', async () => {
+  it('is lost when the guest cannot be reached, and the exit says so', async () => {
     await using core = await startCore(host, { timeouts });
     await startWriting(core);
     await host.cutOff();
@@ -237,7 +237,7 @@ describe('what a real guest has written and not synced', () => {
     expect(await host.fileOnDisk('file')).toBe('');
   });
 
-  it('stays while the disk is looked at before it is mounted or unmounted', async () => {
+  it('stays while the disk is examined before it is mounted or unmounted', async () => {
     await using core = await startCore(host, { timeouts });
     await startWriting(core);
     await shell(core, 'mkdir -p /opt/keep && echo mine > /opt/keep/file');
@@ -249,7 +249,7 @@ describe('what a real guest has written and not synced', () => {
   });
 });
 
-/** Of an agent that dies right after it has written that it stops its VM. */
+/** The journal of an agent that dies right after it has written that it stops its VM. */
 class DyingJournal implements Journal {
   readonly died: Promise<void>;
   readonly #journal: FileJournal;

@@ -1,5 +1,6 @@
-// A real guest in the whole system: `kubectl luvm` asks a real API server, that one an operator, that one the agent of an
-// emulated node, and that one the Linux in its VM. Part of `npm run test:guest`, not of `npm test`: emulation takes its time.
+// A real guest in the whole system: `kubectl luvm` sends a request to a real API server, which passes it to an
+// operator, then to the agent of an emulated node, then to the Linux in its VM. It is part of `npm run test:guest` and
+// not of `npm test`, because emulation is slow.
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,9 +21,9 @@ import { condition, isRunning, type Machine, RunningSystem } from '../support/sy
 
 const [nodeName] = emulatedHost;
 const pipe = '\\\\.\\pipe\\guest';
-// Cores that others use, too, may be slow.
+// The cores can be slow when other programs use them.
 const bootMilliseconds = 240_000;
-/** Without its first program a kernel stops or hangs. */
+/** A kernel without its init program stops or hangs. */
 const startFailures: ReadonlySet<string> = new Set(['ExitedDuringStart', 'BootTimeout']);
 const soon = { timeout: 60_000 };
 
@@ -33,7 +34,7 @@ let folder: string;
 let name = 'guest';
 let machine: Machine;
 
-// The first time on a machine builds a control plane, installs an emulator and builds a device.
+// The first run on a machine builds a control plane, installs an emulator and builds a device.
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'real-system-'));
   bed = await prepareBed();
@@ -41,7 +42,7 @@ beforeAll(async () => {
   await running.system.installApiService();
   plugin = await PluginProgram.install(running.controlPlane, folder);
   machine = await startGuest({ console: { pipe } });
-  // An image without a shell for its console does not start with one.
+  // An image without a shell does not start with one as its console.
   if (isRunning(machine)) return;
   await running.kubectl(['delete', 'luvm', name]);
   name = 'guest-without-console';
@@ -68,7 +69,7 @@ async function startGuest(spec: object): Promise<Machine> {
   return await running.untilMachine(name, 'runs', isDecided, bootMilliseconds);
 }
 
-/** Our own guest has no excuse. */
+/** Skips a check of a foreign image. The project's own guest must pass every check. */
 function notApplicable(context: TestContext, reason: string): never {
   if (!bed.isForeign) throw new Error(`our own guest fails where others may: ${reason}`);
   return context.skip(reason);
@@ -76,7 +77,7 @@ function notApplicable(context: TestContext, reason: string): never {
 
 type Command = (ports: CommandPorts) => Promise<number>;
 
-/** At a terminal of its own, unless one is given. */
+/** Runs the command with a new terminal, unless one is given. */
 function run(command: Command, terminal = new StandInTerminal()): Promise<Outcome> {
   return runAt(terminal, running.controlPlane.kubeconfigPath, command);
 }
@@ -100,7 +101,7 @@ const numbersOf = (text: string) => [...text.matchAll(/counted (\d+)/g)].map(([,
 const range = (to: number) => Array.from({ length: to }, (_, index) => index);
 
 describe('a real guest in the whole system', () => {
-  it('shows its log in the status of its VM, and what it is', async () => {
+  it('shows its log and its system in the status of its VM', async () => {
     const head = async () => (await running.get(name))?.status.guestLog?.head[0] ?? '';
     await expect.poll(head, soon).toMatch(bed.isForeign ? /./ : /GCS started .*entropyBytes=512/);
     expect(machine.status['guest']).toMatchObject({ osType: 'linux', protocolVersion: 4 });
@@ -120,15 +121,15 @@ describe('a real guest in the whole system', () => {
     expect([code, stdout.length, stderr]).toEqual([0, 300_000, '']);
   });
 
-  it('has a shell on its console, which whoever is connected to the serial port can use', async (context) => {
+  it('has a shell on its console, which everybody who is connected to the serial port can use', async (context) => {
     hasConsole(context);
     const folderOfGuests = `${running.system.node(nodeName).hostSocket}.guests`;
     await using serial = await openConsole(emulatedConsolePath(folderOfGuests, pipe));
-    // A shell that is not ready yet loses what it is told.
+    // A shell that is not ready yet ignores its input.
     await expect.poll(() => serial.tell('echo "<$((6 * 7))>"'), { ...soon, interval: 500 }).toContain('<42>');
   });
 
-  it('prints for kubectl luvm console what its kernel says, for one reader at a time', async (context) => {
+  it('prints the messages of its kernel for kubectl luvm console, for one reader at a time', async (context) => {
     hasConsole(context);
     const terminal = new StandInTerminal();
     const reading = run(readConsole, terminal);
@@ -142,7 +143,7 @@ describe('a real guest in the whole system', () => {
     expect((await reading).code).toBe(0);
   });
 
-  it('is closed to a user without the verb', async () => {
+  it('cannot be reached by a user without the verb', async () => {
     const kubeconfig = await createReader(running, folder);
     const asReader = (command: Command) => runAt(new StandInTerminal(), kubeconfig, command);
     const read: Command = (ports) => logs(name, { follow: false, previous: false, tail: 1 }, ports);
@@ -154,7 +155,10 @@ describe('a real guest in the whole system', () => {
   });
 });
 
-/** Has the guest's kernel count, some twenty numbers a second, until it is told to stop; whoever began it may go away. */
+/**
+ * Makes the guest's kernel log a counter, about twenty numbers a second, until it is told to stop. It continues when
+ * its starter disconnects.
+ */
 const beginCounting = `
   echo on > /proc/sys/kernel/printk_devkmsg
   echo yes > /tmp/counting
@@ -181,10 +185,10 @@ function printConsole() {
 }
 
 describe('an operator that restarts', () => {
-  it('loses and doubles no line of the guest; a process ends with a clear error and is hung up', async (context) => {
+  it('loses and repeats no line of the guest; a process ends with a clear error and gets a hangup', async (context) => {
     if (!(await hasShell())) notApplicable(context, 'the image has no sh');
     const [follower, sleeper, cat] = [new StandInTerminal(), new StandInTerminal(), new StandInTerminal()];
-    // The program itself: it has to stay while there is nobody to ask.
+    // The program itself is used, because it must keep running while no operator answers.
     const program = plugin.start('logs', '-f', name);
     program.stdout.pipe(follower.output);
     program.stderr.pipe(follower.errors);

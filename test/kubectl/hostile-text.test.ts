@@ -1,4 +1,4 @@
-// What the API says comes from guests, agents and whoever writes objects: none of them may steer the terminal of who reads.
+// The API returns texts of guests, agents and authors of objects. None of them may control the terminal of the reader.
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -17,7 +17,7 @@ import { status } from '../../kubectl/status.ts';
 import { channels } from '../../protocol/subresources.ts';
 import { runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
 
-/** Clears the screen, sets the title, turns the text around, by one byte of C1, and once more by a carriage return. */
+/** Clears the screen, sets the title, reverses the text, and uses a C1 byte and a carriage return. */
 const hostile = '\u001b[2J\u001b]0;owned\u0007\u202egnp.exe\u2066\u009b31m\rerror: none';
 const steering = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 const size = { height: 24, width: 80 };
@@ -27,7 +27,7 @@ let folder: string;
 let kubeconfig: string;
 /** The answer to every request. */
 let answers: { readonly code: number; readonly body: string | Buffer };
-/** What every WebSocket is told, by channel. */
+/** The messages that every WebSocket receives, by channel. */
 let told: readonly (readonly [number, string])[] = [];
 
 beforeAll(async () => {
@@ -71,8 +71,8 @@ const answer = (body: object | string | Buffer, code = 200) => {
   answers = { code, body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body) };
 };
 
-describe('kubectl luvm shows by their numbers the characters that steer a terminal', () => {
-  it('of a status, field by field', async () => {
+describe('kubectl luvm escapes terminal control characters', () => {
+  it('in every field of a status', async () => {
     const metadata = { name: hostile, namespace: hostile, deletionTimestamp: hostile };
     const condition = { type: hostile, status: 'False', reason: 'R', message: `${hostile}\nReady is True` };
     answer({
@@ -92,11 +92,11 @@ describe('kubectl luvm shows by their numbers the characters that steer a termin
     expect(code).toBe(0);
     expect(stdout).not.toMatch(steering);
     expect(stdout).toContain('\\x1b[2J');
-    // Nor does a message have a line of its own.
+    // A message cannot begin a line of its own either.
     expect(stdout).not.toMatch(/^Ready is True/m);
   });
 
-  it('of a status that cannot be read', async () => {
+  it('in a status that cannot be read', async () => {
     const spec = { runStrategy: hostile };
     answer({ metadata: { name: 'vm', namespace: 'default' }, spec, status: { phase: hostile, [hostile]: 1 } });
     const { stdout } = await run((ports) => status('vm', ports));
@@ -111,7 +111,7 @@ describe('kubectl luvm shows by their numbers the characters that steer a termin
     ['document', (ports) => document('vm', { pretty: false }, ports)],
     ['exec', (ports) => exec('vm', ['id'], { stdin: false, tty: false }, ports)],
     ['console', (ports) => console('vm', ports)],
-  ])('of an error: %s', async (_name, command) => {
+  ])('in an error: %s', async (_name, command) => {
     for (const body of [{ kind: 'Status', code: 409, reason: hostile, message: hostile }, `<html>${hostile}`]) {
       answer(body, 409);
       const { code, stderr } = await run(command);
@@ -121,7 +121,7 @@ describe('kubectl luvm shows by their numbers the characters that steer a termin
     }
   });
 
-  it('of what a process or a console ended by, or could not do', async () => {
+  it('in the end or the error of a process or a console', async () => {
     told = [
       started,
       says({ type: 'refused', message: hostile }),
@@ -132,13 +132,13 @@ describe('kubectl luvm shows by their numbers the characters that steer a termin
     for (const { code, stderr } of [process, port]) {
       expect(code).toBe(1);
       expect(stderr).toContain('error: \\x1b[2J');
-      // The line of a terminal that takes keys as they are ends by both.
+      // A terminal in raw mode needs both characters at the end of a line.
       expect(stderr.replaceAll('\r\n', '\n')).not.toMatch(steering);
     }
   });
 });
 
-describe('what a guest writes', () => {
+describe('output of a guest', () => {
   const lines = Buffer.concat([Buffer.from(`1.1 ${hostile}\n1.2 größer\t`), Buffer.of(0xff, 0x0a)]);
   const log = (terminal: StandInTerminal) =>
     run((ports) => logs('vm', { follow: false, previous: false }, ports), terminal);
@@ -151,7 +151,7 @@ describe('what a guest writes', () => {
     expect(stdout).not.toMatch(steering);
   });
 
-  it('goes into a file as it came, to the byte', async () => {
+  it('is written to a file unchanged, byte for byte', async () => {
     answer(lines);
     const terminal = new StandInTerminal();
     const chunks: Buffer[] = [];
@@ -172,7 +172,7 @@ describe('what a guest writes', () => {
     expect(written.stdout).toBe(`${text}\n`);
   });
 
-  it('reaches the terminal as it is where the guest has one: exec and console', async () => {
+  it('is written unchanged to the terminal that the guest controls: exec and console', async () => {
     told = [started, [channels.stdout, hostile], says({ type: 'exited', exitCode: 0 })];
     expect((await run((ports) => exec('vm', ['id'], { stdin: false, tty: true }, ports))).stdout).toBe(hostile);
   });
@@ -181,7 +181,7 @@ describe('what a guest writes', () => {
 describe('a refusal', () => {
   const forbidden = { kind: 'Status', code: 403, reason: 'Forbidden', message: 'no' };
 
-  it('says which verb is needed', async () => {
+  it('names the missing verb', async () => {
     answer(forbidden, 403);
     const { stderr } = await run((ports) => exec('vm', ['id'], { stdin: false, tty: false }, ports));
     const needs = 'needs the verb create on linuxutilityvms';
@@ -189,14 +189,14 @@ describe('a refusal', () => {
     expect((await run((ports) => console('vm', ports))).stderr).toContain(`console ${needs}/console`);
   });
 
-  it('by the policy of a guest does not', async () => {
+  it('by the policy of a guest does not suggest a verb', async () => {
     answer({ ...forbidden, reason: 'ExecNotAllowed', message: 'not by the policy' }, 403);
     const { stderr } = await run((ports) => exec('vm', ['id'], { stdin: false, tty: false }, ports));
     expect(stderr).toBe('error: not by the policy\n');
   });
 });
 
-it('a name leads nowhere else', async () => {
+it('a name with special characters cannot lead to another path', async () => {
   answer({});
   for (const name of ['..', '.', '']) {
     const { code, stderr } = await run((ports) => restart(name, ports));

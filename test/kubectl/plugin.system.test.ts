@@ -1,5 +1,5 @@
-// `kubectl luvm` against a real API server, two replicas of the operator, an agent and a simulated guest. The API server
-// reaches the replica that does not lead: all that is asked goes through it to the one that does.
+// `kubectl luvm` with a real API server, two replicas of the operator, an agent and a simulated guest. The API server
+// reaches the replica that does not lead, which forwards every request to the leader.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import https from 'node:https';
@@ -80,7 +80,7 @@ async function roles(): Promise<{ readonly leader: OperatorReplica; readonly sta
 
 type Command = (ports: CommandPorts) => Promise<number>;
 
-/** At a terminal of its own, unless one is given. */
+/** Runs the command with a new terminal, unless one is given. */
 function run(command: Command, terminal = new StandInTerminal()): Promise<Outcome> {
   return runAt(terminal, running.controlPlane.kubeconfigPath, command);
 }
@@ -119,7 +119,7 @@ describe('kubectl luvm', () => {
     expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
   });
 
-  it('exec passes input, output and exit codes on, and says what went wrong', async () => {
+  it('exec passes input, output and exit codes on, and reports errors', async () => {
     const input = new StandInTerminal();
     input.input.end('x'.repeat(1_000_000));
     const [uname, cat, shell, missing, signalled] = await Promise.all([
@@ -143,7 +143,7 @@ describe('kubectl luvm', () => {
     expect(await sleeping).toMatchObject({ code: 255, stderr: 'the process was ended by a signal\n' });
   });
 
-  it('exec -t sets the size of the terminal at the start, types through, and is refused another size', async () => {
+  it('exec -t sets the size of the terminal at the start, passes input on, and cannot change the size', async () => {
     const terminal = new StandInTerminal({ height: 30, width: 100 });
     const code = run(execOf(['cat'], { stdin: true, tty: true }), terminal);
     await terminal.resize();
@@ -155,7 +155,7 @@ describe('kubectl luvm', () => {
     expect(terminal.stderr).toMatch(/^\[refused: the size of a terminal is set when it is opened.*\]\r\n$/);
   });
 
-  it('console prints what the serial port does, for one reader at a time', async () => {
+  it('console prints the output of the serial port, for one reader at a time', async () => {
     const terminal = new StandInTerminal();
     const read = (ports: CommandPorts) => console(name, ports);
     const reading = run(read, terminal);
@@ -165,7 +165,7 @@ describe('kubectl luvm', () => {
     expect((await reading).code).toBe(0);
   });
 
-  it('document prints what HCS was sent, to the byte; status tells the boot', async () => {
+  it('document prints exactly what HCS was sent; status shows the boot', async () => {
     const [sent, told] = await Promise.all([
       run((ports) => document(name, { pretty: false }, ports)),
       run((ports) => status(name, ports)),
@@ -178,7 +178,7 @@ describe('kubectl luvm', () => {
     expect(told.stdout).toMatch(/\+\d+\.\d{3} s {2}guest answered on its bridge\n/);
   });
 
-  it('says what is not there', async () => {
+  it('names what does not exist', async () => {
     const [unknown, untold] = await Promise.all([
       run((ports) => logs('nobody', { follow: true, previous: false }, ports)),
       run((ports) => status('nobody', ports)),
@@ -191,7 +191,7 @@ describe('kubectl luvm', () => {
 });
 
 describe('rights', () => {
-  it('are those of the user: who may read logs may not start processes', async () => {
+  it('are those of the user: the right to read logs is not the right to start processes', async () => {
     const kubeconfig = await createReader(running, folder);
     const asReader = (command: Command) => runAt(new StandInTerminal(), kubeconfig, command);
     const read = await running.until('RBAC knows the reader', async () => {
@@ -209,7 +209,7 @@ describe('rights', () => {
     }
   });
 
-  it('are those of a group whose name has a comma, and not those of its parts', async () => {
+  it('of a group whose name has a comma apply to that group, not to its parts', async () => {
     await running.kubectl(['apply', '-f', '-'], JSON.stringify(startersList));
     const { hostname: host, port } = new URL(running.controlPlane.server);
     const to = { host, port: Number(port), ...(await administratorOf(running)) };
@@ -224,7 +224,7 @@ describe('rights', () => {
     expect(await codeFor('plain')).toBe(403);
   });
 
-  it('are not to be had by asking the operator itself', async () => {
+  it('cannot be gained by a direct request to the operator', async () => {
     const { leader } = await roles();
     const path = `/apis/subresources.lcow.dev/v1alpha1/namespaces/default/linuxutilityvms/${name}/log`;
     const headers = { 'x-remote-user': 'admin', 'x-remote-group': 'system:masters' };
@@ -237,10 +237,10 @@ describe('rights', () => {
 });
 
 describe('an operator that restarts', () => {
-  it('loses and doubles no line of a log that is followed; a process ends with a clear error', async () => {
+  it('loses and repeats no line of a followed log; a process ends with a clear error', async () => {
     await write(0, 200);
     const [follower, printer, sleeper] = [new StandInTerminal(), new StandInTerminal(), new StandInTerminal()];
-    // The program itself: it has to stay while there is nobody to ask.
+    // The program itself is used, because it must keep running while no operator answers.
     const program = plugin.start('logs', '-f', name);
     program.stdout.pipe(follower.output);
     program.stderr.pipe(follower.errors);
@@ -272,7 +272,7 @@ describe('an operator that restarts', () => {
     await Promise.all([following, printing]);
   });
 
-  it('is of no concern to what was before: restart, and the log of the run before', async () => {
+  it('does not affect restarts, nor the log of the previous run', async () => {
     const follower = new StandInTerminal();
     const following = run(logsOf({ follow: true, tail: 1 }), follower);
     await follower.until('a line', ({ lines }) => lines.length === 1);

@@ -1,4 +1,4 @@
-// What `kubectl luvm status` says of a VM.
+// The output of `kubectl luvm status`.
 import { describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
 import { conditionsPresentOnlyWhileTrue } from '../../crds/object.ts';
@@ -12,12 +12,12 @@ const conditions = (type: string): LinuxUtilityVMStatus['conditions'] => [
 ];
 
 describe('the status of a VM', () => {
-  it.each(conditionsPresentOnlyWhileTrue)('names %s, although the VM is ready', (type) => {
+  it.each(conditionsPresentOnlyWhileTrue)('shows %s, although the VM is ready', (type) => {
     const lines = story(vm, { phase: 'Running', conditions: conditions(type) });
     expect(lines).toContain(`  ${type} is True since ${lastTransitionTime}: Why: because`);
   });
 
-  it('names numbers with their nouns', () => {
+  it('shows numbers with their nouns', () => {
     const one = story(vm, {
       processorCount: 1,
       restarts: 1,
@@ -34,7 +34,7 @@ describe('the status of a VM', () => {
     expect(two).toMatch(/, 0 restarts, 2 processors,.* {2}2 failures in a row,guest log, 2 lines, 0 dropped/);
   });
 
-  it('does not name what is as it should be', () => {
+  it('leaves out what is as it should be', () => {
     expect(story(vm, { phase: 'Running', conditions: conditions('GuestConnected') }).join()).not.toContain('since');
   });
 });

@@ -61,7 +61,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe('channel', () => {
-  it('carries messages both ways in order', async () => {
+  it('carries messages in both directions in order', async () => {
     const { near, far } = await pair();
     const [atNear, atFar]: [Message[], Message[]] = [[], []];
     const left = channelOver(near, atNear);
@@ -83,7 +83,7 @@ describe('channel', () => {
     ['a message of an unknown type', (socket: WebSocket) => socket.send('{"type":"mystery"}')],
     ['a binary frame', (socket: WebSocket) => socket.send(Buffer.from('{"type":"control","number":1}'))],
     ['an oversized frame', (socket: WebSocket) => socket.send('x'.repeat(limits.frameBytes + 1))],
-  ])('ends only this session with 4400 on %s', async (_name, send) => {
+  ])('ends only its own session with 4400 on %s', async (_name, send) => {
     const bystanders = await pair();
     const received: Message[] = [];
     const bystander = channelOver(bystanders.far, received);
@@ -98,7 +98,7 @@ describe('channel', () => {
     expect(bystander.open).toBe(true);
   });
 
-  it('gives a frame beyond the hard bound no memory', async () => {
+  it('allocates no memory for a frame beyond the hard bound', async () => {
     const { near, far } = await pair();
     const channel = channelOver(far);
     near.send('x'.repeat(webSocketMaxPayload + 1));
@@ -168,7 +168,7 @@ describe('channel', () => {
     expect((await sender.closed).code).toBe(closeCodes.overflow);
   });
 
-  it('keeps a quiet pair alive by pings and finds a silent peer dead on both sides', async () => {
+  it('keeps an idle pair connected by pings, and detects a silent peer on both sides', async () => {
     const healthy = await pair();
     const pinger = channelOver(healthy.near, [], { heartbeat: 'pinger', heartbeatSeconds: 0.05 });
     const watcher = channelOver(healthy.far, [], { heartbeat: 'watcher', heartbeatSeconds: 0.05 });
@@ -214,7 +214,7 @@ describe('channel', () => {
     expect(channel.open).toBe(true);
   });
 
-  it('is not crashed by any sequence of bytes', async () => {
+  it('survives any sequence of bytes', async () => {
     const frame = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       fc.json(),
@@ -240,7 +240,7 @@ describe('channel', () => {
     );
   });
 
-  it('is not crashed by bytes that are no WebSocket frames', async () => {
+  it('survives bytes that are not WebSocket frames', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 300 }), async (bytes) => {
         const { near, far } = await pair();

@@ -8,7 +8,7 @@ function options(spec: LinuxUtilityVMManifestSpec, references?: References) {
   return fromSpec(linuxUtilityVMSpec.parse(spec), references);
 }
 
-/** Every option with a value of its own, as one manifest could not ask for them all. */
+/** Every option, each with a value of its own. One manifest could not have them all. */
 const everything: LinuxUtilityVMManifestSpec = {
   terminateOnAgentExit: false,
   memory: {
@@ -153,7 +153,7 @@ test('a spec becomes options under the names of the original', () => {
   });
 });
 
-test('what nobody asked for is not there, not even as undefined', () => {
+test('what is not requested is absent, not undefined', () => {
   expect(Object.entries(options({}))).toEqual([
     ['MemorySizeInMB', 1024],
     ['TerminateOnAgentExit', true],
@@ -161,7 +161,7 @@ test('what nobody asked for is not there, not even as undefined', () => {
 });
 
 describe('a confidential VM', () => {
-  test('is isolated, with its policy as it was written', () => {
+  test('is isolated, and its policy is unchanged', () => {
     const confidential = {
       securityPolicy: 'YWxs\nb3c=\n',
       enforcer: 'rego',
@@ -196,13 +196,13 @@ describe('a confidential VM', () => {
     });
   });
 
-  test('has the policy that it refers to, and is no VM at all without it', () => {
+  test('has the policy that it refers to, and has no options without it', () => {
     const confidential = { securityPolicyFrom: { configMapKeyRef: { name: 'policies', key: 'web' } } };
     expect(options({ confidential }, { securityPolicy: 'YQ==' })).toMatchObject({ SecurityPolicy: 'YQ==' });
     expect(() => options({ confidential })).toThrow('securityPolicyFrom is not resolved');
   });
 
-  test('keeps its root attached whatever boot.dmVerityMode says of an ordinary root', () => {
+  test('keeps its root attached, whatever boot.dmVerityMode says about an ordinary root', () => {
     const isolated = { boot: { dmVerityMode: false }, confidential: { securityPolicy: 'YQ==' } };
     expect(options(isolated)).not.toHaveProperty('DmVerityMode');
     const ordinary = { ...isolated, confidential: { ...isolated.confidential, isolation: 'None' as const } };
@@ -210,14 +210,14 @@ describe('a confidential VM', () => {
   });
 });
 
-describe('every field of the CRD reaches an option or is the operator’s', () => {
+describe('every field of the CRD reaches an option or belongs to the operator', () => {
   const operators: readonly string[] = operatorFields;
   const specFields = [...fieldsOf(openApiSchema(linuxUtilityVM))].filter(({ path }) => path.startsWith('spec.'));
   const leaves = specFields
     .map(({ path, schema }) => ({ path: path.slice('spec.'.length), schema }))
     .filter(({ schema }) => schema['type'] !== 'object' && schema['type'] !== 'array');
 
-  test('the walk finds the fields', () => {
+  test('the test finds the fields', () => {
     expect(leaves.map(({ path }) => path)).toContain('hvSocket.serviceTable[*].disabled');
     expect(leaves.map(({ path }) => path)).toContain('numa.nodes[].physicalNode');
     expect(leaves.length).toBeGreaterThan(70);
@@ -230,12 +230,12 @@ describe('every field of the CRD reaches an option or is the operator’s', () =
     expect({ changes, operator }).toEqual({ changes: !operator, operator });
   });
 
-  /** Options of a spec that says nothing but `value` at `path`, and what its neighbours there must say. */
+  /** The options of a spec with only `value` at `path`, and the neighbours that it requires there. */
   function optionsWith(path: string, value: unknown) {
     const members = path.replaceAll('[', '.[').split('.');
     const spec = linuxUtilityVMSpec.parse(nested(members, value, ''));
     const requested = fromSpec(spec, { securityPolicy: referredPolicy(path, value) });
-    // Nothing but known options, each of its type.
+    // Only known options, each of its type.
     expect(requestedOptions.parse(requested)).toEqual(requested);
     return requested;
   }
@@ -261,7 +261,7 @@ describe('every field of the CRD reaches an option or is the operator’s', () =
     );
   }
 
-  /** A reference is resolved by whoever calls, so another name means another text. */
+  /** The caller resolves a reference, so another name means another text. */
   function referredPolicy(path: string, value: unknown): string | undefined {
     return path.startsWith('confidential.securityPolicyFrom') ? String(value) : undefined;
   }

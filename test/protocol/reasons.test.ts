@@ -4,11 +4,11 @@ import { reasons } from '../../protocol/reasons.ts';
 
 const page = new URL('../../docs/reasons.md', import.meta.url);
 
-it('every reason has its place in the docs, and every place a reason', async () => {
+it('every reason has its place in the docs, and every place has a reason', async () => {
   const anchors = [...(await readFile(page, 'utf8')).matchAll(/^### (\w+)$/gm)].map(([, code]) => code);
   expect(anchors.toSorted()).toEqual(Object.keys(reasons).toSorted());
 });
 
-it('is written so that it can be a condition reason', () => {
+it('is valid as a condition reason', () => {
   for (const code of Object.keys(reasons)) expect(code).toMatch(/^[A-Z][A-Za-z]{1,62}$/);
 });

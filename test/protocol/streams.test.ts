@@ -1,4 +1,5 @@
-// Streams of a session between two multiplexers, over a wire that delivers in order and when a test says so.
+// The streams of a session between two multiplexers, over a wire that delivers in order and only when a test tells it
+// to.
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -7,11 +8,11 @@ import { type StreamTransport, streamLimits } from '../../protocol/streams/messa
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
 import { costOf, type StreamProducer, StreamTurns } from '../../protocol/streams/turns.ts';
 
-/** One direction: control messages overtake data, as on a channel. */
+/** One direction of the connection. Control messages overtake data, as on a channel. */
 class Wire {
   readonly control: StreamTransport[] = [];
   readonly data: (StreamTransport | Buffer)[] = [];
-  /** The most bytes of data that ever waited at once. */
+  /** The largest number of data bytes that ever waited at once. */
   mostWaiting = 0;
 
   sendData(message: StreamTransport | Buffer): void {
@@ -60,10 +61,10 @@ function openBoth(sender: StreamMultiplexer, receiver: StreamMultiplexer, id: nu
 
 interface Scenario {
   readonly isBinary: boolean;
-  /** Sizes of what is written to each stream. */
+  /** The sizes of the writes to each stream. */
   readonly streams: readonly (readonly number[])[];
   readonly window: number;
-  /** How much is read at once, by turns. */
+  /** The sizes of the reads, in turn. */
   readonly readSizes: readonly number[];
 }
 
@@ -114,7 +115,7 @@ async function play({ isBinary, readSizes, streams, window }: Scenario): Promise
 }
 
 describe('the streams of a session', () => {
-  it('keep what nobody reads in few pieces, however small it came', async () => {
+  it('keep unread data in few pieces, however small it arrived', async () => {
     const { receiver } = pair(true);
     const window = streamLimits.windowBytes;
     const input = receiver.open(1, { incoming: ['stdout'], outgoing: [], window }).incoming('stdout');
@@ -129,7 +130,7 @@ describe('the streams of a session', () => {
     expect(pieces.length).toBeLessThan(40);
   });
 
-  it('bring every byte once and in order, whatever is written and however slowly it is read', async () => {
+  it('deliver every byte once and in order, whatever is written and however slowly it is read', async () => {
     const scenario: fc.Arbitrary<Scenario> = fc.record({
       isBinary: fc.boolean(),
       streams: fc.array(fc.array(fc.integer({ min: 1, max: 100_000 }), { maxLength: 6 }), {
@@ -145,7 +146,7 @@ describe('the streams of a session', () => {
     });
   });
 
-  it('have no more on the way than the other side has told to have arrived', async () => {
+  it('have no more in flight than the other side has granted', async () => {
     const { back, receiver, sender, there } = pair();
     const flood = Buffer.alloc(streamLimits.windowBytes);
     for (let id = 1; id <= 16; id += 1) openBoth(sender, receiver, id, streamLimits.windowBytes).output.write(flood);
@@ -156,7 +157,7 @@ describe('the streams of a session', () => {
     expect(there.mostWaiting).toBeLessThanOrEqual(streamLimits.onTheWayBytes + streamLimits.chunkBytes);
   });
 
-  it('find out who sends more than it may', () => {
+  it('detect a peer that sends more than it may', () => {
     const { receiver } = pair();
     const stream: MultiplexedStream = receiver.open(1, { incoming: ['stdout'], outgoing: [], window: 1024 });
     const data = Buffer.alloc(1025).toString('base64');
@@ -167,7 +168,7 @@ describe('the streams of a session', () => {
     expect(receiver.receiveBytes({ stream: 1, channel: 'stdout', bytes })).toBe(stream);
   });
 
-  it('take no other binary frame for data', () => {
+  it('treat no other binary frame as data', () => {
     const frame = encodeStreamFrame({ stream: 2 ** 40, channel: 'stderr', bytes: Buffer.from('x') });
     expect(decodeStreamFrame(frame)).toEqual({ stream: 2 ** 40, channel: 'stderr', bytes: Buffer.from('x') });
     const ofAnotherKind = Buffer.from([2, ...frame.subarray(1)]);
@@ -177,7 +178,7 @@ describe('the streams of a session', () => {
     }
   });
 
-  it('let what arrived be read to its end when the session is over', async () => {
+  it('let data that arrived be read to its end when the session is over', async () => {
     const { back, receiver, sender, there } = pair();
     const { input, output } = openBoth(sender, receiver, 1, 65_536);
     output.write('last words');
@@ -193,7 +194,7 @@ describe('the streams of a session', () => {
 });
 
 describe('turns', () => {
-  it('go round among those who have something', () => {
+  it('rotate among the streams that have data', () => {
     const turns = new StreamTurns();
     const order: string[] = [];
     const producer = (name: string, messages: number): StreamProducer => {

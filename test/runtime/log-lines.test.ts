@@ -3,7 +3,7 @@ import { plainLogger } from '../../runtime/log-lines.ts';
 
 const steering = '\u001b[2J \u009b2J \u009d0;title\u009c \u202eexe.txt \u2028 \u007f';
 
-it('a line of the log steers no terminal, and says what was logged', () => {
+it('a log line contains no terminal control characters, and keeps its text', () => {
   const lines: string[] = [];
   const logger = plainLogger({ base: { [`base${steering}`]: steering } }, { write: (line) => void lines.push(line) });
   logger.info({ reason: steering, deep: [{ [steering]: steering }] }, steering);

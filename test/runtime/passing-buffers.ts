@@ -1,4 +1,4 @@
-// Lets 512 MiB of buffers pass, and says how often all of the heap was collected for that.
+// Allocates 512 MiB of short-lived buffers, and prints how many full garbage collections that caused.
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';

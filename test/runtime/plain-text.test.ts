@@ -19,25 +19,25 @@ const steering: readonly (readonly [string, string])[] = [
 ];
 
 describe('text of a peer', () => {
-  it.each(steering)('shows what could steer a terminal by its number: %j', (text, shown) => {
+  it.each(steering)('shows terminal control characters by their number: %j', (text, shown) => {
     expect(plainText(text)).toBe(shown);
     expect(plainLines(text)).toBe(shown);
   });
 
   it.each(['', 'C:\\Users\\x', 'größer, 日本語, عربي, עברית', '😀 👩‍👩‍👧', '\\x1b is text'])(
-    'leaves %j as it is',
+    'leaves %j unchanged',
     (text) => {
       expect(plainText(text)).toBe(text);
       expect(plainLines(text)).toBe(text);
     },
   );
 
-  it('keeps lines only where lines are meant', () => {
+  it('keeps lines only where lines are allowed', () => {
     expect(plainLines('a\n\tb\r\n')).toBe('a\n\tb\\x0d\n');
     expect(plainText('a\n\tb')).toBe('a\\x0a\\x09b');
   });
 
-  it('leaves nothing that steers, is well formed, and is the same when escaped again', () => {
+  it('has no control characters left, is well-formed, and does not change when escaped again', () => {
     const codeUnits = fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units));
     fc.assert(
       fc.property(codeUnits, (text) => {
@@ -50,7 +50,7 @@ describe('text of a peer', () => {
     );
   });
 
-  it('stays in JSON what it was, and steers nothing there', () => {
+  it('keeps its value in JSON, without control characters', () => {
     const codeUnits = fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units));
     fc.assert(
       fc.property(codeUnits, (text) => {

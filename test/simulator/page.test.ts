@@ -1,4 +1,4 @@
-// docs/simulator.md names what the socket of a simulated node takes.
+// docs/simulator.md names everything that the socket of a simulated node accepts.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { steps } from '../../simulator/wire/script.ts';
 
 const page = await readFile(fileURLToPath(new URL('../../docs/simulator.md', import.meta.url)), 'utf8');
 const names = Object.keys(methods);
-/** Everything before is for the agent. `deleteFile` is for both. */
+/** Everything before `script` is for the agent. `deleteFile` is for both. */
 const ofControl = [...names.slice(names.indexOf('script')), 'deleteFile'];
 /** Only `lcow-agent document` reads these. */
 const ofPreviews = ['bundleDirectory', 'owner'];

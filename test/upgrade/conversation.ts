@@ -1,4 +1,4 @@
-// A conversation of an agent and an operator of some version, as it went over the wire: one line a frame.
+// A recorded conversation of an agent and an operator of one version, as sent over the wire: one line per frame.
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
@@ -14,20 +14,20 @@ export async function readConversation(version: string): Promise<readonly Frame[
   return lines.map((line) => frame.parse(JSON.parse(line)));
 }
 
-/** What it says is of other VMs and another session now. */
+/** Replaces the names of VMs and sessions by those of the current test. */
 export function retold<T>(told: T, names: ReadonlyMap<string, string>): T {
   let text = JSON.stringify(told);
   for (const [before, now] of names) text = text.replaceAll(before, now);
   return JSON.parse(text);
 }
 
-/** As a version to come may say it: with members that nobody knows yet, wherever they may stand. */
+/** Adds unknown members everywhere, as a later version can. */
 export function withUnknownMembers(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withUnknownMembers);
   if (typeof value !== 'object' || value === null) return value;
   const members = Object.entries(value).map(([name, member]) => [
     name,
-    // Requested options are strict: a VM is never made weaker than was asked.
+    // Requested options are strict, so that no VM is weaker than requested.
     name === 'options' ? member : withUnknownMembers(member),
   ]);
   return { ...Object.fromEntries(members), memberToCome: { of: ['a later version'] } };

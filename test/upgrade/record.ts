@@ -1,5 +1,5 @@
-// `node test/upgrade/record.ts VERSION` records what upgrades are tested with: the kinds, specs that were valid, and a conversation of an
-// agent and an operator of this work tree. Once a version is released, its folder is never recorded anew.
+// `node test/upgrade/record.ts VERSION` records the data for upgrade tests: the kinds, valid specs, and a conversation
+// of an agent and an operator of this work tree. Never record the folder of a released version again.
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import https from 'node:https';
@@ -18,13 +18,13 @@ import { recordedVM } from './recorded-vm.ts';
 const node = 'win-2025-a';
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Stands between them, and has the operator's certificate. */
+/** A proxy between agent and operator, with the operator's certificate. */
 class Recorder {
   readonly lines: string[] = [];
   readonly #https = https.createServer().listen(0, '127.0.0.1');
   readonly listening = once(this.#https, 'listening');
   readonly #server = new WebSocketServer({ server: this.#https, handleProtocols: () => subprotocol });
-  /** Port of the operator. */
+  /** The port of the operator. */
   target = 0;
 
   get port(): number {

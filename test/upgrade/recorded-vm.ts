@@ -1,4 +1,4 @@
-// The VM that recorded conversations are about, with what it refers to.
+// The VM in recorded conversations, with the objects that it refers to.
 export const recordedVM = [
   {
     apiVersion: 'v1',

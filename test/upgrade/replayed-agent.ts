@@ -1,4 +1,4 @@
-// The agent of an earlier version, played back to an operator: it says what it said then, as it is told what it was told then.
+// Replays the agent of an earlier version to an operator: it sends what it sent then, in response to the same messages.
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -6,10 +6,10 @@ import { z } from 'zod';
 import { agentsPath, subprotocol } from '../../protocol/messages.ts';
 import { type Frame, type Message, retold } from './conversation.ts';
 
-/** What moved the agent to say something: all else was said in its own time. */
+/** The messages that made the agent respond. It sent everything else at its own times. */
 const triggers: ReadonlySet<string> = new Set(['welcome', 'assign', 'release', 'logsAck']);
 const told = z.looseObject({ type: z.string() });
-/** Without `logWindow` the agent of v0.1.0 takes no welcome, and with 0 it counts what its guests say as lost. */
+/** Without `logWindow` the agent of v0.1.0 refuses a welcome. With 0 it counts its guests' lines as lost. */
 const welcome = z.object({ logWindow: z.int().min(1).max(2048) });
 const assignment = z.object({
   type: z.literal('assign'),
@@ -53,7 +53,7 @@ async function dial(url: string, token: string): Promise<WebSocket> {
   }
 }
 
-/** Ids and digests of then are those of now. */
+/** Maps the recorded ids and digests to the current ones. */
 function learn(names: Map<string, string>, then: Message, now: Message): void {
   const [before, after] = [assignment.safeParse(then).data, assignment.safeParse(now).data];
   if (before === undefined || after === undefined) return;
@@ -61,7 +61,7 @@ function learn(names: Map<string, string>, then: Message, now: Message): void {
   names.set(before.virtualMachine.optionsDigest, after.virtualMachine.optionsDigest);
 }
 
-/** Each is answered once. */
+/** Returns each message once. */
 async function next(socket: WebSocket, heard: Message[], type: string): Promise<Message> {
   const signal = AbortSignal.timeout(30_000);
   for (;;) {

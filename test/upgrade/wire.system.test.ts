@@ -1,5 +1,5 @@
-// The programs of this work tree with those of earlier versions at the other end of the wire, and the kinds with objects that
-// were stored before.
+// The programs of this work tree with programs of earlier versions at the other end of the wire, and the kinds with
+// objects that earlier versions stored.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const version = 'v0.1.0';
 const conversation = await readConversation(version);
 const node = 'win-2025-a';
 const script = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-/** Of the node, to the operator. */
+/** The token of the node for the operator. */
 const token = 'a-token-of-development';
 const patience = { timeout: 30_000, interval: 100 };
 const manners = [
@@ -47,7 +47,7 @@ async function start(name: string, path: string, arguments_: readonly string[]):
   return process;
 }
 
-/** Members of a line of JSON that a program logs. */
+/** The members of a JSON line that a program logs. */
 async function logged<T>(name: string, line: z.ZodType<T>): Promise<T> {
   return await vi.waitFor(async () => {
     const lines = (await readFile(join(directory, `${name}.log`), 'utf8')).split('\n');
@@ -77,7 +77,7 @@ afterAll(async () => {
 });
 
 describe(`objects that were stored under the kinds of ${version}`, () => {
-  it('stay as they are, and are read and written under those of today', async () => {
+  it('stay unchanged, and can be read and written under the current kinds', async () => {
     for (const name of ['linuxutilityvms', 'linuxutilityvmhosts']) {
       await $('apply --server-side -f -', await readFile(fixture(version, `lcow.dev_${name}.yaml`), 'utf8'));
     }
@@ -100,7 +100,7 @@ describe(`objects that were stored under the kinds of ${version}`, () => {
     await $('create -f -', list(items));
     const before = await stored();
     await installCustomResources(cluster);
-    // But for what says that no operator has seen them, which is a default of today's kinds.
+    // Except for `observedGeneration: 0`, a default of the current kinds.
     const unseen = before.map((each) => ({ ...each, status: { observedGeneration: 0 } }));
     await expect.poll(stored, patience).toEqual(unseen);
     const withStatus = before.map((each) => ({ ...each, status: { phase: 'Pending', observedGeneration: 1 } }));
@@ -123,7 +123,7 @@ describe(`objects that were stored under the kinds of ${version}`, () => {
 
 describe('every recorded message', () => {
   it.each(manners)('is understood %s', (_, change) => {
-    // No agent of today has sent what `logsAck` acknowledges.
+    // `logsAck` acknowledges lines that a current agent has not sent.
     const told = conversation.filter(({ message }) => message.type !== 'logsAck');
     for (const { from, message } of told) understand(from, change(message));
   });
@@ -152,7 +152,7 @@ describe(`an agent of ${version}`, () => {
     await vi.waitFor(() => $('get lease lcow-operator'), patience);
   }, 60_000);
 
-  it.each(manners)('serves the operator of today when it speaks %s', async (_, change) => {
+  it.each(manners)('works with the current operator when it speaks %s', async (_, change) => {
     const replayed = replayAgent({ url, token }, conversation, change);
     const connected = vi.waitFor(async () => expect(await $('get luvmhost -o name')).toContain(node), patience);
     await Promise.race([replayed, connected]);
@@ -167,7 +167,7 @@ describe(`an agent of ${version}`, () => {
 });
 
 describe(`an operator of ${version}`, () => {
-  it.each(manners)('is served by the agent of today when it speaks %s', async (manner, change) => {
+  it.each(manners)('works with the current agent when it speaks %s', async (manner, change) => {
     await using operator = await ScriptedOperator.start();
     const name = manner.replaceAll(' ', '-');
     const socket = join(directory, `${name.length}.sock`);
@@ -202,7 +202,7 @@ describe(`an operator of ${version}`, () => {
     );
     say('release');
     await session.next('removed');
-    // It has no use for the lines that this operator grants.
+    // The current agent ignores the log lines that this operator allows it to send.
     expect(new Set(session.messages.map(({ type }) => type))).toEqual(new Set(['hello', 'observed', 'removed']));
     await agent.stop();
   });

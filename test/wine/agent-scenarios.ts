@@ -1,4 +1,4 @@
-// What is asked of an agent under wine.
+// The test scenarios for an agent under wine.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { win32 } from 'node:path';
@@ -8,7 +8,7 @@ import type { AgentUnderWine } from '../support/wine/agent-under-wine.ts';
 import type { WindowsProgram } from '../support/wine/windows.ts';
 import type { Report } from './report.ts';
 
-/** From nothing to a VM that runs, and back to nothing. */
+/** Starts a VM and removes it again. */
 async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
   await report.test('connects to the operator over TLS with its token', () => bed.connected(agent));
   await report.test('brings the example to Ready, with its status', async () => {
@@ -28,7 +28,7 @@ async function bringToReady(bed: AgentUnderWine, agent: WindowsProgram, report: 
   await report.test('deletes it, and nothing is left', () => bed.deleted('ordinary', agent));
 }
 
-/** Its boot files are copied by Windows, and all VMs get access to the copies. */
+/** Windows copies its boot files, and all VMs get access to the copies. */
 async function confidential(bed: AgentUnderWine, agent: WindowsProgram, report: Report): Promise<void> {
   await report.test('stages a confidential VM, and sends its guest the policy', async () => {
     const policy = Buffer.from('package policy').toString('base64');
@@ -47,7 +47,7 @@ async function confidential(bed: AgentUnderWine, agent: WindowsProgram, report: 
   await report.test('deletes it with its read-only copies, and nothing is left', () => bed.deleted('sealed', agent));
 }
 
-/** What wine has of what a node needs: it has no privileges and no compute service to show. */
+/** The checks that wine can pass. It has no privileges and no compute service to show. */
 const expectedOk = [
   'windows-build',
   'hyper-v',
@@ -104,7 +104,7 @@ export async function lifeOfAnAgent(bed: AgentUnderWine, report: Report): Promis
   await report.test('after that too leaves nothing of a deleted VM', () => bed.deleted('ordinary', second));
 }
 
-/** HCS is a process of its own here, so VMs can outlive their agents as they do on Windows. */
+/** HCS is a separate process here, so VMs can outlive their agents as they do on Windows. */
 export async function adoption(bed: AgentUnderWine, report: Report): Promise<void> {
   await using hcs = await bed.startHcs();
   const first = await bed.startAgent({ hcs });

@@ -1,4 +1,4 @@
-// The contract of HCS backends on Node for Windows: run by `npm run test:wine`.
+// The contract of HCS backends on Node for Windows. `npm run test:wine` runs it.
 import { after, it } from 'node:test';
 import { describeBackend } from '../support/agent/backend-contract.ts';
 import { newSystemId, ordinaryDocument } from '../support/agent/simulated-node.ts';

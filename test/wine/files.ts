@@ -1,5 +1,5 @@
-// What the agent does to files, by the real calls of Windows under wine; run by `npm run test:wine`. Wine keeps no entries of
-// foreign groups on disk, so access control lists are judged as they were set.
+// File operations of the agent with the real calls of Windows under wine; `npm run test:wine` runs them. Wine stores no
+// entries for foreign groups on disk, so access control lists are checked as they were set.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ const accessOf: (path: string) => string = double.func('DoubleAccessOf', 'str', 
 const ownedBy: (sid: string) => void = double.func('DoubleOwner', 'void', ['str']);
 const allocated: () => number = double.func('DoubleAllocated', 'int', []);
 
-/** Opens and attributes that Node's own calls do not offer. */
+/** Open modes and attributes that Node's own calls do not offer. */
 const kernel32 = koffi.load('kernel32.dll');
 const setAttributes: (path: string, attributes: number) => number = kernel32.func(
   '__stdcall',
@@ -46,7 +46,7 @@ const createFile: (path: string, access: number, share: number, ...rest: unknown
 const closeHandle: (handle: number) => number = kernel32.func('__stdcall', 'CloseHandle', 'int', ['intptr_t']);
 const readOnly = 1;
 
-/** A handle as that of a virus scanner or a backup: nobody else may change, replace or delete the file. */
+/** A handle like that of a virus scanner or a backup: nobody else can change, replace or delete the file. */
 function holdForReading(path: string): Disposable {
   const [genericRead, shareRead, openExisting] = [0x8000_0000, 1, 3];
   const handle = createFile(path, genericRead, shareRead, null, openExisting, 0, null);
@@ -72,7 +72,7 @@ afterEach(async () => {
 });
 
 describe('copies', () => {
-  it('are whole, and overwrite what is there', async () => {
+  it('are whole, and overwrite an existing file', async () => {
     const [from, to] = [join(folder, 'a.vhd'), join(folder, 'ü 磁盘.vhd')];
     await writeFile(from, 'x'.repeat(200_000));
     await writeFile(to, 'y'.repeat(300_000));
@@ -80,7 +80,7 @@ describe('copies', () => {
     expect(await readFile(to, 'utf8')).toBe('x'.repeat(200_000));
   });
 
-  it('fail with the number of the cause and its text in the words of the system', async () => {
+  it('fail with the error number of the cause and the message of the system', async () => {
     const copy = (to = 'b') => host.copyFile(join(folder, 'none'), join(folder, to));
     await expect(copy()).rejects.toMatchObject({ code: 2, message: 'File not found.' });
     await writeFile(join(folder, 'none'), '');
@@ -93,7 +93,7 @@ describe('copies', () => {
 });
 
 describe('deletion', () => {
-  it('succeeds once or more, and of what is marked read-only', async () => {
+  it('succeeds when repeated, and for a read-only file', async () => {
     const file = join(folder, 'a');
     await writeFile(file, '');
     setAttributes(file, readOnly);
@@ -106,7 +106,7 @@ describe('deletion', () => {
 });
 
 describe('access of the group of all VMs', () => {
-  it('is added to what a file or a folder has', async () => {
+  it('is added to the existing access of a file or a folder', async () => {
     const [kernel, disk, below] = ['kernel.vmgs', 'read-only.vhd', 'folder'].map((name) => join(folder, name));
     if (kernel === undefined || disk === undefined || below === undefined) throw new Error('no names');
     await writeFile(kernel, '');
@@ -139,14 +139,14 @@ describe('a private folder', () => {
   const open = (path: string) => openPrivateFolder(path, libraries);
   const nobodyElse = /^D:P\(A;OICI;FA;;;SY\)\(A;OICI;FA;;;BA\)\(A;OICI;FA;;;S-1-5-21-[\d-]+\)$/;
 
-  it('is made for SYSTEM, Administrators and this account', async () => {
+  it('is created for SYSTEM, Administrators and this account', async () => {
     const path = join(folder, 'no', 'parents', 'state');
     await open(path);
     expect(accessOf(path)).toMatch(nobodyElse);
     await writeFile(join(path, 'a'), 'b');
   });
 
-  it('is taken from everybody else if it is there', async () => {
+  it('loses the access of everybody else if it exists already', async () => {
     const path = join(folder, 'state');
     await mkdir(path);
     await writeFile(join(path, 'a'), 'b');
@@ -158,7 +158,7 @@ describe('a private folder', () => {
     expect(await readFile(join(path, 'a'), 'utf8')).toBe('b');
   });
 
-  it('is refused when it is of somebody else, or no folder', async () => {
+  it('is refused when it belongs to another account, or is not a folder', async () => {
     const path = join(folder, 'state');
     await mkdir(path);
     ownedBy('S-1-5-21-1-2-3-1001');
@@ -189,7 +189,7 @@ describe('the host', () => {
     expect(facts.bootFiles).toEqual([{ path: files, files: ['initrd.img', 'vmlinux'] }]);
   });
 
-  it('tells files, folders and nothing apart', async () => {
+  it('distinguishes files, folders and missing paths', async () => {
     const file = join(folder, 'a');
     await writeFile(file, 'four');
     expect(await host.stat(file)).toEqual({ kind: 'file', size: 4 });
@@ -202,7 +202,7 @@ describe('the host', () => {
 describe('the journal', () => {
   const record = (uid: string, restarts = 0) => ({ ...newRecord(uid, randomUUID()), restarts });
 
-  it('replaces a record that somebody reads at that moment', async () => {
+  it('replaces a record that somebody is reading', async () => {
     const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
@@ -217,7 +217,7 @@ describe('the journal', () => {
     expect(quarantined).toEqual([]);
   });
 
-  it('keeps the older record when the newer one cannot take its place within a second or two', async () => {
+  it('keeps the older record when the newer one cannot replace it within two seconds', async () => {
     const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
@@ -237,7 +237,7 @@ describe('the journal', () => {
     expect(await readdir(join(folder, 'vms'))).toEqual([]);
   });
 
-  it('removes the folder of a VM of which a file is read at that moment', async () => {
+  it('removes the folder of a VM when somebody is reading one of its files', async () => {
     const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));
@@ -249,7 +249,7 @@ describe('the journal', () => {
     expect(await readdir(join(folder, 'vms'))).toEqual([]);
   });
 
-  it('puts a torn record aside', async () => {
+  it('quarantines a torn record', async () => {
     const uid = randomUUID();
     await mkdir(join(folder, 'vms', uid), { recursive: true });
     await writeFile(join(folder, 'vms', uid, 'vm.json'), '{');
@@ -298,7 +298,7 @@ describe('the lock of an agent', () => {
     (await second).release();
   });
 
-  it('goes to the next when its holder is killed', async () => {
+  it('is taken by the next agent when its holder is killed', async () => {
     const first = await holder('state');
     const second = lock('state', new AbortController().signal);
     expect(await isSettled(second)).toBe(false);
@@ -306,19 +306,19 @@ describe('the lock of an agent', () => {
     (await second).release();
   });
 
-  it('is not held by who waits and gives up', async () => {
+  it('is not held by a waiting agent that gives up', async () => {
     const first = await lock('state', new AbortController().signal);
     await expect(lock('state', AbortSignal.timeout(100))).rejects.toThrow();
     first.release();
     (await lock('state', AbortSignal.timeout(20_000))).release();
   });
 
-  it('has a file that another user cannot have made', async () => {
+  it('is a file that no other user can have created', async () => {
     const file = join(folder, 'state', 'agent.lock');
     await writeFile(file, '');
     ownedBy('S-1-5-21-1-2-3-1001');
     expect(() => openExclusively(file, libraries)).toThrow('belongs to S-1-5-21-1-2-3-1001');
-    // Also while that user holds it, who would be waited for without end.
+    // This also holds while that user has it open; otherwise the wait would have no end.
     using _ = holdForReading(file);
     ownedBy('S-1-5-21-1-2-3-1001');
     expect(() => openExclusively(file, libraries)).toThrow('belongs to S-1-5-21-1-2-3-1001');

@@ -1,4 +1,4 @@
-// Holds the lock of an agent until it is killed. Argument: the state folder.
+// Holds the lock of an agent until it is killed. Its argument is the state folder.
 import { pino } from 'pino';
 import { acquireInstanceLock } from '../../agent/storage/instance-lock.ts';
 import { windowsStorage } from '../../agent/windows/state-storage.ts';

@@ -1,4 +1,4 @@
-// `npm run test:wine`: what the Windows half does on the Windows build of Node, under wine. `--help` says more.
+// `npm run test:wine` tests the Windows half on the Windows build of Node, under wine. `--help` says more.
 import assert from 'node:assert/strict';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ ${steps.map(({ name, what }) => `  ${name.padEnd(10)}${what}`).join('\n')}
 
 const suiteMilliseconds = 120_000;
 
-/** Files of tests, run by the Node of Windows one after another. */
+/** Test files, which the Node of Windows runs one after another. */
 function suite(...files: readonly string[]): Step['run'] {
   return async ({ windows, report }) => {
     for (const file of files) {
@@ -104,7 +104,7 @@ async function imageStep({ windows, preparations, report }: Context): Promise<vo
   await report.test('deletes it, and nothing is left', () => installed.delete('ordinary'));
 }
 
-/** What the last steps need and takes long: it is begun when the first step begins. Who asks for it hears of its failure. */
+/** Slow preparations for the last steps. They start with the first step. A step that awaits them gets their failure. */
 class Preparations implements AsyncDisposable {
   readonly #bed: Promise<AgentUnderWine> | undefined;
   readonly #image: Promise<AgentProgram> | undefined;
@@ -144,7 +144,7 @@ async function makeImage(windows: Windows): Promise<AgentProgram> {
   const { folder } = await makeRootFileSystem(image, join(windows.folder, 'image'));
   const home = join(folder, image.folder);
   const node = join(home, 'node.exe');
-  // The same Node, with one call spared that this wine does not have.
+  // The same Node, without one call that this version of wine lacks.
   await copyFile(windows.bed.node, node);
   return { node, script: join(home, 'agent/main.js') };
 }
@@ -162,7 +162,7 @@ async function main(names: readonly string[]): Promise<number> {
   }
   const report = new Report();
   const held = new AsyncDisposableStack();
-  // A stack that is disposed of a second time does nothing.
+  // Disposing a stack a second time does nothing.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void held.disposeAsync().finally(() => process.exit(1)));
   try {

@@ -1,4 +1,4 @@
-// What a run says while it goes, and how it went.
+// Prints the progress and the result of a run.
 
 export class Report {
   readonly #began = performance.now();
@@ -15,7 +15,7 @@ export class Report {
     this.say(`  ✓ ${text}`);
   }
 
-  /** Its failure is reported, and the next step goes on. */
+  /** Runs a step. If it fails, the failure is reported and the run continues. */
   async step(what: string, run: () => Promise<void>): Promise<void> {
     this.say(what);
     try {
@@ -23,18 +23,18 @@ export class Report {
     } catch (error) {
       this.#failed += 1;
       this.say(`  ✗ ${error instanceof Error ? error.stack : String(error)}`);
-      // Of a program that failed.
+      // The output of a failed program.
       if (error instanceof Error && 'stdout' in error) process.stdout.write(`${error.stdout}\n`);
     }
   }
 
-  /** Its failure is the step's. */
+  /** Runs a test of a step. If it fails, the step fails. */
   async test(what: string, run: () => Promise<void>): Promise<void> {
     await run();
     this.passed(what, 1);
   }
 
-  /** The exit code. */
+  /** Prints the summary, and returns the exit code. */
   end(): number {
     process.stdout.write(`${this.#passed} passed, ${this.#failed} failed\n`);
     return this.#failed === 0 && this.#passed > 0 ? 0 : 1;

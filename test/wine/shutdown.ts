@@ -1,5 +1,5 @@
-// The end of a pod, by the routine with which Windows raises CTRL_SHUTDOWN_EVENT in a process (kernel32's CtrlRoutine); run
-// by `npm run test:wine`.
+// The end of a pod, by the routine with which Windows raises CTRL_SHUTDOWN_EVENT in a process (kernel32's CtrlRoutine).
+// `npm run test:wine` runs it.
 import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
 import { onShutdown } from '../../agent/windows/shutdown-signal.ts';
@@ -21,7 +21,7 @@ const wait: (handle: number, milliseconds: number) => number = kernel32.func(
 );
 
 describe('CTRL_SHUTDOWN_EVENT', () => {
-  it('is kept waiting until the agent has stopped', async () => {
+  it('is blocked until the agent has stopped', async () => {
     const stopped = Promise.withResolvers<void>();
     const signal = await onShutdown(() => stopped.resolve(), 60_000, { kernel32: 'kernel32.dll' });
     const routine: unknown = procedure(moduleHandle('kernel32.dll'), 'CtrlRoutine');

@@ -1,5 +1,5 @@
-// BuildKit's own checks of a Dockerfile (`docker build --check`), without an engine and without a registry: base images are taken
-// to be empty. Reads a Dockerfile from standard input, prints what it finds as one JSON array.
+// BuildKit's own checks of a Dockerfile (`docker build --check`), without an engine and without a registry: base images
+// count as empty. It reads a Dockerfile from standard input and prints its findings as one JSON array.
 package main
 
 import (

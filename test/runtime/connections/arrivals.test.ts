@@ -1,4 +1,4 @@
-// What a connection costs before anybody knows who it is.
+// The cost of a connection before its sender is known.
 import { once } from 'node:events';
 import net from 'node:net';
 import { expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { systemClock } from '../../../runtime/clock.ts';
 import { Arrivals } from '../../../runtime/connections/arrivals.ts';
 import { greetingBytesMaximum } from '../../../runtime/connections/greeting.ts';
 
-it('a first word that comes byte by byte is put together in linear time, and handed over whole', async () => {
+it('a first message that arrives byte by byte is assembled in linear time, and passed on whole', async () => {
   const word = Buffer.alloc(greetingBytesMaximum - 1, 'x');
   word.set([22, 3, 1]);
   word.writeUInt16BE(word.length - 5, 3);
@@ -26,7 +26,7 @@ it('a first word that comes byte by byte is put together in linear time, and han
   }
   const socket = await served.promise;
   const { user } = process.cpuUsage(before);
-  // Microseconds. By pieces it took ten seconds.
+  // In microseconds. Concatenating the pieces took ten seconds.
   expect(user).toBeLessThan(3_000_000);
   const read: unknown = socket.read();
   expect(Buffer.isBuffer(read) && read.equals(word)).toBe(true);

@@ -1,11 +1,11 @@
-// The pool in which strangers take places of their own only.
+// The pool in which strangers can take only each other's places.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FairPool } from '../../../runtime/connections/fair-pool.ts';
 import { peerAddress } from '../../../runtime/connections/peer-address.ts';
 import { threadTime } from '../../support/thread-time.ts';
 
-/** The same by plain search. */
+/** The same pool by plain search. */
 class SlowPool {
   items: { readonly address: string; readonly item: number }[] = [];
 
@@ -29,7 +29,7 @@ class SlowPool {
 }
 
 describe('a fair pool', () => {
-  it('has the address with the most items lose its oldest, once it is more than half full', () => {
+  it('evicts the oldest item of the address with the most items, once it is more than half full', () => {
     const pool = new FairPool<string>(8);
     expect(['a1', 'a2', 'b1', 'a3'].map((item) => pool.add(item[0] ?? '', item))).toEqual([
       undefined,
@@ -42,7 +42,7 @@ describe('a fair pool', () => {
     expect(pool.size).toBe(4);
   });
 
-  it('takes by turns among addresses, of each the oldest first', () => {
+  it('takes items in turn among addresses, the oldest of each first', () => {
     const pool = new FairPool<string>(100);
     for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'c2']) pool.add(item[0] ?? '', item);
     pool.delete('a2');
@@ -52,7 +52,7 @@ describe('a fair pool', () => {
     expect(pool.take()).toBeUndefined();
   });
 
-  it('never holds more than half, whatever comes and goes, and evicts from an address with the most only', () => {
+  it('never holds more than half, whatever is added and removed, and evicts only from an address with the most items', () => {
     const step = fc.record({ address: fc.constantFrom('a', 'b', 'c', 'd'), leave: fc.integer({ min: 0, max: 20 }) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {

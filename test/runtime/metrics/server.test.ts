@@ -1,4 +1,4 @@
-// Who may read /metrics over the network, and what a reader gets.
+// Which clients can read /metrics over the network, and what they get.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
@@ -64,7 +64,7 @@ interface Reader {
   readonly path?: string;
 }
 
-/** The status and the text; or the word of a connection that was not let in. */
+/** The status and the text, or the error of a connection that was refused. */
 function read(port: number | undefined, reader: Reader = {}): Promise<string> {
   const { authority: ca = ours.authority, certificate, path = '/metrics', token: given } = reader;
   const headers = given === undefined ? {} : { authorization: `Bearer ${given}` };
@@ -94,14 +94,14 @@ describe('a reader of metrics', () => {
     }
   });
 
-  it('does both where both are asked for', async () => {
+  it('needs both where both are configured', async () => {
     const port = await serve(...tls(), ...clientCA(), ...token());
     expect(await read(port, { certificate: ours.admin, token: 'secret' })).toBe('200 up 1');
     expect(await read(port, { certificate: ours.admin })).toBe('401');
     expect(await read(port, { token: 'secret' })).toBe('refused');
   });
 
-  it('is anyone, by TLS or without, where the user says so', async () => {
+  it('can be anyone, with or without TLS, where the user allows it', async () => {
     expect(await read(await serve(...tls(), '--metrics-anonymous'))).toBe('200 up 1');
     await server?.close();
     const port = await serve('--metrics-anonymous');
@@ -128,7 +128,7 @@ describe('the files of metrics', () => {
     expect(await read(port, { authority: theirs.authority, certificate: ours.admin, token: 'other' })).toBe('refused');
   });
 
-  it('may come later', async () => {
+  it('can appear later', async () => {
     await serve('--metrics-anonymous');
     await server?.close();
     await rm(file('tls.crt'));

@@ -17,7 +17,7 @@ describeBackend('the simulated backend', async () => {
 });
 
 describe('the simulated host', () => {
-  it('tells its facts and its boot files', async () => {
+  it('reports its facts and its boot files', async () => {
     await using node = await startNode({ isolation: ['SNP'] });
     const { host } = await node.connect();
     expect(await host.facts()).toEqual({
@@ -31,7 +31,7 @@ describe('the simulated host', () => {
     });
   });
 
-  it('finds files and folders without regard to case', async () => {
+  it('finds files and folders in any letter case', async () => {
     await using node = await startNode();
     const { host } = await node.connect();
     expect(await host.stat('c:\\linuxbootfiles\\VMLINUX')).toEqual({ kind: 'file', size: 1000 });
@@ -42,7 +42,7 @@ describe('the simulated host', () => {
     expect(await host.stat('vmlinux')).toEqual({ kind: 'notFound' });
   });
 
-  it('copies, grants and deletes, and says what is wrong in the words of Windows', async () => {
+  it('copies, grants and deletes, and reports errors with the messages of Windows', async () => {
     await using node = await startNode();
     const { host } = await node.connect();
     await host.copyFile('C:\\disks\\data.vhd', 'D:\\new\\copy.vhd');
@@ -56,7 +56,7 @@ describe('the simulated host', () => {
     expect(await host.stat('D:\\new')).toEqual({ kind: 'notFound' });
   });
 
-  it('does not let go of a file that a VM has open', async () => {
+  it('keeps a file locked that a VM has open', async () => {
     await using node = await startNode();
     const { backend, host } = await node.connect();
     const system = await backend.create(newSystemId(), JSON.stringify(withDisk('C:\\disks\\data.vhd')));
@@ -68,7 +68,7 @@ describe('the simulated host', () => {
 });
 
 describe('the script of a simulated host', () => {
-  it('fails a step as often as it is told to, with the HRESULT it is told', async () => {
+  it('fails a step as often as it says, with the HRESULT that it names', async () => {
     await using node = await startNode({
       script: [{ at: 'create', times: 2, fail: { hresult: '0x800705aa', message: 'no memory' } }],
     });
@@ -92,7 +92,7 @@ describe('the script of a simulated host', () => {
     expect((await stalled).id).toBe(slow);
   });
 
-  it('fails file calls by path, in its own words', async () => {
+  it('fails file calls by path, with the given message', async () => {
     await using node = await startNode();
     const { host } = await node.connect();
     await node.control.script({ at: 'stat', path: 'C:\\DISKS\\data.vhd', fail: { message: 'device not ready' } });
@@ -102,7 +102,7 @@ describe('the script of a simulated host', () => {
     expect(await host.stat('D:\\x')).toEqual({ kind: 'notFound' });
   });
 
-  it('restarts the service under its agents without touching the VMs', async () => {
+  it('restarts the service without affecting the VMs', async () => {
     await using node = await startNode();
     const { backend } = await node.connect();
     const system = await backend.create(newSystemId(), JSON.stringify(ordinaryDocument()));
@@ -116,7 +116,7 @@ describe('the script of a simulated host', () => {
 });
 
 describe('changes of a running system', () => {
-  it('attaches and detaches disks, and refuses what cannot be', async () => {
+  it('attaches and detaches disks, and refuses invalid changes', async () => {
     await using node = await startNode();
     const { backend } = await node.connect();
     const system = await backend.create(newSystemId(), JSON.stringify(ordinaryDocument()));
@@ -130,7 +130,7 @@ describe('changes of a running system', () => {
     await system.modify(attach(0));
   });
 
-  it('holds memory against what is free', async () => {
+  it('compares memory with the free memory', async () => {
     await using node = await startNode();
     const { backend } = await node.connect();
     const system = await backend.create(newSystemId(), JSON.stringify(ordinaryDocument({ memoryInMB: 4096 })));
@@ -145,7 +145,7 @@ describe('changes of a running system', () => {
     await until('the memory is free', () => backend.create(newSystemId(), big).catch(() => undefined));
   });
 
-  it('knows the other paths, and no unknown ones', async () => {
+  it('accepts the other paths, and no unknown ones', async () => {
     await using node = await startNode();
     const { backend } = await node.connect();
     const system = await backend.create(newSystemId(), JSON.stringify(ordinaryDocument()));

@@ -24,7 +24,7 @@ describe('guest sockets', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it('hand out connections in the order in which they came, also those that came before', async () => {
+  it('return connections in the order in which they arrived, including earlier ones', async () => {
     const listener = await sockets.listen(machine, 109);
     const first = connect(path);
     first.write('1');
@@ -45,7 +45,7 @@ describe('guest sockets', () => {
     second.destroy();
   });
 
-  it('let go of who waits when the signal aborts or the listener closes', async () => {
+  it('reject pending accepts when the signal aborts or the listener closes', async () => {
     const listener = await sockets.listen(machine, 109);
     const abort = new AbortController();
     const given = listener.accept(abort.signal);
@@ -60,7 +60,7 @@ describe('guest sockets', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('destroy what nobody accepted', async () => {
+  it('destroy connections that nobody accepted', async () => {
     const listener = await sockets.listen(machine, 109);
     const guest = connect(path);
     guest.resume();
@@ -72,7 +72,7 @@ describe('guest sockets', () => {
     await closed;
   });
 
-  it('replace what a killed process left behind, and nothing that is alive', async () => {
+  it('replace what a killed process left behind, and nothing that is in use', async () => {
     const listener = await sockets.listen(machine, 109);
     await expect(sockets.listen(machine, 109)).rejects.toMatchObject({ code: 'EADDRINUSE' });
     await listener.close();
@@ -89,7 +89,7 @@ describe('guest sockets', () => {
   });
 });
 
-/** What stays when its process dies before it could unlink: the name of a socket that is no more. */
+/** Leaves what a process leaves that dies before it can unlink: the name of a socket that no longer exists. */
 async function leaveStaleSocket(path: string): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -1,4 +1,4 @@
-// What becomes of VMs when an agent process is killed: real processes, as the agent and the service are (design §8).
+// The VMs of an agent process that is killed. Agent and service are separate processes, as in production (design §8).
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -53,7 +53,7 @@ describe('a killed agent', () => {
     return run(program('../../support/agent/holding-client.ts'), socketPath, join(folder, 'g'), id, document);
   }
 
-  it('takes the VMs along that end with their last handle', async () => {
+  it('ends the VMs that end with their last handle', async () => {
     const id = newSystemId();
     const agent = await startAgent(id, true);
     expect(await control.system(id)).toMatchObject({ state: 'Running', handles: 1 });
@@ -61,7 +61,7 @@ describe('a killed agent', () => {
     await until('the VM is gone', async () => (await control.system(id)) === undefined);
   });
 
-  it('leaves the VMs alone that outlive it, and a new agent finds them', async () => {
+  it('leaves the VMs running that outlive it, and a new agent finds them', async () => {
     const id = newSystemId();
     const agent = await startAgent(id, false);
     const before = await control.system(id);
@@ -77,7 +77,7 @@ describe('a killed agent', () => {
     await until('the VM is gone', async () => (await control.system(id)) === undefined);
   });
 
-  it('whose VM another client holds too, leaves it running', async () => {
+  it('leaves a VM running that another client holds too', async () => {
     const id = newSystemId();
     const agent = await startAgent(id, true);
     const connection = await connectSimulatedHost(socketPath, join(folder, 'g'));
@@ -89,7 +89,7 @@ describe('a killed agent', () => {
     await until('the VM is gone', async () => (await control.system(id)) === undefined);
   });
 
-  it('that waited for a new VM leaves none behind', async () => {
+  it('leaves no VM behind that it was creating', async () => {
     const id = newSystemId();
     const rule = await control.script({ at: 'create', stall: true });
     const document = JSON.stringify(ordinaryDocument());
@@ -98,7 +98,7 @@ describe('a killed agent', () => {
     await until('it asked', async () => (await control.visits()).some(({ step }) => step === 'create'));
     await kill(agent, 'SIGKILL');
     await control.release(rule);
-    // A system that is created later exists only when the stalled one has come and gone.
+    // A system that is created later exists only when the stalled one has been created and removed.
     const connection = await connectSimulatedHost(socketPath, join(folder, 'g'));
     const later = await connection.backend.create(newSystemId(), document);
     await until('only the later one is left', async () => (await control.systems()).length === 1);

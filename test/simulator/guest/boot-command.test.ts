@@ -20,7 +20,7 @@ describe('the command line of a guest', () => {
     expect(readBootCommand(`${kernel} -- ${command}`)).toEqual(expected);
   });
 
-  it('may have the guest power itself off, by a parameter that real kernels ignore', () => {
+  it('can make the guest power itself off, by a parameter that real kernels ignore', () => {
     const parameter = ' simulated_guest.poweroff_after_ms=250';
     expect(readBootCommand(`${kernel}${parameter} -- /bin/gcs`)).toEqual({
       ...ordinary,
@@ -39,7 +39,7 @@ describe('the command line of a guest', () => {
     expect(readBootCommand(`${kernel} -- ${command}`).fatal).toContain(culprit);
   });
 
-  it('ends where the kernel reads no further', () => {
+  it('ends at the point where the kernel stops reading', () => {
     const command = ' -- -e 1 /bin/vsockexec -e 109 /bin/gcs -v4';
     const filled = (bytes: number) => `${kernel} x=${'é'.repeat((bytes - kernel.length - command.length - 3) / 2)}`;
     expect(readBootCommand(filled(2_047) + command)).toMatchObject({ entropyPort: 1, logPort: 109 });
@@ -54,11 +54,11 @@ describe('the command line of a guest', () => {
     expect(readBootCommand(`${kernel} ${options} -- -e 1 /bin/vsockexec /bin/gcs`)).toMatchObject(expected);
   });
 
-  it('has no command after a quotation mark that nothing closes', () => {
+  it('has no command after an unclosed quotation mark', () => {
     expect(readBootCommand(`${kernel} dyndbg="file a.c -- -e 1 /bin/vsockexec /bin/gcs`)).toEqual(ordinary);
   });
 
-  it('lacks what follows a second end of the parameters', () => {
+  it('does not include what follows a second end of the parameters', () => {
     expect(readBootCommand(`${kernel} -- -e 1 /bin/vsockexec -o 110 -- /bin/gcs`).fatal).toContain('vsockexec');
   });
 

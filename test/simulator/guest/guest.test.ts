@@ -29,7 +29,7 @@ interface Machine {
   readonly bridge: GuestListener;
 }
 
-/** Created, listened for, not started. */
+/** A machine that is created and has its listeners, and is not started. */
 async function createMachine(connection: SimulatedConnection, options: DocumentOptions = {}): Promise<Machine> {
   const { backend, sockets } = connection;
   const system = await backend.create(
@@ -75,7 +75,7 @@ async function phaseOf(node: TestNode, system: ComputeSystem): Promise<string | 
 }
 
 describe('a simulated guest', () => {
-  it('is seeded, logs, negotiates and runs', async () => {
+  it('gets its seed, logs, negotiates and runs', async () => {
     await using node = await startNode();
     const { system, records, guest } = await boot(await node.connect());
     expect(await guest.negotiate(bound())).toEqual({
@@ -108,7 +108,7 @@ describe('a simulated guest', () => {
     (await bridge.accept(bound())).destroy();
   });
 
-  it('does without entropy when nobody listens', async () => {
+  it('continues without entropy when nobody listens', async () => {
     await using node = await startNode();
     const { system, entropy, bridge } = await createMachine(await node.connect());
     await entropy.close();
@@ -145,7 +145,7 @@ describe('a simulated guest', () => {
     expect((await kept.system.properties()).state).toBe('Running');
   });
 
-  it('dials its bridge again after a drop, and answers late with the old id', async () => {
+  it('dials its bridge again after the connection is lost, and sends a late answer with the old id', async () => {
     await using node = await startNode();
     const { system, bridge, guest } = await boot(await node.connect());
     await guest.negotiate(bound());
@@ -190,7 +190,7 @@ describe('a simulated guest', () => {
     expect(text).toMatch(/^panic: runtime error[\s\S]*exit status 2$/);
   });
 
-  it('takes a policy once, and mounts only disks that are there', async () => {
+  it('accepts one policy, and mounts only existing disks', async () => {
     await using node = await startNode();
     const { system, guest } = await boot(await node.connect());
     await guest.negotiate(bound());
@@ -203,7 +203,7 @@ describe('a simulated guest', () => {
       requestType: 'Add',
       settings: { MountPath: '/run/mounts/scsi/m0', Lun: 1 },
     } as const;
-    // A disk that is not there is waited for.
+    // The guest waits for a disk that does not exist.
     const waiting = guest.modify(disk);
     await guest.dumpStacks();
     expect((await node.control.system(system.id))?.guest?.mounts).toEqual({});
@@ -221,7 +221,7 @@ describe('a simulated guest', () => {
     });
   });
 
-  it('refuses a second negotiation, and what it does not know', async () => {
+  it('refuses a second negotiation, and unknown requests', async () => {
     await using node = await startNode();
     const { guest } = await boot(await node.connect());
     await expect(guest.dumpStacks()).rejects.toMatchObject({ hresult: 0x8000_4001 });
@@ -230,7 +230,7 @@ describe('a simulated guest', () => {
     expect(await guest.dumpStacks()).toContain('goroutine');
   });
 
-  it('ends at the step where its script says so', async () => {
+  it('ends at the step that its script names', async () => {
     await using node = await startNode({
       script: [
         { at: 'entropy', guest: 'crash' },
@@ -246,7 +246,7 @@ describe('a simulated guest', () => {
     expect(await second.system.ended).toMatchObject({ exit: { exitType: 'GracefulExit' } });
   });
 
-  it('boots sealed from its guest state when it is confidential, and only with access to it', async () => {
+  it('boots sealed from its guest state when it is confidential, and only with access to that file', async () => {
     const state = 'D:\\vm\\guest.vmgs';
     await using node = await startNode({ isolation: ['SNP'], files: { [state]: 100 } });
     const { backend, host, sockets } = await node.connect();
@@ -278,7 +278,7 @@ describe('a simulated guest', () => {
   });
 });
 
-/** The confidential document, less what does not matter here (hcs-documents §12.9). */
+/** The confidential document, without the parts that do not matter here (hcs-documents §12.9). */
 function confidentialDocument(guestState: string) {
   const { Owner, ShouldTerminateOnLastHandleClosed, VirtualMachine } = ordinaryDocument();
   return {

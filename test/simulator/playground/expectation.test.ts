@@ -1,4 +1,4 @@
-// Which examples `npm start` applies.
+// The examples that `npm start` applies.
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ it('are those that --example names', async () => {
   expect(chosen.map(({ key }) => key).sort()).toEqual(['default/halted', 'default/ordinary']);
 });
 
-it('are named when somebody asks for another one', async () => {
+it('are listed when somebody asks for an unknown one', async () => {
   const all = await readExamples([folder]);
   expect(() => chooseExamples(all, ['ordinary', 'none'])).toThrow(UnknownExampleError);
   expect(() => chooseExamples(all, ['none'])).toThrow(/^--example none: .*there are .*halted.*ordinary/);

@@ -18,7 +18,7 @@ function host(name: string): Host {
   };
 }
 
-it('counts for each host the VMs that it shows beside it, not what its status says some seconds later', () => {
+it('counts for each host the VMs in the same table, not those in its status, which is updated some seconds later', () => {
   const machines = [
     ...['a', 'b', 'c', 'd'].map((name) => machine(name, { phase: 'Running', nodeName: 'win-1' })),
     machine('halted', { phase: 'Stopped', nodeName: 'win-1' }),

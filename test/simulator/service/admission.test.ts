@@ -26,23 +26,23 @@ const documents = z
   .parse(parseExactJson(readFileSync(goldenFile, 'utf8')))
   .filter((each) => each.expect.document !== undefined);
 
-/** Values that golden cases carry on purpose to show that the builder does not look at them; HCS does. */
+/** Nonsense values in golden cases. The builder does not check them, but HCS does. */
 const nonsense: readonly RegExp[] = [
   /^VirtualMachine\.ComputeTopology\.Processor\.CpuGroup\.Id: must be a GUID$/,
   /^VirtualMachine\.Devices\.HvSocket\.HvSocketConfig\.ServiceTable\..*: Invalid key in record$/,
 ];
 
-/** What HCS refuses of documents that the builder makes from options out of all bounds. */
+/** What HCS refuses in documents that the builder makes from options far out of bounds. */
 const outOfBounds: readonly RegExp[] = [
   /Memory\.SizeInMB must be at least 1$/,
   /Processor\.Count (0|2147483648|4294967295) is not between 1 and \d+$/,
   /INVALID_JSON .* must be a GUID/,
   /INVALID_JSON .* Invalid key in record/,
-  // Cases in which looking at the file fails, but not as "not found".
+  // Cases in which the check of the file fails, but not with "not found".
   /'C:\\LinuxBootFiles\\(secret|rootfs\.vhd)' not found$/,
 ];
 
-/** The document as HCS gets it: the keys of assigned devices are random GUIDs, shown as `vmbus-0` and so on. */
+/** The document as HCS gets it. The keys of assigned devices are random GUIDs, shown as `vmbus-0` and so on. */
 function textOf(document: unknown): string {
   const text = JSON.stringify(document, (_, value) => (typeof value === 'bigint' ? `big:${value}` : value));
   const named = text.replace(/"vmbus-(\d+)"/g, (_, number: string) => {
@@ -51,7 +51,7 @@ function textOf(document: unknown): string {
   return named.replace(/"big:(-?\d+)"/g, '$1');
 }
 
-/** The files of the case, with what its plan staged and granted. */
+/** The files of the case, including what its plan staged and granted. */
 function filesOf({ files, expect: { stagedCopies, grantedAll } }: GoldenCase): FileTable {
   const entries = Object.entries(files).map(([path, size]) => ({ path, size: Number(size), isGranted: false }));
   const table = new FileTable(entries, 'C:\\LinuxBootFiles');
@@ -81,7 +81,7 @@ function refusalOf(testCase: GoldenCase): string | undefined {
 }
 
 describe('the schema of documents', () => {
-  it('accepts every golden document, apart from nonsense that is listed by rule', () => {
+  it('accepts every golden document, apart from nonsense that a rule lists', () => {
     expect(documents).toHaveLength(273);
     const complaints = documents.flatMap(({ name, expect: { document } }) => {
       const result = computeSystem.safeParse(parseExactJson(textOf(document)));
@@ -92,7 +92,7 @@ describe('the schema of documents', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('is followed by HCS creating them, unless a value is out of all bounds', () => {
+  it('accepts only documents that HCS can create, unless a value is out of bounds', () => {
     const refusals = documents.flatMap((testCase) => {
       const refusal = refusalOf(testCase);
       return refusal === undefined ? [] : [refusal];
@@ -101,11 +101,11 @@ describe('the schema of documents', () => {
     expect(refusals.length).toBeLessThan(20);
   });
 
-  it('refuses an unknown member wherever it is', () => {
+  it('refuses an unknown member at any place', () => {
     for (const path of objectPaths(ordinaryDocument())) {
       const document: unknown = ordinaryDocument();
       Object.assign(at(document, path), { Nonsense: 1 });
-      // Maps take any key of their form; this one has none.
+      // Maps accept any key of the right form; this key does not have it.
       expect(computeSystem.safeParse(document).success, path.join('.')).toBe(false);
     }
   });
@@ -138,7 +138,7 @@ function refusal(document: unknown, changes: { readonly freeMemoryInMB?: number 
   throw new Error('the document was accepted');
 }
 
-/** A copy with one value replaced; undefined removes it. */
+/** A copy with one value replaced. The value undefined removes the member. */
 function changed(path: string, value: unknown): unknown {
   const document: unknown = structuredClone(ordinaryDocument());
   const names = path.split('.');
@@ -174,17 +174,17 @@ describe('admission', () => {
     ['VirtualMachine.ComputeTopology.Processor.Count', -1, 'Count'],
     ['ShouldTerminateOnLastHandleClosed', 'true', 'ShouldTerminateOnLastHandleClosed'],
     ['VirtualMachine.Devices.Scsi', { a: { Attachments: { x: {} } } }, 'Attachments'],
-  ])('refuses %s = %j as no document', (path, value, mention) => {
+  ])('refuses %s = %j as an invalid document', (path, value, mention) => {
     const error = refusal(changed(path, value));
     expect(error.hresult).toBe(0x8037_010d);
     expect(error.message).toContain(mention);
   });
 
-  it('refuses what is no JSON', () => {
+  it('refuses invalid JSON', () => {
     expect(() => admit('{', { host, files, freeMemoryInMB: 8192 })).toThrow('INVALID_JSON');
   });
 
-  it('refuses files that are not there', () => {
+  it('refuses missing files', () => {
     const kernel = 'VirtualMachine.Chipset.LinuxKernelDirect.KernelFilePath';
     expect(refusal(changed(kernel, 'C:\\none')).message).toContain("'C:\\none' not found");
     const disks = { a: { Attachments: { 0: { Type: 'VirtualDisk', Path: 'C:\\none.vhd' } } } };
@@ -203,7 +203,7 @@ describe('admission', () => {
     expect(() => admit(beyond, { host, files, freeMemoryInMB: 8192 })).toThrow('INVALID_JSON');
   });
 
-  it('refuses an isolated VM where there is no isolation', () => {
+  it('refuses an isolated VM on a host without isolation', () => {
     const security = { Isolation: { IsolationType: 'SecureNestedPaging' } };
     expect(refusal(changed('VirtualMachine.SecuritySettings', security)).message).toContain('SERVICE_NOT_AVAILABLE');
   });

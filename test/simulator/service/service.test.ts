@@ -10,7 +10,7 @@ import {
   type TestNode,
 } from '../../support/agent/simulated-node.ts';
 
-/** What the service answers to raw bytes before it ends the connection or the client does. */
+/** The service's answer to raw bytes, until it answers or the connection ends. */
 function exchange(node: TestNode, bytes: string, until: 'answer' | 'end'): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(node.socketPath);
@@ -43,7 +43,7 @@ describe('the service of a simulated node', () => {
     ['{"number":1,"method":"script","params":{"rule":{"at":"nowhere"}}}\n', 'Invalid option'],
     ['{"number":1,"method":"start","params":{"handle":77}}\n', '2147942406'],
     ['{"number":1,"method":"endGuest","params":{"system":"x","how":"crash"}}\n', 'SYSTEM_NOT_FOUND'],
-  ])('answers %s with what is wrong', async (bytes, mention) => {
+  ])('answers %s with the error', async (bytes, mention) => {
     await using node = await startNode();
     expect(await exchange(node, bytes, 'answer')).toContain(mention);
   });
@@ -61,7 +61,7 @@ describe('the service of a simulated node', () => {
 });
 
 describe('host.yaml', () => {
-  it('has defaults for all but what makes a host', () => {
+  it('has defaults for everything except what defines a host', () => {
     const host = simulatedHostFile.parse({ build: 20348, logicalProcessors: 4 });
     expect(host).toMatchObject({ architecture: 'amd64', memoryInMB: 16_384, bootFilesPath: 'C:\\LinuxBootFiles' });
     expect(host.timing).toMatchObject({ bootMilliseconds: 250, redialMilliseconds: 100 });
