@@ -1,5 +1,5 @@
-// The operator with the rights of the chart and no others brings a VM up and down, is refused nothing, and there is no
-// right that it does not use.
+// The operator, with exactly the rights of the chart, starts a VM and removes it. No request is refused, and every
+// right is used.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -25,7 +25,9 @@ const rule = z.object({
 });
 const ruled = z.looseObject({ rules: z.array(rule) });
 
-/** Clusters give it to all service accounts (system:service-account-issuer-discovery), so the chart need not. */
+/**
+ * Clusters give this right to all service accounts (system:service-account-issuer-discovery), so the chart need not.
+ */
 const rightOfEveryAccount = 'get /openid/v1/jwks';
 
 let system: InstalledSystem;
@@ -41,13 +43,13 @@ afterAll(async () => {
   await system?.[Symbol.asyncDispose]();
 });
 
-it('has no wildcard in any role', async () => {
+it('no role has a wildcard', async () => {
   for (const { apiGroups, resources, verbs } of await rules()) {
     expect([...apiGroups, ...resources, ...verbs]).not.toContain('*');
   }
 });
 
-it('tells the rights that a request needs', () => {
+it('the helper derives the right of a request from its method and path', () => {
   expect(rightOf('GET', '/apis/lcow.dev/v1alpha1/linuxutilityvms?watch=true')).toBe('watch lcow.dev/linuxutilityvms');
   expect(rightOf('PUT', '/apis/lcow.dev/v1alpha1/namespaces/a/linuxutilityvms/b/status')).toBe(
     'update lcow.dev/linuxutilityvms/status',
@@ -56,26 +58,26 @@ it('tells the rights that a request needs', () => {
   expect(rightOf('GET', '/api/v1/nodes/n')).toBe('get nodes');
 });
 
-it('is enough for a VM from its manifest to its deletion, and all of it is used', { timeout: 300_000 }, async () => {
+it('is enough for a VM from its manifest to its deletion, and every right is used', { timeout: 300_000 }, async () => {
   await system.startOperator();
   await system.startAgent();
   await policyVm('confidential');
   await $('wait --for=condition=Ready --timeout=60s luvm/confidential').catch(async (error: unknown) => {
     throw new Error(`${String(error)}\n${await system.logs()}`);
   });
-  // The operator asks whether a user may start something: who may do everything, and who may do nothing.
+  // The operator asks about a user with all rights, and about a user with none.
   expect([await execAs('system:masters'), await execAs('nobodies')]).toEqual([404, 403]);
   await $('delete luvm confidential --timeout=60s');
   await recordTwice();
   await system.operator.stop();
-  // What somebody deletes is made anew.
+  // The operator creates these again.
   await $('delete -n lcow-system lease/lcow-operator secret/lcow-operator-certificates configmap/lcow-operator-ca');
   await system.startOperator();
   expect(system.proxy.refused).toEqual([]);
   expect([...system.proxy.used].sort()).toEqual([rightOfEveryAccount, ...rights(await rules())].sort());
 });
 
-it('is enough without ConfigMaps of others, too, for whoever keeps policies in manifests', async () => {
+it('is enough without rights on ConfigMaps, too, if policies are in manifests', async () => {
   await system.operator.stop();
   const set = ['rbac.readConfigMaps=false'];
   await helm(['upgrade', ...chartArguments({ chart: 'lcow-operator', set })], system.cluster);
@@ -84,7 +86,9 @@ it('is enough without ConfigMaps of others, too, for whoever keeps policies in m
   expect(system.proxy.refused).toEqual([]);
 });
 
-/** What a user of this group is answered who wants a process in a VM that does not exist, as the API server passes it on. */
+/**
+ * The answer to a user of this group who asks for a process in a missing VM, as the API server forwards the request.
+ */
 async function execAs(group: string): Promise<number> {
   const [cert, key] = await Promise.all(
     ['front-proxy.crt', 'front-proxy.key'].map((name) => readFile(join(system.cluster.directory, name))),
@@ -100,7 +104,7 @@ async function execAs(group: string): Promise<number> {
   return response.statusCode;
 }
 
-/** A VM whose policy stands in a ConfigMap. */
+/** Creates a VM whose policy is in a ConfigMap. */
 async function policyVm(name: string): Promise<void> {
   const policy = Buffer.from('package policy').toString('base64');
   await $(`create configmap policies --from-literal=policy=${policy}`);
@@ -117,7 +121,7 @@ async function policyVm(name: string): Promise<void> {
   });
 }
 
-/** A repeated Event is written again after a minute only, so the operator's own recorder is given a clock that jumps. */
+/** A repeated Event is written again only after a minute, so this recorder gets a clock that jumps. */
 async function recordTwice(): Promise<void> {
   let now = Date.now();
   const clock = { ...systemClock, now: () => now, after: systemClock.after.bind(systemClock) };
@@ -130,7 +134,7 @@ async function recordTwice(): Promise<void> {
   const dropped: unknown[] = [];
   const observer = { dropped: (_: unknown, why: unknown) => dropped.push(why) };
   const events = new EventRecorder({ http, clock, randomUUID, instance: 'test', observer });
-  // What the API server counts in bytes, and a name that is cut where no name may end.
+  // The API server counts bytes here, and the name would be cut at an invalid place.
   const longName = {
     name: `${'r'.repeat(199)}-long`,
     namespace: 'default',

@@ -1,4 +1,4 @@
-// Strangers at the port of agents: whatever they do with their connections, an agent with a token comes in.
+// Strangers at the port for agents: whatever they do with their connections, an agent with a token can connect.
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ import { type Certificates, makeCertificates } from '../../support/certificates.
 import { until } from '../../support/operator/fixture.ts';
 import { ScriptedAgent } from '../../support/operator/scripted-agent.ts';
 
-/** Shorter than in production, so that a test sees its end. */
+/** Shorter than in production, so that a test can wait for it. */
 const patience = 1_000;
 const pool = { silent: 64, waiting: 64, speaking: 64 } as const;
 
@@ -94,7 +94,7 @@ function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
 }
 
-/** Milliseconds from now until the connection is over. */
+/** Milliseconds from now until the connection has ended. */
 async function lifetime(socket: Socket): Promise<number> {
   const begun = performance.now();
   socket.resume();
@@ -102,7 +102,7 @@ async function lifetime(socket: Socket): Promise<number> {
   return performance.now() - begun;
 }
 
-/** A whole dial of an agent, until it has been sent what it shall have. */
+/** A complete dial of an agent, up to the end of its desired state. */
 async function dial(node: string, localAddress = '127.0.0.1'): Promise<ScriptedAgent> {
   const agent = new ScriptedAgent();
   const socket = new WebSocket(`wss://127.0.0.1:${port}${agentsPath}`, [subprotocol], {
@@ -122,14 +122,14 @@ const request = (token: string) =>
   `Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ${subprotocol}\r\n` +
   `Authorization: Bearer ${token}\r\n\r\n`;
 
-/** Sends a byte at a time, for as long as it is let. */
+/** Sends a byte at a time until the connection ends. */
 function trickle(socket: Socket, bytes: Buffer): void {
   let sent = 0;
   const timer = setInterval(() => socket.write(bytes.subarray(sent % bytes.length, (sent++ % bytes.length) + 1)), 20);
   socket.once('close', () => clearInterval(timer));
 }
 
-/** A real one: what a client says first, recorded. */
+/** The recorded first message of a real TLS client. */
 async function clientHello(): Promise<Buffer> {
   const listener = net.createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -150,11 +150,11 @@ describe('a stranger is disconnected in time', () => {
     expect(milliseconds).toBeLessThan(patience + 2_000);
   };
 
-  it('who says nothing', async () => {
+  it('if it sends nothing', async () => {
     within(await lifetime(await connect()));
   });
 
-  it('whose handshake comes byte by byte, or stops half-way', async () => {
+  it('if its handshake arrives byte by byte, or stops half-way', async () => {
     const hello = await clientHello();
     const slow = await connect();
     trickle(slow, hello);
@@ -166,7 +166,7 @@ describe('a stranger is disconnected in time', () => {
     for (const each of lifetimes) within(each);
   });
 
-  it('who speaks TLS and asks nothing, or asks byte by byte', async () => {
+  it('if it completes TLS and sends no request, or sends one byte by byte', async () => {
     const silent = await secure();
     const slow = await secure();
     trickle(slow, Buffer.from(`GET / HTTP/1.1\r\nX: ${'x'.repeat(4_000)}\r\n`));
@@ -181,7 +181,7 @@ describe('a stranger is disconnected in time', () => {
     ['a bad token', request('stranger')],
     ['a body without an end', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['a handshake of WebSockets without a key', request('node-a').replace(/Sec-WebSocket-Key.*\r\n/, '')],
-  ])('who keeps the connection after %s', async (_name, text) => {
+  ])('if it keeps the connection after %s', async (_name, text) => {
     const socket = await secure();
     socket.allowHalfOpen = true;
     const again = setInterval(() => socket.writable && socket.write(text), 50);
@@ -190,7 +190,7 @@ describe('a stranger is disconnected in time', () => {
     clearInterval(again);
   });
 
-  it('at once who speaks no TLS, or says more than a first word', async () => {
+  it('at once if it does not speak TLS, or sends more than a first message', async () => {
     const begun = performance.now();
     const plain = await connect();
     plain.write(request('node-a'));
@@ -201,13 +201,13 @@ describe('a stranger is disconnected in time', () => {
   });
 });
 
-describe('an agent comes in', () => {
+describe('an agent can connect', () => {
   it.each<[string, (index: number) => Promise<Socket>]>([
     ['idle connections', () => connect()],
     ['idle connections from many addresses', (index) => connect(`127.0.1.${1 + index}`)],
     ['idle connections over TLS', () => secure()],
-  ])('beside %s, from the same address and from another one, and stays', async (_name, open) => {
-    // Twice as many as there is room for. Those that must go before they are open need not be.
+  ])('beside %s, from the same address and from another one, and stays connected', async (_name, open) => {
+    // Twice as many as the pool holds. The ones to be evicted can go before they are open.
     const opening = Array.from({ length: 2 * pool.silent }, (_, index) => open(index).catch(() => undefined));
     const agents = await Promise.all([dial('node-a'), dial('node-b', '127.0.0.2')]);
     const strangers = await Promise.all(opening);
@@ -216,7 +216,7 @@ describe('an agent comes in', () => {
     await Promise.all(agents.map((agent) => agent.disconnect()));
   });
 
-  it('also when it is slow to show its token, beside idle connections from its own address', async () => {
+  it('even if it is slow to show its token, beside idle connections from its own address', async () => {
     const slow = await connect();
     const hello = await clientHello();
     slow.write(hello.subarray(0, 10));

@@ -72,7 +72,7 @@ describe('KubeHttp', () => {
     expect(received[0]?.headers['user-agent']).toBe('lcow-operator/1.2.3');
   });
 
-  it('repeats reads that may succeed later, and gives up after a while', async () => {
+  it('repeats reads that can succeed later, and gives up after a while', async () => {
     let requests = 0;
     const { url } = await serve((_request, response) => {
       requests += 1;
@@ -108,7 +108,7 @@ describe('KubeHttp', () => {
     expect(broken.received).toHaveLength(1);
   });
 
-  it('gives up what is aborted, also while it waits for a connection, and an answer that breaks off', async () => {
+  it('aborts a request while it waits for a connection, and fails when an answer breaks off', async () => {
     const { url, received } = await serve(({ url: path }, response) => {
       if (path === '/broken')
         response.writeHead(200, { 'content-length': 100 }).write('{"half":', () => response.destroy());
@@ -134,7 +134,7 @@ describe('KubeHttp', () => {
     expect(await client(plainAccess(url)).request(write)).toMatchObject({ error: { reason: 'ConnectionFailed' } });
   });
 
-  it('sends no write that was allowed when it was asked for and is not when it could be sent', async () => {
+  it('does not send a write that was allowed when it was requested and is not when it could be sent', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 200, {}));
     const connected = Promise.withResolvers<void>();
     const plain = plainAccess(url);
@@ -166,7 +166,7 @@ describe('KubeHttp', () => {
     expect(received).toHaveLength(2);
   });
 
-  it('tells an object that is not there from a kind that is not served', async () => {
+  it('distinguishes a missing object from a kind that is not served', async () => {
     const answers = [
       { code: 404, reason: 'NotFound', details: { name: 'vm', kind: 'linuxutilityvms' } },
       { code: 404, reason: 'NotFound', details: {} },
@@ -182,7 +182,7 @@ describe('KubeHttp', () => {
     expect(verdicts).toEqual([true, false, false]);
   });
 
-  it('takes what is no JSON, no answer and a conflict for errors of their own kind', async () => {
+  it('has separate errors for invalid JSON, no answer and a conflict', async () => {
     const { url } = await serve(({ url: path }, response) => {
       if (path === '/html') response.end('<html>');
       else reply(response, 409, { code: 409, reason: 'Conflict', message: 'modified' });
@@ -243,7 +243,7 @@ describe('event recorder', () => {
     await recorder.stop();
   });
 
-  it('does not wait for ever for an API server that is away', async () => {
+  it('waits for an API server that is away within a bound', async () => {
     const { url } = await serve((_request, response) => response.destroy());
     const dropped: string[] = [];
     const recorder = new EventRecorder({
@@ -262,7 +262,7 @@ describe('event recorder', () => {
     expect(dropped).toHaveLength(3_000);
   });
 
-  it('writes of one object 25 times, then every five minutes, and of another one as ever', async () => {
+  it('writes 25 Events of one object, then one every five minutes, and does not limit other objects', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 201, {}));
     const dropped: unknown[] = [];
     let now = Date.parse('2026-01-01T00:00:00Z');
@@ -290,7 +290,7 @@ describe('event recorder', () => {
     expect(Math.max(...received.map(({ body }) => JSON.parse(body).note.length))).toBe(1_024);
   });
 
-  it('keeps note and name within what the API server takes, whatever characters they have', async () => {
+  it('keeps note and name within the limits of the API server, whatever characters they have', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 201, {}));
     const observer = { dropped: () => {} };
     const recorder = new EventRecorder({
@@ -318,7 +318,7 @@ describe('event recorder', () => {
     }
   });
 
-  it('serves namespaces in turn, and lets none fill the room of the others', async () => {
+  it('serves namespaces in turn, and lets no namespace fill the room of others', async () => {
     const { url, received } = await serve((_request, response) => reply(response, 201, {}));
     const dropped: string[] = [];
     const observer = { dropped: ({ regarding }: EventRecord) => dropped.push(regarding.metadata.namespace ?? '') };
