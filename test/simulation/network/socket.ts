@@ -1,0 +1,230 @@
+// One end of a WebSocket in the simulated world. It behaves as `ws` does where the product can notice: frames arrive
+// whole and in order, a reader that pauses holds up its writer, a close handshake carries its code, and an end whose
+// peer vanished learns it by an abnormal closure (1006), or never.
+import { EventEmitter } from 'node:events';
+import type { RawData } from 'ws';
+import { openState, type Socket } from '../../../protocol/socket.ts';
+import type { World } from '../world.ts';
+
+const states = { open: openState, closing: 2, closed: 3 } as const;
+const abnormalClosure = 1006;
+
+/** Bytes in the buffers of both systems. A writer beyond that waits. */
+const bufferBytes = 256 * 1024;
+/** Of a frame besides its content. */
+const frameBytes = 16;
+
+type Frame =
+  | { readonly kind: 'message'; readonly data: Buffer; readonly isBinary: boolean }
+  | { readonly kind: 'ping' | 'pong'; readonly data: Buffer }
+  | { readonly kind: 'close'; readonly code: number; readonly reason: Buffer }
+  /** The connection ended without a closing handshake. */
+  | { readonly kind: 'end' };
+
+export interface WayOptions {
+  readonly world: World;
+  readonly source: string;
+  /** Milliseconds from one end to the other. */
+  readonly latency: () => number;
+  /** Whether what is sent now is lost: a half-open connection, or a network that is cut. */
+  readonly isCut: () => boolean;
+}
+
+export interface SocketOptions extends WayOptions {
+  /** Answers pings itself, as `ws` does unless told otherwise. */
+  readonly autoPong: boolean;
+}
+
+/** `near` is the end of the client. */
+export function connectedSockets(options: WayOptions): {
+  readonly near: SimulatedSocket;
+  readonly far: SimulatedSocket;
+} {
+  const near = new SimulatedSocket({ ...options, autoPong: true });
+  const far = new SimulatedSocket({ ...options, autoPong: false });
+  near.connect(far);
+  far.connect(near);
+  return { near, far };
+}
+
+export class SimulatedSocket extends EventEmitter implements Socket {
+  readonly #options: SocketOptions;
+  #other: SimulatedSocket | undefined;
+  #state: number = states.open;
+  #isPaused = false;
+  /** The process of this end is dead: it neither hears nor says anything. */
+  #isSevered = false;
+  /** Arrived, and not read yet. */
+  readonly #arrived: Frame[] = [];
+  /** Bytes that the other end sent and this end has not read. */
+  #unread = 0;
+  /** Sent by the other end, which waits until this end reads. */
+  readonly #blocked: (() => void)[] = [];
+  /** When the frame before arrives: none overtakes it. */
+  #lastArrival = 0;
+  /** What is to be done next, in order: events of the same time may change places, and frames may not. */
+  readonly #putting: (() => void)[] = [];
+  readonly #onTheWay: (() => void)[] = [];
+  #hasSentClose = false;
+
+  constructor(options: SocketOptions) {
+    super();
+    this.#options = options;
+  }
+
+  /** @internal */
+  connect(other: SimulatedSocket): void {
+    this.#other = other;
+  }
+
+  get readyState(): number {
+    return this.#state;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  send(data: string | Buffer, sent: (error?: Error) => void): void {
+    if (this.#state !== states.open) {
+      sent(new Error('WebSocket is not open'));
+      return;
+    }
+    const isBinary = typeof data !== 'string';
+    this.#put({ kind: 'message', data: Buffer.from(data), isBinary }, sent);
+  }
+
+  ping(): void {
+    if (this.#state === states.open) this.#put({ kind: 'ping', data: Buffer.alloc(0) });
+  }
+
+  pong(data: Buffer, _mask: undefined, sent: (error?: Error) => void): void {
+    if (this.#state === states.open) this.#put({ kind: 'pong', data }, sent);
+    else sent(new Error('WebSocket is not open'));
+  }
+
+  pause(): void {
+    if (this.#state === states.open) this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#read();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#state !== states.open) return;
+    this.#state = states.closing;
+    this.#sayClose(code, Buffer.from(reason));
+  }
+
+  terminate(): void {
+    if (this.#state === states.closed) return;
+    this.#put({ kind: 'end' });
+    this.#later(() => this.#closed(abnormalClosure, Buffer.alloc(0)));
+  }
+
+  /** The process of this end died. Its system ends the connection, unless the whole host is gone. */
+  sever({ told }: { readonly told: boolean }): void {
+    if (this.#isSevered) return;
+    if (told && this.#state !== states.closed) this.#put({ kind: 'end' });
+    this.#isSevered = true;
+    this.removeAllListeners();
+  }
+
+  #sayClose(code: number, reason: Buffer): void {
+    if (this.#hasSentClose) return;
+    this.#hasSentClose = true;
+    this.#put({ kind: 'close', code, reason });
+  }
+
+  /** Gives a frame to the network. `sent` is called once the buffers have taken it. */
+  #put(frame: Frame, sent: (error?: Error) => void = () => {}): void {
+    const other = this.#other;
+    if (this.#isSevered || other === undefined) return;
+    const bytes = frameBytes + ('data' in frame ? frame.data.length : 0);
+    const put = () => {
+      // What is lost on a cut way stays in the buffer of the sender, as with an unacknowledged segment.
+      other.#unread += bytes;
+      if (!this.#options.isCut()) this.#deliver(frame, bytes, other);
+      if (!this.#isSevered) sent();
+    };
+    if (other.#unread + bytes > bufferBytes && frame.kind === 'message') other.#blocked.push(put);
+    else this.#later(put);
+  }
+
+  #deliver(frame: Frame, bytes: number, other: SimulatedSocket): void {
+    const { world, latency } = this.#options;
+    const arrival = Math.max(world.elapsed + latency(), this.#lastArrival);
+    this.#lastArrival = arrival;
+    this.#onTheWay.push(() => {
+      if (!this.#options.isCut()) other.#arrive(frame, bytes);
+    });
+    world.after(arrival - world.elapsed, this.#options.source, () => this.#onTheWay.shift()?.());
+  }
+
+  #arrive(frame: Frame, bytes: number): void {
+    if (this.#isSevered || this.#state === states.closed) return;
+    if (frame.kind === 'end') {
+      // What arrived before is read first, also by an end that pauses.
+      this.#isPaused = false;
+    }
+    this.#arrived.push(frame);
+    this.#read();
+    this.#release(bytes);
+  }
+
+  #release(bytes: number): void {
+    this.#unread -= bytes;
+    const blocked = this.#blocked.splice(0);
+    for (const put of blocked) put();
+  }
+
+  #read(): void {
+    while (!this.#isPaused && !this.#isSevered && this.#state !== states.closed) {
+      const frame = this.#arrived.shift();
+      if (frame === undefined) return;
+      this.#take(frame);
+    }
+  }
+
+  #take(frame: Frame): void {
+    switch (frame.kind) {
+      case 'message':
+        this.emit('message', frame.data, frame.isBinary);
+        return;
+      case 'ping':
+        if (this.#options.autoPong && this.#state === states.open) this.#put({ kind: 'pong', data: frame.data });
+        this.emit('ping', frame.data);
+        return;
+      case 'pong':
+        this.emit('pong', frame.data);
+        return;
+      case 'close':
+        this.#sayClose(frame.code, frame.reason);
+        this.#closed(frame.code, frame.reason);
+        return;
+      case 'end':
+        this.#closed(abnormalClosure, Buffer.alloc(0));
+        return;
+    }
+  }
+
+  #closed(code: number, reason: Buffer): void {
+    if (this.#state === states.closed || this.#isSevered) return;
+    this.#state = states.closed;
+    for (const put of this.#blocked.splice(0)) put();
+    this.emit('close', code, reason);
+  }
+
+  #later(task: () => void): void {
+    this.#putting.push(task);
+    this.#options.world.after(0, this.#options.source, () => this.#putting.shift()?.());
+  }
+
+  override emit(event: 'message', data: RawData, isBinary: boolean): boolean;
+  override emit(event: string, ...values: unknown[]): boolean;
+  override emit(event: string, ...values: unknown[]): boolean {
+    return super.emit(event, ...values);
+  }
+}
