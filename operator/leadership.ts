@@ -7,6 +7,7 @@ import type { AgentService } from './agents/door.ts';
 import { Sessions } from './agents/sessions.ts';
 import { Controllers } from './controller/controllers.ts';
 import type { Restoration } from './controller/knowledge/restoration.ts';
+import { Uninstallation, type UninstallHook } from './controller/knowledge/uninstallation.ts';
 import { type Caches, clientsOver } from './kubernetes/caches.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -18,6 +19,7 @@ export interface LeadershipOptions {
   readonly caches: Caches;
   readonly metrics: Metrics;
   readonly restoration: Restoration;
+  readonly uninstallHook?: UninstallHook | undefined;
   readonly heartbeatSeconds: number;
   readonly version: string;
   readonly replica: string;
@@ -47,6 +49,7 @@ export class Leadership {
       mayWrite,
     );
     const clients = clientsOver(http);
+    const uninstallation = new Uninstallation({ http, clock, random, observer: metrics, hook: options.uninstallHook });
     const shared = {
       http,
       caches,
@@ -60,7 +63,7 @@ export class Leadership {
       logger,
     };
     const { othersEndedBy } = term;
-    this.controllers = new Controllers({ ...shared, agents: sessions, othersEndedBy });
+    this.controllers = new Controllers({ ...shared, uninstallation, agents: sessions, othersEndedBy });
     const { inventory, hosts } = this.controllers;
     this.service = {
       ports: {

@@ -25,6 +25,7 @@ interface Flags extends IdentityFlags, MetricsFlags {
   readonly agentsPort: number;
   readonly healthPort: number;
   readonly apiPort: number;
+  readonly uninstallHook?: string;
   readonly logLevel: string;
   readonly heartbeatSeconds: number;
 }
@@ -60,6 +61,10 @@ const command = new Command('lcow-operator')
   .option(
     '--api-service <name>',
     'APIService into which the operator writes the CA of that port, v1alpha1.subresources.lcow.dev',
+  )
+  .option(
+    '--uninstall-hook <name>',
+    'ConfigMap whose creation announces that the operator is uninstalled; hosts then say that nobody knows of their agents',
   )
   .option(
     '--agent-service-account <name>',
@@ -143,6 +148,7 @@ async function run(flags: Flags): Promise<void> {
     heartbeatSeconds: flags.heartbeatSeconds,
     version,
     replica,
+    uninstallHook: flags.uninstallHook === undefined ? undefined : { namespace, name: flags.uninstallHook },
     clock,
     random,
     randomUUID,

@@ -11,6 +11,7 @@ import type { AgentAuthenticator } from './agents/authentication.ts';
 import { AgentDoor } from './agents/door.ts';
 import type { CertificateSource } from './certificates/source.ts';
 import { Restoration } from './controller/knowledge/restoration.ts';
+import type { UninstallHook } from './controller/knowledge/uninstallation.ts';
 import { Caches } from './kubernetes/caches.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
@@ -46,6 +47,8 @@ export interface OperatorOptions {
   /** Undefined: no aggregated API. It needs certificates. */
   readonly api?: AggregatedApiSettings | undefined;
   readonly heartbeatSeconds: number;
+  /** Announces that the operator is being uninstalled. */
+  readonly uninstallHook?: UninstallHook | undefined;
   readonly version: string;
   /** Identifies this process among all operators that ever ran. */
   readonly replica: string;

@@ -26,6 +26,7 @@ const table = {
     text: 'The agent of the host has been away for more than 60 s; its VMs may still run.',
     action: 'retry',
   },
+  OperatorUninstalled: { text: 'The operator was uninstalled, so nobody knows of the agents.', action: 'none' },
 
   // Preparation
   Preparing: { text: 'The agent looks for boot files and builds the document.', action: 'retry' },

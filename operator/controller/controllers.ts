@@ -21,6 +21,7 @@ import { Inventory } from './knowledge/inventory.ts';
 import { NodeStates } from './knowledge/node-state.ts';
 import type { Restoration } from './knowledge/restoration.ts';
 import { SteadyClock } from './knowledge/steady-clock.ts';
+import type { Uninstallation } from './knowledge/uninstallation.ts';
 import { VirtualMachines } from './knowledge/virtual-machines.ts';
 import { inReconcileOf } from './log-context.ts';
 import { listRate, MisplacedMachines } from './misplaced-machines.ts';
@@ -48,6 +49,7 @@ export interface ControllersOptions {
   readonly agents: Agents;
   readonly observer: ControllersObserver;
   readonly restoration: Restoration;
+  readonly uninstallation: Uninstallation;
   /** The time by which every earlier term was over (`Term`). */
   readonly othersEndedBy: number | undefined;
   readonly clock: Clock;
@@ -99,6 +101,7 @@ export class Controllers {
       machines: this.machines,
       writes,
       restoration: options.restoration,
+      uninstallation: options.uninstallation,
       clock,
       replica,
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
@@ -165,6 +168,7 @@ export class Controllers {
   /** Call once the objects are known. */
   start(): void {
     this.triggers.start();
+    this.#options.uninstallation.start(() => this.triggers.allHosts());
   }
 
   /** Writes that are under way finish first. */
@@ -173,6 +177,7 @@ export class Controllers {
     this.triggers.stop();
     this.#steady.stop();
     this.#patientEvents.stop();
+    await this.#options.uninstallation.stop();
     await Promise.all(this.#queues.map((queue) => queue.stop()));
     await this.#events.stop();
   }
@@ -257,7 +262,7 @@ export class Controllers {
   async #listLive(): Promise<Outcome<readonly VirtualMachine[]>> {
     const { http } = this.#options;
     const machines: VirtualMachine[] = [];
-    const listed = await list(http, collectionPath(machineKind), this.#stopping.signal, (items) => {
+    const listed = await list(http, { path: collectionPath(machineKind) }, this.#stopping.signal, (items) => {
       for (const object of items.map((item) => parseVirtualMachine(item))) {
         if (object !== undefined) machines.push(compact(object));
       }

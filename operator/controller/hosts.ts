@@ -10,8 +10,15 @@ import { done, type Result } from '../queue/result.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import type { Lookup } from './knowledge/lookup.ts';
 import type { Restoration } from './knowledge/restoration.ts';
+import type { Uninstallation } from './knowledge/uninstallation.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
-import { type HostIntroduction, nextHostStatus, type Session, withIntroduction } from './status/host-status.ts';
+import {
+  type Connection,
+  type HostIntroduction,
+  nextHostStatus,
+  type Session,
+  withIntroduction,
+} from './status/host-status.ts';
 import type { NodeWrites } from './status/node-writes.ts';
 
 export interface HostsOptions {
@@ -22,6 +29,7 @@ export interface HostsOptions {
   readonly machines: VirtualMachines;
   readonly writes: NodeWrites;
   readonly restoration: Pick<Restoration, 'suspect'>;
+  readonly uninstallation: Pick<Uninstallation, 'isUnderWay'>;
   readonly clock: Clock;
   /** Identifies this process among all operators that ever ran. */
   readonly replica: string;
@@ -127,8 +135,6 @@ export class Hosts {
   #status(host: Host, session: Session | undefined, connecting: boolean): LinuxUtilityVMHostStatus {
     const { inventory, machines, clock } = this.#options;
     const { name, generation } = host.metadata;
-    const untilDisconnected = connecting ? undefined : inventory.untilDisconnected(name);
-    const lapsed = untilDisconnected === 0 ? 'Disconnected' : 'Lapsed';
     const reports = [...inventory.reportedOn(name).values()];
     const reported = reports.filter(({ observed }) => observed?.phase === 'Running').length;
     const running = connecting && reports.length === 0 ? (host.status.virtualMachines?.running ?? 0) : reported;
@@ -137,10 +143,18 @@ export class Hosts {
       generation,
       introduction: this.#newFacts(host),
       session,
-      connection: untilDisconnected === undefined ? 'Connected' : lapsed,
+      connection: this.#connection(name, connecting),
       virtualMachines: { desired: machines.keysOn(name).size, running },
       now: clock.now(),
     });
+  }
+
+  #connection(nodeName: string, connecting: boolean): Connection {
+    const { inventory, uninstallation } = this.#options;
+    const untilDisconnected = connecting ? undefined : inventory.untilDisconnected(nodeName);
+    if (untilDisconnected === 0) return 'Disconnected';
+    if (uninstallation.isUnderWay) return 'Unattended';
+    return untilDisconnected === undefined ? 'Connected' : 'Lapsed';
   }
 
   async #write(host: Host, next: LinuxUtilityVMHostStatus): Promise<Outcome<Host>> {

@@ -95,6 +95,12 @@ export class Triggers {
     }
   }
 
+  /** Reconciles the records of all hosts, after something changed that all of them tell. */
+  allHosts(): void {
+    const { caches, hostQueue } = this.#options;
+    for (const { metadata } of caches.hosts.values()) hostQueue.add(metadata.name);
+  }
+
   /** The session of the node is live. */
   live(nodeName: string): void {
     const { inventory, hostQueue } = this.#options;

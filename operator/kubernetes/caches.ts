@@ -87,7 +87,7 @@ export interface Clients {
   readonly nodes: ResourceClient<Node>;
 }
 
-export function clientsOver(http: KubeHttp): Clients {
+export function clientsOver(http: Pick<KubeHttp, 'request'>): Clients {
   return {
     machines: new ResourceClient(http, machineKind),
     hosts: new ResourceClient(http, hostKind),

@@ -37,6 +37,13 @@ export interface Stored {
   readonly metadata: StoredMeta;
 }
 
+const stored = z.object({ metadata: storedMeta });
+
+/** Of an object whose content does not matter. */
+export function parseStored(raw: unknown): Stored | undefined {
+  return stored.safeParse(raw).data;
+}
+
 export type Part<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
 
 /** Digests of a policy. The text is not kept: it may be long, and is needed only when it is sent to an agent. */

@@ -17,7 +17,7 @@ import { ExpectedVersions } from './expected-versions.ts';
 import type { KubeHttp } from './http.ts';
 import { objectKey, type Stored } from './objects.ts';
 import { RetryPauses } from './retry-pauses.ts';
-import { isOlder, list, versionNow, watch } from './watch.ts';
+import { type Collection, isOlder, list, versionNow, watch } from './watch.ts';
 
 export type Change<T> =
   | {
@@ -45,9 +45,8 @@ export interface ReflectorObserver {
   unexpected(path: string, what: 'unparsable_object' | 'handler_error', error: unknown): void;
 }
 
-export interface ReflectorOptions<T extends Stored> {
+export interface ReflectorOptions<T extends Stored> extends Collection {
   readonly http: KubeHttp;
-  readonly path: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly observer: ReflectorObserver;
@@ -179,8 +178,8 @@ export class Reflector<T extends Stored> {
   }
 
   async #lookAtVersion(known: string): Promise<ApiError | undefined> {
-    const { http, path, silenceMilliseconds: silence = timing.silenceMilliseconds } = this.#options;
-    const now = await versionNow(http, path, this.#stop.signal, Math.min(silence, timing.lookMilliseconds));
+    const { http, silenceMilliseconds: silence = timing.silenceMilliseconds } = this.#options;
+    const now = await versionNow(http, this.#options, this.#stop.signal, Math.min(silence, timing.lookMilliseconds));
     if (!now.ok) return now.error;
     this.#unsure = false;
     this.#served = true;
@@ -200,7 +199,7 @@ export class Reflector<T extends Stored> {
         if (key !== undefined) present.add(key);
       }
     };
-    const listed = await list(http, path, this.#stop.signal, onItems, believed ? undefined : this.#known);
+    const listed = await list(http, this.#options, this.#stop.signal, onItems, believed ? undefined : this.#known);
     // Objects of an incomplete list are valid, but nothing is deleted before the list is complete.
     if (!listed.ok) {
       if (listed.error.reason === 'StaleList') {
@@ -232,13 +231,21 @@ export class Reflector<T extends Stored> {
   }
 
   async #watch(resourceVersion: string): Promise<ApiError | undefined> {
-    const { http, path, random, clock, silenceMilliseconds = timing.silenceMilliseconds } = this.#options;
+    const {
+      http,
+      path,
+      fieldSelector,
+      random,
+      clock,
+      silenceMilliseconds = timing.silenceMilliseconds,
+    } = this.#options;
     const startedAt = clock.now();
     const watching = new AbortController();
     this.#watching = watching;
     let events = 0;
     const error = await watch(http, {
       path,
+      fieldSelector,
       resourceVersion,
       timeoutSeconds: Math.round(timing.watchSecondsMinimum + random() * timing.watchSecondsSpread),
       silenceMilliseconds,

@@ -12,20 +12,26 @@ const page = z.object({
   items: z.array(z.unknown()),
 });
 
+export interface Collection {
+  readonly path: string;
+  /** Such as `metadata.name=x`. Absent: all objects. */
+  readonly fieldSelector?: string | undefined;
+}
+
 /**
  * Lists the collection page by page, because all of it at once may be large. Returns the version of the whole. A list
  * that is older than `notBefore` is refused before any of it is reported.
  */
 export async function list(
   http: KubeHttp,
-  path: string,
+  collection: Collection,
   signal: AbortSignal,
   onItems: (items: readonly unknown[], resourceVersion: string) => void,
   notBefore?: string,
 ): Promise<Outcome<string>> {
   let next = '';
   for (;;) {
-    const read = await readPage(http, path, signal, next);
+    const read = await readPage(http, collection, signal, next);
     if (!read.ok) return read;
     const { metadata, items } = read.value;
     const { resourceVersion } = metadata;
@@ -41,25 +47,29 @@ export async function list(
 /** The current version of the collection. */
 export async function versionNow(
   http: KubeHttp,
-  path: string,
+  collection: Collection,
   signal: AbortSignal,
   idleMilliseconds: number,
 ): Promise<Outcome<string>> {
-  const read = parsePage(
-    path,
-    await http.request({ method: 'GET', path, query: { limit: 1 }, signal, idleMilliseconds }),
-  );
+  const { path } = collection;
+  const query = { ...selection(collection), limit: 1 };
+  const read = parsePage(path, await http.request({ method: 'GET', path, query, signal, idleMilliseconds }));
   return read.ok ? succeeded(read.value.metadata.resourceVersion) : read;
 }
 
 async function readPage(
   http: KubeHttp,
-  path: string,
+  collection: Collection,
   signal: AbortSignal,
   next: string,
 ): Promise<Outcome<z.infer<typeof page>>> {
-  const query = next === '' ? { limit: pageSize } : { limit: pageSize, continue: next };
+  const { path } = collection;
+  const query = { ...selection(collection), limit: pageSize, ...(next !== '' && { continue: next }) };
   return parsePage(path, await http.request({ method: 'GET', path, query, signal }));
+}
+
+function selection({ fieldSelector }: Collection): { readonly fieldSelector?: string } {
+  return fieldSelector === undefined ? {} : { fieldSelector };
 }
 
 function parsePage(path: string, answer: Outcome<unknown>): Outcome<z.infer<typeof page>> {
@@ -86,8 +96,7 @@ export type WatchEvent =
   | ({ readonly type: 'Applied' | 'Deleted'; readonly object: unknown } & Version)
   | { readonly type: 'Bookmark'; readonly resourceVersion: string };
 
-export interface WatchRequest {
-  readonly path: string;
+export interface WatchRequest extends Collection {
   readonly resourceVersion: string;
   readonly timeoutSeconds: number;
   /** Fails when nothing arrives for this long, not even a bookmark. */
@@ -102,7 +111,7 @@ export async function watch(http: KubeHttp, request: WatchRequest): Promise<ApiE
   const opened = await http.lines({
     method: 'GET',
     path,
-    query: { watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds },
+    query: { ...selection(request), watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds },
     signal,
     idleMilliseconds: silenceMilliseconds,
   });

@@ -5,6 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { loadClusterAccess } from '../../operator/kubernetes/cluster-access.ts';
+import { KubeHttp } from '../../operator/kubernetes/http.ts';
+import { parseHost } from '../../operator/kubernetes/objects.ts';
+import { versionNow, watch } from '../../operator/kubernetes/watch.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { chartFolder, helm } from '../support/charts/helm.ts';
 import { inventory } from '../support/charts/inventory.ts';
 import { chartArguments, type Rendering } from '../support/charts/rendered.ts';
@@ -198,10 +203,37 @@ describe('uninstalling', () => {
     return (await cluster.attempt(line)).stderr;
   }
 
-  it('leaves nothing behind once the VMs are gone', async () => {
-    for (const chart of ['lcow-agent', 'lcow-operator']) {
-      await cluster.helm(['uninstall', chart, '--namespace', 'lcow-system', '--wait', '--timeout', '60s']);
-    }
+  it('leaves nothing behind once the VMs are gone, after each host became Unknown', async () => {
+    const uninstall = (chart: string) =>
+      cluster.helm(['uninstall', chart, '--namespace', 'lcow-system', '--wait', '--timeout', '60s']);
+    await uninstall('lcow-agent');
+    const last = await lastSaidOfHosts(() => uninstall('lcow-operator'));
+    expect(Object.fromEntries(last)).toEqual({ 'win-2022-a': 'Unknown', 'win-2025-a': 'Unknown' });
     await expect.poll(() => inventory(cluster.controlPlane), { timeout: 30_000, interval: 500 }).toEqual(before);
   });
+
+  /** What the records of the hosts last say, before Helm deletes them, of whether agents are connected. */
+  async function lastSaidOfHosts(action: () => Promise<unknown>): Promise<ReadonlyMap<string, string>> {
+    const clock = systemClock;
+    const access = loadClusterAccess(cluster.controlPlane.kubeconfigPath, clock);
+    const http = new KubeHttp({ access, clock, random: Math.random, version: 'test' });
+    const path = '/apis/lcow.dev/v1alpha1/linuxutilityvmhosts';
+    const ending = new AbortController();
+    const version = await versionNow(http, { path }, ending.signal, 10_000);
+    if (!version.ok) throw new Error(version.error.message);
+    const last = new Map<string, string>();
+    const watched = watch(http, {
+      ...{ path, resourceVersion: version.value, timeoutSeconds: 300, silenceMilliseconds: 300_000 },
+      signal: ending.signal,
+      onEvent: (event) => {
+        const host = event.type === 'Applied' ? parseHost(event.object) : undefined;
+        const connected = host?.status.conditions?.find(({ type }) => type === 'Connected');
+        if (host !== undefined) last.set(host.metadata.name, connected?.status ?? '');
+      },
+    });
+    await action();
+    ending.abort();
+    await watched;
+    return last;
+  }
 });

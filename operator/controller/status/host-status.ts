@@ -12,8 +12,11 @@ export interface HostIntroduction {
   readonly lastEpoch?: number | undefined;
 }
 
-/** `Lapsed`: without a session for less than 60 s; the status does not change. */
-export type Connection = 'Connected' | 'Lapsed' | 'Disconnected';
+/**
+ * `Lapsed`: without a session for less than 60 s; the status does not change. `Unattended`: with a session, or just
+ * without one, while the operator is being uninstalled.
+ */
+export type Connection = 'Connected' | 'Lapsed' | 'Unattended' | 'Disconnected';
 
 export type Session = NonNullable<LinuxUtilityVMHostStatus['session']>;
 
@@ -67,14 +70,18 @@ export function withIntroduction(
   };
 }
 
-function connectedJudgement(connection: 'Connected' | 'Disconnected'): Judgement {
-  if (connection === 'Connected') {
-    return { type: 'Connected', status: 'True', reason: 'Connected', message: 'the agent is connected' };
+function connectedJudgement(connection: Exclude<Connection, 'Lapsed'>): Judgement {
+  const type = 'Connected';
+  switch (connection) {
+    case 'Connected':
+      return { type, status: 'True', reason: 'Connected', message: 'the agent is connected' };
+    case 'Unattended': {
+      const message = 'the operator was uninstalled, so nobody knows of the agent; the VMs of the host may still run';
+      return { type, status: 'Unknown', reason: 'OperatorUninstalled', message };
+    }
+    case 'Disconnected': {
+      const message = 'no agent has been connected for more than 60 s; the VMs of the host may still run';
+      return { type, status: 'False', reason: 'HostDisconnected', message };
+    }
   }
-  return {
-    type: 'Connected',
-    status: 'False',
-    reason: 'HostDisconnected',
-    message: 'no agent has been connected for more than 60 s; the VMs of the host may still run',
-  };
 }
