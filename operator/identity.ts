@@ -15,7 +15,8 @@ export interface IdentityFlags {
   readonly servingName: readonly string[];
   readonly tlsCertificate?: string;
   readonly tlsKey?: string;
-  readonly bindAddress: string;
+  /** Undefined: all addresses. */
+  readonly bindAddress?: string;
   readonly apiService?: string;
 }
 
@@ -32,7 +33,7 @@ export function identityProblem({
   agentTokens,
   tlsCertificate,
   tlsKey,
-  bindAddress,
+  bindAddress = '',
   apiService,
 }: IdentityFlags): string | undefined {
   if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {

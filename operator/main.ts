@@ -81,7 +81,10 @@ const command = new Command('lcow-operator')
     'serving certificate for agents, PEM (default: one from the operator’s own authority)',
   )
   .option('--tls-key <file>', 'key of the serving certificate, PEM')
-  .option('--bind-address <address>', 'address to listen on; a loopback address needs no TLS', '0.0.0.0')
+  .option(
+    '--bind-address <address>',
+    'address to listen on; a loopback address needs no TLS (default: all addresses, IPv6 and IPv4)',
+  )
   .addOption(
     new Option('--log-level <level>', 'lowest severity of log lines')
       .choices(['debug', 'info', 'warn', 'error', 'silent'])
@@ -145,10 +148,10 @@ async function run(flags: Flags): Promise<void> {
       new AgentServer({ door, clock, logger, bindAddress, port: flags.agentsPort, tls: certificates !== undefined }),
     healthPort: flags.healthPort,
     networkMetrics,
+    uninstallHook: flags.uninstallHook === undefined ? undefined : { namespace, name: flags.uninstallHook },
     heartbeatSeconds: flags.heartbeatSeconds,
     version,
     replica,
-    uninstallHook: flags.uninstallHook === undefined ? undefined : { namespace, name: flags.uninstallHook },
     clock,
     random,
     randomUUID,

@@ -37,7 +37,8 @@ export interface OperatorOptions {
   readonly authenticator: AgentAuthenticator;
   /** Undefined: no TLS for agents, for loopback only. */
   readonly certificates: CertificateSource | undefined;
-  readonly bindAddress: string;
+  /** Undefined: all addresses, IPv6 and IPv4. */
+  readonly bindAddress: string | undefined;
   /** What carries the agents' connections to the door. */
   readonly agents: (door: AgentDoor) => AgentListener;
   /** Undefined: no probes. */
@@ -46,9 +47,9 @@ export interface OperatorOptions {
   readonly networkMetrics?: MetricsSettings | undefined;
   /** Undefined: no aggregated API. It needs certificates. */
   readonly api?: AggregatedApiSettings | undefined;
-  readonly heartbeatSeconds: number;
   /** Announces that the operator is being uninstalled. */
   readonly uninstallHook?: UninstallHook | undefined;
+  readonly heartbeatSeconds: number;
   readonly version: string;
   /** Identifies this process among all operators that ever ran. */
   readonly replica: string;

@@ -2,14 +2,15 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';
-import { urlProblem } from '../link/dial.ts';
+import { bracketed, urlProblem } from '../link/dial.ts';
 import { parsePathRule } from '../preparation/paths/path-rules.ts';
 import { parsePipePattern } from '../preparation/paths/pipe-patterns.ts';
 
 const isWindows = process.platform === 'win32';
 export const defaultStateDir = isWindows ? `${process.env['ProgramData'] ?? 'C:\\ProgramData'}\\lcow` : '/var/lib/lcow';
 
-export function operatorUrl(url: string): string {
+export function operatorUrl(text: string): string {
+  const url = bracketed(text);
   const problem = urlProblem(url);
   if (problem !== undefined) throw new InvalidArgumentError(problem);
   return url;

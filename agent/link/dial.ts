@@ -1,6 +1,7 @@
 // Opens a WebSocket to the operator. The token is read again each time, because the kubelet replaces it, and only the
 // given CA is trusted (design §7).
 import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { type ClientOptions, WebSocket } from 'ws';
 import { webSocketMaxPayload } from '../../protocol/channel.ts';
 import { subprotocol } from '../../protocol/messages.ts';
@@ -18,6 +19,18 @@ export interface DialSettings {
 /** The text of the `ws` error, which has no code. */
 const handshakeTimedOut = 'Opening handshake has timed out';
 const loopbackHosts: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+/**
+ * The URL with brackets around an IPv6 address. The kubelet inserts the address of the operator's Service into the
+ * agent's arguments as it is, and no template can know its family.
+ */
+export function bracketed(text: string): string {
+  const begin = text.indexOf('://') + 3;
+  const slash = text.indexOf('/', begin);
+  const authority = text.slice(begin, slash < 0 ? text.length : slash);
+  const host = authority.slice(0, Math.max(0, authority.lastIndexOf(':')));
+  return begin > 2 && isIPv6(host) ? text.replace(host, `[${host}]`) : text;
+}
 
 /** What is wrong with a URL; undefined when it is valid. */
 export function urlProblem(text: string): string | undefined {

@@ -19,7 +19,7 @@ export interface AgentServerOptions {
   readonly door: AgentDoor;
   /** False for loopback only. With TLS, handshakes fail until the first `useCertificate`. */
   readonly tls: boolean;
-  readonly bindAddress: string;
+  readonly bindAddress: string | undefined;
   readonly port: number;
   readonly arrivals?: Partial<ArrivalBounds>;
 }

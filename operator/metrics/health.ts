@@ -10,7 +10,7 @@ import { type MetricsText, RecentText } from '../../runtime/metrics/recent-text.
 
 export interface HealthOptions {
   readonly clock: Clock;
-  readonly bindAddress: string;
+  readonly bindAddress: string | undefined;
   readonly port: number;
   /** Undefined: metrics have a port of their own. */
   readonly metrics: (() => Promise<MetricsText>) | undefined;

@@ -29,7 +29,7 @@ export interface AggregatedApiPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly bindAddress: string;
+  readonly bindAddress: string | undefined;
   readonly replica: string;
   /** Undefined while this replica does not lead. */
   readonly service: () => AgentService | undefined;

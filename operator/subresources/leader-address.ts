@@ -16,11 +16,11 @@ const annotated = z.looseObject({ annotations: z.record(z.string(), z.string()).
 const addressText = /^\[?([^\]]+)\]?:(\d{1,5})$/;
 
 export class LeaderAddress {
-  readonly #lease: LeaseStore;
+  readonly #lease: Pick<LeaseStore, 'get'>;
   readonly #replica: string;
   #reading: Promise<Address | undefined> | undefined;
 
-  constructor(lease: LeaseStore, replica: string) {
+  constructor(lease: Pick<LeaseStore, 'get'>, replica: string) {
     this.#lease = lease;
     this.#replica = replica;
   }
@@ -43,18 +43,24 @@ export class LeaderAddress {
 }
 
 /** The address at which other replicas reach this one, as `host:port`. */
-export function advertisedAddress(bindAddress: string, port: number): string {
-  const host = isAny(bindAddress) ? (firstAddress(bindAddress) ?? bindAddress) : bindAddress;
+export function advertisedAddress(
+  bindAddress: string | undefined,
+  port: number,
+  interfaces: Interfaces = networkInterfaces(),
+): string {
+  const host = isAny(bindAddress) ? (firstAddress(bindAddress, interfaces) ?? bindAddress ?? '::') : bindAddress;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function isAny(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
+type Interfaces = ReturnType<typeof networkInterfaces>;
+
+function isAny(address: string | undefined): address is '0.0.0.0' | '::' | undefined {
+  return address === undefined || address === '0.0.0.0' || address === '::';
 }
 
 /** A pod has one network. IPv4 if there are both, unless the server listens on IPv6. */
-function firstAddress(bindAddress: string): string | undefined {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+function firstAddress(bindAddress: string | undefined, interfaces: Interfaces): string | undefined {
+  const all = Object.values(interfaces).flatMap((addresses) => addresses ?? []);
   const outside = all.filter(({ address, internal }) => !internal && !address.startsWith('fe80:'));
   const preferred = bindAddress === '::' ? 'IPv6' : 'IPv4';
   return (outside.find(({ family }) => family === preferred) ?? outside[0])?.address;

@@ -16,7 +16,7 @@ import type { LeaderAddress } from './leader-address.ts';
 
 export interface ApiServerOptions extends HttpServersOptions {
   readonly clock: Clock;
-  readonly bindAddress: string;
+  readonly bindAddress: string | undefined;
   readonly port: number;
   readonly frontProxy: FrontProxy;
   readonly leader: LeaderAddress;

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
-import { dial, openWebSocket, urlProblem } from '../../../agent/link/dial.ts';
+import { bracketed, dial, openWebSocket, urlProblem } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
 import type { SessionStreams } from '../../../agent/link/session.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
@@ -497,9 +497,32 @@ describe('the address of the operator', () => {
     ['ws://operator:8443/v1/agents', 'not encrypted'],
     ['https://operator:8443', 'wss://'],
     ['operator', 'not a URL'],
+    ['ws://[::1]:8443/v1/agents', undefined],
+    ['ws://[fd00::1]:8443/v1/agents', 'not encrypted'],
   ])('%s', (url, problem) => {
     const found = urlProblem(url);
     if (problem === undefined) expect(found).toBeUndefined();
     else expect(found).toContain(problem);
+  });
+
+  it.each([
+    ['wss://fd00:10:96::7f:8443/v1/agents', 'wss://[fd00:10:96::7f]:8443/v1/agents'],
+    ['ws://::1:8443/v1/agents', 'ws://[::1]:8443/v1/agents'],
+    ['wss://fd00::1:8443', 'wss://[fd00::1]:8443'],
+  ])('may be an IPv6 address as the kubelet inserts it: %s', (inserted, url) => {
+    expect(bracketed(inserted)).toBe(url);
+    expect(urlProblem(bracketed(inserted))).toBeUndefined();
+  });
+
+  it.each([
+    'wss://[fd00::1]:8443/v1/agents',
+    'wss://10.96.0.7:8443/v1/agents',
+    'wss://lcow-operator:8443/v1/agents',
+    'wss://lcow-operator/v1:x/agents',
+    'operator',
+    'fd00::1:8443',
+    '',
+  ])('is left as it is: %j', (url) => {
+    expect(bracketed(url)).toBe(url);
   });
 });

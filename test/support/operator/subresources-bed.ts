@@ -149,7 +149,7 @@ export class SubresourcesBed implements AsyncDisposable {
         }),
       }),
       leads: () => true,
-      leader: new LeaderAddress({ get: noLease, create: noLease, replace: noLease }, 'replica-1'),
+      leader: new LeaderAddress({ get: noLease }, 'replica-1'),
     });
   }
 
