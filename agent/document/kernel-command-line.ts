@@ -5,7 +5,7 @@ import { beginning } from '../../runtime/beginning.ts';
 import { type BuildContext, warn } from './build-context.ts';
 import { consoleArguments, hasConsole } from './console.ts';
 import { VsockPort } from './constants.ts';
-import { initWords, kernelCommandLineBytes, kernelWords } from './kernel-words.ts';
+import { initArgumentsMaximum, initWords, kernelCommandLineBytes, kernelWords } from './kernel-words.ts';
 import { RootFsType } from './options.ts';
 
 export interface KernelCommandLine {
@@ -44,6 +44,11 @@ function warnOfOtherReading(context: BuildContext, text: string, meant: readonly
     warn(context, 'KernelCommandLineCut', message);
   }
   const given = initWords(text);
+  if (given.length > initArgumentsMaximum) {
+    const most = `the kernel takes at most ${initArgumentsMaximum} and panics ("Too many boot init vars")`;
+    const message = `the kernel command line has ${given.length} arguments for init, and ${most}, so the guest does not boot; shorten boot.execCommandLine or boot.extraExecArgs`;
+    warn(context, 'TooManyInitArguments', message);
+  }
   if (given.length === meant.length && given.every((word, index) => word === meant[index])) return;
   const shown = JSON.stringify(beginning(given.join(' '), shownOfCommand));
   const causes =

@@ -4,6 +4,9 @@
 /** COMMAND_LINE_SIZE of x86 and arm64, less the zero at the end. The kernel drops what follows, without a message. */
 export const kernelCommandLineBytes = 2_047;
 
+/** CONFIG_INIT_ENV_ARG_LIMIT. With one argument more for init the kernel panics: "Too many boot init vars". */
+export const initArgumentsMaximum = 32;
+
 const endOfParameters = '--';
 
 /** Words end at spaces outside of double quotes. Quotes around a whole word are not part of it. */

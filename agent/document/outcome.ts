@@ -60,7 +60,8 @@ export type WarningCode =
   | 'IncompleteExplicitNuma'
   | 'WritableOverlayIgnored'
   | 'KernelCommandLineCut'
-  | 'KernelCommandLineMisread';
+  | 'KernelCommandLineMisread'
+  | 'TooManyInitArguments';
 
 export interface Warning {
   readonly code: WarningCode;

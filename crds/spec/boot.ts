@@ -26,10 +26,10 @@ export const boot = z
       'Boot the kernel without UEFI. True is the default on hosts that can do it. False also makes an absent kernelFile mean kernel.',
     ),
     kernelOptions: commandText(
-      'Further kernel arguments. The kernel reads 2,047 bytes of its whole command line, which ends in the command of the guest, and the word -- ends its arguments; status.warnings tells of both.',
+      'Further kernel arguments. The kernel reads 2,047 bytes of its whole command line, which ends in the command of the guest, and the word -- ends its arguments; status.warnings tells of both. A word without = or . that the kernel does not know becomes an argument of init, and the guest does not boot.',
     ).optional(),
     execCommandLine: commandText(
-      'The command that init executes. Absent means /bin/gcs -v4 -log-format json -loglevel <guest.logLevel>.',
+      'The command that init executes. The kernel takes at most 32 arguments for init, including those that the agent adds. Absent means /bin/gcs -v4 -log-format json -loglevel <guest.logLevel>.',
     ).optional(),
     extraExecArgs: commandText('Arguments to append to execCommandLine, or to its default.').optional(),
     writableOverlayDirs: flag('Put writable overlays over a VHD root file system. No effect on an initrd.'),

@@ -1,6 +1,6 @@
 // Reads from the kernel command line what a guest does, as the kernel, `/init` and `vsockexec` do (hcs-runtime F.1 to
 // F.3). What the kernel does not read is not there.
-import { initWords, kernelCommandLineBytes } from '../../agent/document/kernel-words.ts';
+import { initArgumentsMaximum, initWords, kernelCommandLineBytes } from '../../agent/document/kernel-words.ts';
 import { beginningInBytes } from '../../runtime/beginning.ts';
 
 export interface GuestBoot {
@@ -13,7 +13,7 @@ export interface GuestBoot {
   /** The command runs beside a shell: the VM does not end with it. */
   readonly isInBackground: boolean;
   readonly runsGuestService: boolean;
-  /** Why init or vsockexec fails at once. */
+  /** Why kernel, init or vsockexec fails at once. */
   readonly fatal?: string;
   /** The guest powers itself off this long after it came up. Real kernels ignore the parameter. */
   readonly powerOffAfterMilliseconds?: number;
@@ -40,6 +40,7 @@ export function readBootCommand(whole: string): GuestBoot {
 function readInit(commandLine: string): GuestBoot {
   const given = initWords(commandLine);
   if (given.length === 0) return { ...idleBoot, runsGuestService: true };
+  if (given.length > initArgumentsMaximum) return { ...idleBoot, fatal: 'kernel: Too many boot init vars' };
   const init = readOptions(given, new Set(['-e', '-d']));
   const entropy = readPort(init.values.get('-e'));
   if (entropy === 'invalid') return { ...idleBoot, fatal: 'init: invalid entropy port' };

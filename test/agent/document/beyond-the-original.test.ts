@@ -84,6 +84,17 @@ describe('a kernel command line that the kernel parses differently than intended
     expect(codes(changes)).toEqual(['KernelCommandLineMisread']);
   });
 
+  it('is reported when init gets more arguments than the kernel takes', () => {
+    // -e 1 /bin/vsockexec -e 109, and the command.
+    const command = (words: number) => ['/bin/gcs', ...Array.from({ length: words - 6 }, () => 'x')].join(' ');
+    expect(codes({ ExecCommandLine: command(32) })).toEqual([]);
+    expect(codes({ ExecCommandLine: command(33) })).toEqual(['TooManyInitArguments']);
+    const [warning] = built({ ExecCommandLine: command(40) }).warnings;
+    expect(warning?.message).toContain('40 arguments for init');
+    // A shell gets its whole command as one argument.
+    expect(codes({ ...console, ExecCommandLine: command(40) })).toEqual([]);
+  });
+
   it.each<LinuxOptionChanges>([
     {},
     console,

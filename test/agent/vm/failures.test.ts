@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
+import type { RequestedOptions } from '../../../protocol/options.ts';
 import { condition, hasReason, isReady, isRunning, startCore } from '../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
 import { expectNothingLeft } from '../../support/agent/nothing-left.ts';
@@ -224,6 +225,20 @@ describe('failures', () => {
     await node.control.endGuest(systemID, 'crash');
     const again = await core.until(uid, 'again', (now) => isRunning(now) && now.restarts === 1);
     expect(again.lastExit?.type).toBe('GracefulExit');
+  });
+
+  it.each<[string, RequestedOptions, string]>([
+    ['is too long', { KernelBootOptions: `x=${'x'.repeat(3_000)}` }, 'the kernel reads only the first 2047'],
+    ['ends early', { KernelBootOptions: 'quiet -- debug' }, 'the kernel gives init the arguments "debug'],
+    ['has too many arguments', { ExecCommandLine: `/bin/gcs${' x'.repeat(40)}` }, 'Too many boot init vars'],
+  ])('a guest whose command line %s does not boot, and its warning tells why', async (_what, options, told) => {
+    await using node = await startNode();
+    await using core = await startCore(node, { timeouts: { bootTimeout: 1_000 } });
+    await core.supervisor.assign(makeAssignment({ options }));
+    const failed = await core.until(uid, 'failed', ({ startFailure }) => (startFailure?.count ?? 0) > 0);
+    expect(failed.warnings.filter((text) => text.includes('the guest does not boot'))).toEqual([
+      expect.stringContaining(told),
+    ]);
   });
 
   it('does not count a lost compute service as a failed boot', async () => {

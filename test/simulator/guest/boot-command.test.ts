@@ -62,6 +62,12 @@ describe('the command line of a guest', () => {
     expect(readBootCommand(`${kernel} -- -e 1 /bin/vsockexec -o 110 -- /bin/gcs`).fatal).toContain('vsockexec');
   });
 
+  it('panics with more arguments for init than the kernel takes', () => {
+    const command = (words: number) => `${kernel} -- -e 1 /bin/vsockexec /bin/gcs${' x'.repeat(words - 4)}`;
+    expect(readBootCommand(command(32))).toEqual({ ...ordinary, entropyPort: 1 });
+    expect(readBootCommand(command(33)).fatal).toContain('Too many boot init vars');
+  });
+
   it('starts the service by default', () => {
     expect(readBootCommand(kernel)).toEqual(ordinary);
   });
