@@ -13,6 +13,18 @@ describe('an error of HCS', () => {
     expect(nameIn(0x8037_0122)).toBe('HCS failure');
   });
 
+  it.each([
+    [0x8037_0120, 'SYSTEM_NOT_CONFIGURED_FOR_OPERATION'],
+    [0x8037_0121, 'OPERATION_ALREADY_CANCELLED'],
+    [0x8007_0005, 'ERROR_ACCESS_DENIED'],
+    [0x8007_000e, 'ERROR_OUTOFMEMORY'],
+    [0x8007_0057, 'ERROR_INVALID_PARAMETER'],
+    [0x8007_05af, 'ERROR_COMMITMENT_LIMIT'],
+    [0x8007_0003, 'Win32 error 3'],
+  ])('%i is %s in messages', (code, name) => {
+    expect(nameIn(code)).toBe(name);
+  });
+
   it('is classified by how the agent handles it, in both numberings', () => {
     const kinds = [
       ['isNotFound', [0x8037_010e, 0xc037_010e, 0x8007_0490]],

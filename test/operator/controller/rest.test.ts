@@ -5,6 +5,7 @@ import {
   type LinuxUtilityVMManifestSpec,
   type LinuxUtilityVMStatus,
 } from '../../../crds/linux-utility-vm.ts';
+import type { Condition } from '../../../crds/object.ts';
 import {
   awaitsRoom,
   holdsRoom,
@@ -106,6 +107,35 @@ describe('a rest', () => {
     ['one that is said to be complete', { runStrategy: 'Always' }, stopped('Completed'), undefined],
   ])('is or is not reported for %s', (_name, spec, observed, rest) => {
     expect(reportedRest(makeMachine({ spec, status: placed('Scheduled') }), observed)).toBe(rest);
+  });
+
+  const drained = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'HostDrained',
+    message: 'm',
+    lastTransitionTime,
+  } satisfies Condition;
+
+  it.each([
+    ['AgentRestarted', 'HostDrained'],
+    ['Failed', 'HostDrained'],
+    ['Completed', 'Completed'],
+  ])('%s is %s of a VM that a drain stopped', (reported, rest) => {
+    const object = makeMachine({
+      spec: { runStrategy: 'Once' },
+      status: placed('Scheduled', { conditions: [drained] }),
+    });
+    expect(reportedRest(object, stopped(reported))).toBe(rest);
+  });
+
+  it.each([
+    ['ForcedExit', 'HostDrained'],
+    ['AgentExit', 'HostDrained'],
+    ['GracefulExit', 'Completed'],
+  ])('without a host it is that of a drain, too: %s', (type, rest) => {
+    const status = { startTime: lastTransitionTime, lastExit: ended(type), conditions: [drained] };
+    expect(restWithoutHost(makeMachine({ spec: { runStrategy: 'Once' }, status }))).toBe(rest);
   });
 
   it('ends when a restart is requested', () => {

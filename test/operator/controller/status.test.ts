@@ -199,6 +199,30 @@ describe('the status of a VM', () => {
     expect(condition(moved, 'Created')).toBeUndefined();
   });
 
+  it('keeps how a VM ended, also when that is known only after it was torn down', () => {
+    const lastExit = { type: 'GracefulExit', time: '2026-05-01T11:00:00Z', message: 'm' } as const;
+    const ended = nextStatus(inputs({ report: reported({ lastExit }) }));
+    const again = nextStatus(inputs({ object: stored(ended), report: reported() }));
+    expect(again.lastExit).toEqual(lastExit);
+    const leaving = { nodeName: undefined, scheduled: { reason: 'HostDrained', message: 'm' } } as const;
+    expect(nextStatus(inputs({ object: stored(ended), ...leaving })).lastExit).toEqual(lastExit);
+    const end = { type: 'ForcedExit', time: '2026-05-01T12:00:00Z', message: 'drained' } as const;
+    expect(nextStatus(inputs({ object: stored(ended), ...leaving, end })).lastExit).toEqual(end);
+  });
+
+  it('stays at the generation that a paused VM follows', () => {
+    const running = nextStatus(inputs({ report: reported() }));
+    const annotations = { 'lcow.dev/paused': '1' };
+    const object = makeMachine({ status: running, metadata: { generation: 2, annotations } });
+    const report = reported({ generation: 2 });
+    expect(nextStatus(inputs({ object, report }))).toMatchObject({ observedGeneration: 1 });
+    expect(condition(nextStatus(inputs({ object, report })), 'Paused')?.message).toContain(
+      'what the manifest asks for waits',
+    );
+    const released = makeMachine({ status: running, metadata: { generation: 2 } });
+    expect(nextStatus(inputs({ object: released, report })).observedGeneration).toBe(2);
+  });
+
   it('repairs what the API server would refuse: a slot reported twice, a size out of bounds, long messages', () => {
     const status = nextStatus(
       inputs({
