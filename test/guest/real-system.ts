@@ -121,6 +121,14 @@ describe('a real guest in the whole system', () => {
     expect([code, stdout.length, stderr]).toEqual([0, 300_000, '']);
   });
 
+  it('gives a program that kubectl luvm exec -t runs the size of its user’s terminal', async (context) => {
+    if ((await shell('command -v stty')).code !== 0) notApplicable(context, 'the image has no stty');
+    const script = 'until [ "$(stty size 2>&1)" = "33 101" ]; do sleep 1; done; stty size';
+    const sized: Command = (ports) => exec(name, ['sh', '-c', script], { stdin: false, tty: true }, ports);
+    const { code, stdout } = await run(sized, new StandInTerminal({ height: 33, width: 101 }));
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '33 101\r\n' });
+  });
+
   it('has a shell on its console, which everybody who is connected to the serial port can use', async (context) => {
     hasConsole(context);
     const folderOfGuests = `${running.system.node(nodeName).hostSocket}.guests`;

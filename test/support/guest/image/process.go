@@ -23,8 +23,6 @@ type parameters struct {
 	Environment                                         map[string]string
 	EmulateConsole                                      bool
 	CreateStdInPipe, CreateStdOutPipe, CreateStdErrPipe bool
-	// Height and width; the original ignores it.
-	ConsoleSize [2]uint16
 }
 
 func (p *processes) execute(payload []byte) (map[string]any, error) {
@@ -58,7 +56,7 @@ func (p *processes) execute(payload []byte) (map[string]any, error) {
 	opened, err := connectStreams(wanted, ports.StdIn, ports.StdOut, ports.StdErr)
 	var console *terminal
 	if err == nil && wanted.EmulateConsole {
-		console, err = openTerminal(wanted.ConsoleSize[0], wanted.ConsoleSize[1])
+		console, err = openTerminal()
 	}
 	if err == nil {
 		give(command, opened, console)
