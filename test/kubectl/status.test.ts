@@ -17,6 +17,11 @@ describe('the status of a VM', () => {
     expect(lines).toContain(`  ${type} is True since ${lastTransitionTime}: Why: because`);
   });
 
+  it('shows that a ready VM is paused, needs a restart, or is being deleted', () => {
+    for (const type of ['Paused', 'RestartRequired', 'Terminating'])
+      expect(story(vm, { phase: 'Running', conditions: conditions(type) }).join()).toContain(`  ${type} is True`);
+  });
+
   it('shows numbers with their nouns', () => {
     const one = story(vm, {
       processorCount: 1,

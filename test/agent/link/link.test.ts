@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
+import { operatorUrl } from '../../../agent/commands/flags.ts';
 import { bracketed, dial, openWebSocket, urlProblem } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
 import type { SessionStreams } from '../../../agent/link/session.ts';
@@ -511,6 +512,7 @@ describe('the address of the operator', () => {
     ['wss://fd00::1:8443', 'wss://[fd00::1]:8443'],
   ])('may be an IPv6 address as the kubelet inserts it: %s', (inserted, url) => {
     expect(bracketed(inserted)).toBe(url);
+    expect(operatorUrl(inserted.replace('ws:', 'wss:'))).toBe(url.replace('ws:', 'wss:'));
     expect(urlProblem(bracketed(inserted))).toBeUndefined();
   });
 
