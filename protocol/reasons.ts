@@ -140,3 +140,10 @@ const table = {
 export type ReasonCode = keyof typeof table;
 
 export const reasons: Readonly<Record<ReasonCode, Reason>> = table;
+
+/** The text for a VM that is as its manifest asks, with the way to start one that stays `Completed`. */
+export function settledText(reason: ReasonCode, runStrategy: string | undefined): string {
+  const { text } = reasons[reason];
+  if (reason !== 'Completed' || runStrategy !== 'RerunOnFailure') return text;
+  return `${text} A new value of the annotation lcow.dev/restartedAt (kubectl luvm restart) starts it again.`;
+}

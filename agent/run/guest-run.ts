@@ -166,12 +166,12 @@ export class GuestRun {
       awaited = `the guest to fetch entropy on port ${guestPorts.entropy}${bootedText(plan)}`;
       await abortable(entropy, signal);
       if (expects.log) {
-        awaited = `the guest to connect its log on port ${guestPorts.log}`;
+        awaited = `the guest to connect its log on port ${guestPorts.log}${relayText(plan)}`;
         await abortable(this.#log.first, signal);
         onPhase('log');
       }
       if (!expects.bridge) return undefined;
-      awaited = `the guest to answer on its bridge, port ${guestPorts.bridge}`;
+      awaited = `the guest to answer on its bridge, port ${guestPorts.bridge}${expects.log ? '' : relayText(plan)}`;
       const guest = await abortable(this.#conversation.first, signal);
       await this.#sendPolicy(plan, signal);
       onPhase('guestConnected');
@@ -271,6 +271,13 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** An older vsockexec refuses the option -r, with which a VM outlives its agent, and ends the guest. */
+function relayText({ applied }: BootPlan): string {
+  return applied.outlivesAgent
+    ? '; terminateOnAgentExit: false needs a guest image of hcsshim v0.15.0 (July 2026) or later'
+    : '';
 }
 
 /** A guest that never asks for entropy often has a root file system that is empty or was not copied completely. */

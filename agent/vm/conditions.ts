@@ -1,6 +1,6 @@
 // The conditions of a VM, as a pure function of what the agent knows about it (design §4).
 import { limits, type ObservedCondition } from '../../protocol/messages.ts';
-import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
+import { type ReasonCode, reasons, settledText } from '../../protocol/reasons.ts';
 import { isLasting } from '../../protocol/streak.ts';
 import { beginning } from '../../runtime/beginning.ts';
 import type { GuestLog } from '../guest-log/log.ts';
@@ -133,7 +133,8 @@ function readyWhenSettled(view: VirtualMachineView, reason: ReasonCode): Observe
   // An ended VM is as it should be only once nothing of it is left.
   if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
   const ok = reasons[reason].action === 'none';
-  return condition('Ready', ok ? 'True' : 'False', reason, ok ? undefined : exitMessage(record));
+  const message = ok ? settledText(reason, record.assignment?.runStrategy) : exitMessage(record);
+  return condition('Ready', ok ? 'True' : 'False', reason, message);
 }
 
 function readyWhenWanted(view: VirtualMachineView): ObservedCondition {

@@ -95,5 +95,8 @@ function failureOf({ state }: Situation, error: unknown): MachineFailure {
 function creationFailure(error: unknown): MachineFailure {
   const isRefused = error instanceof HcsError && error.isDocumentRefused;
   const reason = isRefused ? 'DocumentRefused' : states.Creating.failure;
-  return new MachineFailure(reason, `error while creating the compute system: ${messageOf(error)}`, error);
+  const hint = isRefused
+    ? '; most causes lie in the manifest, such as a path or device that the host does not have'
+    : '';
+  return new MachineFailure(reason, `error while creating the compute system: ${messageOf(error)}${hint}`, error);
 }

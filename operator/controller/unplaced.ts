@@ -1,9 +1,9 @@
 // VMs without a host: taken back by the host that has the VM, kept waiting while a host may have it, at rest, or
 // placed.
 import { finalizer, type LinuxUtilityVMSpec } from '../../crds/linux-utility-vm.ts';
-import { reasons } from '../../protocol/reasons.ts';
+import { settledText } from '../../protocol/reasons.ts';
 import { counted } from '../../runtime/counted.ts';
-import type { VirtualMachine } from '../kubernetes/objects.ts';
+import { essentialsOf, type VirtualMachine } from '../kubernetes/objects.ts';
 import { type Result, soonest } from '../queue/result.ts';
 import type { Instructions, Wanted } from './instructions/instructions.ts';
 import { isPaused } from './knowledge/annotations.ts';
@@ -55,7 +55,11 @@ export class Unplaced {
     }
     const rest = restWithoutHost(object);
     if (rest !== undefined) {
-      return this.#wait(object, { reason: rest, message: `${reasons[rest].text} It has no host.` }, { rest });
+      return this.#wait(
+        object,
+        { reason: rest, message: `${settledText(rest, essentialsOf(object.spec).runStrategy)} It has no host.` },
+        { rest },
+      );
     }
     const wanted = await this.#options.instructions.of(object);
     if (!wanted.ok || !object.spec.ok) return this.#blocked(object, wanted);

@@ -227,6 +227,34 @@ describe('failures', () => {
     expect(again.lastExit?.type).toBe('GracefulExit');
   });
 
+  it('a guest too old to outlive its agent does not boot, and the message names the version that can', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'log', guest: 'powerOff' });
+    await using core = await startCore(node);
+    const options = { TerminateOnAgentExit: false };
+    await core.supervisor.assign(makeAssignment({ options }));
+    const failed = await core.until(uid, 'failed', ({ startFailure }) => (startFailure?.count ?? 0) > 0);
+    expect(condition(failed, 'Ready')?.message).toContain(
+      'terminateOnAgentExit: false needs a guest image of hcsshim v0.15.0 (July 2026) or later',
+    );
+  });
+
+  it('a value that HCS refuses stalls the VM at once, and its message has what HCS said', async () => {
+    await using node = await startNode();
+    await node.control.script({
+      at: 'create',
+      fail: { hresult: '0x80070057', message: 'The parameter is incorrect.' },
+    });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    const stalled = await core.until(uid, 'stalled', (now) => condition(now, 'Stalled') !== undefined);
+    const { reason, message = '' } = condition(stalled, 'Stalled') ?? {};
+    expect(reason).toBe('DocumentRefused');
+    expect(message).toContain('ERROR_INVALID_PARAMETER (0x80070057)');
+    expect(message).toContain('most causes lie in the manifest');
+    expect(stalled.startFailure?.count).toBe(1);
+  });
+
   it.each<[string, RequestedOptions, string]>([
     ['is too long', { KernelBootOptions: `x=${'x'.repeat(3_000)}` }, 'the kernel reads only the first 2047'],
     ['ends early', { KernelBootOptions: 'quiet -- debug' }, 'the kernel gives init the arguments "debug'],

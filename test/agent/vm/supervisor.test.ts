@@ -114,6 +114,23 @@ describe('the run strategy', () => {
     expect(ended.phase).toBe(then === 'Completed' ? 'Stopped' : 'Failed');
   });
 
+  it('RerunOnFailure stays Completed when it was Halted meanwhile, and says what starts it again', async () => {
+    await using node = await startNode();
+    await using core = await startCore(node);
+    const runStrategy = 'RerunOnFailure';
+    await core.supervisor.assign(makeAssignment({ runStrategy }));
+    await core.until(uid, 'running', isRunning);
+    await node.control.endGuest(systemID, 'powerOff');
+    await core.until(uid, 'completed', hasReason('Completed'));
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted', generation: 2 }));
+    await core.until(uid, 'halted', hasReason('Halted'));
+    await core.supervisor.assign(makeAssignment({ runStrategy, generation: 3 }));
+    const still = await core.until(uid, 'completed', hasReason('Completed'));
+    expect(condition(still, 'Ready')?.message).toContain('lcow.dev/restartedAt (kubectl luvm restart) starts it again');
+    await core.supervisor.assign(makeAssignment({ runStrategy, generation: 3, restartedAt: 'now' }));
+    expect((await core.until(uid, 'again', isRunning)).restarts).toBe(1);
+  });
+
   it('a restart request restarts the VM once', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
