@@ -1,6 +1,7 @@
 // The operator's /healthz and /metrics while strangers connect: the kubelet ends an operator whose probe fails.
 import { once } from 'node:events';
-import net, { type Socket } from 'node:net';
+import net, { isIPv6, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HealthServer } from '../../../operator/metrics/health.ts';
@@ -68,4 +69,21 @@ it('a failure to write metrics is reported, and later requests are served', asyn
   isBroken = true;
   expect(await probe('/metrics')).toBe(500);
   expect(await probe('/healthz')).toBe(200);
+});
+
+it('answers at every address of the machine when none is given, as a kubelet asks in clusters of either IP family', async () => {
+  const everywhere = new HealthServer({
+    ...{ clock: systemClock, bindAddress: undefined, port: 0, metrics: undefined },
+    notReady: () => undefined,
+  });
+  const { port: anywhere } = await everywhere.listen();
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .flatMap(({ address, internal }) => (internal ? [address] : []));
+  expect(addresses).toContain('127.0.0.1');
+  for (const address of addresses) {
+    const host = isIPv6(address) ? `[${address}]` : address;
+    expect((await fetch(`http://${host}:${anywhere}/healthz`)).status, address).toBe(200);
+  }
+  await everywhere.close();
 });
