@@ -26,9 +26,11 @@ if obj.metadata.deletionTimestamp ~= nil then
   local terminating = conditionOf("Terminating")
   return verdict("Progressing", terminating ~= nil and textOf(terminating) or "Terminating")
 end
+-- The values that the operator takes for true: those of Go's strconv.ParseBool.
+local truths = { ["1"] = true, t = true, T = true, TRUE = true, ["true"] = true, True = true }
 local annotations = obj.metadata.annotations
 local paused = conditionOf("Paused")
-if paused ~= nil or (annotations ~= nil and annotations["lcow.dev/paused"] == "true") then
+if paused ~= nil or (annotations ~= nil and truths[annotations["lcow.dev/paused"]]) then
   return verdict("Suspended", paused ~= nil and textOf(paused) or "Paused by annotation")
 end
 

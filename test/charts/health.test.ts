@@ -256,6 +256,17 @@ describe('a LinuxUtilityVM that', () => {
     expect(kstatusOf(object)).toBe('InProgress');
     expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe('Progressing');
   });
+
+  it.each([
+    ['1', 'Suspended'],
+    ['True', 'Suspended'],
+    ['false', 'Progressing'],
+    ['yes', 'Progressing'],
+  ])('is to be paused by %s, which no operator has seen yet, is %s', async (value, argo) => {
+    const metadata = { name: 'vm', generation: 1, annotations: { 'lcow.dev/paused': value } };
+    const object = { metadata, status: { observedGeneration: 0 } };
+    expect(await argoHealthOf('linux-utility-vm-health.lua', object)).toBe(argo);
+  });
 });
 
 describe('a LinuxUtilityVMHost', () => {
