@@ -40,6 +40,20 @@ const podOf = (object: Rendered) => workload.parse(object).spec.template.spec;
 const problemOf = async (chart: string, ...set: string[]) =>
   (await runHelm(['template', ...chartArguments({ chart, set })])).stderr;
 
+it.each([
+  ['lcow-operator', 'monitoring.serviceMonitor', []],
+  ['lcow-operator', 'monitoring.podMonitor', []],
+  ['lcow-agent', 'monitoring.podMonitor', ['metrics.enabled=true', 'metrics.anonymous=true']],
+])(
+  '%s refuses a scrape that may take longer than the interval, which Prometheus would ignore: %s',
+  async (chart, monitor, set) => {
+    const timed = [...set, `${monitor}.enabled=true`, `${monitor}.interval=1m`];
+    expect(await problemOf(chart, ...timed, `${monitor}.scrapeTimeout=61s`)).toContain('is longer than interval 1m');
+    expect(await problemOf(chart, ...timed, `${monitor}.scrapeTimeout=60000ms`)).toBe('');
+    expect(await problemOf(chart, ...timed, `${monitor}.interval=`, `${monitor}.scrapeTimeout=1m`)).toBe('');
+  },
+);
+
 describe('the operator', () => {
   it('leaves the user of its pods to the platform, in every pod', () => {
     const security = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' }, supplementalGroups: [3000] };

@@ -133,6 +133,12 @@ authorization:
 {{- end }}
 {{- end }}
 
+{{/* The milliseconds of a duration such as 30s. */}}
+{{- define "lcow-agent.milliseconds" -}}
+{{- $unit := regexFind "[a-z]+$" . }}
+{{- mul (trimSuffix $unit . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000) $unit) }}
+{{- end }}
+
 {{/* What an endpoint of a ServiceMonitor or PodMonitor takes from the values of its monitor. */}}
 {{- define "lcow-agent.scrape" -}}
 path: /metrics
@@ -140,6 +146,10 @@ path: /metrics
 interval: {{ . }}
 {{- end }}
 {{- with .monitor.scrapeTimeout }}
+{{- $interval := $.monitor.interval | default "" }}
+{{- if and $interval (gt (include "lcow-agent.milliseconds" . | int64) (include "lcow-agent.milliseconds" $interval | int64)) }}
+{{- fail (printf "scrapeTimeout %s is longer than interval %s: Prometheus would ignore the whole monitor" . $interval) }}
+{{- end }}
 scrapeTimeout: {{ . }}
 {{- end }}
 {{- if .monitor.honorLabels }}

@@ -125,6 +125,12 @@ authorization:
 {{- end }}
 {{- end }}
 
+{{/* The milliseconds of a duration such as 30s. */}}
+{{- define "lcow-operator.milliseconds" -}}
+{{- $unit := regexFind "[a-z]+$" . }}
+{{- mul (trimSuffix $unit . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000) $unit) }}
+{{- end }}
+
 {{/* What an endpoint of a ServiceMonitor or PodMonitor takes from the values of its monitor. */}}
 {{- define "lcow-operator.scrape" -}}
 path: /metrics
@@ -132,6 +138,10 @@ path: /metrics
 interval: {{ . }}
 {{- end }}
 {{- with .monitor.scrapeTimeout }}
+{{- $interval := $.monitor.interval | default "" }}
+{{- if and $interval (gt (include "lcow-operator.milliseconds" . | int64) (include "lcow-operator.milliseconds" $interval | int64)) }}
+{{- fail (printf "scrapeTimeout %s is longer than interval %s: Prometheus would ignore the whole monitor" . $interval) }}
+{{- end }}
 scrapeTimeout: {{ . }}
 {{- end }}
 {{- if .monitor.honorLabels }}
