@@ -167,8 +167,8 @@ export const fixedTimes = {
     removalRetry: 35,
     /** Pause between two attempts to become the only agent of the node. */
     lockRetry: second,
-    /** Pauses before a file that somebody has open is renamed again. */
-    renameRetries: [10, 20, 40, 80, 150, 300, 400],
+    /** Pauses before a file that somebody has open is read or renamed again. */
+    heldRetries: [10, 20, 40, 80, 150, 300, 400],
   },
   streams: {
     /** Time without output after the end of a process, after which its output counts as complete. */

@@ -1,11 +1,12 @@
-// The file system of this computer, with what Windows needs: it refuses to rename or delete a file that somebody has
-// open without sharing it, as virus scanners and backups do for moments. Both are tried again for about a second.
+// The file system of this computer, with what Windows needs: it refuses to read, rename or delete a file that somebody
+// has open without sharing it, as virus scanners and backups do for moments. These calls are tried again for about a
+// second.
 import { appendFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { delay, systemClock } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
 import type { FileSystem } from '../node/file-system.ts';
 
-const { removalRetry, renameRetries } = fixedTimes.storage;
+const { heldRetries, removalRetry } = fixedTimes.storage;
 const removal = { recursive: true, force: true, maxRetries: 7, retryDelay: removalRetry } as const;
 const [folderMode, fileMode] = [0o700, 0o600];
 
@@ -15,24 +16,26 @@ export const nodeFileSystem: FileSystem = {
   },
   readdir: (path) => readdir(path, { withFileTypes: true }),
   open: (path, flags) => open(path, flags, fileMode),
-  readFile: (path) => readFile(path, 'utf8'),
+  readFile: (path) => patiently(() => readFile(path, 'utf8')),
   appendFile: (path, content) => appendFile(path, content, { mode: fileMode }),
-  async rename(from, to) {
-    for (const pause of renameRetries) {
-      try {
-        return await rename(from, to);
-      } catch (error) {
-        if (!hasCode(error, heldCodes)) throw error;
-        await delay(systemClock, pause);
-      }
-    }
-    await rename(from, to);
-  },
+  rename: (from, to) => patiently(() => rename(from, to)),
   rm: (path) => rm(path, removal),
   syncFolder: process.platform === 'win32' ? syncWindowsFolder : (path) => syncOpened(path, 'r'),
 };
 
 const heldCodes: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY']);
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (const pause of heldRetries) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!hasCode(error, heldCodes)) throw error;
+      await delay(systemClock, pause);
+    }
+  }
+  return await call();
+}
+
 /** What a file system answers that cannot flush a folder on its own. */
 const cannotSyncCodes: ReadonlySet<string> = new Set([...heldCodes, 'EBADF', 'EINVAL', 'EISDIR', 'ENOSYS', 'ENOTSUP']);
 

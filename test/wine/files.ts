@@ -46,10 +46,16 @@ const createFile: (path: string, access: number, share: number, ...rest: unknown
 const closeHandle: (handle: number) => number = kernel32.func('__stdcall', 'CloseHandle', 'int', ['intptr_t']);
 const readOnly = 1;
 
-/** A handle like that of a virus scanner or a backup: nobody else can change, replace or delete the file. */
-function holdForReading(path: string): Disposable {
-  const [genericRead, shareRead, openExisting] = [0x8000_0000, 1, 3];
-  const handle = createFile(path, genericRead, shareRead, null, openExisting, 0, null);
+const [shareNothing, shareRead] = [0, 1] as const;
+type Share = typeof shareNothing | typeof shareRead;
+
+/**
+ * A handle like that of a virus scanner or a backup: nobody else can change, replace or delete the file. Nobody can read
+ * it either if nothing is shared.
+ */
+function holdForReading(path: string, share: Share = shareRead): Disposable {
+  const [genericRead, openExisting] = [0x8000_0000, 3];
+  const handle = createFile(path, genericRead, share, null, openExisting, 0, null);
   if (handle === -1) throw new Error(`${path} cannot be opened`);
   return { [Symbol.dispose]: () => void closeHandle(handle) };
 }
@@ -214,6 +220,19 @@ describe('the journal', () => {
     await written;
     const { records, quarantined } = await new FileJournal(nodeFileSystem, folder).load();
     expect(records.map(({ restarts }) => restarts)).toEqual([1]);
+    expect(quarantined).toEqual([]);
+  });
+
+  it('reads a record that somebody shares with nobody at that moment', async () => {
+    const journal = new FileJournal(nodeFileSystem, folder);
+    const uid = randomUUID();
+    await journal.write(record(uid));
+    const scanner = holdForReading(join(folder, 'vms', uid, 'vm.json'), shareNothing);
+    const loaded = new FileJournal(nodeFileSystem, folder).load();
+    await sleep(150);
+    scanner[Symbol.dispose]();
+    const { records, quarantined } = await loaded;
+    expect(records.map((each) => each.uid)).toEqual([uid]);
     expect(quarantined).toEqual([]);
   });
 

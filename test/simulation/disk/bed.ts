@@ -36,6 +36,8 @@ export function diskBed(seed: number, settings: DiskSettings = {}): DiskBed {
       const done = Promise.allSettled([body()]).then(([settled]) => {
         outcome = settled;
       });
+      // The body comes to its first call.
+      await new Promise<void>((resolve) => setImmediate(resolve));
       await world.run(Number.POSITIVE_INFINITY, () => outcome !== undefined || end());
       if (outcome === undefined) return undefined;
       await done;

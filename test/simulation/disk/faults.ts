@@ -86,8 +86,7 @@ export class DrawnFaults {
 
   /** Calls `lose` if a power failure loses anything. */
   losePower(lose: (chance: Chance) => number): void {
-    if (this.#ports.faults().lossy !== true) return;
-    for (let lost = lose(this.#lossy); lost > 0; lost -= 1) this.#ports.injected('lossy');
+    if (this.#ports.faults().lossy === true && lose(this.#lossy) > 0) this.#ports.injected('lossy');
   }
 
   #happens(kind: Exclude<DiskFault, 'lossy'>, chance: Chance): boolean {
