@@ -182,10 +182,13 @@ export async function peekRecords(files: FileSystem, stateDir: string): Promise<
   return records.filter((record) => record !== undefined);
 }
 
-/** Removes the folder of a VM whose first write was interrupted: nothing was acquired for it. Keeps a log. */
+/**
+ * Removes the folder of a VM whose first write was interrupted: nothing was acquired for it. Keeps a log. If the disk
+ * refuses, the next agent tries again.
+ */
 async function removeUnwritten(files: FileSystem, folder: string): Promise<void> {
   const entries = await files.readdir(folder);
-  if (entries.every(({ name }) => name === temporaryFile)) await files.rm(folder);
+  if (entries.every(({ name }) => name === temporaryFile)) await files.rm(folder).catch(() => undefined);
 }
 
 async function readRecord(files: FileSystem, path: string, uid: string): Promise<MachineRecord | undefined> {
