@@ -68,6 +68,11 @@ export class FileTable {
       .map((entry) => win32.basename(entry.path));
   }
 
+  /** Adds or replaces a file, as an administrator of the host could. */
+  put(entry: FileEntry): void {
+    this.#entries.set(this.#keyOf(entry.path), entry);
+  }
+
   /** The cause of a failure; undefined on success. An existing target is replaced and keeps its access. */
   copy(from: string, to: string): string | undefined {
     const source = this.#entries.get(this.#keyOf(from));

@@ -77,6 +77,10 @@ export class SimulatedNode {
 
   async enumerate(): Promise<readonly SystemProperties[]> {
     await this.#pass('enumerate');
+    return this.list();
+  }
+
+  list(): readonly SystemProperties[] {
     return [...this.#systems.values()].map(propertiesOf);
   }
 
@@ -171,8 +175,12 @@ export class SimulatedNode {
     this.#handles.delete(handle);
   }
 
+  find(id: string): SimulatedSystem | undefined {
+    return this.#systems.values().find((each) => each.id === id);
+  }
+
   systemNamed(id: string): SimulatedSystem {
-    const system = this.#systems.values().find((each) => each.id === id);
+    const system = this.find(id);
     if (system === undefined) throw new HcsError('control', hresult.notFound, id);
     return system;
   }

@@ -1,0 +1,117 @@
+// What can go wrong on a simulated host, how often, and the chance of each kind.
+import type { Chance } from '../chance.ts';
+import type { World } from '../world.ts';
+
+/** Each kind of fault, with what its probability is of. */
+export interface HostFaults {
+  /** Of each call of HCS: seconds to minutes pass before it takes effect. */
+  readonly slowCall: number;
+  /** Of each call of HCS: it fails without an effect. */
+  readonly failingCall: number;
+  /** The same, with the error of a time-out. */
+  readonly timedOutCall: number;
+  /** The same, with E_ACCESSDENIED. */
+  readonly deniedCall: number;
+  /** Of each call that changes a system: it takes effect, and its answer is an error. */
+  readonly failingAnswer: number;
+  /** Of each call on a system, and of each creation: it does not return before the system ends or is terminated. */
+  readonly hangingCall: number;
+  /** Of each creation and start: the host lacks memory or other resources. */
+  readonly lackingCapacity: number;
+  /** Of each creation: HCS refuses a correct document. The agent believes it, so the VM stays stalled. */
+  readonly refusedDocument: number;
+  /** Of each exit of a system and handle: the event comes up to a minute late. */
+  readonly lateExitEvent: number;
+  /** Of each exit of a system and handle: the event does not come. */
+  readonly lostExitEvent: number;
+  /** Of each agent that dies: HCS notices it only seconds later. */
+  readonly slowRunDown: number;
+  /** Of each minute: the compute service restarts; its clients lose their handles, and its systems stay. */
+  readonly serviceRestart: number;
+  /** Of each call that concerns a file. */
+  readonly slowFileCall: number;
+  readonly failingFileCall: number;
+  /** Of each minute: a boot file is missing for up to five minutes. */
+  readonly missingBootFile: number;
+  /** Of each minute: a boot file is replaced by another one. */
+  readonly replacedBootFile: number;
+  /** Of each start of a system: its guest ends at some time within ten minutes. */
+  readonly guestCrash: number;
+  readonly guestPanic: number;
+  readonly guestPowerOff: number;
+  /** Of each step of a boot: the guest hangs in it. */
+  readonly hangingBoot: number;
+  /** Of each step of a guest: it takes up to thirty seconds. */
+  readonly slowGuest: number;
+  /** Of each connection of a guest: it fails, whether or not somebody listens. */
+  readonly refusedConnection: number;
+  /** Of each request to a guest that changes something: the guest refuses. */
+  readonly refusingGuest: number;
+  /** Of each start of a system, at some time within ten minutes: */
+  readonly droppedBridge: number;
+  readonly floodedLog: number;
+  readonly pausedSystem: number;
+}
+
+export type HostFault = keyof HostFaults;
+
+export interface DrawOptions {
+  readonly world: World;
+  readonly host: string;
+  /** Absent kinds never happen. */
+  readonly faults: Partial<HostFaults>;
+  /** Called for each fault that happens. */
+  readonly injected: (fault: HostFault) => void;
+}
+
+/** Decides which faults happen. Each kind has a chance of its own, so that one that is left out changes no other. */
+export class FaultDraws {
+  readonly #options: DrawOptions;
+  readonly #chances = new Map<HostFault, Chance>();
+  #isCalm = false;
+
+  constructor(options: DrawOptions) {
+    this.#options = options;
+  }
+
+  /** From now on nothing goes wrong. */
+  calm(): void {
+    this.#isCalm = true;
+  }
+
+  get isCalm(): boolean {
+    return this.#isCalm;
+  }
+
+  isEnabled(...faults: readonly HostFault[]): boolean {
+    return !this.#isCalm && faults.some((fault) => this.#probability(fault) > 0);
+  }
+
+  /** Whether the fault happens now. */
+  happens(fault: HostFault): boolean {
+    if (!this.isEnabled(fault) || !this.chance(fault).happens(this.#probability(fault))) return false;
+    this.#options.injected(fault);
+    return true;
+  }
+
+  /** Whether the fault will happen: `inject` counts it when it does. */
+  isPlanned(fault: HostFault): boolean {
+    return this.isEnabled(fault) && this.chance(fault).happens(this.#probability(fault));
+  }
+
+  inject(fault: HostFault): void {
+    this.#options.injected(fault);
+  }
+
+  /** For the details of a fault. */
+  chance(fault: HostFault): Chance {
+    const { host, world } = this.#options;
+    const known = this.#chances.get(fault) ?? world.chance(`${host}: ${fault}`);
+    this.#chances.set(fault, known);
+    return known;
+  }
+
+  #probability(fault: HostFault): number {
+    return this.#options.faults[fault] ?? 0;
+  }
+}
