@@ -87,7 +87,8 @@ export class FaultSteps implements Visiting {
     }
     if (hangingSteps.has(step) && draws.happens('hangingCall')) {
       await this.#hang(system, signal);
-      if (!draws.isCalm) return failed(hresult.alreadyStopped, 'the call did not return before the system ended');
+      if (draws.isEnabled('hangingCall'))
+        return failed(hresult.alreadyStopped, 'the call did not return before the system ended');
     }
     return this.#failingCall(step);
   }

@@ -58,45 +58,35 @@ export type HostFault = keyof HostFaults;
 export interface DrawOptions {
   readonly world: World;
   readonly host: string;
-  /** Absent kinds never happen. */
-  readonly faults: Partial<HostFaults>;
   /** Called for each fault that happens. */
   readonly injected: (fault: HostFault) => void;
 }
 
 /** Decides which faults happen. Each kind has a chance of its own, so that one that is left out changes no other. */
 export class FaultDraws {
+  /** Absent kinds never happen. */
+  faults: Partial<HostFaults> = {};
   readonly #options: DrawOptions;
   readonly #chances = new Map<HostFault, Chance>();
-  #isCalm = false;
 
   constructor(options: DrawOptions) {
     this.#options = options;
   }
 
-  /** From now on nothing goes wrong. */
-  calm(): void {
-    this.#isCalm = true;
-  }
-
-  get isCalm(): boolean {
-    return this.#isCalm;
-  }
-
-  isEnabled(...faults: readonly HostFault[]): boolean {
-    return !this.#isCalm && faults.some((fault) => this.#probability(fault) > 0);
+  isEnabled(fault: HostFault): boolean {
+    return (this.faults[fault] ?? 0) > 0;
   }
 
   /** Whether the fault happens now. */
   happens(fault: HostFault): boolean {
-    if (!this.isEnabled(fault) || !this.chance(fault).happens(this.#probability(fault))) return false;
-    this.#options.injected(fault);
-    return true;
+    const isDrawn = this.isPlanned(fault);
+    if (isDrawn) this.inject(fault);
+    return isDrawn;
   }
 
-  /** Whether the fault will happen: `inject` counts it when it does. */
+  /** Whether the fault will happen. `inject` counts it when it does. */
   isPlanned(fault: HostFault): boolean {
-    return this.isEnabled(fault) && this.chance(fault).happens(this.#probability(fault));
+    return this.isEnabled(fault) && this.chance(fault).happens(this.faults[fault] ?? 0);
   }
 
   inject(fault: HostFault): void {
@@ -109,9 +99,5 @@ export class FaultDraws {
     const known = this.#chances.get(fault) ?? world.chance(`${host}: ${fault}`);
     this.#chances.set(fault, known);
     return known;
-  }
-
-  #probability(fault: HostFault): number {
-    return this.#options.faults[fault] ?? 0;
   }
 }

@@ -5,7 +5,8 @@
 //   const node = await host.connect(agentProcess);
 //
 // Each call of an agent passes through its process, so that the agent can die before the effect of a call, or before
-// its answer. A process that dies loses its listeners, connections, locks and handles.
+// its answer. A process that dies loses its listeners, connections and handles. The state of an agent and the lock of its
+// node are on a disk (`SimulatedStorage`).
 import type { RuntimeId, SystemId, SystemState } from '../../../agent/node/backend.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import { uidOf } from '../../../agent/node/system-id.ts';
@@ -20,7 +21,6 @@ import { WorldBackend } from './backend.ts';
 import { consoleReader } from './console.ts';
 import { FaultDraws, type HostFault, type HostFaults } from './faults.ts';
 import { Machine } from './machine.ts';
-import { NodeLock } from './node-lock.ts';
 import { floodLog } from './scheduled-faults.ts';
 import { SystemCounters, type SystemCounts } from './system-counters.ts';
 import { WorldWindowsHost } from './windows-host.ts';
@@ -51,7 +51,6 @@ export interface LivingSystem {
 
 export class SimulatedHost {
   readonly name: string;
-  readonly lock: NodeLock;
   readonly files: HostFiles;
   readonly #draws: FaultDraws;
   readonly #latency: () => number;
@@ -65,10 +64,10 @@ export class SimulatedHost {
     const { host, name, settings = {}, world, injected = () => undefined } = options;
     const { faults = {}, latencyMilliseconds = 5 } = settings;
     this.name = name;
-    this.#draws = new FaultDraws({ world, host: name, faults, injected });
+    this.#draws = new FaultDraws({ world, host: name, injected });
+    this.#draws.faults = faults;
     const latency = world.chance(`${name}: latency`);
     this.#latency = () => latency.integer(latencyMilliseconds + 1);
-    this.lock = new NodeLock(`lock of ${name}`, this.#latency);
     this.files = new HostFiles({
       host,
       script: { visit: (step, subject, signal) => this.#machine.steps.visit(step, subject, signal) },
@@ -146,9 +145,14 @@ export class SimulatedHost {
     this.#machine.node.systemNamed(id).resume();
   }
 
+  /** Changes which faults happen from now on. */
+  setFaults(faults: Partial<HostFaults>): void {
+    this.#draws.faults = faults;
+  }
+
   /** From now on nothing goes wrong by itself: calls that hang return, and missing files are back. */
   calm(): void {
-    this.#draws.calm();
+    this.setFaults({});
     this.#machine.calm();
   }
 

@@ -40,7 +40,7 @@ export class ScheduledFaults {
 
   constructor(options: ScheduledFaultsOptions) {
     this.#options = options;
-    if (options.draws.isEnabled('serviceRestart', 'missingBootFile', 'replacedBootFile')) this.#nextMinute();
+    this.#nextMinute();
   }
 
   /** A system is being started. */
@@ -51,7 +51,7 @@ export class ScheduledFaults {
       const chance = draws.chance(fault);
       clock.after(chance.integer(guestSpan), () => {
         const system = node.find(id);
-        if (draws.isCalm || system?.state !== 'Running') return;
+        if (!draws.isEnabled(fault) || system?.state !== 'Running') return;
         draws.inject(fault);
         strike(system, chance, clock);
       });
@@ -66,7 +66,6 @@ export class ScheduledFaults {
   #nextMinute(): void {
     const { clock, draws, restartService } = this.#options;
     clock.after(minute, () => {
-      if (draws.isCalm) return;
       if (draws.happens('serviceRestart')) restartService();
       if (draws.happens('missingBootFile')) this.#takeAway(draws.chance('missingBootFile'));
       if (draws.happens('replacedBootFile')) this.#replace(draws.chance('replacedBootFile'));
