@@ -76,13 +76,14 @@ function startFailure({ failedStarts, failures, lastExit, retryAfter }: MachineR
 }
 
 function phaseOf(view: VirtualMachineView, decision: Decision): MachinePhase {
+  // Why an earlier start failed no longer matters once the VM is as it is wanted, such as halted.
+  if (view.state === 'Idle' && decision.kind === 'settled' && reasons[decision.reason].action !== 'stall')
+    return 'Stopped';
   // A stalled VM is tried again from time to time. The phase stays Failed meanwhile.
   if (stalls(view.record.trouble) && states[view.state].presence !== 'running' && view.state !== 'Unknown')
     return 'Failed';
   if (view.state !== 'Idle') return states[view.state].phase;
   if (decision.kind === 'start' && view.record.trouble !== undefined && isWait(view.record.trouble.reason))
     return 'Staging';
-  const failed =
-    decision.kind === 'settled' ? reasons[decision.reason].action === 'stall' : view.record.trouble !== undefined;
-  return failed ? 'Failed' : 'Stopped';
+  return decision.kind === 'settled' || view.record.trouble !== undefined ? 'Failed' : 'Stopped';
 }

@@ -178,6 +178,17 @@ describe('failures', () => {
     expect(await node.control.systems()).toEqual([]);
   });
 
+  it('a VM that could not start is no longer failed once it is halted', async () => {
+    await using node = await startNode({ files: {} });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    const failed = await core.until(uid, 'failed', hasReason('InvalidOptions'));
+    expect(failed.phase).toBe('Failed');
+    await core.supervisor.assign(makeAssignment({ runStrategy: 'Halted', generation: 2 }));
+    const halted = await core.until(uid, 'halted', hasReason('Halted'));
+    expect(halted.phase).toBe('Stopped');
+  });
+
   it('a refused terminate is tried again', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
