@@ -25,6 +25,7 @@ import { SimulatedHost } from './host.ts';
 const stateDir = '/state';
 const stateFolder = 'C:\\ProgramData\\lcow';
 const minute = 60_000;
+const lookMilliseconds = 100;
 /** A service manager waits this long before it starts an agent that ended. */
 const restartMilliseconds = 1000;
 
@@ -107,13 +108,22 @@ export class AgentBed {
     await this.world.run(this.world.elapsed + milliseconds);
   }
 
-  /** Runs the world until the condition holds, with a bound. */
+  /** Runs the world until the condition holds, with a bound. The condition is looked at ten times a second. */
   async until(what: string, holds: () => boolean, milliseconds = 10 * minute): Promise<void> {
-    const isPending = () => !holds();
-    await this.world.run(this.world.elapsed + milliseconds, holds);
-    if (!isPending()) return;
-    const known = [...this.#wanted.keys()].map((uid) => JSON.stringify(this.observed(uid)));
-    throw new Error(`seed ${this.world.seed}: not within ${milliseconds} ms: ${what}\n${known.join('\n')}`);
+    const end = this.world.elapsed + milliseconds;
+    while (!holds()) {
+      const next = this.world.elapsed + lookMilliseconds;
+      // Nothing may happen for a while.
+      const watch = this.world.after(lookMilliseconds, 'test', () => undefined);
+      await this.world.run(next);
+      watch.cancel();
+      if (this.world.elapsed >= end) throw this.#failure(what, milliseconds);
+    }
+  }
+
+  #failure(what: string, milliseconds: number): Error {
+    const known = [...this.#wanted.keys()].map((uid) => `${uid}: ${summary(this.observed(uid))}`);
+    return new Error(`seed ${this.world.seed}: not within ${milliseconds} ms: ${what}\n${known.join('\n')}`);
   }
 
   #start(): void {
@@ -181,4 +191,10 @@ export class AgentBed {
     const level = (process.env.LCOW_TEST_LOG ?? 'silent') as Level;
     return pino({ level, base: null, timestamp: false }, { write: (line) => this.world.note(line.trimEnd()) });
   }
+}
+
+function summary(observed: ObservedVirtualMachine | undefined): string {
+  const { conditions = [], generation, phase } = observed ?? {};
+  const texts = conditions.map(({ message, reason, status, type }) => `${type}=${status} ${reason} ${message}`);
+  return `generation ${generation}, ${phase}: ${texts.join('; ')}`;
 }

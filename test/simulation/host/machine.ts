@@ -85,6 +85,7 @@ export class Machine {
   /** Everything that runs on the host is gone. */
   losePower(): void {
     this.#power.die();
+    this.#scheduled.restore();
     for (const process of [...this.#connections.keys()]) process.die();
   }
 

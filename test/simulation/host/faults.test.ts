@@ -1,0 +1,135 @@
+// VMs of one agent while everything on their host goes wrong, and afterwards. Whatever happened, all VMs end up as they
+// are wanted once nothing goes wrong any more.
+import { expect, it } from 'vitest';
+import { systemIdOf } from '../../../agent/node/system-id.ts';
+import type { Assignment } from '../../../protocol/messages.ts';
+import { condition, isReady, isRunning } from '../../support/agent/agent-core.ts';
+import { makeAssignment } from '../../support/agent/assignments.ts';
+import { type Chance, chanceOf } from '../chance.ts';
+import { AgentBed } from './agent-bed.ts';
+import type { HostFault, HostFaults } from './faults.ts';
+
+const minute = 60_000;
+const seeds = Number(process.env.LCOW_TEST_SEEDS ?? 5);
+const firstSeed = Number(process.env.LCOW_TEST_SEED ?? 1);
+
+/** A refused document is left out: the agent believes HCS, and the VM stays stalled. */
+const rates: Omit<HostFaults, 'refusedDocument'> = {
+  slowCall: 0.02,
+  failingCall: 0.02,
+  timedOutCall: 0.02,
+  deniedCall: 0.01,
+  failingAnswer: 0.03,
+  hangingCall: 0.02,
+  lackingCapacity: 0.1,
+  lateExitEvent: 0.2,
+  lostExitEvent: 0.2,
+  slowRunDown: 0.5,
+  serviceRestart: 0.05,
+  slowFileCall: 0.01,
+  failingFileCall: 0.01,
+  missingBootFile: 0.1,
+  replacedBootFile: 0.05,
+  guestCrash: 0.2,
+  guestPanic: 0.2,
+  guestPowerOff: 0.1,
+  hangingBoot: 0.05,
+  slowGuest: 0.05,
+  refusedConnection: 0.05,
+  refusingGuest: 0.05,
+  droppedBridge: 0.3,
+  floodedLog: 0.2,
+  pausedSystem: 0.2,
+};
+
+/** A random half of all kinds. */
+function someFaults(chance: Chance): Partial<HostFaults> {
+  const kinds = Object.keys(rates) as Exclude<HostFault, 'refusedDocument'>[];
+  return Object.fromEntries(kinds.filter(() => chance.happens(0.5)).map((kind) => [kind, rates[kind]]));
+}
+
+const uids = Array.from({ length: 6 }, (_, index) => `6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d000${index}`);
+
+class History {
+  readonly bed: AgentBed;
+  readonly #chance: Chance;
+  readonly #wanted = new Map<string, Assignment | undefined>();
+  #generation = 1;
+
+  constructor(seed: number) {
+    this.#chance = chanceOf(seed, 'history');
+    this.bed = new AgentBed({ seed, faults: someFaults(chanceOf(seed, 'kinds of faults')) });
+    for (const uid of uids) this.#assign(uid);
+  }
+
+  /** Twenty minutes in which things go wrong. */
+  async play(): Promise<void> {
+    for (let step = 0; step < 20; step += 1) {
+      await this.bed.run(this.#chance.integer(2 * minute));
+      this.#disturb();
+    }
+  }
+
+  async settle(): Promise<void> {
+    this.bed.host.calm();
+    for (const uid of uids) if (this.#isRemoved(uid)) this.#assign(uid);
+    await this.bed.until('everything as wanted', () => uids.every((uid) => this.#isAsWanted(uid)), 40 * minute);
+  }
+
+  #disturb(): void {
+    const [uid, chance] = [this.#chance.pick(uids), this.#chance];
+    const what = chance.integer(10);
+    if (what === 0) this.bed.powerLoss();
+    else if (what < 3) this.bed.killAgent();
+    else if (what < 5 && this.#wanted.get(uid) !== undefined) this.#release(uid);
+    else if (this.#isRemoved(uid) || this.#wanted.get(uid) !== undefined) this.#assign(uid);
+  }
+
+  #release(uid: string): void {
+    this.#wanted.set(uid, undefined);
+    this.bed.release(uid);
+  }
+
+  #assign(uid: string): void {
+    const chance = this.#chance;
+    this.#generation += 1;
+    const assignment = makeAssignment({
+      uid,
+      name: `vm-${uid.at(-1)}`,
+      generation: this.#generation,
+      runStrategy: chance.pick(['Always', 'Always', 'Halted']),
+      updateStrategy: chance.pick(['OnRestart', 'Recreate']),
+      options: {
+        TerminateOnAgentExit: chance.happens(0.5),
+        ProcessorCount: 1 + chance.integer(2),
+        MemorySizeInMB: 512,
+      },
+    });
+    this.#wanted.set(uid, assignment);
+    this.bed.assign(assignment);
+  }
+
+  #isRemoved(uid: string): boolean {
+    return this.#wanted.get(uid) === undefined && this.bed.removed.has(uid);
+  }
+
+  #isAsWanted(uid: string): boolean {
+    const wanted = this.#wanted.get(uid);
+    const isLiving = this.bed.host.living().some(({ id }) => id === systemIdOf(uid));
+    if (wanted === undefined) return this.bed.removed.has(uid) && !isLiving;
+    const observed = this.bed.observed(uid);
+    if (observed === undefined || observed.generation !== wanted.generation) return false;
+    if (wanted.runStrategy === 'Halted') return observed.phase === 'Stopped' && isReady(observed) && !isLiving;
+    return isRunning(observed) && isLiving && condition(observed, 'Stalled') === undefined;
+  }
+}
+
+it.each(Array.from({ length: seeds }, (_, index) => firstSeed + index))(
+  'all VMs recover from what seed %i does to them',
+  async (seed) => {
+    const history = new History(seed);
+    await history.play();
+    await history.settle();
+    expect(history.bed.injected.size).toBeGreaterThan(0);
+  },
+);
