@@ -5,7 +5,7 @@ import type { Clock, Random, RandomUUID } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import type { MetricsSettings } from '../runtime/metrics/flags.ts';
 import { MetricsServer } from '../runtime/metrics/server.ts';
-import { within } from './bounds/bounded.ts';
+import { bounded, within } from './bounds/bounded.ts';
 import { ByteBudget } from './bounds/byte-budget.ts';
 import { defaultLinkTimes, type Timeouts } from './bounds/timeouts.ts';
 import type { RandomBytes } from './guest/entropy.ts';
@@ -164,7 +164,8 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     times: defaultLinkTimes,
     openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor }),
     dial: (dialSignal) => dial(settings.operator, outside, dialSignal),
-    hostFacts: () => node.host.facts(),
+    hostFacts: () =>
+      bounded(clock, settings.timeouts.lookUp, 'the look at the facts of the host', () => node.host.facts()),
   });
   // Also while it recovers: what it knows by then may run already.
   once(stop, () => supervisor.endWithAgent())

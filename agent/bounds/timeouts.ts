@@ -8,6 +8,11 @@ export interface Timeouts {
   readonly create: number;
   /** Opening a system, reading its properties, enumerating: local look-ups. */
   readonly query: number;
+  /**
+   * Looking at the facts and files of the host before a boot or a change of disks. Such a look changes nothing, so it is
+   * given up.
+   */
+  readonly lookUp: number;
   /** Submitting a terminate request. `exit` bounds the wait for the exit itself. */
   readonly terminate: number;
   /** From a terminate request until HCS reports that the system stopped. After that the request is repeated. */
@@ -69,6 +74,7 @@ export const defaultTimeouts: Timeouts = {
   bootTimeout: 2 * minute,
   create: 4 * minute,
   query: 30 * second,
+  lookUp: 2 * minute,
   terminate: 30 * second,
   exit: 30 * second,
   lateCall: second,

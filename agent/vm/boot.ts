@@ -41,7 +41,7 @@ export async function prepare(
   const { ports, store } = vm;
   const { assignment } = store.record;
   if (assignment === undefined) throw new MachineFailure('HostQueryFailed', 'nothing was assigned');
-  const preparing = ports.prepare(assignment);
+  const preparing = vm.lookUp('the preparation of the boot', () => ports.prepare(assignment));
   // Awaited below, after the log has been continued.
   preparing.catch(() => undefined);
   await vm.log.continueEarlier(store);

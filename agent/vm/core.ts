@@ -1,9 +1,10 @@
 // The parts of a VM that all its states share: its identity, the ports of the agent, and one small object for each
 // duty. `situation.ts` has the data that only some states have.
 import type { Assignment } from '../../protocol/messages.ts';
-import { bounded } from '../bounds/bounded.ts';
+import { bounded, CallOverdue } from '../bounds/bounded.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
 import { Wakeup } from '../bounds/wakeup.ts';
+import { MachineFailure } from '../failure.ts';
 import type { SystemId } from '../node/backend.ts';
 import { type Decision, decide } from './decision.ts';
 import { FaultTrap } from './fault-trap.ts';
@@ -78,6 +79,17 @@ export class VirtualMachineCore {
 
   bounded<T>(bound: Bound, call: string, run: () => Promise<T>): Promise<T> {
     return bounded(this.ports.clock, this.ports.timeouts[bound], call, run);
+  }
+
+  /** Looks at facts and files of the host. A look that exceeds its bound is given up, because it changes nothing. */
+  async lookUp<T>(what: string, look: () => Promise<T>): Promise<T> {
+    const { clock, timeouts } = this.ports;
+    try {
+      return await bounded(clock, timeouts.lookUp, what, look);
+    } catch (error) {
+      if (!(error instanceof CallOverdue)) throw error;
+      throw new MachineFailure('HostQueryFailed', error.message, error);
+    }
   }
 
   now(): string {

@@ -25,7 +25,8 @@ import type { Conflict, Holder } from './reservations.ts';
  */
 export async function reserveForStart(vm: VirtualMachineCore, plan: BootPlan): Promise<void> {
   const { host, reservations } = vm.ports;
-  const wanted = await resourcesOf(plan.uses, (path) => host.finalPath(path));
+  const look = () => resourcesOf(plan.uses, (path) => host.finalPath(path));
+  const wanted = await vm.lookUp('the look at the files to boot', look);
   const conflict = reservations.reserve(holderOf(vm), wanted);
   if (conflict === undefined) {
     vm.store.clearTrouble('PipeInUse', 'DiskInUse');
@@ -40,7 +41,8 @@ export async function reserveForStart(vm: VirtualMachineCore, plan: BootPlan): P
 /** Reserves all allowed disks or none: two VMs that each hold one disk that the other needs would wait indefinitely. */
 export async function reserveDisks(vm: VirtualMachineCore): Promise<void> {
   const { host, reservations } = vm.ports;
-  const disks = await diskResources(await allowedDisks(vm), (path) => host.finalPath(path));
+  const look = async () => await diskResources(await allowedDisks(vm), (path) => host.finalPath(path));
+  const disks = await vm.lookUp('the look at the disks', look);
   const held = reservations.of(vm.uid);
   requireDistinct(held.filter(isBootFile), disks);
   const wanted = [...held.filter((each) => !disks.some((disk) => isSame(each, disk))), ...disks];
