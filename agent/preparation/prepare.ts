@@ -13,6 +13,7 @@ import type { BuildOutcome } from '../document/outcome.ts';
 import { joinPath } from '../document/windows-paths.ts';
 import { MachineFailure } from '../failure.ts';
 import type { HcsBackend } from '../node/backend.ts';
+import { HcsError } from '../node/hcs-error.ts';
 import type { FileFact, WindowsHost } from '../node/host.ts';
 import { ownerTag, systemIdOf } from '../node/system-id.ts';
 import type { AllowList } from './allow-list.ts';
@@ -148,12 +149,16 @@ async function gatherFiles(paths: readonly string[], host: WindowsHost): Promise
   };
 }
 
-/** A failed query is a value, because in the original's order its error comes after a missing kernel. */
+/**
+ * A failed query is a value, because in the original's order its error comes after a missing kernel. That the compute
+ * service went away is no fact of the host.
+ */
 async function processors(backend: PreparationPorts['backend']): Promise<ProcessorFact> {
   try {
     const { logicalProcessorCount } = await backend.processorTopology();
     return { kind: 'known', logicalProcessors: logicalProcessorCount };
   } catch (error) {
+    if (error instanceof HcsError && error.isServiceDisconnect) throw error;
     return { kind: 'error', message: messageOf(error) };
   }
 }
