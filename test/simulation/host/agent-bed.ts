@@ -12,10 +12,12 @@ import { FileJournal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor } from '../../../agent/vm/supervisor.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import { messageOf } from '../../../runtime/error-text.ts';
 import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { defaultHost, type HostDescription } from '../../support/agent/simulated-node.ts';
 import type { Chance } from '../chance.ts';
 import { SimulatedDisk } from '../disk/disk.ts';
+import { FileError } from '../disk/file-error.ts';
 import { SimulatedStorage } from '../disk/state-storage.ts';
 import { Process } from '../process.ts';
 import { World } from '../world.ts';
@@ -39,11 +41,6 @@ export interface BedOptions {
   readonly trace?: (line: string) => void;
 }
 
-interface Agent {
-  readonly process: Process;
-  readonly supervisor: Supervisor;
-}
-
 export class AgentBed {
   readonly world: World;
   readonly host: SimulatedHost;
@@ -56,7 +53,9 @@ export class AgentBed {
   readonly #chance: Chance;
   /** What the operator tells each agent that connects: an assignment, or a release. */
   readonly #wanted = new Map<string, Assignment | 'released'>();
-  #agent: Agent | undefined;
+  #process: Process | undefined;
+  /** Absent while the agent starts. */
+  #supervisor: Supervisor | undefined;
   #agents = 0;
 
   constructor({ description, faults = {}, seed, trace }: BedOptions) {
@@ -78,23 +77,28 @@ export class AgentBed {
   assign(assignment: Assignment): void {
     this.removed.delete(assignment.uid);
     this.#wanted.set(assignment.uid, assignment);
-    void this.#agent?.supervisor.assign(assignment);
+    void this.#supervisor?.assign(assignment);
   }
 
   release(uid: string): void {
     this.#wanted.set(uid, 'released');
-    this.#agent?.supervisor.release(uid);
+    this.#supervisor?.release(uid);
   }
 
   observed(uid: string): ObservedVirtualMachine | undefined {
-    return this.#agent?.supervisor.observe(uid);
+    return this.#supervisor?.observe(uid);
   }
 
   /** The agent dies, and the next one starts. */
   killAgent(): void {
-    const { process } = this.#agent ?? {};
-    this.#agent = undefined;
-    process?.die();
+    if (this.#process !== undefined) this.#end(this.#process);
+  }
+
+  #end(process: Process): void {
+    if (this.#process !== process) return;
+    this.#process = undefined;
+    this.#supervisor = undefined;
+    process.die();
     this.world.after(restartMilliseconds, 'service manager', () => this.#start());
   }
 
@@ -105,18 +109,17 @@ export class AgentBed {
   }
 
   async run(milliseconds: number): Promise<void> {
-    await this.world.run(this.world.elapsed + milliseconds);
+    const end = this.world.elapsed + milliseconds;
+    // The clock reaches the end, also when nothing else happens, and what the test has begun happens before.
+    for (const at of [0, milliseconds]) this.world.after(at, 'test', () => undefined);
+    await this.world.run(end);
   }
 
   /** Runs the world until the condition holds, with a bound. The condition is looked at ten times a second. */
   async until(what: string, holds: () => boolean, milliseconds = 10 * minute): Promise<void> {
     const end = this.world.elapsed + milliseconds;
     while (!holds()) {
-      const next = this.world.elapsed + lookMilliseconds;
-      // Nothing may happen for a while.
-      const watch = this.world.after(lookMilliseconds, 'test', () => undefined);
-      await this.world.run(next);
-      watch.cancel();
+      await this.run(lookMilliseconds);
       if (this.world.elapsed >= end) throw this.#failure(what, milliseconds);
     }
   }
@@ -127,11 +130,14 @@ export class AgentBed {
   }
 
   #start(): void {
-    if (this.#agent !== undefined) return;
     this.#agents += 1;
     const process = new Process(this.world, `agent-${this.#agents}`);
+    this.#process = process;
+    // An agent that cannot run ends its program, and is started again.
     this.#run(process).catch((error: unknown) => {
-      if (process.isAlive) this.world.fail(error);
+      this.world.note(`${process.name} cannot run: ${messageOf(error)}`);
+      if (!(error instanceof FileError)) this.world.fail(error);
+      else this.#end(process);
     });
   }
 
@@ -147,11 +153,11 @@ export class AgentBed {
       },
       serviceLost: () => {
         stop.abort();
-        if (this.#agent?.process === process) this.killAgent();
+        this.#end(process);
       },
     };
     const supervisor = new Supervisor(this.#ports(process, node, storage), listener, stop.signal);
-    this.#agent = { process, supervisor };
+    this.#supervisor = supervisor;
     await supervisor.recover();
     for (const [uid, wanted] of this.#wanted) {
       if (wanted === 'released') supervisor.release(uid);

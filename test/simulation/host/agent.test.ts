@@ -14,6 +14,12 @@ function isUp(bed: AgentBed, which = uid): boolean {
   return observed !== undefined && isRunning(observed);
 }
 
+/** Whether the VM is ready, or not ready, for this reason. */
+function isReady(bed: AgentBed, reason: string): boolean {
+  const observed = bed.observed(uid);
+  return observed !== undefined && hasReason(reason)(observed);
+}
+
 async function booted(changes: Partial<Assignment> = {}, seed = 1): Promise<AgentBed> {
   const bed = new AgentBed({ seed });
   bed.assign(makeAssignment(changes));
@@ -28,7 +34,7 @@ describe('an agent on a simulated host', () => {
     expect(bed.observed(uid)?.guestLog.head[0]).toContain('GCS started');
     expect(bed.host.living()).toMatchObject([{ id: systemID, uid, state: 'Running' }]);
     bed.assign(makeAssignment({ runStrategy: 'Halted', generation: 2 }));
-    await bed.until('halted', () => hasReason('Halted')(bed.observed(uid) ?? expect.fail('unknown')));
+    await bed.until('halted', () => isReady(bed, 'Halted'));
     expect(bed.host.systems()).toEqual([]);
     bed.release(uid);
     await bed.until('removed', () => bed.removed.has(uid));
@@ -70,6 +76,24 @@ describe('an agent on a simulated host', () => {
     await bed.until('noticed', () => bed.observed(uid) === undefined);
     await bed.until('found again', () => isUp(bed));
     expect(bed.observed(uid)?.runtimeID).toBe(before?.runtimeID);
+  });
+
+  it('begins again when it finds only at a boot that the compute service restarted', async () => {
+    const bed = new AgentBed({ seed: 1 });
+    await bed.run(1000);
+    bed.host.restartService();
+    bed.assign(makeAssignment());
+    await bed.until('running', () => isUp(bed), minute);
+  });
+
+  it('gives up a look at the host that does not come back, and can remove the VM', async () => {
+    const bed = new AgentBed({ seed: 1 });
+    await bed.run(1000);
+    bed.host.setFaults({ hangingQuery: 1 });
+    bed.assign(makeAssignment());
+    await bed.until('given up', () => isReady(bed, 'HostQueryFailed'));
+    bed.release(uid);
+    await bed.until('removed', () => bed.removed.has(uid));
   });
 
   it('starts everything again after the host lost its power', async () => {

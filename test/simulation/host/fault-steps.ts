@@ -22,6 +22,18 @@ const hcsSteps: ReadonlySet<Step> = new Set([
 const fileSteps: ReadonlySet<Step> = new Set(['facts', 'stat', 'read', 'openFile', 'copy', 'delete', 'grant']);
 /** The calls on a system that can hang. */
 const hangingSteps: ReadonlySet<Step> = new Set(['create', 'start', 'shutdown', 'modify', 'properties']);
+/** The calls that change nothing, and can hang. */
+const querySteps: ReadonlySet<Step> = new Set([
+  'processorTopology',
+  'enumerate',
+  'open',
+  'facts',
+  'stat',
+  'openFile',
+  'read',
+]);
+/** Calls that concern no system hang until nothing goes wrong any more. */
+const noSystem = '';
 const connectingSteps: ReadonlySet<Step> = new Set(['entropy', 'log', 'bridge']);
 const bootSteps: ReadonlySet<Step> = new Set(['entropy', 'log', 'bridge', 'negotiate']);
 
@@ -58,6 +70,7 @@ export class FaultSteps implements Visiting {
     if (step === 'start') this.#begin(system);
     if (step === 'running') this.#up.add(system);
     if (step === 'terminate') this.ended(system);
+    if (querySteps.has(step) && this.#draws.happens('hangingQuery')) await this.#hang(noSystem, undefined);
     if (hcsSteps.has(step)) return await this.#callHcs(step, system, signal);
     if (fileSteps.has(step)) return await this.#callForFile(step);
     return await this.#liveGuest(step, system, signal);

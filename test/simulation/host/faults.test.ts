@@ -3,8 +3,10 @@
 import { expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import type { Assignment } from '../../../protocol/messages.ts';
+import type { RequestedOptions } from '../../../protocol/options.ts';
 import { condition, isReady, isRunning } from '../../support/agent/agent-core.ts';
 import { makeAssignment } from '../../support/agent/assignments.ts';
+import { defaultHost } from '../../support/agent/simulated-node.ts';
 import { type Chance, chanceOf } from '../chance.ts';
 import { AgentBed } from './agent-bed.ts';
 import type { HostFault, HostFaults } from './faults.ts';
@@ -21,6 +23,7 @@ const rates: Omit<HostFaults, 'refusedDocument'> = {
   deniedCall: 0.01,
   failingAnswer: 0.03,
   hangingCall: 0.02,
+  hangingQuery: 0.003,
   lackingCapacity: 0.1,
   lateExitEvent: 0.2,
   lostExitEvent: 0.2,
@@ -50,6 +53,12 @@ function someFaults(chance: Chance): Partial<HostFaults> {
 
 const uids = Array.from({ length: 6 }, (_, index) => `6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d000${index}`);
 
+const diskOf = (uid: string) => ({ name: 'data', path: `C:\\disks\\data-${uid.at(-1)}.vhd`, readOnly: false });
+const description = {
+  memoryInMB: 16_384,
+  files: { ...defaultHost.files, ...Object.fromEntries(uids.map((uid) => [diskOf(uid).path, 3000])) },
+};
+
 class History {
   readonly bed: AgentBed;
   readonly #chance: Chance;
@@ -58,8 +67,10 @@ class History {
 
   constructor(seed: number) {
     this.#chance = chanceOf(seed, 'history');
-    this.bed = new AgentBed({ seed, faults: someFaults(chanceOf(seed, 'kinds of faults')) });
+    this.bed = new AgentBed({ seed, description, faults: someFaults(chanceOf(seed, 'kinds of faults')) });
     for (const uid of uids) this.#assign(uid);
+    if (this.#chance.happens(0.5))
+      this.bed.disk.settings = { faults: { slow: 0.02, failing: 0.02, full: 0.003, divided: 0.1, lossy: true } };
   }
 
   /** Twenty minutes in which things go wrong. */
@@ -71,6 +82,7 @@ class History {
   }
 
   async settle(): Promise<void> {
+    this.bed.disk.settings = {};
     this.bed.host.calm();
     for (const uid of uids) if (this.#isRemoved(uid)) this.#assign(uid);
     await this.bed.until('everything as wanted', () => uids.every((uid) => this.#isAsWanted(uid)), 40 * minute);
@@ -99,14 +111,24 @@ class History {
       generation: this.#generation,
       runStrategy: chance.pick(['Always', 'Always', 'Halted']),
       updateStrategy: chance.pick(['OnRestart', 'Recreate']),
-      options: {
-        TerminateOnAgentExit: chance.happens(0.5),
-        ProcessorCount: 1 + chance.integer(2),
-        MemorySizeInMB: 512,
-      },
+      ...(chance.happens(0.3) && { restartedAt: `2026-01-01T00:00:${10 + chance.integer(50)}Z` }),
+      options: this.#options(uid),
     });
     this.#wanted.set(uid, assignment);
     this.bed.assign(assignment);
+  }
+
+  #options(uid: string): RequestedOptions {
+    const chance = this.#chance;
+    const disks = chance.happens(0.5)
+      ? [{ ...diskOf(uid), ...(chance.happens(0.7) && { mountPath: '/mnt/data' }) }]
+      : [];
+    return {
+      TerminateOnAgentExit: chance.happens(0.5),
+      ProcessorCount: 1 + chance.integer(2),
+      MemorySizeInMB: 512 * (1 + chance.integer(2)),
+      Disks: disks,
+    };
   }
 
   #isRemoved(uid: string): boolean {
@@ -120,7 +142,9 @@ class History {
     const observed = this.bed.observed(uid);
     if (observed === undefined || observed.generation !== wanted.generation) return false;
     if (wanted.runStrategy === 'Halted') return observed.phase === 'Stopped' && isReady(observed) && !isLiving;
-    return isRunning(observed) && isLiving && condition(observed, 'Stalled') === undefined;
+    const isApplied =
+      observed.optionsDigest === wanted.optionsDigest || condition(observed, 'RestartRequired') !== undefined;
+    return isRunning(observed) && isLiving && isApplied && condition(observed, 'Stalled') === undefined;
   }
 }
 

@@ -16,6 +16,8 @@ export interface HostFaults {
   readonly failingAnswer: number;
   /** Of each call on a system, and of each creation: it does not return before the system ends or is terminated. */
   readonly hangingCall: number;
+  /** Of each call that only reads, also of files: it does not return. */
+  readonly hangingQuery: number;
   /** Of each creation and start: the host lacks memory or other resources. */
   readonly lackingCapacity: number;
   /** Of each creation: HCS refuses a correct document. The agent believes it, so the VM stays stalled. */

@@ -33,6 +33,7 @@ export class Machine {
   readonly #options: MachineOptions;
   readonly #power: Process;
   readonly #connections = new Map<Process, ServiceConnection>();
+  readonly #processes = new Set<Process>();
   readonly #scheduled: ScheduledFaults;
 
   constructor(options: MachineOptions) {
@@ -72,7 +73,11 @@ export class Machine {
       ended: (system: SystemId) => this.steps.ended(system),
     });
     this.#connections.set(process, connection);
-    process.onDeath(() => this.#connections.delete(process));
+    this.#processes.add(process);
+    process.onDeath(() => {
+      this.#connections.delete(process);
+      this.#processes.delete(process);
+    });
     return connection;
   }
 
@@ -86,7 +91,7 @@ export class Machine {
   losePower(): void {
     this.#power.die();
     this.#scheduled.restore();
-    for (const process of [...this.#connections.keys()]) process.die();
+    for (const process of [...this.#processes]) process.die();
   }
 
   /** Nothing goes wrong any more by itself. */
