@@ -150,8 +150,8 @@ async function gatherFiles(paths: readonly string[], host: WindowsHost): Promise
 }
 
 /**
- * A failed query is a value, because in the original's order its error comes after a missing kernel. That the compute
- * service went away is no fact of the host.
+ * A failed query is a value, because in the original's order its error comes after a missing kernel. A compute service
+ * that went away is not: every later call would fail, too, and only a new agent reaches it again.
  */
 async function processors(backend: PreparationPorts['backend']): Promise<ProcessorFact> {
   try {

@@ -54,7 +54,7 @@ export class AgentBed {
   /** What the operator tells each agent that connects: an assignment, or a release. */
   readonly #wanted = new Map<string, Assignment | 'released'>();
   #process: Process | undefined;
-  /** Absent while the agent starts. */
+  /** Absent while the agent starts and looks at what it has. */
   #supervisor: Supervisor | undefined;
   #agents = 0;
 
@@ -147,8 +147,9 @@ export class AgentBed {
     const node = await this.host.connect(process);
     const stop = new AbortController();
     const listener = {
-      changed: () => undefined,
+      changed: (uid: string) => this.#judge(uid, supervisor.observe(uid)?.phase),
       removed: (uid: string) => {
+        this.#judge(uid, 'removed');
         if (this.#wanted.get(uid) === 'released') this.removed.add(uid);
       },
       serviceLost: () => {
@@ -156,13 +157,22 @@ export class AgentBed {
         this.#end(process);
       },
     };
-    const supervisor = new Supervisor(this.#ports(process, node, storage), listener, stop.signal);
-    this.#supervisor = supervisor;
+    const supervisor: Supervisor = new Supervisor(this.#ports(process, node, storage), listener, stop.signal);
     await supervisor.recover();
+    if (!process.isAlive) return;
+    // Nothing is told to an agent that does not know yet what it has.
+    this.#supervisor = supervisor;
     for (const [uid, wanted] of this.#wanted) {
       if (wanted === 'released') supervisor.release(uid);
       else await supervisor.assign(wanted);
     }
+  }
+
+  /** Nothing runs of a VM that is said to be stopped or removed. */
+  #judge(uid: string, said: string | undefined): void {
+    if (said !== 'Stopped' && said !== 'removed') return;
+    const living = this.host.living().find((system) => system.uid === uid);
+    if (living !== undefined) this.world.fail(new Error(`${uid} is said to be ${said}, and is ${living.state}`));
   }
 
   #ports(process: Process, node: AgentNode, storage: StateStorage): Omit<VirtualMachinePorts, 'reservations'> {

@@ -38,7 +38,7 @@ describe('an agent on a simulated host', () => {
     expect(bed.host.systems()).toEqual([]);
     bed.release(uid);
     await bed.until('removed', () => bed.removed.has(uid));
-    expect(bed.host.counts.get(systemID)).toEqual({ creates: 1, starts: 1, terminates: 1 });
+    expect(bed.host.counts.get(systemID)).toEqual({ creates: 1, starts: 1, guestsUp: 1, terminates: 1 });
     expect(bed.host.files.table.entries().filter(({ path }) => path.includes('lcow'))).toEqual([]);
   });
 

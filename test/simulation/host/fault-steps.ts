@@ -49,26 +49,33 @@ const codes = {
 /** Some are longer than any bound of the agent. */
 const slowCallSeconds = [2, 10, 40, 120, 300];
 
+export interface FaultStepsOptions {
+  readonly draws: FaultDraws;
+  readonly clock: Clock;
+  /** A system is being started. */
+  readonly starting: (system: string) => void;
+  readonly guestUp: (system: string) => void;
+}
+
 export class FaultSteps implements Visiting {
   readonly #draws: FaultDraws;
   readonly #clock: Clock;
-  readonly #starting: (system: string) => void;
+  readonly #options: FaultStepsOptions;
   /** Calls that hang, by the id of their system. */
   readonly #hanging = new Map<string, Set<() => void>>();
   /** Systems whose guest is up. */
   readonly #up = new Set<string>();
 
-  /** @param starting a system is being started */
-  constructor(draws: FaultDraws, clock: Clock, starting: (system: string) => void) {
-    this.#draws = draws;
-    this.#clock = clock;
-    this.#starting = starting;
+  constructor(options: FaultStepsOptions) {
+    this.#draws = options.draws;
+    this.#clock = options.clock;
+    this.#options = options;
   }
 
   async visit(step: Step, subject: Subject, signal?: AbortSignal): Promise<Verdict> {
     const { system = '' } = subject;
     if (step === 'start') this.#begin(system);
-    if (step === 'running') this.#up.add(system);
+    if (step === 'running') this.#come(system);
     if (step === 'terminate') this.ended(system);
     if (querySteps.has(step) && this.#draws.happens('hangingQuery')) await this.#hang(noSystem, undefined);
     if (hcsSteps.has(step)) return await this.#callHcs(step, system, signal);
@@ -78,7 +85,12 @@ export class FaultSteps implements Visiting {
 
   #begin(system: string): void {
     this.#up.delete(system);
-    this.#starting(system);
+    this.#options.starting(system);
+  }
+
+  #come(system: string): void {
+    this.#up.add(system);
+    this.#options.guestUp(system);
   }
 
   /** The calls on the system that hang return. */

@@ -7,7 +7,7 @@
 // Each call of an agent passes through its process, so that the agent can die before the effect of a call, or before
 // its answer. A process that dies loses its listeners, connections and handles. The state of an agent and the lock of its
 // node are on a disk (`SimulatedStorage`).
-import type { RuntimeId, SystemId, SystemState } from '../../../agent/node/backend.ts';
+import type { RuntimeId, SystemState } from '../../../agent/node/backend.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import { uidOf } from '../../../agent/node/system-id.ts';
 import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
@@ -86,6 +86,7 @@ export class SimulatedHost {
         randomGuid: () => guids.uuid(),
         files: () => this.files.table,
         disks,
+        guestUp: (system) => this.#counters.guestUp(system),
       });
     this.#machine = this.#makeMachine();
   }
@@ -176,7 +177,7 @@ export class SimulatedHost {
     return this.#uids.get(id);
   }
 
-  get counts(): ReadonlyMap<SystemId, SystemCounts> {
+  get counts(): ReadonlyMap<string, SystemCounts> {
     return this.#counters.counts;
   }
 

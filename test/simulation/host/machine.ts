@@ -21,6 +21,8 @@ export interface MachineOptions {
   readonly latency: () => number;
   readonly resets: () => boolean;
   readonly randomGuid: () => string;
+  /** The guest of the system has come up. */
+  readonly guestUp: (system: string) => void;
   /** What survives a loss of power. */
   readonly files: () => FileTable;
   readonly disks: Map<string, DiskFiles>;
@@ -37,12 +39,17 @@ export class Machine {
   readonly #scheduled: ScheduledFaults;
 
   constructor(options: MachineOptions) {
-    const { disks, draws, files, host, latency, name, randomGuid, resets, world } = options;
+    const { disks, draws, files, guestUp, host, latency, name, randomGuid, resets, world } = options;
     this.#options = options;
     this.#power = new Process(world, `host ${name}`);
     const { clock } = this.#power;
     this.ports = new GuestPorts({ world, source: `sockets of ${name}`, latency, resets });
-    this.steps = new FaultSteps(draws, clock, (system) => this.#scheduled.started(system));
+    this.steps = new FaultSteps({
+      draws,
+      clock,
+      starting: (system) => this.#scheduled.started(system),
+      guestUp,
+    });
     this.node = new SimulatedNode({
       host,
       script: this.steps,

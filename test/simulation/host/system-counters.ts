@@ -1,34 +1,39 @@
 // How often systems were created, started and terminated, for judges.
-import type { SystemId } from '../../../agent/node/backend.ts';
 
 export interface SystemCounts {
   readonly creates: number;
   readonly starts: number;
+  /** Guests that came up: their agents could have reported the VM as running. */
+  readonly guestsUp: number;
   /** Requests that took effect. */
   readonly terminates: number;
 }
 
 export class SystemCounters {
-  readonly #counts = new Map<SystemId, SystemCounts>();
+  readonly #counts = new Map<string, SystemCounts>();
 
-  get counts(): ReadonlyMap<SystemId, SystemCounts> {
+  get counts(): ReadonlyMap<string, SystemCounts> {
     return this.#counts;
   }
 
-  created(id: SystemId): void {
+  created(id: string): void {
     this.#add(id, 'creates');
   }
 
-  started(id: SystemId): void {
+  started(id: string): void {
     this.#add(id, 'starts');
   }
 
-  terminated(id: SystemId): void {
+  guestUp(id: string): void {
+    this.#add(id, 'guestsUp');
+  }
+
+  terminated(id: string): void {
     this.#add(id, 'terminates');
   }
 
-  #add(id: SystemId, what: keyof SystemCounts): void {
-    const counts = this.#counts.get(id) ?? { creates: 0, starts: 0, terminates: 0 };
+  #add(id: string, what: keyof SystemCounts): void {
+    const counts = this.#counts.get(id) ?? { creates: 0, starts: 0, guestsUp: 0, terminates: 0 };
     this.#counts.set(id, { ...counts, [what]: counts[what] + 1 });
   }
 }
