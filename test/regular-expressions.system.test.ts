@@ -245,11 +245,11 @@ describe('the regular expressions of the programs', () => {
   });
 
   it.each([
-    ['of what begins a line', /^\s*exec_external\s*:=/m],
-    ['of what ends a text', /\s+$/],
-    ['of what is repeated in what is repeated', /^(?:a+)+$/],
-    ['of what is repeated twice', /^x\d*\d*y/],
-    ['of what may begin anywhere', /[\w-]+@/],
+    ['at the beginning of a line', /^\s*exec_external\s*:=/m],
+    ['at the end of a text', /\s+$/],
+    ['with nested repeats', /^(?:a+)+$/],
+    ['with two repeats of the same character', /^x\d*\d*y/],
+    ['with a beginning at any position', /[\w-]+@/],
   ])('would fail this test if one did not: %s', (_, pattern) => {
     expect(slowInput(pattern)).toBeDefined();
   });

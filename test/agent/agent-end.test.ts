@@ -64,7 +64,7 @@ async function untilMounted(node: TestNode): Promise<void> {
 const unmounts = async (node: TestNode) =>
   (await node.control.visits()).filter(({ step, system }) => step === 'guestModify' && system === systemID).length;
 
-describe('an agent that is told to end', () => {
+describe('an agent that ends', () => {
   it('unmounts the disks of the VMs that end with it, then stops these VMs', async () => {
     await using node = await startNode(host);
     const first = await startCore(node);

@@ -53,7 +53,11 @@ describe('a zod schema that has no structural form is refused with its path', ()
       'the list-map key key must be required or have a default',
     ],
     ['a key that is a list', z.array(item).meta(listMap('list')), 'the list-map key list must be a scalar'],
-    ['keys of a list that is no map', z.array(item).meta({ 'x-kubernetes-list-map-keys': ['list'] }), 'list-map keys'],
+    [
+      'keys of a list that is not a map',
+      z.array(item).meta({ 'x-kubernetes-list-map-keys': ['list'] }),
+      'list-map keys',
+    ],
     ['a set of objects', z.array(item).meta(listSet), 'spec.field: a list of type set must have scalar items'],
     ['an unknown keyword', z.string().meta({ example: 'x' }), 'spec.field: example is not a keyword'],
   ])('%s', (_, schema, expected) => {
@@ -81,7 +85,7 @@ describe('a JSON schema that is not structural is refused with its path', () => 
     ['$defs', { type: 'object', $defs: {} }, '$defs: a structural schema has no definitions'],
     ['definitions', { type: 'object', definitions: {} }, 'definitions: a structural schema has no definitions'],
     ['a default of null', { type: 'string', default: null }, 'the default must not be null'],
-    ['a required member that is not there', { type: 'object', required: ['a'] }, 'requires a, which is not among'],
+    ['a required member that does not exist', { type: 'object', required: ['a'] }, 'requires a, which is not among'],
     [
       'a map list without keys',
       { type: 'array', items: { type: 'string' }, 'x-kubernetes-list-type': 'map' },

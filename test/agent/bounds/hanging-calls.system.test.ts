@@ -75,7 +75,7 @@ describe('a call that hangs in HCS', () => {
   });
 
   it.each(['hang', 'hold'] as const)(
-    'a start (%s) is not waited for when the VM is not wanted any more',
+    'does not wait for a start (%s) when the VM is no longer wanted',
     async (action) => {
       double.script({ call: 'HcsStartComputeSystem', action });
       await withCore({ bootTimeout: 3_600_000 }, async (core) => {

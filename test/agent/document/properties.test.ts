@@ -148,7 +148,7 @@ describe('an option value cannot reach beyond its own member', () => {
   );
 
   it.each(['KernelBootOptions', 'ExecCommandLine', 'ProcessDumpLocation'] as const)(
-    '%s is spliced in as it is, once',
+    '%s is inserted unchanged, once',
     (option) => {
       const marked = kernelCommandLine(build(host, files, { [option]: 'MARK' }));
       fc.assert(

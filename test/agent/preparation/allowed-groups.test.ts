@@ -8,25 +8,25 @@ const allowed: AllowedGroups = { cpuGroups: [mine.toUpperCase()], resourcePartit
 
 describe('the groups that a spec names', () => {
   it.each<[string, RequestedOptions]>([
-    ['none', {}],
+    ['absent', {}],
     ['the null group', { CPUGroupID: none }],
-    ['no text', { CPUGroupID: '', ResourcePartitionID: '' }],
+    ['empty texts', { CPUGroupID: '', ResourcePartitionID: '' }],
     ['an allowed CPU group, in any case', { CPUGroupID: mine }],
     ['an allowed partition, in any case', { ResourcePartitionID: mine.toUpperCase() }],
-  ])('%s', (_, requested) => {
+  ])('can be %s', (_, requested) => {
     expect(() => requireAllowedGroups(requested, allowed)).not.toThrow();
   });
 
   it.each<[string, RequestedOptions, string, AllowedGroups | undefined]>([
     ['another CPU group', { CPUGroupID: other }, 'CPUGroupNotAllowed', allowed],
-    ['with braces', { CPUGroupID: `{${mine}}` }, 'CPUGroupNotAllowed', allowed],
-    ['with a space', { CPUGroupID: `${mine} ` }, 'CPUGroupNotAllowed', allowed],
+    ['an allowed one in braces', { CPUGroupID: `{${mine}}` }, 'CPUGroupNotAllowed', allowed],
+    ['an allowed one with a space', { CPUGroupID: `${mine} ` }, 'CPUGroupNotAllowed', allowed],
     ['a pattern', { CPUGroupID: '*' }, 'CPUGroupNotAllowed', allowed],
     ['any CPU group by default', { CPUGroupID: mine }, 'CPUGroupNotAllowed', undefined],
     ['another partition', { ResourcePartitionID: other }, 'ResourcePartitionNotAllowed', allowed],
     ['the null partition', { ResourcePartitionID: none }, 'ResourcePartitionNotAllowed', allowed],
     ['any partition by default', { ResourcePartitionID: mine }, 'ResourcePartitionNotAllowed', undefined],
-  ])('not %s', (_, requested, reason, by) => {
+  ])('cannot be %s', (_, requested, reason, by) => {
     expect(() => requireAllowedGroups(requested, by)).toThrow(expect.objectContaining({ reason }));
   });
 });

@@ -199,9 +199,9 @@ describe('a writable disk', () => {
   it.each([
     ['to write to it', data, { Disks: [disk('c:\\DISKS\\data.vhd')] }],
     ['to read it', data, { Disks: [disk('C:\\disks\\data.vhd', true)] }],
-    ['to write what is read', { Disks: [disk('C:\\disks\\data.vhd', true)] }, data],
+    ['to write to a disk that the first one reads', { Disks: [disk('C:\\disks\\data.vhd', true)] }, data],
     ['to boot from it', { Disks: [disk('C:\\boot\\rootfs.vhd')] }, images],
-    ['to write what is booted from', images, { Disks: [disk('C:\\boot\\rootfs.vhd')] }],
+    ['to write to a disk that the first one boots from', images, { Disks: [disk('C:\\boot\\rootfs.vhd')] }],
   ])('belongs to one VM; another VM that starts waits %s', async (_, has, wants) => {
     await using node = await startNode(host);
     await using core = await startCore(node, patient);

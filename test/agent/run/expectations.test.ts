@@ -9,7 +9,7 @@ const table: readonly (readonly [what: string, RequestedOptions, log: boolean, m
   ['no bridge', { UseGuestConnection: false }, true, true, false],
   // A guest whose connection to port 109 is refused dies, and its output setting is unknown here.
   ['no output of a confidential guest', { ForwardStderr: false, SecurityPolicyEnabled: true }, false, true, true],
-  ['no output of a command of its own', { ForwardStderr: false, ExecCommandLine: '/bin/x' }, false, true, true],
+  ['no output of a command from the manifest', { ForwardStderr: false, ExecCommandLine: '/bin/x' }, false, true, true],
 ];
 
 describe('the ports that a guest dials', () => {

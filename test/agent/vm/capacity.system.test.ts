@@ -42,7 +42,7 @@ async function startTold(): Promise<{ readonly core: AgentCore; readonly told: O
 describe('a host without enough memory', () => {
   for (const call of ['HcsCreateComputeSystem', 'HcsStartComputeSystem']) {
     it.each([...win32, ...hypervisor, ...memoryDriver].map((code) => [code.toString(16), code] as const))(
-      `is recognised when ${call} fails with 0x%s, and by its text`,
+      `is recognised, with its message, when ${call} fails with 0x%s`,
       async (hex, value) => {
         const { core, told } = await startTold();
         double.script({ call, action: 'failOperation', value, text: '{"ErrorMessage":"not enough"}' });

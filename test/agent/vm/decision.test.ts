@@ -37,7 +37,7 @@ describe('the table of run strategies', () => {
     ['Once', 'ForcedExit', settled('Failed')],
     ['Once', 'AgentExit', settled('AgentRestarted')],
     ['Halted', 'UnexpectedExit', settled('Halted')],
-  ] as const)('%s: after having been Running and a %s', (runStrategy, type, expected) => {
+  ] as const)('%s: a VM that was Running and ended with %s', (runStrategy, type, expected) => {
     const record = recordOf({ runStrategy }, { hasRun: true, lastExit: exit(type) });
     expect(decide(record, 'absent', false)).toEqual(expected);
   });

@@ -19,21 +19,24 @@ describe('a VM that somebody else ends', () => {
     ['Always', 'again'],
     ['RerunOnFailure', 'again'],
     ['Once', 'Failed'],
-  ] as const)('%s: %s, and the exit is told', async (runStrategy, then) => {
-    await using node = await startNode();
-    await using core = await startCore(node);
-    await core.supervisor.assign(makeAssignment({ runStrategy }));
-    const before = await core.until(uid, 'running', isRunning);
-    const stranger = await node.connect();
-    const opened = await stranger.backend.open(systemID);
-    await opened.terminate();
-    await opened.ended;
-    await opened.close();
-    const holds = then === 'again' ? isRunning : hasReason(then);
-    const after = await core.until(uid, then, (now) => holds(now) && now.lastExit !== undefined);
-    expect(after.lastExit?.type).toBe('ForcedExit');
-    if (then === 'again') expect(after.runtimeID).not.toBe(before.runtimeID);
-  });
+  ] as const)(
+    'runs again or fails as its run strategy says, and reports the exit: %s, %s',
+    async (runStrategy, then) => {
+      await using node = await startNode();
+      await using core = await startCore(node);
+      await core.supervisor.assign(makeAssignment({ runStrategy }));
+      const before = await core.until(uid, 'running', isRunning);
+      const stranger = await node.connect();
+      const opened = await stranger.backend.open(systemID);
+      await opened.terminate();
+      await opened.ended;
+      await opened.close();
+      const holds = then === 'again' ? isRunning : hasReason(then);
+      const after = await core.until(uid, then, (now) => holds(now) && now.lastExit !== undefined);
+      expect(after.lastExit?.type).toBe('ForcedExit');
+      if (then === 'again') expect(after.runtimeID).not.toBe(before.runtimeID);
+    },
+  );
 
   it('is cleaned up even when it was not running yet', async () => {
     await using node = await startNode();
@@ -94,7 +97,7 @@ describe('a disk that refuses writes', () => {
   const options = { SecurityPolicy: 'cGFja2FnZSBwb2xpY3k=', SecurityPolicyEnabled: true };
 
   it.each(['There is not enough space on the disk.', 'Access is denied.'])(
-    'fails the staging of a VM with "%s", leaves nothing of it, and the VM runs when it has gone',
+    'fails the staging of a VM with "%s" and leaves nothing of it; the VM runs once the fault is gone',
     async (message) => {
       await using node = await startNode({ files, isolation: ['SNP'] });
       // The first copy succeeds, so there is something to undo.

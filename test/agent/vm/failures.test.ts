@@ -83,7 +83,7 @@ describe('failures', () => {
     ['entropy', 'fetch entropy on port 1; it boots C:\\LinuxBootFiles\\'],
     ['log', 'connect its log'],
     ['negotiate', 'answer on its bridge'],
-  ] as const)('a guest that stalls at %s is given up with what was waited for', async (at, words) => {
+  ] as const)('a guest that stalls at %s is given up, and the message names the missing step', async (at, words) => {
     await using node = await startNode();
     await node.control.script({ at, stall: true });
     await using core = await startCore(node, { timeouts: { bootTimeout: 300 } });
@@ -95,7 +95,7 @@ describe('failures', () => {
   });
 
   it.each(['create', 'start', 'properties'] as const)(
-    'a failure of %s leaves nothing and is tried again',
+    'a failed %s leaves nothing behind and is tried again',
     async (at) => {
       await using node = await startNode();
       await node.control.script({ at, fail: { hresult: '0x80370114' } });
@@ -215,7 +215,7 @@ describe('failures', () => {
     ['entropy', 'crash', 'UnexpectedExit', 'status 0xc0370106'],
     ['bridge', 'panic', 'UnexpectedExit', 'status 0xc0370106'],
     ['log', 'powerOff', 'GracefulExit', 'the guest powered off'],
-  ] as const)('keeps how a VM ended that ended while it booted: at %s by %s', async (at, guest, type, words) => {
+  ] as const)('reports the exit of a VM that ends while it boots: at %s by %s', async (at, guest, type, words) => {
     await using node = await startNode();
     await node.control.script({ at, guest });
     await using core = await startCore(node);

@@ -52,7 +52,7 @@ describe('an agent that was killed', () => {
     ['Always', 'again'],
     ['RerunOnFailure', 'again'],
     ['Once', 'AgentRestarted'],
-  ] as const)('took a VM along; %s: %s', async (runStrategy, then) => {
+  ] as const)('ends a VM that ends with its agent, and the run strategy decides: %s, %s', async (runStrategy, then) => {
     await using node = await startNode();
     const first = await startCore(node);
     await first.supervisor.assign(makeAssignment({ runStrategy }));

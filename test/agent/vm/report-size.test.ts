@@ -52,7 +52,7 @@ describe('a report', () => {
   });
 
   it.each([1, 512, 513, 1024, 1025, limits.virtualMachinesPerHost])(
-    'of the longest of everything fits beside %i others, is understood, and says what is missing',
+    'of the maximum length is shortened to fit among %i reports, is valid, and says what is missing',
     (virtualMachines) => {
       const share = reportShare(virtualMachines);
       const fitted = fittedReport(longest, share);

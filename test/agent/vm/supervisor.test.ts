@@ -96,7 +96,7 @@ describe('the run strategy', () => {
     ['RerunOnFailure', 'panic', 'again'],
     ['Once', 'powerOff', 'Completed'],
     ['Once', 'crash', 'Failed'],
-  ] as const)('%s after a %s: %s', async (runStrategy, how, then) => {
+  ] as const)('decides what follows an exit: %s, %s, %s', async (runStrategy, how, then) => {
     await using node = await startNode();
     await using core = await startCore(node);
     await core.supervisor.assign(makeAssignment({ runStrategy }));

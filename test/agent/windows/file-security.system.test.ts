@@ -34,7 +34,7 @@ it('the access control list of a file is read as text', async () => {
 });
 
 it.each(['GetNamedSecurityInfoW', 'ConvertSecurityDescriptorToStringSecurityDescriptorW'])(
-  'a failure of %s is said in the words of Windows',
+  'a failure of %s has the message of Windows',
   async (call) => {
     failNext(call, 5);
     await expect(fileSecurity(path, libraries)).rejects.toThrow('Access is denied.');

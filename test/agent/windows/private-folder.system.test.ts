@@ -47,7 +47,7 @@ describe('a private folder', () => {
   });
 
   it.each(['S-1-5-18', 'S-1-5-32-544', 'S-1-5-21-1-2-3-1000'])(
-    'of %s is taken from everybody else, with what is in it',
+    'of %s loses the access of all other accounts, including its contents',
     async (owner) => {
       await mkdir(path);
       await writeFile(join(path, 'a'), 'b');

@@ -143,7 +143,7 @@ describe('session', () => {
 
   it.each([
     ['another replica has a newer one', () => harness.sessions.surrender('node-a'), closeCodes.shuttingDown],
-    ['its Node is made anew', () => harness.sessions.nodeIs('node-a', 'uid-of-another'), closeCodes.unauthorized],
+    ['its Node is created again', () => harness.sessions.nodeIs('node-a', 'uid-of-another'), closeCodes.unauthorized],
     ['its agent goes', undefined, undefined],
   ])('that has only streams left ends with them when %s', async (_, act, code) => {
     const older = await harness.connectLive();

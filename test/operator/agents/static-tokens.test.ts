@@ -35,7 +35,7 @@ describe('static tokens', () => {
     ['a token with a space', 'token of node-a, number 1', 'node-a', 'node-a'],
     ['a node that has no name', 'secret-of-nobody-1', '', '"entry":1'],
     ['a node that is a list', 'secret-of-nobody-2', ['node-a'], '"entry":1'],
-    ['a node that is nothing', 'secret-of-nobody-3', null, '"entry":1'],
+    ['a node that is null', 'secret-of-nobody-3', null, '"entry":1'],
   ])('are refused separately: %s affects no other agent', async (_name, token, node, told) => {
     await writeFile(path, JSON.stringify({ [token]: node, 'token-of-node-b-1': 'node-b' }));
     expect(await tokens.authenticate('token-of-node-b-1')).toEqual({ ok: true, nodeName: 'node-b' });

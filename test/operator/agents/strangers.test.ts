@@ -175,12 +175,12 @@ describe('a stranger is disconnected in time', () => {
   });
 
   it.each([
-    ['a request that is none of an agent', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n'],
+    ['a request that no agent sends', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n'],
     ['another path', request('node-a').replace(agentsPath, '/other')],
     ['no token', request('node-a').replace(/Authorization.*\r\n/, '')],
     ['a bad token', request('stranger')],
     ['a body without an end', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'],
-    ['a handshake of WebSockets without a key', request('node-a').replace(/Sec-WebSocket-Key.*\r\n/, '')],
+    ['a WebSocket handshake without a key', request('node-a').replace(/Sec-WebSocket-Key.*\r\n/, '')],
   ])('if it keeps the connection after %s', async (_name, text) => {
     const socket = await secure();
     socket.allowHalfOpen = true;

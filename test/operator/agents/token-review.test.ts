@@ -97,7 +97,7 @@ describe('a token', () => {
 
   it.each<[string, TokenClaims]>([
     ['that expired an hour ago', { exp: anHourAgo }],
-    ['for somebody else', { aud: ['https://kubernetes.default.svc'] }],
+    ['for another audience', { aud: ['https://kubernetes.default.svc'] }],
     ['for one other', { aud: 'other' }],
     ['of another account', { sub: 'system:serviceaccount:default:somebody' }],
   ])('%s is refused without a request', async (_name, claims) => {
@@ -106,8 +106,11 @@ describe('a token', () => {
   });
 
   it.each<[string, TokenClaims]>([
-    ['that expired a minute ago by our clock, which may be wrong', { exp: Math.floor(Date.now() / 1000) - 60 }],
-    ['for us among others', { aud: ['other', 'lcow-operator'] }],
+    [
+      'that expired a minute ago by the operator’s clock, which can be wrong',
+      { exp: Math.floor(Date.now() / 1000) - 60 },
+    ],
+    ['for the operator and other audiences', { aud: ['other', 'lcow-operator'] }],
   ])('%s is left to the API server', async (_name, claims) => {
     expect(await reviews.authenticate(goodToken(claims), 'a')).toMatchObject({ ok: true, nodeName: 'node-1' });
   });

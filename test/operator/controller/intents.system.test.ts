@@ -179,9 +179,13 @@ describe('a VM whose policy is gone', () => {
 describe('a VM whose spec cannot be read', () => {
   it.each([
     ['a field of a newer version', { future: 'x' }, 'spec.future'],
-    ['one within confidential', { confidential: { securityPolicy: policy, future: true } }, 'spec.confidential.future'],
     [
-      'a policy that no agent can be sent',
+      'such a field within confidential',
+      { confidential: { securityPolicy: policy, future: true } },
+      'spec.confidential.future',
+    ],
+    [
+      'a policy that is too long for any agent',
       { confidential: { securityPolicy: tooLong } },
       'spec.confidential.securityPolicy',
     ],
@@ -197,8 +201,8 @@ describe('a VM whose spec cannot be read', () => {
 
   it.each([
     ['a field of a newer version', { future: 'x' }],
-    ['a policy that no agent can be sent', { confidential: { securityPolicy: tooLong } }],
-  ])('continues to run and is halted: %s', async (_what, change) => {
+    ['a policy that is too long for any agent', { confidential: { securityPolicy: tooLong } }],
+  ])('continues to run, and can be halted: %s', async (_what, change) => {
     const { agent } = await node();
     const { metadata } = await fixture.create('unread', { confidential: { securityPolicy: policy } });
     await fixture.untilReady('unread');

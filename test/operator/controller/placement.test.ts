@@ -150,7 +150,7 @@ describe('placement', () => {
     ['33554431Ki', 2 ** 53, 32_767],
     ['1.5Gi', 2 ** 53, 1_536],
     ['100T', 32_768, 32_768],
-    ['what is no quantity', 32_768, 32_768],
+    ['an invalid quantity', 32_768, 32_768],
     [undefined, 32_768, 32_768],
   ])('promises, of a Node with %s whose agent claims %d MB, %d MB', (memory, memoryInMB, offered) => {
     const node = makeNode('a', { status: { capacity: { memory } } });
@@ -190,7 +190,7 @@ describe('placement', () => {
   it.each<[string, Partial<Candidate>, LinuxUtilityVMManifestSpec, string | undefined]>([
     ['that is full', { promised: { memoryInMB: 65_536, virtualMachines: 64 } }, {}, undefined],
     ['that is cordoned', { node: makeNode('a', { spec: { unschedulable: true } }) }, {}, undefined],
-    ['that another one is named instead of', {}, { nodeName: 'b' }, 'spec.nodeName is b'],
+    ['that is not the one in spec.nodeName', {}, { nodeName: 'b' }, 'spec.nodeName is b'],
     ['without SNP', {}, { confidential: { securityPolicy: 'eA==' } }, 'no SNP isolation'],
     ['with other labels', {}, { nodeSelector: { rack: '1' } }, 'nodeSelector not matched'],
     [

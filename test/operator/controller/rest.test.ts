@@ -41,14 +41,14 @@ describe('room', () => {
     ['a VM without a host', {}, false],
     ['one that was placed', placed('Scheduled'), true],
     ['one whose start was admitted', placed('Admitted'), true],
-    ['one of which an earlier operator said nothing', { nodeName: 'node-a' }, true],
+    ['one without conditions, from an earlier operator', { nodeName: 'node-a' }, true],
     ['one whose host is away', placed('Scheduled', { phase: 'Unknown' }), true],
     ['one that was halted', placed('Halted'), false],
     ['one that ended well', placed('Completed'), false],
     ['one that ended badly', placed('Failed'), false],
     ['one that ended with its agent', placed('AgentRestarted'), false],
     ['one that waits for room', placed('NoRoom', {}, 'False'), false],
-  ])('is held by %s: %#', (_name, status, holds) => {
+  ])('is held or not held by %s: %#', (_name, status, holds) => {
     const machine = makeMachine({ status });
     expect(holdsRoom(machine)).toBe(holds);
     const machines = new VirtualMachines();
@@ -103,9 +103,9 @@ describe('a rest', () => {
     ['one that ended badly, once', { runStrategy: 'Once' }, stopped('Failed'), 'Failed'],
     ['one that ended with its agent, once', { runStrategy: 'Once' }, stopped('AgentRestarted'), 'AgentRestarted'],
     ['one that powered off', { runStrategy: 'RerunOnFailure' }, stopped('Completed'), 'Completed'],
-    ['one that is said to have failed', { runStrategy: 'RerunOnFailure' }, stopped('Failed'), undefined],
-    ['one that is said to be complete', { runStrategy: 'Always' }, stopped('Completed'), undefined],
-  ])('is or is not reported for %s', (_name, spec, observed, rest) => {
+    ['one whose report says Failed', { runStrategy: 'RerunOnFailure' }, stopped('Failed'), undefined],
+    ['one whose report says Completed', { runStrategy: 'Always' }, stopped('Completed'), undefined],
+  ])('is concluded from a report only if the VM rests: %s', (_name, spec, observed, rest) => {
     expect(reportedRest(makeMachine({ spec, status: placed('Scheduled') }), observed)).toBe(rest);
   });
 
@@ -160,7 +160,7 @@ describe('a rest', () => {
 
 describe('a start', () => {
   it.each<[string, LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus, boolean]>([
-    ['a VM that was halted is to run', {}, placed('Halted'), true],
+    ['a halted VM must run', {}, placed('Halted'), true],
     ['it waits for room', {}, placed('NoRoom', {}, 'False'), true],
     ['it was admitted', {}, placed('Admitted'), false],
     ['it is halted again while it waits', { runStrategy: 'Halted' }, placed('NoRoom', {}, 'False'), false],
@@ -168,8 +168,8 @@ describe('a start', () => {
     ['it crashed, and is started again later', {}, placed('Scheduled', { phase: 'Failed' }), false],
     ['it ended once', { runStrategy: 'Once' }, placed('Completed'), false],
     ['it failed once', { runStrategy: 'Once' }, placed('Failed'), false],
-    ['it failed once, and is always to run now', { runStrategy: 'Always' }, placed('Failed'), true],
-    ['it was halted, and is to run once', { runStrategy: 'Once' }, placed('Halted'), true],
+    ['it failed with Once, and has Always now', { runStrategy: 'Always' }, placed('Failed'), true],
+    ['it was halted, and has Once now', { runStrategy: 'Once' }, placed('Halted'), true],
     [
       'it ended well',
       { runStrategy: 'RerunOnFailure' },

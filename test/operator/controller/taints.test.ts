@@ -29,9 +29,9 @@ describe('an eviction', () => {
       [tolerates(60)],
       Date.parse(added) + 60_000,
     ],
-    ['one of which nobody wrote down the time', [drain], [tolerates(60)], noticed + 60_000],
+    ['one without a time', [drain], [tolerates(60)], noticed + 60_000],
     ['the shortest of several tolerations', [drain], [tolerates(), tolerates(60), tolerates(30)], noticed + 30_000],
-    ['a toleration of no time at all', [drain], [tolerates(0)], 0],
+    ['a toleration of zero seconds', [drain], [tolerates(0)], 0],
     ['the first of several taints', [{ ...drain }, { key: 'other', effect: 'NoExecute' }], [tolerates(60)], 0],
     ['effects other than NoExecute', [{ ...drain, effect: 'NoSchedule' }], [], undefined],
     [

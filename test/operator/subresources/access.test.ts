@@ -140,13 +140,13 @@ describe('log and document', () => {
 
 describe('a review that fails', () => {
   it.each<[string, typeof bed.reviewer.answers]>([
-    ['by an error of the server', (response) => void response.writeHead(500).end('{}')],
-    ['since the operator lacks the right', (response) => void response.writeHead(403).end('{}')],
-    ['by a connection that breaks', (response) => void response.destroy()],
-    ['by an answer that is none', (response) => void response.writeHead(201).end('<html>')],
-    ['by the answer to something else', (response) => void response.writeHead(201).end('{"kind":"Status"}')],
-    ['by a verdict that is none', says({ allowed: 'yes' })],
-    ['by an answer without a verdict', (response) => void response.end('{"kind":"SubjectAccessReview"}')],
+    ['with an error of the server', (response) => void response.writeHead(500).end('{}')],
+    ['because the operator lacks the right', (response) => void response.writeHead(403).end('{}')],
+    ['with a broken connection', (response) => void response.destroy()],
+    ['with an answer that cannot be read', (response) => void response.writeHead(201).end('<html>')],
+    ['with an answer to another question', (response) => void response.writeHead(201).end('{"kind":"Status"}')],
+    ['with a verdict that cannot be read', says({ allowed: 'yes' })],
+    ['with an answer without a verdict', (response) => void response.end('{"kind":"SubjectAccessReview"}')],
   ])('%s is answered with 503, and not cached', async (_how, answers) => {
     bed.reviewer.answers = answers;
     const answer = await bed.answerTo(upgrade());
@@ -255,8 +255,8 @@ describe('the user', () => {
     ['an empty name', { user: '', headers: ['X-Remote-User: '] }],
     ['two names', { headers: ['X-Remote-User: admin'] }],
     ['the same name twice', { headers: ['X-Remote-User: u'] }],
-    ['bytes that are no text', { user: 'a\xff' }],
-    ['a group that is no text', { headers: ['X-Remote-Group: \xff'] }],
+    ['bytes that are not UTF-8', { user: 'a\xff' }],
+    ['a group that is not UTF-8', { headers: ['X-Remote-Group: \xff'] }],
   ])('who is %s is refused', async (_who, wish) => {
     expect(await codeFor(wish)).toBe(401);
     expect(bed.reviewer.asked).toEqual([]);

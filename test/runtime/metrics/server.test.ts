@@ -148,7 +148,7 @@ describe('flags of metrics', () => {
     ['nothing but a port', port, 'needs readers'],
     ['a token without TLS', [...port, '--metrics-token-file', 'a'], 'need --metrics-certificate'],
     ['a certificate without its key', [...port, '--metrics-certificate', 'a'], 'belong together'],
-    ['a token, and everyone', [...port, '--metrics-token-file', 'a', '--metrics-anonymous'], 'contradicts'],
+    ['a token and anonymous access', [...port, '--metrics-token-file', 'a', '--metrics-anonymous'], 'contradicts'],
     ['no port', ['--metrics-anonymous'], 'need --metrics-port'],
     ['another port than one', ['--metrics-port', '70000'], 'a port from 0 to 65535'],
   ])('with %s are refused', (_name, flags, says) => {

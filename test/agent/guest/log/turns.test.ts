@@ -123,7 +123,7 @@ describe('the logs of many guests', () => {
     ['numbers', '1 '],
     ['lists', '[]'],
     ['empty objects', '{}\n'],
-    ['objects that are no record', '{"level":1}\n'],
+    ['objects that are not records', '{"level":1}\n'],
   ])('arrive in bounded numbers of records: %s', async (_, unit) => {
     const loop = new Loop();
     let most = 0;

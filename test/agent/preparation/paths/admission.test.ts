@@ -67,11 +67,11 @@ describe('a disk', () => {
   });
 
   it.each([
-    ['another tenant’s by a junction', 'C:\\disks\\team-a\\to-b\\data.vhdx', perNamespace],
-    ['a boot image by a junction', 'C:\\disks\\team-a\\to-boot\\rootfs.vhd', ['C:\\']],
-    ['the agent’s own by a junction', 'C:\\disks\\team-a\\to-own\\vms\\0\\rootfs.vhd', ['C:\\']],
-    ['the agent’s own by a short name', 'C:\\PROGRA~3\\lcow\\vms\\0\\rootfs.vhd', ['C:\\']],
-    ['another tenant’s by a short name', 'C:\\disks\\TEAM-B~1\\data.vhdx', perNamespace],
+    ['a disk of another tenant, reached by a junction', 'C:\\disks\\team-a\\to-b\\data.vhdx', perNamespace],
+    ['a boot image, reached by a junction', 'C:\\disks\\team-a\\to-boot\\rootfs.vhd', ['C:\\']],
+    ['a file of the agent, reached by a junction', 'C:\\disks\\team-a\\to-own\\vms\\0\\rootfs.vhd', ['C:\\']],
+    ['a file of the agent, reached by a short name', 'C:\\PROGRA~3\\lcow\\vms\\0\\rootfs.vhd', ['C:\\']],
+    ['a disk of another tenant, reached by a short name', 'C:\\disks\\TEAM-B~1\\data.vhdx', perNamespace],
     ['a differencing VHDX', 'C:\\disks\\team-a\\child.vhdx', perNamespace],
     ['a differencing VHD', 'C:\\disks\\team-a\\child.vhd', perNamespace],
     ['a VHD set', 'C:\\disks\\team-a\\set.vhds', perNamespace],

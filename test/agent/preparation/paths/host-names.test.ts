@@ -61,7 +61,7 @@ describe('a disk', () => {
     'c:\\programdata\\LCOW\\vms',
     'C:\\ProgramData',
     'C:\\hpc\\var\\run\\secrets\\lcow-operator\\token',
-  ])('is none of the agent’s own files: %s', (path) => {
+  ])('is refused if it is the agent’s own: %s', (path) => {
     for (const readOnly of [true, false]) {
       expect(refusal(disk(path, readOnly), { paths: ['C:\\'] })).toContain('no manifest may name');
     }
@@ -87,12 +87,12 @@ describe('a disk', () => {
 
 describe('boot files', () => {
   it.each<[string, RequestedOptions, Flags]>([
-    ['of the default', {}, {}],
-    ['of the boot folder', { BootFilesPath: bootFolder }, {}],
-    ['below it', { BootFilesPath: 'c:/linuxbootfiles/vhd/' }, {}],
-    ['of a folder that is allowed for reading', { BootFilesPath: 'D:\\boot' }, { paths: ['D:\\boot:ro'] }],
+    ['from the default folder', {}, {}],
+    ['from the boot folder', { BootFilesPath: bootFolder }, {}],
+    ['from a folder below it', { BootFilesPath: 'c:/linuxbootfiles/vhd/' }, {}],
+    ['from a folder that is allowed for reading', { BootFilesPath: 'D:\\boot' }, { paths: ['D:\\boot:ro'] }],
     ['with ordinary names', { KernelFile: 'vmlinux-6.6', RootFSFile: 'my root.img' }, {}],
-  ])('%s', (_, requested, flags) => {
+  ])('are allowed %s', (_, requested, flags) => {
     expect(refusal(requested, flags)).toBeUndefined();
   });
 
@@ -103,7 +103,7 @@ describe('boot files', () => {
     ['C:\\ProgramData\\lcow\\vms\\0', { paths: ['C:\\'] }, 'no manifest may name'],
     ['C:\\', { paths: ['C:\\'] }, 'no manifest may name'],
     ['D:\\disks\\team-b', { paths: ['D:\\disks\\{namespace}'] }, '--allowed-path'],
-  ])('not of %s', (path, flags, words) => {
+  ])('are refused from %s', (path, flags, words) => {
     expect(refusal({ BootFilesPath: path }, flags)).toContain(words);
   });
 
@@ -122,7 +122,7 @@ describe('boot files', () => {
 });
 
 it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd', 'VM~1.JSO', 'docume~2.jso'])(
-  'a guest state file is copied onto no file of the agent: %s',
+  'a guest state file never replaces a file of the agent: %s',
   (name) => {
     expect(refusal({ GuestStateFilePath: name })).toContain('confidential.guestStateFile');
     expect(refusal({ GuestStateFilePath: 'kernel.vmgs', DmVerityRootFsVhd: 'rootfs.vhd' })).toBeUndefined();
@@ -159,7 +159,7 @@ describe('a console pipe', () => {
   });
 
   it.each(['\\\\.\\pipe\\{namespace}_*', '\\\\.\\pipe\\{namespace}.*', '\\\\.\\pipe\\lcow-{namespace}\\*'])(
-    'belongs to its namespace by %s',
+    'belongs to its namespace with the pattern %s',
     (pattern) => {
       const nameOf = (namespace: string) => pattern.slice(9).replace('{namespace}', namespace).replace('*', 'x');
       expect(refusal(pipe(nameOf('team-a')), { pipes: [pattern] })).toBeUndefined();
@@ -189,7 +189,7 @@ describe('a console pipe', () => {
     '\\\\.\\pipe\\local\\team-b\\x',
     '\\\\.\\PIPE\\ProtectedPrefix\\Administrators\\lcow-agent',
     '\\\\.\\pipe\\protectedprefix\\LocalService\\x',
-  ])('is not %s', (name) => {
+  ])('is refused with the name %s', (name) => {
     expect(refusal({ ConsolePipe: name }, { pipes: ['*'] })).toContain('console.pipe');
   });
 });

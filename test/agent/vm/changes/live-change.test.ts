@@ -89,7 +89,7 @@ describe('resources of a running VM', () => {
     ['processor limits before build 19042', { build: 19041 }, {}, { ProcessorLimit: 5 }],
     ['memory of vNUMA nodes', { build: 26100 }, nodes, { ...nodes, MemorySizeInMB: 2048 }],
     ['memory of an isolated VM', isolating, confidential, { ...confidential, MemorySizeInMB: 2048 }],
-    ['a CPU group in place of a partition', {}, { ResourcePartitionID: group('c') }, { CPUGroupID: group('a') }],
+    ['a CPU group instead of a partition', {}, { ResourcePartitionID: group('c') }, { CPUGroupID: group('a') }],
     ['a kernel', {}, {}, { KernelFile: 'kernel' }],
   ] as const)('wait for a restart: %s', async (_name, description, before, options) => {
     await using node = await startNode(description);

@@ -64,7 +64,7 @@ describe('a mount path', () => {
   });
 
   it.each(['/etc', '/usr/lib/data', '/run', '/var/lib', '/mnt/../etc', 'relative'])(
-    'that an older manifest may have is refused by the agent: %s',
+    'from an older manifest is refused by the agent: %s',
     async (mountPath) => {
       await using node = await startNode(host);
       await using core = await startCore(node);

@@ -25,7 +25,7 @@ const isPaused = `${notSynced}: the VM is paused`;
 
 describe('a VM that was paused on its host', () => {
   it.each(['stay', 'end'] as const)(
-    'is halted at once, and says that nothing was synced: connections %s',
+    'is halted at once, and reports that nothing was synced: connections %s',
     async (connections) => {
       await using node = await startNode(host);
       await using core = await startCore(node, { timeouts: patient });

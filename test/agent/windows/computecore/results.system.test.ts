@@ -84,15 +84,16 @@ async function expectEveryError({ name, run }: Call, action: Rule['action'], exp
 
 describe('every HRESULT', () => {
   for (const call of operations) {
-    it(`is told when ${call.name} fails at once`, () => expectEveryError(call, 'failCall', () => true));
-    it(`is told when the operation of ${call.name} fails`, () => expectEveryError(call, 'failOperation', () => true));
+    it(`is reported when ${call.name} fails at once`, () => expectEveryError(call, 'failCall', () => true));
+    it(`is reported when the operation of ${call.name} fails`, () =>
+      expectEveryError(call, 'failOperation', () => true));
   }
   for (const call of plainCalls) {
-    it(`is told when ${call.name} fails`, () => expectEveryError(call, 'failCall', () => true));
+    it(`is reported when ${call.name} fails`, () => expectEveryError(call, 'failCall', () => true));
   }
   for (const call of endings) {
     const isTold = (code: number) => !benignForEnding.has(code);
-    it(`is told when ${call.name} fails, unless nothing is left to end`, async () => {
+    it(`is reported when ${call.name} fails, unless the system has already ended`, async () => {
       await expectEveryError(call, 'failCall', isTold);
       await expectEveryError(call, 'failOperation', isTold);
     });
