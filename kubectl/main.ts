@@ -80,7 +80,7 @@ interface LogsFlags {
 }
 
 withCluster(program.command('logs'))
-  .description('print the log of a VM’s guest; with -f also new lines, over restarts of VM, agent and operator')
+  .description('print the log of a VM’s guest; with -f also new lines, across restarts of VM, agent and operator')
   .argument('<name>')
   .option('-f, --follow', 'also print new lines')
   .option('-p, --previous', 'print the log of the run before the latest one')

@@ -186,8 +186,8 @@ export class Operator {
     const leadership = this.#leadership;
     if (leadership === undefined) return;
     this.#leadership = undefined;
-    this.#options.logger.warn('leads no more');
-    this.#door.dismiss('this replica leads no more');
+    this.#options.logger.warn('no longer leads');
+    this.#door.dismiss('this replica no longer leads');
     const ended = leadership.stop().finally(() => this.#yielding.delete(ended));
     this.#yielding.add(ended);
   }

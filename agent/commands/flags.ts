@@ -25,7 +25,7 @@ export function positiveSeconds(given: string): number {
 export function portNumber(given: string): number {
   const port = Number(given);
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
-    throw new InvalidArgumentError('a port from 0 to 65535');
+    throw new InvalidArgumentError('must be a port from 0 to 65535');
   return port;
 }
 

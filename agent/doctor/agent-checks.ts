@@ -124,7 +124,7 @@ const stateFolder: Check = {
   async run({ stateDir }, ports) {
     const problem = await ports.stateFolderProblem(stateDir);
     if (problem === undefined) return ok(stateDir);
-    return failed(problem, 'see who made it and what is in it, then remove it: the agent makes its own');
+    return failed(problem, 'find out who created it and what it contains, then remove it: the agent creates its own');
   },
 };
 

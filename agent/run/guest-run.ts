@@ -145,7 +145,7 @@ export class GuestRun {
     let awaited = 'HCS to start the VM';
     const timer = clock.after(timeouts.bootTimeout, () => {
       const seconds = Math.round(timeouts.bootTimeout / 1000);
-      limit.abort(new MachineFailure('BootTimeout', `waited ${seconds} s in vain for ${awaited}`));
+      limit.abort(new MachineFailure('BootTimeout', `waited ${seconds} s for ${awaited}`));
     });
     system.ended.then((end) =>
       limit.abort(

@@ -14,7 +14,7 @@ export class ExclusiveConsoles implements ConsoleReaders {
   }
 
   async *read(pipe: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    if (this.#inUse.has(pipe)) throw new StreamFailure('ConsoleInUse', 'somebody else reads the console already');
+    if (this.#inUse.has(pipe)) throw new StreamFailure('ConsoleInUse', 'another user already reads the console');
     this.#inUse.add(pipe);
     try {
       // Marks the stream as served even while the console prints nothing.

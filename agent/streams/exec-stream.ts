@@ -41,7 +41,7 @@ export async function serveExec(opening: ExecOpening, ports: ExecPorts): Promise
   const outputs = (['stdout', 'stderr'] as const).map((name) => relay(process[name], stream.outgoing(name), clock));
   const left = Promise.withResolvers<never>();
   left.promise.catch(() => undefined);
-  const leave = () => left.reject(new StreamFailure('SessionLost', 'nobody reads any more'));
+  const leave = () => left.reject(new StreamFailure('SessionLost', 'the reader has disconnected'));
   signal.addEventListener('abort', leave, { once: true });
   if (signal.aborted) leave();
   try {

@@ -88,7 +88,7 @@ export class StreamServer {
     }
     const broken = this.#multiplexer.receive(message);
     if (broken === undefined) return;
-    this.#ports.logger.error({ stream: broken.id }, 'the operator sent more than it may on a stream');
+    this.#ports.logger.error({ stream: broken.id }, 'the operator exceeded the window of a stream');
     this.#served.get(broken.id)?.over.abort();
   }
 

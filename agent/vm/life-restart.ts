@@ -17,7 +17,7 @@ export async function prepareRestart(
 ): Promise<{ readonly properties: SystemProperties | undefined } | undefined> {
   const { logger, tally } = vm.ports;
   vm.internalErrors.note();
-  logger.error({ error: stackOf(error) }, 'the life of a VM ended with an error of ours');
+  logger.error({ error: stackOf(error) }, 'the life of a VM ended with an internal error');
   tally?.internalError();
   vm.store.setTrouble({ reason: 'InternalError', message: `the agent failed on this VM: ${messageOf(error)}` });
   await untilDue(vm, signal);

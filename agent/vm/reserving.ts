@@ -73,7 +73,7 @@ async function allowedDisks({ ports, store }: VirtualMachineCore): Promise<reado
 export function requireReserved({ ports, uid }: VirtualMachineCore, disk: WantedDisk, finalPath: string): void {
   const file = diskFile(disk, finalPath);
   if (ports.reservations.of(uid).some((each) => isSame(each, file))) return;
-  throw new MachineFailure('DiskFailed', `${fieldOf(file)}: ${disk.path} was changed while it was looked at`);
+  throw new MachineFailure('DiskFailed', `${fieldOf(file)}: ${disk.path} changed while it was being examined`);
 }
 
 /** Gives back the disks that a running VM neither has nor wants. */

@@ -101,7 +101,7 @@ export class Supervisor {
       try {
         return await bounded(clock, timeouts.query, 'HcsEnumerateComputeSystems', () => backend.enumerate());
       } catch (error) {
-        logger.error({ error: messageOf(error) }, 'HCS cannot be enumerated; nothing is judged before it can');
+        logger.error({ error: messageOf(error) }, 'HCS cannot be enumerated; no VM is judged until it can');
         if (error instanceof HcsError && error.isServiceDisconnect) this.#listener.serviceLost();
         await delay(clock, timeouts.enumerateRetry, this.#signal);
       }
@@ -211,7 +211,7 @@ export class Supervisor {
       .live(this.#signal)
       .then(() => this.#lived(machine))
       .catch((error: unknown) => {
-        machine.logger.fatal({ error: messageOf(error) }, 'the life of a VM ended with an error of ours');
+        machine.logger.fatal({ error: messageOf(error) }, 'the life of a VM ended with an internal error');
       })
       .finally(() => this.#lives.delete(life));
     this.#lives.add(life);

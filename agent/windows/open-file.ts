@@ -26,7 +26,7 @@ export async function withLocalFile<T>(path: string, use: (file: OpenFile) => Pr
 async function describe(path: string, file: FileHandle): Promise<OpenFile> {
   const [held, finalPath] = await Promise.all([file.stat({ bigint: true }), realpath(path)]);
   const found = await stat(finalPath, { bigint: true });
-  if (held.ino !== found.ino || held.dev !== found.dev) throw new Error(`${path} was changed while it was looked at`);
+  if (held.ino !== found.ino || held.dev !== found.dev) throw new Error(`${path} changed while it was being examined`);
   return {
     kind: held.isDirectory() ? 'folder' : 'file',
     path: finalPath,

@@ -40,7 +40,7 @@ function lockOfNode(warn: (text: string) => void): TryLock {
   return async () => {
     const lock = await tryListen(nodePipe);
     if (lock !== undefined || (await isListening(nodePipe))) return lock;
-    warn(`this account cannot make ${nodePipe}: a second agent with another state folder is not kept off the node`);
+    warn(`this account cannot make ${nodePipe}: it cannot stop a second agent with another state folder`);
     return { release: () => undefined };
   };
 }

@@ -61,7 +61,7 @@ export class VmGroupAccess {
 
   async grant(path: string, mask: number = accessMasks.all): Promise<void> {
     if ((mask & 0x0fff_ffff) !== 0 || mask === 0)
-      throw new RangeError(`${mask.toString(16)} is no generic access mask`);
+      throw new RangeError(`${mask.toString(16)} is not a generic access mask`);
     const isFolder = (await stat(path)).isDirectory();
     await fileCalls.pass(() => this.#grant(path, mask, isFolder ? inheritance.folder : inheritance.file));
   }

@@ -65,7 +65,7 @@ function problemOf(flags: MetricsFlags): string | undefined {
 function portNumber(given: string): number {
   const port = Number(given);
   if (given.trim() === '' || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new InvalidArgumentError('a port from 0 to 65535');
+    throw new InvalidArgumentError('must be a port from 0 to 65535');
   }
   return port;
 }

@@ -192,7 +192,7 @@ async function prepareRealGuests({ initrd, kernel }: Arguments, step: (what: str
     Object.assign(process.env, bootFilesEnvironment(own));
     step(`real guests boot ${bed.kernel} and ${bed.initrd}`);
   } catch (error) {
-    throw new UnavailableError(`--guest qemu: real guests cannot be had here: ${messageOf(error)}`);
+    throw new UnavailableError(`--guest qemu: real guests are not available on this machine: ${messageOf(error)}`);
   }
 }
 
@@ -234,7 +234,7 @@ async function runLive(playground: Playground, instructions: string, signal: Abo
 
 function positiveNumber(text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('a number of seconds above 0');
+  if (!(value > 0)) throw new InvalidArgumentError('must be a number of seconds above 0');
   return value;
 }
 

@@ -89,7 +89,7 @@ export class FileAdmission {
   async #withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
     return await this.#scope.host.withFile(path, use).catch((error: unknown) => {
       if (error instanceof MachineFailure) throw error;
-      throw new MachineFailure('DiskFailed', `${path} cannot be looked at: ${messageOf(error)}`, error);
+      throw new MachineFailure('DiskFailed', `${path} cannot be examined: ${messageOf(error)}`, error);
     });
   }
 }

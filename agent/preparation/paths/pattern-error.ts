@@ -9,6 +9,6 @@ export const namespacePlaceholder = '{namespace}';
 export function requireKnownPlaceholders(pattern: string): void {
   const unknown = pattern.match(/\{[A-Za-z]{1,63}\}/g)?.find((each) => each !== namespacePlaceholder);
   if (unknown !== undefined) {
-    throw new PatternError(`${pattern}: ${unknown} is no placeholder; the only one is ${namespacePlaceholder}`);
+    throw new PatternError(`${pattern}: ${unknown} is not a placeholder; the only one is ${namespacePlaceholder}`);
   }
 }

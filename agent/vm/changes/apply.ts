@@ -70,7 +70,7 @@ function triedAgainLater(vm: VirtualMachineCore, changes: LiveChanges, failure: 
     changes.note({ ...noChange, trouble: { reason, message }, notBefore });
     return;
   }
-  logger.warn({ reason, error: message }, 'the running VM was not changed as it is wanted');
+  logger.warn({ reason, error: message }, 'the running VM could not be changed as assigned');
   vm.ports.tally?.liveChangeFailed(reason);
   const failures = changes.latest.failures + 1;
   const now = clock.now();

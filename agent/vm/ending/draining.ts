@@ -91,7 +91,7 @@ class TerminateRequests {
       this.#underWay = undefined;
       return true;
     } catch (error) {
-      ports.logger.warn({ error: messageOf(error) }, 'a VM under a call that hangs was not terminated');
+      ports.logger.warn({ error: messageOf(error) }, 'a VM with a hanging call could not be terminated');
       const back = () => {
         this.#underWay = undefined;
       };

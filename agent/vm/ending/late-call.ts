@@ -19,7 +19,7 @@ export async function lateResult(
 ): Promise<'returned' | 'lost'> {
   let end: 'returned' | 'lost' = 'returned';
   const result = await call.catch((error: unknown) => {
-    ports.logger.warn({ error: messageOf(error) }, 'an overdue call failed at last');
+    ports.logger.warn({ error: messageOf(error) }, 'an overdue call returned with an error');
     if (error instanceof HcsError && error.isServiceDisconnect) end = 'lost';
     return undefined;
   });

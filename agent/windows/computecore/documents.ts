@@ -143,7 +143,7 @@ function parse<T>(call: string, schema: z.ZodType<T>, document: string | undefin
   if (document === undefined)
     throw new HcsError(call, ownResults.unexpectedAnswer, 'unexpected value returned from hcs');
   const value = parseJson(document);
-  if (value === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'HCS answered with what is not JSON');
+  if (value === undefined) throw new HcsError(call, ownResults.unexpectedAnswer, 'the answer of HCS is not JSON');
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = z.prettifyError(parsed.error).replaceAll('\n', ' ');

@@ -10,7 +10,7 @@ const vsockTemplate = '-facb-11e6-bd58-64006a7986d3';
 
 /** The service GUID under which a Linux guest reaches a vsock port of its host. */
 export function vsockServiceId(port: number): string {
-  if (!Number.isInteger(port) || port < 0 || port > 0xffff_ffff) throw new RangeError(`${port} is no vsock port`);
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff_ffff) throw new RangeError(`${port} is not a vsock port`);
   return `${port.toString(16).padStart(8, '0')}${vsockTemplate}`;
 }
 
@@ -28,7 +28,7 @@ const guidLayout = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0
 /** In Windows memory order: the first three fields are little-endian numbers, the rest is as printed. */
 function writeGuid(to: Buffer, offset: number, guid: string): void {
   const [, data1 = '', data2 = '', data3 = '', data4 = '', data5 = ''] = guidLayout.exec(guid) ?? [];
-  if (data1 === '') throw new RangeError(`${JSON.stringify(guid)} is no GUID`);
+  if (data1 === '') throw new RangeError(`${JSON.stringify(guid)} is not a GUID`);
   to.writeUInt32LE(Number.parseInt(data1, 16), offset);
   to.writeUInt16LE(Number.parseInt(data2, 16), offset + 4);
   to.writeUInt16LE(Number.parseInt(data3, 16), offset + 6);

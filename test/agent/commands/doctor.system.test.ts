@@ -273,7 +273,7 @@ describe('lcow-agent doctor', () => {
     expect(out[0]).toBe('not applicable  Windows build: needs Windows: run it on the node');
     expect(out.slice(-2)).toEqual([
       'failed          state folder: it belongs to somebody',
-      '                fix: see who made it and what is in it, then remove it: the agent makes its own',
+      '                fix: find out who created it and what it contains, then remove it: the agent creates its own',
     ]);
   });
 });

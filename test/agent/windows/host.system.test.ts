@@ -146,7 +146,7 @@ describe('the real path of a file', () => {
       const answer = await host
         .withFile(link, async (file) => [file.path.at(-1), (await file.read(0, 1)).toString()])
         .catch((error: Error) => error.message);
-      if (typeof answer === 'string') expect(answer).toContain('was changed while it was looked at');
+      if (typeof answer === 'string') expect(answer).toContain('changed while it was being examined');
       else expect(answer?.[0]).toBe(answer?.[1]);
     }
     isTurning = false;

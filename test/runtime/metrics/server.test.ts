@@ -150,7 +150,7 @@ describe('flags of metrics', () => {
     ['a certificate without its key', [...port, '--metrics-certificate', 'a'], 'belong together'],
     ['a token and anonymous access', [...port, '--metrics-token-file', 'a', '--metrics-anonymous'], 'contradicts'],
     ['no port', ['--metrics-anonymous'], 'need --metrics-port'],
-    ['another port than one', ['--metrics-port', '70000'], 'a port from 0 to 65535'],
+    ['another port than one', ['--metrics-port', '70000'], 'must be a port from 0 to 65535'],
   ])('with %s are refused', (_name, flags, says) => {
     expect(() => settingsOf(flags)).toThrow(says);
   });
