@@ -1,5 +1,5 @@
-// Chance from one seed. Each source has a stream of its own: a draw depends on the seed, the name of the source and the
-// number of the draw, and on nothing else. So a fault that is left out moves no draw of another source.
+// Random numbers from one seed. Each source has its own stream: a draw depends only on the seed, the name of the source
+// and the number of the draw. A fault that is switched off therefore changes no draw of another source.
 
 export interface Chance {
   /** A number in [0, 1). */

@@ -1,9 +1,9 @@
-// A simulated process: everything that an operator or an agent does passes through the ports of its process, and when
-// the process dies, nothing that it still does has an effect.
+// A simulated process. Everything that an operator or an agent does passes through the ports of its process. When the
+// process dies, none of its remaining calls has an effect.
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { World } from './world.ts';
 
-/** What a dead process waits for. */
+/** The promise that a dead process awaits. */
 function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
@@ -44,7 +44,7 @@ export class Process {
     for (const task of this.#onDeath.splice(0)) task();
   }
 
-  /** Whether a port may act for the process. Counts what a dead one tries. */
+  /** Whether a port may act for the process. Counts the attempts of a dead process. */
   mayAct(): boolean {
     if (!this.#isAlive) this.touchedAfterDeath += 1;
     return this.#isAlive;

@@ -42,7 +42,7 @@ test('a seed decides the order of events of the same time', async () => {
   expect(new Set(await Promise.all([1, 2, 3, 4].map(orderOf))).size).toBeGreaterThan(1);
 });
 
-test('a draw depends on nothing but its source and its number', () => {
+test('a draw depends only on its source and its number', () => {
   const [alone, beside, other] = [chanceOf(3, 'disk'), chanceOf(3, 'disk'), chanceOf(3, 'network')];
   const drawn = Array.from({ length: 20 }, () => {
     other.number();
@@ -53,7 +53,7 @@ test('a draw depends on nothing but its source and its number', () => {
   expect(new Set(drawn).size).toBe(20);
 });
 
-test('a process that died has no effect, and what it tries is counted', async () => {
+test('a dead process has no effect, and its attempts are counted', async () => {
   const world = new World({ seed: 1 });
   const process = new Process(world, 'agent');
   const effects: string[] = [];
@@ -77,7 +77,7 @@ test('a process that died has no effect, and what it tries is counted', async ()
   expect(process.touchedAfterDeath).toBe(1);
 });
 
-test('a failure that somebody reports ends the run', async () => {
+test('a reported failure ends the run', async () => {
   const world = new World({ seed: 1 });
   world.after(1, 'a', () => world.fail(new Error('broken')));
   await expect(world.run(minute)).rejects.toThrow('broken');

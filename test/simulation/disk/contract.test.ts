@@ -1,4 +1,4 @@
-// What every `FileSystem` does: that of this computer and the simulated one.
+// The contract of `FileSystem`, for the file system of this machine and the simulated one.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -13,7 +13,10 @@ async function write(files: FileSystem, path: string, text: string, syncs: boole
   await file.close();
 }
 
-/** What a file has after a power failure that follows the body, over many seeds. Undefined: there is no file. */
+/**
+ * The states of a file after a power failure that follows the body, over many seeds. Undefined means that the file is
+ * missing.
+ */
 async function afterPowerFailure(path: string, body: (files: FileSystem, bed: DiskBed) => Promise<void>) {
   const found = new Set<string | undefined>();
   for (const seed of seeds) {
@@ -21,7 +24,7 @@ async function afterPowerFailure(path: string, body: (files: FileSystem, bed: Di
     await bed.use((files) => body(files, bed));
     bed.disk.crashOfHost();
     found.add(bed.disk.read(path)?.toString());
-    // What is left stays.
+    // The rest stays as it is.
     const before = bed.disk.paths();
     bed.disk.crashOfHost();
     expect(bed.disk.paths()).toEqual(before);
@@ -30,7 +33,7 @@ async function afterPowerFailure(path: string, body: (files: FileSystem, bed: Di
 }
 
 describe('a power failure', () => {
-  it('takes nothing that was synced, with the folders on the way', async () => {
+  it('loses nothing that was synced, including the folders of its path', async () => {
     const found = await afterPowerFailure('/a/b', async (files) => {
       await files.mkdir('/a');
       await write(files, '/a/b', 'text', true);
@@ -39,7 +42,7 @@ describe('a power failure', () => {
     expect([...found]).toEqual(['text']);
   });
 
-  it('takes nothing that is old', async () => {
+  it('loses no old changes', async () => {
     const found = await afterPowerFailure('/a', async (files, { world }) => {
       await write(files, '/a', 'text', false);
       await world.delay(60_000, 'pause');
@@ -47,12 +50,12 @@ describe('a power failure', () => {
     expect([...found]).toEqual(['text']);
   });
 
-  it('may take a new file whose folder was not synced', async () => {
+  it('can lose a new file whose folder was not synced', async () => {
     const found = await afterPowerFailure('/a', (files) => write(files, '/a', 'text', true));
     expect(found).toEqual(new Set(['text', undefined]));
   });
 
-  it('may leave a file empty, torn or with zeros that was renamed before it was synced', async () => {
+  it('can leave a file empty, torn or with zeros if it was renamed before it was synced', async () => {
     const found = await afterPowerFailure('/a', async (files) => {
       await write(files, '/a', 'old', true);
       await files.syncFolder('/');
@@ -65,7 +68,7 @@ describe('a power failure', () => {
     expect(texts).not.toContain(undefined);
   });
 
-  it('leaves the old or the new file whole that was synced before it was renamed', async () => {
+  it('leaves the old or the new file whole if it was synced before it was renamed', async () => {
     const found = await afterPowerFailure('/a', async (files) => {
       await write(files, '/a', 'old', true);
       await files.syncFolder('/');
@@ -75,7 +78,7 @@ describe('a power failure', () => {
     expect(found).toEqual(new Set(['old', 'new']));
   });
 
-  it('may bring back what was removed, as it was', async () => {
+  it('can bring back removed files unchanged', async () => {
     const found = await afterPowerFailure('/a/b', async (files) => {
       await files.mkdir('/a');
       await write(files, '/a/b', 'text', true);
@@ -85,7 +88,7 @@ describe('a power failure', () => {
     expect(found).toEqual(new Set(['text', undefined]));
   });
 
-  it('takes lines only from the end of a file that is appended to', async () => {
+  it('loses lines only from the end of a file that is appended to', async () => {
     const text = (lines: number) => Array.from({ length: lines }, (_, line) => `line ${line}\n`).join('');
     const found = await afterPowerFailure('/log', async (files) => {
       for (let line = 0; line < 10; line += 1) {
@@ -102,7 +105,7 @@ describe('a power failure', () => {
     expect(found.size).toBeGreaterThan(5);
   });
 
-  it('takes nothing when that fault is off', async () => {
+  it('loses nothing when that fault is off', async () => {
     const bed = diskBed(1);
     await bed.use((files) => write(files, '/a', 'text', false));
     bed.disk.crashOfHost();
@@ -112,7 +115,7 @@ describe('a power failure', () => {
 });
 
 describe('the death of a process', () => {
-  it('leaves what was written, and ends a write that takes two steps between them', async () => {
+  it('keeps what was written, and can end a divided write after its first step', async () => {
     const found = new Set<string | undefined>();
     for (const seed of seeds) {
       const bed = diskBed(seed, { faults: { divided: 1, lossy: true } });
@@ -132,7 +135,7 @@ describe('the death of a process', () => {
 });
 
 describe('the lock of a host', () => {
-  it('goes to one process at a time, and to the next when that one dies or gives it up', async () => {
+  it('is held by one process at a time, and passes to the next one when its holder dies or releases it', async () => {
     const { disk, run, start } = diskBed(1);
     const storage = new SimulatedStorage(disk);
     const [one, other] = [start(), start()];
@@ -156,8 +159,8 @@ describe('the lock of a host', () => {
   });
 });
 
-describe('a disk that is full', () => {
-  it('takes what fits, and again when something is removed', async () => {
+describe('a full disk', () => {
+  it('accepts what fits, and more once something is removed', async () => {
     const bed = diskBed(1, { capacity: 4_096 });
     await bed.use(async (files) => {
       await files.appendFile('/a', 'x'.repeat(3_000));
@@ -175,7 +178,7 @@ describe('a disk that is full', () => {
     });
   });
 
-  it('is so for a while, by chance, and never when that fault is off', async () => {
+  it('is full for a while, by chance, and never when that fault is off', async () => {
     const bed = diskBed(1, { faults: { full: 0.05 } });
     await bed.use(async (files) => {
       const outcomes: string[] = [];
@@ -197,8 +200,8 @@ describe('a disk that is full', () => {
   });
 });
 
-describe('a disk that fails', () => {
-  it('does so before or after the effect', async () => {
+describe('a failing disk', () => {
+  it('fails before or after the effect', async () => {
     const bed = diskBed(1, { faults: { failing: 0.5 } });
     await bed.use(async (files) => {
       let [succeeded, failed] = [0, 0];

@@ -1,5 +1,5 @@
-// The disk of a simulated host. Processes reach it through a `FileSystem` each. What a process wrote stays when the
-// process dies; what it did not sync may be lost when the host loses power (`crashOfHost`).
+// The disk of a simulated host. Each process reaches it through a `FileSystem` of its own. Data that a process wrote
+// stays when the process dies; data that it did not sync can be lost when the host loses power (`crashOfHost`).
 import type { FileHandle, FileSystem } from '../../../agent/node/file-system.ts';
 import type { Process } from '../process.ts';
 import type { World } from '../world.ts';
@@ -9,22 +9,22 @@ import type { FileInode } from './inode.ts';
 import { Volume } from './volume.ts';
 
 export interface DiskSettings {
-  /** Bytes that fit; absent = no limit. */
+  /** The number of bytes that fit; absent = no limit. */
   readonly capacity?: number;
-  /** Absent = none. */
+  /** Absent = no faults. */
   readonly faults?: DiskFaults;
 }
 
 export interface DiskOptions {
   readonly world: World;
-  /** The host's. */
+  /** The name of the host. */
   readonly name: string;
   readonly settings?: DiskSettings;
   /** Receives the kind of each fault. */
   readonly injected?: (kind: string) => void;
 }
 
-/** As often as Node's `rm` tries to remove a folder in which somebody creates files. */
+/** As often as Node's `rm` tries to remove a folder in which another process creates files. */
 const removals = 8;
 
 export class SimulatedDisk {
@@ -68,7 +68,7 @@ export class SimulatedDisk {
     return inode?.kind === 'file' ? Buffer.from(inode.content) : undefined;
   }
 
-  /** Puts a file there that no power failure takes back. */
+  /** Creates a file that survives every power failure. */
   put(path: string, content: string | Uint8Array): void {
     this.putFolder(path.slice(0, path.lastIndexOf('/')));
     const file = this.#volume.create(path);
@@ -78,7 +78,7 @@ export class SimulatedDisk {
     this.#volume.syncWay(path);
   }
 
-  /** The same for a folder. */
+  /** Creates a folder that survives every power failure. */
   putFolder(path: string): void {
     this.#volume.mkdir(path);
     this.#volume.syncWay(path);
@@ -144,7 +144,7 @@ export class SimulatedDisk {
     });
   }
 
-  /** One entry after another: a process that dies meanwhile leaves the others. */
+  /** Removes one entry after another, so a process that dies in between leaves the others. */
   async #remove(path: string, look: Call, change: Change): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const paths = await look(`list ${path}`, () => this.#volume.below(path, this.#faults.shuffled));

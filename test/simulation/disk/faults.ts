@@ -1,4 +1,4 @@
-// What a simulated disk does wrong, drawn for each call.
+// The faults of a simulated disk, drawn for each call.
 import type { Chance } from '../chance.ts';
 import type { World } from '../world.ts';
 import { FileError } from './file-error.ts';
@@ -13,7 +13,7 @@ export interface DiskFaults {
   readonly full?: number;
   /** Probability that a write takes place in two steps, so that a process that dies leaves a part of it. */
   readonly divided?: number;
-  /** A power failure takes changes back that nobody synced, and tears the last write of a file. */
+  /** A power failure undoes changes that were not synced, and tears the last write of a file. */
   readonly lossy?: boolean;
 }
 
@@ -57,7 +57,7 @@ export class DrawnFaults {
     return this.#happens('slow', this.#slow) ? usual + this.#slow.number() * milliseconds.slow : usual;
   };
 
-  /** The order in which a folder is listed means nothing. */
+  /** Folders are listed in random order, because callers must not rely on an order. */
   readonly shuffled = (names: readonly string[]): string[] => {
     const keyed = names.map((name) => [this.#order.number(), name] as const);
     return keyed.sort(([one], [other]) => one - other).map(([, name]) => name);

@@ -1,4 +1,4 @@
-// Errors of a simulated disk, as Node makes them.
+// Errors of a simulated disk, in the form that Node gives them.
 
 const texts = {
   EBADF: 'bad file descriptor',

@@ -1,11 +1,11 @@
-// The files and folders of a simulated disk. Each remembers how to take its latest changes back, until they are synced
-// or old enough to be written anyway: a power failure takes some of them back (`losePower`).
+// The files and folders of a simulated disk. Each remembers how to undo its latest changes until they are synced, or
+// old enough to be written anyway. A power failure undoes some of them (`losePower`).
 import type { Chance } from '../chance.ts';
 
-/** After this many milliseconds a system writes what nobody synced. */
+/** After this many milliseconds, a system writes data that was not synced. */
 const writeBack = 30_000;
 
-/** Takes the change back, or all of it but a part. */
+/** Undoes the change, completely or except for a part. */
 type Undo = (chance: Chance) => void;
 
 interface Change {
@@ -15,7 +15,7 @@ interface Change {
   readonly tear?: Undo;
 }
 
-/** What was changed since the last sync, in order. */
+/** The changes since the last sync, in order. */
 class Changes {
   #pending: Change[] = [];
 
@@ -119,7 +119,7 @@ export class FileInode {
 interface TornWrite {
   readonly offset: number;
   readonly length: number;
-  /** What the write replaced. */
+  /** The replaced bytes. */
   readonly before: Uint8Array;
   readonly sizeBefore: number;
 }

@@ -1,5 +1,5 @@
-// The journal on a disk that fails, and dies of everything at each of its calls: what the next agent reads is the last
-// record that was durable, or a newer one, and never a torn one.
+// The journal on a failing disk, with a process or host that dies at each call. The next agent reads the last durable
+// record or a newer one, and never a torn one.
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FileSystem } from '../../../agent/node/file-system.ts';
@@ -14,7 +14,7 @@ const machines = `${stateDir}/vms`;
 const bootID = '11111111-2222-4333-8444-555555555555';
 const uids = ['a', 'b'].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`);
 
-/** What was asked for of one VM: numbers of restarts, or undefined for its removal. The first is how it begins. */
+/** The requests for one VM: numbers of restarts, or undefined for its removal. The first entry is the initial state. */
 class Requests {
   readonly #versions: (number | undefined)[] = [undefined];
   #durable = 0;
@@ -29,12 +29,12 @@ class Requests {
     this.#durable = Math.max(this.#durable, index);
   }
 
-  /** The versions that may be found now. */
+  /** The versions that the next agent can find now. */
   get acceptable(): readonly (number | undefined)[] {
     return this.#versions.slice(this.#durable);
   }
 
-  /** From now on, this is how the VM begins. */
+  /** The next life starts with this version. */
   found(version: number | undefined): void {
     this.#versions.push(version);
     this.#durable = this.#versions.length - 1;
@@ -49,7 +49,7 @@ class Machines {
     this.#bed = bed;
   }
 
-  /** Writes and removes records at random, some of them while others are not done. */
+  /** Writes and removes records at random, sometimes before earlier calls have returned. */
   async play({ files, journal }: Agent, chance: Chance): Promise<void> {
     const pending: Promise<void>[] = [];
     for (let step = 0; step < 8; step += 1) {
@@ -70,7 +70,7 @@ class Machines {
     await Promise.all(pending);
   }
 
-  /** What a VM with a record has in its folder, too. */
+  /** Adds the other files that a VM's folder has. */
   async #addFiles(files: FileSystem, uid: string): Promise<void> {
     const folder = `${machines}/${uid}`;
     if (this.#bed.disk.read(`${folder}/vm.json`) === undefined) return;
@@ -106,7 +106,10 @@ const agentOn = (files: FileSystem): Agent => ({ files, journal: new FileJournal
 
 type Death = 'process' | 'host';
 
-/** Plays until a call, dies, and lets the next agent read and go on. Returns the number of events of the first life. */
+/**
+ * Plays until the given call, dies, and lets the next agent read and continue. Returns the number of events of the
+ * first life.
+ */
 async function live(seed: number, faults: DiskFaults, death: Death, lastEvent: number): Promise<number> {
   const bed = diskBed(seed);
   const vms = new Machines(bed);
@@ -147,7 +150,7 @@ const healthy: DiskFaults = { lossy: true, divided: 0.5 };
 const failing: DiskFaults = { ...healthy, failing: 0.05, full: 0.02, slow: 0.05 };
 
 describe.each(deaths)('the journal after the death of the %s', (death) => {
-  it('has what was durable or newer, whichever call was the last', async () => {
+  it('has the durable version or a newer one, whichever call was the last', async () => {
     const events = await live(1, healthy, death, Number.POSITIVE_INFINITY);
     expect(events).toBeGreaterThan(50);
     for (let last = 1; last < events; last += 1) await live(1, healthy, death, last);

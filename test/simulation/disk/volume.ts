@@ -1,15 +1,15 @@
-// The content of a simulated disk: a tree of files and folders, with a limit to what fits. Its calls take effect at once.
+// The content of a simulated disk: a tree of files and folders with a size limit. Its calls take effect at once.
 import type { Chance } from '../chance.ts';
 import { FileError } from './file-error.ts';
 import { FileInode, FolderInode, type Inode } from './inode.ts';
 
-/** What a file or folder takes beside its content. */
+/** The space that a file or folder needs besides its content. */
 const inodeBytes = 512;
 
 export interface VolumePorts {
   /** Milliseconds of simulated time. */
   readonly now: () => number;
-  /** Bytes that fit. */
+  /** The number of bytes that fit. */
   readonly capacity: () => number;
 }
 
@@ -22,7 +22,7 @@ export class Volume {
     this.#ports = ports;
   }
 
-  /** Bytes that files and folders take. */
+  /** The number of bytes that files and folders use. */
   get used(): number {
     return this.#used;
   }
@@ -72,7 +72,7 @@ export class Volume {
     file.empty(this.#ports.now());
   }
 
-  /** Writes what fits, and fails when that is not everything. */
+  /** Writes the bytes that fit, and fails if these are not all. */
   write(file: FileInode, offset: number, bytes: Uint8Array, path: string): void {
     const growth = Math.max(0, offset + bytes.length - file.size);
     const missing = Math.max(0, growth - this.#free);
@@ -108,7 +108,7 @@ export class Volume {
     this.#used -= inodeBytes + (inode.kind === 'file' ? inode.size : 0);
   }
 
-  /** What is below the path and the path itself, folders after what they contain. */
+  /** The path itself and everything below it, each folder after its contents. */
   below(path: string, order: (names: readonly string[]) => readonly string[] = sorted): string[] {
     const inode = this.find(path);
     if (inode === undefined) return [];
@@ -116,7 +116,7 @@ export class Volume {
     return [...names.flatMap((name) => this.below(`${path === '/' ? '' : path}/${name}`, order)), path];
   }
 
-  /** Makes the names on the way to a file or folder durable. */
+  /** Makes the names of all folders on the path of a file or folder durable. */
   syncWay(path: string): void {
     const names = namesOf(path);
     for (let depth = 0; depth < names.length; depth += 1) this.folder(`/${names.slice(0, depth).join('/')}`).sync();
@@ -134,7 +134,7 @@ export class Volume {
     return lost;
   }
 
-  /** Folders first: what is in no folder any more cannot be seen, whatever its content. */
+  /** Folders first, because the content of an unreachable file does not matter. */
   #loseFolder(folder: FolderInode, chance: Chance): number {
     let lost = folder.losePower(this.#ports.now(), chance);
     for (const name of sorted([...folder.entries.keys()])) {

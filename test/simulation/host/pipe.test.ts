@@ -20,7 +20,7 @@ function textOf(end: PipeEnd): { text: string } {
   return read;
 }
 
-test('bytes arrive in order and later, in both directions', async () => {
+test('bytes arrive later and in order, in both directions', async () => {
   const { world, one, other } = makePair();
   const [atOne, atOther] = [textOf(one), textOf(other)];
   for (const word of ['a', 'b', 'c']) one.write(word);
@@ -32,7 +32,7 @@ test('bytes arrive in order and later, in both directions', async () => {
   expect(world.elapsed).toBeGreaterThan(0);
 });
 
-test('an end that was ended still reads, and both close when both have ended', async () => {
+test('an end that was ended can still read, and both close when both have ended', async () => {
   const { world, one, other } = makePair();
   const read = textOf(one);
   const events: string[] = [];
@@ -47,7 +47,7 @@ test('an end that was ended still reads, and both close when both have ended', a
   expect(events).toEqual(['end', 'close']);
 });
 
-test('a writer waits while nobody reads', async () => {
+test('a writer waits while the reader does not read', async () => {
   const { world, one, other } = makePair();
   let sent = 0;
   const fill = () => one.write(Buffer.alloc(16 * 1024), (error) => error ?? fillMore());
@@ -63,7 +63,7 @@ test('a writer waits while nobody reads', async () => {
   expect(sent).toBe(1000);
 });
 
-test('an end that is destroyed ends the other one', async () => {
+test('destroying one end ends the other', async () => {
   const { world, one, other } = makePair();
   const ended = finished(other, { writable: false });
   other.on('error', () => undefined).resume();
@@ -74,7 +74,7 @@ test('an end that is destroyed ends the other one', async () => {
   expect(await written).toMatchObject({ code: 'EPIPE' });
 });
 
-test('or it resets the other one, whatever was on its way', async () => {
+test('destroying one end can reset the other, whatever is in flight', async () => {
   const { world, one, other } = makePair(true);
   const ended = finished(other);
   ended.catch(() => undefined);
@@ -85,7 +85,7 @@ test('or it resets the other one, whatever was on its way', async () => {
   await expect(ended).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
-test('a writer that waits learns that the reader is gone', async () => {
+test('a waiting writer gets an error when the reader is gone', async () => {
   const { world, one, other } = makePair();
   one.on('error', () => undefined);
   const written = new Promise((resolve) => one.write(Buffer.alloc(1 << 20), resolve));
@@ -94,7 +94,7 @@ test('a writer that waits learns that the reader is gone', async () => {
   expect(await written).toMatchObject({ code: 'EPIPE' });
 });
 
-test('the end of a dead process is silent, and the other one ends', async () => {
+test('the end of a dead process is silent, and the other end is closed', async () => {
   const { world, one, other } = makePair();
   const events: string[] = [];
   for (const name of ['data', 'end', 'close', 'error']) one.on(name, () => events.push(name));

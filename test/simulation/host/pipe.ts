@@ -1,13 +1,13 @@
-// A connection in the simulated world: two streams, each with the bytes that the other one has written. Bytes and ends
-// arrive in order, after a drawn time; what is written while others are on their way travels with them. Like a socket,
-// an end can be ended in one direction only, and a writer waits while the reader does not read.
+// A connection in the simulated world: two streams, where each reads what the other has written. Bytes and ends arrive
+// in order, after a random time; bytes that are written while others are in flight travel with them. As with a socket,
+// each direction can be ended separately, and a writer waits while the reader does not read.
 import { Duplex } from 'node:stream';
 import type { World } from '../world.ts';
 
 export interface PipeOptions {
   readonly world: World;
   readonly source: string;
-  /** Draws how long something takes to the other end, in milliseconds. */
+  /** Draws the time to the other end, in milliseconds. */
   readonly latency: () => number;
   /**
    * Draws how an end that is destroyed shows at the other end: true = as an error (ECONNRESET), false = as an end.
@@ -16,10 +16,12 @@ export interface PipeOptions {
   readonly resets: () => boolean;
 }
 
-/** Bytes that are on their way or have arrived, before the writer has to wait. The reader's own buffer is added. */
+/**
+ * The bytes that are in flight or have arrived before the writer has to wait, in addition to the reader's own buffer.
+ */
 const windowBytes = 64 * 1024;
 
-/** `gone`: the other end takes no bytes any more. `reset`: it is gone, and what was on its way is lost. */
+/** `gone`: the other end accepts no more bytes. `reset`: it is gone, and the bytes in flight are lost. */
 type Item = Buffer | 'end' | 'gone' | 'reset';
 
 export function connectedPair(options: PipeOptions): readonly [PipeEnd, PipeEnd] {
@@ -33,14 +35,14 @@ export function connectedPair(options: PipeOptions): readonly [PipeEnd, PipeEnd]
 export class PipeEnd extends Duplex {
   readonly #options: PipeOptions;
   #other: PipeEnd | undefined;
-  /** What is on its way to this end, in order. */
+  /** The items in flight to this end, in order. */
   #coming: Item[] = [];
-  /** What has arrived, until the reader asks for it. */
+  /** The items that have arrived and that the reader has not requested yet. */
   readonly #arrived: (Buffer | 'end')[] = [];
   #isAsked = false;
-  /** Bytes that the other end wrote and this end's reader has not taken. */
+  /** The number of bytes that the other end wrote and this end's reader has not read. */
   #untaken = 0;
-  /** The write of this end that waits for the other reader. */
+  /** The pending write of this end, which waits for the other reader. */
   #waiting: ((error?: Error) => void) | undefined;
   #hasEnded = false;
   #isOtherGone = false;
@@ -56,7 +58,7 @@ export class PipeEnd extends Duplex {
     this.#other = other;
   }
 
-  /** The owner of this end died: nothing happens at this end any more, and the other one sees the connection end. */
+  /** The owner of this end died: this end does nothing more, and the other end sees the connection end. */
   sever(): void {
     if (this.#isSevered || this.destroyed) return;
     this.#leave(false);
@@ -96,7 +98,7 @@ export class PipeEnd extends Duplex {
     waiting?.(brokenPipe());
   }
 
-  /** Tells the other end that this one takes nothing any more. */
+  /** Tells the other end that this end accepts nothing more. */
   #leave(isBroken: boolean): void {
     const { resets } = this.#options;
     const hasEnded = this.#hasEnded;
@@ -120,7 +122,7 @@ export class PipeEnd extends Duplex {
     this.#waiting = undefined;
   }
 
-  /** False when the writer must wait until the reader has taken some bytes. */
+  /** False when the writer must wait until the reader has read some bytes. */
   #take(bytes: Buffer): boolean {
     this.#come([bytes]);
     this.#untaken += bytes.length;
@@ -159,7 +161,7 @@ export class PipeEnd extends Duplex {
     waiting?.(brokenPipe());
   }
 
-  /** Gives the reader what it asked for. */
+  /** Gives the reader the requested items. */
   #pass(): void {
     while (this.#isAsked && !this.#isSevered && !this.destroyed) {
       const item = this.#arrived.shift();

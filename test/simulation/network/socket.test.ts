@@ -27,7 +27,7 @@ function connect({ isCut = () => false }: { readonly isCut?: () => boolean } = {
   return { world, pair, near, far, received };
 }
 
-test('messages arrive whole and in their order, in both directions', async () => {
+test('messages arrive whole and in order, in both directions', async () => {
   const { world, near, far, received } = connect();
   const sent = Array.from({ length: 200 }, (_, number) => ({ number }));
   for (const each of sent) {
@@ -44,7 +44,7 @@ test('pings keep an idle connection open', async () => {
   expect([near.open, far.open]).toEqual([true, true]);
 });
 
-test('both ends learn the code and the reason of the end that closes', async () => {
+test('both ends get the code and the reason of the end that closes', async () => {
   const { world, near, far } = connect();
   near.close(4001, 'renewed');
   await world.run(10_000);
@@ -54,14 +54,14 @@ test('both ends learn the code and the reason of the end that closes', async () 
   ]);
 });
 
-test('the end of a connection whose other process died is abnormal', async () => {
+test('a connection whose other process died ends abnormally', async () => {
   const { world, pair, far } = connect();
   pair.near.sever({ told: true });
   await world.run(10_000);
   expect(await far.closed).toEqual({ code: 1006, reason: '' });
 });
 
-test('an end of a half-open connection learns of it by the silence', async () => {
+test('an end of a half-open connection detects it by the silence', async () => {
   let isCut = false;
   const { world, near, far } = connect({ isCut: () => isCut });
   await world.run(5_000);
@@ -73,7 +73,7 @@ test('an end of a half-open connection learns of it by the silence', async () =>
   ]);
 });
 
-test('a reader that pauses holds up the writer, and reads all of it later', async () => {
+test('a paused reader makes the writer wait, and reads everything later', async () => {
   const { world, pair, near, received } = connect();
   pair.far.pause();
   const text = 'x'.repeat(10_000);

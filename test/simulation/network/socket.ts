@@ -1,6 +1,6 @@
-// One end of a WebSocket in the simulated world. It behaves as `ws` does where the product can notice: frames arrive
-// whole and in order, a reader that pauses holds up its writer, a close handshake carries its code, and an end whose
-// peer vanished learns it by an abnormal closure (1006), or never.
+// One end of a WebSocket in the simulated world. It behaves like `ws` where the product can notice: frames arrive whole
+// and in order, a paused reader makes its writer wait, a close handshake carries its code, and if the other end
+// disappears, this end closes abnormally (1006) or never.
 import { EventEmitter } from 'node:events';
 import type { RawData } from 'ws';
 import { openState, type Socket } from '../../../protocol/socket.ts';
@@ -11,7 +11,7 @@ const abnormalClosure = 1006;
 
 /** Bytes in the buffers of both systems. A writer beyond that waits. */
 const bufferBytes = 256 * 1024;
-/** Of a frame besides its content. */
+/** The size of a frame besides its content. */
 const frameBytes = 16;
 
 type Frame =
@@ -26,7 +26,7 @@ export interface WayOptions {
   readonly source: string;
   /** Milliseconds from one end to the other. */
   readonly latency: () => number;
-  /** Whether what is sent now is lost: a half-open connection, or a network that is cut. */
+  /** Whether frames that are sent now are lost, because the connection is half-open or the network is cut. */
   readonly isCut: () => boolean;
 }
 
@@ -52,17 +52,17 @@ export class SimulatedSocket extends EventEmitter implements Socket {
   #other: SimulatedSocket | undefined;
   #state: number = states.open;
   #isPaused = false;
-  /** The process of this end is dead: it neither hears nor says anything. */
+  /** The process of this end is dead: this end neither receives nor sends. */
   #isSevered = false;
-  /** Arrived, and not read yet. */
+  /** Frames that have arrived and were not read yet. */
   readonly #arrived: Frame[] = [];
   /** Bytes that the other end sent and this end has not read. */
   #unread = 0;
-  /** Sent by the other end, which waits until this end reads. */
+  /** Sends of the other end that wait until this end reads. */
   readonly #blocked: (() => void)[] = [];
-  /** When the frame before arrives: none overtakes it. */
+  /** When the previous frame arrives. No frame overtakes another. */
   #lastArrival = 0;
-  /** What is to be done next, in order: events of the same time may change places, and frames may not. */
+  /** The pending arrivals, in order. Events of the same time can change places, but frames must not. */
   readonly #putting: (() => void)[] = [];
   readonly #onTheWay: (() => void)[] = [];
   #hasSentClose = false;
@@ -138,13 +138,13 @@ export class SimulatedSocket extends EventEmitter implements Socket {
     this.#put({ kind: 'close', code, reason });
   }
 
-  /** Gives a frame to the network. `sent` is called once the buffers have taken it. */
+  /** Gives a frame to the network. `sent` is called once the buffers have accepted it. */
   #put(frame: Frame, sent: (error?: Error) => void = () => {}): void {
     const other = this.#other;
     if (this.#isSevered || other === undefined) return;
     const bytes = frameBytes + ('data' in frame ? frame.data.length : 0);
     const put = () => {
-      // What is lost on a cut way stays in the buffer of the sender, as with an unacknowledged segment.
+      // Bytes that are lost on a cut network stay in the buffer of the sender, like an unacknowledged segment.
       other.#unread += bytes;
       if (!this.#options.isCut()) this.#deliver(frame, bytes, other);
       if (!this.#isSevered) sent();
@@ -166,7 +166,7 @@ export class SimulatedSocket extends EventEmitter implements Socket {
   #arrive(frame: Frame, bytes: number): void {
     if (this.#isSevered || this.#state === states.closed) return;
     if (frame.kind === 'end') {
-      // What arrived before is read first, also by an end that pauses.
+      // Frames that arrived earlier are read first, even by a paused end.
       this.#isPaused = false;
     }
     this.#arrived.push(frame);
