@@ -22,7 +22,7 @@ const workflow = z.object({
   ),
 });
 
-it('are accepted by actionlint', async () => {
+it('actionlint accepts the workflows', async () => {
   const { code, stdout, stderr } = await actionlint.run([
     '-no-color',
     '-shellcheck=',

@@ -77,7 +77,7 @@ async function welcomed(operator: ScriptedOperator, index: number): Promise<Sess
   return session;
 }
 
-it('names its host in every line, and the VM in each line about a VM', async () => {
+it('the log names its host in every line, and the VM in each line about a VM', async () => {
   await using node = await startNode();
   await using operator = await ScriptedOperator.start();
   await using first = await AgentProgram.start(node, operator, ['--node-name=win-a']);
@@ -111,7 +111,7 @@ it('names its host in every line, and the VM in each line about a VM', async () 
   expect(all.filter(({ vm, uid }) => (vm === undefined) !== (uid === undefined))).toEqual([]);
 });
 
-it('uses the name of the computer when it is not told the name of its node', async () => {
+it('the log has the name of the computer when the agent is not told the name of its node', async () => {
   await using node = await startNode();
   await using operator = await ScriptedOperator.start();
   await using agent = await AgentProgram.start(node, operator);
@@ -120,7 +120,7 @@ it('uses the name of the computer when it is not told the name of its node', asy
   expect(agent.entries[0]?.host).toBe(hostname().toLowerCase());
 });
 
-it('names the VM of a line in one place: code that works on one VM uses the logger of that VM', async () => {
+it('code that works on one VM uses the logger of that VM, which adds the name of the VM', async () => {
   const twice: string[] = [];
   for await (const file of glob('{run,vm}/**/*.ts', { cwd: agentFolder })) {
     // The supervisor knows all VMs, so it must name them.

@@ -315,7 +315,7 @@ describe('the monitoring of the operator', () => {
   }, 900_000);
 });
 
-it('treats a value that is null as unset', async () => {
+it('the chart treats a value that is null as unset', async () => {
   const alerts = ['LcowOperatorAbsent', 'LcowAgentSessionsLost', 'LcowVirtualMachinesFailed', 'LcowUnexpected'];
   const names = [
     ...alerts.map((name) => `monitoring.prometheusRule.alerts.${name}`),

@@ -342,7 +342,7 @@ describe('the actions of Argo CD', () => {
   });
 });
 
-it('are in argocd-cm.yaml, identical to the scripts', async () => {
+it('argocd-cm.yaml contains exactly the scripts', async () => {
   const actions = z.object({ data: z.record(z.string(), z.string()) }).parse(parse(await read('argocd-cm.yaml')));
   const { 'resource.customizations.actions.lcow.dev_LinuxUtilityVM': ofMachine = '', ...data } = actions.data;
   const definitions = ['restart', 'halt', 'start'].map(async (name) => {

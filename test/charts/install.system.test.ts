@@ -39,13 +39,13 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-it('pass helm lint without a finding', async () => {
+it('the charts pass helm lint without a finding', async () => {
   for (const chart of ['lcow-operator', 'lcow-agent']) {
     expect(await helm(['lint', '--strict', chartFolder(chart)])).toContain('0 chart(s) failed');
   }
 });
 
-it('are installed by --wait once the programs are ready', async () => {
+it('helm install --wait ends once the programs are ready', async () => {
   await deploy('install', { chart: 'lcow-operator', set: withoutKeeping });
   await deploy('install', { chart: 'lcow-agent' });
   expect(await $('get deployment lcow-operator -n lcow-system -o jsonpath={.status.readyReplicas}')).toBe('2');

@@ -58,7 +58,9 @@ it('the helper derives the right of a request from its method and path', () => {
   expect(rightOf('GET', '/api/v1/nodes/n')).toBe('get nodes');
 });
 
-it('is enough for a VM from its manifest to its deletion, and every right is used', { timeout: 300_000 }, async () => {
+it('the rights are enough for a VM from its manifest to its deletion, and every right is used', {
+  timeout: 300_000,
+}, async () => {
   await system.startOperator();
   await system.startAgent();
   await policyVm('confidential');
@@ -77,7 +79,7 @@ it('is enough for a VM from its manifest to its deletion, and every right is use
   expect([...system.proxy.used].sort()).toEqual([rightOfEveryAccount, ...rights(await rules())].sort());
 });
 
-it('is enough without rights on ConfigMaps, too, if policies are in manifests', async () => {
+it('without rights on ConfigMaps, the others are enough if policies are in manifests', async () => {
   await system.operator.stop();
   const set = ['rbac.readConfigMaps=false'];
   await helm(['upgrade', ...chartArguments({ chart: 'lcow-operator', set })], system.cluster);

@@ -20,7 +20,7 @@ const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8
 const blocks = (language: string) =>
   [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] ?? '');
 
-it('its manifests are accepted', async () => {
+it('the API server accepts the manifests of README.md', async () => {
   const manifests = blocks('yaml');
   expect(manifests.length).toBeGreaterThan(0);
   for (const manifest of manifests) {
@@ -28,7 +28,7 @@ it('its manifests are accepted', async () => {
   }
 });
 
-it('it quotes the real refusal of the API server', async () => {
+it('README.md quotes the real refusal of the API server', async () => {
   const bad = {
     apiVersion: 'lcow.dev/v1alpha1',
     kind: 'LinuxUtilityVM',
@@ -39,7 +39,7 @@ it('it quotes the real refusal of the API server', async () => {
   expect(readme.replaceAll(/\s+/g, ' ')).toContain(stderr.trim().replaceAll(/\s+/g, ' '));
 });
 
-it('its table of run strategies is complete', () => {
+it('the table of run strategies in README.md is complete', () => {
   for (const strategy of runStrategies) expect(readme).toContain(`| \`${strategy}\` |`);
 });
 

@@ -76,11 +76,11 @@ async function createLarge(name: string): Promise<void> {
 it.each([
   ['the limit itself', { memory: { sizeInMB: limit } }],
   ['the default', {}],
-])('allows a VM with %s', async (_, spec) => {
+])('the limit allows a VM with %s', async (_, spec) => {
   expect(await create('small', spec, true)).toMatchObject({ status: 201 });
 });
 
-it('refuses a VM with more, and names the limit and the label that sets it', async () => {
+it('the limit refuses a VM with more, and names the limit and the label that sets it', async () => {
   const { code, stderr }: KubectlResult = await runKubectl(
     await sharedCluster(),
     ['create', '--namespace', namespace, '--filename', '-'],
@@ -90,7 +90,7 @@ it('refuses a VM with more, and names the limit and the label that sets it', asy
   expect(stderr).toContain(tooLarge(2 * limit));
 });
 
-it.each(['4096.0', '4.096e3', '1099511627776'])('refuses %s, however the number is written', async (size) => {
+it.each(['4096.0', '4.096e3', '1099511627776'])('the limit refuses %s, however the number is written', async (size) => {
   const text = JSON.stringify(vm('large', { memory: { sizeInMB: 0 } })).replace('"sizeInMB":0', `"sizeInMB":${size}`);
   const response = await fetch(new URL(vms, api.url), {
     method: 'POST',
@@ -101,7 +101,7 @@ it.each(['4096.0', '4.096e3', '1099511627776'])('refuses %s, however the number 
   expect(response.status).toBe(403);
 });
 
-it('also limits the default', async () => {
+it('the limit also applies to the default', async () => {
   await setLimit('512');
   await vi.waitFor(async () => {
     expect(await create('plain', {}, true)).toMatchObject(refused('spec.memory.sizeInMB is 1024'));
@@ -110,7 +110,7 @@ it('also limits the default', async () => {
   await forLimit(tooLarge(limit + 1));
 });
 
-it('refuses VMs while the label is not a number, and says so', async () => {
+it('the limit refuses VMs while the label is not a number, and says so', async () => {
   for (const value of ['8Gi', '1e9', '']) {
     await setLimit(value);
     await forLimit(noNumber(value));
@@ -120,13 +120,13 @@ it('refuses VMs while the label is not a number, and says so', async () => {
   await forLimit(tooLarge(limit + 1));
 });
 
-it('limits no other namespace', async () => {
+it('the limit applies to no other namespace', async () => {
   const path = '/apis/lcow.dev/v1alpha1/namespaces/default/linuxutilityvms?dryRun=All';
   const large = vm(`${namespace}-large`, { memory: { sizeInMB: 2 * limit } });
   expect(await api.request('POST', path, large)).toMatchObject({ status: 201 });
 });
 
-it('checks updates that raise the memory', async () => {
+it('the limit applies to updates that raise the memory', async () => {
   await create('grows', { runStrategy: 'Halted' });
   expect(await patch('grows', { spec: { memory: { sizeInMB: limit } } })).toMatchObject({ status: 200 });
   expect(await patch('grows', { spec: { memory: { sizeInMB: limit + 2 } } })).toMatchObject(
@@ -135,7 +135,7 @@ it('checks updates that raise the memory', async () => {
   await run(`delete luvm grows --namespace ${namespace}`);
 });
 
-it('allows a VM with more to be used, made smaller and deleted', async () => {
+it('the limit allows an existing larger VM to be used, made smaller and deleted', async () => {
   await createLarge('older');
   const path = `${vms}/older`;
   expect(await patch('older', { spec: { runStrategy: 'Halted' } })).toMatchObject({ status: 200 });
@@ -153,7 +153,7 @@ it('allows a VM with more to be used, made smaller and deleted', async () => {
   expect(await api.request('GET', path)).toMatchObject({ status: 404 });
 });
 
-it('cannot be bypassed by a claimed deletion', async () => {
+it('the limit cannot be bypassed by a claimed deletion', async () => {
   await create('sly', { runStrategy: 'Halted' });
   const claimed = { metadata: { deletionTimestamp: new Date().toISOString() } };
   const larger = { ...claimed, spec: { memory: { sizeInMB: 2 * limit } } };
@@ -166,7 +166,7 @@ it('cannot be bypassed by a claimed deletion', async () => {
   await run(`delete luvm sly --namespace ${namespace}`);
 });
 
-it('limits the number of VMs by the quota', async () => {
+it('the quota limits the number of VMs', async () => {
   const key = 'count/linuxutilityvms.lcow.dev';
   const counted = async (used: number) => {
     const { body } = await api.request('GET', `/api/v1/namespaces/${namespace}/resourcequotas/virtual-machines`);

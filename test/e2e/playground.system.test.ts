@@ -11,7 +11,7 @@ const guestsFolder = fileURLToPath(new URL('../../simulator/playground/guests/',
 const examplesFolder = fileURLToPath(new URL('../../examples/', import.meta.url));
 
 // The first run on a machine builds the emulator and the guest.
-it('brings every example to its expected state, shows it, and ends', async () => {
+it('npm start --once brings every example to its expected state, shows it, and ends', async () => {
   const child = spawn(process.execPath, [program, '--once', '--guest', 'qemu', '--timeout', '200'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

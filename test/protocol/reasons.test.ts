@@ -9,6 +9,6 @@ it('every reason has its place in the docs, and every place has a reason', async
   expect(anchors.toSorted()).toEqual(Object.keys(reasons).toSorted());
 });
 
-it('is valid as a condition reason', () => {
+it('every reason is valid as a condition reason', () => {
   for (const code of Object.keys(reasons)) expect(code).toMatch(/^[A-Z][A-Za-z]{1,62}$/);
 });

@@ -5,7 +5,7 @@ import { beginning, beginningInBytes } from '../../runtime/beginning.ts';
 const texts = fc.string({ unit: 'binary', maxLength: 40 });
 const limits = fc.nat({ max: 80 });
 
-it('is within its limit, well-formed, and as long as possible', () => {
+it('the beginning of a text is within its limit, well-formed, and as long as possible', () => {
   fc.assert(
     fc.property(texts, limits, (text, limit) => {
       const begun = beginning(text, limit);
@@ -17,7 +17,7 @@ it('is within its limit, well-formed, and as long as possible', () => {
   );
 });
 
-it('counts bytes where the limit is in bytes', () => {
+it('the beginning counts bytes where the limit is in bytes', () => {
   fc.assert(
     fc.property(texts, limits, (text, limit) => {
       const begun = beginningInBytes(text, limit);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 
-it('remembers the most recent entries, within its limit of bytes', () => {
+it('a bounded memory keeps the most recent entries, within its limit of bytes', () => {
   const memory = new BoundedMemory<number>(100);
   memory.set('a', 1, 40);
   memory.set('b', 2, 40);

@@ -14,6 +14,6 @@ const ofControl = [...names.slice(names.indexOf('script')), 'deleteFile'];
 const ofPreviews = ['bundleDirectory', 'owner'];
 const ofHosts = Object.keys(simulatedHostFile.shape).filter((name) => !ofPreviews.includes(name));
 
-it.each([...new Set([...ofControl, ...steps, ...ofHosts])])('names %s', (name) => {
+it.each([...new Set([...ofControl, ...steps, ...ofHosts])])('the page names %s', (name) => {
   expect(page).toContain(`\`${name}\``);
 });

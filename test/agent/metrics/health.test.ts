@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { serveHealth } from '../../../agent/metrics/health.ts';
 
-it('is healthy at once, and ready when its node is known', async () => {
+it('an agent is healthy at once, and ready when its node is known', async () => {
   let ready = false;
   const metrics = () => Promise.reject(new Error('no metrics'));
   const health = await serveHealth(0, { isReady: () => ready, metrics });

@@ -54,7 +54,7 @@ describe('one resource has one name, however it is spelled', () => {
   });
 });
 
-it('takes time in proportion to the length of the text', async () => {
+it('naming a resource takes time in proportion to the length of the text', async () => {
   const started = threadTime();
   for (const part of ['. ', '\\', 'a\\', '..\\', 'LOCAL\\']) await of({ ConsolePipe: part.repeat(20_000) });
   expect(threadTime() - started).toBeLessThan(5_000);

@@ -14,7 +14,7 @@ function openStore(write: (record: MachineRecord) => Promise<void> = async () =>
   return { store, told };
 }
 
-it('writes the record with its current trouble', async () => {
+it('the store writes a record with its current trouble', async () => {
   const written: MachineRecord[] = [];
   const { store, told } = openStore(async (record) => void written.push(record));
   store.change((record, boot: number) => ({ ...record, boot }), 3);
@@ -24,7 +24,7 @@ it('writes the record with its current trouble', async () => {
   expect(written).toEqual([{ ...written[0], boot: 3, trouble: { reason: 'CreateFailed', message: 'no' } }]);
 });
 
-it('forgets a trouble when it is over, and keeps others', () => {
+it('the store forgets a trouble when it is over, and keeps others', () => {
   const { store } = openStore();
   store.setTrouble({ reason: 'CreateFailed', message: 'no' });
   store.clearTrouble('StopFailed', 'CleanUpFailed');
@@ -36,7 +36,7 @@ it('forgets a trouble when it is over, and keeps others', () => {
   expect(store.record).not.toHaveProperty('trouble');
 });
 
-it('reports why it cannot write, unless the caller must not be delayed', async () => {
+it('the store reports why it cannot write, unless the caller must not be delayed', async () => {
   const { store } = openStore(() => Promise.reject(new Error('disk full')));
   await expect(store.write()).rejects.toMatchObject({ reason: 'JournalUnwritable' });
   await expect(store.tryWrite()).resolves.toBeUndefined();

@@ -34,7 +34,7 @@ function chatty(uid: string): ObservedVirtualMachine {
   });
 }
 
-it('is accepted with all of its VMs, and none of its reports is refused', async () => {
+it('an agent with the most VMs is accepted with all of them, and none of its reports is refused', async () => {
   await using bed = await AgentBed.start();
   const neighbour = await bed.connectLive('node-b');
   const socket = new WebSocket(`ws://127.0.0.1:${bed.port}${agentsPath}`, [subprotocol], {
@@ -75,7 +75,7 @@ it('is accepted with all of its VMs, and none of its reports is refused', async 
   await session.closed;
 }, 90_000);
 
-it('whose VMs have more policies than can wait for a peer is sent all of them', async () => {
+it('an agent whose VMs have more policies than can wait for a peer is sent all of them', async () => {
   await using bed = await AgentBed.start();
   const count = 100;
   bed.desired = uids.slice(0, count).map((uid, index) => withPolicy(uid, `${index}`.padEnd(limits.policyChars, 'x')));

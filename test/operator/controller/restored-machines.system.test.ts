@@ -78,7 +78,7 @@ async function untilTermsAreOver(): Promise<void> {
   await until(() => Date.now() > (writtenAt ?? 0) + times.duration + 1_000);
 }
 
-it('are placed and deleted at once, even if a host is away that had a session when the operator ended', async () => {
+it('new VMs are placed and deleted at once, even if a host is away that had a session when the operator ended', async () => {
   await operator.operator.stop();
   await agent.disconnect();
   await untilTermsAreOver();
@@ -95,7 +95,7 @@ it('are placed and deleted at once, even if a host is away that had a session wh
   await here.disconnect();
 });
 
-it('do not count as new if an earlier operator can have assigned them, whatever its clock showed', async () => {
+it('VMs do not count as new if an earlier operator can have assigned them, whatever its clock showed', async () => {
   await fixture.create('told');
   await fixture.untilReady('told');
   await operator.operator.stop();

@@ -95,7 +95,7 @@ afterEach(async () => {
 
 const tokenOf = (index: number) => `token-of-the-node-${index}`;
 
-it('renews the Lease while all connections for other requests wait for an answer', async () => {
+it('a leader renews the Lease while all connections for other requests wait for an answer', async () => {
   const port = await agentsPort();
   const agents = await Promise.all(
     Array.from({ length: agentCount }, async (_, index) => {

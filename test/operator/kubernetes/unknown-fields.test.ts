@@ -4,12 +4,12 @@ import { unknownFields } from '../../../operator/kubernetes/unknown-fields.ts';
 
 const metadata = { name: 'x', namespace: 'default', uid: 'u', resourceVersion: '1', generation: 1 };
 
-it('names the removed fields at any depth', () => {
+it('unknown fields are named at any depth', () => {
   const raw = { a: 1, b: { c: [{ d: 1 }, { d: 1, e: 2 }] }, f: null };
   expect(unknownFields(raw, { a: 1, b: { c: [{ d: 1 }, { d: 1 }] }, g: 'a default' })).toEqual(['b.c[1].e', 'f']);
 });
 
-it('is bounded, and does not confuse properties of every object with known fields', () => {
+it('the list of unknown fields is bounded, and includes names of properties that every object has', () => {
   const raw = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`x${index}`, 1]));
   expect(unknownFields(raw, {})).toHaveLength(64);
   expect(unknownFields({ constructor: 1 }, {})).toEqual(['constructor']);
@@ -20,7 +20,7 @@ it.each([
   [{ confidential: { securityPolicy: 'eA==', future: true } }, 'spec.confidential.future'],
   [{ storage: { disks: [{ name: 'a', path: 'C:\\a.vhd', future: 1 }] } }, 'spec.storage.disks[0].future'],
   [{ tolerations: [{ operator: 'Exists', future: 1 }] }, 'spec.tolerations[0].future'],
-])('makes a spec with unknown values unreadable: %j', (spec, field) => {
+])('a spec with unknown values is unreadable: %j', (spec, field) => {
   const object = parseVirtualMachine({ metadata, spec });
   expect(object?.spec.ok === false && object.spec.message).toContain(field);
 });

@@ -10,7 +10,7 @@ const ready = (status: 'True' | 'False', reason: string): LinuxUtilityVMStatus['
   { type: 'Ready', status, reason, message: '', lastTransitionTime: creationTimestamp },
 ];
 
-it('derives phases, boots, the time to Ready and failures by known reasons from written statuses', async () => {
+it('metrics count phases, boots, the time to Ready and failures by known reasons from written statuses', async () => {
   const registry = new Registry();
   const metrics = new LifecycleMetrics(registry);
   const scheduled = machine({ phase: 'Scheduled', conditions: ready('False', 'Preparing') });

@@ -52,31 +52,28 @@ it.each([
   [{ a: 1 }, 'Failed', 500],
   ['OfALaterVersion', 'OfALaterVersion', 500],
   ['NotRunning', 'NotRunning', 409],
-])(
-  'answers %j for a missing process: no text of it reaches the head of the response',
-  async (problem, reason, code) => {
-    const before = agent.receivedOf('exec').length;
-    const answering = bed.answerTo(`${upgrade.join('\r\n')}\r\n\r\n`);
-    close(await wanted('exec', before), problem);
-    const [head = '', body = '', ...more] = (await answering).split('\r\n\r\n');
-    const phrase = code === 500 ? 'Internal Server Error' : 'Conflict';
-    expect(head.split('\r\n')).toEqual([
-      `HTTP/1.1 ${code} ${phrase}`,
-      'Connection: close',
-      'Content-Type: application/json',
-      'X-Content-Type-Options: nosniff',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-    ]);
-    expect(more).toEqual([]);
-    const status = JSON.parse(body);
-    expect(status).toMatchObject({ kind: 'Status', code, reason });
-    expect(status.message).toContain(shown);
-    // Only this stream is affected.
-    expect(agent.isOpen).toBe(true);
-  },
-);
+])('an answer %j about a missing process adds no text to the head of the response', async (problem, reason, code) => {
+  const before = agent.receivedOf('exec').length;
+  const answering = bed.answerTo(`${upgrade.join('\r\n')}\r\n\r\n`);
+  close(await wanted('exec', before), problem);
+  const [head = '', body = '', ...more] = (await answering).split('\r\n\r\n');
+  const phrase = code === 500 ? 'Internal Server Error' : 'Conflict';
+  expect(head.split('\r\n')).toEqual([
+    `HTTP/1.1 ${code} ${phrase}`,
+    'Connection: close',
+    'Content-Type: application/json',
+    'X-Content-Type-Options: nosniff',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ]);
+  expect(more).toEqual([]);
+  const status = JSON.parse(body);
+  expect(status).toMatchObject({ kind: 'Status', code, reason });
+  expect(status.message).toContain(shown);
+  // Only this stream is affected.
+  expect(agent.isOpen).toBe(true);
+});
 
-it('answers the same for a log', async () => {
+it('nor does the same answer about a log', async () => {
   const before = agent.receivedOf('logFollow').length;
   const answering = bed.get({ subresource: 'log', name: 'hostile' });
   close(await wanted('logFollow', before), hostile);
@@ -85,7 +82,7 @@ it('answers the same for a log', async () => {
   expect(JSON.parse(text).message).toContain(shown);
 });
 
-it('answers the same for a running process', async () => {
+it('nor does the same answer about a running process', async () => {
   const before = agent.receivedOf('exec').length;
   const stream = bed.open({ subresource: 'exec', name: 'hostile', query: 'command=id' });
   const id = await wanted('exec', before);

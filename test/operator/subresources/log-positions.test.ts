@@ -11,7 +11,7 @@ async function stripped(chunks: readonly string[]): Promise<string> {
   return await read;
 }
 
-it('removes the positions from the lines, wherever the chunks are cut', async () => {
+it('positions are removed from the lines, wherever the chunks are cut', async () => {
   const line = fc.tuple(
     fc.nat(),
     fc.nat(),
@@ -27,7 +27,7 @@ it('removes the positions from the lines, wherever the chunks are cut', async ()
   );
 });
 
-it('keeps nothing of a line that does not end', async () => {
+it('nothing of a line that does not end is kept in memory', async () => {
   const transform = withoutPositions();
   const chunk = Buffer.alloc(64 * 1024, 'x');
   let passed = 0;

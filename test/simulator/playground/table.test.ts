@@ -18,7 +18,7 @@ function host(name: string): Host {
   };
 }
 
-it('counts for each host the VMs in the same table, not those in its status, which is updated some seconds later', () => {
+it('the table of hosts counts the VMs in the same output, not those in the status, which is updated some seconds later', () => {
   const machines = [
     ...['a', 'b', 'c', 'd'].map((name) => machine(name, { phase: 'Running', nodeName: 'win-1' })),
     machine('halted', { phase: 'Stopped', nodeName: 'win-1' }),

@@ -129,7 +129,7 @@ it.each(['vm.json', 'VM.JSON.new', 'guest.log.1', 'document.json', 'rootfs.vhd',
   },
 );
 
-it('are refused with any odd spelling of a path', () => {
+it('a path with an odd spelling is refused', () => {
   const flags = { paths: ['C:\\'] };
   expect(oddPaths.filter((path) => refusal(disk(path), flags) === undefined)).toEqual([]);
   expect(oddPaths.filter((path) => refusal({ BootFilesPath: path }, flags) === undefined)).toEqual([]);
@@ -137,7 +137,7 @@ it('are refused with any odd spelling of a path', () => {
   expect(ordinaryPaths.filter((path) => refusal(disk(path), flags) !== undefined)).toEqual([]);
 });
 
-it('are compared by the letter case rules of NTFS', () => {
+it('paths are compared by the letter case rules of NTFS', () => {
   expect(foldCase('äßx\u0161')).toBe('ÄßX\u0160');
   // NTFS treats none of these as an ASCII letter.
   const flags = { paths: ['D:\\disks'] };
