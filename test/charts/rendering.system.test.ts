@@ -100,7 +100,7 @@ describe('versions', () => {
     expect(shown).toMatch(new RegExp(`image: \\S+/${chart}:${packageJson.version}\\n`));
   });
 
-  it('of the changelog is the same', async () => {
+  it('of the changelog and the package are equal', async () => {
     const changelog = await readFile(new URL('../../CHANGELOG.md', import.meta.url), 'utf8');
     expect(/^## (\S+)/m.exec(changelog)?.[1]).toBe(packageJson.version);
   });
