@@ -1,5 +1,5 @@
-// `npm run generate` writes what of the pages in this folder is made from code: the states of a VM in design.md, from
-// agent/vm/states.ts. `--check` only tells whether it is current. (fields.md is made with the charts.)
+// `npm run generate` writes the generated parts of the pages in this folder: the states of a VM in design.md, from
+// agent/vm/states.ts. `--check` only tests whether they are current. (fields.md is generated with the charts.)
 import { readFileSync, writeFileSync } from 'node:fs';
 import { statesText } from './state-diagram.ts';
 
@@ -13,7 +13,7 @@ export function withStates(text: string, states: string): string {
   return `${text.slice(0, from + begin.length)}\n\n${states}\n\n${text.slice(to)}`;
 }
 
-/** What is wrong with the page, one line each. */
+/** The problems of the page, one line each. */
 export function stalePages(): readonly string[] {
   const text = readFileSync(page, 'utf8');
   const isCurrent = withStates(text, statesText()) === text;

@@ -1,4 +1,5 @@
-// The states of a VM for readers of docs/design.md: a diagram of what leads from one to the next, and what each is.
+// The states of a VM for readers of docs/design.md: a diagram of the transitions, and a table that describes each
+// state.
 import { type MachineState, machineStates, rowOf } from '../agent/vm/states.ts';
 
 interface Edge {
@@ -7,7 +8,10 @@ interface Edge {
   readonly to: MachineState;
 }
 
-/** Events that every state but the last knows, and that lead to the same state from each: arrows would hide the others. */
+/**
+ * Events that every state but the last knows, and that lead to the same state from each. Their arrows would hide the
+ * others.
+ */
 export function commonEvents(): readonly Omit<Edge, 'from'>[] {
   const [first, ...others] = machineStates.filter((state) => rowOf(state).stay !== 'final');
   if (first === undefined) return [];
