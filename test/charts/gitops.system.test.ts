@@ -76,7 +76,7 @@ it('a fleet from Git runs, and applying it again changes nothing', { timeout: 30
   expect(await managersOfSpecs()).toEqual([manager]);
 });
 
-it('have no list whose items the API server completes: Argo CD would show a drift', async () => {
+it('have no list whose items the API server completes, because Argo CD would show a drift', async () => {
   for (const manifest of manifests.slice(0, charts.length)) {
     const live = await kubectl(system.cluster, ['get', '-o', 'json', '-f', '-'], manifest);
     const objects = z.object({ items: z.array(named) }).parse(JSON.parse(live)).items;
@@ -105,7 +105,7 @@ function isSame(one: z.infer<typeof named>, other: z.infer<typeof named>): boole
 const merged =
   /\.(?:containers|initContainers|env|ports|volumes|volumeMounts|topologySpreadConstraints|matchConditions|variables)$/;
 
-/** The paths of list items that are stored otherwise than they were written. */
+/** The paths of list items that are stored with other values than they were written. */
 function completed(wanted: unknown, stored: unknown, path: string, isInList = false): string[] {
   if (Array.isArray(wanted)) {
     const items: readonly unknown[] = Array.isArray(stored) ? stored : [];

@@ -1,4 +1,4 @@
-// What /readyz answers while the API server does not know a kind: over HTTP, from a whole operator.
+// The answer of /readyz while the API server does not know a kind, over HTTP from a complete operator.
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,7 @@ import { Operator } from '../../operator/operator.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { until } from '../support/until.ts';
 
-/** Pauses pass a hundred times as fast. */
+/** Pauses are a hundred times as short. */
 const hastyClock: Clock = {
   now: systemClock.now,
   after: (milliseconds, task) => systemClock.after(milliseconds / 100, task),
@@ -67,14 +67,14 @@ it.each(['linuxutilityvms', 'linuxutilityvmhosts'])(
     api.closeAllConnections();
     await until('not ready', async () => (await ask('/readyz')).code === 503);
     expect((await ask('/readyz')).text).toContain('see whether their CustomResourceDefinitions exist');
-    // The process is well: to restart it would help nobody.
+    // The process is healthy, so a restart would not help.
     expect((await ask('/healthz')).code).toBe(200);
     unknown.clear();
     await until('ready again', async () => (await ask('/readyz')).code === 200);
   },
 );
 
-it('is 503 until everything was listed', async () => {
+it('/readyz is 503 until everything was listed', async () => {
   unknown.add('linuxutilityvms');
   ({ health } = await operator.start());
   await until('the rest is known', async () =>

@@ -223,7 +223,7 @@ describe('the journal', () => {
     expect(quarantined).toEqual([]);
   });
 
-  it('reads a record that somebody shares with nobody at that moment', async () => {
+  it('reads a record that another program holds open exclusively for a moment', async () => {
     const journal = new FileJournal(nodeFileSystem, folder);
     const uid = randomUUID();
     await journal.write(record(uid));

@@ -1,4 +1,4 @@
-// The texts of exits, whose parts come from HCS and from a guest.
+// The texts of exits. Their parts come from HCS and from a guest.
 import { describe, expect, it } from 'vitest';
 import type { SystemExit } from '../../../agent/node/backend.ts';
 import { lastExitOf, plannedExit, withCrashLog } from '../../../agent/vm/exit-texts.ts';
@@ -18,11 +18,11 @@ describe('the text of a crash', () => {
     }
   });
 
-  it('is whole, behind what ended the VM, if there is room', () => {
+  it('is complete, after the reason of the end, if there is room', () => {
     expect(messageOf('Kernel panic')).toBe('the VM ended unexpectedly (status 0xc0370106): Kernel panic');
   });
 
-  it('comes with an exit that the agent planned, too', () => {
+  it('is also part of an exit that the agent planned', () => {
     const { message } = plannedExit('Halted', crash('Kernel panic'), time);
     expect(message).toMatch(/while the agent stopped it \(Halted\): Kernel panic$/);
   });

@@ -250,7 +250,7 @@ describe('failures', () => {
     );
   });
 
-  it('a value that HCS refuses stalls the VM at once, and its message has what HCS said', async () => {
+  it('a value that HCS refuses stalls the VM at once, and the message has the answer of HCS', async () => {
     await using node = await startNode();
     await node.control.script({
       at: 'create',

@@ -114,7 +114,7 @@ describe('the run strategy', () => {
     expect(ended.phase).toBe(then === 'Completed' ? 'Stopped' : 'Failed');
   });
 
-  it('RerunOnFailure stays Completed when it was Halted meanwhile, and says what starts it again', async () => {
+  it('RerunOnFailure stays Completed after it was Halted, and the message says what starts it again', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
     const runStrategy = 'RerunOnFailure';

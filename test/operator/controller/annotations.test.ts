@@ -1,4 +1,4 @@
-// What users ask for by annotations, as the operator reads it and as it tells them that it reads it.
+// How the operator reads the annotations of users, and what it reports about them.
 import { describe, expect, it } from 'vitest';
 import { annotationWarnings, isPaused, restartRequest } from '../../../operator/controller/knowledge/annotations.ts';
 import { makeMachine } from '../../support/operator/objects.ts';
@@ -17,7 +17,7 @@ describe('the pause', () => {
     expect(annotationWarnings(paused(value))).toEqual([]);
   });
 
-  it.each(['yes', 'on', 'tRUE', '', ' true', '😀'.repeat(100)])('%j is neither, which its author is told', (value) => {
+  it.each(['yes', 'on', 'tRUE', '', ' true', '😀'.repeat(100)])('%j does neither, and causes a warning', (value) => {
     expect(isPaused(paused(value))).toBe(false);
     const [warning = ''] = annotationWarnings(paused(value));
     expect(warning).toContain('is neither true nor false, so it does not pause the VM');
@@ -27,7 +27,7 @@ describe('the pause', () => {
 });
 
 describe('a restart', () => {
-  it.each([63, 64, 1_024])('is asked for by the whole of a value of %i characters', (length) => {
+  it.each([63, 64, 1_024])('is requested by the complete value, of %i characters', (length) => {
     const [one, other] = ['a', 'b'].map((end) =>
       restartRequest(metadata({ 'lcow.dev/restartedAt': 'x'.repeat(length - 1) + end })),
     );
@@ -36,14 +36,14 @@ describe('a restart', () => {
     expect(one?.restartedAt?.length).toBeLessThanOrEqual(64);
   });
 
-  it('is not asked for by a value that is too long, which its author is told', () => {
+  it('is not requested by a value that is too long, which causes a warning', () => {
     const long = metadata({ 'lcow.dev/restartedAt': 'x'.repeat(1_025) });
     expect(restartRequest(long)).toEqual({});
     expect(annotationWarnings(long)).toEqual([expect.stringContaining('the value has 1025 characters')]);
   });
 });
 
-it.each(['TRUE', '1', 'yes'])('%s deletes nothing by force, which its author is told', (value) => {
+it.each(['TRUE', '1', 'yes'])('%s does not force a deletion, and causes a warning', (value) => {
   expect(annotationWarnings(metadata({ 'lcow.dev/force-delete': value }))).toEqual([
     expect.stringContaining('only "true" has one'),
   ]);

@@ -66,7 +66,7 @@ describe('a VM that leaves its host', () => {
     });
   });
 
-  it('is released after live reads, and not read again once its agent was told', async () => {
+  it('is released after live reads, and not read again once the release was sent', async () => {
     expect(await nextStep({ object: placed('Scheduled') })).toEqual({ kind: 'Release' });
     expect(await nextStep({ object: placed('Scheduled'), hasReleased: true, live: 'unreadable' })).toEqual({
       kind: 'Release',

@@ -199,7 +199,7 @@ describe('the status of a VM', () => {
     expect(condition(moved, 'Created')).toBeUndefined();
   });
 
-  it('keeps how a VM ended, also when that is known only after it was torn down', () => {
+  it('keeps the exit of a VM, even if it is known only after the teardown', () => {
     const lastExit = { type: 'GracefulExit', time: '2026-05-01T11:00:00Z', message: 'm' } as const;
     const ended = nextStatus(inputs({ report: reported({ lastExit }) }));
     const again = nextStatus(inputs({ object: stored(ended), report: reported() }));

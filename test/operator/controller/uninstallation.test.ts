@@ -1,4 +1,4 @@
-// What host records say once the operator is uninstalled: nobody is left to write it afterwards.
+// What host records say after the operator is uninstalled, when nothing updates them any more.
 import { afterEach, describe, expect, it } from 'vitest';
 import { Hosts } from '../../../operator/controller/hosts.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
@@ -22,7 +22,7 @@ import {
   ScriptedApiServer,
 } from '../../support/operator/scripted-api-server.ts';
 
-/** Minutes pass in a tenth of a second. */
+/** A minute takes a tenth of a second. */
 const hastyClock: Clock = {
   now: systemClock.now,
   after: (milliseconds, task) => systemClock.after(milliseconds / 600, task),
@@ -116,7 +116,7 @@ function bed() {
 }
 
 describe('a host', () => {
-  it('is said to be connected no longer, and again when the operator was not uninstalled after all', async () => {
+  it('is shown as not connected, and as connected again if the operator was not uninstalled after all', async () => {
     const { uninstallation, connected, session } = bed();
     expect(await connected()).toMatchObject({ status: 'True', reason: 'Connected' });
     uninstallation.isUnderWay = true;
@@ -127,7 +127,7 @@ describe('a host', () => {
     expect(await connected()).toMatchObject({ status: 'True', reason: 'Connected' });
   });
 
-  it('is said so, too, if its agent was uninstalled a moment before', async () => {
+  it('is also shown as not connected if its agent was uninstalled a moment before', async () => {
     const { clock, inventory, uninstallation, connected } = bed();
     await connected();
     inventory.end('node-a');

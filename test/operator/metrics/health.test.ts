@@ -71,7 +71,7 @@ it('a failure to write metrics is reported, and later requests are served', asyn
   expect(await probe('/healthz')).toBe(200);
 });
 
-it('answers at every address of the machine when none is given, as a kubelet asks in clusters of either IP family', async () => {
+it('the operator answers at every address of the machine by default, for kubelets of either IP family', async () => {
   const everywhere = new HealthServer({
     ...{ clock: systemClock, bindAddress: undefined, port: 0, metrics: undefined },
     notReady: () => undefined,

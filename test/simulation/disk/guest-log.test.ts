@@ -16,7 +16,7 @@ class Log {
   readonly file: GuestLogFile;
   readonly #boot: number;
   #appended = 0;
-  /** Number of lines that are surely kept. */
+  /** The number of lines that are certainly kept. */
   flushed = 0;
   dropped = 0;
 
@@ -105,7 +105,7 @@ async function live(seed: number, lastEvent: number): Promise<number> {
 }
 
 describe("a guest's log after the death of its agent", () => {
-  it('has all lines that were kept, whichever call was the last', async () => {
+  it('has all kept lines, whichever call was the last', async () => {
     for (const seed of [1, 2]) {
       const events = await live(seed, Number.POSITIVE_INFINITY);
       expect(events).toBeGreaterThan(100);
@@ -113,7 +113,7 @@ describe("a guest's log after the death of its agent", () => {
     }
   });
 
-  it('counts each line that it does not keep, on a disk that fails and is full for a while', async () => {
+  it('counts each lost line, on a disk that fails and is full for a while', async () => {
     for (let seed = 1; seed <= 40; seed += 1) {
       const bed = diskBed(seed, { faults: { divided: 0.2, failing: 0.05, full: 0.02 } });
       bed.disk.putFolder(folder);
