@@ -80,6 +80,11 @@ export class SimulatedNode {
     return this.list();
   }
 
+  /** How many systems there are, stopped ones included. */
+  get size(): number {
+    return this.#systems.size;
+  }
+
   list(): readonly SystemProperties[] {
     return [...this.#systems.values()].map(propertiesOf);
   }

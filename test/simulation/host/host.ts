@@ -164,6 +164,11 @@ export class SimulatedHost {
     return this.#machine.node.details();
   }
 
+  /** How many systems there are, stopped ones included. Cheap enough to be asked after each event. */
+  get size(): number {
+    return this.#machine.node.size;
+  }
+
   /** All systems that are not stopped. */
   living(): readonly LivingSystem[] {
     return this.#machine.node
