@@ -99,7 +99,8 @@ async function addInGuest<Request>(
 /** True when nobody refused the change: whether it happened, or will happen, is unknown. */
 export function mayHaveHappened(error: unknown): boolean {
   if (error instanceof CallOverdue || error instanceof GuestUnansweredError) return true;
-  if (error instanceof BridgeClosedError || (error instanceof HcsError && error.isServiceDisconnect)) return true;
+  if (error instanceof BridgeClosedError) return true;
+  if (error instanceof HcsError && (error.isServiceDisconnect || error.isUnanswered)) return true;
   return error instanceof Error && error.cause !== undefined && mayHaveHappened(error.cause);
 }
 

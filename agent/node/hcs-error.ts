@@ -134,6 +134,11 @@ export class HcsError extends Error {
     return this.#matches(0x011e);
   }
 
+  /** HCS or the guest has not answered in time: whether the call took effect, or will, is unknown. */
+  get isUnanswered(): boolean {
+    return this.#matches(0x0118) || this.#matches(0x0109);
+  }
+
   /** The host lacks memory or other resources for the VM: another host may have them. */
   get isCapacity(): boolean {
     return capacityWin32.has(this.#win32 ?? 0) || capacityStatuses.has(this.#ntStatus);
