@@ -135,6 +135,7 @@ export class AgentBed {
     this.#process = process;
     // An agent that cannot run ends its program, and is started again.
     this.#run(process).catch((error: unknown) => {
+      if (!process.isAlive) return;
       this.world.note(`${process.name} cannot run: ${messageOf(error)}`);
       if (!(error instanceof FileError)) this.world.fail(error);
       else this.#end(process);

@@ -86,6 +86,18 @@ describe('an agent on a simulated host', () => {
     await bed.until('running', () => isUp(bed), minute);
   });
 
+  it('attaches a disk again when it does not know whether the first attempt took effect', async () => {
+    const bed = await booted();
+    bed.host.setFaults({ failingAnswer: 1 });
+    const data = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false, mountPath: '/mnt/data' };
+    bed.assign(makeAssignment({ options: { Disks: [data] }, generation: 2 }));
+    await bed.until('in doubt', () => isReady(bed, 'DiskFailed'));
+    expect(bed.host.systems()[0]?.disks).toEqual({ '0:0': data.path });
+    bed.host.setFaults({});
+    await bed.until('attached', () => isUp(bed));
+    expect(Object.values(bed.host.systems()[0]?.disks ?? {})).toEqual([data.path]);
+  });
+
   it('gives up a look at the host that does not come back, and can remove the VM', async () => {
     const bed = new AgentBed({ seed: 1 });
     await bed.run(1000);
