@@ -1,7 +1,7 @@
 // Reads and writes one Lease. Every write names the version that it replaces, so that only one of two candidates
 // succeeds.
 import { z } from 'zod';
-import { type Clock, delay } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import type { KubeHttp, KubeRequest } from './http.ts';
 
@@ -103,13 +103,9 @@ export class LeaseClient implements LeaseStore {
   ): Promise<Outcome<LeaseRecord>> {
     const { http, clock } = this.#options;
     const timeout = new AbortController();
-    const answered = new AbortController();
-    delay(clock, timeoutMilliseconds, answered.signal).then(
-      () => timeout.abort(),
-      () => {},
-    );
+    const timer = clock.after(timeoutMilliseconds, () => timeout.abort());
     const answer = await http.request({ ...request, signal: timeout.signal });
-    answered.abort();
+    timer.cancel();
     const record = answer.ok ? parse(answer.value) : answer;
     if (record.ok) this.#options.seen?.(record.value.metadata.annotations);
     return record;
