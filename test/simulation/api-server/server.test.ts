@@ -193,6 +193,23 @@ test('a process that is cut off hears nothing, and nobody hears it', async () =>
   expect([...cache.values()]).toHaveLength(2);
 });
 
+test('a process that was cut off while the server started again follows it once the network is whole', async () => {
+  const made = bed();
+  const { world, server } = made;
+  const { cache, process } = operatorOf(made);
+  world.after(0, 'test', () => cache.start());
+  await world.run(20 * second);
+  server.partition(process, true);
+  server.restart();
+  world.after(30 * second, 'test', () => {
+    server.users.create('LinuxUtilityVM', { metadata: vm('a'), spec: {} });
+    server.partition(process, false);
+  });
+  await world.run(2 * minute);
+  expect(versionsOf(cache.values())).toEqual(versionsOf(server.contents('LinuxUtilityVM')));
+  expect([...cache.values()]).toHaveLength(1);
+});
+
 test('a request that was not sent in time is fenced, and one of a dead process is never answered', async () => {
   const made = bed({ faults: { 'request waits': 1 } });
   const { world, server, writes } = made;

@@ -49,6 +49,7 @@ export class WatchConnection {
   #arrivedAt: number;
   #heldSince: number | undefined;
   #isSilent = false;
+  #isLost = false;
   #hasEnded = false;
 
   constructor(options: WatchConnectionOptions) {
@@ -87,14 +88,14 @@ export class WatchConnection {
     if (this.#heldSince === undefined) return;
     const milliseconds = this.process.world.elapsed - this.#heldSince;
     this.#heldSince = undefined;
-    if (milliseconds > longestPartitionMilliseconds) this.end(broken());
+    if (this.#isLost || milliseconds > longestPartitionMilliseconds) this.end(broken());
     else this.#deliverLater();
   }
 
-  /** The server has gone. A process that is cut off does not notice. */
+  /** The server has gone. A process that is cut off does not notice before the network is whole again. */
   lose(): void {
+    this.#isLost = true;
     if (this.#heldSince === undefined) this.end(broken());
-    else this.#isSilent = true;
   }
 
   /** Ends the answer for its reader. What has not arrived never does. */
@@ -111,7 +112,7 @@ export class WatchConnection {
   }
 
   #send(line: string): void {
-    if (this.#hasEnded || this.#isSilent) return;
+    if (this.#hasEnded || this.#isSilent || this.#isLost) return;
     const soonest = this.#pending.at(-1)?.at ?? 0;
     this.#pending.push({ at: Math.max(soonest, this.process.world.elapsed + this.#lag()), line });
     this.#deliverLater();
