@@ -304,6 +304,15 @@ describe('failures', () => {
     expect(booked.filter((each) => each !== undefined)).toEqual([]);
   });
 
+  it('takes a query of the host that finds no compute service for its end', async () => {
+    await using node = await startNode();
+    await node.control.script({ at: 'processorTopology', fail: { hresult: '0x8037011e' } });
+    await using core = await startCore(node);
+    await core.supervisor.assign(makeAssignment());
+    await until('lost', () => core.serviceLost);
+    expect(core.observed(uid).startFailure).toBeUndefined();
+  });
+
   it('reports that the compute service went away', async () => {
     await using node = await startNode();
     await using core = await startCore(node);
