@@ -167,6 +167,7 @@ async function run(flags: Flags): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  operator.metrics.collectProcessMetrics();
   await operator.start();
 }
 

@@ -69,7 +69,6 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
   constructor(logger: Logger, clock: Clock, version: string, sources: MetricSources) {
     this.#logger = logger;
     this.#clock = clock;
-    collectDefaultMetrics({ register: this.registry });
     const registers = this.#registers;
     registerStreamMetrics(this.registry, sources.streams);
     new Gauge({ name: 'lcow_build_info', help: 'Version of the operator.', labelNames: ['version'], registers }).set(
@@ -113,6 +112,11 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
         }
       },
     });
+  }
+
+  /** Adds the metrics of the process itself, such as its memory. They keep looking at the event loop from now on. */
+  collectProcessMetrics(): void {
+    collectDefaultMetrics({ register: this.registry });
   }
 
   // --- agents ---------------------------------------------------------------------------------------------------------
