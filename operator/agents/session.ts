@@ -131,10 +131,12 @@ export class AgentSession {
 
   // --- commands -------------------------------------------------------------------------------------------------------
 
-  /** Sends each change once. */
+  /**
+   * Sends each change once. Between a release and the agent's `removed` nothing is sent about the VM: the agent would
+   * begin it again, and the `removed` that is on its way would be taken for the end of the new one.
+   */
   assign({ assignment, policy }: DesiredMachine): void {
-    if (this.#state !== 'Live') return; // changes follow once the session is Live
-    if (!this.#told.isNews(assignment)) return;
+    if (!this.#mayTell(assignment.uid) || !this.#told.isNews(assignment)) return;
     // The policy was read for an earlier session; the next pass reads it for this one.
     if (policy === undefined && this.needsPolicy(assignment)) return;
     this.#sendPolicy(assignment, policy);
@@ -143,8 +145,13 @@ export class AgentSession {
   }
 
   intend(intent: Intent): void {
-    if (this.#state !== 'Live' || !this.#introduction.understandsIntents) return;
+    if (!this.#mayTell(intent.uid) || !this.#introduction.understandsIntents) return;
     if (this.#told.isNews(intent)) this.#sendIntent(intent);
+  }
+
+  /** What a session is not told before it is Live follows then. */
+  #mayTell(uid: string): boolean {
+    return this.#state === 'Live' && !this.#told.hasReleased(uid);
   }
 
   #sendIntent(intent: Intent): void {

@@ -89,6 +89,24 @@ describe('session', () => {
     expect(agent.receivedOf('release')).toHaveLength(1);
   });
 
+  it('sends nothing about a VM between its release and the agent’s confirmation', async () => {
+    const agent = await harness.connectLive();
+    harness.sessions.assign('node-a', desiredFor(someUid));
+    await until(() => agent.receivedOf('assign').length === 1);
+    agent.onRelease = () => {};
+    harness.sessions.release('node-a', someUid);
+    await until(() => agent.receivedOf('release').length === 1);
+    agent.observe(observedMachine(someUid, { phase: 'Stopping' }));
+    await until(() => harness.inventory.reportOf('node-a', someUid)?.observed?.phase === 'Stopping');
+    const { assignment } = desiredFor(someUid);
+    harness.sessions.assign('node-a', { assignment: { ...assignment, generation: 9 }, policy: undefined });
+    agent.remove(someUid);
+    await until(() => harness.inventory.presence('node-a', someUid) === 'Absent');
+    expect(agent.receivedOf('assign')).toHaveLength(1);
+    harness.sessions.assign('node-a', { assignment: { ...assignment, generation: 9 }, policy: undefined });
+    await until(() => agent.receivedOf('assign').length === 2);
+  });
+
   it('sends intents for VMs whose options cannot be read before it marks the desired state complete', async () => {
     const halted = { uid: uidOf(7), generation: 3, runStrategy: 'Halted' as const };
     const intent = { ...halted, namespace: 'default', name: 'odd', paused: false, remembered: { restarts: 0 } };
