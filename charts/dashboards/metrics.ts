@@ -23,7 +23,9 @@ function operatorText(): Promise<string> {
     leads: () => false,
     streams: new StreamCounts(),
   };
-  return new Metrics(pino({ level: 'silent' }), systemClock, '', sources).registry.metrics();
+  const metrics = new Metrics(pino({ level: 'silent' }), systemClock, '', sources);
+  metrics.collectProcessMetrics();
+  return metrics.registry.metrics();
 }
 
 async function agentText(): Promise<string> {

@@ -92,6 +92,8 @@ export class World {
 
   /** Runs all events until this many milliseconds since the beginning, or until `isDone`. */
   async run(until: number, isDone: () => boolean = () => false): Promise<void> {
+    // What was begun before has not run yet.
+    await drained();
     while (!isDone()) {
       const event = this.#heap.next(until);
       if (event === undefined) break;
@@ -102,7 +104,7 @@ export class World {
       this.#events += 1;
       this.note(event.source);
       task();
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await drained();
       if (this.#failure !== undefined) throw this.#failure;
       this.#options.judge?.();
     }
@@ -116,6 +118,11 @@ export class World {
     }
     return ties.number();
   }
+}
+
+/** Runs all steps of promises, and what they begin. */
+function drained(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function time(milliseconds: number): string {

@@ -99,8 +99,12 @@ class Creation implements UnfinishedSystem {
   async #create(document: string): Promise<Held> {
     const { connection, counters } = this.#options;
     const { signal } = this.#cancelled;
-    this.#held = await connection.hold(this.#id, (ended) =>
-      connection.node.create(this.#id, document, (_, exit) => ended(exit), signal),
+    this.#held = await connection.creating(
+      () => this.#cancel(),
+      () =>
+        connection.hold(this.#id, (ended) =>
+          connection.node.create(this.#id, document, (_, exit) => ended(exit), signal),
+        ),
     );
     counters.created(this.#id);
     if (signal.aborted) this.#undo();

@@ -28,6 +28,8 @@ export class ServiceConnection {
   readonly #held = new Map<number, Held>();
   /** Fails the calls that have not returned. */
   readonly #pending = new Set<() => void>();
+  /** Give up the creations that are under way. */
+  readonly #creations = new Set<() => void>();
   #isLost = false;
 
   constructor(options: ConnectionOptions) {
@@ -66,6 +68,12 @@ export class ServiceConnection {
     return held;
   }
 
+  /** Runs a creation. The service gives it up when its client is gone, as it does when the handle is closed. */
+  async creating<T>(giveUp: () => void, run: () => Promise<T>): Promise<T> {
+    this.#creations.add(giveUp);
+    return await run().finally(() => this.#creations.delete(giveUp));
+  }
+
   release({ handle }: Held): void {
     if (this.#held.delete(handle)) this.node.release(handle);
   }
@@ -79,6 +87,7 @@ export class ServiceConnection {
   /** Disconnects. */
   close(): void {
     this.#lose((handle) => this.node.release(handle));
+    for (const giveUp of [...this.#creations]) giveUp();
   }
 
   /** The service restarts. */

@@ -29,8 +29,11 @@ export class GuestPorts {
     const [host, guest] = connectedPair(this.#pipe);
     // Its users see its end by `close`.
     guest.on('error', () => undefined);
-    listener.arrive(host);
-    await this.#travel();
+    // The guest has its end before anything can come from the host.
+    void this.#travel().then(() => {
+      if (this.#listeners.get(listener.address) === listener) listener.arrive(host);
+      else host.destroy();
+    });
     return guest;
   };
 

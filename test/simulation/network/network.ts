@@ -41,6 +41,8 @@ export class SimulatedNetwork {
   readonly #injected: (kind: string) => void;
   readonly #listening = new Set<Listening>();
   readonly #cut = new Set<string>();
+  /** The open ends of connections, by host. */
+  readonly #ends = new Map<string, Set<SimulatedSocket>>();
 
   constructor({ world, settings, injected = () => {} }: NetworkOptions) {
     this.#world = world;
@@ -73,7 +75,7 @@ export class SimulatedNetwork {
   /** Cuts or restores the way between a host and the operators, by the name of the host. */
   cut(host: string, isCut: boolean): void {
     if (isCut) this.#cut.add(host);
-    else this.#cut.delete(host);
+    else if (this.#cut.delete(host)) for (const end of this.#ends.get(host) ?? []) end.mend();
   }
 
   /** One attempt of an agent to connect to whichever operator the Service chooses. */
@@ -159,6 +161,8 @@ export class SimulatedNetwork {
       latency: () => this.#latency(),
       isCut: () => isLost || this.#cut.has(host),
     });
+    this.#remember(host, pair.near);
+    this.#remember(host, pair.far);
     agent.onDeath(() => pair.near.sever({ told: true }));
     operator.onDeath(() => pair.far.sever({ told: true }));
     const { losses = 0 } = this.settings;
@@ -175,6 +179,12 @@ export class SimulatedNetwork {
       });
     }
     return pair;
+  }
+
+  #remember(host: string, end: SimulatedSocket): void {
+    const ends = this.#ends.get(host) ?? new Set();
+    this.#ends.set(host, ends.add(end));
+    end.once('close', () => ends.delete(end));
   }
 
   #travel(host: string): Promise<void> {

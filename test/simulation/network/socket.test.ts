@@ -73,6 +73,21 @@ test('an end of a half-open connection detects it by the silence', async () => {
   ]);
 });
 
+test('what was sent while the network was cut arrives once it is whole', async () => {
+  let isCut = false;
+  const { world, pair, near, received } = connect({ isCut: () => isCut });
+  await world.run(5_000);
+  isCut = true;
+  for (const number of [1, 2, 3]) near.send({ number });
+  await world.run(10_000);
+  expect(received.far).toEqual([]);
+  isCut = false;
+  pair.near.mend();
+  near.send({ number: 4 });
+  await world.run(11_000);
+  expect(received.far.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
+});
+
 test('a paused reader makes the writer wait, and reads everything later', async () => {
   const { world, pair, near, received } = connect();
   pair.far.pause();

@@ -26,7 +26,7 @@ export interface WayOptions {
   readonly source: string;
   /** Milliseconds from one end to the other. */
   readonly latency: () => number;
-  /** Whether frames that are sent now are lost, because the connection is half-open or the network is cut. */
+  /** Whether the network is cut. What is sent meanwhile arrives once it is whole (`mend`), as TCP sends it again. */
   readonly isCut: () => boolean;
 }
 
@@ -65,6 +65,8 @@ export class SimulatedSocket extends EventEmitter implements Socket {
   /** The pending arrivals, in order. Events of the same time can change places, but frames must not. */
   readonly #putting: (() => void)[] = [];
   readonly #onTheWay: (() => void)[] = [];
+  /** How many frames should have arrived, and wait for the network. */
+  #held = 0;
   #hasSentClose = false;
 
   constructor(options: SocketOptions) {
@@ -144,9 +146,8 @@ export class SimulatedSocket extends EventEmitter implements Socket {
     if (this.#isSevered || other === undefined) return;
     const bytes = frameBytes + ('data' in frame ? frame.data.length : 0);
     const put = () => {
-      // Bytes that are lost on a cut network stay in the buffer of the sender, like an unacknowledged segment.
       other.#unread += bytes;
-      if (!this.#options.isCut()) this.#deliver(frame, bytes, other);
+      this.#deliver(frame, bytes, other);
       if (!this.#isSevered) sent();
     };
     if (other.#unread + bytes > bufferBytes && frame.kind === 'message') other.#blocked.push(put);
@@ -157,10 +158,21 @@ export class SimulatedSocket extends EventEmitter implements Socket {
     const { world, latency } = this.#options;
     const arrival = Math.max(world.elapsed + latency(), this.#lastArrival);
     this.#lastArrival = arrival;
-    this.#onTheWay.push(() => {
-      if (!this.#options.isCut()) other.#arrive(frame, bytes);
-    });
-    world.after(arrival - world.elapsed, this.#options.source, () => this.#onTheWay.shift()?.());
+    this.#onTheWay.push(() => other.#arrive(frame, bytes));
+    world.after(arrival - world.elapsed, this.#options.source, () => this.#pass());
+  }
+
+  /** The network is whole again. */
+  mend(): void {
+    const { source, world } = this.#options;
+    for (const _ of Array.from({ length: this.#held })) world.after(1, source, () => this.#pass());
+    this.#held = 0;
+  }
+
+  /** The next frame arrives, unless the network is cut. */
+  #pass(): void {
+    if (this.#options.isCut()) this.#held += 1;
+    else this.#onTheWay.shift()?.();
   }
 
   #arrive(frame: Frame, bytes: number): void {

@@ -1,0 +1,87 @@
+// What has to be true once nothing goes wrong any more: every VM is as its manifest asks, and nothing is left of those
+// that were deleted.
+import { isObject } from '../../../crds/structural.ts';
+import type { StoredObject } from '../api-server/objects.ts';
+import type { SimulatedSystem } from '../system/system.ts';
+
+/** What is not as it has to be, a line each. */
+export function unsettled(system: SimulatedSystem): readonly string[] {
+  const objects = system.api.users.list('LinuxUtilityVM');
+  const living = new Map<string, Running>();
+  for (const { host, name } of system.machines) {
+    for (const { uid, state, id } of host.living()) living.set(uid ?? id, { node: name, state });
+  }
+  const uids = new Set(objects.map(({ metadata }) => metadata.uid));
+  const strays = [...living]
+    .filter(([uid]) => !uids.has(uid))
+    .map(([uid, { node }]) => `${uid} runs on ${node}, and has no object`);
+  return [
+    ...objects.flatMap((object) => problemOf(object, living.get(object.metadata.uid)) ?? []),
+    ...strays,
+    ...leftFiles(system, uids),
+  ];
+}
+
+interface Running {
+  readonly node: string;
+  readonly state: string;
+}
+
+function problemOf({ metadata, spec, status }: StoredObject, running: Running | undefined): string | undefined {
+  const { deletionTimestamp, generation, name } = metadata;
+  if (deletionTimestamp !== undefined) return `${name} is still being deleted`;
+  if (!isObject(spec) || !isObject(status)) return `${name} has no status`;
+  const said = `${String(status['phase'])} ${why(status)}`;
+  if (status['observedGeneration'] !== generation) {
+    return `${name} has generation ${generation}, and its status is of ${status['observedGeneration']}: ${said}`;
+  }
+  const problem = mayRest(spec, status) ? problemAtRest(running, spec, status) : problemOfRunning(running, status);
+  return problem && `${name} ${problem}: ${said}`;
+}
+
+/** Reasons of VMs that have run, and are not started again. */
+const rests: Readonly<Record<string, readonly unknown[]>> = {
+  Always: [],
+  RerunOnFailure: ['Completed'],
+  Once: ['Completed', 'Failed', 'AgentRestarted', 'HostDrained'],
+};
+
+function mayRest(spec: Members, status: Members): boolean {
+  const strategy = String(spec['runStrategy']);
+  return strategy === 'Halted' || rests[strategy]?.includes(readyOf(status)?.['reason']) === true;
+}
+
+function problemAtRest(running: Running | undefined, spec: Members, status: Members): string | undefined {
+  if (running !== undefined) return `is at rest, and runs on ${running.node}`;
+  const isHalted = readyOf(status)?.['reason'] === 'Halted';
+  return spec['runStrategy'] === 'Halted' && !isHalted ? 'is halted, and its status does not say so' : undefined;
+}
+
+function problemOfRunning(running: Running | undefined, status: Members): string | undefined {
+  if (running === undefined) return 'does not run';
+  if (running.state !== 'Running') return `is ${running.state} on ${running.node}`;
+  if (status['nodeName'] !== running.node) return `runs on ${running.node}, and not on ${status['nodeName']}`;
+  return status['phase'] === 'Running' ? undefined : 'runs, and its status does not say so';
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+function readyOf(status: Members): Members | undefined {
+  const conditions: readonly unknown[] = Array.isArray(status['conditions']) ? status['conditions'] : [];
+  return conditions.filter(isObject).find(({ type }) => type === 'Ready');
+}
+
+function why(status: Members): string {
+  const ready = readyOf(status);
+  return ready !== undefined ? `(${ready['reason']}: ${ready['message']})` : '';
+}
+
+/** Folders of VMs that no object accounts for. */
+function leftFiles({ machines }: SimulatedSystem, uids: ReadonlySet<string>): readonly string[] {
+  return machines.flatMap(({ disk, name }) => {
+    const folders = disk.paths().map((path) => /\/vms\/([0-9a-f-]{36})$/.exec(path)?.[1]);
+    return folders
+      .filter((uid) => uid !== undefined && !uids.has(uid))
+      .map((uid) => `${name} keeps the folder of ${uid}, which has no object`);
+  });
+}

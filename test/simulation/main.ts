@@ -1,0 +1,177 @@
+// `npm run simulate`: runs of the whole system from seeds, with all that goes wrong in them.
+//
+//   npm run simulate -- --seed 7 --trace      one seed, with its timeline
+//   npm run simulate -- --seeds 5000          seeds 1 to 5000 on all processors
+//   npm run simulate -- --time 10m            as many as there is time for
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { shrink } from './shrink.ts';
+import { type Run, simulate } from './simulation.ts';
+import { forbidStrays } from './strays.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    time: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    logs: { type: 'boolean', default: false },
+    without: { type: 'string', multiple: true, default: [] },
+    shrink: { type: 'boolean', default: false },
+    worker: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+
+const usage = `Usage: npm run simulate -- [options]
+
+  --seed N        run one seed
+  --seeds N       run N seeds, beginning with --from (default 1)
+  --time 10m      run as many seeds as there is time for (s, m, h)
+  --trace         print every event of the seed
+  --logs          with --trace: also the log lines of operators and agents
+  --without KIND  leave out a kind of fault or step (several times)
+  --shrink        make the history of a failing seed as short as possible
+`;
+
+const result = z.object({
+  seed: z.int(),
+  failure: z.string().optional(),
+  counts: z.record(z.string(), z.number()),
+  events: z.number(),
+  elapsed: z.number(),
+  hosts: z.number(),
+  replicas: z.number(),
+  machines: z.number(),
+});
+type Result = z.infer<typeof result>;
+
+async function showSeed(seed: number): Promise<void> {
+  const strays: Error[] = [];
+  forbidStrays((error) => strays.push(error));
+  const without = new Set(flags.without);
+  const trace = flags.trace ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
+  const run = await simulate({ seed, without, logs: flags.logs, ...(trace && { trace }) });
+  const counts = [...run.counts].sort(([one], [other]) => one.localeCompare(other));
+  process.stdout.write(`${counts.map(([kind, count]) => `${String(count).padStart(6)}  ${kind}`).join('\n')}\n`);
+  process.stdout.write(
+    `seed ${seed}: ${run.profile.hosts} hosts, ${run.profile.replicas} replicas, ${run.profile.machines} VMs, ` +
+      `${Math.round(run.elapsed / 60_000)} simulated minutes, ${run.events} events\n`,
+  );
+  for (const stray of strays) process.stdout.write(`${stray.stack}\n`);
+  if (run.failure === undefined && strays.length === 0) return;
+  process.stdout.write(`${run.failure?.stack ?? ''}\n`);
+  process.exitCode = 1;
+  if (flags.shrink) await showShortest(seed, run);
+}
+
+async function showShortest(seed: number, run: Run): Promise<void> {
+  const { run: shortest, skipped, without } = await shrink(seed, run);
+  const steps = run.steps.filter((step, index) => !skipped.has(index) && !without.has(step.kind));
+  process.stdout.write(`\nThe shortest history found, without ${[...without].join(', ')}:\n`);
+  for (const { at, text } of steps.toSorted((one, other) => one.at - other.at)) {
+    process.stdout.write(`  ${(at / 1000).toFixed(3).padStart(9)} s  ${text}\n`);
+  }
+  process.stdout.write(`${shortest.failure?.message}\n`);
+}
+
+async function runMany(): Promise<void> {
+  const from = Number(flags.from);
+  const until = flags.seeds === undefined ? Number.POSITIVE_INFINITY : from + Number(flags.seeds);
+  const deadline = flags.time === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationOf(flags.time);
+  const summary = new Summary();
+  let next = from;
+  const workers = Array.from({ length: availableParallelism() }, async () => {
+    const worker = fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: process.execArgv });
+    for (let seed = next; seed < until && Date.now() < deadline; seed = next) {
+      next += 1;
+      summary.add(await ask(worker, seed));
+    }
+    worker.disconnect();
+  });
+  await Promise.all(workers);
+  summary.print();
+}
+
+async function ask(worker: ChildProcess, seed: number): Promise<Result> {
+  worker.send(seed);
+  const [answer] = await once(worker, 'message');
+  return result.parse(answer);
+}
+
+function serve(): void {
+  let stray: Error | undefined;
+  forbidStrays((error) => {
+    stray ??= error;
+  });
+  // Stacks of the many errors that are expected take a lot of time.
+  Error.stackTraceLimit = 0;
+  process.on('message', (seed: number) => {
+    void simulate({ seed }).then(({ counts, elapsed, events, failure = stray, profile }) => {
+      const { hosts, machines, replicas } = profile;
+      process.send?.({
+        ...{ seed, events, elapsed, hosts, machines, replicas },
+        counts: Object.fromEntries(counts),
+        ...(failure && { failure: failure.message }),
+      });
+    });
+  });
+}
+
+class Summary {
+  readonly #begun = Date.now();
+  readonly #results: Result[] = [];
+  readonly #failed: Result[] = [];
+
+  add(one: Result): void {
+    this.#results.push(one);
+    if (one.failure !== undefined) {
+      this.#failed.push(one);
+      process.stdout.write(`seed ${one.seed}: ${one.failure.slice(0, 600)}\n`);
+    }
+    if (this.#results.length % 100 === 0) this.#progress();
+  }
+
+  print(): void {
+    const total = new Map<string, { count: number; seeds: number }>();
+    for (const { counts } of this.#results) {
+      for (const [kind, count] of Object.entries(counts)) {
+        const known = total.get(kind) ?? { count: 0, seeds: 0 };
+        total.set(kind, { count: known.count + count, seeds: known.seeds + 1 });
+      }
+    }
+    for (const [kind, { count, seeds }] of [...total].sort(([one], [other]) => one.localeCompare(other))) {
+      process.stdout.write(`${String(count).padStart(9)} in ${String(seeds).padStart(6)} seeds  ${kind}\n`);
+    }
+    const median = (of: (one: Result) => number) =>
+      this.#results.map(of).sort((a, b) => a - b)[this.#results.length >> 1];
+    process.stdout.write(
+      `median seed: ${median(({ hosts }) => hosts)} hosts, ${median(({ replicas }) => replicas)} replicas, ` +
+        `${median(({ machines }) => machines)} VMs, ${Math.round((median(({ elapsed }) => elapsed) ?? 0) / 60_000)} simulated minutes, ` +
+        `${median(({ events }) => events)} events\n`,
+    );
+    this.#progress();
+    if (this.#failed.length > 0) process.exitCode = 1;
+  }
+
+  #progress(): void {
+    const seconds = Math.round((Date.now() - this.#begun) / 1000);
+    process.stdout.write(`${this.#results.length} seeds in ${seconds} s, ${this.#failed.length} failed\n`);
+  }
+}
+
+function durationOf(text: string): number {
+  const [, number, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
+  if (number === undefined) throw new Error(`--time ${text}: write 30s, 10m or 1h`);
+  return Number(number) * (unit === 'h' ? 3_600_000 : unit === 'm' ? 60_000 : 1_000);
+}
+
+if (flags.help) process.stdout.write(usage);
+else if (flags.worker) serve();
+else if (flags.seed !== undefined) await showSeed(Number(flags.seed));
+else await runMany();

@@ -1,0 +1,129 @@
+// What goes wrong at times of the plan: crashes, updates, cuts and restarts. Faults of single calls are drawn where the
+// calls are.
+import type { Chance } from './chance.ts';
+import { type FaultKind, type Profile, timesOf } from './profile.ts';
+import type { SimulatedSystem } from './system/system.ts';
+import type { Step } from './workload.ts';
+import type { World } from './world.ts';
+
+const minute = 60_000;
+
+interface Planned {
+  readonly at: number;
+  /** For what else must be drawn for the mishap. */
+  readonly chance: Chance;
+}
+
+type Planner = (subject: string, planned: Planned) => readonly Omit<Step, 'kind'>[];
+
+interface Mishap {
+  readonly kind: FaultKind;
+  /** What it happens to. */
+  readonly of: 'operator' | 'host' | 'cluster';
+  /** The mean time between two of one subject, in milliseconds. */
+  readonly mean: number;
+  readonly steps: Planner;
+}
+
+const operatorOf = ({ operators }: SimulatedSystem, name: string) =>
+  operators.find((operator) => operator.name === name);
+
+const mishaps: readonly Mishap[] = [
+  {
+    kind: 'operator crash',
+    of: 'operator',
+    mean: 6 * minute,
+    steps: (name, { at, chance }) => [
+      { at, text: `${name} crashes`, run: (system) => operatorOf(system, name)?.crash() },
+      { at: at + chance.integer(minute), text: `${name} starts`, run: (system) => operatorOf(system, name)?.start() },
+    ],
+  },
+  {
+    kind: 'operator update',
+    of: 'operator',
+    mean: 10 * minute,
+    steps: (name, { at }) => [
+      { at, text: `${name} is updated`, run: (system) => void operatorOf(system, name)?.stop() },
+      { at: at + 10_000, text: `${name} starts`, run: (system) => operatorOf(system, name)?.start() },
+    ],
+  },
+  {
+    kind: 'API server partition',
+    of: 'operator',
+    mean: 6 * minute,
+    steps: (name, { at, chance }) => {
+      const cut = (isCut: boolean) => (system: SimulatedSystem) => {
+        const process = operatorOf(system, name)?.process;
+        if (process !== undefined) system.api.partition(process, isCut);
+      };
+      return [
+        { at, text: `${name} does not reach the API server`, run: cut(true) },
+        { at: at + chance.integer(minute), text: `${name} reaches the API server`, run: cut(false) },
+      ];
+    },
+  },
+  {
+    kind: 'agent crash',
+    of: 'host',
+    mean: 5 * minute,
+    steps: (host, { at }) => [
+      { at, text: `the agent of ${host} crashes`, run: (system) => system.machine(host)?.crashAgent() },
+    ],
+  },
+  {
+    kind: 'agent update',
+    of: 'host',
+    mean: 12 * minute,
+    steps: (host, { at }) => [
+      { at, text: `the agent of ${host} is updated`, run: (system) => system.machine(host)?.stopAgent() },
+    ],
+  },
+  {
+    kind: 'power loss',
+    of: 'host',
+    mean: 15 * minute,
+    steps: (host, { at }) => [{ at, text: `${host} loses power`, run: (system) => system.machine(host)?.losePower() }],
+  },
+  {
+    kind: 'host cut off',
+    of: 'host',
+    mean: 8 * minute,
+    steps: (host, { at, chance }) => [
+      { at, text: `${host} is cut off`, run: ({ network }) => network.cut(host, true) },
+      {
+        at: at + chance.integer(3 * minute),
+        text: `${host} is reached again`,
+        run: ({ network }) => network.cut(host, false),
+      },
+    ],
+  },
+  {
+    kind: 'clock step',
+    of: 'host',
+    mean: 10 * minute,
+    steps: (host, { at, chance }) => {
+      const skew = chance.integer(20 * minute) - 10 * minute;
+      return [{ at, text: `the clock of ${host} is off by ${skew} ms`, run: (system) => system.skew(host, skew) }];
+    },
+  },
+  {
+    kind: 'API server restart',
+    of: 'cluster',
+    mean: 8 * minute,
+    steps: (_, { at }) => [{ at, text: 'the API server restarts', run: ({ api }) => api.restart() }],
+  },
+];
+
+export function mishapsOf(world: World, profile: Profile, hosts: readonly string[], until: number): readonly Step[] {
+  const operators = Array.from({ length: profile.replicas }, (_, index) => `operator-${index + 1}`);
+  const subjects = { operator: operators, host: hosts, cluster: ['the cluster'] };
+  return mishaps
+    .filter(({ kind }) => profile.kinds.has(kind))
+    .flatMap(({ kind, mean, of, steps }) =>
+      subjects[of].flatMap((subject) => {
+        const chance = world.chance(`${kind} of ${subject}`);
+        const times = timesOf(chance, { from: 2 * minute, until, mean });
+        return times.flatMap((at) => steps(subject, { at, chance }).map((step) => ({ kind, ...step })));
+      }),
+    );
+}

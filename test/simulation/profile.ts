@@ -1,0 +1,110 @@
+// What one seed decides before anything happens: how large the system is, and which kinds of faults it has to live with.
+import { defaultLeaseTimes } from '../../operator/kubernetes/lease.ts';
+import type { Chance } from './chance.ts';
+import type { DiskFaults } from './disk/faults.ts';
+import type { HostFaults } from './host/faults.ts';
+import type { World } from './world.ts';
+
+/** Of each call or attempt, unless the type of the members says otherwise. */
+const hostFaults: HostFaults = {
+  slowCall: 0.02,
+  failingCall: 0.02,
+  timedOutCall: 0.01,
+  deniedCall: 0.01,
+  failingAnswer: 0.01,
+  hangingCall: 0.01,
+  hangingQuery: 0.01,
+  lackingCapacity: 0.1,
+  refusedDocument: 0.02,
+  lateExitEvent: 0.3,
+  lostExitEvent: 0.1,
+  slowRunDown: 0.5,
+  serviceRestart: 0.03,
+  slowFileCall: 0.02,
+  failingFileCall: 0.01,
+  missingBootFile: 0.03,
+  replacedBootFile: 0.03,
+  guestCrash: 0.1,
+  guestPanic: 0.1,
+  guestPowerOff: 0.1,
+  hangingBoot: 0.02,
+  slowGuest: 0.05,
+  refusedConnection: 0.01,
+  refusingGuest: 0.02,
+  droppedBridge: 0.1,
+  floodedLog: 0.05,
+  pausedSystem: 0.03,
+};
+
+const diskFaults = { slow: 0.02, failing: 0.005, full: 0.001, divided: 0.1 } as const;
+
+export interface Profile {
+  readonly hosts: number;
+  readonly replicas: number;
+  readonly machines: number;
+  /** How often a standby looks at the Lease: mostly seldom, because each look takes time to simulate. */
+  readonly look: number;
+  readonly hostFaults: Partial<HostFaults>;
+  readonly diskFaults: DiskFaults;
+  /** Names of the other kinds, which happen at times of the plan or in the network. */
+  readonly kinds: ReadonlySet<FaultKind>;
+}
+
+export const faultKinds = [
+  'operator crash',
+  'operator update',
+  'agent crash',
+  'agent update',
+  'power loss',
+  'host cut off',
+  'connections lost',
+  'connections unanswered',
+  'slow network',
+  'API server restart',
+  'API server partition',
+  'API server faults',
+  'API server restore',
+  'clock step',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** `without`: kinds of faults that are left out, for shrinking. They move no other draw. */
+export function profileOf(world: World, without: ReadonlySet<string>): Profile {
+  const sizes = world.chance('profile: sizes');
+  const chosen = <K extends string>(names: readonly K[], what: string) => {
+    const chance = world.chance(`profile: ${what}`);
+    return names.filter((name) => chance.happens(0.5) && !without.has(name));
+  };
+  return {
+    hosts: 3 + sizes.integer(3),
+    replicas: 2 + sizes.integer(2),
+    machines: 20 + sizes.integer(6),
+    look: sizes.happens(0.25) ? defaultLeaseTimes.look : 2_500,
+    hostFaults: Object.fromEntries(chosen(namesOf(hostFaults), 'hosts').map((name) => [name, hostFaults[name]])),
+    diskFaults: {
+      ...Object.fromEntries(chosen(namesOf(diskFaults), 'disks').map((name) => [name, diskFaults[name]])),
+      lossy: world.chance('profile: lossy disks').happens(0.5),
+    },
+    kinds: new Set(chosen(faultKinds, 'kinds')),
+  };
+}
+
+/** Times at which something happens: on average once in `mean` milliseconds, from `from` to `until`. */
+export function timesOf(chance: Chance, { from, until, mean }: Span): readonly number[] {
+  const times: number[] = [];
+  for (let at = from; ; ) {
+    at += Math.ceil(-Math.log(1 - chance.number()) * mean);
+    if (at >= until) return times;
+    times.push(at);
+  }
+}
+
+export interface Span {
+  readonly from: number;
+  readonly until: number;
+  readonly mean: number;
+}
+
+function namesOf<T extends object>(record: T): readonly (keyof T & string)[] {
+  return Object.keys(record).filter((name): name is keyof T & string => name in record);
+}

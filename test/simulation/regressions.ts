@@ -1,0 +1,11 @@
+// Seeds that found a fault of the product. They are run with every change.
+
+export interface Regression {
+  readonly seed: number;
+  /** What was wrong. */
+  readonly found: string;
+}
+
+export const regressions: readonly Regression[] = [
+  { seed: 5, found: 'an agent without a VM did not notice that the compute service had gone, and started no VM again' },
+];

@@ -1,0 +1,154 @@
+// One run of the whole system from one seed: a time with faults, in which the invariants have to hold, and a time
+// without, in which everything has to become as the manifests ask, and then be still.
+
+import { pausedAnnotation } from '../../crds/names.ts';
+import { unsettled } from './judges/convergence.ts';
+import { Invariants } from './judges/invariants.ts';
+import { mishapsOf } from './mishaps.ts';
+import { type Profile, profileOf } from './profile.ts';
+import { SimulatedSystem } from './system/system.ts';
+import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } from './workload.ts';
+import { World } from './world.ts';
+
+const minute = 60_000;
+export const times = {
+  /** With faults. */
+  safety: 18 * minute,
+  /** The longest time until everything is as it has to be. A VM that failed often waits five minutes. */
+  settling: 20 * minute,
+  still: 10 * minute,
+} as const;
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Kinds of faults and steps that are left out. */
+  readonly without?: ReadonlySet<string>;
+  /** Numbers of the steps that are left out. */
+  readonly skipped?: ReadonlySet<number>;
+  readonly trace?: (line: string) => void;
+  readonly logs?: boolean;
+}
+
+export interface Run {
+  readonly profile: Profile;
+  readonly steps: readonly Step[];
+  readonly counts: ReadonlyMap<string, number>;
+  readonly events: number;
+  /** Simulated milliseconds. */
+  readonly elapsed: number;
+  readonly failure: Error | undefined;
+}
+
+export async function simulate({
+  seed,
+  without = new Set(),
+  skipped = new Set(),
+  trace,
+  logs = false,
+}: RunOptions): Promise<Run> {
+  const counts = new Map<string, number>();
+  const count = (kind: string) => void counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  const invariants = new Invariants(() => system);
+  let lastWrite = { at: 0, text: '' };
+  const world: World = new World({ seed, ...(trace && { trace }), judge: () => invariants.judge() });
+  const profile = profileOf(world, without);
+  const system: SimulatedSystem = new SimulatedSystem({
+    world,
+    profile,
+    logs,
+    injected: count,
+    onWrite: (write) => {
+      world.note(`${write.writer} writes ${write.kind} ${(write.after ?? write.before)?.metadata.name}`);
+      // The agents' sessions are renewed, and each has an epoch.
+      if (write.kind !== 'Lease' && write.kind !== 'LinuxUtilityVMHost')
+        lastWrite = {
+          at: world.elapsed,
+          text: `${write.writer} wrote ${write.kind} ${(write.after ?? write.before)?.metadata.name}`,
+        };
+      try {
+        invariants.wrote(write);
+      } catch (error) {
+        world.fail(error);
+      }
+    },
+  });
+  const hosts = system.machines.map(({ name }) => name);
+  const steps = [
+    ...workloadOf(world, profile.machines, hosts, times.safety),
+    ...mishapsOf(world, profile, hosts, times.safety),
+  ];
+  const finished = (failure: unknown): Run => ({
+    profile,
+    steps,
+    counts,
+    events: world.events,
+    elapsed: world.elapsed,
+    failure: failure === undefined || failure instanceof Error ? failure : new Error(String(failure)),
+  });
+  try {
+    system.start();
+    steps.forEach((step, index) => {
+      if (skipped.has(index) || without.has(step.kind) || step.at > times.safety) return;
+      world.after(step.at, `step ${index}`, () => {
+        world.note(step.text);
+        count(step.kind);
+        step.run(system);
+      });
+    });
+    await world.run(times.safety);
+    calm(system);
+    await settle(world, system);
+    const stillFrom = world.elapsed;
+    await world.run(stillFrom + times.still);
+    if (lastWrite.at > stillFrom + minute) throw new Error(`nothing changes, and ${lastWrite.text}`);
+    // An agent that cannot read its state folder is begun again.
+    const ended = system.machines.flatMap(({ name, unexplainedEnds }) =>
+      unexplainedEnds.filter((why) => !/^(EIO|ENOSPC)\b/.test(why)).map((why) => `${name}: ${why}`),
+    );
+    if (ended.length > 0) throw new Error(`an agent ended by itself: ${ended.join('; ')}`);
+    return finished(undefined);
+  } catch (error) {
+    return finished(error ?? new Error('unknown'));
+  } finally {
+    for (const { process } of [...system.operators, ...system.machines]) process?.die();
+  }
+}
+
+async function settle(world: World, system: SimulatedSystem): Promise<void> {
+  const until = world.elapsed + times.settling;
+  for (;;) {
+    await world.run(world.elapsed + minute);
+    const problems = unsettled(system);
+    if (problems.length === 0) return;
+    if (world.elapsed >= until)
+      throw new Error(`not as it has to be after ${times.settling / minute} minutes:\n${problems.join('\n')}`);
+  }
+}
+
+/** Ends all faults, and takes back what administrators and users left half done. */
+function calm(system: SimulatedSystem): void {
+  const { api, machines, network, operators, world } = system;
+  world.note('nothing goes wrong from now on');
+  network.settings = { latency: 10 };
+  api.endFaults();
+  for (const operator of operators) {
+    operator.skew = 0;
+    operator.start();
+  }
+  for (const machine of machines) {
+    machine.skew = 0;
+    network.cut(machine.name, false);
+    machine.host.calm();
+    machine.disk.settings = {};
+    machine.startAgent();
+    setNode(system, machine.name, { unschedulable: null, taints: null });
+  }
+  for (const { metadata } of api.users.list('LinuxUtilityVM')) {
+    if (metadata.namespace !== namespace) continue;
+    annotate(system, metadata.name, pausedAnnotation, null);
+    removeFinalizer(system, metadata.name);
+    if (metadata.deletionTimestamp === undefined) {
+      api.users.patch('LinuxUtilityVM', metadata, { spec: { boot: { filesPath: null } } });
+    }
+  }
+}

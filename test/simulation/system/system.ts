@@ -1,0 +1,154 @@
+// The whole system in one world: an API server, replicas of the operator, Windows machines with their agents, and the
+// network between them.
+import { type Logger, pino } from 'pino';
+import { simulatedHostFile } from '../../../simulator/host-file.ts';
+import type { TokenUser } from '../api-server/answers.ts';
+import { usualProbabilities } from '../api-server/faults.ts';
+import { SimulatedApiServer } from '../api-server/server.ts';
+import type { Write } from '../api-server/store.ts';
+import { SimulatedDisk } from '../disk/disk.ts';
+import { SimulatedHost } from '../host/host.ts';
+import { SimulatedNetwork } from '../network/network.ts';
+import type { Profile } from '../profile.ts';
+import type { World } from '../world.ts';
+import { SimulatedMachine } from './simulated-machine.ts';
+import { SimulatedOperator } from './simulated-operator.ts';
+import { agentUserName, Tokens } from './tokens.ts';
+
+export interface SystemOptions {
+  readonly world: World;
+  readonly profile: Profile;
+  readonly injected: (kind: string) => void;
+  readonly onWrite: (write: Write) => void;
+  /** Whether the programs' own log lines are part of the trace. */
+  readonly logs: boolean;
+}
+
+export const bootFolder = 'C:\\LinuxBootFiles';
+export const diskOf = (machine: string) => `C:\\disks\\${machine}.vhd`;
+
+const silent = pino({ level: 'silent' });
+
+export class SimulatedSystem {
+  readonly world: World;
+  readonly profile: Profile;
+  readonly api: SimulatedApiServer;
+  readonly network: SimulatedNetwork;
+  readonly operators: readonly SimulatedOperator[];
+  readonly machines: readonly SimulatedMachine[];
+  readonly tokens: Tokens;
+  readonly #logs: boolean;
+
+  constructor({ injected, logs, onWrite, profile, world }: SystemOptions) {
+    this.world = world;
+    this.profile = profile;
+    this.#logs = logs;
+    const clock = world.clock('API server');
+    this.tokens = new Tokens(clock.now);
+    const { kinds } = profile;
+    this.api = new SimulatedApiServer({
+      world,
+      settings: { faults: kinds.has('API server faults') ? usualProbabilities : {} },
+      injected,
+      onWrite,
+      reviewToken: (token) => this.#review(token),
+    });
+    this.network = new SimulatedNetwork({
+      world,
+      settings: {
+        latency: kinds.has('slow network') ? 500 : 10,
+        losses: kinds.has('connections lost') ? 0.3 : 0,
+        silence: kinds.has('connections unanswered') ? 0.1 : 0,
+      },
+      injected,
+    });
+    const loggerOf = (process: string) => this.#loggerOf(process);
+    const accessFor = this.api.accessFor.bind(this.api);
+    const { network } = this;
+    this.operators = Array.from(
+      { length: profile.replicas },
+      (_, index) =>
+        new SimulatedOperator(`operator-${index + 1}`, { world, network, accessFor, loggerOf, look: profile.look }),
+    );
+    this.machines = Array.from({ length: profile.hosts }, (_, index) => {
+      const name = `node-${index + 1}`;
+      const host = new SimulatedHost({
+        world,
+        name,
+        host: hostFile(profile.machines),
+        settings: { faults: profile.hostFaults },
+        injected,
+      });
+      const disk = new SimulatedDisk({ world, name, settings: { faults: profile.diskFaults }, injected });
+      return new SimulatedMachine({ world, network, host, disk, token: () => this.#tokenOf(name), loggerOf });
+    });
+  }
+
+  start(): void {
+    for (const { name } of this.machines) this.addNode(name);
+    for (const operator of this.operators) operator.start();
+    for (const machine of this.machines) machine.startAgent();
+  }
+
+  addNode(name: string): void {
+    this.api.users.create('Node', {
+      metadata: { name, labels: { 'kubernetes.io/os': 'windows', 'kubernetes.io/hostname': name } },
+      spec: {},
+      status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    });
+  }
+
+  #review(token: string): TokenUser | undefined {
+    const issued = this.tokens.find(token);
+    if (issued === undefined) return undefined;
+    return {
+      username: agentUserName,
+      extra: {
+        'authentication.kubernetes.io/node-name': [issued.nodeName],
+        'authentication.kubernetes.io/node-uid': [issued.nodeUID],
+      },
+    };
+  }
+
+  machine(name: string): SimulatedMachine | undefined {
+    return this.machines.find((machine) => machine.name === name);
+  }
+
+  /** What the clock of a host shows beyond the true time, in milliseconds. */
+  skew(name: string, milliseconds: number): void {
+    const machine = this.machine(name);
+    if (machine !== undefined) machine.skew = milliseconds;
+  }
+
+  #tokenOf(name: string): string {
+    const uid = this.api.users.get('Node', { name })?.metadata.uid;
+    return this.tokens.issue(name, uid ?? 'no-node');
+  }
+
+  #loggerOf(process: string): Logger {
+    if (!this.#logs) return silent;
+    const { world } = this;
+    return pino(
+      { level: 'info', base: {}, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+      { write: (line) => world.note(`${process}: ${line.trimEnd()}`) },
+    );
+  }
+}
+
+function hostFile(machines: number) {
+  const disks = Array.from({ length: machines }, (_, index) => [diskOf(`vm-${index + 1}`), 3_000] as const);
+  return simulatedHostFile.parse({
+    build: 20_348,
+    logicalProcessors: 64,
+    memoryInMB: 262_144,
+    bootFilesPath: bootFolder,
+    files: {
+      [`${bootFolder}\\vmlinux`]: 1_000,
+      [`${bootFolder}\\kernel`]: 1_000,
+      [`${bootFolder}\\initrd.img`]: 2_000,
+      [`${bootFolder}\\rootfs.vhd`]: 2_000,
+      ...Object.fromEntries(disks),
+    },
+    timing: { bootMilliseconds: 2_000, initMilliseconds: 500, logIntervalMilliseconds: 0, redialMilliseconds: 1_000 },
+  });
+}
