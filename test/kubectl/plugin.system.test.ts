@@ -160,7 +160,7 @@ describe('kubectl luvm', () => {
     const read = (ports: CommandPorts) => console(name, ports);
     const reading = run(read, terminal);
     await terminal.until('a prompt', ({ stdout }) => stdout.includes('login: '));
-    expect(await run(read)).toMatchObject({ code: 1, stderr: expect.stringContaining('somebody else') });
+    expect(await run(read)).toMatchObject({ code: 1, stderr: expect.stringContaining('another user') });
     await terminal.interrupt();
     expect((await reading).code).toBe(0);
   });

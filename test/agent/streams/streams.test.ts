@@ -176,7 +176,7 @@ describe('a console', () => {
     });
     const first = consoles.read('pipe', noEnd)[Symbol.asyncIterator]();
     await first.next();
-    await expect(consoles.read('pipe', noEnd)[Symbol.asyncIterator]().next()).rejects.toThrow('somebody else');
+    await expect(consoles.read('pipe', noEnd)[Symbol.asyncIterator]().next()).rejects.toThrow('another user');
     await first.return?.(undefined);
     expect((await consoles.read('pipe', noEnd)[Symbol.asyncIterator]().next()).done).toBe(false);
   });
