@@ -23,6 +23,7 @@ const { values: flags } = parseArgs({
     logs: { type: 'boolean', default: false },
     without: { type: 'string', multiple: true, default: [] },
     shrink: { type: 'boolean', default: false },
+    stop: { type: 'boolean', default: false },
     worker: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -36,6 +37,7 @@ const usage = `Usage: npm run simulate -- [options]
   --trace         print every event of the seed
   --logs          with --trace: also the log lines of operators and agents
   --without KIND  leave out a kind of fault or step (several times)
+  --stop          end with the first seed that fails
   --shrink        make the history of a failing seed as short as possible
 `;
 
@@ -88,7 +90,7 @@ async function runMany(): Promise<void> {
   let next = from;
   const workers = Array.from({ length: availableParallelism() }, async () => {
     const worker = fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: process.execArgv });
-    for (let seed = next; seed < until && Date.now() < deadline; seed = next) {
+    for (let seed = next; seed < until && Date.now() < deadline && !summary.mayStop; seed = next) {
       next += 1;
       summary.add(await ask(worker, seed));
     }
@@ -127,6 +129,11 @@ class Summary {
   readonly #begun = Date.now();
   readonly #results: Result[] = [];
   readonly #failed: Result[] = [];
+
+  /** Whether --stop applies. */
+  get mayStop(): boolean {
+    return flags.stop && this.#failed.length > 0;
+  }
 
   add(one: Result): void {
     this.#results.push(one);

@@ -4,6 +4,8 @@
 import { pausedAnnotation } from '../../crds/names.ts';
 import { unsettled } from './judges/convergence.ts';
 import { Invariants } from './judges/invariants.ts';
+import { Leaders } from './judges/leaders.ts';
+import { SingleRuns } from './judges/single-runs.ts';
 import { mishapsOf } from './mishaps.ts';
 import { type Profile, profileOf } from './profile.ts';
 import { SimulatedSystem } from './system/system.ts';
@@ -49,6 +51,7 @@ export async function simulate({
   const counts = new Map<string, number>();
   const count = (kind: string) => void counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const invariants = new Invariants(() => system);
+  const [leaders, singleRuns] = [new Leaders(), new SingleRuns()];
   let lastWrite = { at: 0, text: '' };
   const world: World = new World({ seed, ...(trace && { trace }), judge: () => invariants.judge() });
   const profile = profileOf(world, without);
@@ -67,6 +70,8 @@ export async function simulate({
         };
       try {
         invariants.wrote(write);
+        singleRuns.wrote(write);
+        if (!profile.kinds.has('API server faults')) leaders.wrote(write);
       } catch (error) {
         world.fail(error);
       }
@@ -98,6 +103,8 @@ export async function simulate({
     await world.run(times.safety);
     calm(system);
     await settle(world, system);
+    const repeated = singleRuns.repeated(system);
+    if (repeated.length > 0) throw new Error(`run more than once: ${repeated.join('; ')}`);
     const stillFrom = world.elapsed;
     await world.run(stillFrom + times.still);
     if (lastWrite.at > stillFrom + minute) throw new Error(`nothing changes, and ${lastWrite.text}`);

@@ -4,15 +4,7 @@ import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
 import type { Write } from '../api-server/store.ts';
 import type { SimulatedSystem } from '../system/system.ts';
-
-export class BrokenInvariant extends Error {
-  readonly invariant: string;
-
-  constructor(invariant: string, message: string) {
-    super(`${invariant}: ${message}`);
-    this.invariant = invariant;
-  }
-}
+import { BrokenInvariant } from './broken-invariant.ts';
 
 interface Known {
   readonly uid: string;

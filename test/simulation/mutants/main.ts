@@ -1,0 +1,56 @@
+// Plants one fault after another into a copy of the product, and runs seeds until one fails. A fault that no seed finds
+// shows that a judge or a workload is missing.
+//
+//   node test/simulation/mutants/main.ts [--seeds N] [NAME …]
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const project = fileURLToPath(new URL('../../../', import.meta.url));
+const patches = fileURLToPath(new URL('./', import.meta.url));
+/** What a run of the simulation loads. */
+const parts = ['agent', 'crds', 'operator', 'protocol', 'runtime', 'simulator', 'test', 'package.json'];
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: 'string', default: '500' } },
+});
+
+const names = (await readdir(patches)).flatMap((file) => /^(.*)\.patch$/.exec(file)?.[1] ?? []).sort();
+const chosen = positionals.length === 0 ? names : positionals;
+for (const name of chosen) {
+  const found = await findIn(name, values.seeds);
+  process.stdout.write(`${name}: ${found ?? `not found in ${values.seeds} seeds`}\n`);
+  if (found === undefined) process.exitCode = 1;
+}
+
+/** What the first failing seed said; undefined if none failed. */
+async function findIn(name: string, seeds: string): Promise<string | undefined> {
+  const copy = await mkdtemp(join(tmpdir(), `mutant-${name}-`));
+  try {
+    for (const part of parts) await cp(join(project, part), join(copy, part), { recursive: true });
+    await symlink(join(project, 'node_modules'), join(copy, 'node_modules'));
+    const applied = await run('git', ['apply', join(patches, `${name}.patch`)], copy);
+    if (applied.code !== 0) throw new Error(`${name}.patch does not apply: make it again\n${applied.said}`);
+    const program = join(copy, 'test/simulation/main.ts');
+    const { said } = await run(process.execPath, [program, '--seeds', seeds, '--stop'], copy);
+    return /^seed \d+: .*$/m.exec(said)?.[0];
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<{ readonly code: unknown; readonly said: string }> {
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  return { code, said };
+}
