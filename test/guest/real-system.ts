@@ -146,7 +146,7 @@ describe('a real guest in the whole system', () => {
       return terminal.stdout;
     };
     await expect.poll(says, { ...soon, interval: 500 }).toMatch(/\[ *\d+\.\d{6}\] heard on the console/);
-    expect(await run(readConsole)).toMatchObject({ code: 1, stderr: expect.stringContaining('somebody else') });
+    expect(await run(readConsole)).toMatchObject({ code: 1, stderr: expect.stringContaining('another user') });
     await terminal.interrupt();
     expect((await reading).code).toBe(0);
   });

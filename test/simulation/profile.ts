@@ -63,7 +63,6 @@ export const faultKinds = [
   'API server restart',
   'API server partition',
   'API server faults',
-  'API server restore',
   'clock step',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
