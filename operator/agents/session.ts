@@ -229,13 +229,19 @@ export class AgentSession {
     if (report?.failure !== undefined) this.misbehaved('unparsable_report');
   }
 
+  /**
+   * An agent removes a VM only when it is released. If this session has not released it, an earlier one had. What this
+   * session has told the agent since is on its way or waits there, so the VM may begin again, and is told once more.
+   */
   #removed(uid: string, lastExit: LastExit | undefined): void {
     const { inventory } = this.#ports;
     if (inventory.presence(this.nodeName, uid) !== 'Present' && !this.#told.hasReleased(uid)) {
       this.misbehaved('removed_unknown_vm');
     }
+    const mayBeginAgain = this.#told.has(uid);
     this.#told.forget(uid);
     inventory.removed(this.nodeName, uid, lastExit);
+    if (mayBeginAgain) inventory.assigned(this.nodeName, uid);
   }
 
   #discard(logs: EarlierLogs): void {

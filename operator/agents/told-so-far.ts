@@ -16,6 +16,11 @@ export class ToldSoFar {
     return this.#last.get(told.uid) !== newsOf(told);
   }
 
+  /** Whether the agent was told what is wanted of the VM, and not to give it up since. */
+  has(uid: string): boolean {
+    return this.#last.has(uid);
+  }
+
   note(told: Assignment | Intent): void {
     this.#last.set(told.uid, newsOf(told));
     this.#released.delete(told.uid);

@@ -89,6 +89,23 @@ describe('session', () => {
     expect(agent.receivedOf('release')).toHaveLength(1);
   });
 
+  it('does not take a removal for which an earlier session asked for the end of a VM that it has assigned', async () => {
+    harness.desired = [desiredFor(someUid)];
+    const agent = new ScriptedAgent();
+    agent.onAssign = () => {};
+    agent.hello = () => agent.send(hello([observedMachine(someUid, { phase: 'Stopping' })]));
+    await agent.connect(harness.port, 'node-a');
+    await until(() => harness.events.includes('live node-a'));
+    agent.remove(someUid);
+    await until(() => harness.inventory.reportOf('node-a', someUid) === undefined);
+    expect(harness.inventory.presence('node-a', someUid)).toBe('Present');
+    expect(harness.misbehaviour).toEqual([]);
+    harness.sessions.assign('node-a', desiredFor(someUid));
+    await until(() => agent.receivedOf('assign').length === 1);
+    harness.sessions.release('node-a', someUid);
+    await until(() => harness.inventory.presence('node-a', someUid) === 'Absent');
+  });
+
   it('sends nothing about a VM between its release and the agent’s confirmation', async () => {
     const agent = await harness.connectLive();
     harness.sessions.assign('node-a', desiredFor(someUid));
