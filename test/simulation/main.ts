@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { messageOf } from '../../runtime/error-text.ts';
 import { shrink } from './shrink.ts';
 import { type Run, simulate } from './simulation.ts';
 import { forbidStrays } from './strays.ts';
@@ -83,8 +84,8 @@ async function showShortest(seed: number, run: Run): Promise<void> {
 }
 
 async function runMany(): Promise<void> {
-  const from = Number(flags.from);
-  const until = flags.seeds === undefined ? Number.POSITIVE_INFINITY : from + Number(flags.seeds);
+  const from = numberOf('from', flags.from);
+  const until = flags.seeds === undefined ? Number.POSITIVE_INFINITY : from + numberOf('seeds', flags.seeds);
   const deadline = flags.time === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationOf(flags.time);
   const summary = new Summary();
   let next = from;
@@ -100,10 +101,21 @@ async function runMany(): Promise<void> {
   summary.print();
 }
 
+/** Rejects when the worker ends before it has answered. */
 async function ask(worker: ChildProcess, seed: number): Promise<Result> {
+  const answered = new AbortController();
+  const { signal } = answered;
+  const ended = once(worker, 'exit', { signal }).then(([code]) => {
+    throw new Error(`seed ${seed} ended its process with ${code}`);
+  });
   worker.send(seed);
-  const [answer] = await once(worker, 'message');
-  return result.parse(answer);
+  try {
+    const [answer] = await Promise.race([once(worker, 'message', { signal }), ended]);
+    return result.parse(answer);
+  } finally {
+    ended.catch(() => undefined);
+    answered.abort();
+  }
 }
 
 function serve(): void {
@@ -172,13 +184,26 @@ class Summary {
   }
 }
 
+function numberOf(flag: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${flag} ${text}: write a whole number from 1`);
+  return number;
+}
+
 function durationOf(text: string): number {
   const [, number, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
   if (number === undefined) throw new Error(`--time ${text}: write 30s, 10m or 1h`);
   return Number(number) * (unit === 'h' ? 3_600_000 : unit === 'm' ? 60_000 : 1_000);
 }
 
-if (flags.help) process.stdout.write(usage);
-else if (flags.worker) serve();
-else if (flags.seed !== undefined) await showSeed(Number(flags.seed));
-else await runMany();
+async function main(): Promise<void> {
+  if (flags.worker) return serve();
+  if (flags.seed !== undefined) return await showSeed(numberOf('seed', flags.seed));
+  if (!flags.help && (flags.seeds !== undefined || flags.time !== undefined)) return await runMany();
+  process.stdout.write(usage);
+}
+
+await main().catch((error: unknown) => {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exit(2);
+});

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { World } from './world.ts';
 
 /** The promise that a dead process awaits. */
-function never<T>(): Promise<T> {
+export function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
 

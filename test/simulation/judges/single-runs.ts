@@ -1,37 +1,30 @@
-// A VM that is to run once runs once, whatever happens to its host, its agent and the operator.
+// A VM that is to run once is said to run once, whatever happens to its host, its agent and the operator. A boot that
+// its agent did not see complete is no run, and is tried again.
 import { restartedAtAnnotation } from '../../../crds/names.ts';
 import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
 import type { Write } from '../api-server/store.ts';
-import type { SimulatedSystem } from '../system/system.ts';
+import { BrokenInvariant } from './broken-invariant.ts';
 
 export class SingleRuns {
-  /** By uid: the names of VMs that nobody has asked to run more than once. */
-  readonly #single = new Map<string, string>();
+  /** By uid: the address of the running VM. */
+  readonly #running = new Map<string, unknown>();
+  /** VMs that somebody has asked to run more than once. */
   readonly #asked = new Set<string>();
 
   /** At each write to the API server. */
   wrote({ after, kind }: Write): void {
     if (kind !== 'LinuxUtilityVM' || after === undefined) return;
     const { name, uid } = after.metadata;
-    if (this.#asked.has(uid)) return;
-    if (runsOnce(after)) this.#single.set(uid, name);
-    else {
-      this.#asked.add(uid);
-      this.#single.delete(uid);
+    if (!runsOnce(after)) this.#asked.add(uid);
+    const { status } = after;
+    if (this.#asked.has(uid) || !isObject(status) || status['phase'] !== 'Running') return;
+    const { runtimeID } = status;
+    const earlier = this.#running.get(uid) ?? runtimeID;
+    this.#running.set(uid, runtimeID);
+    if (earlier !== runtimeID) {
+      throw new BrokenInvariant('once means once', `${name} ran as ${earlier}, and runs as ${runtimeID}`);
     }
-  }
-
-  /** What ran more than once, a line each. */
-  repeated({ machines }: SimulatedSystem): readonly string[] {
-    return [...this.#single].flatMap(([uid, name]) => {
-      const runs = machines.flatMap(({ host }) => {
-        const counts = [...host.counts].filter(([id]) => id.endsWith(uid));
-        return counts.map(([, { guestsUp }]) => guestsUp);
-      });
-      const total = runs.reduce((sum, count) => sum + count, 0);
-      return total > 1 ? [`${name} is to run once, and its guest was up ${total} times`] : [];
-    });
   }
 }
 

@@ -38,8 +38,10 @@ async function findIn(name: string, seeds: string): Promise<string | undefined> 
     const applied = await run('git', ['apply', join(patches, `${name}.patch`)], copy);
     if (applied.code !== 0) throw new Error(`${name}.patch does not apply: make it again\n${applied.said}`);
     const program = join(copy, 'test/simulation/main.ts');
-    const { said } = await run(process.execPath, [program, '--seeds', seeds, '--stop'], copy);
-    return /^seed \d+: .*$/m.exec(said)?.[0];
+    const { code, said } = await run(process.execPath, [program, '--seeds', seeds, '--stop'], copy);
+    const found = /^seed \d+: .*$/m.exec(said)?.[0];
+    if (found === undefined && code !== 0) throw new Error(`${name}: the simulation itself failed\n${said}`);
+    return found;
   } finally {
     await rm(copy, { recursive: true, force: true });
   }
@@ -50,7 +52,9 @@ async function run(
   args: readonly string[],
   cwd: string,
 ): Promise<{ readonly code: unknown; readonly said: string }> {
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  // Inside of a repository, git would look for the files in its root.
+  const env = { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() };
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
   const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
   return { code, said };
 }

@@ -5,7 +5,7 @@ import type { AgentDoor } from '../../../operator/agents/door.ts';
 import type { AgentListener } from '../../../operator/operator.ts';
 import type { Socket } from '../../../protocol/socket.ts';
 import type { Chance } from '../chance.ts';
-import type { Process } from '../process.ts';
+import { never, type Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { connectedSockets, type SimulatedSocket } from './socket.ts';
 
@@ -102,10 +102,11 @@ export class SimulatedNetwork {
       };
       if (signal.aborted) onAbort();
       signal.addEventListener('abort', onAbort, { once: true });
-      answer.then(
-        () => timer.cancel(),
-        () => timer.cancel(),
-      );
+      const settled = () => {
+        timer.cancel();
+        signal.removeEventListener('abort', onAbort);
+      };
+      answer.then(settled, settled);
     });
     silence.catch(() => {});
     const socket = await Promise.race([answer, silence]).catch((error: unknown) => {
@@ -194,8 +195,4 @@ export class SimulatedNetwork {
   #latency(): number {
     return 1 + this.#chance.integer(Math.max(1, this.settings.latency));
   }
-}
-
-function never<T>(): Promise<T> {
-  return new Promise(() => {});
 }
