@@ -13,6 +13,7 @@ import type { Lane } from '../../../operator/queue/work-queue.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine } from '../../support/operator/scripted-agent.ts';
+import { inputs } from '../../support/operator/status-inputs.ts';
 
 /** A writer on an API server that accepts every status. */
 function bed() {
@@ -53,17 +54,7 @@ function statusOf(body: object | undefined): LinuxUtilityVMStatus {
 }
 
 const judged = (object: VirtualMachine, changes: Partial<StatusInputs>, now: number) =>
-  nextStatus({
-    object,
-    nodeName: 'node-a',
-    scheduled: { reason: 'Scheduled', message: 'placed on node-a' },
-    report: undefined,
-    disconnected: false,
-    blocked: undefined,
-    terminating: undefined,
-    now,
-    ...changes,
-  });
+  nextStatus(inputs({ object, now, ...changes }));
 
 const report = (restarts: number, phase: 'Running' | 'Failed') => ({
   report: { observed: observedMachine(someUid, { generation: 1, restarts, phase }), failure: undefined },

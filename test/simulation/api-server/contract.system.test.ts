@@ -5,7 +5,8 @@ import { loadClusterAccess } from '../../../operator/kubernetes/cluster-access.t
 import { KubeHttp } from '../../../operator/kubernetes/http.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { sharedCluster } from '../../support/control-plane/shared-cluster.ts';
-import { type ContractSubject, describeApiServer } from './contract.ts';
+import type { ContractSubject } from './contract/subject.ts';
+import { describeApiServer } from './contract.ts';
 
 const audience = 'lcow-operator';
 const tokenRequest = z.object({ status: z.object({ token: z.string() }) });

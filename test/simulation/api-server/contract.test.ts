@@ -2,7 +2,8 @@ import { beforeAll } from 'vitest';
 import { KubeHttp } from '../../../operator/kubernetes/http.ts';
 import { Process } from '../process.ts';
 import { World } from '../world.ts';
-import { type ContractSubject, describeApiServer } from './contract.ts';
+import type { ContractSubject } from './contract/subject.ts';
+import { describeApiServer } from './contract.ts';
 import { SimulatedApiServer } from './server.ts';
 
 const hour = 3_600_000;
