@@ -38,17 +38,34 @@ export class UndiciTransport implements ApiTransport {
       });
       const answer = { status: opened.statusCode, retryAfter: opened.headers['retry-after']?.toString() };
       if (answer.status === 200) return succeeded({ ...answer, text: '', lines: linesOf(opened.body) });
-      return succeeded({ ...answer, text: await opened.body.text() });
+      return succeeded({ ...answer, text: await beginningOf(opened.body) });
     } catch (error) {
       return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
     }
   }
 }
 
+/** More than any object: etcd stores at most a few MiB of one. */
+const lineChars = 16 << 20;
+const refusalBytes = 1 << 20;
+
+/** The text of a refusal. What exceeds the bound is not read: it makes the text unparsable, which refuses as well. */
+async function beginningOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > refusalBytes) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
 async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8');
   let rest = '';
   for await (const chunk of body) {
+    if (rest.length > lineChars) throw new Error('a line of the answer is too long');
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = parts.pop() ?? '';
     for (const line of parts) if (line !== '') yield line;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isConflict, isNotFound } from '../../../operator/kubernetes/api-error.ts';
 import { type ClusterAccess, plainAccess } from '../../../operator/kubernetes/cluster-access.ts';
@@ -58,6 +59,10 @@ async function serve(
 const reply = (response: http.ServerResponse, code: number, body: object, headers: http.OutgoingHttpHeaders = {}) =>
   response.writeHead(code, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 
+function* endlessly(piece: Buffer): Generator<Buffer> {
+  for (;;) yield piece;
+}
+
 const client = (access: ClusterAccess) =>
   new KubeHttp({ access, clock: hastyClock, random: () => 0.5, version: '1.2.3' });
 
@@ -95,6 +100,22 @@ describe('KubeHttp', () => {
       error: { code: 500, reason: 'InternalError', message: 'no', retryable: true },
     });
     expect(failing.received).toHaveLength(5);
+  });
+
+  it('reads no endless line and no endless refusal of an answer that continues', async () => {
+    const piece = Buffer.alloc(1 << 20, 'x');
+    const { url } = await serve(({ url: path }, response) => {
+      response.writeHead(path === '/refused' ? 500 : 200);
+      Readable.from(endlessly(piece))
+        .on('error', () => {})
+        .pipe(response);
+    });
+    const http = client(plainAccess(url));
+    const opened = await http.lines({ method: 'GET', path: '/watched' });
+    if (!opened.ok) throw new Error(opened.error.message);
+    const lines = opened.value[Symbol.asyncIterator]();
+    await expect(lines.next()).rejects.toThrow('a line of the answer is too long');
+    expect(await http.lines({ method: 'GET', path: '/refused' })).toMatchObject({ ok: false, error: { code: 500 } });
   });
 
   it('never repeats a write', async () => {
