@@ -16,6 +16,8 @@ export interface RecordStorePorts {
 
 export class RecordStore {
   #record: MachineRecord;
+  /** The latest write that no step waits for. Writes of one VM happen in their order, so it ends last. */
+  #unawaited: Promise<void> = Promise.resolve();
   readonly #ports: RecordStorePorts;
 
   constructor(record: MachineRecord, ports: RecordStorePorts) {
@@ -58,5 +60,14 @@ export class RecordStore {
     await this.write().catch((error: MachineFailure) => {
       this.#ports.logger.error({ error: error.message }, 'journal not written');
     });
+  }
+  /** As `tryWrite`, for a step that need not wait for it. */
+  writeLater(): void {
+    this.#unawaited = this.tryWrite();
+  }
+
+  /** Resolves when no write of `writeLater` is under way. */
+  settled(): Promise<void> {
+    return this.#unawaited;
   }
 }

@@ -87,7 +87,7 @@ export function keepNeeded(vm: VirtualMachineCore): void {
   if (needed.length === held.length) return;
   ports.reservations.hold(holderOf(vm), needed);
   setReserved(vm, needed);
-  void store.tryWrite();
+  store.writeLater();
 }
 
 function holderOf({ store, uid }: VirtualMachineCore): Holder {

@@ -19,7 +19,7 @@ export function stdioPorts(store: RecordStore): NonNullable<GuestRunPorts['stdio
       if (port + ahead / 2 < writtenDown) return;
       writtenDown = port + ahead;
       store.change(withNextPort, writtenDown);
-      void store.tryWrite();
+      store.writeLater();
     },
   };
 }

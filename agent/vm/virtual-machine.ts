@@ -205,6 +205,7 @@ export class VirtualMachine {
     }
     signal.removeEventListener('abort', onAbort);
     await handlesOf(this.#situation).run?.abandon();
+    await this.#core.store.settled();
   }
 
   /** Begins again from Unknown after an internal error, for this VM only. */

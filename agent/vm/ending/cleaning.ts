@@ -16,6 +16,6 @@ export async function clean(vm: VirtualMachineCore): Promise<Outcome<'Cleaning'>
   store.clearTrouble('CleanUpFailed', 'StopFailed');
   settleReservations(vm);
   // Nothing waits for this write: later writes come after it, and after a crash, cleaning twice does no harm.
-  void store.tryWrite();
+  store.writeLater();
   return { event: 'cleaned', next: { state: 'Idle' } };
 }

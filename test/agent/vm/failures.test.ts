@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
-import { FileJournal } from '../../../agent/vm/journal.ts';
+import { peekRecords } from '../../../agent/vm/journal.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { condition, hasReason, isReady, isRunning, startCore } from '../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
@@ -60,10 +60,7 @@ describe('failures', () => {
       'stalled',
       (now) => condition(now, 'Stalled') !== undefined && now.phase === 'Failed',
     );
-    await until(
-      'written',
-      async () => (await new FileJournal(nodeFileSystem, `${node.folder}/agent`).load()).records[0]?.trouble,
-    );
+    await until('written', async () => (await peekRecords(nodeFileSystem, `${node.folder}/agent`))[0]?.trouble);
     await first.kill();
     await using second = await startCore(node);
     const after = await second.until(uid, 'recovered', (now) => now.phase !== 'Unknown' && now.phase !== 'Stopping');

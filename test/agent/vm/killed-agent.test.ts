@@ -2,8 +2,11 @@
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
+import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
+import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import { optionsDigest } from '../../../protocol/digest.ts';
 import type { Assignment } from '../../../protocol/messages.ts';
+import { delay, systemClock } from '../../../runtime/clock.ts';
 import { condition, hasReason, isRunning, startCore } from '../../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../../support/agent/assignments.ts';
 import { expectNothingLeft } from '../../support/agent/nothing-left.ts';
@@ -33,6 +36,28 @@ describe('an agent that was killed', () => {
     second.supervisor.release(uid);
     await until('removed', () => second.removed.has(uid));
     await expectNothingLeft(node);
+  });
+
+  it('ends when nothing is written to its journal any more', async () => {
+    await using node = await startNode();
+    const files = new FileJournal(nodeFileSystem, `${node.folder}/agent`);
+    let underWay = 0;
+    const journal: Journal = {
+      load: () => files.load(),
+      remove: (uid) => files.remove(uid),
+      async write(record) {
+        underWay++;
+        if (record.trouble !== undefined) await delay(systemClock, 200);
+        await files.write(record);
+        underWay--;
+      },
+    };
+    const first = await startCore(node, { journal, timeouts: { backOffMaximum: 3_600_000 } });
+    await first.supervisor.assign(makeAssignment({ options: { KernelFile: 'nothing' } }));
+    await first.until(uid, 'cleaned', (now) => now.phase === 'Failed');
+    expect(underWay).toBe(1);
+    await first.kill();
+    expect(underWay).toBe(0);
   });
 
   it('misses an exit, which the next agent reports', async () => {
