@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
 import type { z } from 'zod';
-import { apiStatus, channelSubprotocol } from '../protocol/subresources.ts';
+import { apiStatus, channelSubprotocol, subresourceGroup, subresourceRoot } from '../protocol/subresources.ts';
 import { beginning } from '../runtime/beginning.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -32,7 +32,16 @@ export interface ApiRequest {
   readonly path: string;
   readonly query?: URLSearchParams;
   readonly body?: object;
+  /** The wanted form of the answer. Absent: JSON of the object itself. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
+}
+
+export interface ApiOptions {
+  /** How long the server may take to answer. 0: as long as it likes. */
+  readonly timeoutMilliseconds?: number;
+  /** Receives a line for each request, without headers. */
+  readonly trace?: (line: string) => void;
 }
 
 const maximumBodyBytes = 32 << 20;
@@ -40,9 +49,13 @@ const answerMilliseconds = 30_000;
 
 export class Api {
   readonly #cluster: Cluster;
+  readonly #timeoutMilliseconds: number;
+  readonly #trace: (line: string) => void;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, { timeoutMilliseconds, trace }: ApiOptions = {}) {
     this.#cluster = cluster;
+    this.#timeoutMilliseconds = timeoutMilliseconds ?? answerMilliseconds;
+    this.#trace = trace ?? (() => undefined);
   }
 
   get namespace(): string {
@@ -59,22 +72,26 @@ export class Api {
 
   /** The body of a successful answer, as it arrives. */
   async open(request: ApiRequest): Promise<http.IncomingMessage> {
-    const { body, method = 'GET', signal } = request;
+    const { accept, body, method = 'GET', path, signal } = request;
     const options = await this.#cluster.connection();
     const url = this.#url(request);
     const text = body === undefined ? undefined : JSON.stringify(body);
     const headers = {
       ...(options.headers as http.OutgoingHttpHeaders | undefined),
       'user-agent': 'kubectl-luvm',
+      ...(accept !== undefined && { accept }),
       ...(text !== undefined && {
         'content-type': 'application/merge-patch+json',
         'content-length': Buffer.byteLength(text),
       }),
     };
     const transport = url.protocol === 'https:' ? https : http;
+    const started = performance.now();
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
       const outgoing = transport.request(url, { ...options, method, headers, ...(signal && { signal }) }, resolve);
-      outgoing.setTimeout(answerMilliseconds, () => outgoing.destroy(new Error('the API server does not answer')));
+      outgoing.setTimeout(this.#timeoutMilliseconds, () =>
+        outgoing.destroy(new Error('the API server does not answer')),
+      );
       outgoing.once('response', () => outgoing.setTimeout(0));
       outgoing.once('error', (error) => reject(new ApiFailure(0, error.message)));
       outgoing.end(text);
@@ -83,8 +100,9 @@ export class Api {
     response.on('error', () => undefined);
     response.socket.setKeepAlive(true, 15_000);
     const code = response.statusCode ?? 0;
+    this.#trace(answerLine(method, url, code, started));
     if (code >= 200 && code < 300) return response;
-    throw failureOf(code, await bodyOf(response).catch(() => ''));
+    throw failureOf(path, code, await bodyOf(response).catch(() => ''));
   }
 
   /** An open WebSocket with the subprotocol of streams. Nothing has been received on it yet. */
@@ -98,19 +116,22 @@ export class Api {
     const socket = new WebSocket(url, [channelSubprotocol], {
       ...given,
       perMessageDeflate: false,
-      handshakeTimeout: answerMilliseconds,
+      ...(this.#timeoutMilliseconds > 0 && { handshakeTimeout: this.#timeoutMilliseconds }),
     });
+    const started = performance.now();
     return await new Promise((resolve, reject) => {
       socket.once('open', () => {
+        this.#trace(answerLine('GET', url, 101, started));
         // No data may arrive before somebody listens.
         socket.pause();
         resolve(socket);
       });
       socket.once('unexpected-response', (_request, response) => {
         const code = response.statusCode ?? 0;
+        this.#trace(answerLine('GET', url, code, started));
         bodyOf(response).then(
-          (body) => reject(failureOf(code, body)),
-          () => reject(failureOf(code, '')),
+          (body) => reject(failureOf(request.path, code, body)),
+          () => reject(failureOf(request.path, code, '')),
         );
       });
       socket.once('error', (error) => reject(new ApiFailure(0, error.message)));
@@ -137,10 +158,28 @@ async function bodyOf(response: http.IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function failureOf(code: number, body: string): ApiFailure {
+/** The same words as kubectl's. */
+function answerLine(method: string, url: URL, code: number, started: number): string {
+  const passed = Math.round(performance.now() - started);
+  return `${method} ${url.href} ${code} ${http.STATUS_CODES[code] ?? ''} in ${passed} milliseconds`;
+}
+
+function failureOf(path: string, code: number, body: string): ApiFailure {
   const status = statusOf(body);
+  if (code === 404 && path.startsWith(subresourceRoot) && isUnknownGroup(status)) {
+    return new ApiFailure(code, switchedOff, 'AggregatedAPIOff');
+  }
   const message = status?.message ?? (beginning(body.trim(), 512) || http.STATUS_CODES[code] || 'no answer');
   return new ApiFailure(code, message, status?.reason);
+}
+
+const switchedOff =
+  `the cluster does not serve the aggregated API ${subresourceGroup}, which this command needs: it is switched off ` +
+  '(aggregatedAPI.enabled of the chart lcow-operator), or the operator is not installed';
+
+/** The API server's own answer for a group that it does not have. The operator names the VM that it does not find. */
+function isUnknownGroup(status: z.infer<typeof apiStatus> | undefined): boolean {
+  return status === undefined || status.message.startsWith('the server could not find the requested resource');
 }
 
 function statusOf(body: string): z.infer<typeof apiStatus> | undefined {

@@ -16,7 +16,7 @@ export class ChannelSession {
   readonly processID: Promise<number | undefined>;
   readonly #socket: WebSocket;
   readonly #terminal: Terminal;
-  readonly #started = Promise.withResolvers<number | undefined>();
+  #resolveProcessID: (id: number | undefined) => void = () => undefined;
   readonly #refusals = new Set<string>();
   #end: SessionEnd = { kind: 'lost' };
   /** Writes to the outputs, one after another. */
@@ -25,14 +25,16 @@ export class ChannelSession {
   constructor(socket: WebSocket, terminal: Terminal) {
     this.#socket = socket;
     this.#terminal = terminal;
-    this.processID = this.#started.promise;
+    this.processID = new Promise((resolve) => {
+      this.#resolveProcessID = resolve;
+    });
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => socket.terminate());
     socket.on('message', (data, isBinary) => {
       if (isBinary && Buffer.isBuffer(data)) this.#receive(data);
     });
     this.ended = closed.then(async () => {
-      this.#started.resolve(undefined);
+      this.#resolveProcessID(undefined);
       await this.#writing;
       return this.#end;
     });
@@ -80,7 +82,7 @@ export class ChannelSession {
     const message = parseStatus(bytes);
     switch (message?.type) {
       case 'started':
-        this.#started.resolve(message.processID);
+        this.#resolveProcessID(message.processID);
         break;
       case 'refused':
         if (!this.#refusals.has(message.message)) tell(this.#terminal, `[refused: ${message.message}]`, '\r\n');

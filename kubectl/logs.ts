@@ -4,20 +4,63 @@
 import type { LogPosition } from '../protocol/streams/messages.ts';
 import { formatPosition, parsePosition, subresourcePath } from '../protocol/subresources.ts';
 import { counted } from '../runtime/counted.ts';
+import { messageOf } from '../runtime/error-text.ts';
 import { ApiFailure } from './api.ts';
 import { type CommandPorts, exitCodes, firstPatience, reconnectPatience } from './commands.ts';
+import { type LineFormat, LineFormatter } from './log-lines.ts';
+import { type Selection, selectedNames } from './machines.ts';
 import { Patience } from './patience.ts';
 import { showLines, tell } from './terminal.ts';
 
-export interface LogsOptions {
+export interface LogsOptions extends LineFormat {
   readonly follow: boolean;
   readonly previous: boolean;
-  readonly tail?: number;
+  readonly tail?: number | undefined;
+}
+
+export interface SelectedLogsOptions extends Omit<LogsOptions, 'prefix'> {
+  readonly prefix?: boolean | undefined;
+  /** How many logs are followed at once. */
+  readonly maxLogRequests: number;
+}
+
+/** With a selector kubectl prints only the last lines of each log. */
+const selectedTail = 10;
+
+/** The logs of the selected VMs: one after another, or all at once while they are followed. */
+export async function selectedLogs(
+  selection: Selection,
+  { maxLogRequests, prefix, ...options }: SelectedLogsOptions,
+  ports: CommandPorts,
+): Promise<number> {
+  const names = await selectedNames(ports.api, selection);
+  if (options.follow && names.length > maxLogRequests) {
+    throw new Error(`${names.length} VMs are selected, and --max-log-requests allows ${maxLogRequests} to be followed`);
+  }
+  const tail = options.tail ?? (selection.selector === undefined ? undefined : selectedTail);
+  const logOf = (name: string) => {
+    const ofThis = { ...options, tail, ...(prefix && { prefix: `[${name}] ` }) };
+    return names.length === 1 ? logs(name, ofThis, ports) : logsOrMessage(name, ofThis, ports);
+  };
+  const codes: number[] = [];
+  if (options.follow) codes.push(...(await Promise.all(names.map(logOf))));
+  else for (const name of names) codes.push(await logOf(name));
+  return codes.find((code) => code !== exitCodes.ok) ?? exitCodes.ok;
+}
+
+/** One VM without a log keeps none of the others from being shown. */
+async function logsOrMessage(name: string, options: LogsOptions, ports: CommandPorts): Promise<number> {
+  try {
+    return await logs(name, options, ports);
+  } catch (error) {
+    tell(ports.terminal, `error: ${name}: ${messageOf(error)}`);
+    return exitCodes.failed;
+  }
 }
 
 export async function logs(name: string, options: LogsOptions, ports: CommandPorts): Promise<number> {
   const { terminal } = ports;
-  const reader = new LineReader();
+  const reader = new LineReader(new LineFormatter(options));
   let patience = patienceFor(firstPatience, ports);
   while (!terminal.output.destroyed) {
     try {
@@ -83,9 +126,14 @@ const longestLine = 4 << 20;
 
 /** Removes the positions from the lines and remembers the last position. */
 class LineReader {
+  readonly #formatter: LineFormatter;
   /** An incomplete line, decoded as Latin-1: positions are ASCII, and the bytes of the text stay unchanged. */
   #rest = '';
   #last: LogPosition | undefined;
+
+  constructor(formatter: LineFormatter) {
+    this.#formatter = formatter;
+  }
 
   get last(): LogPosition | undefined {
     return this.#last;
@@ -110,7 +158,8 @@ class LineReader {
       if (position === undefined || !this.#isNew(position)) continue;
       missing += this.#missingBefore(position);
       this.#last = position;
-      text += `${line.slice(space + 1)}\n`;
+      const shown = this.#formatter.take(line.slice(space + 1));
+      if (shown !== undefined) text += `${shown}\n`;
     }
     return { text: Buffer.from(text, 'latin1'), missing };
   }

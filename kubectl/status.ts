@@ -2,12 +2,14 @@
 // last, what its guest printed last.
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
-import { apiVersion, virtualMachinePlural } from '../crds/names.ts';
 import { conditionsPresentOnlyWhileTrue } from '../crds/object.ts';
-import { pathSegment } from '../protocol/subresources.ts';
 import { counted } from '../runtime/counted.ts';
 import { plainLines, plainText } from '../runtime/plain-text.ts';
+import type { Api } from './api.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
+import { listed, machineName, machinePath, machinesPath, type Selection } from './machines.ts';
+import { showObjects } from './output.ts';
+import type { OutputFormat } from './output-formats.ts';
 import { writeTo } from './terminal.ts';
 
 const machine = z.looseObject({
@@ -18,22 +20,38 @@ const machine = z.looseObject({
     deletionTimestamp: z.string().optional(),
   }),
   spec: z.looseObject({ runStrategy: z.string().default('Always') }).prefault({}),
-  status: z.unknown(),
+  status: z.unknown().optional(),
 });
 type Machine = z.infer<typeof machine>;
 
-export function machinePath(namespace: string, name: string): string {
-  return `/apis/${apiVersion}/namespaces/${pathSegment(namespace)}/${virtualMachinePlural}/${pathSegment(name)}`;
+export interface StatusOptions extends Selection {
+  readonly output?: OutputFormat | undefined;
 }
 
-export async function status(name: string, { api, terminal }: CommandPorts): Promise<number> {
-  const found = machine.parse(await api.json({ path: machinePath(api.namespace, name) }));
+export async function status(options: StatusOptions, { api, terminal }: CommandPorts): Promise<number> {
+  const objects: unknown[] = [];
+  let count = 0;
+  for await (const object of selectedMachines(api, options)) {
+    if (options.output !== undefined) objects.push(object);
+    else await writeTo(terminal.output, `${count === 0 ? '' : '\n'}${summary(object)}\n`);
+    count += 1;
+  }
+  if (options.output !== undefined) await showObjects(terminal, options.output, objects);
+  return exitCodes.ok;
+}
+
+async function* selectedMachines(api: Api, { names, selector }: Selection): AsyncGenerator<unknown> {
+  if (names.length > 0 && selector !== undefined) throw new Error('give names or a selector, not both');
+  if (names.length === 0) yield* listed(api, machinesPath(api.namespace), { selector });
+  for (const name of new Set(names.map(machineName))) yield await api.json({ path: machinePath(api.namespace, name) });
+}
+
+function summary(object: unknown): string {
+  const found = machine.parse(object);
   const parsed = linuxUtilityVMStatus.safeParse(found.status ?? {});
-  const text = parsed.success
+  return parsed.success
     ? story(found, parsed.data).map(plainText).join('\n')
     : plainLines(`its status cannot be read: ${z.prettifyError(parsed.error)}`);
-  await writeTo(terminal.output, `${text}\n`);
-  return exitCodes.ok;
 }
 
 export function story(found: Machine, now: LinuxUtilityVMStatus): readonly string[] {

@@ -37,6 +37,8 @@ const importsTests = 'simulator/playground';
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
   koffi: ['agent/windows'],
   '@kubernetes/client-node': ['operator/kubernetes', 'kubectl/cluster.ts'],
+  rolldown: ['kubectl/package'],
+  'tar-stream': ['kubectl'],
 };
 
 /** Packages that a folder can import. If absent: every package that is not restricted to other folders. */

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { restart } from '../../kubectl/annotate.ts';
 import type { CommandPorts } from '../../kubectl/commands.ts';
 import { console } from '../../kubectl/console.ts';
 import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
-import { restart } from '../../kubectl/restart.ts';
 import { status } from '../../kubectl/status.ts';
 import { channels } from '../../protocol/subresources.ts';
 import { runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
@@ -88,7 +88,7 @@ describe('kubectl luvm escapes terminal control characters', () => {
         guestLog: { total: 2, dropped: 0, head: [hostile], tail: [hostile] },
       },
     });
-    const { code, stdout } = await run((ports) => status('vm', ports));
+    const { code, stdout } = await run((ports) => status({ names: ['vm'] }, ports));
     expect(code).toBe(0);
     expect(stdout).not.toMatch(steering);
     expect(stdout).toContain('\\x1b[2J');
@@ -99,14 +99,14 @@ describe('kubectl luvm escapes terminal control characters', () => {
   it('in a status that cannot be read', async () => {
     const spec = { runStrategy: hostile };
     answer({ metadata: { name: 'vm', namespace: 'default' }, spec, status: { phase: hostile, [hostile]: 1 } });
-    const { stdout } = await run((ports) => status('vm', ports));
+    const { stdout } = await run((ports) => status({ names: ['vm'] }, ports));
     expect(stdout).toContain('its status cannot be read');
     expect(stdout).not.toMatch(steering);
   });
 
   it.each<[string, (ports: CommandPorts) => Promise<number>]>([
-    ['status', (ports) => status('vm', ports)],
-    ['restart', (ports) => restart('vm', ports)],
+    ['status', (ports) => status({ names: ['vm'] }, ports)],
+    ['restart', (ports) => restart({ names: ['vm'] }, ports)],
     ['logs', (ports) => logs('vm', { follow: false, previous: false }, ports)],
     ['document', (ports) => document('vm', { pretty: false }, ports)],
     ['exec', (ports) => exec('vm', ['id'], { stdin: false, tty: false }, ports)],
@@ -199,7 +199,7 @@ describe('a refusal', () => {
 it('a name with special characters cannot lead to another path', async () => {
   answer({});
   for (const name of ['..', '.', '']) {
-    const { code, stderr } = await run((ports) => restart(name, ports));
+    const { code, stderr } = await run((ports) => restart({ names: [name] }, ports));
     expect([code, stderr]).toEqual([1, `error: "${name}" is not the name of an object\n`]);
   }
 });

@@ -6,12 +6,12 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { restart } from '../../kubectl/annotate.ts';
 import type { CommandPorts } from '../../kubectl/commands.ts';
 import { console } from '../../kubectl/console.ts';
 import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
-import { restart } from '../../kubectl/restart.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
@@ -105,10 +105,19 @@ const numbersOf = (lines: readonly string[]) =>
   lines.flatMap((line) => /^info line (\d+)$/.exec(line)?.[1] ?? []).map(Number);
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
 
+/** kubectl's own completion for bash, as bash calls it for a Tab behind the last word. bash-completion is not needed. */
+const completeInBash = `
+  _get_comp_words_by_ref() { words=("\${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=\${words[cword]}; prev=\${words[cword-1]}; }
+  __ltrim_colon_completions() { :; }
+  source <(kubectl completion bash)
+  COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=\${#COMP_LINE}
+  __start_kubectl
+  printf '%s\\n' "\${COMPREPLY[@]}"`;
+
 describe('kubectl luvm', () => {
   it('is a plugin of kubectl once it is on the PATH, and ends with the exit code of the guest', async () => {
     const help = await plugin.run('--help');
-    for (const command of ['logs', 'exec', 'console', 'restart', 'status', 'document']) {
+    for (const command of ['logs', 'exec', 'console', 'restart', 'pause', 'resume', 'status', 'document', 'version']) {
       expect(help.stdout).toContain(`  ${command} `);
     }
     const [tail, shell] = [
@@ -117,6 +126,17 @@ describe('kubectl luvm', () => {
     ];
     expect(tail).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S+Z info \S.*\n$/), stderr: '' });
     expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
+  });
+
+  it('completes names and namespaces in bash, through kubectl', async () => {
+    const complete = (...words: readonly string[]) =>
+      plugin.runProgram('bash', ['-c', completeInBash, 'bash', ...words]);
+    const [names, namespaces] = await Promise.all([
+      complete('kubectl', 'luvm', 'logs', 'luvm/gu'),
+      complete('kubectl', 'luvm', 'logs', '-n', 'kube-s'),
+    ]);
+    expect(names).toMatchObject({ code: 0, stdout: `luvm/${name}\n` });
+    expect(namespaces).toMatchObject({ code: 0, stdout: 'kube-system\n' });
   });
 
   it('exec passes input, output and exit codes on, and reports errors', async () => {
@@ -168,7 +188,7 @@ describe('kubectl luvm', () => {
   it('document prints exactly what HCS was sent; status shows the boot', async () => {
     const [sent, told] = await Promise.all([
       run((ports) => document(name, { pretty: false }, ports)),
-      run((ports) => status(name, ports)),
+      run((ports) => status({ names: [name] }, ports)),
     ]);
     expect(sent.stdout).toBe(`${(await control.system(systemID))?.document}\n`);
     expect(told.stdout).toMatch(/^default\/guest on win-2022-a, Running: ready \(Running\)\n/);
@@ -181,7 +201,7 @@ describe('kubectl luvm', () => {
   it('names what does not exist', async () => {
     const [unknown, untold] = await Promise.all([
       run((ports) => logs('nobody', { follow: true, previous: false }, ports)),
-      run((ports) => status('nobody', ports)),
+      run((ports) => status({ names: ['nobody'] }, ports)),
     ]);
     expect(unknown).toEqual({ code: 1, stdout: '', stderr: 'error: linuxutilityvms.lcow.dev "nobody" not found\n' });
     expect(untold).toMatchObject({ code: 1, stderr: expect.stringContaining('not found') });
@@ -276,7 +296,9 @@ describe('an operator that restarts', () => {
     const follower = new StandInTerminal();
     const following = run(logsOf({ follow: true, tail: 1 }), follower);
     await follower.until('a line', ({ lines }) => lines.length === 1);
-    expect((await run((ports) => restart(name, ports))).stdout).toContain('guest restarted (lcow.dev/restartedAt=');
+    expect((await run((ports) => restart({ names: [name] }, ports))).stdout).toContain(
+      'guest restarted (lcow.dev/restartedAt=',
+    );
     await running.untilMachine(name, 'was restarted', (now) => now.status.restarts === 1 && isRunning(now));
     await follower.until('the next run', ({ stdout }) => stdout.includes('GCS started'));
     follower.output.destroy();

@@ -1,0 +1,12 @@
+// Spellings of flags that kubectl accepts and commander does not.
+
+/** `-n=default` becomes `-n default`. Words behind `--` are those of another program. */
+export function flagWords(words: readonly string[]): readonly string[] {
+  const end = words.includes('--') ? words.indexOf('--') : words.length;
+  return [...words.slice(0, end).flatMap((word) => shortFlag(word) ?? [word]), ...words.slice(end)];
+}
+
+function shortFlag(word: string): readonly string[] | undefined {
+  const found = /^(-[a-zA-Z])=(.*)$/s.exec(word);
+  return found === null ? undefined : [found[1] ?? '', found[2] ?? ''];
+}

@@ -1,0 +1,101 @@
+// How a user names VMs: `NAME` or `TYPE/NAME` as kubectl writes it, or a label selector.
+import { z } from 'zod';
+import { apiVersion, group, hostPlural, version, virtualMachinePlural } from '../crds/names.ts';
+import { pathSegment } from '../protocol/subresources.ts';
+import type { Api } from './api.ts';
+
+const singular = 'linuxutilityvm';
+/** As `kubectl get -o name` writes it. */
+export const machineType = `${singular}.${group}`;
+const types: ReadonlySet<string> = new Set([
+  'luvm',
+  'luvms',
+  ...[singular, virtualMachinePlural].flatMap((word) => [word, `${word}.${group}`, `${word}.${version}.${group}`]),
+]);
+
+/** The name of a VM, given as `NAME` or `TYPE/NAME`. */
+export function machineName(text: string): string {
+  const slash = text.indexOf('/');
+  const type = text.slice(0, Math.max(0, slash));
+  if (slash >= 0 && !types.has(type.toLowerCase())) {
+    throw new Error(`"${text}": this command takes VMs: NAME, luvm/NAME or ${machineType}/NAME`);
+  }
+  const name = text.slice(slash + 1);
+  if (name === '' || name.includes('/')) throw new Error(`"${text}" is not the name of an object`);
+  return name;
+}
+
+export function machinesPath(namespace: string | undefined): string {
+  const within = namespace === undefined ? '' : `/namespaces/${pathSegment(namespace)}`;
+  return `/apis/${apiVersion}${within}/${virtualMachinePlural}`;
+}
+
+export function machinePath(namespace: string, name: string): string {
+  return `${machinesPath(namespace)}/${pathSegment(name)}`;
+}
+
+export const hostsPath = `/apis/${apiVersion}/${hostPlural}`;
+export const namespacesPath = '/api/v1/namespaces';
+
+export interface Selection {
+  readonly names: readonly string[];
+  readonly selector?: string | undefined;
+}
+
+/** The names of the selected VMs. */
+export async function selectedNames(api: Api, { names, selector }: Selection): Promise<readonly string[]> {
+  if (selector === undefined) {
+    if (names.length === 0) throw new Error('name a VM, or select VMs by their labels with -l');
+    return [...new Set(names.map(machineName))];
+  }
+  if (names.length > 0) throw new Error('give names or a selector, not both');
+  const found = await objectNames(api, machinesPath(api.namespace), { selector });
+  if (found.length === 0) throw new Error(`no VM in the namespace "${api.namespace}" has the labels ${selector}`);
+  return found;
+}
+
+const metadataOnly = z.looseObject({ metadata: z.looseObject({ name: z.string() }) });
+/** Without spec and status, which are most of a VM. */
+const metadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
+
+export async function objectNames(
+  api: Api,
+  path: string,
+  options: Omit<ListOptions, 'accept'> = {},
+): Promise<readonly string[]> {
+  const names: string[] = [];
+  for await (const item of listed(api, path, { ...options, accept: metadataList })) {
+    names.push(metadataOnly.parse(item).metadata.name);
+  }
+  return names;
+}
+
+export interface ListOptions {
+  readonly accept?: string | undefined;
+  readonly selector?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const page = z.looseObject({
+  metadata: z.looseObject({ continue: z.string().optional() }),
+  items: z.array(z.unknown()),
+});
+const pageItems = 500;
+
+/** The objects of a collection, page by page. */
+export async function* listed(
+  api: Api,
+  path: string,
+  { accept, selector, signal }: ListOptions = {},
+): AsyncGenerator<unknown> {
+  let next = '';
+  do {
+    const query = new URLSearchParams({ limit: String(pageItems) });
+    if (selector !== undefined) query.set('labelSelector', selector);
+    if (next !== '') query.set('continue', next);
+    const answer = await api.json({ path, query, ...(accept && { accept }), ...(signal && { signal }) });
+    const { items, metadata } = page.parse(answer);
+    yield* items;
+    next = metadata.continue ?? '';
+  } while (next !== '');
+}

@@ -1,0 +1,218 @@
+// The command line of the plugin. A command's code is loaded when it is used, so that `--version`, `--help` and
+// completion answer at once.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { ClusterChoice } from './cluster.ts';
+import type { CommandPorts } from './commands.ts';
+import { parseDuration } from './duration.ts';
+import { type OutputFormat, outputFormats } from './output-formats.ts';
+
+export interface ConnectionFlags extends ClusterChoice {
+  /** Milliseconds. */
+  readonly requestTimeout?: number;
+  readonly v?: number;
+}
+
+/** Runs the work of a command, and ends the process with its exit code. */
+export type Runner = (flags: ConnectionFlags, work: (ports: CommandPorts) => Promise<number>) => Promise<void>;
+
+interface SelectorFlag {
+  readonly selector?: string;
+}
+interface OutputFlag {
+  readonly output?: OutputFormat;
+}
+
+export function createProgram(version: string, run: Runner, printVersion: (version: string) => void): Command {
+  const program = withConnection(new Command('kubectl-luvm'))
+    .description('Shows logs, consoles and documents of Linux utility VMs, and runs processes in them.')
+    .usage('<command> [flags]')
+    .version(version);
+  const add = new Commands(program, run);
+  addLogs(add);
+  addGuestCommands(add);
+  addAnnotationCommands(add);
+  addInspectionCommands(add);
+  program
+    .command('version')
+    .description('print the version of the plugin')
+    .action(() => printVersion(version));
+  return program;
+}
+
+/** kubectl's own flags, before or after the command. */
+function withConnection(command: Command): Command {
+  return command
+    .option('-n, --namespace <name>', 'namespace of the VM (default: that of the context)')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--cluster <name>', 'cluster of the kubeconfig')
+    .option('--user <name>', 'user of the kubeconfig')
+    .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, or ~/.kube/config)')
+    .option('--as <user>', 'user to impersonate')
+    .option('--as-group <group>', 'group to impersonate; can be repeated', collected)
+    .option('--as-uid <uid>', 'uid to impersonate')
+    .option('--request-timeout <time>', 'how long the API server may take to answer, such as 5s; 0: no limit', timeout)
+    .option('-v, --v <level>', 'from level 6 on, print each request', wholeNumber);
+}
+
+class Commands {
+  readonly #program: Command;
+  readonly #run: Runner;
+
+  constructor(program: Command, run: Runner) {
+    this.#program = program;
+    this.#run = run;
+  }
+
+  add(name: string, description: string): Command {
+    return withConnection(this.#program.command(name)).description(description);
+  }
+
+  /** @param work receives the arguments and all flags */
+  does<Flags extends object>(
+    command: Command,
+    work: (given: readonly string[], flags: Flags, ports: CommandPorts) => Promise<number>,
+  ): void {
+    command.action(async () => {
+      const flags = command.optsWithGlobals<Flags & ConnectionFlags>();
+      await this.#run(flags, (ports) => work(command.args, flags, ports));
+    });
+  }
+}
+
+interface LogsFlags extends SelectorFlag {
+  readonly follow?: boolean;
+  readonly previous?: boolean;
+  readonly tail?: number;
+  readonly since?: number;
+  readonly sinceTime?: number;
+  readonly timestamps?: boolean;
+  readonly prefix?: boolean;
+  readonly maxLogRequests: number;
+}
+
+function addLogs(commands: Commands): void {
+  const command = commands
+    .add('logs', 'print the log of a VM’s guest; with -f also new lines, across restarts of VM, agent and operator')
+    .argument('[names...]', 'NAME or luvm/NAME')
+    .option('-f, --follow', 'also print new lines')
+    .option('-p, --previous', 'print the log of the run before the latest one')
+    .option(
+      '--tail <lines>',
+      'print only the last lines (default: all lines of the run that the node still has; 10 with a selector)',
+      wholeNumber,
+    )
+    .addOption(
+      new Option('--since <duration>', 'print only lines that the guest wrote later, such as 5m')
+        .argParser(duration)
+        .conflicts('sinceTime'),
+    )
+    .option('--since-time <time>', 'print only lines that the guest wrote after this time (RFC 3339)', time)
+    .option('--timestamps', 'begin each line with a time, also those to which the guest gave none')
+    .option('--prefix', 'begin each line with the name of its VM')
+    .option('--max-log-requests <number>', 'how many logs may be followed at once', wholeNumber, 5);
+  withSelector(command);
+  commands.does<LogsFlags>(command, async (names, flags, ports) => {
+    const { follow = false, maxLogRequests, prefix, previous = false, selector, tail, timestamps } = flags;
+    const { selectedLogs } = await import('./logs.ts');
+    const since = flags.since === undefined ? flags.sinceTime : ports.clock.now() - flags.since;
+    const options = { follow, previous, tail, since, timestamps, prefix, maxLogRequests };
+    return await selectedLogs({ names, selector }, options, ports);
+  });
+}
+
+function addGuestCommands(commands: Commands): void {
+  const exec = commands
+    .add('exec', 'run a process in the guest, and end with its exit code')
+    .argument('<name>', 'NAME or luvm/NAME')
+    .argument('<command...>', 'command and arguments, after --')
+    .option('-i, --stdin', 'forward standard input to the process')
+    .option('-t, --tty', 'give the process a terminal with the current size of this one');
+  commands.does<{ readonly stdin?: boolean; readonly tty?: boolean }>(
+    exec,
+    async ([name = '', ...words], { stdin = false, tty = false }, ports) =>
+      await (await import('./exec.ts')).exec(await nameOf(name), words, { stdin, tty }, ports),
+  );
+  const console = commands
+    .add('console', 'print the output of the VM’s serial port until Ctrl-C')
+    .argument('<name>', 'NAME or luvm/NAME');
+  commands.does(
+    console,
+    async ([name = ''], _flags, ports) => await (await import('./console.ts')).console(await nameOf(name), ports),
+  );
+}
+
+function addAnnotationCommands(commands: Commands): void {
+  const descriptions = {
+    restart: 'restart VMs with the annotation lcow.dev/restartedAt',
+    pause: 'leave VMs as they are with the annotation lcow.dev/paused, whatever their manifests say',
+    resume: 'remove the annotation lcow.dev/paused',
+  } as const;
+  for (const verb of ['restart', 'pause', 'resume'] as const) {
+    const command = commands.add(verb, descriptions[verb]).argument('[names...]', 'NAME or luvm/NAME');
+    withOutput(withSelector(command));
+    commands.does<SelectorFlag & OutputFlag>(command, async (names, { output, selector }, ports) => {
+      const annotate = await import('./annotate.ts');
+      return await annotate[verb]({ names, selector, output }, ports);
+    });
+  }
+}
+
+function addInspectionCommands(commands: Commands): void {
+  const status = commands
+    .add('status', 'summarise VMs: the phases of their boot, and their problems')
+    .argument('[names...]', 'NAME or luvm/NAME (default: all VMs of the namespace)');
+  withOutput(withSelector(status));
+  commands.does<SelectorFlag & OutputFlag>(
+    status,
+    async (names, { output, selector }, ports) =>
+      await (await import('./status.ts')).status({ names, selector, output }, ports),
+  );
+  const document = commands
+    .add('document', 'print the document that the agent sent to the Host Compute Service')
+    .argument('<name>', 'NAME or luvm/NAME')
+    .option('--pretty', 'indent the output');
+  commands.does<{ readonly pretty?: boolean }>(
+    document,
+    async ([name = ''], { pretty = false }, ports) =>
+      await (await import('./document.ts')).document(await nameOf(name), { pretty }, ports),
+  );
+}
+
+async function nameOf(text: string): Promise<string> {
+  return (await import('./machines.ts')).machineName(text);
+}
+
+function withSelector(command: Command): Command {
+  return command.option('-l, --selector <labels>', 'select VMs by their labels, such as app=web');
+}
+
+function withOutput(command: Command): Command {
+  return command.addOption(new Option('-o, --output <format>', 'print the VMs for a program').choices(outputFormats));
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError('must be a whole number');
+  return number;
+}
+
+function duration(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined) throw new InvalidArgumentError('must be a duration, such as 90s or 1h30m');
+  return milliseconds;
+}
+
+/** As for kubectl, a number without a unit is in seconds. */
+function timeout(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : duration(text);
+}
+
+function time(text: string): number {
+  const milliseconds = /^\d{4}-\d{2}-\d{2}T/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(milliseconds)) throw new InvalidArgumentError('must be a time, such as 2026-11-30T12:00:00Z');
+  return milliseconds;
+}
+
+function collected(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
