@@ -83,6 +83,9 @@ async function showShortest(seed: number, run: Run): Promise<void> {
   process.stdout.write(`${shortest.failure?.message}\n`);
 }
 
+/** Node keeps signals of processes that have died, with all that hears them. A new worker begins without. */
+const seedsOfWorker = 40;
+
 async function runMany(): Promise<void> {
   const from = numberOf('from', flags.from);
   const until = flags.seeds === undefined ? Number.POSITIVE_INFINITY : from + numberOf('seeds', flags.seeds);
@@ -90,15 +93,26 @@ async function runMany(): Promise<void> {
   const summary = new Summary();
   let next = from;
   const workers = Array.from({ length: availableParallelism() }, async () => {
-    const worker = fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: process.execArgv });
+    let worker = startWorker();
+    let asked = 0;
     for (let seed = next; seed < until && Date.now() < deadline && !summary.mayStop; seed = next) {
       next += 1;
+      if (asked === seedsOfWorker) {
+        worker.disconnect();
+        worker = startWorker();
+        asked = 0;
+      }
+      asked += 1;
       summary.add(await ask(worker, seed));
     }
     worker.disconnect();
   });
   await Promise.all(workers);
   summary.print();
+}
+
+function startWorker(): ChildProcess {
+  return fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: process.execArgv });
 }
 
 /** Rejects when the worker ends before it has answered. */

@@ -114,15 +114,16 @@ const mishaps: readonly Mishap[] = [
   },
 ];
 
-export function mishapsOf(world: World, profile: Profile, hosts: readonly string[], until: number): readonly Step[] {
+export function mishapsOf(world: World, profile: Profile, hosts: readonly string[]): readonly Step[] {
   const operators = Array.from({ length: profile.replicas }, (_, index) => `operator-${index + 1}`);
+  const { spans } = profile;
   const subjects = { operator: operators, host: hosts, cluster: ['the cluster'] };
   return mishaps
     .filter(({ kind }) => profile.kinds.has(kind))
     .flatMap(({ kind, mean, of, steps }) =>
       subjects[of].flatMap((subject) => {
         const chance = world.chance(`${kind} of ${subject}`);
-        const times = timesOf(chance, { from: 2 * minute, until, mean });
+        const times = timesOf(chance, { from: spans.undisturbed, until: spans.safety, mean });
         return times.flatMap((at) => steps(subject, { at, chance }).map((step) => ({ kind, ...step })));
       }),
     );

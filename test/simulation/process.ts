@@ -1,6 +1,7 @@
 // A simulated process. Everything that an operator or an agent does passes through the ports of its process. When the
 // process dies, none of its remaining calls has an effect.
 import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Chance } from './chance.ts';
 import type { World } from './world.ts';
 
 /** The promise that a dead process awaits. */
@@ -8,12 +9,16 @@ export function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
 
+/** Each delay takes time to simulate, so most answers come at once after the effect. */
+const shareOfDelayedAnswers = 0.25;
+
 export class Process {
   readonly name: string;
   readonly world: World;
   readonly clock: Clock;
   readonly #onDeath: (() => void)[] = [];
   readonly #timers = new Set<Timer>();
+  readonly #answers: Chance;
   #isAlive = true;
   /** How often the process touched a port after its death. */
   touchedAfterDeath = 0;
@@ -21,6 +26,7 @@ export class Process {
   constructor(world: World, name: string, offset?: () => number) {
     this.world = world;
     this.name = name;
+    this.#answers = world.chance(`answers to ${name}`);
     const clock = world.clock(name, offset);
     this.clock = { now: clock.now, after: (milliseconds, task) => this.#after(clock, milliseconds, task) };
   }
@@ -51,15 +57,15 @@ export class Process {
   }
 
   /**
-   * A call of a port: it takes effect after a delay, and its answer takes as long again. The process may die before the
-   * effect, or between the effect and the answer.
+   * A call of a port: it takes effect after a delay, and sometimes its answer takes as long again. The process may die
+   * before the effect, or between the effect and a delayed answer.
    */
   async call<T>(source: string, milliseconds: () => number, effect: () => T | Promise<T>): Promise<T> {
     if (!this.mayAct()) return never();
     await this.world.delay(milliseconds(), source);
     if (!this.#isAlive) return never();
     const outcome = await settled(effect);
-    await this.world.delay(milliseconds(), source);
+    if (this.#answers.happens(shareOfDelayedAnswers)) await this.world.delay(milliseconds(), source);
     if (!this.#isAlive) return never();
     if (!outcome.ok) throw outcome.error;
     return outcome.value;

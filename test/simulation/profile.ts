@@ -38,7 +38,29 @@ const hostFaults: HostFaults = {
 
 const diskFaults = { slow: 0.02, failing: 0.005, full: 0.001, divided: 0.1 } as const;
 
+/** Simulated milliseconds. */
+export interface Spans {
+  /** With faults. */
+  readonly safety: number;
+  /** Part of `safety` in which the VMs are created. */
+  readonly creation: number;
+  /** Part of `safety` at its beginning without what mishaps.ts plans. */
+  readonly undisturbed: number;
+  /** Without faults, and without a change. */
+  readonly still: number;
+}
+
+const minute = 60_000;
+/**
+ * Time costs more than hosts, VMs or faults: most of what can go wrong does so within minutes, and a short run takes a
+ * fifth of a long one. What takes longer, such as the longest pauses between attempts, needs long runs.
+ */
+const short: Spans = { safety: 4 * minute, creation: minute, undisturbed: 0.5 * minute, still: 2 * minute };
+const long: Spans = { safety: 18 * minute, creation: 5 * minute, undisturbed: 2 * minute, still: 10 * minute };
+const shareOfLong = 0.02;
+
 export interface Profile {
+  readonly spans: Spans;
   readonly hosts: number;
   readonly replicas: number;
   readonly machines: number;
@@ -75,6 +97,7 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     return names.filter((name) => chance.happens(0.5) && !without.has(name));
   };
   return {
+    spans: world.chance('profile: spans').happens(shareOfLong) ? long : short,
     hosts: 3 + sizes.integer(3),
     replicas: 2 + sizes.integer(2),
     machines: 20 + sizes.integer(6),

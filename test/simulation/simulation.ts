@@ -13,13 +13,8 @@ import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } 
 import { World } from './world.ts';
 
 const minute = 60_000;
-export const times = {
-  /** With faults. */
-  safety: 18 * minute,
-  /** The longest time until everything is as it has to be. A VM that failed often waits five minutes. */
-  settling: 20 * minute,
-  still: 10 * minute,
-} as const;
+/** The longest time until everything is as it has to be. A VM that failed often waits five minutes. */
+const settling = 20 * minute;
 
 export interface RunOptions {
   readonly seed: number;
@@ -78,10 +73,8 @@ export async function simulate({
     },
   });
   const hosts = system.machines.map(({ name }) => name);
-  const steps = [
-    ...workloadOf(world, profile.machines, hosts, times.safety),
-    ...mishapsOf(world, profile, hosts, times.safety),
-  ];
+  const { safety, still } = profile.spans;
+  const steps = [...workloadOf(world, profile, hosts), ...mishapsOf(world, profile, hosts)];
   const finished = (failure: unknown): Run => ({
     profile,
     steps,
@@ -93,18 +86,18 @@ export async function simulate({
   try {
     system.start();
     steps.forEach((step, index) => {
-      if (skipped.has(index) || without.has(step.kind) || step.at > times.safety) return;
+      if (skipped.has(index) || without.has(step.kind) || step.at > safety) return;
       world.after(step.at, `step ${index}`, () => {
         world.note(step.text);
         count(step.kind);
         step.run(system);
       });
     });
-    await world.run(times.safety);
+    await world.run(safety);
     calm(system);
     await settle(world, system);
     const stillFrom = world.elapsed;
-    await world.run(stillFrom + times.still);
+    await world.run(stillFrom + still);
     if (lastWrite.at > stillFrom + minute) throw new Error(`nothing changes, and ${lastWrite.text}`);
     // An agent that cannot read its state folder is begun again.
     const ended = system.machines.flatMap(({ name, unexplainedEnds }) =>
@@ -120,13 +113,13 @@ export async function simulate({
 }
 
 async function settle(world: World, system: SimulatedSystem): Promise<void> {
-  const until = world.elapsed + times.settling;
+  const until = world.elapsed + settling;
   for (;;) {
-    await world.run(world.elapsed + minute);
+    await world.run(world.elapsed + 10_000);
     const problems = unsettled(system);
     if (problems.length === 0) return;
     if (world.elapsed >= until)
-      throw new Error(`not as it has to be after ${times.settling / minute} minutes:\n${problems.join('\n')}`);
+      throw new Error(`not as it has to be after ${settling / minute} minutes:\n${problems.join('\n')}`);
   }
 }
 

@@ -4,7 +4,7 @@ import type { LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts'
 import { pausedAnnotation, restartedAtAnnotation } from '../../crds/names.ts';
 import type { Outcome } from '../../operator/kubernetes/api-error.ts';
 import type { Chance } from './chance.ts';
-import { timesOf } from './profile.ts';
+import { type Profile, type Spans, timesOf } from './profile.ts';
 import { diskOf, type SimulatedSystem } from './system/system.ts';
 import type { World } from './world.ts';
 
@@ -22,9 +22,9 @@ export const foreignFinalizer = 'example.com/keep';
 export const drainTaint = { key: 'lcow.dev/drain', effect: 'NoExecute' } as const;
 const minute = 60_000;
 
-export function workloadOf(world: World, machines: number, hosts: readonly string[], until: number): readonly Step[] {
-  const ofMachines = Array.from({ length: machines }, (_, index) => historyOf(world, `vm-${index + 1}`, hosts, until));
-  const ofHosts = hosts.map((host) => administrationOf(world.chance(`administrator of ${host}`), host, until));
+export function workloadOf(world: World, { machines, spans }: Profile, hosts: readonly string[]): readonly Step[] {
+  const ofMachines = Array.from({ length: machines }, (_, index) => historyOf(world, `vm-${index + 1}`, hosts, spans));
+  const ofHosts = hosts.map((host) => administrationOf(world.chance(`administrator of ${host}`), host, spans));
   return [...ofMachines, ...ofHosts].flat();
 }
 
@@ -89,12 +89,12 @@ function restart({ at, name }: Subject): readonly Happening[] {
   return [[at, 'restart', (system) => annotate(system, name, restartedAtAnnotation, `time ${at}`)]];
 }
 
-function historyOf(world: World, name: string, hosts: readonly string[], until: number): readonly Step[] {
+function historyOf(world: World, name: string, hosts: readonly string[], spans: Spans): readonly Step[] {
   const chance = world.chance(`history of ${name}`);
-  const created = chance.integer(5 * minute);
+  const created = chance.integer(spans.creation);
   const spec = specOf(chance, name, hosts);
   const create: Happening = [created, 'create', (system) => apply(system, name, spec)];
-  const rest = timesOf(chance, { from: created, until, mean: 6 * minute }).flatMap((at) => {
+  const rest = timesOf(chance, { from: created, until: spans.safety, mean: 6 * minute }).flatMap((at) => {
     const happening = chance.pick(happenings);
     const [later, number] = [at + chance.integer(3 * minute), 1 + chance.integer(1_000)];
     return happening({ name, spec, at, later, number });
@@ -102,9 +102,9 @@ function historyOf(world: World, name: string, hosts: readonly string[], until: 
   return [create, ...rest].map(([at, kind, run]) => ({ at, kind, text: `${kind} ${name}`, run }));
 }
 
-function administrationOf(chance: Chance, host: string, until: number): readonly Step[] {
+function administrationOf(chance: Chance, host: string, { safety, undisturbed }: Spans): readonly Step[] {
   const step = (at: number, kind: string, run: Step['run']): Step => ({ at, kind, text: `${kind} ${host}`, run });
-  return timesOf(chance, { from: 3 * minute, until, mean: 10 * minute }).flatMap((at) => {
+  return timesOf(chance, { from: undisturbed, until: safety, mean: 10 * minute }).flatMap((at) => {
     const later = at + minute + chance.integer(4 * minute);
     if (chance.happens(0.5)) {
       return [
