@@ -162,7 +162,7 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     agentVersion: settings.version,
     agentBootID,
     times: defaultLinkTimes,
-    openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor }),
+    openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor, usage: metrics.usage }),
     dial: (dialSignal) => dial(settings.operator, outside, dialSignal),
     hostFacts: () =>
       bounded(clock, settings.timeouts.lookUp, 'the look at the facts of the host', () => node.host.facts()),

@@ -5,6 +5,7 @@ import type { ClusterChoice } from './cluster.ts';
 import type { CommandPorts } from './commands.ts';
 import { parseDuration } from './duration.ts';
 import { type OutputFormat, outputFormats } from './output-formats.ts';
+import { type TopOrder, topOrders } from './top/order.ts';
 
 export interface ConnectionFlags extends ClusterChoice {
   /** Milliseconds. */
@@ -32,6 +33,7 @@ export function createProgram(version: string, run: Runner, printVersion: (versi
   addGuestCommands(add);
   addAnnotationCommands(add);
   addInspectionCommands(add);
+  addTop(add);
   program
     .command('version')
     .description('print the version of the plugin')
@@ -167,6 +169,13 @@ function addInspectionCommands(commands: Commands): void {
     async (names, { output, selector }, ports) =>
       await (await import('./status.ts')).status({ names, selector, output }, ports),
   );
+  const stacks = commands
+    .add('stacks', 'print the stacks of the guest agent, to see where a guest hangs')
+    .argument('<name>', 'NAME or luvm/NAME');
+  commands.does(
+    stacks,
+    async ([name = ''], _flags, ports) => await (await import('./stacks.ts')).stacks(await nameOf(name), ports),
+  );
   const document = commands
     .add('document', 'print the document that the agent sent to the Host Compute Service')
     .argument('<name>', 'NAME or luvm/NAME')
@@ -176,6 +185,29 @@ function addInspectionCommands(commands: Commands): void {
     async ([name = ''], { pretty = false }, ports) =>
       await (await import('./document.ts')).document(await nameOf(name), { pretty }, ports),
   );
+}
+
+interface TopFlags extends SelectorFlag, OutputFlag {
+  readonly allNamespaces?: boolean;
+  readonly hosts?: boolean;
+  readonly sortBy: TopOrder;
+  readonly watch?: boolean;
+}
+
+function addTop(commands: Commands): void {
+  const command = commands
+    .add('top', 'show what VMs or hosts use: processors, memory and lines of log')
+    .argument('[names...]', 'NAME or luvm/NAME, or names of hosts (default: all)')
+    .option('-A, --all-namespaces', 'the VMs of all namespaces')
+    .option('--hosts', 'show hosts, with the sums over their VMs')
+    .addOption(new Option('--sort-by <figure>', 'what comes first').choices(topOrders).default('cpu'))
+    .option('-w, --watch', 'show it again every two seconds, until Ctrl-C');
+  withOutput(withSelector(command));
+  commands.does<TopFlags>(command, async (names, flags, ports) => {
+    const { allNamespaces = false, hosts = false, output, selector, sortBy: order, watch = false } = flags;
+    const { top } = await import('./top/top.ts');
+    return await top({ names, selector, allNamespaces, hosts, order, watch, output }, ports);
+  });
 }
 
 async function nameOf(text: string): Promise<string> {

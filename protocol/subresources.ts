@@ -7,7 +7,7 @@ export const subresourceGroup = 'subresources.lcow.dev';
 export const subresourceVersion = 'v1alpha1';
 export const subresourceRoot = `/apis/${subresourceGroup}/${subresourceVersion}`;
 
-export const subresources = ['log', 'exec', 'console', 'document'] as const;
+export const subresources = ['log', 'exec', 'console', 'document', 'stacks', 'usage'] as const;
 export type Subresource = (typeof subresources)[number];
 
 /**
@@ -20,6 +20,8 @@ export const subresourceVerbs: Readonly<Record<Subresource, SubresourceVerb>> = 
   exec: 'create',
   console: 'create',
   document: 'get',
+  stacks: 'get',
+  usage: 'get',
 };
 export type SubresourceVerb = 'get' | 'create';
 
@@ -41,6 +43,19 @@ export function pathSegment(name: string): string {
   if (name === '' || name === '.' || name === '..') throw new Error(`"${name}" is not the name of an object`);
   return encodeURIComponent(name);
 }
+
+/** The answer of `usage`, as JSON. What is not known is absent. */
+export const machineUsage = z.object({
+  /** When the host measured, in milliseconds since the Unix epoch. */
+  time: z.number().min(0),
+  /** Processor time since the start of the VM. */
+  processorSeconds: z.number().min(0).optional(),
+  /** Memory that the host currently provides to the VM. */
+  assignedMemoryBytes: z.number().min(0).optional(),
+  /** The run, and the lines that its guest has written so far. */
+  log: z.object({ boot: z.int().min(0), lines: z.int().min(0) }),
+});
+export type MachineUsage = z.infer<typeof machineUsage>;
 
 /** Subprotocol of the WebSockets of `exec` and `console`: binary messages whose first byte is the channel. */
 export const channelSubprotocol = 'v1.channel.lcow.dev';

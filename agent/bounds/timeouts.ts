@@ -200,7 +200,9 @@ export const fixedTimes = {
     request: 5 * second,
     /** Age up to which HCS is not asked again for the resource use of a VM. */
     usageFresh: 5 * second,
-    /** How long a scrape waits for HCS. */
+    /** The same for a user who looks at one VM. */
+    usageRecent: second,
+    /** How long a scrape or a user waits for HCS. */
     usagePatience: 3 * second,
   },
   windows: {

@@ -23,8 +23,10 @@ import type { Socket } from '../../protocol/socket.ts';
 import {
   type AgentStreamMessage,
   binaryStreams,
+  inspectionCapability,
   type OperatorStreamMessage,
   type StreamOpening,
+  streamOpening,
   streamsCapability,
 } from '../../protocol/streams/messages.ts';
 import { BoundedMemory } from '../../runtime/bounded-memory.ts';
@@ -40,8 +42,10 @@ const reportsAtOnce = 64;
 
 type Command = Exclude<Extract<OperatorMessage, { epoch: number }>, Welcome>;
 
+const streamOpeningTypes: ReadonlySet<string> = new Set(streamOpening.options.map(({ shape }) => shape.type.value));
+
 function isStreamOpening({ type }: Command): boolean {
-  return type === 'exec' || type === 'logFollow' || type === 'console' || type === 'document';
+  return streamOpeningTypes.has(type);
 }
 
 /** How streams send to the operator. */
@@ -164,7 +168,7 @@ export class OperatorSession {
         agentVersion,
         bootID: agentBootID,
         ...(lastEpoch !== undefined && { lastEpoch }),
-        capabilities: [streamsCapability, intentsCapability],
+        capabilities: [streamsCapability, inspectionCapability, intentsCapability],
         host: first === 0 || last ? host : { ...host, bootFiles: [] },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,

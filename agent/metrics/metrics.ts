@@ -25,15 +25,15 @@ const noMachines: MetricMachines = { uids: () => [], machine: () => undefined };
 
 export class AgentMetrics {
   readonly tally = new AgentTally();
+  readonly usage: UsageReader;
   readonly #version: string;
-  readonly #usage: UsageReader;
   #machines: MetricMachines = noMachines;
   #writer: Promise<(figures: AgentFigures) => Promise<MetricsText>> | undefined;
   #scrape: Promise<MetricsText> | undefined;
 
   constructor(version: string, clock: Clock) {
     this.#version = version;
-    this.#usage = new UsageReader(clock);
+    this.usage = new UsageReader(clock);
   }
 
   /** Sets the VMs of the node that metrics report on. */
@@ -62,12 +62,12 @@ export class AgentMetrics {
         return machine === undefined ? [] : [[uid, machine] as const];
       }),
     );
-    const usage = await this.#usage.read(machines);
+    const usage = await this.usage.read(machines);
     return {
       version: this.#version,
       machines: [...machines].map(([uid, machine]) => figuresOf(uid, machine, usage.get(uid) ?? {})),
       tally: this.tally,
-      statisticsFailures: this.#usage.failures,
+      statisticsFailures: this.usage.failures,
       residentBytes: process.memoryUsage.rss(),
     };
   }

@@ -1,5 +1,5 @@
-// The resource use of each VM, for metrics. HCS is asked during a scrape, at most once in a while for each VM and for
-// few VMs at once. No scrape waits long: an answer that comes too late counts for the next scrape.
+// The resource use of each VM, for metrics and for users who ask for one VM. HCS is asked on request, at most once in a
+// while for each VM and for few VMs at once. Nobody waits long: an answer that comes too late counts for the next one.
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { Gate } from '../bounds/gate.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
@@ -12,10 +12,15 @@ export interface MeasuredMachine {
 
 /** Most VMs about which HCS is asked at once. */
 export const usageAtOnce = 8;
-const { usageFresh, usagePatience } = fixedTimes.metrics;
+const { usageFresh, usagePatience, usageRecent } = fixedTimes.metrics;
 
 interface Reading {
   readonly statistics: SystemStatistics | undefined;
+  readonly at: number;
+}
+
+export interface TimedStatistics {
+  readonly statistics: SystemStatistics;
   readonly at: number;
 }
 
@@ -39,12 +44,24 @@ export class UsageReader {
   async read(machines: ReadonlyMap<string, MeasuredMachine>): Promise<ReadonlyMap<string, SystemStatistics>> {
     for (const uid of this.#readings.keys()) if (!machines.has(uid)) this.#readings.delete(uid);
     const asked = [...machines].filter(([uid]) => !this.#isFresh(uid)).map(([uid, machine]) => this.#ask(uid, machine));
-    const isDone = new AbortController();
-    const patience = delay(this.#clock, usagePatience, isDone.signal).catch(() => undefined);
-    await Promise.race([Promise.all(asked), patience]);
-    isDone.abort();
+    await this.#patiently(Promise.all(asked));
     const told = [...machines.keys()].map((uid) => [uid, this.#current(uid)] as const);
     return new Map(told.flatMap(([uid, statistics]) => (statistics === undefined ? [] : [[uid, statistics] as const])));
+  }
+
+  /** A recent reading of one VM. Undefined: it does not run, or HCS gives no answer in time. */
+  async readOne(uid: string, machine: MeasuredMachine): Promise<TimedStatistics | undefined> {
+    if (this.#age(uid) >= usageRecent) await this.#patiently(this.#ask(uid, machine));
+    const reading = this.#readings.get(uid);
+    if (reading?.statistics === undefined || this.#age(uid) > usageRecent + usagePatience) return undefined;
+    return { statistics: reading.statistics, at: reading.at };
+  }
+
+  async #patiently(asked: Promise<unknown>): Promise<void> {
+    const isDone = new AbortController();
+    const patience = delay(this.#clock, usagePatience, isDone.signal).catch(() => undefined);
+    await Promise.race([asked, patience]);
+    isDone.abort();
   }
 
   /** Starts a query unless one is under way for this VM. */

@@ -61,6 +61,8 @@ export class GuestRun {
   readonly #log: GuestLogService;
   readonly #conversation: GuestConversation;
   readonly #over = new AbortController();
+  /** The pending request for the guest's stacks. */
+  #stacks: Promise<string> | undefined;
   /** When the VM was adopted (ms since the epoch); undefined for a VM that this agent booted. */
   #resumedAt: number | undefined;
 
@@ -131,8 +133,12 @@ export class GuestRun {
     return this.#conversation.bridge.powerOff(signal);
   }
 
+  /** A guest that does not answer is asked only once, however many users wait. */
   dumpStacks(): Promise<string> {
-    return this.#conversation.bridge.dumpStacks();
+    this.#stacks ??= this.#conversation.bridge.dumpStacks().finally(() => {
+      this.#stacks = undefined;
+    });
+    return this.#stacks;
   }
 
   /**

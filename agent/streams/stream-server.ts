@@ -11,9 +11,11 @@ import {
   streamLimits,
 } from '../../protocol/streams/messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
+import type { MachineUsage } from '../../protocol/subresources.ts';
 import { beginning } from '../../runtime/beginning.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import type { UsageReader } from '../metrics/usage.ts';
 import type { GuestAccess } from '../vm/guest-access.ts';
 import { StreamFailure } from '../vm/stream-failure.ts';
 import type { Supervisor } from '../vm/supervisor.ts';
@@ -32,6 +34,7 @@ export interface StreamServerPorts {
   /** Whether the operator accepts data as binary frames. */
   readonly sendsBinary: () => boolean;
   readonly consoles: ConsoleReaders;
+  readonly usage: Pick<UsageReader, 'readOne'>;
 }
 
 /** The consoles of all VMs. A pipe has one reader at a time, over all sessions. */
@@ -141,6 +144,10 @@ export class StreamServer {
         return await this.#serveConsole(access, { stream, opened, signal });
       case 'document':
         return await serveBytes([Buffer.from(await access.readDocument())], { stream, opened, signal });
+      case 'stacks':
+        return await serveBytes([Buffer.from(await access.readStacks(signal))], { stream, opened, signal });
+      case 'usage':
+        return await serveBytes([await this.#usageOf(opening.uid, access)], { stream, opened, signal });
     }
   }
 
@@ -152,6 +159,15 @@ export class StreamServer {
     const { pipe, signal: isOurs } = access.console;
     const signal = AbortSignal.any([ports.signal, isOurs]);
     return await serveBytes(this.#ports.consoles.read(pipe, signal), { ...ports, signal });
+  }
+
+  async #usageOf(uid: string, access: GuestAccess): Promise<Buffer> {
+    const { supervisor, usage } = this.#ports;
+    const machine = supervisor.machine(uid);
+    const measured = machine && (await usage.readOne(uid, machine));
+    if (measured === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
+    const answer: MachineUsage = { time: measured.at, ...measured.statistics, log: access.logPosition };
+    return Buffer.from(JSON.stringify(answer));
   }
 
   #failed(opening: StreamOpening, error: unknown): StreamClosed {

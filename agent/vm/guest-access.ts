@@ -1,5 +1,6 @@
 // The actions that a user can take on one VM over streams: read its log, start a process in its guest, read its
-// console, see its document. They work beside the state machine. Refusals are `StreamFailure`s.
+// console, see its document, the stacks of its guest agent and its use of the host. They work beside the state machine.
+// Refusals are `StreamFailure`s.
 import type { LogPosition } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
@@ -60,16 +61,15 @@ export class GuestAccess {
   }
 
   async execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
-    const { record, run } = this.#vm;
-    if (run === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
-    if (record.applied?.execAllowed === false) {
+    if (this.#vm.run === undefined) throw notRunning();
+    if (this.#vm.record.applied?.execAllowed === false) {
       const message = 'the VM is confidential, and its security policy allows no process to be started from outside';
       throw new StreamFailure('ExecNotAllowed', message);
     }
-    if (!run.guestConnected) throw new StreamFailure('GuestNotConnected', 'the guest is not connected over its bridge');
     try {
-      return await run.execute(command, wanted, signal);
+      return await this.#connectedRun().execute(command, wanted, signal);
     } catch (error) {
+      if (error instanceof StreamFailure) throw error;
       throw new StreamFailure(error instanceof GuestRefusal ? 'CommandFailed' : 'Failed', messageOf(error));
     }
   }
@@ -79,8 +79,20 @@ export class GuestAccess {
     const { record, system } = this.#vm;
     const pipe = record.applied?.options.ConsolePipe ?? '';
     if (pipe === '') throw new StreamFailure('NoConsole', 'the VM has no console: spec.console.pipe is not set');
-    if (system === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
+    if (system === undefined) throw notRunning();
     return { pipe, signal: this.#vm.consoleSignal };
+  }
+
+  /** Rejects with the signal's reason when the user does not wait for the guest. */
+  async readStacks(signal: AbortSignal): Promise<string> {
+    const stacks = await Promise.race([this.#connectedRun().dumpStacks(), aborted(signal)]);
+    if (stacks === '') throw new StreamFailure('NoStacks', 'the guest agent does not report its stacks');
+    return stacks;
+  }
+
+  /** The lines of the log so far. */
+  get logPosition(): { readonly boot: number; readonly lines: number } {
+    return this.#vm.log.now;
   }
 
   async readDocument(): Promise<string> {
@@ -89,6 +101,24 @@ export class GuestAccess {
     if (document === undefined) throw new StreamFailure('NoDocument', 'the VM was not created yet on this host');
     return document;
   }
+
+  #connectedRun(): GuestRun {
+    const { run } = this.#vm;
+    if (run === undefined) throw notRunning();
+    if (!run.guestConnected) throw new StreamFailure('GuestNotConnected', 'the guest is not connected over its bridge');
+    return run;
+  }
+}
+
+function notRunning(): StreamFailure {
+  return new StreamFailure('NotRunning', 'the VM does not run');
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 /** The position before the last `tailLines` lines of this run, or before all of them when the run has fewer. */

@@ -56,9 +56,11 @@ export class MachineRequests {
     const refusal = await this.#refusalFor(user, wanted);
     if (refusal !== undefined) return refuse(response, refusal);
     if (wanted.subresource === 'log') return this.#log(wanted, response);
-    const begun = await this.#begin(wanted, (uid) => ({ ok: true, value: { type: 'document', uid } }));
+    const type = wanted.subresource;
+    const begun = await this.#begin(wanted, (uid) => ({ ok: true, value: { type, uid } }));
     if (!begun.ok) return refuse(response, begun.refusal);
-    return answerWithBytes(begun.value, response, { contentType: 'application/json' });
+    const contentType = type === 'stacks' ? 'text/plain; charset=utf-8' : 'application/json';
+    return answerWithBytes(begun.value, response, { contentType });
   }
 
   async upgrade(user: RemoteUser, { head, request, socket }: Upgrade): Promise<void> {

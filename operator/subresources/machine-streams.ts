@@ -1,5 +1,6 @@
 // Finds the agent of a VM and opens a stream to it, or explains to the user why that is not possible.
 
+import { isInspection } from '../../protocol/streams/messages.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import type { AgentSession } from '../agents/session.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
@@ -54,6 +55,9 @@ export class MachineStreams {
     const { counts } = this.#ports;
     const session = this.#sessionFor(request);
     if ('refusal' in session) return { ok: false, refusal: session.refusal };
+    if (isInspection(wanted.type) && !session.session.inspects) {
+      return { ok: false, refusal: olderAgent(session.session.nodeName, request.subresource) };
+    }
     const share = this.#shares.take(request.namespace, session.session.nodeName);
     if (!('release' in share)) return refused('TooManyStreams', tooMany[share.of]);
     const stream = session.session.openStream(wanted);
@@ -88,11 +92,15 @@ export class MachineStreams {
       return { refusal: unavailable(`the agent of ${nodeName} is not connected to the operator`) };
     }
     if (session.streams === 'Unsupported') {
-      const message = `the agent of ${nodeName} is of an earlier version, which has no streams: upgrade it`;
-      return { refusal: { code: 501, reason: 'NotImplemented', message } };
+      return { refusal: olderAgent(nodeName, 'streams') };
     }
     return { session };
   }
+}
+
+function olderAgent(nodeName: string, what: string): Refusal {
+  const message = `the agent of ${nodeName} is of an earlier version, which has no ${what}: upgrade it`;
+  return { code: 501, reason: 'NotImplemented', message };
 }
 
 const tooMany = {

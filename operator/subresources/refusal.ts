@@ -39,6 +39,7 @@ const codes: Readonly<Record<StreamProblem, number>> = {
   ConsoleInUse: 409,
   NoDocument: 404,
   NoLog: 404,
+  NoStacks: 404,
   TooManyStreams: 429,
   CommandFailed: 422,
   ExitCodeLost: 500,

@@ -3,7 +3,7 @@
 import { streamProblems } from '../../protocol/streams/messages.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 
-export const streamKinds = ['log', 'exec', 'console', 'document'] as const;
+export const streamKinds = ['log', 'exec', 'console', 'document', 'stacks', 'usage'] as const;
 export type StreamKind = (typeof streamKinds)[number];
 
 export interface CarriedBytes {

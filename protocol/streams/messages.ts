@@ -1,5 +1,5 @@
 // Streams of one VM over a session (design §7): its growing log, a process in the guest, its console, the document that
-// it was created from. The operator opens each with an id of its choice. Data is base64 within JSON, or a binary frame
+// it was created from, the stacks of its guest agent, its use of the host. The operator opens each with an id of its choice. Data is base64 within JSON, or a binary frame
 // (`frames.ts`) for a side that accepts those. A sender needs credit for each channel of a stream, and the data on the
 // way in all streams of a session is bounded, so that no flood delays a control message. The operator opens streams
 // only to an agent whose hello has the capability.
@@ -11,6 +11,9 @@ import { boundedText, code } from '../bounded.ts';
  * session.
  */
 export const streamsCapability = 'streams.v1';
+
+/** The same for `stacks` and `usage`, which came later. */
+export const inspectionCapability = 'inspection.v1';
 
 /**
  * In `welcome.streamEncodings`: data may come as binary frames. A side that does not know them would end the session.
@@ -51,6 +54,7 @@ export const streamProblems = [
   'ConsoleInUse',
   'NoDocument',
   'NoLog',
+  'NoStacks',
   'TooManyStreams',
   'CommandFailed',
   'ExitCodeLost',
@@ -103,6 +107,10 @@ const exec = z.object({
 
 const console = z.object({ type: z.literal('console'), ...opening });
 const document = z.object({ type: z.literal('document'), ...opening });
+/** The stacks of all goroutines of the guest agent, as text. */
+const stacks = z.object({ type: z.literal('stacks'), ...opening });
+/** The use of the host, as JSON (`machineUsage`). */
+const usage = z.object({ type: z.literal('usage'), ...opening });
 
 const streamOpened = z.object({
   type: z.literal('streamOpened'),
@@ -131,7 +139,7 @@ const streamCredit = z.object({ type: z.literal('streamCredit'), stream, channel
 /** This many bytes of all streams have arrived since the last receipt. */
 const streamReceipt = z.object({ type: z.literal('streamReceipt'), bytes: z.int().min(1) });
 
-export const streamOpening = z.discriminatedUnion('type', [logFollow, exec, console, document]);
+export const streamOpening = z.discriminatedUnion('type', [logFollow, exec, console, document, stacks, usage]);
 export type StreamOpening = z.infer<typeof streamOpening>;
 
 const transport = [streamData, streamEnd, streamCredit, streamReceipt] as const;
@@ -142,6 +150,20 @@ export type StreamOpened = z.infer<typeof streamOpened>;
 export type StreamClosed = z.infer<typeof streamClosed>;
 
 export const agentStreamMessages = [streamOpened, streamClosed, ...transport] as const;
-export const operatorStreamMessages = [logFollow, exec, console, document, streamClose, ...transport] as const;
+export const operatorStreamMessages = [
+  logFollow,
+  exec,
+  console,
+  document,
+  stacks,
+  usage,
+  streamClose,
+  ...transport,
+] as const;
+
+/** The openings that only an agent with `inspectionCapability` understands. */
+export function isInspection(type: StreamOpening['type']): boolean {
+  return type === 'stacks' || type === 'usage';
+}
 export type AgentStreamMessage = StreamOpened | StreamClosed | StreamTransport;
 export type OperatorStreamMessage = StreamOpening | z.infer<typeof streamClose> | StreamTransport;

@@ -117,7 +117,19 @@ const completeInBash = `
 describe('kubectl luvm', () => {
   it('is a plugin of kubectl once it is on the PATH, and ends with the exit code of the guest', async () => {
     const help = await plugin.run('--help');
-    for (const command of ['logs', 'exec', 'console', 'restart', 'pause', 'resume', 'status', 'document', 'version']) {
+    for (const command of [
+      'logs',
+      'exec',
+      'console',
+      'restart',
+      'pause',
+      'resume',
+      'status',
+      'top',
+      'stacks',
+      'document',
+      'version',
+    ]) {
       expect(help.stdout).toContain(`  ${command} `);
     }
     const [tail, shell] = [
@@ -196,6 +208,16 @@ describe('kubectl luvm', () => {
       /\n {2}\S+Z {14}files found, document built\n {2}\S+Z +\+\d+\.\d{3} s {2}compute system/,
     );
     expect(told.stdout).toMatch(/\+\d+\.\d{3} s {2}guest answered on its bridge\n/);
+  });
+
+  it('stacks and top ask the guest and the agent', async () => {
+    const [printed, measured] = await Promise.all([plugin.run('stacks', name), plugin.run('top', '-o', 'json')]);
+    expect(printed).toEqual({ code: 0, stdout: 'goroutine 1 [running]:\nmain.main()\n', stderr: '' });
+    expect(measured).toMatchObject({ code: 0, stderr: '' });
+    const figures = { busyProcessors: expect.any(Number), usedMemoryInMB: 256, logLinesPerSecond: expect.any(Number) };
+    expect(JSON.parse(measured.stdout).items).toMatchObject([
+      { namespace: 'default', name, node: nodeName, ...figures },
+    ]);
   });
 
   it('names what does not exist', async () => {

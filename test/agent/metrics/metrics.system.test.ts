@@ -166,6 +166,25 @@ describe('the property requests behind the metrics of VMs', () => {
     expect(await reader.read(machines)).toEqual(new Map([['hung', usage]]));
   });
 
+  it('are repeated after a second for a user who looks at one VM', async () => {
+    const clock = new FakeClock();
+    const reader = new UsageReader(clock);
+    const machine = new SlowMachine();
+    const read = async () => {
+      const reading = reader.readOne('vm', machine);
+      await settle();
+      machine.answer(usage);
+      return await reading;
+    };
+    expect(await read()).toEqual({ statistics: usage, at: clock.now() });
+    clock.advance(fixedTimes.metrics.usageRecent - 1);
+    await read();
+    expect(machine.asked).toBe(1);
+    clock.advance(1);
+    await read();
+    expect(machine.asked).toBe(2);
+  });
+
   it('are counted when they are refused, and the VM is left out', async () => {
     const reader = new UsageReader(new FakeClock());
     const refusing = new SlowMachine();

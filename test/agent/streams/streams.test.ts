@@ -14,6 +14,7 @@ import { policyAllowsExec } from '../../../agent/preparation/exec-policy.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
 import { serveExec } from '../../../agent/streams/exec-stream.ts';
+import { GuestAccess, type ReachableVirtualMachine } from '../../../agent/vm/guest-access.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 
 async function logIn(options: { readonly maxBytes?: number; readonly keptFiles?: number } = {}) {
@@ -46,6 +47,17 @@ async function append(file: GuestLogFile, lines: readonly string[]): Promise<voi
     await file.flush();
   }
 }
+
+describe('a guest that never reports its stacks', () => {
+  it('is not waited for when its user has gone', async () => {
+    const user = new AbortController();
+    const run = { guestConnected: true, dumpStacks: () => new Promise<string>(() => undefined) };
+    const access = new GuestAccess({ run } as unknown as ReachableVirtualMachine);
+    const reading = access.readStacks(user.signal);
+    user.abort(new Error('gone'));
+    await expect(reading).rejects.toThrow('gone');
+  });
+});
 
 describe('a log that is read from its files', () => {
   it('continues after any line, across rotations, with each kept line exactly once', async () => {

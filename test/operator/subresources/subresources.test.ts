@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { registerStreamMetrics } from '../../../operator/metrics/streams.ts';
+import { streamsCapability } from '../../../protocol/streams/messages.ts';
+import { machineUsage } from '../../../protocol/subresources.ts';
 import { makeCertificates } from '../../support/certificates.ts';
 import { until } from '../../support/operator/fixture.ts';
 import { SubresourcesBed, type UserStream } from '../../support/operator/subresources-bed.ts';
@@ -43,6 +45,32 @@ describe('an agent of a version without streams', () => {
     expect(exec.refusal?.text).toContain('upgrade it');
     // The agent was not sent messages that it does not know.
     expect(agent.isOpen).toBe(true);
+    expect(agent.received.map(({ type }) => type)).toEqual(['welcome', 'desired']);
+  });
+});
+
+describe('stacks and usage', () => {
+  it('of a VM that runs are those of its guest and of its host', async () => {
+    const [stacks, usage] = await Promise.all([bed.get({ subresource: 'stacks' }), bed.get({ subresource: 'usage' })]);
+    expect(stacks).toEqual({ code: 200, text: expect.stringMatching(/^goroutine 1 \[running\]:\n/) });
+    expect(usage.code).toBe(200);
+    const { assignedMemoryBytes = 0, log, processorSeconds = -1, time } = machineUsage.parse(JSON.parse(usage.text));
+    expect(assignedMemoryBytes).toBeGreaterThan(1 << 20);
+    expect(processorSeconds).toBeGreaterThanOrEqual(0);
+    expect(Math.abs(Date.now() - time)).toBeLessThan(60_000);
+    expect(log.boot).toBeGreaterThanOrEqual(0);
+  });
+
+  it('need an agent that knows them: an earlier one is sent nothing', async () => {
+    const agent = await bed.connectScriptedAgent('earlier', [streamsCapability]);
+    onTestFinished(() => agent.disconnect());
+    for (const subresource of ['stacks', 'usage'] as const) {
+      const { code, text: body } = await bed.get({ subresource, name: 'earlier' });
+      expect([code, JSON.parse(body).message]).toEqual([
+        501,
+        `the agent of node-b is of an earlier version, which has no ${subresource}: upgrade it`,
+      ]);
+    }
     expect(agent.received.map(({ type }) => type)).toEqual(['welcome', 'desired']);
   });
 });

@@ -17,6 +17,7 @@ import { WebSocket } from 'ws';
 import { defaultLinkTimes, type LinkTimes } from '../../../agent/bounds/timeouts.ts';
 import { dial, openWebSocket } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
+import { UsageReader } from '../../../agent/metrics/usage.ts';
 import { ExclusiveConsoles } from '../../../agent/streams/console-readers.ts';
 import { StreamServer } from '../../../agent/streams/stream-server.ts';
 import { AgentDoor } from '../../../operator/agents/door.ts';
@@ -338,7 +339,8 @@ export class SubresourcesBed implements AsyncDisposable {
       hostFacts: () => host.facts(),
       openStreams: (lane) => {
         const logger = pino({ level: 'silent' });
-        return new StreamServer({ ...lane, clock: systemClock, logger, consoles, supervisor: core.supervisor });
+        const usage = new UsageReader(systemClock);
+        return new StreamServer({ ...lane, clock: systemClock, logger, consoles, supervisor: core.supervisor, usage });
       },
     });
     this.#agent = { core, link };
