@@ -6,6 +6,7 @@ import { unsettled } from './judges/convergence.ts';
 import { Invariants } from './judges/invariants.ts';
 import { Leaders } from './judges/leaders.ts';
 import { SingleRuns } from './judges/single-runs.ts';
+import { judgeSuccessor } from './judges/successors.ts';
 import { mishapsOf } from './mishaps.ts';
 import { type Profile, profileOf } from './profile.ts';
 import { SimulatedSystem } from './system/system.ts';
@@ -66,6 +67,7 @@ export async function simulate({
       try {
         invariants.wrote(write);
         singleRuns.wrote(write);
+        judgeSuccessor(write);
         if (!profile.kinds.has('API server faults')) leaders.wrote(write);
       } catch (error) {
         world.fail(error);

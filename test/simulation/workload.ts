@@ -61,6 +61,17 @@ const happenings: readonly ((subject: Subject) => readonly Happening[])[] = [
       (time): Happening => [time, 'reapply', (system) => apply(system, name, spec)],
     ),
   ],
+  // As `kubectl replace --force`: the new VM comes as soon as the name is free.
+  ({ at, name, spec }) => [
+    [
+      at,
+      'replace',
+      (system) => {
+        system.whenFree(name, () => apply(system, name, spec));
+        system.api.users.delete('LinuxUtilityVM', { namespace, name });
+      },
+    ],
+  ],
   ({ at, later, name }) => [
     [at, 'pause', (system) => annotate(system, name, pausedAnnotation, 'true')],
     [later, 'resume', (system) => annotate(system, name, pausedAnnotation, null)],

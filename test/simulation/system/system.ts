@@ -38,6 +38,8 @@ export class SimulatedSystem {
   readonly machines: readonly SimulatedMachine[];
   readonly tokens: Tokens;
   readonly #logs: boolean;
+  /** By name: what somebody does once no VM has the name. */
+  readonly #whenFree = new Map<string, () => void>();
 
   constructor({ injected, logs, onWrite, profile, world }: SystemOptions) {
     this.world = world;
@@ -50,7 +52,10 @@ export class SimulatedSystem {
       world,
       settings: { faults: kinds.has('API server faults') ? usualProbabilities : {} },
       injected,
-      onWrite,
+      onWrite: (write) => {
+        onWrite(write);
+        if (write.kind === 'LinuxUtilityVM' && write.after === undefined) this.#freed(write.before?.metadata.name);
+      },
       reviewToken: (token) => this.#review(token),
     });
     this.network = new SimulatedNetwork({
@@ -88,6 +93,17 @@ export class SimulatedSystem {
     for (const { name } of this.machines) this.addNode(name);
     for (const operator of this.operators) operator.start();
     for (const machine of this.machines) machine.startAgent();
+  }
+
+  /** Runs `task` soon after the VM of this name has gone; of several tasks, only the last one. */
+  whenFree(name: string, task: () => void): void {
+    this.#whenFree.set(name, task);
+  }
+
+  #freed(name = ''): void {
+    const task = this.#whenFree.get(name);
+    if (task === undefined || !this.#whenFree.delete(name)) return;
+    this.world.after(1, `successor of ${name}`, task);
   }
 
   addNode(name: string): void {
