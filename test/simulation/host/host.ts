@@ -7,9 +7,9 @@
 // Each call of an agent passes through its process, so that the agent can die before the effect of a call, or before
 // its answer. A process that dies loses its listeners, connections and handles. The state of an agent and the lock of its
 // node are on a disk (`SimulatedStorage`).
-import type { RuntimeId, SystemState } from '../../../agent/node/backend.ts';
+import type { RuntimeId, SystemId, SystemState } from '../../../agent/node/backend.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
-import { uidOf } from '../../../agent/node/system-id.ts';
+import { ownerTag, uidOf } from '../../../agent/node/system-id.ts';
 import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
 import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import { HostFiles } from '../../../simulator/service/host-files.ts';
@@ -59,11 +59,15 @@ export class SimulatedHost {
   readonly #uids = new Map<string, string | undefined>();
   readonly #makeMachine: () => Machine;
   #machine: Machine;
+  readonly #bootFiles: string;
+  /** Systems of others that have to stay. */
+  readonly #foreign = new Set<SystemId>();
 
   constructor(options: SimulatedHostOptions) {
     const { host, name, settings = {}, world, injected = () => undefined } = options;
     const { faults = {}, latencyMilliseconds = 5 } = settings;
     this.name = name;
+    this.#bootFiles = host.bootFilesPath;
     this.#draws = new FaultDraws({ world, host: name, injected });
     this.#draws.faults = faults;
     const latency = world.chance(`${name}: latency`);
@@ -112,9 +116,16 @@ export class SimulatedHost {
 
   // What goes wrong on request.
 
+  /** Somebody else on the host creates a system, which stays until the host loses power. */
+  async addForeign(id: SystemId): Promise<void> {
+    await this.#machine.node.create(id, foreignDocument(this.#bootFiles), () => undefined);
+    this.#foreign.add(id);
+  }
+
   /** Ends everything that runs on the host, also the connected processes. Files stay. The host is up again at once. */
   powerLoss(): void {
     this.#machine.losePower();
+    this.#foreign.clear();
     this.#machine = this.#makeMachine();
   }
 
@@ -174,7 +185,18 @@ export class SimulatedHost {
     return this.#machine.node
       .list()
       .filter(({ state }) => state !== 'Stopped')
-      .map(({ id, runtimeId, state }) => ({ id, uid: this.#uidOf(id), runtimeId, state }));
+      .map(({ id, owner, runtimeId, state }) => ({
+        id,
+        uid: owner === ownerTag ? this.#uidOf(id) : undefined,
+        runtimeId,
+        state,
+      }));
+  }
+
+  /** Systems of others that somebody has ended. */
+  lostForeign(): readonly string[] {
+    const living = new Set(this.living().map(({ id }) => id));
+    return [...this.#foreign].filter((id) => !living.has(id));
   }
 
   #uidOf(id: string): string | undefined {
@@ -190,4 +212,25 @@ export class SimulatedHost {
   diskFiles(): Readonly<Record<string, readonly string[]>> {
     return this.#machine.node.diskFiles();
   }
+}
+
+/** A document of another program of the host. */
+function foreignDocument(bootFiles: string): string {
+  const command = ' panic=-1 quiet pci=off -- -e 1 /bin/vsockexec /bin/gcs -v4 -log-format json -loglevel info';
+  return JSON.stringify({
+    Owner: 'somebody-else',
+    SchemaVersion: { Major: 2, Minor: 1 },
+    VirtualMachine: {
+      StopOnReset: true,
+      Chipset: {
+        LinuxKernelDirect: {
+          KernelFilePath: `${bootFiles}\\vmlinux`,
+          InitRdPath: `${bootFiles}\\initrd.img`,
+          KernelCmdLine: command,
+        },
+      },
+      ComputeTopology: { Memory: { SizeInMB: 256, AllowOvercommit: true }, Processor: { Count: 1 } },
+      Devices: {},
+    },
+  });
 }

@@ -9,7 +9,7 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   const objects = system.api.users.list('LinuxUtilityVM');
   const living = new Map<string, Running>();
   for (const { host, name } of system.machines) {
-    for (const { uid, state, id } of host.living()) living.set(uid ?? id, { node: name, state });
+    for (const { uid, state } of host.living()) if (uid !== undefined) living.set(uid, { node: name, state });
   }
   const uids = new Set(objects.map(({ metadata }) => metadata.uid));
   const strays = [...living]
@@ -18,6 +18,9 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   return [
     ...objects.flatMap((object) => problemOf(object, living.get(object.metadata.uid)) ?? []),
     ...strays,
+    ...system.machines.flatMap(({ host, name }) =>
+      host.lostForeign().map((id) => `${name} ended ${id} of another program`),
+    ),
     ...leftFiles(system, uids),
   ];
 }

@@ -1,7 +1,9 @@
 // The whole system in one world: an API server, replicas of the operator, Windows machines with their agents, and the
 // network between them.
 import { type Logger, pino } from 'pino';
+import { messageOf } from '../../../runtime/error-text.ts';
 import { simulatedHostFile } from '../../../simulator/host-file.ts';
+import { systemId } from '../../../simulator/wire/rpc.ts';
 import type { TokenUser } from '../api-server/answers.ts';
 import { usualProbabilities } from '../api-server/faults.ts';
 import { SimulatedApiServer } from '../api-server/server.ts';
@@ -92,7 +94,18 @@ export class SimulatedSystem {
   start(): void {
     for (const { name } of this.machines) this.addNode(name);
     for (const operator of this.operators) operator.start();
-    for (const machine of this.machines) machine.startAgent();
+    for (const machine of this.machines) {
+      this.#addForeign(machine);
+      machine.startAgent();
+    }
+  }
+
+  /** Systems that are none of the agent's business. One of them has an id like a VM's. */
+  #addForeign({ host, name }: SimulatedMachine): void {
+    const uid = this.world.chance(`foreign systems of ${name}`).uuid();
+    for (const id of ['a-container', `luvm-${uid}`]) {
+      host.addForeign(systemId.parse(id)).catch((error: unknown) => this.world.note(messageOf(error)));
+    }
   }
 
   /** Runs `task` soon after the VM of this name has gone; of several tasks, only the last one. */
