@@ -7,7 +7,7 @@ import type { MetricsSettings } from '../runtime/metrics/flags.ts';
 import { MetricsServer } from '../runtime/metrics/server.ts';
 import { bounded, within } from './bounds/bounded.ts';
 import { ByteBudget } from './bounds/byte-budget.ts';
-import { defaultLinkTimes, type Timeouts } from './bounds/timeouts.ts';
+import { defaultLinkTimes, type LinkTimes, type Timeouts } from './bounds/timeouts.ts';
 import type { RandomBytes } from './guest/entropy.ts';
 import type { LogRate } from './guest/log/limiter.ts';
 import { type LogTurnPorts, LogTurns } from './guest/log/turns.ts';
@@ -62,6 +62,8 @@ export interface AgentSettings {
   /** Folders that no manifest may name (`ownFolders`): the state folder and others of the agent. */
   readonly ownFolders: readonly string[];
   readonly timeouts: Timeouts;
+  /** Absent = `defaultLinkTimes`. */
+  readonly linkTimes?: LinkTimes | undefined;
   readonly allowed: AllowList;
   /** CPU groups and resource partitions that specs may join; absent = none. */
   readonly allowedGroups?: AllowedGroups | undefined;
@@ -137,6 +139,7 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     logger,
     tally: metrics.tally,
     agentBootID,
+    hostStartedAt: clock.now() - node.uptime(),
     ...guestLogPorts(settings, outside),
     sentDocuments: new SentDocumentFiles(access.storage.files, settings.stateDir),
     prepare: (assignment) => prepareBoot(assignment, preparation),
@@ -161,7 +164,7 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     supervisor,
     agentVersion: settings.version,
     agentBootID,
-    times: defaultLinkTimes,
+    times: settings.linkTimes ?? defaultLinkTimes,
     openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor, usage: metrics.usage }),
     dial: (dialSignal) => dial(settings.operator, outside, dialSignal),
     hostFacts: () =>

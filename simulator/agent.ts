@@ -2,6 +2,7 @@
 // The agent's program on a simulated node: the same agent, with the node's service process instead of Windows.
 import '../agent/thread-pool.ts';
 import { rm } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { Command, Option } from 'commander';
 import { type NodeKind, type RunSettings, runCommand } from '../agent/commands/run.ts';
 import { version } from '../agent/commands/version.ts';
@@ -27,6 +28,7 @@ async function connectNode(socket: string): Promise<AgentNode> {
   return {
     ...(await connectSimulatedHost(socket, socketDirectory)),
     readConsole: (pipe, signal) => readConsole(simulatedConsolePath(socket, pipe), signal),
+    uptime: () => uptime() * 1000,
   };
 }
 

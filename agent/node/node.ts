@@ -14,6 +14,8 @@ export interface AgentNode {
   readonly sockets: GuestSockets;
   /** Reads the output of a VM's console, by the name of its pipe. */
   readonly readConsole: ReadConsole;
+  /** Milliseconds since the computer started. */
+  uptime(): number;
   close(): Promise<void>;
 }
 

@@ -8,6 +8,7 @@ import { MachineFailure } from '../failure.ts';
 import type { SystemId } from '../node/backend.ts';
 import { type Decision, decide } from './decision.ts';
 import { FaultTrap } from './fault-trap.ts';
+import { isConfirmed } from './history.ts';
 import { HostClaim } from './host-claim.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { VirtualMachineLog } from './log.ts';
@@ -63,9 +64,17 @@ export class VirtualMachineCore {
 
   /** The decision about this VM when its state has this presence. */
   decide(presence: Presence): Decision {
-    const decision = decide(this.store.record, presence, this.end.released);
+    const decision = this.#decideForHost(presence);
     if (!this.end.withAgent || decision.kind === 'stop') return decision;
     return presence === 'absent' ? { kind: 'leave' } : { kind: 'stop', reason: 'AgentRestarted' };
+  }
+
+  /** A host that was off may have lost the VM to another one: then the operator has to assign it again first. */
+  #decideForHost(presence: Presence): Decision {
+    const { record } = this.store;
+    const decision = decide(record, presence, this.end.released);
+    const mayStart = isConfirmed(record, this.ports.hostStartedAt);
+    return decision.kind === 'start' && !mayStart ? { kind: 'leave' } : decision;
   }
 
   /** Sleeps until something changes, but at most the given time. */

@@ -27,6 +27,22 @@ export function assigned(record: MachineRecord, assignment: Assignment): Machine
   return { ...(isAnew(before, assignment) ? withoutFailures(known) : known), assignment };
 }
 
+/** The operator has assigned the VM to this host since the host started. */
+export function confirmed(record: MachineRecord, hostStartedAt: number): MachineRecord {
+  return { ...record, confirmedSince: hostStartedAt };
+}
+
+/** Differences between two looks at the time of one start: the clock was corrected meanwhile. */
+const sameStart = 10_000;
+
+/**
+ * Whether the operator has assigned the VM since the host started. A host that was off may have lost its VMs to others:
+ * its Node was removed, or fenced.
+ */
+export function isConfirmed({ confirmedSince }: MachineRecord, hostStartedAt: number): boolean {
+  return confirmedSince === undefined || Math.abs(confirmedSince - hostStartedAt) <= sameStart;
+}
+
 /** Earlier operators sent only the beginning of a long restart request. Renames a request that was handled that way. */
 function renamed(record: MachineRecord, { restartedAt, restartedAtPrefix }: Assignment): MachineRecord {
   const isKnown = restartedAtPrefix !== undefined && record.restartedAt === restartedAtPrefix;

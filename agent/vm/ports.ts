@@ -33,6 +33,8 @@ export interface VirtualMachinePorts {
   readonly tally?: AgentTally;
   /** Identifies this agent process. */
   readonly agentBootID: string;
+  /** When the host started, in milliseconds since the epoch. */
+  readonly hostStartedAt: number;
   /** Opens the file on the node that keeps the lines of a guest. Its events report the number of lost lines. */
   readonly openGuestLog: (uid: string, events: GuestLogEvents) => GuestLogSink;
   /** Opens the output for log collectors and reports lost records. Absent when there is no such output. */

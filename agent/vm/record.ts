@@ -50,6 +50,11 @@ export const machineRecord = z.object({
   assignment: assignment.optional(),
   /** The agent process that wrote this. */
   agentBootID: z.uuid(),
+  /**
+   * When the host had started that the operator assigned the VM to, in milliseconds since the epoch; absent before that,
+   * and in the journal of an earlier agent.
+   */
+  confirmedSince: z.number().exactOptional(),
   stage: z.enum(stages),
   /** The reason of a stop that was decided and has not ended yet. */
   stopReason: stopReason.exactOptional(),

@@ -19,6 +19,7 @@ import { bounded, within } from '../bounds/bounded.ts';
 import type { SystemProperties } from '../node/backend.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { ownerTag, systemIdOf, uidOf } from '../node/system-id.ts';
+import { isConfirmed } from './history.ts';
 import type { VirtualMachinePorts } from './ports.ts';
 import { type MachineRecord, newRecord, reservedBy } from './record.ts';
 import { Reservations } from './reservations.ts';
@@ -67,6 +68,13 @@ export class Supervisor {
     for (const system of await this.#enumerate()) {
       const uid = system.owner === ownerTag ? uidOf(system.id) : undefined;
       if (uid !== undefined) ours.set(uid, system);
+    }
+    const unconfirmed = records.filter((record) => !isConfirmed(record, this.#ports.hostStartedAt)).length;
+    if (unconfirmed > 0) {
+      this.#ports.logger.info(
+        { unconfirmed },
+        'the host was restarted: its VMs start when the operator assigns them again',
+      );
     }
     // Reserve before any VM starts: VMs that may still run use their resources.
     for (const record of records) this.#reserve(record, ours.has(record.uid));

@@ -110,10 +110,12 @@ export class VirtualMachine {
   }
 
   async assign(told: Assignment): Promise<void> {
-    const { claim, internalErrors, store } = this.#core;
+    const { claim, internalErrors, ports, store } = this.#core;
     const before = store.record.assignment;
     const assignment = history.followed(store.record, told);
-    if (before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
+    const wasConfirmed = history.isConfirmed(store.record, ports.hostStartedAt);
+    store.change(history.confirmed, ports.hostStartedAt);
+    if (wasConfirmed && before !== undefined && JSON.stringify(before) === JSON.stringify(assignment)) return;
     if (before !== undefined && history.isAnew(before, assignment)) {
       if (this.state !== 'Running') store.clearTrouble();
       claim.heldUpUntil = 0;

@@ -1,5 +1,6 @@
 // Connects the agent to the Windows node that it runs on.
 
+import { uptime } from 'node:os';
 import type { HostFacts } from '../../protocol/messages.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
@@ -33,6 +34,7 @@ export async function connectWindowsNode(options: WindowsNodeOptions): Promise<A
     host: new LocalWindowsHost(sources, libraries),
     sockets,
     readConsole,
+    uptime: () => uptime() * 1000,
     async close() {
       await sockets.close();
       await closeInTime(backend);

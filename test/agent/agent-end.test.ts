@@ -47,7 +47,7 @@ async function startAgent(
     realOutside(
       {
         storage: localStorage,
-        connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough() }),
+        connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough(), uptime: () => 0 }),
       },
       pino({ level: 'silent' }),
     ),

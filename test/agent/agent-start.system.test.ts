@@ -113,7 +113,8 @@ describe('an agent whose compute service goes away while it recovers', () => {
       realOutside(
         {
           storage: localStorage,
-          connect: () => Promise.resolve({ ...connection, readConsole, close: close ?? connection.close }),
+          connect: () =>
+            Promise.resolve({ ...connection, readConsole, uptime: () => 0, close: close ?? connection.close }),
         },
         pino({ level: 'silent' }),
       ),

@@ -105,6 +105,7 @@ async function connectNode(): Promise<AgentNode> {
     host,
     sockets,
     readConsole,
+    uptime: () => performance.now(),
     async close() {
       await sockets.close();
       await real.close();

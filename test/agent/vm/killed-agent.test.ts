@@ -60,6 +60,25 @@ describe('an agent that was killed', () => {
     expect(underWay).toBe(0);
   });
 
+  it('starts no VM on a host that was off before the operator has assigned it again', async () => {
+    await using node = await startNode();
+    const first = await startCore(node);
+    await first.supervisor.assign(makeAssignment());
+    await first.until(uid, 'running', isRunning);
+    await first.kill();
+    await using second = await startCore(node, { hostStartedAt: 60_000 });
+    await second.until(uid, 'known', (now) => now.phase !== 'Unknown' && now.phase !== 'Stopping');
+    // Longer than a start takes.
+    await delay(systemClock, 100);
+    expect(await node.control.systems()).toEqual([]);
+    await second.supervisor.assign(makeAssignment());
+    await second.until(uid, 'running', isRunning);
+    await second.kill();
+    // The next agent of the same start of the host needs no operator.
+    await using third = await startCore(node, { hostStartedAt: 60_500 });
+    await third.until(uid, 'running', isRunning);
+  });
+
   it('misses an exit, which the next agent reports', async () => {
     await using node = await startNode();
     const first = await startCore(node);

@@ -113,6 +113,7 @@ export class LifeAgent {
       },
       logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
       agentBootID,
+      hostStartedAt: 0,
       openGuestLog: () => noLog,
       prepare: (assignment: Assignment) => prepareBoot(assignment, preparation),
       admitGroup: (CPUGroupID: string) => requireAllowedGroups({ CPUGroupID }, preparation.allowedGroups),

@@ -194,6 +194,7 @@ export class AgentBed {
       timeouts: defaultTimeouts,
       logger: this.#logger(),
       agentBootID: randomUUID(),
+      hostStartedAt: 0,
       logTurns: new LogTurns({ afterOthers, now: clock.now }),
       openGuestLog: (uid, events) =>
         new GuestLogFile({ files: storage.files, folder: `${stateDir}/vms/${uid}`, ...events }),

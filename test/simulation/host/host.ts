@@ -110,6 +110,7 @@ export class SimulatedHost {
       host: new WorldWindowsHost(this.files, (effect) => process.call(source, this.#latency, effect)),
       sockets: machine.ports.socketsOf(process),
       readConsole: consoleReader(machine.node),
+      uptime: () => machine.uptime,
       close: () => backend.close(),
     };
   }

@@ -37,10 +37,12 @@ export class Machine {
   readonly #connections = new Map<Process, ServiceConnection>();
   readonly #processes = new Set<Process>();
   readonly #scheduled: ScheduledFaults;
+  readonly #startedAt: number;
 
   constructor(options: MachineOptions) {
     const { disks, draws, files, guestUp, host, latency, name, randomGuid, resets, world } = options;
     this.#options = options;
+    this.#startedAt = world.elapsed;
     this.#power = new Process(world, `host ${name}`);
     const { clock } = this.#power;
     this.ports = new GuestPorts({ world, source: `sockets of ${name}`, latency, resets });
@@ -66,6 +68,11 @@ export class Machine {
       bootFiles: { folder: host.bootFilesPath, table: files },
       restartService: () => this.restartService(),
     });
+  }
+
+  /** In milliseconds. */
+  get uptime(): number {
+    return this.#options.world.elapsed - this.#startedAt;
   }
 
   /** Connects a process to the compute service. */

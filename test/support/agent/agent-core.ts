@@ -40,6 +40,8 @@ export interface CoreOptions {
   /** By default everything on drive C, and one read-only folder. */
   readonly allowed?: AllowList;
   readonly timeouts?: Partial<Timeouts>;
+  /** As of the ports; absent = every agent runs on the same start of the host. */
+  readonly hostStartedAt?: number;
   readonly journal?: Journal;
   readonly clock?: Clock;
   /** Wraps every call of the agent to the outside. */
@@ -99,6 +101,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     timeouts: { ...testTimeouts, ...options.timeouts },
     logger: pino({ level: process.env.LCOW_TEST_LOG ?? 'silent' }),
     agentBootID: randomUUID(),
+    hostStartedAt: options.hostStartedAt ?? 0,
     ...(options.tally && { tally: options.tally }),
     openGuestLog: (uid, events) =>
       new GuestLogFile({

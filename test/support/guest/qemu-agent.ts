@@ -1,6 +1,7 @@
 // The agent of a node whose VMs are emulated, with a real Linux (test/guest): the agent's own code with another
 // backend. Files and facts of the host are simulated.
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { z } from 'zod';
@@ -56,6 +57,7 @@ async function connectNode(): Promise<AgentNode> {
     host,
     sockets,
     readConsole: (pipe, signal) => readConsole(emulatedConsolePath(folder, pipe), signal),
+    uptime: () => uptime() * 1000,
     async close() {
       await backend.close();
       await connection.close();
