@@ -72,7 +72,7 @@ export class Hosts {
       const written = unchanged ? host : await this.#write(host.value, next);
       if (written.ok) {
         this.#epochs.set(nodeName, session.epoch);
-        if (this.mayWriteFor(nodeName)) return { ok: true, epoch: session.epoch };
+        if (!this.#isSuperseded(nodeName)) return { ok: true, epoch: session.epoch };
         return { ok: false, retry: true, message: 'another replica has taken a newer epoch' };
       }
       if (!isConflict(written.error)) return refusal(nodeName, written.error);
@@ -91,21 +91,28 @@ export class Hosts {
   /** A record with a newer epoch of another replica fences this one off (design §6). */
   observe({ metadata: { name }, status: { session } }: Host): void {
     if (session === undefined || session.replica === this.#options.replica) return;
-    const held = this.#epochs.has(name) && this.mayWriteFor(name);
+    const held = this.#epochs.has(name) && !this.#isSuperseded(name);
     this.#foreignEpochs.set(name, Math.max(session.epoch, this.#foreignEpochs.get(name) ?? 0));
-    if (held && !this.mayWriteFor(name)) this.#options.onSuperseded(name);
+    if (held && this.#isSuperseded(name)) this.#options.onSuperseded(name);
   }
 
-  /** Whether anything may be written about VMs of this host: not while another replica has the newest epoch. */
+  /**
+   * Whether anything may be written about VMs of this host: not while another replica has the newest epoch. Nobody has a
+   * host without a record: its Node was removed, and its VMs have to leave it.
+   */
   mayWriteFor(nodeName: string): boolean {
+    return !this.#isSuperseded(nodeName) || this.#options.cache.get(nodeName) === undefined;
+  }
+
+  #isSuperseded(nodeName: string): boolean {
     const foreign = this.#foreignEpochs.get(nodeName);
-    return foreign === undefined || foreign < (this.#epochs.get(nodeName) ?? 0);
+    return foreign !== undefined && foreign >= (this.#epochs.get(nodeName) ?? 0);
   }
 
   async reconcile(nodeName: string): Promise<Result> {
     const host = this.#options.cache.get(nodeName);
     if (host === undefined) return this.#restore(nodeName);
-    const fenced = !this.mayWriteFor(nodeName);
+    const fenced = this.#isSuperseded(nodeName);
     if (fenced && this.#options.inventory.untilDisconnected(nodeName) !== 0) return done;
     // The other replica's agent is connected to nobody any more: the next epoch takes the host back.
     const session = fenced ? this.#nextSession(host, nodeName) : undefined;
