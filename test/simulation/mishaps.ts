@@ -28,6 +28,11 @@ interface Mishap {
 const operatorOf = ({ operators }: SimulatedSystem, name: string) =>
   operators.find((operator) => operator.name === name);
 
+/** Two machines stay: VMs need a place to go. */
+function lose({ machines }: SimulatedSystem, number: number): void {
+  if (machines.filter(({ isOff }) => !isOff).length > 2) machines[number % machines.length]?.fail();
+}
+
 const mishaps: readonly Mishap[] = [
   {
     kind: 'operator crash',
@@ -83,6 +88,47 @@ const mishaps: readonly Mishap[] = [
     of: 'host',
     mean: 15 * minute,
     steps: (host, { at }) => [{ at, text: `${host} loses power`, run: (system) => system.machine(host)?.losePower() }],
+  },
+  {
+    kind: 'lost machine',
+    of: 'cluster',
+    mean: 8 * minute,
+    steps: (_, { at, chance }) => {
+      const number = chance.integer(10);
+      return [{ at, text: 'a machine fails for good', run: (system) => lose(system, number) }];
+    },
+  },
+  {
+    kind: 'removed node',
+    of: 'cluster',
+    mean: 4 * minute,
+    steps: (_, { at, chance }) => {
+      const [number, later, returns] = [chance.integer(10), chance.integer(minute), chance.happens(0.5)];
+      const machineOf = (system: SimulatedSystem) => system.machines[number % system.machines.length];
+      const isRemoved = (system: SimulatedSystem) => machineOf(system)?.isOff === true;
+      return [
+        { at, text: 'a machine fails', run: (system) => lose(system, number) },
+        {
+          at: at + later,
+          text: 'the Node of a failed machine is removed',
+          run: (system) => {
+            const machine = machineOf(system);
+            if (isRemoved(system)) system.api.users.delete('Node', { name: machine?.name ?? '' });
+          },
+        },
+        ...(returns
+          ? [
+              {
+                at: at + later + minute,
+                text: 'a failed machine joins again',
+                run: (system: SimulatedSystem) => {
+                  if (isRemoved(system)) system.join(machineOf(system));
+                },
+              },
+            ]
+          : []),
+      ];
+    },
   },
   {
     kind: 'host cut off',

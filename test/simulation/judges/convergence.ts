@@ -4,7 +4,7 @@ import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 
-/** What is not as it has to be, a line each. */
+/** What is not as it has to be, a line each. A VM of a machine that is off has to wait until the machine's Node is removed. */
 export function unsettled(system: SimulatedSystem): readonly string[] {
   const objects = system.api.users.list('LinuxUtilityVM');
   const living = new Map<string, Running>();
@@ -15,8 +15,15 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   const strays = [...living]
     .filter(([uid]) => !uids.has(uid))
     .map(([uid, { node }]) => `${uid} runs on ${node}, and has no object`);
+  const off = system.machines.filter(({ isOff }) => isOff).map(({ name }) => name);
+  const away = off.filter((name) => system.api.users.get('Node', { name }) !== undefined);
+  const isExcused = ({ spec, status }: StoredObject) =>
+    (isObject(spec) && off.some((name) => name === spec['nodeName'])) ||
+    (isObject(status) && away.some((name) => name === status['nodeName']));
   return [
-    ...objects.flatMap((object) => problemOf(object, living.get(object.metadata.uid)) ?? []),
+    ...objects
+      .filter((object) => !isExcused(object))
+      .flatMap((object) => problemOf(object, living.get(object.metadata.uid)) ?? []),
     ...strays,
     ...system.machines.flatMap(({ host, name }) =>
       host.lostForeign().map((id) => `${name} ended ${id} of another program`),
@@ -81,7 +88,8 @@ function why(status: Members): string {
 
 /** Folders of VMs that no object accounts for. */
 function leftFiles({ machines }: SimulatedSystem, uids: ReadonlySet<string>): readonly string[] {
-  return machines.flatMap(({ disk, name }) => {
+  return machines.flatMap(({ disk, isOff, name }) => {
+    if (isOff) return [];
     const folders = disk.paths().map((path) => /\/vms\/([0-9a-f-]{36})$/.exec(path)?.[1]);
     return folders
       .filter((uid) => uid !== undefined && !uids.has(uid))

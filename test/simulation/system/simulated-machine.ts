@@ -2,7 +2,7 @@
 // process is begun again whenever it ends.
 import type { Logger } from 'pino';
 import { runAgent } from '../../../agent/agent.ts';
-import { defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
+import { defaultLinkTimes, defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
 import { allowList } from '../../../agent/preparation/allow-list.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
 import type { SimulatedDisk } from '../disk/disk.ts';
@@ -19,6 +19,8 @@ export interface MachineSurroundings {
   readonly disk: SimulatedDisk;
   readonly token: () => string;
   readonly loggerOf: (process: string) => Logger;
+  /** The age at which an agent renews its session, in milliseconds. */
+  readonly renewal: number;
 }
 
 const stateDir = '/ProgramData/lcow';
@@ -35,8 +37,7 @@ export class SimulatedMachine {
   #number = 0;
   #process: Process | undefined;
   #stop: AbortController | undefined;
-  /** Whether the agent's pod belongs on the node. */
-  #isWanted = true;
+  #isOff = false;
   skew = 0;
   /** Ends of agents that neither a crash nor the compute service explains. */
   readonly unexplainedEnds: string[] = [];
@@ -57,12 +58,16 @@ export class SimulatedMachine {
     return this.#process?.isAlive === true;
   }
 
-  /** Has no effect while an agent runs. */
+  /** Whether the computer has failed. */
+  get isOff(): boolean {
+    return this.#isOff;
+  }
+
+  /** Has no effect while an agent runs, or while the computer is off. */
   startAgent(): void {
-    this.#isWanted = true;
-    if (this.isUp) return;
+    if (this.isUp || this.#isOff) return;
     this.#number += 1;
-    const { host, loggerOf, network, token, world } = this.#surroundings;
+    const { host, loggerOf, network, renewal, token, world } = this.#surroundings;
     const process = new Process(world, `agent of ${this.name}.${this.#number}`, () => this.skew);
     world.note(`${process.name} starts`);
     const stop = new AbortController();
@@ -83,6 +88,7 @@ export class SimulatedMachine {
         stateFolder,
         ownFolders: [stateFolder],
         timeouts: defaultTimeouts,
+        linkTimes: { ...defaultLinkTimes, renewal },
         allowed: allowList({ paths: ['C:\\'], pipes: [], devices: [] }),
         guestLog: {},
         healthPort: undefined,
@@ -119,24 +125,34 @@ export class SimulatedMachine {
     this.#stop?.abort(new Error('the pod is stopped'));
   }
 
-  /** Takes the agent's pod from the node. */
-  removeAgent(): void {
-    this.#isWanted = false;
-    this.stopAgent();
-  }
-
   /** The computer loses power and comes up again. */
   losePower(): void {
+    if (this.#isOff) return;
+    this.#cutPower();
+    this.#restartLater();
+  }
+
+  /** The computer goes off and stays off. */
+  fail(): void {
+    if (this.#isOff) return;
+    this.#isOff = true;
+    this.#cutPower();
+  }
+
+  /** The computer is back, with its disk. */
+  repair(): void {
+    this.#isOff = false;
+    this.startAgent();
+  }
+
+  #cutPower(): void {
     this.#surroundings.world.note(`${this.name} loses power`);
     this.#process?.die();
     this.host.powerLoss();
     this.disk.crashOfHost();
-    this.#restartLater();
   }
 
   #restartLater(): void {
-    this.#surroundings.world.after(restartMilliseconds, `kubelet of ${this.name}`, () => {
-      if (this.#isWanted) this.startAgent();
-    });
+    this.#surroundings.world.after(restartMilliseconds, `kubelet of ${this.name}`, () => this.startAgent());
   }
 }

@@ -1,6 +1,7 @@
 // The whole system in one world: an API server, replicas of the operator, Windows machines with their agents, and the
 // network between them.
 import { type Logger, pino } from 'pino';
+import { defaultLinkTimes } from '../../../agent/bounds/timeouts.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
 import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { systemId } from '../../../simulator/wire/rpc.ts';
@@ -72,6 +73,7 @@ export class SimulatedSystem {
     const loggerOf = (process: string) => this.#loggerOf(process);
     const accessFor = this.api.accessFor.bind(this.api);
     const { network } = this;
+    const renewal = kinds.has('renewals') ? 60_000 : defaultLinkTimes.renewal;
     this.operators = Array.from(
       { length: profile.replicas },
       (_, index) =>
@@ -87,7 +89,8 @@ export class SimulatedSystem {
         injected,
       });
       const disk = new SimulatedDisk({ world, name, settings: { faults: profile.diskFaults }, injected });
-      return new SimulatedMachine({ world, network, host, disk, token: () => this.#tokenOf(name), loggerOf });
+      const token = () => this.#tokenOf(name);
+      return new SimulatedMachine({ world, network, host, disk, token, loggerOf, renewal });
     });
   }
 
@@ -117,6 +120,13 @@ export class SimulatedSystem {
     const task = this.#whenFree.get(name);
     if (task === undefined || !this.#whenFree.delete(name)) return;
     this.world.after(1, `successor of ${name}`, task);
+  }
+
+  /** A machine that was repaired joins the cluster again, as a new Node if somebody has removed it. */
+  join(machine: SimulatedMachine | undefined): void {
+    if (machine === undefined) return;
+    if (this.api.users.get('Node', { name: machine.name }) === undefined) this.addNode(machine.name);
+    machine.repair();
   }
 
   addNode(name: string): void {
