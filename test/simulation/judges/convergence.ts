@@ -58,12 +58,12 @@ const rests: Readonly<Record<string, readonly unknown[]>> = {
 
 function mayRest(spec: Members, status: Members): boolean {
   const strategy = String(spec['runStrategy']);
-  return strategy === 'Halted' || rests[strategy]?.includes(readyOf(status)?.['reason']) === true;
+  return strategy === 'Halted' || rests[strategy]?.includes(conditionOf(status, 'Ready')?.['reason']) === true;
 }
 
 function problemAtRest(running: Running | undefined, spec: Members, status: Members): string | undefined {
   if (running !== undefined) return `is at rest, and runs on ${running.node}`;
-  const isHalted = readyOf(status)?.['reason'] === 'Halted';
+  const isHalted = conditionOf(status, 'Ready')?.['reason'] === 'Halted';
   return spec['runStrategy'] === 'Halted' && !isHalted ? 'is halted, and its status does not say so' : undefined;
 }
 
@@ -71,18 +71,20 @@ function problemOfRunning(running: Running | undefined, status: Members): string
   if (running === undefined) return 'does not run';
   if (running.state !== 'Running') return `is ${running.state} on ${running.node}`;
   if (status['nodeName'] !== running.node) return `runs on ${running.node}, and not on ${status['nodeName']}`;
-  return status['phase'] === 'Running' ? undefined : 'runs, and its status does not say so';
+  if (status['phase'] !== 'Running') return 'runs, and its status does not say so';
+  const open = ['Reconciling', 'Stalled'].find((type) => conditionOf(status, type)?.['status'] === 'True');
+  return open && `runs, and is ${open}`;
 }
 
 type Members = Readonly<Record<string, unknown>>;
 
-function readyOf(status: Members): Members | undefined {
+function conditionOf(status: Members, wanted: string): Members | undefined {
   const conditions: readonly unknown[] = Array.isArray(status['conditions']) ? status['conditions'] : [];
-  return conditions.filter(isObject).find(({ type }) => type === 'Ready');
+  return conditions.filter(isObject).find(({ type }) => type === wanted);
 }
 
 function why(status: Members): string {
-  const ready = readyOf(status);
+  const ready = conditionOf(status, 'Ready');
   return ready !== undefined ? `(${ready['reason']}: ${ready['message']})` : '';
 }
 
