@@ -86,7 +86,7 @@ const mishaps: readonly Mishap[] = [
   {
     kind: 'power loss',
     of: 'host',
-    mean: 15 * minute,
+    mean: 8 * minute,
     steps: (host, { at }) => [{ at, text: `${host} loses power`, run: (system) => system.machine(host)?.losePower() }],
   },
   {

@@ -4,7 +4,9 @@
 import { pausedAnnotation } from '../../crds/names.ts';
 import { unsettled } from './judges/convergence.ts';
 import { Invariants } from './judges/invariants.ts';
+import { tornRecords } from './judges/journals.ts';
 import { Leaders } from './judges/leaders.ts';
+import { silentGaps } from './judges/logs.ts';
 import { SingleRuns } from './judges/single-runs.ts';
 import { judgeSuccessor } from './judges/successors.ts';
 import { mishapsOf } from './mishaps.ts';
@@ -101,6 +103,10 @@ export async function simulate({
     const stillFrom = world.elapsed;
     await world.run(stillFrom + still);
     if (lastWrite.at > stillFrom + minute) throw new Error(`nothing changes, and ${lastWrite.text}`);
+    const torn = profile.diskFaults.failing === undefined ? tornRecords(system) : [];
+    if (torn.length > 0) throw new Error(`a record was torn: ${torn.join('; ')}`);
+    const gaps = profile.diskFaults.lossy === true ? [] : silentGaps(system);
+    if (gaps.length > 0) throw new Error(`lines of a log were lost: ${gaps.join('; ')}`);
     // An agent that cannot read its state folder is begun again.
     const ended = system.machines.flatMap(({ name, unexplainedEnds }) =>
       unexplainedEnds.filter((why) => !/^(EIO|ENOSPC)\b/.test(why)).map((why) => `${name}: ${why}`),
