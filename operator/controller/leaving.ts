@@ -11,11 +11,11 @@ import type { Verdict } from './status/status.ts';
 
 export interface LeavingOptions {
   readonly inventory: Pick<Inventory, 'isConnected'>;
-  readonly nodeStates: NodeStates;
-  readonly relocation: Relocation;
+  readonly nodeStates: Pick<NodeStates, 'of'>;
+  readonly relocation: Pick<Relocation, 'next'>;
   readonly agents: Pick<Agents, 'release'>;
-  readonly writes: MachineWrites;
-  /** Called once the VM's object has no host any more. */
+  readonly writes: Pick<MachineWrites, 'status'>;
+  /** Called when it is certain that the VM has left its host. */
   readonly left: (uid: string) => void;
 }
 
@@ -84,9 +84,10 @@ export class Leaving {
 
   /** `otherwise`: when to look again if the VM still has its host. */
   async #leave(object: VirtualMachine, decided: Decided, otherwise: Result): Promise<Result> {
+    // Before the write, which may take effect although it fails. If it does not, the host is told of the VM again.
+    this.#options.left(object.metadata.uid);
     const written = await this.#options.writes.status(object, { ...decided, nodeName: undefined });
     const hasLeft = written.object !== undefined && written.object.status.nodeName === undefined;
-    if (hasLeft) this.#options.left(object.metadata.uid);
     return soonest(written.result, hasLeft ? atOnce : otherwise);
   }
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
+import { Leaving } from '../../../operator/controller/leaving.ts';
 import { Relocation } from '../../../operator/controller/relocation.ts';
 import type { Verdict } from '../../../operator/controller/status/status.ts';
 import { connectionError, failed, succeeded } from '../../../operator/kubernetes/api-error.ts';
@@ -89,4 +90,18 @@ describe('a VM that leaves its host', () => {
   it('is left alone while the API server does not answer', async () => {
     expect(await nextStep({ object: placed('Scheduled'), live: 'unreadable' })).toMatchObject({ kind: 'Unknown' });
   });
+});
+
+it('a VM whose host is gone has left it, also when the answer to the write is lost', async () => {
+  const left: string[] = [];
+  const leaving = new Leaving({
+    inventory: { isConnected: () => false },
+    nodeStates: { of: async () => 'Gone' },
+    relocation: { next: async () => ({ kind: 'Stay' }) },
+    agents: { release: () => undefined },
+    writes: { status: async () => ({ object: undefined, result: { kind: 'Retry', error: 'no answer' } }) },
+    left: (uid) => left.push(uid),
+  });
+  expect(await leaving.whileDisconnected(placed('Scheduled'), nodeName)).toMatchObject({ kind: 'Retry' });
+  expect(left).toEqual([someUid]);
 });
