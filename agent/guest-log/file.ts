@@ -163,6 +163,8 @@ export class GuestLogFile {
       await this.#files.appendFile(this.#path, bytes);
       this.#size = (this.#size ?? 0) + bytes.length;
       this.#hasFailed = false;
+      // These lines may have waited since before others were dropped.
+      if (this.#untold > 0) this.#tellOfDropped();
     } catch (error) {
       this.#failed(written, error instanceof Error ? error : new Error(String(error)));
     }

@@ -5,7 +5,9 @@ import { describe, expect, it } from 'vitest';
 import type { GuestLogRecord } from '../../../agent/guest/log/record.ts';
 import { guestLogEntry } from '../../../agent/guest-log/entry.ts';
 import { GuestLogFile, type GuestLogFileOptions } from '../../../agent/guest-log/file.ts';
+import type { FileSystem } from '../../../agent/node/file-system.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
+import { until } from '../../support/until.ts';
 
 async function fileIn(options: Partial<GuestLogFileOptions> = {}, within = '') {
   const parent = await mkdtemp(join(tmpdir(), 'log-'));
@@ -88,6 +90,25 @@ describe('the file of a guest log', () => {
     }
     await log.file.flush();
     expect(await log.read()).toBe(sizes.map((size) => `${text(size)}\n`).join(''));
+  });
+
+  it('tells of a loss as soon as the disk works again, also when the next lines waited already', async () => {
+    await using log = await fileIn({});
+    let writes = 0;
+    const failsOnce: FileSystem = {
+      ...nodeFileSystem,
+      async appendFile(path, content) {
+        writes += 1;
+        if (writes > 1) return nodeFileSystem.appendFile(path, content);
+        file.append('waits');
+        throw new Error('the device is not ready');
+      },
+    };
+    const events = { onDropped: () => {}, onFailure: () => {} };
+    const file = new GuestLogFile({ files: failsOnce, folder: log.folder, ...events });
+    file.append('lost');
+    await until('told', async () => (await log.read().catch(() => '')).includes('[1 lines were dropped'));
+    expect(await log.read()).toBe('waits\n[1 lines were dropped: the disk did not take them]\n');
   });
 
   it('reports once that it cannot be written, and continues when it can', async () => {
