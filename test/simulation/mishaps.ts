@@ -53,6 +53,19 @@ const mishaps: readonly Mishap[] = [
     ],
   },
   {
+    kind: 'operator hold',
+    of: 'operator',
+    mean: 4 * minute,
+    steps: (name, { at, chance }) => [
+      { at, text: `${name} gets no processor`, run: (system) => operatorOf(system, name)?.process?.hold() },
+      {
+        at: at + chance.integer(minute),
+        text: `${name} goes on`,
+        run: (system) => operatorOf(system, name)?.process?.resume(),
+      },
+    ],
+  },
+  {
     kind: 'API server partition',
     of: 'operator',
     mean: 6 * minute,

@@ -19,6 +19,9 @@ export class Process {
   readonly #onDeath: (() => void)[] = [];
   readonly #timers = new Set<Timer>();
   readonly #answers: Chance;
+  /** What waits until the process goes on; undefined while it is not held. */
+  #held: (() => void)[] | undefined;
+  readonly #onResume: (() => void)[] = [];
   #isAlive = true;
   /** How often the process touched a port after its death. */
   touchedAfterDeath = 0;
@@ -50,6 +53,36 @@ export class Process {
     for (const task of this.#onDeath.splice(0)) task();
   }
 
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** The process gets no processor, as when its machine is paused: nothing reaches it until it goes on. */
+  hold(): void {
+    if (this.#isAlive) this.#held ??= [];
+  }
+
+  resume(): void {
+    const tasks = [...(this.#held ?? []), ...(this.isHeld ? this.#onResume : [])];
+    this.#held = undefined;
+    for (const task of tasks) {
+      this.world.after(0, `${this.name} goes on`, () => {
+        if (this.#isAlive) this.whenRunning(task);
+      });
+    }
+  }
+
+  /** Runs `task` at once, or when the process goes on. */
+  whenRunning(task: () => void): void {
+    if (this.#held === undefined) task();
+    else this.#held.push(task);
+  }
+
+  /** Calls `task` each time the process goes on. */
+  onResume(task: () => void): void {
+    this.#onResume.push(task);
+  }
+
   /** Whether a port may act for the process. Counts the attempts of a dead process. */
   mayAct(): boolean {
     if (!this.#isAlive) this.touchedAfterDeath += 1;
@@ -66,6 +99,7 @@ export class Process {
     if (!this.#isAlive) return never();
     const outcome = await settled(effect);
     if (this.#answers.happens(shareOfDelayedAnswers)) await this.world.delay(milliseconds(), source);
+    await new Promise<void>((resolve) => this.whenRunning(resolve));
     if (!this.#isAlive) return never();
     if (!outcome.ok) throw outcome.error;
     return outcome.value;
@@ -73,13 +107,17 @@ export class Process {
 
   #after(clock: Clock, milliseconds: number, task: () => void): Timer {
     if (!this.mayAct()) return { cancel: () => {} };
+    let isCancelled = false;
     const timer = clock.after(milliseconds, () => {
       this.#timers.delete(timer);
-      task();
+      this.whenRunning(() => {
+        if (!isCancelled) task();
+      });
     });
     this.#timers.add(timer);
     return {
       cancel: () => {
+        isCancelled = true;
         this.#timers.delete(timer);
         timer.cancel();
       },

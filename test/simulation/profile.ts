@@ -14,6 +14,7 @@ const hostFaults: HostFaults = {
   failingAnswer: 0.01,
   hangingCall: 0.01,
   hangingQuery: 0.01,
+  slowEnumeration: 0.3,
   lackingCapacity: 0.1,
   refusedDocument: 0.02,
   lateExitEvent: 0.3,
@@ -75,6 +76,7 @@ export interface Profile {
 export const faultKinds = [
   'operator crash',
   'operator update',
+  'operator hold',
   'agent crash',
   'agent update',
   'power loss',

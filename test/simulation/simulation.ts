@@ -139,6 +139,7 @@ function calm(system: SimulatedSystem): void {
   api.endFaults();
   for (const operator of operators) {
     operator.skew = 0;
+    operator.process?.resume();
     operator.start();
   }
   for (const machine of machines) {

@@ -108,7 +108,7 @@ export class WatchConnection {
     this.#pending.length = 0;
     this.#options.onEnd(this);
     // A dead process reads no more, not even that its watch has ended.
-    if (this.process.isAlive) this.lines.end(error);
+    if (this.process.isAlive) this.process.whenRunning(() => this.lines.end(error));
   }
 
   #send(line: string): void {
@@ -128,6 +128,10 @@ export class WatchConnection {
   #deliver(): void {
     this.#delivery = undefined;
     if (this.#heldSince !== undefined || this.#isSilent) return;
+    if (this.process.isHeld) {
+      this.process.whenRunning(() => this.#deliverLater());
+      return;
+    }
     const { elapsed } = this.process.world;
     this.#arrivedAt = elapsed;
     for (let next = this.#pending[0]; next !== undefined && next.at <= elapsed; next = this.#pending[0]) {

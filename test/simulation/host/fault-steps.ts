@@ -78,6 +78,9 @@ export class FaultSteps implements Visiting {
     if (step === 'running') this.#come(system);
     if (step === 'terminate') this.ended(system);
     if (querySteps.has(step) && this.#draws.happens('hangingQuery')) await this.#hang(noSystem, undefined);
+    if (step === 'enumerate' && this.#draws.happens('slowEnumeration')) {
+      await delay(this.#clock, this.#draws.chance('slowEnumeration').integer(60_000), signal);
+    }
     if (hcsSteps.has(step)) return await this.#callHcs(step, system, signal);
     if (fileSteps.has(step)) return await this.#callForFile(step);
     return await this.#liveGuest(step, system, signal);

@@ -24,6 +24,7 @@ const rates: Omit<HostFaults, 'refusedDocument'> = {
   failingAnswer: 0.03,
   hangingCall: 0.02,
   hangingQuery: 0.003,
+  slowEnumeration: 0.003,
   lackingCapacity: 0.1,
   lateExitEvent: 0.2,
   lostExitEvent: 0.2,

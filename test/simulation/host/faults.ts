@@ -18,6 +18,8 @@ export interface HostFaults {
   readonly hangingCall: number;
   /** Of each call that only reads, also of files: it does not return. */
   readonly hangingQuery: number;
+  /** Of each enumeration: it takes up to a minute. */
+  readonly slowEnumeration: number;
   /** Of each creation and start: the host lacks memory or other resources. */
   readonly lackingCapacity: number;
   /** Of each creation: HCS refuses a correct document. The agent believes it, so the VM stays stalled. */

@@ -130,6 +130,7 @@ export class SimulatedNetwork {
     if (this.#cut.has(host)) return never();
     const chosen = this.#choose();
     if (chosen === undefined) throw new Error('connect ECONNREFUSED');
+    await new Promise<void>((resolve) => chosen.process.whenRunning(resolve));
     const answer = await chosen.door.knock({ bearer, address: host });
     if (!chosen.process.isAlive) throw new Error('socket hang up');
     if (answer.kind === 'Refused') {
@@ -161,7 +162,10 @@ export class SimulatedNetwork {
       source: `network of ${host}`,
       latency: () => this.#latency(),
       isCut: () => isLost || this.#cut.has(host),
+      isHeld: { near: () => agent.isHeld, far: () => operator.isHeld },
     });
+    operator.onResume(() => pair.near.mend());
+    agent.onResume(() => pair.far.mend());
     this.#remember(host, pair.near);
     this.#remember(host, pair.far);
     agent.onDeath(() => pair.near.sever({ told: true }));

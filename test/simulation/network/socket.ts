@@ -30,18 +30,24 @@ export interface WayOptions {
   readonly isCut: () => boolean;
 }
 
+export interface PairOptions extends WayOptions {
+  /** Whether the process of an end gets no processor: what was sent to it arrives once it goes on (`mend`). */
+  readonly isHeld?: { readonly near: () => boolean; readonly far: () => boolean };
+}
+
 export interface SocketOptions extends WayOptions {
   /** Answers pings itself, as `ws` does unless told otherwise. */
   readonly autoPong: boolean;
 }
 
 /** `near` is the end of the client. */
-export function connectedSockets(options: WayOptions): {
+export function connectedSockets({ isHeld, ...options }: PairOptions): {
   readonly near: SimulatedSocket;
   readonly far: SimulatedSocket;
 } {
-  const near = new SimulatedSocket({ ...options, autoPong: true });
-  const far = new SimulatedSocket({ ...options, autoPong: false });
+  const isCutTo = (end: 'near' | 'far') => () => options.isCut() || isHeld?.[end]() === true;
+  const near = new SimulatedSocket({ ...options, isCut: isCutTo('far'), autoPong: true });
+  const far = new SimulatedSocket({ ...options, isCut: isCutTo('near'), autoPong: false });
   near.connect(far);
   far.connect(near);
   return { near, far };
