@@ -1,4 +1,4 @@
-// docs/fields.md: every field of the two kinds. Generated from the CustomResourceDefinitions, so that the page says
+// docs/fields.md: every field of the kinds. Generated from the CustomResourceDefinitions, so that the page says
 // what the API server checks.
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -15,6 +15,7 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>> | undefined;
   readonly items?: Schema | undefined;
   readonly additionalProperties?: Schema | undefined;
+  readonly 'x-kubernetes-int-or-string'?: boolean | undefined;
   readonly 'x-kubernetes-validations'?: readonly { readonly message?: string | undefined }[] | undefined;
 }
 
@@ -30,6 +31,7 @@ const schema: z.ZodType<Schema> = z.lazy(() =>
     properties: z.record(z.string(), schema).optional(),
     items: schema.optional(),
     additionalProperties: schema.optional(),
+    'x-kubernetes-int-or-string': z.boolean().optional(),
     'x-kubernetes-validations': z.array(z.looseObject({ message: z.string().optional() })).optional(),
   }),
 );
@@ -44,7 +46,7 @@ const head = `<!-- Generated from crds/*.yaml by \`npm run generate\`; do not ed
 
 # Fields
 
-Every field of the two kinds, with what the API server checks. A field of \`spec\` that is left out has the default of the host that the VM runs on.
+Every field of the three kinds, with what the API server checks. A field of \`spec\` that is left out has the default of the host that the VM runs on.
 \`[]\` is an item of a list, \`{}\` a value of a map.
 `;
 
@@ -79,8 +81,12 @@ function* fields(schema: Schema, parent: string): Generator<readonly [string, Sc
 
 function typeOf(field: Schema): string {
   if (field.enum !== undefined) return field.enum.map((value) => `\`${String(value)}\``).join(' · ');
-  const inner = field.items === undefined ? '' : ` of ${field.items.type ?? 'any'}`;
-  return [`${field.type ?? 'any'}${inner}`, ...boundsOf(field)].join(', ');
+  const inner = field.items === undefined ? '' : ` of ${nameOf(field.items)}`;
+  return [`${nameOf(field)}${inner}`, ...boundsOf(field)].join(', ');
+}
+
+function nameOf(field: Schema): string {
+  return field['x-kubernetes-int-or-string'] === true ? 'integer or string' : (field.type ?? 'any');
 }
 
 function boundsOf({ minimum, maximum, maxLength, maxItems }: Schema): readonly string[] {

@@ -26,7 +26,7 @@ export function customResourceDefinition(kind: Kind) {
           name: version,
           served: true,
           storage: true,
-          subresources: { status: {} },
+          subresources: { status: {}, ...(kind.scale && { scale: kind.scale }) },
           additionalPrinterColumns: kind.columns.map(printerColumn),
           ...(kind.selectableFields.length > 0 && {
             selectableFields: kind.selectableFields.map((jsonPath) => ({ jsonPath })),
@@ -49,6 +49,9 @@ export function openApiSchema(schema: z.ZodObject) {
     // The schema of a manifest: fields that have a default may be left out.
     io: 'input',
     unrepresentable: 'throw',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema[intOrString] === true) delete jsonSchema.anyOf;
+    },
   });
   const members = Object.entries(properties ?? {}).filter(([name]) => !standardMembers.has(name));
   const complete = {
@@ -63,6 +66,9 @@ export function openApiSchema(schema: z.ZodObject) {
   };
   return requireStructural(complete);
 }
+
+/** Says both types by itself, so the alternatives of a zod union are left out. */
+const intOrString = 'x-kubernetes-int-or-string';
 
 /**
  * Keywords that zod adds for itself, and the definitions that references lead to. The references are refused where they

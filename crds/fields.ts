@@ -12,6 +12,8 @@ export interface Rule {
   readonly message: string;
   /** The member that the error points at, relative to the object that has the rule. */
   readonly fieldPath?: string;
+  /** The rule is also evaluated when an object is created. Then `oldSelf` is an optional without a value. */
+  readonly optionalOldSelf?: true;
 }
 
 /** Metadata that puts CEL rules on a schema. */
@@ -44,6 +46,21 @@ export function flag(description: string) {
 /** An integer up to 2^53 - 1, the largest that JSON carries exactly. */
 export function count(description: string, minimum = 0, maximum: number = Number.MAX_SAFE_INTEGER) {
   return z.int().min(minimum).max(maximum).meta({ description });
+}
+
+export interface AmountBounds {
+  readonly minimum?: number;
+  readonly maximum: number;
+  /** What a string must look like. Checked without CEL, whose cost for a field of two types exceeds the budget. */
+  readonly pattern: string;
+  readonly maxLength: number;
+}
+
+/** A number, or a string such as `10%`. */
+export function amount(description: string, { minimum = 0, maximum, pattern, maxLength }: AmountBounds) {
+  return z
+    .union([z.int().min(minimum).max(maximum), z.string().max(maxLength).regex(new RegExp(pattern))])
+    .meta({ description, 'x-kubernetes-int-or-string': true, minimum, maximum, pattern, maxLength });
 }
 
 export function guid(description: string) {

@@ -6,12 +6,15 @@ import { customResourceDefinition } from './custom-resource-definition.ts';
 import type { Kind } from './kind.ts';
 import { linuxUtilityVMKind } from './linux-utility-vm.ts';
 import { linuxUtilityVMHostKind } from './linux-utility-vm-host.ts';
+import { linuxUtilityVMSetKind } from './linux-utility-vm-set.ts';
 import { group } from './names.ts';
 
 const folder = new URL('./', import.meta.url);
 
+const allKinds = [linuxUtilityVMKind, linuxUtilityVMSetKind, linuxUtilityVMHostKind];
+
 /** The expected content of the folder: file name to text. */
-export function generatedFiles(kinds: readonly Kind[] = [linuxUtilityVMKind, linuxUtilityVMHostKind]) {
+export function generatedFiles(kinds: readonly Kind[] = allKinds) {
   return new Map(
     kinds.map((kind) => [
       `${group}_${kind.plural}.yaml`,

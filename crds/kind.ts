@@ -10,6 +10,13 @@ export interface PrinterColumn {
   readonly wide?: true;
 }
 
+/** JSON paths of the scale subresource, which `kubectl scale` and autoscalers use. */
+export interface Scale {
+  readonly specReplicasPath: string;
+  readonly statusReplicasPath: string;
+  readonly labelSelectorPath: string;
+}
+
 export interface Kind {
   readonly kind: string;
   readonly plural: string;
@@ -18,6 +25,7 @@ export interface Kind {
   readonly categories: readonly string[];
   readonly scope: 'Namespaced' | 'Cluster';
   readonly schema: z.ZodObject;
+  readonly scale?: Scale;
   readonly columns: readonly PrinterColumn[];
   /** JSON paths that clients can select by (`kubectl get --field-selector`). */
   readonly selectableFields: readonly string[];

@@ -6,7 +6,7 @@
 // the root they would also apply to writes of status and finalizers, and an object that a later rule forbids could not
 // be deleted.
 import { z } from 'zod';
-import { guid, rules } from './fields.ts';
+import { guid, type Rule, rules } from './fields.ts';
 import { nodeName, nodeSelector, tolerations } from './placement.ts';
 import { boot } from './spec/boot.ts';
 import { confidential } from './spec/confidential.ts';
@@ -18,6 +18,62 @@ import { memory, numa, processor } from './spec/topology.ts';
 const snp = "self.?confidential.?isolation.orValue('None') == 'SNP'";
 const physicallyBacked =
   '(!self.?memory.?allowOvercommit.orValue(true) || self.?memory.?fullyPhysicallyBacked.orValue(false))';
+
+/** Rules across the sections of a spec. They also apply to the spec in a template. */
+export const specRules: readonly Rule[] = [
+  {
+    rule: '!has(self.resourcePartitionID) || !has(self.processor) || !has(self.processor.cpuGroupID)',
+    message: 'resourcePartitionID and processor.cpuGroupID cannot be set at the same time: leave one of them out',
+    fieldPath: '.resourcePartitionID',
+  },
+  {
+    rule: '!self.?memory.?fullyPhysicallyBacked.orValue(false) || self.?storage.?vpmem.?deviceCount.orValue(0) == 0',
+    message: 'storage.vpmem.deviceCount must be 0 or absent with memory.fullyPhysicallyBacked: leave one of them out',
+    fieldPath: '.storage.vpmem.deviceCount',
+  },
+  {
+    rule: `!self.?memory.?enableDeferredCommit.orValue(false) || !(${snp})`,
+    message:
+      'memory.enableDeferredCommit is not supported with confidential.isolation SNP, whose memory is physically backed: leave it out',
+    fieldPath: '.memory.enableDeferredCommit',
+  },
+  {
+    rule: `!(has(self.numa) && (has(self.numa.nodes) || has(self.numa.maxProcessorsPerNode))) || ${snp} || ${physicallyBacked}`,
+    message:
+      'numa needs physically backed memory: set memory.allowOvercommit to false or memory.fullyPhysicallyBacked to true',
+    fieldPath: '.numa',
+  },
+  {
+    rule: `!has(self.numa) || !has(self.numa.nodes) || ${snp} || !has(self.memory) || self.numa.nodes.map(node, node.memoryInMB).sum() == (self.memory.sizeInMB + 1) / 2 * 2`,
+    message:
+      'numa.nodes must have the memory of the VM: make memoryInMB of all nodes add up to memory.sizeInMB, rounded up to an even number',
+    fieldPath: '.numa.nodes',
+  },
+  {
+    rule: `!has(self.numa) || !has(self.numa.nodes) || ${snp} || !has(self.processor) || !has(self.processor.count) || self.numa.nodes.map(node, node.processors).sum() <= self.processor.count`,
+    message:
+      'numa.nodes must not have more processors than the VM: make processors of all nodes add up to processor.count',
+    fieldPath: '.numa.nodes',
+  },
+  {
+    rule: '!has(self.confidential) || self.terminateOnAgentExit',
+    message:
+      'terminateOnAgentExit must not be false with confidential, whose command line is sealed: leave terminateOnAgentExit out',
+    fieldPath: '.terminateOnAgentExit',
+  },
+  {
+    rule: '!has(self.confidential) || self.?guest.?useConnection.orValue(true)',
+    message:
+      'guest.useConnection must not be false with confidential: the policy is sent over that connection; leave it out',
+    fieldPath: '.guest.useConnection',
+  },
+  {
+    rule: '!has(self.storage) || !has(self.storage.disks) || self.?guest.?useConnection.orValue(true) || !self.storage.disks.exists(disk, has(disk.mountPath))',
+    message:
+      'guest.useConnection must not be false with mountPath in storage.disks: the guest is told to mount over that connection',
+    fieldPath: '.guest.useConnection',
+  },
+];
 
 export const linuxUtilityVMSpec = z
   .object({
@@ -62,61 +118,7 @@ export const linuxUtilityVMSpec = z
   })
   .meta({
     description: 'The desired VM. A field that is left out has the default of the host that the VM runs on.',
-    ...rules(
-      {
-        rule: '!has(self.resourcePartitionID) || !has(self.processor) || !has(self.processor.cpuGroupID)',
-        message: 'resourcePartitionID and processor.cpuGroupID cannot be set at the same time: leave one of them out',
-        fieldPath: '.resourcePartitionID',
-      },
-      {
-        rule: '!self.?memory.?fullyPhysicallyBacked.orValue(false) || self.?storage.?vpmem.?deviceCount.orValue(0) == 0',
-        message:
-          'storage.vpmem.deviceCount must be 0 or absent with memory.fullyPhysicallyBacked: leave one of them out',
-        fieldPath: '.storage.vpmem.deviceCount',
-      },
-      {
-        rule: `!self.?memory.?enableDeferredCommit.orValue(false) || !(${snp})`,
-        message:
-          'memory.enableDeferredCommit is not supported with confidential.isolation SNP, whose memory is physically backed: leave it out',
-        fieldPath: '.memory.enableDeferredCommit',
-      },
-      {
-        rule: `!(has(self.numa) && (has(self.numa.nodes) || has(self.numa.maxProcessorsPerNode))) || ${snp} || ${physicallyBacked}`,
-        message:
-          'numa needs physically backed memory: set memory.allowOvercommit to false or memory.fullyPhysicallyBacked to true',
-        fieldPath: '.numa',
-      },
-      {
-        rule: `!has(self.numa) || !has(self.numa.nodes) || ${snp} || !has(self.memory) || self.numa.nodes.map(node, node.memoryInMB).sum() == (self.memory.sizeInMB + 1) / 2 * 2`,
-        message:
-          'numa.nodes must have the memory of the VM: make memoryInMB of all nodes add up to memory.sizeInMB, rounded up to an even number',
-        fieldPath: '.numa.nodes',
-      },
-      {
-        rule: `!has(self.numa) || !has(self.numa.nodes) || ${snp} || !has(self.processor) || !has(self.processor.count) || self.numa.nodes.map(node, node.processors).sum() <= self.processor.count`,
-        message:
-          'numa.nodes must not have more processors than the VM: make processors of all nodes add up to processor.count',
-        fieldPath: '.numa.nodes',
-      },
-      {
-        rule: '!has(self.confidential) || self.terminateOnAgentExit',
-        message:
-          'terminateOnAgentExit must not be false with confidential, whose command line is sealed: leave terminateOnAgentExit out',
-        fieldPath: '.terminateOnAgentExit',
-      },
-      {
-        rule: '!has(self.confidential) || self.?guest.?useConnection.orValue(true)',
-        message:
-          'guest.useConnection must not be false with confidential: the policy is sent over that connection; leave it out',
-        fieldPath: '.guest.useConnection',
-      },
-      {
-        rule: '!has(self.storage) || !has(self.storage.disks) || self.?guest.?useConnection.orValue(true) || !self.storage.disks.exists(disk, has(disk.mountPath))',
-        message:
-          'guest.useConnection must not be false with mountPath in storage.disks: the guest is told to mount over that connection',
-        fieldPath: '.guest.useConnection',
-      },
-    ),
+    ...rules(...specRules),
   });
 
 export type LinuxUtilityVMSpec = z.infer<typeof linuxUtilityVMSpec>;

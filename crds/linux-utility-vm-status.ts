@@ -133,6 +133,10 @@ export const linuxUtilityVMStatus = z
       'The value of the annotation lcow.dev/restartedAt that was handled last; if it has 64 characters or more, its SHA-256.',
       256,
     ).optional(),
+    readyRevision: text(
+      'The label lcow.dev/revision of the VM when it was last ready as its manifest asked. Only VMs of a set have it.',
+      63,
+    ).optional(),
     lastExit,
     documentDigest: digest('SHA-256 of the document that the VM was created from, as canonical JSON.'),
     optionsDigest: digest('SHA-256 of the options that were applied.'),

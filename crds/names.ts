@@ -6,9 +6,15 @@ export const apiVersion = `${group}/${version}` as const;
 
 export const virtualMachinePlural = 'linuxutilityvms';
 export const hostPlural = 'linuxutilityvmhosts';
+export const setPlural = 'linuxutilityvmsets';
 
 /** Keeps a LinuxUtilityVM until its node has confirmed that the VM and its files are gone. */
 export const finalizer = 'lcow.dev/teardown';
+
+/** Labels of the VMs of a set: its name, the VM's ordinal, and the ControllerRevision that the VM was made from. */
+export const setLabel = 'lcow.dev/set';
+export const ordinalLabel = 'lcow.dev/ordinal';
+export const revisionLabel = 'lcow.dev/revision';
 
 /** A new value restarts the VM. */
 export const restartedAtAnnotation = 'lcow.dev/restartedAt';

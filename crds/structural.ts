@@ -33,6 +33,7 @@ const keywords: ReadonlySet<string> = new Set([
   'properties',
   'required',
   'type',
+  'x-kubernetes-int-or-string',
   'x-kubernetes-list-map-keys',
   'x-kubernetes-list-type',
   'x-kubernetes-map-type',
@@ -65,6 +66,7 @@ const refusals: Readonly<Record<string, string>> = {
 export function requireStructural(schema: unknown, path = ''): JsonObject {
   if (!isObject(schema)) throw new StructuralError(path, 'is not a schema');
   for (const keyword of Object.keys(schema)) requireKeyword(keyword, path);
+  if (schema['x-kubernetes-int-or-string'] === true) return requireUntyped(schema, path);
   if (!types.has(schema['type'])) {
     throw new StructuralError(
       path,
@@ -74,6 +76,12 @@ export function requireStructural(schema: unknown, path = ''): JsonObject {
   if (schema['default'] === null) throw new StructuralError(path, 'the default must not be null');
   if (schema['type'] === 'object') requireObject(schema, path);
   if (schema['type'] === 'array') requireArray(schema, path);
+  return schema;
+}
+
+/** A field of two types must not name one of them. */
+function requireUntyped(schema: JsonObject, path: string): JsonObject {
+  if (schema['type'] !== undefined) throw new StructuralError(path, 'an int-or-string must not have a type');
   return schema;
 }
 

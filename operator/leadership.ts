@@ -90,7 +90,7 @@ export class Leadership {
 
   /** Writes that were refused while the term was suspended are done now. */
   resume(): void {
-    this.controllers.triggers.resync();
+    this.controllers.resync();
   }
 
   /** Writes that are under way finish first. */

@@ -238,6 +238,7 @@ export class Operator {
     const { logger, clock, version } = this.#options;
     return new Metrics(logger, clock, version, {
       virtualMachines: () => this.#leadership?.controllers.machines.all() ?? [],
+      sets: () => (this.leads ? this.#caches.sets.values() : []),
       sessions: () => this.#leadership?.service.sessions.count ?? 0,
       queueDepths: () => this.#leadership?.controllers.queueDepths ?? new Map(),
       leads: () => this.leads,

@@ -129,6 +129,27 @@ const table = {
   },
   Paused: { text: 'The VM is paused by an annotation.', action: 'none' },
 
+  // Sets
+  Progressing: { text: 'VMs of the set are being made, changed or deleted.', action: 'retry' },
+  Complete: {
+    text: 'Every VM that may have the present template has it, and all are available.',
+    action: 'none',
+  },
+  EnoughAvailable: { text: 'No more VMs are unavailable than may be.', action: 'none' },
+  TooFewAvailable: { text: 'More VMs are unavailable than may be.', action: 'retry' },
+  RolloutPaused: { text: 'The VMs do not get a changed template: spec.update.paused is true.', action: 'none' },
+  OrdinalsInvalid: { text: 'The reserved ordinals cannot be read, or leave too few.', action: 'stall' },
+  TemplateInvalid: { text: 'The API server does not accept a VM that is made from the template.', action: 'stall' },
+  NameConflict: { text: 'Another object has the name of a VM of the set.', action: 'stall' },
+  CreateRefused: { text: 'The API server does not let the set make a VM, as with a quota.', action: 'retry' },
+  LiveChangeRefused: {
+    text: 'A change needs a restart, which the method LiveOnly does not allow.',
+    action: 'stall',
+  },
+  ProgressDeadlineExceeded: { text: 'The rollout made no progress for too long.', action: 'stall' },
+  Draining: { text: 'The Node of the host has the taint lcow.dev/drain, so its VMs leave.', action: 'none' },
+  DrainAllowed: { text: 'The budget of the set lets the drain of the host take the VM.', action: 'none' },
+
   // Deletion
   Terminating: { text: 'Waiting for the host to confirm that the VM and its files are gone.', action: 'retry' },
   ForceDeleted: {

@@ -47,7 +47,7 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
   'agent/document': ['zod'],
 };
 
-const controllerRooms = ['knowledge', 'status', 'placement', 'instructions'].map(
+const controllerRooms = ['knowledge', 'status', 'placement', 'instructions', 'sets'].map(
   (room) => `operator/controller/${room}`,
 );
 
@@ -75,6 +75,13 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
     'operator/controller/knowledge',
     'operator/controller/status',
     'operator/kubernetes',
+  ],
+  // The VMs of a set: its plan, its revisions, its status.
+  'operator/controller/sets': [
+    'operator/controller/knowledge',
+    'operator/controller/status',
+    'operator/kubernetes',
+    'operator/queue',
   ],
   // One pass over one VM or host, and its triggers.
   'operator/controller': [...controllerRooms, 'operator/kubernetes', 'operator/queue'],

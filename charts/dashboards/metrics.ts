@@ -18,6 +18,7 @@ export async function readMetrics(): Promise<MetricHelps> {
 function operatorText(): Promise<string> {
   const sources = {
     virtualMachines: () => [],
+    sets: () => [],
     sessions: () => 0,
     queueDepths: () => new Map(),
     leads: () => false,

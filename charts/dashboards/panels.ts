@@ -74,6 +74,17 @@ const fleet: DashboardPlan = {
       ],
     },
     {
+      title: 'Sets',
+      panels: [
+        lines('VMs of sets', 'short', {
+          expr: `max by (state) (lcow_set_replicas{${inRelease}})`,
+          legend: '{{state}}',
+        }),
+        lines('Rollouts', 's', ...quantiles('lcow_set_rollout_seconds')),
+        rates('Changes without a restart', 'lcow_set_live_changes_total', 'result'),
+      ],
+    },
+    {
       title: 'Operator',
       panels: [
         rates('Messages of agents', 'lcow_agent_messages_total', 'direction, type'),

@@ -1,4 +1,4 @@
-// The controllers together: three queues (VMs, hosts, VMs without a host), the parts that they share, and their
+// The controllers together: four queues (VMs, hosts, VMs without a host, sets), the parts that they share, and their
 // triggers.
 import type { Logger } from 'pino';
 import type { Clock, Random, RandomUUID } from '../../runtime/clock.ts';
@@ -6,7 +6,7 @@ import type { Outcome } from '../kubernetes/api-error.ts';
 import { type Caches, type Clients, machineKind } from '../kubernetes/caches.ts';
 import { type EventObserver, EventRecorder } from '../kubernetes/events.ts';
 import type { KubeHttp } from '../kubernetes/http.ts';
-import { compact, essentialsOf, parseVirtualMachine, type VirtualMachine } from '../kubernetes/objects.ts';
+import { compact, essentialsOf, objectKey, parseVirtualMachine, type VirtualMachine } from '../kubernetes/objects.ts';
 import { collectionPath } from '../kubernetes/resource-client.ts';
 import { list } from '../kubernetes/watch.ts';
 import { KeyedAllowances } from '../queue/keyed-allowances.ts';
@@ -29,6 +29,9 @@ import { Evictions } from './placement/evictions.ts';
 import { Fleet } from './placement/fleet.ts';
 import { Reconciler } from './reconcile.ts';
 import { Relocation } from './relocation.ts';
+import { SetReconciler } from './sets/set-reconciler.ts';
+import type { SetObserver } from './sets/set-status-writer.ts';
+import { SetTriggers } from './sets/set-triggers.ts';
 import { Starts } from './starts.ts';
 import { NodeWrites } from './status/node-writes.ts';
 import { Pacing } from './status/pacing.ts';
@@ -37,7 +40,7 @@ import { type StatusObserver, StatusWriter, statusRate } from './status/status-w
 import { Teardown } from './teardown.ts';
 import { namespaceOf, Triggers } from './triggers.ts';
 
-export interface ControllersObserver extends QueueObserver, EventObserver, StatusObserver {
+export interface ControllersObserver extends QueueObserver, EventObserver, StatusObserver, SetObserver {
   /** A host has a VM that its object does not place there. */
   misplaced(nodeName: string, uid: string): void;
 }
@@ -59,7 +62,7 @@ export interface ControllersOptions {
   readonly logger: Logger;
 }
 
-const workers = { machines: 16, hosts: 4, foreign: 1 } as const;
+const workers = { machines: 16, hosts: 4, foreign: 1, sets: 4 } as const;
 const maximumKeys = 100_000;
 
 export class Controllers {
@@ -73,6 +76,7 @@ export class Controllers {
   readonly #evictions: Evictions;
   readonly #fleet: Fleet;
   readonly #reconciler: Reconciler;
+  readonly #setTriggers: SetTriggers;
   readonly #queues: readonly WorkQueue[];
   readonly #stopping = new AbortController();
   /** Measures for how long hosts have been away. */
@@ -93,6 +97,7 @@ export class Controllers {
     const pacing = new Pacing(clock);
     const writes = new NodeWrites(clock, (nodeName) => this.machines.keysOn(nodeName).size);
     const allowances = new KeyedAllowances(clock, statusRate, maximumKeys);
+    this.#evictions = new Evictions(caches.nodes, this.inventory, clock);
     this.hosts = new Hosts({
       client: clients.hosts,
       nodes: clients.nodes,
@@ -102,11 +107,11 @@ export class Controllers {
       writes,
       restoration: options.restoration,
       uninstallation: options.uninstallation,
+      drainOf: (nodeName) => this.#evictions.drainOf(nodeName, this.#machinesOn(nodeName)),
       clock,
       replica,
       onSuperseded: (nodeName) => this.#options.agents.surrender(nodeName),
     });
-    this.#evictions = new Evictions(caches.nodes, this.inventory, clock);
     this.#fleet = this.#createFleet();
     const writer = this.#createWriter(pacing, allowances, writes);
     this.#reconciler = this.#createReconciler(writer);
@@ -121,7 +126,17 @@ export class Controllers {
     });
     const misplaced = this.#createMisplaced((key) => machineQueue.add(key));
     const misplacedQueue = this.#queue('foreign', (nodeName) => misplaced.reconcile(nodeName));
-    this.#queues = [machineQueue, hostQueue, misplacedQueue];
+    const sets = this.#createSets((key) => machineQueue.add(key));
+    const setQueue = this.#queue('sets', (key) => inReconcileOf(key, () => sets.reconcile(key)), {
+      groupOf: namespaceOf,
+    });
+    this.#setTriggers = new SetTriggers({
+      caches,
+      machines: this.machines,
+      queue: setQueue,
+      forget: (uid) => sets.forget(uid),
+    });
+    this.#queues = [machineQueue, hostQueue, misplacedQueue, setQueue];
     this.triggers = new Triggers({
       clock,
       caches,
@@ -165,9 +180,16 @@ export class Controllers {
     return await this.#reconciler.desired(object);
   }
 
+  /** Reconciles everything, after a queue overflowed or writes were not allowed. */
+  resync(): void {
+    this.triggers.resync();
+    this.#setTriggers.resync();
+  }
+
   /** Call once the objects are known. */
   start(): void {
     this.triggers.start();
+    this.#setTriggers.start();
     this.#options.uninstallation.start(() => this.triggers.allHosts());
   }
 
@@ -175,6 +197,7 @@ export class Controllers {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.triggers.stop();
+    this.#setTriggers.stop();
     this.#steady.stop();
     this.#patientEvents.stop();
     await this.#options.uninstallation.stop();
@@ -217,6 +240,34 @@ export class Controllers {
       starts: new Starts({ client, machines, inventory, fleet, agents }),
       restoration: this.#options.restoration,
       references: new ReferenceReader(http, clock),
+    });
+  }
+
+  *#machinesOn(nodeName: string): Generator<VirtualMachine> {
+    for (const key of this.machines.keysOn(nodeName)) {
+      const object = this.machines.get(key);
+      if (object !== undefined) yield object;
+    }
+  }
+
+  #createSets(wakeMachine: (key: string) => void): SetReconciler {
+    const { http, caches, clients, observer, clock } = this.#options;
+    return new SetReconciler({
+      http,
+      clients,
+      sets: caches.sets,
+      machines: this.machines,
+      untilAsked: (object) => this.#evictions.untilAsked(object),
+      evict: async (object, verdict) => {
+        const result = await this.#reconciler.evict(object, verdict);
+        wakeMachine(objectKey(object.metadata));
+        return result;
+      },
+      wakeMachine,
+      record: (event) => this.#events.record(event),
+      observer,
+      clock,
+      stop: this.#stopping.signal,
     });
   }
 
@@ -276,7 +327,7 @@ export class Controllers {
     order: Pick<QueueOptions, 'groupOf' | 'isUrgent'> = {},
   ): WorkQueue {
     const { clock, random, observer } = this.#options;
-    const resync = () => this.triggers.resync();
+    const resync = () => this.resync();
     return new WorkQueue({
       name,
       clock,

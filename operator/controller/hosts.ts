@@ -30,6 +30,8 @@ export interface HostsOptions {
   readonly writes: NodeWrites;
   readonly restoration: Pick<Restoration, 'suspect'>;
   readonly uninstallation: Pick<Uninstallation, 'isUnderWay'>;
+  /** What a drain of the host waits for; undefined while there is none. */
+  readonly drainOf: (nodeName: string) => string | undefined;
   readonly clock: Clock;
   /** Identifies this process among all operators that ever ran. */
   readonly replica: string;
@@ -152,6 +154,7 @@ export class Hosts {
       session,
       connection: this.#connection(name, connecting),
       virtualMachines: { desired: machines.keysOn(name).size, running },
+      draining: this.#options.drainOf(name),
       now: clock.now(),
     });
   }

@@ -19,7 +19,7 @@ export interface MachineWritesOptions {
 
 /** Members that are left out stay unchanged. */
 export type Decided = Partial<
-  Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'references' | 'rest' | 'unproven'>
+  Pick<StatusInputs, 'nodeName' | 'scheduled' | 'blocked' | 'references' | 'rest' | 'unproven' | 'evicting'>
 >;
 
 /** The object to continue with, or the result with which the pass ends. */
@@ -55,6 +55,7 @@ export class MachineWrites {
       references: decided.references,
       terminating: undefined,
       rest: decided.rest,
+      evicting: decided.evicting,
       end: leavingEnd(object, nodeName, inventory),
       unproven: decided.unproven === true,
       now: clock.now(),

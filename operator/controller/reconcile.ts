@@ -87,6 +87,12 @@ export class Reconciler {
     return 'result' in held ? held.result : this.#keep(held);
   }
 
+  /** Stores that the drain of its host may take the VM away, or that the drain is over. */
+  async evict(object: VirtualMachine, evicting: Verdict | 'Over'): Promise<Result> {
+    const { result } = await this.#writes.status(object, { evicting });
+    return result;
+  }
+
   /** The object is gone. */
   forget(uid: string): void {
     this.#told.delete(uid);

@@ -12,6 +12,7 @@ import type { Agents } from './instructions/agents.ts';
 import type { Disconnections } from './knowledge/disconnections.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import { awaitsRoom, holdsRoom } from './knowledge/rest.ts';
+import { isDrain } from './knowledge/taints.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
 import { type MisplacedMachines, misplacedDelayMilliseconds } from './misplaced-machines.ts';
 import type { Fleet } from './placement/fleet.ts';
@@ -53,7 +54,7 @@ export class Triggers {
 
   /** Call once the objects are known. Hosts whose agents never connect must be noticed, too. */
   start(): void {
-    const { machines, caches, disconnections, hostQueue, inventory, hosts, agents } = this.#options;
+    const { machines, caches, disconnections, hostQueue, inventory, hosts } = this.#options;
     inventory.onReport((nodeName, uid) => this.#reported(nodeName, uid));
     this.#subscriptions = [
       this.#onMachines(),
@@ -63,8 +64,7 @@ export class Triggers {
         if (change.type === 'Deleted' || !onlyCountsDiffer(change.previous, change.object)) this.#wakeUnplaced();
       }),
       caches.nodes.onChange((change) => {
-        if (change.type === 'Applied') agents.nodeIs(change.key, change.object.metadata.uid);
-        if (change.type === 'Applied' && this.#lacksRecord(change.key)) hostQueue.add(change.key);
+        if (change.type === 'Applied') this.#nodeIs(change);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
       }),
@@ -72,6 +72,12 @@ export class Triggers {
     const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
     for (const { status } of machines.all()) if (status.nodeName !== undefined) nodeNames.add(status.nodeName);
     for (const nodeName of nodeNames) disconnections.watch(nodeName);
+  }
+
+  #nodeIs(change: Extract<Change<Node>, { type: 'Applied' }>): void {
+    const { agents, hostQueue } = this.#options;
+    agents.nodeIs(change.key, change.object.metadata.uid);
+    if (this.#lacksRecord(change.key) || isDrainNews(change)) hostQueue.add(change.key);
   }
 
   /** The record of a host needs its Node: it could not be restored while the Node of a connected agent was gone. */
@@ -85,7 +91,7 @@ export class Triggers {
     this.#waves.stop();
   }
 
-  /** Reconciles everything, after a queue overflowed or writes were not allowed. */
+  /** Reconciles every VM and every host. */
   resync(): void {
     const { machines, machineQueue, hostQueue, misplacedQueue, caches } = this.#options;
     for (const key of machines.keys()) machineQueue.add(key);
@@ -197,6 +203,11 @@ function sizesOf({ spec, status }: VirtualMachine) {
 function mayTakeOthers(before: Node | undefined, after: Node): boolean {
   const read = ({ metadata: { uid, labels }, spec, status }: Node) => ({ uid, labels, spec, status });
   return before === undefined || !sameJson(read(before), read(after));
+}
+
+/** The record of a host shows that it is being drained. A cache that was just filled is no news. */
+function isDrainNews({ previous, object }: Extract<Change<Node>, { type: 'Applied' }>): boolean {
+  return previous !== undefined && previous.spec.taints.some(isDrain) !== object.spec.taints.some(isDrain);
 }
 
 function taintsDiffer(before: Node | undefined, after: Node): boolean {

@@ -1,13 +1,15 @@
-// The three collections that the operator follows, and typed clients for them.
-import { apiVersion, hostPlural, virtualMachinePlural } from '../../crds/names.ts';
+// The four collections that the operator follows, and typed clients for them.
+import { apiVersion, hostPlural, setPlural, virtualMachinePlural } from '../../crds/names.ts';
 import type { Clock, Random } from '../../runtime/clock.ts';
 import type { KubeHttp } from './http.ts';
 import {
   compact,
   type Host,
+  type MachineSet,
   type Node,
   parseHost,
   parseNode,
+  parseSet,
   parseVirtualMachine,
   type Stored,
   type VirtualMachine,
@@ -22,6 +24,12 @@ export const machineKind: ResourceKind<VirtualMachine> = {
   parse: parseVirtualMachine,
 };
 const hostKind: ResourceKind<Host> = { apiVersion, kind: 'LinuxUtilityVMHost', plural: hostPlural, parse: parseHost };
+const setKind: ResourceKind<MachineSet> = {
+  apiVersion,
+  kind: 'LinuxUtilityVMSet',
+  plural: setPlural,
+  parse: parseSet,
+};
 const nodeKind: ResourceKind<Node> = { apiVersion: 'v1', kind: 'Node', plural: 'nodes', parse: parseNode };
 
 export interface CachesOptions {
@@ -36,11 +44,13 @@ export class Caches {
   readonly machines: Reflector<VirtualMachine>;
   readonly hosts: Reflector<Host>;
   readonly nodes: Reflector<Node>;
+  readonly sets: Reflector<MachineSet>;
 
   constructor(options: CachesOptions) {
     this.machines = reflector(options, { ...machineKind, parse: parseCompact });
     this.hosts = reflector(options, hostKind);
     this.nodes = reflector(options, nodeKind);
+    this.sets = reflector(options, setKind);
   }
 
   /** The collections that were not listed yet. */
@@ -55,22 +65,25 @@ export class Caches {
 
   /** Resolves when everything has been listed. */
   async start(): Promise<void> {
-    const all = [this.hosts, this.nodes, this.machines];
-    for (const cache of all) cache.start();
-    await Promise.all(all.map((cache) => cache.waitForSync()));
+    for (const cache of this.#all) cache.start();
+    await Promise.all(this.#all.map((cache) => cache.waitForSync()));
   }
 
   /** The cluster went back in time: the next lists are true. */
   distrust(): void {
-    for (const cache of [this.hosts, this.nodes, this.machines]) cache.distrust();
+    for (const cache of this.#all) cache.distrust();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.machines.stop(), this.hosts.stop(), this.nodes.stop()]);
+    await Promise.all(this.#all.map((cache) => cache.stop()));
+  }
+
+  get #all() {
+    return [this.hosts, this.nodes, this.machines, this.sets];
   }
 
   #where(is: (cache: { readonly hasSynced: boolean; readonly isServed: boolean }) => boolean): string[] {
-    return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes })
+    return Object.entries({ machines: this.machines, hosts: this.hosts, nodes: this.nodes, sets: this.sets })
       .filter(([, cache]) => is(cache))
       .map(([name]) => name);
   }
@@ -85,6 +98,7 @@ export interface Clients {
   readonly machines: ResourceClient<VirtualMachine>;
   readonly hosts: ResourceClient<Host>;
   readonly nodes: ResourceClient<Node>;
+  readonly sets: ResourceClient<MachineSet>;
 }
 
 export function clientsOver(http: Pick<KubeHttp, 'request'>): Clients {
@@ -92,6 +106,7 @@ export function clientsOver(http: Pick<KubeHttp, 'request'>): Clients {
     machines: new ResourceClient(http, machineKind),
     hosts: new ResourceClient(http, hostKind),
     nodes: new ResourceClient(http, nodeKind),
+    sets: new ResourceClient(http, setKind),
   };
 }
 

@@ -11,7 +11,7 @@ export interface KubeRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
-  readonly contentType?: 'application/json' | 'application/merge-patch+json';
+  readonly contentType?: 'application/json' | 'application/merge-patch+json' | 'application/apply-patch+yaml';
   /** The requested content type; JSON by default. */
   readonly accept?: 'application/json' | 'application/jwk-set+json';
   readonly signal?: AbortSignal;

@@ -13,6 +13,12 @@ import {
   linuxUtilityVMHostSpec,
   linuxUtilityVMHostStatus,
 } from '../../crds/linux-utility-vm-host.ts';
+import {
+  type LinuxUtilityVMSetSpec,
+  type LinuxUtilityVMSetStatus,
+  linuxUtilityVMSetSpec,
+  linuxUtilityVMSetStatus,
+} from '../../crds/linux-utility-vm-set.ts';
 import { objectMeta } from '../../crds/object.ts';
 import { type Toleration, toleration } from '../../crds/placement.ts';
 import { inlinePolicyChars } from '../../crds/spec/confidential.ts';
@@ -85,6 +91,11 @@ export interface VirtualMachine extends Stored {
 export interface Host extends Stored {
   readonly spec: LinuxUtilityVMHostSpec;
   readonly status: LinuxUtilityVMHostStatus;
+}
+
+export interface MachineSet extends Stored {
+  readonly spec: Part<LinuxUtilityVMSetSpec>;
+  readonly status: LinuxUtilityVMSetStatus;
 }
 
 const taint = z.object({
@@ -204,21 +215,39 @@ export function inlinePolicyOf(raw: unknown): string | undefined {
 
 /**
  * The form in which a large fleet is kept in memory, without the parts that no decision needs. Log text is most of a
- * status; labels and most annotations are for others.
+ * status; most labels and annotations are for others.
  */
 export function compact(object: VirtualMachine): VirtualMachine {
   const { labels, annotations, ...metadata } = object.metadata;
   const { guestLog, ...status } = object.status;
-  const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith(ourAnnotations));
+  const [ourLabels, ourAnnotations] = [labels, annotations].map(onlyOurs);
   return {
-    metadata: ours.length === 0 ? metadata : { ...metadata, annotations: Object.fromEntries(ours) },
+    metadata: {
+      ...metadata,
+      ...(ourLabels && { labels: ourLabels }),
+      ...(ourAnnotations && { annotations: ourAnnotations }),
+    },
     spec: object.spec,
     status,
     ...(guestLog === undefined ? {} : { omitted: { headLines: guestLog.head?.length ?? 0 } }),
   };
 }
 
-const ourAnnotations = 'lcow.dev/';
+function onlyOurs(marks: Readonly<Record<string, string>> | undefined) {
+  const ours = Object.entries(marks ?? {}).filter(([name]) => name.startsWith('lcow.dev/'));
+  return ours.length === 0 ? undefined : Object.fromEntries(ours);
+}
+
+export function parseSet(raw: unknown): MachineSet | undefined {
+  const object = envelope.safeParse(raw);
+  if (!object.success) return undefined;
+  const { metadata, spec, status } = object.data;
+  return {
+    metadata,
+    spec: parsePart(linuxUtilityVMSetSpec, spec),
+    status: linuxUtilityVMSetStatus.safeParse(status ?? {}).data ?? {},
+  };
+}
 
 export function parseHost(raw: unknown): Host | undefined {
   const object = envelope.safeParse(raw);

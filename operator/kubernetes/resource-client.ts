@@ -45,6 +45,48 @@ export class ResourceClient<T extends Stored> {
     );
   }
 
+  /**
+   * Server-side apply: makes the object have what `body` names, and leaves the rest to its other managers. `metadata`
+   * must have a resourceVersion; `absent` lets the write succeed only if there is no such object.
+   */
+  async apply(object: ObjectName, fieldManager: string, body: { readonly metadata: object }): Promise<Outcome<T>> {
+    const { apiVersion, kind } = this.#kind;
+    return this.#parse(
+      await this.#http.request({
+        method: 'PATCH',
+        path: this.#path(object),
+        query: { fieldManager, force: true },
+        contentType: 'application/apply-patch+yaml',
+        body: { apiVersion, kind, ...body },
+      }),
+    );
+  }
+
+  /** Only for the version of the object that was read, because a merge patch replaces whole lists. */
+  async mergePatch(object: Stored, change: { readonly metadata?: object; readonly [member: string]: unknown }) {
+    const { uid, resourceVersion } = object.metadata;
+    return this.#parse(
+      await this.#http.request({
+        method: 'PATCH',
+        path: this.#path(object.metadata),
+        query: { fieldManager: 'lcow-operator' },
+        contentType: 'application/merge-patch+json',
+        body: { ...change, metadata: { ...change.metadata, uid, resourceVersion } },
+      }),
+    );
+  }
+
+  /** Deletes exactly this version. Undefined if nothing is left of it, else the object, which waits for finalizers. */
+  async delete({ metadata }: Stored): Promise<Outcome<T | undefined>> {
+    const { uid, resourceVersion } = metadata;
+    const answer = await this.#http.request({
+      method: 'DELETE',
+      path: this.#path(metadata),
+      body: { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid, resourceVersion } },
+    });
+    return answer.ok ? succeeded(this.#kind.parse(answer.value)) : answer;
+  }
+
   /** Replaces the status of exactly this object in exactly this version, never of a later one. */
   async replaceStatus(object: T, status: StatusOf<T>): Promise<Outcome<T>> {
     const { apiVersion, kind } = this.#kind;
@@ -87,6 +129,9 @@ export class ResourceClient<T extends Stored> {
     return failed(connectionError('MalformedResponse', `the answer is not a ${this.#kind.kind}`));
   }
 }
+
+/** A version that no object has: a write that names it is refused if there is an object. */
+export const absent = '1';
 
 /** The path of one namespace, or of all. */
 export function collectionPath(

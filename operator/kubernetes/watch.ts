@@ -16,6 +16,8 @@ export interface Collection {
   readonly path: string;
   /** Such as `metadata.name=x`. Absent: all objects. */
   readonly fieldSelector?: string | undefined;
+  /** Such as `lcow.dev/set=x`. */
+  readonly labelSelector?: string | undefined;
 }
 
 /**
@@ -68,8 +70,11 @@ async function readPage(
   return parsePage(path, await http.request({ method: 'GET', path, query, signal }));
 }
 
-function selection({ fieldSelector }: Collection): { readonly fieldSelector?: string } {
-  return fieldSelector === undefined ? {} : { fieldSelector };
+function selection({ fieldSelector, labelSelector }: Collection): Readonly<Record<string, string>> {
+  return {
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  };
 }
 
 function parsePage(path: string, answer: Outcome<unknown>): Outcome<z.infer<typeof page>> {

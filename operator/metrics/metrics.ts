@@ -7,15 +7,17 @@ import type { AgentObserver, UnexpectedFromAgent } from '../agents/session-ports
 import type { ControllersObserver } from '../controller/controllers.ts';
 import type { ApiError } from '../kubernetes/api-error.ts';
 import type { EventObserver, EventRecord } from '../kubernetes/events.ts';
-import type { VirtualMachine } from '../kubernetes/objects.ts';
+import type { MachineSet, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ReflectorObserver } from '../kubernetes/reflector.ts';
 import type { StreamCounts } from '../subresources/stream-counts.ts';
 import { LifecycleMetrics } from './lifecycle.ts';
+import { SetMetrics } from './sets.ts';
 import { registerStreamMetrics } from './streams.ts';
 
 /** Values that are read during a scrape. */
 export interface MetricSources {
   readonly virtualMachines: () => Iterable<VirtualMachine>;
+  readonly sets: () => Iterable<MachineSet>;
   readonly sessions: () => number;
   readonly queueDepths: () => ReadonlyMap<string, number>;
   /** Whether this replica may write. */
@@ -32,6 +34,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
   readonly #clock: Clock;
   readonly #registers = [this.registry];
   readonly #lifecycle = new LifecycleMetrics(this.registry);
+  readonly #sets: SetMetrics;
 
   readonly #messages = this.#counter('lcow_agent_messages_total', 'Messages to and from agents.', [
     'direction',
@@ -71,6 +74,7 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     this.#clock = clock;
     const registers = this.#registers;
     registerStreamMetrics(this.registry, sources.streams);
+    this.#sets = new SetMetrics(this.registry, sources.sets);
     new Gauge({ name: 'lcow_build_info', help: 'Version of the operator.', labelNames: ['version'], registers }).set(
       { version },
       1,
@@ -145,7 +149,18 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     const { metadata, status } = after;
     this.#statusWrites.inc();
     this.#lifecycle.written(before, after, this.#clock.now());
+    this.#sets.machineWritten(before, after);
     this.#logger.info({ uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
+  }
+
+  setWritten(before: MachineSet, after: MachineSet): void {
+    const { metadata, status } = after;
+    this.#sets.written(before, after, this.#clock.now());
+    const { replicas, updatedReplicas, availableReplicas } = status;
+    this.#logger.info(
+      { set: metadata.name, uid: metadata.uid, replicas, updatedReplicas, availableReplicas },
+      'status of a set written',
+    );
   }
 
   conflict(vm: string): void {

@@ -200,6 +200,26 @@ describe('the operator’s ServiceAccount', () => {
     await $('patch luvm guarded --type=merge -p {"metadata":{"finalizers":[]}}');
   });
 
+  it('can make and delete only VMs of a set, and can take a VM over only if its label names the set', async () => {
+    const owner = { apiVersion: 'lcow.dev/v1alpha1', kind: 'LinuxUtilityVMSet', name: 's', uid: 'u', controller: true };
+    const ownerReferences = [owner];
+    const create = `create --as=${operatorUser} --dry-run=server -f -`;
+    const only = 'only VMs and ControllerRevisions of a LinuxUtilityVMSet';
+    expect((await attempt(create, vm('free'))).stderr).toContain(only);
+    expect((await attempt(create, vm('owned', { ownerReferences }))).code).toBe(0);
+    const others = [{ ...owner, kind: 'Deployment', apiVersion: 'apps/v1' }];
+    expect((await attempt(create, vm('foreign', { ownerReferences: others }))).stderr).toContain(only);
+    expect((await attempt(`delete luvm guarded --as=${operatorUser} --dry-run=server`)).stderr).toContain(only);
+    const revision = { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'r' }, revision: 1 };
+    expect((await attempt(create, JSON.stringify(revision))).stderr).toContain(only);
+    const adopt = JSON.stringify({ metadata: { ownerReferences } });
+    const patch = `patch luvm guarded --as=${operatorUser} --dry-run=server --type=merge -p ${adopt}`;
+    expect((await attempt(patch)).stderr).toContain('may adopt only VMs whose label lcow.dev/set has its name');
+    await $('label luvm guarded lcow.dev/set=s');
+    expect((await attempt(patch)).code).toBe(0);
+    await $('label luvm guarded lcow.dev/set-');
+  });
+
   it('is the only account that the policy restricts', async () => {
     await $('patch luvm guarded --type=merge -p {"spec":{"memory":{"sizeInMB":512}}}');
   });
@@ -209,9 +229,8 @@ describe('the operator’s ServiceAccount', () => {
     'get secret/other --namespace=lcow-system',
     'list secrets --namespace=lcow-system',
     'update lease/other --namespace=lcow-system',
-    'create linuxutilityvms.lcow.dev',
     'update linuxutilityvms.lcow.dev',
-    'delete linuxutilityvms.lcow.dev',
+    'patch linuxutilityvmsets.lcow.dev',
     'delete linuxutilityvmhosts.lcow.dev',
     'patch nodes',
     'get pods',
@@ -235,6 +254,9 @@ describe('people', () => {
     ['view', 'create', 'linuxutilityvms.lcow.dev', 'no'],
     ['edit', 'create', 'linuxutilityvms.lcow.dev', 'yes'],
     ['edit', 'deletecollection', 'linuxutilityvms.lcow.dev', 'yes'],
+    ['view', 'get', 'linuxutilityvmsets.lcow.dev', 'yes'],
+    ['view', 'update', 'linuxutilityvmsets.lcow.dev --subresource=scale', 'no'],
+    ['edit', 'update', 'linuxutilityvmsets.lcow.dev --subresource=scale', 'yes'],
     ['edit', 'update', 'linuxutilityvms.lcow.dev --subresource=status', 'no'],
     ['view', 'get', 'luvm --subresource=log', 'yes'],
     ['view', 'get', 'luvm --subresource=document', 'no'],

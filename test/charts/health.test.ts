@@ -7,13 +7,16 @@ import { describe, expect, it } from 'vitest';
 import { LuaFactory } from 'wasmoon';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import type { LinuxUtilityVMSetStatus } from '../../crds/linux-utility-vm-set.ts';
+import { setStatus } from '../../operator/controller/sets/set-status.ts';
 import { nextHostStatus } from '../../operator/controller/status/host-status.ts';
 import { nextStatus, type StatusInputs } from '../../operator/controller/status/status.ts';
 import type { VirtualMachine } from '../../operator/kubernetes/objects.ts';
 import type { ObservedVirtualMachine } from '../../protocol/messages.ts';
 import { type KStatus, kstatusOf } from '../support/charts/kstatus.ts';
-import { makeMachine, someUid } from '../support/operator/objects.ts';
+import { makeMachine, makeSet, someUid } from '../support/operator/objects.ts';
 import { observedMachine } from '../support/operator/scripted-agent.ts';
+import * as sets from '../support/operator/set-views.ts';
 
 const folder = fileURLToPath(new URL('../../charts/argocd/', import.meta.url));
 const read = (file: string) => readFile(`${folder}${file}`, 'utf8');
@@ -269,6 +272,46 @@ describe('a LinuxUtilityVM that', () => {
   });
 });
 
+describe('a LinuxUtilityVMSet that', () => {
+  const script = 'linux-utility-vm-set-health.lua';
+  const seen = { observedGeneration: 1, updateRevision: 'a', replicas: 2, updatedReplicas: 2 };
+  const late = { ...seen, availableReplicas: 1, updatedAvailableReplicas: 1 };
+  const overdue = { ...late, rollout: { progressedAt: '2026-01-01T00:00:00Z' } };
+  const half = sets.view([sets.upAtA, sets.downAtA]);
+  const all = sets.view([sets.upAtA, sets.upAtA]);
+
+  it.each<[string, LinuxUtilityVMSetStatus, sets.SetSituation, KStatus, ArgoHealth]>([
+    ['was just made', {}, { view: half }, 'InProgress', 'Progressing'],
+    ['has all its VMs', seen, { view: all }, 'Current', 'Healthy'],
+    ['has no VMs, as asked', seen, { view: sets.view([]) }, 'Current', 'Healthy'],
+    ['waits for a VM', seen, { view: half }, 'InProgress', 'Progressing'],
+    ['misses a VM', seen, { view: sets.view([sets.upAtA, undefined]) }, 'InProgress', 'Progressing'],
+    ['made no progress for long', overdue, { view: half }, 'Failed', 'Degraded'],
+    ['is paused, with all its VMs', seen, { view: { ...all, paused: true } }, 'Current', 'Suspended'],
+    ['is paused, and waits for a VM', overdue, { view: { ...half, paused: true } }, 'InProgress', 'Suspended'],
+    ['may not make VMs', seen, { view: half, reason: 'CreateRefused' }, 'InProgress', 'Progressing'],
+    ['has a bad template', seen, { reason: 'TemplateInvalid' }, 'Failed', 'Degraded'],
+    ['cannot be read', seen, { reason: 'InvalidSpec' }, 'Failed', 'Degraded'],
+    ['lacks a name', seen, { view: half, reason: 'NameConflict' }, 'Failed', 'Degraded'],
+    ['may not restart VMs', seen, { view: all, reason: 'LiveChangeRefused' }, 'Failed', 'Degraded'],
+  ])('%s', async (_, stored, { view, reason }, kstatus, argo) => {
+    const set = makeSet('x', { status: stored });
+    const status = setStatus(set, view, reason && { reason, message: reason }, sets.now);
+    const object = { metadata: set.metadata, status };
+    expect(kstatusOf(object)).toBe(kstatus);
+    expect(await argoHealthOf(script, object)).toBe(argo);
+  });
+
+  it('has a newer manifest than the operator has seen, or is being deleted, is progressing', async () => {
+    const set = makeSet('x', { status: seen });
+    const status = setStatus(set, all, undefined, sets.now);
+    const newer = { metadata: { ...set.metadata, generation: 2 }, status };
+    expect([kstatusOf(newer), await argoHealthOf(script, newer)]).toEqual(['InProgress', 'Progressing']);
+    const ending = { metadata: { ...set.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' }, status };
+    expect([kstatusOf(ending), await argoHealthOf(script, ending)]).toEqual(['Terminating', 'Progressing']);
+  });
+});
+
 describe('a LinuxUtilityVMHost', () => {
   it.each([
     ['Connected', 'Healthy'],
@@ -355,6 +398,7 @@ it('argocd-cm.yaml contains exactly the scripts', async () => {
   expect({ data }).toEqual({
     data: {
       'resource.customizations.health.lcow.dev_LinuxUtilityVM': await read('linux-utility-vm-health.lua'),
+      'resource.customizations.health.lcow.dev_LinuxUtilityVMSet': await read('linux-utility-vm-set-health.lua'),
       'resource.customizations.health.lcow.dev_LinuxUtilityVMHost': await read('linux-utility-vm-host-health.lua'),
     },
   });

@@ -4,9 +4,10 @@ import { type Field, fieldsOf, openApiSchema } from '../../crds/custom-resource-
 import { differences, generatedFiles } from '../../crds/generate.ts';
 import { linuxUtilityVM } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHost } from '../../crds/linux-utility-vm-host.ts';
+import { linuxUtilityVMSetKind } from '../../crds/linux-utility-vm-set.ts';
 
 const folder = new URL('../../crds/', import.meta.url);
-const kinds = [linuxUtilityVM, linuxUtilityVMHost].map(openApiSchema);
+const kinds = [linuxUtilityVM, linuxUtilityVMHost, linuxUtilityVMSetKind.schema].map(openApiSchema);
 
 describe('the checked-in CRDs', () => {
   test('equal the output of the generator', () => {
@@ -35,6 +36,7 @@ describe('the check names', () => {
 describe.each([
   ['LinuxUtilityVM', kinds[0]],
   ['LinuxUtilityVMHost', kinds[1]],
+  ['LinuxUtilityVMSet', kinds[2]],
 ])('%s', (_, schema = {}) => {
   const fields = [...fieldsOf(schema)];
   const named = fields.filter(({ path }) => path !== 'metadata' && !path.endsWith(']'));

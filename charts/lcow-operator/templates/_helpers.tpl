@@ -187,8 +187,13 @@ hook as an ordinary object: they would run the test at once, and would be refuse
 {{- end }}
 
 {{/* The end of a CEL expression: what Helm prints when it is refused. `object` is the hook, which belongs to the current revision. */}}
+{{- /* CEL: whether an owner reference names the set that controls the object. */}}
+{{- define "lcow-operator.isSet" -}}
+{{ . }}.?controller.orValue(false) && {{ . }}.kind == "LinuxUtilityVMSet" && {{ . }}.apiVersion.startsWith("lcow.dev/")
+{{- end }}
+
 {{- define "lcow-operator.uninstallAdvice" -}}
-" VMs, whose finalizers need the operator: delete them first (kubectl delete luvm --all --all-namespaces), or uninstall with
+" VMs, whose finalizers need the operator: delete them first (kubectl delete luvmset,luvm --all --all-namespaces), or uninstall with
 --no-hooks. The release is now in the state uninstalling and cannot be upgraded; this command restores it: " +
 object.?data[?"rollback"].orValue("helm rollback to the same revision")
 {{- end }}

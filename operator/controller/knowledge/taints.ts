@@ -6,6 +6,15 @@ import type { Node, Taint } from '../../kubernetes/objects.ts';
 
 const outOfServiceTaint = 'node.kubernetes.io/out-of-service';
 
+export function isDrain({ key, effect }: Taint): boolean {
+  return key === 'lcow.dev/drain' && effect === 'NoExecute';
+}
+
+/** A drain that takes VMs of sets within their budget. With the value `now` it asks nothing. */
+export function asksBudget(taint: Taint): boolean {
+  return isDrain(taint) && taint.value !== 'now';
+}
+
 /** The cluster states that the node is powered off. */
 export function isOutOfService({ spec }: Pick<Node, 'spec'>): boolean {
   return spec.taints.some(({ key }) => key === outOfServiceTaint);

@@ -5,6 +5,7 @@ import { compact, objectKey, type VirtualMachine } from '../../kubernetes/object
 import type { Change, Outranked } from '../../kubernetes/reflector.ts';
 import { isOlder } from '../../kubernetes/watch.ts';
 import { holdsRoom, isTornDown } from './rest.ts';
+import { SetMembers } from './set-members.ts';
 
 export interface Promised {
   readonly memoryInMB: number;
@@ -38,6 +39,7 @@ export class VirtualMachines {
   readonly #byKey = new Map<string, VirtualMachine>();
   readonly #keyOfUid = new Map<string, string>();
   readonly #keysOfNode = new Map<string, Set<string>>();
+  readonly #members = new SetMembers();
   readonly #promised = new Map<string, Promised>();
   readonly #entries = new Map<string, Entry>();
   /** Uids of objects that the watch reported as new and that have not had a host since. */
@@ -80,6 +82,11 @@ export class VirtualMachines {
 
   keysOn(nodeName: string): ReadonlySet<string> {
     return this.#keysOfNode.get(nodeName) ?? new Set();
+  }
+
+  /** VMs that have the label of the set, or are controlled by a set of this name. */
+  membersOf(setKey: string): ReadonlySet<string> {
+    return this.#members.of(setKey);
   }
 
   promisedTo(nodeName: string): Promised {
@@ -133,6 +140,7 @@ export class VirtualMachines {
     if (known !== undefined) this.#forget(key);
     this.#byKey.set(key, object);
     this.#keyOfUid.set(object.metadata.uid, key);
+    this.#members.add(key, object.metadata);
     this.#enter(key, object);
   }
 
@@ -156,6 +164,7 @@ export class VirtualMachines {
     if (known === undefined) return;
     this.#byKey.delete(key);
     this.#keyOfUid.delete(known.metadata.uid);
+    this.#members.remove(key, known.metadata);
     this.#leave(key);
   }
 

@@ -4,6 +4,7 @@ import type { LinuxUtilityVMSpec, Toleration } from '../../../crds/linux-utility
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm-status.ts';
 import type { ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { Clock } from '../../../runtime/clock.ts';
+import { counted } from '../../../runtime/counted.ts';
 import {
   essentialsOf,
   type Node,
@@ -13,8 +14,9 @@ import {
 } from '../../kubernetes/objects.ts';
 import type { Inventory } from '../knowledge/inventory.ts';
 import type { Lookup } from '../knowledge/lookup.ts';
+import { controllingSet } from '../knowledge/set-members.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
-import { showTaint, taintEvictionOf } from '../knowledge/taints.ts';
+import { asksBudget, isDrain, showTaint, taintEvictionOf } from '../knowledge/taints.ts';
 import type { Verdict } from '../status/status.ts';
 
 export type Eviction =
@@ -31,6 +33,7 @@ const lackingMilliseconds = 10 * 60_000;
 /** Nobody reports when another host has become able to take the VM. */
 const lookAgainMilliseconds = 5_000;
 const remembered = 10_000;
+const shownSets = 3;
 
 export class Evictions {
   readonly #nodes: Lookup<Node>;
@@ -50,7 +53,8 @@ export class Evictions {
   /** `couldMove`: whether another host would take the VM. */
   of(object: VirtualMachine, nodeName: string, couldMove: (spec: LinuxUtilityVMSpec) => boolean): Eviction {
     const essentials = essentialsOf(object.spec);
-    const byTaint = this.#taintEvictionFrom(this.#nodes.get(nodeName), essentials.tolerations);
+    const node = withoutAsking(this.#nodes.get(nodeName), object);
+    const byTaint = this.#taintEvictionFrom(node, essentials.tolerations);
     const milliseconds = byTaint === undefined ? Number.POSITIVE_INFINITY : byTaint.due - this.#clock.now();
     if (byTaint !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, byTaint.taint));
     const spec = object.spec.ok ? object.spec.value : undefined;
@@ -61,6 +65,33 @@ export class Evictions {
       return { kind: 'Later', milliseconds: Math.min(milliseconds, lookAgainMilliseconds) };
     }
     return byTaint === undefined ? none : { kind: 'Later', milliseconds };
+  }
+
+  /**
+   * Milliseconds until a drain asks the set of the VM to let it leave its host; undefined if none does. The set's budget
+   * says when it may.
+   */
+  untilAsked({ spec, status }: VirtualMachine): number | undefined {
+    const node = status.nodeName === undefined ? undefined : this.#nodes.get(status.nodeName);
+    if (node === undefined) return undefined;
+    const asking = { ...node, spec: { ...node.spec, taints: node.spec.taints.filter(asksBudget) } };
+    const byTaint = this.#taintEvictionFrom(asking, essentialsOf(spec).tolerations);
+    return byTaint === undefined ? undefined : Math.max(0, byTaint.due - this.#clock.now());
+  }
+
+  /** What a drain of the host waits for, by the names of sets; undefined while no drain asks their budgets. */
+  drainOf(nodeName: string, machines: Iterable<VirtualMachine>): string | undefined {
+    if (this.#nodes.get(nodeName)?.spec.taints.some(isDrain) !== true) return undefined;
+    const waiting = new Map<string, number>();
+    for (const object of machines) {
+      const set = controllingSet(object.metadata)?.name;
+      if (set === undefined || isAllowed(object) || this.untilAsked(object) !== 0) continue;
+      const name = `${object.metadata.namespace ?? ''}/${set}`;
+      waiting.set(name, (waiting.get(name) ?? 0) + 1);
+    }
+    if (waiting.size === 0) return 'VMs leave the host; no set keeps one of them back';
+    const shown = [...waiting].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, shownSets);
+    return `waits for the budgets of ${shown.map(([name, count]) => `${name} (${counted(count, 'VM')})`).join(', ')}`;
   }
 
   /** Why a host cannot take a VM although its taints are tolerated for a limited time. */
@@ -78,8 +109,8 @@ export class Evictions {
   }
 
   /** Whether the Node, as just read, still makes the VM leave. */
-  confirms({ spec }: VirtualMachine, node: Node): boolean {
-    const byTaint = this.#taintEvictionFrom(node, essentialsOf(spec).tolerations);
+  confirms(object: VirtualMachine, node: Node): boolean {
+    const byTaint = this.#taintEvictionFrom(withoutAsking(node, object), essentialsOf(object.spec).tolerations);
     return byTaint !== undefined && byTaint.due <= this.#clock.now();
   }
 
@@ -130,6 +161,18 @@ function hasStartedThere(status: LinuxUtilityVMStatus, observed: ObservedVirtual
   if (observed?.startedOnHost !== false) return true;
   const scheduled = conditionOf(status.conditions, 'Scheduled');
   return scheduled?.status !== 'True' || Date.parse(startTime) >= Date.parse(scheduled.lastTransitionTime);
+}
+
+/** A VM of a set leaves because of `lcow.dev/drain` only once its set has stored that it may. */
+function withoutAsking<T extends Node | undefined>(node: T, { metadata, status }: VirtualMachine): T {
+  if (node === undefined || !node.spec.taints.some(asksBudget) || controllingSet(metadata) === undefined) return node;
+  if (isAllowed({ status })) return node;
+  return { ...node, spec: { ...node.spec, taints: node.spec.taints.filter((taint) => !asksBudget(taint)) } };
+}
+
+/** The set of the VM has stored that a drain may take it away. */
+function isAllowed({ status }: Pick<VirtualMachine, 'status'>): boolean {
+  return conditionOf(status.conditions, 'Evicting')?.status === 'True';
 }
 
 function leave({ nodeName }: SpecEssentials, verdict: Verdict): Eviction {

@@ -15,12 +15,15 @@ const abnormal: ReadonlySet<string> = new Set(conditionsPresentOnlyWhileTrue);
 /** All types that the operator writes, in their order. */
 const order = [
   'Connected',
+  'Draining',
   'Scheduled',
+  'Evicting',
   'ReferencesResolved',
   'Prepared',
   'Created',
   'GuestConnected',
   'Ready',
+  'Available',
   'RestartRequired',
   'Stalled',
   'Reconciling',

@@ -27,6 +27,8 @@ export interface HostStatusInputs {
   readonly session: Session | undefined;
   readonly connection: Connection;
   readonly virtualMachines: { readonly desired: number; readonly running: number };
+  /** What a drain of the host waits for; undefined while there is none. */
+  readonly draining?: string | undefined;
   readonly now: number;
 }
 
@@ -34,7 +36,8 @@ export function nextHostStatus(inputs: HostStatusInputs): LinuxUtilityVMHostStat
   const { stored, generation, introduction, session, connection, virtualMachines, now } = inputs;
   const running = connection === 'Connected' ? virtualMachines.running : (stored.virtualMachines?.running ?? 0);
   const storedConnected = (stored.conditions ?? []).filter(({ type }) => type === 'Connected');
-  const judgements = connection === 'Lapsed' ? storedConnected : [connectedJudgement(connection)];
+  const connected = connection === 'Lapsed' ? storedConnected : [connectedJudgement(connection)];
+  const judgements = [...connected, ...drainingJudgements(inputs)];
   return {
     ...(introduction === undefined ? stored : withIntroduction(stored, introduction)),
     ...sessionOf(session ?? stored.session, connection, now),
@@ -68,6 +71,11 @@ export function withIntroduction(
     ...(isolation.length > 0 && { isolation }),
     ...(bootFiles.length > 0 && { bootFiles }),
   };
+}
+
+function drainingJudgements({ draining }: HostStatusInputs): readonly Judgement[] {
+  if (draining === undefined) return [];
+  return [{ type: 'Draining', status: 'True', reason: 'Draining', message: draining }];
 }
 
 function connectedJudgement(connection: Exclude<Connection, 'Lapsed'>): Judgement {

@@ -2,11 +2,16 @@
 // decided (design §4). The same inputs give the same status, so nothing is written when nothing changed.
 //
 //   status.ts ──next status──► write-need.ts ──now, later or never──► status-writer.ts ──► API server, transitions.ts ──► Events
-import { type LinuxUtilityVMStatus, type Phase, pausedAnnotation } from '../../../crds/linux-utility-vm.ts';
+import {
+  type LinuxUtilityVMStatus,
+  type Phase,
+  pausedAnnotation,
+  revisionLabel,
+} from '../../../crds/linux-utility-vm.ts';
 import { type LastExit, observedConditionTypes } from '../../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
-import { annotationWarnings, isAnnotationWarning, isPaused } from '../knowledge/annotations.ts';
+import { annotationWarnings, isAnnotationWarning, isPaused, isRestartRequested } from '../knowledge/annotations.ts';
 import type { Report } from '../knowledge/reports.ts';
 import { isGoodRest, type Rest } from '../knowledge/rest.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
@@ -48,6 +53,11 @@ export interface StatusInputs {
   readonly terminating: Verdict | undefined;
   /** Why a VM without a host needs none. */
   readonly rest?: Rest | undefined;
+  /**
+   * The set of the VM allows the drain of its host to take it away, or the drain is over. Undefined for no change; a VM
+   * that left its host is not being evicted any more.
+   */
+  readonly evicting?: Verdict | 'Over' | undefined;
   /** How the VM ended on the host that it leaves. */
   readonly end?: LastExit | undefined;
   /** The VM is being deleted, and its host has confirmed that nothing of it is left. */
@@ -64,19 +74,32 @@ export function nextStatus(inputs: StatusInputs): LinuxUtilityVMStatus {
   const stored = object.status;
   const observedGeneration = generationOf(inputs);
   const { warnings, ...observed } = observations(inputs);
-  return {
-    ...observed,
-    ...warningsOf(object, { warnings }),
+  const conditions = conditionsOf(
+    stored.conditions ?? [],
+    [...agentJudgements(inputs), ...failureJudgements(report), ...operatorJudgements(inputs)],
     observedGeneration,
+    now,
+  );
+  const next = { ...observed, observedGeneration, conditions };
+  return {
+    ...next,
+    ...warningsOf(object, { warnings }),
     phase: phaseOf(inputs),
     ...hostOf(inputs),
-    conditions: conditionsOf(
-      stored.conditions ?? [],
-      [...agentJudgements(inputs), ...failureJudgements(report), ...operatorJudgements(inputs)],
-      observedGeneration,
-      now,
-    ),
+    ...readyRevisionOf(object, next),
   };
+}
+
+/** What a set must know of a VM, and no write of its own should tell it: that the VM was ready at its revision. */
+function readyRevisionOf(
+  { metadata, status }: VirtualMachine,
+  next: Pick<LinuxUtilityVMStatus, 'conditions' | 'observedGeneration' | 'restartedAt'>,
+): Pick<LinuxUtilityVMStatus, 'readyRevision'> {
+  const is = (type: string) => conditionOf(next.conditions, type)?.status === 'True';
+  const isCurrent = next.observedGeneration === metadata.generation && !isRestartRequested(metadata, next);
+  const readyRevision =
+    is('Ready') && isCurrent && !is('RestartRequired') ? metadata.labels?.[revisionLabel] : status.readyRevision;
+  return readyRevision === undefined ? {} : { readyRevision };
 }
 
 /** The last host is kept for good, also in the write that removes the current one. */
@@ -184,6 +207,7 @@ function operatorJudgements(inputs: StatusInputs): readonly Judgement[] {
   const { object, nodeName, scheduled, blocked, terminating, now } = inputs;
   return [
     ...referencesJudgements(inputs),
+    ...evictingJudgements(inputs),
     ...(isHeld(object) ? [pausedJudgement(object, now)] : []),
     {
       type: 'Scheduled',
@@ -203,6 +227,12 @@ function referencesJudgements({ object, references }: StatusInputs): readonly Ju
   if (references === 'Resolved') return [{ type, status: 'True', reason: 'Resolved', message: reasons.Resolved.text }];
   const { reason, message, isTransient = false } = references;
   return [{ type, status: isTransient ? 'Unknown' : 'False', reason, message }];
+}
+
+function evictingJudgements({ object, nodeName, evicting }: StatusInputs): readonly Judgement[] {
+  if (nodeName === undefined || nodeName !== object.status.nodeName || evicting === 'Over') return [];
+  if (evicting !== undefined) return [{ type: 'Evicting', status: 'True', ...evicting }];
+  return (object.status.conditions ?? []).filter(({ type }) => type === 'Evicting');
 }
 
 function pausedJudgement({ status }: VirtualMachine, now: number): Judgement {

@@ -81,7 +81,7 @@ function sameStatus(a: LinuxUtilityVMStatus, b: LinuxUtilityVMStatus): boolean {
   return sameJson(a, b);
 }
 
-const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'ReferencesResolved', 'Paused']);
+const operatorConditions: ReadonlySet<string> = new Set(['Scheduled', 'Evicting', 'ReferencesResolved', 'Paused']);
 
 /**
  * Decisions of the operator, which are written at once. The condition of a termination is written only when the

@@ -14,6 +14,7 @@ it('a host is written about until another replica takes a newer epoch, and again
   const cache = new Map<string, Host>();
   const clients = clientsOver({ request: () => Promise.reject(new Error('not to be asked')) });
   const hosts = new Hosts({
+    drainOf: () => undefined,
     client: clients.hosts,
     nodes: clients.nodes,
     cache,

@@ -101,6 +101,7 @@ function bed() {
     },
   };
   const hosts = new Hosts({
+    drainOf: () => undefined,
     ...{ client: clientsOver(http).hosts, nodes: clientsOver(http).nodes },
     ...{ cache: stored, inventory, machines, uninstallation, clock, replica: 'r' },
     writes: new NodeWrites(clock, () => 0),

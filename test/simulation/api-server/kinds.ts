@@ -8,6 +8,11 @@ import {
   linuxUtilityVMHostSpec,
   linuxUtilityVMHostStatus,
 } from '../../../crds/linux-utility-vm-host.ts';
+import {
+  linuxUtilityVMSetKind,
+  linuxUtilityVMSetSpec,
+  linuxUtilityVMSetStatus,
+} from '../../../crds/linux-utility-vm-set.ts';
 import { linuxUtilityVMSpec } from '../../../crds/linux-utility-vm-spec.ts';
 import { linuxUtilityVMStatus } from '../../../crds/linux-utility-vm-status.ts';
 import { apiVersion } from '../../../crds/names.ts';
@@ -19,6 +24,7 @@ import { type Completion, completionBy } from './schema.ts';
 export type KindName =
   | 'LinuxUtilityVM'
   | 'LinuxUtilityVMHost'
+  | 'LinuxUtilityVMSet'
   | 'Node'
   | 'ConfigMap'
   | 'Secret'
@@ -108,6 +114,10 @@ export const servedKinds: readonly ServedKind[] = [
   {
     kind: 'LinuxUtilityVMHost',
     ...custom(linuxUtilityVMHostKind, { spec: linuxUtilityVMHostSpec, status: linuxUtilityVMHostStatus }),
+  },
+  {
+    kind: 'LinuxUtilityVMSet',
+    ...custom(linuxUtilityVMSetKind, { spec: linuxUtilityVMSetSpec, status: linuxUtilityVMSetStatus }),
   },
   {
     ...builtIn,

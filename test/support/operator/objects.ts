@@ -10,7 +10,15 @@ import {
   type LinuxUtilityVMHostStatus,
   linuxUtilityVMHostSpec,
 } from '../../../crds/linux-utility-vm-host.ts';
-import type { Host, Node, SpecEssentials, SpecPart, VirtualMachine } from '../../../operator/kubernetes/objects.ts';
+import { type LinuxUtilityVMSetStatus, linuxUtilityVMSetSpec } from '../../../crds/linux-utility-vm-set.ts';
+import type {
+  Host,
+  MachineSet,
+  Node,
+  SpecEssentials,
+  SpecPart,
+  VirtualMachine,
+} from '../../../operator/kubernetes/objects.ts';
 
 export const someUid = '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f';
 
@@ -32,6 +40,17 @@ export function makeMachine(
     },
     spec: { ok: true, value: linuxUtilityVMSpec.parse(changes.spec ?? {}) },
     status: changes.status ?? {},
+  };
+}
+
+export function makeSet(
+  name: string,
+  { spec = {}, status = {} }: { spec?: object; status?: LinuxUtilityVMSetStatus } = {},
+): MachineSet {
+  return {
+    metadata: { name, namespace: 'default', uid: `uid-of-${name}`, resourceVersion: '1', generation: 1 },
+    spec: { ok: true, value: linuxUtilityVMSetSpec.parse({ template: { spec: {} }, ...spec }) },
+    status,
   };
 }
 

@@ -1,0 +1,246 @@
+// One pass over one LinuxUtilityVMSet (design §13). Level-triggered: every pass decides from scratch.
+//
+//   revision ──► members (adopt, release) ──► plan ──► writes of VMs ──► status
+//
+// Before the first write of a term that takes a VM away, all VMs of the set are read live: a cache that is behind must not
+// spend a budget that an earlier leader has spent.
+import { setLabel } from '../../../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMSetSpec, LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
+import type { ApiError } from '../../kubernetes/api-error.ts';
+import { machineKind } from '../../kubernetes/caches.ts';
+import type { KubeHttp } from '../../kubernetes/http.ts';
+import { type MachineSet, objectKey, parseVirtualMachine, type VirtualMachine } from '../../kubernetes/objects.ts';
+import { collectionPath } from '../../kubernetes/resource-client.ts';
+import { list } from '../../kubernetes/watch.ts';
+import { done, type Result, soonest } from '../../queue/result.ts';
+import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
+import type { Verdict } from '../status/status.ts';
+import { type MemberWrite, MemberWrites, type MemberWritesOptions } from './member-writes.ts';
+import { wantedOrdinals } from './ordinals.ts';
+import { type Members, membersOf } from './ownership.ts';
+import { isDisruptive } from './plan.ts';
+import { type Ensured, RevisionStore } from './revision-store.ts';
+import { SetActions } from './set-actions.ts';
+import { SetMemory } from './set-memory.ts';
+import { nextChange, type SetVerdict, type SetView, setStatus } from './set-status.ts';
+import { SetStatusWriter, type SetStatusWriterOptions } from './set-status-writer.ts';
+import { SetViews } from './set-view.ts';
+
+export interface SetReconcilerOptions
+  extends Omit<MemberWritesOptions, 'clients'>,
+    Omit<SetStatusWriterOptions, 'client'> {
+  readonly http: KubeHttp;
+  readonly clients: MemberWritesOptions['clients'] & { readonly sets: SetStatusWriterOptions['client'] };
+  readonly sets: { get(key: string): MachineSet | undefined };
+  readonly machines: VirtualMachines;
+  /** Milliseconds until a drain asks to take the VM from its host. */
+  readonly untilAsked: (object: VirtualMachine) => number | undefined;
+  /** Stores that a drain may take the VM away, or that the drain is over. */
+  readonly evict: (object: VirtualMachine, verdict: Verdict | 'Over') => Promise<Result>;
+  readonly stop: AbortSignal;
+}
+
+const spacingMilliseconds = 200;
+const refusalMilliseconds = 60_000;
+
+/** A set that can be acted on. */
+interface Readable {
+  readonly set: MachineSet;
+  readonly spec: LinuxUtilityVMSetSpec;
+  readonly wanted: readonly number[];
+  readonly revisions: Ensured;
+  readonly memory: SetMemory;
+}
+
+export class SetReconciler {
+  readonly #options: SetReconcilerOptions;
+  readonly #writes: MemberWrites;
+  readonly #actions: SetActions;
+  readonly #status: SetStatusWriter;
+  readonly #revisions: RevisionStore;
+  /** By uid. */
+  readonly #memories = new Map<string, SetMemory>();
+
+  constructor(options: SetReconcilerOptions) {
+    this.#options = options;
+    this.#writes = new MemberWrites(options);
+    this.#actions = new SetActions(this.#writes, options.evict);
+    this.#status = new SetStatusWriter({ ...options, client: options.clients.sets });
+    this.#revisions = new RevisionStore(options.http, options.stop);
+  }
+
+  forget(uid: string): void {
+    this.#memories.delete(uid);
+    this.#revisions.forget(uid);
+  }
+
+  async reconcile(key: string): Promise<Result> {
+    const cached = this.#options.sets.get(key);
+    if (cached === undefined) return done;
+    const memory = this.#memories.get(cached.metadata.uid) ?? new SetMemory();
+    this.#memories.set(cached.metadata.uid, memory);
+    const wait = memory.passedAt + spacingMilliseconds - this.#options.clock.now();
+    if (wait > 0) return { kind: 'After', milliseconds: wait };
+    memory.passedAt = this.#options.clock.now();
+    return this.#pass(memory.newest(cached), memory);
+  }
+
+  async #pass(set: MachineSet, memory: SetMemory): Promise<Result> {
+    if (!set.spec.ok) return this.#stall(set, memory, { reason: 'InvalidSpec', message: set.spec.message });
+    const spec = set.spec.value;
+    const ordinals = wantedOrdinals(spec);
+    if (!ordinals.ok) return this.#stall(set, memory, { reason: 'OrdinalsInvalid', message: ordinals.message });
+    const wanted = ordinals.ordinals;
+    const problem = memory.problemOf(spec.template, set.metadata.name, wanted);
+    if (problem !== undefined) return this.#stall(set, memory, { reason: 'TemplateInvalid', message: problem });
+    const isEnding = set.metadata.deletionTimestamp !== undefined;
+    if (isEnding) return done;
+    const revisions = await this.#revisions.ensure(set, spec.template);
+    if (!revisions.ok) return { kind: 'Retry', error: revisions.error };
+    return this.#act({ set, spec, wanted, revisions: revisions.value, memory });
+  }
+
+  async #act(readable: Readable): Promise<Result> {
+    const { set, memory } = readable;
+    const settled = await this.#settleMembers(set, this.#members(readable));
+    if (settled !== undefined) return settled;
+    const { plan, views, view } = this.#view(readable);
+    if (plan.actions.some(isDisruptive) && !memory.hasReadMembers) return this.#readMembers(set, memory);
+    const refused = this.#refusalOf(memory, views.update.name);
+    const actions = refused === undefined ? plan.actions : plan.actions.filter(({ kind }) => !isMaking(kind));
+    const { writes, result } = await this.#actions.run(set, views, view, actions);
+    const failure = writes.find((write) => write.kind === 'Failed');
+    if (failure !== undefined) this.#note(memory, views.update.name, failure.error);
+    // The status is about what is now, with the writes of this pass.
+    const after = this.#view(readable);
+    const verdict = this.#verdict(readable, after.view, failure?.error);
+    const status = setStatus(set, after.view, verdict, this.#options.clock.now());
+    const written = await this.#status.write(set, memory, status);
+    await this.#prune(readable, status, after.view);
+    return [result, followUp(writes, failure?.error, actions.length), this.#later(after.view, status)].reduce(
+      soonest,
+      written,
+    );
+  }
+
+  async #stall(set: MachineSet, memory: SetMemory, verdict: SetVerdict): Promise<Result> {
+    return this.#status.write(set, memory, setStatus(set, undefined, verdict, this.#options.clock.now()));
+  }
+
+  #members({ set, wanted }: Readable): Members {
+    const { machines } = this.#options;
+    const { namespace } = set.metadata;
+    const candidates = [...machines.membersOf(objectKey(set.metadata))].flatMap((key) => machines.get(key) ?? []);
+    return membersOf(set, candidates, wanted, (name) => machines.get(objectKey({ name, namespace })));
+  }
+
+  #view(readable: Readable) {
+    const { set, spec, wanted, revisions } = readable;
+    const { clock, untilAsked } = this.#options;
+    const views = new SetViews({
+      set,
+      spec,
+      wanted,
+      revisions,
+      members: this.#members(readable),
+      isDeleted: (uid) => this.#writes.isDeleted(uid),
+      isToLeave: (object) => untilAsked(object) === 0,
+      now: clock.now(),
+    });
+    const view = views.view();
+    return { views, view, plan: view.plan };
+  }
+
+  /** Adopts and releases. Undefined if there was nothing to do. */
+  async #settleMembers(set: MachineSet, { toAdopt, toRelease }: Members): Promise<Result | undefined> {
+    if (toAdopt.length === 0 && toRelease.length === 0) return undefined;
+    const writes: MemberWrite[] = [];
+    for (const object of toRelease) writes.push(await this.#writes.release(set, object));
+    for (const object of toAdopt) writes.push(await this.#writes.adopt(set, object));
+    const failure = writes.find((write) => write.kind === 'Failed');
+    return failure === undefined
+      ? { kind: 'After', milliseconds: spacingMilliseconds }
+      : { kind: 'Retry', error: failure.error };
+  }
+
+  /** Reads what an earlier leader may have written, before anything is taken away. */
+  async #readMembers(set: MachineSet, memory: SetMemory): Promise<Result> {
+    const { http, machines, stop, wakeMachine } = this.#options;
+    const { namespace, name } = set.metadata;
+    const collection = { path: collectionPath(machineKind, namespace), labelSelector: `${setLabel}=${name}` };
+    const known = [...machines.membersOf(objectKey(set.metadata))].flatMap((key) => machines.get(key) ?? []);
+    const found = new Set<string>();
+    const read = await list(http, collection, stop, (items) => {
+      for (const object of items.flatMap((item) => parseVirtualMachine(item) ?? [])) {
+        found.add(object.metadata.uid);
+        machines.remember(object);
+        wakeMachine(objectKey(object.metadata));
+      }
+    });
+    if (!read.ok) return { kind: 'Retry', error: read.error };
+    for (const { metadata } of known) if (!found.has(metadata.uid)) this.#writes.bury(metadata.uid);
+    memory.hasReadMembers = true;
+    memory.passedAt = Number.NEGATIVE_INFINITY;
+    return { kind: 'After', milliseconds: 0 };
+  }
+
+  /** The API server did not accept a VM of this revision: it is asked again after a while, or for another revision. */
+  #refusalOf(memory: SetMemory, revision: string): SetVerdict | undefined {
+    const { refusal } = memory;
+    if (refusal?.revision !== revision) return undefined;
+    return this.#options.clock.now() < refusal.at + refusalMilliseconds ? refusal.verdict : undefined;
+  }
+
+  #note(memory: SetMemory, revision: string, error: ApiError): void {
+    if (error.code !== 422 && error.code !== 400) return;
+    const verdict: SetVerdict = { reason: 'TemplateInvalid', message: error.message };
+    memory.refusal = { revision, at: this.#options.clock.now(), verdict };
+  }
+
+  #verdict({ memory }: Readable, view: SetView, error: ApiError | undefined): SetVerdict | undefined {
+    const refused = this.#refusalOf(memory, view.updateRevision);
+    if (refused !== undefined) return refused;
+    if (error?.code === 403) return { reason: 'CreateRefused', message: error.message };
+    const [taken] = view.taken;
+    if (taken !== undefined) {
+      const message = `the VM with ordinal ${taken} cannot be made: another object has its name`;
+      return { reason: 'NameConflict', message };
+    }
+    const [refusedName] = view.plan.refused;
+    if (refusedName === undefined) return undefined;
+    const message = `${refusedName} needs a restart, which spec.update.method LiveOnly does not allow`;
+    return { reason: 'LiveChangeRefused', message };
+  }
+
+  async #prune({ set, spec }: Readable, status: LinuxUtilityVMSetStatus, view: SetView): Promise<void> {
+    const used = [status.currentRevision, view.currentRevision, view.updateRevision];
+    const inUse = new Set([...used, ...view.replicas.map(({ revision }) => revision)].filter(isText));
+    await this.#revisions.prune(set, inUse, spec.revisionHistoryLimit);
+  }
+
+  /** When to look again although nothing happens. */
+  #later(view: SetView, status: LinuxUtilityVMSetStatus): Result {
+    const { clock, untilAsked } = this.#options;
+    const drains = view.replicas
+      .map(({ object }) => untilAsked(object) ?? 0)
+      .filter((milliseconds) => milliseconds > 0);
+    const next = nextChange(view, status, clock.now()) ?? Number.POSITIVE_INFINITY;
+    const milliseconds = Math.min(next, ...drains);
+    return Number.isFinite(milliseconds) ? { kind: 'After', milliseconds } : done;
+  }
+}
+
+function isMaking(kind: string): boolean {
+  return kind === 'Create' || kind === 'Update';
+}
+
+function followUp(writes: readonly MemberWrite[], error: ApiError | undefined, actions: number): Result {
+  if (error !== undefined && error.code !== 422 && error.code !== 400) return { kind: 'Retry', error };
+  if (error !== undefined) return { kind: 'After', milliseconds: refusalMilliseconds };
+  const isUnfinished = writes.length < actions || writes.some(({ kind }) => kind === 'Outdated');
+  return isUnfinished ? { kind: 'After', milliseconds: spacingMilliseconds } : done;
+}
+
+function isText(value: string | undefined): value is string {
+  return value !== undefined;
+}

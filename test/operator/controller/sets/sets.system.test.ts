@@ -1,0 +1,232 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { apiVersion, restartedAtAnnotation, setLabel } from '../../../../crds/linux-utility-vm.ts';
+import { parseSet, type VirtualMachine } from '../../../../operator/kubernetes/objects.ts';
+import { type KStatus, kstatusOf } from '../../../support/charts/kstatus.ts';
+import { type ControlPlane, startControlPlane } from '../../../support/control-plane/control-plane.ts';
+import { installCustomResources } from '../../../support/control-plane/custom-resources.ts';
+import { kubectl } from '../../../support/control-plane/kubectl.ts';
+import {
+  hostsPath,
+  machinesPath,
+  OperatorFixture,
+  type RunningOperator,
+  readyOf,
+  until,
+} from '../../../support/operator/fixture.ts';
+import { ScriptedAgent } from '../../../support/operator/scripted-agent.ts';
+
+const setsPath = `/apis/${apiVersion}/namespaces/default/linuxutilityvmsets`;
+
+let controlPlane: ControlPlane;
+let fixture: OperatorFixture;
+let operator: RunningOperator;
+const agents: ScriptedAgent[] = [];
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane({ audited: true });
+  await installCustomResources(controlPlane);
+  fixture = new OperatorFixture(controlPlane.kubeconfigPath);
+}, 120_000);
+
+afterAll(async () => {
+  await controlPlane?.stop();
+});
+
+beforeEach(async () => {
+  operator = await fixture.start();
+});
+
+afterEach(async () => {
+  for (const agent of agents) {
+    agent.onRelease = (uid) => agent.remove(uid);
+    for (const { uid } of agent.receivedOf('release')) agent.remove(uid);
+  }
+  await fixture.request({ method: 'DELETE', path: setsPath });
+  for (const { metadata } of await fixture.list()) await fixture.delete(metadata.name).catch(() => {});
+  await until(async () => (await fixture.list()).length === 0);
+  await operator.operator.stop();
+  for (const agent of agents.splice(0)) await agent.disconnect();
+  await fixture.request({ method: 'DELETE', path: '/api/v1/nodes' });
+  await fixture.request({ method: 'DELETE', path: hostsPath });
+});
+
+async function connect(nodeName: string): Promise<ScriptedAgent> {
+  await fixture.createNode(nodeName);
+  const agent = new ScriptedAgent();
+  agents.push(agent);
+  await agent.connect(operator.agents, nodeName);
+  await until(() => agent.receivedOf('desired').some(({ last }) => last));
+  return agent;
+}
+
+async function create(name: string, spec: object): Promise<void> {
+  const body = { apiVersion, kind: 'LinuxUtilityVMSet', metadata: { name }, spec };
+  await fixture.request({ method: 'POST', path: setsPath, body });
+}
+
+const read = (name: string) => fixture.request({ method: 'GET', path: `${setsPath}/${name}` });
+
+async function status(name: string) {
+  const set = parseSet(await read(name));
+  if (set === undefined) throw new Error('no set');
+  return set.status;
+}
+
+async function change(name: string, spec: object): Promise<void> {
+  const contentType = 'application/merge-patch+json';
+  await fixture.request({ method: 'PATCH', path: `${setsPath}/${name}`, contentType, body: { spec } });
+}
+
+async function untilJudged(name: string, expected: KStatus): Promise<void> {
+  await until(async () => kstatusOf(await read(name)) === expected).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}\n${JSON.stringify(await read(name), undefined, 2)}`);
+  });
+}
+
+async function members(name: string): Promise<readonly VirtualMachine[]> {
+  const all = (await fixture.list()).filter(({ metadata }) => metadata.labels?.[setLabel] === name);
+  return [...all].sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+}
+const namesOf = (machines: readonly VirtualMachine[]) => machines.map(({ metadata }) => metadata.name);
+const uidsOf = (machines: readonly VirtualMachine[]) => machines.map(({ metadata }) => metadata.uid);
+const restartsOf = (machines: readonly VirtualMachine[]) =>
+  machines.map(({ metadata }) => metadata.annotations?.[restartedAtAnnotation]);
+const reasonOf = async (name: string) => (await status(name)).conditions?.find(({ type }) => type === 'Ready')?.reason;
+const memory = (sizeInMB: number) => ({ memory: { sizeInMB } });
+
+describe('a set', () => {
+  it('makes its VMs, scales, changes them while they run, restarts them, and takes a restart back', async () => {
+    await connect('one');
+    await create('x', { replicas: 3, template: { spec: memory(1024) } });
+    expect(kstatusOf(await read('x'))).toBe('InProgress');
+    await untilJudged('x', 'Current');
+    const first = await members('x');
+    expect(namesOf(first)).toEqual(['x-0', 'x-1', 'x-2']);
+    expect(await status('x')).toMatchObject({
+      replicas: 3,
+      readyReplicas: 3,
+      availableReplicas: 3,
+      updatedReplicas: 3,
+    });
+
+    await kubectl(controlPlane, ['scale', 'luvmset/x', '--replicas=4']);
+    await until(async () => (await status('x')).availableReplicas === 4);
+    await kubectl(controlPlane, ['scale', 'luvmset/x', '--replicas=3']);
+    await until(async () => (await members('x')).length === 3);
+    await untilJudged('x', 'Current');
+
+    await change('x', { template: { spec: memory(2048) } });
+    await untilJudged('x', 'Current');
+    const changed = await members('x');
+    expect(uidsOf(changed)).toEqual(uidsOf(first));
+    expect(restartsOf(changed)).toEqual([undefined, undefined, undefined]);
+    expect(changed.map(({ spec }) => spec.ok && spec.value.memory.sizeInMB)).toEqual([2048, 2048, 2048]);
+
+    await change('x', { template: { spec: { boot: { kernelOptions: 'quiet' } } } });
+    await untilJudged('x', 'Current');
+    const restarted = await members('x');
+    expect(uidsOf(restarted)).toEqual(uidsOf(first));
+    expect(new Set(restartsOf(restarted)).size).toBe(3);
+
+    await change('x', { template: { spec: { boot: null } } });
+    await untilJudged('x', 'Current');
+    expect(uidsOf(await members('x'))).toEqual(uidsOf(first));
+    const revisions = await kubectl(controlPlane, ['get', 'controllerrevisions', '-l', 'lcow.dev/set=x', '-o', 'name']);
+    expect(revisions.trim().split('\n')).toHaveLength(3);
+  });
+
+  it('a drain takes its VMs within the budget, and at once with the value now', async () => {
+    const first = await connect('left');
+    await create('d', { replicas: 3, template: { spec: memory(512) } });
+    await untilJudged('d', 'Current');
+    await connect('right');
+    const released: string[] = [];
+    first.onRelease = (uid) => released.push(uid);
+    await kubectl(controlPlane, ['taint', 'node', 'left', 'lcow.dev/drain=:NoExecute']);
+    await until(() => released.length === 1);
+    await until(async () => (await status('d')).disruptionsAllowed === 0);
+    expect(released).toHaveLength(1);
+    const draining = async () =>
+      (await fixture.host('left'))?.status.conditions?.find(({ type }) => type === 'Draining');
+    await until(async () => (await draining())?.message === 'waits for the budgets of default/d (2 VMs)');
+    first.onRelease = (uid) => first.remove(uid);
+    first.remove(released[0] ?? '');
+    await until(async () => (await members('d')).every((each) => each.status.nodeName === 'right'));
+    await untilJudged('d', 'Current');
+    await kubectl(controlPlane, ['taint', 'node', 'left', 'lcow.dev/drain-']);
+    await until(async () => (await draining()) === undefined);
+    await kubectl(controlPlane, ['taint', 'node', 'right', 'lcow.dev/drain=now:NoExecute']);
+    await until(async () => (await members('d')).every((each) => each.status.nodeName === 'left'));
+    await untilJudged('d', 'Current');
+  });
+
+  it('adopts a VM with its label and name without a restart, and leaves a foreign VM alone', async () => {
+    await connect('two');
+    const labels = { [setLabel]: 'a' };
+    for (const [name, own] of [
+      ['a-0', labels],
+      ['a-1', {}],
+    ] as const) {
+      const body = { apiVersion, kind: 'LinuxUtilityVM', metadata: { name, labels: own }, spec: memory(1024) };
+      await fixture.request({ method: 'POST', path: machinesPath, body });
+      await fixture.untilReady(name);
+    }
+    const before = await fixture.get('a-0');
+    await create('a', { replicas: 3, template: { spec: memory(1024) } });
+    await untilJudged('a', 'Failed');
+    expect(await reasonOf('a')).toBe('NameConflict');
+    expect(namesOf(await members('a'))).toEqual(['a-0', 'a-2']);
+    const adopted = await fixture.get('a-0');
+    expect(adopted?.metadata).toMatchObject({ uid: before?.metadata.uid, generation: 1 });
+    expect(adopted?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'LinuxUtilityVMSet', name: 'a' });
+    expect((await fixture.get('a-1'))?.metadata.ownerReferences).toBeUndefined();
+    await fixture.delete('a-1');
+    await untilJudged('a', 'Current');
+
+    await fixture.patch('a-2', { metadata: { labels: { [setLabel]: null } } });
+    await until(async () => (await fixture.get('a-2'))?.metadata.ownerReferences?.length !== 1);
+    await until(async () => (await reasonOf('a')) === 'NameConflict');
+  });
+
+  it('a template that the API server refuses stalls, and recovers with its correction', async () => {
+    await connect('three');
+    const pipe = { console: { pipe: '\\\\.\\pipe\\shared' } };
+    await create('p', { replicas: 2, template: { spec: pipe } });
+    await untilJudged('p', 'Failed');
+    expect(await reasonOf('p')).toBe('TemplateInvalid');
+    expect(await members('p')).toEqual([]);
+    await change('p', { template: { spec: { console: { pipe: '\\\\.\\pipe\\$(name)' } } } });
+    await untilJudged('p', 'Current');
+    const pipes = (await members('p')).map(({ spec }) => spec.ok && spec.value.console?.pipe);
+    expect(pipes).toEqual(['\\\\.\\pipe\\p-0', '\\\\.\\pipe\\p-1']);
+    await change('p', { ordinals: { reserved: ['9-7'] } });
+    await untilJudged('p', 'Failed');
+    expect(await reasonOf('p')).toBe('OrdinalsInvalid');
+  });
+
+  it('a broken rollout stops at the budget, also under the next leader, and a correction mends it', async () => {
+    const agent = await connect('four');
+    await create('b', { replicas: 3, template: { spec: memory(1024) } });
+    await untilJudged('b', 'Current');
+    const usual = agent.onAssign;
+    agent.onAssign = (assignment) => {
+      if (assignment.options.KernelBootOptions !== 'bad') return usual(assignment);
+      const known = agent.machines.get(assignment.uid);
+      if (known === undefined) return;
+      const conditions = [{ type: 'Ready', status: 'False', reason: 'BootTimeout', message: 'not up' } as const];
+      const { generation, optionsDigest, restartedAt } = assignment;
+      const told = { generation, optionsDigest, wantedDigest: optionsDigest, ...(restartedAt && { restartedAt }) };
+      agent.observe({ ...known, ...told, phase: 'Failed', conditions });
+    };
+    await change('b', { template: { spec: { boot: { kernelOptions: 'bad' } } } });
+    await fixture.untilReady('b-2', 'False');
+    await operator.operator.stop();
+    operator = await fixture.start();
+    await agent.connect(operator.agents, 'four');
+    await until(async () => (await status('b')).disruptionsAllowed === 0);
+    expect((await members('b')).map((each) => readyOf(each)?.status)).toEqual(['True', 'True', 'False']);
+    await change('b', { template: { spec: { boot: { kernelOptions: 'good' } } } });
+    await until(async () => (await status('b')).updatedAvailableReplicas === 3);
+    await untilJudged('b', 'Current');
+  });
+});
