@@ -137,6 +137,7 @@ async function valuesOf(
       return plain(await kubeconfig('clusters', flags));
     case 'user':
       return plain(await kubeconfig('users', flags));
+    case 'file':
     case 'kubeconfig':
       return { candidates: [], offersFiles: true };
     default:

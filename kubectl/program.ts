@@ -34,6 +34,7 @@ export function createProgram(version: string, run: Runner, printVersion: (versi
   addAnnotationCommands(add);
   addInspectionCommands(add);
   addTop(add);
+  addDebug(add, version);
   program
     .command('version')
     .description('print the version of the plugin')
@@ -207,6 +208,17 @@ function addTop(commands: Commands): void {
     const { allNamespaces = false, hosts = false, output, selector, sortBy: order, watch = false } = flags;
     const { top } = await import('./top/top.ts');
     return await top({ names, selector, allNamespaces, hosts, order, watch, output }, ports);
+  });
+}
+
+function addDebug(commands: Commands, version: string): void {
+  const command = commands
+    .add('debug', 'collect what a bug report needs about a VM in one archive, without secrets')
+    .argument('<name>', 'NAME or luvm/NAME')
+    .option('--file <file>', 'the archive (default: a name with VM and time, in the current folder)');
+  commands.does<{ readonly file?: string }>(command, async ([name = ''], { file }, ports) => {
+    const [{ debug }, { writeNew }] = await Promise.all([import('./debug/debug.ts'), import('./new-file.ts')]);
+    return await debug(await nameOf(name), { file, version, writeNew }, ports);
   });
 }
 

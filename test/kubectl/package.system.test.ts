@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { sha256 } from '../../kubectl/package/archive.ts';
+import { sha256 } from '../../kubectl/package/checksum.ts';
 import { makePackages } from '../../kubectl/package/make.ts';
 import { platforms } from '../../kubectl/package/platforms.ts';
 import packageJson from '../../package.json' with { type: 'json' };

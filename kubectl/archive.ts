@@ -1,5 +1,4 @@
 // Archives that depend on their contents only: neither on when, where, nor by whom they are made.
-import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
@@ -21,8 +20,4 @@ export async function tarGzip(files: readonly ArchivedFile[]): Promise<Buffer> {
   }
   archive.finalize();
   return await buffer(archive.pipe(createGzip()));
-}
-
-export function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
