@@ -10,19 +10,22 @@ export type SessionEnd =
   /** The connection ended without a last status message. */
   | { readonly kind: 'lost' };
 
+/** Where the server's data goes. */
+export type SessionTerminal = Pick<Terminal, 'output' | 'errors'>;
+
 export class ChannelSession {
   readonly ended: Promise<SessionEnd>;
   /** ID of the process in the guest. Undefined for a console, and when the session ended before the process started. */
   readonly processID: Promise<number | undefined>;
   readonly #socket: WebSocket;
-  readonly #terminal: Terminal;
+  readonly #terminal: SessionTerminal;
   #resolveProcessID: (id: number | undefined) => void = () => undefined;
   readonly #refusals = new Set<string>();
   #end: SessionEnd = { kind: 'lost' };
   /** Writes to the outputs, one after another. */
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(socket: WebSocket, terminal: Terminal) {
+  constructor(socket: WebSocket, terminal: SessionTerminal) {
     this.#socket = socket;
     this.#terminal = terminal;
     this.processID = new Promise((resolve) => {

@@ -148,6 +148,11 @@ async function valuesOf(
 async function argumentCandidates(line: Line, word: string, sources: CompletionSources): Promise<Completion> {
   const { registeredArguments } = line.command;
   const wanted = registeredArguments[Math.min(line.arguments.length, registeredArguments.length - 1)];
+  // Both places of a copy can be here, or in a guest.
+  if (/^(?:from|to)$/.test(wanted?.name() ?? '')) {
+    const guests = await sources.machines(line.flags).catch(() => []);
+    return { candidates: guests.map((name) => ({ value: `${name}:` })), offersFiles: true };
+  }
   const isTaken = line.arguments.length >= registeredArguments.length && wanted?.variadic !== true;
   if (wanted === undefined || isTaken || !/^names?$/.test(wanted.name())) return nothing;
   const type = word.slice(0, word.indexOf('/') + 1);

@@ -25,7 +25,9 @@ interface OutputFlag {
 
 export function createProgram(version: string, run: Runner, printVersion: (version: string) => void): Command {
   const program = withConnection(new Command('kubectl-luvm'))
-    .description('Shows logs, consoles and documents of Linux utility VMs, and runs processes in them.')
+    .description(
+      'Shows logs, consoles, documents and loads of Linux utility VMs, runs processes and copies files in them.',
+    )
     .usage('<command> [flags]')
     .version(version);
   const add = new Commands(program, run);
@@ -135,6 +137,15 @@ function addGuestCommands(commands: Commands): void {
     async ([name = '', ...words], { stdin = false, tty = false }, ports) =>
       await (await import('./exec.ts')).exec(await nameOf(name), words, { stdin, tty }, ports),
   );
+  const cp = commands
+    .add('cp', 'copy a file or folder into a guest or out of it')
+    .argument('<from>', 'a path here, or VM:PATH in a guest')
+    .argument('<to>', 'the other place');
+  commands.does(cp, async ([from = '', to = ''], _flags, { api, terminal }) => {
+    const [{ copy }, { runInGuest }] = await Promise.all([import('./copy/copy.ts'), import('./copy/guest-process.ts')]);
+    const isWindows = process.platform === 'win32';
+    return await copy(from, to, { terminal, guest: (name) => runInGuest(api, name), isWindows });
+  });
   const console = commands
     .add('console', 'print the output of the VM’s serial port until Ctrl-C')
     .argument('<name>', 'NAME or luvm/NAME');

@@ -47,7 +47,7 @@ export function processTerminal(): Terminal {
 }
 
 /** A message to the user, on stderr. A command's result goes to `output`. */
-export function tell(terminal: Terminal, message: string, lineEnd = '\n'): void {
+export function tell(terminal: Pick<Terminal, 'errors'>, message: string, lineEnd = '\n'): void {
   terminal.errors.write(`${plainText(message)}${lineEnd}`);
 }
 

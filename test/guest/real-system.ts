@@ -1,8 +1,9 @@
 // A real guest in the whole system: `kubectl luvm` sends a request to a real API server, which passes it to an
 // operator, then to the agent of an emulated node, then to the Linux in its VM. It is part of `npm run test:guest` and
 // not of `npm test`, because emulation is slow.
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
@@ -26,6 +27,8 @@ const bootMilliseconds = 240_000;
 /** A kernel without its init program stops or hangs. */
 const startFailures: ReadonlySet<string> = new Set(['ExitedDuringStart', 'BootTimeout']);
 const soon = { timeout: 60_000 };
+/** Enough to be cut in the middle: emulation takes some seconds for it. */
+const copiedBytes = 32 << 20;
 
 let bed: Bed;
 let running: RunningSystem;
@@ -119,6 +122,33 @@ describe('a real guest in the whole system', () => {
     terminal.input.end('x'.repeat(300_000));
     const { code, stdout, stderr } = await run(execOf(['cat'], true), terminal);
     expect([code, stdout.length, stderr]).toEqual([0, 300_000, '']);
+  });
+
+  it('takes and gives files with kubectl luvm cp, whole or not at all', async (context) => {
+    const needed = 'for tool in tar mv readlink dirname basename sha256sum; do command -v $tool || exit 1; done';
+    if ((await shell(needed)).code !== 0) notApplicable(context, 'the image has no tar');
+    const [here, back] = [join(folder, 'sent'), join(folder, 'back')];
+    const bytes = randomBytes(copiedBytes);
+    await writeFile(here, bytes);
+    const sum = createHash('sha256').update(bytes).digest('hex');
+    expect(await plugin.run('cp', here, `${name}:/run/copy`)).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect((await shell('sha256sum /run/copy')).stdout).toContain(sum);
+    expect(await plugin.run('cp', `luvm/${name}:/run/copy`, back)).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect((await readFile(back)).equals(bytes)).toBe(true);
+    // A copy that its user interrupts.
+    await shell('echo before > /run/cut');
+    const cut = plugin.start('cp', here, `${name}:/run/cut`);
+    await expect.poll(async () => (await shell('ls -a /run')).stdout, soon).toContain('.luvm-cp-');
+    cut.kill('SIGKILL');
+    await expect.poll(async () => (await shell('ls -a /run')).stdout, soon).not.toContain('.luvm-cp-');
+    expect((await shell('cat /run/cut')).stdout).toBe('before\n');
+    await shell('rm /run/copy /run/cut');
+  });
+
+  it('reports the stacks of its agent for kubectl luvm stacks', async () => {
+    const { code, stdout, stderr } = await plugin.run('stacks', name);
+    if (code === 0) expect(stdout).toMatch(/^goroutine \d+ \[/m);
+    else expect(stderr).toContain('does not report its stacks');
   });
 
   it('gives a program that kubectl luvm exec -t runs the size of its user’s terminal', async (context) => {
