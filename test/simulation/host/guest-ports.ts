@@ -29,8 +29,12 @@ export class GuestPorts {
     const [host, guest] = connectedPair(this.#pipe);
     // Its users see its end by `close`.
     guest.on('error', () => undefined);
+    // The connection may break before the host's end has a user.
+    const ignore = () => undefined;
+    host.on('error', ignore);
     // The guest has its end before anything can come from the host.
     void this.#travel().then(() => {
+      host.off('error', ignore);
       if (this.#listeners.get(listener.address) === listener) listener.arrive(host);
       else host.destroy();
     });
