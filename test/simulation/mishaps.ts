@@ -3,7 +3,7 @@
 import type { Chance } from './chance.ts';
 import { type FaultKind, type Profile, timesOf } from './profile.ts';
 import type { SimulatedSystem } from './system/system.ts';
-import type { Step } from './workload.ts';
+import { drainTaint, type Step, setNode } from './workload.ts';
 import type { World } from './world.ts';
 
 const minute = 60_000;
@@ -84,9 +84,21 @@ const mishaps: readonly Mishap[] = [
     kind: 'agent crash',
     of: 'host',
     mean: 5 * minute,
-    steps: (host, { at }) => [
-      { at, text: `the agent of ${host} crashes`, run: (system) => system.machine(host)?.crashAgent() },
-    ],
+    steps: (host, { at, chance }) => {
+      const from = at + chance.integer(15_000);
+      const drain = (taints: readonly object[] | null) => (system: SimulatedSystem) =>
+        setNode(system, host, { taints });
+      return [
+        { at, text: `the agent of ${host} crashes`, run: (system) => system.machine(host)?.crashAgent() },
+        // Somebody does not trust the host any more.
+        ...(chance.happens(0.3)
+          ? [
+              { at: from, text: `drain ${host}`, run: drain([drainTaint]) },
+              { at: from + minute, text: `end of drain ${host}`, run: drain(null) },
+            ]
+          : []),
+      ];
+    },
   },
   {
     kind: 'agent update',
