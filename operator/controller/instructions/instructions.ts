@@ -1,9 +1,11 @@
 // Decides what an agent is sent about a VM, and what prevents a complete assignment (design §11). If the spec or
 // something that it refers to cannot be read, the agent gets an intent and keeps its options.
+import type { Phase } from '../../../crds/linux-utility-vm.ts';
 import type { Intent } from '../../../protocol/intent.ts';
 import type { ObservedVirtualMachine, RunStrategy } from '../../../protocol/messages.ts';
 import { essentialsOf, type VirtualMachine } from '../../kubernetes/objects.ts';
 import { holdsRoom, isStart } from '../knowledge/rest.ts';
+import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { ReferencesVerdict, Verdict } from '../status/status.ts';
 import type { Agents, DesiredMachine, Told } from './agents.ts';
 import { intentOf, RecentAssignments, sourceDigest } from './assignment.ts';
@@ -96,12 +98,27 @@ export function toldOf(wanted: Wanted): Told {
  * wanted: the agent has the options of this very manifest, or only has to stop the VM.
  */
 export function obstacleOf(
-  { spec }: VirtualMachine,
+  object: VirtualMachine,
   wanted: Wanted,
   observed: ObservedVirtualMachine | undefined,
 ): Verdict | undefined {
   if (wanted.ok) return undefined;
   if (wanted.verdict.reason !== 'ReferenceUnreadable') return wanted.verdict;
-  const hasThese = observed?.sourceDigest !== undefined && observed.sourceDigest === wanted.sourceDigest;
-  return hasThese || essentialsOf(spec).runStrategy === 'Halted' ? undefined : wanted.verdict;
+  const hasThese =
+    observed === undefined
+      ? hadThese(object)
+      : observed.sourceDigest !== undefined && observed.sourceDigest === wanted.sourceDigest;
+  return hasThese || essentialsOf(object.spec).runStrategy === 'Halted' ? undefined : wanted.verdict;
+}
+
+const runningPhases: ReadonlySet<Phase | undefined> = new Set(['Running', 'Unknown']);
+
+/**
+ * What is stored counts until the agent reports to this leader: a VM that followed this generation and may run still
+ * has the options.
+ */
+function hadThese({ metadata, status }: VirtualMachine): boolean {
+  const ready = conditionOf(status.conditions, 'Ready');
+  const hasFollowed = status.observedGeneration === metadata.generation;
+  return hasFollowed && runningPhases.has(status.phase) && ready !== undefined && ready.status !== 'False';
 }
