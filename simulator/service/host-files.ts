@@ -27,10 +27,15 @@ export class HostFiles {
   readonly table: FileTable;
   readonly #options: HostFilesOptions;
 
-  constructor(options: HostFilesOptions) {
+  constructor(options: HostFilesOptions, table?: FileTable) {
     this.#options = options;
     const { entries, host } = options;
-    this.table = new FileTable(entries ?? describedFiles(host), host.bootFilesPath, host.links);
+    this.table = table ?? new FileTable(entries ?? describedFiles(host), host.bootFilesPath, host.links);
+  }
+
+  /** The same files for a caller whose calls have a script of their own. */
+  with(script: Visiting): HostFiles {
+    return new HostFiles({ ...this.#options, script }, this.table);
   }
 
   async facts(): Promise<HostFacts> {

@@ -2,6 +2,7 @@
 // calls are.
 import type { Chance } from './chance.ts';
 import { type FaultKind, type Profile, timesOf } from './profile.ts';
+import type { SimulatedMachine } from './system/simulated-machine.ts';
 import type { SimulatedSystem } from './system/system.ts';
 import { drainTaint, type Step, setNode } from './workload.ts';
 import type { World } from './world.ts';
@@ -28,9 +29,13 @@ interface Mishap {
 const operatorOf = ({ operators }: SimulatedSystem, name: string) =>
   operators.find((operator) => operator.name === name);
 
-/** Two machines stay: VMs need a place to go. */
-function lose({ machines }: SimulatedSystem, number: number): void {
-  if (machines.filter(({ isOff }) => !isOff).length > 2) machines[number % machines.length]?.fail();
+/** Two machines stay, and one of them is the first, which can isolate VMs: all VMs need a place to go. */
+function lose(system: SimulatedSystem, number: number): void {
+  if (system.machines.filter(({ isOff }) => !isOff).length > 2) mortalOf(system, number)?.fail();
+}
+
+function mortalOf({ machines: [, ...others] }: SimulatedSystem, number: number): SimulatedMachine | undefined {
+  return others[number % others.length];
 }
 
 const mishaps: readonly Mishap[] = [
@@ -129,7 +134,7 @@ const mishaps: readonly Mishap[] = [
     mean: 4 * minute,
     steps: (_, { at, chance }) => {
       const [number, later, returns] = [chance.integer(10), chance.integer(minute), chance.happens(0.5)];
-      const machineOf = (system: SimulatedSystem) => system.machines[number % system.machines.length];
+      const machineOf = (system: SimulatedSystem) => mortalOf(system, number);
       const isRemoved = (system: SimulatedSystem) => machineOf(system)?.isOff === true;
       return [
         { at, text: 'a machine fails', run: (system) => lose(system, number) },

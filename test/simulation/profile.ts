@@ -65,6 +65,8 @@ export interface Profile {
   readonly hosts: number;
   readonly replicas: number;
   readonly machines: number;
+  /** The first of the hosts, which can isolate confidential VMs. */
+  readonly isolatingHosts: number;
   /** How often a standby looks at the Lease: mostly seldom, because each look takes time to simulate. */
   readonly look: number;
   readonly hostFaults: Partial<HostFaults>;
@@ -101,11 +103,13 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     const chance = world.chance(`profile: ${what}`);
     return names.filter((name) => chance.happens(0.5) && !without.has(name));
   };
+  const hosts = 3 + sizes.integer(3);
   return {
     spans: world.chance('profile: spans').happens(shareOfLong) ? long : short,
-    hosts: 3 + sizes.integer(3),
+    hosts,
     replicas: 2 + sizes.integer(2),
     machines: 20 + sizes.integer(6),
+    isolatingHosts: 1 + world.chance('profile: isolating hosts').integer(hosts),
     look: sizes.happens(0.25) ? defaultLeaseTimes.look : 2_500,
     hostFaults: Object.fromEntries(chosen(namesOf(hostFaults), 'hosts').map((name) => [name, hostFaults[name]])),
     diskFaults: {

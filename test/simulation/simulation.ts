@@ -8,8 +8,10 @@ import { tornRecords } from './judges/journals.ts';
 import { Leaders } from './judges/leaders.ts';
 import { silentGaps } from './judges/logs.ts';
 import { SingleRuns } from './judges/single-runs.ts';
+import { Stops } from './judges/stops.ts';
 import { judgeSuccessor } from './judges/successors.ts';
 import { mishapsOf } from './mishaps.ts';
+import { completePolicies, policyHistoriesOf } from './policy-histories.ts';
 import { type Profile, profileOf } from './profile.ts';
 import { SimulatedSystem } from './system/system.ts';
 import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } from './workload.ts';
@@ -49,7 +51,7 @@ export async function simulate({
   const counts = new Map<string, number>();
   const count = (kind: string) => void counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const invariants = new Invariants(() => system);
-  const [leaders, singleRuns] = [new Leaders(), new SingleRuns()];
+  const [leaders, singleRuns, stops] = [new Leaders(), new SingleRuns(), new Stops()];
   let lastWrite = { at: 0, text: '' };
   const world: World = new World({ seed, ...(trace && { trace }), judge: () => invariants.judge() });
   const profile = profileOf(world, without);
@@ -70,6 +72,7 @@ export async function simulate({
         invariants.wrote(write);
         singleRuns.wrote(write);
         judgeSuccessor(write);
+        stops.wrote(write);
         if (!profile.kinds.has('API server faults')) leaders.wrote(write);
       } catch (error) {
         world.fail(error);
@@ -78,7 +81,11 @@ export async function simulate({
   });
   const hosts = system.machines.map(({ name }) => name);
   const { safety, still } = profile.spans;
-  const steps = [...workloadOf(world, profile, hosts), ...mishapsOf(world, profile, hosts)];
+  const steps = [
+    ...workloadOf(world, profile, hosts),
+    ...policyHistoriesOf(world, profile.spans),
+    ...mishapsOf(world, profile, hosts),
+  ];
   const finished = (failure: unknown): Run => ({
     profile,
     steps,
@@ -150,6 +157,7 @@ function calm(system: SimulatedSystem): void {
     machine.startAgent();
     setNode(system, machine.name, { unschedulable: null, taints: null });
   }
+  completePolicies(system);
   for (const { metadata } of api.users.list('LinuxUtilityVM')) {
     if (metadata.namespace !== namespace) continue;
     annotate(system, metadata.name, pausedAnnotation, null);

@@ -4,6 +4,7 @@ import type { LinuxUtilityVMManifestSpec } from '../../crds/linux-utility-vm.ts'
 import { pausedAnnotation, restartedAtAnnotation } from '../../crds/names.ts';
 import type { Outcome } from '../../operator/kubernetes/api-error.ts';
 import type { Chance } from './chance.ts';
+import { confidentialOf } from './policies.ts';
 import { type Profile, type Spans, timesOf } from './profile.ts';
 import { diskOf, type SimulatedSystem } from './system/system.ts';
 import type { World } from './world.ts';
@@ -22,8 +23,11 @@ export const foreignFinalizer = 'example.com/keep';
 export const drainTaint = { key: 'lcow.dev/drain', effect: 'NoExecute' } as const;
 const minute = 60_000;
 
-export function workloadOf(world: World, { machines, spans }: Profile, hosts: readonly string[]): readonly Step[] {
-  const ofMachines = Array.from({ length: machines }, (_, index) => historyOf(world, `vm-${index + 1}`, hosts, spans));
+export function workloadOf(world: World, profile: Profile, hosts: readonly string[]): readonly Step[] {
+  const { machines, spans } = profile;
+  const ofMachines = Array.from({ length: machines }, (_, index) =>
+    historyOf(world, `vm-${index + 1}`, hosts, profile),
+  );
   const ofHosts = hosts.map((host) => administrationOf(world.chance(`administrator of ${host}`), host, spans));
   return [...ofMachines, ...ofHosts].flat();
 }
@@ -100,10 +104,17 @@ function restart({ at, name }: Subject): readonly Happening[] {
   return [[at, 'restart', (system) => annotate(system, name, restartedAtAnnotation, `time ${at}`)]];
 }
 
-function historyOf(world: World, name: string, hosts: readonly string[], spans: Spans): readonly Step[] {
+function historyOf(
+  world: World,
+  name: string,
+  hosts: readonly string[],
+  { isolatingHosts, spans }: Profile,
+): readonly Step[] {
   const chance = world.chance(`history of ${name}`);
   const created = chance.integer(spans.creation);
-  const spec = specOf(chance, name, hosts);
+  const confidential = confidentialOf(world.chance(`policy of ${name}`));
+  const possible = confidential?.isolation === 'SNP' ? hosts.slice(0, isolatingHosts) : hosts;
+  const spec = { ...specOf(chance, name, possible), ...(confidential && { confidential, terminateOnAgentExit: true }) };
   const create: Happening = [created, 'create', (system) => apply(system, name, spec)];
   const rest = timesOf(chance, { from: created, until: spans.safety, mean: 6 * minute }).flatMap((at) => {
     const happening = chance.pick(happenings);

@@ -14,8 +14,8 @@ import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
 import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import { HostFiles } from '../../../simulator/service/host-files.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
-import type { ConnectionsOfPaused, GuestEnd } from '../../../simulator/wire/script.ts';
-import type { Process } from '../process.ts';
+import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../../../simulator/wire/script.ts';
+import { never, type Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { WorldBackend } from './backend.ts';
 import { consoleReader } from './console.ts';
@@ -103,11 +103,12 @@ export class SimulatedHost {
   #connect(process: Process): AgentNode {
     const machine = this.#machine;
     const connection = machine.connect(process);
-    const backend = new WorldBackend({ connection, files: this.files, counters: this.#counters });
+    const files = this.files.with(whileAlive(process, machine.steps));
+    const backend = new WorldBackend({ connection, files, counters: this.#counters });
     const source = `files of ${process.name} on ${this.name}`;
     return {
       backend,
-      host: new WorldWindowsHost(this.files, (effect) => process.call(source, this.#latency, effect)),
+      host: new WorldWindowsHost(files, (effect) => process.call(source, this.#latency, effect)),
       sockets: machine.ports.socketsOf(process),
       readConsole: consoleReader(machine.node),
       uptime: () => machine.uptime,
@@ -234,4 +235,14 @@ function foreignDocument(bootFiles: string): string {
       Devices: {},
     },
   });
+}
+
+/** A process that dies while a call of it is slow takes the call with it: nothing is copied for it any more. */
+function whileAlive(process: Process, steps: Visiting): Visiting {
+  return {
+    visit: async (...visited) => {
+      const verdict = await steps.visit(...visited);
+      return process.isAlive ? verdict : await never();
+    },
+  };
 }

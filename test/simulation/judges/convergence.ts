@@ -3,6 +3,8 @@
 import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
 import type { SimulatedSystem } from '../system/system.ts';
+import { policyProblems } from './policies.ts';
+import { leftOfRuns } from './staged-files.ts';
 
 /** What is not as it has to be, a line each. A VM of a machine that is off has to wait until the machine's Node is removed. */
 export function unsettled(system: SimulatedSystem): readonly string[] {
@@ -17,9 +19,11 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
     .map(([uid, { node }]) => `${uid} runs on ${node}, and has no object`);
   const off = system.machines.filter(({ isOff }) => isOff).map(({ name }) => name);
   const away = off.filter((name) => system.api.users.get('Node', { name }) !== undefined);
-  const isExcused = ({ spec, status }: StoredObject) =>
-    (isObject(spec) && off.some((name) => name === spec['nodeName'])) ||
-    (isObject(status) && away.some((name) => name === status['nodeName']));
+  // A status says that nothing is known only once its host has been away for a minute.
+  const isExcused = ({ spec, status }: StoredObject) => {
+    const isAway = isObject(status) && away.some((name) => name === status['nodeName']);
+    return isAway ? status['phase'] === 'Unknown' : isObject(spec) && off.some((name) => name === spec['nodeName']);
+  };
   return [
     ...objects
       .filter((object) => !isExcused(object))
@@ -28,6 +32,8 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
     ...system.machines.flatMap(({ host, name }) =>
       host.lostForeign().map((id) => `${name} ended ${id} of another program`),
     ),
+    ...policyProblems(system),
+    ...leftOfRuns(system),
     ...leftFiles(system, uids),
   ];
 }

@@ -39,7 +39,8 @@ async function findIn(name: string, seeds: string): Promise<string | undefined> 
     if (applied.code !== 0) throw new Error(`${name}.patch does not apply: make it again\n${applied.said}`);
     const program = join(copy, 'test/simulation/main.ts');
     const { code, said } = await run(process.execPath, [program, '--seeds', seeds, '--stop'], copy);
-    const found = /^seed \d+: .*$/m.exec(said)?.[0];
+    // A list of problems begins on the next line.
+    const found = /^seed \d+: .*(?:(?<=:)\n.*)?$/m.exec(said)?.[0];
     if (found === undefined && code !== 0) throw new Error(`${name}: the simulation itself failed\n${said}`);
     return found;
   } finally {

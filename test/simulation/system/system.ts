@@ -84,7 +84,7 @@ export class SimulatedSystem {
       const host = new SimulatedHost({
         world,
         name,
-        host: hostFile(profile.machines),
+        host: hostFile(profile.machines, index < profile.isolatingHosts),
         settings: { faults: profile.hostFaults },
         injected,
       });
@@ -174,18 +174,20 @@ export class SimulatedSystem {
   }
 }
 
-function hostFile(machines: number) {
+function hostFile(machines: number, isolates: boolean) {
   const disks = Array.from({ length: machines }, (_, index) => [diskOf(`vm-${index + 1}`), 3_000] as const);
   return simulatedHostFile.parse({
     build: 20_348,
     logicalProcessors: 64,
     memoryInMB: 262_144,
+    isolation: isolates ? ['SNP'] : [],
     bootFilesPath: bootFolder,
     files: {
       [`${bootFolder}\\vmlinux`]: 1_000,
       [`${bootFolder}\\kernel`]: 1_000,
       [`${bootFolder}\\initrd.img`]: 2_000,
       [`${bootFolder}\\rootfs.vhd`]: 2_000,
+      [`${bootFolder}\\kernel.vmgs`]: 1_000,
       ...Object.fromEntries(disks),
     },
     timing: { bootMilliseconds: 2_000, initMilliseconds: 500, logIntervalMilliseconds: 0, redialMilliseconds: 1_000 },
