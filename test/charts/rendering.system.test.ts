@@ -274,7 +274,7 @@ describe('the roles of users', () => {
 
   it('have every verb that a subresource needs, and readers can start nothing', async () => {
     const [view, edit] = [await verbsIn('lcow-operator-view'), await verbsIn('lcow-operator-edit')];
-    expect(view).toEqual({ 'linuxutilityvms/log': ['get'] });
+    expect(view).toEqual({ 'linuxutilityvms/log': ['get'], 'linuxutilityvms/usage': ['get'] });
     const needed = subresources.map((each) => [`linuxutilityvms/${each}`, verbsOf(each)]);
     expect({ ...view, ...edit }).toEqual(Object.fromEntries(needed));
   });
