@@ -11,7 +11,7 @@ import type { Hosts } from './hosts.ts';
 import type { Agents } from './instructions/agents.ts';
 import type { Disconnections } from './knowledge/disconnections.ts';
 import type { Inventory } from './knowledge/inventory.ts';
-import { awaitsRoom, holdsRoom } from './knowledge/rest.ts';
+import { awaitsRoom } from './knowledge/rest.ts';
 import { isDrain } from './knowledge/taints.ts';
 import type { VirtualMachines } from './knowledge/virtual-machines.ts';
 import { type MisplacedMachines, misplacedDelayMilliseconds } from './misplaced-machines.ts';
@@ -60,11 +60,13 @@ export class Triggers {
       this.#onMachines(),
       caches.hosts.onChange((change) => {
         if (change.type === 'Applied') hosts.observe(change.object);
+        machines.reviewHost(change.key);
         hostQueue.addAfter(change.key, hostCountsMilliseconds);
         if (change.type === 'Deleted' || !onlyCountsDiffer(change.previous, change.object)) this.#wakeUnplaced();
       }),
       caches.nodes.onChange((change) => {
         if (change.type === 'Applied') this.#nodeIs(change);
+        machines.reviewHost(change.key);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
       }),
@@ -137,7 +139,9 @@ export class Triggers {
         this.#wakeUnplaced();
       } else {
         if (isNews) machineQueue.add(change.key);
-        if (gaveUpRoom(change)) this.#wakeUnplaced();
+        const { object, previous } = change;
+        // The VM rests, left its host, or has or asks for less.
+        if (previous !== undefined && machines.gaveUpRoom(previous, object)) this.#wakeUnplaced();
       }
     });
   }
@@ -186,17 +190,6 @@ function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
   const { virtualMachines: _before, ...statusBefore } = before.status;
   const { virtualMachines: _after, ...statusAfter } = after.status;
   return sameJson(statusBefore, statusAfter) && sameJson(before.spec, after.spec);
-}
-
-/** The VM rests, left its host, or asks for less. */
-function gaveUpRoom({ object, previous }: Extract<Change<VirtualMachine>, { type: 'Applied' }>): boolean {
-  if (previous === undefined || !holdsRoom(previous)) return false;
-  if (!holdsRoom(object) || object.status.nodeName !== previous.status.nodeName) return true;
-  return !sameJson(sizesOf(object), sizesOf(previous));
-}
-
-function sizesOf({ spec, status }: VirtualMachine) {
-  return [spec.ok ? spec.value.memory.sizeInMB : undefined, status.memorySizeInMB];
 }
 
 /** Kubelets' heartbeats change Nodes all the time. Placement reads only this part. */

@@ -8,7 +8,12 @@
 //
 //   holds room ──stop reported──► at rest ──is to run──► waits ──admitted──► holds room
 //                                    └──────────────admitted──────────────────►
-import { finalizer, type LinuxUtilityVMSpec, type LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import {
+  finalizer,
+  type LinuxUtilityVMSpec,
+  type LinuxUtilityVMStatus,
+  type Phase,
+} from '../../../crds/linux-utility-vm.ts';
 import type { MachinePhase, ObservedVirtualMachine, RunStrategy } from '../../../protocol/messages.ts';
 import { essentialsOf, type VirtualMachine } from '../../kubernetes/objects.ts';
 import { isRestartRequested } from './annotations.ts';
@@ -93,7 +98,7 @@ export function isActive({ phase }: ObservedVirtualMachine): boolean {
 }
 
 /** Only phases that are certain: `Unknown` and `Stopping` are not. */
-export function isStopped({ phase }: ObservedVirtualMachine): boolean {
+export function isStopped({ phase }: { readonly phase: Phase }): boolean {
   return phase === 'Stopped' || phase === 'Failed';
 }
 

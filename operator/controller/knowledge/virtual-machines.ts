@@ -4,7 +4,7 @@
 import { compact, objectKey, type VirtualMachine } from '../../kubernetes/objects.ts';
 import type { Change, Outranked } from '../../kubernetes/reflector.ts';
 import { isOlder } from '../../kubernetes/watch.ts';
-import { holdsRoom, isTornDown } from './rest.ts';
+import { holdsRoom, isStopped, isTornDown } from './rest.ts';
 import { SetMembers } from './set-members.ts';
 
 export interface Promised {
@@ -30,6 +30,8 @@ const nobody: Follower = { expect: () => {}, distrust: () => {} };
 /** What an object adds to its host. Kept, so that exactly the same is subtracted later. */
 interface Entry {
   readonly nodeName: string;
+  /** Of the host, when the promise was counted. */
+  readonly capacityInMB: number | undefined;
   readonly promised: Promised;
 }
 
@@ -91,6 +93,25 @@ export class VirtualMachines {
 
   promisedTo(nodeName: string): Promised {
     return this.#promised.get(nodeName) ?? nothingPromised;
+  }
+
+  /** Whether the VM now holds less of its host than before. */
+  gaveUpRoom(before: VirtualMachine, after: VirtualMachine): boolean {
+    if (!holdsRoom(before)) return false;
+    const [held, holds] = [this.#promisedBy(before), this.#promisedBy(after)];
+    const hasLeft = after.status.nodeName !== before.status.nodeName;
+    return hasLeft || holds.memoryInMB < held.memoryInMB || holds.virtualMachines < held.virtualMachines;
+  }
+
+  /** The host may offer more or less than before. Which sizes it could ever provide may differ then. */
+  reviewHost(nodeName: string): void {
+    const capacityInMB = this.#capacityInMB(nodeName);
+    for (const key of [...this.keysOn(nodeName)]) {
+      const object = this.#byKey.get(key);
+      if (object === undefined || this.#entries.get(key)?.capacityInMB === capacityInMB) continue;
+      this.#leave(key);
+      this.#enter(key, object);
+    }
   }
 
   /** This operator saw the object being created, and has not seen it on a host since. */
@@ -173,8 +194,9 @@ export class VirtualMachines {
     if (nodeName === undefined || isTornDown(object)) return;
     const keys = this.#keysOfNode.get(nodeName) ?? new Set();
     this.#keysOfNode.set(nodeName, keys.add(key));
-    const promised = promisedBy(object, this.#capacityInMB(nodeName));
-    this.#entries.set(key, { nodeName, promised });
+    const capacityInMB = this.#capacityInMB(nodeName);
+    const promised = promisedBy(object, capacityInMB);
+    this.#entries.set(key, { nodeName, capacityInMB, promised });
     this.#promise(nodeName, promised, 1);
   }
 
@@ -191,6 +213,11 @@ export class VirtualMachines {
     this.#promised.delete(nodeName);
   }
 
+  #promisedBy(object: VirtualMachine): Promised {
+    const { nodeName } = object.status;
+    return promisedBy(object, nodeName === undefined ? undefined : this.#capacityInMB(nodeName));
+  }
+
   #promise(nodeName: string, { memoryInMB, virtualMachines }: Promised, sign: 1 | -1): void {
     const before = this.promisedTo(nodeName);
     this.#promised.set(nodeName, {
@@ -201,15 +228,17 @@ export class VirtualMachines {
 }
 
 /**
- * The memory that a VM has or asks for, whichever is larger, as for a Pod that is resized. A requested size that the
- * host could never provide does not count. A VM whose spec cannot be read still holds the size with which it was
- * created.
+ * The memory that a VM has or asks for, whichever is larger, as for a Pod that is resized. A size that the host could
+ * never provide counts only while the VM may have it. A VM whose spec cannot be read still holds the size with which it
+ * was created.
  */
 function promisedBy(object: VirtualMachine, capacityInMB = Number.POSITIVE_INFINITY): Promised {
   if (!holdsRoom(object)) return nothingPromised;
+  const { memorySizeInMB: reported = 0, phase = 'Pending' } = object.status;
   const wanted = object.spec.ok ? object.spec.value.memory.sizeInMB : 0;
-  const memoryInMB = Math.max(wanted > capacityInMB ? 0 : wanted, object.status.memorySizeInMB ?? 0);
-  return { memoryInMB, virtualMachines: 1 };
+  const possible = (size: number) => (size > capacityInMB ? 0 : size);
+  const had = isStopped({ phase }) ? possible(reported) : reported;
+  return { memoryInMB: Math.max(possible(wanted), had), virtualMachines: 1 };
 }
 
 function isNewer(known: VirtualMachine, other: VirtualMachine): boolean {

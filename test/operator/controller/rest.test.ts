@@ -4,6 +4,7 @@ import {
   finalizer,
   type LinuxUtilityVMManifestSpec,
   type LinuxUtilityVMStatus,
+  type Phase,
 } from '../../../crds/linux-utility-vm.ts';
 import type { Condition } from '../../../crds/object.ts';
 import {
@@ -87,6 +88,37 @@ describe('room', () => {
     expect(promised(512, 1_024)).toBe(1_024);
     expect(promised(2 ** 40, 1_024)).toBe(1_024);
     expect(promised(2 ** 40)).toBe(0);
+  });
+
+  it('is not held in a size that the host could never provide, once the VM is stopped', () => {
+    const machines = new VirtualMachines(undefined, () => 8_192);
+    const at = (resourceVersion: string, phase: Phase, memorySizeInMB: number) =>
+      makeMachine({
+        spec: { memory: { sizeInMB: 9_000 } },
+        status: placed('Scheduled', { phase, memorySizeInMB }),
+        metadata: { resourceVersion },
+      });
+    const [starting, failed, smaller] = [at('1', 'Starting', 9_000), at('2', 'Failed', 9_000), at('3', 'Failed', 512)];
+    machines.remember(starting);
+    expect(machines.promisedTo('node-a').memoryInMB).toBe(9_000);
+    expect(machines.gaveUpRoom(starting, failed)).toBe(true);
+    machines.remember(failed);
+    expect(machines.promisedTo('node-a')).toEqual({ memoryInMB: 0, virtualMachines: 1 });
+    machines.remember(smaller);
+    expect(machines.promisedTo('node-a').memoryInMB).toBe(512);
+  });
+
+  it('follows what the host could ever provide', () => {
+    let capacity = 4_096;
+    const machines = new VirtualMachines(undefined, () => capacity);
+    machines.remember(makeMachine({ spec: { memory: { sizeInMB: 6_000 } }, status: placed('Scheduled') }));
+    expect(machines.promisedTo('node-a').memoryInMB).toBe(0);
+    capacity = 8_192;
+    machines.reviewHost('node-a');
+    expect(machines.promisedTo('node-a')).toEqual({ memoryInMB: 6_000, virtualMachines: 1 });
+    capacity = 4_096;
+    machines.reviewHost('node-a');
+    expect(machines.promisedTo('node-a')).toEqual({ memoryInMB: 0, virtualMachines: 1 });
   });
 });
 
