@@ -1,4 +1,5 @@
 // The SCSI disks of a system. Its controllers come with the document; disks come with it or later (hcs-runtime B.6).
+import type { Attachment } from './device-schema.ts';
 import type { ComputeSystemDocument } from './document-schema.ts';
 
 /** GUIDs of the controllers 0 to 3, in the order of their numbers in guests. */
@@ -11,22 +12,31 @@ export const scsiControllers: readonly string[] = [
 
 const maxLun = 63;
 
+export interface AttachedDisk {
+  readonly path: string;
+  readonly isReadOnly: boolean;
+}
+
 export class Attachments {
   readonly #controllers: ReadonlySet<string>;
-  /** `controller GUID/lun` → path. */
-  readonly #paths = new Map<string, string>();
+  /** `controller GUID/lun` → disk. */
+  readonly #disks = new Map<string, AttachedDisk>();
 
   constructor(controllers: Iterable<string>) {
     this.#controllers = new Set([...controllers].map((name) => name.toLowerCase()));
   }
 
+  disks(): readonly AttachedDisk[] {
+    return [...this.#disks.values()];
+  }
+
   paths(): readonly string[] {
-    return [...this.#paths.values()];
+    return this.disks().map(({ path }) => path);
   }
 
   /** `controller:lun` → path. */
   byPlace(): Readonly<Record<string, string>> {
-    const entries = [...this.#paths].map(([place, path]) => {
+    const entries = [...this.#disks].map(([place, { path }]) => {
       const [guid = '', lun] = place.split('/');
       return [`${scsiControllers.indexOf(guid)}:${lun}`, path] as const;
     });
@@ -35,22 +45,22 @@ export class Attachments {
 
   has(controller: number, lun: number): boolean {
     const guid = scsiControllers[controller];
-    return guid !== undefined && this.#paths.has(placeOf(guid, lun));
+    return guid !== undefined && this.#disks.has(placeOf(guid, lun));
   }
 
   /** The cause of a refusal; undefined on success. */
-  add(controller: string, lun: number, path: string): string | undefined {
+  add(controller: string, lun: number, disk: AttachedDisk): string | undefined {
     if (!this.#controllers.has(controller.toLowerCase())) return `there is no SCSI controller ${controller}`;
     const place = placeOf(controller, lun);
     if (lun > maxLun) return `LUN ${lun} is more than ${maxLun}`;
-    if (this.#paths.has(place)) return `${place} is in use`;
-    this.#paths.set(place, path);
+    if (this.#disks.has(place)) return `${place} is in use`;
+    this.#disks.set(place, disk);
     return undefined;
   }
 
   remove(controller: string, lun: number): string | undefined {
     const place = placeOf(controller, lun);
-    return this.#paths.delete(place) ? undefined : `nothing is attached at ${place}`;
+    return this.#disks.delete(place) ? undefined : `nothing is attached at ${place}`;
   }
 }
 
@@ -62,7 +72,12 @@ export function attachmentsOf(document: ComputeSystemDocument): Attachments {
   const scsi = Object.entries(document.VirtualMachine?.Devices?.Scsi ?? {});
   const attachments = new Attachments(scsi.map(([controller]) => controller));
   for (const [controller, { Attachments: disks }] of scsi) {
-    for (const [lun, disk] of Object.entries(disks ?? {})) attachments.add(controller, Number(lun), disk.Path ?? '');
+    for (const [lun, disk] of Object.entries(disks ?? {})) attachments.add(controller, Number(lun), diskOf(disk));
   }
   return attachments;
+}
+
+/** As a document or a change describes it. */
+export function diskOf({ Path: path = '', ReadOnly: isReadOnly = false }: Attachment): AttachedDisk {
+  return { path, isReadOnly };
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { diskOf } from './attachments.ts';
 import { attachment, hvSocketService, networkAdapter, plan9Share, virtualPciDevice } from './device-schema.ts';
 import { cpuGroup } from './document-schema.ts';
 import { parseExactJson } from './exact-json.ts';
@@ -114,9 +115,11 @@ function addDisk(
   controller: string,
   lun: number,
 ): string | undefined {
-  const { Type: type, Path: path = '' } = read(attachment, request.Settings);
-  if (type === 'VirtualDisk' && room.files.stat(path).kind !== 'file') refuse(0x8007_0002, `'${path}' not found`);
-  return system.attachments.add(controller, lun, path);
+  const settings = read(attachment, request.Settings);
+  const disk = diskOf(settings);
+  const isMissing = settings.Type === 'VirtualDisk' && room.files.stat(disk.path).kind !== 'file';
+  if (isMissing) refuse(0x8007_0002, `'${disk.path}' not found`);
+  return system.attachments.add(controller, lun, disk);
 }
 
 function parse(text: string): unknown {

@@ -20,6 +20,7 @@ export const attachment = z.strictObject({
   AlwaysAllowSparseFiles: flag,
   ExtensibleVirtualDiskType: text,
 });
+export type Attachment = z.infer<typeof attachment>;
 
 const imageFormat = z.enum(['Vhd1', 'Vhdx']).optional();
 

@@ -85,6 +85,10 @@ export class SimulatedNode {
     return this.#systems.size;
   }
 
+  systems(): Iterable<SimulatedSystem> {
+    return this.#systems.values();
+  }
+
   list(): readonly SystemProperties[] {
     return [...this.#systems.values()].map(propertiesOf);
   }

@@ -113,6 +113,12 @@ export class SimulatedSystem {
     return this.#state === 'Stopped' ? [] : [...this.#options.admitted.openFiles, ...this.attachments.paths()];
   }
 
+  /** The named pipes of its serial ports. */
+  get pipes(): readonly string[] {
+    const ports = Object.values(this.#options.admitted.document.VirtualMachine?.Devices?.ComPorts ?? {});
+    return ports.flatMap(({ NamedPipe }) => NamedPipe ?? []);
+  }
+
   async start(): Promise<void> {
     this.#refuseStopped('HcsStartComputeSystem');
     if (this.#isStarting || this.#state !== 'Created') {
@@ -142,12 +148,9 @@ export class SimulatedSystem {
   }
 
   #openConsoles(): Promise<readonly SimulatedConsole[]> {
-    const { admitted, consolePath } = this.#options;
-    const ports = Object.values(admitted.document.VirtualMachine?.Devices?.ComPorts ?? {});
-    const pipes = ports.flatMap(({ NamedPipe }) =>
-      NamedPipe === undefined || consolePath === undefined ? [] : [consolePath(NamedPipe)],
-    );
-    return Promise.all(pipes.map((path) => SimulatedConsole.open(path)));
+    const { consolePath } = this.#options;
+    if (consolePath === undefined) return Promise.resolve([]);
+    return Promise.all(this.pipes.map((pipe) => SimulatedConsole.open(consolePath(pipe))));
   }
 
   /** The guest powers itself off. */
