@@ -52,15 +52,15 @@ export interface AmountBounds {
   readonly minimum?: number;
   readonly maximum: number;
   /** What a string must look like. Checked without CEL, whose cost for a field of two types exceeds the budget. */
-  readonly pattern: string;
+  readonly pattern: RegExp;
   readonly maxLength: number;
 }
 
 /** A number, or a string such as `10%`. */
 export function amount(description: string, { minimum = 0, maximum, pattern, maxLength }: AmountBounds) {
   return z
-    .union([z.int().min(minimum).max(maximum), z.string().max(maxLength).regex(new RegExp(pattern))])
-    .meta({ description, 'x-kubernetes-int-or-string': true, minimum, maximum, pattern, maxLength });
+    .union([z.int().min(minimum).max(maximum), z.string().max(maxLength).regex(pattern)])
+    .meta({ description, 'x-kubernetes-int-or-string': true, minimum, maximum, pattern: pattern.source, maxLength });
 }
 
 export function guid(description: string) {

@@ -18,7 +18,7 @@ const ordinals = z
       .array(
         amount('An ordinal, such as 2, or a range, such as "7-9".', {
           maximum: maxOrdinal,
-          pattern: '^[0-9]{1,5}(-[0-9]{1,5})?$',
+          pattern: /^[0-9]{1,5}(-[0-9]{1,5})?$/,
           maxLength: 11,
         }),
       )
@@ -33,7 +33,7 @@ const ordinals = z
   .meta({ description: 'The ordinals in the names of the VMs.' })
   .prefault({});
 
-const percentage = { pattern: '^(100|[1-9]?[0-9])%$', maxLength: 4 } as const;
+const percentage = { pattern: /^(100|[1-9]?[0-9])%$/, maxLength: 4 } as const;
 
 const update = z
   .object({

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { delay, systemClock } from '../../runtime/clock.ts';
 import { exitCodes } from '../commands.ts';
 import { type Terminal, tell } from '../terminal.ts';
 import type { GuestProcess, RunInGuest } from './guest-process.ts';
@@ -10,6 +11,9 @@ import { lastName, parseLocation } from './location.ts';
 import { packed } from './pack.ts';
 import { packCommand, unpackCommand } from './scripts.ts';
 import { unpack } from './unpack.ts';
+
+/** Milliseconds until a process that takes no more input has told why. */
+const patience = 2_000;
 
 export interface CopyPorts {
   readonly terminal: Pick<Terminal, 'errors' | 'onInterrupt'>;
@@ -57,6 +61,8 @@ async function whileRunning(
     return exitCodes.ok;
   } catch (error) {
     if (isInterrupted) return exitCodes.interrupted;
+    // What the process has to say may come after the first write that it did not take.
+    await Promise.race([process.ended.catch(() => undefined), delay(systemClock, patience)]);
     throw cause ?? error;
   } finally {
     stopListening();

@@ -7,6 +7,8 @@ const buckets = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 /** A rollout whose beginning was forgotten is not measured. */
 const remembered = 10_000;
 
+const states = ['desired', 'existing', 'ready', 'available', 'updated'] as const;
+
 export class SetMetrics {
   readonly #rollouts: Histogram;
   readonly #liveChanges: Counter<'result'>;
@@ -33,7 +35,7 @@ export class SetMetrics {
       labelNames: ['state'],
       registers,
       collect() {
-        this.reset();
+        for (const state of states) this.set({ state }, 0);
         for (const { spec, status } of sets()) {
           this.inc({ state: 'desired' }, spec.ok ? spec.value.replicas : 0);
           this.inc({ state: 'existing' }, status.replicas ?? 0);

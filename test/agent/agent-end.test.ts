@@ -47,7 +47,8 @@ async function startAgent(
     realOutside(
       {
         storage: localStorage,
-        connect: () => Promise.resolve({ ...connection, readConsole: () => new PassThrough(), uptime: () => 0 }),
+        connect: () =>
+          Promise.resolve({ ...connection, readConsole: () => new PassThrough(), uptime: () => Date.now() }),
       },
       pino({ level: 'silent' }),
     ),

@@ -210,7 +210,13 @@ describe('the operator’s ServiceAccount', () => {
     const others = [{ ...owner, kind: 'Deployment', apiVersion: 'apps/v1' }];
     expect((await attempt(create, vm('foreign', { ownerReferences: others }))).stderr).toContain(only);
     expect((await attempt(`delete luvm guarded --as=${operatorUser} --dry-run=server`)).stderr).toContain(only);
-    const revision = { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'r' }, revision: 1 };
+    const revision = {
+      apiVersion: 'apps/v1',
+      kind: 'ControllerRevision',
+      metadata: { name: 'r' },
+      data: {},
+      revision: 1,
+    };
     expect((await attempt(create, JSON.stringify(revision))).stderr).toContain(only);
     const adopt = JSON.stringify({ metadata: { ownerReferences } });
     const patch = `patch luvm guarded --as=${operatorUser} --dry-run=server --type=merge -p ${adopt}`;

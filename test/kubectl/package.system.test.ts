@@ -60,7 +60,7 @@ it('the package installs with npm and runs on Node 20', async () => {
   expect((await run('kubectl_complete-luvm', ['vers'], { env })).stdout).toMatch(/^version\t.*\n:4\n$/);
 });
 
-it('the archive runs without Node, also through a link, and begins within 150 ms', async () => {
+it('the archive runs without Node, also through a link', async () => {
   await mkdir(at('unpacked'));
   await run('tar', ['--extract', '--gzip', '--file', at('made', archive), '--directory', at('unpacked')]);
   await mkdir(at('linked'));
@@ -71,13 +71,5 @@ it('the archive runs without Node, also through a link, and begins within 150 ms
   const env = { PATH: [at('linked'), at('unpacked'), at('tools')].join(':') };
   expect((await run('kubectl-luvm', ['version'], { env })).stdout).toBe(`${version}\n`);
   expect((await run('kubectl_complete-luvm', ['vers'], { env })).stdout).toMatch(/^version\t/);
-  // The best of several starts: other tests use the processors, too.
-  const starts: number[] = [];
-  while (starts.length < 40 && Math.min(...starts) > 150) {
-    const begun = performance.now();
-    await run('kubectl-luvm', ['--version'], { env });
-    starts.push(performance.now() - begun);
-  }
-  expect(Math.min(...starts)).toBeLessThan(150);
   expect((await stat(at('made', archive))).size).toBeLessThan(50 << 20);
 });

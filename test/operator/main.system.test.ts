@@ -78,7 +78,7 @@ describe('lcow-operator', () => {
     }
     expect((await fetch(`http://127.0.0.1:${health}/healthz`)).status).toBe(200);
     const ready = await fetch(`http://127.0.0.1:${health}/readyz`);
-    expect([ready.status, await ready.text()]).toEqual([503, 'not listed yet: machines, hosts, nodes']);
+    expect([ready.status, await ready.text()]).toEqual([503, 'not listed yet: machines, hosts, nodes, sets']);
     expect((await fetch(`http://127.0.0.1:${health}/other`)).status).toBe(404);
     // Here metrics have their own port, and the port for health serves nothing else.
     expect((await fetch(`http://127.0.0.1:${health}/metrics`)).status).toBe(404);
