@@ -153,7 +153,10 @@ async function everyWriteOfASet(): Promise<void> {
   await settled('scale luvmset/set --replicas=1');
   await until(() => $('get luvm -o name'), /^linuxutilityvm.lcow.dev\/set-0\n$/);
   expect((await $('get controllerrevisions -o name')).trim().split('\n')).toHaveLength(2);
-  await $('delete luvmset set --cascade=orphan');
+  // Without its label, the VM is released. The garbage collector would do it too, but discovery is incomplete here.
+  await $('label luvm set-0 lcow.dev/set-');
+  await until(() => $('get luvm set-0 -o jsonpath=owners:{.metadata.ownerReferences}'), /^owners:$/);
+  await $('delete luvmset set');
   await $('delete luvm set-0 --timeout=60s');
 }
 
