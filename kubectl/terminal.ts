@@ -61,7 +61,12 @@ export function showLines(terminal: Terminal, bytes: Buffer): Promise<void> {
 export async function writeTo(output: Writable, bytes: string | Buffer): Promise<void> {
   if (output.destroyed || output.write(bytes)) return;
   await new Promise<void>((resolve) => {
-    output.once('drain', resolve);
-    output.once('close', resolve);
+    const go = () => {
+      output.off('drain', go);
+      output.off('close', go);
+      resolve();
+    };
+    output.once('drain', go);
+    output.once('close', go);
   });
 }

@@ -124,7 +124,7 @@ describe('a real guest in the whole system', () => {
     expect([code, stdout.length, stderr]).toEqual([0, 300_000, '']);
   });
 
-  it('takes and gives files with kubectl luvm cp, whole or not at all', async (context) => {
+  it('takes and gives files with kubectl luvm cp, whole or not at all', { timeout: 200_000 }, async (context) => {
     const needed = 'for tool in tar mv readlink dirname basename sha256sum; do command -v $tool || exit 1; done';
     if ((await shell(needed)).code !== 0) notApplicable(context, 'the image has no tar');
     const [here, back] = [join(folder, 'sent'), join(folder, 'back')];
