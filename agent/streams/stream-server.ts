@@ -164,8 +164,9 @@ export class StreamServer {
   async #usageOf(uid: string, access: GuestAccess): Promise<Buffer> {
     const { supervisor, usage } = this.#ports;
     const machine = supervisor.machine(uid);
-    const measured = machine && (await usage.readOne(uid, machine));
-    if (measured === undefined) throw new StreamFailure('NotRunning', 'the VM does not run');
+    if (machine?.state !== 'Running') throw new StreamFailure('NotRunning', 'the VM does not run');
+    const measured = await usage.readOne(uid, machine);
+    if (measured === undefined) throw new StreamFailure('Failed', 'the host did not measure the VM in time');
     const answer: MachineUsage = { time: measured.at, ...measured.statistics, log: access.logPosition };
     return Buffer.from(JSON.stringify(answer));
   }

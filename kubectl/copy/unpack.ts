@@ -1,9 +1,8 @@
 // Writes the archive of a hostile guest below one new folder. It makes folders and ordinary files only, each of them new,
-// so no link can lead out of the folder. Links, devices and pipes are left out and reported. A hard link becomes a copy
-// of the file in the archive that it names, and is left out if there is none. tar-stream bounds the headers that it keeps
+// so no link can lead out of the folder. Links, devices and pipes are left out and reported. A hard link to a file of the
+// archive stays one: as a copy, a small archive could fill the disk with one file again and again. tar-stream bounds the headers that it keeps
 // in memory, and refuses an archive without an end.
-import { constants } from 'node:fs';
-import { copyFile, mkdir, open } from 'node:fs/promises';
+import { link, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Entry, extract, type Header } from 'tar-stream';
@@ -20,6 +19,8 @@ export interface UnpackOptions {
 }
 
 const mostEntries = 1_000_000;
+/** Of all names together, because hard links may name each of them. */
+const mostNameCharacters = 64 << 20;
 
 export async function unpack(archive: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<void> {
   const entries = extract();
@@ -42,6 +43,7 @@ class EntryWriter {
   #root: string | undefined;
   /** Where the files of the archive were written, by their names in it. */
   readonly #files = new Map<string, string>();
+  #nameCharacters = 0;
   hasRoot = false;
 
   constructor(options: UnpackOptions) {
@@ -63,7 +65,7 @@ class EntryWriter {
         this.hasRoot = true;
         break;
       case 'link':
-        await this.#copyLinked(header, path);
+        await this.#link(header, path);
         break;
       default:
         this.#options.onLeftOut(header.name, header.type ?? 'of unknown type');
@@ -71,6 +73,8 @@ class EntryWriter {
   }
 
   #pathOf(name: string): string {
+    this.#nameCharacters += name.length;
+    if (this.#nameCharacters > mostNameCharacters) throw new UnsafeArchive('its names are too long');
     const { folder, isWindows, root } = this.#options;
     const { parts, root: first } = partsBelowRoot(name, isWindows);
     this.#root ??= first;
@@ -78,11 +82,11 @@ class EntryWriter {
     return join(folder, root, ...parts);
   }
 
-  async #copyLinked(header: Header, path: string): Promise<void> {
+  async #link(header: Header, path: string): Promise<void> {
     const original = this.#files.get(header.linkname ?? '');
     if (original === undefined) return this.#options.onLeftOut(header.name, 'link');
     await mkdir(dirname(path), { recursive: true });
-    await copyFile(original, path, constants.COPYFILE_EXCL);
+    await link(original, path);
     this.#files.set(header.name, path);
   }
 }

@@ -1,5 +1,6 @@
 // `kubectl luvm top`: what VMs, or hosts, use of processors and memory, and how fast guests write their logs.
 import type { z } from 'zod';
+import { BoundedMemory } from '../../runtime/bounded-memory.ts';
 import { delay } from '../../runtime/clock.ts';
 import type { Api } from '../api.ts';
 import { type CommandPorts, exitCodes } from '../commands.ts';
@@ -21,6 +22,9 @@ export interface TopOptions extends Selection, ViewOptions {}
 
 /** Between two readings. An agent asks its host at most once a second for a VM. */
 const intervalMilliseconds = 2_000;
+/** Problems that are not told again. */
+const toldBytes = 256 * 1024;
+
 export async function top(options: TopOptions, ports: CommandPorts): Promise<number> {
   const { terminal } = ports;
   const over = new AbortController();
@@ -37,7 +41,7 @@ export async function top(options: TopOptions, ports: CommandPorts): Promise<num
 
 async function showRounds(options: TopOptions, ports: CommandPorts, signal: AbortSignal): Promise<void> {
   const { clock, terminal } = ports;
-  const told = new Set<string>();
+  const told = new BoundedMemory<true>(toldBytes);
   let before = await look(options, ports);
   do {
     await delay(clock, intervalMilliseconds, signal);
@@ -45,8 +49,10 @@ async function showRounds(options: TopOptions, ports: CommandPorts, signal: Abor
     const machines = loadsOf(before, now);
     const rows = options.hosts ? now.hosts.map((host) => hostLoadOf(host, machines)) : machines;
     await show(rows, options, terminal);
-    for (const problem of now.readings.problems) if (!told.has(problem)) tell(terminal, problem);
-    for (const problem of now.readings.problems) told.add(problem);
+    for (const problem of now.readings.problems) {
+      if (!told.has(problem)) tell(terminal, problem);
+      told.set(problem, true, problem.length);
+    }
     before = now;
   } while (options.watch && !terminal.output.destroyed);
 }

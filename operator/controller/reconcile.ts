@@ -77,6 +77,13 @@ export class Reconciler {
   async reconcile(key: string): Promise<Result> {
     const object = this.#options.machines.get(key);
     if (object === undefined) return done;
+    const result = await this.#pass(object);
+    // Only a pass that failed leaves a placement whose write may have taken effect.
+    if (result.kind !== 'Retry') this.#options.fleet.settle(object.metadata.uid);
+    return result;
+  }
+
+  async #pass(object: VirtualMachine): Promise<Result> {
     const { deletionTimestamp } = object.metadata;
     const { nodeName } = object.status;
     if (nodeName !== undefined && !this.#options.hosts.mayWriteFor(nodeName)) return recheck;
@@ -96,6 +103,7 @@ export class Reconciler {
   /** The object is gone. */
   forget(uid: string): void {
     this.#told.delete(uid);
+    this.#options.fleet.settle(uid);
     this.#unplaced.forget(uid);
     this.#laterGenerations.forget(uid);
     this.#instructions.forget(uid);

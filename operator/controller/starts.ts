@@ -116,7 +116,9 @@ export class Starts {
     { write, keep }: StartPorts,
     settle = () => {},
   ): Promise<Result> {
-    const written = await write(object, { scheduled: { reason: 'Admitted', message } }).finally(settle);
+    const written = await write(object, { scheduled: { reason: 'Admitted', message } });
+    // A write that failed may have taken effect: the room stays promised until the next pass knows more.
+    if (written.result.kind !== 'Retry') settle();
     if (written.object === undefined || !holdsRoom(written.object)) return written.result;
     return keep(written.object);
   }

@@ -20,10 +20,10 @@ export interface UnplacedOptions {
   readonly machines: Pick<VirtualMachines, 'isNew'>;
   readonly inventory: Inventory;
   readonly fleet: Fleet;
-  readonly restoration: Restoration;
-  readonly instructions: Instructions;
-  readonly obstacles: Obstacles;
-  readonly writes: MachineWrites;
+  readonly restoration: Pick<Restoration, 'pending' | 'suspect'>;
+  readonly instructions: Pick<Instructions, 'of'>;
+  readonly obstacles: Pick<Obstacles, 'judged'>;
+  readonly writes: Pick<MachineWrites, 'hold' | 'status'>;
   /** The host whose agent this operator has told about the VM, until it knows that the VM has left. */
   readonly toldHost: (uid: string) => string | undefined;
 }
@@ -123,8 +123,10 @@ export class Unplaced {
     this.#neverPlaced.add(uid);
     const { nodeName } = placement;
     const message = spec.nodeName === undefined ? `placed on ${nodeName}` : `spec.nodeName is ${nodeName}`;
-    const settled = this.#settleOn(object, nodeName, { reason: 'Scheduled', message });
-    return settled.finally(() => fleet.settle(uid));
+    const settled = await this.#settleOn(object, nodeName, { reason: 'Scheduled', message });
+    // A write that failed may have taken effect: the room stays promised until the next pass knows more.
+    if (!('result' in settled && settled.result.kind === 'Retry')) fleet.settle(uid);
+    return settled;
   }
 
   /** The choice is stored before the agent learns of it. */

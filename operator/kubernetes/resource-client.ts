@@ -19,6 +19,11 @@ export interface ObjectName {
   readonly namespace?: string | undefined;
 }
 
+interface MergePatch {
+  readonly metadata?: object;
+  readonly [member: string]: unknown;
+}
+
 export class ResourceClient<T extends Stored> {
   readonly #http: Pick<KubeHttp, 'request'>;
   readonly #kind: ResourceKind<T>;
@@ -62,8 +67,11 @@ export class ResourceClient<T extends Stored> {
     );
   }
 
-  /** Only for the version of the object that was read, because a merge patch replaces whole lists. */
-  async mergePatch(object: Stored, change: { readonly metadata?: object; readonly [member: string]: unknown }) {
+  /**
+   * Only for the version of the object that was read, because a merge patch replaces whole lists. Parts that are known to
+   * be `unchanged` are not parsed again.
+   */
+  async mergePatch(object: Stored, change: MergePatch, unchanged?: Partial<T>): Promise<Outcome<T>> {
     const { uid, resourceVersion } = object.metadata;
     return this.#parse(
       await this.#http.request({
@@ -73,6 +81,7 @@ export class ResourceClient<T extends Stored> {
         contentType: 'application/merge-patch+json',
         body: { ...change, metadata: { ...change.metadata, uid, resourceVersion } },
       }),
+      unchanged,
     );
   }
 
@@ -103,19 +112,8 @@ export class ResourceClient<T extends Stored> {
     );
   }
 
-  /** Only for the version of the object that was read, because a merge patch replaces the whole list. */
-  async patchFinalizers(object: T, finalizers: readonly string[]): Promise<Outcome<T>> {
-    const { uid, resourceVersion } = object.metadata;
-    return this.#parse(
-      await this.#http.request({
-        method: 'PATCH',
-        path: this.#path(object.metadata),
-        query: { fieldManager: 'lcow-operator' },
-        contentType: 'application/merge-patch+json',
-        body: { metadata: { uid, resourceVersion, finalizers } },
-      }),
-      object,
-    );
+  patchFinalizers(object: T, finalizers: readonly string[]): Promise<Outcome<T>> {
+    return this.mergePatch(object, { metadata: { finalizers } }, object);
   }
 
   #path(object: ObjectName): string {

@@ -1,8 +1,8 @@
 // Streams of one VM over a session (design §7): its growing log, a process in the guest, its console, the document that
-// it was created from, the stacks of its guest agent, its use of the host. The operator opens each with an id of its choice. Data is base64 within JSON, or a binary frame
-// (`frames.ts`) for a side that accepts those. A sender needs credit for each channel of a stream, and the data on the
-// way in all streams of a session is bounded, so that no flood delays a control message. The operator opens streams
-// only to an agent whose hello has the capability.
+// it was created from, the stacks of its guest agent, its use of the host. The operator opens each with an id of its
+// choice. Data is base64 within JSON, or a binary frame (`frames.ts`) for a side that accepts those. A sender needs
+// credit for each channel of a stream, and the data on the way in all streams of a session is bounded, so that no flood
+// delays a control message. The operator opens streams only to an agent whose hello has the capability.
 import { z } from 'zod';
 import { boundedText, code } from '../bounded.ts';
 

@@ -65,7 +65,7 @@ export class Fleet {
     return this.#judgements.of(needs).placed;
   }
 
-  /** The placement was written, and counts with the VM from now on, or the write failed. */
+  /** The placement was written, and counts with the VM from now on, or it was certainly not written. */
   settle(uid: string): void {
     if (this.#assumed.delete(uid)) this.roomMayHaveComeUp(); // the write may have failed
   }
@@ -137,6 +137,7 @@ export class Fleet {
   }
 
   #assume(uid: string, needs: PlacementNeeds): Placement {
+    this.settle(uid); // what an earlier pass has assumed is not in this VM's own way
     const placement = this.#judgements.of(needs);
     if (placement.placed) {
       this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB });

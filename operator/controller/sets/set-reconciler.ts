@@ -154,13 +154,15 @@ export class SetReconciler {
   /** Adopts and releases. Undefined if there was nothing to do. */
   async #settleMembers(set: MachineSet, { toAdopt, toRelease }: Members): Promise<Result | undefined> {
     if (toAdopt.length === 0 && toRelease.length === 0) return undefined;
-    const writes: MemberWrite[] = [];
-    for (const object of toRelease) writes.push(await this.#writes.release(set, object));
-    for (const object of toAdopt) writes.push(await this.#writes.adopt(set, object));
-    const failure = writes.find((write) => write.kind === 'Failed');
-    return failure === undefined
-      ? { kind: 'After', milliseconds: spacingMilliseconds }
-      : { kind: 'Retry', error: failure.error };
+    const writes = [
+      ...toRelease.map((object) => () => this.#writes.release(set, object)),
+      ...toAdopt.map((object) => () => this.#writes.adopt(set, object)),
+    ];
+    for (const write of writes) {
+      const outcome = await write();
+      if (outcome.kind === 'Failed') return { kind: 'Retry', error: outcome.error };
+    }
+    return { kind: 'After', milliseconds: spacingMilliseconds };
   }
 
   /** Reads what an earlier leader may have written, before anything is taken away. */

@@ -147,6 +147,22 @@ describe('an archive of a hostile guest', () => {
     expect(await everything()).toEqual({ ...untouched, ...target });
   });
 
+  it('fills no disk with copies of one file, and no memory with names', async () => {
+    await fetched(
+      await archiveOf([
+        [{ name: 'data/a' }, 'theirs'],
+        [{ name: 'data/same', type: 'link', linkname: 'data/a' }],
+      ]),
+    );
+    expect((await lstat(join(target, 'data/same'))).nlink).toBe(2);
+    await rm(join(target, 'data'), { recursive: true });
+    const parts = Array.from({ length: 200 }, () => 'x'.repeat(250)).join('/');
+    const links = Array.from({ length: 1_400 }, (_, index) => {
+      return [{ name: `data/${index}/${parts}`, type: 'fifo' as const }] as const;
+    });
+    expect((await fetched(await archiveOf(links))).problem).toContain('its names are too long');
+  });
+
   it('makes no devices and pipes, and no file that runs as its owner or that others can write', async () => {
     const { problem } = await fetched(
       await archiveOf([

@@ -1,0 +1,52 @@
+// The first placement of a VM, when the API server does not say whether it was written.
+import { expect, it } from 'vitest';
+import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
+import { Restoration } from '../../../operator/controller/knowledge/restoration.ts';
+import { VirtualMachines } from '../../../operator/controller/knowledge/virtual-machines.ts';
+import { Evictions } from '../../../operator/controller/placement/evictions.ts';
+import { Fleet } from '../../../operator/controller/placement/fleet.ts';
+import { Unplaced } from '../../../operator/controller/unplaced.ts';
+import type { Result } from '../../../operator/queue/result.ts';
+import { makeAssignment } from '../../support/agent/assignments.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
+import { makeHost, makeMachine, makeNode, someUid } from '../../support/operator/objects.ts';
+
+it('its room stays promised until a pass ends that knows more', async () => {
+  const clock = new ManualClock();
+  const inventory = new Inventory(clock);
+  const hosts = new Map([['here', makeHost('here')]]);
+  const nodes = new Map([['here', makeNode('here')]]);
+  const machines = new VirtualMachines();
+  const restoration = new Restoration(clock);
+  inventory.begin('here', [], true);
+  inventory.settle('here');
+  const evictions = new Evictions(nodes, inventory, clock);
+  const fleet = new Fleet({ hosts, nodes, inventory, machines, evictions, restoration });
+  const object = makeMachine({ spec: { memory: { sizeInMB: 40_000 } } });
+  if (!object.spec.ok) throw new Error(object.spec.message);
+  const spec = object.spec.value;
+  const retry: Result = { kind: 'Retry', error: 'no answer' };
+  const unplaced = new Unplaced({
+    machines,
+    inventory,
+    fleet,
+    restoration,
+    instructions: {
+      of: async () => ({
+        ok: true,
+        desired: { assignment: makeAssignment(), policy: undefined },
+        references: 'None',
+      }),
+    },
+    obstacles: { judged: () => undefined },
+    writes: { hold: async () => object, status: async () => ({ object: undefined, result: retry }) },
+    toldHost: () => undefined,
+  });
+  expect(await unplaced.reconcile(object)).toEqual({ result: retry });
+  // The write may have taken effect.
+  expect(fleet.couldPlace('another', spec)).toBe(false);
+  // The next pass chooses again: what it had assumed itself is not in its way.
+  expect(await unplaced.reconcile(object)).toEqual({ result: retry });
+  fleet.settle(someUid);
+  expect(fleet.couldPlace('another', spec)).toBe(true);
+});
