@@ -149,10 +149,7 @@ describe('an archive of a hostile guest', () => {
 
   it('fills no disk with copies of one file, and no memory with names', async () => {
     await fetched(
-      await archiveOf([
-        [{ name: 'data/a' }, 'theirs'],
-        [{ name: 'data/same', type: 'link', linkname: 'data/a' }],
-      ]),
+      await archiveOf([[{ name: 'data/a' }, 'theirs'], [{ name: 'data/same', type: 'link', linkname: 'data/a' }]]),
     );
     expect((await lstat(join(target, 'data/same'))).nlink).toBe(2);
     await rm(join(target, 'data'), { recursive: true });
