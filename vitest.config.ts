@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { compileCache } from './test/support/cache-folder.ts';
 import { SlowestFirst } from './test/support/slowest-first.ts';
-import { systemTests, unitTests } from './test/support/test-kinds.ts';
+import { installTests, systemTests, unitTests } from './test/support/test-kinds.ts';
+
+const withCluster = { globalSetup: ['test/support/control-plane/shared.ts'], isolate: false };
 
 export default defineConfig({
   test: {
@@ -21,14 +23,8 @@ export default defineConfig({
       // third of the time; so no module may keep a state that another file could see.
       { test: { name: 'unit', include: [unitTests], isolate: false } },
       // What needs more. A cluster that tests share is started when the first of them asks for it.
-      {
-        test: {
-          name: 'system',
-          include: [systemTests],
-          globalSetup: ['test/support/control-plane/shared.ts'],
-          isolate: false,
-        },
-      },
+      { test: { name: 'system', include: [systemTests], ...withCluster } },
+      { test: { name: 'install', include: [installTests], ...withCluster } },
     ],
   },
 });
