@@ -12,7 +12,7 @@ let controlPlane: ControlPlane;
 let fixture: OperatorFixture;
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane();
+  controlPlane = await startControlPlane({ controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);

@@ -23,7 +23,7 @@ const agents: ScriptedAgent[] = [];
 let names = 0;
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({ audited: true });
+  controlPlane = await startControlPlane({ audited: true, controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);

@@ -26,7 +26,7 @@ const agents: ScriptedAgent[] = [];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'identity-'));
-  controlPlane = await startControlPlane();
+  controlPlane = await startControlPlane({ controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
   for (const name of ['lcow-agent', 'somebody']) {

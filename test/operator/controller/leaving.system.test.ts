@@ -22,7 +22,7 @@ const agents: ScriptedAgent[] = [];
 let names = 0;
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane();
+  controlPlane = await startControlPlane({ controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);

@@ -30,7 +30,7 @@ let agent: ScriptedAgent;
 let elections = 0;
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane();
+  controlPlane = await startControlPlane({ controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);

@@ -36,7 +36,7 @@ const agents: ScriptedAgent[] = [];
 const others: RunningOperator[] = [];
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({ audited: true });
+  controlPlane = await startControlPlane({ audited: true, controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);

@@ -23,7 +23,7 @@ let operator: RunningOperator;
 const agents: ScriptedAgent[] = [];
 
 beforeAll(async () => {
-  controlPlane = await startControlPlane({ audited: true });
+  controlPlane = await startControlPlane({ audited: true, controllers: false });
   await installCustomResources(controlPlane);
   fixture = new OperatorFixture(controlPlane.kubeconfigPath);
 }, 120_000);
