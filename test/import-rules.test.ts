@@ -8,7 +8,7 @@ const layers: readonly (readonly string[])[] = [
   ['crds', 'runtime'],
   ['protocol', 'agent/bounds', 'agent/document'],
   ['agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'kubectl', 'operator'],
-  ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics'],
+  ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics', 'agent/network'],
   ['agent/guest-log', 'agent/modification', 'agent/run', 'agent/windows', 'simulator/wire'],
   ['agent/vm', 'simulator/client', 'simulator/host-file.ts'],
   ['agent/streams', 'agent/link', 'agent/doctor', 'simulator/guest'],

@@ -1,7 +1,9 @@
 // Network adapters of a running VM (hcs-runtime B.6, E.6). HCS connects an endpoint; the guest sets up the interface in
 // a network namespace, if it has namespaces.
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
+import type { NetworkEndpoint } from '../network/endpoint.ts';
 import type { Change, HostModification } from './document.ts';
+import { lowerCase } from './lower-case.ts';
 
 type Request = 'Add' | 'Remove' | 'Update';
 type GuestAdapter = Extract<GuestModification, { resourceType: 'Network' }>['settings'];
@@ -49,18 +51,6 @@ export function managedAdapterChange(
   return adapterChange(requestType, nicId, settings);
 }
 
-/** An endpoint of the Host Compute Network service. */
-export interface NetworkEndpoint {
-  readonly id: string;
-  readonly macAddress: string;
-  readonly namespaceId: string;
-  readonly dns: { readonly domain: string; readonly search: readonly string[]; readonly servers: readonly string[] };
-  /** From the policy of this name; 0 without one. */
-  readonly encapOverhead: number;
-  readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
-  readonly routes: readonly { readonly nextHop: string; readonly destination: string; readonly metric: number }[];
-}
-
 export interface AdapterGuest {
   readonly hasNamespaces: boolean;
   readonly policyBasedRouting: boolean;
@@ -91,8 +81,8 @@ function guestAdapter(nicId: string, endpoint: NetworkEndpoint, policyBasedRouti
     NamespaceID: namespaceId,
     ID: nicId,
     MacAddress: macAddress,
-    DNSSuffix: lowerCaseList([...(dns.domain === '' ? [] : [dns.domain]), ...dns.search]),
-    DNSServerList: lowerCaseList(dns.servers),
+    DNSSuffix: lowerCase([...(dns.domain === '' ? [] : [dns.domain]), ...dns.search].join(',')),
+    DNSServerList: lowerCase(dns.servers.join(',')),
     EncapOverhead: encapOverhead,
     IPConfigs: addresses.map(({ address, prefixLength }) => ({ IPAddress: address, PrefixLength: prefixLength })),
     Routes: routes.map((route) => ({
@@ -102,10 +92,6 @@ function guestAdapter(nicId: string, endpoint: NetworkEndpoint, policyBasedRouti
     })),
     PolicyBasedRouting: policyBasedRouting,
   };
-}
-
-function lowerCaseList(names: readonly string[]): string {
-  return names.join(',').toLowerCase();
 }
 
 /** For a virtual function that was added over vPCI: HCS is not involved. Throws for a guest without namespaces. */

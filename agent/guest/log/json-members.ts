@@ -1,9 +1,9 @@
 // Reads one JSON object exactly as the guest's own decoder does. `JSON.parse` hides what that decoder sees (hcs-runtime
 // D.4): members in written order, including repeated ones; lone surrogates as U+FFFD; a number beyond the range of
 // floats, even in a member that a later one replaces. The reader keeps its own stack, so that nesting costs no
-// recursion. It never passes an object to `JSON.parse`: V8 confuses a name that is written with escapes with another
-// name that it read earlier in the process (`\` with ` `).
+// recursion.
 
+import { isQuoted, jsonTokens, textOfToken } from '../../../runtime/json-tokens.ts';
 import { ownText } from './own-text.ts';
 
 export type JsonValue =
@@ -21,17 +21,15 @@ export type Members = readonly Member[];
 /** Called for a well-formed number that no float can hold. */
 export type OnOutOfRange = (number: string) => void;
 
-const quote = 0x22;
-const backslash = 0x5c;
-
 type Container =
   | { readonly kind: 'list'; readonly items: JsonValue[] }
   | { readonly kind: 'object'; readonly members: Member[]; name: string | undefined };
 
-/** `text` is one object and known to be valid JSON. Commas and colons can be skipped: names and values alternate. */
+/** `text` is one object and known to be valid JSON. */
 export function readMembers(text: string, onOutOfRange: OnOutOfRange = () => undefined): Members {
   const open: Container[] = [];
-  for (const token of tokens(text)) {
+  for (const slice of jsonTokens(text)) {
+    const token = ownText(slice, text);
     const opened = openedBy(token);
     const inner = open.at(-1);
     if (opened !== undefined) open.push(opened);
@@ -62,7 +60,7 @@ function close(open: Container[], inner: Container): void {
 }
 
 function addScalar(container: Container, token: string, onOutOfRange: OnOutOfRange): void {
-  if (container.kind === 'object' && container.name === undefined) container.name = readText(token);
+  if (container.kind === 'object' && container.name === undefined) container.name = textOfToken(token);
   else place(container, readScalar(token, onOutOfRange), token.includes('\\'));
 }
 
@@ -82,39 +80,11 @@ function contentOf(container: Container): JsonValue {
 }
 
 function readScalar(token: string, onOutOfRange: OnOutOfRange): JsonValue {
-  if (token.charCodeAt(0) === quote) return readText(token);
+  if (isQuoted(token)) return textOfToken(token);
   if (token === 'true') return true;
   if (token === 'false') return false;
   if (token === 'null') return null;
   const number = Number(token);
   if (!Number.isFinite(number)) onOutOfRange(token);
   return number;
-}
-
-function readText(token: string): string {
-  return token.includes('\\') ? String(JSON.parse(token)).toWellFormed() : token.slice(1, -1);
-}
-
-/** Yields quoted texts, other scalars, and brackets. */
-function* tokens(text: string): Generator<string> {
-  const skipped = /[\s,:]*/y;
-  const scalar = /[^\s,:"{}[\]]+/y;
-  for (let index = endOf(skipped, text, 0); index < text.length; index = endOf(skipped, text, index)) {
-    const start = index;
-    if (text.charCodeAt(start) === quote) index = endOfText(text, start + 1);
-    else index = Math.max(endOf(scalar, text, start), start + 1);
-    yield ownText(text.slice(start, index), text);
-  }
-}
-
-function endOf(pattern: RegExp, text: string, start: number): number {
-  pattern.lastIndex = start;
-  return pattern.test(text) ? pattern.lastIndex : start;
-}
-
-/** The index after the quote that ends the text around `index`. */
-function endOfText(text: string, index: number): number {
-  let end = index;
-  while (end < text.length && text.charCodeAt(end) !== quote) end += text.charCodeAt(end) === backslash ? 2 : 1;
-  return end + 1;
 }

@@ -1,11 +1,11 @@
 // What the caller gives to the running VM that no manifest can ask for yet: by the modules that the agent has for it.
 import { modifyDocument } from '../../../agent/modification/document.ts';
 import { hvSocketServiceRemove, hvSocketServiceUpdate } from '../../../agent/modification/hvsocket-services.ts';
-import type { NetworkEndpoint } from '../../../agent/modification/network-adapters.ts';
 import { type MountedShare, Plan9Shares } from '../../../agent/modification/plan9.ts';
 import { type DiskUse, ScsiDisks, type WantedMount } from '../../../agent/modification/scsi-disks.ts';
 import { PciDevices, type PciFunction } from '../../../agent/modification/vpci.ts';
 import { PackedImages, SingleImages } from '../../../agent/modification/vpmem.ts';
+import type { NetworkEndpoint } from '../../../agent/network/endpoint.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import type { ArgsOf } from './call-args.ts';
 import { osBuild } from './host.ts';

@@ -1,6 +1,6 @@
 // An endpoint of the Host Compute Network service, as its properties say it.
 import { z } from 'zod';
-import type { NetworkEndpoint } from '../../../agent/modification/network-adapters.ts';
+import type { NetworkEndpoint } from '../../../agent/network/endpoint.ts';
 
 const texts = z.array(z.string()).default([]);
 const overheadPolicy = z.object({ Type: z.literal('EncapOverhead'), Settings: z.object({ Overhead: z.int() }) });

@@ -1,12 +1,8 @@
 // Network adapters of a life's VM: as the caller names their endpoints, or as HNS told the original of a namespace.
 import { z } from 'zod';
 import { applyChange, type ChangeTarget } from '../../../agent/modification/document.ts';
-import {
-  type AdapterGuest,
-  addAdapter,
-  type NetworkEndpoint,
-  removeAdapter,
-} from '../../../agent/modification/network-adapters.ts';
+import { type AdapterGuest, addAdapter, removeAdapter } from '../../../agent/modification/network-adapters.ts';
+import type { NetworkEndpoint } from '../../../agent/network/endpoint.ts';
 import type { NamedEndpoint } from './endpoint.ts';
 import { jsonOf } from './guest.ts';
 import type { Step } from './life.ts';
