@@ -3,10 +3,11 @@
 import { laterCharacters } from '../document/later-characters.ts';
 
 const later = new RegExp(`[${laterCharacters}]`, 'u');
-const foreign = /[^\0-\x7f]/gu;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has them
+const ascii = /^[\0-\x7f]*$/;
 
 export function lowerCase(text: string): string {
-  return text.replace(foreign, lowerCaseOf).replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  return ascii.test(text) ? text.toLowerCase() : Array.from(text, lowerCaseOf).join('');
 }
 
 function lowerCaseOf(character: string): string {
