@@ -3,7 +3,6 @@
 import { laterCharacters } from '../document/later-characters.ts';
 
 const later = new RegExp(`[${laterCharacters}]`, 'u');
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has them
 const ascii = /^[\0-\x7f]*$/;
 
 export function lowerCase(text: string): string {
