@@ -7,8 +7,8 @@ import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from '.
 const layers: readonly (readonly string[])[] = [
   ['crds', 'runtime'],
   ['protocol', 'agent/bounds', 'agent/document'],
-  ['agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'kubectl', 'operator'],
-  ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics', 'agent/network'],
+  ['annotations', 'agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'operator'],
+  ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics', 'agent/network', 'kubectl'],
   ['agent/guest-log', 'agent/modification', 'agent/run', 'agent/windows', 'simulator/wire'],
   ['agent/vm', 'simulator/client', 'simulator/host-file.ts'],
   ['agent/streams', 'agent/link', 'agent/doctor', 'simulator/guest'],
@@ -23,6 +23,8 @@ const strangers: Readonly<Record<string, readonly string[]>> = {
   // The plugin reaches the operator only by the API server, so it can import none of the programs.
   kubectl: ['agent', 'operator', 'simulator'],
   agent: ['operator', 'simulator', 'kubectl'],
+  // Of the agent, it needs the document builder only, which is pure and small enough for the plugin.
+  annotations: ['agent/bounds', 'operator', 'simulator', 'kubectl'],
   'agent/windows': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
   'simulator/wire': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
   'simulator/client': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],

@@ -146,6 +146,37 @@ export function absolutePath(path: string, currentDirectory: string): string {
   return onCurrentDrive ? joinPath(currentDirectory, rest) : cleanPath(`${volume}\\${rest}`);
 }
 
+/** The last element of a path, without separators behind it. Of a path without elements, `.` or a separator. */
+export function baseName(path: string): string {
+  if (path === '') {
+    return '.';
+  }
+  const trimmed = path.slice(0, endWithoutSeparators(path));
+  const rest = trimmed.slice(volumeName(trimmed).length);
+  const name = rest.slice(lastSeparator(rest) + 1);
+  return name === '' ? '\\' : name;
+}
+
+/** Everything before the last separator, cleaned. */
+export function parentFolder(path: string): string {
+  const volume = volumeName(path);
+  const rest = path.slice(volume.length);
+  const folder = cleanPath(rest.slice(0, lastSeparator(rest) + 1));
+  return folder === '.' && volume.length > 2 ? volume : volume + folder;
+}
+
+function endWithoutSeparators(path: string): number {
+  let end = path.length;
+  while (end > 0 && isSeparator(path.charAt(end - 1))) {
+    end--;
+  }
+  return end;
+}
+
+function lastSeparator(path: string): number {
+  return Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/'));
+}
+
 /**
  * The prefix that names a drive, a UNC share or a device. Cleaning leaves it unchanged, so its length stays the same.
  */

@@ -6,6 +6,7 @@ import type { DocumentSwitches } from '../document/build-context.ts';
 import { BootFile } from '../document/constants.ts';
 import { type DefaultsHost, defaultOptions } from '../document/defaults.ts';
 import type { FileFacts } from '../document/facts.ts';
+import { isolation } from '../document/isolation.ts';
 import {
   changeOptions,
   type LinuxOptionChanges,
@@ -104,18 +105,6 @@ const securityPolicy: Step = (requested) => {
     ...(isolated && isolation),
     ...(hasPolicy && { EnableScratchEncryption: requested.EnableScratchEncryption ?? true }),
   };
-};
-
-const isolation: LinuxOptionChanges = {
-  VPMemDeviceCount: 0,
-  GuestStateFilePath: BootFile.GuestState,
-  KernelBootOptions: '',
-  AllowOvercommit: false,
-  SecurityPolicyEnabled: true,
-  PreferredRootFSType: RootFsType.None,
-  RootFSFile: '',
-  DmVerityRootFsVhd: BootFile.RootVhd,
-  DmVerityMode: true,
 };
 
 /** Steps 46 to 50: an explicit option wins over the block before. */

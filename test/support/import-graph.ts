@@ -5,7 +5,16 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
-export const sourceFolders = ['crds', 'runtime', 'protocol', 'operator', 'agent', 'simulator', 'kubectl'] as const;
+export const sourceFolders = [
+  'crds',
+  'runtime',
+  'protocol',
+  'annotations',
+  'operator',
+  'agent',
+  'simulator',
+  'kubectl',
+] as const;
 const foldersWithRooms: readonly string[] = ['agent', 'operator', 'simulator'];
 
 export interface Import {
