@@ -22,3 +22,5 @@ export const restartedAtAnnotation = 'lcow.dev/restartedAt';
 export const pausedAnnotation = 'lcow.dev/paused';
 /** `"true"` lets a LinuxUtilityVM be deleted although nobody confirmed that its VM is gone. */
 export const forceDeleteAnnotation = 'lcow.dev/force-delete';
+/** On a set: why its template was changed, as kubectl's own rollouts have it. The revision of the template gets it, too. */
+export const changeCauseAnnotation = 'kubernetes.io/change-cause';

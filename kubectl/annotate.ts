@@ -5,7 +5,8 @@ import { pausedAnnotation, restartedAtAnnotation } from '../crds/names.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import type { Api } from './api.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
-import { machinePath, machineType, type Selection, selectedNames } from './machines.ts';
+import { machinePath, type Selection, selectedNames } from './machines.ts';
+import { machineType } from './object-types.ts';
 import { showObjects } from './output.ts';
 import type { OutputFormat } from './output-formats.ts';
 import { type Terminal, tell, writeTo } from './terminal.ts';
@@ -97,6 +98,6 @@ async function report(
 ): Promise<void> {
   const reason = caveat(object);
   const text = reason === undefined ? done : `annotated (${annotation}=${value})`;
-  if (output === undefined) await writeTo(terminal.output, `${machineType}/${name} ${text}\n`);
-  if (reason !== undefined) tell(terminal, `${machineType}/${name}: ${reason}`);
+  if (output === undefined) await writeTo(terminal.output, `${machineType.shown}/${name} ${text}\n`);
+  if (reason !== undefined) tell(terminal, `${machineType.shown}/${name}: ${reason}`);
 }

@@ -32,6 +32,8 @@ export interface ApiRequest {
   readonly path: string;
   readonly query?: URLSearchParams;
   readonly body?: object;
+  /** Of the body. Absent: that of a merge patch. */
+  readonly contentType?: string;
   /** The wanted form of the answer. Absent: JSON of the object itself. */
   readonly accept?: string;
   readonly signal?: AbortSignal;
@@ -44,6 +46,7 @@ export interface ApiOptions {
   readonly trace?: (line: string) => void;
 }
 
+const mergePatch = 'application/merge-patch+json';
 const maximumBodyBytes = 32 << 20;
 const answerMilliseconds = 30_000;
 
@@ -72,7 +75,7 @@ export class Api {
 
   /** The body of a successful answer, as it arrives. */
   async open(request: ApiRequest): Promise<http.IncomingMessage> {
-    const { accept, body, method = 'GET', path, signal } = request;
+    const { accept, body, contentType = mergePatch, method = 'GET', path, signal } = request;
     const options = await this.#cluster.connection();
     const url = this.#url(request);
     const text = body === undefined ? undefined : JSON.stringify(body);
@@ -81,7 +84,7 @@ export class Api {
       'user-agent': 'kubectl-luvm',
       ...(accept !== undefined && { accept }),
       ...(text !== undefined && {
-        'content-type': 'application/merge-patch+json',
+        'content-type': contentType,
         'content-length': Buffer.byteLength(text),
       }),
     };

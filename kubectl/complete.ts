@@ -6,6 +6,7 @@ import type { Command, Option } from 'commander';
 export interface CompletionSources {
   /** The flags before the incomplete word decide which cluster and namespace are asked. */
   machines(flags: CompletedFlags): Promise<readonly string[]>;
+  sets(flags: CompletedFlags): Promise<readonly string[]>;
   namespaces(flags: CompletedFlags): Promise<readonly string[]>;
   kubeconfig(kind: 'contexts' | 'clusters' | 'users', flags: CompletedFlags): Promise<readonly string[]>;
 }
@@ -76,14 +77,14 @@ class Line {
   }
 
   #takeArgument(word: string): void {
-    const found = this.command === this.program ? subcommand(this.program, word) : undefined;
+    const found = this.arguments.length === 0 ? subcommand(this.command, word) : undefined;
     if (found === undefined) this.arguments.push(word);
     else this.command = found;
   }
 }
 
-function subcommand(program: Command, word: string): Command | undefined {
-  return program.commands.find((each) => each.name() === word);
+function subcommand(command: Command, word: string): Command | undefined {
+  return command.commands.find((each) => each.name() === word);
 }
 
 function optionsOf({ command, program }: Line): readonly Option[] {
@@ -99,13 +100,13 @@ function flagOf(line: Line, word: string): { readonly option: Option | undefined
 }
 
 async function candidatesFor(line: Line, word: string, sources: CompletionSources): Promise<Completion> {
-  const { command, flags, isBehindDashes, open, program } = line;
+  const { command, flags, isBehindDashes, open } = line;
   if (isBehindDashes) return nothing;
   if (open !== undefined) return await valuesOf(open, flags, sources);
   if (word.startsWith('-')) return await flagCandidates(line, word, sources);
-  if (command !== program) return await argumentCandidates(line, word, sources);
+  if (command.commands.length === 0) return await argumentCandidates(line, word, sources);
   if (line.arguments.length > 0) return nothing;
-  return { candidates: program.commands.map((each) => ({ value: each.name(), description: each.description() })) };
+  return { candidates: command.commands.map((each) => ({ value: each.name(), description: each.description() })) };
 }
 
 async function flagCandidates(line: Line, word: string, sources: CompletionSources): Promise<Completion> {
@@ -117,7 +118,9 @@ async function flagCandidates(line: Line, word: string, sources: CompletionSourc
   }
   const options = optionsOf(line);
   return {
-    candidates: options.flatMap(({ description, long }) => (long == null ? [] : [{ value: long, description }])),
+    candidates: options.flatMap(({ description, hidden, long }) =>
+      long == null || hidden ? [] : [{ value: long, description }],
+    ),
   };
 }
 
@@ -154,9 +157,9 @@ async function argumentCandidates(line: Line, word: string, sources: CompletionS
     return { candidates: guests.map((name) => ({ value: `${name}:` })), offersFiles: true };
   }
   const isTaken = line.arguments.length >= registeredArguments.length && wanted?.variadic !== true;
-  if (wanted === undefined || isTaken || !/^names?$/.test(wanted.name())) return nothing;
+  if (wanted === undefined || isTaken || !/^(?:names?|sets?)$/.test(wanted.name())) return nothing;
   const type = word.slice(0, word.indexOf('/') + 1);
-  const names = await sources.machines(line.flags);
+  const names = await (wanted.name().startsWith('set') ? sources.sets(line.flags) : sources.machines(line.flags));
   const free = names.map((name) => `${type}${name}`).filter((name) => !line.arguments.includes(name));
   return { candidates: free.map((value) => ({ value })) };
 }

@@ -4,7 +4,7 @@ import { timeoutSignal } from '../runtime/clock.ts';
 import { Api } from './api.ts';
 import { type ClusterChoice, kubeconfigNames, loadCluster } from './cluster.ts';
 import type { CompletedFlags, CompletionSources } from './complete.ts';
-import { machinesPath, namespacesPath, objectNames } from './machines.ts';
+import { machinesPath, namespacesPath, objectNames, setsPath } from './machines.ts';
 
 const milliseconds = 2_000;
 
@@ -14,6 +14,10 @@ export function completionSources(clock: Clock): CompletionSources {
     machines: async (flags) => {
       const api = new Api(loadCluster(choiceOf(flags)));
       return await names(api, machinesPath(api.namespace));
+    },
+    sets: async (flags) => {
+      const api = new Api(loadCluster(choiceOf(flags)));
+      return await names(api, setsPath(api.namespace));
     },
     namespaces: async (flags) => await names(new Api(loadCluster(choiceOf(flags))), namespacesPath),
     kubeconfig: async (kind, flags) => kubeconfigNames(choiceOf(flags))[kind],

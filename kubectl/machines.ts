@@ -1,28 +1,13 @@
 // How a user names VMs: `NAME` or `TYPE/NAME` as kubectl writes it, or a label selector.
 import { z } from 'zod';
-import { apiVersion, group, hostPlural, version, virtualMachinePlural } from '../crds/names.ts';
+import { apiVersion, hostPlural, setPlural, virtualMachinePlural } from '../crds/names.ts';
 import { pathSegment } from '../protocol/subresources.ts';
 import type { Api } from './api.ts';
-
-const singular = 'linuxutilityvm';
-/** As `kubectl get -o name` writes it. */
-export const machineType = `${singular}.${group}`;
-const types: ReadonlySet<string> = new Set([
-  'luvm',
-  'luvms',
-  ...[singular, virtualMachinePlural].flatMap((word) => [word, `${word}.${group}`, `${word}.${version}.${group}`]),
-]);
+import { machineType, type ObjectType, objectName } from './object-types.ts';
 
 /** The name of a VM, given as `NAME` or `TYPE/NAME`. */
 export function machineName(text: string): string {
-  const slash = text.indexOf('/');
-  const type = text.slice(0, Math.max(0, slash));
-  if (slash >= 0 && !types.has(type.toLowerCase())) {
-    throw new Error(`"${text}": this command takes VMs: NAME, luvm/NAME or ${machineType}/NAME`);
-  }
-  const name = text.slice(slash + 1);
-  if (name === '' || name.includes('/')) throw new Error(`"${text}" is not the name of an object`);
-  return name;
+  return objectName(text, machineType);
 }
 
 export function machinesPath(namespace: string | undefined): string {
@@ -34,6 +19,10 @@ export function machinePath(namespace: string, name: string): string {
   return `${machinesPath(namespace)}/${pathSegment(name)}`;
 }
 
+export function setsPath(namespace: string): string {
+  return `/apis/${apiVersion}/namespaces/${pathSegment(namespace)}/${setPlural}`;
+}
+
 export const hostsPath = `/apis/${apiVersion}/${hostPlural}`;
 export const namespacesPath = '/api/v1/namespaces';
 
@@ -43,20 +32,31 @@ export interface Selection {
 }
 
 /** The names of the selected VMs. */
-export async function selectedNames(api: Api, { names, selector }: Selection): Promise<readonly string[]> {
+export function selectedNames(api: Api, selection: Selection): Promise<readonly string[]> {
+  return selectedOf(api, selection, machineType, machinesPath(api.namespace));
+}
+
+/** The names of the selected objects of a type, which `path` lists. */
+export async function selectedOf(
+  api: Api,
+  { names, selector }: Selection,
+  type: ObjectType,
+  path: string,
+): Promise<readonly string[]> {
+  const { noun } = type;
   if (selector === undefined) {
-    if (names.length === 0) throw new Error('name a VM, or select VMs by their labels with -l');
-    return [...new Set(names.map(machineName))];
+    if (names.length === 0) throw new Error(`name a ${noun}, or select ${noun}s by their labels with -l`);
+    return [...new Set(names.map((name) => objectName(name, type)))];
   }
   if (names.length > 0) throw new Error('give names or a selector, not both');
-  const found = await objectNames(api, machinesPath(api.namespace), { selector });
-  if (found.length === 0) throw new Error(`no VM in the namespace "${api.namespace}" has the labels ${selector}`);
+  const found = await objectNames(api, path, { selector });
+  if (found.length === 0) throw new Error(`no ${noun} in the namespace "${api.namespace}" has the labels ${selector}`);
   return found;
 }
 
 const metadataOnly = z.looseObject({ metadata: z.looseObject({ name: z.string() }) });
 /** Without spec and status, which are most of a VM. */
-const metadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
+export const metadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
 
 export async function objectNames(
   api: Api,

@@ -6,9 +6,10 @@ import packageJson from '../package.json' with { type: 'json' };
 import { systemClock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import { plainLines } from '../runtime/plain-text.ts';
+import type { ConnectionFlags } from './command-line.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { flagWords } from './flag-words.ts';
-import { type ConnectionFlags, createProgram } from './program.ts';
+import { createProgram } from './program.ts';
 import { processTerminal } from './terminal.ts';
 
 const terminal = processTerminal();

@@ -1,27 +1,20 @@
 // The command line of the plugin. A command's code is loaded when it is used, so that `--version`, `--help` and
 // completion answer at once.
-import { Command, InvalidArgumentError, Option } from 'commander';
-import type { ClusterChoice } from './cluster.ts';
-import type { CommandPorts } from './commands.ts';
-import { parseDuration } from './duration.ts';
-import { type OutputFormat, outputFormats } from './output-formats.ts';
+import { Command, Option } from 'commander';
+import {
+  Commands,
+  duration,
+  type OutputFlag,
+  type Runner,
+  type SelectorFlag,
+  time,
+  wholeNumber,
+  withConnection,
+  withOutput,
+  withSelector,
+} from './command-line.ts';
+import { addRollout } from './rollout/command-line.ts';
 import { type TopOrder, topOrders } from './top/order.ts';
-
-export interface ConnectionFlags extends ClusterChoice {
-  /** Milliseconds. */
-  readonly requestTimeout?: number;
-  readonly v?: number;
-}
-
-/** Runs the work of a command, and ends the process with its exit code. */
-export type Runner = (flags: ConnectionFlags, work: (ports: CommandPorts) => Promise<number>) => Promise<void>;
-
-interface SelectorFlag {
-  readonly selector?: string;
-}
-interface OutputFlag {
-  readonly output?: OutputFormat;
-}
 
 export function createProgram(version: string, run: Runner, printVersion: (version: string) => void): Command {
   const program = withConnection(new Command('kubectl-luvm'))
@@ -35,6 +28,7 @@ export function createProgram(version: string, run: Runner, printVersion: (versi
   addGuestCommands(add);
   addAnnotationCommands(add);
   addInspectionCommands(add);
+  addRollout(add);
   addTop(add);
   addDebug(add, version);
   program
@@ -42,46 +36,6 @@ export function createProgram(version: string, run: Runner, printVersion: (versi
     .description('print the version of the plugin')
     .action(() => printVersion(version));
   return program;
-}
-
-/** kubectl's own flags, before or after the command. */
-function withConnection(command: Command): Command {
-  return command
-    .option('-n, --namespace <name>', 'namespace of the VM (default: that of the context)')
-    .option('--context <name>', 'context of the kubeconfig')
-    .option('--cluster <name>', 'cluster of the kubeconfig')
-    .option('--user <name>', 'user of the kubeconfig')
-    .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, or ~/.kube/config)')
-    .option('--as <user>', 'user to impersonate')
-    .option('--as-group <group>', 'group to impersonate; can be repeated', collected)
-    .option('--as-uid <uid>', 'uid to impersonate')
-    .option('--request-timeout <time>', 'how long the API server may take to answer, such as 5s; 0: no limit', timeout)
-    .option('-v, --v <level>', 'from level 6 on, print each request', wholeNumber);
-}
-
-class Commands {
-  readonly #program: Command;
-  readonly #run: Runner;
-
-  constructor(program: Command, run: Runner) {
-    this.#program = program;
-    this.#run = run;
-  }
-
-  add(name: string, description: string): Command {
-    return withConnection(this.#program.command(name)).description(description);
-  }
-
-  /** @param work receives the arguments and all flags */
-  does<Flags extends object>(
-    command: Command,
-    work: (given: readonly string[], flags: Flags, ports: CommandPorts) => Promise<number>,
-  ): void {
-    command.action(async () => {
-      const flags = command.optsWithGlobals<Flags & ConnectionFlags>();
-      await this.#run(flags, (ports) => work(command.args, flags, ports));
-    });
-  }
 }
 
 interface LogsFlags extends SelectorFlag {
@@ -213,7 +167,8 @@ function addTop(commands: Commands): void {
     .option('-A, --all-namespaces', 'the VMs of all namespaces')
     .option('--hosts', 'show hosts, with the sums over their VMs')
     .addOption(new Option('--sort-by <figure>', 'what comes first').choices(topOrders).default('cpu'))
-    .option('-w, --watch', 'show it again every two seconds, until Ctrl-C');
+    .option('-w, --watch', 'show it again every two seconds, until Ctrl-C')
+    .addOption(new Option('--no-watch').hideHelp());
   withOutput(withSelector(command));
   commands.does<TopFlags>(command, async (names, flags, ports) => {
     const { allNamespaces = false, hosts = false, output, selector, sortBy: order, watch = false } = flags;
@@ -235,39 +190,4 @@ function addDebug(commands: Commands, version: string): void {
 
 async function nameOf(text: string): Promise<string> {
   return (await import('./machines.ts')).machineName(text);
-}
-
-function withSelector(command: Command): Command {
-  return command.option('-l, --selector <labels>', 'select VMs by their labels, such as app=web');
-}
-
-function withOutput(command: Command): Command {
-  return command.addOption(new Option('-o, --output <format>', 'print the VMs for a program').choices(outputFormats));
-}
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError('must be a whole number');
-  return number;
-}
-
-function duration(text: string): number {
-  const milliseconds = parseDuration(text);
-  if (milliseconds === undefined) throw new InvalidArgumentError('must be a duration, such as 90s or 1h30m');
-  return milliseconds;
-}
-
-/** As for kubectl, a number without a unit is in seconds. */
-function timeout(text: string): number {
-  return /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : duration(text);
-}
-
-function time(text: string): number {
-  const milliseconds = /^\d{4}-\d{2}-\d{2}T/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(milliseconds)) throw new InvalidArgumentError('must be a time, such as 2026-11-30T12:00:00Z');
-  return milliseconds;
-}
-
-function collected(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }

@@ -6,7 +6,7 @@ import { type Import, isOurs, levelsOf, readImports, roomGraph, roomOf } from '.
 /** A room imports only from layers above its own, and from no other room of its own layer. */
 const layers: readonly (readonly string[])[] = [
   ['crds', 'runtime'],
-  ['protocol', 'agent/bounds', 'agent/document'],
+  ['protocol', 'sets', 'agent/bounds', 'agent/document'],
   ['annotations', 'agent/node', 'agent/failure.ts', 'agent/stop-signals.ts', 'agent/thread-pool.ts', 'operator'],
   ['agent/guest', 'agent/preparation', 'agent/storage', 'agent/metrics', 'agent/network', 'kubectl'],
   ['agent/guest-log', 'agent/modification', 'agent/run', 'agent/windows', 'simulator/wire'],
@@ -22,9 +22,9 @@ const strangers: Readonly<Record<string, readonly string[]>> = {
   operator: ['agent', 'simulator', 'kubectl'],
   // The plugin reaches the operator only by the API server, so it can import none of the programs.
   kubectl: ['agent', 'operator', 'simulator'],
-  agent: ['operator', 'simulator', 'kubectl'],
+  agent: ['operator', 'simulator', 'kubectl', 'sets'],
   // Of the agent, it needs the document builder only, which is pure and small enough for the plugin.
-  annotations: ['agent/bounds', 'operator', 'simulator', 'kubectl'],
+  annotations: ['agent/bounds', 'operator', 'simulator', 'kubectl', 'sets'],
   'agent/windows': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
   'simulator/wire': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
   'simulator/client': ['agent/preparation', 'agent/guest-log', 'agent/run', 'agent/vm'],
@@ -47,6 +47,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
 const allowedPackages: Readonly<Record<string, readonly string[]>> = {
   crds: ['zod', 'yaml'],
   'agent/document': ['zod'],
+  sets: [],
 };
 
 const controllerRooms = ['knowledge', 'status', 'placement', 'instructions', 'sets'].map(

@@ -22,7 +22,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
-const folders = ['crds', 'runtime', 'protocol', 'annotations', 'operator', 'agent', 'simulator', 'kubectl'];
+const folders = ['crds', 'runtime', 'protocol', 'sets', 'annotations', 'operator', 'agent', 'simulator', 'kubectl'];
 
 /** Expressions that are created at run time: what each looks like, by its file and its source. */
 const madeLater: Readonly<Record<string, RegExp>> = {

@@ -2,10 +2,10 @@
 // takes the next epoch in the host's status (design §6). Afterwards the status is written only when it changes.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { sameJson } from '../../runtime/same-json.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
 import type { Host, Node } from '../kubernetes/objects.ts';
 import type { ResourceClient } from '../kubernetes/resource-client.ts';
-import { sameJson } from '../kubernetes/same-json.ts';
 import { done, type Result } from '../queue/result.ts';
 import type { Inventory } from './knowledge/inventory.ts';
 import type { Lookup } from './knowledge/lookup.ts';

@@ -1,10 +1,10 @@
 // The events that make the operator reconcile an object: changes of objects, reports of agents, and sessions that begin
 // or end. A trigger never decides anything; it only adds keys to the queues.
 import type { Clock } from '../../runtime/clock.ts';
+import { sameJson } from '../../runtime/same-json.ts';
 import type { Caches } from '../kubernetes/caches.ts';
 import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change } from '../kubernetes/reflector.ts';
-import { sameJson } from '../kubernetes/same-json.ts';
 import { Waves } from '../queue/waves.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 import type { Hosts } from './hosts.ts';

@@ -27,7 +27,7 @@ import { limits, runStrategies } from '../../protocol/messages.ts';
 import { fromSpec } from '../../protocol/options.ts';
 import { beginning } from '../../runtime/beginning.ts';
 import { plainText } from '../../runtime/plain-text.ts';
-import { sameJson } from './same-json.ts';
+import { sameJson } from '../../runtime/same-json.ts';
 import { unknownFields } from './unknown-fields.ts';
 
 /** Metadata of an object that the API server has stored. */

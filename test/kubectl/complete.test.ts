@@ -14,6 +14,7 @@ const sources = {
     asked = flags;
     return ['web-1', 'web-2', 'db'];
   },
+  sets: async () => ['web', 'db'],
   namespaces: async () => ['default', 'prod'],
   kubeconfig: async (kind: string) => [`one of ${kind}`],
 };
@@ -42,6 +43,15 @@ describe('completion', () => {
     expect(await values('logs', '-n', 'prod', '--kubeconfig=f', 'luvm/w')).toEqual(['luvm/web-1', 'luvm/web-2', ':4']);
     expect(asked).toEqual({ namespace: 'prod', kubeconfig: 'f' });
     expect(await values('restart', 'web-1', 'web')).toEqual(['web-2', ':4']);
+  });
+
+  it('offers the commands below a command, and the names of sets', async () => {
+    expect(await values('rollout', 'st')).toEqual(['status', ':4']);
+    expect(await values('rollout', 'status', 'luvmset/w')).toEqual(['luvmset/web', ':4']);
+    expect(await values('rollout', '-n', 'prod', 'history', '')).toEqual(['web', 'db', ':4']);
+    expect(await values('rollout', 'history', 'web', '')).toEqual([':4']);
+    expect(await values('rollout', 'status', '--rev')).toEqual(['--revision', ':4']);
+    expect(await values('top', '--no')).toEqual([':4']);
   });
 
   it('offers the values of flags', async () => {

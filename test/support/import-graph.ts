@@ -9,6 +9,7 @@ export const sourceFolders = [
   'crds',
   'runtime',
   'protocol',
+  'sets',
   'annotations',
   'operator',
   'agent',

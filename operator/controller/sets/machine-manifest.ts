@@ -1,10 +1,10 @@
 // The manifest of a set's VM, as the set applies it: what it does not name stays with the VM's other managers.
 import { ordinalLabel, restartedAtAnnotation, revisionLabel, setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { SetTemplate } from '../../../crds/set/template.ts';
+import { expanded } from '../../../sets/expansion.ts';
+import { machineName } from '../../../sets/ordinals.ts';
 import type { MachineSet, VirtualMachine } from '../../kubernetes/objects.ts';
 import { absent } from '../../kubernetes/resource-client.ts';
-import { expanded } from './expansion.ts';
-import { machineName } from './ordinals.ts';
 import { ownerOf } from './revision-store.ts';
 
 export interface ManifestParts {

@@ -1,8 +1,8 @@
 // Which VMs are a set's own (design §13): those that it controls and that have its label. Without the label a VM is
 // released; a VM with the label, a wanted name and no controller is adopted.
 import { setLabel } from '../../../crds/linux-utility-vm.ts';
+import { machineName, ordinalOf } from '../../../sets/ordinals.ts';
 import type { MachineSet, VirtualMachine } from '../../kubernetes/objects.ts';
-import { machineName, ordinalOf } from './ordinals.ts';
 
 export interface Member {
   readonly object: VirtualMachine;

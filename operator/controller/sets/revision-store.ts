@@ -1,7 +1,8 @@
 // Reads and writes the ControllerRevisions of sets. They are read once in a term, by label, and never watched: nobody
 // else writes them.
-import { apiVersion, setLabel } from '../../../crds/linux-utility-vm.ts';
+import { apiVersion, changeCauseAnnotation, setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { SetTemplate } from '../../../crds/set/template.ts';
+import { beginning } from '../../../runtime/beginning.ts';
 import { isAlreadyExists, isNotFound, type Outcome, succeeded } from '../../kubernetes/api-error.ts';
 import type { KubeHttp } from '../../kubernetes/http.ts';
 import type { MachineSet } from '../../kubernetes/objects.ts';
@@ -24,6 +25,7 @@ export interface Ensured {
 }
 
 const collisionsMaximum = 16;
+const changeCauseChars = 1_024;
 
 export class RevisionStore {
   readonly #http: KubeHttp;
@@ -50,10 +52,11 @@ export class RevisionStore {
     const known = revisionOf(all, template);
     const collisionCount = set.status.collisionCount ?? 0;
     if (known === undefined) return this.#create(set, template, all, collisionCount);
-    if (known.number === highestNumber(all)) return succeeded({ update: known, all, collisionCount });
-    const raised = await this.#client.mergePatch(known, { revision: highestNumber(all) + 1 });
-    if (!raised.ok) return this.#failed(set, raised);
-    return succeeded({ update: raised.value, all: this.#keep(set, raised.value), collisionCount });
+    const change = { ...raise(known, all), ...explain(known, set) };
+    if (Object.keys(change).length === 0) return succeeded({ update: known, all, collisionCount });
+    const changed = await this.#client.mergePatch(known, change);
+    if (!changed.ok) return this.#failed(set, changed);
+    return succeeded({ update: changed.value, all: this.#keep(set, changed.value), collisionCount });
   }
 
   /** Deletes the oldest revisions beyond the limit. */
@@ -79,7 +82,10 @@ export class RevisionStore {
     const created = await this.#client.create(
       { name, namespace },
       {
-        metadata: { name, namespace, labels: { [setLabel]: setName }, ownerReferences: [ownerOf(set)] },
+        metadata: {
+          ...{ name, namespace, labels: { [setLabel]: setName }, ownerReferences: [ownerOf(set)] },
+          ...explain(undefined, set).metadata,
+        },
         data: { template },
         revision: highestNumber(all) + 1,
       },
@@ -152,6 +158,23 @@ export class RevisionStore {
     this.forget(set.metadata.uid);
     return outcome;
   }
+}
+
+function raise(known: Revision, all: readonly Revision[]): { readonly revision?: number } {
+  const highest = highestNumber(all);
+  return known.number === highest ? {} : { revision: highest + 1 };
+}
+
+/** The revision of the present template has the change cause that the set has. */
+function explain(
+  known: Revision | undefined,
+  { metadata: { annotations } }: MachineSet,
+): { readonly metadata?: object } {
+  const cause = annotations?.[changeCauseAnnotation];
+  if (cause === undefined) return {};
+  const kept = beginning(cause, changeCauseChars);
+  if (known?.metadata.annotations?.[changeCauseAnnotation] === kept) return {};
+  return { metadata: { annotations: { [changeCauseAnnotation]: kept } } };
 }
 
 /** As the API server's garbage collector follows it. */

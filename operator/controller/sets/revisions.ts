@@ -1,12 +1,11 @@
-// Revisions of a set's template, stored as ControllerRevisions. Two templates are the same if they mean the same under the
-// present schema: an upgrade of the operator, or a default that it adds, makes no new revision.
+// Revisions of a set's template, stored as ControllerRevisions.
 import { z } from 'zod';
 import type { LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
-import { type SetTemplate, template as templateSchema } from '../../../crds/set/template.ts';
+import type { SetTemplate } from '../../../crds/set/template.ts';
 import { canonicalJson, type JsonValue, sha256Hex } from '../../../protocol/digest.ts';
+import { haveSameMeaning, parseTemplate } from '../../../sets/templates.ts';
 import { parseStored, type Stored } from '../../kubernetes/objects.ts';
 import type { ResourceKind } from '../../kubernetes/resource-client.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
 
 export interface Revision extends Stored {
   readonly number: number;
@@ -26,7 +25,7 @@ export function parseRevision(raw: unknown): Revision | undefined {
   return {
     metadata: stored.metadata,
     number: read.data.revision,
-    template: templateSchema.safeParse(read.data.data.template).data,
+    template: parseTemplate(read.data.data.template),
   };
 }
 
@@ -40,16 +39,6 @@ export const revisionKind: ResourceKind<Revision> = {
 export function revisionOf(revisions: readonly Revision[], template: SetTemplate): Revision | undefined {
   const same = revisions.filter((each) => each.template !== undefined && haveSameMeaning(each.template, template));
   return same.sort((a, b) => b.number - a.number)[0];
-}
-
-/** No labels are the same as an empty map of them. */
-function haveSameMeaning(a: SetTemplate, b: SetTemplate): boolean {
-  const [one, other] = [a, b].map(({ metadata, spec }) => ({
-    labels: metadata?.labels ?? {},
-    annotations: metadata?.annotations ?? {},
-    spec,
-  }));
-  return sameJson(one, other);
 }
 
 export function highestNumber(revisions: readonly Revision[]): number {

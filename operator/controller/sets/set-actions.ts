@@ -1,11 +1,11 @@
 // Carries out the actions of a plan. A failed write ends the pass, and the next plan starts from what is.
 import type { SetTemplate } from '../../../crds/set/template.ts';
 import { reasons } from '../../../protocol/reasons.ts';
+import { type Action, isDisruptive } from '../../../sets/plan.ts';
 import type { MachineSet, VirtualMachine } from '../../kubernetes/objects.ts';
 import { done, type Result, soonest } from '../../queue/result.ts';
 import type { Verdict } from '../status/status.ts';
 import type { MemberWrite, MemberWrites } from './member-writes.ts';
-import { type Action, isDisruptive } from './plan.ts';
 import type { JudgedReplica } from './replica.ts';
 import type { SetView } from './set-status.ts';
 import type { SetViews } from './set-view.ts';

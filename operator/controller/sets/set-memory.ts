@@ -1,9 +1,9 @@
 // What the operator remembers of a set between passes. None of it is needed for a decision to be right: it saves reads and
 // writes.
 import type { SetTemplate } from '../../../crds/set/template.ts';
+import { templateProblem } from '../../../sets/expansion.ts';
 import type { MachineSet } from '../../kubernetes/objects.ts';
 import { isOlder } from '../../kubernetes/watch.ts';
-import { templateProblem } from './expansion.ts';
 import type { SetVerdict } from './set-status.ts';
 
 export class SetMemory {

@@ -6,6 +6,8 @@
 // spend a budget that an earlier leader has spent.
 import { setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec, LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
+import { wantedOrdinals } from '../../../sets/ordinals.ts';
+import { isDisruptive } from '../../../sets/plan.ts';
 import type { ApiError } from '../../kubernetes/api-error.ts';
 import { machineKind } from '../../kubernetes/caches.ts';
 import type { KubeHttp } from '../../kubernetes/http.ts';
@@ -16,9 +18,7 @@ import { done, type Result, soonest } from '../../queue/result.ts';
 import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { Verdict } from '../status/status.ts';
 import { type MemberWrite, MemberWrites, type MemberWritesOptions } from './member-writes.ts';
-import { wantedOrdinals } from './ordinals.ts';
 import { type Members, membersOf } from './ownership.ts';
-import { isDisruptive } from './plan.ts';
 import { type Ensured, RevisionStore } from './revision-store.ts';
 import { SetActions } from './set-actions.ts';
 import { SetMemory } from './set-memory.ts';

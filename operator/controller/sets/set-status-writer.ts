@@ -3,11 +3,11 @@
 import type { LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
 import type { Clock } from '../../../runtime/clock.ts';
+import { sameJson } from '../../../runtime/same-json.ts';
 import { isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import type { EventRecord } from '../../kubernetes/events.ts';
 import type { MachineSet } from '../../kubernetes/objects.ts';
 import type { ResourceClient } from '../../kubernetes/resource-client.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
 import { done, type Result } from '../../queue/result.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
 import type { SetMemory } from './set-memory.ts';

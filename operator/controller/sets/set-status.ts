@@ -3,11 +3,11 @@
 import { setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
 import { type ReasonCode, reasons } from '../../../protocol/reasons.ts';
+import type { Step } from '../../../sets/changes.ts';
+import type { Plan } from '../../../sets/plan.ts';
 import type { MachineSet } from '../../kubernetes/objects.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
 import { conditionsOf, type Judgement, timestampOf } from '../status/conditions.ts';
-import type { Step } from './changes.ts';
-import type { Plan } from './plan.ts';
 import { isUpdated, type JudgedReplica } from './replica.ts';
 
 export interface SetVerdict {

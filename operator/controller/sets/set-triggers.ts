@@ -1,9 +1,9 @@
 // The changes that make the operator look at a set again: of the set, of its VMs, of objects with names that its VMs need,
 // and of the taints of Nodes that its VMs run on.
 
+import { sameJson } from '../../../runtime/same-json.ts';
 import type { Caches } from '../../kubernetes/caches.ts';
 import type { Node, StoredMeta } from '../../kubernetes/objects.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
 import type { WorkQueue } from '../../queue/work-queue.ts';
 import { setKeysOf } from '../knowledge/set-members.ts';
 import type { VirtualMachines } from '../knowledge/virtual-machines.ts';

@@ -3,12 +3,18 @@
 import { revisionLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec } from '../../../crds/linux-utility-vm-set.ts';
 import type { SetTemplate } from '../../../crds/set/template.ts';
+import { budgetOf, parallelOf, partitionOf } from '../../../sets/amounts.ts';
+import {
+  changeBetween,
+  changeOfMachine,
+  hasLiveFieldsOf,
+  livePartOf,
+  type TemplateChange,
+} from '../../../sets/changes.ts';
+import { expanded } from '../../../sets/expansion.ts';
+import { plan } from '../../../sets/plan.ts';
 import type { MachineSet, VirtualMachine } from '../../kubernetes/objects.ts';
-import { budgetOf, parallelOf, partitionOf } from './amounts.ts';
-import { changeBetween, changeOfMachine, hasLiveFieldsOf, livePartOf, type TemplateChange } from './changes.ts';
-import { expanded } from './expansion.ts';
 import type { Members } from './ownership.ts';
-import { plan } from './plan.ts';
 import { type JudgedReplica, judgeReplica } from './replica.ts';
 import type { Ensured } from './revision-store.ts';
 import type { SetView } from './set-status.ts';

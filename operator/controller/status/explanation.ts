@@ -2,7 +2,7 @@
 // reasons change. Counts, examples and sizes change with every new host and every placement; writing each change would
 // rewrite a whole crowd of waiting VMs.
 import type { LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
+import { sameJson } from '../../../runtime/same-json.ts';
 
 /**
  * Whether the stored status already says this, except for counts and examples. Both are statuses of a VM without a

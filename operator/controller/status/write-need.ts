@@ -1,8 +1,8 @@
 // Decides when a status must be written, given the stored one (design §4): decisions of the operator at once,
 // short-lived states only once they have lasted, and explanations why a VM has no host at low priority.
 import type { LinuxUtilityVMStatus, Phase } from '../../../crds/linux-utility-vm.ts';
+import { sameJson } from '../../../runtime/same-json.ts';
 import type { VirtualMachine } from '../../kubernetes/objects.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
 import { conditionOf } from '../knowledge/stored-condition.ts';
 import { isExplainedBy } from './explanation.ts';
 

@@ -17,7 +17,7 @@ import { linuxUtilityVMSpec } from '../../../crds/linux-utility-vm-spec.ts';
 import { linuxUtilityVMStatus } from '../../../crds/linux-utility-vm-status.ts';
 import { apiVersion } from '../../../crds/names.ts';
 import { isObject } from '../../../crds/structural.ts';
-import { sameJson } from '../../../operator/kubernetes/same-json.ts';
+import { sameJson } from '../../../runtime/same-json.ts';
 import type { StoredObject } from './objects.ts';
 import { type Completion, completionBy } from './schema.ts';
 

@@ -1,5 +1,5 @@
 // What is stored, and the rules by which an API server changes it. Refusals are thrown.
-import { sameJson } from '../../../operator/kubernetes/same-json.ts';
+import { sameJson } from '../../../runtime/same-json.ts';
 import { type Change, Collection } from './collection.ts';
 import { type KindName, type ServedKind, servedKinds } from './kinds.ts';
 import {

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 const project = fileURLToPath(new URL('../../../', import.meta.url));
 const patches = fileURLToPath(new URL('./', import.meta.url));
 /** What a run of the simulation loads. */
-const parts = ['agent', 'crds', 'operator', 'protocol', 'runtime', 'simulator', 'test', 'package.json'];
+const parts = ['agent', 'crds', 'operator', 'protocol', 'runtime', 'sets', 'simulator', 'test', 'package.json'];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

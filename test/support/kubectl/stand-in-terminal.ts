@@ -6,7 +6,7 @@ import { Api } from '../../../kubectl/api.ts';
 import { loadCluster } from '../../../kubectl/cluster.ts';
 import type { CommandPorts } from '../../../kubectl/commands.ts';
 import type { Terminal } from '../../../kubectl/terminal.ts';
-import { systemClock } from '../../../runtime/clock.ts';
+import { type Clock, systemClock } from '../../../runtime/clock.ts';
 import { plainLines } from '../../../runtime/plain-text.ts';
 
 /** Long enough for two busy cores. */
@@ -93,9 +93,10 @@ export async function runAt(
   terminal: StandInTerminal,
   kubeconfig: string,
   command: (ports: CommandPorts) => Promise<number>,
+  clock: Clock = systemClock,
 ): Promise<Outcome> {
   const api = new Api(loadCluster({ kubeconfig }));
-  const code = await command({ api, terminal, clock: systemClock, random: Math.random }).catch((error: Error) => {
+  const code = await command({ api, terminal, clock, random: Math.random }).catch((error: Error) => {
     terminal.errors.write(`error: ${plainLines(error.message)}\n`);
     return 1;
   });

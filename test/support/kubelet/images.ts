@@ -25,7 +25,7 @@ const operatorOfWorkTree: LinuxImage = {
   entryPoint: entryPointOf('operator'),
   files: new Map([
     [`/${programs.operator.folder}/node`, process.execPath],
-    ...['crds', 'node_modules', 'operator', 'package.json', 'protocol', 'runtime'].map(
+    ...['crds', 'node_modules', 'operator', 'package.json', 'protocol', 'runtime', 'sets'].map(
       (name) => [`/${programs.operator.folder}/${name}`, `${project}${name}`] as const,
     ),
   ]),

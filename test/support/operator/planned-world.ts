@@ -2,8 +2,8 @@
 // drained. It checks at each step that the budget holds.
 
 import { template as templateSchema } from '../../../crds/set/template.ts';
-import { changeBetween, type Step } from '../../../operator/controller/sets/changes.ts';
-import { type Action, type Plan, type PlanInput, plan, type Replica } from '../../../operator/controller/sets/plan.ts';
+import { changeBetween, type Step } from '../../../sets/changes.ts';
+import { type Action, type Plan, type PlanInput, plan, type Replica } from '../../../sets/plan.ts';
 
 export type Settings = Pick<
   PlanInput,

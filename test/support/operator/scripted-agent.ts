@@ -182,7 +182,9 @@ export class ScriptedAgent {
     const sameAsKnown =
       known?.wantedDigest === parsed.value.optionsDigest && known.generation === parsed.value.generation;
     const isNewer = before?.generation !== parsed.value.generation && !sameAsKnown;
-    const isToldOtherwise = before !== undefined && before.runStrategy !== parsed.value.runStrategy;
+    const isToldOtherwise =
+      before !== undefined &&
+      (before.runStrategy !== parsed.value.runStrategy || before.restartedAt !== parsed.value.restartedAt);
     if (isNewer || isToldOtherwise) this.onAssign(parsed.value);
   }
 }

@@ -1,9 +1,9 @@
 // VMs of a set and their set, as the planner judges them, for tests of what users are shown.
 import { type LinuxUtilityVMStatus, revisionLabel } from '../../../crds/linux-utility-vm.ts';
-import { plan } from '../../../operator/controller/sets/plan.ts';
 import { judgeReplica } from '../../../operator/controller/sets/replica.ts';
 import type { SetVerdict, SetView } from '../../../operator/controller/sets/set-status.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
+import { plan } from '../../../sets/plan.ts';
 import { makeMachine } from './objects.ts';
 import { usual } from './planned-world.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { budgetOf, parallelOf, partitionOf } from '../../../../operator/controller/sets/amounts.ts';
-import { plan } from '../../../../operator/controller/sets/plan.ts';
+import { budgetOf, parallelOf, partitionOf } from '../../../../sets/amounts.ts';
+import { plan } from '../../../../sets/plan.ts';
 import { PlannedWorld, type RevisionKind, type Settings, usual } from '../../../support/operator/planned-world.ts';
 
 const restart = { kernelOptions: 'quiet' } as const;

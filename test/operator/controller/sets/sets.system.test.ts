@@ -1,10 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { apiVersion, restartedAtAnnotation, setLabel } from '../../../../crds/linux-utility-vm.ts';
+import type { CommandPorts } from '../../../../kubectl/commands.ts';
+import { pause, restart, resume, undo } from '../../../../kubectl/rollout/change.ts';
+import { history } from '../../../../kubectl/rollout/history.ts';
+import { rolloutStatus } from '../../../../kubectl/rollout/status.ts';
 import { parseSet, type VirtualMachine } from '../../../../operator/kubernetes/objects.ts';
 import { type KStatus, kstatusOf } from '../../../support/charts/kstatus.ts';
 import { type ControlPlane, startControlPlane } from '../../../support/control-plane/control-plane.ts';
 import { installCustomResources } from '../../../support/control-plane/custom-resources.ts';
 import { kubectl } from '../../../support/control-plane/kubectl.ts';
+import { runAt, StandInTerminal } from '../../../support/kubectl/stand-in-terminal.ts';
 import {
   hostsPath,
   machinesPath,
@@ -133,6 +138,44 @@ describe('a set', () => {
     expect(uidsOf(await members('x'))).toEqual(uidsOf(first));
     const revisions = await kubectl(controlPlane, ['get', 'controllerrevisions', '-l', 'lcow.dev/set=x', '-o', 'name']);
     expect(revisions.trim().split('\n')).toHaveLength(3);
+  });
+
+  it('is followed and directed by kubectl luvm rollout', async () => {
+    const agent = await connect('five');
+    await create('r', { replicas: 2, template: { spec: memory(1024) } });
+    const plugin = (command: (ports: CommandPorts) => Promise<number>) =>
+      runAt(new StandInTerminal(), controlPlane.kubeconfigPath, command);
+    const follow = () => plugin((ports) => rolloutStatus('r', { watch: true, timeoutMilliseconds: 60_000 }, ports));
+    expect(await follow()).toMatchObject({ code: 0, stdout: expect.stringMatching(/rolled out: 2 of 2 VMs have/) });
+
+    const usual = agent.onAssign;
+    agent.onAssign = (assignment) => {
+      const known = agent.machines.get(assignment.uid);
+      if (assignment.options.KernelBootOptions !== 'bad' || known === undefined) return usual(assignment);
+      const stalled = { reason: 'DocumentRefused', message: 'no \u001b[2J kernel' } as const;
+      const conditions = [
+        { type: 'Ready', status: 'False', ...stalled },
+        { type: 'Stalled', status: 'True', ...stalled },
+      ] as const;
+      const { generation, optionsDigest, restartedAt } = assignment;
+      const told = { generation, optionsDigest, wantedDigest: optionsDigest, ...(restartedAt && { restartedAt }) };
+      agent.observe({ ...known, ...told, phase: 'Failed', conditions: [...conditions] });
+    };
+    await change('r', { template: { spec: { boot: { kernelOptions: 'bad' } } } });
+    await kubectl(controlPlane, ['annotate', 'luvmset/r', 'kubernetes.io/change-cause=a bad kernel']);
+    const stuck = await follow();
+    expect([stuck.code, stuck.stderr]).toEqual([1, expect.stringMatching(/r-1 \(new revision\): Stalled.*\\x1b\[2J/)]);
+
+    const shown = await plugin((ports) => history('r', {}, ports));
+    expect(shown.stdout).toMatch(/^1 +r-\S+ +1 .*\n2 +r-\S+ +1 .*a bad kernel\n/m);
+    expect((await plugin((ports) => undo({ names: ['r'] }, ports))).stdout).toContain('rolled back to revision 1');
+    expect(await follow()).toMatchObject({ code: 0, stderr: '' });
+    await plugin((ports) => pause({ names: ['r'] }, ports));
+    await plugin((ports) => restart({ names: ['r'] }, ports));
+    await until(async () => (await status('r')).conditions?.some(({ type }) => type === 'Paused') === true);
+    expect((await follow()).stderr).toContain('paused, with 2 VMs without the present template');
+    await plugin((ports) => resume({ names: ['r'] }, ports));
+    expect(await follow()).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('a drain takes its VMs within the budget, and at once with the value now', async () => {

@@ -3,15 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { setLabel } from '../../../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMSetSpec } from '../../../../crds/linux-utility-vm-set.ts';
 import { template as schema } from '../../../../crds/set/template.ts';
-import {
-  changeBetween,
-  changeOfMachine,
-  hasLiveFieldsOf,
-  livePartOf,
-} from '../../../../operator/controller/sets/changes.ts';
-import { expanded, templateProblem } from '../../../../operator/controller/sets/expansion.ts';
 import { machineManifest } from '../../../../operator/controller/sets/machine-manifest.ts';
-import { machineName, ordinalOf, wantedOrdinals } from '../../../../operator/controller/sets/ordinals.ts';
 import {
   parseRevision,
   type Revision,
@@ -19,6 +11,9 @@ import {
   revisionOf,
   surplusRevisions,
 } from '../../../../operator/controller/sets/revisions.ts';
+import { changeBetween, changeOfMachine, hasLiveFieldsOf, livePartOf } from '../../../../sets/changes.ts';
+import { expanded, templateProblem } from '../../../../sets/expansion.ts';
+import { machineName, ordinalOf, wantedOrdinals } from '../../../../sets/ordinals.ts';
 import { makeMachine, makeSet } from '../../../support/operator/objects.ts';
 
 const template = (spec: object, metadata: object = {}) => schema.parse({ metadata, spec });

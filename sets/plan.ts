@@ -6,7 +6,7 @@
 //
 // A VM that was ready and no longer is, perhaps because its agent is upgraded, is changed only while no VM of the new
 // revision is unavailable. So a bad revision never spreads beyond the budget.
-import type { LinuxUtilityVMSetSpec } from '../../../crds/linux-utility-vm-set.ts';
+import type { LinuxUtilityVMSetSpec } from '../crds/linux-utility-vm-set.ts';
 import type { Step } from './changes.ts';
 
 /** One VM of the set, as the plan sees it. */

@@ -1,10 +1,10 @@
 // What a change of the template needs on each VM: whether a running VM can take it, or a restart or a new VM is needed
 // (design §8, §13). Pure: compares two templates as the API server stored them.
-import type { LinuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
-import { restartedAtAnnotation } from '../../../crds/linux-utility-vm.ts';
-import type { LinuxUtilityVMSetSpec } from '../../../crds/linux-utility-vm-set.ts';
-import type { SetTemplate } from '../../../crds/set/template.ts';
-import { sameJson } from '../../kubernetes/same-json.ts';
+import type { LinuxUtilityVMSpec } from '../crds/linux-utility-vm.ts';
+import { restartedAtAnnotation } from '../crds/linux-utility-vm.ts';
+import type { LinuxUtilityVMSetSpec } from '../crds/linux-utility-vm-set.ts';
+import type { SetTemplate } from '../crds/set/template.ts';
+import { sameJson } from '../runtime/same-json.ts';
 
 export type FieldClass =
   /** A running VM takes it. */

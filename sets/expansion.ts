@@ -1,6 +1,6 @@
 // Variables of a template: `$(name)` and `$(ordinal)` stand for the name and the ordinal of the VM, `$$(` for `$(`. Values
 // that only one VM of a host can use must differ from VM to VM.
-import type { SetTemplate } from '../../../crds/set/template.ts';
+import type { SetTemplate } from '../crds/set/template.ts';
 import { machineName } from './ordinals.ts';
 
 export interface VariableValues {

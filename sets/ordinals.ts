@@ -1,5 +1,5 @@
 // The ordinals of a set's VMs, and the names made from them (design §13).
-import { type LinuxUtilityVMSetSpec, maxOrdinal } from '../../../crds/linux-utility-vm-set.ts';
+import { type LinuxUtilityVMSetSpec, maxOrdinal } from '../crds/linux-utility-vm-set.ts';
 
 export type WantedOrdinals =
   | { readonly ok: true; readonly ordinals: readonly number[] }
