@@ -14,7 +14,7 @@ export interface RelocationOptions {
   readonly client: Pick<ResourceClient<VirtualMachine>, 'get'>;
   readonly readNode: (nodeName: string) => Promise<Outcome<Node>>;
   readonly inventory: Inventory;
-  readonly evictions: Pick<Evictions, 'confirms'>;
+  readonly evictions: Pick<Evictions, 'confirms' | 'lacksResources'>;
   readonly agents: Pick<Agents, 'hasReleased'>;
 }
 
@@ -53,8 +53,12 @@ export class Relocation {
     if (!same || metadata.deletionTimestamp !== undefined) return { ok: true, value: false };
     if (verdict.reason === 'HostDrained') return this.#isStillDrained(nodeName, live.value);
     if (!live.value.spec.ok) return { ok: true, value: false };
-    // The VM was never created there, or it was stopped there and nobody has admitted it since.
-    return { ok: true, value: verdict.reason === 'InsufficientResources' || isStart(live.value) };
+    // Its agent tries again, and may have had the resources while the object was read.
+    if (verdict.reason === 'InsufficientResources') {
+      return { ok: true, value: this.#options.evictions.lacksResources(live.value, nodeName) };
+    }
+    // The VM was stopped there, and nobody has admitted it since.
+    return { ok: true, value: isStart(live.value) };
   }
 
   async #isStillDrained(nodeName: string, object: VirtualMachine): Promise<Outcome<boolean>> {

@@ -58,7 +58,7 @@ export class Evictions {
     const milliseconds = byTaint === undefined ? Number.POSITIVE_INFINITY : byTaint.due - this.#clock.now();
     if (byTaint !== undefined && milliseconds <= 0) return leave(essentials, drained(nodeName, byTaint.taint));
     const spec = object.spec.ok ? object.spec.value : undefined;
-    if (spec !== undefined && spec.nodeName === undefined && this.#lacksResources(object, nodeName)) {
+    if (spec !== undefined && spec.nodeName === undefined && this.lacksResources(object, nodeName)) {
       this.#rememberLacking(object.metadata.uid, nodeName);
       const message = `${nodeName} has not the resources to run it; moving to another host`;
       if (couldMove(spec)) return { kind: 'Move', verdict: { reason: 'InsufficientResources', message } };
@@ -133,7 +133,7 @@ export class Evictions {
   }
 
   /** The VM was never up on this host, and its agent says why, or said so before it gave up the VM. */
-  #lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
+  lacksResources({ metadata, status }: VirtualMachine, nodeName: string): boolean {
     const observed = this.#inventory.reportOf(nodeName, metadata.uid)?.observed;
     if (hasStartedThere(status, observed)) return false;
     const conditions = observed?.conditions ?? status.conditions ?? [];

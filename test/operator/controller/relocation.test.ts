@@ -13,6 +13,7 @@ import { makeMachine, makeNode, someUid } from '../../support/operator/objects.t
 
 const nodeName = 'node-a';
 const drained: Verdict = { reason: 'HostDrained', message: 'node-a is being drained' };
+const lacking: Verdict = { reason: 'InsufficientResources', message: 'node-a has not the resources' };
 const lastTransitionTime = '2026-01-01T00:00:00Z';
 
 function placed(reason: string, changes: LinuxUtilityVMStatus = {}): VirtualMachine {
@@ -26,6 +27,7 @@ interface Situation {
   readonly isOnHost?: boolean;
   readonly live?: VirtualMachine | 'unreadable';
   readonly isStillDrained?: boolean;
+  readonly stillLacksResources?: boolean;
   readonly hasReleased?: boolean;
 }
 
@@ -35,6 +37,7 @@ function nextStep({
   isOnHost = true,
   live = object,
   isStillDrained = true,
+  stillLacksResources = true,
   hasReleased = false,
 }: Situation) {
   const inventory = new Inventory(new ManualClock());
@@ -46,7 +49,7 @@ function nextStep({
     },
     readNode: async () => succeeded(makeNode(nodeName)),
     inventory,
-    evictions: { confirms: () => isStillDrained },
+    evictions: { confirms: () => isStillDrained, lacksResources: () => stillLacksResources },
     agents: { hasReleased: () => hasReleased },
   });
   return relocation.next(object, nodeName, verdict);
@@ -74,8 +77,13 @@ describe('a VM that leaves its host', () => {
     });
   });
 
+  it('is released by a host that still lacks resources for it', async () => {
+    expect(await nextStep({ object: placed('Scheduled'), verdict: lacking })).toEqual({ kind: 'Release' });
+  });
+
   it.each<[string, Partial<Situation>]>([
     ['the host is drained no longer', { isStillDrained: false }],
+    ['it has come up on the host that lacked resources', { verdict: lacking, stillLacksResources: false }],
     ['it left already', { live: makeMachine({ status: {} }) }],
     ['it is on another host', { live: placed('Scheduled', { nodeName: 'node-b' }) }],
     ['another VM has its name', { live: makeMachine({ status: { nodeName }, metadata: { uid: 'another' } }) }],
