@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { messageOf } from '../../runtime/error-text.ts';
+import { unreached } from './coverage.ts';
 import { shrink } from './shrink.ts';
 import { type Run, simulate } from './simulation.ts';
 import { forbidStrays } from './strays.ts';
@@ -46,6 +47,7 @@ const result = z.object({
   seed: z.int(),
   failure: z.string().optional(),
   counts: z.record(z.string(), z.number()),
+  reached: z.array(z.string()),
   events: z.number(),
   elapsed: z.number(),
   hosts: z.number(),
@@ -82,6 +84,9 @@ async function showShortest(seed: number, run: Run): Promise<void> {
   }
   process.stdout.write(`${shortest.failure?.message}\n`);
 }
+
+/** So many seeds have to come to everything (`coverage.ts`). */
+const seedsOfCoverage = 5_000;
 
 /** Node keeps signals of processes that have died, with all that hears them. A new worker begins without. */
 const seedsOfWorker = 40;
@@ -140,11 +145,12 @@ function serve(): void {
   // Stacks of the many errors that are expected take a lot of time.
   Error.stackTraceLimit = 0;
   process.on('message', (seed: number) => {
-    void simulate({ seed }).then(({ counts, elapsed, events, failure = stray, profile }) => {
+    void simulate({ seed }).then(({ counts, elapsed, events, failure = stray, profile, reached }) => {
       const { hosts, machines, replicas } = profile;
       process.send?.({
         ...{ seed, events, elapsed, hosts, machines, replicas },
         counts: Object.fromEntries(counts),
+        reached: [...reached],
         ...(failure && { failure: failure.message }),
       });
     });
@@ -155,6 +161,7 @@ class Summary {
   readonly #begun = Date.now();
   readonly #results: Result[] = [];
   readonly #failed: Result[] = [];
+  readonly #reached = new Set<string>();
 
   /** Whether --stop applies. */
   get mayStop(): boolean {
@@ -163,6 +170,7 @@ class Summary {
 
   add(one: Result): void {
     this.#results.push(one);
+    for (const each of one.reached) this.#reached.add(each);
     if (one.failure !== undefined) {
       this.#failed.push(one);
       process.stdout.write(`seed ${one.seed}: ${one.failure.slice(0, 600)}\n`);
@@ -189,7 +197,10 @@ class Summary {
         `${median(({ events }) => events)} events\n`,
     );
     this.#progress();
-    if (this.#failed.length > 0) process.exitCode = 1;
+    const missed = unreached(this.#reached);
+    for (const each of missed) process.stdout.write(`not reached: ${each}\n`);
+    const isIncomplete = this.#results.length >= seedsOfCoverage && missed.length > 0;
+    if (this.#failed.length > 0 || isIncomplete) process.exitCode = 1;
   }
 
   #progress(): void {

@@ -2,12 +2,16 @@
 // process dies, none of its remaining calls has an effect.
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Chance } from './chance.ts';
+import type { Fate, Moment } from './fates.ts';
 import type { World } from './world.ts';
 
 /** The promise that a dead process awaits. */
 export function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
+
+export const called = (operation: string) => `call ${operation}`;
+export const crashPoint = (when: Moment, operation: string) => `crash ${when} ${operation}`;
 
 /** Each delay takes time to simulate, so most answers come at once after the effect. */
 const shareOfDelayedAnswers = 0.25;
@@ -19,16 +23,21 @@ export class Process {
   readonly #onDeath: (() => void)[] = [];
   readonly #timers = new Set<Timer>();
   readonly #answers: Chance;
+  readonly #fate: Fate | undefined;
   /** What waits until the process goes on; undefined while it is not held. */
   #held: (() => void)[] | undefined;
   readonly #onResume: (() => void)[] = [];
   #isAlive = true;
+  /** The calls that have not taken effect yet, and the last one that has. */
+  readonly #waiting: string[] = [];
+  #lastEffect: string | undefined;
   /** How often the process touched a port after its death. */
   touchedAfterDeath = 0;
 
-  constructor(world: World, name: string, offset?: () => number) {
+  constructor(world: World, name: string, offset?: () => number, fate?: Fate) {
     this.world = world;
     this.name = name;
+    this.#fate = fate;
     this.#answers = world.chance(`answers to ${name}`);
     const clock = world.clock(name, offset);
     this.clock = { now: clock.now, after: (milliseconds, task) => this.#after(clock, milliseconds, task) };
@@ -48,6 +57,8 @@ export class Process {
   die(): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
+    for (const operation of this.#waiting) this.world.reach(crashPoint('before', operation));
+    if (this.#lastEffect !== undefined) this.world.reach(crashPoint('after', this.#lastEffect));
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
     for (const task of this.#onDeath.splice(0)) task();
@@ -91,18 +102,32 @@ export class Process {
 
   /**
    * A call of a port: it takes effect after a delay, and sometimes its answer takes as long again. The process may die
-   * before the effect, or between the effect and a delayed answer.
+   * before the effect, or between the effect and a delayed answer. `operation` names the call among others of its
+   * port.
    */
-  async call<T>(source: string, milliseconds: () => number, effect: () => T | Promise<T>): Promise<T> {
-    if (!this.mayAct()) return never();
+  async call<T>(operation: string, source: string, milliseconds: () => number, effect: () => T | Promise<T>) {
+    if (!this.mayAct()) return await never<T>();
+    this.world.reach(called(operation));
+    this.#waiting.push(operation);
     await this.world.delay(milliseconds(), source);
-    if (!this.#isAlive) return never();
+    if (!this.#isAlive) return await never<T>();
+    const moment = this.#fate?.at(operation);
+    if (moment === 'before') return await this.#dieIn(operation, moment);
+    this.#waiting.splice(this.#waiting.indexOf(operation), 1);
+    this.#lastEffect = operation;
     const outcome = await settled(effect);
+    if (moment === 'after') return await this.#dieIn(operation, moment);
     if (this.#answers.happens(shareOfDelayedAnswers)) await this.world.delay(milliseconds(), source);
     await new Promise<void>((resolve) => this.whenRunning(resolve));
-    if (!this.#isAlive) return never();
+    if (!this.#isAlive) return await never<T>();
     if (!outcome.ok) throw outcome.error;
     return outcome.value;
+  }
+
+  #dieIn(operation: string, moment: Moment): Promise<never> {
+    this.world.note(`${this.name} dies ${moment} ${operation}`);
+    this.#fate?.strike();
+    return never();
   }
 
   #after(clock: Clock, milliseconds: number, task: () => void): Timer {

@@ -93,6 +93,8 @@ export const faultKinds = [
   'API server partition',
   'API server faults',
   'clock step',
+  'agent death in a call',
+  'operator death in a call',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 

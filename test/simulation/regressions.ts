@@ -8,4 +8,5 @@ export interface Regression {
 
 export const regressions: readonly Regression[] = [
   { seed: 7, found: 'an agent without a VM did not notice that the compute service had gone, and started no VM again' },
+  { seed: 8018, found: 'a VM that came up after all was taken off a host that had lacked resources for it' },
 ];

@@ -1,7 +1,9 @@
 // One run of the whole system from one seed: a time with faults, in which the invariants have to hold, and a time
 // without, in which everything has to become as the manifests ask, and then be still.
 
+import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm-spec.ts';
 import { pausedAnnotation } from '../../crds/names.ts';
+import { reachReasons } from './coverage.ts';
 import { unsettled } from './judges/convergence.ts';
 import { Invariants } from './judges/invariants.ts';
 import { tornRecords } from './judges/journals.ts';
@@ -16,6 +18,7 @@ import { type Profile, profileOf } from './profile.ts';
 import { SimulatedSystem } from './system/system.ts';
 import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } from './workload.ts';
 import { World } from './world.ts';
+import { mending } from './wrong-specs.ts';
 
 const minute = 60_000;
 /** The longest time until everything is as it has to be. A VM that failed often waits five minutes. */
@@ -35,6 +38,8 @@ export interface Run {
   readonly profile: Profile;
   readonly steps: readonly Step[];
   readonly counts: ReadonlyMap<string, number>;
+  /** What the run came to (`coverage.ts`). */
+  readonly reached: ReadonlySet<string>;
   readonly events: number;
   /** Simulated milliseconds. */
   readonly elapsed: number;
@@ -68,6 +73,7 @@ export async function simulate({
           at: world.elapsed,
           text: `${write.writer} wrote ${write.kind} ${(write.after ?? write.before)?.metadata.name}`,
         };
+      reachReasons(world, write);
       try {
         invariants.wrote(write);
         singleRuns.wrote(write);
@@ -90,6 +96,7 @@ export async function simulate({
     profile,
     steps,
     counts,
+    reached: world.reached,
     events: world.events,
     elapsed: world.elapsed,
     failure: failure === undefined || failure instanceof Error ? failure : new Error(String(failure)),
@@ -158,12 +165,12 @@ function calm(system: SimulatedSystem): void {
     setNode(system, machine.name, { unschedulable: null, taints: null });
   }
   completePolicies(system);
-  for (const { metadata } of api.users.list('LinuxUtilityVM')) {
+  for (const { metadata, spec } of api.users.list('LinuxUtilityVM')) {
     if (metadata.namespace !== namespace) continue;
     annotate(system, metadata.name, pausedAnnotation, null);
     removeFinalizer(system, metadata.name);
     if (metadata.deletionTimestamp === undefined) {
-      api.users.patch('LinuxUtilityVM', metadata, { spec: { boot: { filesPath: null } } });
+      api.users.patch('LinuxUtilityVM', metadata, { spec: mending(metadata.name, linuxUtilityVMSpec.parse(spec)) });
     }
   }
 }

@@ -6,8 +6,10 @@ import type { Outcome } from '../../operator/kubernetes/api-error.ts';
 import type { Chance } from './chance.ts';
 import { confidentialOf } from './policies.ts';
 import { type Profile, type Spans, timesOf } from './profile.ts';
-import { diskOf, type SimulatedSystem } from './system/system.ts';
+import { diskOf } from './system/host-names.ts';
+import type { SimulatedSystem } from './system/system.ts';
 import type { World } from './world.ts';
+import { wrongSpecs } from './wrong-specs.ts';
 
 export interface Step {
   /** Milliseconds since the beginning. */
@@ -80,16 +82,29 @@ const happenings: readonly ((subject: Subject) => readonly Happening[])[] = [
     [at, 'pause', (system) => annotate(system, name, pausedAnnotation, 'true')],
     [later, 'resume', (system) => annotate(system, name, pausedAnnotation, null)],
   ],
+  // Not what pauses a VM: the status warns of it.
+  ({ at, later, name }) => [
+    [at, 'pause wrongly', (system) => annotate(system, name, pausedAnnotation, 'yes')],
+    [later, 'take back', (system) => annotate(system, name, pausedAnnotation, null)],
+  ],
   ({ at, name, spec }) => [[at, 'reapply', (system) => apply(system, name, spec)]],
   ({ at, later, name }) => [
     [at, 'keep', (system) => addFinalizer(system, name)],
     [later, 'let go', (system) => removeFinalizer(system, name)],
   ],
-  ({ at, later, name }) => [
-    [at, 'break', (system) => patchSpec(system, name, { boot: { filesPath: 'C:\\nowhere' } })],
-    [later, 'mend', (system) => patchSpec(system, name, { boot: { filesPath: null } })],
-  ],
+  breaking,
+  breaking,
 ];
+
+function breaking({ at, later, name, number, spec }: Subject): readonly Happening[] {
+  const specs = wrongSpecs(spec, number);
+  const chosen = specs[number % specs.length];
+  if (chosen === undefined) return [];
+  return [
+    [at, 'break', (system) => patchSpec(system, name, chosen.wrong)],
+    [later, 'mend', (system) => patchSpec(system, name, chosen.mended)],
+  ];
+}
 
 function liveChange({ at, name, number }: Subject): readonly Happening[] {
   const limit = 1_000 * (1 + (number % 90));

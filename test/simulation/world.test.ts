@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { chanceOf } from './chance.ts';
+import { type Fate, Fates } from './fates.ts';
 import { Process } from './process.ts';
 import { World } from './world.ts';
 
@@ -61,6 +62,7 @@ test('a dead process has no effect, and its attempts are counted', async () => {
     const effects: string[] = [];
     const call = (name: string) =>
       process.call(
+        'write',
         'disk',
         () => 10,
         () => effects.push(name),
@@ -86,4 +88,39 @@ test('a reported failure ends the run', async () => {
   const world = new World({ seed: 1 });
   world.after(1, 'a', () => world.fail(new Error('broken')));
   await expect(world.run(minute)).rejects.toThrow('broken');
+});
+
+test.each(['before', 'after'] as const)('a process whose fate it is dies %s the effect of a call', async (moment) => {
+  const world = new World({ seed: 1 });
+  const effects: string[] = [];
+  const fate: Fate = {
+    at: (operation) => (operation === 'rename' ? moment : undefined),
+    strike: () => process.die(),
+  };
+  const process: Process = new Process(world, 'agent', undefined, fate);
+  const call = (operation: string) =>
+    process.call(
+      operation,
+      'disk',
+      () => 10,
+      () => effects.push(operation),
+    );
+  void call('write')
+    .then(() => call('rename'))
+    .then(() => call('remove'));
+  await world.run(minute);
+  expect(effects).toEqual(moment === 'before' ? ['write'] : ['write', 'rename']);
+  expect(world.reached).toContain(`crash ${moment} rename`);
+  expect(process.touchedAfterDeath).toBe(0);
+});
+
+test('calls that are made often are hardly met more often than rare ones', () => {
+  const struck = { often: 0, rare: 0 };
+  for (let seed = 1; seed <= 2_000; seed += 1) {
+    const fate = new Fates(new World({ seed }), minute).fate(() => {});
+    for (let call = 0; call < 100; call += 1) if (fate.at('often') !== undefined) struck.often += 1;
+    if (fate.at('rare') !== undefined) struck.rare += 1;
+  }
+  expect(struck.rare).toBeGreaterThan(20);
+  expect(struck.often / struck.rare).toBeLessThan(12);
 });

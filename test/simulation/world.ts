@@ -27,6 +27,7 @@ export interface WorldOptions {
 
 export class World {
   readonly seed: number;
+  readonly reached = new Set<string>();
   readonly #options: WorldOptions;
   readonly #heap = new Heap();
   readonly #ties = new Map<string, Chance>();
@@ -81,6 +82,11 @@ export class World {
   }
 
   /** Adds a line to the trace. */
+  /** Remembers that the run came to this: a transition, a reason, a message, a call at which a process died. */
+  reach(what: string): void {
+    this.reached.add(what);
+  }
+
   note(text: string): void {
     this.#options.trace?.(`${time(this.#now)} ${text}`);
   }

@@ -33,6 +33,13 @@ export interface TransportOptions {
 
 const milliseconds = { waiting: 10_000, slow: 8_000, late: 20_000 } as const;
 
+/** `PATCH linuxutilityvms/status`. */
+function operationOf({ method, path }: Message): string {
+  const plain = path.split('?', 1)[0] ?? '';
+  const plural = /\/(?:v1|v1alpha1)(?:\/namespaces\/[^/]+)?\/([a-z]+)(?:\/[^/]+)?(\/status)?$/.exec(plain);
+  return `${method} ${plural === null ? plain : `${plural[1]}${plural[2] ?? ''}`}`;
+}
+
 /** A request on its way. `T` is the kind of its answer. */
 interface Journey<T extends Answer> {
   readonly request: Message;
@@ -90,7 +97,9 @@ export class SimulatedTransport implements ApiTransport {
     if (!journey.maySend()) return failed(connectionError('Fenced', 'another replica may be leading'));
     const sentAt = world.elapsed;
     const { incarnation } = server;
-    const outcome = await process.call(this.#source, this.#latency(), () => this.#arrive(journey));
+    const outcome = await process.call(operationOf(journey.request), this.#source, this.#latency(), () =>
+      this.#arrive(journey),
+    );
     if (outcome !== undefined && !server.isCutOff(process)) {
       return server.incarnation === incarnation ? outcome : broken();
     }

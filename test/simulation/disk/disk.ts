@@ -138,7 +138,8 @@ export class SimulatedDisk {
   }
 
   #call<T>(process: Process, text: string, effect: () => T): Promise<T> {
-    return process.call(this.#source, this.#faults.latency, () => {
+    const [operation = ''] = text.split(' ', 1);
+    return process.call(`file ${operation}`, this.#source, this.#faults.latency, () => {
       this.#world.note(`${this.#source}: ${process.name}: ${text}`);
       return effect();
     });

@@ -20,6 +20,7 @@ export class SimulatedStorage {
       locks: () => [
         () =>
           process.call(
+            'lock',
             'lock of the node',
             () => 1,
             () => this.#tryLock(process),

@@ -44,7 +44,7 @@ export class ServiceConnection {
   /** Calls the service. `operation` is the name of the call in errors. */
   call<T>(operation: string, effect: () => T | Promise<T>): Promise<T> {
     const { latency, process, source } = this.#options;
-    return process.call(source, latency, () => this.#unlessLost(operation, effect));
+    return process.call(operation, source, latency, () => this.#unlessLost(operation, effect));
   }
 
   /** The same for a call that changes a system: its answer can be an error though it took effect. */

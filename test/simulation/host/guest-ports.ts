@@ -59,7 +59,7 @@ export class GuestPorts {
       return listener;
     };
     const { latency, source } = this.#pipe;
-    return { listen: (vm, port) => process.call(source, latency, () => listen(addressOf(vm, port))) };
+    return { listen: (vm, port) => process.call('listen', source, latency, () => listen(addressOf(vm, port))) };
   }
 
   #forget(listener: Listener): void {

@@ -97,7 +97,9 @@ export class SimulatedHost {
 
   /** Connects an agent's process. */
   connect(process: Process): Promise<AgentNode> {
-    return process.call(`calls of ${process.name} to ${this.name}`, this.#latency, () => this.#connect(process));
+    return process.call('connect', `calls of ${process.name} to ${this.name}`, this.#latency, () =>
+      this.#connect(process),
+    );
   }
 
   #connect(process: Process): AgentNode {
@@ -108,7 +110,7 @@ export class SimulatedHost {
     const source = `files of ${process.name} on ${this.name}`;
     return {
       backend,
-      host: new WorldWindowsHost(files, (effect) => process.call(source, this.#latency, effect)),
+      host: new WorldWindowsHost(files, (name, effect) => process.call(name, source, this.#latency, effect)),
       sockets: machine.ports.socketsOf(process),
       readConsole: consoleReader(machine.node),
       uptime: () => machine.uptime,

@@ -3,7 +3,7 @@ import type { FileFact, OpenFile, VmGroupAccess, WindowsHost } from '../../../ag
 import type { HostFacts } from '../../../protocol/messages.ts';
 import type { HostFiles } from '../../../simulator/service/host-files.ts';
 
-type Call = <T>(effect: () => Promise<T>) => Promise<T>;
+type Call = <T>(name: string, effect: () => Promise<T>) => Promise<T>;
 
 export class WorldWindowsHost implements WindowsHost {
   readonly #files: HostFiles;
@@ -16,38 +16,38 @@ export class WorldWindowsHost implements WindowsHost {
   }
 
   facts(): Promise<HostFacts> {
-    return this.#call(() => this.#files.facts());
+    return this.#call('host facts', () => this.#files.facts());
   }
 
   stat(path: string): Promise<FileFact> {
-    return this.#call(() => this.#files.stat(path));
+    return this.#call('host stat', () => this.#files.stat(path));
   }
 
   async finalPath(path: string): Promise<string | undefined> {
-    const file = await this.#call(() => this.#files.open(path)).catch(() => undefined);
+    const file = await this.#call('host open', () => this.#files.open(path)).catch(() => undefined);
     return file?.path;
   }
 
   async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
-    const file = await this.#call(() => this.#files.open(path));
+    const file = await this.#call('host open', () => this.#files.open(path));
     const read = (offset: number, length: number) =>
-      this.#call(() => this.#files.readPiece(file?.path ?? path, offset, length));
+      this.#call('host readPiece', () => this.#files.readPiece(file?.path ?? path, offset, length));
     return file && (await use({ ...file, read }));
   }
 
   readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
-    return this.#call(() => this.#files.read(path, maxBytes));
+    return this.#call('host read', () => this.#files.read(path, maxBytes));
   }
 
   copyFile(from: string, to: string): Promise<void> {
-    return this.#call(() => this.#files.copy(from, to));
+    return this.#call('host copy', () => this.#files.copy(from, to));
   }
 
   deleteFile(path: string): Promise<void> {
-    return this.#call(() => this.#files.delete(path));
+    return this.#call('host delete', () => this.#files.delete(path));
   }
 
   grantVmGroupAccess(path: string, access: VmGroupAccess = 'all'): Promise<void> {
-    return this.#call(() => this.#files.grant(path, access));
+    return this.#call('host grant', () => this.#files.grant(path, access));
   }
 }

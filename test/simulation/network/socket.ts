@@ -1,9 +1,11 @@
 // One end of a WebSocket in the simulated world. It behaves like `ws` where the product can notice: frames arrive whole
 // and in order, a paused reader makes its writer wait, a close handshake carries its code, and if the other end
 // disappears, this end closes abnormally (1006) or never.
+
 import { EventEmitter } from 'node:events';
 import type { RawData } from 'ws';
 import { openState, type Socket } from '../../../protocol/socket.ts';
+import { message } from '../coverage.ts';
 import type { World } from '../world.ts';
 
 const states = { open: openState, closing: 2, closed: 3 } as const;
@@ -53,6 +55,12 @@ export function connectedSockets({ isHeld, ...options }: PairOptions): {
   return { near, far };
 }
 
+const messageType = /^\{"type":"(\w+)"/;
+
+function messageMark(text: string): string {
+  return message(messageType.exec(text)?.[1] ?? 'of no type');
+}
+
 export class SimulatedSocket extends EventEmitter implements Socket {
   readonly #options: SocketOptions;
   #other: SimulatedSocket | undefined;
@@ -99,6 +107,7 @@ export class SimulatedSocket extends EventEmitter implements Socket {
       return;
     }
     const isBinary = typeof data !== 'string';
+    if (!isBinary) this.#options.world.reach(messageMark(data));
     this.#put({ kind: 'message', data: Buffer.from(data), isBinary }, sent);
   }
 

@@ -5,12 +5,15 @@ import { runAgent } from '../../../agent/agent.ts';
 import { defaultLinkTimes, defaultTimeouts } from '../../../agent/bounds/timeouts.ts';
 import { allowList } from '../../../agent/preparation/allow-list.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
+import type { Chance } from '../chance.ts';
 import type { SimulatedDisk } from '../disk/disk.ts';
 import { SimulatedStorage } from '../disk/state-storage.ts';
+import type { Fate } from '../fates.ts';
 import type { SimulatedHost } from '../host/host.ts';
 import type { SimulatedNetwork } from '../network/network.ts';
 import { Process } from '../process.ts';
 import type { World } from '../world.ts';
+import { sharedPipe } from './host-names.ts';
 
 export interface MachineSurroundings {
   readonly world: World;
@@ -19,6 +22,8 @@ export interface MachineSurroundings {
   readonly disk: SimulatedDisk;
   readonly token: () => string;
   readonly loggerOf: (process: string) => Logger;
+  /** Of the agent's processes. */
+  readonly fate: (strike: () => void) => Fate | undefined;
   /** The age at which an agent renews its session, in milliseconds. */
   readonly renewal: number;
 }
@@ -27,6 +32,8 @@ const stateDir = '/ProgramData/lcow';
 const stateFolder = 'C:\\ProgramData\\lcow';
 /** How long the kubelet waits before it begins an ended container again. */
 const restartMilliseconds = 10_000;
+/** How often an agent that dies in a call does so because its computer loses power. */
+const shareOfPowerLosses = 0.25;
 
 export class SimulatedMachine {
   readonly name: string;
@@ -34,6 +41,7 @@ export class SimulatedMachine {
   readonly disk: SimulatedDisk;
   readonly #surroundings: MachineSurroundings;
   readonly #storage: SimulatedStorage;
+  readonly #deaths: Chance;
   #number = 0;
   #process: Process | undefined;
   #stop: AbortController | undefined;
@@ -47,6 +55,7 @@ export class SimulatedMachine {
     this.host = surroundings.host;
     this.disk = surroundings.disk;
     this.#surroundings = surroundings;
+    this.#deaths = surroundings.world.chance(`deaths on ${this.name}`);
     this.#storage = new SimulatedStorage(surroundings.disk);
   }
 
@@ -67,8 +76,13 @@ export class SimulatedMachine {
   startAgent(): void {
     if (this.isUp || this.#isOff) return;
     this.#number += 1;
-    const { host, loggerOf, network, renewal, token, world } = this.#surroundings;
-    const process = new Process(world, `agent of ${this.name}.${this.#number}`, () => this.skew);
+    const { fate, host, loggerOf, network, renewal, token, world } = this.#surroundings;
+    const process = new Process(
+      world,
+      `agent of ${this.name}.${this.#number}`,
+      () => this.skew,
+      fate(() => this.#dieInCall()),
+    );
     world.note(`${process.name} starts`);
     const stop = new AbortController();
     this.#process = process;
@@ -89,7 +103,7 @@ export class SimulatedMachine {
         ownFolders: [stateFolder],
         timeouts: defaultTimeouts,
         linkTimes: { ...defaultLinkTimes, renewal },
-        allowed: allowList({ paths: ['C:\\'], pipes: [], devices: [] }),
+        allowed: allowList({ paths: ['C:\\'], pipes: [sharedPipe], devices: [] }),
         guestLog: {},
         healthPort: undefined,
       },
@@ -111,6 +125,11 @@ export class SimulatedMachine {
       if (process.isAlive && !stop.signal.aborted) this.unexplainedEnds.push(messageOf(error));
       end(messageOf(error));
     });
+  }
+
+  #dieInCall(): void {
+    if (this.#deaths.happens(shareOfPowerLosses)) this.losePower();
+    else this.crashAgent();
   }
 
   crashAgent(): void {

@@ -6,6 +6,7 @@ import { KubeHttp } from '../../../operator/kubernetes/http.ts';
 import { defaultLeaseTimes, LeaseElection } from '../../../operator/kubernetes/lease.ts';
 import { LeaseClient } from '../../../operator/kubernetes/lease-client.ts';
 import { Operator, unfinishedAnnotation } from '../../../operator/operator.ts';
+import type { Fate } from '../fates.ts';
 import type { SimulatedNetwork } from '../network/network.ts';
 import { Process } from '../process.ts';
 import type { World } from '../world.ts';
@@ -16,6 +17,8 @@ export interface OperatorSurroundings {
   readonly network: SimulatedNetwork;
   readonly accessFor: (process: Process) => ClusterAccess;
   readonly loggerOf: (process: string) => Logger;
+  /** Of its processes. */
+  readonly fate: (strike: () => void) => Fate | undefined;
   /** How often a standby looks at the Lease, in milliseconds. */
   readonly look: number;
 }
@@ -23,6 +26,8 @@ export interface OperatorSurroundings {
 const version = '0.1.0';
 const namespace = 'lcow-system';
 const heartbeatSeconds = 10;
+/** How long the kubelet waits before it begins an ended container again. */
+const restartMilliseconds = 10_000;
 
 export class SimulatedOperator {
   readonly name: string;
@@ -50,8 +55,13 @@ export class SimulatedOperator {
   start(): void {
     if (this.#process?.isAlive === true) return;
     this.#number += 1;
-    const { accessFor, look, loggerOf, network, world } = this.#surroundings;
-    const process = new Process(world, `${this.name}.${this.#number}`, () => this.skew);
+    const { accessFor, fate, look, loggerOf, network, world } = this.#surroundings;
+    const process = new Process(
+      world,
+      `${this.name}.${this.#number}`,
+      () => this.skew,
+      fate(() => this.#dieInCall()),
+    );
     world.note(`${process.name} starts`);
     this.#process = process;
     const { clock, name: replica } = process;
@@ -91,6 +101,12 @@ export class SimulatedOperator {
     });
     this.#operator = operator;
     operator.start().catch((error: unknown) => world.fail(error));
+  }
+
+  /** The kubelet begins the container again. */
+  #dieInCall(): void {
+    this.crash();
+    this.#surroundings.world.after(restartMilliseconds, `kubelet of ${this.name}`, () => this.start());
   }
 
   crash(): void {

@@ -9,11 +9,14 @@ import type { TokenUser } from '../api-server/answers.ts';
 import { usualProbabilities } from '../api-server/faults.ts';
 import { SimulatedApiServer } from '../api-server/server.ts';
 import type { Write } from '../api-server/store.ts';
+import { reachTransition } from '../coverage.ts';
 import { SimulatedDisk } from '../disk/disk.ts';
+import { Fates } from '../fates.ts';
 import { SimulatedHost } from '../host/host.ts';
 import { SimulatedNetwork } from '../network/network.ts';
-import type { Profile } from '../profile.ts';
+import type { FaultKind, Profile } from '../profile.ts';
 import type { World } from '../world.ts';
+import { bootFolder, diskOf } from './host-names.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
 import { SimulatedOperator } from './simulated-operator.ts';
 import { agentUserName, Tokens } from './tokens.ts';
@@ -26,11 +29,6 @@ export interface SystemOptions {
   /** Whether the programs' own log lines are part of the trace. */
   readonly logs: boolean;
 }
-
-export const bootFolder = 'C:\\LinuxBootFiles';
-export const diskOf = (machine: string) => `C:\\disks\\${machine}.vhd`;
-
-const silent = pino({ level: 'silent' });
 
 export class SimulatedSystem {
   readonly world: World;
@@ -73,11 +71,22 @@ export class SimulatedSystem {
     const loggerOf = (process: string) => this.#loggerOf(process);
     const accessFor = this.api.accessFor.bind(this.api);
     const { network } = this;
+    const fates = new Fates(world, profile.spans.safety);
+    const fateOf = (kind: FaultKind) => (strike: () => void) => {
+      const die = () => {
+        injected(kind);
+        strike();
+      };
+      return kinds.has(kind) ? fates.fate(die) : undefined;
+    };
     const renewal = kinds.has('renewals') ? 60_000 : defaultLinkTimes.renewal;
     this.operators = Array.from(
       { length: profile.replicas },
       (_, index) =>
-        new SimulatedOperator(`operator-${index + 1}`, { world, network, accessFor, loggerOf, look: profile.look }),
+        new SimulatedOperator(`operator-${index + 1}`, {
+          ...{ world, network, accessFor, loggerOf, look: profile.look },
+          fate: fateOf('operator death in a call'),
+        }),
     );
     this.machines = Array.from({ length: profile.hosts }, (_, index) => {
       const name = `node-${index + 1}`;
@@ -90,7 +99,10 @@ export class SimulatedSystem {
       });
       const disk = new SimulatedDisk({ world, name, settings: { faults: profile.diskFaults }, injected });
       const token = () => this.#tokenOf(name);
-      return new SimulatedMachine({ world, network, host, disk, token, loggerOf, renewal });
+      return new SimulatedMachine({
+        ...{ world, network, host, disk, token, loggerOf, renewal },
+        fate: fateOf('agent death in a call'),
+      });
     });
   }
 
@@ -165,10 +177,22 @@ export class SimulatedSystem {
   }
 
   #loggerOf(process: string): Logger {
-    if (!this.#logs) return silent;
     const { world } = this;
+    const logs = this.#logs;
     return pino(
-      { level: 'info', base: {}, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+      {
+        level: 'debug',
+        base: {},
+        timestamp: false,
+        formatters: { level: (label) => ({ level: label }) },
+        hooks: {
+          // Making a line costs more than all else about it, so most are only looked at.
+          logMethod(parameters, log, level) {
+            if (level === pino.levels.values['debug']) reachTransition(world, parameters);
+            else if (logs) log.apply(this, parameters);
+          },
+        },
+      },
       { write: (line) => world.note(`${process}: ${line.trimEnd()}`) },
     );
   }

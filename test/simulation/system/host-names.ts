@@ -1,0 +1,6 @@
+// What hosts have, by its name there.
+export const bootFolder = 'C:\\LinuxBootFiles';
+/** A console pipe that any VM may have, but only one at a time. */
+export const sharedPipe = '\\\\.\\pipe\\shared';
+
+export const diskOf = (machine: string) => `C:\\disks\\${machine}.vhd`;
