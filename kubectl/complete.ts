@@ -141,6 +141,7 @@ async function valuesOf(
     case 'user':
       return plain(await kubeconfig('users', flags));
     case 'file':
+    case 'filename':
     case 'kubeconfig':
       return { candidates: [], offersFiles: true };
     default:

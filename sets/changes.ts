@@ -95,14 +95,17 @@ function restartValue({ metadata }: Compared): string | undefined {
   return metadata?.annotations?.[restartedAtAnnotation];
 }
 
+/** How a VM gets what needs a restart. */
+export function restartStep(method: Method): 'Restart' | 'Recreate' | 'Refused' {
+  return method === 'LiveOnly' ? 'Refused' : method === 'LiveOrRecreate' ? 'Recreate' : 'Restart';
+}
+
 function stepOf(fields: readonly FieldChange[], before: Compared, after: Compared, method: Method): Step {
   const has = (one: FieldClass) => fields.some((field) => field.class === one);
   // A VM that does not run takes everything at its next start.
   if (has('RunStrategy')) return 'Switch';
   if (after.spec.runStrategy === 'Halted' && before.spec.runStrategy === 'Halted') return 'Live';
-  if (has('Restart')) {
-    return method === 'LiveOnly' ? 'Refused' : method === 'LiveOrRecreate' ? 'Recreate' : 'Restart';
-  }
+  if (has('Restart')) return restartStep(method);
   return has('NextPlacement') && method === 'LiveOrRecreate' ? 'Recreate' : 'Live';
 }
 
@@ -118,7 +121,8 @@ function hasVirtualNuma({ numa }: ComparedSpec): boolean {
   return (numa?.maxProcessorsPerNode ?? 0) > 0 || (numa?.nodes ?? []).length > 0;
 }
 
-function* differences(before: unknown, after: unknown, path = ''): Generator<string> {
+/** The paths of the members that differ, joined by `.`. */
+export function* differences(before: unknown, after: unknown, path = ''): Generator<string> {
   if (sameJson(before, after)) return;
   const isWhole = wholeFields.has(path) || Array.isArray(before) || Array.isArray(after);
   const inner = [before, after].filter(isMembers);
@@ -132,7 +136,7 @@ function* differences(before: unknown, after: unknown, path = ''): Generator<str
   }
 }
 
-function memberOf(value: unknown, path: string): unknown {
+export function memberOf(value: unknown, path: string): unknown {
   return path.split('.').reduce((within, name) => (isMembers(within) ? within[name] : undefined), value);
 }
 

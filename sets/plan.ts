@@ -7,7 +7,7 @@
 // A VM that was ready and no longer is, perhaps because its agent is upgraded, is changed only while no VM of the new
 // revision is unavailable. So a bad revision never spreads beyond the budget.
 import type { LinuxUtilityVMSetSpec } from '../crds/linux-utility-vm-set.ts';
-import type { Step } from './changes.ts';
+import { restartStep, type Step } from './changes.ts';
 
 /** One VM of the set, as the plan sees it. */
 export interface Replica {
@@ -207,8 +207,7 @@ class Planning {
   /** A VM that has the update revision and needs a restart: its host refused to change it while it ran. */
   #stepOf({ step }: Replica): Step {
     if (step !== undefined) return step;
-    const { method } = this.#input;
-    return method === 'LiveOnly' ? 'Refused' : method === 'LiveOrRecreate' ? 'Recreate' : 'Restart';
+    return restartStep(this.#input.method);
   }
 
   #isRefused(replica: Replica): boolean {
@@ -254,7 +253,7 @@ function allowedOrdinals({ wanted, type, paused, partition }: PlanInput): Readon
 }
 
 /** Available, and nothing was written that will take it away. */
-function isPresent({ isAvailable, isDeleting, isRestarting, isEvicting }: Replica): boolean {
+export function isPresent({ isAvailable, isDeleting, isRestarting, isEvicting }: Replica): boolean {
   return isAvailable && !isDeleting && !isRestarting && !isEvicting;
 }
 

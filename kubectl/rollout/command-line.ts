@@ -1,4 +1,5 @@
 // The commands below `kubectl luvm rollout`, which act on sets.
+import { Option } from 'commander';
 import {
   type Commands,
   type OutputFlag,
@@ -18,6 +19,7 @@ export function addRollout(commands: Commands): void {
   addHistory(rollout);
   addSwitches(rollout);
   addUndo(rollout);
+  addPlan(rollout);
 }
 
 interface StatusFlags {
@@ -90,6 +92,34 @@ function addUndo(commands: Commands): void {
     const { undo } = await import('./change.ts');
     // As for kubectl, 0 is the one before.
     return await undo({ names, output, toRevision: toRevision || undefined }, ports);
+  });
+}
+
+interface PlanFlags {
+  readonly filename: string;
+  readonly serverSide?: boolean;
+  readonly fieldManager: string;
+  readonly forceConflicts?: boolean;
+  readonly namespace?: string;
+  readonly output?: 'json' | 'yaml';
+}
+
+function addPlan(commands: Commands): void {
+  const command = commands
+    .add(
+      'plan',
+      'show what a manifest would do to the VMs of a set, before it is applied; ends with 1 if it would stall',
+    )
+    .requiredOption('-f, --filename <file>', 'the manifest; - reads it from the input')
+    .option('--server-side', 'as "kubectl apply --server-side" would apply it')
+    .option('--field-manager <name>', 'who applies it, with --server-side', 'kubectl')
+    .option('--force-conflicts', 'with --server-side, take fields over from other managers')
+    .addOption(new Option('-o, --output <format>', 'print the plan for a program').choices(['json', 'yaml']));
+  commands.does<PlanFlags>(command, async (_, flags, ports) => {
+    const { fieldManager, filename, forceConflicts = false, namespace, output, serverSide = false } = flags;
+    const [{ rolloutPlan }, { readFile }] = await Promise.all([import('./plan.ts'), import('node:fs/promises')]);
+    const options = { serverSide, fieldManager, forceConflicts, namespace, output };
+    return await rolloutPlan({ ...options, file: filename, readFile: (path) => readFile(path, 'utf8') }, ports);
   });
 }
 

@@ -39,6 +39,7 @@ export type ShownSet = z.infer<typeof set>;
 
 const member = z.looseObject({
   metadata,
+  spec: z.unknown().optional(),
   status: z
     .looseObject({
       observedGeneration: z.number().optional(),

@@ -52,6 +52,8 @@ describe('completion', () => {
     expect(await values('rollout', 'history', 'web', '')).toEqual([':4']);
     expect(await values('rollout', 'status', '--rev')).toEqual(['--revision', ':4']);
     expect(await values('top', '--no')).toEqual([':4']);
+    expect(await values('rollout', 'plan', '-f', '')).toEqual([':0']);
+    expect(await values('rollout', 'plan', '')).toEqual([':4']);
   });
 
   it('offers the values of flags', async () => {

@@ -9,6 +9,7 @@ import {
   changeOfMachine,
   hasLiveFieldsOf,
   livePartOf,
+  restartStep,
   type TemplateChange,
 } from '../../../sets/changes.ts';
 import { expanded } from '../../../sets/expansion.ts';
@@ -117,8 +118,7 @@ export class SetViews {
     if (known !== undefined) return known;
     const { method } = this.#inputs.spec.update;
     if (object.spec.ok) return changeOfMachine(object.spec.value, this.#expandedFor(object, ordinal), method);
-    const step = method === 'LiveOrRecreate' ? 'Recreate' : method === 'LiveOnly' ? 'Refused' : 'Restart';
-    return { fields: [], step, hasLivePart: false };
+    return { fields: [], step: restartStep(method), hasLivePart: false };
   }
 
   #lacksLivePart(object: VirtualMachine, ordinal: number, change: TemplateChange): boolean {

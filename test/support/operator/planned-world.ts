@@ -85,14 +85,18 @@ export class PlannedWorld {
   }
 
   get plan(): Plan {
-    return plan({
+    return plan(this.input);
+  }
+
+  get input(): PlanInput {
+    return {
       ...this.settings,
       wanted: this.wanted,
       replicas: [...this.machines.values()].map((machine) => this.#replica(machine)),
       taken: this.taken,
       currentRevision: this.current,
       updateRevision: this.update,
-    });
+    };
   }
 
   get unavailable(): number {

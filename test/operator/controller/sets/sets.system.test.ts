@@ -3,6 +3,7 @@ import { apiVersion, restartedAtAnnotation, setLabel } from '../../../../crds/li
 import type { CommandPorts } from '../../../../kubectl/commands.ts';
 import { pause, restart, resume, undo } from '../../../../kubectl/rollout/change.ts';
 import { history } from '../../../../kubectl/rollout/history.ts';
+import { rolloutPlan } from '../../../../kubectl/rollout/plan.ts';
 import { rolloutStatus } from '../../../../kubectl/rollout/status.ts';
 import { parseSet, type VirtualMachine } from '../../../../operator/kubernetes/objects.ts';
 import { type KStatus, kstatusOf } from '../../../support/charts/kstatus.ts';
@@ -147,6 +148,24 @@ describe('a set', () => {
       runAt(new StandInTerminal(), controlPlane.kubeconfigPath, command);
     const follow = () => plugin((ports) => rolloutStatus('r', { watch: true, timeoutMilliseconds: 60_000 }, ports));
     expect(await follow()).toMatchObject({ code: 0, stdout: expect.stringMatching(/rolled out: 2 of 2 VMs have/) });
+
+    const processor = { count: 2 };
+    const manifest = { apiVersion, kind: 'LinuxUtilityVMSet', metadata: { name: 'r' } };
+    const text = JSON.stringify({
+      ...manifest,
+      spec: { replicas: 3, template: { spec: { ...memory(512), processor } } },
+    });
+    const options = { file: 'f', serverSide: false, fieldManager: 'kubectl', forceConflicts: false };
+    const planned = await plugin((ports) => rolloutPlan({ ...options, readFile: async () => text }, ports));
+    expect(planned.stdout).toMatch(
+      /memory\.sizeInMB +1024 +512 +live change\n.*processor\.count .*restart\nreplicas .*2 +3/,
+    );
+    expect(planned.stdout.trimEnd().split('\n').slice(-3)).toEqual([
+      '1. 1 VM made: r-2',
+      expect.stringMatching(/^2\. 2 VMs changed while running, .*: r-1, r-0$/),
+      expect.stringMatching(/^3\. 2 VMs restarted, .*: r-1, r-0$/),
+    ]);
+    expect((await members('r')).length).toBe(2);
 
     const usual = agent.onAssign;
     agent.onAssign = (assignment) => {
