@@ -3,7 +3,9 @@
 //   npm run simulate -- --seed 7 --trace      one seed, with its timeline
 //   npm run simulate -- --seeds 5000          seeds 1 to 5000 on all processors
 //   npm run simulate -- --time 10m            as many as there is time for
+//   npm run simulate -- --seeds 50 --twice    each seed in two processes, which have to agree on every event
 import { type ChildProcess, fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -26,6 +28,7 @@ const { values: flags } = parseArgs({
     without: { type: 'string', multiple: true, default: [] },
     shrink: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
+    twice: { type: 'boolean', default: false },
     worker: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -40,6 +43,7 @@ const usage = `Usage: npm run simulate -- [options]
   --logs          with --trace: also the log lines of operators and agents
   --without KIND  leave out a kind of fault or step (several times)
   --stop          end with the first seed that fails
+  --twice         run each seed in two processes, and compare all of their events and log lines
   --shrink        make the history of a failing seed as short as possible
 `;
 
@@ -48,6 +52,8 @@ const result = z.object({
   failure: z.string().optional(),
   counts: z.record(z.string(), z.number()),
   reached: z.array(z.string()),
+  /** Of all events and log lines, with --twice. */
+  digest: z.string().optional(),
   events: z.number(),
   elapsed: z.number(),
   hosts: z.number(),
@@ -92,6 +98,19 @@ const seedsOfCoverage = 5_000;
 const seedsOfWorker = 40;
 
 async function runMany(): Promise<void> {
+  const digests = await runSeeds();
+  if (!flags.twice) return;
+  const others = await runSeeds();
+  const different = [...digests].filter(([seed, digest]) => others.has(seed) && others.get(seed) !== digest);
+  for (const [seed] of different) process.stdout.write(`seed ${seed} gave other events in another process\n`);
+  process.stdout.write(
+    `${others.size - different.length} seeds gave the same events twice, ${different.length} others\n`,
+  );
+  if (different.length > 0) process.exitCode = 1;
+}
+
+/** Returns the digest of each seed's events. */
+async function runSeeds(): Promise<ReadonlyMap<number, string | undefined>> {
   const from = numberOf('from', flags.from);
   const until = flags.seeds === undefined ? Number.POSITIVE_INFINITY : from + numberOf('seeds', flags.seeds);
   const deadline = flags.time === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationOf(flags.time);
@@ -114,10 +133,13 @@ async function runMany(): Promise<void> {
   });
   await Promise.all(workers);
   summary.print();
+  return summary.digests;
 }
 
 function startWorker(): ChildProcess {
-  return fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: process.execArgv });
+  return fork(fileURLToPath(import.meta.url), ['--worker', ...(flags.twice ? ['--twice'] : [])], {
+    execArgv: process.execArgv,
+  });
 }
 
 /** Rejects when the worker ends before it has answered. */
@@ -145,15 +167,20 @@ function serve(): void {
   // Stacks of the many errors that are expected take a lot of time.
   Error.stackTraceLimit = 0;
   process.on('message', (seed: number) => {
-    void simulate({ seed }).then(({ counts, elapsed, events, failure = stray, profile, reached }) => {
-      const { hosts, machines, replicas } = profile;
-      process.send?.({
-        ...{ seed, events, elapsed, hosts, machines, replicas },
-        counts: Object.fromEntries(counts),
-        reached: [...reached],
-        ...(failure && { failure: failure.message }),
-      });
-    });
+    const digest = createHash('sha256');
+    const traced = { logs: true, trace: (line: string) => void digest.update(`${line}\n`) };
+    void simulate({ seed, ...(flags.twice && traced) }).then(
+      ({ counts, elapsed, events, failure = stray, profile, reached }) => {
+        const { hosts, machines, replicas } = profile;
+        process.send?.({
+          ...{ seed, events, elapsed, hosts, machines, replicas },
+          counts: Object.fromEntries(counts),
+          reached: [...reached],
+          ...(failure && { failure: failure.message }),
+          ...(flags.twice && { digest: digest.digest('hex') }),
+        });
+      },
+    );
   });
 }
 
@@ -162,6 +189,10 @@ class Summary {
   readonly #results: Result[] = [];
   readonly #failed: Result[] = [];
   readonly #reached = new Set<string>();
+
+  get digests(): ReadonlyMap<number, string | undefined> {
+    return new Map(this.#results.map(({ digest, seed }) => [seed, digest]));
+  }
 
   /** Whether --stop applies. */
   get mayStop(): boolean {
