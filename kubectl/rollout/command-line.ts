@@ -44,17 +44,19 @@ function addStatus(commands: Commands): void {
 
 interface HistoryFlags extends OutputFlag {
   readonly revision?: number;
+  readonly diff?: boolean;
 }
 
 function addHistory(commands: Commands): void {
   const command = commands
     .add('history', 'show the revisions of a set’s template, and how many VMs have each')
     .argument(...setArgument)
-    .option('--revision <number>', 'show the template of this revision', wholeNumber);
+    .option('--revision <number>', 'show the template of this revision', wholeNumber)
+    .option('--diff', 'with --revision: show how the present template would change to become this one');
   withOutput(command, 'print the revisions for a program');
-  commands.does<HistoryFlags>(command, async ([set = ''], { output, revision }, ports) => {
+  commands.does<HistoryFlags>(command, async ([set = ''], { diff, output, revision }, ports) => {
     const [name, { history }] = await Promise.all([nameOf(set), import('./history.ts')]);
-    return await history(name, { output, revision }, ports);
+    return await history(name, { diff, output, revision }, ports);
   });
 }
 

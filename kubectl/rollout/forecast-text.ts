@@ -24,7 +24,7 @@ function headline({ isNew, set, settings, template }: Forecast): string {
 
 const valueChars = 40;
 
-function fieldLines({ settings, template }: Forecast): readonly string[] {
+export function fieldLines({ settings, template }: Pick<Forecast, 'settings' | 'template'>): readonly string[] {
   if (template.length + settings.length === 0) return [];
   const row = (prefix: string, { from, needs, path, to }: FieldForecast) => [
     `${prefix}${path}`,

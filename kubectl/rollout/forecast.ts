@@ -85,7 +85,7 @@ export function forecast(inputs: ForecastInputs): Forecast {
 
 type Method = LinuxUtilityVMSetSpec['update']['method'];
 
-function templateFields(before: SetTemplate, after: SetTemplate, method: Method): readonly FieldForecast[] {
+export function templateFields(before: SetTemplate, after: SetTemplate, method: Method): readonly FieldForecast[] {
   const { fields, step } = changeBetween(before, after, method);
   const ofSpec = fields.map(({ class: kind, path }) => ({
     path,

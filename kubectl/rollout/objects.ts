@@ -27,7 +27,7 @@ const set = z.looseObject({
     update: z
       .looseObject({
         type: z.string().default('RollingUpdate'),
-        method: z.string().default('LiveOrRestart'),
+        method: z.enum(['LiveOrRestart', 'LiveOnly', 'LiveOrRecreate']).default('LiveOrRestart'),
         paused: z.boolean().default(false),
       })
       .prefault({}),

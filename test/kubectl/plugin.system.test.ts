@@ -127,6 +127,7 @@ describe('kubectl luvm', () => {
       'status',
       'top',
       'stacks',
+      'rollout',
       'document',
       'version',
     ]) {
@@ -138,6 +139,16 @@ describe('kubectl luvm', () => {
     ];
     expect(tail).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S+Z info \S.*\n$/), stderr: '' });
     expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
+  });
+
+  it('acts on sets, too', async () => {
+    const [unknown, planned] = await Promise.all([
+      plugin.run('rollout', 'status', 'luvmset/nosuch', '--watch=false'),
+      plugin.run('rollout', 'plan', '-f', 'examples/sets/web.yaml'),
+    ]);
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('has no set "nosuch"') });
+    const stdout = 'luvmset/web is new.\n1. 3 VMs made: web-0, web-1, web-2\n';
+    expect(planned).toEqual({ code: 0, stderr: '', stdout });
   });
 
   it('completes names and namespaces in bash, through kubectl', async () => {

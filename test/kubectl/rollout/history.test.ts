@@ -68,6 +68,17 @@ describe('rollout history', () => {
     );
   });
 
+  it('shows how the present template would change to become that of a revision', async () => {
+    expect((await run({ revision: 3, diff: true })).stdout.split('\n')).toEqual([
+      'FIELD                      FROM   TO     NEEDS',
+      'template.memory.sizeInMB   2048   1024   live change',
+      '',
+    ]);
+    answers[revisionsPath] = listOf([revision('web-same', 4, rolledSet().spec.template)]);
+    expect((await run({ revision: 4, diff: true })).stdout).toBe('The present template is the same.\n');
+    expect((await run({ diff: true })).stderr).toContain('--diff needs --revision');
+  });
+
   it('of a revision that does not exist names those that do', async () => {
     const { code, stderr } = await run({ revision: 7 });
     expect([code, stderr]).toEqual([1, 'error: luvmset/web has no revision 7: there are 3, 4\n']);
