@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { plainText } from '../runtime/plain-text.ts';
+import type { ConvertCommandOptions } from './commands/convert.ts';
 import type { DoctorCommandOptions } from './commands/doctor.ts';
 import type { CommandIO, DocumentCommandOptions } from './commands/document.ts';
 import { allowedOptions, defaultStateDir, operatorUrl } from './commands/flags.ts';
@@ -66,6 +67,25 @@ function addTools(agent: Command, exitWith: (code: number) => void): void {
       const { documentCommand } = await import('./commands/document.ts');
       exitWith(await documentCommand(settings, commandIO));
     });
+  agent
+    .command('convert')
+    .description('print the manifest of a LinuxUtilityVM for the annotations of a pod on hcsshim')
+    .requiredOption(
+      '--annotations <file>',
+      'JSON object of annotations, OCI spec, or manifest of a Pod, in JSON or YAML; - is standard input',
+    )
+    .option('--name <name>', 'name of the VM (default: that of the Pod)')
+    .option('--namespace <name>', 'namespace of the VM (default: that of the Pod)')
+    .option('--host <file>', 'description of a host, for which to compare the documents of hcsshim and of the agent')
+    .option('--owner <name>', 'with --host: owner in the document of hcsshim (default: that of the agent)')
+    .action(async (settings: ConvertCommandOptions) => {
+      const { convertCommand } = await import('./commands/convert.ts');
+      exitWith(await convertCommand(settings, commandIO));
+    });
+  addDoctor(agent, exitWith);
+}
+
+function addDoctor(agent: Command, exitWith: (code: number) => void): void {
   const doctor = agent
     .command('doctor')
     .description('check whether this node has what the agent needs, and say how to fix what is missing')

@@ -12,6 +12,7 @@ export function readDevices(reader: AnnotationReader, devices: readonly OciDevic
   return devices.flatMap(({ id, idType }) => {
     if (deviceTypes.has(idType)) return [assigned(id)];
     reader.warn(`device type ${idType} invalid, skipping`, { device: { id, idType } });
+    reader.ignore(`windows.devices '${id}'`, idType, `its type is none of ${[...deviceTypes].join(', ')}`);
     return [];
   });
 }

@@ -66,7 +66,7 @@ type Step = (reader: AnnotationReader, spec: OciSpec) => GivenOptions;
 /** The numbers are those of §9.3. */
 const steps: readonly Step[] = [
   // 1 to 6
-  (reader, spec) => ({ MemorySizeInMB: nonZero(reader.uint64(Key.MemorySizeInMB)) ?? ociMemoryInMB(spec) }),
+  (reader, spec) => ({ MemorySizeInMB: annotatedMemory(reader) ?? ociMemoryInMB(spec) }),
   (reader) => ({ LowMMIOGapInMB: reader.uint64(Key.LowMMIOGapInMB) }),
   (reader) => ({ HighMMIOBaseInMB: reader.uint64(Key.HighMMIOBaseInMB) }),
   (reader) => ({ HighMMIOGapInMB: reader.uint64(Key.HighMMIOGapInMB) }),
@@ -142,10 +142,21 @@ function limited(option: LimitedOption, ociValue: (resources: OciResources) => b
   return (reader, { windows }) => {
     const annotated = reader.int32(Key[option]);
     if (annotated !== undefined && annotated !== 0) return { [option]: annotated };
+    if (annotated === 0) ignoreZero(reader, Key[option]);
     const given = ociValue(windows?.resources ?? {}) ?? 0n;
     // The original truncates after it has compared.
     return given > 0n ? { [option]: Number(BigInt.asIntN(32, given)) } : {};
   };
+}
+
+function ignoreZero(reader: AnnotationReader, key: string): void {
+  reader.ignore(key, reader.text(key) ?? '', 'it takes 0 as if the annotation were absent', false);
+}
+
+function annotatedMemory(reader: AnnotationReader): bigint | undefined {
+  const annotated = reader.uint64(Key.MemorySizeInMB);
+  if (annotated === 0n) ignoreZero(reader, Key.MemorySizeInMB);
+  return nonZero(annotated);
 }
 
 function ociMemoryInMB({ windows }: OciSpec): bigint | undefined {

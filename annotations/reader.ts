@@ -66,7 +66,7 @@ export class AnnotationReader {
     return this.#parsed(key, 'uint64', parseUint64);
   }
 
-  /** An unparsable list of this type is the only value that hcsshim ignores without a warning. */
+  /** hcsshim ignores an unparsable list of this type without a warning. */
   uint32List(key: string): number[] | undefined {
     const text = this.text(key);
     if (text === undefined || text === '') return undefined;
@@ -96,9 +96,9 @@ export class AnnotationReader {
     this.#warnings.push({ message, fields });
   }
 
-  /** Of a value that is not of a plain type; the caller warns in the original's words. */
-  ignore(key: string, value: string, problem: string): void {
-    this.#ignore(key, value, problem, true);
+  /** Of a value that is not of a plain type. If `warns`, the caller warns in the original's words. */
+  ignore(key: string, value: string, problem: string, warns = true): void {
+    this.#ignore(key, value, problem, warns);
   }
 
   #parsed<T>(key: string, type: ValueType, parse: (text: string) => T | undefined): T | undefined {

@@ -4,6 +4,7 @@ import type { ClusterChoice } from './cluster.ts';
 import type { CommandPorts } from './commands.ts';
 import { parseDuration } from './duration.ts';
 import { type OutputFormat, outputFormats } from './output-formats.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface ConnectionFlags extends ClusterChoice {
   /** Milliseconds. */
@@ -13,6 +14,9 @@ export interface ConnectionFlags extends ClusterChoice {
 
 /** Runs the work of a command, and ends the process with its exit code. */
 export type Runner = (flags: ConnectionFlags, work: (ports: CommandPorts) => Promise<number>) => Promise<void>;
+
+/** The same for a command that asks no cluster. */
+export type LocalRunner = (work: (terminal: Terminal) => Promise<number>) => Promise<void>;
 
 export interface SelectorFlag {
   readonly selector?: string;

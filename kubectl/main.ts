@@ -10,7 +10,7 @@ import type { ConnectionFlags } from './command-line.ts';
 import { type CommandPorts, exitCodes } from './commands.ts';
 import { flagWords } from './flag-words.ts';
 import { createProgram } from './program.ts';
-import { processTerminal } from './terminal.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
 const terminal = processTerminal();
 // A reader of our output may close it early, as `head` does.
@@ -53,12 +53,20 @@ async function run(flags: ConnectionFlags, work: (ports: CommandPorts) => Promis
   }
 }
 
+async function runLocally(work: (terminal: Terminal) => Promise<number>): Promise<void> {
+  try {
+    leave(await work(terminal));
+  } catch (error) {
+    fail(error);
+  }
+}
+
 function fail(error: unknown): void {
   process.stderr.write(`error: ${plainLines(messageOf(error))}\n`);
   leave(exitCodes.failed);
 }
 
-const program = createProgram(packageJson.version, run, (version) => process.stdout.write(`${version}\n`));
+const program = createProgram(packageJson.version, run, runLocally, (version) => process.stdout.write(`${version}\n`));
 const words = process.argv.slice(2);
 
 async function completeWords(given: readonly string[]): Promise<void> {

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import {
   Commands,
   duration,
+  type LocalRunner,
   type OutputFlag,
   type Runner,
   type SelectorFlag,
@@ -13,10 +14,16 @@ import {
   withOutput,
   withSelector,
 } from './command-line.ts';
+import type { ConvertFlags } from './convert.ts';
 import { addRollout } from './rollout/command-line.ts';
 import { type TopOrder, topOrders } from './top/order.ts';
 
-export function createProgram(version: string, run: Runner, printVersion: (version: string) => void): Command {
+export function createProgram(
+  version: string,
+  run: Runner,
+  runLocally: LocalRunner,
+  printVersion: (version: string) => void,
+): Command {
   const program = withConnection(new Command('kubectl-luvm'))
     .description(
       'Shows logs, consoles, documents and loads of Linux utility VMs, runs processes and copies files in them.',
@@ -31,6 +38,7 @@ export function createProgram(version: string, run: Runner, printVersion: (versi
   addRollout(add);
   addTop(add);
   addDebug(add, version);
+  addConvert(program, runLocally);
   program
     .command('version')
     .description('print the version of the plugin')
@@ -186,6 +194,21 @@ function addDebug(commands: Commands, version: string): void {
     const [{ debug }, { writeNew }] = await Promise.all([import('./debug/debug.ts'), import('./new-file.ts')]);
     return await debug(await nameOf(name), { file, version, writeNew }, ports);
   });
+}
+
+function addConvert(program: Command, runLocally: LocalRunner): void {
+  program
+    .command('convert')
+    .description('print the manifest of a VM for the annotations of a pod on hcsshim; asks no cluster')
+    .requiredOption(
+      '--annotations <file>',
+      'JSON object of annotations, OCI spec, or manifest of a Pod, in JSON or YAML; - is standard input',
+    )
+    .option('--name <name>', 'name of the VM (default: that of the Pod)')
+    .action(async (_, command: Command) => {
+      const flags = command.optsWithGlobals<ConvertFlags>();
+      await runLocally(async (terminal) => (await import('./convert.ts')).convertFile(flags, terminal));
+    });
 }
 
 async function nameOf(text: string): Promise<string> {

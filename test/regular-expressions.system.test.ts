@@ -28,6 +28,9 @@ const folders = ['crds', 'runtime', 'protocol', 'sets', 'annotations', 'operator
 const madeLater: Readonly<Record<string, RegExp>> = {
   // A path with every character escaped.
   'agent/document/windows-paths.ts: `^${literal}$`': /^C:\\folder\\file\.vhd$/iu,
+  // A pattern of the CRD, for a text of bounded length. This is the longest one.
+  "crds/spec-problems.ts: source.replace(ignoreCase, '')":
+    /[\\/](con|prn|aux|nul|conin[$]|conout[$]|(com|lpt)[0-9¹²³]) *([.][^\\/]*)?([\\/]|$)/i,
 };
 
 interface Found {

@@ -6,6 +6,7 @@ import { createProgram } from '../../kubectl/program.ts';
 const program = createProgram(
   '0',
   async () => undefined,
+  async () => undefined,
   () => undefined,
 );
 let asked: CompletedFlags = {};

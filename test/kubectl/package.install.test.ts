@@ -1,6 +1,6 @@
 // The files of a release of the plugin, on a machine with only Node 20 and on one without Node.
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,12 @@ it('the package installs with npm and runs on Node 20', async () => {
   expect((await run('node', ['--version'], { env })).stdout).toMatch(/^v20\./);
   expect((await run('kubectl-luvm', ['version'], { env })).stdout).toBe(`${version}\n`);
   expect((await run('kubectl_complete-luvm', ['vers'], { env })).stdout).toMatch(/^version\t.*\n:4\n$/);
+  // This command builds a document, with numbers that Node 20 cannot write.
+  const key = 'io.microsoft.virtualmachine.computetopology.memory.lowmmiogapinmb';
+  await writeFile(at('annotations.json'), JSON.stringify({ [key]: '18446744073709551615' }));
+  const converted = await run('kubectl-luvm', ['convert', '--annotations', at('annotations.json')], { env });
+  expect(parse(converted.stdout)).toMatchObject({ kind: 'LinuxUtilityVM' });
+  expect(converted.stderr).toContain(`${key}: spec.memory.lowMMIOGapInMB cannot have this value`);
 });
 
 it('the archive runs without Node, also through a link', async () => {

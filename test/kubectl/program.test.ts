@@ -60,6 +60,9 @@ async function run(...words: readonly string[]): Promise<Ran> {
         problem = `error: ${String(error instanceof Error ? error.message : error)}\n`;
       }
     },
+    async (work) => {
+      code = await work(terminal);
+    },
     (version) => terminal.output.write(`${version}\n`),
   );
   for (const each of [program, ...program.commands]) {
