@@ -1,5 +1,6 @@
 // The members of a JSON object as hcsshim's decoder sees them: in written order, with repeated ones, which `JSON.parse`
 // drops.
+import { isQuoted, jsonTokens, textOfToken } from '../runtime/json-tokens.ts';
 
 /** The value of a member that is a list or an object is undefined: no caller reads it. */
 export type JsonMember = readonly [name: string, value: string | number | boolean | null | undefined];
@@ -16,8 +17,6 @@ export function readJsonMembers(text: string): readonly JsonMember[] | undefined
   return typeof value === 'object' && !Array.isArray(value) ? [...membersOf(text)] : undefined;
 }
 
-const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]|[^\s{}[\],:"]+/g;
-
 /** The text is a valid object, so that names and values alternate. */
 function* membersOf(text: string): Generator<JsonMember> {
   let name: string | undefined;
@@ -33,7 +32,7 @@ function* membersOf(text: string): Generator<JsonMember> {
 /** The names and values of the object itself; `{` stands for a whole list or object. */
 function* ownTokens(text: string): Generator<string> {
   let depth = 0;
-  for (const [token] of text.matchAll(tokens)) {
+  for (const token of jsonTokens(text)) {
     if (token === '}' || token === ']') depth--;
     else if (token === '{' || token === '[') {
       if (depth === 1) yield '{';
@@ -43,7 +42,7 @@ function* ownTokens(text: string): Generator<string> {
 }
 
 function scalarOf(token: string): string | number | boolean | null {
-  if (token.startsWith('"')) return String(JSON.parse(token)).toWellFormed();
+  if (isQuoted(token)) return textOfToken(token);
   if (token === 'null') return null;
   return token === 'true' || token === 'false' ? token === 'true' : Number(token);
 }

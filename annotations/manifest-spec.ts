@@ -122,7 +122,8 @@ function boot(fields: Fields, policy: Policy): void {
   fields.copyText('KernelBootOptions', 'boot.kernelOptions');
   fields.set(Key.PreferredRootFSType, 'boot.rootFSType', rootTypes.get(fields.given.PreferredRootFSType));
   if (DmVerityMode === true && !DmVerityCreateArgs) {
-    fields.remarkOnOptions(['DmVerityMode'], `it has no effect without ${Key.DmVerityCreateArgs}`);
+    const reason = `without ${Key.DmVerityCreateArgs}, hcsshim refuses a root VHD on SCSI, and it has no effect on others`;
+    fields.remarkOnOptions(['DmVerityMode'], reason);
   } else fields.copy('DmVerityMode', 'boot.dmVerityMode');
 }
 

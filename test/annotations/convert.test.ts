@@ -101,7 +101,7 @@ describe('convert says in one line each', () => {
       'the security policy overrides it',
     ],
     [{ [`${vm}computetopology.numa.count-of-processors`]: '2' }, 'it has no effect without'],
-    [{ [`${vm}lcow.dmverity-mode`]: 'true' }, 'it has no effect without'],
+    [{ [`${vm}lcow.dmverity-mode`]: 'true' }, 'hcsshim refuses a root VHD on SCSI'],
     [{ [`${vm}lcow.securitypolicy`]: 'x', [`${vm}no_security_hardware`]: 'true' }, 'it is not base64'],
   ])('what a manifest does not contain: %j', async (annotations, says) => {
     const { code, problems } = await run(pod(annotations));
