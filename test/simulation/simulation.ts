@@ -65,6 +65,10 @@ export async function simulate({
     profile,
     logs,
     injected: count,
+    messages: {
+      sent: (text, host) => judging(world, () => stops.sent(text, host, (uid) => machineOf(system, uid))),
+      read: (text, host) => stops.read(text, host),
+    },
     onWrite: (write) => {
       world.note(`${write.writer} writes ${write.kind} ${(write.after ?? write.before)?.metadata.name}`);
       // The agents' sessions are renewed, and each has an epoch.
@@ -74,15 +78,13 @@ export async function simulate({
           text: `${write.writer} wrote ${write.kind} ${(write.after ?? write.before)?.metadata.name}`,
         };
       reachReasons(world, write);
-      try {
+      judging(world, () => {
         invariants.wrote(write);
         singleRuns.wrote(write);
         judgeSuccessor(write);
         stops.wrote(write);
         if (!profile.kinds.has('API server faults')) leaders.wrote(write);
-      } catch (error) {
-        world.fail(error);
-      }
+      });
     },
   });
   const hosts = system.machines.map(({ name }) => name);
@@ -132,6 +134,18 @@ export async function simulate({
   } finally {
     for (const { process } of [...system.operators, ...system.machines]) process?.die();
   }
+}
+
+function judging(world: World, judge: () => void): void {
+  try {
+    judge();
+  } catch (error) {
+    world.fail(error);
+  }
+}
+
+function machineOf({ api }: SimulatedSystem, uid: string) {
+  return api.users.list('LinuxUtilityVM').find(({ metadata }) => metadata.uid === uid);
 }
 
 async function settle(world: World, system: SimulatedSystem): Promise<void> {

@@ -22,7 +22,9 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   // A status says that nothing is known only once its host has been away for a minute.
   const isExcused = ({ spec, status }: StoredObject) => {
     const isAway = isObject(status) && away.some((name) => name === status['nodeName']);
-    return isAway ? status['phase'] === 'Unknown' : isObject(spec) && off.some((name) => name === spec['nodeName']);
+    if (isAway) return status['phase'] === 'Unknown';
+    if (isObject(status) && awaitsInventory(status, away)) return true;
+    return isObject(spec) && off.some((name) => name === spec['nodeName']);
   };
   return [
     ...objects
@@ -36,6 +38,12 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
     ...leftOfRuns(system),
     ...leftFiles(system, uids),
   ];
+}
+
+/** Whether the VM may run on one of these hosts already. Only somebody who knows of the host can say that it does not. */
+function awaitsInventory(status: Members, hosts: readonly string[]): boolean {
+  const ready = conditionOf(status, 'Ready');
+  return ready?.['reason'] === 'InventoryPending' && hosts.some((name) => String(ready['message']).includes(name));
 }
 
 interface Running {

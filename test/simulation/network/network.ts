@@ -23,6 +23,13 @@ export interface NetworkOptions {
   readonly settings: NetworkSettings;
   /** Receives the kind of each fault. */
   readonly injected?: (kind: string) => void;
+  readonly messages?: Messages;
+}
+
+/** What sees the messages between operators and the agent of a host. */
+export interface Messages {
+  sent(text: string, host: string): void;
+  read(text: string, host: string): void;
 }
 
 interface Listening {
@@ -39,12 +46,14 @@ export class SimulatedNetwork {
   readonly #world: World;
   readonly #chance: Chance;
   readonly #injected: (kind: string) => void;
+  readonly #messages: Messages | undefined;
   readonly #listening = new Set<Listening>();
   readonly #cut = new Set<string>();
   /** The open ends of connections, by host. */
   readonly #ends = new Map<string, Set<SimulatedSocket>>();
 
-  constructor({ world, settings, injected = () => {} }: NetworkOptions) {
+  constructor({ world, settings, injected = () => {}, messages }: NetworkOptions) {
+    this.#messages = messages;
     this.#world = world;
     this.#chance = world.chance('network');
     this.settings = settings;
@@ -162,6 +171,8 @@ export class SimulatedNetwork {
       source: `network of ${host}`,
       latency: () => this.#latency(),
       isCut: () => isLost || this.#cut.has(host),
+      sent: (text) => this.#messages?.sent(text, host),
+      read: (text) => this.#messages?.read(text, host),
       isHeld: { near: () => agent.isHeld, far: () => operator.isHeld },
     });
     operator.onResume(() => pair.near.mend());

@@ -30,6 +30,9 @@ export interface WayOptions {
   readonly latency: () => number;
   /** Whether the network is cut. What is sent meanwhile arrives once it is whole (`mend`), as TCP sends it again. */
   readonly isCut: () => boolean;
+  /** Receives each message when it is sent, and when it is read. */
+  readonly sent?: ((text: string) => void) | undefined;
+  readonly read?: ((text: string) => void) | undefined;
 }
 
 export interface PairOptions extends WayOptions {
@@ -107,8 +110,13 @@ export class SimulatedSocket extends EventEmitter implements Socket {
       return;
     }
     const isBinary = typeof data !== 'string';
-    if (!isBinary) this.#options.world.reach(messageMark(data));
+    if (!isBinary) this.#sends(data);
     this.#put({ kind: 'message', data: Buffer.from(data), isBinary }, sent);
+  }
+
+  #sends(text: string): void {
+    this.#options.world.reach(messageMark(text));
+    this.#options.sent?.(text);
   }
 
   ping(): void {
@@ -218,6 +226,7 @@ export class SimulatedSocket extends EventEmitter implements Socket {
   #take(frame: Frame): void {
     switch (frame.kind) {
       case 'message':
+        if (!frame.isBinary) this.#options.read?.(frame.data.toString());
         this.emit('message', frame.data, frame.isBinary);
         return;
       case 'ping':

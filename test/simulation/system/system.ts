@@ -13,7 +13,7 @@ import { reachTransition } from '../coverage.ts';
 import { SimulatedDisk } from '../disk/disk.ts';
 import { Fates } from '../fates.ts';
 import { SimulatedHost } from '../host/host.ts';
-import { SimulatedNetwork } from '../network/network.ts';
+import { type Messages, SimulatedNetwork } from '../network/network.ts';
 import type { FaultKind, Profile } from '../profile.ts';
 import type { World } from '../world.ts';
 import { bootFolder, diskOf } from './host-names.ts';
@@ -26,6 +26,7 @@ export interface SystemOptions {
   readonly profile: Profile;
   readonly injected: (kind: string) => void;
   readonly onWrite: (write: Write) => void;
+  readonly messages: Messages;
   /** Whether the programs' own log lines are part of the trace. */
   readonly logs: boolean;
 }
@@ -42,7 +43,7 @@ export class SimulatedSystem {
   /** By name: what somebody does once no VM has the name. */
   readonly #whenFree = new Map<string, () => void>();
 
-  constructor({ injected, logs, onWrite, profile, world }: SystemOptions) {
+  constructor({ injected, logs, messages, onWrite, profile, world }: SystemOptions) {
     this.world = world;
     this.profile = profile;
     this.#logs = logs;
@@ -67,6 +68,7 @@ export class SimulatedSystem {
         silence: kinds.has('connections unanswered') ? 0.1 : 0,
       },
       injected,
+      messages,
     });
     const loggerOf = (process: string) => this.#loggerOf(process);
     const accessFor = this.api.accessFor.bind(this.api);
