@@ -81,12 +81,12 @@ export class World {
     return new Promise((resolve) => this.after(milliseconds, source, resolve));
   }
 
-  /** Adds a line to the trace. */
   /** Remembers that the run came to this: a transition, a reason, a message, a call at which a process died. */
   reach(what: string): void {
     this.reached.add(what);
   }
 
+  /** Adds a line to the trace. */
   note(text: string): void {
     this.#options.trace?.(`${time(this.#now)} ${text}`);
   }
