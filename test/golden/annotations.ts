@@ -7,8 +7,8 @@ import type { LinuxOptions } from '../../agent/document/options.ts';
 import { type Reading, readAnnotations } from '../../annotations/given.ts';
 import { optionsOf } from '../../annotations/options.ts';
 import { ociSpec, runtimeOptions } from '../../annotations/spec.ts';
+import { casesIn } from './case-file.ts';
 import { type Difference, differences } from './difference.ts';
-import { parseExact } from './exact-json.ts';
 import { SimulatedFiles } from './simulated-files.ts';
 
 const warning = z.strictObject({ message: z.string(), fields: z.record(z.string(), z.unknown()) });
@@ -37,14 +37,7 @@ const namedCase = z.looseObject({ name: z.string() });
 type NamedCase = z.infer<typeof namedCase>;
 
 export function readAnnotationCases(text: string): AnnotationCase[] {
-  return z.array(annotationCase).parse(parseCases(text));
-}
-
-/** A JSON array or JSON lines. */
-function parseCases(text: string): NamedCase[] {
-  const isArray = text.trimStart().startsWith('[');
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return z.array(namedCase).parse(isArray ? parseExact(text) : lines.map(parseExact));
+  return z.array(annotationCase).parse(casesIn(text));
 }
 
 export const caseIdentity = { id: 'vm-1', owner: 'containerd-shim-runhcs-v1.exe' } as const;
@@ -112,7 +105,7 @@ function main(files: readonly string[]): void {
     process.exitCode = 2;
     return;
   }
-  const cases = files.flatMap((file) => parseCases(readFileSync(file, 'utf8')));
+  const cases = files.flatMap((file) => z.array(namedCase).parse(casesIn(readFileSync(file, 'utf8'))));
   const failed = cases.filter((testCase) => !report(testCase)).length;
   process.stdout.write(`${cases.length - failed} passed, ${failed} failed\n`);
   process.exitCode = failed === 0 ? 0 : 1;

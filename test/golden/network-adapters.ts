@@ -6,9 +6,16 @@ import { z } from 'zod';
 import { escapeMarkup } from '../../agent/document/document-text.ts';
 import { GuestRefusal } from '../../agent/guest/bridge/errors.ts';
 import { modificationRequest } from '../../agent/guest/bridge/guest-modification.ts';
-import { applyChange, type Change, type ChangeTarget, modifyDocument } from '../../agent/modification/document.ts';
+import {
+  applyChange,
+  type Change,
+  type ChangeTarget,
+  modifyDocument,
+  saying,
+} from '../../agent/modification/document.ts';
 import { type AdapterGuest, addAdapter, removeAdapter } from '../../agent/modification/network-adapters.ts';
 import { EndpointUnreadable, readEndpoint, type ToldEndpoint, withOverhead } from '../../agent/network/endpoint.ts';
+import { casesIn } from './case-file.ts';
 
 const step = z.object({ to: z.enum(['hcs', 'guest']), text: z.string() });
 type Step = z.infer<typeof step>;
@@ -33,9 +40,7 @@ const adapterCase = z.object({
 export type AdapterCase = z.infer<typeof adapterCase>;
 
 export function readAdapterCases(text: string): AdapterCase[] {
-  const isList = text.trimStart().startsWith('[');
-  const lines = isList ? [] : text.split('\n').filter((line) => line.trim() !== '');
-  return z.array(adapterCase).parse(isList ? JSON.parse(text) : lines.map((line) => JSON.parse(line)));
+  return z.array(adapterCase).parse(casesIn(text));
 }
 
 type Outcome = { readonly unreadable: true } | { readonly steps: readonly Step[]; readonly error: string | undefined };
@@ -120,7 +125,7 @@ const inHalves: Way = async (testCase, told, ends) => {
     const toHost = `add NIC ${nicId} to host (endpoint ${told.id}): failed to add NIC ${nicId}`;
     await askHost(addAdapter(nicId, bare, guest), ends, toHost);
     if (!guest.hasNamespaces) return;
-    const change = await saying(`build LCOW network adapter for endpoint ${told.id}`, () =>
+    const change = await saying(`build LCOW network adapter for endpoint ${told.id}`, async () =>
       addAdapter(nicId, withOverhead(endpoint), guest),
     );
     const toGuest = `add NIC ${nicId} to guest (endpoint ${told.id}): failed to add network interface for lcow`;
@@ -137,15 +142,7 @@ async function askHost({ host }: Change, ends: Ends, what: string): Promise<void
 }
 
 async function askGuest({ guest }: Change, ends: Ends, what: string): Promise<void> {
-  if (guest !== undefined) await saying(what, () => ends.guest?.(guest));
-}
-
-async function saying<T>(what: string, act: () => T | Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
+  if (guest !== undefined) await saying(what, async () => ends.guest?.(guest));
 }
 
 async function main(files: readonly string[]): Promise<void> {

@@ -105,21 +105,26 @@ export class Process {
    * before the effect, or between the effect and a delayed answer. `operation` names the call among others of its
    * port.
    */
-  async call<T>(operation: string, source: string, milliseconds: () => number, effect: () => T | Promise<T>) {
-    if (!this.mayAct()) return await never<T>();
+  async call<T>(
+    operation: string,
+    source: string,
+    milliseconds: () => number,
+    effect: () => T | Promise<T>,
+  ): Promise<T> {
+    if (!this.mayAct()) return never();
     this.world.reach(called(operation));
     this.#waiting.push(operation);
     await this.world.delay(milliseconds(), source);
-    if (!this.#isAlive) return await never<T>();
+    if (!this.#isAlive) return never();
     const moment = this.#fate?.at(operation);
-    if (moment === 'before') return await this.#dieIn(operation, moment);
+    if (moment === 'before') return this.#dieIn(operation, moment);
     this.#waiting.splice(this.#waiting.indexOf(operation), 1);
     this.#lastEffect = operation;
     const outcome = await settled(effect);
-    if (moment === 'after') return await this.#dieIn(operation, moment);
+    if (moment === 'after') return this.#dieIn(operation, moment);
     if (this.#answers.happens(shareOfDelayedAnswers)) await this.world.delay(milliseconds(), source);
     await new Promise<void>((resolve) => this.whenRunning(resolve));
-    if (!this.#isAlive) return await never<T>();
+    if (!this.#isAlive) return never();
     if (!outcome.ok) throw outcome.error;
     return outcome.value;
   }
