@@ -10,7 +10,9 @@ import { realOutside } from '../../agent/commands/outside.ts';
 import { AgentTally } from '../../agent/metrics/tally.ts';
 import { systemIdOf } from '../../agent/node/system-id.ts';
 import { allowList } from '../../agent/preparation/allow-list.ts';
+import { nodeFileSystem } from '../../agent/storage/file-system.ts';
 import { localStorage } from '../../agent/storage/local-storage.ts';
+import { peekRecords } from '../../agent/vm/journal.ts';
 import { isRunning, startCore, testTimeouts } from '../support/agent/agent-core.ts';
 import { makeAssignment, someUid as uid } from '../support/agent/assignments.ts';
 import { startNode, type TestNode } from '../support/agent/simulated-node.ts';
@@ -57,9 +59,19 @@ async function startAgent(
   return { stop, ended };
 }
 
+/** A VM that ends with its agent does so a little later. Its disks must not be mistaken for those of the next one. */
+async function untilEnded(node: TestNode): Promise<void> {
+  await until('ended with its agent', async () => (await node.control.system(systemID)) === undefined);
+}
+
+/** Both disks are mounted, and the agent knows it: a disk whose request is not answered yet is not unmounted. */
 async function untilMounted(node: TestNode): Promise<void> {
   const mounts = async () => (await node.control.system(systemID))?.guest?.mounts;
   await until('mounted', async () => (await mounts())?.['/mnt/other'] !== undefined);
+  await until('known to the agent', async () => {
+    const records = await peekRecords(nodeFileSystem, join(node.folder, 'agent'));
+    return records.find((record) => record.uid === uid)?.disks.every(({ state }) => state === 'attached') === true;
+  });
 }
 
 const unmounts = async (node: TestNode) =>
@@ -71,6 +83,7 @@ describe('an agent that ends', () => {
     const first = await startCore(node);
     await startWriting(first);
     await first.kill();
+    await untilEnded(node);
     const { ended, stop } = await startAgent(node);
     // The agent starts again the VM that ended with the previous agent. It needs no operator for that.
     await untilMounted(node);
@@ -90,6 +103,7 @@ describe('an agent that ends', () => {
     await first.until(slow, 'running', isRunning);
     await startWriting(first);
     await first.kill();
+    await untilEnded(node);
     await node.control.script({ at: 'open', system: systemIdOf(slow), stall: true });
     const { ended, stop } = await startAgent(node, { recovery: 600_000 });
     await untilMounted(node);
