@@ -65,6 +65,8 @@ export interface Profile {
   readonly hosts: number;
   readonly replicas: number;
   readonly machines: number;
+  /** VMs that each host takes, if its administrator has set a limit. */
+  readonly room: number | undefined;
   /** The first of the hosts, which can isolate confidential VMs. */
   readonly isolatingHosts: number;
   /** How often a standby looks at the Lease: mostly seldom, because each look takes time to simulate. */
@@ -111,6 +113,7 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     hosts,
     replicas: 2 + sizes.integer(2),
     machines: 20 + sizes.integer(6),
+    room: roomOf(world.chance('profile: room'), 20 / hosts),
     isolatingHosts: 1 + world.chance('profile: isolating hosts').integer(hosts),
     look: sizes.happens(0.25) ? defaultLeaseTimes.look : 2_500,
     hostFaults: Object.fromEntries(chosen(namesOf(hostFaults), 'hosts').map((name) => [name, hostFaults[name]])),
@@ -120,6 +123,14 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     },
     kinds: new Set(chosen(faultKinds, 'kinds')),
   };
+}
+
+const shareOfLimited = 0.3;
+
+/** From too little, so that VMs have to wait for others, to just enough. `mean`: VMs of a host. */
+function roomOf(chance: Chance, mean: number): number | undefined {
+  const [isLimited, share] = [chance.happens(shareOfLimited), 0.6 + 0.6 * chance.number()];
+  return isLimited ? Math.ceil(mean * share) : undefined;
 }
 
 /** Times at which something happens: on average once in `mean` milliseconds, from `from` to `until`. */

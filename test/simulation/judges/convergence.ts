@@ -4,6 +4,7 @@ import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 import { policyProblems } from './policies.ts';
+import { lacksRoom } from './room.ts';
 import { leftOfRuns } from './staged-files.ts';
 
 /** What is not as it has to be, a line each. A VM of a machine that is off has to wait until the machine's Node is removed. */
@@ -29,7 +30,7 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   return [
     ...objects
       .filter((object) => !isExcused(object))
-      .flatMap((object) => problemOf(object, living.get(object.metadata.uid)) ?? []),
+      .flatMap((object) => problemOf(object, living.get(object.metadata.uid), () => lacksRoom(system, object)) ?? []),
     ...strays,
     ...system.machines.flatMap(({ host, name }) =>
       host.lostForeign().map((id) => `${name} ended ${id} of another program`),
@@ -51,7 +52,11 @@ interface Running {
   readonly state: string;
 }
 
-function problemOf({ metadata, spec, status }: StoredObject, running: Running | undefined): string | undefined {
+function problemOf(
+  { metadata, spec, status }: StoredObject,
+  running: Running | undefined,
+  hasNoRoom: () => boolean,
+): string | undefined {
   const { deletionTimestamp, generation, name } = metadata;
   if (deletionTimestamp !== undefined) return `${name} is still being deleted`;
   if (!isObject(spec) || !isObject(status)) return `${name} has no status`;
@@ -59,6 +64,7 @@ function problemOf({ metadata, spec, status }: StoredObject, running: Running | 
   if (status['observedGeneration'] !== generation) {
     return `${name} has generation ${generation}, and its status is of ${status['observedGeneration']}: ${said}`;
   }
+  if (running === undefined && hasNoRoom()) return undefined;
   const problem = mayRest(spec, status) ? problemAtRest(running, spec, status) : problemOfRunning(running, status);
   return problem && `${name} ${problem}: ${said}`;
 }

@@ -5,6 +5,7 @@ import type { StoredObject } from '../api-server/objects.ts';
 import type { Write } from '../api-server/store.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 import { BrokenInvariant } from './broken-invariant.ts';
+import { judgeRoom } from './room.ts';
 
 interface Known {
   readonly uid: string;
@@ -24,7 +25,8 @@ export class Invariants {
 
   /** After each event. */
   judge(): void {
-    const { machines } = this.#system();
+    const system = this.#system();
+    const { machines } = system;
     // Nothing is to be seen unless a system has come.
     const size = machines.reduce((sum, { host }) => sum + host.size, 0);
     const before = this.#size;
@@ -38,6 +40,7 @@ export class Invariants {
         if (other !== undefined) throw new BrokenInvariant('one VM at most', `${uid} runs on ${other} and on ${name}`);
       }
     }
+    judgeRoom(system);
   }
 
   /** At each write to the API server. */

@@ -109,12 +109,22 @@ export class SimulatedSystem {
   }
 
   start(): void {
-    for (const { name } of this.machines) this.addNode(name);
+    for (const { name } of this.machines) {
+      this.addNode(name);
+      this.#limit(name);
+    }
     for (const operator of this.operators) operator.start();
     for (const machine of this.machines) {
       this.#addForeign(machine);
       machine.startAgent();
     }
+  }
+
+  /** An administrator has prepared the record of the host. */
+  #limit(name: string): void {
+    const { room } = this.profile;
+    if (room === undefined) return;
+    this.api.users.create('LinuxUtilityVMHost', { metadata: { name }, spec: { maxVirtualMachines: room } });
   }
 
   /** Systems that are none of the agent's business. One of them has an id like a VM's. */

@@ -1,0 +1,55 @@
+// An administrator says how many VMs a host takes. No host ever has more, and no VM waits for room that there is: what
+// does not run holds none (design §10).
+import { isObject } from '../../../crds/structural.ts';
+import type { StoredObject } from '../api-server/objects.ts';
+import type { SimulatedMachine } from '../system/simulated-machine.ts';
+import type { SimulatedSystem } from '../system/system.ts';
+import { BrokenInvariant } from './broken-invariant.ts';
+import { conditionOf } from './stored-condition.ts';
+
+/** After each event in which a system has come. */
+export function judgeRoom(system: SimulatedSystem): void {
+  for (const machine of system.machines) {
+    const [limit, size] = [limitOf(system, machine), sizeOf(machine)];
+    if (size > limit) {
+      throw new BrokenInvariant(
+        'no host has more VMs than it takes',
+        `${machine.name} takes ${limit}, and has ${size}`,
+      );
+    }
+  }
+}
+
+/** Whether the VM waits for room, and there is none on any host that it could be on. */
+export function lacksRoom(system: SimulatedSystem, object: StoredObject): boolean {
+  if (conditionOf(object, 'Scheduled')?.['status'] !== 'False') return false;
+  const possible = system.machines.filter((machine, index) => {
+    if (machine.isOff || system.api.users.get('Node', { name: machine.name }) === undefined) return false;
+    if (isIsolated(object) && index >= system.profile.isolatingHosts) return false;
+    return (boundTo(object) ?? machine.name) === machine.name;
+  });
+  return possible.every((machine) => sizeOf(machine) >= limitOf(system, machine));
+}
+
+function limitOf({ api }: SimulatedSystem, { name }: SimulatedMachine): number {
+  const spec = api.users.get('LinuxUtilityVMHost', { name })?.spec;
+  const limit = isObject(spec) ? spec['maxVirtualMachines'] : undefined;
+  return typeof limit === 'number' ? limit : Number.POSITIVE_INFINITY;
+}
+
+function sizeOf({ host }: SimulatedMachine): number {
+  return host.living().filter(({ uid }) => uid !== undefined).length;
+}
+
+function isIsolated({ spec }: StoredObject): boolean {
+  const confidential = isObject(spec) ? spec['confidential'] : undefined;
+  return isObject(confidential) && confidential['isolation'] === 'SNP';
+}
+
+/** The only host that has the VM's data, or that its manifest names. */
+function boundTo({ spec, status }: StoredObject): unknown {
+  if (!isObject(spec)) return undefined;
+  const disks = isObject(spec['storage']) ? spec['storage']['disks'] : undefined;
+  const writes = Array.isArray(disks) && disks.some((disk) => isObject(disk) && disk['readOnly'] !== true);
+  return spec['nodeName'] ?? (writes && isObject(status) ? status['nodeName'] : undefined);
+}
