@@ -54,6 +54,9 @@ export class ComputeCoreBackend implements HcsBackend {
         // HCS returns the handle before it knows whether the creation succeeds. Nobody else would end the system.
         if (system !== undefined) await undo(system, error);
         throw error;
+      } finally {
+        // Without a system, only the backend waits until the operation is closed.
+        if (system === undefined) this.#running.keep(running.ended());
       }
       if (system === undefined) throw noHandle(call);
       return system;

@@ -187,6 +187,14 @@ describe('an operation', () => {
     await creating.catch(() => undefined);
     expect(double.counts()).toEqual(nothingLeft);
   });
+
+  it('that failed at once leaves nothing behind when the backend is closed', async () => {
+    double.script({ call: 'HcsCreateComputeSystem', action: 'failCall', value: 0x8037_0100 });
+    double.script({ call: 'HcsCloseOperation', action: 'block', value: 100 });
+    await expect(create()).rejects.toThrow('0x80370100');
+    await backend.close();
+    expect(double.counts()).toEqual(nothingLeft);
+  });
 });
 
 describe('many objects at the same time', () => {

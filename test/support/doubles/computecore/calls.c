@@ -195,22 +195,6 @@ EXPORT result_code HcsEnumerateComputeSystems(const char16 *query, handle_value 
 
 /* --- calls without one ----------------------------------------------------------------------------------------------- */
 
-/* Holds the lock, but not while the call blocks. */
-static result_code scripted_call(const char *call, char16 **replaced) {
-  struct scripted scripted = script_at(call);
-  if (scripted.action == ACTION_BLOCK) {
-    monitor_leave(&world);
-    sleep_milliseconds(scripted.value);
-    monitor_enter(&world);
-  }
-  if (replaced != NULL && (scripted.action == ACTION_RESULT || scripted.action == ACTION_FAIL_CALL)) {
-    *replaced = scripted.text;
-    scripted.text = NULL;
-  }
-  free(scripted.text);
-  return scripted.action == ACTION_FAIL_CALL ? (result_code)scripted.value : RESULT_OK;
-}
-
 EXPORT result_code HcsOpenComputeSystem(const char16 *id, uint32_t access, handle_value *opened) {
   monitor_enter(&world);
   if (access != 0x10000000u) violation("HcsOpenComputeSystem: access %x is not GENERIC_ALL", access);

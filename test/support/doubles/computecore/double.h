@@ -83,6 +83,7 @@ struct scripted {
 
 /* Counts the call; holds the lock. */
 struct scripted script_at(const char *call);
+result_code scripted_call(const char *call, char16 **replaced);
 /* Grows with every DoubleRelease. */
 extern int releases;
 void script_reset(void);

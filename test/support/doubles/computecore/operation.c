@@ -156,6 +156,7 @@ EXPORT void HcsCloseOperation(handle_value handle) {
   struct operation *operation = operation_of("HcsCloseOperation", handle);
   int is_running = operation->state == OPERATION_RUNNING;
   if (is_running && !operation->is_cancelled) violation("HcsCloseOperation: the operation is still running");
+  scripted_call("HcsCloseOperation", NULL);
   wait_until_zero(&operation->callbacks, "HcsCloseOperation");
   struct operation **at = &operations;
   while (*at != operation) at = &(*at)->next;

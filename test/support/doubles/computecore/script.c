@@ -51,6 +51,22 @@ struct scripted script_at(const char *call) {
   return (struct scripted){ACTION_NONE, 0, NULL};
 }
 
+/* Holds the lock, but not while the call blocks. */
+result_code scripted_call(const char *call, char16 **replaced) {
+  struct scripted scripted = script_at(call);
+  if (scripted.action == ACTION_BLOCK) {
+    monitor_leave(&world);
+    sleep_milliseconds(scripted.value);
+    monitor_enter(&world);
+  }
+  if (replaced != NULL && (scripted.action == ACTION_RESULT || scripted.action == ACTION_FAIL_CALL)) {
+    *replaced = scripted.text;
+    scripted.text = NULL;
+  }
+  free(scripted.text);
+  return scripted.action == ACTION_FAIL_CALL ? (result_code)scripted.value : RESULT_OK;
+}
+
 void script_reset(void) {
   while (rules != NULL) {
     struct rule *next = rules->next;
