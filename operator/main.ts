@@ -19,8 +19,10 @@ import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
 import { Operator, unfinishedAnnotation } from './operator.ts';
 import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
+import { type TraceFlags, traceOptions, traceSettings } from './traces/flags.ts';
+import { HttpCollector } from './traces/http-collector.ts';
 
-interface Flags extends IdentityFlags, MetricsFlags {
+interface Flags extends IdentityFlags, MetricsFlags, TraceFlags {
   readonly kubeconfig?: string;
   readonly agentsPort: number;
   readonly healthPort: number;
@@ -91,7 +93,7 @@ const command = new Command('lcow-operator')
       .default('info'),
   )
   .option('--heartbeat-seconds <seconds>', 'interval between pings of an agent', number(0.05, 300), 10);
-for (const option of metricsOptions()) command.addOption(option);
+for (const option of [...metricsOptions(), ...traceOptions()]) command.addOption(option);
 
 try {
   await run(command.parse().opts<Flags>());
@@ -110,6 +112,7 @@ async function run(flags: Flags): Promise<void> {
   const problem = identityProblem(flags);
   if (problem !== undefined) command.error(problem);
   const networkMetrics = metricsSettings(flags);
+  const traces = traceSettings(flags);
   const [clock, random, version] = [systemClock, Math.random, packageJson.version];
   const access = loadClusterAccess(flags.kubeconfig, clock);
   const replica = `${hostname()}-${randomUUID().slice(0, 8)}`;
@@ -148,6 +151,7 @@ async function run(flags: Flags): Promise<void> {
       new AgentServer({ door, clock, logger, bindAddress, port: flags.agentsPort, tls: certificates !== undefined }),
     healthPort: flags.healthPort,
     networkMetrics,
+    collector: traces && new HttpCollector(traces),
     uninstallHook: flags.uninstallHook === undefined ? undefined : { namespace, name: flags.uninstallHook },
     heartbeatSeconds: flags.heartbeatSeconds,
     version,

@@ -22,6 +22,7 @@ import { HealthServer } from './metrics/health.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
 import { StreamCounts } from './subresources/stream-counts.ts';
+import { type Collector, TraceExporter } from './traces/exporter.ts';
 
 export interface AgentListener {
   listen(): Promise<{ readonly port: number }>;
@@ -45,6 +46,8 @@ export interface OperatorOptions {
   readonly healthPort: number | undefined;
   /** Metrics on a port of their own instead of the one for health. */
   readonly networkMetrics?: MetricsSettings | undefined;
+  /** Where traces go. Undefined: there are none. */
+  readonly collector?: Collector | undefined;
   /** Undefined: no aggregated API. It needs certificates. */
   readonly api?: AggregatedApiSettings | undefined;
   /** Announces that the operator is being uninstalled. */
@@ -81,6 +84,7 @@ export class Operator {
   readonly #healthServer: HealthServer | undefined;
   readonly #metricsServer: MetricsServer | undefined;
   readonly #api: AggregatedApi | undefined;
+  readonly #traces: TraceExporter | undefined;
   #leadership: Leadership | undefined;
   /** Terms that have ended and still have work under way. */
   readonly #yielding = new Set<Promise<void>>();
@@ -93,6 +97,7 @@ export class Operator {
     const onResult = metrics.request.bind(metrics);
     const http = new KubeHttp({ access, clock, random, version, replica, onResult, mayWrite: () => false });
     this.metrics = metrics;
+    this.#traces = options.collector && this.#createTraces(options.collector);
     this.#caches = new Caches({ http, clock, random, observer: metrics });
     this.restoration = new Restoration(clock);
     this.#caches.machines.onChange((change) => {
@@ -156,6 +161,7 @@ export class Operator {
     await this.#options.election.stop();
     await this.#options.certificates?.stop();
     await this.#caches.stop();
+    await this.#traces?.close();
     await this.#healthServer?.close();
     await this.#metricsServer?.close();
   }
@@ -235,14 +241,20 @@ export class Operator {
   }
 
   #createMetrics(): Metrics {
-    const { logger, clock, version } = this.#options;
-    return new Metrics(logger, clock, version, {
+    const { logger, clock, collector, version } = this.#options;
+    const sources = {
       virtualMachines: () => this.#leadership?.controllers.machines.all() ?? [],
       sets: () => (this.leads ? this.#caches.sets.values() : []),
       sessions: () => this.#leadership?.service.sessions.count ?? 0,
       queueDepths: () => this.#leadership?.controllers.queueDepths ?? new Map(),
       leads: () => this.leads,
       streams: this.#streams,
-    });
+    };
+    return new Metrics(logger, clock, version, sources, collector && ((tree) => this.#traces?.add(tree)));
+  }
+
+  #createTraces(collector: Collector): TraceExporter {
+    const { clock, random, randomUUID, replica, version } = this.#options;
+    return new TraceExporter({ collector, observer: this.metrics.traces, clock, random, randomUUID, replica, version });
   }
 }

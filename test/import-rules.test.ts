@@ -98,6 +98,8 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   // The aggregated API, by which users reach their VMs.
   'operator/subresources': ['operator/agents', 'operator/certificates', 'operator/kubernetes'],
+  // Spans of boots and rollouts, and how they reach a collector.
+  'operator/traces': ['operator/controller/knowledge', 'operator/kubernetes'],
   // The operator's metrics.
   'operator/metrics': [
     'operator/agents',
@@ -105,6 +107,7 @@ const operatorRooms: Readonly<Record<string, readonly string[]>> = {
     'operator/controller/knowledge',
     'operator/kubernetes',
     'operator/subresources',
+    'operator/traces',
   ],
 };
 

@@ -97,6 +97,8 @@ const fleet: DashboardPlan = {
         rates('What should not happen', 'lcow_unexpected_total', 'what'),
         rates('Failures of the Lease', 'lcow_lease_failures_total', 'reason'),
         total('Failures of certificates', 'lcow_certificate_failures_total'),
+        total('Traces taken by the collector', 'lcow_traces_exported_total'),
+        rates('Traces that were dropped', 'lcow_traces_dropped_total', 'why'),
         lines('Memory', 'bytes', {
           expr: `process_resident_memory_bytes{${inRelease}} * on(pod) group_left() lcow_build_info{${inRelease}}`,
           legend: '{{pod}}',

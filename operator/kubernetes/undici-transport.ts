@@ -1,5 +1,6 @@
 // The transport of the product: connections of undici, which the caller has bounded.
 import type { Dispatcher } from 'undici';
+import { beginningOfBody } from '../../runtime/beginning-of-body.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import { exchange } from './exchange.ts';
@@ -38,7 +39,7 @@ export class UndiciTransport implements ApiTransport {
       });
       const answer = { status: opened.statusCode, retryAfter: opened.headers['retry-after']?.toString() };
       if (answer.status === 200) return succeeded({ ...answer, text: '', lines: linesOf(opened.body) });
-      return succeeded({ ...answer, text: await beginningOf(opened.body) });
+      return succeeded({ ...answer, text: await beginningOfBody(opened.body, refusalBytes) });
     } catch (error) {
       return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
     }
@@ -47,19 +48,8 @@ export class UndiciTransport implements ApiTransport {
 
 /** More than any object: etcd stores at most a few MiB of one. */
 const lineChars = 16 << 20;
+/** Of a refusal. What is cut there cannot be parsed, which refuses as well. */
 const refusalBytes = 1 << 20;
-
-/** The text of a refusal. What exceeds the bound is not read: it makes the text unparsable, which refuses as well. */
-async function beginningOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > refusalBytes) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
 
 async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8');

@@ -10,9 +10,13 @@ import type { EventObserver, EventRecord } from '../kubernetes/events.ts';
 import type { MachineSet, VirtualMachine } from '../kubernetes/objects.ts';
 import type { ReflectorObserver } from '../kubernetes/reflector.ts';
 import type { StreamCounts } from '../subresources/stream-counts.ts';
+import { bootSpan } from '../traces/boot.ts';
+import { rolloutSpan } from '../traces/rollout.ts';
+import type { Span } from '../traces/span.ts';
 import { LifecycleMetrics } from './lifecycle.ts';
 import { SetMetrics } from './sets.ts';
 import { registerStreamMetrics } from './streams.ts';
+import { TraceMetrics } from './traces.ts';
 
 /** Values that are read during a scrape. */
 export interface MetricSources {
@@ -26,15 +30,20 @@ export interface MetricSources {
   readonly streams: StreamCounts;
 }
 
+/** Takes the spans of what was written. */
+export type TraceSink = (tree: Span) => void;
+
 const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
 export class Metrics implements ControllersObserver, ReflectorObserver, AgentObserver {
   readonly registry = new Registry();
+  readonly traces: TraceMetrics;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #registers = [this.registry];
   readonly #lifecycle = new LifecycleMetrics(this.registry);
   readonly #sets: SetMetrics;
+  readonly #traced: TraceSink | undefined;
 
   readonly #messages = this.#counter('lcow_agent_messages_total', 'Messages to and from agents.', [
     'direction',
@@ -69,7 +78,9 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
   readonly #waited = this.#histogram('workqueue_queue_duration_seconds', 'How long keys wait.');
   readonly #worked = this.#histogram('workqueue_work_duration_seconds', 'How long keys are worked on.');
 
-  constructor(logger: Logger, clock: Clock, version: string, sources: MetricSources) {
+  constructor(logger: Logger, clock: Clock, version: string, sources: MetricSources, traced?: TraceSink) {
+    this.#traced = traced;
+    this.traces = new TraceMetrics(this.registry, logger);
     this.#logger = logger;
     this.#clock = clock;
     const registers = this.#registers;
@@ -150,12 +161,15 @@ export class Metrics implements ControllersObserver, ReflectorObserver, AgentObs
     this.#statusWrites.inc();
     this.#lifecycle.written(before, after, this.#clock.now());
     this.#sets.machineWritten(before, after);
+    const boot = this.#traced && bootSpan(before, after);
+    if (boot !== undefined) this.#traced?.(boot);
     this.#logger.info({ uid: metadata.uid, host: status.nodeName, phase: status.phase }, 'status written');
   }
 
   setWritten(before: MachineSet, after: MachineSet): void {
     const { metadata, status } = after;
-    this.#sets.written(before, after, this.#clock.now());
+    const rollout = this.#sets.written(before, after, this.#clock.now());
+    if (rollout !== undefined) this.#traced?.(rolloutSpan(after, rollout));
     const { replicas, updatedReplicas, availableReplicas } = status;
     this.#logger.info(
       { set: metadata.name, uid: metadata.uid, replicas, updatedReplicas, availableReplicas },

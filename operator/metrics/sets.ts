@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { conditionOf } from '../controller/knowledge/stored-condition.ts';
 import type { MachineSet, VirtualMachine } from '../kubernetes/objects.ts';
+import type { Rollout } from '../traces/rollout.ts';
 
 const buckets = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 /** A rollout whose beginning was forgotten is not measured. */
@@ -47,14 +48,16 @@ export class SetMetrics {
     });
   }
 
-  written(before: MachineSet, { metadata, status }: MachineSet, now: number): void {
+  /** Returns the rollout that has ended with this write. */
+  written(before: MachineSet, { metadata, status }: MachineSet, now: number): Rollout | undefined {
     const { uid } = metadata;
     const { updateRevision } = before.status;
     if (updateRevision !== undefined && updateRevision !== status.updateRevision) this.#begin(uid, now);
     const began = this.#began.get(uid);
-    if (began === undefined || conditionOf(status.conditions, 'Ready')?.status !== 'True') return;
+    if (began === undefined || conditionOf(status.conditions, 'Ready')?.status !== 'True') return undefined;
     this.#began.delete(uid);
     this.#rollouts.observe(Math.max(0, now - began) / 1_000);
+    return { began, ended: now };
   }
 
   machineWritten(before: VirtualMachine, after: VirtualMachine): void {

@@ -121,10 +121,14 @@ describe('the operator', () => {
       hostAliases: [{ ip: '192.0.2.1', hostnames: ['api.example.com'] }],
       dnsPolicy: 'None',
       dnsConfig: { nameservers: ['192.0.2.53'] },
-      volumes: [{ name: 'metrics' }, { name: 'proxy-ca', configMap: { name: 'proxy-ca' } }],
+      volumes: [{ name: 'metrics' }, { name: 'traces' }, { name: 'proxy-ca', configMap: { name: 'proxy-ca' } }],
     });
     expect(containers[0]).toMatchObject({
-      volumeMounts: [{ name: 'metrics' }, { name: 'proxy-ca', mountPath: '/etc/proxy-ca', readOnly: true }],
+      volumeMounts: [
+        { name: 'metrics' },
+        { name: 'traces' },
+        { name: 'proxy-ca', mountPath: '/etc/proxy-ca', readOnly: true },
+      ],
       startupProbe: { periodSeconds: 2, failureThreshold: 30 },
     });
     expect(containers[0]['livenessProbe']).toEqual({
@@ -147,6 +151,7 @@ describe('the operator', () => {
             { port: 53, protocol: 'TCP' },
           ],
         },
+        { ports: [{ port: 443, protocol: 'TCP' }] },
         { to: [{ ipBlock: { cidr: '198.51.100.0/24' } }] },
       ],
     });
@@ -189,6 +194,23 @@ describe('the operator', () => {
     expect(await problemOf('lcow-operator', 'metrics.token.secretName=a')).toContain('needs metrics.tls.secretName');
     const both = ['serviceMonitor', 'podMonitor'].map((kind) => `monitoring.${kind}.enabled=true`);
     expect(await problemOf('lcow-operator', ...both)).toContain('twice');
+  });
+
+  it('sends traces to a collector, with a token only over HTTPS', async () => {
+    const { containers, volumes } = podOf(find(operator, 'Deployment', 'lcow-operator'));
+    const flags = ['--traces-endpoint=https://collector.example.com/otlp'];
+    expect(containers[0]['args']).toEqual(
+      expect.arrayContaining([...flags, '--traces-token-file=/var/run/secrets/lcow-traces/token']),
+    );
+    const items = [{ key: 'write', path: 'token' }];
+    expect(volumes).toContainEqual({ name: 'traces', secret: { secretName: 'collector', optional: true, items } });
+    const unsafe = ['traces.token.secretName=a', 'traces.endpoint=http://collector:4318'];
+    expect(await problemOf('lcow-operator', ...unsafe)).toContain('everyone on the way could read the token');
+    expect(await problemOf('lcow-operator', 'traces.endpoint=collector:4318')).toContain('/traces/endpoint');
+    const limited = ['networkPolicy.enabled=true', 'networkPolicy.egress.enabled=true'];
+    const set = [...limited, 'traces.endpoint=http://collector.observability:4318'];
+    const policy = find(await render({ chart: 'lcow-operator', set }), 'NetworkPolicy', 'lcow-operator');
+    expect(policy['spec']).toMatchObject({ egress: [{}, {}, {}, { ports: [{ port: 4318 }] }] });
   });
 
   it('has switches and thresholds for each alert', () => {

@@ -1,15 +1,22 @@
 // From `kubectl apply` to a running VM and back, on a real API server, with the programs as processes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generatedFiles } from '../../charts/generate.ts';
+import { threeHosts } from '../../simulator/playground/system.ts';
 import { emptyQueries, scrape, seriesOf, type Target } from '../support/charts/promql.ts';
+import { TraceCollector } from '../support/operator/trace-collector.ts';
 import { condition, isReady, isRunning, RunningSystem } from '../support/system/running-system.ts';
 
 let running: RunningSystem;
+let traces: TraceCollector;
 
 beforeAll(async () => {
-  running = await RunningSystem.start();
+  traces = await TraceCollector.listen();
+  running = await RunningSystem.start(threeHosts, async () => ({ operatorFlags: ['--traces-endpoint', traces.url] }));
 }, 900_000);
-afterAll(() => running[Symbol.asyncDispose]());
+afterAll(async () => {
+  await running[Symbol.asyncDispose]();
+  await traces[Symbol.asyncDispose]();
+});
 
 describe('kubectl', () => {
   it('apply makes a VM run, get shows it, describe shows its Events, delete leaves nothing', async () => {
@@ -58,6 +65,21 @@ describe('kubectl', () => {
     await running.kubectl(['annotate', 'luvm', 'restarted', 'lcow.dev/restartedAt=2026-11-24T12:00:00Z']);
     await running.untilMachine('restarted', 'runs again', (now) => isRunning(now) && now.status.restarts === 1);
     await running.kubectl(['delete', 'luvm', 'restarted', '--timeout=30s']);
+  });
+});
+
+describe('a collector of traces', () => {
+  it('gets one tree for each boot', async () => {
+    await running.apply('traced');
+    await running.untilMachine('traced', 'runs', isRunning);
+    const isOfBoot = ({ attributes }: { readonly attributes: readonly { readonly value: object }[] }) =>
+      attributes.some(({ value }) => 'stringValue' in value && value.stringValue === 'traced');
+    const boot = await running.until('the boot is told', async () => traces.spans.find(isOfBoot));
+    expect(traces.spans.filter(isOfBoot)).toHaveLength(1);
+    const parts = traces.spans.filter(({ parentSpanId }) => parentSpanId === boot.spanId).map(({ name }) => name);
+    expect(parts).toEqual(expect.arrayContaining(['schedule', 'create', 'start', 'entropy', 'guest']));
+    expect(new Set(traces.requests)).toEqual(new Set(['POST /v1/traces application/json']));
+    await running.kubectl(['delete', 'luvm', 'traced', '--timeout=30s']);
   });
 });
 

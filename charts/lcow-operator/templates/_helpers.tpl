@@ -201,3 +201,23 @@ object.?data[?"rollback"].orValue("helm rollback to the same revision")
 {{- define "lcow-operator.rollback" -}}
 helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Release.Namespace }}
 {{- end }}
+
+{{- define "lcow-operator.tracesFlags" -}}
+{{- with .Values.traces }}
+{{- if .endpoint }}
+- --traces-endpoint={{ .endpoint }}
+{{- end }}
+{{- if .token.secretName }}
+{{- if not (hasPrefix "https://" .endpoint) }}
+{{- fail "traces.token needs traces.endpoint with https://: otherwise everyone on the way could read the token" }}
+{{- end }}
+- --traces-token-file=/var/run/secrets/lcow-traces/token
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Port of the collector. */ -}}
+{{- define "lcow-operator.tracesPort" -}}
+{{- $parts := urlParse .Values.traces.endpoint -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $parts.host) | default (eq $parts.scheme "https" | ternary "443" "80") -}}
+{{- end }}
