@@ -1,7 +1,7 @@
 // VMs whose host is drained or away: their status, and when they run on another host.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer } from '../../../crds/linux-utility-vm.ts';
-import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
+import type { Host, VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import type { Assignment, LastExit } from '../../../protocol/messages.ts';
 import { type ControlPlane, startControlPlane } from '../../support/control-plane/control-plane.ts';
 import { installCustomResources } from '../../support/control-plane/custom-resources.ts';
@@ -59,6 +59,9 @@ async function node(): Promise<{ agent: ScriptedAgent; nodeName: string }> {
   await until(() => agent.receivedOf('desired').some(({ last }) => last));
   return { agent, nodeName };
 }
+
+const isDraining = (host: Host | undefined) =>
+  host?.status.conditions?.some(({ type }) => type === 'Draining') === true;
 
 async function setTaints(nodeName: string, taints: object[]): Promise<void> {
   const path = `/api/v1/nodes/${nodeName}`;
@@ -138,6 +141,8 @@ describe('a VM that is bound to a host and rests there', () => {
     await fixture.patch(name, { spec: { runStrategy } });
     await fixture.untilObject(name, (vm) => readyOf(vm)?.reason === reason);
     await setTaints(nodeName, drain);
+    // Otherwise the next VM could be placed before the operator knows of the taint.
+    await until(async () => isDraining(await fixture.host(nodeName)));
     const other = await fixture.create(`${name}-other`, { nodeName });
     await fixture.untilObject(`${name}-other`, (vm) => readyOf(vm)?.reason === 'NoHostFits');
     expect(other.status.nodeName).toBeUndefined();
