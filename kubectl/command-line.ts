@@ -18,6 +18,11 @@ export type Runner = (flags: ConnectionFlags, work: (ports: CommandPorts) => Pro
 /** The same for a command that asks no cluster. */
 export type LocalRunner = (work: (terminal: Terminal) => Promise<number>) => Promise<void>;
 
+/**
+ * Runs another command of the plugin at the same terminal. Resolves with whether it ended well, or as Ctrl-C asked.
+ */
+export type ChildRunner = (words: readonly string[]) => Promise<boolean>;
+
 export interface SelectorFlag {
   readonly selector?: string;
 }

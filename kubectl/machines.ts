@@ -11,16 +11,21 @@ export function machineName(text: string): string {
 }
 
 export function machinesPath(namespace: string | undefined): string {
-  const within = namespace === undefined ? '' : `/namespaces/${pathSegment(namespace)}`;
-  return `/apis/${apiVersion}${within}/${virtualMachinePlural}`;
+  return collectionPath(namespace, virtualMachinePlural);
 }
 
 export function machinePath(namespace: string, name: string): string {
   return `${machinesPath(namespace)}/${pathSegment(name)}`;
 }
 
-export function setsPath(namespace: string): string {
-  return `/apis/${apiVersion}/namespaces/${pathSegment(namespace)}/${setPlural}`;
+export function setsPath(namespace: string | undefined): string {
+  return collectionPath(namespace, setPlural);
+}
+
+/** Without a namespace: of all namespaces. */
+function collectionPath(namespace: string | undefined, plural: string): string {
+  const within = namespace === undefined ? '' : `/namespaces/${pathSegment(namespace)}`;
+  return `/apis/${apiVersion}${within}/${plural}`;
 }
 
 export const hostsPath = `/apis/${apiVersion}/${hostPlural}`;

@@ -66,7 +66,13 @@ function fail(error: unknown): void {
   leave(exitCodes.failed);
 }
 
-const program = createProgram(packageJson.version, run, runLocally, (version) => process.stdout.write(`${version}\n`));
+const program = createProgram(
+  packageJson.version,
+  run,
+  runLocally,
+  (version) => process.stdout.write(`${version}\n`),
+  (flags) => async (words) => await (await import('./child.ts')).runChild(flags, words),
+);
 const words = process.argv.slice(2);
 
 async function completeWords(given: readonly string[]): Promise<void> {

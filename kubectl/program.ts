@@ -2,7 +2,9 @@
 // completion answer at once.
 import { Command, Option } from 'commander';
 import {
+  type ChildRunner,
   Commands,
+  type ConnectionFlags,
   duration,
   type LocalRunner,
   type OutputFlag,
@@ -23,6 +25,7 @@ export function createProgram(
   run: Runner,
   runLocally: LocalRunner,
   printVersion: (version: string) => void,
+  childRunner: (flags: ConnectionFlags) => ChildRunner,
 ): Command {
   const program = withConnection(new Command('kubectl-luvm'))
     .description(
@@ -37,6 +40,7 @@ export function createProgram(
   addInspectionCommands(add);
   addRollout(add);
   addTop(add);
+  addDashboard(add, childRunner);
   addDebug(add, version);
   addConvert(program, runLocally);
   program
@@ -182,6 +186,24 @@ function addTop(commands: Commands): void {
     const { allNamespaces = false, hosts = false, output, selector, sortBy: order, watch = false } = flags;
     const { top } = await import('./top/top.ts');
     return await top({ names, selector, allNamespaces, hosts, order, watch, output }, ports);
+  });
+}
+
+interface DashboardFlags extends SelectorFlag, ConnectionFlags {
+  readonly allNamespaces?: boolean;
+}
+
+function addDashboard(commands: Commands, childRunner: (flags: ConnectionFlags) => ChildRunner): void {
+  const command = commands
+    .add('dashboard', 'show VMs, hosts and sets on the whole terminal, as they change')
+    .option('-A, --all-namespaces', 'the VMs and sets of all namespaces');
+  withSelector(command);
+  commands.does<DashboardFlags>(command, async (_, flags, ports) => {
+    const { dashboard } = await import('./dashboard/dashboard.ts');
+    const { allNamespaces = false, selector } = flags;
+    // https://no-color.org
+    const hasColours = (process.env['NO_COLOR'] ?? '') === '';
+    return await dashboard({ allNamespaces, selector, hasColours, runChild: childRunner(flags) }, ports);
   });
 }
 

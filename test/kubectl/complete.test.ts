@@ -8,6 +8,7 @@ const program = createProgram(
   async () => undefined,
   async () => undefined,
   () => undefined,
+  () => async () => true,
 );
 let asked: CompletedFlags = {};
 const sources = {

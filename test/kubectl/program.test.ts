@@ -64,6 +64,7 @@ async function run(...words: readonly string[]): Promise<Ran> {
       code = await work(terminal);
     },
     (version) => terminal.output.write(`${version}\n`),
+    () => async () => true,
   );
   for (const each of [program, ...program.commands]) {
     each.exitOverride().configureOutput({ writeErr: (text) => trace.push(text), writeOut: () => undefined });
