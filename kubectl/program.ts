@@ -11,6 +11,7 @@ import {
   type Runner,
   type SelectorFlag,
   time,
+  timeout,
   wholeNumber,
   withConnection,
   withOutput,
@@ -19,6 +20,7 @@ import {
 import type { ConvertFlags } from './convert.ts';
 import { addRollout } from './rollout/command-line.ts';
 import { type TopOrder, topOrders } from './top/order.ts';
+import { type Goal, goals } from './waiting/goals.ts';
 
 export function createProgram(
   version: string,
@@ -39,6 +41,7 @@ export function createProgram(
   addAnnotationCommands(add);
   addInspectionCommands(add);
   addRollout(add);
+  addWait(add);
   addTop(add);
   addDashboard(add, childRunner);
   addDebug(add, version);
@@ -163,6 +166,25 @@ function addInspectionCommands(commands: Commands): void {
     async ([name = ''], { pretty = false }, ports) =>
       await (await import('./document.ts')).document(await nameOf(name), { pretty }, ports),
   );
+}
+
+interface WaitFlags extends SelectorFlag {
+  readonly for: Goal;
+  readonly timeout?: number;
+}
+
+function addWait(commands: Commands): void {
+  const command = commands
+    .add('wait', 'wait until VMs are ready, halted, completed or deleted; ends with the reason when they will not be')
+    .argument('[names...]', 'NAME or luvm/NAME')
+    .addOption(new Option('--for <state>', 'what to wait for').choices(goals).default('ready'))
+    .option('--timeout <time>', 'give up after this time, such as 5m (default: never)', timeout);
+  withSelector(command);
+  commands.does<WaitFlags>(command, async (names, flags, ports) => {
+    const { for: goal, selector, timeout: timeoutMilliseconds } = flags;
+    const { wait } = await import('./waiting/wait.ts');
+    return await wait({ names, selector, goal, timeoutMilliseconds }, ports);
+  });
 }
 
 interface TopFlags extends SelectorFlag, OutputFlag {

@@ -1,7 +1,7 @@
 // The VMs of a set as its plan will see them once the set is changed.
 import { linuxUtilityVMSpec, linuxUtilityVMStatus } from '../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec } from '../../crds/linux-utility-vm-set.ts';
-import { restartedAtAnnotation, revisionLabel } from '../../crds/names.ts';
+import { revisionLabel } from '../../crds/names.ts';
 import type { SetTemplate } from '../../crds/set/template.ts';
 import {
   changeBetween,
@@ -14,6 +14,7 @@ import { expanded } from '../../sets/expansion.ts';
 import type { Replica } from '../../sets/plan.ts';
 import { judge } from '../../sets/replica.ts';
 import { haveSameMeaning } from '../../sets/templates.ts';
+import { isRestartRequested } from '../restart-request.ts';
 import type { Member } from './objects.ts';
 
 /** Stands for the revision of the changed template. */
@@ -59,13 +60,4 @@ function changeOf(
   }
   if (own !== undefined) return changeOfMachine(own, target, method);
   return { fields: [], step: restartStep(method), hasLivePart: false };
-}
-
-/** The status has a digest in place of a longer value. */
-const comparedChars = 64;
-
-function isRestartRequested({ metadata: { annotations }, status }: Member): boolean {
-  const value = annotations[restartedAtAnnotation];
-  if (value === undefined) return false;
-  return status.restartedAt === undefined || (value.length < comparedChars && value !== status.restartedAt);
 }
