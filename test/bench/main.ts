@@ -1,4 +1,5 @@
-// `npm run bench [-- name … --vms count --alone]`: measures the figures in docs/specification.md.
+// `npm run bench [-- name … --vms count --alone --csv file]`: measures the figures in docs/specification.md. With --csv it
+// also adds a line for each figure to a file.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +19,7 @@ import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';
 import { benchMemory } from './memory.ts';
+import { type Figure, writeFigure } from './record/figures.ts';
 import { benchStore, promisedMebibytes } from './store.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -30,13 +32,23 @@ const { positionals: names, values: options } = parseArgs({
     hosts: { type: 'string', default: '500' },
     cached: { type: 'string', default: '20000' },
     alone: { type: 'boolean', default: false },
+    csv: { type: 'string' },
   },
 });
+
+/** Adds a figure to the file of --csv. */
+function record(bench: string, better: Figure['better'], unit: string, values: Readonly<Record<string, number>>): void {
+  if (options.csv === undefined) return;
+  for (const [name, value] of Object.entries(values)) {
+    writeFigure(options.csv, { bench, name, unit, better, value }, new Date());
+  }
+}
 
 const ms = (milliseconds: number) => `${milliseconds.toFixed(0)} ms`;
 
 function sayLives(where: string, { single, together }: LifeFigures): void {
   const { machines, milliseconds, wakings } = together;
+  record(where, 'less', 'ms', { 'one VM runs': single.median, [`${machines} VMs at once run`]: milliseconds });
   say(
     `${where} · a VM runs after ${ms(single.median)} (worst ${ms(single.worst)}), promised ${agentPromises.single} ms`,
   );
@@ -50,6 +62,11 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   async agent() {
     const figures = await benchAgent();
     const { blocked, residentMebibytes, together } = figures;
+    record('agent', 'less', 'MiB', { [`resident with ${together.machines} VMs`]: residentMebibytes });
+    record('agent', 'less', 'ms', {
+      'a file read while calls block': blocked.read,
+      'a name looked up while calls block': blocked.lookUp,
+    });
     sayLives('agent', figures);
     say(
       `agent · with ${together.machines} VMs: ${residentMebibytes.toFixed(0)} MiB resident, promised ${agentPromises.resident} MiB`,
@@ -63,12 +80,14 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
   async documents() {
     for (const { name, microseconds, ratio, promisedRatio } of benchDocuments()) {
+      record('documents', 'less', '× JSON.stringify', { [name]: ratio });
       const promise = promisedRatio === undefined ? '' : `, promised ${promisedRatio}`;
       say(`documents · ${name}: ${microseconds.toFixed(1)} µs, ${ratio.toFixed(2)} × JSON.stringify${promise}`);
     }
   },
   async 'guest-logs'() {
     for (const { name, linesPerSecond, megabytesPerSecond, promised } of benchGuestLogs()) {
+      record('guest-logs', 'more', 'lines/s', { [name]: linesPerSecond });
       const promise = promised === undefined ? '' : `, promised ${promised}`;
       say(
         `guest-logs · ${name}: ${linesPerSecond.toFixed(0)} lines/s, ${megabytesPerSecond.toFixed(0)} MB/s${promise}`,
@@ -81,6 +100,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       (each) => each ?? [],
     )) {
       const ratio = median / (quiet?.median ?? Number.NaN);
+      record('floods', 'less', 'ms', {
+        [`a VM runs beside ${guests} guests that flood`]: median,
+        [`/healthz beside ${guests} guests that flood`]: health,
+      });
       say(
         `floods · beside ${guests} guests that flood: a VM runs after ${ms(median)} (worst ${ms(worst)}), ${ratio.toFixed(2)} × a quiet agent, promised ${promisedRatio}; /healthz after at most ${ms(health)}, promised ${promisedHealthMilliseconds}; ${residentMebibytes.toFixed(0)} MiB resident, promised ${memoryLimitMebibytes}`,
       );
@@ -89,6 +112,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   async logs() {
     const { control, documents, doubled, linesPerSecond, megabytesPerSecond, missing, processes, programs } =
       await benchLogs();
+    record('logs', 'more', 'MB/s', { followed: megabytesPerSecond });
     const delays = (sorted: readonly number[]) => {
       const at = (part: number) =>
         (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(0);
@@ -104,6 +128,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       `logs · ${control.length} lone control messages: the agent's answer is there ${delays(control)}; promised ${promisedDelayMilliseconds} ms`,
     );
     for (const { processorMillisecondsPerMegabyte, program, resident } of programs) {
+      record('logs', 'less', 'ms/MB', { [program]: processorMillisecondsPerMegabyte });
       const [first = 0, middle = 0, last = 0, most = 0] = resident;
       const mebibytes = [first, middle, last].map((each) => each.toFixed(0)).join(' → ');
       say(
@@ -124,10 +149,12 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     });
     const [code] = await once(child, 'close');
     if (code !== 0 || settled === undefined) throw new Error(`npm start -- --once ended with ${code}:\n${output}`);
+    record('start', 'less', 'ms', { 'every example in its state': settled });
     say(`start · every example in its state after ${(settled / 1000).toFixed(1)} s, promised 15 s`);
   },
   async memory() {
     for (const { program, mebibytes, promised } of await benchMemory()) {
+      record('memory', 'less', 'MiB', { [program]: mebibytes });
       say(`memory · ${program}: ${mebibytes.toFixed(0)} MiB resident, promised ${promised} MiB`);
     }
   },
@@ -142,6 +169,8 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const [baseline] = rows;
     for (const row of rows) {
       const ratio = row.processorMilliseconds / (baseline?.processorMilliseconds ?? Number.NaN);
+      record('converge', 'less', 'ms of processor time per VM', { [row.name]: row.processorMilliseconds });
+      record('converge', 'less', 'writes per VM', { [`${row.name}: writes`]: row.writesPerMachine });
       say(
         [
           `converge · ${row.name}: ${machines} VMs in ${row.seconds.toFixed(1)} s`,
@@ -159,6 +188,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
   async store() {
     const { machines, bytesEach, mebibytes, peakMebibytes } = await benchStore(Number(options.cached));
+    record('store', 'less', 'MiB', { [`${machines} cached VMs`]: mebibytes });
     say(
       `store · ${machines} cached VMs of ${bytesEach} bytes: operator ${mebibytes.toFixed(0)} MiB resident, promised ${promisedMebibytes}; ${peakMebibytes.toFixed(0)} at its highest`,
     );
@@ -166,6 +196,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   async fairness() {
     const [pending, hosts] = [Number(options.pending), Number(options.hosts)];
     for (const { moment, milliseconds } of await benchFairness(pending, hosts)) {
+      record('fairness', 'less', 'ms', { [moment]: milliseconds });
       say(
         `fairness · beside ${pending} pending VMs, with ${hosts} hosts, ${moment}: another namespace's VM is placed within ${ms(milliseconds)}, promised ${promisedPlacementMilliseconds} ms`,
       );
@@ -173,6 +204,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
   async idle() {
     const { writes, events, reconnects, logLines } = await benchIdle();
+    record('idle', 'less', 'writes', { 'lcow.dev': writes, events });
     say(
       `idle · ${logLines} log lines, ${reconnects} reconnect: ${writes} writes to lcow.dev, ${events} to events, promised none`,
     );
