@@ -9,7 +9,7 @@ export interface Comparison {
   readonly after: number;
   /** More than 0: worse by this share. */
   readonly loss: number;
-  /** How far the runs of the earlier commit are apart from each other. */
+  /** How far the runs of one commit are apart from each other: the larger of both. */
   readonly noise: number;
   readonly isWorse: boolean;
 }
@@ -34,13 +34,17 @@ function judge({ bench, better, name, unit }: Figure, olds: readonly number[], n
   const ratios = news.slice(0, olds.length).map((value, index) => value / (olds[index] ?? Number.NaN));
   const ratio = median(ratios);
   const loss = (better === 'less' ? ratio : 1 / ratio) - 1;
-  const noise = median(olds.slice(1).map((value, index) => Math.abs(value / (olds[index] ?? Number.NaN) - 1)));
+  const noise = Math.max(noiseOf(olds), noiseOf(news));
   return {
     ...{ bench, name, unit, loss, noise },
     before: median(olds),
     after: median(news),
     isWorse: loss > allowedLoss + noise,
   };
+}
+
+function noiseOf(values: readonly number[]): number {
+  return median(values.slice(1).map((value, index) => Math.abs(value / (values[index] ?? Number.NaN) - 1)));
 }
 
 function valuesOf({ bench, name }: Figure, runs: readonly (readonly Figure[])[]): readonly number[] {

@@ -55,7 +55,7 @@ export async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
   const operator = stack.use(await ScriptedOperator.start());
   const relay = stack.use(await Relay.open(operator.port));
   const folder = await mkdtemp(join(tmpdir(), 'link-'));
-  stack.defer(() => rm(folder, { recursive: true }));
+  stack.defer(() => rm(folder, { recursive: true, maxRetries: 10 }));
   const tokenFile = join(folder, 'token');
   await writeFile(tokenFile, 'first token\n');
   const stop = new AbortController();

@@ -70,7 +70,8 @@ export async function startNode(description: Partial<HostDescription> = {}): Pro
       for (const connection of connections) await connection.close();
       await control.close();
       await running.close();
-      await rm(folder, { recursive: true, force: true });
+      // An agent of this process that was killed may still be in the middle of a write.
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
