@@ -62,7 +62,8 @@ export function linesOf(scene: Scene, size: Size): readonly Line[] {
     line(newest(scene)),
     line(keyHelp(state, size.width)),
   ];
-  return lines.map(({ style, text }) => ({ style, text: shortened(text, size.width) }));
+  // Whatever a text comes from, it must not steer the terminal.
+  return lines.map(({ style, text }) => ({ style, text: shortened(plainText(text), size.width) }));
 }
 
 function line(text: string): Line {
@@ -123,7 +124,7 @@ function keyHelp({ mode }: State, width: number): string {
 /** The name of the chosen row, and why it is as it is, in full as far as there is room. */
 function detail(row: Row | undefined, scene: Scene, width: number): readonly Line[] {
   const name = row === undefined ? '' : 'namespace' in row ? `${row.namespace}/${row.name}` : row.name;
-  const text = row === undefined ? plainText(whyEmpty(scene)) : `${name}: ${plainText(row.why)}`;
+  const text = plainText(row === undefined ? whyEmpty(scene) : `${name}: ${row.why}`);
   const parts = wrapped(text, width, detailLines);
   return Array.from({ length: detailLines }, (_, index) => line(parts[index] ?? ''));
 }

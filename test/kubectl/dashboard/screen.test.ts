@@ -117,6 +117,29 @@ describe('the screen', () => {
     expect(text({ view: 'sets' }, emptyFleet)).toContain('hosts are out of date: hosts is forbidden');
   });
 
+  it('lets no text steer the terminal: reasons, errors of the API server, what was typed or pasted', () => {
+    const steering = 'a\x1b[2Jb\u009bc\u202ed';
+    const [machine] = sampleFleet.machines;
+    const knowledge = { ...emptyFleet.knowledge, VMs: { kind: 'Stale', why: steering } } as const;
+    const fleet = {
+      ...emptyFleet,
+      knowledge,
+      machines: machine ? [{ ...machine, why: steering, phase: steering }] : [],
+    };
+    for (const state of [
+      {},
+      { filter: steering },
+      { notice: steering },
+      { mode: 'Filter', filter: steering },
+    ] as const) {
+      for (const each of [fleet, { ...fleet, machines: [] }]) {
+        const shown = show(state, each).map((line) => line.text);
+        expect(shown.join('')).not.toMatch(/[\p{Cc}\u202a-\u202e]/u);
+        expect(Math.max(...shown.map(widthOf))).toBeLessThanOrEqual(80);
+      }
+    }
+  });
+
   it('keeps only rows that the filter describes: name, host, phase or reason', () => {
     for (const filter of ['DB', 'insufficient', 'failed']) expect(text({ filter })).toMatch(/filter: \w+ \(1\)/);
     expect(text({ filter: 'win-2', mode: 'Filter' })).toContain('filter: win-2_ (2)');
