@@ -4,6 +4,8 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import xterm from '@xterm/headless';
 
+/** Of the palette of 16 colours. */
+const red = 1;
 /** Long enough for two busy cores. */
 const patienceMilliseconds = 30_000;
 
@@ -40,6 +42,23 @@ export class PseudoTerminal implements AsyncDisposable {
     const { active } = this.#emulator.buffer;
     return Array.from({ length: this.#emulator.rows }, (_, row) => {
       return active.getLine(active.baseY + row)?.translateToString(true) ?? '';
+    });
+  }
+
+  /** Each cell of the screen, as it is shown. */
+  get cells() {
+    const { active } = this.#emulator.buffer;
+    return Array.from({ length: this.#emulator.rows }, (_, row) => {
+      const line = active.getLine(active.baseY + row);
+      return Array.from({ length: this.#emulator.cols }, (__, column) => {
+        const cell = line?.getCell(column);
+        return {
+          text: cell?.getChars() ?? '',
+          isBold: (cell?.isBold() ?? 0) !== 0,
+          isInverse: (cell?.isInverse() ?? 0) !== 0,
+          isRed: cell?.isFgPalette() === true && cell.getFgColor() === red,
+        };
+      });
     });
   }
 
