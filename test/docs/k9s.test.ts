@@ -8,7 +8,7 @@ import { linuxUtilityVMKind } from '../../crds/linux-utility-vm.ts';
 import { linuxUtilityVMHostKind } from '../../crds/linux-utility-vm-host.ts';
 import { linuxUtilityVMSetKind } from '../../crds/linux-utility-vm-set.ts';
 import { apiVersion, hostPlural, setPlural, virtualMachinePlural } from '../../crds/names.ts';
-import { createProgram } from '../../kubectl/program.ts';
+import { inertProgram } from '../support/kubectl/inert-program.ts';
 
 const read = (name: string): unknown =>
   parse(readFileSync(new URL(`../../contrib/k9s/${name}`, import.meta.url), 'utf8'));
@@ -35,13 +35,7 @@ const plugins = z.strictObject({
 });
 
 const kinds = [linuxUtilityVMKind, linuxUtilityVMHostKind, linuxUtilityVMSetKind];
-const program = createProgram(
-  '0',
-  async () => undefined,
-  async () => undefined,
-  () => undefined,
-  () => async () => true,
-);
+const program = inertProgram();
 
 /** The command that these words call, with the words that are left for it. */
 function called(words: readonly string[], from: Command = program): { command: Command; rest: readonly string[] } {

@@ -1,15 +1,9 @@
 // What kubectl is told about an incomplete command line.
 import { describe, expect, it } from 'vitest';
 import { type CompletedFlags, complete } from '../../kubectl/complete.ts';
-import { createProgram } from '../../kubectl/program.ts';
+import { inertProgram } from '../support/kubectl/inert-program.ts';
 
-const program = createProgram(
-  '0',
-  async () => undefined,
-  async () => undefined,
-  () => undefined,
-  () => async () => true,
-);
+const program = inertProgram();
 let asked: CompletedFlags = {};
 const sources = {
   machines: async (flags: CompletedFlags) => {
