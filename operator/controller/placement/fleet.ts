@@ -4,15 +4,26 @@ import type { Host, Node, VirtualMachine } from '../../kubernetes/objects.ts';
 import type { Inventory } from '../knowledge/inventory.ts';
 import type { Lookup } from '../knowledge/lookup.ts';
 import type { Restoration } from '../knowledge/restoration.ts';
+import { setKeysOf } from '../knowledge/set-members.ts';
 import { isOutOfService } from '../knowledge/taints.ts';
 import type { Promised, VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { Evictions } from './evictions.ts';
 import { Judgements } from './judgements.ts';
-import { type Candidate, needsOf, type Placement, type PlacementNeeds, place, refusalToTakeBack } from './placement.ts';
+import {
+  type Candidate,
+  type Companions,
+  needsOf,
+  type Placement,
+  type PlacementNeeds,
+  place,
+  refusalToTakeBack,
+} from './placement.ts';
 
 interface Assumption {
   readonly nodeName: string;
   readonly memoryInMB: number;
+  /** Keys of the sets that the VM belongs to. */
+  readonly sets: ReadonlySet<string>;
 }
 
 export interface FleetOptions {
@@ -37,7 +48,7 @@ export type Claim =
 
 export class Fleet {
   readonly #options: FleetOptions;
-  readonly #judgements = new Judgements((needs) => place(needs, this.#candidates()));
+  readonly #judgements = new Judgements((needs, companions) => place(needs, this.#candidates(), companions));
   /** Placements that are being written, by uid. */
   readonly #assumed = new Map<string, Assumption>();
 
@@ -138,11 +149,31 @@ export class Fleet {
 
   #assume(uid: string, needs: PlacementNeeds): Placement {
     this.settle(uid); // what an earlier pass has assumed is not in this VM's own way
-    const placement = this.#judgements.of(needs);
+    const sets = this.#setsOf(uid);
+    const placement = this.#judgements.of(needs, sets.size === 0 ? undefined : this.#companions(sets));
     if (placement.placed) {
-      this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB });
+      this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB, sets });
     }
     return placement;
+  }
+
+  #setsOf(uid: string): ReadonlySet<string> {
+    const object = this.#options.machines.byUid(uid);
+    return object === undefined ? new Set() : setKeysOf(object.metadata);
+  }
+
+  /** The VMs of a set prefer hosts that have fewer of them, so that one host takes down few. */
+  #companions(sets: ReadonlySet<string>): Companions {
+    const { machines } = this.#options;
+    const counts = new Map<string, number>();
+    const count = (nodeName: string | undefined) => {
+      if (nodeName !== undefined) counts.set(nodeName, (counts.get(nodeName) ?? 0) + 1);
+    };
+    for (const set of sets) {
+      for (const key of machines.membersOf(set)) count(machines.get(key)?.status.nodeName);
+      for (const assumption of this.#assumed.values()) if (assumption.sets.has(set)) count(assumption.nodeName);
+    }
+    return (nodeName) => counts.get(nodeName) ?? 0;
   }
 
   #needs(uid: string, spec: LinuxUtilityVMSpec): PlacementNeeds {

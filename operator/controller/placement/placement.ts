@@ -168,22 +168,37 @@ const room: ReadonlySet<RefusalKind> = new Set(['Count', 'Memory']);
 const exampleHosts = 3;
 const snpLabel = 'lcow.dev/isolation-snp';
 
-export function place(needs: PlacementNeeds, candidates: Iterable<Candidate>): Placement {
+/** How many VMs that a VM should not be beside are on a host. */
+export type Companions = (nodeName: string) => number;
+
+const nobody: Companions = () => 0;
+
+/** Of the hosts that fit, the one with the fewest companions, then the one with the most room. */
+export function place(needs: PlacementNeeds, candidates: Iterable<Candidate>, companions = nobody): Placement {
   const judged: Judged[] = [];
-  let best: { readonly nodeName: string; readonly share: number } | undefined;
+  let best: Fitting | undefined;
   for (const candidate of candidates) {
     const nodeName = candidate.host.metadata.name;
     if (needs.nodeName !== undefined && needs.nodeName !== nodeName) continue;
     const refusal = refusalOf(candidate, needs);
     judged.push({ candidate, nodeName, refusal });
     if (refusal !== undefined) continue;
-    const share = shareOf(candidate);
-    if (best === undefined || share < best.share || (share === best.share && nodeName < best.nodeName)) {
-      best = { nodeName, share };
-    }
+    const fitting = { nodeName, companions: companions(nodeName), share: shareOf(candidate) };
+    if (best === undefined || isBetter(fitting, best)) best = fitting;
   }
   if (best !== undefined) return { placed: true, nodeName: best.nodeName };
   return needs.nodeName === undefined ? fitsNowhere(needs, judged) : fitsNotThere(needs.nodeName, needs, judged[0]);
+}
+
+interface Fitting {
+  readonly nodeName: string;
+  readonly companions: number;
+  readonly share: number;
+}
+
+function isBetter(one: Fitting, other: Fitting): boolean {
+  if (one.companions !== other.companions) return one.companions < other.companions;
+  return one.share === other.share ? one.nodeName < other.nodeName : one.share < other.share;
 }
 
 /** Why a host may not keep a VM that it claims to have. Room does not matter, because the VM may already be there. */

@@ -1,6 +1,10 @@
 // Which hosts can have a VM whose status names no host, and which agents are believed when they report it.
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { LinuxUtilityVMManifestSpec, LinuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
+import {
+  type LinuxUtilityVMManifestSpec,
+  type LinuxUtilityVMStatus,
+  setLabel,
+} from '../../../crds/linux-utility-vm.ts';
 import { readReport } from '../../../operator/agents/report-reading.ts';
 import { Inventory } from '../../../operator/controller/knowledge/inventory.ts';
 import { Restoration } from '../../../operator/controller/knowledge/restoration.ts';
@@ -32,7 +36,7 @@ function fleet(othersEndedBy?: number) {
   };
   connect('here');
   const subject = new Fleet({ hosts, nodes, inventory, machines, evictions, restoration, othersEndedBy });
-  return { inventory, hosts, nodes, restoration, connect, fleet: subject };
+  return { inventory, hosts, machines, nodes, restoration, connect, fleet: subject };
 }
 
 let bed: ReturnType<typeof fleet>;
@@ -173,4 +177,32 @@ it('a start is checked with the filters of a first placement, on the host that h
   bed.connect('away');
   bed.fleet.roomMayHaveComeUp(); // as its session says
   expect(bed.fleet.couldPlaceBeside('here', 'two', half)).toBe(true);
+});
+
+it('the VMs of a set are spread over the hosts, counting those whose placement is still being written', () => {
+  bed.connect('away');
+  const member = (ordinal: number, nodeName?: string, set = 'web') =>
+    makeMachine({
+      metadata: { uid: `${set}-${ordinal}`, name: `${set}-${ordinal}`, labels: { [setLabel]: set } },
+      status: nodeName === undefined ? {} : { nodeName },
+    });
+  const observe = (object: ReturnType<typeof member>) =>
+    bed.machines.observe({ type: 'Applied', key: `default/${object.metadata.name}`, object, previous: undefined });
+  const spec = machine().spec;
+  if (!spec.ok) throw new Error(spec.message);
+  // The other host has more room, and one VM of another set.
+  for (const object of [
+    member(0, 'here'),
+    member(0, 'away', 'db'),
+    member(1),
+    member(2),
+    member(3),
+    member(1, undefined, 'db'),
+  ])
+    observe(object);
+  const placed = (uid: string) => bed.fleet.assume(uid, spec.value);
+  expect(placed('web-1')).toEqual({ placed: true, nodeName: 'away' });
+  expect(placed('db-1')).toEqual({ placed: true, nodeName: 'here' });
+  const [second, third] = [placed('web-2'), placed('web-3')];
+  expect([second, third].map((each) => each.placed && each.nodeName).sort()).toEqual(['away', 'here']);
 });
