@@ -20,6 +20,7 @@ import { benchIdle } from './idle.ts';
 import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';
 import { benchMemory } from './memory.ts';
 import { type Figure, writeFigure } from './record/figures.ts';
+import { benchSets, promisedPlanMilliseconds } from './sets.ts';
 import { benchStore, promisedMebibytes } from './store.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -31,6 +32,7 @@ const { positionals: names, values: options } = parseArgs({
     pending: { type: 'string', default: '7500' },
     hosts: { type: 'string', default: '500' },
     cached: { type: 'string', default: '20000' },
+    replicas: { type: 'string', default: '5000' },
     alone: { type: 'boolean', default: false },
     csv: { type: 'string' },
   },
@@ -191,6 +193,16 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     record('store', 'less', 'MiB', { [`${machines} cached VMs`]: mebibytes });
     say(
       `store · ${machines} cached VMs of ${bytesEach} bytes: operator ${mebibytes.toFixed(0)} MiB resident, promised ${promisedMebibytes}; ${peakMebibytes.toFixed(0)} at its highest`,
+    );
+  },
+  async sets() {
+    const { hosts, placement, plan, replicas } = benchSets(Number(options.replicas), Number(options.hosts));
+    record('sets', 'less', 'ms', {
+      [`plan of ${replicas} VMs`]: plan,
+      [`placement beside ${replicas} VMs`]: placement,
+    });
+    say(
+      `sets · the plan of a rollout of ${replicas} VMs: ${plan.toFixed(2)} ms of processor time, promised ${promisedPlanMilliseconds} ms; a host for one more VM of the set, of ${hosts}: ${placement.toFixed(2)} ms`,
     );
   },
   async fairness() {
