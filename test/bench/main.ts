@@ -14,6 +14,7 @@ import { promisedPlacementMilliseconds } from '../support/system/pending-crowd-b
 import { agentPromises, benchAgent, benchAgentUnderWine, type LifeFigures } from './agent.ts';
 import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
+import { benchFailover } from './failover.ts';
 import { benchFairness } from './fairness.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
@@ -204,6 +205,12 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     say(
       `sets · the plan of a rollout of ${replicas} VMs: ${plan.toFixed(2)} ms of processor time, promised ${promisedPlanMilliseconds} ms; a host for one more VM of the set, of ${hosts}: ${placement.toFixed(2)} ms`,
     );
+  },
+  async failover() {
+    for (const { how, milliseconds, promised: most } of await benchFailover()) {
+      record('failover', 'less', 'ms', { [`the leader ${how}`]: milliseconds });
+      say(`failover · the leader ${how}: a new VM runs after ${ms(milliseconds)}, promised ${ms(most)}`);
+    }
   },
   async fairness() {
     const [pending, hosts] = [Number(options.pending), Number(options.hosts)];

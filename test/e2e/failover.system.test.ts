@@ -1,10 +1,11 @@
-// Two replicas of the operator and five agents, as processes. The leader dies, or is frozen and resumes.
+// Two replicas of the operator and five agents, as processes. The leader dies, or is frozen and resumes. `npm run bench --
+// failover` measures how long users wait.
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { OperatorReplica } from '../../simulator/playground/system.ts';
 import { AgentsService } from '../support/system/agents-service.ts';
 import { EpochAudit } from '../support/system/epochs.ts';
+import { leads, metricOf, rolesOf } from '../support/system/replicas.ts';
 import { isRunning, type Machine, RunningSystem } from '../support/system/running-system.ts';
 
 const nodeNames = ['a', 'b', 'c', 'd', 'e'].map((letter) => `win-node-${letter}`);
@@ -36,35 +37,6 @@ afterAll(async () => {
   await running?.[Symbol.asyncDispose]();
   await service.close();
 });
-
-interface Roles {
-  readonly leader: OperatorReplica;
-  readonly standby: OperatorReplica;
-}
-
-async function metric(replica: OperatorReplica, name: string): Promise<string | undefined> {
-  const answer = await fetch(`http://127.0.0.1:${replica.healthPort}/metrics`, { signal: AbortSignal.timeout(1_000) })
-    .then((response) => response.text())
-    .catch(() => '');
-  return new RegExp(`^${name} (\\S+)$`, 'm').exec(answer)?.[1];
-}
-
-const leads = async (replica: OperatorReplica) => (await metric(replica, 'lcow_leader')) === '1';
-
-async function roles(): Promise<Roles> {
-  const [first, second] = running.system.replicas;
-  if (second === undefined) throw new Error('two replicas');
-  return await running.until('one replica leads and one stands by', async () => {
-    const [firstLeads, secondLeads] = [await leads(first), await leads(second)];
-    if (firstLeads && !secondLeads && (await metric(second, 'lcow_leader')) === '0') {
-      return { leader: first, standby: second };
-    }
-    if (secondLeads && !firstLeads && (await metric(first, 'lcow_leader')) === '0') {
-      return { leader: second, standby: first };
-    }
-    return undefined;
-  });
-}
 
 async function holder(): Promise<string> {
   const text = await running.kubectl(['get', 'lease', 'lcow-operator', '-o', 'json']);
@@ -112,12 +84,11 @@ const readyReason = (machine: Machine | undefined) =>
   machine?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
 
 describe('failover', () => {
-  it('kill -9 of the leader loses and restarts no VM, and the state is right within 15 s', async () => {
+  it('kill -9 of the leader loses and restarts no VM, and the state is right under the next one', async () => {
     const before = await fleet('killed');
     const systems = await calls();
-    const { leader, standby } = await roles();
+    const { leader, standby } = await rolesOf(running);
     await leader.process.kill();
-    const killedAt = Date.now();
     await running.apply('killed-newcomer', { nodeName: 'win-node-c' });
     await running.kubectl(['delete', 'luvm', 'killed-win-node-e', '--wait=false']);
     await running.untilMachine('killed-newcomer', 'runs under the next leader', isRunning);
@@ -125,10 +96,9 @@ describe('failover', () => {
       'killed-win-node-e is gone',
       async () => (await running.get('killed-win-node-e')) === undefined,
     );
-    expect(Date.now() - killedAt).toBeLessThan(15_000);
     expect(await leads(standby)).toBe(true);
     await running.until('every agent is with the next leader', async () => {
-      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+      return (await metricOf(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
     });
     await running.apply('killed-win-node-e', { nodeName: 'win-node-e' });
     await running.untilMachine('killed-win-node-e', 'runs', isRunning);
@@ -149,34 +119,32 @@ describe('failover', () => {
       await wish(name, 'Halted');
       await running.untilMachine(name, 'is halted', ({ status }) => status?.phase === 'Stopped');
     }
-    const { leader } = await roles();
+    const { leader } = await rolesOf(running);
     await Promise.all([...pair.map((name) => wish(name, 'Always')), leader.process.kill()]);
     const reasons = () => Promise.all(pair.map(async (name) => readyReason(await running.get(name))));
     await running.until('one runs and one waits', async () => (await reasons()).sort().join() === 'NoRoom,Running');
     await running.kubectl(['delete', 'luvm', ...pair, '--timeout=30s']);
   }, 120_000);
 
-  it('a frozen leader is replaced by the standby within 45 s, and writes nothing when it resumes', async () => {
+  it('a frozen leader is replaced by the standby, and writes nothing when it resumes', async () => {
     const before = await fleet('frozen');
-    const { leader, standby } = await roles();
+    const { leader, standby } = await rolesOf(running);
     const { pid } = leader.process;
     if (pid === undefined) throw new Error('the leader has no process');
     const formerHolder = await holder();
     process.kill(pid, 'SIGSTOP');
-    const frozenAt = Date.now();
     await running.apply('frozen-newcomer', { nodeName: 'win-node-c' });
     await running.until('the standby leads', () => leads(standby));
     await running.untilMachine('frozen-newcomer', 'runs under the next leader', isRunning);
-    expect(Date.now() - frozenAt).toBeLessThan(45_000);
     expect(await holder()).not.toBe(formerHolder);
 
     // The frozen leader would write about this, had it not lost the Lease.
     await Promise.all(nodeNames.map((nodeName) => running.apply(`awaited-${nodeName}`, { nodeName })));
     process.kill(pid, 'SIGCONT');
-    await running.until('the former leader knows', async () => (await metric(leader, 'lcow_leader')) === '0');
+    await running.until('the former leader knows', async () => (await metricOf(leader, 'lcow_leader')) === '0');
     await Promise.all(nodeNames.map((name) => running.untilMachine(`awaited-${name}`, 'runs', isRunning)));
     await running.until('every agent is with the next leader', async () => {
-      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+      return (await metricOf(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
     });
     expect((await audit()).after(formerHolder)).toEqual([]);
     await expectUntouched('frozen', before);
@@ -185,15 +153,13 @@ describe('failover', () => {
     await remove('frozen');
   }, 180_000);
 
-  it('a leader that stops in order is replaced at once', async () => {
+  it('a leader that stops in order is replaced', async () => {
     const before = await fleet('stopped');
-    const { leader, standby } = await roles();
-    const stoppedAt = Date.now();
+    const { leader, standby } = await rolesOf(running);
     await leader.process.stop();
     await running.until('the standby leads', () => leads(standby));
-    expect(Date.now() - stoppedAt).toBeLessThan(6_000);
     await running.until('every agent is with the next leader', async () => {
-      return (await metric(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
+      return (await metricOf(standby, 'lcow_agent_sessions')) === String(nodeNames.length);
     });
     await expectUntouched('stopped', before);
     await remove('stopped');

@@ -15,7 +15,7 @@ import { logs } from '../../kubectl/logs.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
-import { type OperatorReplica, threeHosts } from '../../simulator/playground/system.ts';
+import { threeHosts } from '../../simulator/playground/system.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
 import { type Outcome, runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
@@ -23,6 +23,7 @@ import { starter, startersGroup, startersList } from '../support/kubectl/starter
 import { administratorOf } from '../support/system/administrator.ts';
 import { AgentsService } from '../support/system/agents-service.ts';
 import { rawRequest, sendRaw, webSocketHeaders } from '../support/system/raw-request.ts';
+import { rolesOf } from '../support/system/replicas.ts';
 import { isRunning, RunningSystem } from '../support/system/running-system.ts';
 
 const nodeName = 'win-2022-a';
@@ -47,7 +48,7 @@ beforeAll(async () => {
     (system) => service.serve(system.replicas),
   );
   plugin = await PluginProgram.install(running.controlPlane, folder);
-  const { standby } = await roles();
+  const { standby } = await rolesOf(running);
   await running.system.installApiService(standby.apiPort);
   control = await running.control(nodeName);
   await running.apply(name, { nodeName, memory: { sizeInMB: 256 }, console: { pipe: '\\\\.\\pipe\\guest' } });
@@ -61,22 +62,6 @@ afterAll(async () => {
   await service.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-async function leads({ healthPort }: OperatorReplica): Promise<boolean> {
-  const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`, { signal: AbortSignal.timeout(1_000) })
-    .then((response) => response.text())
-    .catch(() => '');
-  return /^lcow_leader 1$/m.test(answer);
-}
-
-async function roles(): Promise<{ readonly leader: OperatorReplica; readonly standby: OperatorReplica }> {
-  const [first, second] = running.system.replicas;
-  if (second === undefined) throw new Error('two replicas');
-  return await running.until('a replica leads', async () => {
-    if (await leads(first)) return { leader: first, standby: second };
-    return (await leads(second)) ? { leader: second, standby: first } : undefined;
-  });
-}
 
 type Command = (ports: CommandPorts) => Promise<number>;
 
@@ -278,7 +263,7 @@ describe('rights', () => {
   });
 
   it('cannot be gained by a direct request to the operator', async () => {
-    const { leader } = await roles();
+    const { leader } = await rolesOf(running);
     const path = `/apis/subresources.lcow.dev/v1alpha1/namespaces/default/linuxutilityvms/${name}/log`;
     const headers = { 'x-remote-user': 'admin', 'x-remote-group': 'system:masters' };
     const code = await new Promise((resolve, reject) => {
@@ -303,7 +288,7 @@ describe('an operator that restarts', () => {
     await follower.until('the first lines', ({ lines }) => numbersOf(lines).length === 200);
     await printer.until('a prompt', ({ stdout }) => stdout.includes('login: '));
     await sleeper.untilStreaming();
-    const { leader } = await roles();
+    const { leader } = await rolesOf(running);
     const isDown = leader.process.stop();
     await write(200, 400);
     await isDown;

