@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copy } from '../../../kubectl/copy/copy.ts';
@@ -48,7 +49,8 @@ function processOf([program = '', ...args]: readonly string[], cutAfter: number)
   });
   ended.catch(() => undefined);
   return {
-    output: child.stdout,
+    // Node throws away what a process that has ended wrote and nobody reads.
+    output: child.stdout.pipe(new PassThrough()),
     async send(bytes) {
       sent += bytes.length;
       if (sent > cutAfter) child.stdin.end();
