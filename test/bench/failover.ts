@@ -10,12 +10,13 @@ export interface FailoverFigure {
   readonly promised: number;
 }
 
+const nodeName = 'win-node-a';
 const hostFile = fileURLToPath(new URL('../../simulator/playground/hosts/win-2025-a.yaml', import.meta.url));
 
 export async function benchFailover(): Promise<readonly FailoverFigure[]> {
   const service = await AgentsService.listen();
   await using running = await RunningSystem.start(
-    new Map([['node-a', hostFile]]),
+    new Map([[nodeName, hostFile]]),
     async (cluster) => ({
       replicas: [cluster, cluster],
       agentsService: service.port,
@@ -49,7 +50,7 @@ async function measure(
   const name = `newcomer-${how.replaceAll(' ', '-')}`;
   const begun = performance.now();
   const undo = await leave(leader);
-  await running.apply(name, { nodeName: 'node-a' });
+  await running.apply(name, { nodeName });
   await running.until('the other replica leads', () => leads(standby));
   await running.untilMachine(name, 'runs under the next leader', isRunning);
   const milliseconds = performance.now() - begun;
