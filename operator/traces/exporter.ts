@@ -55,6 +55,8 @@ export class TraceExporter {
   readonly #options: ExporterOptions;
   readonly #waiting: Queued[] = [];
   readonly #end = new AbortController();
+  /** No request goes on: the program cannot wait any longer. */
+  readonly #cut = new AbortController();
   #size = 0;
   #sending: Promise<void> | undefined;
 
@@ -71,25 +73,24 @@ export class TraceExporter {
     }
     this.#waiting.push({ text });
     this.#size += text.length;
-    this.#sending ??= this.#send().finally(() => {
-      this.#sending = undefined;
-    });
+    this.#sending ??= this.#send();
   }
 
-  /** Sends what waits, once and within a bound. */
+  /** Tries once more to send what waits, within a bound for all of it. */
   async close(): Promise<void> {
     this.#end.abort();
+    const limit = this.#options.clock.after(traceBounds.end, () => this.#cut.abort());
     await this.#sending;
+    limit.cancel();
     await this.#options.collector.close();
   }
 
   async #send(): Promise<void> {
     const { clock } = this.#options;
     await delay(clock, traceBounds.gather, this.#end.signal).catch(() => undefined);
-    while (this.#waiting.length > 0) {
-      const isSettled = await this.#sendBatch(this.#takeBatch());
-      if (!isSettled && this.#end.signal.aborted) this.#dropAll();
-    }
+    while (this.#waiting.length > 0) await this.#sendBatch(this.#takeBatch());
+    // In the same step as the last look at the queue: what is added next begins to send again.
+    this.#sending = undefined;
   }
 
   #takeBatch(): readonly string[] {
@@ -103,15 +104,7 @@ export class TraceExporter {
     return batch;
   }
 
-  /** The program ends, and cannot wait for each batch. */
-  #dropAll(): void {
-    const trees = this.#waiting.splice(0).length;
-    if (trees > 0) this.#options.observer.dropped(trees, 'unreachable');
-    this.#size = 0;
-  }
-
-  /** False if there was no answer. */
-  async #sendBatch(trees: readonly string[]): Promise<boolean> {
+  async #sendBatch(trees: readonly string[]): Promise<void> {
     const { clock, observer, random } = this.#options;
     const body = encodeRequest(trees, this.#options);
     let problem = '';
@@ -120,7 +113,7 @@ export class TraceExporter {
       const answer = await this.#post(body).catch((error: unknown) => String(error));
       if (typeof answer !== 'string' && !isPassing(answer.status)) {
         this.#settle(trees.length, answer);
-        return true;
+        return;
       }
       problem = typeof answer === 'string' ? answer : `HTTP ${answer.status}`;
       if (isLast) break;
@@ -128,13 +121,11 @@ export class TraceExporter {
       await delay(clock, pause * (0.5 + random() / 2), this.#end.signal).catch(() => undefined);
     }
     observer.dropped(trees.length, 'unreachable', problem);
-    return false;
   }
 
   #post(body: string): Promise<CollectorAnswer> {
     const { clock, collector } = this.#options;
-    const bound = this.#end.signal.aborted ? traceBounds.end : traceBounds.answer;
-    return collector.post(body, timeoutSignal(clock, bound));
+    return collector.post(body, AbortSignal.any([timeoutSignal(clock, traceBounds.answer), this.#cut.signal]));
   }
 
   #settle(trees: number, { status, text }: CollectorAnswer): void {

@@ -34,20 +34,29 @@ const request = z.strictObject({
     .length(1),
 });
 
+/** `silence`: no answer until the request is given up. */
+type Scripted = CollectorAnswer | Error | 'silence';
+
 class ScriptedCollector implements Collector {
+  onAnswered = () => {};
   readonly requests: z.infer<typeof request>[] = [];
   readonly sizes: number[] = [];
   closed = false;
-  readonly #answers: (CollectorAnswer | Error)[];
+  readonly #answers: Scripted[];
 
-  constructor(...answers: (CollectorAnswer | Error)[]) {
-    this.#answers = answers;
+  constructor(...answers: readonly Scripted[]) {
+    this.#answers = [...answers];
   }
 
-  post(body: string): Promise<CollectorAnswer> {
+  post(body: string, signal: AbortSignal): Promise<CollectorAnswer> {
     this.requests.push(request.parse(JSON.parse(body)));
     this.sizes.push(body.length);
     const answer = this.#answers.shift() ?? { status: 200, text: '{}' };
+    this.onAnswered();
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (answer === 'silence') {
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    }
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
   }
 
@@ -63,7 +72,7 @@ class ScriptedCollector implements Collector {
   }
 }
 
-function bed(...answers: (CollectorAnswer | Error)[]) {
+function bed(...answers: readonly Scripted[]) {
   const [clock, collector] = [new FakeClock(), new ScriptedCollector(...answers)];
   const told: string[] = [];
   const observer = {
@@ -171,18 +180,47 @@ describe('the exporter of traces', () => {
     expect(told).toEqual(['1 dropped: refused', '1 dropped: refused']);
   });
 
-  it('sends what waits when the program ends, and waits for a dead collector only once', async () => {
-    const alive = bed();
-    alive.exporter.add(span('boot'));
-    await alive.exporter.close();
-    expect(alive.told).toEqual(['1 exported']);
-    const dead = bed(new Error('no route'), new Error('no route'));
-    for (let index = 0; index < 10; index += 1) dead.exporter.add(span('boot', { long: 'x'.repeat(60_000) }));
-    await dead.exporter.close();
-    expect(dead.collector.requests).toHaveLength(1);
-    expect(dead.told).toEqual(['4 dropped: unreachable', '6 dropped: unreachable']);
-    expect(dead.collector.closed).toBe(true);
-    dead.exporter.add(span('boot'));
-    expect(dead.told.at(-1)).toBe('1 dropped: overflow');
+  it('sends a tree that is added just when the last one was taken', async () => {
+    const { collector, exporter, pass, told } = bed();
+    collector.onAnswered = () => {
+      collector.onAnswered = () => undefined;
+      // The answer is not read yet, is read, and has been read.
+      for (const steps of [0, 1, 2, 3, 4, 5]) void later(steps).then(() => exporter.add(span('rollout')));
+    };
+    exporter.add(span('boot'));
+    await pass(traceBounds.gather);
+    await pass(traceBounds.gather);
+    await pass(traceBounds.gather);
+    expect(collector.spans.filter(({ name }) => name === 'rollout')).toHaveLength(6);
+    expect(told.join()).not.toContain('dropped');
+  });
+
+  it('sends what waits when the program ends', async () => {
+    const { exporter, told } = bed();
+    exporter.add(span('boot'));
+    await exporter.close();
+    expect(told).toEqual(['1 exported']);
+    exporter.add(span('boot'));
+    expect(told.at(-1)).toBe('1 dropped: overflow');
+  });
+
+  it.each([
+    ['is dead', new Error('no route')],
+    ['never answers', 'silence'],
+  ] as const)('ends within its bound although the collector %s', async (_, answer) => {
+    const { collector, exporter, pass, told } = bed(...Array<Scripted>(8).fill(answer));
+    for (let index = 0; index < 10; index += 1) exporter.add(span('boot', { long: 'x'.repeat(60_000) }));
+    // With a request under way.
+    await pass(traceBounds.gather);
+    const closed = exporter.close();
+    await pass(traceBounds.end);
+    await closed;
+    expect(told).toEqual(['4 dropped: unreachable', '4 dropped: unreachable', '2 dropped: unreachable']);
+    expect(collector.closed).toBe(true);
   });
 });
+
+/** Some steps of promises later. */
+async function later(steps: number): Promise<void> {
+  for (let step = 0; step < steps; step += 1) await Promise.resolve();
+}
