@@ -82,25 +82,29 @@ export interface ListOptions {
 }
 
 const page = z.looseObject({
-  metadata: z.looseObject({ continue: z.string().optional() }),
+  metadata: z.looseObject({ continue: z.string().optional(), resourceVersion: z.string().default('') }),
   items: z.array(z.unknown()),
 });
 const pageItems = 500;
 
 /** The objects of a collection, page by page. */
-export async function* listed(
+export async function* listed(api: Api, path: string, options: ListOptions = {}): AsyncGenerator<unknown> {
+  for await (const { items } of pagesOf(api, path, options)) yield* items;
+}
+
+/** The same with the version of the collection, from which a watch can go on. */
+export async function* pagesOf(
   api: Api,
   path: string,
   { accept, selector, signal }: ListOptions = {},
-): AsyncGenerator<unknown> {
+): AsyncGenerator<z.infer<typeof page>> {
   let next = '';
   do {
     const query = new URLSearchParams({ limit: String(pageItems) });
     if (selector !== undefined) query.set('labelSelector', selector);
     if (next !== '') query.set('continue', next);
-    const answer = await api.json({ path, query, ...(accept && { accept }), ...(signal && { signal }) });
-    const { items, metadata } = page.parse(answer);
-    yield* items;
-    next = metadata.continue ?? '';
+    const answer = page.parse(await api.json({ path, query, ...(accept && { accept }), ...(signal && { signal }) }));
+    yield answer;
+    next = answer.metadata.continue ?? '';
   } while (next !== '');
 }

@@ -3,7 +3,9 @@
 import { z } from 'zod';
 import { type Clock, delay, type Random } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { linesOfBody } from '../../runtime/lines-of-body.ts';
 import { type Api, ApiFailure } from '../api.ts';
+import { pagesOf } from '../machines.ts';
 
 /** What is known about the rows: nothing yet, all, or no longer all, with the reason. */
 export type Knowledge =
@@ -21,17 +23,12 @@ export interface CollectionOptions<Row> {
   readonly random: Random;
 }
 
-const page = z.looseObject({
-  metadata: z.looseObject({ continue: z.string().optional(), resourceVersion: z.string() }),
-  items: z.array(z.unknown()),
-});
 const named = z.looseObject({
   metadata: z.looseObject({ name: z.string(), namespace: z.string().default(''), resourceVersion: z.string() }),
 });
 const event = z.looseObject({ type: z.string(), object: z.unknown() });
 const failure = z.looseObject({ code: z.number().default(0), message: z.string().default('the watch failed') });
 
-const pageItems = 500;
 const watchSeconds = 300;
 /** A server that sends nothing for so long is dead: it sends bookmarks every minute. */
 const silenceMilliseconds = 120_000;
@@ -97,21 +94,15 @@ export class Collection<Row> {
   }
 
   async #list(signal: AbortSignal): Promise<string> {
-    const { api, path, selector } = this.#options;
+    const { api, path, rowOf, selector } = this.#options;
     const rows = new Map<string, Row>();
-    let next = '';
-    for (;;) {
-      const query = new URLSearchParams({ limit: String(pageItems) });
-      if (selector !== undefined) query.set('labelSelector', selector);
-      if (next !== '') query.set('continue', next);
-      const { items, metadata } = page.parse(await api.json({ path, query, signal }));
-      for (const item of items) rows.set(keyOf(named.parse(item)), this.#options.rowOf(item));
-      next = metadata.continue ?? '';
-      if (next === '') {
-        this.#rows = rows;
-        return metadata.resourceVersion;
-      }
+    let version = '';
+    for await (const { items, metadata } of pagesOf(api, path, { selector, signal })) {
+      for (const item of items) rows.set(keyOf(named.parse(item)), rowOf(item));
+      version = metadata.resourceVersion;
     }
+    this.#rows = rows;
+    return version;
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
@@ -126,7 +117,7 @@ export class Collection<Row> {
     const answer = await api.open({ path, query, signal });
     answer.setTimeout(silenceMilliseconds, () => answer.destroy(new Error('the API server is silent')));
     try {
-      for await (const line of linesOf(answer)) this.#take(line);
+      for await (const line of linesOfBody(answer, longestLine)) this.#take(line);
     } finally {
       answer.destroy();
     }
@@ -149,17 +140,6 @@ export class Collection<Row> {
   #know(knowledge: Knowledge): void {
     this.#knowledge = knowledge;
     this.#options.onChange();
-  }
-}
-
-async function* linesOf(answer: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const chunk of answer) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > longestLine) throw new ApiFailure(0, 'an event of the watch is too long');
-    yield* lines;
   }
 }
 

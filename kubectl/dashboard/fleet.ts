@@ -20,6 +20,8 @@ interface Named {
   readonly name: string;
   readonly health: Health;
   readonly why: string;
+  readonly node?: string | undefined;
+  readonly phase?: string;
 }
 
 /** `filter`: a part of the name, the namespace, the host, the phase or the reason. */
@@ -29,15 +31,8 @@ export function ordered<Row extends Named>(rows: Iterable<Row>, filter: string):
   return found.sort((one, other) => order[one.health] - order[other.health] || byName(one, other));
 }
 
-function wordsOf(row: Named): string {
-  const { name, namespace = '', why } = row;
-  const [node, phase] = [textAt(row, 'node'), textAt(row, 'phase')];
+function wordsOf({ name, namespace = '', node = '', phase = '', why }: Named): string {
   return `${namespace}/${name} ${node} ${phase} ${why}`.toLowerCase();
-}
-
-function textAt(row: object, member: string): string {
-  const value: unknown = Object.entries(row).find(([key]) => key === member)?.[1];
-  return typeof value === 'string' ? value : '';
 }
 
 function byName(one: Named, other: Named): number {

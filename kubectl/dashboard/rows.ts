@@ -1,8 +1,10 @@
-// What the dashboard shows of an object, as a short row. An object of a newer operator may lack anything.
+// What the dashboard shows of an object, as a short row. An object of a newer operator may lack anything, or have what
+// cannot be read here: its row says so, and hides no other one.
 import { z } from 'zod';
 import { type Condition, conditions } from '../../crds/object.ts';
+import { messageOf } from '../../runtime/error-text.ts';
 import { conditionOf, judge } from '../rollout/judgement.ts';
-import { parseSet } from '../rollout/objects.ts';
+import { parseSet, type ShownSet } from '../rollout/objects.ts';
 
 /** `Good`, on its way, at rest as asked for, wrong, or not known. */
 export type Health = 'Good' | 'Moving' | 'Resting' | 'Wrong' | 'Unknown';
@@ -38,7 +40,12 @@ const machine = z.looseObject({
 });
 
 export function machineRow(object: unknown): MachineRow {
-  const { metadata: about, status } = machine.parse(object);
+  const parsed = machine.safeParse(object);
+  const none = { phase: '?', node: undefined, restarts: 0, created: undefined };
+  return parsed.success ? machineRowOf(parsed.data) : { ...unreadable(object, parsed.error), ...none };
+}
+
+function machineRowOf({ metadata: about, status }: z.infer<typeof machine>): MachineRow {
   const { conditions: now = [], nodeName: node, phase, restarts } = status;
   const { creationTimestamp: created, deletionTimestamp: deleted, name, namespace } = about;
   const ready = conditionOf(now, 'Ready');
@@ -81,7 +88,12 @@ const host = z.looseObject({
 });
 
 export function hostRow(object: unknown): HostRow {
-  const { metadata: about, spec, status } = host.parse(object);
+  const parsed = host.safeParse(object);
+  const none = { build: undefined, memoryInMB: undefined, processors: undefined };
+  return parsed.success ? hostRowOf(parsed.data) : { ...unreadable(object, parsed.error), ...none };
+}
+
+function hostRowOf({ metadata: about, spec, status }: z.infer<typeof host>): HostRow {
   const connected = conditionOf(status.conditions, 'Connected');
   const { logicalProcessors: processors, memoryInMB, osBuild: build } = status;
   const row = { name: about.name, build, memoryInMB, processors };
@@ -107,7 +119,15 @@ export interface SetRow {
 const healths = { Done: 'Good', Waiting: 'Moving', Failed: 'Wrong' } as const;
 
 export function setRow(object: unknown): SetRow {
-  const set = parseSet(object);
+  try {
+    return setRowOf(parseSet(object));
+  } catch (error) {
+    const none = { desired: 0, ready: 0, updated: 0, available: 0, created: undefined };
+    return { ...unreadable(object, error), ...none };
+  }
+}
+
+function setRowOf(set: ShownSet): SetRow {
   const { metadata: about, spec, status } = set;
   const { kind, text } = judge(set);
   return {
@@ -121,6 +141,15 @@ export function setRow(object: unknown): SetRow {
     created: about.creationTimestamp,
     why: text,
   };
+}
+
+/** The API server itself sees to name and namespace. */
+const named = z.looseObject({ metadata });
+
+function unreadable(object: unknown, error: unknown) {
+  const { name, namespace } = named.parse(object).metadata;
+  const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+  return { name, namespace, health: 'Unknown', why: `it cannot be read: ${why}` } as const;
 }
 
 function textOf({ message, reason }: Condition): string {

@@ -109,8 +109,18 @@ function chosenMachine(state: State, fleet: Fleet): MachineRow | undefined {
   return row !== undefined && 'phase' in row ? row : undefined;
 }
 
+type Steps = Readonly<Partial<Record<KeyName, number>>>;
+
+/** To another view. */
+const turns: Steps = { Tab: 1, Right: 1, BackTab: -1, Left: -1 };
+
+/** To another row. */
+function stepsOf(height: number, at: number, count: number): Steps {
+  return { Up: -1, Down: 1, PageUp: -height, PageDown: height, Home: -at, End: count };
+}
+
 function moved(state: State, name: KeyName, fleet: Fleet, height: number): Pressed {
-  const turn = { Tab: 1, Right: 1, BackTab: -1, Left: -1 }[name as string];
+  const turn = turns[name];
   if (turn !== undefined) {
     const next = (views.indexOf(state.view) + turn + views.length) % views.length;
     return { state: { ...state, view: views[next] ?? 'VMs' } };
@@ -119,15 +129,7 @@ function moved(state: State, name: KeyName, fleet: Fleet, height: number): Press
   const rows = rowsOf(state, fleet);
   const at = chosenIndex(state, rows);
   if (name === 'Enter') return entered(state, rows[at]);
-  const places = {
-    Up: at - 1,
-    Down: at + 1,
-    PageUp: at - height,
-    PageDown: at + height,
-    Home: 0,
-    End: rows.length - 1,
-  };
-  const place = places[name as keyof typeof places] ?? at;
+  const place = at + (stepsOf(height, at, rows.length)[name] ?? 0);
   const row = rows[Math.max(0, Math.min(rows.length - 1, place))];
   return { state: row === undefined ? state : { ...state, chosen: { ...state.chosen, [state.view]: keyOf(row) } } };
 }

@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 import { beginningOfBody } from '../../runtime/beginning-of-body.ts';
 import { messageOf } from '../../runtime/error-text.ts';
+import { linesOfBody } from '../../runtime/lines-of-body.ts';
 import { connectionError, failed, type Outcome, succeeded } from './api-error.ts';
 import { exchange } from './exchange.ts';
 import type { Answer, ApiTransport, Exchange, Message, OpenedAnswer } from './transport.ts';
@@ -38,7 +39,7 @@ export class UndiciTransport implements ApiTransport {
         ...(signal === undefined ? {} : { signal }),
       });
       const answer = { status: opened.statusCode, retryAfter: opened.headers['retry-after']?.toString() };
-      if (answer.status === 200) return succeeded({ ...answer, text: '', lines: linesOf(opened.body) });
+      if (answer.status === 200) return succeeded({ ...answer, text: '', lines: linesOfBody(opened.body, lineChars) });
       return succeeded({ ...answer, text: await beginningOfBody(opened.body, refusalBytes) });
     } catch (error) {
       return failed(connectionError(signal?.aborted === true ? 'Aborted' : 'ConnectionFailed', messageOf(error)));
@@ -50,14 +51,3 @@ export class UndiciTransport implements ApiTransport {
 const lineChars = 16 << 20;
 /** Of a refusal. What is cut there cannot be parsed, which refuses as well. */
 const refusalBytes = 1 << 20;
-
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8');
-  let rest = '';
-  for await (const chunk of body) {
-    if (rest.length > lineChars) throw new Error('a line of the answer is too long');
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    for (const line of parts) if (line !== '') yield line;
-  }
-}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { padded, shortened, widthOf, wrapped } from '../../../kubectl/dashboard/cells.ts';
 import type { Fleet } from '../../../kubectl/dashboard/fleet.ts';
-import { machineRow } from '../../../kubectl/dashboard/rows.ts';
+import { hostRow, machineRow, setRow } from '../../../kubectl/dashboard/rows.ts';
 import { linesOf, rowsIn } from '../../../kubectl/dashboard/screen.ts';
 import { firstState, type State } from '../../../kubectl/dashboard/state.ts';
 import { emptyFleet, now, sampleFleet } from './sample-fleet.ts';
@@ -241,8 +241,16 @@ describe('a row', () => {
       'restart required: boot',
     ],
     ['is from the future', { phase: 'Dreaming', conditions: 'none' }, 'Unknown', 'no operator has seen it yet'],
+    ['cannot be read', { phase: 7 }, 'Unknown', expect.stringContaining('it cannot be read')],
   ])('says how a VM is that %s', (_, status, health, why) => {
     expect(row(status)).toMatchObject({ health, why });
+  });
+
+  it('of a host or set that cannot be read says so', () => {
+    const unreadable = { health: 'Unknown', name: 'x', why: expect.stringContaining('it cannot be read') };
+    expect(hostRow({ metadata: { name: 'x' }, status: { memoryInMB: 'much' } })).toMatchObject(unreadable);
+    const about = { name: 'x', namespace: 'default', uid: 'u' };
+    expect(setRow({ metadata: about, spec: { update: { method: 'Magic' } } })).toMatchObject(unreadable);
   });
 
   it('says since when a VM is being deleted', () => {
