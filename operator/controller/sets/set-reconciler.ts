@@ -4,7 +4,7 @@
 //
 // Before the first write of a term that takes a VM away, all VMs of the set are read live: a cache that is behind must not
 // spend a budget that an earlier leader has spent.
-import { setLabel } from '../../../crds/linux-utility-vm.ts';
+import { revisionLabel, setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec, LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
 import { wantedOrdinals } from '../../../sets/ordinals.ts';
 import { isDisruptive } from '../../../sets/plan.ts';
@@ -19,10 +19,11 @@ import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { Verdict } from '../status/status.ts';
 import { type MemberWrite, MemberWrites, type MemberWritesOptions } from './member-writes.ts';
 import { type Members, membersOf } from './ownership.ts';
+import { judgeReplica } from './replica.ts';
 import { type Ensured, RevisionStore } from './revision-store.ts';
 import { SetActions } from './set-actions.ts';
 import { SetMemory } from './set-memory.ts';
-import { nextChange, type SetVerdict, type SetView, setStatus } from './set-status.ts';
+import { endingStatus, nextChange, type SetVerdict, type SetView, setStatus } from './set-status.ts';
 import { SetStatusWriter, type SetStatusWriterOptions } from './set-status-writer.ts';
 import { SetViews } from './set-view.ts';
 
@@ -86,6 +87,8 @@ export class SetReconciler {
   }
 
   async #pass(set: MachineSet, memory: SetMemory): Promise<Result> {
+    const isEnding = set.metadata.deletionTimestamp !== undefined;
+    if (isEnding) return this.#end(set, memory);
     if (!set.spec.ok) return this.#stall(set, memory, { reason: 'InvalidSpec', message: set.spec.message });
     const spec = set.spec.value;
     const ordinals = wantedOrdinals(spec);
@@ -93,8 +96,6 @@ export class SetReconciler {
     const wanted = ordinals.ordinals;
     const problem = memory.problemOf(spec.template, set.metadata.name, wanted);
     if (problem !== undefined) return this.#stall(set, memory, { reason: 'TemplateInvalid', message: problem });
-    const isEnding = set.metadata.deletionTimestamp !== undefined;
-    if (isEnding) return done;
     const revisions = await this.#revisions.ensure(set, spec.template);
     if (!revisions.ok) return { kind: 'Retry', error: revisions.error };
     return this.#act({ set, spec, wanted, revisions: revisions.value, memory });
@@ -127,7 +128,26 @@ export class SetReconciler {
     return this.#status.write(set, memory, setStatus(set, undefined, verdict, this.#options.clock.now()));
   }
 
-  #members({ set, wanted }: Readable): Members {
+  /** The garbage collector deletes the VMs of a set that ends, or sets them free. */
+  async #end(set: MachineSet, memory: SetMemory): Promise<Result> {
+    const now = this.#options.clock.now();
+    const { own } = this.#members({ set, wanted: [] });
+    const replicas = own.map(({ object, ordinal }) =>
+      judgeReplica({
+        object,
+        ordinal,
+        isDeleted: this.#writes.isDeleted(object.metadata.uid),
+        isToLeave: false,
+        minReadySeconds: set.spec.ok ? set.spec.value.minReadySeconds : 0,
+        now,
+        step: object.metadata.labels?.[revisionLabel] === set.status.updateRevision ? undefined : 'Restart',
+        lacksLivePart: false,
+      }),
+    );
+    return this.#status.write(set, memory, endingStatus(set, replicas, now));
+  }
+
+  #members({ set, wanted }: Pick<Readable, 'set' | 'wanted'>): Members {
     const { machines } = this.#options;
     const { namespace } = set.metadata;
     const candidates = [...machines.membersOf(objectKey(set.metadata))].flatMap((key) => machines.get(key) ?? []);

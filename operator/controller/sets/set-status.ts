@@ -45,7 +45,7 @@ export function setStatus(
     const judgements = readiness(set, verdict, false);
     return { ...stored, ...base, conditions: conditionsOf(conditions, judgements, generation, now) };
   }
-  const counts = countsOf(view);
+  const counts = countsOf(view.replicas);
   const isComplete = verdict === undefined && isSettled(view);
   const progressedAt = progress(set, view, counts, now);
   const late = isComplete || view.paused ? undefined : overdue(view, progressedAt, now);
@@ -66,6 +66,25 @@ export function setStatus(
   };
 }
 
+/** Of a set that waits for the deletion of its VMs. Nothing is planned for them any more. */
+export function endingStatus(
+  set: MachineSet,
+  replicas: readonly JudgedReplica[],
+  now: number,
+): LinuxUtilityVMSetStatus {
+  const { generation } = set.metadata;
+  const { rollout: _, conditions = [], ...stored } = set.status;
+  const left = replicas.length === 1 ? '1 VM is' : `${replicas.length} VMs are`;
+  const message = `the set is being deleted, and ${left} still there`;
+  return {
+    ...stored,
+    observedGeneration: generation,
+    ...countsOf(replicas),
+    disruptionsAllowed: 0,
+    conditions: conditionsOf(conditions, readiness(set, { reason: 'Terminating', message }, false), generation, now),
+  };
+}
+
 /** When the state changes although nothing happens: a VM has been ready for long enough, or the deadline is over. */
 export function nextChange(view: SetView, { rollout }: LinuxUtilityVMSetStatus, now: number): number | undefined {
   const deadline = Date.parse(rollout?.progressedAt ?? '') + view.progressDeadlineSeconds * 1_000;
@@ -74,7 +93,7 @@ export function nextChange(view: SetView, { rollout }: LinuxUtilityVMSetStatus, 
   return coming.length === 0 ? undefined : Math.min(...coming) - now;
 }
 
-function countsOf({ replicas }: SetView) {
+function countsOf(replicas: readonly JudgedReplica[]) {
   const existing = replicas.filter(({ isDeleting }) => !isDeleting);
   const updated = existing.filter(isUpdated);
   return {

@@ -250,6 +250,28 @@ describe('a set', () => {
     await until(async () => (await reasonOf('a')) === 'NameConflict');
   });
 
+  it('that is being deleted counts what is left of it, and makes nothing', async () => {
+    const agent = await connect('four');
+    await create('e', { replicas: 2, template: { spec: memory(1024) } });
+    await untilJudged('e', 'Current');
+    const body = { propagationPolicy: 'Foreground' };
+    await fixture.request({ method: 'DELETE', path: `${setsPath}/e`, body });
+    const messageOf = async () => (await status('e')).conditions?.find(({ type }) => type === 'Ready')?.message;
+    await until(async () => (await messageOf()) === 'the set is being deleted, and 2 VMs are still there');
+    agent.onRelease = (uid) => agent.remove(uid);
+    await fixture.delete('e-1');
+    await until(async () => (await messageOf()) === 'the set is being deleted, and 1 VM is still there');
+    expect(await status('e')).toMatchObject({ replicas: 1, readyReplicas: 1, disruptionsAllowed: 0 });
+    expect(namesOf(await members('e'))).toEqual(['e-0']);
+    // The garbage collector is not part of this control plane.
+    const contentType = 'application/merge-patch+json';
+    await fixture.request({
+      ...{ method: 'PATCH', path: `${setsPath}/e`, contentType },
+      body: { metadata: { finalizers: null } },
+    });
+    await until(async () => (await read('e').catch(() => undefined)) === undefined);
+  });
+
   it('a template that the API server refuses stalls, and recovers with its correction', async () => {
     await connect('three');
     const pipe = { console: { pipe: '\\\\.\\pipe\\shared' } };
