@@ -120,6 +120,7 @@ class Planning {
     this.#deleteUnwanted();
     this.#createMissing();
     for (const each of this.#replicas) this.#judgeDrain(each);
+    for (const each of this.#replicas) this.#updateLeaving(each);
     for (const each of this.#updatable((one) => !isPresent(one) && !one.wasReady)) this.#update(each);
     for (const each of this.#updatable((one) => !isPresent(one) && one.wasReady)) this.#updateLost(each);
     for (const each of this.#updatable(isPresent)) this.#updateAvailable(each);
@@ -159,6 +160,16 @@ class Planning {
     }
     if (isPresent(replica) && !this.#spend(replica)) return;
     this.#actions.push({ kind: 'Evict', name });
+  }
+
+  /** A VM that a drain takes away starts elsewhere with the update revision, and needs no second restart for it. */
+  #updateLeaving(replica: Replica): void {
+    const { name, step, isEvicting, isToLeave, isAway, isDeleting, ordinal } = replica;
+    if (step === undefined || !isEvicting || !isToLeave || isDeleting || isAway) return;
+    if (!this.#allowed.has(ordinal) || this.#stepOf(replica) === 'Refused' || this.#unavailableNew > 0) return;
+    this.#unavailableNew += 1;
+    if (step === 'Recreate') this.#actions.push({ kind: 'Delete', name, why: 'Recreate' });
+    else this.#actions.push({ kind: 'Update', name, restart: false });
   }
 
   *#updatable(is: (replica: Replica) => boolean): Generator<Replica> {

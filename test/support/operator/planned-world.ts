@@ -139,7 +139,7 @@ export class PlannedWorld {
 
   #settle(machine: Machine): void {
     machine.isChanging = false;
-    if (machine.isEvicting) Object.assign(machine, { isEvicting: false, isToLeave: false });
+    if (machine.isEvicting) Object.assign(machine, { isEvicting: false, isToLeave: false, restartRequired: false });
     machine.isRestarting = false;
     const isGood = this.revisions[machine.revision]?.isBad !== true;
     machine.isUp = isGood;

@@ -100,6 +100,42 @@ describe('what users of such kinds complain of', () => {
   });
 });
 
+describe('drains', () => {
+  const draining = (changes: Partial<RevisionKind>) => {
+    const world = PlannedWorld.running(3);
+    world.roll('b', { ...restart, ...changes });
+    world.machine(0).isToLeave = true;
+    return world;
+  };
+
+  it('a VM that leaves its host starts elsewhere with the update revision, without another restart', () => {
+    const world = draining({});
+    expect(world.step()).toEqual([{ kind: 'Evict', name: 'x-0' }]);
+    expect(world.step()).toEqual([{ kind: 'Update', name: 'x-0', restart: false }]);
+    world.settle();
+    expect(revisionsOf(world)).toBe('bbb');
+    expect([...world.machines.values()].map(({ restarts }) => restarts)).toEqual([0, 1, 1]);
+    expect(world.violations).toEqual([]);
+  });
+
+  it('takes no revision along that was not seen to work', () => {
+    const world = PlannedWorld.running(3, { maxUnavailable: 2 });
+    world.roll('b', { ...restart, isBad: true });
+    world.step();
+    world.machine(0).isToLeave = true;
+    world.settle();
+    expect(world.machine(0)).toMatchObject({ revision: 'a', isUp: true, isEvicting: false });
+  });
+
+  it('takes no revision along that the partition holds back', () => {
+    const world = PlannedWorld.running(3, { partition: 1 });
+    world.roll('b', restart);
+    world.machine(0).isToLeave = true;
+    world.settle();
+    expect(revisionsOf(world)).toBe('abb');
+  });
+});
+
 describe('updates', () => {
   it('a stuck canary and an upgrade of all agents do not spread the bad revision', () => {
     const world = PlannedWorld.running(6, { maxUnavailable: 1 });
