@@ -69,6 +69,21 @@ const update = z
   .meta({ description: 'How the VMs get a changed template.' })
   .prefault({});
 
+const replacement = z
+  .object({
+    afterStartFailures: count('So many starts must have failed in a row.', 1, 1_000).default(3),
+    afterSeconds: count(
+      'For so long the VM must not have been ready. The time doubles with each replacement of the same ordinal, until its VM is available.',
+      1,
+      86_400,
+    ).default(300),
+  })
+  .meta({
+    description:
+      'Replaces a VM whose start fails again and again by a new one, which may get another host. Absent: VMs are not replaced. At most maxUnavailable VMs are replaced at once. A VM with a writable disk is not replaced, and neither is one whose host is not connected.',
+  })
+  .optional();
+
 export const linuxUtilityVMSetSpec = z
   .object({
     replicas: count('The number of VMs.', 0, maxReplicas).default(1),
@@ -80,6 +95,7 @@ export const linuxUtilityVMSetSpec = z
       'How many VMs may be unavailable because of rolling updates and drains together: a number, or a percentage of replicas, rounded down, at least 1.',
       { ...percentage, minimum: 1, maximum: maxReplicas },
     ).default(1),
+    replacement,
     revisionHistoryLimit: count('How many former revisions of the template are kept.', 0, 1_000).default(10),
   })
   .meta({ description: 'The desired VMs.' });

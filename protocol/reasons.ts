@@ -137,6 +137,10 @@ const table = {
   },
   EnoughAvailable: { text: 'No more VMs are unavailable than may be.', action: 'none' },
   TooFewAvailable: { text: 'More VMs are unavailable than may be.', action: 'retry' },
+  Replaced: {
+    text: 'A new VM takes the place of one whose start failed again and again (an Event; see spec.replacement).',
+    action: 'none',
+  },
   RolloutPaused: { text: 'The VMs do not get a changed template: spec.update.paused is true.', action: 'none' },
   OrdinalsInvalid: { text: 'The reserved ordinals cannot be read, or leave too few.', action: 'stall' },
   TemplateInvalid: { text: 'The API server does not accept a VM that is made from the template.', action: 'stall' },

@@ -30,6 +30,8 @@ export interface Replica {
   readonly isToLeave: boolean;
   /** Its host is not connected: nobody knows whether it runs. */
   readonly isAway: boolean;
+  /** Its start fails again and again, and a new VM may take its place. */
+  readonly isToReplace: boolean;
   readonly restartRequired: boolean;
   /** What it needs to get the update revision; undefined if it has it. */
   readonly step: Step | undefined;
@@ -56,7 +58,7 @@ export interface PlanInput {
 
 export type Action =
   | { readonly kind: 'Create'; readonly ordinal: number; readonly revision: string }
-  | { readonly kind: 'Delete'; readonly name: string; readonly why: 'Unwanted' | 'Recreate' }
+  | { readonly kind: 'Delete'; readonly name: string; readonly why: 'Unwanted' | 'Recreate' | 'Replace' }
   /** Writes the update revision; `restart`: the VM has to restart for it. */
   | { readonly kind: 'Update'; readonly name: string; readonly restart: boolean }
   /** Writes the part of the update revision that a running VM takes. */
@@ -87,7 +89,7 @@ export function isDisruptive(action: Action): boolean {
 }
 
 function isRecreation(action: Action): boolean {
-  return action.kind === 'Delete' && action.why === 'Recreate';
+  return action.kind === 'Delete' && action.why !== 'Unwanted';
 }
 
 class Planning {
@@ -124,6 +126,7 @@ class Planning {
     for (const each of this.#updatable((one) => !isPresent(one) && !one.wasReady)) this.#update(each);
     for (const each of this.#updatable((one) => !isPresent(one) && one.wasReady)) this.#updateLost(each);
     for (const each of this.#updatable(isPresent)) this.#updateAvailable(each);
+    this.#replaceFailing();
     return {
       actions: this.#actions,
       disruptionsAllowed: this.#disruptionsAllowed,
@@ -213,6 +216,21 @@ class Planning {
     if (replica.isChanging || !this.#spend(replica)) return;
     if (step === 'Recreate') this.#actions.push({ kind: 'Delete', name, why: 'Recreate' });
     else this.#actions.push({ kind: 'Update', name, restart: step === 'Restart' });
+  }
+
+  /** A VM whose start fails costs nothing when it goes. The budget bounds how many go at once. */
+  #replaceFailing(): void {
+    const changed = new Set(this.#actions.flatMap((action) => ('name' in action ? [action.name] : [])));
+    let going = this.#replicas.filter(({ isDeleting }) => isDeleting).length;
+    for (const { name, isToReplace, isDeleting, isToLeave, isEvicting, isAway } of this.#replicas) {
+      if (!isToReplace || isDeleting || isToLeave || isEvicting || isAway || changed.has(name)) continue;
+      if (going >= this.#input.maxUnavailable) {
+        this.#waiting.push(`${name} is replaced once fewer VMs are being deleted (spec.maxUnavailable)`);
+        return;
+      }
+      going += 1;
+      this.#actions.push({ kind: 'Delete', name, why: 'Replace' });
+    }
   }
 
   /** A VM that has the update revision and needs a restart: its host refused to change it while it ran. */

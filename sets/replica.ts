@@ -21,15 +21,26 @@ export interface ReplicaFacts {
   readonly isDeleted: boolean;
   readonly isToLeave: boolean;
   readonly minReadySeconds: number;
+  /** Undefined if VMs are not replaced. */
+  readonly replacement: Replacement | undefined;
   readonly now: number;
   readonly step: Step | undefined;
   readonly lacksLivePart: boolean;
+}
+
+/** When a VM whose start fails is replaced. */
+export interface Replacement {
+  readonly startFailures: number;
+  /** For how long it has not been ready. */
+  readonly milliseconds: number;
 }
 
 export interface Judged extends Replica {
   readonly isReady: boolean;
   /** When it will have been ready for long enough, if it is ready and has not. */
   readonly availableAt: number | undefined;
+  /** When its start will have failed for long enough, if it has not. */
+  readonly replaceAt: number | undefined;
 }
 
 export function judge(facts: ReplicaFacts): Judged {
@@ -47,6 +58,7 @@ export function judge(facts: ReplicaFacts): Judged {
     revision,
     isReady,
     isAvailable: isReady && (facts.minReadySeconds === 0 || availableAt <= now),
+    ...replacementOf(facts, ready),
     availableAt: isReady && availableAt > now ? availableAt : undefined,
     // A VM that was not made by a set shows that it was up by its start.
     wasReady: revision === undefined ? status.startTime !== undefined : readyRevision === revision,
@@ -63,6 +75,18 @@ export function judge(facts: ReplicaFacts): Judged {
     lacksLivePart,
   };
 }
+
+function replacementOf(
+  { replacement, status, now }: ReplicaFacts,
+  ready: Condition | undefined,
+): Pick<Judged, 'isToReplace' | 'replaceAt'> {
+  const isFailing = (status.startFailure?.count ?? 0) >= (replacement?.startFailures ?? Number.POSITIVE_INFINITY);
+  if (replacement === undefined || !isFailing || ready?.status !== 'False') return notReplaced;
+  const time = dateOf(ready.lastTransitionTime) + replacement.milliseconds;
+  return time <= now ? { isToReplace: true, replaceAt: undefined } : { isToReplace: false, replaceAt: time };
+}
+
+const notReplaced = { isToReplace: false, replaceAt: undefined };
 
 function conditionOf({ conditions }: LinuxUtilityVMStatus, type: string): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);

@@ -39,10 +39,11 @@ export function replicaOf(member: Member, ordinal: number, { now, spec, template
     ...{ metadata, status, ordinal, now, runStrategy: own?.runStrategy },
     ...{ isRestartRequested: isRestartRequested(member), isDeleted: false, isToLeave: false },
     minReadySeconds: spec.minReadySeconds,
+    replacement: undefined,
     step: change?.step,
     lacksLivePart: isMixed && !hasLiveFieldsOf(own, target, change),
   });
-  // The drains of hosts are not known here: a VM that leaves its host goes on leaving it.
+  // The drains of hosts and former replacements are not known here. A VM that leaves its host goes on leaving it.
   return { ...judged, isToLeave: judged.isEvicting, ...(change === undefined && { revision: updateRevision }) };
 }
 

@@ -15,6 +15,8 @@ export interface Carried {
   readonly writes: readonly MemberWrite[];
   /** When to look again at VMs whose status could not be written. */
   readonly result: Result;
+  /** VMs that were deleted because their start fails. */
+  readonly replaced: readonly JudgedReplica[];
 }
 
 /** A pass does not last so long that it works with an old view. */
@@ -31,6 +33,7 @@ export class SetActions {
 
   async run(set: MachineSet, views: SetViews, view: SetView, actions: readonly Action[]): Promise<Carried> {
     const byName = new Map(view.replicas.map((replica) => [replica.name, replica]));
+    const replaced: JudgedReplica[] = [];
     let result = done;
     const writes = await inSlowStart(
       inOrder(actions).slice(0, actionsOfPass),
@@ -42,11 +45,14 @@ export class SetActions {
           result = soonest(result, await this.#judge(replica, action.kind));
           return written;
         }
-        return this.#change(set, views, replica, action);
+        const write = await this.#change(set, views, replica, action);
+        const isReplaced = action.kind === 'Delete' && action.why === 'Replace' && write.kind === 'Written';
+        if (isReplaced) replaced.push(replica);
+        return write;
       },
       ({ kind }) => kind !== 'Failed',
     );
-    return { writes, result };
+    return { writes, result, replaced };
   }
 
   async #create(set: MachineSet, views: SetViews, ordinal: number, revision: string): Promise<MemberWrite> {

@@ -1,5 +1,5 @@
 // What the operator remembers of a set between passes. None of it is needed for a decision to be right: it saves reads and
-// writes.
+// writes, and spaces the replacements of a VM.
 import type { SetTemplate } from '../../../crds/set/template.ts';
 import { templateProblem } from '../../../sets/expansion.ts';
 import type { MachineSet } from '../../kubernetes/objects.ts';
@@ -13,6 +13,8 @@ export class SetMemory {
   hasReadMembers = false;
   /** Why the API server refused VMs of a revision, and when. */
   refusal: { readonly revision: string; readonly at: number; readonly verdict: SetVerdict } | undefined;
+  /** By ordinal: replacements since a VM of it was available. At most one entry for each ordinal of the set. */
+  readonly #replacements = new Map<number, number>();
   #written: MachineSet | undefined;
   #checked:
     | { readonly template: SetTemplate; readonly ordinals: string; readonly problem: string | undefined }
@@ -20,6 +22,23 @@ export class SetMemory {
 
   wrote(set: MachineSet): void {
     this.#written = set;
+  }
+
+  replacementsOf(ordinal: number): number {
+    return this.#replacements.get(ordinal) ?? 0;
+  }
+
+  replaced(ordinal: number): void {
+    this.#replacements.set(ordinal, this.replacementsOf(ordinal) + 1);
+  }
+
+  /** Ordinals that are available, or not wanted any more, begin anew. */
+  reviewReplacements(wanted: readonly number[], available: ReadonlySet<number>): void {
+    if (this.#replacements.size === 0) return;
+    const isWanted = new Set(wanted);
+    for (const ordinal of this.#replacements.keys()) {
+      if (available.has(ordinal) || !isWanted.has(ordinal)) this.#replacements.delete(ordinal);
+    }
   }
 
   /** The newer one of the cached object and the answer to our last write. */

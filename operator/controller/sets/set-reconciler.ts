@@ -19,7 +19,7 @@ import type { VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { Verdict } from '../status/status.ts';
 import { type MemberWrite, MemberWrites, type MemberWritesOptions } from './member-writes.ts';
 import { type Members, membersOf } from './ownership.ts';
-import { judgeReplica } from './replica.ts';
+import { type JudgedReplica, judgeReplica } from './replica.ts';
 import { type Ensured, RevisionStore } from './revision-store.ts';
 import { SetActions } from './set-actions.ts';
 import { SetMemory } from './set-memory.ts';
@@ -109,9 +109,14 @@ export class SetReconciler {
     if (plan.actions.some(isDisruptive) && !memory.hasReadMembers) return this.#readMembers(set, memory);
     const refused = this.#refusalOf(memory, views.update.name);
     const actions = refused === undefined ? plan.actions : plan.actions.filter(({ kind }) => !isMaking(kind));
-    const { writes, result } = await this.#actions.run(set, views, view, actions);
+    const { writes, result, replaced } = await this.#actions.run(set, views, view, actions);
+    for (const replica of replaced) this.#noteReplacement(set, memory, replica);
     const failure = writes.find((write) => write.kind === 'Failed');
     if (failure !== undefined) this.#note(memory, views.update.name, failure.error);
+    memory.reviewReplacements(
+      readable.wanted,
+      new Set(view.replicas.filter(({ isAvailable }) => isAvailable).map(({ ordinal }) => ordinal)),
+    );
     // The status is about what is now, with the writes of this pass.
     const after = this.#view(readable);
     const verdict = this.#verdict(readable, after.view, failure?.error);
@@ -139,6 +144,7 @@ export class SetReconciler {
         isDeleted: this.#writes.isDeleted(object.metadata.uid),
         isToLeave: false,
         minReadySeconds: set.spec.ok ? set.spec.value.minReadySeconds : 0,
+        replacement: undefined,
         now,
         step: object.metadata.labels?.[revisionLabel] === set.status.updateRevision ? undefined : 'Restart',
         lacksLivePart: false,
@@ -155,7 +161,7 @@ export class SetReconciler {
   }
 
   #view(readable: Readable) {
-    const { set, spec, wanted, revisions } = readable;
+    const { set, spec, wanted, revisions, memory } = readable;
     const { clock, untilAsked } = this.#options;
     const views = new SetViews({
       set,
@@ -165,6 +171,7 @@ export class SetReconciler {
       members: this.#members(readable),
       isDeleted: (uid) => this.#writes.isDeleted(uid),
       isToLeave: (object) => untilAsked(object) === 0,
+      replacementsOf: (ordinal) => memory.replacementsOf(ordinal),
       now: clock.now(),
     });
     const view = views.view();
@@ -204,6 +211,18 @@ export class SetReconciler {
     memory.hasReadMembers = true;
     memory.passedAt = Number.NEGATIVE_INFINITY;
     return { kind: 'After', milliseconds: 0 };
+  }
+
+  #noteReplacement(set: MachineSet, memory: SetMemory, { name, ordinal, object }: JudgedReplica): void {
+    memory.replaced(ordinal);
+    const { startFailure, nodeName = 'its host' } = object.status;
+    this.#options.record({
+      regarding: { kind: 'LinuxUtilityVMSet', metadata: set.metadata },
+      type: 'Warning',
+      reason: 'Replaced',
+      action: 'Reconcile',
+      note: `${name} is replaced: ${startFailure?.count ?? 0} starts in a row failed on ${nodeName}`,
+    });
   }
 
   /** The API server did not accept a VM of this revision: it is asked again after a while, or for another revision. */

@@ -88,8 +88,8 @@ export function endingStatus(
 /** When the state changes although nothing happens: a VM has been ready for long enough, or the deadline is over. */
 export function nextChange(view: SetView, { rollout }: LinuxUtilityVMSetStatus, now: number): number | undefined {
   const deadline = Date.parse(rollout?.progressedAt ?? '') + view.progressDeadlineSeconds * 1_000;
-  const times = [...view.replicas.map(({ availableAt }) => availableAt ?? Number.NaN), deadline];
-  const coming = times.filter((time) => time > now);
+  const times = [...view.replicas.flatMap(({ availableAt, replaceAt }) => [availableAt, replaceAt]), deadline];
+  const coming = times.filter((time): time is number => time !== undefined && time > now);
   return coming.length === 0 ? undefined : Math.min(...coming) - now;
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../../sets/changes.ts';
 import { expanded } from '../../../sets/expansion.ts';
 import { plan } from '../../../sets/plan.ts';
+import type { Replacement } from '../../../sets/replica.ts';
 import type { MachineSet, VirtualMachine } from '../../kubernetes/objects.ts';
 import type { Members } from './ownership.ts';
 import { type JudgedReplica, judgeReplica } from './replica.ts';
@@ -29,8 +30,13 @@ export interface ViewInputs {
   readonly isDeleted: (uid: string) => boolean;
   /** A drain of its host asks to take the VM away. */
   readonly isToLeave: (object: VirtualMachine) => boolean;
+  /** How often the VM of an ordinal was replaced since one of them was available. */
+  readonly replacementsOf: (ordinal: number) => number;
   readonly now: number;
 }
+
+/** A VM that is replaced again and again waits for a day at most. */
+const longestSeconds = 86_400;
 
 export class SetViews {
   readonly #inputs: ViewInputs;
@@ -104,10 +110,23 @@ export class SetViews {
       isDeleted: isDeleted(object.metadata.uid),
       isToLeave: isToLeave(object),
       minReadySeconds: spec.minReadySeconds,
+      replacement: this.#replacementOf(object, ordinal),
       now,
       step: change?.step,
       lacksLivePart: change !== undefined && this.#lacksLivePart(object, ordinal, change),
     });
+  }
+
+  /** A VM with a writable disk may have written what no other VM has. */
+  #replacementOf({ spec }: VirtualMachine, ordinal: number): Replacement | undefined {
+    const { replacement } = this.#inputs.spec;
+    const hasWritableDisk = !spec.ok || spec.value.storage?.disks?.some(({ readOnly }) => !readOnly);
+    if (replacement === undefined || hasWritableDisk === true) return undefined;
+    const seconds = replacement.afterSeconds * 2 ** this.#inputs.replacementsOf(ordinal);
+    return {
+      startFailures: replacement.afterStartFailures,
+      milliseconds: Math.min(seconds, longestSeconds) * 1_000,
+    };
   }
 
   /** Undefined if the VM has the update revision. */

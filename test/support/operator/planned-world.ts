@@ -40,6 +40,7 @@ export interface Machine {
   isChanging: boolean;
   isDeleting: boolean;
   isAway: boolean;
+  isToReplace: boolean;
   isToLeave: boolean;
   isEvicting: boolean;
   restartRequired: boolean;
@@ -199,6 +200,7 @@ export class PlannedWorld {
       isChanging: true,
       isDeleting: false,
       isAway: false,
+      isToReplace: false,
       isToLeave: false,
       isEvicting: false,
       restartRequired: false,

@@ -32,7 +32,7 @@ export function judged(
 ) {
   return judgeReplica({
     object: makeMachine({ status, metadata: { name: 'x-0', labels, ...metadata } }),
-    ...{ ordinal: 0, isDeleted: false, isToLeave: false, minReadySeconds: 0, now },
+    ...{ ordinal: 0, isDeleted: false, isToLeave: false, minReadySeconds: 0, replacement: undefined, now },
     ...{ step: undefined, lacksLivePart: false },
     ...more,
   });

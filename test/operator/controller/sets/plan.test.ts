@@ -136,6 +136,39 @@ describe('drains', () => {
   });
 });
 
+describe('replacement', () => {
+  const failing = (ordinals: readonly number[], settings: Partial<Settings> = {}) => {
+    const world = PlannedWorld.running(4, settings);
+    for (const ordinal of ordinals) Object.assign(world.machine(ordinal), { isUp: false, isToReplace: true });
+    return world;
+  };
+  const replace = (name: string) => ({ kind: 'Delete', name, why: 'Replace' });
+
+  it('replaces VMs whose start fails, at most maxUnavailable at once', () => {
+    const world = failing([0, 1, 2]);
+    const uid = world.machine(2).uid;
+    expect(world.step()).toEqual([replace('x-2')]);
+    expect(world.last?.waitingFor).toBe('x-1 is replaced once fewer VMs are being deleted (spec.maxUnavailable)');
+    expect(world.step()).toEqual([]);
+    world.settle();
+    expect(world.machine(2).uid).not.toBe(uid);
+    expect([...world.machines.values()].every(({ isUp }) => isUp)).toBe(true);
+    expect(failing([0, 1, 2], { maxUnavailable: 2 }).step()).toEqual([replace('x-2'), replace('x-1')]);
+  });
+
+  it('leaves a VM alone whose host is away, that leaves its host, or that gets another revision anyway', () => {
+    const away = failing([1]);
+    away.machine(1).isAway = true;
+    expect(away.step()).toEqual([]);
+    const leaving = failing([1]);
+    leaving.machine(1).isToLeave = true;
+    expect(leaving.step()).toEqual([{ kind: 'Evict', name: 'x-1' }]);
+    const changed = failing([1]);
+    changed.roll('b', restart);
+    expect(changed.step()).toEqual([{ kind: 'Update', name: 'x-1', restart: true }]);
+  });
+});
+
 describe('updates', () => {
   it('a stuck canary and an upgrade of all agents do not spread the bad revision', () => {
     const world = PlannedWorld.running(6, { maxUnavailable: 1 });

@@ -288,6 +288,31 @@ describe('a set', () => {
     expect(await reasonOf('p')).toBe('OrdinalsInvalid');
   });
 
+  it('replaces a VM whose start fails again and again', async () => {
+    const agent = await connect('six');
+    const usual = agent.onAssign;
+    const broken = new Set<string>();
+    agent.onRelease = (uid) => agent.remove(uid);
+    agent.onAssign = (assignment) => {
+      usual(assignment);
+      if (broken.size > 0 && !broken.has(assignment.uid)) return;
+      broken.add(assignment.uid);
+      const conditions = [{ type: 'Ready', status: 'False', reason: 'StartFailed', message: 'no' } as const];
+      const known = agent.machines.get(assignment.uid);
+      if (known !== undefined) agent.observe({ ...known, phase: 'Failed', conditions, startFailure: { count: 2 } });
+    };
+    const replacement = { afterStartFailures: 2, afterSeconds: 1 };
+    await create('r', { replicas: 1, replacement, template: { spec: memory(1024) } });
+    await untilJudged('r', 'Current');
+    const [uid] = uidsOf(await members('r'));
+    expect([...broken]).not.toContain(uid);
+    const set = parseSet(await read('r'));
+    await until(async () => {
+      const events = await fixture.events(set?.metadata.uid ?? '');
+      return events.some(({ reason }) => reason === 'Replaced');
+    });
+  });
+
   it('a broken rollout stops at the budget, also under the next leader, and a correction mends it', async () => {
     const agent = await connect('four');
     await create('b', { replicas: 3, template: { spec: memory(1024) } });

@@ -38,6 +38,17 @@ describe('a VM of a set', () => {
     expect(judged({ ...upAtA, conditions: [away] })).toMatchObject({ isAway: true, isAvailable: false });
   });
 
+  it('is replaced once its start has failed often enough and for long enough', () => {
+    const failing = (count: number) => judged({ ...downAtA, startFailure: { count } }, {}, { replacement });
+    const replacement = { startFailures: 3, milliseconds: 3_600_000 };
+    expect(failing(3)).toMatchObject({ isToReplace: true, replaceAt: undefined });
+    expect(failing(2)).toMatchObject({ isToReplace: false, replaceAt: undefined });
+    const later = { replacement: { ...replacement, milliseconds: 3_600_500 } };
+    const early = judged({ ...downAtA, startFailure: { count: 3 } }, {}, later);
+    expect(early).toMatchObject({ isToReplace: false, replaceAt: now + 500 });
+    expect(judged({ ...upAtA, startFailure: { count: 3 } }, {}, { replacement }).isToReplace).toBe(false);
+  });
+
   it('that is to stop is not available because it ran before', () => {
     const object = makeMachine({ spec: { runStrategy: 'Halted' }, status: upAtA, metadata: { labels } });
     expect(judged(upAtA, {}, { object })).toMatchObject({ isReady: false });
