@@ -4,6 +4,7 @@ import { amount, count, flag, listAtomic, rules, text, timestamp } from './field
 import type { Kind } from './kind.ts';
 import { apiVersion, setPlural } from './names.ts';
 import { conditions, objectMeta, observedGeneration, unseen } from './object.ts';
+import { labelKey } from './placement.ts';
 import { template } from './set/template.ts';
 
 export const maxReplicas = 5_000;
@@ -69,6 +70,33 @@ const update = z
   .meta({ description: 'How the VMs get a changed template.' })
   .prefault({});
 
+const topologySpreadConstraint = z.object({
+  topologyKey: z
+    .string()
+    .min(1)
+    .max(317)
+    .meta({
+      description: 'A label of Nodes. Hosts with the same value are one domain.',
+      ...rules({
+        rule: `self.matches('${labelKey}')`,
+        message: 'must be a label key such as kubernetes.io/hostname or topology.kubernetes.io/zone',
+      }),
+    }),
+  maxSkew: count('How many VMs more than the domain with the fewest a domain may have.', 1, maxReplicas).default(1),
+  whenUnsatisfiable: z
+    .enum(['ScheduleAnyway', 'DoNotSchedule'])
+    .meta({
+      description: 'ScheduleAnyway: domains with fewer VMs are preferred. DoNotSchedule: a VM waits instead.',
+    })
+    .default('ScheduleAnyway'),
+});
+
+export type TopologySpreadConstraint = z.infer<typeof topologySpreadConstraint>;
+
+export const usualSpread: readonly TopologySpreadConstraint[] = [
+  { topologyKey: 'kubernetes.io/hostname', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' },
+];
+
 const replacement = z
   .object({
     afterStartFailures: count('So many starts must have failed in a row.', 1, 1_000).default(3),
@@ -95,6 +123,15 @@ export const linuxUtilityVMSetSpec = z
       'How many VMs may be unavailable because of rolling updates and drains together: a number, or a percentage of replicas, rounded down, at least 1.',
       { ...percentage, minimum: 1, maximum: maxReplicas },
     ).default(1),
+    topologySpreadConstraints: z
+      .array(topologySpreadConstraint)
+      .max(8)
+      .meta({
+        description:
+          'How the VMs are spread over the hosts when they are placed, as for Pods. The first one counts most. An empty list spreads nothing. VMs that are placed already are not moved.',
+        ...listAtomic,
+      })
+      .default([...usualSpread]),
     replacement,
     revisionHistoryLimit: count('How many former revisions of the template are kept.', 0, 1_000).default(10),
   })

@@ -18,6 +18,8 @@ export const revisionLabel = 'lcow.dev/revision';
 
 /** A new value restarts the VM. */
 export const restartedAtAnnotation = 'lcow.dev/restartedAt';
+/** On a VM that replaces one whose start failed: the host of the former VM, which is the last choice for the new one. */
+export const replacedOnAnnotation = 'lcow.dev/replaced-on';
 /** `"true"` stops reconciling the VM. */
 export const pausedAnnotation = 'lcow.dev/paused';
 /** `"true"` lets a LinuxUtilityVM be deleted although nobody confirmed that its VM is gone. */

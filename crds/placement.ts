@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { count, listAtomic, mapAtomic, objectName, rules } from './fields.ts';
 
 const labelValue = '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$';
-const labelKey = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$';
+/** The name of a label, with at most 317 characters. */
+export const labelKey = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$';
 
 export const nodeName = objectName(
   'The Node that runs the VM. If it is absent, the operator chooses a Node. It can change only while status.nodeName is absent.',

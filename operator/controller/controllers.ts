@@ -288,9 +288,18 @@ export class Controllers {
 
   #createFleet(): Fleet {
     const { caches, restoration, othersEndedBy } = this.#options;
-    const { hosts, nodes } = caches;
+    const { hosts, nodes, sets } = caches;
     const { inventory, machines } = this;
-    return new Fleet({ hosts, nodes, inventory, machines, evictions: this.#evictions, restoration, othersEndedBy });
+    return new Fleet({
+      hosts,
+      nodes,
+      sets,
+      inventory,
+      machines,
+      evictions: this.#evictions,
+      restoration,
+      othersEndedBy,
+    });
   }
 
   #createMisplaced(wake: (key: string) => void): MisplacedMachines {

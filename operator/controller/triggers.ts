@@ -3,7 +3,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { sameJson } from '../../runtime/same-json.ts';
 import type { Caches } from '../kubernetes/caches.ts';
-import type { Host, Node, VirtualMachine } from '../kubernetes/objects.ts';
+import type { Host, MachineSet, Node, VirtualMachine } from '../kubernetes/objects.ts';
 import type { Change } from '../kubernetes/reflector.ts';
 import { Waves } from '../queue/waves.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
@@ -26,7 +26,7 @@ export interface TriggersOptions {
   readonly agents: Agents;
   readonly disconnections: Disconnections;
   readonly misplaced: MisplacedMachines;
-  readonly fleet: Pick<Fleet, 'roomMayHaveComeUp'>;
+  readonly fleet: Pick<Fleet, 'roomMayHaveComeUp' | 'isStrictlySpread'>;
   readonly machineQueue: WorkQueue;
   readonly hostQueue: WorkQueue;
   readonly misplacedQueue: WorkQueue;
@@ -69,6 +69,9 @@ export class Triggers {
         machines.reviewHost(change.key);
         if (change.type === 'Deleted' || taintsDiffer(change.previous, change.object)) this.#wakeMachinesOn(change.key);
         if (change.type === 'Deleted' || mayTakeOthers(change.previous, change.object)) this.#wakeUnplaced();
+      }),
+      caches.sets.onChange((change) => {
+        if (change.type === 'Applied' && !sameSpread(change.previous, change.object)) this.#wakeUnplaced();
       }),
     ];
     const nodeNames = new Set([...caches.hosts.values()].map(({ metadata }) => metadata.name));
@@ -139,11 +142,16 @@ export class Triggers {
         this.#wakeUnplaced();
       } else {
         if (isNews) machineQueue.add(change.key);
-        const { object, previous } = change;
-        // The VM rests, left its host, or has or asks for less.
-        if (previous !== undefined && machines.gaveUpRoom(previous, object)) this.#wakeUnplaced();
+        if (this.#mayLetOthersIn(change)) this.#wakeUnplaced();
       }
     });
+  }
+
+  /** The VM rests, left its host, or has or asks for less, or it was placed, which lets another VM of its set be placed. */
+  #mayLetOthersIn({ object, previous }: Extract<Change<VirtualMachine>, { type: 'Applied' }>): boolean {
+    const { machines, fleet } = this.#options;
+    if (previous !== undefined && machines.gaveUpRoom(previous, object)) return true;
+    return object.status.nodeName !== previous?.status.nodeName && fleet.isStrictlySpread(object);
   }
 
   /** Checks the hosts that still have a VM whose object has just left them. */
@@ -196,6 +204,11 @@ function onlyCountsDiffer(before: Host | undefined, after: Host): boolean {
 function mayTakeOthers(before: Node | undefined, after: Node): boolean {
   const read = ({ metadata: { uid, labels }, spec, status }: Node) => ({ uid, labels, spec, status });
   return before === undefined || !sameJson(read(before), read(after));
+}
+
+function sameSpread(before: MachineSet | undefined, after: MachineSet): boolean {
+  const read = ({ spec }: MachineSet) => (spec.ok ? spec.value.topologySpreadConstraints : undefined);
+  return before === undefined || sameJson(read(before), read(after));
 }
 
 /** The record of a host shows that it is being drained. A cache that was just filled is no news. */

@@ -100,7 +100,7 @@ function fleetWith(replicas: number, count: number) {
   }
   const evictions = new Evictions(nodes, inventory, systemClock);
   const restoration = new Restoration(systemClock);
-  return { machines, fleet: new Fleet({ hosts, nodes, inventory, machines, evictions, restoration }) };
+  return { machines, fleet: new Fleet({ hosts, nodes, sets: new Map(), inventory, machines, evictions, restoration }) };
 }
 
 function memberOf(ordinal: number, nodeName: string | undefined) {

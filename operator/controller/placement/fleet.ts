@@ -1,6 +1,6 @@
 // All hosts together: which of them could take a VM, and which may have it, according to the store and the reports.
 import type { LinuxUtilityVMSpec } from '../../../crds/linux-utility-vm.ts';
-import type { Host, Node, VirtualMachine } from '../../kubernetes/objects.ts';
+import type { Host, MachineSet, Node, VirtualMachine } from '../../kubernetes/objects.ts';
 import type { Inventory } from '../knowledge/inventory.ts';
 import type { Lookup } from '../knowledge/lookup.ts';
 import type { Restoration } from '../knowledge/restoration.ts';
@@ -9,15 +9,9 @@ import { isOutOfService } from '../knowledge/taints.ts';
 import type { Promised, VirtualMachines } from '../knowledge/virtual-machines.ts';
 import type { Evictions } from './evictions.ts';
 import { Judgements } from './judgements.ts';
-import {
-  type Candidate,
-  type Companions,
-  needsOf,
-  type Placement,
-  type PlacementNeeds,
-  place,
-  refusalToTakeBack,
-} from './placement.ts';
+import { type Candidate, needsOf, type Placement, type PlacementNeeds, place, refusalToTakeBack } from './placement.ts';
+import { SetSpread } from './set-spread.ts';
+import type { CountedConstraint, Preference } from './spread.ts';
 
 interface Assumption {
   readonly nodeName: string;
@@ -29,6 +23,7 @@ interface Assumption {
 export interface FleetOptions {
   readonly hosts: Lookup<Host>;
   readonly nodes: Lookup<Node>;
+  readonly sets: Lookup<MachineSet>;
   readonly inventory: Inventory;
   readonly machines: VirtualMachines;
   readonly evictions: Evictions;
@@ -48,32 +43,41 @@ export type Claim =
 
 export class Fleet {
   readonly #options: FleetOptions;
-  readonly #judgements = new Judgements((needs, companions) => place(needs, this.#candidates(), companions));
+  readonly #judgements = new Judgements((needs, preference) => place(needs, this.#candidates(), preference));
+  readonly #spread: SetSpread;
   /** Placements that are being written, by uid. */
   readonly #assumed = new Map<string, Assumption>();
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#spread = new SetSpread({ ...options, assumedHosts: (setKey) => this.#assumedHosts(setKey) });
   }
 
   /** Chooses a host. The placement counts as promised memory from now until `settle`. */
   assume(uid: string, spec: LinuxUtilityVMSpec): Placement {
-    return this.#assume(uid, this.#needs(uid, spec));
+    this.settle(uid); // what an earlier pass has assumed is not in this VM's own way
+    const { strict, preference } = this.#spread.of(uid);
+    return this.#assume(uid, this.#needs(uid, spec, strict), preference);
   }
 
   /** The same for a VM that starts on its current host. */
   assumeOn(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): Placement {
+    this.settle(uid);
     return this.#assume(uid, { ...needsOf(spec), nodeName, startsThere: true });
   }
 
   /** Whether some host would take the VM now, in addition to its present VMs. */
   couldPlace(uid: string, spec: LinuxUtilityVMSpec): boolean {
-    return this.#judgements.of(this.#needs(uid, spec)).placed;
+    return this.#judgements.of(this.#needs(uid, spec, this.#spread.of(uid).strict)).placed;
   }
 
   couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
-    const needs = needsOf(spec, [nodeName, ...this.#options.evictions.lackingFor(uid)]);
-    return this.#judgements.of(needs).placed;
+    return this.#judgements.of(this.#needs(uid, spec, this.#spread.of(uid).strict, [nodeName])).placed;
+  }
+
+  /** The placement of this VM may let another VM of its set be placed. */
+  isStrictlySpread({ metadata }: VirtualMachine): boolean {
+    return [...setKeysOf(metadata)].some((setKey) => this.#spread.isStrict(setKey));
   }
 
   /** The placement was written, and counts with the VM from now on, or it was certainly not written. */
@@ -147,43 +151,32 @@ export class Fleet {
     return !inventory.isConnected(nodeName) && node !== undefined && isOutOfService(node);
   }
 
-  #assume(uid: string, needs: PlacementNeeds): Placement {
-    this.settle(uid); // what an earlier pass has assumed is not in this VM's own way
-    const sets = this.#setsOf(uid);
-    const placement = this.#judgements.of(needs, sets.size === 0 ? undefined : this.#companions(sets));
+  #assume(uid: string, needs: PlacementNeeds, preference?: Preference): Placement {
+    const placement = this.#judgements.of(needs, preference);
     if (placement.placed) {
+      const sets = this.#spread.setsOf(uid);
       this.#assumed.set(uid, { nodeName: placement.nodeName, memoryInMB: needs.memoryInMB, sets });
     }
     return placement;
   }
 
-  #setsOf(uid: string): ReadonlySet<string> {
-    const object = this.#options.machines.byUid(uid);
-    return object === undefined ? new Set() : setKeysOf(object.metadata);
+  *#assumedHosts(setKey: string): Iterable<string> {
+    for (const { sets, nodeName } of this.#assumed.values()) if (sets.has(setKey)) yield nodeName;
   }
 
-  /** The VMs of a set prefer hosts that have fewer of them, so that one host takes down few. */
-  #companions(sets: ReadonlySet<string>): Companions {
-    const { machines } = this.#options;
-    const counts = new Map<string, number>();
-    const count = (nodeName: string | undefined) => {
-      if (nodeName !== undefined) counts.set(nodeName, (counts.get(nodeName) ?? 0) + 1);
-    };
-    for (const set of sets) {
-      for (const key of machines.membersOf(set)) count(machines.get(key)?.status.nodeName);
-      for (const assumption of this.#assumed.values()) if (assumption.sets.has(set)) count(assumption.nodeName);
-    }
-    return (nodeName) => counts.get(nodeName) ?? 0;
-  }
-
-  #needs(uid: string, spec: LinuxUtilityVMSpec): PlacementNeeds {
-    return needsOf(spec, this.#options.evictions.lackingFor(uid));
+  #needs(
+    uid: string,
+    spec: LinuxUtilityVMSpec,
+    strict: readonly CountedConstraint[],
+    exceptHosts: readonly string[] = [],
+  ): PlacementNeeds {
+    return needsOf(spec, [...exceptHosts, ...this.#options.evictions.lackingFor(uid)], strict);
   }
 
   /** The candidates are the same for every VM. */
-  *#candidates(): Iterable<Candidate> {
+  #candidates(): readonly Candidate[] {
     const { hosts, nodes } = this.#options;
-    for (const host of hosts.values()) yield this.#candidate(host, nodes.get(host.metadata.name));
+    return [...hosts.values()].map((host) => this.#candidate(host, nodes.get(host.metadata.name)));
   }
 
   #candidate(host: Host, node: Node | undefined): Candidate {

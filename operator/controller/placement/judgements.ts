@@ -3,26 +3,27 @@
 // take room, and is judged again once room may be available. A VM that fits is judged each time, because the next one
 // may not fit.
 import { sha256Hex } from '../../../protocol/digest.ts';
-import { type Companions, needsKey, type Placement, type PlacementNeeds } from './placement.ts';
+import { needsKey, type Placement, type PlacementNeeds } from './placement.ts';
+import type { Preference } from './spread.ts';
 
 const remembered = 2_000;
 /** Longer keys are remembered by their digest: tolerations and selectors are texts of users. */
 const keyChars = 256;
 
 export class Judgements {
-  readonly #place: (needs: PlacementNeeds, companions?: Companions) => Placement;
+  readonly #place: (needs: PlacementNeeds, preference?: Preference) => Placement;
   readonly #refusals = new Map<string, Placement>();
 
-  constructor(place: (needs: PlacementNeeds, companions?: Companions) => Placement) {
+  constructor(place: (needs: PlacementNeeds, preference?: Preference) => Placement) {
     this.#place = place;
   }
 
-  /** Companions make a host a worse choice, but refuse none. */
-  of(needs: PlacementNeeds, companions?: Companions): Placement {
+  /** A preference refuses no host. */
+  of(needs: PlacementNeeds, preference?: Preference): Placement {
     const key = keyOf(needs);
     const refusal = this.#refusals.get(key);
     if (refusal !== undefined) return refusal;
-    const placement = this.#place(needs, companions);
+    const placement = this.#place(needs, preference);
     if (!placement.placed) this.#remember(key, placement);
     return placement;
   }

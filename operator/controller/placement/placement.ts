@@ -6,6 +6,7 @@ import type { Host, Node } from '../../kubernetes/objects.ts';
 import { allocatableMemoryInMB } from '../knowledge/host-capacity.ts';
 import { showTaint, untolerated } from '../knowledge/taints.ts';
 import type { Promised } from '../knowledge/virtual-machines.ts';
+import { type CountedConstraint, type Preference, type SpreadHost, spreadRefusals } from './spread.ts';
 
 /** Everything that placement requires of a host for a VM. */
 export interface PlacementNeeds {
@@ -23,6 +24,8 @@ export interface PlacementNeeds {
   readonly builds: readonly { readonly option: string; readonly build: number }[];
   /** Hosts that recently lacked the resources for this VM, or that it has to leave. Ordered. */
   readonly exceptHosts: readonly string[];
+  /** Constraints of the VM's set that a host must meet. */
+  readonly spread: readonly CountedConstraint[];
 }
 
 export interface Candidate {
@@ -45,7 +48,7 @@ export type Placement =
       readonly message: string;
     };
 
-export type RefusalKind = (typeof filters)[number]['kind'] | 'NotReported' | 'TooLarge';
+export type RefusalKind = (typeof filters)[number]['kind'] | 'Spread' | 'NotReported' | 'TooLarge';
 
 /** The Windows builds that options need (docs/reference/hcs-documents.md §2–§4). */
 const buildNeeds: readonly {
@@ -67,7 +70,11 @@ const buildNeeds: readonly {
   },
 ];
 
-export function needsOf(spec: LinuxUtilityVMSpec, exceptHosts: readonly string[] = []): PlacementNeeds {
+export function needsOf(
+  spec: LinuxUtilityVMSpec,
+  exceptHosts: readonly string[] = [],
+  spread: readonly CountedConstraint[] = [],
+): PlacementNeeds {
   return {
     nodeName: spec.nodeName,
     startsThere: false,
@@ -78,6 +85,7 @@ export function needsOf(spec: LinuxUtilityVMSpec, exceptHosts: readonly string[]
     snp: spec.confidential?.isolation === 'SNP',
     builds: buildNeeds.filter(({ wanted }) => wanted(spec)).map(({ option, build }) => ({ option, build })),
     exceptHosts: [...exceptHosts].sort(),
+    spread,
   };
 }
 
@@ -138,10 +146,7 @@ const filters = [
   filterOf({
     kind: 'NodeSelector',
     protectsTenants: true,
-    judge: ({ node }, { nodeSelector }) =>
-      nodeSelector.every(([label, value]) => node?.metadata.labels?.[label] === value)
-        ? undefined
-        : 'nodeSelector not matched',
+    judge: (candidate, needs) => (isSelected(candidate, needs) ? undefined : 'nodeSelector not matched'),
   }),
   filterOf({ kind: 'Build', judge: lacksBuild }),
   filterOf({
@@ -168,36 +173,54 @@ const room: ReadonlySet<RefusalKind> = new Set(['Count', 'Memory']);
 const exampleHosts = 3;
 const snpLabel = 'lcow.dev/isolation-snp';
 
-/** How many VMs that a VM should not be beside are on a host. */
-export type Companions = (nodeName: string) => number;
+const indifferent: Preference = () => [];
 
-const nobody: Companions = () => 0;
-
-/** Of the hosts that fit, the one with the fewest companions, then the one with the most room. */
-export function place(needs: PlacementNeeds, candidates: Iterable<Candidate>, companions = nobody): Placement {
+/** Of the hosts that fit, the preferred one, then the one with the most room. */
+export function place(
+  needs: PlacementNeeds,
+  candidates: readonly Candidate[],
+  preference: Preference = indifferent,
+): Placement {
   const judged: Judged[] = [];
   let best: Fitting | undefined;
+  const spreadRefusal = spreadRefusals(needs.spread, eligibleHosts(needs, candidates));
   for (const candidate of candidates) {
     const nodeName = candidate.host.metadata.name;
     if (needs.nodeName !== undefined && needs.nodeName !== nodeName) continue;
-    const refusal = refusalOf(candidate, needs);
+    const host = spreadHostOf(candidate);
+    const refusal = refusalOf(candidate, needs) ?? crowdedRefusal(spreadRefusal(host));
     judged.push({ candidate, nodeName, refusal });
     if (refusal !== undefined) continue;
-    const fitting = { nodeName, companions: companions(nodeName), share: shareOf(candidate) };
+    const fitting = { nodeName, preference: preference(host), share: shareOf(candidate) };
     if (best === undefined || isBetter(fitting, best)) best = fitting;
   }
   if (best !== undefined) return { placed: true, nodeName: best.nodeName };
   return needs.nodeName === undefined ? fitsNowhere(needs, judged) : fitsNotThere(needs.nodeName, needs, judged[0]);
 }
 
+function spreadHostOf({ host, node }: Candidate): SpreadHost {
+  return { nodeName: host.metadata.name, labels: node?.metadata.labels };
+}
+
+/** Only these have a say in how few VMs a domain can have. */
+function eligibleHosts(needs: PlacementNeeds, candidates: readonly Candidate[]): readonly SpreadHost[] {
+  if (needs.spread.length === 0) return [];
+  return candidates.filter((each) => isSelected(each, needs)).map(spreadHostOf);
+}
+
+function crowdedRefusal(text: string | undefined): Refusal | undefined {
+  return text === undefined ? undefined : { kind: 'Spread', text };
+}
+
 interface Fitting {
   readonly nodeName: string;
-  readonly companions: number;
+  readonly preference: readonly number[];
   readonly share: number;
 }
 
 function isBetter(one: Fitting, other: Fitting): boolean {
-  if (one.companions !== other.companions) return one.companions < other.companions;
+  const difference = one.preference.findIndex((value, index) => value !== other.preference[index]);
+  if (difference >= 0) return (one.preference[difference] ?? 0) < (other.preference[difference] ?? 0);
   return one.share === other.share ? one.nodeName < other.nodeName : one.share < other.share;
 }
 
@@ -227,6 +250,10 @@ function refusalOf(
 
 function shareOf({ host, node, promised }: Candidate): number {
   return promised.memoryInMB / Math.max(1, allocatableMemoryInMB(host, node));
+}
+
+function isSelected({ node }: Candidate, { nodeSelector }: PlacementNeeds): boolean {
+  return nodeSelector.every(([label, value]) => node?.metadata.labels?.[label] === value);
 }
 
 function lacksBuild({ host }: Candidate, { builds, kernelDirect }: PlacementNeeds): string | undefined {

@@ -1,5 +1,11 @@
 // The manifest of a set's VM, as the set applies it: what it does not name stays with the VM's other managers.
-import { ordinalLabel, restartedAtAnnotation, revisionLabel, setLabel } from '../../../crds/linux-utility-vm.ts';
+import {
+  ordinalLabel,
+  replacedOnAnnotation,
+  restartedAtAnnotation,
+  revisionLabel,
+  setLabel,
+} from '../../../crds/linux-utility-vm.ts';
 import type { SetTemplate } from '../../../crds/set/template.ts';
 import { expanded } from '../../../sets/expansion.ts';
 import { machineName } from '../../../sets/ordinals.ts';
@@ -14,11 +20,14 @@ export interface ManifestParts {
   readonly revision: string;
   /** The VM as it is; undefined for one that is to be made. */
   readonly object: VirtualMachine | undefined;
+  /** For a VM that is to be made: the host on which its predecessor could not start. */
+  readonly replacedOn?: string | undefined;
   /** A new value restarts the VM. */
   readonly restartedAt: string | undefined;
 }
 
-export function machineManifest({ set, ordinal, template, revision, object, restartedAt }: ManifestParts) {
+export function machineManifest(parts: ManifestParts) {
+  const { set, ordinal, template, revision, object, replacedOn, restartedAt } = parts;
   const { name: setName, namespace } = set.metadata;
   const name = machineName(setName, ordinal);
   const { metadata = {}, spec } = expanded(template, { name, ordinal });
@@ -38,7 +47,11 @@ export function machineManifest({ set, ordinal, template, revision, object, rest
         [ordinalLabel]: String(ordinal),
         [revisionLabel]: revision,
       },
-      annotations: { ...annotations, ...(restart !== undefined && { [restartedAtAnnotation]: restart }) },
+      annotations: {
+        ...annotations,
+        ...(restart !== undefined && { [restartedAtAnnotation]: restart }),
+        ...(replacedOn !== undefined && { [replacedOnAnnotation]: replacedOn }),
+      },
       ownerReferences: [ownerOf(set)],
     },
     spec,

@@ -7,6 +7,7 @@ import { done, type Result, soonest } from '../../queue/result.ts';
 import type { Verdict } from '../status/status.ts';
 import type { MemberWrite, MemberWrites } from './member-writes.ts';
 import type { JudgedReplica } from './replica.ts';
+import type { SetMemory } from './set-memory.ts';
 import type { SetView } from './set-status.ts';
 import type { SetViews } from './set-view.ts';
 import { inSlowStart } from './slow-start.ts';
@@ -31,14 +32,19 @@ export class SetActions {
     this.#evict = evict;
   }
 
-  async run(set: MachineSet, views: SetViews, view: SetView, actions: readonly Action[]): Promise<Carried> {
+  async run(
+    { set, memory }: { readonly set: MachineSet; readonly memory: Pick<SetMemory, 'replacedOn'> },
+    views: SetViews,
+    view: SetView,
+    actions: readonly Action[],
+  ): Promise<Carried> {
     const byName = new Map(view.replicas.map((replica) => [replica.name, replica]));
     const replaced: JudgedReplica[] = [];
     let result = done;
     const writes = await inSlowStart(
       inOrder(actions).slice(0, actionsOfPass),
       async (action) => {
-        if (action.kind === 'Create') return this.#create(set, views, action.ordinal, action.revision);
+        if (action.kind === 'Create') return this.#create(set, views, action, memory.replacedOn(action.ordinal));
         const replica = byName.get(action.name);
         if (replica === undefined) return outdated;
         if (action.kind === 'Evict' || action.kind === 'Stay') {
@@ -55,10 +61,15 @@ export class SetActions {
     return { writes, result, replaced };
   }
 
-  async #create(set: MachineSet, views: SetViews, ordinal: number, revision: string): Promise<MemberWrite> {
+  async #create(
+    set: MachineSet,
+    views: SetViews,
+    { ordinal, revision }: Extract<Action, { kind: 'Create' }>,
+    replacedOn: string | undefined,
+  ): Promise<MemberWrite> {
     const template = views.template(revision);
     if (template === undefined) return outdated;
-    return this.#writes.apply({ set, ordinal, template, revision, object: undefined }, false);
+    return this.#writes.apply({ set, ordinal, template, revision, object: undefined, replacedOn }, false);
   }
 
   async #judge({ object }: JudgedReplica, kind: 'Evict' | 'Stay'): Promise<Result> {

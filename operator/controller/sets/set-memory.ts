@@ -14,7 +14,7 @@ export class SetMemory {
   /** Why the API server refused VMs of a revision, and when. */
   refusal: { readonly revision: string; readonly at: number; readonly verdict: SetVerdict } | undefined;
   /** By ordinal: replacements since a VM of it was available. At most one entry for each ordinal of the set. */
-  readonly #replacements = new Map<number, number>();
+  readonly #replacements = new Map<number, { readonly count: number; readonly nodeName: string | undefined }>();
   #written: MachineSet | undefined;
   #checked:
     | { readonly template: SetTemplate; readonly ordinals: string; readonly problem: string | undefined }
@@ -25,11 +25,16 @@ export class SetMemory {
   }
 
   replacementsOf(ordinal: number): number {
-    return this.#replacements.get(ordinal) ?? 0;
+    return this.#replacements.get(ordinal)?.count ?? 0;
   }
 
-  replaced(ordinal: number): void {
-    this.#replacements.set(ordinal, this.replacementsOf(ordinal) + 1);
+  /** The host on which the VM of this ordinal could not start. */
+  replacedOn(ordinal: number): string | undefined {
+    return this.#replacements.get(ordinal)?.nodeName;
+  }
+
+  replaced(ordinal: number, nodeName: string | undefined): void {
+    this.#replacements.set(ordinal, { count: this.replacementsOf(ordinal) + 1, nodeName });
   }
 
   /** Ordinals that are available, or not wanted any more, begin anew. */

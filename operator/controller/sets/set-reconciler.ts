@@ -109,7 +109,7 @@ export class SetReconciler {
     if (plan.actions.some(isDisruptive) && !memory.hasReadMembers) return this.#readMembers(set, memory);
     const refused = this.#refusalOf(memory, views.update.name);
     const actions = refused === undefined ? plan.actions : plan.actions.filter(({ kind }) => !isMaking(kind));
-    const { writes, result, replaced } = await this.#actions.run(set, views, view, actions);
+    const { writes, result, replaced } = await this.#actions.run(readable, views, view, actions);
     for (const replica of replaced) this.#noteReplacement(set, memory, replica);
     const failure = writes.find((write) => write.kind === 'Failed');
     if (failure !== undefined) this.#note(memory, views.update.name, failure.error);
@@ -214,14 +214,14 @@ export class SetReconciler {
   }
 
   #noteReplacement(set: MachineSet, memory: SetMemory, { name, ordinal, object }: JudgedReplica): void {
-    memory.replaced(ordinal);
-    const { startFailure, nodeName = 'its host' } = object.status;
+    const { startFailure, nodeName } = object.status;
+    memory.replaced(ordinal, nodeName);
     this.#options.record({
       regarding: { kind: 'LinuxUtilityVMSet', metadata: set.metadata },
       type: 'Warning',
       reason: 'Replaced',
       action: 'Reconcile',
-      note: `${name} is replaced: ${startFailure?.count ?? 0} starts in a row failed on ${nodeName}`,
+      note: `${name} is replaced: ${startFailure?.count ?? 0} starts in a row failed on ${nodeName ?? 'its host'}`,
     });
   }
 

@@ -35,7 +35,16 @@ function fleet(othersEndedBy?: number) {
     inventory.settle(name);
   };
   connect('here');
-  const subject = new Fleet({ hosts, nodes, inventory, machines, evictions, restoration, othersEndedBy });
+  const subject = new Fleet({
+    hosts,
+    nodes,
+    sets: new Map(),
+    inventory,
+    machines,
+    evictions,
+    restoration,
+    othersEndedBy,
+  });
   return { inventory, hosts, machines, nodes, restoration, connect, fleet: subject };
 }
 

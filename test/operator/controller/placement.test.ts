@@ -101,10 +101,11 @@ describe('placement', () => {
     expect(place(needs({ confidential: { securityPolicy: 'eA==' } }), [declared]).placed).toBe(true);
   });
 
-  it('prefers hosts with fewer companions, whatever room others have, and refuses none because of them', () => {
+  it('follows a preference, whatever room others have, and refuses no host because of it', () => {
     const busy = candidate('a', { promised: { memoryInMB: 30_000, virtualMachines: 9 } });
     const counts: Readonly<Record<string, number>> = { b: 2, c: 1 };
-    const on = (...candidates: readonly Candidate[]) => place(needs(), candidates, (name) => counts[name] ?? 0);
+    const on = (...candidates: readonly Candidate[]) =>
+      place(needs(), candidates, ({ nodeName }) => [counts[nodeName] ?? 0]);
     expect(on(busy, candidate('b'), candidate('c'))).toEqual({ placed: true, nodeName: 'a' });
     expect(on(candidate('b'), candidate('c'))).toEqual({ placed: true, nodeName: 'c' });
     expect(on(candidate('b'))).toEqual({ placed: true, nodeName: 'b' });

@@ -21,7 +21,7 @@ it('its room stays promised until a pass ends that knows more', async () => {
   inventory.begin('here', [], true);
   inventory.settle('here');
   const evictions = new Evictions(nodes, inventory, clock);
-  const fleet = new Fleet({ hosts, nodes, inventory, machines, evictions, restoration });
+  const fleet = new Fleet({ hosts, nodes, sets: new Map(), inventory, machines, evictions, restoration });
   const object = makeMachine({ spec: { memory: { sizeInMB: 40_000 } } });
   if (!object.spec.ok) throw new Error(object.spec.message);
   const spec = object.spec.value;

@@ -112,11 +112,11 @@ export class OperatorFixture {
     return outcome.value;
   }
 
-  async createNode(name: string): Promise<void> {
+  async createNode(name: string, spec: { readonly unschedulable?: boolean } = {}): Promise<void> {
     await this.request({
       method: 'POST',
       path: '/api/v1/nodes',
-      body: { apiVersion: 'v1', kind: 'Node', metadata: { name } },
+      body: { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec },
     });
   }
 

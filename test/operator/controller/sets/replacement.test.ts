@@ -50,9 +50,10 @@ describe('a VM whose start fails', () => {
 describe('the replacements of an ordinal', () => {
   it('are counted until its VM is available or not wanted any more', () => {
     const memory = new SetMemory();
-    for (const ordinal of [1, 1, 2, 3]) memory.replaced(ordinal);
+    for (const ordinal of [1, 1, 2, 3]) memory.replaced(ordinal, `host-${ordinal}`);
     expect([0, 1, 2].map((ordinal) => memory.replacementsOf(ordinal))).toEqual([0, 2, 1]);
     memory.reviewReplacements([0, 1, 2], new Set([2]));
+    expect(memory.replacedOn(1)).toBe('host-1');
     expect([1, 2, 3].map((ordinal) => memory.replacementsOf(ordinal))).toEqual([2, 0, 0]);
   });
 });

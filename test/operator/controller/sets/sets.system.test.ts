@@ -56,8 +56,8 @@ afterEach(async () => {
   await fixture.request({ method: 'DELETE', path: hostsPath });
 });
 
-async function connect(nodeName: string): Promise<ScriptedAgent> {
-  await fixture.createNode(nodeName);
+async function connect(nodeName: string, spec: { unschedulable?: boolean } = {}): Promise<ScriptedAgent> {
+  await fixture.createNode(nodeName, spec);
   const agent = new ScriptedAgent();
   agents.push(agent);
   await agent.connect(operator.agents, nodeName);
@@ -286,6 +286,24 @@ describe('a set', () => {
     await change('p', { ordinals: { reserved: ['9-7'] } });
     await untilJudged('p', 'Failed');
     expect(await reasonOf('p')).toBe('OrdinalsInvalid');
+  });
+
+  it('waits for a cordoned host rather than have two VMs more on the other one, and fills both in turn', async () => {
+    await connect('seven');
+    await connect('eight', { unschedulable: true });
+    const topologySpreadConstraints = [{ topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'DoNotSchedule' }];
+    await create('s', { replicas: 4, topologySpreadConstraints, template: { spec: memory(1024) } });
+    await until(async () => (await status('s')).readyReplicas === 1);
+    const messages = (await members('s')).map((each) => readyOf(each)?.message ?? '');
+    expect(messages.filter((text) => text.includes('too many VMs of the set in one'))).toHaveLength(3);
+    const contentType = 'application/merge-patch+json';
+    await fixture.request({
+      ...{ method: 'PATCH', path: '/api/v1/nodes/eight', contentType },
+      body: { spec: { unschedulable: null } },
+    });
+    await untilJudged('s', 'Current');
+    const nodeNames = (await members('s')).map((each) => each.status.nodeName ?? '');
+    expect(nodeNames.sort()).toEqual(['eight', 'eight', 'seven', 'seven']);
   });
 
   it('replaces a VM whose start fails again and again', async () => {
