@@ -2,7 +2,7 @@
 // step has a bound. A step that fails is noted, and the next one follows:
 //
 //   processes that the agent started: send TERM, wait, send KILL
-//   writable disks: unmount them, the deepest path first
+//   writable shares, then writable disks: unmount them, the deepest path first
 //   if a disk stays mounted: write it and make it read-only by the kernel's emergency functions, or write it by `sync`
 //
 // If the guest cannot be reached, nothing waits for it.
@@ -19,9 +19,16 @@ import type { VirtualMachineCore } from '../core.ts';
 import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
 import { isStranger, runtimeIdOf } from '../history.ts';
-import type { VirtualMachineDisk } from '../record.ts';
 import { saveLeft, unmountAll } from './stop-disks.ts';
-import { describeLeft, describeStranger, type LeftDisk, leftOf, mountedWritable, type Saved } from './stop-report.ts';
+import {
+  describeLeft,
+  describeStranger,
+  type LeftMount,
+  leftOf,
+  mountedWritable,
+  type Saved,
+  type StopMount,
+} from './stop-report.ts';
 import { endSoFar } from './termination.ts';
 
 /** The share of the disks' time for unmounting. The rest is for writing the disks that could not be unmounted. */
@@ -79,8 +86,8 @@ async function saveDisks(
   vm: VirtualMachineCore,
   handles: Handles,
   properties: SystemProperties | undefined,
-  disks: readonly VirtualMachineDisk[],
-): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
+  disks: readonly StopMount[],
+): Promise<{ readonly disks: readonly LeftMount[]; readonly saved: Saved }> {
   const run = await reach(vm, handles, properties);
   const { clock, timeouts } = vm.ports;
   if (isWaitingForGuest(vm, handles)) {
@@ -98,7 +105,10 @@ async function saveDisks(
  * either, and HCS may not return from any call about disks.
  */
 function isWaitingForGuest({ store }: VirtualMachineCore, { changes }: Handles): boolean {
-  return changes?.latest.isOverdue === true || store.record.disks.some(({ state }) => state === 'attaching');
+  const { disks, shares = [] } = store.record;
+  const isMounting =
+    disks.some(({ state }) => state === 'attaching') || shares.some(({ state }) => state === 'mounting');
+  return changes?.latest.isOverdue === true || isMounting;
 }
 
 async function reach(
