@@ -9,21 +9,28 @@ export interface VariableValues {
 }
 
 export function expanded(template: SetTemplate, values: VariableValues): SetTemplate {
-  const { console: settings, storage } = template.spec;
+  if (!textsOf(template).some((text) => text.includes('$'))) return template;
+  const { console: settings, fileShares, storage } = template.spec;
   const pipe = settings?.pipe;
   const disks = storage?.disks;
-  if (!pipe?.includes('$') && !disks?.some(({ path }) => path.includes('$'))) return template;
+  const shares = fileShares?.shares;
   const expand = (text: string) => expandText(text, values);
+  const withPath = <T extends { readonly path: string }>(each: T) => ({ ...each, path: expand(each.path) });
   return {
     ...template,
     spec: {
       ...template.spec,
       ...(pipe !== undefined && { console: { ...settings, pipe: expand(pipe) } }),
-      ...(disks !== undefined && {
-        storage: { ...storage, disks: disks.map((disk) => ({ ...disk, path: expand(disk.path) })) },
-      }),
+      ...(disks !== undefined && { storage: { ...storage, disks: disks.map(withPath) } }),
+      ...(shares !== undefined && { fileShares: { ...fileShares, shares: shares.map(withPath) } }),
     },
   };
+}
+
+/** The texts that may have variables. */
+function textsOf({ spec }: SetTemplate): readonly string[] {
+  const paths = [...(spec.storage?.disks ?? []), ...(spec.fileShares?.shares ?? [])].map(({ path }) => path);
+  return [spec.console?.pipe ?? '', ...paths];
 }
 
 const reference = /\$?\$\(([^()]*\)?)/g;
@@ -40,9 +47,8 @@ export function templateProblem(template: SetTemplate, set: string, ordinals: re
   return unknownVariable(template) ?? (ordinals.length > 1 ? sharedValue(template, set, ordinals) : undefined);
 }
 
-function unknownVariable({ spec }: SetTemplate): string | undefined {
-  const texts = [spec.console?.pipe ?? '', ...(spec.storage?.disks ?? []).map(({ path }) => path)];
-  for (const [whole, inner] of texts.flatMap((text) => [...text.matchAll(reference)])) {
+function unknownVariable(template: SetTemplate): string | undefined {
+  for (const [whole, inner] of textsOf(template).flatMap((text) => [...text.matchAll(reference)])) {
     if (whole.startsWith('$$') || inner === 'name)' || inner === 'ordinal)') continue;
     return `the template has the unknown variable ${whole}: use $(name) or $(ordinal), or write $$( for $(`;
   }
