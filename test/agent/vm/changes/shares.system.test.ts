@@ -221,6 +221,26 @@ describe('a share whose mount is in doubt', () => {
     await expectNothingLost(node);
   });
 
+  it('is removed and added again at its path if the guest was not asked yet', async () => {
+    await using node = await startNode(host);
+    const first = await startCore(node);
+    await want(first, outlives);
+    const { runtimeID } = await untilApplied(first, outlives);
+    await node.control.script({ at: 'modify', stall: true });
+    await want(first, { ...outlives, Shares: [work] });
+    await until('asked', async () => (await visitsOf(node, 'modify')) > 0);
+    await first.vanish();
+    await until('run-down', async () => (await system(node)).handles === 0);
+    await node.control.release();
+    await using second = await startCore(node, { timeouts: { changeRetry: 30 } });
+    expect(await untilApplied(second, { ...outlives, Shares: [work] })).toMatchObject({ runtimeID });
+    expect(await system(node)).toMatchObject({
+      shares: { '1': work.path },
+      guest: { mounts: { '/mnt/work': 'share:1' } },
+    });
+    await expectNothingLost(node);
+  });
+
   it('is removed if the guest does not have it, and its path is not used again before a restart', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node, { timeouts: { guestChange: 30, changeRetry: 30 } });
