@@ -2,7 +2,7 @@
 // are wanted once nothing goes wrong any more.
 import { expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
-import type { Assignment } from '../../../protocol/messages.ts';
+import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { condition, isReady, isRunning } from '../../support/agent/agent-core.ts';
 import { makeAssignment } from '../../support/agent/assignments.ts';
@@ -55,19 +55,27 @@ function someFaults(chance: Chance): Partial<HostFaults> {
 const uids = Array.from({ length: 6 }, (_, index) => `6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d000${index}`);
 
 const diskOf = (uid: string) => ({ name: 'data', path: `C:\\disks\\data-${uid.at(-1)}.vhd`, readOnly: false });
+const shareOf = (uid: string) => ({ name: 'work', path: `C:\\shares\\work-${uid.at(-1)}`, readOnly: false });
+const filesOf = (uid: string) => [
+  [diskOf(uid).path, 3000],
+  [`${shareOf(uid).path}\\file`, 1],
+];
 const description = {
   memoryInMB: 16_384,
-  files: { ...defaultHost.files, ...Object.fromEntries(uids.map((uid) => [diskOf(uid).path, 3000])) },
+  files: { ...defaultHost.files, ...Object.fromEntries(uids.flatMap(filesOf)) },
 };
 
 class History {
   readonly bed: AgentBed;
   readonly #chance: Chance;
+  /** Apart from the others, so that VMs without shares keep the history of their seed. */
+  readonly #sharing: Chance;
   readonly #wanted = new Map<string, Assignment | undefined>();
   #generation = 1;
 
   constructor(seed: number) {
     this.#chance = chanceOf(seed, 'history');
+    this.#sharing = chanceOf(seed, 'shares');
     this.bed = new AgentBed({ seed, description, faults: someFaults(chanceOf(seed, 'kinds of faults')) });
     for (const uid of uids) this.#assign(uid);
     if (this.#chance.happens(0.5))
@@ -129,7 +137,13 @@ class History {
       ProcessorCount: 1 + chance.integer(2),
       MemorySizeInMB: 512 * (1 + chance.integer(2)),
       Disks: disks,
+      ...(this.#sharing.happens(0.4) && { Shares: [{ ...shareOf(uid), ...this.#sharingOptions() }] }),
     };
+  }
+
+  #sharingOptions() {
+    const chance = this.#sharing;
+    return { readOnly: chance.happens(0.3), guestPath: chance.pick(['/mnt/work', '/mnt/work', '/mnt/other']) };
   }
 
   #isRemoved(uid: string): boolean {
@@ -145,8 +159,15 @@ class History {
     if (wanted.runStrategy === 'Halted') return observed.phase === 'Stopped' && isReady(observed) && !isLiving;
     const isApplied =
       observed.optionsDigest === wanted.optionsDigest || condition(observed, 'RestartRequired') !== undefined;
+    if (isRunning(observed) && isLiving && isUntilRestart(observed)) return true;
     return isRunning(observed) && isLiving && isApplied && condition(observed, 'Stalled') === undefined;
   }
+}
+
+/** The guest may still be mounting the share, so the agent does nothing at its path before the VM restarts. */
+function isUntilRestart(observed: ObservedVirtualMachine): boolean {
+  const ready = condition(observed, 'Ready');
+  return ready?.reason === 'ShareFailed' && ready.message.includes('may still be mounting an earlier share there');
 }
 
 it.each(Array.from({ length: seeds }, (_, index) => firstSeed + index))(
@@ -156,5 +177,6 @@ it.each(Array.from({ length: seeds }, (_, index) => firstSeed + index))(
     await history.play();
     await history.settle();
     expect(history.bed.injected.size).toBeGreaterThan(0);
+    for (const files of Object.values(history.bed.host.diskFiles())) expect(files).toContain('kept');
   },
 );
