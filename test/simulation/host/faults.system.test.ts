@@ -2,7 +2,7 @@
 // are wanted once nothing goes wrong any more.
 import { expect, it } from 'vitest';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
-import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
+import type { Assignment } from '../../../protocol/messages.ts';
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { condition, isReady, isRunning } from '../../support/agent/agent-core.ts';
 import { makeAssignment } from '../../support/agent/assignments.ts';
@@ -94,6 +94,9 @@ class History {
     this.bed.disk.settings = {};
     this.bed.host.calm();
     for (const uid of uids) if (this.#isRemoved(uid)) this.#assign(uid);
+    const isSettled = (uid: string) => this.#isAsWanted(uid) || this.#needsRestart(uid);
+    await this.bed.until('everything as wanted, or after a restart', () => uids.every(isSettled), 40 * minute);
+    for (const uid of uids) if (this.#needsRestart(uid)) this.#restart(uid);
     await this.bed.until('everything as wanted', () => uids.every((uid) => this.#isAsWanted(uid)), 40 * minute);
   }
 
@@ -146,6 +149,22 @@ class History {
     return { readOnly: chance.happens(0.3), guestPath: chance.pick(['/mnt/work', '/mnt/work', '/mnt/other']) };
   }
 
+  /** The guest may still be mounting a share, so the agent does nothing at its path before the VM restarts. */
+  #needsRestart(uid: string): boolean {
+    const observed = this.bed.observed(uid);
+    const ready = observed && condition(observed, 'Ready');
+    return ready?.reason === 'ShareFailed' && ready.message.includes('may still be mounting an earlier share there');
+  }
+
+  #restart(uid: string): void {
+    const wanted = this.#wanted.get(uid);
+    if (wanted === undefined) return;
+    this.#generation += 1;
+    const restarted = { ...wanted, generation: this.#generation, restartedAt: '2026-01-02T00:00:00Z' };
+    this.#wanted.set(uid, restarted);
+    this.bed.assign(restarted);
+  }
+
   #isRemoved(uid: string): boolean {
     return this.#wanted.get(uid) === undefined && this.bed.removed.has(uid);
   }
@@ -159,15 +178,8 @@ class History {
     if (wanted.runStrategy === 'Halted') return observed.phase === 'Stopped' && isReady(observed) && !isLiving;
     const isApplied =
       observed.optionsDigest === wanted.optionsDigest || condition(observed, 'RestartRequired') !== undefined;
-    if (isRunning(observed) && isLiving && isUntilRestart(observed)) return true;
     return isRunning(observed) && isLiving && isApplied && condition(observed, 'Stalled') === undefined;
   }
-}
-
-/** The guest may still be mounting the share, so the agent does nothing at its path before the VM restarts. */
-function isUntilRestart(observed: ObservedVirtualMachine): boolean {
-  const ready = condition(observed, 'Ready');
-  return ready?.reason === 'ShareFailed' && ready.message.includes('may still be mounting an earlier share there');
 }
 
 it.each(Array.from({ length: seeds }, (_, index) => firstSeed + index))(
