@@ -7,12 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { apiVersion, restartedAtAnnotation, revisionLabel, setLabel, setPlural } from '../../../crds/names.ts';
-import type { ManagedProcess } from '../../../simulator/playground/managed-process.ts';
 import { simulatedHosts } from '../../../simulator/playground/system.ts';
-import { type Chance, chanceOf } from '../../simulation/chance.ts';
 import { ClusterApi } from '../../support/control-plane/cluster-api.ts';
 import { RunningSystem } from '../../support/system/running-system.ts';
 import { DisruptionJudge, type WatchedEvent, watchedEvent } from './disruption-judge.ts';
+import { Kills } from './kills.ts';
 
 export interface LifeOptions {
   readonly replicas: number;
@@ -65,34 +64,31 @@ class Life implements AsyncDisposable {
   readonly #running: RunningSystem;
   readonly #options: LifeOptions;
   readonly #api: ClusterApi;
-  readonly #chance: Chance;
+  readonly #kills: Kills;
   readonly #judge: DisruptionJudge;
   readonly #maxUnavailable: number;
   #watch: ChildProcess | undefined;
-  #events = 0;
-  #kills = 0;
-  /** The next kill happens with this event; undefined if there is none to come. */
-  #killAt: number | undefined;
-  #killsLeft = 0;
-  #killing: Promise<void> = Promise.resolve();
 
   constructor(running: RunningSystem, options: LifeOptions) {
     this.#running = running;
     this.#options = options;
     this.#api = new ClusterApi(running.controlPlane.kubeconfigPath, 'life');
-    this.#chance = chanceOf(options.seed, 'kills');
     this.#maxUnavailable = Math.max(2, Math.floor(options.replicas / 10));
-    this.#judge = new DisruptionJudge(Math.ceil(options.replicas / 2), this.#maxUnavailable);
+    const judge = new DisruptionJudge(Math.ceil(options.replicas / 2), this.#maxUnavailable);
+    this.#judge = judge;
+    const { seed, replicas, tell } = options;
+    const onAgent = (nodeName: string) => judge.losesAgent(nodeName);
+    this.#kills = new Kills({ system: running.system, seed, mostEvents: replicas, onAgent, tell });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch?.kill();
-    await this.#killing;
+    await this.#kills.end();
   }
 
   get report(): LifeReport {
     const { violations, disruptions } = this.#judge;
-    return { violations, disruptions, kills: this.#kills };
+    return { violations, disruptions, kills: this.#kills.count };
   }
 
   async live(): Promise<void> {
@@ -143,19 +139,17 @@ class Life implements AsyncDisposable {
     more: () => Promise<boolean> = async () => true,
   ): Promise<void> {
     const begun = performance.now();
-    this.#killsLeft = this.#options.kills;
-    this.#planKill();
+    this.#kills.allow(this.#options.kills);
     await begin();
     await this.#running.until(
       `the set is ${name}`,
       async () => (await this.#isComplete()) && (await more()) && (await this.#isTrue()),
       this.#options.patienceMilliseconds,
     );
-    this.#killAt = undefined;
-    await this.#killing;
+    await this.#kills.end();
     const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
     this.#options.tell(
-      `${name} after ${seconds} s; ${this.#kills} kills, ${this.#judge.disruptions} disruptions so far`,
+      `${name} after ${seconds} s; ${this.#kills.count} kills, ${this.#judge.disruptions} disruptions so far`,
     );
   }
 
@@ -227,27 +221,7 @@ class Life implements AsyncDisposable {
 
   #observe(line: string): void {
     this.#judge.observe(watchedEvent.parse(JSON.parse(line)), Date.now());
-    this.#events += 1;
-    if (this.#killAt === undefined || this.#events < this.#killAt) return;
-    this.#killAt = undefined;
-    this.#killing = this.#killing.then(() => this.#kill());
-  }
-
-  #planKill(): void {
-    if (this.#killsLeft === 0) return;
-    this.#killsLeft -= 1;
-    this.#killAt = this.#events + 1 + this.#chance.integer(this.#options.replicas);
-  }
-
-  async #kill(): Promise<void> {
-    const { operator, nodes } = this.#running.system;
-    const node = this.#chance.pick(nodes);
-    const victim: ManagedProcess = this.#chance.happens(0.3) ? operator : node.agent;
-    if (victim !== operator) this.#judge.losesAgent(node.name);
-    this.#options.tell(`  ${victim.program.name} is killed`);
-    this.#kills += 1;
-    await victim.kill();
-    this.#planKill();
+    this.#kills.event();
   }
 }
 
