@@ -144,6 +144,7 @@ function viewIn(set: MachineSet, moment: Moment, name: RevisionName, now: number
     revisions: { update: revisions[name], all: Object.values(revisions), collisionCount: 0 },
     isDeleted: () => false,
     isToLeave: ({ metadata }) => leaving.has(metadata.name),
+    replacementsOf: () => 0,
   }).view();
 }
 
