@@ -70,7 +70,9 @@ export class Answers {
           ? json(200, this.#list(route.kind, route.namespace, query, process))
           : this.#create(request, route.kind, route.namespace, process);
       case 'Object':
-        return this.#object(request, route.kind, route.key, route.part, process);
+        return isApply(request)
+          ? this.#apply(request, route.kind, route.key, query, process)
+          : this.#object(request, route.kind, route.key, route.part, process);
       case 'TokenReview':
         return json(201, JSON.stringify(this.#reviewToken(request)));
       case 'SubjectAccessReview':
@@ -94,6 +96,12 @@ export class Answers {
       default:
         throw new Refusal('MethodNotAllowed', 'the server does not allow this method on the requested resource');
     }
+  }
+
+  #apply(request: Message, kind: ServedKind, key: string, query: URLSearchParams, process: string): Answer {
+    const manager = query.get('fieldManager');
+    if (manager === null) throw new Refusal('BadRequest', 'fieldManager is required for apply patch');
+    return json(200, this.#options.store.apply(kind, key, sentIn(request), manager, process).text);
   }
 
   #create(request: Message, kind: ServedKind, namespace: string | undefined, process: string): Answer {
@@ -183,6 +191,10 @@ function sorted(objects: ReadonlyMap<string, Version>, isMeant: Selection, after
 
 function encoded(revision: number, after: string): string {
   return Buffer.from(JSON.stringify({ revision, after })).toString('base64url');
+}
+
+function isApply({ headers, method }: Message): boolean {
+  return method === 'PATCH' && headers['content-type'] === 'application/apply-patch+yaml';
 }
 
 function bodyOf({ body }: Message): unknown {
