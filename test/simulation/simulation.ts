@@ -3,6 +3,7 @@
 
 import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm-spec.ts';
 import { pausedAnnotation } from '../../crds/names.ts';
+import { controllerOf } from './api-server/objects.ts';
 import { reachReasons } from './coverage.ts';
 import { unsettled } from './judges/convergence.ts';
 import { Invariants } from './judges/invariants.ts';
@@ -15,6 +16,7 @@ import { judgeSuccessor } from './judges/successors.ts';
 import { mishapsOf } from './mishaps.ts';
 import { completePolicies, policyHistoriesOf } from './policy-histories.ts';
 import { type Profile, profileOf } from './profile.ts';
+import { completeSets, setHistoriesOf } from './set-histories.ts';
 import { SimulatedSystem } from './system/system.ts';
 import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } from './workload.ts';
 import { World } from './world.ts';
@@ -92,6 +94,7 @@ export async function simulate({
   const steps = [
     ...workloadOf(world, profile, hosts),
     ...policyHistoriesOf(world, profile.spans),
+    ...setHistoriesOf(world, profile, hosts),
     ...mishapsOf(world, profile, hosts),
   ];
   const finished = (failure: unknown): Run => ({
@@ -179,11 +182,13 @@ function calm(system: SimulatedSystem): void {
     setNode(system, machine.name, { unschedulable: null, taints: null });
   }
   completePolicies(system);
-  for (const { metadata, spec } of api.users.list('LinuxUtilityVM')) {
+  completeSets(system);
+  for (const object of api.users.list('LinuxUtilityVM')) {
+    const { metadata, spec } = object;
     if (metadata.namespace !== namespace) continue;
     annotate(system, metadata.name, pausedAnnotation, null);
     removeFinalizer(system, metadata.name);
-    if (metadata.deletionTimestamp === undefined) {
+    if (metadata.deletionTimestamp === undefined && controllerOf(object) === undefined) {
       api.users.patch('LinuxUtilityVM', metadata, { spec: mending(metadata.name, linuxUtilityVMSpec.parse(spec)) });
     }
   }

@@ -71,6 +71,11 @@ export class Fleet {
     return this.#judgements.of(this.#needs(uid, spec)).placed;
   }
 
+  /** Milliseconds until a host that lacked resources for the VM is tried again; undefined if none did. */
+  untilTriedAgain(uid: string): number | undefined {
+    return this.#options.evictions.untilTriedAgain(uid);
+  }
+
   couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
     const needs = needsOf(spec, [nodeName, ...this.#options.evictions.lackingFor(uid)]);
     return this.#judgements.of(needs).placed;
