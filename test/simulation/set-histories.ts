@@ -2,13 +2,25 @@
 // re-create sets with and without their VMs, and meddle with single VMs. Administrators drain hosts more often where
 // there are sets. Each set and each host has a history of its own.
 import { linuxUtilityVMSetSpec } from '../../crds/linux-utility-vm-set.ts';
-import { apiVersion, pausedAnnotation, restartedAtAnnotation, setLabel } from '../../crds/names.ts';
+import { pausedAnnotation, restartedAtAnnotation, setLabel } from '../../crds/names.ts';
+import { template as templateSchema } from '../../crds/set/template.ts';
 import { isObject } from '../../crds/structural.ts';
+import { parseTemplate } from '../../sets/templates.ts';
 import type { KindName } from './api-server/kinds.ts';
 import { controllerOf } from './api-server/objects.ts';
 import type { Chance } from './chance.ts';
+import { templateOf } from './judges/revisions.ts';
 import { type Profile, type Spans, timesOf } from './profile.ts';
-import { mendingSet, mostReplicas, type SetManifestSpec, setNames, setSpecOf, wrongSetSpecs } from './sets.ts';
+import {
+  isWrongTemplate,
+  mendingSet,
+  mostReplicas,
+  rolling,
+  type SetManifestSpec,
+  setNames,
+  setSpecOf,
+  wrongSetSpecs,
+} from './sets.ts';
 import type { SimulatedSystem } from './system/system.ts';
 import { annotate, drainTaint, namespace, note, type Step, setNode } from './workload.ts';
 import type { World } from './world.ts';
@@ -183,20 +195,19 @@ function historyOf(chance: Chance, name: string, spans: Spans): readonly Step[] 
   const created = chance.integer(spans.creation);
   const spec = setSpecOf(chance);
   const isOld = chance.happens(0.5);
-  const make: Happening = [
-    created,
-    'set: create',
-    (system) => {
-      create(system, name, spec);
-      if (isOld) addOldRevision(system, name);
-    },
-  ];
+  const old: Happening = [created, 'set: old revision', (system) => addOldRevision(system, name, spec)];
+  const make: Happening = [created + 1_000, 'set: create', (system) => create(system, name, spec)];
   const rest = timesOf(chance, { from: created, until: spans.safety, mean: 0.5 * minute }).flatMap((at) => {
     const happen = chance.pick(happenings);
     const [later, number] = [at + chance.integer(1.5 * minute), chance.integer(1_000)];
     return happen({ name, spec, at, later, number });
   });
-  return [make, ...rest].map(([at, kind, run]) => ({ at, kind, text: `${kind} (${name})`, run }));
+  return [...(isOld ? [old] : []), make, ...rest].map(([at, kind, run]) => ({
+    at,
+    kind,
+    text: `${kind} (${name})`,
+    run,
+  }));
 }
 
 /** Every fifth drain asks no budget. */
@@ -233,22 +244,15 @@ function patchTemplate(system: SimulatedSystem, name: string, spec: object): voi
 }
 
 /**
- * As if an operator of an earlier version had begun: it gave its revisions other names, and did not store what has a
- * default since.
+ * Left by a set that an operator of an earlier version had: it gave its revisions other names, and did not store what has
+ * a default since.
  */
-function addOldRevision({ api: { users } }: SimulatedSystem, name: string): void {
-  const set = users.get('LinuxUtilityVMSet', { namespace, name });
-  if (set === undefined) return;
-  const { template } = linuxUtilityVMSetSpec.parse(set['spec']);
-  const { runStrategy: _, ...spec } = template.spec;
+function addOldRevision({ api: { users } }: SimulatedSystem, name: string, { template }: SetManifestSpec): void {
+  const stored = templateSchema.parse(template);
+  const { runStrategy: _, ...spec } = stored.spec;
   users.create('ControllerRevision', {
-    metadata: {
-      ...{ name: `${name}-old`, namespace, labels: { [setLabel]: name } },
-      ownerReferences: [
-        { apiVersion, kind: set.kind, name, uid: set.metadata.uid, controller: true, blockOwnerDeletion: true },
-      ],
-    },
-    data: { template: { ...template, spec } },
+    metadata: { name: `${name}-old`, namespace, labels: { [setLabel]: name } },
+    data: { template: { ...stored, spec } },
     revision: 1,
   });
 }
@@ -296,6 +300,11 @@ export function completeSets(system: SimulatedSystem): void {
   for (const name of setNames) completeOrphaning(system, name);
   for (const { metadata, spec } of users.list('LinuxUtilityVMSet')) {
     if (isObject(spec)) patchSet(system, metadata.name, mendingSet(linuxUtilityVMSetSpec.parse(spec)));
+    const revisions = users
+      .list('ControllerRevision')
+      .filter((each) => each.metadata.labels?.[setLabel] === metadata.name);
+    const templates = revisions.flatMap((each) => parseTemplate(templateOf(each)) ?? []);
+    if (templates.some(isWrongTemplate)) patchSet(system, metadata.name, { update: rolling });
     for (const machine of users.list('LinuxUtilityVM')) {
       const isNamedAlike = machine.metadata.name.startsWith(`${metadata.name}-`);
       const isFree = machine.metadata.labels?.[setLabel] === undefined;

@@ -2,6 +2,7 @@
 // system.
 import type { z } from 'zod';
 import type { LinuxUtilityVMSetSpec, linuxUtilityVMSetSpec } from '../../crds/linux-utility-vm-set.ts';
+import type { SetTemplate } from '../../crds/set/template.ts';
 import type { Chance } from './chance.ts';
 import { diskOf, sharedPipe } from './system/host-names.ts';
 
@@ -74,6 +75,16 @@ export const wrongSetSpecs: readonly WrongSetSpec[] = [
 ];
 
 const usualMemory = 4_096;
+
+/** Whether VMs that are made from the template cannot run. */
+export function isWrongTemplate({ spec }: SetTemplate): boolean {
+  const { boot, console: settings, memory, processor } = spec;
+  const isUnusual = [boot, settings, processor?.cpuGroupID].some((each) => each !== undefined);
+  return isUnusual || memory.sizeInMB > usualMemory;
+}
+
+/** Changes reach all VMs, so that they can be mended. */
+export const rolling = { type: 'RollingUpdate', method: 'LiveOrRestart', partition: 0, paused: null } as const;
 
 /** Takes back whatever is wrong with the spec of a set. */
 export function mendingSet({ template }: LinuxUtilityVMSetSpec): object {

@@ -117,7 +117,9 @@ export class Answers {
 
   #list(kind: ServedKind, namespace: string | undefined, query: URLSearchParams, process: string): string {
     const token = query.get('continue');
-    const { revision, after } = token === null ? this.#start(kind, process) : this.#continuation(token, process);
+    const isBySelector = query.has('labelSelector');
+    const { revision, after } =
+      token === null ? this.#start(kind, process, isBySelector) : this.#continuation(token, process);
     const objects = this.#options.store.collection(kind.kind).at(revision);
     if (objects === undefined) throw new Refusal('Expired', 'The provided continue parameter is too old');
     const all = sorted(objects, selectionOf(namespace, query), after);
@@ -131,9 +133,10 @@ export class Answers {
     return `{"kind":"${kind.kind}List","apiVersion":"${kind.apiVersion}","metadata":${metadata},"items":[${items}]}`;
   }
 
-  #start(kind: ServedKind, process: string): z.infer<typeof continuation> {
+  /** The API promises that a list without a version is current. Some servers break this with lists of a whole collection. */
+  #start(kind: ServedKind, process: string, isBySelector: boolean): z.infer<typeof continuation> {
     const { store, faults, elapsed } = this.#options;
-    if (!faults.happens('stale list', process)) return { revision: store.revision, after: '' };
+    if (isBySelector || !faults.happens('stale list', process)) return { revision: store.revision, after: '' };
     const age = staleMilliseconds * faults.chanceOf('stale list', process).number();
     const revision = store.collection(kind.kind).revisionAt(elapsed() - age);
     if (revision !== undefined) faults.count('stale list');

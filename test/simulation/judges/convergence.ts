@@ -5,6 +5,7 @@ import type { StoredObject } from '../api-server/objects.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 import { policyProblems } from './policies.ts';
 import { lacksRoom } from './room.ts';
+import { setProblems } from './sets.ts';
 import { leftOfRuns } from './staged-files.ts';
 
 /** What is not as it has to be, a line each. A VM of a machine that is off has to wait until the machine's Node is removed. */
@@ -36,6 +37,7 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
       host.lostForeign().map((id) => `${name} ended ${id} of another program`),
     ),
     ...policyProblems(system),
+    ...setProblems(system, (object) => isExcused(object) || lacksRoom(system, object)),
     ...leftOfRuns(system),
     ...leftFiles(system, uids),
   ];
