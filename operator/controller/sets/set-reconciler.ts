@@ -2,8 +2,8 @@
 //
 //   revision ──► members (adopt, release) ──► plan ──► writes of VMs ──► status
 //
-// Before the first write of a term that takes a VM away, all VMs of the set are read live: a cache that is behind must not
-// spend a budget that an earlier leader has spent.
+// Before the first write of a term that takes a VM away, and after each write that failed, all VMs of the set are read
+// live: a cache that is behind must not spend a budget that an earlier leader, or a write without an answer, has spent.
 import { setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec, LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
 import { wantedOrdinals } from '../../../sets/ordinals.ts';
@@ -111,6 +111,8 @@ export class SetReconciler {
     const { writes, result } = await this.#actions.run(set, views, view, actions);
     const failure = writes.find((write) => write.kind === 'Failed');
     if (failure !== undefined) this.#note(memory, views.update.name, failure.error);
+    // It may have taken effect all the same.
+    if (failure !== undefined || result.kind === 'Retry') memory.hasReadMembers = false;
     // The status is about what is now, with the writes of this pass.
     const after = this.#view(readable);
     const verdict = this.#verdict(readable, after.view, failure?.error);

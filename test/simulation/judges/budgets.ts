@@ -13,6 +13,8 @@ export interface BudgetsOptions {
   readonly now: () => number;
   /** For how long an operator may not know what others wrote, in milliseconds. */
   readonly lag: number;
+  /** How long a write can be on its way, in milliseconds: what befalls a VM meanwhile could not be known. */
+  readonly transit: number;
   /** The write was sent long ago, perhaps by an operator that does not lead any more. */
   readonly isLate: () => boolean;
 }
@@ -53,7 +55,10 @@ export class Budgets {
     if (kind !== 'LinuxUtilityVM') return;
     const byOperator = write.writer.startsWith('operator-') && !this.#options.isLate();
     if (before !== undefined && byOperator) this.#judge(write.writer, before, after);
-    this.#remember(before, after, byOperator);
+    const isMeant =
+      byOperator && (before === undefined || after === undefined || disruptionBy(before, after) !== undefined);
+    const { lag, transit } = this.#options;
+    this.#remember(before, after, this.#options.now() + (isMeant ? 0 : byOperator ? transit : lag));
   }
 
   #wroteSet(set: StoredObject): void {
@@ -98,29 +103,30 @@ export class Budgets {
 
   /** Names of other VMs that are certainly not available. */
   #awayBeside(name: string, uid: string, { minReadyMilliseconds, wanted }: SetRules): readonly string[] {
+    const { transit } = this.#options;
     const now = this.#options.now();
     return wanted.filter((other) => {
       if (other === name) return false;
       const { awayFrom, object } = this.#known.get(uid)?.get(other) ?? {};
       if (object === undefined || awayFrom !== undefined) return (awayFrom ?? 0) <= now;
-      return readySince(object).earliest + minReadyMilliseconds > now;
+      const { earliest } = readySince(object);
+      return earliest + transit <= now && now < earliest + minReadyMilliseconds;
     });
   }
 
-  #remember(before: StoredObject | undefined, after: StoredObject | undefined, byOperator: boolean): void {
+  /** `from`: when every operator has to know of the write. */
+  #remember(before: StoredObject | undefined, after: StoredObject | undefined, from: number): void {
     const [was, is] = [before, after].map((object) => (object === undefined ? undefined : setOf(object)));
     const { name = '' } = (after ?? before)?.metadata ?? {};
-    if (was !== undefined && was.uid !== is?.uid) this.#set(was.uid, name, undefined, byOperator);
-    if (is !== undefined && after !== undefined) this.#set(is.uid, name, after, byOperator);
+    if (was !== undefined && was.uid !== is?.uid) this.#set(was.uid, name, undefined, from);
+    if (is !== undefined && after !== undefined) this.#set(is.uid, name, after, from);
   }
 
-  #set(uid: string, name: string, object: StoredObject | undefined, byOperator: boolean): void {
-    const { lag, now } = this.#options;
+  #set(uid: string, name: string, object: StoredObject | undefined, from: number): void {
     const known = this.#known.get(uid) ?? new Map<string, Known>();
     this.#known.set(uid, known);
     const set = object === undefined ? undefined : setOf(object);
     const isAway = object === undefined || !isPresent(object) || !isLabelled(object, set?.name ?? '');
-    const from = byOperator ? now() : now() + lag;
     const awayFrom = isAway ? Math.min(known.get(name)?.awayFrom ?? from, from) : undefined;
     known.set(name, { object, awayFrom });
   }

@@ -12,8 +12,12 @@ import { SingleRuns } from './single-runs.ts';
 import { Stops } from './stops.ts';
 import { judgeSuccessor } from './successors.ts';
 
-/** For how long an operator may not know what others wrote: until a silent watch is given up, or a watch catches up. */
-const lag = { usual: 15_000, ofFaultyWatch: 180_000 } as const;
+/**
+ * `lag`: for how long an operator may not know what others wrote, until a silent watch is given up, or a watch catches up.
+ * `transit`: how long a write can be on its way.
+ */
+const usual = { lag: 15_000, transit: 1_000 } as const;
+const withApiFaults = { lag: 180_000, transit: 30_000 } as const;
 
 export interface JudgesOptions {
   readonly world: World;
@@ -38,7 +42,7 @@ export class Judges {
     this.#invariants = new Invariants(system);
     this.#budgets = new Budgets({
       now,
-      lag: hasApiFaults ? lag.ofFaultyWatch : lag.usual,
+      ...(hasApiFaults ? withApiFaults : usual),
       isLate: () => system().api.isServingLate,
     });
     this.#grants = new Grants(now);
