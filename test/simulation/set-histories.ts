@@ -308,7 +308,8 @@ export function completeSets(system: SimulatedSystem): void {
     for (const machine of users.list('LinuxUtilityVM')) {
       const isNamedAlike = machine.metadata.name.startsWith(`${metadata.name}-`);
       const isFree = machine.metadata.labels?.[setLabel] === undefined;
-      if (isNamedAlike && isFree) removeStranger(system, { namespace, name: machine.metadata.name });
+      // The set may not have let it go yet.
+      if (isNamedAlike && isFree) users.delete('LinuxUtilityVM', machine.metadata);
     }
   }
 }

@@ -20,9 +20,11 @@ export function setProblems(system: SimulatedSystem, isExcused: (object: StoredO
     if (deletionTimestamp !== undefined) return [`${name} is still being deleted`];
     const members = machines.filter((machine) => setOf(machine)?.uid === uid);
     const rules = rulesOf(set);
-    const extra = members.filter(({ metadata }) => !rules.wanted.includes(metadata.name));
+    const extra = members.filter((machine) => !rules.wanted.includes(machine.metadata.name) && !isExcused(machine));
     const strangers = extra.map(({ metadata }) => `${metadata.name} is not wanted by ${name}`);
-    if (strangers.length > 0 || members.some(isExcused)) return strangers;
+    // Also one that has a wanted name, and is none of the set's.
+    const isHeldUp = machines.some((machine) => rules.wanted.includes(machine.metadata.name) && isExcused(machine));
+    if (strangers.length > 0 || isHeldUp) return strangers;
     return problemsOf(system, set, rules, members).map((problem) => `${name} ${problem}: ${why(set)}`);
   });
 }
