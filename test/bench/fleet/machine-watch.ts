@@ -1,9 +1,11 @@
 // What a client that watches sees of the VMs, with the time at which it sees it.
 import { z } from 'zod';
+import type { KubeHttp } from '../../../operator/kubernetes/http.ts';
 import { list, type WatchEvent, watch } from '../../../operator/kubernetes/watch.ts';
 import { type FleetCluster, machinesPath } from './cluster.ts';
 
 const hour = 3_600;
+const mostWatches = 20;
 
 const seen = z.object({
   metadata: z.object({ name: z.string(), uid: z.string(), generation: z.number() }),
@@ -36,7 +38,6 @@ export class MachineWatch implements AsyncDisposable {
   #ready = 0;
   readonly #aborting = new AbortController();
   #ended: Promise<string | undefined> = Promise.resolve(undefined);
-  #failure: string | undefined;
 
   static async start({ client }: FleetCluster): Promise<MachineWatch> {
     const started = new MachineWatch();
@@ -46,13 +47,7 @@ export class MachineWatch implements AsyncDisposable {
       for (const item of items) started.#apply(item);
     });
     if (!listed.ok) throw new Error(listed.error.message);
-    started.#ended = watch(client, {
-      ...{ path, signal, resourceVersion: listed.value, timeoutSeconds: hour, silenceMilliseconds: hour * 1000 },
-      onEvent: (event) => started.#take(event),
-    }).then((error) => {
-      started.#failure = error?.message ?? 'the server ended the watch';
-      return started.#failure;
-    });
+    started.#ended = started.#follow(client, listed.value);
     return started;
   }
 
@@ -84,6 +79,23 @@ export class MachineWatch implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#aborting.abort();
     await this.#ended;
+  }
+
+  /** The server may end a watch, which then continues where it was. Resolves with why it cannot. */
+  async #follow(client: KubeHttp, from: string): Promise<string> {
+    const { signal } = this.#aborting;
+    let resourceVersion = from;
+    for (let watches = 1; watches <= mostWatches; watches += 1) {
+      const failed = await watch(client, {
+        ...{ path: machinesPath, signal, resourceVersion, timeoutSeconds: hour, silenceMilliseconds: hour * 1000 },
+        onEvent: (event) => {
+          resourceVersion = event.resourceVersion;
+          this.#take(event);
+        },
+      });
+      if (failed !== undefined) return failed.message;
+    }
+    return `the server ended the watch ${mostWatches} times`;
   }
 
   #take(event: WatchEvent): void {

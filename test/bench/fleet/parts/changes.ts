@@ -49,10 +49,12 @@ export const changes: Part = {
     );
     const restartedByLive = (await bed.agents.lives()).away.length;
     say(`the change took ${live.seconds.toFixed(1)} s; all VMs are restarted`);
-    const restartedAt = new Date().toISOString();
-    const metadata = { annotations: { [restartedAtAnnotation]: restartedAt } };
+    const asked = Date.now();
+    const metadata = { annotations: { [restartedAtAnnotation]: new Date(asked).toISOString() } };
     const rolling = await changed(bed, watching, sizes, { metadata }, () =>
-      [...watching.machines.values()].every((each) => each.isReady && each.restartedAt === restartedAt),
+      [...watching.machines.values()].every(
+        ({ isReady, restartedAt = '' }) => isReady && Date.parse(restartedAt) >= asked,
+      ),
     );
     const away = overlapOf((await bed.agents.lives()).away, rolling.begun);
     return {
