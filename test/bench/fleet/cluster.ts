@@ -97,6 +97,12 @@ export class FleetCluster extends ClusterApi {
     return counts;
   }
 
+  /** Events that say something about a set. */
+  async eventsOfSets(): Promise<number> {
+    const path = '/api/v1/namespaces/default/events?fieldSelector=involvedObject.kind%3DLinuxUtilityVMSet';
+    return listed.parse(await this.send('GET', path)).items.length;
+  }
+
   /** Waits for the last Events, which follow the status writes. */
   async settledWrites(): Promise<Writes> {
     let last = await this.writes();

@@ -9,8 +9,9 @@ import type { Part } from './parts/part.ts';
 import { size } from './parts/size.ts';
 import { storm } from './parts/storm.ts';
 import { throughput } from './parts/throughput.ts';
+import { outlineOf } from './report/outline.ts';
 import { writeReport } from './report/report.ts';
-import { keepResults, type Machine, type PartResult } from './report/results.ts';
+import { keepResults, type Machine, type PartResult, type Plot } from './report/results.ts';
 import type { FleetSizes } from './sizes.ts';
 
 export interface FleetOptions {
@@ -54,7 +55,12 @@ async function measured({ name, title, run }: Part, { sizes, say }: FleetOptions
   const sinceBegun = () => `${((performance.now() - begun) / 1000).toFixed(0)} s`;
   say(`${name} · begins`);
   const figures = await run(sizes, (line) => say(`${name} · ${sinceBegun()} · ${line}`));
-  return { part: name, title, day: new Date().toISOString().slice(0, 10), machine: thisMachine(), ...figures };
+  const day = new Date().toISOString().slice(0, 10);
+  return { part: name, title, day, machine: thisMachine(), ...figures, plots: figures.plots.map(outlined) };
+}
+
+function outlined(plot: Plot): Plot {
+  return { ...plot, series: plot.series.map(({ name, points }) => ({ name, points: outlineOf(points) })) };
 }
 
 function thisMachine(): Machine {

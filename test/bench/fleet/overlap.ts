@@ -3,7 +3,7 @@ import type { Span } from './agents/messages.ts';
 
 export interface Overlap {
   readonly most: number;
-  /** The number after each change, over seconds since `begun`. */
+  /** The number before and after each change, over seconds since `begun`. */
   readonly points: [number, number][];
 }
 
@@ -15,10 +15,14 @@ export function overlapOf(spans: readonly Pick<Span, 'from' | 'to'>[], begun: nu
   // Of two changes at the same time, the end comes first.
   changes.sort((one, other) => one.at - other.at || one.by - other.by);
   let [now, most] = [0, 0];
-  const points = changes.map(({ at, by }): [number, number] => {
+  const points = changes.flatMap(({ at, by }): [number, number][] => {
+    const [seconds, before] = [(at - begun) / 1000, now];
     now += by;
     most = Math.max(most, now);
-    return [(at - begun) / 1000, now];
+    return [
+      [seconds, before],
+      [seconds, now],
+    ];
   });
   return { most, points };
 }

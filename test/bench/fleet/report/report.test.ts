@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { outlineOf } from './outline.ts';
 import { pageOf, valueText, writeReport } from './report.ts';
 import { keepResults, type PartResult, type Plot, readResults } from './results.ts';
 import { linearScale, logScale } from './scale.ts';
@@ -77,12 +78,9 @@ describe('a plot', () => {
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
 
-  it('of many points has at most some hundred of them, the last one included', () => {
-    const points = Array.from({ length: 5_000 }, (_, index): [number, number] => [index, index]);
-    const svg = svgOf({ ...plot, series: [{ name: 'many', points }] });
-    const places = /points="([^"]*)"/.exec(svg)?.[1]?.split(' ') ?? [];
-    expect(places.length).toBeLessThanOrEqual(401);
-    expect(svg).not.toContain('<circle');
+  it('of many points has a line without dots', () => {
+    const points = Array.from({ length: 500 }, (_, index): [number, number] => [index, index]);
+    expect(svgOf({ ...plot, series: [{ name: 'many', points }] })).not.toContain('<circle');
   });
 
   it('without any point is still a plot', () => {
@@ -90,6 +88,27 @@ describe('a plot', () => {
       const empty = { ...plot, x: { ...plot.x, scale }, y: { ...plot.y, scale }, series: [], bound: undefined };
       expect(svgOf(empty)).not.toMatch(/NaN|undefined|Infinity/);
     }
+  });
+});
+
+describe('the outline of a line', () => {
+  it('has its peaks, and few points', () => {
+    const points = Array.from({ length: 10_000 }, (_, index): [number, number] => [
+      index,
+      index === 4_321 ? 77 : index % 2,
+    ]);
+    const outline = outlineOf(points);
+    expect(outline.length).toBeLessThanOrEqual(600);
+    expect(outline).toContainEqual([4_321, 77]);
+    expect([outline.at(0), outline.at(-1)]).toEqual([
+      [0, 0],
+      [9_999, 1],
+    ]);
+  });
+
+  it('is the line itself if it has few points', () => {
+    expect(outlineOf([])).toEqual([]);
+    expect(outlineOf([[1, 2.000_001]])).toEqual([[1, 2]]);
   });
 });
 

@@ -10,8 +10,6 @@ const inner = {
 } as const;
 /** A series with more points has a line only. */
 const mostDots = 24;
-/** More points than this cannot be told apart. */
-const mostPoints = 400;
 
 const style = `
   .paper { fill: #ffffff } text { fill: #24292f; font: 12px system-ui, sans-serif }
@@ -83,7 +81,7 @@ function horizontals(y: Scale): readonly string[] {
 }
 
 function drawn(points: Plot['series'][number]['points'], colour: number, x: Scale, y: Scale): readonly string[] {
-  const places = thinned(points).map(([one, other]) => `${across(x, one)},${up(y, other)}`);
+  const places = points.map(([one, other]) => `${across(x, one)},${up(y, other)}`);
   const line = `<polyline class="line s${colour}" points="${places.join(' ')}"/>`;
   if (places.length > mostDots) return [line];
   const dots = places.map((place) => {
@@ -97,12 +95,6 @@ function boundLine(bound: Plot['bound'], y: Scale): readonly string[] {
   if (bound === undefined) return [];
   const at = up(y, bound.y);
   return [`<line class="bound" x1="${frame.left}" x2="${frame.left + inner.width}" y1="${at}" y2="${at}"/>`];
-}
-
-/** Keeps the first and the last point. */
-function thinned<T>(points: readonly T[]): readonly T[] {
-  const every = Math.ceil(points.length / mostPoints);
-  return points.filter((_, index) => index % every === 0 || index === points.length - 1);
 }
 
 function across(x: Scale, value: number): number {
