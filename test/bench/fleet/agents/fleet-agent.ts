@@ -4,15 +4,18 @@ import { once } from 'node:events';
 import type { SecureContext } from 'node:tls';
 import { WebSocket } from 'ws';
 import { defaultLinkTimes, fixedTimes } from '../../../../agent/bounds/timeouts.ts';
+import { dial, OtherReplicaError } from '../../../../agent/link/dial.ts';
 import { webSocketMaxPayload } from '../../../../protocol/channel.ts';
 import {
   type Assignment,
   agentsPath,
+  closeCodes,
   limits,
   type ObservedVirtualMachine,
   subprotocol,
 } from '../../../../protocol/messages.ts';
 import { delay, systemClock } from '../../../../runtime/clock.ts';
+import { messageOf } from '../../../../runtime/error-text.ts';
 import { ScriptedAgent, someHost } from '../../../support/operator/scripted-agent.ts';
 import { booting, running } from '../../converge-agents.ts';
 import type { AgentSettings, Span } from './messages.ts';
@@ -25,6 +28,8 @@ const phases = [
   { phase: 'Creating', at: 0.1 },
   { phase: 'Starting', at: 0.3 },
 ] as const;
+/** The code of a connection that ended without a word. */
+const lostCode = 1006;
 const host = { ...someHost, memoryInMB: 4 << 20 };
 
 export interface FleetAgentSettings extends AgentSettings {
@@ -45,6 +50,7 @@ export class FleetAgent {
   readonly #busy = new Set<string>();
   #socket: WebSocket | undefined;
   #hasLeft = false;
+  readonly #leaving = new AbortController();
 
   constructor(settings: FleetAgentSettings) {
     this.#settings = settings;
@@ -57,14 +63,13 @@ export class FleetAgent {
     };
   }
 
-  /** Resolves after `leave`. */
+  /** Resolves after `leave`. Waits between attempts as `agent/link/link.ts` does. */
   async stayConnected(): Promise<void> {
     for (let failures = 0; !this.#hasLeft; ) {
-      const begun = performance.now();
-      await this.#session().catch(() => undefined);
+      failures = await this.#session(failures).catch(() => failures + 1);
       this.isLive = false;
-      failures = performance.now() - begun >= defaultLinkTimes.healthy ? 0 : failures + 1;
-      const ceiling = Math.min(defaultLinkTimes.lastRetry, defaultLinkTimes.firstRetry * 2 ** Math.min(failures, 16));
+      const { firstRetry, lastRetry } = defaultLinkTimes;
+      const ceiling = Math.min(lastRetry, firstRetry * 2 ** Math.min(failures, 16));
       if (!this.#hasLeft) await delay(systemClock, Math.random() * ceiling);
     }
   }
@@ -75,12 +80,27 @@ export class FleetAgent {
 
   leave(): void {
     this.#hasLeft = true;
+    this.#leaving.abort();
     this.drop();
   }
 
-  /** Resolves when the connection has ended. */
-  async #session(): Promise<void> {
-    const { port, token, address, trusted, bare } = this.#settings;
+  /** Resolves when the connection has ended, with the number of failures in a row. */
+  async #session(failures: number): Promise<number> {
+    const { bare } = this.#settings;
+    const begun = performance.now();
+    const ports = { clock: systemClock, random: Math.random, openSocket: () => this.#open() };
+    const socket = await dial({ url: '', tokenFile: '', caFile: undefined }, ports, this.#leaving.signal);
+    this.#agent.attach(socket);
+    this.#hello();
+    if (bare) this.isLive = true;
+    const { code } = await this.#agent.closed;
+    if (code === closeCodes.shuttingDown || performance.now() - begun >= defaultLinkTimes.healthy) return 0;
+    return 1 + Math.min(failures, code === lostCode ? 1 : failures);
+  }
+
+  /** As `openWebSocket` of the agent, without files, and from an address of its own. */
+  async #open(): Promise<WebSocket> {
+    const { port, token, address, trusted } = this.#settings;
     const socket = new WebSocket(`wss://127.0.0.1:${port()}${agentsPath}`, [subprotocol], {
       ...{ secureContext: trusted, minVersion: 'TLSv1.3', localAddress: address },
       headers: { authorization: `Bearer ${token}` },
@@ -90,11 +110,12 @@ export class FleetAgent {
       generateMask: (mask) => mask.fill(0),
     });
     this.#socket = socket;
-    await once(socket, 'open');
-    this.#agent.attach(socket);
-    this.#hello();
-    if (bare) this.isLive = true;
-    await this.#agent.closed;
+    try {
+      await once(socket, 'open');
+    } catch (error) {
+      throw isOtherReplica(messageOf(error)) ? new OtherReplicaError(messageOf(error)) : error;
+    }
+    return socket;
   }
 
   /** As the real agent: without text, in parts. */
@@ -154,6 +175,11 @@ export class FleetAgent {
     if (known === undefined || latest === undefined || this.#busy.has(uid)) return;
     this.#agent.observe(asAssigned(latest, { ...known, ...toldBy(latest) }));
   }
+}
+
+/** By the texts of `ws`: nobody answered, or a replica that does not lead did. */
+function isOtherReplica(message: string): boolean {
+  return message === 'Opening handshake has timed out' || message === 'Unexpected server response: 503';
 }
 
 function toldBy({ generation, optionsDigest }: Assignment) {
