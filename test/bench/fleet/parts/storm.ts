@@ -147,7 +147,7 @@ async function idleWrites(
 ): Promise<readonly Measure[]> {
   const before = await cluster.settledWrites();
   const end = performance.now() + idleSeconds * 1000;
-  for (let left = idleSeconds * 1000; left > 0; left = end - performance.now()) {
+  for (let left = idleSeconds * 1000; left > 1; left = end - performance.now()) {
     say(`idle for another ${(left / 1000).toFixed(0)} s`);
     await sleep(Math.min(left, progressMilliseconds));
   }
