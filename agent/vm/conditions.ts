@@ -134,7 +134,8 @@ function readyWhenSettled(view: VirtualMachineView, reason: ReasonCode): Observe
   // An ended VM is as it should be only once nothing of it is left.
   if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
   const ok = reasons[reason].action === 'none';
-  const message = ok ? settledText(reason, record.assignment?.runStrategy) : exitMessage(record);
+  // A VM that is not started again has no next start to name.
+  const message = ok ? settledText(reason, record.assignment?.runStrategy) : record.lastExit?.message;
   return condition('Ready', ok ? 'True' : 'False', reason, message);
 }
 

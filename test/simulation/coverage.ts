@@ -51,6 +51,9 @@ const excused: Readonly<Record<string, readonly string[]>> = {
     ...['OrdinalsInvalid', 'ProgressDeadlineExceeded', 'Progressing', 'RolloutPaused', 'TemplateInvalid'],
     'TooFewAvailable',
   ].map(reason),
+  'the VMs have no process': [
+    ...['ExitCodeLost', 'ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown'].map(reason),
+  ],
   'the programs have no known defect': [reason('InternalError')],
   'all programs have the same version': [reason('ProtocolError'), reason('UnsupportedByAgent')],
   'the API server checks what it stores': [reason('InvalidSpec')],
