@@ -49,7 +49,7 @@ function exitObserved(vm: VirtualMachineCore, running: Situation<'Running'>, end
   if (end.kind === 'serviceDisconnected') return lost();
   const exit = end.kind === 'exited' ? end.exit : { exitType: 'Unknown' as const, status: 0 };
   const told = toldExit(vm, exit);
-  if (!noteProcessEnd(vm)) vm.store.change(history.exited, told, vm.ports);
+  if (!noteProcessEnd(vm, 'atOnce')) vm.store.change(history.exited, told, vm.ports);
   return ended(running);
 }
 

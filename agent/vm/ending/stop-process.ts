@@ -21,19 +21,26 @@ export async function endProcess(vm: VirtualMachineCore, run: GuestRun): Promise
   if (known?.state !== 'running' || !process.isFollowed(boot)) return;
   const { leaveProcesses } = ports.timeouts;
   const exit = process.exitOf(boot);
+  const isOver = process.endOf(boot) !== undefined;
   for (const [signal, patience] of [
     ['TERM', graceOf(vm)],
     ['KILL', leaveProcesses],
   ] as const) {
-    const asked = inTime(run.run(signalCommand(signal, [known.pid])), ports.clock, leaveProcesses);
-    await asked.catch((error: unknown) => {
-      ports.logger.info({ error: messageOf(error), signal }, 'no signal to the process of the VM');
-    });
+    if (!isOver) await send(vm, run, signal, known.pid);
     const end = await within(ports.clock, patience, exit);
     if (end === 'waiting') continue;
     store.change(processChanged, end, vm.now());
+    // Its last words.
+    await within(ports.clock, leaveProcesses, process.outputOf(boot));
     return;
   }
+}
+
+async function send({ ports }: VirtualMachineCore, run: GuestRun, signal: 'TERM' | 'KILL', pid: number): Promise<void> {
+  const asked = inTime(run.run(signalCommand(signal, [pid])), ports.clock, ports.timeouts.leaveProcesses);
+  await asked.catch((error: unknown) => {
+    ports.logger.info({ error: messageOf(error), signal }, 'no signal to the process of the VM');
+  });
 }
 
 /** Milliseconds. The agent's own end is short, and stops all VMs at the same time. */

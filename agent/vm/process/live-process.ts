@@ -14,7 +14,11 @@ interface Followed {
   readonly output: ProcessOutput;
   /** Never rejects. */
   readonly exit: Promise<ProcessEnd>;
+  /** Resolves when the output was read, after the exit. */
+  read: Promise<void>;
   end: ProcessEnd | undefined;
+  /** Its output was read, too. */
+  isRead: boolean;
 }
 
 export class LiveProcess {
@@ -31,14 +35,19 @@ export class LiveProcess {
       (code): ProcessEnd => ({ kind: 'exited', exitCode: code }),
       (error: unknown): ProcessEnd => ({ kind: 'lost', why: messageOf(error) }),
     );
-    const followed: Followed = { boot, output, exit, end: undefined };
+    const followed = { boot, output, exit, read: Promise.resolve(), end: undefined, isRead: false };
     this.#followed = followed;
-    void this.#untilEnd(followed);
+    followed.read = this.#untilEnd(followed);
   }
 
   /** Undefined while the process of this run has not ended, or when it was not followed. */
   endOf(boot: number): ProcessEnd | undefined {
     return this.#followed?.boot === boot ? this.#followed.end : undefined;
+  }
+
+  /** As `endOf`, but undefined until the output was read. */
+  endAfterOutput(boot: number): ProcessEnd | undefined {
+    return this.#followed?.isRead === true ? this.endOf(boot) : undefined;
   }
 
   isFollowed(boot: number): boolean {
@@ -51,15 +60,20 @@ export class LiveProcess {
     return followed?.boot === boot ? await followed.exit : await new Promise<never>(() => undefined);
   }
 
+  /** Resolves when the process has ended and its output was read. */
+  async outputOf(boot: number): Promise<void> {
+    if (this.#followed?.boot === boot) await this.#followed.read;
+  }
+
   /** The run is over. */
   close(): void {
     this.#followed?.output.close();
   }
 
   async #untilEnd(followed: Followed): Promise<void> {
-    const end = await followed.exit;
+    followed.end = await followed.exit;
     await followed.output.drained();
-    followed.end = end;
+    followed.isRead = true;
     this.#wake();
   }
 }

@@ -32,7 +32,7 @@ export async function tendProcess(vm: VirtualMachineCore, running: Running, mayS
     case undefined:
       return mayStart && isDue(record, running) ? await startProcess(vm, running) : false;
     case 'running':
-      return noteProcessEnd(vm);
+      return noteProcessEnd(vm, 'afterOutput');
     case 'starting':
       // An error has cut the start off. The guest may have been asked.
       endVM(vm, { kind: 'lost' });
@@ -42,19 +42,19 @@ export async function tendProcess(vm: VirtualMachineCore, running: Running, mayS
   }
 }
 
-/** Notes the end of the process, if it has ended. */
-export function noteProcessEnd(vm: VirtualMachineCore): boolean {
+/** Notes the end of the process, if it has ended: at once, or when its output was read. */
+export function noteProcessEnd(vm: VirtualMachineCore, when: 'atOnce' | 'afterOutput'): boolean {
   const { process } = vm.store.record;
-  const end = process?.state === 'running' ? endOf(vm) : undefined;
+  const end = process?.state === 'running' ? endOf(vm, when) : undefined;
   if (end === undefined) return false;
   if (end.kind === 'exited') endVM(vm, end);
   else endVM(vm, end, end.why);
   return true;
 }
 
-function endOf({ process, store }: VirtualMachineCore): ProcessEnd | undefined {
+function endOf({ process, store }: VirtualMachineCore, when: 'atOnce' | 'afterOutput'): ProcessEnd | undefined {
   const { boot } = store.record;
-  if (process.isFollowed(boot)) return process.endOf(boot);
+  if (process.isFollowed(boot)) return when === 'atOnce' ? process.endOf(boot) : process.endAfterOutput(boot);
   return { kind: 'lost', why: 'another agent has started it' };
 }
 
@@ -90,7 +90,7 @@ async function startProcess(vm: VirtualMachineCore, running: Running): Promise<b
   vm.listener.changed();
   await store.tryWrite();
   // It may have ended meanwhile.
-  return noteProcessEnd(vm);
+  return noteProcessEnd(vm, 'afterOutput');
 }
 
 const wantedStreams = { stdin: false, stdout: true, stderr: true, isOptional: true };
