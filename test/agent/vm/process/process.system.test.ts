@@ -76,19 +76,6 @@ describe('a VM with a process', () => {
     expect(halted.process).toMatchObject({ state: 'Exited', exitCode: 255 });
   });
 
-  it('gives the process its environment, its folder and no input', async () => {
-    await using node = await startNode();
-    await using core = await startCore(node);
-    const options = {
-      ...shell('exit 0'),
-      ProcessEnvironment: ['A=1', 'PATH=/opt'],
-      ProcessWorkingDirectory: '/mnt',
-    };
-    await core.supervisor.assign(job('', { options }));
-    const done = await core.until(uid, 'completed', hasReason('Completed'));
-    expect(done.process?.exitCode).toBe(0);
-  });
-
   it('starts the process once its disks are there', async () => {
     await using node = await startNode(hostWithDisks);
     await using core = await startCore(node);

@@ -1,5 +1,6 @@
 // The process of a VM as the journal has it, and how its end is the end of the VM.
 import { describe, expect, it } from 'vitest';
+import { executeSettings } from '../../../../agent/guest/bridge/process-request.ts';
 import { exitOfProcess, judgedByProcess, processChanged, processGone } from '../../../../agent/vm/process/record.ts';
 import {
   afterEvent,
@@ -7,6 +8,7 @@ import {
   observedProcess,
   type ProcessEvent,
 } from '../../../../agent/vm/process/state.ts';
+import { commandOf } from '../../../../agent/vm/process/tend.ts';
 import type { MachineRecord } from '../../../../agent/vm/record.ts';
 import { newRecord } from '../../../../agent/vm/record.ts';
 import type { RequestedOptions } from '../../../../protocol/options.ts';
@@ -95,6 +97,25 @@ describe('the end of the VM', () => {
     expect(processGone(recordOf(running), t2).process).toEqual(lostCode);
     expect(processGone(recordOf(starting), t2).process).toEqual(lostStart);
     expect(processGone(recordOf(exited(0)), t2).process).toEqual(exited(0));
+  });
+});
+
+it('the guest is told the command, its folder, and exactly the environment of the manifest and PATH', () => {
+  const settings = (options: RequestedOptions) => {
+    const text = JSON.stringify(executeSettings(commandOf({ applied: applied(options) }), {}));
+    return JSON.parse(JSON.parse(text).ProcessParameters);
+  };
+  const ProcessCommand = ['/bin/job', 'a b'];
+  expect(settings({ ProcessCommand })).toEqual({
+    CommandArgs: ProcessCommand,
+    WorkingDirectory: '/',
+    Environment: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+  });
+  const ProcessEnvironment = ['A=b=c', 'PATH=/opt'];
+  expect(settings({ ProcessCommand, ProcessEnvironment, ProcessWorkingDirectory: '/work' })).toEqual({
+    CommandArgs: ProcessCommand,
+    WorkingDirectory: '/work',
+    Environment: { A: 'b=c', PATH: '/opt' },
   });
 });
 
