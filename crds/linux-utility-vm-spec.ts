@@ -12,6 +12,7 @@ import { boot } from './spec/boot.ts';
 import { confidential } from './spec/confidential.ts';
 import { consoleSettings, devices, hvSocket } from './spec/devices.ts';
 import { fileShares, guest } from './spec/guest.ts';
+import { process } from './spec/process.ts';
 import { storage } from './spec/storage.ts';
 import { memory, numa, processor } from './spec/topology.ts';
 
@@ -73,6 +74,17 @@ export const specRules: readonly Rule[] = [
       'guest.useConnection must not be false with mountPath in storage.disks: the guest is told to mount over that connection',
     fieldPath: '.guest.useConnection',
   },
+  {
+    rule: '!has(self.process) || self.?guest.?useConnection.orValue(true)',
+    message:
+      'guest.useConnection must not be false with process: the guest is told over that connection to start it; leave it out',
+    fieldPath: '.guest.useConnection',
+  },
+  {
+    rule: '!has(self.process) || self.terminateOnAgentExit',
+    message: 'terminateOnAgentExit must not be false with process: leave terminateOnAgentExit out',
+    fieldPath: '.terminateOnAgentExit',
+  },
 ];
 
 export const linuxUtilityVMSpec = z
@@ -111,6 +123,7 @@ export const linuxUtilityVMSpec = z
     hvSocket,
     guest,
     fileShares,
+    process,
     confidential,
     resourcePartitionID: guid(
       'The resource partition to put the VM in; the host’s agent must allow it (--allowed-resource-partition). Not with processor.cpuGroupID.',

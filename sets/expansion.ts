@@ -9,10 +9,10 @@ export interface VariableValues {
 }
 
 export function expanded(template: SetTemplate, values: VariableValues): SetTemplate {
-  const { console: settings, storage } = template.spec;
+  const { console: settings, process, storage } = template.spec;
   const pipe = settings?.pipe;
   const disks = storage?.disks;
-  if (!pipe?.includes('$') && !disks?.some(({ path }) => path.includes('$'))) return template;
+  if (!textsOf(template.spec).some((text) => text.includes('$'))) return template;
   const expand = (text: string) => expandText(text, values);
   return {
     ...template,
@@ -22,8 +22,17 @@ export function expanded(template: SetTemplate, values: VariableValues): SetTemp
       ...(disks !== undefined && {
         storage: { ...storage, disks: disks.map((disk) => ({ ...disk, path: expand(disk.path) })) },
       }),
+      ...(process?.env !== undefined && {
+        process: { ...process, env: process.env.map(({ name, value }) => ({ name, value: expand(value) })) },
+      }),
     },
   };
+}
+
+/** The texts that may contain variables. */
+function textsOf({ console: settings, process, storage }: SetTemplate['spec']): readonly string[] {
+  const paths = (storage?.disks ?? []).map(({ path }) => path);
+  return [settings?.pipe ?? '', ...paths, ...(process?.env ?? []).map(({ value }) => value)];
 }
 
 const reference = /\$?\$\(([^()]*\)?)/g;
@@ -41,8 +50,7 @@ export function templateProblem(template: SetTemplate, set: string, ordinals: re
 }
 
 function unknownVariable({ spec }: SetTemplate): string | undefined {
-  const texts = [spec.console?.pipe ?? '', ...(spec.storage?.disks ?? []).map(({ path }) => path)];
-  for (const [whole, inner] of texts.flatMap((text) => [...text.matchAll(reference)])) {
+  for (const [whole, inner] of textsOf(spec).flatMap((text) => [...text.matchAll(reference)])) {
     if (whole.startsWith('$$') || inner === 'name)' || inner === 'ordinal)') continue;
     return `the template has the unknown variable ${whole}: use $(name) or $(ordinal), or write $$( for $(`;
   }

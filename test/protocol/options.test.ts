@@ -78,6 +78,12 @@ const everything: LinuxUtilityVMManifestSpec = {
     scrubLogs: false,
   },
   fileShares: { disableWritable: true },
+  process: {
+    command: ['/bin/job', '--fast'],
+    env: [{ name: 'A', value: 'b=c' }],
+    workingDirectory: '/work',
+    gracePeriodSeconds: 5,
+  },
   resourcePartitionID: 'partition',
 };
 
@@ -149,6 +155,10 @@ test('a spec becomes options under the names of the original', () => {
     LogLevel: 'debug',
     ScrubLogs: false,
     NoWritableFileShares: true,
+    ProcessCommand: ['/bin/job', '--fast'],
+    ProcessEnvironment: ['A=b=c'],
+    ProcessWorkingDirectory: '/work',
+    ProcessGracePeriodSeconds: 5,
     TerminateOnAgentExit: false,
   });
 });
@@ -270,6 +280,10 @@ describe('every field of the CRD reaches an option or belongs to the operator', 
     if (Array.isArray(schema['enum'])) return [schema['enum'][0], schema['enum'][1]];
     if (schema['type'] === 'boolean') return [true, false];
     if (schema['type'] === 'string') return ['aaaa', 'bbbb'];
+    if (schema['type'] === 'array' && isObject(schema['items'])) {
+      const [one, other] = twoValues(schema['items']);
+      return [[one], [other]];
+    }
     const step = Number(schema['multipleOf'] ?? 1);
     const least = Number(schema['minimum']);
     return [least, least + step];

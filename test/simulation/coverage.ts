@@ -47,6 +47,10 @@ const excused: Readonly<Record<string, readonly string[]>> = {
     ...['streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
   ].map(message),
   'no quota refuses the VMs of a set': [reason('CreateRefused')],
+  'no set replaces its VMs': [reason('Replaced')],
+  'the VMs have no process': [
+    ...['ExitCodeLost', 'ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown'].map(reason),
+  ],
   'the programs have no known defect': [reason('InternalError')],
   'all programs have the same version': [reason('ProtocolError'), reason('UnsupportedByAgent')],
   'the API server checks what it stores': [reason('InvalidSpec')],
