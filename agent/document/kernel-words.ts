@@ -8,9 +8,12 @@ export const kernelCommandLineBytes = 2_047;
 export const initArgumentsMaximum = 32;
 
 const endOfParameters = '--';
+const isQuotedOrOddlySpaced = /["\t\n\v\f\r]/;
 
 /** Words end at spaces outside of double quotes. Quotes around a whole word are not part of it. */
 export function kernelWords(text: string): string[] {
+  // Each document has such lines, and nearly all are plain.
+  if (!isQuotedOrOddlySpaced.test(text)) return text.split(' ').filter((word) => word !== '');
   const words: string[] = [];
   let start: number | undefined;
   let isQuoted = false;
