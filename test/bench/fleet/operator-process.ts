@@ -2,9 +2,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { ManagedProcess } from '../../../simulator/playground/managed-process.ts';
+import type { ManagedProcess } from '../../../simulator/playground/managed-process.ts';
 import type { Certificates } from '../../support/certificates.ts';
+import { operatorProgram } from '../operator-program.ts';
 import { useOf } from '../process-use.ts';
 import { nodeOf, tokenOf } from './agents/agents.ts';
 
@@ -92,18 +92,9 @@ export class OperatorProcess implements AsyncDisposable {
 
   #create(): ManagedProcess {
     const { directory, kubeconfigPath, profile } = this.#settings;
-    const flags = [
-      ['--kubeconfig', kubeconfigPath],
-      ['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--api-port', '0'],
-      ['--agent-tokens', join(directory, 'tokens.json')],
-      ['--tls-certificate', join(directory, 'tls.crt'), '--tls-key', join(directory, 'tls.key')],
-    ];
-    return new ManagedProcess({
-      name: 'operator',
-      script: fileURLToPath(new URL('../../../operator/main.ts', import.meta.url)),
-      arguments: flags.flat(),
+    return operatorProgram({
+      ...{ directory, kubeconfigPath, logFile: this.#logFile },
       ...(profile !== undefined && { nodeFlags: ['--cpu-prof', `--cpu-prof-dir=${profile}`] }),
-      logFile: this.#logFile,
     });
   }
 
