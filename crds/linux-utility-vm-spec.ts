@@ -14,6 +14,7 @@ import { consoleSettings, devices, hvSocket } from './spec/devices.ts';
 import { fileShares } from './spec/file-shares.ts';
 import { guest } from './spec/guest.ts';
 import { distinctMounts } from './spec/mount-paths.ts';
+import { process } from './spec/process.ts';
 import { storage } from './spec/storage.ts';
 import { memory, numa, processor } from './spec/topology.ts';
 
@@ -89,6 +90,17 @@ export const specRules: readonly Rule[] = [
     fieldPath: '.fileShares.shares',
   },
   distinctMounts,
+  {
+    rule: '!has(self.process) || self.?guest.?useConnection.orValue(true)',
+    message:
+      'guest.useConnection must not be false with process: the guest is told over that connection to start it; leave it out',
+    fieldPath: '.guest.useConnection',
+  },
+  {
+    rule: '!has(self.process) || self.terminateOnAgentExit',
+    message: 'terminateOnAgentExit must not be false with process: leave terminateOnAgentExit out',
+    fieldPath: '.terminateOnAgentExit',
+  },
 ];
 
 export const linuxUtilityVMSpec = z
@@ -127,6 +139,7 @@ export const linuxUtilityVMSpec = z
     hvSocket,
     guest,
     fileShares,
+    process,
     confidential,
     resourcePartitionID: guid(
       'The resource partition to put the VM in; the host’s agent must allow it (--allowed-resource-partition). Not with processor.cpuGroupID.',

@@ -21,6 +21,23 @@ const lastExit = z
   .meta({ description: 'The last end of the VM.' })
   .optional();
 
+const process = z
+  .object({
+    state: text(
+      'Starting, Running, Exited (exitCode says how), or Failed: it was not started, or its exit code is not known (reason says why).',
+      64,
+    ),
+    exitCode: count('The exit code of the process. 255 when a signal ended it.').optional(),
+    reason: text(
+      'Why the process failed: ProcessNotAllowed, ProcessNotStarted, ProcessStartUnknown or ExitCodeLost.',
+      64,
+    ).optional(),
+    startedAt: timestamp('When the guest had started the process.').optional(),
+    finishedAt: timestamp('When the process had ended, or its end was known to be lost.').optional(),
+  })
+  .meta({ description: 'The process of the current or last run of the VM. Only VMs with spec.process have it.' })
+  .optional();
+
 const guest = z
   .object({
     osType: text('Operating system that the guest reports.', 64).optional(),
@@ -150,6 +167,7 @@ export const linuxUtilityVMStatus = z
       63,
     ).optional(),
     lastExit,
+    process,
     documentDigest: digest('SHA-256 of the document that the VM was created from, as canonical JSON.'),
     optionsDigest: digest('SHA-256 of the options that were applied.'),
     policyDigest: digest('SHA-256 of the security policy that was applied.'),

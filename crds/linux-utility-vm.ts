@@ -117,6 +117,13 @@ export const linuxUtilityVMKind: Kind = {
       wide: true,
     },
     {
+      name: 'Exit',
+      type: 'integer',
+      jsonPath: '.status.process.exitCode',
+      description: 'Exit code of the VM’s process.',
+      wide: true,
+    },
+    {
       name: 'Runtime ID',
       type: 'string',
       jsonPath: '.status.runtimeID',

@@ -120,8 +120,9 @@ function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtility
   return lines.length === 0 ? [] : ['what is not as it should be', ...lines];
 }
 
-function past({ lastExit }: LinuxUtilityVMStatus): readonly string[] {
-  return lastExit === undefined ? [] : [`last exit ${lastExit.time}: ${lastExit.type}: ${lastExit.message}`];
+function past({ lastExit, process }: LinuxUtilityVMStatus): readonly string[] {
+  const exit = lastExit === undefined ? [] : [`last exit ${lastExit.time}: ${lastExit.type}: ${lastExit.message}`];
+  return process === undefined ? exit : [...exit, `process ${processText(process)}`];
 }
 
 function shares({ devices }: LinuxUtilityVMStatus): readonly string[] {
@@ -129,6 +130,14 @@ function shares({ devices }: LinuxUtilityVMStatus): readonly string[] {
     ({ guestPath, name, path, readOnly }) => `share ${name}: ${path} at ${guestPath}${readOnly ? ', read-only' : ''}`,
   );
 }
+
+function processText({ exitCode, finishedAt, reason, startedAt, state }: Process): string {
+  const how = exitCode === undefined ? (reason ?? '') : `exit code ${exitCode}`;
+  const times = [startedAt && `since ${startedAt}`, finishedAt && `until ${finishedAt}`];
+  return [`${state.toLowerCase()}${how === '' ? '' : `: ${how}`}`, ...times].filter(Boolean).join(', ');
+}
+
+type Process = NonNullable<LinuxUtilityVMStatus['process']>;
 
 function guest({ guest: found, guestLog }: LinuxUtilityVMStatus): readonly string[] {
   const lines: string[] = [];

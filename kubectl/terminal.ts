@@ -1,5 +1,6 @@
 // The part of the process that commands use, as an interface that a test can implement. Text of a guest, an agent or an
 // API object must not steer the user's terminal.
+import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { plainLines, plainText } from '../runtime/plain-text.ts';
 
@@ -16,12 +17,23 @@ export interface Terminal {
   /** Calls `listener` on Ctrl-C while the terminal is not raw. Returns a function that stops listening. */
   onInterrupt(listener: () => void): () => void;
   onResize(listener: () => void): () => void;
+  /** Calls `listener` before the process ends by SIGTERM or SIGHUP. It cannot wait. Returns a function that stops listening. */
+  onKill(listener: () => void): () => void;
 }
 
+/** A shell's exit code of a program that a signal ended is this and the number of the signal. */
+const signalExit = 128;
+const killSignals = ['SIGTERM', 'SIGHUP'] as const;
 const usual = { height: 24, width: 80 } as const;
 
 export function processTerminal(): Terminal {
   const { stderr, stdin, stdout } = process;
+  const farewells = new Set<() => void>();
+  const end = (signal: NodeJS.Signals) => {
+    for (const farewell of farewells) farewell();
+    if (stdin.isTTY) stdin.setRawMode(false);
+    process.exit(signalExit + constants.signals[signal]);
+  };
   return {
     input: stdin,
     output: stdout,
@@ -34,6 +46,11 @@ export function processTerminal(): Terminal {
     },
     raw: (isRaw) => {
       if (stdin.isTTY) stdin.setRawMode(isRaw);
+      // The shell that follows must not find the terminal raw.
+      for (const signal of killSignals) {
+        process.off(signal, end);
+        if (isRaw) process.on(signal, end);
+      }
     },
     onInterrupt: (listener) => {
       process.on('SIGINT', listener);
@@ -42,6 +59,10 @@ export function processTerminal(): Terminal {
     onResize: (listener) => {
       stdout.on('resize', listener);
       return () => stdout.off('resize', listener);
+    },
+    onKill: (listener) => {
+      farewells.add(listener);
+      return () => farewells.delete(listener);
     },
   };
 }

@@ -188,6 +188,18 @@ export const devices = z.object({
 });
 export type Devices = z.infer<typeof devices>;
 
+/** The process of a VM whose options have one. Starting: it is not known yet whether the guest has started it. */
+export const observedProcess = z.object({
+  state: z.enum(['Starting', 'Running', 'Exited', 'Failed']),
+  /** 255 when a signal ended the process. */
+  exitCode: count.max(0xffff_ffff).optional(),
+  /** With `Failed`. */
+  reason: code.optional(),
+  startedAt: time.optional(),
+  finishedAt: time.optional(),
+});
+export type ObservedProcess = z.infer<typeof observedProcess>;
+
 export const observedVirtualMachine = z.object({
   uid,
   /** Generation and options digest of the assignment that this state answers. Absent before the first assignment. */
@@ -209,6 +221,8 @@ export const observedVirtualMachine = z.object({
   restarts: count,
   restartedAt: boundedText(limits.restartedAtChars).optional(),
   lastExit: lastExit.optional(),
+  /** The process of the current or last run. */
+  process: observedProcess.optional(),
   processorCount: count.optional(),
   memorySizeInMB: count.max(2 ** 40).optional(),
   guest: z

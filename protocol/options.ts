@@ -100,6 +100,13 @@ export const requestedOptions = z
     ScrubLogs: z.boolean(),
     NoWritableFileShares: z.boolean(),
     Shares: z.array(share),
+    // Process
+    /** The program and its arguments; absent: the VM has no process. */
+    ProcessCommand: z.array(z.string()).min(1),
+    /** `NAME=value`. */
+    ProcessEnvironment: z.array(z.string()),
+    ProcessWorkingDirectory: z.string(),
+    ProcessGracePeriodSeconds: z.int().min(0).max(3600),
     // Confidential
     SecurityPolicy: z.string(),
     /** True makes the SNP document (`confidential.isolation: SNP`). */
@@ -233,6 +240,11 @@ const optionsByField: Readonly<Record<OptionField, OptionsOf>> = {
   'guest.scrubLogs': ({ guest }) => ({ ScrubLogs: guest?.scrubLogs }),
   'fileShares.disableWritable': ({ fileShares }) => ({ NoWritableFileShares: fileShares?.disableWritable }),
   'fileShares.shares': ({ fileShares }) => ({ Shares: fileShares?.shares }),
+
+  'process.command': ({ process }) => ({ ProcessCommand: process?.command }),
+  'process.env': ({ process }) => ({ ProcessEnvironment: process?.env?.map(({ name, value }) => `${name}=${value}`) }),
+  'process.workingDirectory': ({ process }) => ({ ProcessWorkingDirectory: process?.workingDirectory }),
+  'process.gracePeriodSeconds': ({ process }) => ({ ProcessGracePeriodSeconds: process?.gracePeriodSeconds }),
 
   'confidential.securityPolicy': policy,
   'confidential.securityPolicyFrom.configMapKeyRef.name': policy,

@@ -61,6 +61,10 @@ const table = {
     text: 'The manifest names a resource partition that the agent of the host does not allow.',
     action: 'stall',
   },
+  ProcessNotAllowed: {
+    text: 'The security policy of the VM does not allow its process.',
+    action: 'stall',
+  },
   HostQueryFailed: { text: 'The facts of the host could not be read.', action: 'retry' },
   StagingFailed: {
     text: 'A boot file could not be copied, or access to it could not be granted.',
@@ -112,6 +116,14 @@ const table = {
     action: 'stallLater',
   },
   RestartRequired: { text: 'The manifest has a change that only a restart applies.', action: 'none' },
+
+  // The process of a VM
+  ProcessNotStarted: { text: 'The guest could not start the process of the VM.', action: 'retry' },
+  ProcessStartUnknown: {
+    text: 'It is not known whether the guest has started the process. It is not started twice: the VM counts as failed.',
+    action: 'retry',
+  },
+  ExitCodeLost: { text: 'The process has ended and its exit code is lost. The VM counts as failed.', action: 'retry' },
 
   // The end of a VM
   Stopping: { text: 'The VM is being stopped.', action: 'retry' },

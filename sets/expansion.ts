@@ -9,8 +9,8 @@ export interface VariableValues {
 }
 
 export function expanded(template: SetTemplate, values: VariableValues): SetTemplate {
-  if (!textsOf(template).some((text) => text.includes('$'))) return template;
-  const { console: settings, fileShares, storage } = template.spec;
+  if (!textsOf(template.spec).some((text) => text.includes('$'))) return template;
+  const { console: settings, fileShares, process, storage } = template.spec;
   const pipe = settings?.pipe;
   const disks = storage?.disks;
   const shares = fileShares?.shares;
@@ -23,14 +23,17 @@ export function expanded(template: SetTemplate, values: VariableValues): SetTemp
       ...(pipe !== undefined && { console: { ...settings, pipe: expand(pipe) } }),
       ...(disks !== undefined && { storage: { ...storage, disks: disks.map(withPath) } }),
       ...(shares !== undefined && { fileShares: { ...fileShares, shares: shares.map(withPath) } }),
+      ...(process?.env !== undefined && {
+        process: { ...process, env: process.env.map(({ name, value }) => ({ name, value: expand(value) })) },
+      }),
     },
   };
 }
 
-/** The texts that may have variables. */
-function textsOf({ spec }: SetTemplate): readonly string[] {
-  const paths = [...(spec.storage?.disks ?? []), ...(spec.fileShares?.shares ?? [])].map(({ path }) => path);
-  return [spec.console?.pipe ?? '', ...paths];
+/** The texts that may contain variables. */
+function textsOf({ console: settings, fileShares, process, storage }: SetTemplate['spec']): readonly string[] {
+  const paths = [...(storage?.disks ?? []), ...(fileShares?.shares ?? [])].map(({ path }) => path);
+  return [settings?.pipe ?? '', ...paths, ...(process?.env ?? []).map(({ value }) => value)];
 }
 
 const reference = /\$?\$\(([^()]*\)?)/g;
@@ -47,8 +50,8 @@ export function templateProblem(template: SetTemplate, set: string, ordinals: re
   return unknownVariable(template) ?? (ordinals.length > 1 ? sharedValue(template, set, ordinals) : undefined);
 }
 
-function unknownVariable(template: SetTemplate): string | undefined {
-  for (const [whole, inner] of textsOf(template).flatMap((text) => [...text.matchAll(reference)])) {
+function unknownVariable({ spec }: SetTemplate): string | undefined {
+  for (const [whole, inner] of textsOf(spec).flatMap((text) => [...text.matchAll(reference)])) {
     if (whole.startsWith('$$') || inner === 'name)' || inner === 'ordinal)') continue;
     return `the template has the unknown variable ${whole}: use $(name) or $(ordinal), or write $$( for $(`;
   }

@@ -103,10 +103,16 @@ export const defaultTimeouts: Timeouts = {
   enumerateRetry: 5 * second,
 };
 
-/** How long a planned stop may take care of a guest before its VM is terminated (`stop-ladder.ts`). */
+/** How long a planned stop may take care of a guest before its VM is terminated (`stop-ladder.ts`), without the grace period of its process. */
 export function longestLadder({ guestReconnect, leaveDisks, leaveProcesses }: Timeouts): number {
-  // For each of the two signals: the request, then the wait for the processes.
-  return guestReconnect + 4 * leaveProcesses + leaveDisks;
+  // For the process of the VM: two requests, and the wait after KILL. For the processes of users: for each of the two
+  // signals the request, then the wait.
+  return guestReconnect + 7 * leaveProcesses + leaveDisks;
+}
+
+/** The longest grace period of a VM's process at the end of the agent, which leaves time for the rest of the ladder. */
+export function graceAtAgentEnd(timeouts: Timeouts): number {
+  return Math.max(0, timeouts.agentEnd - longestLadder(timeouts) - fixedTimes.vm.terminateAtAgentEnd);
 }
 
 export interface LinkTimes {
@@ -165,6 +171,10 @@ export const fixedTimes = {
   vm: {
     /** Waiting for HCS to say whether a VM that is being stopped is paused. */
     pausedLook: second,
+    /** Terminating a VM after its stop ladder, when the agent ends. */
+    terminateAtAgentEnd: 5 * second,
+    /** Reading the rest of the output of a VM's process after its end, if a program of it keeps the output open. */
+    processOutput: 30 * second,
     /** Pause between two checks whether the kernel has made the file systems read-only. */
     readOnlyLook: 50,
   },

@@ -5,7 +5,13 @@ import { beginning } from '../../runtime/beginning.ts';
 import { type BuildContext, warn } from './build-context.ts';
 import { consoleArguments, hasConsole } from './console.ts';
 import { VsockPort } from './constants.ts';
-import { initArgumentsMaximum, initWords, kernelCommandLineBytes, kernelWords } from './kernel-words.ts';
+import {
+  initArgumentsMaximum,
+  initWords,
+  isPlainCommandLine,
+  kernelCommandLineBytes,
+  kernelWords,
+} from './kernel-words.ts';
 import { RootFsType } from './options.ts';
 
 export interface KernelCommandLine {
@@ -29,8 +35,10 @@ export function buildKernelCommandLine(context: BuildContext, rootArguments: str
   const init = initArguments(context);
   const shell = hasConsole(options) ? `${command} & exec sh` : undefined;
   const text = `${kernel} -- ${init} ${shell === undefined ? command : `sh -c "${shell}"`}`;
-  const meant = [...kernelWords(init), ...(shell === undefined ? kernelWords(command) : ['sh', '-c', shell])];
-  warnOfOtherReading(context, text, meant);
+  if (!isPlainCommandLine(text, kernel.length + 1)) {
+    const meant = [...kernelWords(init), ...(shell === undefined ? kernelWords(command) : ['sh', '-c', shell])];
+    warnOfOtherReading(context, text, meant);
+  }
   return { text, execCommandLine };
 }
 

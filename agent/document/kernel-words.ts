@@ -8,6 +8,25 @@ export const kernelCommandLineBytes = 2_047;
 export const initArgumentsMaximum = 32;
 
 const endOfParameters = '--';
+const isQuotedOrOddlySpaced = /["\t\n\v\f\r]/;
+
+/**
+ * Whether the kernel certainly reads the words as they are written, with those after the `--` at `end` for init. Each
+ * document asks, and nearly all are short and plain. `false`: count and compare the words.
+ */
+export function isPlainCommandLine(text: string, end: number): boolean {
+  if (text.length * mostBytesOfCodeUnit > kernelCommandLineBytes || isQuotedOrOddlySpaced.test(text)) return false;
+  if (text.indexOf(endOfParameters) !== end || text.lastIndexOf(endOfParameters) !== end) return false;
+  return spacesFrom(text, end) <= initArgumentsMaximum;
+}
+
+const mostBytesOfCodeUnit = 3;
+
+function spacesFrom(text: string, start: number): number {
+  let count = 0;
+  for (let at = text.indexOf(' ', start); at >= 0; at = text.indexOf(' ', at + 1)) count += 1;
+  return count;
+}
 
 /** Words end at spaces outside of double quotes. Quotes around a whole word are not part of it. */
 export function kernelWords(text: string): string[] {

@@ -80,7 +80,20 @@ export async function requireAllowed(assignment: Assignment, host: DefaultsHost,
   const scope = scopeOf(assignment, host.bootFolder, ports);
   requireAllowedNames(assignment, scope);
   requireAllowedGroups(assignment.options, ports.allowedGroups);
+  requireProcess(assignment.options);
   await requireAllowedFiles(assignment.options, host, scope);
+}
+
+/** The guest would refuse it later: rules of the CRD, checked again, and those of the security policy. */
+function requireProcess(options: RequestedOptions): void {
+  if (options.ProcessCommand === undefined) return;
+  if (options.UseGuestConnection === false || options.TerminateOnAgentExit === false) {
+    const message = 'process: guest.useConnection and terminateOnAgentExit must not be false';
+    throw new MachineFailure('InvalidOptions', message);
+  }
+  if (allowsExec(options)) return;
+  const message = 'process: the security policy of the VM allows no process to be started from outside';
+  throw new MachineFailure('ProcessNotAllowed', message);
 }
 
 /** Checks a disk right before it is attached. Rejects with a `MachineFailure`. */

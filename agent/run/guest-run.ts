@@ -111,6 +111,11 @@ export class GuestRun {
     return await within(clock, Math.max(0, end - clock.now()), this.#conversation.first);
   }
 
+  /** Aborts when the sockets of the run are closed. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
   /** Ids of the processes that this host started in the guest. */
   get processes(): readonly number[] {
     return this.#conversation.processes.ids;

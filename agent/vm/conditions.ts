@@ -6,6 +6,7 @@ import { beginning } from '../../runtime/beginning.ts';
 import type { GuestLog } from '../guest-log/log.ts';
 import { hasPendingChanges, restartRequired } from './changes/options.ts';
 import type { Decision } from './decision.ts';
+import { hasProcess } from './process/record.ts';
 import type { MachineRecord } from './record.ts';
 import { type MachineState, states } from './states.ts';
 
@@ -133,7 +134,8 @@ function readyWhenSettled(view: VirtualMachineView, reason: ReasonCode): Observe
   // An ended VM is as it should be only once nothing of it is left.
   if (state !== 'Idle') return trouble ? troubled('Ready', trouble) : condition('Ready', 'False', 'Stopping');
   const ok = reasons[reason].action === 'none';
-  const message = ok ? settledText(reason, record.assignment?.runStrategy) : exitMessage(record);
+  // A VM that is not started again has no next start to name.
+  const message = ok ? settledText(reason, record.assignment?.runStrategy) : record.lastExit?.message;
   return condition('Ready', ok ? 'True' : 'False', reason, message);
 }
 
@@ -154,8 +156,14 @@ function isGuestMissing({ guestConnected, guestExpected }: VirtualMachineView): 
 
 /** `Ready` of a running VM: whether it has what its manifest asks for now. */
 function readyAsChanged({ changeTrouble, record }: VirtualMachineView): ObservedCondition {
-  if (record.assignment?.paused === true || !hasPendingChanges(record)) return condition('Ready', 'True', 'Running');
+  if (record.assignment?.paused === true) return condition('Ready', 'True', 'Running');
+  if (!hasPendingChanges(record)) return readyWithProcess(record);
   return changeTrouble === undefined ? condition('Ready', 'False', 'Changing') : troubled('Ready', changeTrouble);
+}
+
+function readyWithProcess(record: MachineRecord): ObservedCondition {
+  if (!hasProcess(record) || record.process?.state === 'running') return condition('Ready', 'True', 'Running');
+  return condition('Ready', 'False', 'Starting', 'the process of the VM is being started');
 }
 
 function progressOf(record: MachineRecord, state: MachineState): ReasonCode {

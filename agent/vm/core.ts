@@ -13,6 +13,7 @@ import { HostClaim } from './host-claim.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { VirtualMachineLog } from './log.ts';
 import type { VirtualMachinePorts } from './ports.ts';
+import { LiveProcess } from './process/live-process.ts';
 import type { MachineRecord } from './record.ts';
 import { RecordStore } from './record-store.ts';
 import type { Presence } from './states.ts';
@@ -37,6 +38,7 @@ export class VirtualMachineCore {
   readonly faults = new FaultTrap(this.wakeup);
   readonly internalErrors: InternalErrors;
   readonly claim = new HostClaim();
+  readonly process = new LiveProcess(() => this.wakeup.notify());
   /** Whether the VM is to end for good, or with the agent, whatever its assignment says. */
   readonly end = { released: false, withAgent: false };
   readonly listener: CoreListener;

@@ -1,7 +1,7 @@
 // Changes of a VM's record, one function for each event of its life. Pure: each function returns the next record.
 
 import type { Intent } from '../../protocol/intent.ts';
-import type { Assignment, BootTimings, GuestLogSummary } from '../../protocol/messages.ts';
+import type { Assignment, BootTimings, GuestLogSummary, LastExit } from '../../protocol/messages.ts';
 import { withFailure } from '../../protocol/streak.ts';
 import type { Clock, Random } from '../../runtime/clock.ts';
 import type { Timeouts } from '../bounds/timeouts.ts';
@@ -11,6 +11,7 @@ import type { RuntimeId, SystemExit, SystemProperties } from '../node/backend.ts
 import type { BootPlan } from '../preparation/plan.ts';
 import { describeLeft, leftOf, mountedWritable } from './ending/stop-report.ts';
 import { exitTexts, lastExitOf, plannedExit, withCrashLog } from './exit-texts.ts';
+import { exitOfProcess, judgedByProcess } from './process/record.ts';
 import type { MachineRecord, StopReason } from './record.ts';
 
 interface BackOffPorts {
@@ -113,6 +114,7 @@ export function attemptBegun(record: MachineRecord, assignment: Assignment, agen
     runtimeID: _runtimeID,
     guest: _guest,
     nextStdioPort: _ports,
+    process: _process,
     stopReason: _reason,
     ...rest
   } = record;
@@ -187,15 +189,27 @@ export function stopDecided(record: MachineRecord, reason: StopReason): MachineR
   return { ...calm, hasRun: false, ...(restartedAt !== undefined && { restartedAt }) };
 }
 
-/** The VM ended by itself. If it ran long enough, earlier failures no longer count. */
+/** The VM ended by itself. */
 export function exited(record: MachineRecord, exit: SystemExit, ports: BackOffPorts): MachineRecord {
+  const ended = lastExitOf(exit, new Date(ports.clock.now()).toISOString());
+  return ownEnd(record, withCrashLog(judgedByProcess(record, ended), exit), ports);
+}
+
+/** The process of the VM has ended or was not started, so the VM is to end. `detail`: the guest's words about it. */
+export function processEnded(record: MachineRecord, ports: BackOffPorts, detail?: string): MachineRecord {
+  const now = new Date(ports.clock.now()).toISOString();
+  return ownEnd(record, exitOfProcess(record, now, detail), ports);
+}
+
+/** If the VM ran long enough, earlier failures no longer count. */
+function ownEnd(record: MachineRecord, lastExit: LastExit, ports: BackOffPorts): MachineRecord {
   const now = ports.clock.now();
   const ran = record.startTime === undefined ? 0 : now - Date.parse(record.startTime);
   const failures = ran >= ports.timeouts.backOffReset ? 1 : record.failures + 1;
   return {
     ...record,
     stage: 'stopping',
-    lastExit: withCrashLog(lastExitOf(exit, new Date(now).toISOString()), exit),
+    lastExit,
     failures,
     retryAfter: new Date(now + backOff(failures, ports)).toISOString(),
   };
@@ -222,7 +236,13 @@ function withoutBootExit(record: MachineRecord): MachineRecord {
 export function stopped(record: MachineRecord, exit: SystemExit, now: string, left: string | undefined): MachineRecord {
   const { left: _, stopReason, ...rest } = record;
   if (stopReason === undefined) return withLeft(rest, left);
-  return withLeft({ ...rest, lastExit: plannedExit(stopReason, exit, now) }, left);
+  return withLeft({ ...rest, lastExit: plannedEnd(record, stopReason, exit, now) }, left);
+}
+
+/** A VM with a process does not end well by a power-off. */
+function plannedEnd(record: MachineRecord, stopReason: StopReason, exit: SystemExit, now: string): LastExit {
+  const planned = plannedExit(stopReason, exit, now);
+  return planned.type === 'GracefulExit' ? judgedByProcess(record, planned) : planned;
 }
 
 function withLeft(record: MachineRecord, left: string | undefined): MachineRecord {

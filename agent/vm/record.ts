@@ -7,6 +7,7 @@ import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { streak } from '../../protocol/streak.ts';
 import { applied } from '../preparation/applied.ts';
 import { type HostResource, hostResource, resourcesOfRun } from '../preparation/host-resources.ts';
+import { machineProcess } from './process/state.ts';
 
 /** An effect on the host that must be undone: a staged copy (access to it ends with the file), or access to a disk. */
 const acquired = z.object({ kind: z.enum(['copy', 'access']), path: z.string() });
@@ -98,6 +99,8 @@ export const machineRecord = z.object({
   /** Changes that began and whose end is not recorded: it is not known whether the VM has them. */
   unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),
+  /** The process of the current or last run; absent before it is started, and for a VM without one. */
+  process: machineProcess.exactOptional(),
   /** From this port on, no port of this run was used for the streams of a process. Absent when none was used at all. */
   nextStdioPort: z.int().min(0).max(0xffff_ffff).optional(),
   /** The number of runs so far, including this one. Log lines have it as `boot`. */

@@ -5,6 +5,7 @@ import { reasons } from '../../protocol/reasons.ts';
 import { isWait } from '../failure.ts';
 import { conditionsOf, isRunning, stalls, systemExists, type VirtualMachineView } from './conditions.ts';
 import { type Decision, decide } from './decision.ts';
+import { observedProcess } from './process/state.ts';
 import type { MachineRecord, VirtualMachineDisk, VirtualMachineShare } from './record.ts';
 import { states } from './states.ts';
 
@@ -23,6 +24,7 @@ export function report(view: VirtualMachineView): ObservedVirtualMachine {
     restarts: record.restarts,
     ...(record.restartedAt !== undefined && { restartedAt: record.restartedAt }),
     ...(record.lastExit && { lastExit: record.lastExit }),
+    ...(record.process && { process: observedProcess(record.process) }),
     ...(isRunning(view) && record.guest && { guest: record.guest }),
     guestLog: view.log.summary(),
     ...startFailure(record, !isRunning(view) && !stalls(view.record.trouble)),

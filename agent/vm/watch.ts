@@ -6,6 +6,7 @@ import type { VirtualMachineCore } from './core.ts';
 import { toldExit } from './crash-log.ts';
 import { isStopped } from './ending/termination.ts';
 import * as history from './history.ts';
+import { noteProcessEnd, tendProcess } from './process/tend.ts';
 import { handlesOf, lost, type Outcome, type Situation } from './situation.ts';
 
 type Step = Promise<Outcome<'Running'> | undefined>;
@@ -19,6 +20,7 @@ export async function watch(vm: VirtualMachineCore, running: Situation<'Running'
   }
   changes.leaving.end();
   if (decision.kind === 'settled') await applyLiveChanges(vm, running);
+  if (await tendProcess(vm, running, decision.kind === 'settled')) return ended(running);
   const { clock } = vm.ports;
   const wait = untilNextChange(vm, changes);
   const wakes = clock.now() + wait;
@@ -46,6 +48,11 @@ async function hasStopped({ ports }: VirtualMachineCore, system: ComputeSystem):
 function exitObserved(vm: VirtualMachineCore, running: Situation<'Running'>, end: SystemEnd): Outcome<'Running'> {
   if (end.kind === 'serviceDisconnected') return lost();
   const exit = end.kind === 'exited' ? end.exit : { exitType: 'Unknown' as const, status: 0 };
-  vm.store.change(history.exited, toldExit(vm, exit), vm.ports);
+  const told = toldExit(vm, exit);
+  if (!noteProcessEnd(vm, 'atOnce')) vm.store.change(history.exited, told, vm.ports);
+  return ended(running);
+}
+
+function ended(running: Situation<'Running'>): Outcome<'Running'> {
   return { event: 'exited', next: { state: 'Stopping', handles: handlesOf(running) } };
 }

@@ -67,6 +67,7 @@ class Dashboard {
       this.#painter.forget();
       this.#drawSoon();
     });
+    const stopSayingFarewell = terminal.onKill(() => this.#painter.end());
     const onInput = (bytes: Buffer | string) => this.#type(bytes.toString());
     this.#enter(terminal.input, onInput);
     const { signal } = this.#over;
@@ -79,6 +80,7 @@ class Dashboard {
       await this.#running;
       this.#drawing?.cancel();
       stopListening();
+      stopSayingFarewell();
       this.#leave(terminal.input, onInput);
     }
     return exitCodes.ok;

@@ -119,7 +119,7 @@ export class Unplaced {
     const { fleet } = this.#options;
     const { uid } = object.metadata;
     const placement = fleet.assume(uid, spec);
-    if (!placement.placed) return this.#wait(object, placement);
+    if (!placement.placed) return this.#waitForRoom(object, placement);
     this.#neverPlaced.add(uid);
     const { nodeName } = placement;
     const message = spec.nodeName === undefined ? `placed on ${nodeName}` : `spec.nodeName is ${nodeName}`;
@@ -136,6 +136,13 @@ export class Unplaced {
     if ('result' in held) return held;
     const written = await writes.status(held, { nodeName, scheduled });
     return written.object?.status.nodeName === nodeName ? written.object : { result: written.result };
+  }
+
+  /** Nobody reports that a host is to be tried again. */
+  async #waitForRoom(object: VirtualMachine, scheduled: Scheduled): Promise<{ readonly result: Result }> {
+    const { result } = await this.#wait(object, scheduled);
+    const milliseconds = this.#options.fleet.untilTriedAgain(object.metadata.uid);
+    return { result: milliseconds === undefined ? result : soonest(result, { kind: 'After', milliseconds }) };
   }
 
   async #wait(

@@ -42,12 +42,18 @@ export const defaultArrivalBounds: ArrivalBounds = {
 
 /** Handshakes that begin in one turn of the event loop: about 4 ms of work. */
 const handshakesAtOnce = 4;
+/**
+ * A connection that has waited for its turn for this part of its time is closed. The rest would not be enough for its
+ * handshake and its token. Without this rule, a server that is too slow for all who connect begins every handshake too
+ * late, completes none, and has them all again.
+ */
+const longestWait = 0.5;
 const nothing = Buffer.alloc(0);
 
 interface Arrival {
   readonly socket: Socket;
   readonly address: string;
-  readonly deadline: Timer;
+  deadline: Timer;
   readonly onReadable: () => void;
   /** The bytes so far, in one buffer: many pieces would cost memory, and time to join them. */
   said: Buffer;
@@ -83,7 +89,7 @@ export class Arrivals {
     const arrival: Arrival = {
       socket,
       address: peerAddress(socket),
-      deadline: this.#options.clock.after(this.#milliseconds, () => socket.destroy()),
+      deadline: this.#options.clock.after(this.#milliseconds * longestWait, () => this.#isLate(arrival)),
       onReadable: () => this.#listen(arrival),
       said: nothing,
       pool: this.#silent,
@@ -119,6 +125,15 @@ export class Arrivals {
     arrival.deadline.cancel();
     arrival.pool.delete(arrival);
     if (this.#byName.get(name) === arrival) this.#byName.delete(name);
+  }
+
+  #isLate(arrival: Arrival): void {
+    if (arrival.pool === this.#waiting) {
+      arrival.socket.destroy();
+      return;
+    }
+    const rest = this.#milliseconds * (1 - longestWait);
+    arrival.deadline = this.#options.clock.after(rest, () => arrival.socket.destroy());
   }
 
   /** Also reads while the connection waits for its turn, so that a peer that disconnects costs no handshake. */

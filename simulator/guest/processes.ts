@@ -155,7 +155,7 @@ const programs: ReadonlyMap<string, Program> = new Map<string, Program>([
   ['tail', (args, _, room) => holdOpen(args.at(-1) ?? '', room)],
   ['umount', (args, _, { mounts }) => (mounts.takeOff(args.at(-1) ?? '') ? 0 : 1)],
   ['sync', (_args, _streams, { mounts }) => sync(mounts)],
-  ['sh', (args, { stderr }, room) => runShell(args, stderr, room)],
+  ['sh', (args, streams, room) => runShell(args, streams, room)],
 ]);
 
 /** Runs until it is killed. */
@@ -197,7 +197,7 @@ const scripts: ReadonlyMap<string, (room: ProcessRoom, args: readonly string[]) 
 ]);
 
 /** Knows the agent's scripts, and a few that tests need. */
-function runShell(args: readonly string[], stderr: Duplex | undefined, room: ProcessRoom): number {
+function runShell(args: readonly string[], streams: Streams, room: ProcessRoom): number | Promise<number> {
   const [, , script = '', , ...rest] = args;
   const known = scripts.get(script);
   if (known !== undefined) return known(room, rest);
@@ -205,8 +205,23 @@ function runShell(args: readonly string[], stderr: Duplex | undefined, room: Pro
   const written = /^echo \S+ > (\S+)$/.exec(script)?.[1];
   if (written !== undefined) return mounts.write(written) ? 0 : 1;
   if (script.includes('kill -9 $$')) return killed;
-  const code = /^exit (\d{1,3})$/.exec(script)?.[1];
+  for (const line of script.split(';').map((each) => each.trim())) {
+    const end = runLine(line, streams);
+    if (end !== 0 || line.startsWith('exit')) return end;
+  }
+  return 0;
+}
+
+const exitLine = /^exit (\d{1,3})$/;
+const echoLine = /^echo ([^<>|&]*?)( >&2)?$/;
+
+/** Its exit code. `sleep` runs until it is killed. */
+function runLine(line: string, { stderr, stdout }: Streams): number | Promise<number> {
+  const code = exitLine.exec(line)?.[1];
   if (code !== undefined) return Number(code);
-  stderr?.write(`sh: ${script}: not found\n`);
+  if (line.startsWith('sleep ')) return new Promise<number>(() => {});
+  const [, text, redirected] = echoLine.exec(line) ?? [];
+  if (text !== undefined) return say(redirected === undefined ? stdout : stderr, `${text}\n`);
+  stderr?.write(`sh: ${line}: not found\n`);
   return 127;
 }

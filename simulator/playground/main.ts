@@ -22,7 +22,7 @@ import {
 } from './expectation.ts';
 import { GuestLines } from './guest-lines.ts';
 import type { ProcessEvent } from './managed-process.ts';
-import { emulatedHost, LocalSystem, threeHosts } from './system.ts';
+import { emulatedHost, LocalSystem, mostHosts, simulatedHosts, threeHosts } from './system.ts';
 import { renderTables } from './table.ts';
 
 interface Arguments {
@@ -30,6 +30,7 @@ interface Arguments {
   readonly directory?: string;
   readonly once: boolean;
   readonly timeout?: number;
+  readonly hosts: number;
   readonly guest: 'simulated' | 'qemu';
   readonly example?: readonly string[];
   readonly kernel?: string;
@@ -76,10 +77,11 @@ class Playground {
       settings.kubeconfig === undefined ? 'starting a control plane' : `using the cluster of ${settings.kubeconfig}`,
     );
     const cluster = await openCluster(settings);
+    const hosts = simulatedHosts(settings.hosts);
     const system = await LocalSystem.prepare({
       cluster,
       directory,
-      hosts: hasRealGuests ? new Map([...threeHosts, emulatedHost]) : threeHosts,
+      hosts: hasRealGuests ? new Map([...hosts, emulatedHost]) : hosts,
       emulated: new Set(hasRealGuests ? [emulatedHost[0]] : []),
       onEvent: (event) => say(describe(event)),
     });
@@ -238,11 +240,21 @@ function positiveNumber(text: string): number {
   return value;
 }
 
+function hostCount(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= mostHosts) return value;
+  throw new InvalidArgumentError(`must be a number of hosts from 1 to ${mostHosts}`);
+}
+
 async function main(): Promise<number> {
   const command = new Command('npm start --')
     .description('Runs the operator and agents on this machine with simulated Windows hosts, and applies examples/.')
-    .option('--kubeconfig <file>', 'use this cluster instead of a new control plane (creates three Node objects)')
+    .option(
+      '--kubeconfig <file>',
+      'use this cluster instead of a new control plane (creates a Node object for each host)',
+    )
     .option('--directory <path>', 'folder for sockets, state and logs, kept afterwards (default: a temporary folder)')
+    .option('--hosts <number>', 'how many simulated hosts there are', hostCount, threeHosts.size)
     .option('--example <name...>', 'apply only these examples, by file name without .yaml')
     .option('--once', 'end as soon as every example has reached its expected state', false)
     .option('--timeout <seconds>', 'how long --once waits (default: 60, with real guests 300)', positiveNumber)

@@ -68,6 +68,18 @@ export const threeHosts: ReadonlyMap<string, string> = new Map(
   ['win-2019-a', 'win-2022-a', 'win-2025-a'].map((name) => [name, join(hostsFolder, `${name}.yaml`)]),
 );
 
+const letters = 'abcdefghijklmnopqrstuvwxyz';
+export const mostHosts = threeHosts.size * letters.length;
+
+/** So many nodes, at most `mostHosts`, of these builds in turn. */
+export function simulatedHosts(count: number): ReadonlyMap<string, string> {
+  const builds = [...threeHosts];
+  const all = [...letters].flatMap((letter) =>
+    builds.map(([name, file]): [string, string] => [name.replace(/a$/, letter), file]),
+  );
+  return new Map(all.slice(0, count));
+}
+
 export class LocalSystem {
   readonly replicas: readonly [OperatorReplica, ...OperatorReplica[]];
   readonly nodes: readonly SimulatedNode[];

@@ -62,7 +62,7 @@ export class SimulatedAgents {
 
 type Told = Pick<ObservedVirtualMachine, 'generation' | 'optionsDigest' | 'wantedDigest'>;
 
-function booting(uid: string, told: Told, phase: ObservedVirtualMachine['phase']): ObservedVirtualMachine {
+export function booting(uid: string, told: Told, phase: ObservedVirtualMachine['phase']): ObservedVirtualMachine {
   const ready = { type: 'Ready', status: 'False', reason: phase, message: 'on its way' } as const;
   const guestLog = { head: [], tail: [], total: 0, dropped: 0 };
   const { startTime, ...report } = observedMachine(uid, { ...told, phase, conditions: [ready], guestLog });

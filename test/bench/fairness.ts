@@ -4,14 +4,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { ManagedProcess } from '../../simulator/playground/managed-process.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
 import { installCustomResources } from '../support/control-plane/custom-resources.ts';
 import { kubectl } from '../support/control-plane/kubectl.ts';
 import { PendingCrowd } from '../support/system/pending-crowd-bed.ts';
 import { SimulatedAgents } from './converge-agents.ts';
+import { operatorProgram } from './operator-program.ts';
 
 export interface FairnessFigure {
   readonly moment: string;
@@ -25,7 +24,11 @@ export async function benchFairness(pending: number, hosts: number): Promise<rea
   const tokens = new Map(names.map((name) => [name, `token-of-node-${name}`]));
   const certificates = await makeCertificates();
   const agents = new SimulatedAgents();
-  const program = operatorProgram(directory, controlPlane.kubeconfigPath);
+  const program = operatorProgram({
+    directory,
+    kubeconfigPath: controlPlane.kubeconfigPath,
+    logFile: join(directory, 'operator.log'),
+  });
   try {
     await installCustomResources(controlPlane);
     const files = {
@@ -64,21 +67,6 @@ export async function benchFairness(pending: number, hosts: number): Promise<rea
     await controlPlane.stop();
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-function operatorProgram(directory: string, kubeconfigPath: string): ManagedProcess {
-  const flags = [
-    ['--kubeconfig', kubeconfigPath],
-    ['--bind-address', '127.0.0.1', '--agents-port', '0', '--health-port', '0', '--api-port', '0'],
-    ['--agent-tokens', join(directory, 'tokens.json')],
-    ['--tls-certificate', join(directory, 'tls.crt'), '--tls-key', join(directory, 'tls.key')],
-  ];
-  return new ManagedProcess({
-    name: 'operator',
-    script: fileURLToPath(new URL('../../operator/main.ts', import.meta.url)),
-    arguments: flags.flat(),
-    logFile: join(directory, 'operator.log'),
-  });
 }
 
 /** Resolves once the program leads for the `term`-th time, according to its log. */

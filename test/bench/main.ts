@@ -1,5 +1,6 @@
 // `npm run bench [-- name … --vms count --alone --csv file]`: measures the figures in docs/specification.md. With --csv it
-// also adds a line for each figure to a file.
+// also adds a line for each figure to a file. `fleet` takes half an hour, so it runs only if it is named (fleet/sizes.ts
+// has its flags).
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +17,9 @@ import { benchConverge, promised } from './converge.ts';
 import { benchDocuments } from './documents.ts';
 import { benchFailover } from './failover.ts';
 import { benchFairness } from './fairness.ts';
+import { benchFleet } from './fleet/fleet.ts';
+import { valueText } from './fleet/report/report.ts';
+import { fleetFlags, sizesOf } from './fleet/sizes.ts';
 import { benchGuestLogs } from './guest-logs.ts';
 import { benchIdle } from './idle.ts';
 import { benchLogs, promisedDelayMilliseconds, promisedMegabytesPerSecond } from './logs.ts';
@@ -36,6 +40,7 @@ const { positionals: names, values: options } = parseArgs({
     replicas: { type: 'string', default: '5000' },
     alone: { type: 'boolean', default: false },
     csv: { type: 'string' },
+    ...fleetFlags,
   },
 });
 
@@ -221,6 +226,18 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
       );
     }
   },
+  async fleet() {
+    const progress = (line: string) => process.stderr.write(`fleet · ${line}\n`);
+    const { part = [], report } = options;
+    const results = await benchFleet({ sizes: sizesOf(options), parts: part, report, say: progress });
+    for (const { part: name, measures } of results) {
+      for (const { name: what, value, unit, most } of measures) {
+        record('fleet', 'less', unit, { [`${name}: ${what}`]: value });
+        const promise = most === undefined ? '' : `, promised ${valueText(most)}`;
+        say(`fleet · ${name} · ${what}: ${valueText(value)} ${unit}${promise}`);
+      }
+    }
+  },
   async idle() {
     const { writes, events, reconnects, logLines } = await benchIdle();
     record('idle', 'less', 'writes', { 'lcow.dev': writes, events });
@@ -235,4 +252,5 @@ if (unknown.length > 0) {
   process.stderr.write(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`);
   process.exit(2);
 }
-for (const name of names.length > 0 ? names : Object.keys(benches)) await benches[name]?.();
+const usual = Object.keys(benches).filter((name) => name !== 'fleet');
+for (const name of names.length > 0 ? names : usual) await benches[name]?.();

@@ -16,7 +16,7 @@ import { storedMachine } from './store-objects.ts';
 
 const patienceMilliseconds = 120_000;
 const settleMilliseconds = 20_000;
-export const promisedMebibytes = 330;
+export const promisedMebibytes = 260;
 
 export interface StoreFigure {
   readonly machines: number;

@@ -73,8 +73,12 @@ it.each<[string, object, string, string?]>([
     { template: { spec: { memory: { enableDeferredCommit: true, allowOvercommit: false } } } },
     'memory.enableDeferredCommit is not supported on physically backed VMs',
   ],
-  ['spreading, which is not offered', { template, topologySpreadConstraints: [] }, 'topologySpreadConstraints'],
-  ['replacement, which is not offered', { template, replacement: {} }, 'replacement'],
+  [
+    'spreading over what is no label',
+    { template, topologySpreadConstraints: [{ topologyKey: 'a zone' }] },
+    'must be a label key',
+  ],
+  ['replacement at once', { template, replacement: { afterSeconds: 0 } }, 'spec.replacement.afterSeconds'],
 ])('refuses %s', async (_, spec, says, name) => {
   const { status, body } = await apply(spec, name);
   expect(status).not.toBe(201);

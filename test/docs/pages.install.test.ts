@@ -16,7 +16,9 @@ const [install = '', gitops = '', reasons = ''] = await Promise.all(['install', 
 /** The pages that are run while everything is installed. */
 const between = new Map(
   await Promise.all(
-    ['operations', 'troubleshooting', 'confidential'].map(async (name) => [name, await page(name)] as const),
+    ['operations', 'troubleshooting', 'confidential', 'batch-job', 'service'].map(
+      async (name) => [name, await page(name)] as const,
+    ),
   ),
 );
 const secondHalf = install.indexOf('## Who may do what');

@@ -57,9 +57,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, 60_000);
 
-async function startGuest(spec: object): Promise<Machine> {
+async function applyGuest(named: string, spec: object): Promise<void> {
   const toleration = { key: 'playground.lcow.dev/guest', operator: 'Exists' };
-  await running.apply(name, {
+  await running.apply(named, {
     ...spec,
     nodeName,
     tolerations: [toleration],
@@ -67,6 +67,10 @@ async function startGuest(spec: object): Promise<Machine> {
     processor: { count: 2 },
     guest: { disableTimeSync: true },
   });
+}
+
+async function startGuest(spec: object): Promise<Machine> {
+  await applyGuest(name, spec);
   const hasFailed = (found: Machine) => startFailures.has(condition(found, 'Ready')?.reason ?? '');
   const isDecided = (found: Machine) => isRunning(found) || (bed.isForeign && hasFailed(found));
   return await running.untilMachine(name, 'runs', isDecided, bootMilliseconds);
@@ -265,4 +269,47 @@ describe('an operator that restarts', () => {
     program.kill();
     await ended;
   }, 240_000);
+});
+
+describe('a VM with a process', () => {
+  const script = (text: string, env: Record<string, string> = {}) => ({
+    command: ['/bin/sh', '-c', text],
+    env: Object.entries(env).map(([key, value]) => ({ name: key, value })),
+    workingDirectory: '/tmp',
+  });
+  const process = ({ status }: Machine) => status['process'];
+  const logOf = async (named: string) => {
+    const read: Command = (ports) => logs(named, { follow: false, previous: false }, ports);
+    return (await run(read)).stdout;
+  };
+
+  it('is a job: its output is in the log, and its exit code in the status', { timeout: 400_000 }, async (context) => {
+    if ((await shell('command -v seq')).code !== 0) notApplicable(context, 'the image has no seq');
+    const text = 'echo "in $PWD with $A"; env | wc -l; seq 100000 199999; echo error >&2; exit 3';
+    await applyGuest('job', { runStrategy: 'Once', process: script(text, { A: 'b c' }) });
+    const isOver = (found: Machine) => condition(found, 'Ready')?.reason === 'Failed';
+    const over = await running.untilMachine('job', 'has failed', isOver, bootMilliseconds);
+    expect(process(over)).toMatchObject({ state: 'Exited', exitCode: 3 });
+    expect(over.status['lastExit']).toMatchObject({ message: 'the process ended with exit code 3' });
+    const log = await logOf('job');
+    expect(log).toMatch(/ info in \/tmp with b c source=process\n/);
+    expect(log).toMatch(/ info error stream=stderr source=process\n/);
+    const seen = [...log.matchAll(/ info (\d{6}) source=process$/gm)].map(([, number]) => Number(number));
+    expect(seen).toEqual(range(200_000).slice(100_000));
+    await running.kubectl(['delete', 'luvm', 'job']);
+  });
+
+  it('is a service: it gets TERM when the VM is halted, and time to end', { timeout: 400_000 }, async (context) => {
+    if (!(await hasShell())) notApplicable(context, 'the image has no sh');
+    const text = 'trap "echo good bye; exit 7" TERM; echo serving; while :; do sleep 0.1; done';
+    await applyGuest('service', { process: script(text) });
+    await running.untilMachine('service', 'serves', isRunning, bootMilliseconds);
+    await expect.poll(() => logOf('service'), soon).toContain(' info serving source=process');
+    await applyGuest('service', { process: script(text), runStrategy: 'Halted' });
+    const isHalted = (found: Machine) => condition(found, 'Ready')?.reason === 'Halted';
+    const halted = await running.untilMachine('service', 'is halted', isHalted, bootMilliseconds);
+    expect(process(halted)).toMatchObject({ state: 'Exited', exitCode: 7 });
+    expect(await logOf('service')).toContain(' info good bye source=process');
+    await running.kubectl(['delete', 'luvm', 'service']);
+  });
 });

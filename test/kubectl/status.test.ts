@@ -49,6 +49,18 @@ describe('the status of a VM', () => {
     expect(lines).toContain('share work: C:\\work at /mnt/work');
   });
 
+  it('shows how the process ended', () => {
+    const [startedAt, finishedAt] = ['2026-11-01T00:00:01Z', '2026-11-01T00:00:02Z'];
+    const lines = (process: LinuxUtilityVMStatus['process']) => story(vm, { process });
+    expect(lines({ state: 'Exited', exitCode: 3, startedAt, finishedAt })).toContain(
+      `process exited: exit code 3, since ${startedAt}, until ${finishedAt}`,
+    );
+    expect(lines({ state: 'Failed', reason: 'ProcessNotStarted', finishedAt })).toContain(
+      `process failed: ProcessNotStarted, until ${finishedAt}`,
+    );
+    expect(lines({ state: 'Running', startedAt })).toContain(`process running, since ${startedAt}`);
+  });
+
   it('leaves out what is as it should be', () => {
     expect(story(vm, { phase: 'Running', conditions: conditions('GuestConnected') }).join()).not.toContain('since');
   });

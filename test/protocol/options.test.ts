@@ -81,6 +81,12 @@ const everything: LinuxUtilityVMManifestSpec = {
     disableWritable: true,
     shares: [{ name: 's', path: 'C:\\s', readOnly: true, guestPath: '/s' }],
   },
+  process: {
+    command: ['/bin/job', '--fast'],
+    env: [{ name: 'A', value: 'b=c' }],
+    workingDirectory: '/work',
+    gracePeriodSeconds: 5,
+  },
   resourcePartitionID: 'partition',
 };
 
@@ -153,6 +159,10 @@ test('a spec becomes options under the names of the original', () => {
     ScrubLogs: false,
     NoWritableFileShares: true,
     Shares: [{ name: 's', path: 'C:\\s', readOnly: true, guestPath: '/s' }],
+    ProcessCommand: ['/bin/job', '--fast'],
+    ProcessEnvironment: ['A=b=c'],
+    ProcessWorkingDirectory: '/work',
+    ProcessGracePeriodSeconds: 5,
     TerminateOnAgentExit: false,
   });
 });
@@ -274,6 +284,10 @@ describe('every field of the CRD reaches an option or belongs to the operator', 
     if (Array.isArray(schema['enum'])) return [schema['enum'][0], schema['enum'][1]];
     if (schema['type'] === 'boolean') return [true, false];
     if (schema['type'] === 'string') return ['aaaa', 'bbbb'];
+    if (schema['type'] === 'array' && isObject(schema['items'])) {
+      const [one, other] = twoValues(schema['items']);
+      return [[one], [other]];
+    }
     const step = Number(schema['multipleOf'] ?? 1);
     const least = Number(schema['minimum']);
     return [least, least + step];

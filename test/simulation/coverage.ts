@@ -46,11 +46,11 @@ const excused: Readonly<Record<string, readonly string[]>> = {
     ...['console', 'document', 'exec', 'logFollow', 'stacks', 'usage', 'streamClose', 'streamClosed', 'streamCredit'],
     ...['streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
   ].map(message),
-  'there are no sets': [
-    ...['Complete', 'CreateRefused', 'DrainAllowed', 'EnoughAvailable', 'LiveChangeRefused', 'NameConflict'],
-    ...['OrdinalsInvalid', 'ProgressDeadlineExceeded', 'Progressing', 'RolloutPaused', 'TemplateInvalid'],
-    'TooFewAvailable',
-  ].map(reason),
+  'no quota refuses the VMs of a set': [reason('CreateRefused')],
+  'no set replaces its VMs': [reason('Replaced')],
+  'the VMs have no process': [
+    ...['ExitCodeLost', 'ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown'].map(reason),
+  ],
   'the programs have no known defect': [reason('InternalError')],
   'all programs have the same version': [reason('ProtocolError'), reason('UnsupportedByAgent')],
   'the API server checks what it stores': [reason('InvalidSpec')],

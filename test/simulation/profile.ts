@@ -64,7 +64,10 @@ export interface Profile {
   readonly spans: Spans;
   readonly hosts: number;
   readonly replicas: number;
+  /** VMs that users make one by one. */
   readonly machines: number;
+  /** Sets of VMs. */
+  readonly sets: number;
   /** VMs that each host takes, if its administrator has set a limit. */
   readonly room: number | undefined;
   /** The first of the hosts, which can isolate confidential VMs. */
@@ -108,11 +111,13 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     return names.filter((name) => chance.happens(0.5) && !without.has(name));
   };
   const hosts = 3 + sizes.integer(3);
+  const sets = setsOf(world.chance('profile: sets of VMs'));
   return {
     spans: world.chance('profile: spans').happens(shareOfLong) ? long : short,
     hosts,
     replicas: 2 + sizes.integer(2),
-    machines: 20 + sizes.integer(6),
+    machines: 20 + sizes.integer(6) - sets * machinesOfSet,
+    sets,
     room: roomOf(world.chance('profile: room'), 20 / hosts),
     isolatingHosts: 1 + world.chance('profile: isolating hosts').integer(hosts),
     look: sizes.happens(0.25) ? defaultLeaseTimes.look : 2_500,
@@ -123,6 +128,16 @@ export function profileOf(world: World, without: ReadonlySet<string>): Profile {
     },
     kinds: new Set(chosen(faultKinds, 'kinds')),
   };
+}
+
+const shareWithSets = 0.3;
+/** So many VMs fewer are made one by one for each set, so that a seed takes no longer. */
+const machinesOfSet = 6;
+
+function setsOf(chance: Chance): number {
+  const [hasSets, isPair] = [chance.happens(shareWithSets), chance.happens(0.5)];
+  if (!hasSets) return 0;
+  return isPair ? 2 : 1;
 }
 
 const shareOfLimited = 0.3;

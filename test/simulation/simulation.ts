@@ -3,18 +3,16 @@
 
 import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm-spec.ts';
 import { pausedAnnotation } from '../../crds/names.ts';
+import { controllerOf } from './api-server/objects.ts';
 import { reachReasons } from './coverage.ts';
 import { unsettled } from './judges/convergence.ts';
-import { Invariants } from './judges/invariants.ts';
 import { tornRecords } from './judges/journals.ts';
-import { Leaders } from './judges/leaders.ts';
+import { Judges } from './judges/judges.ts';
 import { silentGaps } from './judges/logs.ts';
-import { SingleRuns } from './judges/single-runs.ts';
-import { Stops } from './judges/stops.ts';
-import { judgeSuccessor } from './judges/successors.ts';
 import { mishapsOf } from './mishaps.ts';
 import { completePolicies, policyHistoriesOf } from './policy-histories.ts';
 import { type Profile, profileOf } from './profile.ts';
+import { completeSets, setHistoriesOf } from './set-histories.ts';
 import { SimulatedSystem } from './system/system.ts';
 import { annotate, namespace, removeFinalizer, type Step, setNode, workloadOf } from './workload.ts';
 import { World } from './world.ts';
@@ -55,20 +53,17 @@ export async function simulate({
 }: RunOptions): Promise<Run> {
   const counts = new Map<string, number>();
   const count = (kind: string) => void counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  const invariants = new Invariants(() => system);
-  const [leaders, singleRuns, stops] = [new Leaders(), new SingleRuns(), new Stops()];
   let lastWrite = { at: 0, text: '' };
-  const world: World = new World({ seed, ...(trace && { trace }), judge: () => invariants.judge() });
+  const world: World = new World({ seed, ...(trace && { trace }), judge: () => judges.judge() });
   const profile = profileOf(world, without);
+  const hasApiFaults = profile.kinds.has('API server faults');
+  const judges: Judges = new Judges({ world, system: () => system, hasApiFaults });
   const system: SimulatedSystem = new SimulatedSystem({
     world,
     profile,
     logs,
     injected: count,
-    messages: {
-      sent: (text, host) => judging(world, () => stops.sent(text, host, (uid) => machineOf(system, uid))),
-      read: (text, host) => stops.read(text, host),
-    },
+    messages: judges,
     onWrite: (write) => {
       world.note(`${write.writer} writes ${write.kind} ${(write.after ?? write.before)?.metadata.name}`);
       // The agents' sessions are renewed, and each has an epoch.
@@ -78,13 +73,7 @@ export async function simulate({
           text: `${write.writer} wrote ${write.kind} ${(write.after ?? write.before)?.metadata.name}`,
         };
       reachReasons(world, write);
-      judging(world, () => {
-        invariants.wrote(write);
-        singleRuns.wrote(write);
-        judgeSuccessor(write);
-        stops.wrote(write);
-        if (!profile.kinds.has('API server faults')) leaders.wrote(write);
-      });
+      judges.wrote(write);
     },
   });
   const hosts = system.machines.map(({ name }) => name);
@@ -92,6 +81,7 @@ export async function simulate({
   const steps = [
     ...workloadOf(world, profile, hosts),
     ...policyHistoriesOf(world, profile.spans),
+    ...setHistoriesOf(world, profile, hosts),
     ...mishapsOf(world, profile, hosts),
   ];
   const finished = (failure: unknown): Run => ({
@@ -136,18 +126,6 @@ export async function simulate({
   }
 }
 
-function judging(world: World, judge: () => void): void {
-  try {
-    judge();
-  } catch (error) {
-    world.fail(error);
-  }
-}
-
-function machineOf({ api }: SimulatedSystem, uid: string) {
-  return api.users.list('LinuxUtilityVM').find(({ metadata }) => metadata.uid === uid);
-}
-
 async function settle(world: World, system: SimulatedSystem): Promise<void> {
   const until = world.elapsed + settling;
   for (;;) {
@@ -179,11 +157,13 @@ function calm(system: SimulatedSystem): void {
     setNode(system, machine.name, { unschedulable: null, taints: null });
   }
   completePolicies(system);
-  for (const { metadata, spec } of api.users.list('LinuxUtilityVM')) {
+  completeSets(system);
+  for (const object of api.users.list('LinuxUtilityVM')) {
+    const { metadata, spec } = object;
     if (metadata.namespace !== namespace) continue;
     annotate(system, metadata.name, pausedAnnotation, null);
     removeFinalizer(system, metadata.name);
-    if (metadata.deletionTimestamp === undefined) {
+    if (metadata.deletionTimestamp === undefined && controllerOf(object) === undefined) {
       api.users.patch('LinuxUtilityVM', metadata, { spec: mending(metadata.name, linuxUtilityVMSpec.parse(spec)) });
     }
   }

@@ -200,7 +200,7 @@ function patch(system: SimulatedSystem, name: string, change: object): void {
 }
 
 /** What users ask for may be refused, as for `kubectl`. */
-function note({ world }: SimulatedSystem, outcome: Outcome<unknown>): void {
+export function note({ world }: SimulatedSystem, outcome: Outcome<unknown>): void {
   if (!outcome.ok) world.note(`refused: ${outcome.error.message}`);
 }
 

@@ -23,6 +23,8 @@ export interface StdioWanted {
   readonly stdout: boolean;
   /** False with a terminal, where all output is on stdout. */
   readonly stderr: boolean;
+  /** The process also runs without streams, as where a policy does not let it have them. */
+  readonly isOptional?: boolean;
 }
 
 export interface GuestProcess {
@@ -120,7 +122,9 @@ export class GuestProcesses {
       const id = await bridge.execute(command, stdio.ports);
       // The wait is sent before anything can fail: the guest never forgets a process that nobody waits for.
       const exitCode = this.#waitFor(bridge, id);
-      return { id, ...(await this.#inTime(streams)), exitCode };
+      const connected = this.#inTime(streams);
+      if (wanted.isOptional !== true) return { id, ...(await connected), exitCode };
+      return { id, ...(await connected.catch(() => stdio.giveUp())), exitCode };
     } catch (error) {
       stdio.abandon();
       throw error;
@@ -226,6 +230,11 @@ class Stdio {
     // The caller looks at this promise only after the guest has started the process.
     streams.catch(() => undefined);
     return streams;
+  }
+
+  giveUp(): Pick<GuestProcess, StreamName> {
+    this.abandon();
+    return { stdin: undefined, stdout: undefined, stderr: undefined };
   }
 
   abandon(): void {

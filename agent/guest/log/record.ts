@@ -14,8 +14,8 @@ export interface GuestLogRecord {
   readonly level: LogLevel;
   readonly message: string;
   readonly fields: Readonly<Record<string, JsonValue>>;
-  /** The guest did not log this record; HCS kept it when the guest crashed. */
-  readonly source?: 'crash';
+  /** Absent: the guest logged this record. `crash`: HCS kept it when the guest crashed. `process`: the VM's process wrote it. */
+  readonly source?: 'crash' | 'process';
 }
 
 export type LogValue =

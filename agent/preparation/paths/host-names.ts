@@ -127,12 +127,16 @@ const rules: Readonly<Record<keyof RequestedOptions, NameRule>> = {
   ConsolePipe: consolePipe,
   AssignedDevices: assignedDevices,
 
-  // Used in the guest only: its command lines, and the folder for its dumps.
+  // Used in the guest only: its command lines, the folder for its dumps, and its process.
   KernelBootOptions: nothing,
   ExecCommandLine: nothing,
   ExtraExecArgs: nothing,
   DmVerityCreateArgs: nothing,
   ProcessDumpLocation: nothing,
+  ProcessCommand: nothing,
+  ProcessEnvironment: nothing,
+  ProcessWorkingDirectory: nothing,
+  ProcessGracePeriodSeconds: nothing,
   LogLevel: nothing,
   ScrubLogs: nothing,
   DisableTimeSyncService: nothing,

@@ -2,6 +2,7 @@
 import { takeAccessBack } from '../changes/disks.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import * as history from '../history.ts';
+import { processGone } from '../process/record.ts';
 import { settleReservations } from '../reserving.ts';
 import type { Outcome } from '../situation.ts';
 
@@ -12,6 +13,7 @@ export async function clean(vm: VirtualMachineCore): Promise<Outcome<'Cleaning'>
     if (kind === 'access') await takeAccessBack(vm, path);
     else await vm.bounded('copy', 'DeleteFileW', () => host.deleteFile(path));
   }
+  store.change(processGone, vm.now());
   store.change(history.cleaned, vm.log.excerpt.summary());
   store.clearTrouble('CleanUpFailed', 'StopFailed');
   settleReservations(vm);

@@ -1,7 +1,8 @@
 // The stop ladder: the steps for a guest before the agent cuts the power of its VM (design §8, "A planned stop"). Each
 // step has a bound. A step that fails is noted, and the next one follows:
 //
-//   processes that the agent started: send TERM, wait, send KILL
+//   the process of the VM: send TERM, wait for its grace period, send KILL (`stop-process.ts`)
+//   with mounted disks or shares, processes that users started: send TERM, wait, send KILL
 //   writable shares, then writable disks: unmount them, the deepest path first
 //   if a disk stays mounted: write it and make it read-only by the kernel's emergency functions, or write it by `sync`
 //
@@ -20,6 +21,7 @@ import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
 import { isStranger, runtimeIdOf } from '../history.ts';
 import { saveLeft, unmountAll } from './stop-disks.ts';
+import { endProcess, hasLiveProcess } from './stop-process.ts';
 import {
   describeLeft,
   describeStranger,
@@ -52,12 +54,14 @@ async function leave(vm: VirtualMachineCore, system: ComputeSystem, handles: Han
   const { record } = vm.store;
   const disks = mountedWritable(record);
   const isTakenOver = handles.run === undefined;
-  if ((!isTakenOver && disks.length === 0) || (await endSoFar(system)) !== undefined) return undefined;
+  const isLeft = !isTakenOver && disks.length === 0 && !hasLiveProcess(vm);
+  if (isLeft || (await endSoFar(system)) !== undefined) return undefined;
   const properties = await look(vm, system);
   if (properties?.state === 'Stopped') return undefined;
   if (isTakenOver && properties !== undefined && isStranger(record, properties)) {
     return await leaveStranger(vm, handles, properties);
   }
+  if (properties?.state !== 'Paused' && handles.run?.guestConnected === true) await endProcess(vm, handles.run);
   if (disks.length === 0) return undefined;
   const left = await saveDisks(vm, handles, properties, disks).catch((error: unknown) => ({
     disks: disks.map(leftOf),

@@ -30,6 +30,7 @@ export async function stop(vm: VirtualMachineCore, { handles }: Situation<'Stopp
   // Without a stop reason the VM ended by itself: that exit was passed to the guest's log before.
   const exit = store.record.stopReason === undefined ? end.exit : toldExit(vm, end.exit);
   store.change(history.stopped, exit, vm.now(), left);
+  vm.process.close();
   await handles.run?.close();
   handles.run = undefined;
   await vm.bounded('closeHandle', 'HcsCloseComputeSystem', () => system.close());

@@ -108,6 +108,15 @@ export class Evictions {
     return hosts.filter(([, since]) => now - since <= lackingMilliseconds).map(([nodeName]) => nodeName);
   }
 
+  /** Milliseconds until the first of them is tried again; undefined if there is none. */
+  untilTriedAgain(uid: string): number | undefined {
+    const lacking = this.#lacking.get(uid);
+    const names = this.lackingFor(uid);
+    if (names.length === 0) return undefined;
+    const since = Math.min(...names.map((nodeName) => lacking?.get(nodeName) ?? Number.POSITIVE_INFINITY));
+    return since + lackingMilliseconds + 1 - this.#clock.now();
+  }
+
   /** Whether the Node, as just read, still makes the VM leave. */
   confirms(object: VirtualMachine, node: Node): boolean {
     const byTaint = this.#taintEvictionFrom(withoutAsking(node, object), essentialsOf(object.spec).tolerations);

@@ -71,6 +71,11 @@ export class Fleet {
     return this.#judgements.of(this.#needs(uid, spec, this.#spread.of(uid).strict)).placed;
   }
 
+  /** Milliseconds until a host that lacked resources for the VM is tried again; undefined if none did. */
+  untilTriedAgain(uid: string): number | undefined {
+    return this.#options.evictions.untilTriedAgain(uid);
+  }
+
   couldPlaceBeside(nodeName: string, uid: string, spec: LinuxUtilityVMSpec): boolean {
     return this.#judgements.of(this.#needs(uid, spec, this.#spread.of(uid).strict, [nodeName])).placed;
   }

@@ -1,5 +1,6 @@
 // The manifest of a set's VM, as the set applies it: what it does not name stays with the VM's other managers.
 import {
+  finalizer,
   ordinalLabel,
   replacedOnAnnotation,
   restartedAtAnnotation,
@@ -34,6 +35,9 @@ export function machineManifest(parts: ManifestParts) {
   const { [restartedAtAnnotation]: _, ...annotations } = metadata.annotations ?? {};
   // Left out, an earlier value of the set would be removed.
   const restart = restartedAt ?? object?.metadata.annotations?.[restartedAtAnnotation];
+  // A new VM has the finalizer from its beginning, which saves the write that would add it. Left out later, it would be
+  // removed.
+  const isHeld = object === undefined || object.metadata.finalizers?.includes(finalizer) === true;
   return {
     metadata: {
       name,
@@ -52,6 +56,7 @@ export function machineManifest(parts: ManifestParts) {
         ...(restart !== undefined && { [restartedAtAnnotation]: restart }),
         ...(replacedOn !== undefined && { [replacedOnAnnotation]: replacedOn }),
       },
+      ...(isHeld && { finalizers: [finalizer] }),
       ownerReferences: [ownerOf(set)],
     },
     spec,

@@ -9,7 +9,7 @@ import type { SetVerdict } from './set-status.ts';
 export class SetMemory {
   passedAt = Number.NEGATIVE_INFINITY;
   statusWrittenAt = Number.NEGATIVE_INFINITY;
-  /** All VMs of the set were read live in this term. */
+  /** All VMs of the set were read live in this term, and no write has failed since. */
   hasReadMembers = false;
   /** Why the API server refused VMs of a revision, and when. */
   refusal: { readonly revision: string; readonly at: number; readonly verdict: SetVerdict } | undefined;

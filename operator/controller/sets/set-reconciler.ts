@@ -2,8 +2,8 @@
 //
 //   revision ──► members (adopt, release) ──► plan ──► writes of VMs ──► status
 //
-// Before the first write of a term that takes a VM away, all VMs of the set are read live: a cache that is behind must not
-// spend a budget that an earlier leader has spent.
+// Before the first write of a term that takes a VM away, and after each write that failed, all VMs of the set are read
+// live: a cache that is behind must not spend a budget that an earlier leader, or a write without an answer, has spent.
 import { revisionLabel, setLabel } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMSetSpec, LinuxUtilityVMSetStatus } from '../../../crds/linux-utility-vm-set.ts';
 import { wantedOrdinals } from '../../../sets/ordinals.ts';
@@ -117,6 +117,8 @@ export class SetReconciler {
       readable.wanted,
       new Set(view.replicas.filter(({ isAvailable }) => isAvailable).map(({ ordinal }) => ordinal)),
     );
+    // It may have taken effect all the same.
+    if (failure !== undefined || result.kind === 'Retry') memory.hasReadMembers = false;
     // The status is about what is now, with the writes of this pass.
     const after = this.#view(readable);
     const verdict = this.#verdict(readable, after.view, failure?.error);

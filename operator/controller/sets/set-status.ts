@@ -48,9 +48,10 @@ export function setStatus(
   const counts = countsOf(view.replicas);
   const isComplete = verdict === undefined && isSettled(view);
   const progressedAt = progress(set, view, counts, now);
-  const late = isComplete || view.paused ? undefined : overdue(view, progressedAt, now);
+  const stalls = verdict !== undefined && reasons[verdict.reason].action === 'stall';
+  const late = isComplete || view.paused || stalls ? undefined : overdue(view, verdict, progressedAt, now);
   const judgements = [
-    ...readiness(set, verdict ?? late ?? waiting(view, isComplete), isComplete),
+    ...readiness(set, late ?? verdict ?? waiting(view, isComplete), isComplete),
     availability(view, counts.availableReplicas),
     ...pause(view),
   ];
@@ -125,10 +126,15 @@ function progress(set: MachineSet, view: SetView, counts: ReturnType<typeof coun
   return before === undefined || isNew || isMore || isDisturbed ? timestampOf(now) : before;
 }
 
-function overdue(view: SetView, progressedAt: string, now: number): SetVerdict | undefined {
+function overdue(
+  view: SetView,
+  verdict: SetVerdict | undefined,
+  progressedAt: string,
+  now: number,
+): SetVerdict | undefined {
   const { progressDeadlineSeconds, plan } = view;
   if (now < Date.parse(progressedAt) + progressDeadlineSeconds * 1_000) return undefined;
-  const message = `no progress for ${progressDeadlineSeconds} s: ${plan.waitingFor ?? 'VMs are being changed'}`;
+  const message = `no progress for ${progressDeadlineSeconds} s: ${verdict?.message ?? plan.waitingFor ?? 'VMs are being changed'}`;
   return { reason: 'ProgressDeadlineExceeded', message };
 }
 

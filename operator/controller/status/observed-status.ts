@@ -34,6 +34,7 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
     startTime: observed.startTime ?? stored.startTime,
     restartedAt: observed.restartedAt ?? stored.restartedAt,
     lastExit: lastExit === undefined ? stored.lastExit : boundedExit(lastExit),
+    process: processOf(stored, observed),
   });
   const complete = observed.generation !== undefined && observed.phase !== 'Unknown';
   if (complete) return { ...current, ...history };
@@ -43,6 +44,12 @@ export function observedStatus(stored: LinuxUtilityVMStatus, observed: ObservedV
     ...history,
     restarts: Math.max(stored.restarts ?? 0, observed.restarts),
   };
+}
+
+/** An agent that has lost its journal does not know how the process of an ended VM ended. */
+function processOf(stored: LinuxUtilityVMStatus, { phase, process }: ObservedVirtualMachine) {
+  const isAtRest = phase === 'Stopped' || phase === 'Failed';
+  return process ?? (isAtRest ? stored.process : undefined);
 }
 
 /** The part that an earlier report contributed. */
@@ -58,9 +65,17 @@ function keptOf({ guestLog, warnings, devices }: LinuxUtilityVMStatus): Observed
 
 /** The part that stays true of a VM after it left its host: its history, not its state on that host. */
 export function historyOf(stored: LinuxUtilityVMStatus, end?: LastExit): ObservedStatus {
-  const { startTime, restarts, restartedAt, guestLog } = stored;
+  const { startTime, restarts, restartedAt, guestLog, process } = stored;
+  const hasEnded = process?.finishedAt !== undefined;
   const lastExit = end === undefined ? stored.lastExit : boundedExit(end);
-  return present<ObservedStatus>({ startTime, restarts, restartedAt, lastExit, guestLog });
+  return present<ObservedStatus>({
+    startTime,
+    restarts,
+    restartedAt,
+    lastExit,
+    guestLog,
+    process: hasEnded ? process : undefined,
+  });
 }
 
 function boundedExit(exit: LastExit): LastExit {

@@ -146,7 +146,10 @@ describe('a confidential VM', () => {
 
 describe('every requested option', () => {
   /** Requested options that have no builder option of the same name. */
-  const handledApart = new Set(['Disks', 'ExtraExecArgs', 'LogLevel', 'ScrubLogs', 'Shares', 'TerminateOnAgentExit']);
+  const handledApart = new Set([
+    ...['Disks', 'ExtraExecArgs', 'LogLevel', 'ScrubLogs', 'Shares', 'TerminateOnAgentExit'],
+    ...['ProcessCommand', 'ProcessEnvironment', 'ProcessWorkingDirectory', 'ProcessGracePeriodSeconds'],
+  ]);
 
   it('is an option of the builder or is handled separately', () => {
     const unknown = Object.keys(requestedOptions.shape).filter(

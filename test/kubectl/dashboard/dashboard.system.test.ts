@@ -1,8 +1,11 @@
 // The dashboard as a person has it: a program at a terminal, on a real API server. No operator runs; the test writes what
 // one would.
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { restartedAtAnnotation } from '../../../crds/names.ts';
 import { ClusterApi } from '../../support/control-plane/cluster-api.ts';
@@ -70,6 +73,22 @@ describe('kubectl luvm dashboard', () => {
     terminal.type('q');
     expect(await terminal.ended()).toBe(0);
     expect(terminal.isAlternate).toBe(false);
+  });
+
+  it('leaves the terminal as it was when it is killed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dashboard-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const pidFile = join(folder, 'pid');
+    const inner = `echo $$ > ${pidFile}; exec "$@"`;
+    const outer = `sh -c '${inner}' sh "$@"; echo "ended with $?"; stty -a`;
+    const words = [process.execPath, program, 'dashboard', `--kubeconfig=${cluster.kubeconfigPath}`];
+    await using terminal = new PseudoTerminal({ command: ['sh', '-c', outer, 'sh', ...words] });
+    await terminal.until('the dashboard', ({ isAlternate, text }) => isAlternate && text.includes('[1 VMs'));
+    process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGTERM');
+    expect(await terminal.ended()).toBe(0);
+    expect(terminal.isAlternate).toBe(false);
+    expect(terminal.text).toContain('ended with 143');
+    expect(terminal.text).toContain(' icanon');
   });
 
   it('chooses by labels and by a filter, and restarts the chosen VM after a yes', async () => {

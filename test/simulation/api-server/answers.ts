@@ -70,7 +70,9 @@ export class Answers {
           ? json(200, this.#list(route.kind, route.namespace, query, process))
           : this.#create(request, route.kind, route.namespace, process);
       case 'Object':
-        return this.#object(request, route.kind, route.key, route.part, process);
+        return isApply(request)
+          ? this.#apply(request, route.kind, route.key, query, process)
+          : this.#object(request, route.kind, route.key, route.part, process);
       case 'TokenReview':
         return json(201, JSON.stringify(this.#reviewToken(request)));
       case 'SubjectAccessReview':
@@ -96,6 +98,12 @@ export class Answers {
     }
   }
 
+  #apply(request: Message, kind: ServedKind, key: string, query: URLSearchParams, process: string): Answer {
+    const manager = query.get('fieldManager');
+    if (manager === null) throw new Refusal('BadRequest', 'fieldManager is required for apply patch');
+    return json(200, this.#options.store.apply(kind, key, sentIn(request), manager, process).text);
+  }
+
   #create(request: Message, kind: ServedKind, namespace: string | undefined, process: string): Answer {
     if (request.method !== 'POST') throw new Refusal('MethodNotAllowed', 'a collection can be read and added to');
     const sent = sentIn(request);
@@ -109,7 +117,9 @@ export class Answers {
 
   #list(kind: ServedKind, namespace: string | undefined, query: URLSearchParams, process: string): string {
     const token = query.get('continue');
-    const { revision, after } = token === null ? this.#start(kind, process) : this.#continuation(token, process);
+    const isBySelector = query.has('labelSelector');
+    const { revision, after } =
+      token === null ? this.#start(kind, process, isBySelector) : this.#continuation(token, process);
     const objects = this.#options.store.collection(kind.kind).at(revision);
     if (objects === undefined) throw new Refusal('Expired', 'The provided continue parameter is too old');
     const all = sorted(objects, selectionOf(namespace, query), after);
@@ -123,9 +133,10 @@ export class Answers {
     return `{"kind":"${kind.kind}List","apiVersion":"${kind.apiVersion}","metadata":${metadata},"items":[${items}]}`;
   }
 
-  #start(kind: ServedKind, process: string): z.infer<typeof continuation> {
+  /** The API promises that a list without a version is current. Some servers break this with lists of a whole collection. */
+  #start(kind: ServedKind, process: string, isBySelector: boolean): z.infer<typeof continuation> {
     const { store, faults, elapsed } = this.#options;
-    if (!faults.happens('stale list', process)) return { revision: store.revision, after: '' };
+    if (isBySelector || !faults.happens('stale list', process)) return { revision: store.revision, after: '' };
     const age = staleMilliseconds * faults.chanceOf('stale list', process).number();
     const revision = store.collection(kind.kind).revisionAt(elapsed() - age);
     if (revision !== undefined) faults.count('stale list');
@@ -183,6 +194,10 @@ function sorted(objects: ReadonlyMap<string, Version>, isMeant: Selection, after
 
 function encoded(revision: number, after: string): string {
   return Buffer.from(JSON.stringify({ revision, after })).toString('base64url');
+}
+
+function isApply({ headers, method }: Message): boolean {
+  return method === 'PATCH' && headers['content-type'] === 'application/apply-patch+yaml';
 }
 
 function bodyOf({ body }: Message): unknown {

@@ -3,7 +3,7 @@ import { afterEach, describe } from 'vitest';
 import { describeOtherKinds, describeReviews } from './contract/other-kinds.ts';
 import { describeReads, describeVersions, describeWatches } from './contract/reads.ts';
 import { type ContractSubject, Machines } from './contract/subject.ts';
-import { describeDeletion, describeStatus, describeWrites } from './contract/writes.ts';
+import { describeApply, describeDeletion, describeStatus, describeWrites } from './contract/writes.ts';
 
 export function describeApiServer(name: string, subjectNow: () => ContractSubject): void {
   const run = (work: (machines: Machines, subject: ContractSubject) => Promise<void>) => {
@@ -14,6 +14,7 @@ export function describeApiServer(name: string, subjectNow: () => ContractSubjec
   describe(name, () => {
     afterEach(() => run((machines) => machines.removeAll()));
     describeWrites(run);
+    describeApply(run);
     describeStatus(run);
     describeDeletion(run);
     describeReads(run);

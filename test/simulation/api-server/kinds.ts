@@ -29,6 +29,7 @@ export type KindName =
   | 'ConfigMap'
   | 'Secret'
   | 'Lease'
+  | 'ControllerRevision'
   | 'Event'
   | 'APIService';
 
@@ -106,6 +107,13 @@ function moveProblem(object: StoredObject, before: StoredObject | undefined): st
   return 'spec.nodeName can change only while status.nodeName is absent';
 }
 
+/** What a revision has stored never changes. */
+function revisionProblem(object: StoredObject, before: StoredObject | undefined): string | undefined {
+  if (typeof object['revision'] !== 'number') return 'revision: Required value';
+  if (before === undefined || sameJson(object['data'], before['data'])) return undefined;
+  return 'data: field is immutable';
+}
+
 export const servedKinds: readonly ServedKind[] = [
   {
     kind: 'LinuxUtilityVM',
@@ -138,6 +146,14 @@ export const servedKinds: readonly ServedKind[] = [
     isNamespaced: true,
     isVersionOptional: false,
     hasManagers: true,
+  },
+  {
+    ...builtIn,
+    kind: 'ControllerRevision',
+    apiVersion: 'apps/v1',
+    plural: 'controllerrevisions',
+    isNamespaced: true,
+    problemOf: revisionProblem,
   },
   { ...builtIn, kind: 'Event', apiVersion: 'events.k8s.io/v1', plural: 'events', isNamespaced: true },
   {

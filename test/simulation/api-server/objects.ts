@@ -40,6 +40,11 @@ export interface StoredObject {
   readonly [member: string]: unknown;
 }
 
+/** The owner that manages the object. */
+export function controllerOf({ metadata: { ownerReferences = [] } }: StoredObject) {
+  return ownerReferences.find(({ controller }) => controller === true);
+}
+
 /** Undefined for anything that is not an object with metadata. */
 export function parseSent(raw: unknown): SentObject | undefined {
   return sentObject.safeParse(raw).data;

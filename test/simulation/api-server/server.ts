@@ -35,6 +35,8 @@ export class SimulatedApiServer implements Server {
   readonly users: SimulatedCluster;
   incarnation = 1;
   isDown = false;
+  /** A request that was sent long ago takes effect. */
+  isServingLate = false;
   readonly #world: World;
   readonly #store: Store;
   readonly #answers: Answers;

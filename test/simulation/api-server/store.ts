@@ -1,5 +1,6 @@
 // What is stored, and the rules by which an API server changes it. Refusals are thrown.
 import { sameJson } from '../../../runtime/same-json.ts';
+import { AppliedManifests } from './applied.ts';
 import { type Change, Collection } from './collection.ts';
 import { type KindName, type ServedKind, servedKinds } from './kinds.ts';
 import {
@@ -51,6 +52,7 @@ const firstRevision = 1_000;
 export class Store {
   readonly #options: StoreOptions;
   readonly #collections = new Map<KindName, Collection>();
+  readonly #applied = new AppliedManifests();
   #revision = firstRevision;
 
   constructor(options: StoreOptions) {
@@ -113,6 +115,23 @@ export class Store {
     return this.#store(kind, key, after, before, writer);
   }
 
+  /** Server-side apply, with force: makes the object if there is none. */
+  apply(kind: ServedKind, key: string, sent: SentObject, manager: string, writer: string): Version {
+    const before = this.collection(kind.kind).get(key);
+    const { resourceVersion: _, uid, ...metadata } = sent.metadata;
+    const namespace = kind.isNamespaced ? key.slice(0, key.indexOf('/')) : undefined;
+    if (before === undefined && uid !== undefined) {
+      const message = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+      throw new Refusal('Conflict', message, metadata.name);
+    }
+    const version =
+      before === undefined
+        ? this.create(kind, { ...sent, metadata: { ...metadata, namespace } }, writer)
+        : this.#replace(kind, key, this.#applied.onto(before.object, manager, sent), writer);
+    this.#applied.remember(version.object.metadata.uid, manager, sent);
+    return version;
+  }
+
   remove(kind: ServedKind, key: string, preconditions: Preconditions, writer: string): Version {
     const before = this.get(kind, key);
     const { metadata } = before.object;
@@ -143,6 +162,12 @@ export class Store {
     for (const [kind, collection] of this.#collections) collection.reset(objects.get(kind) ?? new Map(), revision);
   }
 
+  #replace(kind: ServedKind, key: string, object: unknown, writer: string): Version {
+    const replacement = parseSent(object);
+    if (replacement === undefined) throw new Refusal('BadRequest', 'the manifest does not leave an object');
+    return this.update(kind, key, { replacement }, 'Main', writer);
+  }
+
   /** Stores an object that was found valid, or removes it if nothing keeps it any longer. */
   #store(kind: ServedKind, key: string, object: StoredObject, before: Version | undefined, writer: string): Version {
     const problem = kind.problemOf(object, before?.object);
@@ -159,6 +184,7 @@ export class Store {
 
   #discard(kind: ServedKind, key: string, object: StoredObject, before: Version, writer: string): Version {
     const version = this.#next(object);
+    this.#applied.forget(object.metadata.uid);
     this.#apply(kind, { type: 'DELETED', key, version, before });
     this.#options.onWrite({ writer, kind: kind.kind, before: before.object, after: undefined });
     return version;

@@ -18,6 +18,8 @@ export interface Server {
   readonly isDown: boolean;
   /** Counts the starts of the server. */
   readonly incarnation: number;
+  /** Set while a request takes effect long after it was sent. */
+  isServingLate: boolean;
   isCutOff(process: Process): boolean;
   answer(request: Message, process: Process): Answer;
   open(request: Message, process: Process): OpenedAnswer;
@@ -159,7 +161,10 @@ export class SimulatedTransport implements ApiTransport {
     const { process, server } = this.#options;
     const { incarnation } = server;
     process.world.after(pause, this.#source, () => {
-      if (server.incarnation === incarnation && !server.isCutOff(process)) serve();
+      if (server.incarnation !== incarnation || server.isCutOff(process)) return;
+      server.isServingLate = true;
+      serve();
+      server.isServingLate = false;
     });
   }
 }

@@ -5,6 +5,7 @@ import type { StoredObject } from '../api-server/objects.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 import { policyProblems } from './policies.ts';
 import { lacksRoom } from './room.ts';
+import { setProblems } from './sets.ts';
 import { leftOfRuns } from './staged-files.ts';
 
 /** What is not as it has to be, a line each. A VM of a machine that is off has to wait until the machine's Node is removed. */
@@ -19,12 +20,18 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
     .filter(([uid]) => !uids.has(uid))
     .map(([uid, { node }]) => `${uid} runs on ${node}, and has no object`);
   const off = system.machines.filter(({ isOff }) => isOff).map(({ name }) => name);
-  const away = off.filter((name) => system.api.users.get('Node', { name }) !== undefined);
+  const { users } = system.api;
+  const away = off.filter((name) => users.get('Node', { name }) !== undefined);
+  // The record of a host that an administrator has made stays when its Node is removed. A VM that was paused on it before
+  // its first status waits for it.
+  const recorded = off.filter((name) => users.get('LinuxUtilityVMHost', { name }) !== undefined);
   // A status says that nothing is known only once its host has been away for a minute.
   const isExcused = ({ spec, status }: StoredObject) => {
     const isAway = isObject(status) && away.some((name) => name === status['nodeName']);
     if (isAway) return status['phase'] === 'Unknown';
     if (isObject(status) && awaitsInventory(status, away)) return true;
+    const left = isObject(status) ? recorded.filter((name) => name === status['lastNodeName']) : [];
+    if (isObject(status) && awaitsInventory(status, left)) return true;
     return isObject(spec) && off.some((name) => name === spec['nodeName']);
   };
   return [
@@ -36,6 +43,7 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
       host.lostForeign().map((id) => `${name} ended ${id} of another program`),
     ),
     ...policyProblems(system),
+    ...setProblems(system, (object) => isExcused(object) || lacksRoom(system, object)),
     ...leftOfRuns(system),
     ...leftFiles(system, uids),
   ];

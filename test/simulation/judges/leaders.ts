@@ -4,7 +4,7 @@ import { isObject } from '../../../crds/structural.ts';
 import type { Write } from '../api-server/store.ts';
 import { BrokenInvariant } from './broken-invariant.ts';
 
-const written: readonly string[] = ['LinuxUtilityVM', 'LinuxUtilityVMHost'];
+const written: readonly string[] = ['LinuxUtilityVM', 'LinuxUtilityVMHost', 'LinuxUtilityVMSet', 'ControllerRevision'];
 
 export class Leaders {
   #holder: string | undefined;

@@ -15,6 +15,7 @@ import { Fates } from '../fates.ts';
 import { SimulatedHost } from '../host/host.ts';
 import { type Messages, SimulatedNetwork } from '../network/network.ts';
 import type { FaultKind, Profile } from '../profile.ts';
+import { disksOfSets } from '../sets.ts';
 import type { World } from '../world.ts';
 import { bootFolder, diskOf } from './host-names.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
@@ -95,7 +96,7 @@ export class SimulatedSystem {
       const host = new SimulatedHost({
         world,
         name,
-        host: hostFile(profile.machines, index < profile.isolatingHosts),
+        host: hostFile(profile, index < profile.isolatingHosts),
         settings: { faults: profile.hostFaults },
         injected,
       });
@@ -210,8 +211,9 @@ export class SimulatedSystem {
   }
 }
 
-function hostFile(machines: number, isolates: boolean) {
-  const disks = Array.from({ length: machines }, (_, index) => [diskOf(`vm-${index + 1}`), 3_000] as const);
+function hostFile({ machines, sets }: Profile, isolates: boolean) {
+  const ofMachines = Array.from({ length: machines }, (_, index) => diskOf(`vm-${index + 1}`));
+  const disks = [...ofMachines, ...(sets > 0 ? disksOfSets : [])].map((path) => [path, 3_000] as const);
   return simulatedHostFile.parse({
     build: 20_348,
     logicalProcessors: 64,

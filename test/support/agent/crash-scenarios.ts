@@ -26,6 +26,8 @@ export const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false
 const share = { name: 'work', path: 'C:\\shares\\work', readOnly: false, guestPath: '/mnt/work' };
 const otherDisk = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false };
 
+const processOf = (script: string) => ({ ProcessCommand: ['/bin/sh', '-c', script] });
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
   'a VM that boots': { assignments: [makeAssignment()], isThere: isRunning },
   'a VM that may outlive its agent': {
@@ -58,6 +60,14 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       makeAssignment({ options: { ...outlives, MemorySizeInMB: 2048, ProcessorWeight: 200 }, generation: 2 }),
     ],
     isThere: (observed) => isRunning(observed) && observed.memorySizeInMB === 2048,
+  },
+  'a VM with a process that goes on': {
+    assignments: [makeAssignment({ options: { ...processOf('sleep 1000'), Disks: [disk] } })],
+    isThere: (observed) => isRunning(observed) && observed.process?.state === 'Running',
+  },
+  'a VM with a process that ends': {
+    assignments: [makeAssignment({ options: processOf('exit 0'), runStrategy: 'RerunOnFailure' })],
+    isThere: hasReason('Completed'),
   },
   'a VM with a disk': { assignments: [makeAssignment({ options: { Disks: [disk] } })], isThere: isRunning },
   'a VM with a share': { assignments: [makeAssignment({ options: { Shares: [share] } })], isThere: isReady },

@@ -1,8 +1,9 @@
-// External programs that judge the charts and the objects: each in a fixed version, built once on each computer from
-// the Go module proxy, and run without the user's configuration.
+// External programs that judge the charts and the objects: each in a fixed version, built once on each computer with
+// modules of the Go module proxy, and run without the user's configuration.
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { cacheFolder } from '../cache-folder.ts';
@@ -18,17 +19,22 @@ export interface ToolOptions {
   readonly input?: string;
 }
 
+/** The folder of a module in this work tree. */
+interface ModuleFolder {
+  readonly folder: string;
+}
+
 export class GoTool {
   readonly #name: string;
   readonly #package: string;
-  readonly #version: string;
+  readonly #origin: string | ModuleFolder;
   #building: Promise<string> | undefined;
 
-  /** `package_` is the path of the program's package, whose module has `version`. */
-  constructor(name: string, package_: string, version: string) {
+  /** `package_` is the path of the program's package; `origin` is the version of its module, or its folder. */
+  constructor(name: string, package_: string, origin: string | ModuleFolder) {
     this.#name = name;
     this.#package = package_;
-    this.#version = version;
+    this.#origin = origin;
   }
 
   /** The path of the program, which is built if it does not exist yet. */
@@ -59,12 +65,13 @@ export class GoTool {
 
   /** Built in a temporary folder first, so that concurrent builds never show a partial file. */
   async #binary(): Promise<string> {
-    const cached = join(cacheFolder, `${this.#name}-${this.#version}`, this.#name);
+    const version = typeof this.#origin === 'string' ? this.#origin : await digestOf(this.#origin);
+    const cached = join(cacheFolder, `${this.#name}-${version}`, this.#name);
     if (await exists(cached)) return cached;
     await mkdir(dirname(cached), { recursive: true });
     const unfinished = await mkdtemp(join(cacheFolder, `${this.#name}-unfinished-`));
     try {
-      await this.#install(unfinished);
+      await this.#install(unfinished, version);
       await rename(join(unfinished, this.#installedAs()), cached);
     } finally {
       await rm(unfinished, { recursive: true, force: true });
@@ -72,18 +79,20 @@ export class GoTool {
     return cached;
   }
 
-  async #install(folder: string): Promise<void> {
+  async #install(folder: string, version: string): Promise<void> {
     const began = Date.now();
     const say = () => {
       const seconds = Math.round((Date.now() - began) / 1000);
-      process.stderr.write(`building ${this.#name} ${this.#version} (a few minutes, once): ${seconds} s\n`);
+      process.stderr.write(`building ${this.#name} ${version} (a few minutes, once): ${seconds} s\n`);
     };
     say();
     const progress = setInterval(say, 30_000);
     try {
-      const args = ['install', '-trimpath', '-ldflags=-s -w', `${this.#package}@${this.#version}`];
+      const [target, cwd] =
+        typeof this.#origin === 'string' ? [`${this.#package}@${version}`] : [this.#package, this.#origin.folder];
+      const args = ['install', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', target];
       const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' };
-      const child = spawn('go', args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn('go', args, { env, cwd, stdio: ['ignore', 'ignore', 'pipe'] });
       const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
       if (code !== 0) throw new Error(`go install of ${this.#name} failed:\n${said.split('\n').slice(-20).join('\n')}`);
     } finally {
@@ -98,6 +107,13 @@ export class GoTool {
     const folder = basename(this.#package);
     return /^v\d+$/.test(folder) ? basename(dirname(this.#package)) : folder;
   }
+}
+
+async function digestOf({ folder }: ModuleFolder): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(folder)).sort())
+    hash.update(`${name}\n`).update(await readFile(join(folder, name)));
+  return hash.digest('hex').slice(0, 16);
 }
 
 function exists(path: string): Promise<boolean> {

@@ -49,6 +49,10 @@ export class StandInTerminal implements Terminal {
     return () => undefined;
   }
 
+  onKill(): () => void {
+    return () => undefined;
+  }
+
   onResize(listener: () => void): () => void {
     this.#resize = listener;
     return () => undefined;

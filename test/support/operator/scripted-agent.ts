@@ -74,6 +74,8 @@ export class ScriptedAgent {
   /** Called on an assignment; by default the VM runs at once. */
   onAssign: (assignment: Assignment) => void = (assignment) => this.run(assignment);
   onRelease: (uid: string) => void = (uid) => this.remove(uid);
+  /** Called after each message was followed. */
+  onReceive: (message: Heard) => void = () => undefined;
   #channel: Channel<Heard, MessageOfAgents> | undefined;
 
   async connect(port: number, token: string, host: HostFacts = someHost): Promise<void> {
@@ -164,6 +166,7 @@ export class ScriptedAgent {
     if (message.type === 'assign') this.#assign(message.virtualMachine);
     if (message.type === 'intent') this.#intend(message.virtualMachine);
     if (message.type === 'release') this.onRelease(message.uid);
+    this.onReceive(message);
   }
 
   #intend(element: { uid: string }): void {

@@ -1,7 +1,7 @@
 // VMs of a set and their set, as the planner judges them, for tests of what users are shown.
 import { type LinuxUtilityVMStatus, revisionLabel } from '../../../crds/linux-utility-vm.ts';
 import { judgeReplica } from '../../../operator/controller/sets/replica.ts';
-import type { SetVerdict, SetView } from '../../../operator/controller/sets/set-status.ts';
+import type { SetView } from '../../../operator/controller/sets/set-status.ts';
 import type { VirtualMachine } from '../../../operator/kubernetes/objects.ts';
 import { plan } from '../../../sets/plan.ts';
 import { makeMachine } from './objects.ts';
@@ -53,9 +53,4 @@ export function view(statuses: readonly (LinuxUtilityVMStatus | undefined)[], ch
     progressDeadlineSeconds: 600,
     ...changes,
   };
-}
-
-export interface SetSituation {
-  readonly view?: SetView;
-  readonly reason?: SetVerdict['reason'];
 }

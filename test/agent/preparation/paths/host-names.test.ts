@@ -256,7 +256,7 @@ it('a device is allowed if a flag names it', () => {
 /** Options whose text names something only in the guest, or names nothing. */
 const noNames: ReadonlySet<string> = new Set([
   ...['KernelBootOptions', 'ExecCommandLine', 'ExtraExecArgs', 'DmVerityCreateArgs', 'ProcessDumpLocation'],
-  ...['SecurityPolicy', 'SecurityPolicyEnforcer', 'CPUGroupID', 'ResourcePartitionID'],
+  ...['SecurityPolicy', 'SecurityPolicyEnforcer', 'CPUGroupID', 'ResourcePartitionID', 'ProcessWorkingDirectory'],
 ]);
 
 it('every text option has a rule, or is known to name nothing on the host', () => {

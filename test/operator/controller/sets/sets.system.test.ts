@@ -1,5 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { apiVersion, restartedAtAnnotation, setLabel } from '../../../../crds/linux-utility-vm.ts';
+import {
+  apiVersion,
+  restartedAtAnnotation,
+  setLabel,
+  virtualMachinePlural,
+} from '../../../../crds/linux-utility-vm.ts';
 import type { CommandPorts } from '../../../../kubectl/commands.ts';
 import { pause, restart, resume, undo } from '../../../../kubectl/rollout/change.ts';
 import { history } from '../../../../kubectl/rollout/history.ts';
@@ -114,6 +119,14 @@ describe('a set', () => {
       availableReplicas: 3,
       updatedReplicas: 3,
     });
+    // Made with the finalizer, placed, ready.
+    const writes = ((await controlPlane.audit?.writes()) ?? []).filter(
+      ({ resource }) => resource === virtualMachinePlural,
+    );
+    for (const { metadata } of first) {
+      const ofMachine = writes.filter(({ name }) => name === metadata.name);
+      expect(ofMachine.map(({ subresource }) => subresource ?? 'spec')).toEqual(['spec', 'status', 'status']);
+    }
 
     await kubectl(controlPlane, ['scale', 'luvmset/x', '--replicas=4']);
     await until(async () => (await status('x')).availableReplicas === 4);

@@ -64,6 +64,15 @@ describe('ordinals', () => {
 describe('variables', () => {
   const disks = [{ name: 'data', path: 'C:\\vms\\$(name)\\$(ordinal).vhdx' }];
 
+  it('stand for them in the environment of a process, too, and not in its command', () => {
+    const env = [{ name: 'ME', value: '$(name)/$(ordinal)/$$(name)' }];
+    const process = { command: ['echo', '$(name)'], env };
+    const { spec } = expanded(template({ process }), { name: 'x-7', ordinal: 7 });
+    expect(spec.process).toMatchObject({ command: ['echo', '$(name)'], env: [{ name: 'ME', value: 'x-7/7/$(name)' }] });
+    const unknown = template({ process: { command: ['a'], env: [{ name: 'A', value: '$(host)' }] } });
+    expect(templateProblem(unknown, 'x', [0])).toContain('$(host)');
+  });
+
   it('stand for name and ordinal, and can be written out', () => {
     const { spec } = expanded(template({ console: { pipe: '\\\\.\\pipe\\$$(name)-$(name)' }, storage: { disks } }), {
       name: 'x-7',

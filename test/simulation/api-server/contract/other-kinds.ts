@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../../operator/kubernetes/api-error.ts';
 import { LeaseClient } from '../../../../operator/kubernetes/lease-client.ts';
 
-import { accepted, merge, type Run, refused, storedObject } from './subject.ts';
+import { accepted, listed, merge, type Run, refused, storedObject } from './subject.ts';
 
 const leaseTimes = { durationMilliseconds: 15_000, timeoutMilliseconds: 10_000 } as const;
 
@@ -49,6 +49,25 @@ export function describeOtherKinds(run: Run): void {
       const series = { series: { count: 2, lastObservedTime: time } };
       const patch = { method: 'PATCH', path: `${path}/${name}`, contentType: merge, body: series } as const;
       expect(await http.request(patch)).toMatchObject({ ok: true, value: { note: 'a note', ...series } });
+    }));
+
+  test('a ControllerRevision is numbered anew, and keeps its data', () =>
+    run(async (_, { http, namespace }) => {
+      const path = `/apis/apps/v1/namespaces/${namespace}/controllerrevisions`;
+      const metadata = { name: 'web-1', namespace, labels: { 'example.com/of': 'web' } };
+      const body = { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata, data: { a: 'b' }, revision: 1 };
+      accepted(await http.request({ method: 'POST', path, body }));
+      const patch = (change: object) =>
+        http.request({ method: 'PATCH', path: `${path}/web-1`, contentType: merge, body: change });
+      expect(await patch({ revision: 2 })).toMatchObject({ ok: true, value: { revision: 2, data: { a: 'b' } } });
+      expect(refused(await patch({ data: { a: 'c' } })).code).toBe(422);
+      const names = async (labelSelector: string) => {
+        const page = listed.parse(accepted(await http.request({ method: 'GET', path, query: { labelSelector } })));
+        return page.items.map((item) => item.metadata.name);
+      };
+      expect(await names('example.com/of=web')).toEqual(['web-1']);
+      expect(await names('example.com/of=db')).toEqual([]);
+      expect((await http.request({ method: 'DELETE', path: `${path}/web-1` })).ok).toBe(true);
     }));
 
   test('a ConfigMap may be replaced without naming a version', () =>

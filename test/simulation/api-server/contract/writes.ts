@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../../operator/kubernetes/api-error.ts';
 import { machineKind } from '../../../../operator/kubernetes/caches.ts';
+import { absent } from '../../../../operator/kubernetes/resource-client.ts';
 import { isOlder } from '../../../../operator/kubernetes/watch.ts';
 
 import { accepted, foreignFinalizer, type Run, readiness, refused, storedObject } from './subject.ts';
@@ -66,6 +67,43 @@ export function describeWrites(run: Run): void {
       expect(isConflict(refused(await replaced({ resourceVersion, uid: 'of-another-object' })))).toBe(true);
       expect(refused(await replaced({}))).toMatchObject({ code: 422, reason: 'Invalid' });
       expect((await replaced({ resourceVersion, uid })).ok).toBe(true);
+    }));
+}
+
+export function describeApply(run: Run): void {
+  const manager = 'contract';
+  const named = (name: string, metadata: object, spec: object) => ({ metadata: { name, ...metadata }, spec });
+
+  test('an apply makes an object that is absent, and no other one of its name', () =>
+    run(async ({ client, namespace }) => {
+      const object = { name: 'applied', namespace };
+      const body = named('applied', { resourceVersion: absent, labels: { a: 'b' } }, { processor: { count: 3 } });
+      const made = accepted(await client.apply(object, manager, body));
+      expect(made.metadata).toMatchObject({ generation: 1, labels: { a: 'b' } });
+      expect(isConflict(refused(await client.apply(object, manager, body)))).toBe(true);
+      const other = named('gone', { resourceVersion: '5', uid: made.metadata.uid }, {});
+      expect(isConflict(refused(await client.apply({ name: 'gone', namespace }, manager, other)))).toBe(true);
+    }));
+
+  test('an apply takes out what its manager leaves out, and keeps what others have set', () =>
+    run(async (machines) => {
+      const { client, namespace } = machines;
+      const object = { name: 'managed', namespace };
+      const apply = (metadata: object, spec: object) => client.apply(object, manager, named('managed', metadata, spec));
+      const first = { console: { pipe: '\\\\.\\pipe\\a' }, processor: { count: 3, limit: 5_000, weight: 200 } };
+      accepted(await apply({ labels: { a: 'b', c: 'd' } }, first));
+      const theirs = { metadata: { labels: { c: 'e', theirs: 'f' } }, spec: { processor: { weight: 300 } } };
+      const changed = await machines.patched('managed', theirs);
+      const { uid, resourceVersion } = changed.metadata;
+      const versions = { uid, resourceVersion };
+      accepted(await apply({ ...versions, labels: {} }, { processor: { count: 2 } }));
+      expect(isConflict(refused(await apply({ ...versions, labels: { late: 'g' } }, {})))).toBe(true);
+      const { metadata, spec } = storedObject.parse(accepted(await machines.get('managed')));
+      expect(metadata).toMatchObject({ uid, generation: 3 });
+      expect(metadata['labels']).toEqual({ c: 'e', theirs: 'f' });
+      expect(spec).toMatchObject({ processor: { count: 2, weight: 300 } });
+      expect(spec).not.toHaveProperty('processor.limit');
+      expect(spec).not.toHaveProperty('console.pipe');
     }));
 }
 

@@ -1,0 +1,160 @@
+// The process of a running VM: it is started once all disks are there, and its end ends the VM. A part of the state
+// Running. The journal has `starting` before the guest is asked, so no agent starts a process twice in one run.
+import { messageOf } from '../../../runtime/error-text.ts';
+import { within } from '../../bounds/bounded.ts';
+import { GuestRefusal } from '../../guest/bridge/errors.ts';
+import { defaultEnvironment, type GuestCommand } from '../../guest/bridge/process-request.ts';
+import type { GuestProcess } from '../../guest/bridge/processes.ts';
+import type { GuestLogRecord } from '../../guest/log/record.ts';
+import { scrubRecord } from '../../guest/log/scrubber.ts';
+import { disksToAttach, disksToDetach } from '../changes/options.ts';
+import type { VirtualMachineCore } from '../core.ts';
+import * as history from '../history.ts';
+import type { MachineRecord } from '../record.ts';
+import type { Situation } from '../situation.ts';
+import type { ProcessEnd } from './live-process.ts';
+import { type OutputName, ProcessOutput } from './output.ts';
+import { hasProcess, processChanged } from './record.ts';
+import type { ProcessEvent } from './state.ts';
+
+type Running = Pick<Situation<'Running'>, 'changes' | 'run' | 'system'>;
+
+/**
+ * Starts the process when it is due. True when the process has ended, or will never run: then the VM is to end, and its
+ * record says how.
+ *
+ * @param mayStart false while the agent is to leave the VM as it is
+ */
+export async function tendProcess(vm: VirtualMachineCore, running: Running, mayStart: boolean): Promise<boolean> {
+  const { record } = vm.store;
+  if (!hasProcess(record)) return false;
+  switch (record.process?.state) {
+    case undefined:
+      return mayStart && isDue(record, running) ? await startProcess(vm, running) : false;
+    case 'running':
+      return noteProcessEnd(vm, 'afterOutput');
+    case 'starting':
+      // An error has cut the start off. The guest may have been asked.
+      endVM(vm, { kind: 'lost' });
+      return true;
+    default:
+      return true;
+  }
+}
+
+/** Notes the end of the process, if it has ended: at once, or when its output was read. */
+export function noteProcessEnd(vm: VirtualMachineCore, when: 'atOnce' | 'afterOutput'): boolean {
+  const { process } = vm.store.record;
+  const end = process?.state === 'running' ? endOf(vm, when) : undefined;
+  if (end === undefined) return false;
+  if (end.kind === 'exited') endVM(vm, end);
+  else endVM(vm, end, end.why);
+  return true;
+}
+
+function endOf({ process, store }: VirtualMachineCore, when: 'atOnce' | 'afterOutput'): ProcessEnd | undefined {
+  const { boot } = store.record;
+  if (process.isFollowed(boot)) return when === 'atOnce' ? process.endOf(boot) : process.endAfterOutput(boot);
+  return { kind: 'lost', why: 'another agent has started it' };
+}
+
+function endVM(vm: VirtualMachineCore, event: ProcessEvent, detail?: string): void {
+  vm.store.change(processChanged, event, vm.now());
+  vm.store.change(history.processEnded, vm.ports, detail);
+  vm.ports.logger.info({ process: vm.store.record.process, detail }, 'the process of the VM has ended');
+  vm.listener.changed();
+}
+
+function isDue(record: MachineRecord, { changes, run }: Running): boolean {
+  const disksAreThere = disksToDetach(record).length === 0 && disksToAttach(record).length === 0;
+  return disksAreThere && run.guestConnected && !changes.latest.isOverdue && !changes.leaving.isWanted;
+}
+
+/** True when the VM is to end, because the process does not run. */
+async function startProcess(vm: VirtualMachineCore, running: Running): Promise<boolean> {
+  const { store } = vm;
+  await announceStart(vm);
+  if (!running.run.guestConnected) {
+    store.change(processChanged, { kind: 'notBegun' }, vm.now());
+    return false;
+  }
+  let started: GuestProcess;
+  try {
+    const asked = running.run.execute(commandOf(store.record), wantedStreams, running.run.over);
+    started = await running.changes.leaving.unless(asked);
+  } catch (error) {
+    return await notStarted(vm, running, error);
+  }
+  store.change(processChanged, { kind: 'started', pid: started.id }, vm.now());
+  vm.process.follow(store.record.boot, started, outputOf(vm, running, started));
+  vm.listener.changed();
+  await store.tryWrite();
+  // It may have ended meanwhile.
+  return noteProcessEnd(vm, 'afterOutput');
+}
+
+const wantedStreams = { stdin: false, stdout: true, stderr: true, isOptional: true };
+
+/** Without a journal, nothing is started. */
+async function announceStart(vm: VirtualMachineCore): Promise<void> {
+  const { store } = vm;
+  store.change(processChanged, { kind: 'starting' }, vm.now());
+  try {
+    await store.write();
+  } catch (error) {
+    store.change(processChanged, { kind: 'notBegun' }, vm.now());
+    throw error;
+  }
+  vm.listener.changed();
+}
+
+async function notStarted(vm: VirtualMachineCore, { changes, system }: Running, error: unknown): Promise<boolean> {
+  const why = messageOf(error);
+  if (error instanceof GuestRefusal) {
+    const reason = isByPolicy(vm.store.record, why) ? 'ProcessNotAllowed' : 'ProcessNotStarted';
+    if (reason === 'ProcessNotAllowed') vm.store.setTrouble({ reason, message: why });
+    endVM(vm, { kind: 'refused', reason }, why);
+    return true;
+  }
+  // The VM is stopped anyway, or its guest is gone, which the watch over the VM finds out.
+  if (changes.leaving.isWanted) return false;
+  if ((await within(vm.ports.clock, vm.ports.timeouts.exitEvent, system.ended)) !== 'waiting') return false;
+  endVM(vm, { kind: 'lost' }, why);
+  return true;
+}
+
+function isByPolicy({ applied }: MachineRecord, message: string): boolean {
+  return (applied?.options.SecurityPolicy ?? '') !== '' && /polic/i.test(message);
+}
+
+export function commandOf({ applied }: Pick<MachineRecord, 'applied'>): GuestCommand {
+  const { ProcessCommand = [], ProcessEnvironment = [], ProcessWorkingDirectory } = applied?.options ?? {};
+  return {
+    args: ProcessCommand,
+    // The last of equal names wins.
+    environment: [...defaultEnvironment, ...ProcessEnvironment],
+    ...(ProcessWorkingDirectory !== undefined && { workingDirectory: ProcessWorkingDirectory }),
+  };
+}
+
+function outputOf(vm: VirtualMachineCore, { run }: Running, started: GuestProcess): ProcessOutput {
+  const { faults, log, ports, store } = vm;
+  const scrubs = store.record.applied?.options.ScrubLogs === true;
+  const output = new ProcessOutput(started, {
+    clock: ports.clock,
+    turns: ports.logTurns,
+    rate: ports.guestLogRate,
+    onLines: faults.guarded((lines: readonly string[], from: OutputName) => {
+      const records = lines.map((line) => recordOf(vm, line, from));
+      log.destinations.tell(scrubs ? records.map(scrubRecord) : records, store.record.assignment);
+    }),
+    flushed: () => log.flush(),
+  });
+  run.over.addEventListener('abort', () => output.close(), { once: true });
+  return output;
+}
+
+function recordOf(vm: VirtualMachineCore, message: string, from: OutputName): GuestLogRecord {
+  const fields = { 'uvm-id': vm.uid, 'vm.time': vm.now(), ...(from === 'stderr' && { stream: from }) };
+  return { level: 'info', message, fields, source: 'process' };
+}
