@@ -26,6 +26,8 @@ export interface NetworkWatchPorts {
 const { look, lookAfterFailure } = fixedTimes.network;
 /** Networks that one look reads. The status of a host shows fewer. */
 const mostRead = 256;
+/** So many looks in a row must find no network before those that were known count as gone. */
+const emptyLooksThatCount = 3;
 
 export class NetworkWatch {
   readonly #ports: NetworkWatchPorts;
@@ -33,6 +35,7 @@ export class NetworkWatch {
   /** What was logged last about a failure; undefined after a look that succeeded. */
   #problem: string | undefined;
   #leftOut = 0;
+  #emptyLooks = 0;
 
   constructor(ports: NetworkWatchPorts) {
     this.#ports = ports;
@@ -105,9 +108,17 @@ export class NetworkWatch {
   #tell(facts: NetworkFacts): void {
     if (this.#problem !== undefined) this.#ports.logger.info('the networks of the host can be read again');
     this.#problem = undefined;
+    if (this.#isDoubtful(facts)) return;
     const isNews = JSON.stringify(facts) !== JSON.stringify(this.#facts);
     this.#facts = facts;
     if (isNews) this.#ports.changed();
+  }
+
+  /** HNS answers before it has loaded its networks. */
+  #isDoubtful({ networks }: NetworkFacts): boolean {
+    this.#emptyLooks = networks.length === 0 ? this.#emptyLooks + 1 : 0;
+    const hadNetworks = (this.#facts?.networks.length ?? 0) > 0;
+    return hadNetworks && networks.length === 0 && this.#emptyLooks < emptyLooksThatCount;
   }
 
   /** Once for each kind of failure that goes on. */
@@ -128,7 +139,7 @@ function ifUnsupported(error: unknown): undefined {
 
 /** A network may be removed between the list and the look at it. */
 function ifGone(error: unknown): undefined {
-  if (error instanceof HnsError && error.reason === 'NetworkNotFound') return undefined;
+  if (error instanceof HnsError && error.reason === 'NetworkNotFound' && !error.isDoubtful) return undefined;
   throw error;
 }
 

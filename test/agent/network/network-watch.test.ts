@@ -21,6 +21,7 @@ class Bed {
   readonly logged: string[] = [];
   readonly stop = new AbortController();
   changes = 0;
+  notFound = 0x803b_0001;
   lists = 0;
   /** What the next lists do instead. */
   readonly instead: (() => Promise<readonly NetworkId[]>)[] = [];
@@ -41,7 +42,7 @@ class Bed {
         },
         network: async (id) => {
           const found = this.host.find((each) => each.id === id);
-          if (found === undefined) throw new HnsError('HcnOpenNetwork', 0x803b_0001);
+          if (found === undefined) throw new HnsError('HcnOpenNetwork', this.notFound);
           return found;
         },
       },
@@ -97,6 +98,30 @@ describe('the watch of the networks of a host', () => {
       'the networks of the host cannot be read',
       'the networks of the host can be read again',
     ]);
+  });
+
+  it('does not believe at once that the last network is gone, since HNS answers before it has loaded', async () => {
+    const bed = new Bed(network(1));
+    await bed.advance();
+    const [only] = bed.host.splice(0);
+    await bed.advance(2 * look);
+    expect([bed.lists, bed.watch.facts?.networks.length]).toEqual([3, 1]);
+    if (only !== undefined) bed.host.push(only);
+    await bed.advance(look);
+    bed.host.splice(0);
+    await bed.advance(3 * look);
+    expect([bed.watch.facts?.networks.length, bed.changes]).toEqual([0, 2]);
+  });
+
+  it('takes a network that is listed and cannot be found for a failure, unless HNS is certain', async () => {
+    const bed = new Bed(network(1));
+    await bed.advance();
+    bed.instead.push(async () => [idOf(1), idOf(7)]);
+    bed.notFound = 0x8007_0490;
+    bed.host.splice(0);
+    await bed.advance(look);
+    expect(bed.failures).toEqual(['NetworkNotFound']);
+    expect(bed.watch.facts?.networks).toHaveLength(1);
   });
 
   it('waits for a call that hangs before it asks again', async () => {
