@@ -20,7 +20,7 @@ import { AgentMetrics } from './metrics/metrics.ts';
 import type { AgentNode, NodeAccess } from './node/node.ts';
 import type { AllowList } from './preparation/allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './preparation/allowed-groups.ts';
-import { admitDiskOf, prepareBoot } from './preparation/prepare.ts';
+import { admitDiskOf, admitShareOf, prepareBoot } from './preparation/prepare.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { SentDocumentFiles } from './storage/sent-documents.ts';
 import { ExclusiveConsoles } from './streams/console-readers.ts';
@@ -145,6 +145,7 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
+    admitShare: (assignment, share) => admitShareOf(assignment, share, preparation),
   };
   const supervisor: Supervisor = new Supervisor(
     ports,

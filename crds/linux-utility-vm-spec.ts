@@ -11,7 +11,9 @@ import { nodeName, nodeSelector, tolerations } from './placement.ts';
 import { boot } from './spec/boot.ts';
 import { confidential } from './spec/confidential.ts';
 import { consoleSettings, devices, hvSocket } from './spec/devices.ts';
-import { fileShares, guest } from './spec/guest.ts';
+import { fileShares } from './spec/file-shares.ts';
+import { guest } from './spec/guest.ts';
+import { distinctMounts } from './spec/mount-paths.ts';
 import { process } from './spec/process.ts';
 import { storage } from './spec/storage.ts';
 import { memory, numa, processor } from './spec/topology.ts';
@@ -19,6 +21,8 @@ import { memory, numa, processor } from './spec/topology.ts';
 const snp = "self.?confidential.?isolation.orValue('None') == 'SNP'";
 const physicallyBacked =
   '(!self.?memory.?allowOvercommit.orValue(true) || self.?memory.?fullyPhysicallyBacked.orValue(false))';
+
+const hasShares = '(has(self.fileShares) && has(self.fileShares.shares) && size(self.fileShares.shares) > 0)';
 
 /** Rules across the sections of a spec. They also apply to the spec in a template. */
 export const specRules: readonly Rule[] = [
@@ -74,6 +78,18 @@ export const specRules: readonly Rule[] = [
       'guest.useConnection must not be false with mountPath in storage.disks: the guest is told to mount over that connection',
     fieldPath: '.guest.useConnection',
   },
+  {
+    rule: `!${hasShares} || self.?guest.?useConnection.orValue(true)`,
+    message:
+      'guest.useConnection must not be false with fileShares.shares: the guest is told to mount over that connection',
+    fieldPath: '.guest.useConnection',
+  },
+  {
+    rule: `!${hasShares} || !has(self.confidential)`,
+    message: 'fileShares.shares must be empty with confidential: the host could change what such a guest reads',
+    fieldPath: '.fileShares.shares',
+  },
+  distinctMounts,
   {
     rule: '!has(self.process) || self.?guest.?useConnection.orValue(true)',
     message:

@@ -101,6 +101,18 @@ const devices = z
       .max(64)
       .meta({ description: 'Assigned devices.', ...listMap('vmbusID') })
       .optional(),
+    shares: z
+      .array(
+        z.object({
+          name: text('The share in the manifest.', 63),
+          path: text('The folder on the host.'),
+          guestPath: text('The path in the guest.', 255),
+          readOnly: z.boolean().meta({ description: 'The guest can only read the folder.' }),
+        }),
+      )
+      .max(64)
+      .meta({ description: 'Folders of the host that the VM has.', ...listMap('name') })
+      .optional(),
   })
   .meta({ description: 'Devices of the VM.' })
   .optional();

@@ -1,5 +1,5 @@
 // `kubectl luvm status`: where a VM is, how its boot went and how long each phase took, what is wrong, how it ended
-// last, what its guest printed last.
+// last, which folders of the host it has, what its guest printed last.
 import { z } from 'zod';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../crds/linux-utility-vm.ts';
 import { conditionsPresentOnlyWhileTrue } from '../crds/object.ts';
@@ -55,7 +55,7 @@ function summary(object: unknown): string {
 }
 
 export function story(found: Machine, now: LinuxUtilityVMStatus): readonly string[] {
-  return [...headline(found, now), ...boot(found, now), ...troubles(now), ...past(now), ...guest(now)];
+  return [...headline(found, now), ...boot(found, now), ...troubles(now), ...past(now), ...shares(now), ...guest(now)];
 }
 
 function headline({ metadata, spec }: Machine, now: LinuxUtilityVMStatus): readonly string[] {
@@ -123,6 +123,12 @@ function troubles({ conditions = [], startFailure, warnings = [] }: LinuxUtility
 function past({ lastExit, process }: LinuxUtilityVMStatus): readonly string[] {
   const exit = lastExit === undefined ? [] : [`last exit ${lastExit.time}: ${lastExit.type}: ${lastExit.message}`];
   return process === undefined ? exit : [...exit, `process ${processText(process)}`];
+}
+
+function shares({ devices }: LinuxUtilityVMStatus): readonly string[] {
+  return (devices?.shares ?? []).map(
+    ({ guestPath, name, path, readOnly }) => `share ${name}: ${path} at ${guestPath}${readOnly ? ', read-only' : ''}`,
+  );
 }
 
 function processText({ exitCode, finishedAt, reason, startedAt, state }: Process): string {

@@ -180,6 +180,11 @@ export const devices = z.object({
   vpmem: boundedList(z.object({ slot: count, path: boundedText(1024) }), 128),
   scsi: boundedList(z.object({ controller: count, lun: count, path: boundedText(1024) }), 256),
   assigned: boundedList(z.object({ instanceID: boundedText(512), vmbusID: boundedText(64) }), 64),
+  /** Absent in reports of earlier agents, and when there is none. */
+  shares: boundedList(
+    z.object({ name: boundedText(63), path: boundedText(1024), guestPath: boundedText(255), readOnly: z.boolean() }),
+    64,
+  ).optional(),
 });
 export type Devices = z.infer<typeof devices>;
 

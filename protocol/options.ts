@@ -27,6 +27,13 @@ const disk = z.strictObject({
   mountPath: z.string().optional(),
 });
 
+const share = z.strictObject({
+  name: z.string(),
+  path: z.string(),
+  readOnly: z.boolean(),
+  guestPath: z.string(),
+});
+
 /** Strict: an option that this agent does not know fails the VM (`UnsupportedByAgent`) instead of being dropped. */
 export const requestedOptions = z
   .strictObject({
@@ -92,6 +99,7 @@ export const requestedOptions = z
     /** Later upstream's tri-state: true adds ` -scrub-logs`, false ` -scrub-logs=false`, absent nothing. */
     ScrubLogs: z.boolean(),
     NoWritableFileShares: z.boolean(),
+    Shares: z.array(share),
     // Process
     /** The program and its arguments; absent: the VM has no process. */
     ProcessCommand: z.array(z.string()).min(1),
@@ -231,6 +239,7 @@ const optionsByField: Readonly<Record<OptionField, OptionsOf>> = {
   'guest.processDumpLocation': ({ guest }) => ({ ProcessDumpLocation: guest?.processDumpLocation }),
   'guest.scrubLogs': ({ guest }) => ({ ScrubLogs: guest?.scrubLogs }),
   'fileShares.disableWritable': ({ fileShares }) => ({ NoWritableFileShares: fileShares?.disableWritable }),
+  'fileShares.shares': ({ fileShares }) => ({ Shares: fileShares?.shares }),
 
   'process.command': ({ process }) => ({ ProcessCommand: process?.command }),
   'process.env': ({ process }) => ({ ProcessEnvironment: process?.env?.map(({ name, value }) => `${name}=${value}`) }),

@@ -111,6 +111,10 @@ const table = {
     text: 'A disk could not be attached, mounted or detached; the agent tries again.',
     action: 'stallLater',
   },
+  ShareFailed: {
+    text: 'A share could not be added, mounted or removed; the agent tries again.',
+    action: 'stallLater',
+  },
   RestartRequired: { text: 'The manifest has a change that only a restart applies.', action: 'none' },
 
   // The process of a VM

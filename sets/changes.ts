@@ -45,6 +45,7 @@ const liveFields: Readonly<Record<string, (spec: ComparedSpec) => boolean>> = {
   'processor.weight': () => true,
   'processor.cpuGroupID': ({ resourcePartitionID }) => resourcePartitionID === undefined,
   'storage.disks': () => true,
+  'fileShares.shares': () => true,
 };
 
 const placementFields: readonly string[] = ['nodeSelector', 'tolerations'];

@@ -9,19 +9,20 @@ export interface VariableValues {
 }
 
 export function expanded(template: SetTemplate, values: VariableValues): SetTemplate {
-  const { console: settings, process, storage } = template.spec;
+  if (!textsOf(template.spec).some((text) => text.includes('$'))) return template;
+  const { console: settings, fileShares, process, storage } = template.spec;
   const pipe = settings?.pipe;
   const disks = storage?.disks;
-  if (!textsOf(template.spec).some((text) => text.includes('$'))) return template;
+  const shares = fileShares?.shares;
   const expand = (text: string) => expandText(text, values);
+  const withPath = <T extends { readonly path: string }>(each: T) => ({ ...each, path: expand(each.path) });
   return {
     ...template,
     spec: {
       ...template.spec,
       ...(pipe !== undefined && { console: { ...settings, pipe: expand(pipe) } }),
-      ...(disks !== undefined && {
-        storage: { ...storage, disks: disks.map((disk) => ({ ...disk, path: expand(disk.path) })) },
-      }),
+      ...(disks !== undefined && { storage: { ...storage, disks: disks.map(withPath) } }),
+      ...(shares !== undefined && { fileShares: { ...fileShares, shares: shares.map(withPath) } }),
       ...(process?.env !== undefined && {
         process: { ...process, env: process.env.map(({ name, value }) => ({ name, value: expand(value) })) },
       }),
@@ -30,8 +31,8 @@ export function expanded(template: SetTemplate, values: VariableValues): SetTemp
 }
 
 /** The texts that may contain variables. */
-function textsOf({ console: settings, process, storage }: SetTemplate['spec']): readonly string[] {
-  const paths = (storage?.disks ?? []).map(({ path }) => path);
+function textsOf({ console: settings, fileShares, process, storage }: SetTemplate['spec']): readonly string[] {
+  const paths = [...(storage?.disks ?? []), ...(fileShares?.shares ?? [])].map(({ path }) => path);
   return [settings?.pipe ?? '', ...paths, ...(process?.env ?? []).map(({ value }) => value)];
 }
 

@@ -53,7 +53,7 @@ function patterns(read: (pattern: string) => unknown) {
 export const allowedOptions = [
   new Option(
     '--allowed-path <folder...>',
-    'folders in which specs may name disks, read-only with :ro; {namespace} stands for the namespace of the VM',
+    'folders in which specs may name disks and shares, read-only with :ro; {namespace} stands for the namespace of the VM',
   ).argParser(patterns(parsePathRule)),
   new Option(
     '--allowed-pipe <name...>',

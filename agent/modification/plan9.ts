@@ -66,15 +66,12 @@ export class Plan9Shares {
     this.#check(wanted);
     const name = String(this.#nextName);
     this.#nextName += 1;
-    await applyChange(addition(name, wanted), target, this.#undoFailed);
+    await applyChange(shareAddition(name, wanted), target, this.#undoFailed);
     return { name, guestPath: wanted.guestPath };
   }
 
-  async remove({ guestPath, name }: MountedShare, target: ChangeTarget): Promise<void> {
-    const settings = { MountPath: guestPath, Port: plan9Port, ShareName: name };
-    const guest = { resourceType: 'MappedDirectory', requestType: 'Remove', settings } as const;
-    const host = plan9Change('Remove', { name, accessName: name, port: plan9Port });
-    await applyChange({ host, guest }, target, this.#undoFailed);
+  async remove(share: MountedShare, target: ChangeTarget): Promise<void> {
+    await applyChange(shareRemoval(share), target, this.#undoFailed);
   }
 
   #check({ guestPath, onlyFiles, readOnly }: WantedShare): void {
@@ -88,7 +85,10 @@ export class Plan9Shares {
   }
 }
 
-function addition(name: string, { guestPath, hostPath, onlyFiles, readOnly }: WantedShare): Change {
+/** Both parts of a change. When a share is added, HCS is first; when it is removed, the guest is. */
+export type ShareChange = Required<Change>;
+
+export function shareAddition(name: string, { guestPath, hostPath, onlyFiles, readOnly }: WantedShare): ShareChange {
   const flags =
     shareFlags.linuxMetadata |
     (readOnly ? shareFlags.readOnly : 0) |
@@ -98,5 +98,13 @@ function addition(name: string, { guestPath, hostPath, onlyFiles, readOnly }: Wa
   return {
     host: plan9Change('Add', share),
     guest: { resourceType: 'MappedDirectory', requestType: 'Add', settings },
+  };
+}
+
+export function shareRemoval({ guestPath, name }: MountedShare): ShareChange {
+  const settings = { MountPath: guestPath, Port: plan9Port, ShareName: name };
+  return {
+    host: plan9Change('Remove', { name, accessName: name, port: plan9Port }),
+    guest: { resourceType: 'MappedDirectory', requestType: 'Remove', settings },
   };
 }

@@ -1,13 +1,14 @@
 // The resources of the host that a VM must not share (docs/design.md §10): the console pipe and writable disks
-// exclusively; read-only disks and boot files together with other readers. Different spellings of a resource get the
-// same name.
+// exclusively; read-only disks and boot files together with other readers. No VM uses a file below a folder that a VM
+// can write to as a share. Different spellings of a resource get the same name.
 import { z } from 'zod';
 import type { RequestedOptions } from '../../protocol/options.ts';
 import { absolutePath } from '../document/windows-paths.ts';
 import { MachineFailure } from '../failure.ts';
 
 export const hostResource = z.object({
-  kind: z.enum(['pipe', 'file']),
+  /** `folder`: shared writable with the VM. VMs may share one folder. */
+  kind: z.enum(['pipe', 'file', 'folder']),
   /** Equal for all spellings. */
   name: z.string(),
   /** Nobody else may use the resource meanwhile, not even for reading. */
@@ -16,6 +17,8 @@ export const hostResource = z.object({
   given: z.string(),
   /** The disk that the resource is; absent for the console and for boot files. */
   disk: z.string().exactOptional(),
+  /** The share that the folder is. */
+  share: z.string().exactOptional(),
 });
 export type HostResource = z.infer<typeof hostResource>;
 
@@ -26,6 +29,7 @@ export interface WantedResources {
 }
 
 type Disk = NonNullable<RequestedOptions['Disks']>[number];
+type Share = NonNullable<RequestedOptions['Shares']>[number];
 
 /** The path that the node opens, with links and short names resolved; undefined when there is nothing to open. */
 export type FinalPath = (path: string) => Promise<string | undefined>;
@@ -35,16 +39,40 @@ export async function resourcesOf(
   { requested, bootFiles }: WantedResources,
   finalPath: FinalPath,
 ): Promise<readonly HostResource[]> {
-  const [boots, disks] = await Promise.all([
+  const [boots, disks, shares] = await Promise.all([
     Promise.all(bootFiles.map(async (path) => bootFile(path, await finalPath(path)))),
     diskResources(requested.Disks ?? [], finalPath),
+    shareResources(requested.Shares ?? [], finalPath),
   ]);
   requireDistinct(boots, disks);
-  return [...consoleOf(requested), ...boots, ...disks];
+  requireOutside([...boots, ...disks], shares);
+  return [...consoleOf(requested), ...boots, ...disks, ...shares];
 }
 
 export function diskResources(disks: readonly Disk[], finalPath: FinalPath): Promise<readonly HostResource[]> {
   return Promise.all(disks.map(async (disk) => diskFile(disk, await finalPath(disk.path))));
+}
+
+/** The folders that are shared writable. A folder that is only read needs no reservation. */
+export function shareResources(shares: readonly Share[], finalPath: FinalPath): Promise<readonly HostResource[]> {
+  const writable = shares.filter(({ readOnly }) => !readOnly);
+  return Promise.all(writable.map(async (share) => sharedFolder(share, await finalPath(share.path))));
+}
+
+/** Throws a `MachineFailure` when the VM uses a file below a folder that it shares writable. */
+export function requireOutside(files: readonly HostResource[], folders: readonly HostResource[]): void {
+  for (const folder of folders) {
+    const file = files.find(({ name }) => isBelowFolder(name, folder.name));
+    if (file === undefined) continue;
+    refuse(
+      `${fieldOf(folder)} contains ${fieldOf(file)}, so the guest could write to that file: share another folder, or make the share readOnly`,
+    );
+  }
+}
+
+/** Both are names of resources. */
+export function isBelowFolder(file: string, folder: string): boolean {
+  return file.startsWith(`${folder}\\`);
 }
 
 /**
@@ -87,13 +115,18 @@ export function resourcesOfRun(
 }
 
 /** The resource's field in the manifest. */
-export function fieldOf({ disk, kind }: HostResource): string {
+export function fieldOf({ disk, kind, share }: HostResource): string {
   if (kind === 'pipe') return 'console.pipe';
+  if (share !== undefined) return `fileShares.shares[${share}].path`;
   return disk === undefined ? 'boot' : `storage.disks[${disk}].path`;
 }
 
 export function isOfDisk(resource: HostResource, { name, path, readOnly }: Disk): boolean {
   return resource.disk === name && resource.given === path && resource.exclusive === !readOnly;
+}
+
+export function isOfShare(resource: HostResource, { name, path, readOnly }: Share): boolean {
+  return resource.share === name && resource.given === path && !readOnly;
 }
 
 function consoleOf({ ConsolePipe: pipe = '' }: RequestedOptions): readonly HostResource[] {
@@ -106,6 +139,13 @@ function bootFile(path: string, found: string | undefined): HostResource {
 
 export function diskFile({ name, path, readOnly }: Disk, found: string | undefined): HostResource {
   return { kind: 'file', name: fileName(found ?? path), exclusive: !readOnly, given: path, disk: name };
+}
+
+export function sharedFolder({ name, path }: Share, found: string | undefined): HostResource {
+  const folder = fileName(found ?? path);
+  // A drive ends in a separator, other folders do not.
+  const shared = folder.endsWith('\\') ? folder.slice(0, -1) : folder;
+  return { kind: 'folder', name: shared, exclusive: false, given: path, share: name };
 }
 
 const deviceFolders: ReadonlySet<string> = new Set(['', '.', '?', '??', 'globalroot']);

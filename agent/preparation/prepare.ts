@@ -28,6 +28,7 @@ import {
   requireAllowedNames,
   type WantedDisk,
 } from './paths/admission.ts';
+import type { WantedShare } from './paths/share-names.ts';
 import type { BootedFile, BootPlan, GuestPolicy, StagingStep } from './plan.ts';
 import { bootPathsNamed, fillOptions, pathsToStat } from './requested-options.ts';
 
@@ -108,6 +109,19 @@ export async function admitDiskOf(
   return admitted;
 }
 
+/** Checks a share right before it is added. Resolves with its folder's final path; rejects with a `MachineFailure`. */
+export async function admitShareOf(
+  assignment: Assignment,
+  share: WantedShare,
+  ports: PreparationPorts,
+): Promise<string> {
+  const { bootFolder } = await defaultsHost(ports.host);
+  const admission = await FileAdmission.open(scopeOf(assignment, bootFolder, ports));
+  const admitted = await admission.admitShare(share, assignment.options);
+  if (admitted === undefined) throw new MachineFailure('ShareFailed', `share ${share.name}: '${share.path}' not found`);
+  return admitted;
+}
+
 function scopeOf(
   { namespace }: Assignment,
   bootFolder: string,
@@ -123,16 +137,16 @@ async function requireAllowedFiles(
   scope: AdmissionScope,
 ): Promise<void> {
   const boots = bootPathsNamed(requested, host);
-  const { Disks: disks = [] } = requested;
-  if (boots.length + disks.length === 0) return;
+  const { Disks: disks = [], Shares: shares = [] } = requested;
+  if (boots.length + disks.length + shares.length === 0) return;
   const admission = await FileAdmission.open(scope);
   await admission.requireBootFiles(boots);
-  for (const disk of disks) {
-    await admission.admitDisk(disk).catch((error: unknown) => {
-      // A disk that is in use or missing is checked again when it is attached.
-      if (!(error instanceof MachineFailure) || error.stalls) throw error;
-    });
-  }
+  // A disk that is in use or missing is checked again when it is attached, and a share when it is added.
+  const unlessPassing = (error: unknown) => {
+    if (!(error instanceof MachineFailure) || error.stalls) throw error;
+  };
+  for (const disk of disks) await admission.admitDisk(disk).catch(unlessPassing);
+  for (const share of shares) await admission.admitShare(share, requested).catch(unlessPassing);
 }
 
 async function defaultsHost(host: WindowsHost): Promise<DefaultsHost> {
@@ -195,11 +209,11 @@ interface Prepared {
 }
 
 function planOf({ assignment, document, files, options, osBuild, outcome, policy }: Prepared): BootPlan {
-  // Disks are attached once the VM runs.
-  const { Disks, ...booted } = assignment.options;
+  // Disks and shares are added once the VM runs.
+  const { Disks, Shares, ...booted } = assignment.options;
   const applied: Applied = {
     options: booted,
-    optionsDigest: Disks === undefined ? assignment.optionsDigest : optionsDigest(booted),
+    optionsDigest: Disks === undefined && Shares === undefined ? assignment.optionsDigest : optionsDigest(booted),
     documentDigest: documentDigest(document.text),
     ...(policy && { policyDigest: sha256Hex(Buffer.from(policy.encodedSecurityPolicy, 'base64')) }),
     outlivesAgent: assignment.options.TerminateOnAgentExit === false,

@@ -172,8 +172,13 @@ export function heldUp(record: MachineRecord): MachineRecord {
 
 /** Nothing of the run is left on the host. */
 export function cleaned(record: MachineRecord, guestLog: GuestLogSummary): MachineRecord {
-  const { left: _left, runtimeID: _runtimeID, retiredSlots: _retiredSlots, stopReason: _reason, ...rest } = record;
+  const { left: _left, runtimeID: _runtimeID, stopReason: _reason, ...rest } = withoutStorage(record);
   return { ...rest, guestLog, stage: 'none', acquired: [], disks: [], unsettled: [] };
+}
+
+function withoutStorage(record: MachineRecord): MachineRecord {
+  const { nextShare: _next, retiredPaths: _paths, retiredSlots: _slots, shares: _shares, ...rest } = record;
+  return rest;
 }
 
 /** After a requested restart, even a `Once` VM counts as one that has not run yet. */

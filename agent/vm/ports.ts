@@ -12,6 +12,7 @@ import type { HcsBackend } from '../node/backend.ts';
 import type { GuestSockets } from '../node/guest-sockets.ts';
 import type { WindowsHost } from '../node/host.ts';
 import type { AdmittedDisk, WantedDisk } from '../preparation/paths/admission.ts';
+import type { WantedShare } from '../preparation/paths/share-names.ts';
 import type { BootPlan } from '../preparation/plan.ts';
 import type { SentDocuments } from '../storage/sent-documents.ts';
 import type { Journal } from './journal.ts';
@@ -51,4 +52,6 @@ export interface VirtualMachinePorts {
   readonly admitGroup: (cpuGroupID: string) => void;
   /** Checks a disk right before it is attached. Rejects with a `MachineFailure`. */
   readonly admitDisk: (assignment: Assignment, disk: WantedDisk) => Promise<AdmittedDisk>;
+  /** Checks a share right before it is added. Resolves with its folder’s final path; rejects with a `MachineFailure`. */
+  readonly admitShare: (assignment: Assignment, share: WantedShare) => Promise<string>;
 }

@@ -39,6 +39,22 @@ const virtualMachineDisk = z.object({
 });
 export type VirtualMachineDisk = z.infer<typeof virtualMachineDisk>;
 
+/** A share that the running VM has, or may have: only `attached` is certain. */
+const virtualMachineShare = z.object({
+  name: z.string(),
+  /** As in the manifest. */
+  path: z.string(),
+  /** The path without links and short names; absent when it is the same path. */
+  finalPath: z.string().exactOptional(),
+  readOnly: z.boolean(),
+  guestPath: z.string(),
+  /** The name of the share between the host and the guest. No other share of the run has it. */
+  number: z.int().min(0),
+  /** `mounting`: the guest was asked to mount it, or is about to be. */
+  state: z.enum(['adding', 'mounting', 'attached', 'removing']),
+});
+export type VirtualMachineShare = z.infer<typeof virtualMachineShare>;
+
 const scsiSlot = z.object({ controller: z.int(), lun: z.int() });
 
 /** The resources of a running VM that live changes can set (design §8). Disks are changed one by one. */
@@ -71,6 +87,15 @@ export const machineRecord = z.object({
    * this run. Absent when there is none, and in the journal of an earlier agent.
    */
   retiredSlots: z.array(scsiSlot).exactOptional(),
+  /** Shares of this run. Absent when there is none, and in the journal of an earlier agent. */
+  shares: z.array(virtualMachineShare).exactOptional(),
+  /** From this number on, no share of this run had the number. Absent when there was no share. */
+  nextShare: z.int().min(0).exactOptional(),
+  /**
+   * Paths where the guest may still be mounting a share. When that fails later, the guest deletes what is there. So
+   * nothing else is mounted there in this run. Absent when there is none.
+   */
+  retiredPaths: z.array(z.string()).exactOptional(),
   /** Changes that began and whose end is not recorded: it is not known whether the VM has them. */
   unsettled: z.array(z.enum(resources)),
   runtimeID: z.string().optional(),

@@ -6,7 +6,7 @@ import { isWait } from '../failure.ts';
 import { conditionsOf, isRunning, stalls, systemExists, type VirtualMachineView } from './conditions.ts';
 import { type Decision, decide } from './decision.ts';
 import { observedProcess } from './process/state.ts';
-import type { MachineRecord, VirtualMachineDisk } from './record.ts';
+import type { MachineRecord, VirtualMachineDisk, VirtualMachineShare } from './record.ts';
 import { states } from './states.ts';
 
 export function report(view: VirtualMachineView): ObservedVirtualMachine {
@@ -45,7 +45,7 @@ function assignmentFacts({ assignment }: MachineRecord) {
   return { generation, wantedDigest: optionsDigest, ...(sourceDigest !== undefined && { sourceDigest }) };
 }
 
-function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {
+function appliedFacts({ applied, disks, shares = [] }: MachineRecord, exists: boolean) {
   return (
     applied && {
       optionsDigest: applied.optionsDigest,
@@ -53,13 +53,23 @@ function appliedFacts({ applied, disks }: MachineRecord, exists: boolean) {
       ...(applied.policyDigest !== undefined && { policyDigest: applied.policyDigest }),
       processorCount: applied.processorCount,
       memorySizeInMB: applied.memorySizeInMB,
-      ...(exists && { devices: { ...applied.devices, scsi: [...applied.devices.scsi, ...disks.map(diskFact)] } }),
+      ...(exists && {
+        devices: {
+          ...applied.devices,
+          scsi: [...applied.devices.scsi, ...disks.map(diskFact)],
+          ...(shares.length > 0 && { shares: shares.map(shareFact) }),
+        },
+      }),
     }
   );
 }
 
 function diskFact({ controller, lun, path }: VirtualMachineDisk) {
   return { controller, lun, path };
+}
+
+function shareFact({ guestPath, name, path, readOnly }: VirtualMachineShare) {
+  return { name, path, guestPath, readOnly };
 }
 
 function systemFacts({ record, systemID }: VirtualMachineView) {

@@ -2,7 +2,7 @@
 // and gives a reservation back once nothing of the VM can use the resource any more. VMs that come too late wait in the
 // order of their requests. They hold nothing meanwhile, so there is no deadlock. A resource that becomes free goes to
 // the first VM that can then get everything it needs.
-import type { HostResource } from '../preparation/host-resources.ts';
+import { type HostResource, isBelowFolder } from '../preparation/host-resources.ts';
 
 export interface Holder {
   readonly uid: string;
@@ -16,6 +16,8 @@ export interface Conflict {
   readonly resource: HostResource;
   /** Absent when the holder is a running VM whose resources are unknown. */
   readonly holder?: Holder;
+  /** The key of the resource that the holder has; absent when it is unknown. */
+  readonly held?: string;
 }
 
 interface Use {
@@ -110,7 +112,7 @@ export class Reservations {
       onReserved();
       return;
     }
-    waiter.blockedBy = conflict.holder === undefined ? anything : keyOf(conflict.resource);
+    waiter.blockedBy = conflict.held ?? anything;
     this.#waiters.set(holder.uid, waiter);
     const queue = this.#queues.get(waiter.blockedBy) ?? new Set();
     this.#queues.set(waiter.blockedBy, queue.add(holder.uid));
@@ -138,13 +140,38 @@ export class Reservations {
 
   #conflictOf(uid: string, wanted: readonly HostResource[]): Conflict | undefined {
     for (const resource of wanted) {
-      const use = this.#uses.get(keyOf(resource));
-      const holder = otherOf(uid, use?.alone) ?? (resource.exclusive ? otherOf(uid, use?.shared) : undefined);
-      if (holder !== undefined) return { resource, holder };
-      const isHeld = use?.alone.has(uid) === true;
-      if (resource.exclusive && !isHeld && otherOf(uid, this.#unknown) !== undefined) return { resource };
+      const conflict = this.#conflictAt(uid, resource) ?? this.#conflictAcross(uid, resource);
+      if (conflict !== undefined) return conflict;
     }
     return undefined;
+  }
+
+  #conflictAt(uid: string, resource: HostResource): Conflict | undefined {
+    const held = keyOf(resource);
+    const use = this.#uses.get(held);
+    const holder = otherOf(uid, use?.alone) ?? (resource.exclusive ? otherOf(uid, use?.shared) : undefined);
+    if (holder !== undefined) return { resource, holder, held };
+    const isHeld = (resource.exclusive ? use?.alone : use?.shared)?.has(uid) === true;
+    const isWritten = resource.exclusive || resource.kind === 'folder';
+    return isWritten && !isHeld && otherOf(uid, this.#unknown) !== undefined ? { resource } : undefined;
+  }
+
+  /** Between a folder that is shared writable and a file below it. */
+  #conflictAcross(uid: string, resource: HostResource): Conflict | undefined {
+    if (resource.kind === 'pipe') return undefined;
+    const keys = resource.kind === 'file' ? foldersAbove(resource.name) : this.#filesBelow(resource.name);
+    for (const held of keys) {
+      const use = this.#uses.get(held);
+      const holder = otherOf(uid, use?.alone) ?? otherOf(uid, use?.shared);
+      if (holder !== undefined) return { resource, holder, held };
+    }
+    return undefined;
+  }
+
+  *#filesBelow(folder: string): Generator<string> {
+    for (const key of this.#uses.keys()) {
+      if (key.startsWith(filePrefix) && isBelowFolder(key.slice(filePrefix.length), folder)) yield key;
+    }
   }
 
   /** Drops the VM's reservations. Returns the keys of the resources that may be free now. */
@@ -167,8 +194,17 @@ export class Reservations {
   }
 }
 
-function keyOf({ kind, name }: HostResource): string {
+const filePrefix = 'file:';
+
+function keyOf({ kind, name }: Pick<HostResource, 'kind' | 'name'>): string {
   return `${kind}:${name}`;
+}
+
+/** The keys that folders above the file would have. */
+function* foldersAbove(file: string): Generator<string> {
+  for (let end = file.lastIndexOf('\\'); end > 0; end = file.lastIndexOf('\\', end - 1)) {
+    yield keyOf({ kind: 'folder', name: file.slice(0, end) });
+  }
 }
 
 function otherOf(uid: string, holders: ReadonlyMap<string, Holder> = new Map()): Holder | undefined {

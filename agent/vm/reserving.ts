@@ -8,12 +8,18 @@ import {
   fieldOf,
   type HostResource,
   isOfDisk,
+  isOfShare,
   requireDistinct,
+  requireOutside,
   resourcesOf,
+  sharedFolder,
+  shareResources,
 } from '../preparation/host-resources.ts';
 import type { WantedDisk } from '../preparation/paths/admission.ts';
+import type { WantedShare } from '../preparation/paths/share-names.ts';
 import type { BootPlan } from '../preparation/plan.ts';
 import { disksToAttach } from './changes/options.ts';
+import { sharesToAdd } from './changes/share-options.ts';
 import { stalls } from './conditions.ts';
 import type { VirtualMachineCore } from './core.ts';
 import { decide } from './decision.ts';
@@ -38,14 +44,24 @@ export async function reserveForStart(vm: VirtualMachineCore, plan: BootPlan): P
   throw waitFor(vm, conflict, wanted);
 }
 
-/** Reserves all allowed disks or none: two VMs that each hold one disk that the other needs would wait indefinitely. */
-export async function reserveDisks(vm: VirtualMachineCore): Promise<void> {
+/**
+ * Reserves all allowed disks and folders, or none: two VMs that each hold one disk that the other needs would wait
+ * indefinitely.
+ */
+export async function reserveStorage(vm: VirtualMachineCore): Promise<void> {
   const { host, reservations } = vm.ports;
-  const look = async () => await diskResources(await allowedDisks(vm), (path) => host.finalPath(path));
-  const disks = await vm.lookUp('the look at the disks', look);
+  const finalPath = (path: string) => host.finalPath(path);
+  const look = async () =>
+    await Promise.all([
+      allowedDisks(vm).then((disks) => diskResources(disks, finalPath)),
+      allowedShares(vm).then((shares) => shareResources(shares, finalPath)),
+    ]);
+  const [disks, shares] = await vm.lookUp('the look at the disks', look);
   const held = reservations.of(vm.uid);
   requireDistinct(held.filter(isBootFile), disks);
-  const wanted = [...held.filter((each) => !disks.some((disk) => isSame(each, disk))), ...disks];
+  requireOutside([...held.filter(isBootFile), ...disks], shares);
+  const added = [...disks, ...shares];
+  const wanted = [...held.filter((each) => !added.some((one) => isSame(each, one))), ...added];
   const conflict = reservations.reserve(holderOf(vm), wanted);
   if (conflict !== undefined) throw waitFor(vm, conflict, wanted);
   setReserved(vm, wanted);
@@ -58,15 +74,24 @@ export async function reserveDisks(vm: VirtualMachineCore): Promise<void> {
 async function allowedDisks({ ports, store }: VirtualMachineCore): Promise<readonly WantedDisk[]> {
   const { assignment } = store.record;
   if (assignment === undefined) return [];
-  const isAllowed = (disk: WantedDisk) =>
-    ports.admitDisk(assignment, disk).then(
+  return await allowedOf(assignment.options.Disks ?? [], (disk) => ports.admitDisk(assignment, disk));
+}
+
+async function allowedShares({ ports, store }: VirtualMachineCore): Promise<readonly WantedShare[]> {
+  const { assignment } = store.record;
+  if (assignment === undefined) return [];
+  return await allowedOf(assignment.options.Shares ?? [], (share) => ports.admitShare(assignment, share));
+}
+
+async function allowedOf<T>(wanted: readonly T[], admit: (one: T) => Promise<unknown>): Promise<readonly T[]> {
+  const isAllowed = (one: T) =>
+    admit(one).then(
       () => true,
       // A disk that another VM uses exclusively cannot be checked now. It counts as allowed.
       (error: unknown) => error instanceof MachineFailure && !error.stalls,
     );
-  const disks = assignment.options.Disks ?? [];
-  const verdicts = await Promise.all(disks.map(isAllowed));
-  return disks.filter((_, index) => verdicts[index]);
+  const verdicts = await Promise.all(wanted.map(isAllowed));
+  return wanted.filter((_, index) => verdicts[index]);
 }
 
 /** Call this right before a disk is attached: its path must still lead to the file that was reserved. */
@@ -76,14 +101,26 @@ export function requireReserved({ ports, uid }: VirtualMachineCore, disk: Wanted
   throw new MachineFailure('DiskFailed', `${fieldOf(file)}: ${disk.path} changed while it was being examined`);
 }
 
-/** Gives back the disks that a running VM neither has nor wants. */
+/** The same for a share. A folder that is only read is not reserved. */
+export function requireReservedShare({ ports, uid }: VirtualMachineCore, share: WantedShare, finalPath: string): void {
+  const folder = sharedFolder(share, finalPath);
+  if (share.readOnly || ports.reservations.of(uid).some((each) => isSame(each, folder))) return;
+  throw new MachineFailure('ShareFailed', `${fieldOf(folder)}: ${share.path} changed while it was being examined`);
+}
+
+/** Gives back the disks and folders that a running VM neither has nor wants. */
 export function keepNeeded(vm: VirtualMachineCore): void {
   const { ports, store, uid } = vm;
   const { record } = store;
-  if (disksToAttach(record).length === 0) ports.reservations.leaveQueue(uid);
-  const disks = [...record.disks, ...(record.assignment?.options.Disks ?? [])];
+  if (disksToAttach(record).length + sharesToAdd(record).length === 0) ports.reservations.leaveQueue(uid);
+  const { Disks = [], Shares = [] } = record.assignment?.options ?? {};
+  const disks = [...record.disks, ...Disks];
+  const shares = [...(record.shares ?? []), ...Shares];
+  const isNeeded = (each: HostResource) =>
+    (each.disk === undefined || disks.some((disk) => isOfDisk(each, disk))) &&
+    (each.share === undefined || shares.some((share) => isOfShare(each, share)));
   const held = ports.reservations.of(uid);
-  const needed = held.filter((each) => each.disk === undefined || disks.some((disk) => isOfDisk(each, disk)));
+  const needed = held.filter(isNeeded);
   if (needed.length === held.length) return;
   ports.reservations.hold(holderOf(vm), needed);
   setReserved(vm, needed);
@@ -127,12 +164,21 @@ function waitFor(vm: VirtualMachineCore, conflict: Conflict, wanted: readonly Ho
 }
 
 /** The message names the holder only when it is in the same namespace. */
-function failureOf({ holder, resource }: Conflict, namespace: string | undefined): MachineFailure {
+function failureOf({ held, holder, resource }: Conflict, namespace: string | undefined): MachineFailure {
   const reason = resource.kind === 'pipe' ? 'PipeInUse' : 'DiskInUse';
   const isOwn = holder?.namespace !== undefined && holder.namespace === namespace;
   const whose = isOwn ? `the LinuxUtilityVM ${holder.name}` : 'another VM of this host';
-  const use = holder === undefined ? 'may be used by a VM of this host whose journal was lost' : `is used by ${whose}`;
+  const use =
+    holder === undefined
+      ? 'may be used by a VM of this host whose journal was lost'
+      : `${useOf(resource, held)} ${whose}`;
   return new MachineFailure(reason, `${fieldOf(resource)}: ${resource.given} ${use}`);
+}
+
+/** The end of a sentence about the resource, before its user. */
+function useOf({ kind }: HostResource, held = ''): string {
+  if (kind === 'folder') return 'contains a file that is used by';
+  return held.startsWith('folder:') ? 'is below a folder that is shared writable with' : 'is used by';
 }
 
 function isBootFile({ disk, kind }: HostResource): boolean {
@@ -140,7 +186,7 @@ function isBootFile({ disk, kind }: HostResource): boolean {
 }
 
 function isSame(a: HostResource, b: HostResource): boolean {
-  return a.disk === b.disk && a.name === b.name && a.exclusive === b.exclusive;
+  return a.disk === b.disk && a.share === b.share && a.name === b.name && a.exclusive === b.exclusive;
 }
 
 function pipeOf(resources: readonly HostResource[] | undefined): string | undefined {

@@ -26,7 +26,7 @@ const templateSpec = z
   })
   .meta({
     description:
-      'The desired VM. console.pipe, storage.disks[].path and process.env[].value may contain $(name) and $(ordinal), which stand for the name and the ordinal of the VM; $$( stands for $(.',
+      'The desired VM. console.pipe, storage.disks[].path, fileShares.shares[].path and process.env[].value may contain $(name) and $(ordinal), which stand for the name and the ordinal of the VM; $$( stands for $(.',
     ...rules(...specRules),
   });
 

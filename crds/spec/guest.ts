@@ -1,11 +1,11 @@
-// The guest section of a spec: settings of the guest, and its shares with the host.
+// The guest section of a spec: settings of the guest.
 import { z } from 'zod';
 import { commandText, flag } from '../fields.ts';
 
 export const guest = z
   .object({
     useConnection: flag(
-      'Wait for the bridge connection of the guest agent. The default is true. Disks and policies need it.',
+      'Wait for the bridge connection of the guest agent. The default is true. Mounted disks, shares and policies need it.',
     ),
     forwardStdout: flag('Forward the standard output of the guest’s command to its log.'),
     forwardStderr: flag(
@@ -21,9 +21,4 @@ export const guest = z
     scrubLogs: flag('True: the guest scrubs its log. False: it does not. Absent lets the guest decide.'),
   })
   .meta({ description: 'Settings of the guest.' })
-  .optional();
-
-export const fileShares = z
-  .object({ disableWritable: flag('Refuse writable file shares. No effect until VMs have shares.') })
-  .meta({ description: 'File shares of the VM.' })
   .optional();

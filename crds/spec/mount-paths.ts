@@ -31,7 +31,7 @@ export const mountPathRules: readonly Rule[] = [
   { rule: `!self.matches('${systemPattern}')`, message: systemMessage },
 ];
 
-/** Rules for a list of objects with `name` and `mountPath`. */
+/** Rules for `storage.disks`. */
 export const distinctMountPaths: readonly Rule[] = [
   {
     rule: 'self.all(a, !has(a.mountPath) || self.exists_one(b, has(b.mountPath) && b.mountPath == a.mountPath))',
@@ -43,6 +43,26 @@ export const distinctMountPaths: readonly Rule[] = [
     message: 'storage.disks must not have a mountPath below that of another disk: mount them beside each other',
   },
 ];
+
+/** Rules for `fileShares.shares`, whose `guestPath` is always given. */
+export const distinctGuestPaths: readonly Rule[] = [
+  {
+    rule: 'self.all(a, self.exists_one(b, b.guestPath == a.guestPath))',
+    message: 'fileShares.shares must not share a guestPath: give each share its own',
+  },
+  {
+    rule: "self.all(a, [a.guestPath + '/'].all(p, !self.exists(b, b.guestPath.startsWith(p))))",
+    message: 'fileShares.shares must not have a guestPath below that of another share: mount them beside each other',
+  },
+];
+
+/** The same between disks and shares: a rule for the whole spec. */
+export const distinctMounts: Rule = {
+  rule: `!has(self.fileShares) || !has(self.fileShares.shares) || !has(self.storage) || !has(self.storage.disks) || self.fileShares.shares.all(s, [s.guestPath + '/'].all(p, !self.storage.disks.exists(d, has(d.mountPath) && (d.mountPath == s.guestPath || d.mountPath.startsWith(p) || s.guestPath.startsWith(d.mountPath + '/')))))`,
+  message:
+    'fileShares.shares must not have a guestPath equal to, above or below the mountPath of a disk: mount them beside each other',
+  fieldPath: '.fileShares.shares',
+};
 
 const isWellFormed = new RegExp(shape);
 const hasDots = new RegExp(dots);

@@ -1,4 +1,4 @@
-// The files of a simulated guest and the disks that are mounted over them. The guest loses files as the real guest
+// The files of a simulated guest, and the disks and shares that are mounted over them. The guest loses files as the real guest
 // agent does (hcs-runtime E.6). A failed mount deletes everything at its target, even on a disk that is already mounted
 // there. Unmounting a folder on which nothing is mounted deletes the content of the folder. Data that was written and
 // not synced is lost with the power.
@@ -10,16 +10,19 @@ export interface DisksOfGuest {
   isAttached(controller: number, lun: number): boolean;
   /** The files on the disk in this slot. */
   files(controller: number, lun: number): DiskFiles;
+  /** A folder of the host; undefined when none is shared under this name. */
+  share(name: string): { readonly files: DiskFiles; readonly isReadOnly: boolean } | undefined;
 }
 
 interface Mount {
   readonly path: string;
-  /** `controller:lun` */
+  /** `controller:lun` or `share:name` */
   readonly place: string;
   readonly files: DiskFiles;
   /** Files that are not yet stored on the disk. */
   readonly unsaved: Set<string>;
   readonly isReadOnly: boolean;
+  readonly isShare?: boolean;
 }
 
 const busy = 'device or resource busy';
@@ -34,7 +37,7 @@ export class GuestMounts {
   /** Paths of files that processes have open. */
   readonly #open: string[] = [];
 
-  /** Mount path → `controller:lun`. */
+  /** Mount path → `controller:lun` or `share:name`. */
   get places(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.#mounts.map(({ path, place }) => [path, place]));
   }
@@ -51,6 +54,11 @@ export class GuestMounts {
     const unsaved = this.#mounts.find((each) => each.place === place)?.unsaved ?? new Set();
     this.#mounts.push({ path, place, files, unsaved, isReadOnly });
     return undefined;
+  }
+
+  /** Shares can be mounted over each other. */
+  mountShare(path: string, name: string, files: DiskFiles, isReadOnly: boolean): void {
+    this.#mounts.push({ path, place: `share:${name}`, files, unsaved: new Set(), isReadOnly, isShare: true });
   }
 
   /** Deletes what is at the target, then returns why the mount failed. */
@@ -83,7 +91,8 @@ export class GuestMounts {
   write(path: string): boolean {
     const found = this.#mountOf(path);
     if (found === undefined) this.#image.add(path);
-    else if (found.isReadOnly || this.isReadOnly) return false;
+    else if (found.isReadOnly || (this.isReadOnly && found.isShare !== true)) return false;
+    else if (found.isShare === true) found.files.add(path.slice(found.path.length + 1));
     else found.unsaved.add(path.slice(found.path.length + 1));
     return true;
   }
@@ -144,6 +153,7 @@ export class GuestMounts {
   #delete(file: string): void {
     const found = this.#mountOf(file);
     const name = found === undefined ? file : file.slice(found.path.length + 1);
+    if (found?.isShare === true && found.isReadOnly) return;
     found?.unsaved.delete(name);
     (found?.files ?? this.#image).delete(name);
   }

@@ -1,4 +1,4 @@
-// The resources of a simulated guest: its mounted disks and its security policy (hcs-runtime E.6, ModifySettings).
+// The resources of a simulated guest: its mounted disks and shares, and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { type DisksOfGuest, GuestMounts } from './mounts.ts';
@@ -17,6 +17,13 @@ const disk = z.strictObject({
   Filesystem: z.string().optional(),
 });
 
+const share = z.strictObject({
+  MountPath: z.string().min(1),
+  Port: z.literal(564),
+  ShareName: z.string().min(1),
+  ReadOnly: z.boolean().optional(),
+});
+
 const policy = z.strictObject({
   EnforcerType: z.string().optional(),
   EncodedSecurityPolicy: z.string().default(''),
@@ -31,7 +38,6 @@ const acceptedTypes: ReadonlySet<string> = new Set([
   'PodCgroupMemoryLimit',
   'VPMemDevice',
   'VPCIDevice',
-  'MappedDirectory',
   'CombinedLayers',
   'Network',
 ]);
@@ -70,6 +76,7 @@ export class GuestResources {
    */
   async modify(request: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
     if (request.ResourceType === 'MappedVirtualDisk') return await this.#disk(request, failure);
+    if (request.ResourceType === 'MappedDirectory') return this.#share(request, failure);
     if (failure !== undefined) return failure;
     if (request.ResourceType === 'SecurityPolicy') return this.#setPolicy(request);
     if (acceptedTypes.has(request.ResourceType)) return undefined;
@@ -86,6 +93,19 @@ export class GuestResources {
     if (failure !== undefined) return this.mounts.failedMount(MountPath, failure);
     const files = this.#options.disks.files(Controller, Lun);
     return this.mounts.mount(MountPath, `${Controller}:${Lun}`, files, ReadOnly === true);
+  }
+
+  #share({ RequestType, Settings }: GuestModifyRequest, failure: string | undefined): string | undefined {
+    const parsed = share.safeParse(Settings);
+    if (!parsed.success) return 'failed to unmarshal settings as MappedDirectory';
+    const { MountPath, ReadOnly, ShareName } = parsed.data;
+    if (RequestType === 'Remove') return failure ?? this.mounts.unmount(MountPath);
+    const folder = this.#options.disks.share(ShareName);
+    if (failure !== undefined || folder === undefined) {
+      return this.mounts.failedMount(MountPath, failure ?? `failed to mount ${ShareName}: connection refused`);
+    }
+    this.mounts.mountShare(MountPath, ShareName, folder.files, ReadOnly === true || folder.isReadOnly);
+    return undefined;
   }
 
   async #untilAttached(controller: number, lun: number): Promise<void> {

@@ -235,7 +235,16 @@ export class LocalSystem {
       ['--health-port', String(healthPort)],
     ].flat();
     // A simulated node has no pipe or device worth protecting.
-    const simulated = ['--allowed-path', 'C:\\disks', 'C:\\images:ro', '--allowed-pipe', '*', '--allowed-device', '*'];
+    const simulated = [
+      '--allowed-path',
+      'C:\\disks',
+      'C:\\shares',
+      'C:\\images:ro',
+      '--allowed-pipe',
+      '*',
+      '--allowed-device',
+      '*',
+    ];
     const program = this.#isEmulated(name)
       ? { script: fileURLToPath(new URL('../../test/support/guest/qemu-agent.ts', import.meta.url)), arguments: flags }
       : { script: join(project, 'simulator', 'agent.ts'), arguments: [...flags, ...simulated, ...agentFlags] };

@@ -50,7 +50,7 @@ const changes: readonly (readonly [RegExp, Apply])[] = [
   [pathOf('Devices/VirtualPMem/Devices/(\\d+)(?:/Mappings/(\\d+))?'), checkOnly(mapping)],
   [pathOf('Devices/NetworkAdapters/([^/]+)'), checkOnly(networkAdapter)],
   [pathOf('Devices/VirtualPci/([^/]+)'), checkOnly(virtualPciDevice)],
-  [pathOf('Devices/Plan9/Shares'), checkOnly(plan9Share)],
+  [pathOf('Devices/Plan9/Shares'), changeShare],
   [pathOf('Devices/HvSocket/HvSocketConfig/ServiceTable/([^/]+)'), checkOnly(hvSocketService)],
 ];
 
@@ -120,6 +120,15 @@ function addDisk(
   const isMissing = settings.Type === 'VirtualDisk' && room.files.stat(disk.path).kind !== 'file';
   if (isMissing) refuse(0x8007_0002, `'${disk.path}' not found`);
   return system.attachments.add(controller, lun, disk);
+}
+
+function changeShare(system: SimulatedSystem, request: Change, room: ChangeRoom): void {
+  const { Flags: flags = 0, Name: name = '', Path: path = '' } = read(plan9Share, request.Settings);
+  if (request.RequestType === 'Add' && room.files.stat(path).kind !== 'folder') {
+    refuse(0x8007_0003, `'${path}' is not a folder`);
+  }
+  const cause = request.RequestType === 'Remove' ? system.shares.remove(name) : system.shares.add(name, path, flags);
+  if (cause !== undefined) refuse(0x8007_0057, cause);
 }
 
 function parse(text: string): unknown {

@@ -207,6 +207,7 @@ export class SimulatedNode {
       processorLimits: system.processorLimits,
       cpuGroup: system.cpuGroup,
       disks: system.attachments.byPlace(),
+      shares: system.shares.paths,
       terminatesWithLastHandle: system.terminatesWithLastHandle,
       exit: system.exit,
       guest: system.guest && {
@@ -221,7 +222,7 @@ export class SimulatedNode {
     }));
   }
 
-  /** The content of all disks that guests have had so far: path → names of files. */
+  /** The content of all disks and folders that guests have had so far: path → names of files. */
   diskFiles(): Readonly<Record<string, string[]>> {
     return Object.fromEntries([...this.#disks].map(([path, files]) => [path, [...files]]));
   }

@@ -16,6 +16,7 @@ import type { Dial } from '../wire/guest-dial.ts';
 import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../wire/script.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
+import { Shares } from './shares.ts';
 
 export interface SystemOptions {
   readonly id: SystemId;
@@ -63,6 +64,7 @@ export class SimulatedSystem {
   readonly owner: string;
   readonly terminatesWithLastHandle: boolean;
   readonly attachments: Attachments;
+  readonly shares = new Shares();
   /** Memory of the host that the system uses while it is not stopped. */
   memoryInMB: number;
   /** Limits that were set while the system ran. */
@@ -141,6 +143,10 @@ export class SimulatedSystem {
       disks: {
         isAttached: (controller, lun) => this.attachments.has(controller, lun),
         files: (controller, lun) => diskFiles(this.attachments.byPlace()[`${controller}:${lun}`] ?? ''),
+        share: (name) => {
+          const folder = this.shares.find(name);
+          return folder && { files: diskFiles(folder.path), isReadOnly: folder.isReadOnly };
+        },
       },
       onEnd: (how) => this.#end(exitOfGuest[how]),
     });

@@ -70,12 +70,15 @@ export const systemDetail = systemProperties.extend({
   cpuGroup: z.string().optional(),
   /** `controller:lun` → path. */
   disks: z.record(z.string(), z.string()),
+  /** Name → path of the shared folder. */
+  shares: z.record(z.string(), z.string()),
   terminatesWithLastHandle: z.boolean(),
   exit: systemExit.optional(),
   guest: z
     .object({
       phase: z.enum(guestPhases),
       entropyBytes: z.int(),
+      /** Path in the guest → `controller:lun` or `share:name`. */
       mounts: z.record(z.string(), z.string()),
       /** The files of the guest's own image that still exist. */
       files: z.array(z.string()),

@@ -112,7 +112,7 @@ export class AgentLink implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      disks: { isAttached: () => false, files: () => new Set() },
+      disks: { isAttached: () => false, files: () => new Set(), share: () => undefined },
       onEnd: () => undefined,
     }).start();
   }

@@ -39,6 +39,16 @@ describe('the status of a VM', () => {
     expect(two).toMatch(/, 0 restarts, 2 processors,.* {2}2 failures in a row,guest log, 2 lines, 0 dropped/);
   });
 
+  it('shows the folders that the VM has of its host', () => {
+    const shares = [
+      { name: 'tools', path: 'C:\\tools', guestPath: '/mnt/tools', readOnly: true },
+      { name: 'work', path: 'C:\\work', guestPath: '/mnt/work', readOnly: false },
+    ];
+    const lines = story(vm, { phase: 'Running', devices: { shares } });
+    expect(lines).toContain('share tools: C:\\tools at /mnt/tools, read-only');
+    expect(lines).toContain('share work: C:\\work at /mnt/work');
+  });
+
   it('shows how the process ended', () => {
     const [startedAt, finishedAt] = ['2026-11-01T00:00:01Z', '2026-11-01T00:00:02Z'];
     const lines = (process: LinuxUtilityVMStatus['process']) => story(vm, { process });

@@ -77,7 +77,10 @@ const everything: LinuxUtilityVMManifestSpec = {
     processDumpLocation: '/dumps',
     scrubLogs: false,
   },
-  fileShares: { disableWritable: true },
+  fileShares: {
+    disableWritable: true,
+    shares: [{ name: 's', path: 'C:\\s', readOnly: true, guestPath: '/s' }],
+  },
   process: {
     command: ['/bin/job', '--fast'],
     env: [{ name: 'A', value: 'b=c' }],
@@ -155,6 +158,7 @@ test('a spec becomes options under the names of the original', () => {
     LogLevel: 'debug',
     ScrubLogs: false,
     NoWritableFileShares: true,
+    Shares: [{ name: 's', path: 'C:\\s', readOnly: true, guestPath: '/s' }],
     ProcessCommand: ['/bin/job', '--fast'],
     ProcessEnvironment: ['A=b=c'],
     ProcessWorkingDirectory: '/work',

@@ -38,3 +38,7 @@ function isJudged(found: Machine): boolean {
 export const disk = (path: string, readOnly: boolean): Spec => ({
   storage: { disks: [{ name: 'stolen', path, readOnly }] },
 });
+
+export const share = (path: string, readOnly: boolean): Spec => ({
+  fileShares: { shares: [{ name: 'stolen', path, readOnly, guestPath: '/mnt/stolen' }] },
+});

@@ -12,6 +12,7 @@ import type { AllowList } from '../allow-list.ts';
 import { refusalOfNames } from './host-names.ts';
 import { type PathPolicy, type PathUse, refusalOf } from './path-policy.ts';
 import { type PathRule, ruleOf, rulesFor } from './path-rules.ts';
+import { fieldOfShare, type WantedShare } from './share-names.ts';
 import { foreignContentProblem, virtualDiskProblem } from './virtual-disk.ts';
 import { foldCase } from './windows-names.ts';
 
@@ -86,10 +87,32 @@ export class FileAdmission {
     });
   }
 
-  async #withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+  /**
+   * The path without links and short names; undefined when there is no such folder. Rejects with a `MachineFailure`.
+   * @param requested the options of the VM; of its disks and shares, only this share is judged
+   */
+  async admitShare(share: WantedShare, requested: RequestedOptions): Promise<string | undefined> {
+    const { NoWritableFileShares, SecurityPolicy, SecurityPolicyEnabled, UseGuestConnection } = requested;
+    const rights = { NoWritableFileShares, SecurityPolicy, SecurityPolicyEnabled, UseGuestConnection };
+    requireAllowedNames({ options: { ...rights, Shares: [share] } }, this.#scope);
+    const { path, readOnly } = share;
+    const what = `${fieldOfShare(share)}.path: ${path}`;
+    const look = async (folder: OpenFile) => {
+      requireFinalPath(what, folder, readOnly ? 'readOnlyShare' : 'writableShare', this.#policy);
+      if (folder.kind !== 'folder') throw new MachineFailure('PathNotAllowed', `${what} is not a folder`);
+      return folder.path;
+    };
+    return await this.#withFile(path, look, 'ShareFailed');
+  }
+
+  async #withFile<T>(
+    path: string,
+    use: (file: OpenFile) => Promise<T>,
+    reason: 'DiskFailed' | 'ShareFailed' = 'DiskFailed',
+  ): Promise<T | undefined> {
     return await this.#scope.host.withFile(path, use).catch((error: unknown) => {
       if (error instanceof MachineFailure) throw error;
-      throw new MachineFailure('DiskFailed', `${path} cannot be examined: ${messageOf(error)}`, error);
+      throw new MachineFailure(reason, `${path} cannot be examined: ${messageOf(error)}`, error);
     });
   }
 }

@@ -5,6 +5,7 @@ import type { RequestedOptions } from '../../../protocol/options.ts';
 import type { ReasonCode } from '../../../protocol/reasons.ts';
 import { type PathPolicy, refusalOf } from './path-policy.ts';
 import { isPipeAllowed, matches, pipeProblem } from './pipe-patterns.ts';
+import { refusalOfShares } from './share-names.ts';
 import { fileNameProblem, foldCase } from './windows-names.ts';
 
 export interface NameScope {
@@ -15,7 +16,7 @@ export interface NameScope {
 }
 
 export interface Refusal {
-  readonly reason: Extract<ReasonCode, 'PathNotAllowed' | 'DeviceNotAllowed'>;
+  readonly reason: Extract<ReasonCode, 'PathNotAllowed' | 'DeviceNotAllowed' | 'InvalidOptions'>;
   readonly message: string;
 }
 
@@ -122,6 +123,7 @@ const rules: Readonly<Record<keyof RequestedOptions, NameRule>> = {
     (requested) => requested.UVMHashEnvelopeReferenceInfoFile,
   ),
   Disks: disks,
+  Shares: (requested, { policy }) => refusalOfShares(requested, policy),
   ConsolePipe: consolePipe,
   AssignedDevices: assignedDevices,
 

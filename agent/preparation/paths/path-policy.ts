@@ -13,7 +13,7 @@ export interface PathPolicy {
   readonly closed: readonly string[];
 }
 
-export type PathUse = 'boot' | 'readOnlyDisk' | 'writableDisk';
+export type PathUse = 'boot' | 'readOnlyDisk' | 'writableDisk' | 'readOnlyShare' | 'writableShare';
 
 /** Why the path is refused, as the end of a sentence about it. Reveals nothing about other users' files. */
 export function refusalOf(path: string, use: PathUse, policy: PathPolicy): string | undefined {
@@ -22,7 +22,10 @@ export function refusalOf(path: string, use: PathUse, policy: PathPolicy): strin
   if (policy.closed.some((folder) => touches(path, folder))) {
     return 'is below or above a folder that no manifest may name: choose another folder';
   }
-  return use === 'boot' ? refusalToBoot(path, policy) : refusalOfDisk(path, use, policy);
+  if (use === 'boot') return refusalToBoot(path, policy);
+  const isWritten = use === 'writableDisk' || use === 'writableShare';
+  const refusal = refusalToUse(path, isWritten, policy);
+  return refusal ?? (use === 'writableShare' ? refusalToShare(path, policy) : undefined);
 }
 
 function refusalToBoot(path: string, { bootFolder, rules }: PathPolicy): string | undefined {
@@ -30,20 +33,25 @@ function refusalToBoot(path: string, { bootFolder, rules }: PathPolicy): string 
   return 'is neither below the host’s folder of boot files nor below a folder that its agent allows (--allowed-path): choose such a folder, or leave it out';
 }
 
-function refusalOfDisk(
-  path: string,
-  use: Exclude<PathUse, 'boot'>,
-  { bootFolder, rules }: PathPolicy,
-): string | undefined {
+function refusalToUse(path: string, isWritten: boolean, { bootFolder, rules }: PathPolicy): string | undefined {
   const rule = ruleOf(path, rules);
   if (rule === undefined) {
-    return 'is not below a folder that the agent of this host allows for disks of this namespace (--allowed-path): choose such a folder, or have it allowed';
+    return 'is not below a folder that the agent of this host allows for this namespace (--allowed-path): choose such a folder, or have it allowed';
   }
-  if (use === 'readOnlyDisk') return undefined;
+  if (!isWritten) return undefined;
   if (rule.isReadOnly) return 'is in a folder that the agent allows for reading only: set readOnly to true';
   if (touches(path, bootFolder))
     return 'is in the folder of boot files, which nobody may write to: set readOnly to true';
   return undefined;
+}
+
+/** A guest can write everywhere below a folder that is shared with it. */
+function refusalToShare(path: string, { rules }: PathPolicy): string | undefined {
+  const folder = segmentsOf(path);
+  const hasReadOnly = rules.some((rule) => rule.isReadOnly && isWithin(segmentsOf(rule.folder), folder));
+  return hasReadOnly
+    ? 'contains a folder that the agent allows for reading only: choose another folder, or set readOnly to true'
+    : undefined;
 }
 
 /** The path is the folder, or below or above it. */

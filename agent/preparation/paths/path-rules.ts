@@ -1,4 +1,4 @@
-// `--allowed-path PATH[:ro]`: a folder below which manifests may name disks, read-only with `:ro`. The segment
+// `--allowed-path PATH[:ro]`: a folder below which manifests may name disks and shares, read-only with `:ro`. The segment
 // `{namespace}` stands for the namespace of the VM. The longest matching rule decides.
 import { namespacePlaceholder, PatternError, requireKnownPlaceholders } from './pattern-error.ts';
 import { isWithin, pathProblem, segmentsOf } from './windows-names.ts';

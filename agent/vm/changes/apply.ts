@@ -18,12 +18,13 @@ import { expectationsOf } from '../../run/expectations.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import type { Resource } from '../record.ts';
-import { keepNeeded, reserveDisks } from '../reserving.ts';
+import { keepNeeded } from '../reserving.ts';
 import type { Situation } from '../situation.ts';
-import { attach, detach, revokeAccess } from './disks.ts';
-import { disksToAttach, disksToDetach, hasPendingChanges, pendingResources, unusedAccess } from './options.ts';
+import { revokeAccess } from './disks.ts';
+import { hasPendingChanges, pendingResources, unusedAccess } from './options.ts';
 import { type LiveChanges, noChange } from './progress.ts';
 import * as changed from './record.ts';
+import { addWanted, removeUnwanted } from './storage.ts';
 
 type Running = Situation<'Running'>;
 
@@ -97,36 +98,33 @@ function awaited(vm: VirtualMachineCore, changes: LiveChanges, { late, message }
 /** Returns the first failure. The failure of one disk does not keep another disk from being attached. */
 async function makeChanges(vm: VirtualMachineCore, running: Running): Promise<MachineFailure | undefined> {
   const failures: MachineFailure[] = [];
-  const attempt = async (what: 'ChangeFailed' | 'DiskFailed', make: () => Promise<void>) => {
+  const attempt = async (what: FailedChange, make: () => Promise<void>) => {
     await make().catch((error: unknown) => failures.push(failureOf(what, error)));
   };
   const { store } = vm;
   const { leaving } = running.changes;
   const target = targetOf(vm, running);
   // Detaching waits for the guest just as attaching does: a disk that is detached frees the place for the next one.
-  const canChangeDisks = canReachGuest(vm, running);
-  for (const disk of canChangeDisks ? disksToDetach(store.record) : []) {
-    await attempt('DiskFailed', () => detach(vm, running, disk, target));
-  }
+  const canChangeStorage = canReachGuest(vm, running);
+  const storage = { vm, running, target, attempt };
+  if (canChangeStorage) await removeUnwanted(storage);
   if (leaving.isWanted) return failures[0];
   keepNeeded(vm);
   await attempt('ChangeFailed', async () => {
-    const disks = canChangeDisks ? disksToAttach(store.record) : [];
     if (pendingResources(store.record).length > 0) {
       await attempt('ChangeFailed', () => changeResources(vm, running.run, target));
     }
-    if (disks.length > 0) await reserveDisks(vm);
-    for (const disk of disks) {
-      if (!leaving.isWanted) await attempt('DiskFailed', () => attach(vm, running, disk, target));
-    }
+    if (canChangeStorage) await addWanted(storage);
   });
   for (const path of unusedAccess(store.record)) await attempt('DiskFailed', () => revokeAccess(vm, path));
-  await attempt('ChangeFailed', () => settleDisks(vm));
+  await attempt('ChangeFailed', () => settleStorage(vm));
   return failures[0];
 }
 
+type FailedChange = 'ChangeFailed' | 'DiskFailed' | 'ShareFailed';
+
 /** Rethrows errors that concern more than one change. */
-function failureOf(what: 'ChangeFailed' | 'DiskFailed', error: unknown): MachineFailure {
+function failureOf(what: FailedChange, error: unknown): MachineFailure {
   if (error instanceof CallOverdue) throw error;
   if (error instanceof MachineFailure) return error;
   if (!(error instanceof HcsError)) return new MachineFailure(what, messageOf(error), error);
@@ -199,10 +197,10 @@ function isGuestExpected(vm: VirtualMachineCore): boolean {
   return expectationsOf(appliedTo(vm).options).bridge;
 }
 
-async function settleDisks(vm: VirtualMachineCore): Promise<void> {
+async function settleStorage(vm: VirtualMachineCore): Promise<void> {
   const { store } = vm;
   const before = appliedTo(vm);
-  store.change(changed.disksSettled, before);
+  store.change(changed.storageSettled, before);
   if (appliedTo(vm).optionsDigest === before.optionsDigest) return;
   try {
     await store.write();

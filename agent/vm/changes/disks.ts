@@ -12,12 +12,12 @@ import type { VirtualMachineCore } from '../core.ts';
 import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
 import { requireReserved } from '../reserving.ts';
 import type { Situation } from '../situation.ts';
-import { askUnlessLeaving, lookForMount, requireFreeTarget } from './mount-target.ts';
+import { askUnlessLeaving, diskPlace, lookForMount, requireFreeTarget } from './mount-target.ts';
 import { fileOf, isWanted } from './options.ts';
 import * as changed from './record.ts';
 
-/** The errors of HCS when nothing is attached at the place: E_INVALIDARG, ERROR_NOT_FOUND. */
-const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
+/** The errors of HCS when what is to be removed is not there: E_INVALIDARG, ERROR_NOT_FOUND. */
+export const nothingThere: ReadonlySet<number> = new Set([0x8007_0057, 0x8007_0490]);
 
 export async function attach(
   vm: VirtualMachineCore,
@@ -34,7 +34,7 @@ export async function attach(
   let mayBeThere = false;
   try {
     await store.write();
-    await requireFreeTarget(vm, running, disk);
+    await requireFreeTarget(vm, running, diskPlace(disk));
     await grantAccess(vm, fileOf(disk), isShared);
     await attachDisk(scsiDisk(disk), target, (error) => {
       mayBeThere = true;
@@ -65,7 +65,8 @@ export async function detach(
 ): Promise<void> {
   const { store } = vm;
   const { name, state } = disk;
-  const seen = target.guest === undefined ? 'notMounted' : await lookForMount(vm, askUnlessLeaving(running), disk);
+  const seen =
+    target.guest === undefined ? 'notMounted' : await lookForMount(vm, askUnlessLeaving(running), diskPlace(disk));
   if (state === 'attaching' && seen === 'mounted' && isWanted(disk, store.record.assignment)) {
     store.change(changed.diskIn, name, 'attached');
     return await store.write();

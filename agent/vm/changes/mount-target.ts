@@ -5,7 +5,7 @@ import { mountPathsOverlap } from '../../../crds/spec/mount-paths.ts';
 import { MachineFailure } from '../../failure.ts';
 import { lookAt, type MountLook, type MountTarget, type RunInGuest } from '../../guest/bridge/mount-look.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import type { VirtualMachineDisk } from '../record.ts';
+import type { MachineRecord } from '../record.ts';
 import type { Situation } from '../situation.ts';
 
 /** The most disks of one run that a guest may leave unanswered. With more, something is wrong with the guest. */
@@ -18,20 +18,35 @@ const problems: Readonly<Record<Exclude<MountTarget, 'free'>, string>> = {
   link: 'it leads through a symbolic link: name the folder itself',
 };
 
-/** Rejects with a `MachineFailure` when a mount at the path of the disk could delete something. */
+/** A disk or a share, and where the guest mounts it. */
+export interface MountPlace {
+  readonly kind: 'disk' | 'share';
+  readonly name: string;
+  /** Absent: nowhere. */
+  readonly guestPath?: string | undefined;
+}
+
+export function diskPlace({ guestPath, name }: Omit<MountPlace, 'kind'>): MountPlace {
+  return { kind: 'disk', name, guestPath };
+}
+
+export function sharePlace({ guestPath, name }: Omit<MountPlace, 'kind'>): MountPlace {
+  return { kind: 'share', name, guestPath };
+}
+
+/** Rejects with a `MachineFailure` when a mount at the path could delete something. */
 export async function requireFreeTarget(
   vm: VirtualMachineCore,
   { changes, run }: Situation<'Running'>,
-  { name, guestPath }: VirtualMachineDisk,
+  place: MountPlace,
 ): Promise<void> {
+  const { guestPath, kind, name } = place;
   if (guestPath === undefined) return;
-  const refuse = (problem: string) => new MachineFailure('DiskFailed', `disk ${name} at ${guestPath}: ${problem}`);
-  const { disks, retiredSlots = [] } = vm.store.record;
-  const other = disks.find((each) => each.name !== name && overlaps(each, guestPath));
-  if (other !== undefined) throw refuse(`it is equal to, above or below the path of disk ${other.name}`);
-  if (retiredSlots.length >= maxRetiredSlots) {
-    throw refuse(`the guest has not answered for ${retiredSlots.length} disks; a restart of the VM helps`);
-  }
+  const reason = kind === 'disk' ? 'DiskFailed' : 'ShareFailed';
+  const refuse = (problem: string) => new MachineFailure(reason, `${kind} ${name} at ${guestPath}: ${problem}`);
+  const { retiredSlots = [] } = vm.store.record;
+  const known = problemKnown(place, guestPath, vm.store.record);
+  if (known !== undefined) throw refuse(known);
   const look = await lookInGuest(vm, askUnlessLeaving({ changes, run }), guestPath, vm.ports.timeouts.mountLook);
   // The guest cannot be asked. If no earlier mount of this run used the path, the agent has nothing mounted there.
   if (look.kind === 'unknown') {
@@ -41,21 +56,38 @@ export async function requireFreeTarget(
   if (look.target !== 'free') throw refuse(problems[look.target]);
 }
 
-function overlaps({ guestPath }: VirtualMachineDisk, path: string): boolean {
+/** Why the record alone forbids the mount. */
+function problemKnown(place: MountPlace, path: string, record: MachineRecord): string | undefined {
+  const { disks, retiredPaths = [], retiredSlots = [], shares = [] } = record;
+  const others = [...disks.map(diskPlace), ...shares.map(sharePlace)];
+  const other = others.find((each) => !isSamePlace(each, place) && overlaps(each, path));
+  if (other !== undefined) return `it is equal to, above or below the path of ${other.kind} ${other.name}`;
+  if (retiredPaths.some((each) => mountPathsOverlap(each, path))) {
+    return 'the guest may still be mounting an earlier share there; a restart of the VM helps';
+  }
+  if (retiredSlots.length < maxRetiredSlots) return undefined;
+  return `the guest has not answered for ${retiredSlots.length} disks; a restart of the VM helps`;
+}
+
+function isSamePlace(a: MountPlace, b: MountPlace): boolean {
+  return a.kind === b.kind && a.name === b.name;
+}
+
+function overlaps({ guestPath }: MountPlace, path: string): boolean {
   return guestPath !== undefined && mountPathsOverlap(guestPath, path);
 }
 
-/** Whether the disk is mounted; `unknown` when the guest cannot be asked. */
+/** Whether the disk or share is mounted; `unknown` when the guest cannot be asked. */
 export async function lookForMount(
   vm: VirtualMachineCore,
   ask: RunInGuest,
-  { guestPath, name }: VirtualMachineDisk,
+  { guestPath, kind, name }: MountPlace,
   milliseconds = vm.ports.timeouts.mountLook,
 ): Promise<'mounted' | 'notMounted' | 'unknown'> {
   if (guestPath === undefined) return 'notMounted';
   const look = await lookInGuest(vm, ask, guestPath, Math.min(milliseconds, vm.ports.timeouts.mountLook));
   if (look.kind === 'seen') return look.target === 'mounted' ? 'mounted' : 'notMounted';
-  vm.ports.logger.info({ disk: name, why: look.why }, 'the guest cannot be asked for its mounts');
+  vm.ports.logger.info({ [kind]: name, why: look.why }, 'the guest cannot be asked for its mounts');
   return 'unknown';
 }
 

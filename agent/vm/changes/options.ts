@@ -8,6 +8,7 @@ import { processorLimitsSince } from '../../modification/topology.ts';
 import type { Applied } from '../../preparation/applied.ts';
 import type { WantedDisk } from '../../preparation/paths/admission.ts';
 import { type MachineRecord, type Resource, resources, type VirtualMachineDisk } from '../record.ts';
+import { sharesToRemove } from './share-options.ts';
 
 interface ResourceRule {
   /** The options that say how much of the resource the VM has. */
@@ -43,7 +44,7 @@ export function fileOf({ finalPath, path }: VirtualMachineDisk): string {
 
 /** The VM's options after all changes that need no restart. */
 export function reachableOptions(applied: Applied, wanted: RequestedOptions): RequestedOptions {
-  let reached: RequestedOptions = { ...applied.options, Disks: wanted.Disks };
+  let reached: RequestedOptions = { ...applied.options, Disks: wanted.Disks, Shares: wanted.Shares };
   for (const resource of resources) {
     if (rules[resource].canChange(applied)) reached = withResource(reached, wanted, resource);
   }
@@ -103,8 +104,10 @@ export function hasPendingChanges(record: MachineRecord): boolean {
   return (
     pendingResources(record).length > 0 ||
     disksToDetach(record).length > 0 ||
+    sharesToRemove(record).length > 0 ||
     unusedAccess(record).length > 0 ||
-    !isDeepStrictEqual(applied.options.Disks, assignment.options.Disks)
+    !isDeepStrictEqual(applied.options.Disks, assignment.options.Disks) ||
+    !isDeepStrictEqual(applied.options.Shares, assignment.options.Shares)
   );
 }
 

@@ -5,8 +5,9 @@ import { beginning } from '../../../runtime/beginning.ts';
 import { Default } from '../../document/constants.ts';
 import { roundedMemory } from '../../document/memory.ts';
 import type { Applied } from '../../preparation/applied.ts';
-import type { MachineRecord, Resource, VirtualMachineDisk } from '../record.ts';
+import type { MachineRecord, Resource, VirtualMachineDisk, VirtualMachineShare } from '../record.ts';
 import { digestOf, fileOf, optionOfDisks, withResource } from './options.ts';
+import { optionOfShares } from './share-options.ts';
 
 /** Marks the resource as unsettled: if the agent crashes now, it is not known whether the VM has the change. */
 export function resourceBegun(record: MachineRecord, resource: Resource): MachineRecord {
@@ -76,10 +77,35 @@ export function accessRevoked(record: MachineRecord, path: string): MachineRecor
   return { ...record, acquired };
 }
 
-/** Puts the disks that the VM has into its options. */
-export function disksSettled(record: MachineRecord, applied: Applied): MachineRecord {
-  const { Disks: _, ...rest } = applied.options;
+/** Records the share and that its number is used, whatever becomes of it. */
+export function shareBegun(record: MachineRecord, share: VirtualMachineShare): MachineRecord {
+  return { ...record, shares: [...(record.shares ?? []), share], nextShare: share.number + 1 };
+}
+
+export function shareIn(record: MachineRecord, name: string, state: VirtualMachineShare['state']): MachineRecord {
+  const shares = (record.shares ?? []).map((share) => (share.name === name ? { ...share, state } : share));
+  return { ...record, shares };
+}
+
+export function shareGone(record: MachineRecord, name: string): MachineRecord {
+  const { shares = [], ...rest } = record;
+  const others = shares.filter((share) => share.name !== name);
+  return others.length === 0 ? rest : { ...rest, shares: others };
+}
+
+export function pathRetired(record: MachineRecord, { guestPath }: VirtualMachineShare): MachineRecord {
+  return { ...record, retiredPaths: [...new Set([...(record.retiredPaths ?? []), guestPath])] };
+}
+
+/** Puts the disks and shares that the VM has into its options. */
+export function storageSettled(record: MachineRecord, applied: Applied): MachineRecord {
+  const { Disks: _disks, Shares: _shares, ...rest } = applied.options;
   const disks = optionOfDisks(record);
-  const options = disks === undefined ? rest : { ...rest, Disks: disks };
+  const shares = optionOfShares(record);
+  const options = {
+    ...rest,
+    ...(disks !== undefined && { Disks: disks }),
+    ...(shares !== undefined && { Shares: shares }),
+  };
   return { ...record, applied: { ...applied, options, optionsDigest: digestOf(options, record.assignment) } };
 }

@@ -1,4 +1,4 @@
-// The steps of the stop ladder that concern disks (`stop-ladder.ts`). Each step uses at most the time that is left.
+// The steps of the stop ladder that concern disks and shares (`stop-ladder.ts`). Each step uses at most the time that is left.
 import { delay } from '../../../runtime/clock.ts';
 import { messageOf } from '../../../runtime/error-text.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
@@ -6,13 +6,14 @@ import type { GuestModification } from '../../guest/bridge/guest-modification.ts
 import { emergencyCommand, readOnlyCommand, syncCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
 import type { GuestCommand } from '../../guest/bridge/process-request.ts';
+import { askGuest, type ChangeTarget } from '../../modification/document.ts';
 import { unmountDisk } from '../../modification/scsi.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
 import { scsiDisk } from '../changes/disks.ts';
-import { lookForMount } from '../changes/mount-target.ts';
+import { diskPlace, lookForMount, sharePlace } from '../changes/mount-target.ts';
+import { removalOf } from '../changes/shares.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import type { VirtualMachineDisk } from '../record.ts';
-import { type LeftDisk, leftOf, type Saved } from './stop-report.ts';
+import { isShare, type LeftMount, leftOf, type Saved, type StopMount } from './stop-report.ts';
 
 export interface LeavingRun {
   readonly vm: VirtualMachineCore;
@@ -24,56 +25,66 @@ export interface LeavingRun {
 /** The guest may run at most 64 processes for the agent. */
 const disksAtOnce = 16;
 
-/** Resolves with the disks that are, or may be, still mounted. */
-export async function unmountAll(
-  leaving: LeavingRun,
-  disks: readonly VirtualMachineDisk[],
-): Promise<readonly LeftDisk[]> {
-  const left: LeftDisk[] = [];
-  for (const group of deepestFirst(disks)) {
+/** Resolves with the mounts that are, or may be, still there. Shares are unmounted before disks. */
+export async function unmountAll(leaving: LeavingRun, mounts: readonly StopMount[]): Promise<readonly LeftMount[]> {
+  const left: LeftMount[] = [];
+  for (const group of inOrder(mounts)) {
     for (let first = 0; first < group.length; first += disksAtOnce) {
       const some = group.slice(first, first + disksAtOnce);
-      const whys = await Promise.all(some.map((disk) => unmount(leaving, disk)));
+      const whys = await Promise.all(some.map((mount) => unmount(leaving, mount)));
       left.push(
-        ...some.flatMap((disk, index) => (whys[index] === undefined ? [] : [{ ...leftOf(disk), why: whys[index] }])),
+        ...some.flatMap((mount, index) => (whys[index] === undefined ? [] : [{ ...leftOf(mount), why: whys[index] }])),
       );
     }
   }
   return left;
 }
 
-/** Groups of disks whose mount paths have equal depth, the deepest first. */
-function deepestFirst(disks: readonly VirtualMachineDisk[]): readonly (readonly VirtualMachineDisk[])[] {
-  const groups = Map.groupBy(disks, ({ guestPath = '' }) => guestPath.split('/').length);
+function inOrder(mounts: readonly StopMount[]): readonly (readonly StopMount[])[] {
+  const disks = mounts.filter((mount) => !isShare(mount));
+  return [...deepestFirst(mounts.filter(isShare)), ...deepestFirst(disks)];
+}
+
+/** Groups of mounts whose paths have equal depth, the deepest first. */
+function deepestFirst(mounts: readonly StopMount[]): readonly (readonly StopMount[])[] {
+  const groups = Map.groupBy(mounts, ({ guestPath = '' }) => guestPath.split('/').length);
   return [...groups].sort(([a], [b]) => b - a).map(([, group]) => group);
 }
 
-/** Why the disk stays mounted; undefined when it does not. */
-async function unmount(leaving: LeavingRun, disk: VirtualMachineDisk): Promise<string | undefined> {
+/** Why the disk or share stays mounted; undefined when it does not. */
+async function unmount(leaving: LeavingRun, mount: StopMount): Promise<string | undefined> {
   const { run, vm } = leaving;
-  const { attachment, mount } = scsiDisk(disk);
-  if (mount === undefined) return undefined;
+  if (mount.guestPath === undefined) return undefined;
   if (timeLeft(leaving) === 0) return 'there was no time left';
-  const seen = await lookForMount(vm, (command) => run.run(command), disk, timeLeft(leaving));
+  const place = isShare(mount) ? sharePlace(mount) : diskPlace(mount);
+  const seen = await lookForMount(vm, (command) => run.run(command), place, timeLeft(leaving));
   if (seen === 'notMounted') return undefined;
-  if (seen === 'unknown' && disk.state !== 'attached') return 'it is not known whether it is mounted';
+  if (seen === 'unknown' && mount.state !== 'attached') return 'it is not known whether it is mounted';
   const host = () => Promise.reject(new Error('only the guest is asked'));
   const guest = (modification: GuestModification) => run.modify(modification, timeLeft(leaving));
   try {
-    await unmountDisk(attachment, mount, { host, guest });
+    await unmountIn(mount, { host, guest });
     return undefined;
   } catch (error) {
     return messageOf(error);
   }
 }
 
+async function unmountIn(mount: StopMount, target: ChangeTarget): Promise<void> {
+  if (isShare(mount)) return await askGuest(removalOf(mount).guest, target);
+  const disk = scsiDisk(mount);
+  if (disk.mount !== undefined) await unmountDisk(disk.attachment, disk.mount, target);
+}
+
 /** Writes cached data to the disks that could not be unmounted; with an empty list, to all disks of the guest. */
-export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<Saved> {
+export async function saveLeft(leaving: LeavingRun, left: readonly LeftMount[]): Promise<Saved> {
   const { vm } = leaving;
   if (vm.store.record.applied?.execAllowed === false) {
     return { kind: 'not', why: 'the security policy of the VM lets nobody ask the guest for it' };
   }
-  if (left.length > 0 && (await isMadeReadOnly(leaving, left))) return { kind: 'readOnly' };
+  const disks = left.filter((mount) => !mount.isShare);
+  const areReadOnly = disks.length > 0 && (await isMadeReadOnly(leaving, disks));
+  if (areReadOnly && disks.length === left.length) return { kind: 'readOnly' };
   try {
     const code = await ask(leaving, syncCommand);
     return code === 0 ? { kind: 'written' } : { kind: 'not', why: `sync ended with exit code ${code}` };
@@ -82,7 +93,7 @@ export async function saveLeft(leaving: LeavingRun, left: readonly LeftDisk[]): 
   }
 }
 
-async function isMadeReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
+async function isMadeReadOnly(leaving: LeavingRun, left: readonly LeftMount[]): Promise<boolean> {
   try {
     return (await ask(leaving, emergencyCommand)) === 0 && (await becameReadOnly(leaving, left));
   } catch (error) {
@@ -92,7 +103,7 @@ async function isMadeReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): P
 }
 
 /** Ends early enough to leave time for `sync`. */
-async function becameReadOnly(leaving: LeavingRun, left: readonly LeftDisk[]): Promise<boolean> {
+async function becameReadOnly(leaving: LeavingRun, left: readonly LeftMount[]): Promise<boolean> {
   const { clock } = leaving.vm.ports;
   const patience = timeLeft(leaving) / 2;
   const isReadOnly = readOnlyCommand(left.map(({ path }) => path));

@@ -2,8 +2,8 @@
 // step has a bound. A step that fails is noted, and the next one follows:
 //
 //   the process of the VM: send TERM, wait for its grace period, send KILL (`stop-process.ts`)
-//   with mounted disks, processes that users started: send TERM, wait, send KILL
-//   writable disks: unmount them, the deepest path first
+//   with mounted disks or shares, processes that users started: send TERM, wait, send KILL
+//   writable shares, then writable disks: unmount them, the deepest path first
 //   if a disk stays mounted: write it and make it read-only by the kernel's emergency functions, or write it by `sync`
 //
 // If the guest cannot be reached, nothing waits for it.
@@ -20,10 +20,17 @@ import type { VirtualMachineCore } from '../core.ts';
 import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
 import { isStranger, runtimeIdOf } from '../history.ts';
-import type { VirtualMachineDisk } from '../record.ts';
 import { saveLeft, unmountAll } from './stop-disks.ts';
 import { endProcess, hasLiveProcess } from './stop-process.ts';
-import { describeLeft, describeStranger, type LeftDisk, leftOf, mountedWritable, type Saved } from './stop-report.ts';
+import {
+  describeLeft,
+  describeStranger,
+  type LeftMount,
+  leftOf,
+  mountedWritable,
+  type Saved,
+  type StopMount,
+} from './stop-report.ts';
 import { endSoFar } from './termination.ts';
 
 /** The share of the disks' time for unmounting. The rest is for writing the disks that could not be unmounted. */
@@ -83,8 +90,8 @@ async function saveDisks(
   vm: VirtualMachineCore,
   handles: Handles,
   properties: SystemProperties | undefined,
-  disks: readonly VirtualMachineDisk[],
-): Promise<{ readonly disks: readonly LeftDisk[]; readonly saved: Saved }> {
+  disks: readonly StopMount[],
+): Promise<{ readonly disks: readonly LeftMount[]; readonly saved: Saved }> {
   const run = await reach(vm, handles, properties);
   const { clock, timeouts } = vm.ports;
   if (isWaitingForGuest(vm, handles)) {
@@ -102,7 +109,10 @@ async function saveDisks(
  * either, and HCS may not return from any call about disks.
  */
 function isWaitingForGuest({ store }: VirtualMachineCore, { changes }: Handles): boolean {
-  return changes?.latest.isOverdue === true || store.record.disks.some(({ state }) => state === 'attaching');
+  const { disks, shares = [] } = store.record;
+  const isMounting =
+    disks.some(({ state }) => state === 'attaching') || shares.some(({ state }) => state === 'mounting');
+  return changes?.latest.isOverdue === true || isMounting;
 }
 
 async function reach(

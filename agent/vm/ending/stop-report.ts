@@ -1,11 +1,15 @@
-// The text of `lastExit` about the disks of a VM that was stopped.
+// The text of `lastExit` about the disks and shares of a VM that was stopped.
 import { beginning } from '../../../runtime/beginning.ts';
 import { plainText } from '../../../runtime/plain-text.ts';
-import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
+import type { MachineRecord, VirtualMachineDisk, VirtualMachineShare } from '../record.ts';
 
-/** A disk that was mounted when the power was cut, and why, if that is known. */
-export interface LeftDisk {
+export type StopMount = VirtualMachineDisk | VirtualMachineShare;
+
+/** A disk or share that was mounted when the power was cut, and why, if that is known. */
+export interface LeftMount {
   readonly path: string;
+  /** The emergency functions of the kernel do not reach a share. */
+  readonly isShare?: boolean;
   readonly why?: string | undefined;
 }
 
@@ -21,9 +25,16 @@ const maxTextChars = 160;
 const maxNamesChars = 720;
 const disksNamed = 4;
 
-/** Disks that may be mounted and have data that is not written yet. */
-export function mountedWritable({ disks }: MachineRecord): readonly VirtualMachineDisk[] {
-  return disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly);
+/** Shares, then disks, that may be mounted and have data that is not written yet. */
+export function mountedWritable({ disks, shares = [] }: MachineRecord): readonly StopMount[] {
+  return [
+    ...shares.filter(({ readOnly, state }) => !readOnly && state !== 'adding'),
+    ...disks.filter(({ guestPath, readOnly }) => guestPath !== undefined && !readOnly),
+  ];
+}
+
+export function isShare(mount: StopMount): mount is VirtualMachineShare {
+  return 'number' in mount;
 }
 
 /** The text for a VM whose mounts are not known. */
@@ -31,12 +42,13 @@ export function describeStranger(saved: Saved): string {
   return `what was mounted ${verdict(saved, 1)}`;
 }
 
-export function leftOf({ guestPath, path }: VirtualMachineDisk): LeftDisk {
-  return { path: guestPath ?? path };
+export function leftOf(mount: StopMount): LeftMount {
+  const { guestPath, path } = mount;
+  return { path: guestPath ?? path, isShare: isShare(mount) };
 }
 
-/** The text for disks that stayed mounted; undefined without any. */
-export function describeLeft(disks: readonly LeftDisk[], saved: Saved): string | undefined {
+/** The text for disks and shares that stayed mounted; undefined without any. */
+export function describeLeft(disks: readonly LeftMount[], saved: Saved): string | undefined {
   if (disks.length === 0) return undefined;
   const named = disks.slice(0, disksNamed).map(({ path, why }) => (why === undefined ? path : `${path} (${cut(why)})`));
   const more = disks.length > disksNamed ? ` and ${disks.length - disksNamed} more` : '';

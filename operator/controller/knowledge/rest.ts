@@ -103,8 +103,9 @@ export function isStopped({ phase }: { readonly phase: Phase }): boolean {
 }
 
 /** The VM's data exist only on its host. */
-export function isBoundToHost({ nodeName, storage }: LinuxUtilityVMSpec): boolean {
-  return nodeName !== undefined || (storage?.disks ?? []).some(({ readOnly }) => readOnly !== true);
+export function isBoundToHost({ fileShares, nodeName, storage }: LinuxUtilityVMSpec): boolean {
+  const onHost = [...(storage?.disks ?? []), ...(fileShares?.shares ?? [])];
+  return nodeName !== undefined || onHost.some(({ readOnly }) => readOnly !== true);
 }
 
 function isToLeaveRest(object: VirtualMachine, spec: LinuxUtilityVMSpec, rest: Rest | undefined): boolean {

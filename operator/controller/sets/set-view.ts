@@ -117,11 +117,13 @@ export class SetViews {
     });
   }
 
-  /** A VM with a writable disk may have written what no other VM has. */
+  /** A VM with a writable disk or share may have written what no other VM has. */
   #replacementOf({ spec }: VirtualMachine, ordinal: number): Replacement | undefined {
     const { replacement } = this.#inputs.spec;
-    const hasWritableDisk = !spec.ok || spec.value.storage?.disks?.some(({ readOnly }) => !readOnly);
-    if (replacement === undefined || hasWritableDisk === true) return undefined;
+    if (replacement === undefined || !spec.ok) return undefined;
+    const { fileShares, storage } = spec.value;
+    const onHost = [...(storage?.disks ?? []), ...(fileShares?.shares ?? [])];
+    if (onHost.some(({ readOnly }) => !readOnly)) return undefined;
     const seconds = replacement.afterSeconds * 2 ** this.#inputs.replacementsOf(ordinal);
     return {
       startFailures: replacement.afterStartFailures,

@@ -101,11 +101,12 @@ function isEmptyList(value: unknown): boolean {
 }
 
 /** The API server refuses a list with two entries for one slot. One bad entry must not cost the whole status. */
-function distinct({ vpmem, scsi, assigned }: Devices): Devices {
+function distinct({ vpmem, scsi, assigned, shares = [] }: Devices): Devices {
   return {
     vpmem: distinctBy(vpmem, ({ slot }) => `${slot}`),
     scsi: distinctBy(scsi, ({ controller, lun }) => `${controller}/${lun}`),
     assigned: distinctBy(assigned, ({ vmbusID }) => vmbusID),
+    shares: distinctBy(shares, ({ name }) => name),
   };
 }
 

@@ -147,7 +147,7 @@ describe('a confidential VM', () => {
 describe('every requested option', () => {
   /** Requested options that have no builder option of the same name. */
   const handledApart = new Set([
-    ...['Disks', 'ExtraExecArgs', 'LogLevel', 'ScrubLogs', 'TerminateOnAgentExit'],
+    ...['Disks', 'ExtraExecArgs', 'LogLevel', 'ScrubLogs', 'Shares', 'TerminateOnAgentExit'],
     ...['ProcessCommand', 'ProcessEnvironment', 'ProcessWorkingDirectory', 'ProcessGracePeriodSeconds'],
   ]);
 

@@ -10,6 +10,7 @@ const file = (name: string, exclusive = true): HostResource => ({
   given: name,
   disk: name,
 });
+const folder = (name: string): HostResource => ({ kind: 'folder', name, exclusive: false, given: name, share: name });
 const vm = (uid: string) => ({ uid });
 const names = (reservations: Reservations, uid: string) => reservations.of(uid).map(({ name }) => name);
 
@@ -112,5 +113,52 @@ describe('reservations', () => {
     for (const uid of uids) reservations.release(uid);
     expect(got).toEqual(uids.slice(1));
     expect(threadTime() - started).toBeLessThan(10_000);
+  });
+});
+
+describe('a folder that is shared writable', () => {
+  const inside = 'd:\\a\\b\\x.vhd';
+
+  it('excludes files below it, and no other folder or file', () => {
+    const reservations = new Reservations();
+    expect(reservations.reserve(vm('a'), [folder('d:\\a')])).toBeUndefined();
+    for (const free of ['d:\\a', 'd:\\ab\\x.vhd', 'd:\\x.vhd', 'c:\\a\\x.vhd']) {
+      expect(reservations.reserve(vm('b'), [file(free)])).toBeUndefined();
+    }
+    expect(reservations.reserve(vm('b'), [folder('d:\\a'), folder('d:\\a\\b'), folder('d:')])).toBeUndefined();
+    for (const exclusive of [true, false]) {
+      expect(reservations.reserve(vm('c'), [file(inside, exclusive)])).toMatchObject({ resource: { name: inside } });
+    }
+  });
+
+  it('of a whole drive excludes every file of the drive', () => {
+    const reservations = new Reservations();
+    reservations.reserve(vm('a'), [folder('d:')]);
+    expect(reservations.reserve(vm('b'), [file('c:\\x')])).toBeUndefined();
+    expect(reservations.reserve(vm('b'), [file('d:\\x')])).toMatchObject({ holder: { uid: 'a' } });
+  });
+
+  it('waits for the files below it, which wait for it', () => {
+    const reservations = new Reservations();
+    const got: string[] = [];
+    reservations.reserve(vm('a'), [file(inside)]);
+    reservations.reserve(vm('b'), [file('d:\\a\\other', false)]);
+    reservations.wait(vm('c'), [folder('d:\\a')], () => got.push('c'));
+    reservations.release('a');
+    expect(got).toEqual([]);
+    reservations.release('b');
+    expect(got).toEqual(['c']);
+    reservations.wait(vm('d'), [file(inside)], () => got.push('d'));
+    reservations.wait(vm('e'), [file('d:\\a\\y', false)], () => got.push('e'));
+    reservations.release('c');
+    expect(got).toEqual(['c', 'd', 'e']);
+  });
+
+  it('is not given while a VM of unknown resources may have a file below it', () => {
+    const reservations = new Reservations();
+    reservations.holdUnknown('x');
+    expect(reservations.reserve(vm('a'), [folder('d:\\a')])).toMatchObject({ resource: { kind: 'folder' } });
+    reservations.release('x');
+    expect(reservations.reserve(vm('a'), [folder('d:\\a')])).toBeUndefined();
   });
 });

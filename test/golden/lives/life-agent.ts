@@ -8,7 +8,7 @@ import type { ComputeSystem, HcsBackend } from '../../../agent/node/backend.ts';
 import { systemIdOf } from '../../../agent/node/system-id.ts';
 import { allowList } from '../../../agent/preparation/allow-list.ts';
 import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
-import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
+import { admitDiskOf, admitShareOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
 import { GuestRun } from '../../../agent/run/guest-run.ts';
 import type { MachineState } from '../../../agent/vm/states.ts';
 import { Supervisor } from '../../../agent/vm/supervisor.ts';
@@ -119,6 +119,8 @@ export class LifeAgent {
       admitGroup: (CPUGroupID: string) => requireAllowedGroups({ CPUGroupID }, preparation.allowedGroups),
       admitDisk: (assignment: Assignment, disk: Parameters<typeof admitDiskOf>[1]) =>
         admitDiskOf(assignment, disk, preparation),
+      admitShare: (assignment: Assignment, share: Parameters<typeof admitShareOf>[1]) =>
+        admitShareOf(assignment, share, preparation),
     };
     return new Supervisor(ports, listener, this.#stop.signal);
   }

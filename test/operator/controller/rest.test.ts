@@ -241,5 +241,8 @@ describe('a start', () => {
     expect(isBoundToHost(spec({ nodeName: 'node-a' }))).toBe(true);
     expect(isBoundToHost(spec({ storage: { disks: [disk] } }))).toBe(true);
     expect(isBoundToHost(spec({ storage: { disks: [{ ...disk, readOnly: true }] } }))).toBe(false);
+    const share = { name: 'work', path: 'C:\\work', guestPath: '/mnt/work' };
+    expect(isBoundToHost(spec({ fileShares: { shares: [share] } }))).toBe(true);
+    expect(isBoundToHost(spec({ fileShares: { shares: [{ ...share, readOnly: true }] } }))).toBe(false);
   });
 });

@@ -7,7 +7,7 @@ import { GuestLogFile } from '../../../agent/guest-log/file.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import type { StateStorage } from '../../../agent/node/state-storage.ts';
 import { allowList } from '../../../agent/preparation/allow-list.ts';
-import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
+import { admitDiskOf, admitShareOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
 import { Supervisor } from '../../../agent/vm/supervisor.ts';
@@ -201,6 +201,7 @@ export class AgentBed {
       prepare: (assignment) => prepareBoot(assignment, preparation),
       admitGroup: () => undefined,
       admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
+      admitShare: (assignment, share) => admitShareOf(assignment, share, preparation),
     };
   }
 

@@ -55,19 +55,27 @@ function someFaults(chance: Chance): Partial<HostFaults> {
 const uids = Array.from({ length: 6 }, (_, index) => `6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d000${index}`);
 
 const diskOf = (uid: string) => ({ name: 'data', path: `C:\\disks\\data-${uid.at(-1)}.vhd`, readOnly: false });
+const shareOf = (uid: string) => ({ name: 'work', path: `C:\\shares\\work-${uid.at(-1)}`, readOnly: false });
+const filesOf = (uid: string) => [
+  [diskOf(uid).path, 3000],
+  [`${shareOf(uid).path}\\file`, 1],
+];
 const description = {
   memoryInMB: 16_384,
-  files: { ...defaultHost.files, ...Object.fromEntries(uids.map((uid) => [diskOf(uid).path, 3000])) },
+  files: { ...defaultHost.files, ...Object.fromEntries(uids.flatMap(filesOf)) },
 };
 
 class History {
   readonly bed: AgentBed;
   readonly #chance: Chance;
+  /** Apart from the others, so that VMs without shares keep the history of their seed. */
+  readonly #sharing: Chance;
   readonly #wanted = new Map<string, Assignment | undefined>();
   #generation = 1;
 
   constructor(seed: number) {
     this.#chance = chanceOf(seed, 'history');
+    this.#sharing = chanceOf(seed, 'shares');
     this.bed = new AgentBed({ seed, description, faults: someFaults(chanceOf(seed, 'kinds of faults')) });
     for (const uid of uids) this.#assign(uid);
     if (this.#chance.happens(0.5))
@@ -86,6 +94,9 @@ class History {
     this.bed.disk.settings = {};
     this.bed.host.calm();
     for (const uid of uids) if (this.#isRemoved(uid)) this.#assign(uid);
+    const isSettled = (uid: string) => this.#isAsWanted(uid) || this.#needsRestart(uid);
+    await this.bed.until('everything as wanted, or after a restart', () => uids.every(isSettled), 40 * minute);
+    for (const uid of uids) if (this.#needsRestart(uid)) this.#restart(uid);
     await this.bed.until('everything as wanted', () => uids.every((uid) => this.#isAsWanted(uid)), 40 * minute);
   }
 
@@ -129,7 +140,29 @@ class History {
       ProcessorCount: 1 + chance.integer(2),
       MemorySizeInMB: 512 * (1 + chance.integer(2)),
       Disks: disks,
+      ...(this.#sharing.happens(0.4) && { Shares: [{ ...shareOf(uid), ...this.#sharingOptions() }] }),
     };
+  }
+
+  #sharingOptions() {
+    const chance = this.#sharing;
+    return { readOnly: chance.happens(0.3), guestPath: chance.pick(['/mnt/work', '/mnt/work', '/mnt/other']) };
+  }
+
+  /** The guest may still be mounting a share, so the agent does nothing at its path before the VM restarts. */
+  #needsRestart(uid: string): boolean {
+    const observed = this.bed.observed(uid);
+    const ready = observed && condition(observed, 'Ready');
+    return ready?.reason === 'ShareFailed' && ready.message.includes('may still be mounting an earlier share there');
+  }
+
+  #restart(uid: string): void {
+    const wanted = this.#wanted.get(uid);
+    if (wanted === undefined) return;
+    this.#generation += 1;
+    const restarted = { ...wanted, generation: this.#generation, restartedAt: '2026-01-02T00:00:00Z' };
+    this.#wanted.set(uid, restarted);
+    this.bed.assign(restarted);
   }
 
   #isRemoved(uid: string): boolean {
@@ -156,5 +189,6 @@ it.each(Array.from({ length: seeds }, (_, index) => firstSeed + index))(
     await history.play();
     await history.settle();
     expect(history.bed.injected.size).toBeGreaterThan(0);
+    for (const files of Object.values(history.bed.host.diskFiles())) expect(files).toContain('kept');
   },
 );

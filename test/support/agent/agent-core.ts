@@ -7,7 +7,7 @@ import { GuestLogFile, type GuestLogFileOptions } from '../../../agent/guest-log
 import type { AgentTally } from '../../../agent/metrics/tally.ts';
 import { type AllowList, allowList } from '../../../agent/preparation/allow-list.ts';
 import { requireAllowedGroups } from '../../../agent/preparation/allowed-groups.ts';
-import { admitDiskOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
+import { admitDiskOf, admitShareOf, prepareBoot } from '../../../agent/preparation/prepare.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { VirtualMachinePorts } from '../../../agent/vm/ports.ts';
@@ -113,6 +113,7 @@ export async function startCore(node: CoreNode, options: CoreOptions = {}): Prom
     prepare: (assignment) => prepareBoot(assignment, preparation),
     admitGroup: (CPUGroupID) => requireAllowedGroups({ CPUGroupID }, allowedGroups),
     admitDisk: (assignment, disk) => admitDiskOf(assignment, disk, preparation),
+    admitShare: (assignment, share) => admitShareOf(assignment, share, preparation),
   };
   const removed = new Map<string, LastExit | undefined>();
   const supervisor = new Supervisor(

@@ -6,7 +6,7 @@ import { FileJournal, type Journal } from '../../../agent/vm/journal.ts';
 import type { Assignment, ObservedVirtualMachine } from '../../../protocol/messages.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
 import { until } from '../until.ts';
-import { type AgentCore, condition, hasReason, isRunning } from './agent-core.ts';
+import { type AgentCore, condition, hasReason, isReady, isRunning } from './agent-core.ts';
 import { makeAssignment, someUid as uid } from './assignments.ts';
 import { bootFolder, defaultHost, type TestNode } from './simulated-node.ts';
 
@@ -23,6 +23,7 @@ const confidential = {
 
 export const outlives = { TerminateOnAgentExit: false };
 export const disk = { name: 'data', path: 'C:\\disks\\data.vhd', readOnly: false };
+const share = { name: 'work', path: 'C:\\shares\\work', readOnly: false, guestPath: '/mnt/work' };
 const otherDisk = { name: 'other', path: 'C:\\disks\\other.vhd', readOnly: false };
 
 const processOf = (script: string) => ({ ProcessCommand: ['/bin/sh', '-c', script] });
@@ -69,6 +70,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     isThere: hasReason('Completed'),
   },
   'a VM with a disk': { assignments: [makeAssignment({ options: { Disks: [disk] } })], isThere: isRunning },
+  'a VM with a share': { assignments: [makeAssignment({ options: { Shares: [share] } })], isThere: isReady },
   'a VM that may outlive its agent and gets another disk for the one that it has': {
     assignments: [
       makeAssignment({ options: { ...outlives, Disks: [disk] } }),
@@ -83,6 +85,7 @@ export const host = {
   files: {
     ...defaultHost.files,
     [otherDisk.path]: 3000,
+    'C:\\shares\\work\\a.txt': 1,
     [`${bootFolder}\\kernel.vmgs`]: 4096,
     [`${bootFolder}\\rootfs.vhd`]: 8192,
   },
@@ -101,9 +104,11 @@ export async function essence(observed: ObservedVirtualMachine, node: TestNode) 
 }
 
 /** Without their slots: the slot of a disk for which the guest may still be waiting is not used again. */
-function disksOf({ disks, guest }: SystemDetail) {
+function disksOf({ disks, guest, shares }: SystemDetail) {
   const mounts = Object.entries(guest?.mounts ?? {}).map(([path, place]) => [path, disks[place]]);
-  return { disks: Object.values(disks), mounts: Object.fromEntries(mounts) };
+  const folders = Object.values(shares);
+  const own = folders.length > 0 && { folders, places: guest?.mounts };
+  return { disks: Object.values(disks), mounts: Object.fromEntries(mounts), ...own };
 }
 
 export type Essence = Awaited<ReturnType<typeof essence>>;

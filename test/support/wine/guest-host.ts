@@ -103,7 +103,7 @@ export class GuestHost implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      disks: { isAttached: () => false, files: () => new Set() },
+      disks: { isAttached: () => false, files: () => new Set(), share: () => undefined },
       onEnd: (how) => this.#agent?.write(`${JSON.stringify({ system: systemId, ...exits[how] })}\n`),
     });
     this.#guests.set(systemId, guest);

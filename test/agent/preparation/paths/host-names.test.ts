@@ -85,6 +85,56 @@ describe('a disk', () => {
   });
 });
 
+describe('a share', () => {
+  const share = (path: string, readOnly = false): RequestedOptions => ({
+    Shares: [{ name: 'work', path, readOnly, guestPath: '/mnt/work' }],
+  });
+
+  it('is allowed where a disk is', () => {
+    expect(refusal(share('D:\\x'))).toContain('fileShares.shares[work].path: D:\\x is not below a folder');
+    for (const path of ['D:\\x', 'd:/X/y']) expect(refusal(share(path), { paths: ['D:\\x'] })).toBeUndefined();
+    expect(refusal(share('D:\\x'), { paths: ['D:\\x:ro'] })).toContain('for reading only');
+    expect(refusal(share('D:\\x', true), { paths: ['D:\\x:ro'] })).toBeUndefined();
+    expect(refusal(share('D:\\team-b'), { paths: ['D:\\{namespace}'] })).toContain('--allowed-path');
+  });
+
+  it('is not writable if a folder below it is read-only', () => {
+    const paths = ['D:\\', 'D:\\a\\golden:ro', 'D:\\{namespace}\\base:ro'];
+    for (const path of ['D:\\', 'D:\\a', 'D:\\team-a']) {
+      expect(refusal(share(path), { paths })).toContain('contains a folder that the agent allows for reading only');
+      expect(refusal(share(path, true), { paths })).toBeUndefined();
+    }
+    expect(refusal(share('D:\\team-b'), { paths })).toBeUndefined();
+  });
+
+  it.each([bootFolder, 'C:\\', `${bootFolder}\\sub`])('is not writable with boot files: %s', (path) => {
+    expect(refusal(share(path), { paths: ['C:\\'] })).toBeDefined();
+  });
+
+  it.each([...closed, 'C:\\', 'C:\\ProgramData', ...oddPaths])('is refused in any spelling: %s', (path) => {
+    expect(refusal(share(path, true), { paths: ['C:\\'] })).toBeDefined();
+  });
+
+  it('is never mounted over, above or below another mount', () => {
+    const at = (guestPath: string, mountPath?: string): RequestedOptions => ({
+      Shares: [
+        { name: 'a', path: 'D:\\a', readOnly: true, guestPath: '/mnt/a' },
+        { name: 'b', path: 'D:\\b', readOnly: true, guestPath },
+      ],
+      Disks: [{ name: 'd', path: 'D:\\d.vhdx', readOnly: true, ...(mountPath !== undefined && { mountPath }) }],
+    });
+    const paths = ['D:\\'];
+    expect(refusal(at('/mnt/b'), { paths })).toBeUndefined();
+    for (const path of ['/mnt', '/mnt/a', '/mnt/a/b']) expect(refusal(at(path), { paths })).toContain('of share a');
+    for (const path of ['/mnt/b', '/mnt/b/c', '/mnt/b/c/d']) {
+      expect(refusal(at(path, '/mnt/b/c'), { paths })).toContain('of disk d');
+    }
+    for (const path of ['/', '/etc', '/run', 'mnt', '/mnt/../etc']) {
+      expect(refusal(at(path), { paths })).toContain(`fileShares.shares[b].guestPath: ${path} must`);
+    }
+  });
+});
+
 describe('boot files', () => {
   it.each<[string, RequestedOptions, Flags]>([
     ['from the default folder', {}, {}],

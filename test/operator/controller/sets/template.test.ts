@@ -82,6 +82,17 @@ describe('variables', () => {
     expect(spec.storage?.disks?.[0]?.path).toBe('C:\\vms\\x-7\\7.vhdx');
   });
 
+  it('stand in the folders of shares, which VMs may have in common', () => {
+    const shares = [
+      { name: 'own', path: 'C:\\vms\\$(name)', guestPath: '/mnt/own' },
+      { name: 'all', path: 'C:\\all', guestPath: '/mnt/all' },
+    ];
+    const given = template({ fileShares: { shares } });
+    const { spec } = expanded(given, { name: 'x-7', ordinal: 7 });
+    expect(spec.fileShares?.shares?.map(({ path }) => path)).toEqual(['C:\\vms\\x-7', 'C:\\all']);
+    expect(templateProblem(given, 'x', [0, 1])).toBeUndefined();
+  });
+
   it('that are unknown are refused', () => {
     const given = template({ console: { pipe: '\\\\.\\pipe\\$(host)' } });
     expect(templateProblem(given, 'x', [0])).toContain('unknown variable $(host)');
@@ -112,6 +123,12 @@ describe('a change of the template', () => {
   it.each([
     ['memory', { memory: { sizeInMB: 1 } }, ['memory.sizeInMB', 'Live']],
     ['disks', { storage: { disks: [{ name: 'a', path: 'C:\\a.vhdx' }] } }, ['storage.disks', 'Live']],
+    [
+      'shares',
+      { fileShares: { shares: [{ name: 'a', path: 'C:\\a', guestPath: '/mnt/a' }] } },
+      ['fileShares.shares', 'Live'],
+    ],
+    ['disableWritable', { fileShares: { disableWritable: true } }, ['fileShares.disableWritable', 'Restart']],
     ['limits', { processor: { limit: 10, weight: 5 } }, ['processor.limit', 'processor.weight', 'Live']],
     ['processors', { processor: { count: 4 } }, ['processor.count', 'Restart']],
     ['placement', { nodeSelector: { rack: '1' } }, ['nodeSelector', 'Live']],
