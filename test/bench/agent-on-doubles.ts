@@ -26,8 +26,9 @@ import type { HostFacts } from '../../protocol/messages.ts';
 import { wakingsOf } from '../support/doubles/winsock.ts';
 import type { AgentEvent } from './agent-events.ts';
 
-/** Node names no owner on Windows, where wine runs this program, and the folder is this benchmark's own. */
-const storage: StateStorage = process.platform === 'win32' ? { ...localStorage, openFolder: makeFolder } : localStorage;
+/** What Windows calls owners and locks is native code that wine does not run; this program has a folder of its own. */
+const storage: StateStorage =
+  process.platform === 'win32' ? { ...localStorage, openFolder: makeFolder, locks: () => [] } : localStorage;
 
 async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true });
