@@ -31,7 +31,7 @@ it('a collector reads the traces of a boot and of a rollout, and takes them all'
   exporter.add(boot);
   exporter.add(rolloutSpan(set, { began: Date.parse(at(0)), ended: Date.parse(at(9)) }));
   await exporter.close();
-  await collector.until(/Name +: rollout/);
+  await collector.until(/lcow.set.replicas: Int.3.$/m);
   expect(dropped).toEqual([]);
   const { log } = collector;
   const names = [...log.matchAll(/^ +Name +: (.*)$/gm)].map(([, name]) => name);

@@ -32,10 +32,15 @@ export class RealCollector implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #folder: string;
   readonly #lines: string[] = [];
+  readonly #ended: Promise<unknown>;
+  #hasEnded = false;
 
   private constructor(program: string, folder: string, file: string) {
     this.#folder = folder;
     this.#child = spawn(program, ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#ended = once(this.#child, 'close').finally(() => {
+      this.#hasEnded = true;
+    });
     if (this.#child.stderr) createInterface(this.#child.stderr).on('line', (line) => this.#lines.push(line));
   }
 
@@ -61,15 +66,15 @@ export class RealCollector implements AsyncDisposable {
   async until(pattern: RegExp): Promise<void> {
     const deadline = Date.now() + patienceMilliseconds;
     while (!pattern.test(this.log)) {
-      if (Date.now() > deadline) throw new Error(`the collector did not say ${pattern}, but\n${this.log}`);
+      if (this.#hasEnded || Date.now() > deadline)
+        throw new Error(`the collector did not say ${pattern}, but\n${this.log}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = once(this.#child, 'close');
     this.#child.kill();
-    await ended;
+    await this.#ended;
     await rm(this.#folder, { recursive: true });
   }
 }
