@@ -200,6 +200,11 @@ export class Controllers {
     this.#options.uninstallation.start(() => this.triggers.allHosts());
   }
 
+  /** Resolves when everything that was stored at the start has been reconciled, or after a stop. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#queues.map((queue) => queue.drained()));
+  }
+
   /** Writes that are under way finish first. */
   async stop(): Promise<void> {
     this.#stopping.abort();

@@ -10,7 +10,7 @@
 import type { RuntimeId, SystemId, SystemState } from '../../../agent/node/backend.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import { ownerTag, uidOf } from '../../../agent/node/system-id.ts';
-import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
+import type { DiskFiles } from '../../../simulator/guest/filesystem.ts';
 import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import { HostFiles } from '../../../simulator/service/host-files.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
