@@ -1,6 +1,7 @@
 // The controllers together: four queues (VMs, hosts, VMs without a host, sets), the parts that they share, and their
 // triggers.
 import type { Logger } from 'pino';
+import type { NetworkFacts } from '../../protocol/network-facts.ts';
 import type { Clock, Random, RandomUUID } from '../../runtime/clock.ts';
 import type { Outcome } from '../kubernetes/api-error.ts';
 import { type Caches, type Clients, machineKind } from '../kubernetes/caches.ts';
@@ -166,6 +167,12 @@ export class Controllers {
 
   get queueDepths(): ReadonlyMap<string, number> {
     return new Map(this.#queues.map((queue) => [queue.name, queue.depth]));
+  }
+
+  /** The networks of a host have changed. */
+  tellNetworks(nodeName: string, network: NetworkFacts): void {
+    this.hosts.tellNetworks(nodeName, network);
+    this.triggers.hostChanged(nodeName);
   }
 
   /** The desired state of all VMs of a host. A VM that cannot be sent now is left out: its host keeps it unchanged. */

@@ -23,6 +23,7 @@ import { connectComputeCore } from '../../agent/windows/computecore/computecore.
 import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { HyperVSockets } from '../../agent/windows/hvsock/sockets.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
+import { noNetworks } from '../support/agent/no-networks.ts';
 import { wakingsOf } from '../support/doubles/winsock.ts';
 import type { AgentEvent } from './agent-events.ts';
 
@@ -114,6 +115,7 @@ async function connectNode(): Promise<AgentNode> {
     host,
     sockets,
     readConsole,
+    networks: noNetworks,
     uptime: () => performance.now(),
     async close() {
       await sockets.close();

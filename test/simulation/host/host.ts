@@ -15,6 +15,7 @@ import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import { HostFiles } from '../../../simulator/service/host-files.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
 import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../../../simulator/wire/script.ts';
+import { noNetworks } from '../../support/agent/no-networks.ts';
 import { never, type Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { WorldBackend } from './backend.ts';
@@ -113,6 +114,7 @@ export class SimulatedHost {
       host: new WorldWindowsHost(files, (name, effect) => process.call(name, source, this.#latency, effect)),
       sockets: machine.ports.socketsOf(process),
       readConsole: consoleReader(machine.node),
+      networks: noNetworks,
       uptime: () => machine.uptime,
       close: () => backend.close(),
     };
