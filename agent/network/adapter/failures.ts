@@ -33,7 +33,7 @@ export interface AdapterFailure extends Meaning {
   readonly message: string;
 }
 
-export const failureMeanings = {
+const failureMeanings = {
   NetworkNotFound: { reason: 'NetworkNotFound', repeated: 'afterPause' },
   AddressInUse: { reason: 'AddressInUse', repeated: 'afterPause' },
   AddressOutsideSubnet: { reason: 'AddressOutsideSubnet', repeated: 'afterChange' },
