@@ -107,8 +107,8 @@ export class AdapterExecutor {
   }
 
   async #failed(adapter: Adapter, error: unknown): Promise<StepOutcome> {
-    this.#await(adapter, overdueIn(error));
     const { cause, turn } = await this.#consequenceOf(adapter, error);
+    this.#await(adapter, overdueIn(cause));
     if (turn !== undefined) await this.#ports.journal.write(turn.next);
     return { kind: 'failed', failure: failureOf(adapter, cause), next: turn?.next ?? adapter };
   }
@@ -137,9 +137,12 @@ export class AdapterExecutor {
     );
   }
 
-  /** Durable before it is deleted, so that it is deleted later if HNS fails now. */
+  /** Durable before it is deleted, so that it is deleted later if HNS fails now. A journal that fails is no hindrance. */
   async #withoutStray(adapter: Adapter<'creating'>, error: EndpointNotOurs) {
-    await this.#ports.journal.write(adapter);
+    await this.#ports.journal.write(adapter).catch(async (failure: unknown) => {
+      await this.#deleteStray(adapter).catch(() => undefined);
+      throw failure;
+    });
     const turn = turned('creating', 'strayMade', adapter);
     return await this.#deleteStray(adapter).then(
       () => ({ cause: error, turn }),

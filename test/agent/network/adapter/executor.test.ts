@@ -165,6 +165,17 @@ describe('an HNS that gives an endpoint another id', () => {
     expect(await world.endpoints()).toEqual([]);
   });
 
+  it('gets it deleted also when the journal cannot be written', async () => {
+    const world = ignoring();
+    world.plan({ line: 2, when: 'before', kind: 0 });
+    await world.step();
+    expect([world.lines.at(-1), world.journal?.state, await world.endpoints()]).toEqual([
+      'deleteEndpoint',
+      'creating',
+      [],
+    ]);
+  });
+
   it.each(['before', 'after'] as const)(
     'gets it deleted later, if it fails or the agent dies %s the deletion',
     async (when) => {
