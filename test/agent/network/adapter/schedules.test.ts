@@ -134,7 +134,7 @@ describe('an adapter, whatever happens to its agent, HNS and the VM', () => {
   it('is put in with one id, MAC address and address, and leaves nothing of its own and all of others', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(happening, { maxLength: 60 }), async (happenings) => void (await play(happenings))),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
