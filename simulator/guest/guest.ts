@@ -50,7 +50,12 @@ export class SimulatedGuest {
       clock,
       signal: this.#life.signal,
     });
-    this.#processes = new GuestProcesses(this.#dial, this.resources.mounts);
+    this.#processes = new GuestProcesses({
+      dial: this.#dial,
+      mounts: this.resources.mounts,
+      clock,
+      redialMilliseconds: options.timing.redialMilliseconds,
+    });
   }
 
   get phase(): GuestPhase {
