@@ -261,8 +261,12 @@ function runShell(args: readonly string[], streams: Streams, room: ProcessRoom):
   const written = /^echo \S+ > (\S+)$/.exec(script)?.[1];
   if (written !== undefined) return mounts.write(written) ? 0 : 1;
   if (script.includes('kill -9 $$')) return killed;
+  return runLines(script, streams, room);
+}
+
+async function runLines(script: string, streams: Streams, room: ProcessRoom): Promise<number> {
   for (const line of script.split(';').map((each) => each.trim())) {
-    const end = runLine(line, streams);
+    const end = await runLine(line, streams, room);
     if (end !== 0 || line.startsWith('exit')) return end;
   }
   return 0;
@@ -280,11 +284,18 @@ async function runLoop(before: string, loop: string, streams: Streams, room: Pro
 const exitLine = /^exit (\d{1,3})$/;
 const echoLine = /^echo ([^<>|&]*?)( >&2)?$/;
 
-/** Its exit code. `sleep` runs until it is killed. */
-function runLine(line: string, { stderr, stdout }: Streams): number | Promise<number> {
+const sleepLine = /^sleep (\d{1,3})$/;
+
+/** Its exit code. A `sleep` of a thousand seconds or more runs until it is killed. */
+async function runLine(line: string, { stderr, stdout }: Streams, room: ProcessRoom): Promise<number> {
   const code = exitLine.exec(line)?.[1];
   if (code !== undefined) return Number(code);
-  if (line.startsWith('sleep ')) return new Promise<number>(() => {});
+  const seconds = sleepLine.exec(line)?.[1];
+  if (seconds !== undefined) {
+    await delay(room.clock, Number(seconds) * 1000, room.killed);
+    return 0;
+  }
+  if (line.startsWith('sleep ')) return await new Promise<number>(() => {});
   const [, text, redirected] = echoLine.exec(line) ?? [];
   if (text !== undefined) return say(redirected === undefined ? stdout : stderr, `${text}\n`);
   stderr?.write(`sh: ${line}: not found\n`);
