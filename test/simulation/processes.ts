@@ -4,7 +4,7 @@ import type { Chance } from './chance.ts';
 
 /** The first word of every process. It is in the log once for each start. */
 export const firstWord = 'begun';
-const share = 0.4;
+const share = 0.7;
 const shareMissing = 0.1;
 
 /** The section `process` of a VM's manifest; undefined for a VM without one. A VM that is started again has to run, or end well, some day. */

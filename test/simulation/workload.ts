@@ -124,14 +124,14 @@ function historyOf(
   world: World,
   name: string,
   hosts: readonly string[],
-  { isolatingHosts, spans }: Profile,
+  { hasProcesses, isolatingHosts, spans }: Profile,
 ): readonly Step[] {
   const chance = world.chance(`history of ${name}`);
   const created = chance.integer(spans.creation);
   const confidential = confidentialOf(world.chance(`policy of ${name}`));
   const possible = confidential?.isolation === 'SNP' ? hosts.slice(0, isolatingHosts) : hosts;
   const ordinary = specOf(chance, name, possible);
-  const process = processOf(world.chance(`process of ${name}`), ordinary.runStrategy);
+  const process = hasProcesses ? processOf(world.chance(`process of ${name}`), ordinary.runStrategy) : undefined;
   const spec = {
     ...ordinary,
     ...(process && { process }),
