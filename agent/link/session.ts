@@ -23,6 +23,7 @@ import type { Socket } from '../../protocol/socket.ts';
 import {
   type AgentStreamMessage,
   binaryStreams,
+  forwardingCapability,
   inspectionCapability,
   type OperatorStreamMessage,
   type StreamOpening,
@@ -168,7 +169,7 @@ export class OperatorSession {
         agentVersion,
         bootID: agentBootID,
         ...(lastEpoch !== undefined && { lastEpoch }),
-        capabilities: [streamsCapability, inspectionCapability, intentsCapability],
+        capabilities: [streamsCapability, inspectionCapability, forwardingCapability, intentsCapability],
         host: first === 0 || last ? host : { ...host, bootFiles: [] },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,

@@ -23,7 +23,7 @@ import {
   limits,
   subprotocol,
 } from '../../protocol/messages.ts';
-import { binaryStreams, inspectionCapability, streamsCapability } from '../../protocol/streams/messages.ts';
+import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
 import { DesiredParts } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
@@ -188,8 +188,8 @@ export class AgentSession {
   }
 
   /** Whether this agent also understands openings that came after the first version of streams. */
-  get inspects(): boolean {
-    return this.#introduction.capabilities.includes(inspectionCapability);
+  hasCapability(capability: string): boolean {
+    return this.#introduction.capabilities.includes(capability);
   }
 
   /** Undefined when the host or the VM already has the maximum number of streams. */
