@@ -12,10 +12,12 @@ import { console } from '../../kubectl/console.ts';
 import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
+import { portForward } from '../../kubectl/port-forward/port-forward.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
 import { threeHosts } from '../../simulator/playground/system.ts';
+import { answerOf, requestsOver } from '../support/kubectl/local-requests.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
 import { type Outcome, runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
@@ -106,6 +108,7 @@ describe('kubectl luvm', () => {
       'logs',
       'exec',
       'console',
+      'port-forward',
       'restart',
       'pause',
       'resume',
@@ -191,6 +194,26 @@ describe('kubectl luvm', () => {
     expect(await run(read)).toMatchObject({ code: 1, stderr: expect.stringContaining('another user') });
     await terminal.interrupt();
     expect((await reading).code).toBe(0);
+  });
+
+  it('port-forward carries the requests of local programs to programs of the guest, many at once', async () => {
+    const terminal = new StandInTerminal();
+    const forwarding = run(
+      (ports) => portForward(name, { forwards: [':vsock:80', ':vsock:109'], address: '127.0.0.1' }, ports),
+      terminal,
+    );
+    await terminal.until('it listens', ({ lines }) => lines.length === 2);
+    const [http, log] = terminal.lines.map((line) => Number(/:(\d+) ->/.exec(line)?.[1]));
+    const [answers, ofAgent] = await Promise.all([
+      requestsOver(http ?? 0, { connections: 20, requests: 100 }),
+      answerOf(`http://127.0.0.1:${log}/`).catch(() => 'refused'),
+    ]);
+    expect(new Set(answers)).toEqual(new Set([`Hello from the simulated guest of ${systemID}: GET /x\n`]));
+    expect(answers).toHaveLength(100);
+    expect(ofAgent).toBe('refused');
+    await terminal.until('the reason', ({ stderr }) => stderr.includes('vsock port 109 cannot be forwarded'));
+    await terminal.interrupt();
+    expect((await forwarding).code).toBe(0);
   });
 
   it('document prints exactly what HCS was sent; status shows the boot', async () => {
