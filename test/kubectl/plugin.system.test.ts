@@ -13,6 +13,7 @@ import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
 import { portForward } from '../../kubectl/port-forward/port-forward.ts';
+import { start } from '../../kubectl/start.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
@@ -264,6 +265,7 @@ describe('rights', () => {
       await asReader(execOf(['true'])),
       await asReader((ports) => console(name, ports)),
       await asReader((ports) => document(name, { pretty: false }, ports)),
+      await asReader(({ api }) => start(api, name, 'portforward', new URLSearchParams('port=80')).then(() => 0)),
     ]) {
       expect(refused.code).toBe(1);
       expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
