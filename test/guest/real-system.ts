@@ -11,11 +11,11 @@ import type { CommandPorts } from '../../kubectl/commands.ts';
 import { console } from '../../kubectl/console.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
-import { portForward } from '../../kubectl/port-forward/port-forward.ts';
 import { emulatedHost } from '../../simulator/playground/system.ts';
 import { type Bed, prepareBed } from '../support/guest/bed.ts';
 import { emulatedConsolePath } from '../support/guest/qemu-backend.ts';
 import { openConsole } from '../support/guest/serial-console.ts';
+import { forwardPorts } from '../support/kubectl/forwarded-ports.ts';
 import { requestsOver } from '../support/kubectl/local-requests.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
@@ -204,20 +204,15 @@ describe('a port of a real guest', () => {
     timeout: 200_000,
   }, async (context) => {
     if (bed.isForeign) notApplicable(context, 'it is unknown on which ports the image listens');
-    const terminal = new StandInTerminal();
-    const forward: Command = (ports) =>
-      portForward(name, { forwards: [':vsock:80', ':vsock:81'], address: '127.0.0.1' }, ports);
-    const forwarding = run(forward, terminal);
-    await terminal.until('it listens', ({ lines }) => lines.length === 2);
-    const [http = 0, silent = 0] = terminal.lines.map((line) => Number(/:(\d+) ->/.exec(line)?.[1]));
+    const { ports, stop, terminal } = await forwardPorts(plugin, name, ':vsock:80', ':vsock:81');
+    const [http = 0, silent = 0] = ports;
     const answers = await requestsOver(http, { connections: 50, requests: 1_000 });
     expect(answers).toHaveLength(1_000);
     expect(new Set(answers)).toEqual(new Set(['Hello from the test guest: /x\n']));
     expect(terminal.lines.filter((line) => line === `Handling connection for ${http}`)).toHaveLength(50);
     await expect(requestsOver(silent, { connections: 1, requests: 1 })).rejects.toThrow();
     await terminal.until('the reason', ({ stderr }) => stderr.includes('no program of the guest listens there'));
-    await terminal.interrupt();
-    expect((await forwarding).code).toBe(0);
+    expect(await stop()).toBe(0);
   });
 });
 

@@ -12,12 +12,12 @@ import { console } from '../../kubectl/console.ts';
 import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
-import { portForward } from '../../kubectl/port-forward/port-forward.ts';
 import { start } from '../../kubectl/start.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
 import { threeHosts } from '../../simulator/playground/system.ts';
+import { forwardPorts } from '../support/kubectl/forwarded-ports.ts';
 import { answerOf, requestsOver } from '../support/kubectl/local-requests.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
@@ -198,13 +198,8 @@ describe('kubectl luvm', () => {
   });
 
   it('port-forward carries the requests of local programs to programs of the guest, many at once', async () => {
-    const terminal = new StandInTerminal();
-    const forwarding = run(
-      (ports) => portForward(name, { forwards: [':vsock:80', ':vsock:109'], address: '127.0.0.1' }, ports),
-      terminal,
-    );
-    await terminal.until('it listens', ({ lines }) => lines.length === 2);
-    const [http, log] = terminal.lines.map((line) => Number(/:(\d+) ->/.exec(line)?.[1]));
+    const { ports, stop, terminal } = await forwardPorts(plugin, name, ':vsock:80', '0:vsock:109');
+    const [http, log] = ports;
     const [answers, ofAgent] = await Promise.all([
       requestsOver(http ?? 0, { connections: 20, requests: 100 }),
       answerOf(`http://127.0.0.1:${log}/`).catch(() => 'refused'),
@@ -213,8 +208,7 @@ describe('kubectl luvm', () => {
     expect(answers).toHaveLength(100);
     expect(ofAgent).toBe('refused');
     await terminal.until('the reason', ({ stderr }) => stderr.includes('vsock port 109 cannot be forwarded'));
-    await terminal.interrupt();
-    expect((await forwarding).code).toBe(0);
+    expect(await stop()).toBe(0);
   });
 
   it('document prints exactly what HCS was sent; status shows the boot', async () => {
@@ -335,7 +329,10 @@ describe('an operator that restarts', () => {
     await Promise.all([following, printing]);
   });
 
-  it('does not affect restarts, nor the log of the previous run', async () => {
+  it('does not affect restarts, nor the log of the previous run, nor ports that are forwarded', async () => {
+    const { ports, stop } = await forwardPorts(plugin, name, ':vsock:80');
+    const ask = () => answerOf(`http://127.0.0.1:${ports[0]}/`);
+    expect(await ask()).toContain('Hello');
     const follower = new StandInTerminal();
     const following = run(logsOf({ follow: true, tail: 1 }), follower);
     await follower.until('a line', ({ lines }) => lines.length === 1);
@@ -351,5 +348,7 @@ describe('an operator that restarts', () => {
     expect(numbersOf(now.stdout.split('\n'))).toEqual([]);
     expect(now.stdout).toContain('GCS started');
     await following;
+    expect(await ask()).toContain('Hello');
+    expect(await stop()).toBe(0);
   });
 });
