@@ -119,6 +119,8 @@ export class ChannelSocket {
       this.#input(bytes.subarray(1));
     } else if (channel === channels.close && bytes[1] === channels.stdin) {
       stdin.end();
+      // Further input is dropped, and no `drain` comes any more. The answers to pings still have to be read.
+      this.#socket.resume();
     } else if (channel === channels.resize) {
       // Once only: a client that does not read could provoke any number of answers.
       if (!this.#isResizeRefused) this.#say({ type: 'refused', message: resizeRefusal });
@@ -174,7 +176,8 @@ export class ChannelSocket {
         this.#socket.terminate();
         return;
       }
-      this.#unanswered += 1;
+      // While the guest takes no input, nothing is read, so answers are not seen. The ping still finds a dead connection.
+      if (!this.#socket.isPaused) this.#unanswered += 1;
       this.#socket.ping();
       this.#ping();
     });
