@@ -65,6 +65,8 @@ export interface SessionStreams {
   readonly size: number;
   open(opening: StreamOpening): void;
   receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void;
+  /** False when the frame is not stream data. */
+  receiveBinary(frame: Buffer): boolean;
   /** The VM and everything about it is gone. */
   forget(uid: string): void;
   /** The session is over. */
@@ -118,6 +120,7 @@ export class OperatorSession {
       heartbeat: 'watcher',
       heartbeatSeconds: fixedTimes.link.firstHeartbeat / 1000,
       onMessage: (message) => this.#receive(message),
+      onBinary: (frame) => this.#streams.receiveBinary(frame),
     });
     this.closed = this.#channel.closed;
     this.#streams = ports.openStreams({

@@ -2,6 +2,7 @@
 // ends or its user disconnects, and closes it with its outcome. The closing message is sent after the data, in the same
 // queue.
 import type { Logger } from 'pino';
+import { decodeStreamFrame } from '../../protocol/streams/frames.ts';
 import {
   type AgentStreamMessage,
   boundsOf,
@@ -94,7 +95,17 @@ export class StreamServer {
       this.#served.get(message.stream)?.over.abort();
       return;
     }
-    const broken = this.#multiplexer.receive(message);
+    this.#breakOff(this.#multiplexer.receive(message));
+  }
+
+  /** False when the frame is not stream data. */
+  receiveBinary(frame: Buffer): boolean {
+    const data = decodeStreamFrame(frame);
+    if (data !== undefined) this.#breakOff(this.#multiplexer.receiveBytes(data));
+    return data !== undefined;
+  }
+
+  #breakOff(broken: MultiplexedStream | undefined): void {
     if (broken === undefined) return;
     this.#ports.logger.error({ stream: broken.id }, 'the operator exceeded the window of a stream');
     this.#served.get(broken.id)?.over.abort();

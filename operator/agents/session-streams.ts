@@ -47,6 +47,8 @@ export interface SessionStreamsPorts {
   readonly send: (message: OperatorStreamMessage) => void;
   readonly sendData: (message: OperatorStreamMessage | Buffer) => void;
   readonly epoch: () => number;
+  /** Whether the agent accepts data as binary frames. */
+  readonly sendsBinary: () => boolean;
 }
 
 interface Open {
@@ -71,8 +73,7 @@ export class SessionStreams {
 
   constructor(ports: SessionStreamsPorts) {
     this.#ports = ports;
-    // Users type little: input goes as text, which every agent accepts.
-    this.#multiplexer = new StreamMultiplexer({ ...ports, sendsBinary: () => false });
+    this.#multiplexer = new StreamMultiplexer(ports);
   }
 
   /** Number of open streams. */

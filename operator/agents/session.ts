@@ -23,7 +23,7 @@ import {
   limits,
   subprotocol,
 } from '../../protocol/messages.ts';
-import { binaryStreams, streamsCapability } from '../../protocol/streams/messages.ts';
+import { binaryStreams, forwardingCapability, streamsCapability } from '../../protocol/streams/messages.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
 import { DesiredParts } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
@@ -53,6 +53,7 @@ export class AgentSession {
     send: (message) => this.#send(message),
     sendData: (message) => this.#channel?.sendStream(message),
     epoch: () => this.#epoch,
+    sendsBinary: () => this.hasCapability(forwardingCapability),
     idle: () => {
       if (this.#state === 'Leaving') this.#replaced();
     },

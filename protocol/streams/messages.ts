@@ -15,7 +15,7 @@ export const streamsCapability = 'streams.v1';
 /** The same for `stacks` and `usage`, which came later. */
 export const inspectionCapability = 'inspection.v1';
 
-/** The same for `portForward`. */
+/** The same for `portForward`. Such an agent accepts stream data as binary frames, too. */
 export const forwardingCapability = 'forwarding.v1';
 
 /**

@@ -43,6 +43,16 @@ describe('a port that is forwarded', () => {
     expect(stream.said.at(-1)).toEqual({ type: 'exited' });
   });
 
+  it('carries much more than its windows, in both directions at once', async () => {
+    const stream = await bed.open(to(echo)).started();
+    const chunk = '0123456789abcdef'.repeat(4_096);
+    for (let sent = 0; sent < 64; sent += 1) stream.type(chunk);
+    stream.endInput();
+    await until('the echo is complete', () => stream.closed);
+    expect(stream.stdout === chunk.repeat(64)).toBe(true);
+    expect(stream.said.at(-1)).toEqual({ type: 'exited' });
+  });
+
   it('is audited and measured like a process', async () => {
     const registry = new Registry();
     registerStreamMetrics(registry, bed.counts);
