@@ -2,9 +2,11 @@
 // does not run holds none (design §10).
 import { isObject } from '../../../crds/structural.ts';
 import type { StoredObject } from '../api-server/objects.ts';
+import { memoryOfHost } from '../system/host-names.ts';
 import type { SimulatedMachine } from '../system/simulated-machine.ts';
 import type { SimulatedSystem } from '../system/system.ts';
 import { BrokenInvariant } from './broken-invariant.ts';
+import { membersOf, numberOf } from './set-rules.ts';
 import { conditionOf } from './stored-condition.ts';
 
 /** After each event in which a system has come. */
@@ -22,6 +24,22 @@ export function judgeRoom(system: SimulatedSystem): void {
 
 /** Whether the VM waits for room, and there is none on any host that it could be on. */
 export function lacksRoom(system: SimulatedSystem, object: StoredObject): boolean {
+  return lacksMemory(system, object) || isCrowdedOut(system, object);
+}
+
+/** Another VM on the only host that it can be on keeps memory that its manifest does not ask for until it is restarted. */
+function lacksMemory({ api }: SimulatedSystem, object: StoredObject): boolean {
+  const host = boundTo(object);
+  if (host === undefined || conditionOf(object, 'Ready')?.['reason'] !== 'InsufficientResources') return false;
+  const used = api.users
+    .list('LinuxUtilityVM')
+    .map(({ status }) => membersOf(status))
+    .filter(({ nodeName, phase }) => nodeName === host && phase === 'Running')
+    .reduce((sum, { memorySizeInMB }) => sum + numberOf(memorySizeInMB), 0);
+  return used + numberOf(membersOf(membersOf(object['spec'])['memory'])['sizeInMB']) > memoryOfHost;
+}
+
+function isCrowdedOut(system: SimulatedSystem, object: StoredObject): boolean {
   if (conditionOf(object, 'Scheduled')?.['status'] !== 'False') return false;
   const possible = system.machines.filter((machine, index) => {
     if (machine.isOff || system.api.users.get('Node', { name: machine.name }) === undefined) return false;

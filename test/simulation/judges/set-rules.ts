@@ -73,6 +73,6 @@ export function membersOf(value: unknown): Members {
   return isObject(value) ? value : {};
 }
 
-function numberOf(value: unknown): number {
+export function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : 0;
 }
