@@ -11,6 +11,7 @@ import { tornRecords } from './judges/journals.ts';
 import { Judges } from './judges/judges.ts';
 import { silentGaps } from './judges/logs.ts';
 import { lacksRoom } from './judges/room.ts';
+import { conditionOf } from './judges/stored-condition.ts';
 import { mishapsOf } from './mishaps.ts';
 import { completePolicies, policyHistoriesOf } from './policy-histories.ts';
 import { type Profile, profileOf } from './profile.ts';
@@ -127,9 +128,14 @@ export async function simulate({
   }
 }
 
-/** The agents' sessions are renewed, and each has an epoch. */
-function isUsual({ kind }: Write): boolean {
-  return kind === 'Lease' || kind === 'LinuxUtilityVMHost';
+/**
+ * The agents' sessions are renewed, and each has an epoch. A set that waits for a host that is away says after a while that
+ * it makes no progress.
+ */
+function isUsual({ after, kind }: Write): boolean {
+  if (kind === 'Lease' || kind === 'LinuxUtilityVMHost') return true;
+  const late = 'ProgressDeadlineExceeded';
+  return after !== undefined && (after['reason'] === late || conditionOf(after, 'Stalled')?.['reason'] === late);
 }
 
 /**
