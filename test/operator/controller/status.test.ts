@@ -13,17 +13,18 @@ import { inputs, later, now, reported, stored } from '../../support/operator/sta
 const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditions?.find((each) => each.type === type);
 
 describe('the status of a host', () => {
+  const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
+    nextHostStatus({
+      stored: status,
+      generation: 1,
+      introduction: { agentVersion: '1', facts: { ...someHost, ...facts }, nodeUID: undefined },
+      session: undefined,
+      connection: 'Connected',
+      virtualMachines: { desired: 0, running: 0 },
+      now,
+    });
+
   it('has no empty lists, and loses what its agent no longer reports', () => {
-    const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
-      nextHostStatus({
-        stored: status,
-        generation: 1,
-        introduction: { agentVersion: '1', facts: { ...someHost, ...facts }, nodeUID: undefined },
-        session: undefined,
-        connection: 'Connected',
-        virtualMachines: { desired: 0, running: 0 },
-        now,
-      });
     const bootFiles = [{ path: 'C:\\boot', files: [] }];
     const full = told({ isolation: ['SNP'], numaNodes: [], bootFiles }, {});
     expect(full).toMatchObject({ isolation: ['SNP'], bootFiles: [{ path: 'C:\\boot' }] });
@@ -31,6 +32,18 @@ describe('the status of a host', () => {
     const less = told({ isolation: [], numaNodes: [], bootFiles: [] }, full);
     expect(less).not.toHaveProperty('isolation');
     expect(less).not.toHaveProperty('bootFiles');
+  });
+
+  it('has the networks of the host, and keeps them while its agent cannot read them', () => {
+    const nat = { name: 'nat', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a01', type: 'NAT', subnets: ['172.20.0.0/16'] };
+    const lan = { ...nat, name: 'lan', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a02', subnets: [] };
+    const before = told({ network: { hnsVersion: '13.2', networks: [nat, lan, nat] } }, {});
+    const { subnets: _none, ...lanWithout } = lan;
+    expect(before).toMatchObject({ hnsVersion: '13.2', networks: [nat, lanWithout] });
+    expect(told({}, before)).toEqual(before);
+    const after = told({ network: { hnsVersion: '15.1', networks: [] } }, before);
+    expect(after.hnsVersion).toBe('15.1');
+    expect(after).not.toHaveProperty('networks');
   });
 });
 
