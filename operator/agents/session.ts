@@ -23,6 +23,7 @@ import {
   limits,
   subprotocol,
 } from '../../protocol/messages.ts';
+import { networksCapability } from '../../protocol/network-facts.ts';
 import { binaryStreams, forwardingCapability, streamsCapability } from '../../protocol/streams/messages.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
 import { DesiredParts } from './desired-parts.ts';
@@ -108,7 +109,7 @@ export class AgentSession {
 
   #receiveLast(message: MessageOfAgents): void {
     const { type } = message;
-    if (type !== 'hello' && type !== 'observed' && type !== 'removed' && type !== 'logs')
+    if (type !== 'hello' && type !== 'observed' && type !== 'removed' && type !== 'logs' && type !== 'networks')
       this.#streams.receive(message);
   }
 
@@ -221,6 +222,7 @@ export class AgentSession {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
     else if (message.type === 'removed') this.#removed(message.uid, message.lastExit);
     else if (message.type === 'logs') this.#discard(message);
+    else if (message.type === 'networks') this.#ports.networks(this.nodeName, message.network);
     else this.#streams.receive(message);
   }
 
@@ -295,6 +297,7 @@ export class AgentSession {
       heartbeatSeconds,
       logWindow: grantedLogLines,
       streamEncodings: [binaryStreams],
+      capabilities: [networksCapability],
     });
   }
 

@@ -8,8 +8,8 @@
 import type { RuntimeId, SystemExit, SystemId, SystemState, SystemStatistics } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
+import type { DiskFiles } from '../guest/filesystem.ts';
 import { SimulatedGuest } from '../guest/guest.ts';
-import type { DiskFiles } from '../guest/mounts.ts';
 import type { HostTiming } from '../host-file.ts';
 import { SimulatedConsole } from '../wire/console.ts';
 import type { Dial } from '../wire/guest-dial.ts';

@@ -255,6 +255,23 @@ describe('data that a real guest has written and not synced', () => {
   });
 });
 
+describe('a blank disk that is ensured to have a file system', () => {
+  it('is formatted once, and keeps its files over restarts', async () => {
+    await rm(host.image);
+    await runProgram('truncate', ['-s', '64M', host.image]);
+    await using core = await startCore(host, { timeouts });
+    const ensured = { Disks: [{ ...disk, filesystem: 'ext4', ensureFilesystem: true } as const] };
+    await startWriting(core, ensured);
+    for (const restartedAt of ['once', 'twice']) {
+      await core.supervisor.assign(makeAssignment({ options: optionsOf(ensured), restartedAt, generation: 2 }));
+      await runs(core, restartedAt);
+      await shell(core, '[ "$(cat /mnt/data/file)" = written ]');
+    }
+    await halt(core, ensured);
+    expect(await host.fileOnDisk('file')).toBe('written\n');
+  });
+});
+
 /** The journal of an agent that dies right after it has written that it stops its VM. */
 class DyingJournal implements Journal {
   readonly died: Promise<void>;

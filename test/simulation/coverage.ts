@@ -47,7 +47,6 @@ const excused: Readonly<Record<string, readonly string[]>> = {
     ...['streamCredit', 'streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
   ].map(message),
   'no quota refuses the VMs of a set': [reason('CreateRefused')],
-  'no set replaces its VMs': [reason('Replaced')],
   'the VMs have no process': [
     ...['ExitCodeLost', 'ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown'].map(reason),
   ],

@@ -116,6 +116,7 @@ export class SubresourcesBed implements AsyncDisposable {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => Promise.resolve({ ok: true as const, epoch: 7 }),
+      networks: () => {},
       desired: () => Readable.from([]),
     };
     const shared = { clock: systemClock, logger, bindAddress: '127.0.0.1', port: 0 };
@@ -336,6 +337,7 @@ export class SubresourcesBed implements AsyncDisposable {
           signal,
         );
       },
+      networks: () => undefined,
       hostFacts: () => host.facts(),
       openStreams: (lane) => {
         const logger = pino({ level: 'silent' });
