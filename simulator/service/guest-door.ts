@@ -1,6 +1,7 @@
 // The socket at which the host reaches the ports of a simulated guest (simulator/wire/guest-ports.ts).
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { acceptedLine, firstLine, portOf } from '../wire/guest-ports.ts';
 
@@ -26,6 +27,8 @@ export class GuestDoor {
   }
 
   static async open(path: string, answering: Answering): Promise<GuestDoor> {
+    // The first listener for a guest makes the folder, and nobody may have listened yet.
+    await mkdir(dirname(path), { recursive: true });
     await rm(path, { force: true });
     const door = new GuestDoor(answering);
     await new Promise<void>((resolve, reject) => {
