@@ -1,6 +1,7 @@
 // Wires an agent together: its node, its VMs, the link to the operator.
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { HostFacts } from '../protocol/messages.ts';
 import type { Clock, Random, RandomUUID } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/error-text.ts';
 import type { MetricsSettings } from '../runtime/metrics/flags.ts';
@@ -17,6 +18,8 @@ import { type DialSettings, dial, type OpenSocket } from './link/dial.ts';
 import { OperatorLink } from './link/link.ts';
 import { serveHealth } from './metrics/health.ts';
 import { AgentMetrics } from './metrics/metrics.ts';
+import { ServiceNetworks } from './network/host-networks.ts';
+import { NetworkWatch } from './network/network-watch.ts';
 import type { AgentNode, NodeAccess } from './node/node.ts';
 import type { AllowList } from './preparation/allow-list.ts';
 import { type AllowedGroups, requireAllowedGroups } from './preparation/allowed-groups.ts';
@@ -109,7 +112,7 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
   const { clock, logger, node: access, random, randomBytes, randomUUID } = outside;
   await access.storage.openFolder(settings.stateDir);
   let isRecovered = false;
-  const { healthPort } = settings;
+  const { allowed, allowedGroups, healthPort, ownFolders, stateFolder } = settings;
   const metrics = new AgentMetrics(settings.version, clock);
   const answers = { isReady: () => isRecovered, metrics: () => metrics.scrape() };
   // Released on every way out, so that nothing keeps the process from ending and being started again.
@@ -125,7 +128,6 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
   const over = AbortSignal.any([left.signal, lost.signal]);
   const signal = AbortSignal.any([stop, lost.signal]);
   const agentBootID = randomUUID();
-  const { allowed, allowedGroups, ownFolders, stateFolder } = settings;
   const preparation = { ...node, randomGuid: randomUUID, stateFolder, ownFolders, allowed, allowedGroups };
   const ports: Omit<VirtualMachinePorts, 'reservations'> = {
     clock,
@@ -168,9 +170,10 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     times: settings.linkTimes ?? defaultLinkTimes,
     openStreams: (lane) => new StreamServer({ ...lane, clock, logger, consoles, supervisor, usage: metrics.usage }),
     dial: (dialSignal) => dial(settings.operator, outside, dialSignal),
-    hostFacts: () =>
-      bounded(clock, settings.timeouts.lookUp, 'the look at the facts of the host', () => node.host.facts()),
+    networks: () => networks.facts,
+    hostFacts: () => hostFacts(settings, clock, node),
   });
+  const networks: NetworkWatch = watchNetworks(settings, outside, { node, metrics, link, over });
   // Also while it recovers: what it knows by then may run already.
   once(stop, () => supervisor.endWithAgent())
     .catch((error: unknown) => logger.error({ error: messageOf(error) }, 'the VMs could not be stopped'))
@@ -185,6 +188,32 @@ export async function runAgent(settings: AgentSettings, outside: Outside, stop: 
     if (!signal.aborted) throw error;
   }
   return stop.aborted ? 'stopped' : 'serviceLost';
+}
+
+interface NetworkUsers {
+  readonly node: AgentNode;
+  readonly metrics: AgentMetrics;
+  readonly link: OperatorLink;
+  readonly over: AbortSignal;
+}
+
+/** Nothing waits for it, so an HNS that is absent or hangs holds up nothing else. */
+function watchNetworks(
+  { timeouts }: AgentSettings,
+  { clock, logger }: Outside,
+  { link, metrics: { tally }, node, over }: NetworkUsers,
+): NetworkWatch {
+  const networks = new ServiceNetworks(node.networks);
+  const changed = () => link.networksChanged();
+  const watch = new NetworkWatch({ clock, logger, timeouts, tally, networks, changed });
+  watch.run(over).catch((error: unknown) => {
+    logger.error({ error: messageOf(error) }, 'the networks of the host are not looked at any more');
+  });
+  return watch;
+}
+
+function hostFacts({ timeouts }: AgentSettings, clock: Clock, { host }: AgentNode): Promise<HostFacts> {
+  return bounded(clock, timeouts.lookUp, 'the look at the facts of the host', () => host.facts());
 }
 
 interface Connecting {

@@ -73,6 +73,23 @@ export const linuxUtilityVMHostStatus = z
       .max(64)
       .meta({ description: 'Folders with boot files.', ...listMap('path') })
       .optional(),
+    hnsVersion: text('Version of the Host Networking Service (HNS) of the host.', 32).optional(),
+    networks: z
+      .array(
+        z.object({
+          name: text('Name of the network. Several networks may have the same name.', 256),
+          id: text('The GUID of the network.', 64),
+          type: text('Kind of the network, such as NAT, L2Bridge or Transparent.', 64),
+          subnets: z
+            .array(z.string().max(64))
+            .max(8)
+            .meta({ description: 'Subnets of the network, such as 172.20.0.0/16.', ...listAtomic })
+            .optional(),
+        }),
+      )
+      .max(64)
+      .meta({ description: 'Networks of HNS on the host, as the agent has found them last.', ...listMap('id') })
+      .optional(),
     virtualMachines: z
       .object({
         desired: count('VMs that are assigned to the host.'),
@@ -147,6 +164,13 @@ export const linuxUtilityVMHostKind: Kind = {
       type: 'string',
       jsonPath: '.status.isolation',
       description: 'Isolation that the host offers.',
+      wide: true,
+    },
+    {
+      name: 'HNS',
+      type: 'string',
+      jsonPath: '.status.hnsVersion',
+      description: 'Version of the Host Networking Service.',
       wide: true,
     },
     {

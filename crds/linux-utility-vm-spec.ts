@@ -73,9 +73,9 @@ export const specRules: readonly Rule[] = [
     fieldPath: '.guest.useConnection',
   },
   {
-    rule: '!has(self.storage) || !has(self.storage.disks) || self.?guest.?useConnection.orValue(true) || !self.storage.disks.exists(disk, has(disk.mountPath))',
+    rule: '!has(self.storage) || !has(self.storage.disks) || self.?guest.?useConnection.orValue(true) || !self.storage.disks.exists(disk, has(disk.mountPath) || has(disk.filesystem))',
     message:
-      'guest.useConnection must not be false with mountPath in storage.disks: the guest is told to mount over that connection',
+      'guest.useConnection must not be false with mountPath or filesystem in storage.disks: the guest is told to mount over that connection',
     fieldPath: '.guest.useConnection',
   },
   {

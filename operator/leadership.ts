@@ -74,6 +74,7 @@ export class Leadership {
         replica,
         heartbeatSeconds,
         accept: (nodeName, introduction) => hosts.accept(nodeName, introduction),
+        networks: (nodeName, network) => this.controllers.tellNetworks(nodeName, network),
         desired: (nodeName) => this.controllers.desired(nodeName),
       },
       sessions,

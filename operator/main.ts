@@ -17,6 +17,7 @@ import { loadClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import { LeaseElection } from './kubernetes/lease.ts';
 import { LeaseClient } from './kubernetes/lease-client.ts';
+import { returnMemory } from './memory.ts';
 import { Operator, unfinishedAnnotation } from './operator.ts';
 import { advertisedAddress, apiAddressAnnotation } from './subresources/leader-address.ts';
 import { type TraceFlags, traceOptions, traceSettings } from './traces/flags.ts';
@@ -154,6 +155,7 @@ async function run(flags: Flags): Promise<void> {
     collector: traces && new HttpCollector(traces),
     uninstallHook: flags.uninstallHook === undefined ? undefined : { namespace, name: flags.uninstallHook },
     heartbeatSeconds: flags.heartbeatSeconds,
+    returnMemory,
     version,
     replica,
     clock,

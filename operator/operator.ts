@@ -17,7 +17,6 @@ import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { KubeHttp } from './kubernetes/http.ts';
 import type { Election, Term } from './kubernetes/lease.ts';
 import { Leadership } from './leadership.ts';
-import { returnMemory } from './memory.ts';
 import { HealthServer } from './metrics/health.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { AggregatedApi, type AggregatedApiSettings } from './subresources/aggregated-api.ts';
@@ -56,6 +55,8 @@ export interface OperatorOptions {
   readonly version: string;
   /** Identifies this process among all operators that ever ran. */
   readonly replica: string;
+  /** Called when much memory was used for a while, and a pause does no harm. */
+  readonly returnMemory?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly randomUUID: RandomUUID;
@@ -146,7 +147,7 @@ export class Operator {
     logger.info({ replica, version, ...ports }, 'listening');
     void this.#caches.start().then(() => {
       if (this.#stopped) return;
-      returnMemory();
+      this.#options.returnMemory?.();
       this.#stand();
     });
     return ports;
@@ -183,8 +184,12 @@ export class Operator {
     if (this.#stopped) return;
     this.#options.logger.info({ replica: this.#options.replica }, 'leads');
     const { metrics, restoration } = this;
-    this.#leadership = new Leadership({ ...this.#options, caches: this.#caches, metrics, restoration }, term);
-    this.#leadership.start();
+    const leadership = new Leadership({ ...this.#options, caches: this.#caches, metrics, restoration }, term);
+    this.#leadership = leadership;
+    leadership.start();
+    void leadership.controllers.settled().then(() => {
+      if (this.#leadership === leadership) this.#options.returnMemory?.();
+    });
   }
 
   /** The pending work of the term can no longer do harm, and ends by itself. */

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { beginning } from '../runtime/beginning.ts';
 import { plainText } from '../runtime/plain-text.ts';
 import { boundedList, boundedText, code } from './bounded.ts';
+import { networkFacts } from './network-facts.ts';
 import { requestedOptions } from './options.ts';
 import { agentStreamMessages, operatorStreamMessages } from './streams/messages.ts';
 
@@ -73,6 +74,8 @@ export const hostFacts = z.object({
   isolation: boundedList(z.enum(['SNP']), 4),
   /** Each default boot folder and the files in it. */
   bootFiles: boundedList(z.object({ path: boundedText(1024), files: boundedList(boundedText(256), 256) }), 16),
+  /** Absent as long as the agent has not been able to read them. */
+  network: networkFacts.optional(),
 });
 export type HostFacts = z.infer<typeof hostFacts>;
 
@@ -273,8 +276,10 @@ const hello = z.object({
 const observed = z.object({ type: z.literal('observed'), virtualMachine: element });
 /** `lastExit` says how the VM ended; no earlier message may have said it. */
 const removed = z.object({ type: z.literal('removed'), uid, lastExit: lastExit.optional() });
+/** The networks of the host have changed. Sent only to an operator with the capability. */
+const networks = z.object({ type: z.literal('networks'), network: networkFacts });
 
-export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, ...agentStreamMessages]);
+export const agentMessage = z.discriminatedUnion('type', [hello, observed, removed, networks, ...agentStreamMessages]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 export type Hello = z.infer<typeof hello>;
 
@@ -285,6 +290,8 @@ const welcome = z.object({
   heartbeatSeconds: z.number().min(0.05).max(300),
   /** Encodings that stream data may use besides base64 in JSON. */
   streamEncodings: z.array(z.string().max(64)).max(8).optional(),
+  /** What this operator understands beyond the messages that every operator understands. */
+  capabilities: z.array(z.string().max(64)).max(64).optional(),
 });
 const policy = z.object({ type: z.literal('policy'), sha256, policy: z.string().max(limits.policyChars) });
 const desired = z.object({ type: z.literal('desired'), epoch, virtualMachines: elements, last: z.boolean() });

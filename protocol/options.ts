@@ -3,6 +3,7 @@
 // the VM runs on.
 import { z } from 'zod';
 import type { LinuxUtilityVMSpec } from '../crds/linux-utility-vm.ts';
+import { filesystems } from '../crds/spec/storage.ts';
 
 const uint32 = z.int().min(0).max(0xffff_ffff);
 /** The original holds these in 64 bits. A manifest can only carry what JSON numbers represent exactly. */
@@ -25,6 +26,8 @@ const disk = z.strictObject({
   path: z.string(),
   readOnly: z.boolean(),
   mountPath: z.string().optional(),
+  filesystem: z.enum(filesystems).optional(),
+  ensureFilesystem: z.boolean().optional(),
 });
 
 const share = z.strictObject({

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { fileContent } from './wire/file-content.ts';
+import { simulatedNetwork } from './wire/network.ts';
 import { scriptRule } from './wire/script.ts';
 
 const milliseconds = z.int().min(0).max(3_600_000);
@@ -25,6 +26,16 @@ const timing = z.strictObject({
 });
 export type HostTiming = z.infer<typeof timing>;
 
+/** The Host Networking Service. */
+const hns = z.strictObject({
+  isInstalled: z.boolean().default(true),
+  version: z
+    .string()
+    .regex(/^\d{1,4}\.\d{1,4}$/)
+    .default('13.2'),
+  networks: z.array(simulatedNetwork).max(256).default([]),
+});
+
 export const simulatedHostFile = z.strictObject({
   architecture: z.enum(['amd64', 'arm64']).default('amd64'),
   build: z.int().min(0).max(0xffff),
@@ -45,6 +56,7 @@ export const simulatedHostFile = z.strictObject({
   files: z.record(z.string(), z.union([size, z.strictObject({ size, content: fileContent })])).default({}),
   /** Links: paths of junctions, symbolic links and 8.3 names, with their targets. */
   links: z.record(z.string(), z.string()).default({}),
+  hns: hns.prefault({}),
   timing: timing.prefault({}),
   script: z.array(scriptRule).default([]),
 });

@@ -65,6 +65,8 @@ export interface Timeouts {
   readonly leave: number;
   /** Pause before a failed enumeration of HCS is tried again. */
   readonly enumerateRetry: number;
+  /** One call to the Host Networking Service. */
+  readonly hns: number;
 }
 
 const second = 1_000;
@@ -101,6 +103,7 @@ export const defaultTimeouts: Timeouts = {
   exitEvent: 5 * second,
   leave: 5 * second,
   enumerateRetry: 5 * second,
+  hns: 30 * second,
 };
 
 /** How long a planned stop may take care of a guest before its VM is terminated (`stop-ladder.ts`), without the grace period of its process. */
@@ -162,6 +165,8 @@ export const fixedTimes = {
     logTurn: 2,
   },
   run: {
+    /** Waiting for a program of the guest to answer a connection from the host. */
+    dial: 5 * second,
     /** Pause before the guest's next connection is accepted. Each connection that ends soon doubles it. */
     redialPause: 100,
     redialPauseMaximum: 5 * second,
@@ -215,6 +220,12 @@ export const fixedTimes = {
     /** How long a scrape or a user waits for HCS. */
     usagePatience: 3 * second,
   },
+  network: {
+    /** Pause between two looks at the networks of the host. */
+    look: 30 * second,
+    /** The same after a look that failed. */
+    lookAfterFailure: 5 * second,
+  },
   windows: {
     /** Pause before a console's pipe is opened again. */
     consoleRetry: 100,
@@ -240,5 +251,7 @@ export const fixedTimes = {
     connect: 5 * second,
     /** Running another program. */
     program: 20 * second,
+    /** Asking HNS for its networks. */
+    hns: 30 * second,
   },
 } as const;

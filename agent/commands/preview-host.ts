@@ -26,6 +26,7 @@ const hostFile = z.strictObject({
   numaNodes: z.unknown().optional(),
   isolation: z.unknown().optional(),
   links: z.unknown().optional(),
+  hns: z.unknown().optional(),
   timing: z.unknown().optional(),
   script: z.unknown().optional(),
 });

@@ -7,6 +7,7 @@ import { poolProblem, wantedPoolSize } from '../bounds/pool-size.ts';
 import { HcsError } from '../node/hcs-error.ts';
 import { type Check, failed, notApplicable, type Outcome, ok, warning } from './check.ts';
 import { workerMayRead } from './file-access.ts';
+import { hostNetworks } from './network-check.ts';
 
 /** Windows Server 2019, the oldest whose computecore.dll has all functions that the agent calls (hcs-runtime A.1). */
 const oldestBuild = 17763;
@@ -177,6 +178,7 @@ export const hostChecks: readonly Check[] = [
   privileges,
   computeService,
   hyperV,
+  hostNetworks,
   snp,
   bootFiles,
   bootFileAccess,

@@ -2,6 +2,7 @@
 
 import type { Assignment, HostFacts } from '../../protocol/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { HostNetworks } from '../network/host-networks.ts';
 import type { WindowsHost } from '../node/host.ts';
 
 export interface DoctorSettings {
@@ -31,6 +32,9 @@ export interface DoctorHcs {
   close(): Promise<void>;
 }
 
+/** The node's HNS; connecting to it loads native code. */
+export type DoctorNetworks = Pick<HostNetworks, 'version' | 'networks' | 'network'>;
+
 export interface DoctorPorts {
   readonly platform: NodeJS.Platform;
   readonly environment: NodeJS.ProcessEnv;
@@ -48,6 +52,8 @@ export interface DoctorPorts {
   run(program: string, parameters: readonly string[]): Promise<ProgramResult>;
   /** Windows only. */
   connectHcs(): Promise<DoctorHcs>;
+  /** Windows only. */
+  connectHns(): Promise<DoctorNetworks>;
   hostFacts(): Promise<Pick<HostFacts, 'osBuild' | 'bootFiles'>>;
   /** Resolves when the other end answers and, with TLS, has proved its identity. */
   connect(url: URL, ca: string | undefined): Promise<void>;

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../runtime/clock.ts';
 import { fixedTimes } from '../bounds/timeouts.ts';
+import { ServiceNetworks } from '../network/host-networks.ts';
 import { nodeFileSystem } from '../storage/file-system.ts';
 import { localStorage } from '../storage/local-storage.ts';
 import { peekRecords } from '../vm/journal.ts';
 import { withLocalFile } from '../windows/open-file.ts';
 import { windowsStorage } from '../windows/state-storage.ts';
-import type { DoctorHcs, DoctorPorts, ProgramResult } from './ports.ts';
+import type { DoctorHcs, DoctorNetworks, DoctorPorts, ProgramResult } from './ports.ts';
 
 export const systemPorts: DoctorPorts = {
   platform: process.platform,
@@ -30,6 +31,7 @@ export const systemPorts: DoctorPorts = {
   },
   run,
   connectHcs,
+  connectHns,
   async hostFacts() {
     const { hostFacts } = await import('../windows/host-facts.ts');
     const noTopology = () => Promise.reject(new Error('not asked for'));
@@ -57,6 +59,11 @@ function run(program: string, parameters: readonly string[]): Promise<ProgramRes
 async function connectHcs(): Promise<DoctorHcs> {
   const { connectComputeCore } = await import('../windows/computecore/computecore.ts');
   return connectComputeCore();
+}
+
+async function connectHns(): Promise<DoctorNetworks> {
+  const { connectComputeNetwork } = await import('../windows/computenetwork/computenetwork.ts');
+  return new ServiceNetworks(connectComputeNetwork());
 }
 
 /** @param ca absent = the CAs of the system */

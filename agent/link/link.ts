@@ -43,6 +43,10 @@ export class OperatorLink {
     for (const session of this.#sessions) session.changed(uid);
   }
 
+  networksChanged(): void {
+    for (const session of this.#sessions) session.networksChanged();
+  }
+
   removed(uid: string, lastExit?: LastExit): void {
     for (const session of this.#sessions) session.removed(uid, lastExit);
   }
@@ -141,7 +145,8 @@ export class OperatorLink {
   }
 
   async #connect(signal: AbortSignal): Promise<OperatorSession> {
-    const host = boundedFacts(await this.#ports.hostFacts());
+    const facts = await this.#ports.hostFacts();
+    const host = boundedFacts({ ...facts, network: this.#ports.networks() });
     const socket = await this.#ports.dial(signal);
     const session = new OperatorSession(socket, { ...this.#ports, host, epochs: this.#epochs });
     closeOnAbort(session, signal);

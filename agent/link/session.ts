@@ -19,10 +19,12 @@ import {
   subprotocol,
   type Welcome,
 } from '../../protocol/messages.ts';
+import { type NetworkFacts, networksCapability } from '../../protocol/network-facts.ts';
 import type { Socket } from '../../protocol/socket.ts';
 import {
   type AgentStreamMessage,
   binaryStreams,
+  forwardingCapability,
   inspectionCapability,
   type OperatorStreamMessage,
   type StreamOpening,
@@ -64,6 +66,8 @@ export interface SessionStreams {
   readonly size: number;
   open(opening: StreamOpening): void;
   receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void;
+  /** False when the frame is not stream data. */
+  receiveBinary(frame: Buffer): boolean;
   /** The VM and everything about it is gone. */
   forget(uid: string): void;
   /** The session is over. */
@@ -80,6 +84,8 @@ export interface SessionPorts {
   readonly agentVersion: string;
   readonly agentBootID: string;
   readonly host: HostFacts;
+  /** The networks of the host as they are now; undefined as long as they could not be read. */
+  readonly networks: () => NetworkFacts | undefined;
   readonly openStreams: (lane: StreamLane) => SessionStreams;
   /** The epochs of all sessions with operators. */
   readonly epochs: Epochs<OperatorSession>;
@@ -103,6 +109,9 @@ export class OperatorSession {
   #flush: Timer | undefined;
   readonly #streams: SessionStreams;
   #sendsBinary = false;
+  /** The networks that the operator was told last, as JSON. */
+  #saidNetworks: string | undefined;
+  #understandsNetworks = false;
   #epoch: number | undefined;
   #resolveWelcomed: (welcome: Welcome) => void = () => {};
 
@@ -117,6 +126,7 @@ export class OperatorSession {
       heartbeat: 'watcher',
       heartbeatSeconds: fixedTimes.link.firstHeartbeat / 1000,
       onMessage: (message) => this.#receive(message),
+      onBinary: (frame) => this.#streams.receiveBinary(frame),
     });
     this.closed = this.#channel.closed;
     this.#streams = ports.openStreams({
@@ -149,6 +159,15 @@ export class OperatorSession {
     this.#channel.send({ type: 'removed', uid, ...(lastExit && { lastExit }) }, uid);
   }
 
+  /** Tells the networks of the host, if the operator was told others. */
+  networksChanged(): void {
+    const network = this.#ports.networks();
+    const said = JSON.stringify(network);
+    if (network === undefined || !this.#understandsNetworks || said === this.#saidNetworks) return;
+    this.#saidNetworks = said;
+    this.#channel.sendLatest('networks', { type: 'networks', network });
+  }
+
   close(code: number, reason: string): void {
     this.#flush?.cancel();
     this.#channel.close(code, reason);
@@ -168,14 +187,15 @@ export class OperatorSession {
         agentVersion,
         bootID: agentBootID,
         ...(lastEpoch !== undefined && { lastEpoch }),
-        capabilities: [streamsCapability, inspectionCapability, intentsCapability],
-        host: first === 0 || last ? host : { ...host, bootFiles: [] },
+        capabilities: [streamsCapability, inspectionCapability, forwardingCapability, intentsCapability],
+        host: first === 0 || last ? host : { ...host, bootFiles: [], network: undefined },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,
         last,
       });
     }
     for (const { uid } of all) this.#owed.add(uid);
+    this.#saidNetworks = JSON.stringify(host.network);
   }
 
   #flushSoon(): void {
@@ -251,7 +271,9 @@ export class OperatorSession {
     this.#epoch = epoch;
     this.#channel.setHeartbeat(welcome.heartbeatSeconds);
     this.#sendsBinary = welcome.streamEncodings?.includes(binaryStreams) === true;
+    this.#understandsNetworks = welcome.capabilities?.includes(networksCapability) === true;
     this.#flushSoon();
+    this.networksChanged();
     this.#resolveWelcomed(welcome);
   }
 

@@ -48,6 +48,12 @@ export function metricsWriter(): (figures: AgentFigures) => Promise<MetricsText>
     'Questions about the use of a VM that the compute service refused.',
   );
 
+  const hnsFailures = counter(
+    'lcow_agent_hns_failures_total',
+    'Calls to the Host Networking Service that failed, or gave no answer in time.',
+    ['reason'],
+  );
+
   const writeMachine = ({ isAwaitingCall, linesDropped, name, namespace, phase, uid, usage }: MachineFigures) => {
     const labels = { namespace, name, uid };
     machines.inc({ phase });
@@ -66,6 +72,7 @@ export function metricsWriter(): (figures: AgentFigures) => Promise<MetricsText>
     quarantined.inc(figures.tally.quarantined);
     internalErrors.inc(figures.tally.internalErrors);
     for (const [reason, count] of figures.tally.failedChanges) failedChanges.inc({ reason }, count);
+    for (const [reason, count] of figures.tally.hnsFailures) hnsFailures.inc({ reason }, count);
     failedQuestions.inc(figures.statisticsFailures);
     return { contentType: registry.contentType, text: await registry.metrics() };
   };

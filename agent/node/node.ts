@@ -2,6 +2,7 @@
 import type { HcsBackend } from './backend.ts';
 import type { GuestSockets } from './guest-sockets.ts';
 import type { WindowsHost } from './host.ts';
+import type { NetworkService } from './network-service.ts';
 import type { StateStorage } from './state-storage.ts';
 
 /** Reads the output of a console, by the name of its pipe. */
@@ -14,6 +15,7 @@ export interface AgentNode {
   readonly sockets: GuestSockets;
   /** Reads the output of a VM's console, by the name of its pipe. */
   readonly readConsole: ReadConsole;
+  readonly networks: NetworkService;
   /** Milliseconds since the computer started. */
   uptime(): number;
   close(): Promise<void>;

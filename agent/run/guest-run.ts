@@ -1,13 +1,13 @@
 // The sockets of one boot of a VM and their services: entropy once, the log and the bridge as long as the VM runs, if
 // its guest connects to them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the
 // VM runs, because a refused connection kills the guest or leaves it unreachable (design §8).
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { BootTimings } from '../../protocol/messages.ts';
-import { type Clock, delay } from '../../runtime/clock.ts';
+import { type Clock, delay, timeoutSignal } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { bounded, CallOverdue, within } from '../bounds/bounded.ts';
-import type { Timeouts } from '../bounds/timeouts.ts';
+import { fixedTimes, type Timeouts } from '../bounds/timeouts.ts';
 import { MachineFailure } from '../failure.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
@@ -57,7 +57,14 @@ interface Listeners {
   readonly bridge: GuestListener;
 }
 
+/** The sockets of one VM. */
+interface OwnSockets {
+  listen(port: number): Promise<GuestListener>;
+  connect(port: number, signal: AbortSignal): Promise<Duplex>;
+}
+
 export class GuestRun {
+  readonly #sockets: OwnSockets;
   readonly #ports: GuestRunPorts;
   readonly #listeners: Listeners;
   readonly #log: GuestLogService;
@@ -68,11 +75,12 @@ export class GuestRun {
   /** When the VM was adopted (ms since the epoch); undefined for a VM that this agent booted. */
   #resumedAt: number | undefined;
 
-  private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
+  private constructor(listeners: Listeners, ports: GuestRunPorts, sockets: OwnSockets) {
+    this.#sockets = sockets;
     this.#listeners = listeners;
     this.#ports = ports;
     this.#log = new GuestLogService(listeners.log, ports);
-    this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
+    this.#conversation = new GuestConversation(listeners.bridge, ports, { listen: sockets.listen, ...ports.stdio });
   }
 
   /**
@@ -90,7 +98,10 @@ export class GuestRun {
     ] as const;
     try {
       const [entropy, log, bridge] = await Promise.all(opening);
-      return new GuestRun({ entropy, log, bridge }, ports, listen);
+      return new GuestRun({ entropy, log, bridge }, ports, {
+        listen,
+        connect: (port, signal) => sockets.connect(runtimeId, port, signal),
+      });
     } catch (error) {
       const opened = await Promise.allSettled(opening);
       for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
@@ -153,6 +164,15 @@ export class GuestRun {
   /** The exit code of a process that runs in the guest already. Rejects when the guest does not know it (any more). */
   exitOf(processId: number): Promise<number> {
     return this.#conversation.processes.exitOf(processId);
+  }
+
+  /**
+   * Connects to a port of the guest. Rejects with a `TimeoutError` when the guest does not answer. The caller checks
+   * whether the port may be reached, and watches `over`.
+   */
+  connect(port: number, signal: AbortSignal): Promise<Duplex> {
+    const patience = timeoutSignal(this.#ports.clock, fixedTimes.run.dial);
+    return this.#sockets.connect(port, AbortSignal.any([signal, this.#over.signal, patience]));
   }
 
   /** Asks the guest to power off. Resolves when its bridge has ended. */

@@ -2,6 +2,7 @@
 // everything that may exist of the VM, and to follow the run strategy while the operator is away. The journal stores
 // it. Everything in it has been validated.
 import { z } from 'zod';
+import { filesystems } from '../../crds/spec/storage.ts';
 import { assignment, bootTimings, guestLogSummary, lastExit, observedVirtualMachine } from '../../protocol/messages.ts';
 import { type ReasonCode, reasons } from '../../protocol/reasons.ts';
 import { streak } from '../../protocol/streak.ts';
@@ -31,6 +32,10 @@ const virtualMachineDisk = z.object({
   readOnly: z.boolean(),
   /** As in the manifest. */
   mountPath: z.string().exactOptional(),
+  /** As in the manifest. */
+  filesystem: z.enum(filesystems).exactOptional(),
+  /** As in the manifest. */
+  ensureFilesystem: z.boolean().exactOptional(),
   /** The mount path in the guest; absent when the agent has no bridge to the guest. */
   guestPath: z.string().exactOptional(),
   controller: z.int(),

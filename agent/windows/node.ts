@@ -7,15 +7,17 @@ import { fixedTimes } from '../bounds/timeouts.ts';
 import type { AgentNode } from '../node/node.ts';
 import type { ComputeCoreBackend } from './computecore/backend.ts';
 import { connectComputeCore } from './computecore/computecore.ts';
+import { connectComputeNetwork } from './computenetwork/computenetwork.ts';
 import { readConsole } from './console-pipe.ts';
 import { LocalWindowsHost } from './host.ts';
 import { HyperVSockets } from './hvsock/sockets.ts';
-import { type WindowsLibraries, windowsLibraries } from './system-library.ts';
+import { type NetworkLibraries, type WindowsLibraries, windowsLibraries } from './system-library.ts';
 
 export interface WindowsNodeOptions {
   readonly isolation: HostFacts['isolation'];
   /** Replaces the system's libraries. */
   readonly libraries?: WindowsLibraries;
+  readonly networkLibraries?: NetworkLibraries;
   readonly backend?: ComputeCoreBackend;
 }
 
@@ -34,6 +36,7 @@ export async function connectWindowsNode(options: WindowsNodeOptions): Promise<A
     host: new LocalWindowsHost(sources, libraries),
     sockets,
     readConsole,
+    networks: connectComputeNetwork(options.networkLibraries),
     uptime: () => uptime() * 1000,
     async close() {
       await sockets.close();

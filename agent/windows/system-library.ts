@@ -10,13 +10,29 @@ export interface WindowsLibraries {
 }
 
 export function windowsLibraries(environment: NodeJS.ProcessEnv = process.env): WindowsLibraries {
-  const path = (name: string) => join(environment['SystemRoot'] ?? 'C:\\Windows', 'System32', name);
+  const path = systemPath(environment);
   return {
     computecore: path('computecore.dll'),
     kernel32: path('kernel32.dll'),
     advapi32: path('advapi32.dll'),
     ws2_32: path('ws2_32.dll'),
   };
+}
+
+/** What HNS needs. A Windows without HNS lacks the first. */
+export interface NetworkLibraries {
+  readonly computenetwork: string;
+  readonly vmcompute: string;
+  readonly ole32: string;
+}
+
+export function networkLibraries(environment: NodeJS.ProcessEnv = process.env): NetworkLibraries {
+  const path = systemPath(environment);
+  return { computenetwork: path('computenetwork.dll'), vmcompute: path('vmcompute.dll'), ole32: path('ole32.dll') };
+}
+
+function systemPath(environment: NodeJS.ProcessEnv): (name: string) => string {
+  return (name) => join(environment['SystemRoot'] ?? 'C:\\Windows', 'System32', name);
 }
 
 export type NativeFunction = ReturnType<LibraryHandle['func']>;

@@ -170,6 +170,7 @@ const host: DashboardPlan = {
           legend: '{{node}}',
         }),
         total('Refused questions about the use of a VM', 'lcow_agent_statistics_failures_total', ofHost),
+        rates('Failed calls to the Host Networking Service', 'lcow_agent_hns_failures_total', 'reason', ofHost),
         total('Unreadable journal files', 'lcow_agent_journal_quarantined_total', ofHost),
         total('Errors of the agent itself', 'lcow_agent_internal_errors_total', ofHost),
         lines('Memory of the agent', 'bytes', {

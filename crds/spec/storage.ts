@@ -1,11 +1,14 @@
 // Controllers, quality of service and disks of a VM.
 import { z } from 'zod';
-import { count, flag, listMap, rules, windowsPath } from '../fields.ts';
+import { count, flag, listMap, type Rule, rules, windowsPath } from '../fields.ts';
 import { distinctMountPaths, mountPathRules } from './mount-paths.ts';
 
 const maxInt32 = 0x7fff_ffff;
 /** Four SCSI controllers of 64 slots. */
 const maxDisks = 256;
+
+/** What the guest agent can mount. */
+export const filesystems = ['ext4', 'xfs'] as const;
 
 const disk = z.object({
   name: z
@@ -33,7 +36,40 @@ const disk = z.object({
       ...rules(...mountPathRules),
     })
     .optional(),
+  filesystem: z
+    .enum(filesystems)
+    .meta({
+      description:
+        'The file system that the guest mounts. Absent means ext4, ext3 or ext2, which the guest recognises; it recognises nothing else.',
+    })
+    .optional(),
+  ensureFilesystem: z
+    .boolean()
+    .meta({
+      description:
+        'Format the disk with ext4 when it holds no ext2, ext3 or ext4. THIS ERASES whatever else is on it, such as xfs or a partition table. What is on a disk with ext4 stays.',
+    })
+    .optional(),
 });
+
+const isEnsured = 'self.?ensureFilesystem.orValue(false)';
+const filesystemRules: readonly Rule[] = [
+  {
+    rule: `!${isEnsured} || self.?filesystem.orValue('') == 'ext4'`,
+    message: 'ensureFilesystem needs filesystem ext4: the guest would format a disk with xfs each time',
+    fieldPath: '.filesystem',
+  },
+  {
+    rule: `!${isEnsured} || !self.readOnly`,
+    message: 'ensureFilesystem must not be true with readOnly: no guest can format such a disk; leave one of them out',
+    fieldPath: '.ensureFilesystem',
+  },
+  {
+    rule: "self.?filesystem.orValue('') != 'xfs' || !self.readOnly",
+    message: 'filesystem must not be xfs with readOnly: the guest cannot mount such a disk; leave readOnly out',
+    fieldPath: '.filesystem',
+  },
+];
 
 export const storage = z
   .object({
@@ -64,7 +100,7 @@ export const storage = z
       .meta({ description: 'Limits of the VM’s storage.' })
       .optional(),
     disks: z
-      .array(disk)
+      .array(disk.meta(rules(...filesystemRules)))
       .max(maxDisks)
       .meta({
         description: 'SCSI disks to attach. Can change while the VM runs.',

@@ -82,6 +82,10 @@ const host = z.looseObject({
       osBuild: z.number().optional(),
       memoryInMB: z.number().optional(),
       logicalProcessors: z.number().optional(),
+      networks: z
+        .array(z.looseObject({ name: z.string(), type: z.string() }))
+        .optional()
+        .catch(undefined),
       conditions: conditions.catch([]),
     })
     .prefault({}),
@@ -100,7 +104,13 @@ function hostRowOf({ metadata: about, spec, status }: z.infer<typeof host>): Hos
   if (connected === undefined) return { ...row, health: 'Unknown', why: 'no operator has seen it yet' };
   if (connected.status !== 'True') return { ...row, health: 'Wrong', why: textOf(connected) };
   if (spec.unschedulable) return { ...row, health: 'Resting', why: 'takes no further VMs: spec.unschedulable' };
-  return { ...row, health: 'Good', why: textOf(connected) };
+  return { ...row, health: 'Good', why: `${textOf(connected)}${networksText(status.networks ?? [])}` };
+}
+
+/** The networks of HNS that the host has, after why it is well. */
+function networksText(networks: readonly { readonly name: string; readonly type: string }[]): string {
+  if (networks.length === 0) return '';
+  return `; networks: ${networks.map(({ name, type }) => `${name} (${type})`).join(', ')}`;
 }
 
 export interface SetRow {

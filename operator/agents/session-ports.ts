@@ -1,5 +1,6 @@
 // What a session needs from the rest of the operator, and the events that it reports.
 import type { Logger } from 'pino';
+import type { NetworkFacts } from '../../protocol/network-facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Acceptance } from '../controller/hosts.ts';
 import type { Told } from '../controller/instructions/agents.ts';
@@ -35,6 +36,8 @@ export interface SessionPorts {
   readonly heartbeatSeconds: number;
   /** Takes the session's epoch. */
   readonly accept: (nodeName: string, introduction: HostIntroduction) => Promise<Acceptance>;
+  /** The networks of the host have changed. */
+  readonly networks: (nodeName: string, network: NetworkFacts) => void;
   /** The desired state of all VMs of the host, as of now. */
   readonly desired: (nodeName: string) => AsyncIterable<Told>;
 }

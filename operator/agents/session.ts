@@ -23,7 +23,8 @@ import {
   limits,
   subprotocol,
 } from '../../protocol/messages.ts';
-import { binaryStreams, inspectionCapability, streamsCapability } from '../../protocol/streams/messages.ts';
+import { networksCapability } from '../../protocol/network-facts.ts';
+import { binaryStreams, forwardingCapability, streamsCapability } from '../../protocol/streams/messages.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
 import { DesiredParts } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
@@ -53,6 +54,7 @@ export class AgentSession {
     send: (message) => this.#send(message),
     sendData: (message) => this.#channel?.sendStream(message),
     epoch: () => this.#epoch,
+    sendsBinary: () => this.hasCapability(forwardingCapability),
     idle: () => {
       if (this.#state === 'Leaving') this.#replaced();
     },
@@ -107,7 +109,7 @@ export class AgentSession {
 
   #receiveLast(message: MessageOfAgents): void {
     const { type } = message;
-    if (type !== 'hello' && type !== 'observed' && type !== 'removed' && type !== 'logs')
+    if (type !== 'hello' && type !== 'observed' && type !== 'removed' && type !== 'logs' && type !== 'networks')
       this.#streams.receive(message);
   }
 
@@ -188,8 +190,8 @@ export class AgentSession {
   }
 
   /** Whether this agent also understands openings that came after the first version of streams. */
-  get inspects(): boolean {
-    return this.#introduction.capabilities.includes(inspectionCapability);
+  hasCapability(capability: string): boolean {
+    return this.#introduction.capabilities.includes(capability);
   }
 
   /** Undefined when the host or the VM already has the maximum number of streams. */
@@ -220,6 +222,7 @@ export class AgentSession {
     if (message.type === 'observed') this.#observed(message.virtualMachine);
     else if (message.type === 'removed') this.#removed(message.uid, message.lastExit);
     else if (message.type === 'logs') this.#discard(message);
+    else if (message.type === 'networks') this.#ports.networks(this.nodeName, message.network);
     else this.#streams.receive(message);
   }
 
@@ -294,6 +297,7 @@ export class AgentSession {
       heartbeatSeconds,
       logWindow: grantedLogLines,
       streamEncodings: [binaryStreams],
+      capabilities: [networksCapability],
     });
   }
 

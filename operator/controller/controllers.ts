@@ -1,6 +1,7 @@
 // The controllers together: four queues (VMs, hosts, VMs without a host, sets), the parts that they share, and their
 // triggers.
 import type { Logger } from 'pino';
+import type { NetworkFacts } from '../../protocol/network-facts.ts';
 import type { Clock, Random, RandomUUID } from '../../runtime/clock.ts';
 import type { Outcome } from '../kubernetes/api-error.ts';
 import { type Caches, type Clients, machineKind } from '../kubernetes/caches.ts';
@@ -168,6 +169,12 @@ export class Controllers {
     return new Map(this.#queues.map((queue) => [queue.name, queue.depth]));
   }
 
+  /** The networks of a host have changed. */
+  tellNetworks(nodeName: string, network: NetworkFacts): void {
+    this.hosts.tellNetworks(nodeName, network);
+    this.triggers.hostChanged(nodeName);
+  }
+
   /** The desired state of all VMs of a host. A VM that cannot be sent now is left out: its host keeps it unchanged. */
   desired(nodeName: string): AsyncGenerator<Told> {
     const keys = [...this.machines.keysOn(nodeName)].sort();
@@ -191,6 +198,11 @@ export class Controllers {
     this.triggers.start();
     this.#setTriggers.start();
     this.#options.uninstallation.start(() => this.triggers.allHosts());
+  }
+
+  /** Resolves when everything that was stored at the start has been reconciled, or after a stop. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#queues.map((queue) => queue.drained()));
   }
 
   /** Writes that are under way finish first. */

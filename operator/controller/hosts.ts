@@ -1,6 +1,8 @@
 // LinuxUtilityVMHosts. A host is created when its agent first says hello, and is owned by its Node. Accepting a session
 // takes the next epoch in the host's status (design §6). Afterwards the status is written only when it changes.
 import type { LinuxUtilityVMHostStatus } from '../../crds/linux-utility-vm-host.ts';
+import { boundedFacts } from '../../protocol/bounded-facts.ts';
+import type { NetworkFacts } from '../../protocol/network-facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { sameJson } from '../../runtime/same-json.ts';
 import { type ApiError, isAlreadyExists, isConflict, isNotFound, type Outcome } from '../kubernetes/api-error.ts';
@@ -80,6 +82,14 @@ export class Hosts {
       if (!isConflict(written.error)) return refusal(nodeName, written.error);
     }
     return { ok: false, retry: true, message: `the record of host ${nodeName} kept changing` };
+  }
+
+  /** The networks of the host have changed. The caller lets the host be reconciled. */
+  tellNetworks(nodeName: string, network: NetworkFacts): void {
+    const introduction = this.#introductions.get(nodeName);
+    if (introduction === undefined) return;
+    const facts = boundedFacts({ ...introduction.facts, network });
+    this.#introductions.set(nodeName, { ...introduction, facts });
   }
 
   /** An agent whose last session is later than the record knows has outlived a restore of the cluster. */

@@ -112,6 +112,11 @@ export class Triggers {
     for (const { metadata } of caches.hosts.values()) hostQueue.add(metadata.name);
   }
 
+  /** The agent has told something new about its host. */
+  hostChanged(nodeName: string): void {
+    this.#options.hostQueue.add(nodeName);
+  }
+
   /** The session of the node is live. */
   live(nodeName: string): void {
     const { inventory, hostQueue } = this.#options;

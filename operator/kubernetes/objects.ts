@@ -28,6 +28,7 @@ import { fromSpec } from '../../protocol/options.ts';
 import { beginning } from '../../runtime/beginning.ts';
 import { plainText } from '../../runtime/plain-text.ts';
 import { sameJson } from '../../runtime/same-json.ts';
+import { SharedTexts } from './shared-texts.ts';
 import { unknownFields } from './unknown-fields.ts';
 
 /** Metadata of an object that the API server has stored. */
@@ -213,6 +214,8 @@ export function inlinePolicyOf(raw: unknown): string | undefined {
   return inlinePolicy.safeParse(raw).data?.spec.confidential.securityPolicy;
 }
 
+const texts = new SharedTexts(4_096);
+
 /**
  * The form in which a large fleet is kept in memory, without the parts that no decision needs. Log text is most of a
  * status; most labels and annotations are for others.
@@ -221,6 +224,7 @@ export function compact(object: VirtualMachine): VirtualMachine {
   const { labels, annotations, ...metadata } = object.metadata;
   const { guestLog, ...status } = object.status;
   const [ourLabels, ourAnnotations] = [labels, annotations].map(onlyOurs);
+  for (const part of [metadata, object.spec, status]) texts.shareIn(part);
   return {
     metadata: {
       ...metadata,

@@ -116,13 +116,22 @@ export class WorkQueue {
     this.#timers.set(key, { timer, due });
   }
 
+  /** Resolves when nothing waits or is worked on, now or after a stop. */
+  async drained(): Promise<void> {
+    if (!this.#isDrained) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
   /** Accepts no more keys and waits for the current work. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const { timer } of this.#timers.values()) timer.cancel();
     this.#lowTimer?.cancel();
     for (const keys of [this.#timers, this.#waiting, this.#low, this.#lowSince, this.#again, this.#held]) keys.clear();
-    if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.drained();
+  }
+
+  get #isDrained(): boolean {
+    return this.#working.size === 0 && this.depth === 0;
   }
 
   /** One group may fill half of the room, two groups a third each, and so on. */
@@ -214,7 +223,7 @@ export class WorkQueue {
     this.#conclude(key, lane, result);
     if (this.#again.delete(key)) this.add(key);
     this.#dispatch();
-    if (this.#working.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#isDrained) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #conclude(key: string, lane: Lane, result: Result): void {

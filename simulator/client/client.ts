@@ -16,12 +16,14 @@ import { HcsError } from '../../agent/node/hcs-error.ts';
 import type { FileFact, OpenFile, VmGroupAccess, WindowsHost } from '../../agent/node/host.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
 import { SimulatedGuestSockets } from './guest-sockets.ts';
+import { SimulatedNetworks } from './networks.ts';
 import { RpcClient } from './rpc-client.ts';
 
 export interface SimulatedConnection {
   readonly backend: SimulatedBackend;
   readonly host: SimulatedHost;
   readonly sockets: SimulatedGuestSockets;
+  readonly networks: SimulatedNetworks;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export async function connectSimulatedHost(socketPath: string, socketDirectory: 
     backend: new SimulatedBackend(client, ends),
     host: new SimulatedHost(client),
     sockets: new SimulatedGuestSockets(socketDirectory),
+    networks: new SimulatedNetworks(client),
     close: () => client.close(),
   };
 }

@@ -1,5 +1,6 @@
 // Controls a simulated node from a test, a demonstration or a benchmark.
 import type { FileEntry } from '../wire/file-entry.ts';
+import type { SimulatedNetworkInput } from '../wire/network.ts';
 import type { SystemDetail } from '../wire/rpc.ts';
 import type { ConnectionsOfPaused, GuestEnd, ScriptRuleInput, Visit } from '../wire/script.ts';
 import { RpcClient } from './rpc-client.ts';
@@ -84,6 +85,25 @@ export class SimulatedHostControl {
   /** Restarts the compute service: agents are disconnected, and the VMs keep running. */
   async disconnectClients(): Promise<void> {
     await this.#client.call('disconnectClients', {});
+  }
+
+  async addNetwork(network: SimulatedNetworkInput): Promise<void> {
+    await this.#client.call('addNetwork', { network });
+  }
+
+  /** With its endpoints. */
+  async removeNetwork(id: string): Promise<void> {
+    await this.#client.call('removeNetwork', { id });
+  }
+
+  /** HNS starts again: endpoints are gone, and networks that are not persistent. */
+  async restartHns(): Promise<void> {
+    await this.#client.call('restartHns', {});
+  }
+
+  /** HNS is as after a reboot of the node. */
+  async rebootHns(): Promise<void> {
+    await this.#client.call('rebootHns', {});
   }
 
   close(): Promise<void> {

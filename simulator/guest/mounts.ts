@@ -3,8 +3,7 @@
 // there. Unmounting a folder on which nothing is mounted deletes the content of the folder. Data that was written and
 // not synced is lost with the power.
 
-/** Names of the files on a disk, as stored on the host. */
-export type DiskFiles = Set<string>;
+import type { DiskFiles } from './filesystem.ts';
 
 export interface DisksOfGuest {
   isAttached(controller: number, lun: number): boolean;

@@ -1,6 +1,7 @@
 // The resources of a simulated guest: its mounted disks and shares, and its security policy (hcs-runtime E.6, ModifySettings).
 import { z } from 'zod';
 import { type Clock, delay } from '../../runtime/clock.ts';
+import { prepareFilesystem } from './filesystem.ts';
 import { type DisksOfGuest, GuestMounts } from './mounts.ts';
 import type { GuestModifyRequest } from './service.ts';
 
@@ -86,12 +87,15 @@ export class GuestResources {
   async #disk({ RequestType, Settings }: GuestModifyRequest, failure: string | undefined): Promise<string | undefined> {
     const parsed = disk.safeParse(Settings);
     if (!parsed.success) return 'failed to unmarshal settings as MappedVirtualDisk';
-    const { Controller, Lun, MountPath, ReadOnly } = parsed.data;
+    const { Controller, EnsureFilesystem, Filesystem, Lun, MountPath, ReadOnly } = parsed.data;
     // The guest waits for the device before it looks at the type of the request, and without a limit.
     await this.#untilAttached(Controller, Lun);
     if (RequestType === 'Remove') return failure ?? this.mounts.unmount(MountPath);
     if (failure !== undefined) return this.mounts.failedMount(MountPath, failure);
     const files = this.#options.disks.files(Controller, Lun);
+    const how = { filesystem: Filesystem, isEnsured: EnsureFilesystem === true, isReadOnly: ReadOnly === true };
+    const problem = prepareFilesystem(files, how);
+    if (problem !== undefined) return this.mounts.failedMount(MountPath, problem);
     return this.mounts.mount(MountPath, `${Controller}:${Lun}`, files, ReadOnly === true);
   }
 

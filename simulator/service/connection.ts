@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import type { SystemExit, SystemId } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
+import { HnsError } from '../../agent/node/hns-error.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { readLines, sendLine } from '../wire/json-lines.ts';
 import {
@@ -136,7 +137,7 @@ export class Connection {
 }
 
 function failureOf(operation: string, error: unknown): Failure {
-  if (error instanceof HcsError) {
+  if (error instanceof HcsError || error instanceof HnsError) {
     const { operation: call, hresult, message, detail } = error;
     return detail === undefined ? { operation: call, message, hresult } : { operation: call, message, hresult, detail };
   }

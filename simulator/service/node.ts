@@ -5,9 +5,9 @@ import { randomUUID } from 'node:crypto';
 import type { RuntimeId, SystemExit, SystemId, SystemProperties, SystemStatistics } from '../../agent/node/backend.ts';
 import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
-import type { DiskFiles } from '../guest/mounts.ts';
+import { DiskFiles } from '../guest/filesystem.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
-import { guestSocketPath } from '../wire/guest-address.ts';
+import { guestDoorPath, guestSocketPath } from '../wire/guest-address.ts';
 import { type Dial, dialPath } from '../wire/guest-dial.ts';
 import { runtimeId, type SystemDetail } from '../wire/rpc.ts';
 import type { Step, Visiting } from '../wire/script.ts';
@@ -110,6 +110,7 @@ export class SimulatedNode {
       ...(consolePath && { consolePath }),
       clock,
       script,
+      doorPath: () => this.socketDirectory && guestDoorPath(this.socketDirectory, vm),
       dial: (port) => (dial ?? this.#dialSocket)(vm, port),
       diskFiles: (path) => this.#filesOf(path),
       onStopped: (exit) => this.#stopped(system, exit),
@@ -229,7 +230,7 @@ export class SimulatedNode {
 
   /** A new disk starts with a file. */
   #filesOf(path: string): DiskFiles {
-    const known = this.#disks.get(path) ?? new Set(['kept']);
+    const known = this.#disks.get(path) ?? new DiskFiles(['kept']);
     this.#disks.set(path, known);
     return known;
   }

@@ -1,5 +1,6 @@
 // The service process of one simulated Windows node (design §8). It owns the node's files and compute systems, so that
 // VMs outlive an agent process as they do in HCS. Clients connect over a Unix socket.
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
@@ -7,6 +8,7 @@ import type { SimulatedHostFile } from '../host-file.ts';
 import { simulatedConsolePath } from '../wire/console.ts';
 import { Script } from '../wire/script.ts';
 import { type CommonHandlers, Connection } from './connection.ts';
+import { SimulatedHns } from './hns/hns.ts';
 import { HostFiles } from './host-files.ts';
 import { type DialHost, SimulatedNode } from './node.ts';
 import { SavedFiles } from './saved-files.ts';
@@ -44,8 +46,9 @@ export async function runSimulatedHost(options: SimulatedHostOptions): Promise<R
     consolePath: (pipe) => simulatedConsolePath(socketPath, pipe),
     ...(dial && { dial }),
   });
+  const hns = new SimulatedHns({ ...host.hns, version: versionOf(host.hns.version), script, randomUUID });
   const connections = new Set<Connection>();
-  const handlers = makeHandlers({ script, files, node, connections });
+  const handlers = makeHandlers({ script, files, node, hns, connections });
   const server = createServer((socket) => {
     const connection = new Connection(socket, node, handlers);
     connections.add(connection);
@@ -64,11 +67,14 @@ interface Parts {
   readonly script: Script;
   readonly files: HostFiles;
   readonly node: SimulatedNode;
+  readonly hns: SimulatedHns;
   readonly connections: ReadonlySet<Connection>;
 }
 
-function makeHandlers({ script, files, node, connections }: Parts): CommonHandlers {
+function makeHandlers(parts: Parts): CommonHandlers {
+  const { script, files, node, connections } = parts;
   return {
+    ...networkHandlers(parts.hns),
     hello: ({ socketDirectory }) => {
       node.socketDirectory = socketDirectory;
     },
@@ -110,6 +116,36 @@ function makeHandlers({ script, files, node, connections }: Parts): CommonHandle
       for (const connection of connections) if (connection.isAgent) connection.forget();
     },
   };
+}
+
+type NetworkHandlers = Pick<
+  CommonHandlers,
+  | Extract<keyof CommonHandlers, `${string}Endpoint` | `${string}Endpoints` | `${string}Network` | `${string}Networks`>
+  | 'hnsVersion'
+  | 'restartHns'
+  | 'rebootHns'
+>;
+
+function networkHandlers(hns: SimulatedHns): NetworkHandlers {
+  return {
+    hnsVersion: () => hns.version(),
+    listNetworks: async () => ({ text: await hns.listNetworks() }),
+    readNetwork: async ({ id }) => ({ text: await hns.readNetwork(id) }),
+    listEndpoints: async () => ({ text: await hns.listEndpoints() }),
+    readEndpoint: async ({ id }) => ({ text: await hns.readEndpoint(id) }),
+    createEndpoint: ({ network, id, document }) => hns.createEndpoint(network, id, document),
+    modifyEndpoint: ({ id, change }) => hns.modifyEndpoint(id, change),
+    deleteEndpoint: ({ id }) => hns.deleteEndpoint(id),
+    addNetwork: ({ network }) => hns.addNetwork(network),
+    removeNetwork: ({ id }) => hns.removeNetwork(id),
+    restartHns: () => hns.restart(),
+    rebootHns: () => hns.reboot(),
+  };
+}
+
+function versionOf(text: string) {
+  const [major = 0, minor = 0] = text.split('.').map(Number);
+  return { major, minor };
 }
 
 function encoded(bytes: Buffer | undefined): { readonly base64?: string } {

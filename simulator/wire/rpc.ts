@@ -3,8 +3,10 @@
 // read.
 import { z } from 'zod';
 import type { RuntimeId, SystemId } from '../../agent/node/backend.ts';
+import type { EndpointId, NetworkId } from '../../agent/node/network-service.ts';
 import { hostFacts } from '../../protocol/messages.ts';
 import { fileEntry } from './file-entry.ts';
+import { simulatedNetwork } from './network.ts';
 import { connectionsOfPaused, guestEnds, scriptRule, steps } from './script.ts';
 
 /** A document can contain a policy digest and hundreds of table entries, but not more. */
@@ -21,10 +23,14 @@ export const systemId = z
   .max(128)
   .transform((text) => text as SystemId);
 
+const networkId = z.guid().transform((text) => text.toLowerCase() as NetworkId);
+const endpointId = z.guid().transform((text) => text.toLowerCase() as EndpointId);
+
 const handle = z.int().min(1);
 const path = z.string().max(32_767);
 const nothing = z.strictObject({});
 const onHandle = z.strictObject({ handle });
+const answer = z.object({ text: z.string() });
 const hresultNumber = z.int().min(0).max(0xffff_ffff);
 
 export const systemProperties = z.object({
@@ -128,6 +134,18 @@ export const methods = {
   properties: { params: onHandle, result: systemProperties },
   statistics: { params: onHandle, result: systemStatistics },
   close: { params: onHandle, result: nothing },
+  // Methods of the agent: HNS.
+  hnsVersion: { params: nothing, result: z.object({ major: z.int(), minor: z.int() }) },
+  listNetworks: { params: nothing, result: answer },
+  readNetwork: { params: z.strictObject({ id: networkId }), result: answer },
+  listEndpoints: { params: nothing, result: answer },
+  readEndpoint: { params: z.strictObject({ id: endpointId }), result: answer },
+  createEndpoint: {
+    params: z.strictObject({ network: networkId, id: endpointId, document: z.string() }),
+    result: nothing,
+  },
+  modifyEndpoint: { params: z.strictObject({ id: endpointId, change: z.string() }), result: nothing },
+  deleteEndpoint: { params: z.strictObject({ id: endpointId }), result: nothing },
   // Methods that control the simulation.
   script: { params: z.strictObject({ rule: scriptRule }), result: z.object({ rule: z.int() }) },
   release: { params: z.strictObject({ rule: z.int().optional() }), result: nothing },
@@ -149,6 +167,10 @@ export const methods = {
     result: nothing,
   },
   disconnectClients: { params: nothing, result: nothing },
+  addNetwork: { params: z.strictObject({ network: simulatedNetwork }), result: nothing },
+  removeNetwork: { params: z.strictObject({ id: z.string() }), result: nothing },
+  restartHns: { params: nothing, result: nothing },
+  rebootHns: { params: nothing, result: nothing },
 } as const;
 
 export type Method = keyof typeof methods;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RuntimeId } from '../../agent/node/backend.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { sealedBoot } from '../../simulator/guest/boot-command.ts';
+import { DiskFiles } from '../../simulator/guest/filesystem.ts';
 import { SimulatedGuest } from '../../simulator/guest/guest.ts';
 import { simulatedHostFile } from '../../simulator/host-file.ts';
 import { Script } from '../../simulator/wire/script.ts';
@@ -112,7 +113,7 @@ export class AgentLink implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      disks: { isAttached: () => false, files: () => new Set(), share: () => undefined },
+      disks: { isAttached: () => false, files: () => new DiskFiles(), share: () => undefined },
       onEnd: () => undefined,
     }).start();
   }

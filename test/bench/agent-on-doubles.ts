@@ -3,7 +3,7 @@
 // VM that starts to that port as JSON lines, so that the parent can play the guest. It answers each line from the
 // parent with the causes that have woken the pump so far. It ends with the connection.
 import '../../agent/thread-pool.ts';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,13 +17,23 @@ import { realOutside } from '../../agent/commands/outside.ts';
 import type { ComputeSystem, HcsBackend } from '../../agent/node/backend.ts';
 import type { WindowsHost } from '../../agent/node/host.ts';
 import type { AgentNode } from '../../agent/node/node.ts';
+import type { StateStorage } from '../../agent/node/state-storage.ts';
 import { localStorage } from '../../agent/storage/local-storage.ts';
 import { connectComputeCore } from '../../agent/windows/computecore/computecore.ts';
 import { readConsole } from '../../agent/windows/console-pipe.ts';
 import { HyperVSockets } from '../../agent/windows/hvsock/sockets.ts';
 import type { HostFacts } from '../../protocol/messages.ts';
+import { noNetworks } from '../support/agent/no-networks.ts';
 import { wakingsOf } from '../support/doubles/winsock.ts';
 import type { AgentEvent } from './agent-events.ts';
+
+/** What Windows calls owners and locks is native code that wine does not run; this program has a folder of its own. */
+const storage: StateStorage =
+  process.platform === 'win32' ? { ...localStorage, openFolder: makeFolder, locks: () => [] } : localStorage;
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+}
 
 const [, , url = '', folder = '', computecore = '', winsock = '', port = ''] = process.argv;
 const parent = connect(Number(port), '127.0.0.1').setNoDelay();
@@ -105,6 +115,7 @@ async function connectNode(): Promise<AgentNode> {
     host,
     sockets,
     readConsole,
+    networks: noNetworks,
     uptime: () => performance.now(),
     async close() {
       await sockets.close();
@@ -150,6 +161,6 @@ await runAgent(
     guestLog: {},
     healthPort: undefined,
   },
-  realOutside({ storage: localStorage, connect: connectNode }, pino({ level: 'debug', timestamp }, transitions)),
+  realOutside({ storage, connect: connectNode }, pino({ level: 'debug', timestamp }, transitions)),
   stop.signal,
 );

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../runtime/error-text.ts';
 import {
   benchFloods,
   memoryLimitMebibytes,
@@ -30,19 +31,27 @@ import { benchStore, promisedMebibytes } from './store.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-const { positionals: names, values: options } = parseArgs({
-  allowPositionals: true,
-  options: {
-    vms: { type: 'string', default: '2000' },
-    pending: { type: 'string', default: '7500' },
-    hosts: { type: 'string', default: '500' },
-    cached: { type: 'string', default: '20000' },
-    replicas: { type: 'string', default: '5000' },
-    alone: { type: 'boolean', default: false },
-    csv: { type: 'string' },
-    ...fleetFlags,
-  },
-});
+const flags = {
+  vms: { type: 'string', default: '2000' },
+  pending: { type: 'string', default: '7500' },
+  hosts: { type: 'string', default: '500' },
+  cached: { type: 'string', default: '20000' },
+  replicas: { type: 'string', default: '5000' },
+  alone: { type: 'boolean', default: false },
+  csv: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+  ...fleetFlags,
+} as const;
+const { positionals: names, values: options } = parsed();
+
+function parsed() {
+  try {
+    return parseArgs({ allowPositionals: true, options: flags });
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exit(2);
+  }
+}
 
 /** Adds a figure to the file of --csv. */
 function record(bench: string, better: Figure['better'], unit: string, values: Readonly<Record<string, number>>): void {
@@ -247,6 +256,15 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
+if (options.help) {
+  const usage = Object.entries(flags).map(([name, flag]) => {
+    const value = flag.type === 'boolean' ? '' : ' VALUE';
+    return `  --${name}${value}${'default' in flag && value !== '' ? ` (${flag.default})` : ''}`;
+  });
+  const all = Object.keys(benches).join(' ');
+  say(['Usage: npm run bench -- [NAME …] [flags]', `Names, by default all but fleet: ${all}`, ...usage].join('\n'));
+  process.exit(0);
+}
 const unknown = names.filter((name) => benches[name] === undefined);
 if (unknown.length > 0) {
   process.stderr.write(`no such bench: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`);

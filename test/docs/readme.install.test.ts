@@ -98,7 +98,7 @@ describe('its first steps', () => {
 
   /** Waits until the examples have the states that the table of the page shows. */
   async function settled(): Promise<void> {
-    const states = ['Running=7', 'Stopped=3', 'Failed=2'];
+    const states = ['Running=8', 'Stopped=3', 'Failed=2'];
     await vi.waitFor(async () => {
       const phases = await run("kubectl get luvm -o jsonpath='{.items[*].status.phase}'", shell);
       for (const state of states) {

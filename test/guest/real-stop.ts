@@ -119,6 +119,12 @@ class CuttableSockets implements GuestSockets {
     };
   }
 
+  async connect(runtimeId: RuntimeId, port: number, signal: AbortSignal): Promise<Duplex> {
+    const stream = await this.#sockets.connect(runtimeId, port, signal);
+    this.#streams.add(stream);
+    return stream;
+  }
+
   async cut(): Promise<void> {
     for (const listener of this.#listeners) await listener.close();
     for (const stream of this.#streams) stream.destroy();
@@ -246,6 +252,23 @@ describe('data that a real guest has written and not synced', () => {
     await expect.poll(() => hasReason('DiskFailed')(core.observed(uid)), { timeout: 60_000 }).toBe(true);
     await shell(core, '[ "$(cat /opt/keep/file)" = mine ]');
     await expectSaved();
+  });
+});
+
+describe('a blank disk that is ensured to have a file system', () => {
+  it('is formatted once, and keeps its files over restarts', async () => {
+    await rm(host.image);
+    await runProgram('truncate', ['-s', '64M', host.image]);
+    await using core = await startCore(host, { timeouts });
+    const ensured = { Disks: [{ ...disk, filesystem: 'ext4', ensureFilesystem: true } as const] };
+    await startWriting(core, ensured);
+    for (const restartedAt of ['once', 'twice']) {
+      await core.supervisor.assign(makeAssignment({ options: optionsOf(ensured), restartedAt, generation: 2 }));
+      await runs(core, restartedAt);
+      await shell(core, '[ "$(cat /mnt/data/file)" = written ]');
+    }
+    await halt(core, ensured);
+    expect(await host.fileOnDisk('file')).toBe('written\n');
   });
 });
 

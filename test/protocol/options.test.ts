@@ -50,7 +50,7 @@ const everything: LinuxUtilityVMManifestSpec = {
     qos: { iopsMaximum: 17, bandwidthMaximum: 18 },
     disks: [
       { name: 'a', path: 'C:\\a.vhdx', readOnly: true, mountPath: '/a' },
-      { name: 'b', path: 'C:\\b.vhdx' },
+      { name: 'b', path: 'C:\\b.vhdx', filesystem: 'ext4', ensureFilesystem: true },
     ],
   },
   devices: { vpciEnabled: true, assigned: [{ instanceID: 'PCIP\\A', virtualFunction: 19 }, { instanceID: 'PCIP\\B' }] },
@@ -130,7 +130,7 @@ test('a spec becomes options under the names of the original', () => {
     StorageQoSBandwidthMaximum: 18,
     Disks: [
       { name: 'a', path: 'C:\\a.vhdx', readOnly: true, mountPath: '/a' },
-      { name: 'b', path: 'C:\\b.vhdx', readOnly: false },
+      { name: 'b', path: 'C:\\b.vhdx', readOnly: false, filesystem: 'ext4', ensureFilesystem: true },
     ],
     AssignedDevices: [
       { deviceInstanceID: 'PCIP\\A', virtualFunctionIndex: 19 },

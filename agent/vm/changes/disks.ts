@@ -13,7 +13,7 @@ import type { MachineRecord, VirtualMachineDisk } from '../record.ts';
 import { requireReserved } from '../reserving.ts';
 import type { Situation } from '../situation.ts';
 import { askUnlessLeaving, diskPlace, lookForMount, requireFreeTarget } from './mount-target.ts';
-import { fileOf, isWanted } from './options.ts';
+import { fileOf, filesystemOf, isWanted } from './options.ts';
 import * as changed from './record.ts';
 
 /** The errors of HCS when what is to be removed is not there: E_INVALIDARG, ERROR_NOT_FOUND. */
@@ -135,7 +135,7 @@ function placed(record: MachineRecord, wanted: WantedDisk, isMounted: boolean): 
     throw new MachineFailure('DiskFailed', `disk ${wanted.name}: no place is free on the VM's SCSI controllers`);
   }
   const { name, path, readOnly, mountPath } = wanted;
-  const named = { name, path, readOnly, ...(mountPath !== undefined && { mountPath }) };
+  const named = { name, path, readOnly, ...(mountPath !== undefined && { mountPath }), ...filesystemOf(wanted) };
   const taken = [
     ...disks.map(({ guestPath }) => guestPath),
     ...(record.assignment?.options.Disks ?? []).map(mountPathOf),
@@ -152,6 +152,6 @@ export function scsiDisk(disk: VirtualMachineDisk): ScsiDisk {
   const { controller, guestPath, lun, readOnly } = disk;
   return {
     attachment: { controller, lun, type: 'VirtualDisk', path: fileOf(disk), readOnly },
-    mount: guestPath === undefined ? undefined : { guestPath, readOnly },
+    mount: guestPath === undefined ? undefined : { guestPath, readOnly, ...filesystemOf(disk) },
   };
 }

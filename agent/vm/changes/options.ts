@@ -88,8 +88,21 @@ export function disksToAttach({ assignment, disks }: MachineRecord): readonly Wa
 }
 
 function isSameDisk(wanted: WantedDisk, disk: VirtualMachineDisk): boolean {
-  const { name, path, readOnly, mountPath } = disk;
-  return isDeepStrictEqual(defined(wanted), defined({ name, path, readOnly, mountPath }));
+  return isDeepStrictEqual(defined(wanted), optionOf(disk));
+}
+
+/** What the manifest says of a disk. */
+function optionOf(disk: VirtualMachineDisk): WantedDisk {
+  const { mountPath, name, path, readOnly } = disk;
+  return { name, path, readOnly, ...(mountPath !== undefined && { mountPath }), ...filesystemOf(disk) };
+}
+
+/** Without the members that the manifest leaves out. */
+export function filesystemOf({ ensureFilesystem, filesystem }: Pick<WantedDisk, 'ensureFilesystem' | 'filesystem'>) {
+  return {
+    ...(filesystem !== undefined && { filesystem }),
+    ...(ensureFilesystem !== undefined && { ensureFilesystem }),
+  };
 }
 
 /** The files that the VM has access to although no disk of it needs them any more. */
@@ -117,12 +130,7 @@ export function optionOfDisks(record: MachineRecord): RequestedOptions['Disks'] 
   const isComplete = disksToDetach(record).length === 0 && disksToAttach(record).length === 0;
   if (isComplete) return record.assignment?.options.Disks;
   if (attached.length === 0) return undefined;
-  return attached.map(({ name, path, readOnly, mountPath }) => ({
-    name,
-    path,
-    readOnly,
-    ...(mountPath !== undefined && { mountPath }),
-  }));
+  return attached.map(optionOf);
 }
 
 /** The digest of the options. When they equal the wanted options, it is the digest that the operator sent. */

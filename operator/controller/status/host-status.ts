@@ -1,6 +1,7 @@
 // The status of a LinuxUtilityVMHost as a pure function of the stored status, the agent's hello, and the session.
 import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
 import type { HostFacts } from '../../../protocol/messages.ts';
+import type { NetworkFacts } from '../../../protocol/network-facts.ts';
 import { conditionsOf, type Judgement, timestampOf } from './conditions.ts';
 
 export interface HostIntroduction {
@@ -65,12 +66,28 @@ export function withIntroduction(
   const folders = [...new Map(facts.bootFiles.map((folder) => [folder.path, folder])).values()];
   const bootFiles = folders.map(({ path, files }) => (files.length > 0 ? { path, files } : { path }));
   return {
-    ...stored,
+    ...withNetworks(stored, facts.network),
     ...{ agentVersion, osBuild, architecture, logicalProcessors, memoryInMB },
     ...(numaNodes.length > 0 && { numaNodes }),
     ...(isolation.length > 0 && { isolation }),
     ...(bootFiles.length > 0 && { bootFiles }),
   };
+}
+
+/** Networks that the agent has not been able to read stay as they are. */
+function withNetworks(stored: LinuxUtilityVMHostStatus, told: HostFacts['network']): LinuxUtilityVMHostStatus {
+  if (told === undefined) return stored;
+  const { networks: _networks, hnsVersion: _hnsVersion, ...others } = stored;
+  const networks = [...new Map(told.networks.map((each) => [each.id, each])).values()];
+  return {
+    ...others,
+    ...(told.hnsVersion !== undefined && { hnsVersion: told.hnsVersion }),
+    ...(networks.length > 0 && { networks: networks.map(withoutEmptySubnets) }),
+  };
+}
+
+function withoutEmptySubnets({ subnets, ...network }: NetworkFacts['networks'][number]) {
+  return subnets.length > 0 ? { ...network, subnets } : network;
 }
 
 function drainingJudgements({ draining }: HostStatusInputs): readonly Judgement[] {

@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixedTimes } from '../../../agent/bounds/timeouts.ts';
 import { doctorCommand } from '../../../agent/commands/doctor.ts';
-import type { DoctorHcs, DoctorPorts, DoctorSettings } from '../../../agent/doctor/ports.ts';
+import type { DoctorHcs, DoctorNetworks, DoctorPorts, DoctorSettings } from '../../../agent/doctor/ports.ts';
 import { systemPorts } from '../../../agent/doctor/system-ports.ts';
 import { HcsError } from '../../../agent/node/hcs-error.ts';
+import { HnsError } from '../../../agent/node/hns-error.ts';
+import type { NetworkId } from '../../../agent/node/network-service.ts';
 import { nodeFileSystem } from '../../../agent/storage/file-system.ts';
 import { FileJournal } from '../../../agent/vm/journal.ts';
 import { newRecord } from '../../../agent/vm/record.ts';
@@ -17,6 +20,7 @@ import { makeAuthority, signServing } from '../../../operator/certificates/autho
 import type { RequestedOptions } from '../../../protocol/options.ts';
 import { makeAssignment } from '../../support/agent/assignments.ts';
 import { FakeClock } from '../../support/clocks/fake-clock.ts';
+import { until } from '../../support/until.ts';
 
 const program = fileURLToPath(new URL('../../../agent/main.ts', import.meta.url));
 const groups = '"BUILTIN\\Administratoren","Alias","S-1-5-32-544","x"\n"Mandatory","Label","S-1-16-12288",""\n';
@@ -40,6 +44,17 @@ const failingHcs = (code: number): DoctorHcs => ({
   enumerate: () => Promise.reject(new HcsError('HcsEnumerateComputeSystems', code)),
 });
 
+const natId = '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a01' as NetworkId;
+const goodHns: DoctorNetworks = {
+  version: async () => ({ major: 13, minor: 2 }),
+  networks: async () => [natId],
+  network: async (id) => ({ id, name: 'nat', type: 'NAT', subnets: [] }),
+};
+const failingHns = (code: number): DoctorNetworks => ({
+  ...goodHns,
+  networks: () => Promise.reject(new HnsError('HcnEnumerateNetworks', code)),
+});
+
 /** A healthy Windows node, with these differences. */
 function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
   return {
@@ -50,6 +65,7 @@ function node(changes: Partial<DoctorPorts> = {}): DoctorPorts {
     stateFolderProblem: async () => undefined,
     run: async (name) => ({ exitCode: 0, output: name === 'sc.exe' ? running : groups }),
     connectHcs: async () => goodHcs,
+    connectHns: async () => goodHns,
     hostFacts: async () => ({
       osBuild: 20348,
       bootFiles: [{ path: 'C:\\boot', files: ['kernel', 'INITRD.IMG', 'kernel.vmgs'] }],
@@ -91,8 +107,8 @@ describe('lcow-agent doctor', () => {
     expect(failed).toEqual([]);
     expect(code).toBe(0);
     expect(results.filter(({ state }) => state === 'ok').map(({ check }) => check)).toEqual([
-      ...['windows-build', 'privileges', 'compute-service', 'hyper-v', 'snp', 'boot-files', 'boot-file-access'],
-      'threads',
+      ...['windows-build', 'privileges', 'compute-service', 'hyper-v', 'host-networks', 'snp'],
+      ...['boot-files', 'boot-file-access', 'threads'],
       ...['token', 'operator', 'state-folder'],
     ]);
   });
@@ -138,6 +154,39 @@ describe('lcow-agent doctor', () => {
     expect(failed[0]?.fix).toContain(fix);
     expect(failed[0]?.problem).not.toBe('');
     expect(code).toBe(1);
+  });
+
+  it('names the networks of the host', async () => {
+    const { results } = await doctor(node());
+    const found = results.find(({ check }) => check === 'host-networks');
+    expect(found).toMatchObject({ state: 'ok', detail: 'version 13.2, 1 network: nat (NAT)' });
+  });
+
+  it.each<[fix: string, hns: DoctorNetworks]>([
+    ['install', failingHns(0x8007_007e)],
+    ['Start-Service hns', failingHns(0x8007_06ba)],
+    ['elevated', failingHns(0x8007_0005)],
+    ['docs/reference/hns.md', failingHns(0x8000_4005)],
+    ['see the message', { ...goodHns, networks: () => Promise.reject(new Error('odd')) }],
+  ])('warns of a Host Networking Service that VMs can run without: %s', async (fix, hns) => {
+    const { code, results } = await doctor(node({ connectHns: async () => hns }));
+    const warned = results.find(({ check }) => check === 'host-networks');
+    expect(warned?.state).toBe('warning');
+    expect(warned?.fix).toContain(fix);
+    expect(code).toBe(0);
+  });
+
+  it('warns of a Host Networking Service that hangs', async () => {
+    const clock = new FakeClock();
+    const hanging = { ...goodHns, networks: () => new Promise<never>(() => undefined) };
+    const diagnosing = doctor(node({ clock, connectHns: async () => hanging }));
+    await until('the check waits', () => {
+      clock.advance(fixedTimes.doctor.hns);
+      return Promise.race([diagnosing.then(() => true), new Promise<false>((resolve) => setImmediate(resolve, false))]);
+    });
+    const { code, results } = await diagnosing;
+    expect(results.find(({ check }) => check === 'host-networks')).toMatchObject({ state: 'warning' });
+    expect(code).toBe(0);
   });
 
   it('reports missing boot files, including those that confidential VMs need', async () => {

@@ -96,6 +96,32 @@ describe('a session', () => {
     expect(virtualMachine).not.toHaveProperty('abridged');
   });
 
+  const nat = { name: 'nat', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a01', type: 'NAT', subnets: ['172.20.0.0/16'] };
+  const lan = { ...nat, name: 'lan', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a02' };
+
+  it('tells the networks of the host with its hello, and again when they change', async () => {
+    await using linked = await startLinked({ networks: { networks: [nat] } });
+    const session = await linked.operator.session(0);
+    expect((await session.hello()).host.network).toEqual({ networks: [nat] });
+    // They change before the operator has said what it understands.
+    linked.tellNetworks({ networks: [] });
+    session.send(JSON.stringify({ ...welcome(1), capabilities: ['networks', 'later'] }));
+    expect(await session.next('networks')).toEqual({ type: 'networks', network: { networks: [] } });
+    linked.tellNetworks({ networks: [] });
+    linked.tellNetworks({ hnsVersion: '13.2', networks: [nat, lan] });
+    await session.next('networks', ({ network }) => network.networks.length === 2);
+    expect(session.messages.filter(({ type }) => type === 'networks')).toHaveLength(2);
+  });
+
+  it('tells an operator of the previous version no changed networks, which would end the session', async () => {
+    await using linked = await startLinked({ networks: { networks: [nat] } });
+    const session = await welcomed(linked);
+    linked.tellNetworks({ networks: [nat, lan] });
+    session.send({ type: 'assign', epoch: 1, virtualMachine: makeAssignment() });
+    await session.next('observed', isRunning);
+    expect(session.messages.some(({ type }) => type === 'networks')).toBe(false);
+  });
+
   it('ends with a malformed message, and the agent dials again', async () => {
     await using linked = await startLinked();
     const first = await welcomed(linked);

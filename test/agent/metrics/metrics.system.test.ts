@@ -101,6 +101,15 @@ describe('the metrics of an agent', () => {
     await until('removed', () => core.removed.has(uid));
     expect((await metrics.scrape()).text).not.toContain(uid);
   });
+
+  it('count failed calls to HNS by their reason', async () => {
+    const metrics = new AgentMetrics('1', new FakeClock());
+    expect((await metrics.scrape()).text).not.toContain('lcow_agent_hns_failures_total{');
+    for (const reason of ['HNSUnavailable', 'HNSFailed', 'HNSUnavailable'] as const) metrics.tally.hnsFailed(reason);
+    const { text } = await metrics.scrape();
+    expect(valueIn(text, 'lcow_agent_hns_failures_total{reason="HNSUnavailable"}')).toBe(2);
+    expect(valueIn(text, 'lcow_agent_hns_failures_total{reason="HNSFailed"}')).toBe(1);
+  });
 });
 
 /** A VM that answers when the test tells it to. */

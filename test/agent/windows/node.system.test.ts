@@ -9,17 +9,21 @@ import { connectWindowsNode } from '../../../agent/windows/node.ts';
 import { newSystemId, ordinaryDocument } from '../../support/agent/simulated-node.ts';
 import { buildDouble } from '../../support/doubles/build.ts';
 import { ComputeCoreDouble, nothingLeft } from '../../support/doubles/computecore.ts';
+import { ComputeNetworkDouble } from '../../support/doubles/computenetwork.ts';
 
 it('a Windows node has HCS, files, facts and sockets, and leaves nothing behind', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'node-'));
   const double = await ComputeCoreDouble.load();
+  const networks = await ComputeNetworkDouble.load();
   const win32 = await buildDouble('win32');
   const node = await connectWindowsNode({
     isolation: [],
     libraries: { computecore: '', kernel32: win32, advapi32: win32, ws2_32: await buildDouble('winsock') },
+    networkLibraries: networks.paths,
     backend: double.connect(),
   });
   expect((await node.host.facts()).logicalProcessors).toBe(2);
+  expect(await node.networks.listNetworks()).toBe('[]');
   const image = join(folder, 'rootfs.vhd');
   await writeFile(image, '');
   await node.host.grantVmGroupAccess(image);

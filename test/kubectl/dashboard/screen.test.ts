@@ -253,6 +253,18 @@ describe('a row', () => {
     expect(setRow({ metadata: about, spec: { update: { method: 'Magic' } } })).toMatchObject(unreadable);
   });
 
+  it('of a host that is well names its networks', () => {
+    const connected = { ...ready('True', 'Connected', 'the agent is connected'), type: 'Connected' };
+    const networks = [
+      { name: 'nat', type: 'NAT', id: '1' },
+      { name: 'vms', type: 'L2Bridge', id: '2', subnets: ['10.0.0.0/8'] },
+    ];
+    const rowOf = (status: object) =>
+      hostRow({ metadata: { name: 'x' }, status: { conditions: [connected], ...status } });
+    expect(rowOf({ networks }).why).toMatch(/the agent is connected; networks: nat \(NAT\), vms \(L2Bridge\)$/);
+    for (const none of [{}, { networks: [] }, { networks: [7] }]) expect(rowOf(none).why).toMatch(/is connected$/);
+  });
+
   it('says since when a VM is being deleted', () => {
     const deletionTimestamp = '2026-11-30T11:00:00Z';
     expect(row({}, { deletionTimestamp })).toMatchObject({

@@ -268,6 +268,17 @@ describe('session', () => {
     expect(harness.misbehaviour).toEqual(['unparsable_report']);
   });
 
+  it('says that it understands changed networks, and passes them on', async () => {
+    const agent = await harness.connectLive();
+    expect(agent.receivedOf('welcome')[0]?.capabilities).toEqual(['networks']);
+    const nat = { name: 'nat', id: someUid, type: 'NAT', subnets: [] };
+    agent.send({ type: 'networks', network: { hnsVersion: '13.2', networks: [nat] } });
+    await until(() => harness.events.includes('networks node-a 1'));
+    const crowd = { networks: Array.from({ length: 65 }, () => nat) };
+    agent.send({ type: 'networks', network: crowd });
+    expect((await agent.closed).code).toBe(closeCodes.malformed);
+  });
+
   it('accepts and discards the log lines of an agent of the previous version, and never blocks it', async () => {
     const agent = await harness.connectLive();
     const logs = { type: 'logs', uid: someUid, boot: 1 } as const;

@@ -48,6 +48,7 @@ beforeEach(async () => {
     replica: 'replica-1',
     heartbeatSeconds: 10,
     accept: () => Promise.resolve({ ok: true, epoch: 1 } as const),
+    networks: () => {},
     desired: () => Readable.from([]),
   };
   server = new AgentServer({

@@ -6,6 +6,7 @@ import { Reports } from '../../../operator/controller/knowledge/reports.ts';
 import { nextStatus } from '../../../operator/controller/status/status.ts';
 import { boundedFacts } from '../../../protocol/bounded-facts.ts';
 import { agentMessage, limits, parseObserved } from '../../../protocol/messages.ts';
+import { networkLimits } from '../../../protocol/network-facts.ts';
 import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { makeMachine, someUid } from '../../support/operator/objects.ts';
 import { observedMachine, someHost } from '../../support/operator/scripted-agent.ts';
@@ -146,5 +147,19 @@ describe('the facts of a host', () => {
     const longPaths = Array.from({ length: 16 }, () => ({ path: '語'.repeat(1024), files: [] }));
     const cut = boundedFacts({ ...someHost, bootFiles: longPaths });
     expect(Buffer.byteLength(JSON.stringify(cut))).toBeLessThanOrEqual(limits.factsBytes);
+  });
+
+  it('lose networks for which there is no room', () => {
+    const networks = Array.from({ length: 64 }, (_, index) => ({
+      name: `${index} ${'語'.repeat(250)}`,
+      id: `00000000-0000-0000-0000-0000000000${index + 10}`,
+      type: 'NAT',
+      subnets: ['172.20.0.0/16'],
+    }));
+    const { network } = boundedFacts({ ...someHost, network: { hnsVersion: '13.2', networks } });
+    expect(network?.hnsVersion).toBe('13.2');
+    expect(network?.networks.length).toBeGreaterThan(5);
+    expect(network?.networks).toEqual(networks.slice(0, network?.networks.length));
+    expect(Buffer.byteLength(JSON.stringify(network))).toBeLessThanOrEqual(networkLimits.bytes + 64);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
+import { isProvenUnplaced } from '../../../operator/controller/placement/fleet.ts';
 import { nextHostStatus } from '../../../operator/controller/status/host-status.ts';
 import { nextStatus } from '../../../operator/controller/status/status.ts';
 import { transitions } from '../../../operator/controller/status/transitions.ts';
@@ -12,17 +13,18 @@ import { inputs, later, now, reported, stored } from '../../support/operator/sta
 const condition = (status: LinuxUtilityVMStatus, type: string) => status.conditions?.find((each) => each.type === type);
 
 describe('the status of a host', () => {
+  const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
+    nextHostStatus({
+      stored: status,
+      generation: 1,
+      introduction: { agentVersion: '1', facts: { ...someHost, ...facts }, nodeUID: undefined },
+      session: undefined,
+      connection: 'Connected',
+      virtualMachines: { desired: 0, running: 0 },
+      now,
+    });
+
   it('has no empty lists, and loses what its agent no longer reports', () => {
-    const told = (facts: Partial<HostFacts>, status: LinuxUtilityVMHostStatus) =>
-      nextHostStatus({
-        stored: status,
-        generation: 1,
-        introduction: { agentVersion: '1', facts: { ...someHost, ...facts }, nodeUID: undefined },
-        session: undefined,
-        connection: 'Connected',
-        virtualMachines: { desired: 0, running: 0 },
-        now,
-      });
     const bootFiles = [{ path: 'C:\\boot', files: [] }];
     const full = told({ isolation: ['SNP'], numaNodes: [], bootFiles }, {});
     expect(full).toMatchObject({ isolation: ['SNP'], bootFiles: [{ path: 'C:\\boot' }] });
@@ -30,6 +32,18 @@ describe('the status of a host', () => {
     const less = told({ isolation: [], numaNodes: [], bootFiles: [] }, full);
     expect(less).not.toHaveProperty('isolation');
     expect(less).not.toHaveProperty('bootFiles');
+  });
+
+  it('has the networks of the host, and keeps them while its agent cannot read them', () => {
+    const nat = { name: 'nat', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a01', type: 'NAT', subnets: ['172.20.0.0/16'] };
+    const lan = { ...nat, name: 'lan', id: '7c1e3f52-2f0e-4f2b-9d8f-5a0c1f5b9a02', subnets: [] };
+    const before = told({ network: { hnsVersion: '13.2', networks: [nat, lan, nat] } }, {});
+    const { subnets: _none, ...lanWithout } = lan;
+    expect(before).toMatchObject({ hnsVersion: '13.2', networks: [nat, lanWithout] });
+    expect(told({}, before)).toEqual(before);
+    const after = told({ network: { hnsVersion: '15.1', networks: [] } }, before);
+    expect(after.hnsVersion).toBe('15.1');
+    expect(after).not.toHaveProperty('networks');
   });
 });
 
@@ -221,6 +235,22 @@ describe('the status of a VM', () => {
     );
     const released = makeMachine({ status: running, metadata: { generation: 2 } });
     expect(nextStatus(inputs({ object: released, report })).observedGeneration).toBe(2);
+  });
+
+  it('proves that a VM has left its host, also if it was paused before it followed anything', () => {
+    const metadata = { annotations: { 'lcow.dev/paused': 'true' } };
+    const placed = nextStatus(inputs({ object: makeMachine({ metadata }), report: reported({ generation: 0 }) }));
+    expect(placed).toMatchObject({ nodeName: 'node-a', observedGeneration: 0 });
+    const away = { nodeName: undefined, scheduled: { reason: 'NoHostFits', message: 'node node-a is gone' } } as const;
+    const object = makeMachine({ status: placed, metadata });
+    expect(isProvenUnplaced(makeMachine({ status: nextStatus(inputs({ object, ...away })), metadata }))).toBe(true);
+  });
+
+  it('proves nothing about a paused VM that a host may have', () => {
+    const metadata = { annotations: { 'lcow.dev/paused': 'true' } };
+    const scheduled = { reason: 'Paused', message: 'paused before it was placed' };
+    const waiting = inputs({ object: makeMachine({ metadata }), nodeName: undefined, scheduled, unproven: true });
+    expect(isProvenUnplaced(makeMachine({ status: nextStatus(waiting), metadata }))).toBe(false);
   });
 
   it('repairs what the API server would refuse: a slot reported twice, a size out of bounds, long messages', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { apiErrorFromStatus } from '../../../operator/kubernetes/api-error.ts';
 import { done, type Result } from '../../../operator/queue/result.ts';
 import { type QueueObserver, type QueueOptions, WorkQueue } from '../../../operator/queue/work-queue.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import { ManualClock, settle } from '../../support/clocks/manual-clock.ts';
 
 const silent: QueueObserver = {
@@ -129,6 +130,23 @@ describe('work queue', () => {
     expect(runs).toBe(1);
     await clock.advance(20_000);
     expect(runs).toBe(1);
+  });
+
+  it('is drained when all has been worked on, though it pauses between slices of work', async () => {
+    let [runs, worked] = [0, 0];
+    const manual = new ManualClock();
+    const clock: Clock = { now: () => manual.now() + worked, after: (wait, run) => manual.after(wait, run) };
+    const work = async () => {
+      runs += 1;
+      worked += 4;
+      return done;
+    };
+    const { queue } = queueOf(work, { clock });
+    await queue.drained();
+    for (let each = 0; each < 20; each += 1) queue.add(`vm-${each}`);
+    const runsAtEnd = queue.drained().then(() => runs);
+    for (let each = 0; each < 20; each += 1) await manual.advance(1);
+    expect(await runsAtEnd).toBe(20);
   });
 
   it('finishes running work when it stops, and starts nothing more', async () => {

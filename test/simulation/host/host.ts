@@ -10,11 +10,12 @@
 import type { RuntimeId, SystemId, SystemState } from '../../../agent/node/backend.ts';
 import type { AgentNode } from '../../../agent/node/node.ts';
 import { ownerTag, uidOf } from '../../../agent/node/system-id.ts';
-import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
+import type { DiskFiles } from '../../../simulator/guest/filesystem.ts';
 import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import { HostFiles } from '../../../simulator/service/host-files.ts';
 import type { SystemDetail } from '../../../simulator/wire/rpc.ts';
 import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../../../simulator/wire/script.ts';
+import { noNetworks } from '../../support/agent/no-networks.ts';
 import { never, type Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { WorldBackend } from './backend.ts';
@@ -113,6 +114,7 @@ export class SimulatedHost {
       host: new WorldWindowsHost(files, (name, effect) => process.call(name, source, this.#latency, effect)),
       sockets: machine.ports.socketsOf(process),
       readConsole: consoleReader(machine.node),
+      networks: noNetworks,
       uptime: () => machine.uptime,
       close: () => backend.close(),
     };

@@ -1,7 +1,7 @@
 // A simulated host from one power-on to the next loss of power: its compute service, with the systems and guests, and
 // the agents' processes that are connected to it.
 import type { RuntimeId, SystemId } from '../../../agent/node/backend.ts';
-import type { DiskFiles } from '../../../simulator/guest/mounts.ts';
+import type { DiskFiles } from '../../../simulator/guest/filesystem.ts';
 import type { SimulatedHostFile } from '../../../simulator/host-file.ts';
 import type { FileTable } from '../../../simulator/service/file-table.ts';
 import { SimulatedNode } from '../../../simulator/service/node.ts';

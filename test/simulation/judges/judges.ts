@@ -10,6 +10,7 @@ import { Leaders } from './leaders.ts';
 import { judgeProcess } from './processes.ts';
 import { judgeRevisions } from './revisions.ts';
 import { SingleRuns } from './single-runs.ts';
+import { Spreading } from './spreading.ts';
 import { Stops } from './stops.ts';
 import { judgeSuccessor } from './successors.ts';
 
@@ -34,6 +35,7 @@ export class Judges {
   readonly #grants: Grants;
   readonly #leaders = new Leaders();
   readonly #singleRuns = new SingleRuns();
+  readonly #spreading: Spreading;
   readonly #stops = new Stops();
 
   constructor(options: JudgesOptions) {
@@ -41,9 +43,10 @@ export class Judges {
     const { hasApiFaults, system, world } = options;
     const { now } = world.clock('judges');
     this.#invariants = new Invariants(system);
+    const delays = hasApiFaults ? withApiFaults : usual;
+    this.#spreading = new Spreading({ system, now, lag: delays.lag });
     this.#budgets = new Budgets({
-      now,
-      ...(hasApiFaults ? withApiFaults : usual),
+      ...{ now, ...delays },
       isLate: () => system().api.isServingLate,
     });
     this.#grants = new Grants(now);
@@ -63,6 +66,7 @@ export class Judges {
       this.#stops.wrote(write);
       this.#budgets.wrote(write);
       this.#grants.wrote(write);
+      this.#spreading.wrote(write);
       judgeRevisions(this.#options.system(), write);
       if (!this.#options.hasApiFaults) this.#leaders.wrote(write);
     });
@@ -78,6 +82,7 @@ export class Judges {
 
   read(text: string, host: string): void {
     this.#stops.read(text, host);
+    this.#spreading.read(text, host);
   }
 
   /** Ends the run with what a judge throws. */

@@ -9,6 +9,7 @@ import { dial, openWebSocket } from '../../../agent/link/dial.ts';
 import { OperatorLink } from '../../../agent/link/link.ts';
 import type { SessionStreams } from '../../../agent/link/session.ts';
 import { agentsPath, type Element, type OperatorMessage } from '../../../protocol/messages.ts';
+import type { NetworkFacts } from '../../../protocol/network-facts.ts';
 import { type Clock, type Random, systemClock } from '../../../runtime/clock.ts';
 import { Relay } from '../operator/relay.ts';
 import { type AgentCore, startCore } from './agent-core.ts';
@@ -35,6 +36,8 @@ interface LinkChanges extends Partial<LinkTimes> {
   readonly random?: Random;
   /** The streams that the operator has opened, by number. */
   readonly openings?: Set<number>;
+  /** The networks of the host, at first. */
+  readonly networks?: NetworkFacts;
   /** How many attempts to connect fail at first. */
   readonly failures?: number;
 }
@@ -46,10 +49,13 @@ interface Linked extends AsyncDisposable {
   /** The connection between operator and agent passes through it. */
   readonly relay: Relay;
   readonly tokenFile: string;
+  /** The networks of the host change. */
+  tellNetworks(now: NetworkFacts): void;
 }
 
 export async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
-  const { clock = systemClock, random = Math.random, openings, failures = 0, ...times } = changes;
+  const { clock = systemClock, random = Math.random, openings, failures = 0, networks: first, ...times } = changes;
+  let networks = first;
   const stack = new AsyncDisposableStack();
   const node = stack.use(await startNode());
   const operator = stack.use(await ScriptedOperator.start());
@@ -87,6 +93,7 @@ export async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
         signal,
       );
     },
+    networks: () => networks,
     hostFacts: () => host.facts(),
     openStreams: () => streamsOf(openings ?? new Set()),
   });
@@ -95,7 +102,11 @@ export async function startLinked(changes: LinkChanges = {}): Promise<Linked> {
     stop.abort();
     await running;
   });
-  return { node, core, operator, relay, tokenFile, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const tellNetworks = (now: NetworkFacts) => {
+    networks = now;
+    link.networksChanged();
+  };
+  return { node, core, operator, relay, tokenFile, tellNetworks, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 /** Streams that are open until the operator closes them. */
@@ -105,6 +116,7 @@ const streamsOf = (openings: Set<number>): SessionStreams => ({
   },
   open: ({ stream }) => openings.add(stream),
   receive: (message) => 'stream' in message && openings.delete(message.stream),
+  receiveBinary: () => true,
   forget: () => {},
   end: () => openings.clear(),
 });

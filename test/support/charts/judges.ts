@@ -1,4 +1,4 @@
-// External judges of charts and workflows. As a program this builds all of them, which takes minutes the first time. CI
+// External judges of charts, objects, traces and workflows. As a program this builds all of them, which takes minutes the first time. CI
 // does so before the tests, so that the progress is visible.
 import { fileURLToPath } from 'node:url';
 import { GoTool } from './go-tool.ts';
@@ -10,6 +10,10 @@ export const kapply = new GoTool('kapply', 'sigs.k8s.io/cli-utils/cmd', 'v0.37.2
 export const gitopsJudge = new GoTool('judge', 'lcow.dev/judge', {
   folder: fileURLToPath(new URL('./judge/', import.meta.url)),
 });
+/** An OpenTelemetry collector, which logs each trace that it receives. */
+export const collector = new GoTool('collector', 'lcow.dev/collector', {
+  folder: fileURLToPath(new URL('./collector/', import.meta.url)),
+});
 /** Validates manifests by JSON schemas, as in pipelines without a cluster. */
 export const kubeconform = new GoTool('kubeconform', 'github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0');
 /** Judges rules and queries, with Prometheus' own engine. */
@@ -18,6 +22,6 @@ export const promtool = new GoTool('promtool', 'github.com/prometheus/prometheus
 export const actionlint = new GoTool('actionlint', 'github.com/rhysd/actionlint/cmd/actionlint', 'v1.7.12');
 
 if (import.meta.main) {
-  for (const judge of [helm4, helm3, kapply, gitopsJudge, kubeconform, promtool, actionlint])
+  for (const judge of [helm4, helm3, kapply, gitopsJudge, collector, kubeconform, promtool, actionlint])
     process.stdout.write(`${await judge.path()}\n`);
 }

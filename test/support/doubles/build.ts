@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../cache-folder.ts';
 
-export const doubles = ['computecore', 'computecore-client', 'winsock', 'win32'] as const;
+export const doubles = ['computecore', 'computecore-client', 'computenetwork', 'winsock', 'win32'] as const;
 export type DoubleName = (typeof doubles)[number];
 
 /** Sources that a double shares with another one. */
@@ -23,6 +23,7 @@ const shared: Readonly<Partial<Record<DoubleName, readonly string[]>>> = {
     'text.c',
     'text.h',
   ].map((file) => `../computecore/${file}`),
+  computenetwork: ['double.h', 'platform.h', 'script.c', 'text.c', 'text.h'].map((file) => `../computecore/${file}`),
 };
 
 export interface BuildOptions {

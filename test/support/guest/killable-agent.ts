@@ -76,6 +76,7 @@ const sockets: GuestSockets = {
     await call('listen', String(port));
     return listener;
   },
+  connect: (runtimeId, port, signal) => own.connect(runtimeId, port, signal),
 };
 
 const core = await startCore(

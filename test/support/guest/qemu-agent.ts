@@ -56,6 +56,7 @@ async function connectNode(): Promise<AgentNode> {
     backend,
     host,
     sockets,
+    networks: connection.networks,
     readConsole: (pipe, signal) => readConsole(emulatedConsolePath(folder, pipe), signal),
     uptime: () => uptime() * 1000,
     async close() {

@@ -46,6 +46,7 @@ export class AgentBed implements AsyncDisposable {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => Promise.resolve({ ok: true, epoch: 1 }),
+      networks: () => {},
       desired: () => Readable.from(this.desired),
     };
     this.#server = new AgentServer({

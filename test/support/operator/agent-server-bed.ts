@@ -50,6 +50,7 @@ export class Harness {
       replica: 'replica-1',
       heartbeatSeconds: 10,
       accept: () => this.accept(),
+      networks: (nodeName, { networks }) => this.events.push(`networks ${nodeName} ${networks.length}`),
       desired: () => Readable.from(this.desired),
     };
     this.door = new AgentDoor({

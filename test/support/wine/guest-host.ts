@@ -7,6 +7,7 @@ import type { RuntimeId } from '../../../agent/node/backend.ts';
 import { hresult } from '../../../agent/node/hcs-error.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { sealedBoot } from '../../../simulator/guest/boot-command.ts';
+import { DiskFiles } from '../../../simulator/guest/filesystem.ts';
 import { SimulatedGuest } from '../../../simulator/guest/guest.ts';
 import { simulatedHostFile } from '../../../simulator/host-file.ts';
 import { type GuestEnd, Script } from '../../../simulator/wire/script.ts';
@@ -103,7 +104,7 @@ export class GuestHost implements AsyncDisposable {
       clock: systemClock,
       timing,
       script: new Script(systemClock, []),
-      disks: { isAttached: () => false, files: () => new Set(), share: () => undefined },
+      disks: { isAttached: () => false, files: () => new DiskFiles(), share: () => undefined },
       onEnd: (how) => this.#agent?.write(`${JSON.stringify({ system: systemId, ...exits[how] })}\n`),
     });
     this.#guests.set(systemId, guest);

@@ -316,6 +316,21 @@ describe('disks of a running VM', () => {
     expect((await fileOf(node, data.path))?.grantedTo).toBeUndefined();
   });
 
+  it('are mounted with the file system of the manifest', async () => {
+    await using node = await startNode(host);
+    await using core = await startCore(node);
+    const ensured = { ...data, filesystem: 'ext4', ensureFilesystem: true } as const;
+    await want(core, { Disks: [ensured] });
+    await untilApplied(core, { Disks: [ensured] });
+    await want(core, { Disks: [data] });
+    await untilApplied(core, { Disks: [data] });
+    expect((await system(node)).guest?.mounts).toEqual({ [data.mountPath]: '0:0' });
+    await want(core, { Disks: [{ ...data, filesystem: 'xfs' }] });
+    const refused = await core.until(uid, 'refused', hasReason('DiskFailed'));
+    expect(JSON.stringify(refused.conditions)).toContain('invalid argument');
+    expect((await node.control.diskFiles())[data.path]).toEqual(['kept']);
+  });
+
   it('are attached without the guest where the guest does not connect', async () => {
     await using node = await startNode(host);
     await using core = await startCore(node);

@@ -248,3 +248,16 @@ int json_members_among(struct json object, const char *const *names) {
 char16 *json_string(struct json value) {
   return *value.begin == '"' ? text_slice(value.begin + 1, value.end - 1) : NULL;
 }
+
+int json_is_list(struct json value) { return *value.begin == '['; }
+
+int json_item(struct json list, int place, struct json *value) {
+  const char16 *at = skip_space(list.begin + 1);
+  while (*at != ']') {
+    *value = (struct json){at, skip_value(at, 0)};
+    if (place-- == 0) return 1;
+    at = skip_space(value->end);
+    if (*at == ',') at = skip_space(at + 1);
+  }
+  return 0;
+}

@@ -33,4 +33,8 @@ int json_is(struct json value, const char *ascii);
 /* The text of a JSON string, escapes left as they are; NULL when it is none. */
 char16 *json_string(struct json value);
 
+int json_is_list(struct json value);
+/* The item at that place, from 0; 0 when the list has fewer. */
+int json_item(struct json list, int place, struct json *value);
+
 #endif

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -12,9 +13,11 @@ import (
 
 // mappedDisk is a disk on the first SCSI controller, and where it is mounted.
 type mappedDisk struct {
-	MountPath string
-	Lun       uint8
-	ReadOnly  bool
+	MountPath        string
+	Lun              uint8
+	ReadOnly         bool
+	Filesystem       string
+	EnsureFilesystem bool
 }
 
 // changeDisk deletes and waits as the original does (hcs-runtime E.6): a mount that fails takes its target along, an
@@ -58,14 +61,56 @@ func mount(device string, disk mappedDisk) (err error) {
 			_ = os.RemoveAll(disk.MountPath)
 		}
 	}()
+	filesystem, err := preparedFilesystem(device, disk)
+	if err != nil {
+		return err
+	}
 	flags, data := uintptr(0), ""
 	if disk.ReadOnly {
 		flags, data = syscall.MS_RDONLY, "noload"
 	}
-	if err := syscall.Mount(device, disk.MountPath, "ext4", flags, data); err != nil {
+	if err := syscall.Mount(device, disk.MountPath, filesystem, flags, data); err != nil {
 		return fmt.Errorf("mounting: %w", err)
 	}
 	return nil
+}
+
+// preparedFilesystem is what to mount. The original recognises ext4 and its ancestors alone, by their magic, and
+// formats an ensured disk that holds none of them. This guest makes ext2, which the driver of ext4 mounts.
+func preparedFilesystem(device string, disk mappedDisk) (string, error) {
+	isExt4, err := hasExt4(device)
+	if err != nil {
+		return "", err
+	}
+	if disk.Filesystem == "" {
+		if !isExt4 {
+			return "", errors.New("getting device's filesystem: could not get device filesystem type")
+		}
+		return "ext4", nil
+	}
+	if disk.EnsureFilesystem && disk.Filesystem != "ext4" {
+		return "", fmt.Errorf("unsupported filesystem %s requested for device", disk.Filesystem)
+	}
+	if disk.EnsureFilesystem && !isExt4 {
+		if said, err := exec.Command("/bin/busybox", "mke2fs", device).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("mke2fs: %w: %s", err, said)
+		}
+	}
+	return disk.Filesystem, nil
+}
+
+// hasExt4 looks at the magic of the superblock, which ext2 and ext3 have as well.
+func hasExt4(device string) (bool, error) {
+	opened, err := os.Open(device)
+	if err != nil {
+		return false, err
+	}
+	defer opened.Close()
+	magic := make([]byte, 2)
+	if _, err := opened.ReadAt(magic, 1024+0x38); err != nil {
+		return false, err
+	}
+	return magic[0] == 0x53 && magic[1] == 0xef, nil
 }
 
 func unmount(path string) error {
