@@ -48,6 +48,7 @@ const excused: Readonly<Record<string, readonly string[]>> = {
     ...['console', 'document', 'exec', 'logFollow', 'portForward', 'stacks', 'usage', 'streamClose', 'streamClosed'],
     ...['streamCredit', 'streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
   ].map(message),
+  'the hosts have no Host Networking Service': [message('networks')],
   'no quota refuses the VMs of a set': [reason('CreateRefused')],
   'all policies allow processes': [reason('ProcessNotAllowed')],
   'the programs have no known defect': [reason('InternalError')],
