@@ -1,7 +1,7 @@
 // The sockets of one boot of a VM and their services: entropy once, the log and the bridge as long as the VM runs, if
 // its guest connects to them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the
 // VM runs, because a refused connection kills the guest or leaves it unreachable (design §8).
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { BootTimings } from '../../protocol/messages.ts';
 import { type Clock, delay, timeoutSignal } from '../../runtime/clock.ts';
@@ -23,6 +23,7 @@ import type { BootPlan } from '../preparation/plan.ts';
 import { GuestConversation } from './conversation.ts';
 import type { GuestExpectations } from './expectations.ts';
 import { type GuestLogPolicy, GuestLogService } from './log-service.ts';
+import { RelayedOutput } from './relayed-output.ts';
 
 export interface GuestRunPorts {
   readonly uid: string;
@@ -146,6 +147,26 @@ export class GuestRun {
   }
 
   /**
+   * Listens for a relay in the guest (`vsockexec -r`), which connects to the given port, or to a new one. The stream is
+   * destroyed with the sockets of the run.
+   */
+  async listenForRelay(known?: number): Promise<{ readonly port: number; readonly output: RelayedOutput }> {
+    const { processes } = this.#conversation;
+    const port = known ?? processes.reservePort();
+    const output = new RelayedOutput(await processes.listen(port), this.#ports.clock);
+    const abandon = () => output.destroy();
+    this.#over.signal.addEventListener('abort', abandon, { once: true });
+    output.once('close', () => this.#over.signal.removeEventListener('abort', abandon));
+    if (this.#over.signal.aborted) abandon();
+    return { port, output };
+  }
+
+  /** The exit code of a process that runs in the guest already. Rejects when the guest does not know it (any more). */
+  exitOf(processId: number): Promise<number> {
+    return this.#conversation.processes.exitOf(processId);
+  }
+
+  /**
    * Connects to a port of the guest. Rejects with a `TimeoutError` when the guest does not answer. The caller checks
    * whether the port may be reached, and watches `over`.
    */
@@ -248,6 +269,13 @@ export class GuestRun {
     return await process.exitCode;
   }
 
+  /** Runs a program in the VM that writes a few bytes to its standard output. Resolves with their text. */
+  async read(command: GuestCommand): Promise<string> {
+    const wanted = { stdin: false, stdout: true, stderr: false };
+    const { stdout } = await this.execute(command, wanted, this.#over.signal);
+    return stdout === undefined ? '' : await beginningOf(stdout, maxReadBytes);
+  }
+
   /** Serves a guest that was up before this agent was. Its output in between is lost. */
   resume(): void {
     this.#resumedAt = this.#ports.clock.now();
@@ -293,6 +321,23 @@ export class GuestRun {
       throw new MachineFailure('PolicyRefused', `the guest refused the security policy: ${error.message}`, error);
     });
   }
+}
+
+/** The most that is read from a program of the agent's own. */
+const maxReadBytes = 256;
+
+/** Reads to the end of the stream, or until there is more than expected. */
+async function beginningOf(stream: Readable, bytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const piece = Buffer.from(chunk);
+    chunks.push(piece);
+    length += piece.length;
+    if (length > bytes) break;
+  }
+  stream.destroy();
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** The promise, or the signal's reason if the signal aborts first. */

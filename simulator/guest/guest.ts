@@ -52,7 +52,12 @@ export class SimulatedGuest {
       clock,
       signal: this.#life.signal,
     });
-    this.#processes = new GuestProcesses(this.#dial, this.resources.mounts);
+    this.#processes = new GuestProcesses({
+      dial: this.#dial,
+      mounts: this.resources.mounts,
+      clock,
+      redialMilliseconds: options.timing.redialMilliseconds,
+    });
     this.#services = new NetworkServices(options.systemId);
   }
 

@@ -10,6 +10,7 @@ import { unsettled } from './judges/convergence.ts';
 import { tornRecords } from './judges/journals.ts';
 import { Judges } from './judges/judges.ts';
 import { silentGaps } from './judges/logs.ts';
+import { startedTwice } from './judges/processes.ts';
 import { lacksRoom } from './judges/room.ts';
 import { conditionOf } from './judges/stored-condition.ts';
 import { mishapsOf } from './mishaps.ts';
@@ -115,6 +116,8 @@ export async function simulate({
     if (torn.length > 0) throw new Error(`a record was torn: ${torn.join('; ')}`);
     const gaps = profile.diskFaults.lossy === true ? [] : silentGaps(system);
     if (gaps.length > 0) throw new Error(`lines of a log were lost: ${gaps.join('; ')}`);
+    const twice = startedTwice(system);
+    if (twice.length > 0) throw new Error(`a process was started twice: ${twice.join('; ')}`);
     // An agent that cannot read its state folder is begun again.
     const ended = system.machines.flatMap(({ name, unexplainedEnds }) =>
       unexplainedEnds.filter((why) => !/^(EIO|ENOSPC)\b/.test(why)).map((why) => `${name}: ${why}`),

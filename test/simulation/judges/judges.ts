@@ -7,6 +7,7 @@ import { Budgets } from './budgets.ts';
 import { Grants } from './grants.ts';
 import { Invariants } from './invariants.ts';
 import { Leaders } from './leaders.ts';
+import { judgeProcess } from './processes.ts';
 import { judgeRevisions } from './revisions.ts';
 import { SingleRuns } from './single-runs.ts';
 import { Spreading } from './spreading.ts';
@@ -60,6 +61,7 @@ export class Judges {
     this.#judging(() => {
       this.#invariants.wrote(write);
       this.#singleRuns.wrote(write);
+      judgeProcess(write);
       judgeSuccessor(write);
       this.#stops.wrote(write);
       this.#budgets.wrote(write);
