@@ -96,11 +96,6 @@ export const specRules: readonly Rule[] = [
       'guest.useConnection must not be false with process: the guest is told over that connection to start it; leave it out',
     fieldPath: '.guest.useConnection',
   },
-  {
-    rule: '!has(self.process) || self.terminateOnAgentExit',
-    message: 'terminateOnAgentExit must not be false with process: leave terminateOnAgentExit out',
-    fieldPath: '.terminateOnAgentExit',
-  },
 ];
 
 export const linuxUtilityVMSpec = z

@@ -103,7 +103,8 @@ export class ChannelSession {
   }
 }
 
-function parseStatus(bytes: Buffer): StatusMessage | undefined {
+/** Undefined for a message of a later version. */
+export function parseStatus(bytes: Buffer): StatusMessage | undefined {
   try {
     return statusMessage.safeParse(JSON.parse(bytes.toString('utf8'))).data;
   } catch {

@@ -31,13 +31,14 @@ export function createProgram(
 ): Command {
   const program = withConnection(new Command('kubectl-luvm'))
     .description(
-      'Shows logs, consoles, documents and loads of Linux utility VMs, runs processes and copies files in them.',
+      'Shows logs, consoles, documents and loads of Linux utility VMs, runs processes and copies files in them, and forwards ports.',
     )
     .usage('<command> [flags]')
     .version(version);
   const add = new Commands(program, run);
   addLogs(add);
   addGuestCommands(add);
+  addPortForward(add);
   addAnnotationCommands(add);
   addInspectionCommands(add);
   addRollout(add);
@@ -121,6 +122,23 @@ function addGuestCommands(commands: Commands): void {
   commands.does(
     console,
     async ([name = ''], _flags, ports) => await (await import('./console.ts')).console(await nameOf(name), ports),
+  );
+}
+
+function addPortForward(commands: Commands): void {
+  const command = commands
+    .add('port-forward', 'connect local ports to vsock ports of the guest, until Ctrl-C')
+    .argument('<name>', 'NAME or luvm/NAME')
+    .argument('<ports...>', 'vsock:PORT, LOCAL:vsock:PORT, or :vsock:PORT for a free local port')
+    .option('--address <addresses>', 'IP addresses to listen on, or localhost, separated by commas', '127.0.0.1');
+  commands.does<{ readonly address: string }>(
+    command,
+    async ([name = '', ...forwards], { address }, ports) =>
+      await (await import('./port-forward/port-forward.ts')).portForward(
+        await nameOf(name),
+        { forwards, address },
+        ports,
+      ),
   );
 }
 

@@ -1,4 +1,4 @@
-// Opens the subresources that start something in a guest: `exec` and `console`. They need `create`, which a role may
+// Opens the subresources that start something in a guest: `exec`, `console` and `portforward`. They need `create`, which a role may
 // lack although it has `get`.
 import type { WebSocket } from 'ws';
 import { type Subresource, subresourceGroup, subresourcePath, subresourceVerbs } from '../protocol/subresources.ts';

@@ -7,7 +7,7 @@ export const subresourceGroup = 'subresources.lcow.dev';
 export const subresourceVersion = 'v1alpha1';
 export const subresourceRoot = `/apis/${subresourceGroup}/${subresourceVersion}`;
 
-export const subresources = ['log', 'exec', 'console', 'document', 'stacks', 'usage'] as const;
+export const subresources = ['log', 'exec', 'console', 'document', 'stacks', 'usage', 'portforward'] as const;
 export type Subresource = (typeof subresources)[number];
 
 /**
@@ -22,8 +22,17 @@ export const subresourceVerbs: Readonly<Record<Subresource, SubresourceVerb>> = 
   document: 'get',
   stacks: 'get',
   usage: 'get',
+  portforward: 'create',
 };
 export type SubresourceVerb = 'get' | 'create';
+
+/** Those that are served over a WebSocket. */
+export const channelSubresources = ['exec', 'console', 'portforward'] as const;
+export type ChannelSubresource = (typeof channelSubresources)[number];
+
+export function isChannelSubresource(subresource: Subresource): subresource is ChannelSubresource {
+  return channelSubresources.some((each) => each === subresource);
+}
 
 /** All verbs that a role needs for the subresource. */
 export function verbsOf(subresource: Subresource): readonly SubresourceVerb[] {
@@ -57,7 +66,11 @@ export const machineUsage = z.object({
 });
 export type MachineUsage = z.infer<typeof machineUsage>;
 
-/** Subprotocol of the WebSockets of `exec` and `console`: binary messages whose first byte is the channel. */
+/**
+ * Subprotocol of the WebSockets of `exec`, `console` and `portforward`: binary messages whose first byte is the channel.
+ * A message on `close` names a channel that carries no more data: `stdin` by the client, and of a forwarded connection
+ * also `stdout` by the server.
+ */
 export const channelSubprotocol = 'v1.channel.lcow.dev';
 export const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4, close: 255 } as const;
 

@@ -165,6 +165,8 @@ export const fixedTimes = {
     logTurn: 2,
   },
   run: {
+    /** Waiting for a program of the guest to answer a connection from the host. */
+    dial: 5 * second,
     /** Pause before the guest's next connection is accepted. Each connection that ends soon doubles it. */
     redialPause: 100,
     redialPauseMaximum: 5 * second,

@@ -24,6 +24,7 @@ import type { Socket } from '../../protocol/socket.ts';
 import {
   type AgentStreamMessage,
   binaryStreams,
+  forwardingCapability,
   inspectionCapability,
   type OperatorStreamMessage,
   type StreamOpening,
@@ -65,6 +66,8 @@ export interface SessionStreams {
   readonly size: number;
   open(opening: StreamOpening): void;
   receive(message: Exclude<OperatorStreamMessage, StreamOpening>): void;
+  /** False when the frame is not stream data. */
+  receiveBinary(frame: Buffer): boolean;
   /** The VM and everything about it is gone. */
   forget(uid: string): void;
   /** The session is over. */
@@ -123,6 +126,7 @@ export class OperatorSession {
       heartbeat: 'watcher',
       heartbeatSeconds: fixedTimes.link.firstHeartbeat / 1000,
       onMessage: (message) => this.#receive(message),
+      onBinary: (frame) => this.#streams.receiveBinary(frame),
     });
     this.closed = this.#channel.closed;
     this.#streams = ports.openStreams({
@@ -183,7 +187,7 @@ export class OperatorSession {
         agentVersion,
         bootID: agentBootID,
         ...(lastEpoch !== undefined && { lastEpoch }),
-        capabilities: [streamsCapability, inspectionCapability, intentsCapability],
+        capabilities: [streamsCapability, inspectionCapability, forwardingCapability, intentsCapability],
         host: first === 0 || last ? host : { ...host, bootFiles: [], network: undefined },
         virtualMachines: all.slice(first, first + limits.partElements).map(abridgedReport),
         complete: true,

@@ -1,5 +1,6 @@
-// The sockets on which a guest connects to its host (hcs-runtime C.3): one listener for each (RuntimeId, port), bound
-// before the VM starts. Hyper-V sockets on Windows, Unix sockets in simulation.
+// The sockets between a guest and its host (hcs-runtime C.3). The guest connects to one listener for each (RuntimeId,
+// port), bound before the VM starts; the host connects to ports on which programs of the guest listen. Hyper-V sockets
+// on Windows, Unix sockets in simulation.
 import type { Duplex } from 'node:stream';
 import type { RuntimeId } from './backend.ts';
 
@@ -22,4 +23,9 @@ export interface GuestListener {
 
 export interface GuestSockets {
   listen(runtimeId: RuntimeId, port: number): Promise<GuestListener>;
+  /**
+   * Connects to a port of the guest. Rejects with the code `ECONNREFUSED` when no program of the guest listens there,
+   * with another error, or with the signal's reason. The connection allows half-close, and its errors need no listener.
+   */
+  connect(runtimeId: RuntimeId, port: number, signal: AbortSignal): Promise<Duplex>;
 }

@@ -87,9 +87,8 @@ export async function requireAllowed(assignment: Assignment, host: DefaultsHost,
 /** The guest would refuse it later: rules of the CRD, checked again, and those of the security policy. */
 function requireProcess(options: RequestedOptions): void {
   if (options.ProcessCommand === undefined) return;
-  if (options.UseGuestConnection === false || options.TerminateOnAgentExit === false) {
-    const message = 'process: guest.useConnection and terminateOnAgentExit must not be false';
-    throw new MachineFailure('InvalidOptions', message);
+  if (options.UseGuestConnection === false) {
+    throw new MachineFailure('InvalidOptions', 'process: guest.useConnection must not be false');
   }
   if (allowsExec(options)) return;
   const message = 'process: the security policy of the VM allows no process to be started from outside';

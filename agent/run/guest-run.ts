@@ -1,12 +1,13 @@
 // The sockets of one boot of a VM and their services: entropy once, the log and the bridge as long as the VM runs, if
 // its guest connects to them (hcs-runtime B.3, D, E). The listeners on 109 and on the bridge's port stay open while the
 // VM runs, because a refused connection kills the guest or leaves it unreachable (design §8).
+import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { BootTimings } from '../../protocol/messages.ts';
-import { type Clock, delay } from '../../runtime/clock.ts';
+import { type Clock, delay, timeoutSignal } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { bounded, CallOverdue, within } from '../bounds/bounded.ts';
-import type { Timeouts } from '../bounds/timeouts.ts';
+import { fixedTimes, type Timeouts } from '../bounds/timeouts.ts';
 import { MachineFailure } from '../failure.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestModification } from '../guest/bridge/guest-modification.ts';
@@ -22,6 +23,7 @@ import type { BootPlan } from '../preparation/plan.ts';
 import { GuestConversation } from './conversation.ts';
 import type { GuestExpectations } from './expectations.ts';
 import { type GuestLogPolicy, GuestLogService } from './log-service.ts';
+import { RelayedOutput } from './relayed-output.ts';
 
 export interface GuestRunPorts {
   readonly uid: string;
@@ -55,7 +57,14 @@ interface Listeners {
   readonly bridge: GuestListener;
 }
 
+/** The sockets of one VM. */
+interface OwnSockets {
+  listen(port: number): Promise<GuestListener>;
+  connect(port: number, signal: AbortSignal): Promise<Duplex>;
+}
+
 export class GuestRun {
+  readonly #sockets: OwnSockets;
   readonly #ports: GuestRunPorts;
   readonly #listeners: Listeners;
   readonly #log: GuestLogService;
@@ -66,11 +75,12 @@ export class GuestRun {
   /** When the VM was adopted (ms since the epoch); undefined for a VM that this agent booted. */
   #resumedAt: number | undefined;
 
-  private constructor(listeners: Listeners, ports: GuestRunPorts, listen: (port: number) => Promise<GuestListener>) {
+  private constructor(listeners: Listeners, ports: GuestRunPorts, sockets: OwnSockets) {
+    this.#sockets = sockets;
     this.#listeners = listeners;
     this.#ports = ports;
     this.#log = new GuestLogService(listeners.log, ports);
-    this.#conversation = new GuestConversation(listeners.bridge, ports, { listen, ...ports.stdio });
+    this.#conversation = new GuestConversation(listeners.bridge, ports, { listen: sockets.listen, ...ports.stdio });
   }
 
   /**
@@ -88,7 +98,10 @@ export class GuestRun {
     ] as const;
     try {
       const [entropy, log, bridge] = await Promise.all(opening);
-      return new GuestRun({ entropy, log, bridge }, ports, listen);
+      return new GuestRun({ entropy, log, bridge }, ports, {
+        listen,
+        connect: (port, signal) => sockets.connect(runtimeId, port, signal),
+      });
     } catch (error) {
       const opened = await Promise.allSettled(opening);
       for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
@@ -131,6 +144,35 @@ export class GuestRun {
    */
   execute(command: GuestCommand, wanted: StdioWanted, signal: AbortSignal): Promise<GuestProcess> {
     return this.#conversation.processes.execute(command, wanted, AbortSignal.any([signal, this.#over.signal]));
+  }
+
+  /**
+   * Listens for a relay in the guest (`vsockexec -r`), which connects to the given port, or to a new one. The stream is
+   * destroyed with the sockets of the run.
+   */
+  async listenForRelay(known?: number): Promise<{ readonly port: number; readonly output: RelayedOutput }> {
+    const { processes } = this.#conversation;
+    const port = known ?? processes.reservePort();
+    const output = new RelayedOutput(await processes.listen(port), this.#ports.clock);
+    const abandon = () => output.destroy();
+    this.#over.signal.addEventListener('abort', abandon, { once: true });
+    output.once('close', () => this.#over.signal.removeEventListener('abort', abandon));
+    if (this.#over.signal.aborted) abandon();
+    return { port, output };
+  }
+
+  /** The exit code of a process that runs in the guest already. Rejects when the guest does not know it (any more). */
+  exitOf(processId: number): Promise<number> {
+    return this.#conversation.processes.exitOf(processId);
+  }
+
+  /**
+   * Connects to a port of the guest. Rejects with a `TimeoutError` when the guest does not answer. The caller checks
+   * whether the port may be reached, and watches `over`.
+   */
+  connect(port: number, signal: AbortSignal): Promise<Duplex> {
+    const patience = timeoutSignal(this.#ports.clock, fixedTimes.run.dial);
+    return this.#sockets.connect(port, AbortSignal.any([signal, this.#over.signal, patience]));
   }
 
   /** Asks the guest to power off. Resolves when its bridge has ended. */
@@ -227,6 +269,13 @@ export class GuestRun {
     return await process.exitCode;
   }
 
+  /** Runs a program in the VM that writes a few bytes to its standard output. Resolves with their text. */
+  async read(command: GuestCommand): Promise<string> {
+    const wanted = { stdin: false, stdout: true, stderr: false };
+    const { stdout } = await this.execute(command, wanted, this.#over.signal);
+    return stdout === undefined ? '' : await beginningOf(stdout, maxReadBytes);
+  }
+
   /** Serves a guest that was up before this agent was. Its output in between is lost. */
   resume(): void {
     this.#resumedAt = this.#ports.clock.now();
@@ -272,6 +321,23 @@ export class GuestRun {
       throw new MachineFailure('PolicyRefused', `the guest refused the security policy: ${error.message}`, error);
     });
   }
+}
+
+/** The most that is read from a program of the agent's own. */
+const maxReadBytes = 256;
+
+/** Reads to the end of the stream, or until there is more than expected. */
+async function beginningOf(stream: Readable, bytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const piece = Buffer.from(chunk);
+    chunks.push(piece);
+    length += piece.length;
+    if (length > bytes) break;
+  }
+  stream.destroy();
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** The promise, or the signal's reason if the signal aborts first. */

@@ -2,13 +2,15 @@
 // ends or its user disconnects, and closes it with its outcome. The closing message is sent after the data, in the same
 // queue.
 import type { Logger } from 'pino';
+import { decodeStreamFrame } from '../../protocol/streams/frames.ts';
 import {
   type AgentStreamMessage,
+  boundsOf,
+  hasTooMany,
   type OperatorStreamMessage,
   type StreamChannel,
   type StreamClosed,
   type StreamOpening,
-  streamLimits,
 } from '../../protocol/streams/messages.ts';
 import { type MultiplexedStream, StreamMultiplexer } from '../../protocol/streams/multiplexer.ts';
 import type { MachineUsage } from '../../protocol/subresources.ts';
@@ -21,6 +23,7 @@ import { StreamFailure } from '../vm/stream-failure.ts';
 import type { Supervisor } from '../vm/supervisor.ts';
 import { type ByteStreamPorts, serveBytes } from './byte-stream.ts';
 import { serveExec } from './exec-stream.ts';
+import { serveForward } from './forward-stream.ts';
 import type { StreamOutcome } from './stream-outcome.ts';
 
 export interface StreamServerPorts {
@@ -44,6 +47,7 @@ export interface ConsoleReaders {
 
 interface Served {
   readonly uid: string;
+  readonly type: StreamOpening['type'];
   readonly over: AbortController;
 }
 
@@ -63,14 +67,16 @@ export class StreamServer {
   }
 
   open(opening: StreamOpening): void {
-    const { stream: id, uid, window } = opening;
+    const { stream: id, type, uid, window } = opening;
     if (this.#served.has(id)) return;
     const over = new AbortController();
-    const refusal = this.#refusal(uid);
-    const outgoing: StreamChannel[] = opening.type === 'exec' ? ['stdout', 'stderr'] : ['stdout'];
-    const stream = this.#multiplexer.open(id, { incoming: ['stdin'], outgoing, window: streamLimits.windowBytes });
+    const refusal = this.#refusal(opening);
+    const outgoing: StreamChannel[] = type === 'exec' ? ['stdout', 'stderr'] : ['stdout'];
+    const { windowBytes } = boundsOf(type);
+    const waitingBytes = type === 'portForward' ? windowBytes : undefined;
+    const stream = this.#multiplexer.open(id, { incoming: ['stdin'], outgoing, window: windowBytes, waitingBytes });
     stream.grantAll(window);
-    this.#served.set(id, { uid, over });
+    this.#served.set(id, { uid, type, over });
     const serving = refusal === undefined ? this.#serve(opening, stream, over.signal) : Promise.reject(refusal);
     serving
       .then(
@@ -89,7 +95,17 @@ export class StreamServer {
       this.#served.get(message.stream)?.over.abort();
       return;
     }
-    const broken = this.#multiplexer.receive(message);
+    this.#breakOff(this.#multiplexer.receive(message));
+  }
+
+  /** False when the frame is not stream data. */
+  receiveBinary(frame: Buffer): boolean {
+    const data = decodeStreamFrame(frame);
+    if (data !== undefined) this.#breakOff(this.#multiplexer.receiveBytes(data));
+    return data !== undefined;
+  }
+
+  #breakOff(broken: MultiplexedStream | undefined): void {
     if (broken === undefined) return;
     this.#ports.logger.error({ stream: broken.id }, 'the operator exceeded the window of a stream');
     this.#served.get(broken.id)?.over.abort();
@@ -114,13 +130,18 @@ export class StreamServer {
     for (const { over } of this.#served.values()) over.abort();
   }
 
-  #refusal(uid: string): StreamFailure | undefined {
-    const ofThisMachine = [...this.#served.values()].filter((served) => served.uid === uid).length;
-    if (this.#served.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) {
-      const message = `at most ${streamLimits.perVirtualMachine} streams of a VM and ${streamLimits.perSession} of a host are served`;
-      return new StreamFailure('TooManyStreams', message);
-    }
-    return undefined;
+  #refusal(opening: StreamOpening): StreamFailure | undefined {
+    if (!hasTooMany(this.#served.values(), opening)) return undefined;
+    const { perSession, perVirtualMachine } = boundsOf(opening.type);
+    return opening.type === 'portForward'
+      ? new StreamFailure(
+          'TooManyConnections',
+          `at most ${perVirtualMachine} connections to a VM and ${perSession} to a host are forwarded`,
+        )
+      : new StreamFailure(
+          'TooManyStreams',
+          `at most ${perVirtualMachine} streams of a VM and ${perSession} of a host are served`,
+        );
   }
 
   async #serve(opening: StreamOpening, stream: MultiplexedStream, signal: AbortSignal): Promise<StreamOutcome> {
@@ -132,7 +153,7 @@ export class StreamServer {
       this.#ports.send({
         type: 'streamOpened',
         stream: stream.id,
-        window: streamLimits.windowBytes,
+        window: boundsOf(opening.type).windowBytes,
         ...(processID !== undefined && { processID }),
       });
     switch (opening.type) {
@@ -146,6 +167,8 @@ export class StreamServer {
         return await serveBytes([Buffer.from(await access.readDocument())], { stream, opened, signal });
       case 'stacks':
         return await serveBytes([Buffer.from(await access.readStacks(signal))], { stream, opened, signal });
+      case 'portForward':
+        return await serveForward(opening, { access, stream, opened, signal });
       case 'usage':
         return await serveBytes([await this.#usageOf(opening.uid, access)], { stream, opened, signal });
     }

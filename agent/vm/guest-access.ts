@@ -1,7 +1,8 @@
 // The actions that a user can take on one VM over streams: read its log, start a process in its guest, read its
-// console, see its document, the stacks of its guest agent and its use of the host. They work beside the state machine.
-// Refusals are `StreamFailure`s.
-import type { LogPosition } from '../../protocol/streams/messages.ts';
+// console, see its document, the stacks of its guest agent and its use of the host, connect to its ports. They work
+// beside the state machine. Refusals are `StreamFailure`s.
+import type { Duplex } from 'node:stream';
+import type { LogPosition, StreamProblem } from '../../protocol/streams/messages.ts';
 import { messageOf } from '../../runtime/error-text.ts';
 import { GuestRefusal } from '../guest/bridge/errors.ts';
 import type { GuestCommand } from '../guest/bridge/process-request.ts';
@@ -11,6 +12,7 @@ import { endOfEarlierRun, type LogFiles, readLog } from '../guest-log/reader.ts'
 import type { ComputeSystem } from '../node/backend.ts';
 import type { GuestRun } from '../run/guest-run.ts';
 import type { SentDocuments } from '../storage/sent-documents.ts';
+import { isForwardable, notForwardable } from './forwardable-ports.ts';
 import type { MachineRecord } from './record.ts';
 import { StreamFailure } from './stream-failure.ts';
 
@@ -74,6 +76,30 @@ export class GuestAccess {
     }
   }
 
+  /**
+   * Connects to a vsock port of the guest. `over` aborts when the run of the VM ends. Who may start no process in a
+   * confidential VM may not reach its ports either: its policy does not see such a connection.
+   */
+  async connect(
+    port: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly connection: Duplex; readonly over: AbortSignal }> {
+    const { record, run } = this.#vm;
+    if (!isForwardable(port)) throw new StreamFailure('PortNotAllowed', notForwardable(port));
+    if (run === undefined) throw notRunning();
+    if (record.applied?.execAllowed === false) {
+      const message =
+        'the VM is confidential, and its security policy allows no process to be started from outside, so no port is forwarded';
+      throw new StreamFailure('ForwardingNotAllowed', message);
+    }
+    try {
+      return { connection: await run.connect(port, signal), over: run.over };
+    } catch (error) {
+      if (run.over.aborted) throw notRunning();
+      throw new StreamFailure(problemOfDial(error), `vsock port ${port} of the guest: ${dialText(error)}`);
+    }
+  }
+
   /** The pipe of the VM's serial port. The signal aborts when the VM gives up the pipe. */
   get console(): { readonly pipe: string; readonly signal: AbortSignal } {
     const { record, system } = this.#vm;
@@ -112,6 +138,32 @@ export class GuestAccess {
 
 function notRunning(): StreamFailure {
   return new StreamFailure('NotRunning', 'the VM does not run');
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+const dialProblems: Readonly<Record<string, StreamProblem>> = {
+  ECONNREFUSED: 'ConnectionRefused',
+  ETIMEDOUT: 'ConnectionTimedOut',
+  TimeoutError: 'ConnectionTimedOut',
+};
+
+function problemOfDial(error: unknown): StreamProblem {
+  return dialProblems[codeOf(error)] ?? 'Failed';
+}
+
+function dialText(error: unknown): string {
+  switch (problemOfDial(error)) {
+    case 'ConnectionRefused':
+      return 'no program of the guest listens there';
+    case 'ConnectionTimedOut':
+      return 'the guest does not answer';
+    default:
+      return messageOf(error);
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

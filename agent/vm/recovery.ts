@@ -10,6 +10,7 @@ import { endSoFar } from './ending/termination.ts';
 import { guestRunPorts } from './guest-run-ports.ts';
 import type { Handles } from './handles.ts';
 import * as history from './history.ts';
+import { takeOverProcess } from './process/relayed.ts';
 import type { Outcome, Situation } from './situation.ts';
 
 type Step = Promise<Outcome<'Unknown'> | undefined>;
@@ -72,6 +73,7 @@ async function adopt(
 ): Promise<Situation<'Running'>> {
   // Keep existing connections of the guest: a guest whose log nobody reads can die.
   const run = handles.run ?? (await hearGuest(vm, handles, properties));
+  await takeOverProcess(vm, run);
   vm.store.clearTrouble('HostQueryFailed', 'CallOverdue', 'InternalError');
   vm.ports.logger.info({ runtimeID: properties.runtimeId }, 'adopted the running VM');
   return { state: 'Running', system, run, changes: handles.changes ?? new LiveChanges(vm.listener.changed) };

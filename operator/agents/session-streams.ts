@@ -4,6 +4,8 @@ import type { IncomingChannel, OutgoingChannel } from '../../protocol/streams/ch
 import { decodeStreamFrame } from '../../protocol/streams/frames.ts';
 import {
   type AgentStreamMessage,
+  boundsOf,
+  hasTooMany,
   type OperatorStreamMessage,
   type StreamOpened,
   type StreamOpening,
@@ -45,10 +47,13 @@ export interface SessionStreamsPorts {
   readonly send: (message: OperatorStreamMessage) => void;
   readonly sendData: (message: OperatorStreamMessage | Buffer) => void;
   readonly epoch: () => number;
+  /** Whether the agent accepts data as binary frames. */
+  readonly sendsBinary: () => boolean;
 }
 
 interface Open {
   readonly uid: string;
+  readonly type: StreamOpening['type'];
   readonly stream: MultiplexedStream;
   readonly begin: (beginning: StreamBeginning) => void;
   readonly end: (ending: StreamEnding) => void;
@@ -68,8 +73,7 @@ export class SessionStreams {
 
   constructor(ports: SessionStreamsPorts) {
     this.#ports = ports;
-    // Users type little: input goes as text, which every agent accepts.
-    this.#multiplexer = new StreamMultiplexer({ ...ports, sendsBinary: () => false });
+    this.#multiplexer = new StreamMultiplexer(ports);
   }
 
   /** Number of open streams. */
@@ -79,15 +83,17 @@ export class SessionStreams {
 
   /** Undefined when the host or the VM already has the maximum number of streams. */
   open(request: StreamRequest): AgentStream | undefined {
-    const ofThisMachine = [...this.#open.values()].filter(({ uid }) => uid === request.uid).length;
-    if (this.#open.size >= streamLimits.perSession || ofThisMachine >= streamLimits.perVirtualMachine) return undefined;
+    const { type, uid } = request;
+    if (hasTooMany(this.#open.values(), request)) return undefined;
     const id = this.#next;
     this.#next += 1;
-    const window = request.type === 'logFollow' ? streamLimits.logWindowBytes : streamLimits.windowBytes;
-    const stream = this.#multiplexer.open(id, { incoming: ['stdout', 'stderr'], outgoing: ['stdin'], window });
+    const window = type === 'logFollow' ? streamLimits.logWindowBytes : boundsOf(type).windowBytes;
+    const directions = { incoming: ['stdout', 'stderr'], outgoing: ['stdin'] } as const;
+    const waitingBytes = type === 'portForward' ? window : undefined;
+    const stream = this.#multiplexer.open(id, { ...directions, window, waitingBytes });
     const beginning = Promise.withResolvers<StreamBeginning>();
     const ending = Promise.withResolvers<StreamEnding>();
-    this.#open.set(id, { uid: request.uid, stream, begin: beginning.resolve, end: ending.resolve });
+    this.#open.set(id, { uid, type, stream, begin: beginning.resolve, end: ending.resolve });
     this.#ports.send({ ...request, epoch: this.#ports.epoch(), stream: id, window });
     return {
       beginning: beginning.promise,

@@ -24,7 +24,7 @@ import {
   subprotocol,
 } from '../../protocol/messages.ts';
 import { networksCapability } from '../../protocol/network-facts.ts';
-import { binaryStreams, inspectionCapability, streamsCapability } from '../../protocol/streams/messages.ts';
+import { binaryStreams, forwardingCapability, streamsCapability } from '../../protocol/streams/messages.ts';
 import type { DesiredMachine } from '../controller/instructions/agents.ts';
 import { DesiredParts } from './desired-parts.ts';
 import { Introduction } from './introduction.ts';
@@ -54,6 +54,7 @@ export class AgentSession {
     send: (message) => this.#send(message),
     sendData: (message) => this.#channel?.sendStream(message),
     epoch: () => this.#epoch,
+    sendsBinary: () => this.hasCapability(forwardingCapability),
     idle: () => {
       if (this.#state === 'Leaving') this.#replaced();
     },
@@ -189,8 +190,8 @@ export class AgentSession {
   }
 
   /** Whether this agent also understands openings that came after the first version of streams. */
-  get inspects(): boolean {
-    return this.#introduction.capabilities.includes(inspectionCapability);
+  hasCapability(capability: string): boolean {
+    return this.#introduction.capabilities.includes(capability);
   }
 
   /** Undefined when the host or the VM already has the maximum number of streams. */

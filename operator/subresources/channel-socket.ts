@@ -1,4 +1,4 @@
-// `exec` and `console` over a WebSocket: the channels of a stream; each message begins with the number of its channel.
+// `exec`, `console` and `portforward` over a WebSocket: the channels of a stream; each message begins with the number of its channel.
 // A slow client slows the stream down, a client that sends more than the guest takes has to wait, and a client that
 // answers no pings is disconnected.
 import { Writable } from 'node:stream';
@@ -26,6 +26,8 @@ export const channelSocketOptions = {
   /** `ChannelSocket` answers pings and bounds their number. */
   autoPong: false,
 } as const;
+/** A forwarded connection has small buffers, because there may be many. */
+export const forwardSocketOptions = { ...channelSocketOptions, maxPayload: 128 << 10 } as const;
 /** Most messages that wait for the guest, however short they are. */
 const maximumInputs = 1_024;
 /** Answers to pings that the client has not read. Further pings get no answer: the newest answer stands for all. */
@@ -34,20 +36,33 @@ const maximumPongs = 16;
 const resizeRefusal =
   'the size of a terminal is set when it is opened, and the bridge to the guest resizes terminals of containers only: run stty rows R cols C in it';
 
+export interface ChannelSocketOptions {
+  /** The client learns that `stdout` has ended while `stdin` goes on. */
+  readonly tellsEndOfOutput?: boolean;
+}
+
 export class ChannelSocket {
   readonly #socket: WebSocket;
   readonly #begun: BegunStream;
   readonly #clock: Clock;
+  readonly #tellsEndOfOutput: boolean;
+  #hasFailed = false;
   #unanswered = 0;
   #inputs = 0;
   #pongs = 0;
   #isResizeRefused = false;
   #timer: Timer | undefined;
 
-  constructor(socket: WebSocket, begun: BegunStream, clock: Clock) {
+  constructor(
+    socket: WebSocket,
+    begun: BegunStream,
+    clock: Clock,
+    { tellsEndOfOutput = false }: ChannelSocketOptions = {},
+  ) {
     this.#socket = socket;
     this.#begun = begun;
     this.#clock = clock;
+    this.#tellsEndOfOutput = tellsEndOfOutput;
   }
 
   /** Resolves when the client has disconnected. */
@@ -63,8 +78,11 @@ export class ChannelSocket {
     stream.stdin.on('drain', () => this.#resume());
     this.#ping();
     this.#say({ type: 'started', ...(processID !== undefined && { processID }) });
+    void stream.ending.then(({ ok }) => {
+      this.#hasFailed = !ok;
+    });
     const written = [
-      finished(stream.stdout.pipe(this.#writer(channels.stdout))),
+      finished(stream.stdout.pipe(this.#writer(channels.stdout))).then(() => this.#outputEnded()),
       finished(stream.stderr.pipe(this.#writer(channels.stderr))),
     ];
     void this.#end(stream.ending, written);
@@ -86,6 +104,13 @@ export class ChannelSocket {
     this.#clock.after(closeMilliseconds, () => this.#socket.terminate());
   }
 
+  /** Data that is cut off by a failure must not look complete. */
+  #outputEnded(): void {
+    const isOpen = this.#socket.readyState === this.#socket.OPEN;
+    if (this.#tellsEndOfOutput && isOpen && !this.#hasFailed)
+      this.#socket.send(Buffer.of(channels.close, channels.stdout));
+  }
+
   #receive(data: RawData, isBinary: boolean): void {
     const { stdin } = this.#begun.stream;
     const bytes = bytesOf(data);
@@ -94,6 +119,8 @@ export class ChannelSocket {
       this.#input(bytes.subarray(1));
     } else if (channel === channels.close && bytes[1] === channels.stdin) {
       stdin.end();
+      // Further input is dropped, and no `drain` comes any more. The answers to pings still have to be read.
+      this.#socket.resume();
     } else if (channel === channels.resize) {
       // Once only: a client that does not read could provoke any number of answers.
       if (!this.#isResizeRefused) this.#say({ type: 'refused', message: resizeRefusal });
@@ -149,7 +176,8 @@ export class ChannelSocket {
         this.#socket.terminate();
         return;
       }
-      this.#unanswered += 1;
+      // While the guest takes no input, nothing is read, so answers are not seen. The ping still finds a dead connection.
+      if (!this.#socket.isPaused) this.#unanswered += 1;
       this.#socket.ping();
       this.#ping();
     });

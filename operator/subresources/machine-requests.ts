@@ -4,17 +4,31 @@ import type http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
-import { channelSubprotocol, subresourceGroup, subresourceVerbs } from '../../protocol/subresources.ts';
+import {
+  type ChannelSubresource,
+  channelSubprotocol,
+  isChannelSubresource,
+  subresourceGroup,
+  subresourceVerbs,
+} from '../../protocol/subresources.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { plainText } from '../../runtime/plain-text.ts';
+import type { StreamRequest } from '../agents/session-streams.ts';
 import type { AccessReviews } from './access-reviews.ts';
 import { answerWithBytes, withoutPositions } from './byte-response.ts';
-import { ChannelSocket, channelSocketOptions } from './channel-socket.ts';
+import { ChannelSocket, channelSocketOptions, forwardSocketOptions } from './channel-socket.ts';
 import { hasBody, refuse, refuseConnection, sendJson } from './http-answers.ts';
 import type { BegunStream, MachineStreams } from './machine-streams.ts';
 import { badRequest, forbidden, notFound, type Refusal } from './refusal.ts';
 import type { RemoteUser } from './remote-user.ts';
-import { type MachineRequest, type Read, readExecQuery, readLogQuery, readTarget } from './request.ts';
+import {
+  type MachineRequest,
+  type Read,
+  readExecQuery,
+  readForwardQuery,
+  readLogQuery,
+  readTarget,
+} from './request.ts';
 import { webSocketProblem } from './web-socket-request.ts';
 
 export interface MachineRequestsOptions {
@@ -33,11 +47,8 @@ export interface Upgrade {
 
 export class MachineRequests {
   readonly #options: MachineRequestsOptions;
-  readonly #webSockets = new WebSocketServer({
-    ...channelSocketOptions,
-    noServer: true,
-    handleProtocols: () => channelSubprotocol,
-  });
+  readonly #webSockets = new WebSocketServer({ ...channelSocketOptions, ...noServer });
+  readonly #forwards = new WebSocketServer({ ...forwardSocketOptions, ...noServer });
 
   constructor(options: MachineRequestsOptions) {
     this.#options = options;
@@ -50,14 +61,14 @@ export class MachineRequests {
     if (target === undefined) return refuse(response, notFound('the server has no such resource'));
     if (target.kind === 'discovery') return sendJson(response, 200, target.document);
     const { request: wanted } = target;
-    if (wanted.subresource === 'exec' || wanted.subresource === 'console') {
-      return refuse(response, badRequest(`${wanted.subresource} needs a WebSocket, subprotocol ${channelSubprotocol}`));
+    const type = wanted.subresource;
+    if (isChannelSubresource(type)) {
+      return refuse(response, badRequest(`${type} needs a WebSocket, subprotocol ${channelSubprotocol}`));
     }
     const refusal = await this.#refusalFor(user, wanted);
     if (refusal !== undefined) return refuse(response, refusal);
-    if (wanted.subresource === 'log') return this.#log(wanted, response);
-    const type = wanted.subresource;
-    const begun = await this.#begin(wanted, (uid) => ({ ok: true, value: { type, uid } }));
+    if (type === 'log') return this.#log(user, wanted, response);
+    const begun = await this.#begin(user, wanted, (uid) => ({ ok: true, value: { type, uid } }));
     if (!begun.ok) return refuse(response, begun.refusal);
     const contentType = type === 'stacks' ? 'text/plain; charset=utf-8' : 'application/json';
     return answerWithBytes(begun.value, response, { contentType });
@@ -69,24 +80,29 @@ export class MachineRequests {
     if (problem !== undefined) return refuseConnection(socket, problem, clock);
     const target = readTarget(request.url ?? '');
     const wanted = target?.kind === 'machine' ? target.request : undefined;
-    if (wanted?.subresource !== 'exec' && wanted?.subresource !== 'console') {
+    if (wanted === undefined || !isChannelSubresource(wanted.subresource)) {
       return refuseConnection(socket, notFound('the server has no such resource for WebSockets'), clock);
     }
+    const { name, namespace, subresource } = wanted;
     const refusal = await this.#refusalFor(user, wanted);
     if (refusal !== undefined) return refuseConnection(socket, refusal, clock);
-    const begun = await this.#begin(wanted, (uid) =>
-      wanted.subresource === 'exec' ? readExecQuery(wanted, uid) : { ok: true, value: { type: 'console', uid } },
-    );
+    const begun = await this.#begin(user, wanted, (uid) => channelReaders[subresource](wanted, uid));
     if (!begun.ok) return refuseConnection(socket, begun.refusal, clock);
-    const { name, namespace, subresource } = wanted;
+    const isForward = subresource === 'portforward';
     logger.info(
-      { vm: `${namespace}/${name}`, user: plainText(user.username), subresource },
+      {
+        vm: `${namespace}/${name}`,
+        user: plainText(user.username),
+        subresource,
+        ...(isForward && { port: Number(wanted.query.get('port')) }),
+      },
       'a user has a stream to a VM',
     );
     if (socket.destroyed) return begun.value.stream.close();
     socket.once('close', () => begun.value.stream.close());
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      void new ChannelSocket(webSocket, begun.value, clock).serve();
+    const webSockets = isForward ? this.#forwards : this.#webSockets;
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      void new ChannelSocket(webSocket, begun.value, clock, { tellsEndOfOutput: isForward }).serve();
     });
   }
 
@@ -108,11 +124,14 @@ export class MachineRequests {
     return refusal;
   }
 
-  async #log(wanted: MachineRequest, response: http.ServerResponse): Promise<void> {
+  async #log(user: RemoteUser, wanted: MachineRequest, response: http.ServerResponse): Promise<void> {
     const query = readLogQuery(wanted);
     if (!query.ok) return refuse(response, query.refusal);
     const { positions, ...request } = query.value;
-    const begun = await this.#begin(wanted, (uid) => ({ ok: true, value: { type: 'logFollow', uid, ...request } }));
+    const begun = await this.#begin(user, wanted, (uid) => ({
+      ok: true,
+      value: { type: 'logFollow', uid, ...request },
+    }));
     if (!begun.ok) return refuse(response, begun.refusal);
     return answerWithBytes(begun.value, response, {
       contentType: 'text/plain; charset=utf-8',
@@ -121,11 +140,22 @@ export class MachineRequests {
   }
 
   async #begin(
+    user: RemoteUser,
     wanted: MachineRequest,
-    request: (uid: string) => Read<Parameters<MachineStreams['begin']>[1]>,
+    request: (uid: string) => Read<StreamRequest>,
   ): Promise<Read<BegunStream>> {
     const { streams } = this.#options;
     const read = request(streams.uidOf(wanted) ?? '');
-    return read.ok ? await streams.begin(wanted, read.value) : read;
+    return read.ok ? await streams.begin(user, wanted, read.value) : read;
   }
 }
+
+const noServer = { noServer: true, handleProtocols: () => channelSubprotocol } as const;
+
+const channelReaders: Readonly<
+  Record<ChannelSubresource, (wanted: MachineRequest, uid: string) => Read<StreamRequest>>
+> = {
+  exec: readExecQuery,
+  console: (_, uid) => ({ ok: true, value: { type: 'console', uid } }),
+  portforward: readForwardQuery,
+};

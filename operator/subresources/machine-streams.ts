@@ -1,14 +1,16 @@
 // Finds the agent of a VM and opens a stream to it, or explains to the user why that is not possible.
 
-import { isInspection } from '../../protocol/streams/messages.ts';
+import { forwardLimits, neededCapability } from '../../protocol/streams/messages.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import type { AgentSession } from '../agents/session.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 import { objectKey, type VirtualMachine } from '../kubernetes/objects.ts';
+import { ForwardShares } from './forward-shares.ts';
 import { notFound, type Refusal, refusalOf, unavailable } from './refusal.ts';
+import type { RemoteUser } from './remote-user.ts';
 import type { MachineRequest, Read } from './request.ts';
 import type { StreamCounts } from './stream-counts.ts';
-import { StreamShares } from './stream-shares.ts';
+import { type StreamShare, StreamShares } from './stream-shares.ts';
 
 export interface MachineStreamsPorts {
   readonly clock: Clock;
@@ -30,6 +32,7 @@ export interface BegunStream {
 export class MachineStreams {
   readonly #ports: MachineStreamsPorts;
   readonly #shares = new StreamShares();
+  readonly #forwards = new ForwardShares();
 
   constructor(ports: MachineStreamsPorts) {
     this.#ports = ports;
@@ -40,8 +43,8 @@ export class MachineStreams {
   }
 
   /** Resolves once the agent serves the stream. */
-  async begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
-    const begun = await this.#begin(request, wanted);
+  async begin(user: RemoteUser, request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
+    const begun = await this.#begin(user, request, wanted);
     if (!begun.ok) this.refused(begun.refusal);
     return begun;
   }
@@ -51,19 +54,23 @@ export class MachineStreams {
     this.#ports.counts.refusedFor(reason);
   }
 
-  async #begin(request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
+  async #begin(user: RemoteUser, request: MachineRequest, wanted: StreamRequest): Promise<Read<BegunStream>> {
     const { counts } = this.#ports;
     const session = this.#sessionFor(request);
     if ('refusal' in session) return { ok: false, refusal: session.refusal };
-    if (isInspection(wanted.type) && !session.session.inspects) {
+    if (!session.session.hasCapability(neededCapability(wanted.type))) {
       return { ok: false, refusal: olderAgent(session.session.nodeName, request.subresource) };
     }
-    const share = this.#shares.take(request.namespace, session.session.nodeName);
-    if (!('release' in share)) return refused('TooManyStreams', tooMany[share.of]);
+    const isForward = wanted.type === 'portForward';
+    const problem = isForward ? 'TooManyConnections' : 'TooManyStreams';
+    const share = isForward
+      ? this.#forwards.take(request.namespace, session.session.nodeName, user.username)
+      : this.#shares.take(request.namespace, session.session.nodeName);
+    if (!('release' in share)) return refused(problem, tooMany(share.of, isForward));
     const stream = session.session.openStream(wanted);
     if (stream === undefined) {
       share.release();
-      return refused('TooManyStreams', 'too many streams of this VM or its host are open');
+      return refused(problem, `too many ${nounOf(isForward)} of this VM or its host are open`);
     }
     counts.opened(stream, wanted);
     stream.ending.then(() => {
@@ -103,10 +110,22 @@ function olderAgent(nodeName: string, what: string): Refusal {
   return { code: 501, reason: 'NotImplemented', message };
 }
 
-const tooMany = {
-  all: 'this namespace already uses its share of the streams that the operator serves',
-  host: 'this namespace already uses its share of the streams of the host',
-} as const;
+function nounOf(isForward: boolean): string {
+  return isForward ? 'forwarded connections' : 'streams';
+}
+
+function tooMany(of: Extract<StreamShare, { of: string }>['of'], isForward: boolean): string {
+  const noun = nounOf(isForward);
+  switch (of) {
+    case 'all':
+      return `this namespace already uses its share of the ${noun} that the operator serves`;
+    case 'host':
+      return `this namespace already uses its share of the ${noun} of the host`;
+    case 'user':
+      return `this user already has ${forwardLimits.perUser} ${noun}`;
+  }
+}
+
 const noAnswer = { ok: false, problem: 'Failed', message: 'the agent did not answer in time' } as const;
 
 function refused(problem: string, message: string): Read<never> {

@@ -92,6 +92,12 @@ const execQuery = z.object({
   width: side.optional(),
 });
 
+const mostPort = 0xffff_ffff;
+const forwardQuery = z.object({
+  /** A vsock port. The agent decides which ports can be reached. */
+  port: wholeNumber.pipe(z.number().max(mostPort, `must be at most ${mostPort}`)),
+});
+
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
 
 export function readLogQuery({ query }: MachineRequest): Read<LogQuery> {
@@ -105,6 +111,11 @@ export function readExecQuery({ query }: MachineRequest, uid: string): Read<Stre
   // A guest ignores the size (hcs-runtime E.6), but a terminal needs one.
   const terminal = tty ? { height: height ?? 24, width: width ?? 80 } : undefined;
   return { ok: true, value: { type: 'exec', uid, ...rest, ...(terminal && { terminal }) } };
+}
+
+export function readForwardQuery({ query }: MachineRequest, uid: string): Read<StreamRequest> {
+  const parsed = read(forwardQuery, Object.fromEntries(query));
+  return parsed.ok ? { ok: true, value: { type: 'portForward', uid, ...parsed.value } } : parsed;
 }
 
 function read<T>(schema: z.ZodType<T>, query: object): Read<T> {

@@ -24,7 +24,7 @@ export interface ApiServerOptions extends HttpServersOptions {
 
 const bounds = {
   /** Connections of the API server. */
-  connections: 1_200,
+  connections: 1_700,
   /**
    * Connections of peers that have not proved yet that they are the API server. They last as long as that may take
    * (runtime/connections/arrivals.ts).

@@ -3,7 +3,7 @@
 import { streamProblems } from '../../protocol/streams/messages.ts';
 import type { AgentStream, StreamRequest } from '../agents/session-streams.ts';
 
-export const streamKinds = ['log', 'exec', 'console', 'document', 'stacks', 'usage'] as const;
+export const streamKinds = ['log', 'exec', 'console', 'document', 'stacks', 'usage', 'portforward'] as const;
 export type StreamKind = (typeof streamKinds)[number];
 
 export interface CarriedBytes {
@@ -24,7 +24,7 @@ export class StreamCounts {
   readonly #refused = new Map<string, number>();
 
   opened(stream: AgentStream, { type }: StreamRequest): void {
-    this.#open.set(stream, type === 'logFollow' ? 'log' : type);
+    this.#open.set(stream, kindOf(type));
   }
 
   ended(stream: AgentStream): void {
@@ -62,6 +62,17 @@ export class StreamCounts {
 
   #formerOf(kind: StreamKind): CarriedBytes {
     return this.#former.get(kind) ?? { received: 0, sent: 0 };
+  }
+}
+
+function kindOf(type: StreamRequest['type']): StreamKind {
+  switch (type) {
+    case 'logFollow':
+      return 'log';
+    case 'portForward':
+      return 'portforward';
+    default:
+      return type;
   }
 }
 

@@ -6,11 +6,22 @@ import { streamLimits } from '../../protocol/streams/messages.ts';
 /** Most streams over all sessions. */
 export const maximumStreams = 1024;
 
-export type StreamShare = { readonly of: 'all' | 'host' } | { readonly release: () => void };
+export type StreamShare = { readonly of: 'all' | 'host' | 'user' } | { readonly release: () => void };
+
+export interface ShareBounds {
+  readonly all: number;
+  readonly perHost: number;
+}
 
 export class StreamShares {
-  readonly #all = new Tally(maximumStreams);
+  readonly #perHost: number;
+  readonly #all: Tally;
   readonly #hosts = new Map<string, Tally>();
+
+  constructor({ all, perHost }: ShareBounds = { all: maximumStreams, perHost: streamLimits.perSession }) {
+    this.#all = new Tally(all);
+    this.#perHost = perHost;
+  }
 
   get size(): number {
     return this.#all.size;
@@ -18,7 +29,7 @@ export class StreamShares {
 
   /** Without `release` when the namespace has used up its share of the host's or of all streams. */
   take(namespace: string, nodeName: string): StreamShare {
-    const host = this.#hosts.get(nodeName) ?? new Tally(streamLimits.perSession);
+    const host = this.#hosts.get(nodeName) ?? new Tally(this.#perHost);
     if (!this.#all.hasRoomFor(namespace)) return { of: 'all' };
     if (!host.hasRoomFor(namespace)) return { of: 'host' };
     this.#hosts.set(nodeName, host);

@@ -1,4 +1,4 @@
-// Checks whether an upgrade requests a WebSocket of `exec` or `console`, before anything is started for it: the
+// Checks whether an upgrade requests a WebSocket of `exec`, `console` or `portforward`, before anything is started for it: the
 // WebSocket library would find out later.
 import type http from 'node:http';
 import { channelSubprotocol } from '../../protocol/subresources.ts';

@@ -11,6 +11,8 @@ export interface OutgoingPorts {
   readonly send: (bytes: Buffer) => void;
   /** Called after the last byte. */
   readonly end: () => void;
+  /** Bytes that may wait. Absent: room for the next block to be read while one waits for its turn. */
+  readonly waitingBytes?: number | undefined;
 }
 
 /** Starts without credit. */
@@ -22,8 +24,7 @@ export class OutgoingChannel extends Writable implements StreamProducer {
   #done: (() => void) | undefined;
 
   constructor(ports: OutgoingPorts) {
-    // Room for the next block to be read while one waits for its turn.
-    super({ highWaterMark: 5 * streamLimits.chunkBytes, decodeStrings: true });
+    super({ highWaterMark: ports.waitingBytes ?? 5 * streamLimits.chunkBytes, decodeStrings: true });
     this.#ports = ports;
     // A writer that pipes into this channel learns of its end from `close`.
     this.on('error', () => undefined);

@@ -1,5 +1,5 @@
 // Streams of one VM over a session (design §7): its growing log, a process in the guest, its console, the document that
-// it was created from, the stacks of its guest agent, its use of the host. The operator opens each with an id of its
+// it was created from, the stacks of its guest agent, its use of the host, a connection to a port of its guest. The operator opens each with an id of its
 // choice. Data is base64 within JSON, or a binary frame (`frames.ts`) for a side that accepts those. A sender needs
 // credit for each channel of a stream, and the data on the way in all streams of a session is bounded, so that no flood
 // delays a control message. The operator opens streams only to an agent whose hello has the capability.
@@ -14,6 +14,9 @@ export const streamsCapability = 'streams.v1';
 
 /** The same for `stacks` and `usage`, which came later. */
 export const inspectionCapability = 'inspection.v1';
+
+/** The same for `portForward`. Such an agent accepts stream data as binary frames, too. */
+export const forwardingCapability = 'forwarding.v1';
 
 /**
  * In `welcome.streamEncodings`: data may come as binary frames. A side that does not know them would end the session.
@@ -41,6 +44,18 @@ export const streamLimits = {
   argumentChars: 32_768,
 } as const;
 
+/**
+ * Bounds of forwarded connections, which are counted separately: a browser opens many of them, and none of them takes
+ * the place of a log or a shell.
+ */
+export const forwardLimits = {
+  perSession: 256,
+  perVirtualMachine: 64,
+  perUser: 128,
+  /** As `streamLimits.windowBytes`. Smaller, because there may be many. */
+  windowBytes: 64 * 1024,
+} as const;
+
 export const streamChannels = ['stdin', 'stdout', 'stderr'] as const;
 export type StreamChannel = (typeof streamChannels)[number];
 
@@ -56,6 +71,12 @@ export const streamProblems = [
   'NoLog',
   'NoStacks',
   'TooManyStreams',
+  'TooManyConnections',
+  'PortNotAllowed',
+  'ForwardingNotAllowed',
+  'ConnectionRefused',
+  'ConnectionTimedOut',
+  'ConnectionLost',
   'CommandFailed',
   'ExitCodeLost',
   'SessionLost',
@@ -111,6 +132,15 @@ const document = z.object({ type: z.literal('document'), ...opening });
 const stacks = z.object({ type: z.literal('stacks'), ...opening });
 /** The use of the host, as JSON (`machineUsage`). */
 const usage = z.object({ type: z.literal('usage'), ...opening });
+/**
+ * A connection to a vsock port of the guest: `stdin` carries what the user sends, `stdout` what the guest sends. Each
+ * ends separately.
+ */
+const portForward = z.object({
+  type: z.literal('portForward'),
+  ...opening,
+  port: z.int().min(0).max(0xffff_ffff),
+});
 
 const streamOpened = z.object({
   type: z.literal('streamOpened'),
@@ -139,7 +169,15 @@ const streamCredit = z.object({ type: z.literal('streamCredit'), stream, channel
 /** This many bytes of all streams have arrived since the last receipt. */
 const streamReceipt = z.object({ type: z.literal('streamReceipt'), bytes: z.int().min(1) });
 
-export const streamOpening = z.discriminatedUnion('type', [logFollow, exec, console, document, stacks, usage]);
+export const streamOpening = z.discriminatedUnion('type', [
+  logFollow,
+  exec,
+  console,
+  document,
+  stacks,
+  usage,
+  portForward,
+]);
 export type StreamOpening = z.infer<typeof streamOpening>;
 
 const transport = [streamData, streamEnd, streamCredit, streamReceipt] as const;
@@ -157,13 +195,38 @@ export const operatorStreamMessages = [
   document,
   stacks,
   usage,
+  portForward,
   streamClose,
   ...transport,
 ] as const;
 
-/** The openings that only an agent with `inspectionCapability` understands. */
-export function isInspection(type: StreamOpening['type']): boolean {
-  return type === 'stacks' || type === 'usage';
+/** The capability of the agents that understand the opening. */
+export function neededCapability(type: StreamOpening['type']): string {
+  if (type === 'portForward') return forwardingCapability;
+  return type === 'stacks' || type === 'usage' ? inspectionCapability : streamsCapability;
+}
+
+/** The bounds of the streams that are counted together with this one. */
+export function boundsOf(type: StreamOpening['type']): {
+  readonly perSession: number;
+  readonly perVirtualMachine: number;
+  readonly windowBytes: number;
+} {
+  return type === 'portForward' ? forwardLimits : streamLimits;
+}
+
+interface CountedStream {
+  readonly uid: string;
+  readonly type: StreamOpening['type'];
+}
+
+/** Whether the host or the VM already has as many streams of this kind as it may have. */
+export function hasTooMany(open: Iterable<CountedStream>, { type, uid }: CountedStream): boolean {
+  const bounds = boundsOf(type);
+  const counted = [...open].filter((each) => boundsOf(each.type) === bounds);
+  return (
+    counted.length >= bounds.perSession || counted.filter((each) => each.uid === uid).length >= bounds.perVirtualMachine
+  );
 }
 export type AgentStreamMessage = StreamOpened | StreamClosed | StreamTransport;
 export type OperatorStreamMessage = StreamOpening | z.infer<typeof streamClose> | StreamTransport;

@@ -20,6 +20,8 @@ export interface ChannelDirections {
   readonly outgoing: readonly StreamChannel[];
   /** Bytes that the other side may send on each channel at first. */
   readonly window: number;
+  /** As in `OutgoingPorts`. */
+  readonly waitingBytes?: number | undefined;
 }
 
 /** The channels of one stream. */
@@ -101,7 +103,7 @@ export class StreamMultiplexer {
     return this.#streams.has(id);
   }
 
-  open(id: number, { incoming, outgoing, window }: ChannelDirections): MultiplexedStream {
+  open(id: number, { incoming, outgoing, waitingBytes, window }: ChannelDirections): MultiplexedStream {
     const { send, sendData } = this.#ports;
     const ins = incoming.map((channel) => {
       const grant = (bytes: number) => {
@@ -114,6 +116,7 @@ export class StreamMultiplexer {
         turns: this.#turns,
         send: (bytes: Buffer) => this.#sendBytes({ stream: id, channel, bytes }),
         end: () => sendData({ type: 'streamEnd', stream: id, channel }),
+        waitingBytes,
       };
       return [channel, new OutgoingChannel(ports)] as const;
     });

@@ -1,12 +1,13 @@
-// The agent's listeners for simulated guests: Unix sockets that behave like Hyper-V sockets (hcs-runtime C.3). They are
-// bound before the VM starts, have a backlog of 16, and allow half-close.
+// The agent's sockets for simulated guests: Unix sockets that behave like Hyper-V sockets (hcs-runtime C.3). Listeners
+// are bound before the VM starts and have a backlog of 16. Connections allow half-close.
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AcceptQueue } from '../../agent/guest/accept-queue.ts';
 import type { RuntimeId } from '../../agent/node/backend.ts';
 import type { GuestListener, GuestSockets } from '../../agent/node/guest-sockets.ts';
-import { guestSocketPath } from '../wire/guest-address.ts';
+import { guestDoorPath, guestSocketPath } from '../wire/guest-address.ts';
+import { connectLine, firstLine, isAccepted } from '../wire/guest-ports.ts';
 
 /** Most connections that wait to be accepted. More are refused. */
 const backlog = 16;
@@ -30,6 +31,25 @@ export class SimulatedGuestSockets implements GuestSockets {
       await listener.bind(path);
     }
     return listener;
+  }
+
+  async connect(runtimeId: RuntimeId, port: number, signal: AbortSignal): Promise<Duplex> {
+    signal.throwIfAborted();
+    const socket = connect({ path: guestDoorPath(this.#directory, runtimeId), allowHalfOpen: true });
+    // The users of the socket see its end by `close`.
+    socket.on('error', () => undefined);
+    const abandon = () => socket.destroy();
+    signal.addEventListener('abort', abandon, { once: true });
+    socket.write(connectLine(port));
+    try {
+      const answer = await firstLine(socket);
+      signal.throwIfAborted();
+      if (answer !== undefined && isAccepted(answer)) return socket;
+      socket.destroy();
+      throw Object.assign(new Error(`connect ECONNREFUSED: port ${port} of the guest`), { code: 'ECONNREFUSED' });
+    } finally {
+      signal.removeEventListener('abort', abandon);
+    }
   }
 }
 
@@ -59,11 +79,7 @@ class SimulatedGuestListener implements GuestListener {
 
   /** No data is read from a connection before it is accepted, because many may wait. */
   async accept(signal: AbortSignal): Promise<Duplex> {
-    const socket = await this.#queue.accept(signal);
-    // Restores the initial state of a stream, in which no way of reading was chosen yet.
-    Object.assign(socket, { readableFlowing: null });
-    socket.read(0);
-    return socket;
+    return restored(await this.#queue.accept(signal));
   }
 
   /** Frees the address without waiting for accepted connections, which live on. */
@@ -71,6 +87,13 @@ class SimulatedGuestListener implements GuestListener {
     if (this.#server.listening) this.#server.close();
     this.#queue.close(new Error('the listener was closed'));
   }
+}
+
+/** Restores the initial state of a stream, in which no way of reading was chosen yet. */
+function restored(socket: Socket): Socket {
+  Object.assign(socket, { readableFlowing: null });
+  socket.read(0);
+  return socket;
 }
 
 function isAddressInUse(error: unknown): boolean {

@@ -1,4 +1,4 @@
-// What is on a disk, and how a guest prepares it for a mount (reference/guest-network.md, 3.1). The guest agent recognises
+// What is on a disk, and how a guest prepares it for a mount (docs/reference/guest-network.md §3.1). The guest agent recognises
 // ext4 alone, so it formats an ensured disk with xfs each time.
 
 export type Filesystem = 'ext4' | 'xfs';

@@ -11,6 +11,7 @@ import type { GuestBoot } from './boot-command.ts';
 import { GuestLog } from './log.ts';
 import { kernelLines, logLine, panicText, startedLine } from './log-lines.ts';
 import type { DisksOfGuest } from './mounts.ts';
+import { NetworkServices } from './network-services.ts';
 import { GuestProcesses } from './processes.ts';
 import { GuestResources } from './resources.ts';
 import { GuestService } from './service.ts';
@@ -39,6 +40,7 @@ export class SimulatedGuest {
   #log: GuestLog | undefined;
   #service: GuestService | undefined;
   readonly #processes: GuestProcesses;
+  readonly #services: NetworkServices;
 
   constructor(options: GuestOptions) {
     this.#options = options;
@@ -50,7 +52,13 @@ export class SimulatedGuest {
       clock,
       signal: this.#life.signal,
     });
-    this.#processes = new GuestProcesses(this.#dial, this.resources.mounts);
+    this.#processes = new GuestProcesses({
+      dial: this.#dial,
+      mounts: this.resources.mounts,
+      clock,
+      redialMilliseconds: options.timing.redialMilliseconds,
+    });
+    this.#services = new NetworkServices(options.systemId);
   }
 
   get phase(): GuestPhase {
@@ -60,6 +68,14 @@ export class SimulatedGuest {
   /** The amount of entropy that the host gave. */
   get entropyBytes(): number {
     return this.#entropyBytes;
+  }
+
+  /**
+   * What the program that listens on a port does with a connection. Its programs run once the guest service does.
+   */
+  answering(port: number): ReturnType<NetworkServices['on']> {
+    const isUp = this.#phase === 'service' || this.#phase === 'running';
+    return isUp ? this.#services.on(port) : undefined;
   }
 
   start(): void {

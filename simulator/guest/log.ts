@@ -55,6 +55,14 @@ export class GuestLog {
     void this.#pump();
   }
 
+  /** Resolves when the host has taken all text so far, or the guest has ended. */
+  async taken(): Promise<void> {
+    while (this.#waiting.length > 0 && !this.#options.signal.aborted) {
+      this.#room ??= Promise.withResolvers<void>();
+      await this.#room.promise;
+    }
+  }
+
   /** The guest has ended. Text written before still arrives. */
   end(): void {
     const inFlight = this.#isPumping ? 1 : 0;

@@ -7,7 +7,7 @@ import { HcsError, hresult } from '../../agent/node/hcs-error.ts';
 import { type Clock, delay } from '../../runtime/clock.ts';
 import { DiskFiles } from '../guest/filesystem.ts';
 import type { SimulatedHostFile } from '../host-file.ts';
-import { guestSocketPath } from '../wire/guest-address.ts';
+import { guestDoorPath, guestSocketPath } from '../wire/guest-address.ts';
 import { type Dial, dialPath } from '../wire/guest-dial.ts';
 import { runtimeId, type SystemDetail } from '../wire/rpc.ts';
 import type { Step, Visiting } from '../wire/script.ts';
@@ -110,6 +110,7 @@ export class SimulatedNode {
       ...(consolePath && { consolePath }),
       clock,
       script,
+      doorPath: () => this.socketDirectory && guestDoorPath(this.socketDirectory, vm),
       dial: (port) => (dial ?? this.#dialSocket)(vm, port),
       diskFiles: (path) => this.#filesOf(path),
       onStopped: (exit) => this.#stopped(system, exit),

@@ -16,6 +16,7 @@ import type { Dial } from '../wire/guest-dial.ts';
 import type { ConnectionsOfPaused, GuestEnd, Visiting } from '../wire/script.ts';
 import type { Admitted } from './admission.ts';
 import { type Attachments, attachmentsOf } from './attachments.ts';
+import { GuestDoor } from './guest-door.ts';
 import { Shares } from './shares.ts';
 
 export interface SystemOptions {
@@ -31,6 +32,8 @@ export interface SystemOptions {
   readonly diskFiles: (path: string) => DiskFiles;
   /** The socket for the pipe of a serial port; absent = this node has no consoles. */
   readonly consolePath?: (pipe: string) => string;
+  /** The socket at which the host reaches the ports of the guest; undefined = it cannot. */
+  readonly doorPath?: () => string | undefined;
   readonly onStopped: (exit: SystemExit) => void;
 }
 
@@ -79,6 +82,7 @@ export class SimulatedSystem {
   #exit: SystemExit | undefined;
   #guest: SimulatedGuest | undefined;
   #consoles: readonly SimulatedConsole[] = [];
+  #door: GuestDoor | undefined;
 
   constructor(options: SystemOptions) {
     const { document, memoryInMB } = options.admitted;
@@ -130,6 +134,7 @@ export class SimulatedSystem {
     const { admitted, clock, dial, diskFiles, id, script, timing } = this.#options;
     await delay(clock, timing.startMilliseconds);
     this.#consoles = await this.#openConsoles();
+    this.#door = await this.#openDoor();
     this.ending.throwIfAborted();
     this.#state = 'Running';
     this.#startedAt = clock.now();
@@ -157,6 +162,11 @@ export class SimulatedSystem {
     const { consolePath } = this.#options;
     if (consolePath === undefined) return Promise.resolve([]);
     return Promise.all(this.pipes.map((pipe) => SimulatedConsole.open(consolePath(pipe))));
+  }
+
+  #openDoor(): Promise<GuestDoor> | undefined {
+    const path = this.#options.doorPath?.();
+    return path === undefined ? undefined : GuestDoor.open(path, (port) => this.#guest?.answering(port));
   }
 
   /** The guest powers itself off. */
@@ -209,6 +219,7 @@ export class SimulatedSystem {
     clock.after(timing.exitMilliseconds, () => {
       this.#state = 'Stopped';
       for (const console of this.#consoles) console.close();
+      this.#door?.close();
       this.#exit = { ...exit, status: exitStatus[exit.exitType] ?? 0 };
       onStopped(this.#exit);
     });

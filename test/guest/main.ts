@@ -9,7 +9,7 @@ import { bootFilesEnvironment, type OwnBootFiles, ownBootFiles } from '../suppor
 
 const command = new Command('npm run test:guest --')
   .description('Boots a real Linux guest under emulation and talks to it through the code of the agent.')
-  .argument('[files...]', 'only these, by a part of their names: real-guest, real-system, real-stop')
+  .argument('[files...]', 'only these, by a part of their names: real-guest, real-system, real-stop, real-process')
   .option('--kernel <file>', 'a kernel with virtio-vsock, in place of ours (or LCOW_GUEST_KERNEL)')
   .option('--initrd <file>', 'an initial ramdisk with /init, /bin/vsockexec and /bin/gcs (or LCOW_GUEST_INITRD)')
   .parse();
@@ -27,7 +27,12 @@ Object.assign(process.env, bootFilesEnvironment(givenFiles()));
 await startVitest('test', command.args, {
   config: false,
   root: fileURLToPath(new URL('../../', import.meta.url)),
-  include: ['test/guest/real-guest.system.test.ts', 'test/guest/real-system.ts', 'test/guest/real-stop.ts'],
+  include: [
+    'test/guest/real-guest.system.test.ts',
+    'test/guest/real-system.ts',
+    'test/guest/real-stop.ts',
+    'test/guest/real-process.ts',
+  ],
   // Two emulators at the same time would only be slower.
   fileParallelism: false,
   run: true,

@@ -136,6 +136,22 @@ describe('the command line of the document', () => {
   });
 });
 
+describe('the ports of a real guest', { timeout: patience }, () => {
+  it('answers the host on its vsock ports, and refuses where nothing listens', async (context) => {
+    if (bed.isForeign) notApplicable(context, 'it is unknown on which ports the image listens');
+    const connection = await guest.run.connect(80, bound());
+    let answer = '';
+    connection.on('data', (bytes: Buffer) => {
+      answer += bytes.toString();
+    });
+    connection.write('GET /x HTTP/1.1\r\n\r\n');
+    // The emulated device ends the whole connection when one side ends its half.
+    await expect.poll(() => answer, soon).toMatch(/\r\n\r\nHello from the test guest: \/x\n$/);
+    connection.destroy();
+    await expect(guest.run.connect(81, bound())).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+});
+
 describe('a real Linux guest', { timeout: patience }, () => {
   it('is seeded, logs and negotiates, in this order', () => {
     expect([...guest.phases.keys()]).toEqual(['started', 'entropy', 'log', 'guestConnected']);

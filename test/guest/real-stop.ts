@@ -119,6 +119,12 @@ class CuttableSockets implements GuestSockets {
     };
   }
 
+  async connect(runtimeId: RuntimeId, port: number, signal: AbortSignal): Promise<Duplex> {
+    const stream = await this.#sockets.connect(runtimeId, port, signal);
+    this.#streams.add(stream);
+    return stream;
+  }
+
   async cut(): Promise<void> {
     for (const listener of this.#listeners) await listener.close();
     for (const stream of this.#streams) stream.destroy();

@@ -15,6 +15,8 @@ import { emulatedHost } from '../../simulator/playground/system.ts';
 import { type Bed, prepareBed } from '../support/guest/bed.ts';
 import { emulatedConsolePath } from '../support/guest/qemu-backend.ts';
 import { openConsole } from '../support/guest/serial-console.ts';
+import { forwardPorts } from '../support/kubectl/forwarded-ports.ts';
+import { requestsOver } from '../support/kubectl/local-requests.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
 import { type Outcome, runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
@@ -194,6 +196,23 @@ describe('a real guest in the whole system', () => {
       expect(refused).toMatchObject({ code: 1, stdout: '' });
       expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
     }
+  });
+});
+
+describe('a port of a real guest', () => {
+  it('answers 1,000 HTTP requests over 50 connections through kubectl luvm port-forward', {
+    timeout: 200_000,
+  }, async (context) => {
+    if (bed.isForeign) notApplicable(context, 'it is unknown on which ports the image listens');
+    const { ports, stop, terminal } = await forwardPorts(plugin, name, ':vsock:80', ':vsock:81');
+    const [http = 0, silent = 0] = ports;
+    const answers = await requestsOver(http, { connections: 50, requests: 1_000 });
+    expect(answers).toHaveLength(1_000);
+    expect(new Set(answers)).toEqual(new Set(['Hello from the test guest: /x\n']));
+    expect(terminal.lines.filter((line) => line === `Handling connection for ${http}`)).toHaveLength(50);
+    await expect(requestsOver(silent, { connections: 1, requests: 1 })).rejects.toThrow();
+    await terminal.until('the reason', ({ stderr }) => stderr.includes('no program of the guest listens there'));
+    expect(await stop()).toBe(0);
   });
 });
 

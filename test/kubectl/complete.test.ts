@@ -64,6 +64,7 @@ describe('completion', () => {
     for (const words of [
       ['exec', 'web-1', '--', ''],
       ['console', 'web-1', ''],
+      ['port-forward', 'web-1', ''],
       ['nosuch', ''],
       ['logs', '--tail', ''],
     ]) {

@@ -12,10 +12,13 @@ import { console } from '../../kubectl/console.ts';
 import { document } from '../../kubectl/document.ts';
 import { exec } from '../../kubectl/exec.ts';
 import { logs } from '../../kubectl/logs.ts';
+import { start } from '../../kubectl/start.ts';
 import { status } from '../../kubectl/status.ts';
 import { subresourcePath } from '../../protocol/subresources.ts';
 import type { SimulatedHostControl } from '../../simulator/client/control.ts';
 import { threeHosts } from '../../simulator/playground/system.ts';
+import { forwardPorts } from '../support/kubectl/forwarded-ports.ts';
+import { answerOf, requestsOver } from '../support/kubectl/local-requests.ts';
 import { PluginProgram } from '../support/kubectl/plugin-program.ts';
 import { createReader, reader } from '../support/kubectl/reader.ts';
 import { type Outcome, runAt, StandInTerminal } from '../support/kubectl/stand-in-terminal.ts';
@@ -106,6 +109,7 @@ describe('kubectl luvm', () => {
       'logs',
       'exec',
       'console',
+      'port-forward',
       'restart',
       'pause',
       'resume',
@@ -122,7 +126,9 @@ describe('kubectl luvm', () => {
       await plugin.run('logs', name, '--tail', '1'),
       await plugin.run('exec', name, '-n', 'default', '--', 'sh', '-c', 'exit 7'),
     ];
-    expect(tail).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\S+Z info \S.*\n$/), stderr: '' });
+    // The guest may write one more line while its log is read, and has written many more before.
+    const lines = expect.stringMatching(/^(\S+Z info \S.*\n){1,2}$/);
+    expect(tail).toMatchObject({ code: 0, stdout: lines, stderr: '' });
     expect(shell).toEqual({ code: 7, stdout: '', stderr: '' });
   });
 
@@ -193,6 +199,20 @@ describe('kubectl luvm', () => {
     expect((await reading).code).toBe(0);
   });
 
+  it('port-forward carries the requests of local programs to programs of the guest, many at once', async () => {
+    const { ports, stop, terminal } = await forwardPorts(plugin, name, ':vsock:80', '0:vsock:109');
+    const [http, log] = ports;
+    const [answers, ofAgent] = await Promise.all([
+      requestsOver(http ?? 0, { connections: 20, requests: 100 }),
+      answerOf(`http://127.0.0.1:${log}/`).catch(() => 'refused'),
+    ]);
+    expect(new Set(answers)).toEqual(new Set([`Hello from the simulated guest of ${systemID}: GET /x\n`]));
+    expect(answers).toHaveLength(100);
+    expect(ofAgent).toBe('refused');
+    await terminal.until('the reason', ({ stderr }) => stderr.includes('vsock port 109 cannot be forwarded'));
+    expect(await stop()).toBe(0);
+  });
+
   it('document prints exactly what HCS was sent; status shows the boot', async () => {
     const [sent, told] = await Promise.all([
       run((ports) => document(name, { pretty: false }, ports)),
@@ -241,6 +261,7 @@ describe('rights', () => {
       await asReader(execOf(['true'])),
       await asReader((ports) => console(name, ports)),
       await asReader((ports) => document(name, { pretty: false }, ports)),
+      await asReader(({ api }) => start(api, name, 'portforward', new URLSearchParams('port=80')).then(() => 0)),
     ]) {
       expect(refused.code).toBe(1);
       expect(refused.stderr).toContain(`is forbidden: User "${reader}" cannot get resource`);
@@ -310,7 +331,10 @@ describe('an operator that restarts', () => {
     await Promise.all([following, printing]);
   });
 
-  it('does not affect restarts, nor the log of the previous run', async () => {
+  it('does not affect restarts, nor the log of the previous run, nor ports that are forwarded', async () => {
+    const { ports, stop } = await forwardPorts(plugin, name, ':vsock:80');
+    const ask = () => answerOf(`http://127.0.0.1:${ports[0]}/`);
+    expect(await ask()).toContain('Hello');
     const follower = new StandInTerminal();
     const following = run(logsOf({ follow: true, tail: 1 }), follower);
     await follower.until('a line', ({ lines }) => lines.length === 1);
@@ -326,5 +350,7 @@ describe('an operator that restarts', () => {
     expect(numbersOf(now.stdout.split('\n'))).toEqual([]);
     expect(now.stdout).toContain('GCS started');
     await following;
+    expect(await ask()).toContain('Hello');
+    expect(await stop()).toBe(0);
   });
 });

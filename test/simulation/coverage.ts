@@ -21,7 +21,7 @@ export function reachTransition(world: World, parameters: readonly unknown[]): v
   if (data !== undefined) world.reach(transition(data[0].from, data[0].event));
 }
 
-/** The reasons of Events and of conditions. */
+/** The reasons of Events, of conditions and of processes. */
 export function reachReasons(world: World, { after, kind }: Write): void {
   if (after === undefined) return;
   const { status } = after;
@@ -29,6 +29,8 @@ export function reachReasons(world: World, { after, kind }: Write): void {
   for (const each of kind === 'Event' ? [after] : conditions) {
     if (isObject(each) && typeof each['reason'] === 'string') world.reach(reason(each['reason']));
   }
+  const process = isObject(status) ? status['process'] : undefined;
+  if (isObject(process) && typeof process['reason'] === 'string') world.reach(reason(process['reason']));
 }
 
 /** What has to be reached, whatever the runs did. */
@@ -43,14 +45,12 @@ const wanted: readonly string[] = [
 /** What no run has to come to, by the reason. */
 const excused: Readonly<Record<string, readonly string[]>> = {
   'nobody follows a log or starts a process': [
-    ...['console', 'document', 'exec', 'logFollow', 'stacks', 'usage', 'streamClose', 'streamClosed', 'streamCredit'],
-    ...['streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
+    ...['console', 'document', 'exec', 'logFollow', 'portForward', 'stacks', 'usage', 'streamClose', 'streamClosed'],
+    ...['streamCredit', 'streamData', 'streamEnd', 'streamOpened', 'streamReceipt'],
   ].map(message),
+  'the hosts have no Host Networking Service': [message('networks')],
   'no quota refuses the VMs of a set': [reason('CreateRefused')],
-  'no set replaces its VMs': [reason('Replaced')],
-  'the VMs have no process': [
-    ...['ExitCodeLost', 'ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown'].map(reason),
-  ],
+  'all policies allow processes': [reason('ProcessNotAllowed')],
   'the programs have no known defect': [reason('InternalError')],
   'all programs have the same version': [reason('ProtocolError'), reason('UnsupportedByAgent')],
   'the API server checks what it stores': [reason('InvalidSpec')],

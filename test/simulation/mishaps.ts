@@ -134,6 +134,8 @@ const mishaps: readonly Mishap[] = [
     mean: 4 * minute,
     steps: (_, { at, chance }) => {
       const [number, later, returns] = [chance.integer(10), chance.integer(minute), chance.happens(0.5)];
+      // After two minutes its VMs are elsewhere: until then they may still be given back to it.
+      const away = number % 2 === 0 ? minute : 2.25 * minute;
       const machineOf = (system: SimulatedSystem) => mortalOf(system, number);
       const isRemoved = (system: SimulatedSystem) => machineOf(system)?.isOff === true;
       return [
@@ -149,7 +151,7 @@ const mishaps: readonly Mishap[] = [
         ...(returns
           ? [
               {
-                at: at + later + minute,
+                at: at + later + away,
                 text: 'a failed machine joins again',
                 run: (system: SimulatedSystem) => {
                   if (isRemoved(system)) system.join(machineOf(system));

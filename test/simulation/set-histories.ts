@@ -15,10 +15,12 @@ import {
   isWrongTemplate,
   mendingSet,
   mostReplicas,
+  placementOf,
   rolling,
   type SetManifestSpec,
   setNames,
   setSpecOf,
+  spreadings,
   wrongSetSpecs,
 } from './sets.ts';
 import type { SimulatedSystem } from './system/system.ts';
@@ -32,7 +34,17 @@ const orphanFinalizer = 'orphan';
 export function setHistoriesOf(world: World, { sets, spans }: Profile, hosts: readonly string[]): readonly Step[] {
   if (sets === 0) return [];
   return [
-    ...setNames.slice(0, sets).flatMap((name) => historyOf(world.chance(`history of ${name}`), name, spans)),
+    ...setNames
+      .slice(0, sets)
+      .flatMap((name) => [
+        ...historyOf(
+          world.chance(`history of ${name}`),
+          name,
+          spans,
+          placementOf(world.chance(`placement of ${name}`)),
+        ),
+        ...spreadingsOf(world.chance(`spreading of ${name}`), name, spans),
+      ]),
     ...hosts.flatMap((host) => drainsOf(world.chance(`drains of ${host}`), host, spans)),
   ];
 }
@@ -191,9 +203,9 @@ function nameOf(set: string, { ordinals }: SetManifestSpec, number: number) {
   return { namespace, name: `${set}-${(ordinals?.start ?? 0) + (number % mostReplicas)}` };
 }
 
-function historyOf(chance: Chance, name: string, spans: Spans): readonly Step[] {
+function historyOf(chance: Chance, name: string, spans: Spans, placement: Partial<SetManifestSpec>): readonly Step[] {
   const created = chance.integer(spans.creation);
-  const spec = setSpecOf(chance);
+  const spec = { ...setSpecOf(chance), ...placement };
   const isOld = chance.happens(0.5);
   const old: Happening = [created, 'set: old revision', (system) => addOldRevision(system, name, spec)];
   const make: Happening = [created + 1_000, 'set: create', (system) => create(system, name, spec)];
@@ -208,6 +220,19 @@ function historyOf(chance: Chance, name: string, spans: Spans): readonly Step[] 
     text: `${kind} (${name})`,
     run,
   }));
+}
+
+/** Users spread the VMs in another way. That counts for VMs that are placed later. */
+function spreadingsOf(chance: Chance, name: string, { safety, undisturbed }: Spans): readonly Step[] {
+  return timesOf(chance, { from: undisturbed, until: safety, mean: 6 * minute }).map((at) => {
+    const topologySpreadConstraints = chance.pick(spreadings);
+    return {
+      at,
+      kind: 'set: spread',
+      text: `set: spread (${name})`,
+      run: (system) => patchSet(system, name, { topologySpreadConstraints }),
+    };
+  });
 }
 
 /** Every fifth drain asks no budget. */

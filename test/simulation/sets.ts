@@ -24,6 +24,33 @@ export const disksOfSets: readonly string[] = setNames.flatMap((name) =>
   Array.from({ length: ordinals }, (_, ordinal) => diskOf(`${name}-${ordinal}`)),
 );
 
+const zone = 'topology.kubernetes.io/zone';
+const hostname = 'kubernetes.io/hostname';
+const strict = { whenUnsatisfiable: 'DoNotSchedule' } as const;
+
+const usual: NonNullable<SetManifestSpec['topologySpreadConstraints']> = [{ topologyKey: hostname }];
+
+/** Half of the sets are spread as by default. */
+export const spreadings: readonly NonNullable<SetManifestSpec['topologySpreadConstraints']>[] = [
+  ...[usual, usual, usual, usual, usual],
+  [],
+  [{ topologyKey: hostname, ...strict }],
+  [{ topologyKey: zone, ...strict }, { topologyKey: hostname }],
+  [{ topologyKey: zone }, { topologyKey: hostname, maxSkew: 2, ...strict }],
+  [{ topologyKey: zone, maxSkew: 2, ...strict }],
+];
+
+/** What a set says of the hosts of its VMs, and of VMs that do not start. */
+export function placementOf(chance: Chance): Partial<SetManifestSpec> {
+  const topologySpreadConstraints = chance.pick(spreadings);
+  const replacement = {
+    afterStartFailures: chance.pick([1, 2, 3] as const),
+    afterSeconds: chance.pick([5, 20, 60] as const),
+  };
+  const isReplaced = chance.happens(0.5);
+  return { topologySpreadConstraints, ...(isReplaced && { replacement }) };
+}
+
 export function setSpecOf(chance: Chance): SetManifestSpec {
   const update = {
     type: chance.pick(['RollingUpdate', 'RollingUpdate', 'RollingUpdate', 'RollingUpdate', 'OnDelete'] as const),

@@ -4,11 +4,15 @@
 import { linuxUtilityVMSpec } from '../../crds/linux-utility-vm-spec.ts';
 import { pausedAnnotation } from '../../crds/names.ts';
 import { controllerOf } from './api-server/objects.ts';
+import type { Write } from './api-server/store.ts';
 import { reachReasons } from './coverage.ts';
 import { unsettled } from './judges/convergence.ts';
 import { tornRecords } from './judges/journals.ts';
 import { Judges } from './judges/judges.ts';
 import { silentGaps } from './judges/logs.ts';
+import { startedTwice } from './judges/processes.ts';
+import { lacksRoom } from './judges/room.ts';
+import { conditionOf } from './judges/stored-condition.ts';
 import { mishapsOf } from './mishaps.ts';
 import { completePolicies, policyHistoriesOf } from './policy-histories.ts';
 import { type Profile, profileOf } from './profile.ts';
@@ -66,8 +70,7 @@ export async function simulate({
     messages: judges,
     onWrite: (write) => {
       world.note(`${write.writer} writes ${write.kind} ${(write.after ?? write.before)?.metadata.name}`);
-      // The agents' sessions are renewed, and each has an epoch.
-      if (write.kind !== 'Lease' && write.kind !== 'LinuxUtilityVMHost')
+      if (!isUsual(write) && !(hasApiFaults && isAboutRoom(system, write)))
         lastWrite = {
           at: world.elapsed,
           text: `${write.writer} wrote ${write.kind} ${(write.after ?? write.before)?.metadata.name}`,
@@ -113,6 +116,8 @@ export async function simulate({
     if (torn.length > 0) throw new Error(`a record was torn: ${torn.join('; ')}`);
     const gaps = profile.diskFaults.lossy === true ? [] : silentGaps(system);
     if (gaps.length > 0) throw new Error(`lines of a log were lost: ${gaps.join('; ')}`);
+    const twice = startedTwice(system);
+    if (twice.length > 0) throw new Error(`a process was started twice: ${twice.join('; ')}`);
     // An agent that cannot read its state folder is begun again.
     const ended = system.machines.flatMap(({ name, unexplainedEnds }) =>
       unexplainedEnds.filter((why) => !/^(EIO|ENOSPC)\b/.test(why)).map((why) => `${name}: ${why}`),
@@ -124,6 +129,24 @@ export async function simulate({
   } finally {
     for (const { process } of [...system.operators, ...system.machines]) process?.die();
   }
+}
+
+/**
+ * The agents' sessions are renewed, and each has an epoch. A set that waits for a host that is away says after a while that
+ * it makes no progress.
+ */
+function isUsual({ after, kind }: Write): boolean {
+  if (kind === 'Lease' || kind === 'LinuxUtilityVMHost') return true;
+  const late = 'ProgressDeadlineExceeded';
+  return after !== undefined && (after['reason'] === late || conditionOf(after, 'Stalled')?.['reason'] === late);
+}
+
+/**
+ * A VM that waits for room says why no host has any. While a watch is silent, an operator says what was true before: it
+ * gives the watch up after minutes.
+ */
+function isAboutRoom(system: SimulatedSystem, { after, kind }: Write): boolean {
+  return kind === 'LinuxUtilityVM' && after !== undefined && lacksRoom(system, after);
 }
 
 async function settle(world: World, system: SimulatedSystem): Promise<void> {

@@ -5,6 +5,7 @@ import { pausedAnnotation, restartedAtAnnotation } from '../../crds/names.ts';
 import type { Outcome } from '../../operator/kubernetes/api-error.ts';
 import type { Chance } from './chance.ts';
 import { confidentialOf } from './policies.ts';
+import { processOf } from './processes.ts';
 import { type Profile, type Spans, timesOf } from './profile.ts';
 import { diskOf } from './system/host-names.ts';
 import type { SimulatedSystem } from './system/system.ts';
@@ -123,13 +124,19 @@ function historyOf(
   world: World,
   name: string,
   hosts: readonly string[],
-  { isolatingHosts, spans }: Profile,
+  { hasProcesses, isolatingHosts, spans }: Profile,
 ): readonly Step[] {
   const chance = world.chance(`history of ${name}`);
   const created = chance.integer(spans.creation);
   const confidential = confidentialOf(world.chance(`policy of ${name}`));
   const possible = confidential?.isolation === 'SNP' ? hosts.slice(0, isolatingHosts) : hosts;
-  const spec = { ...specOf(chance, name, possible), ...(confidential && { confidential, terminateOnAgentExit: true }) };
+  const ordinary = specOf(chance, name, possible);
+  const process = hasProcesses ? processOf(world.chance(`process of ${name}`), ordinary.runStrategy) : undefined;
+  const spec = {
+    ...ordinary,
+    ...(process && { process }),
+    ...(confidential && { confidential, terminateOnAgentExit: true }),
+  };
   const create: Happening = [created, 'create', (system) => apply(system, name, spec)];
   const rest = timesOf(chance, { from: created, until: spans.safety, mean: 6 * minute }).flatMap((at) => {
     const happening = chance.pick(happenings);

@@ -33,6 +33,11 @@ const steps: readonly Step[] = [
   },
   { name: 'sockets', what: 'the socket pump', run: suite('test/agent/windows/hvsock/sockets.system.test.ts') },
   {
+    name: 'connections',
+    what: 'connections to a guest',
+    run: suite('test/agent/windows/hvsock/connections.system.test.ts'),
+  },
+  {
     name: 'console',
     what: 'the reader of consoles on named pipes',
     run: suite('test/agent/windows/console-pipe.test.ts'),

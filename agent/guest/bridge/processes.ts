@@ -90,6 +90,28 @@ export class GuestProcesses {
     this.#bridge = undefined;
   }
 
+  /** A port that nothing else of this VM uses. */
+  reservePort(): number {
+    const port = this.#nextPort;
+    this.#nextPort += 1;
+    this.#options.onNextPort?.(this.#nextPort);
+    return port;
+  }
+
+  listen(port: number): Promise<GuestListener> {
+    return this.#options.listen(port);
+  }
+
+  /**
+   * The exit code of a process that an earlier connection has started, or an earlier agent. The guest is asked as soon
+   * as it is connected. Rejects when the guest does not know the process (any more), and when the VM ends.
+   */
+  exitOf(processId: number): Promise<number> {
+    const waited = this.#newWait(processId);
+    if (this.#bridge !== undefined) this.#ask(this.#bridge, waited);
+    return waited.exitCode;
+  }
+
   /** The VM is gone, together with its processes. */
   end(): void {
     this.#bridge = undefined;
@@ -143,13 +165,17 @@ export class GuestProcesses {
   }
 
   async #listen(): Promise<{ readonly port: number; readonly listener: GuestListener }> {
-    const port = this.#nextPort;
-    this.#nextPort += 1;
-    this.#options.onNextPort?.(this.#nextPort);
-    return { port, listener: await this.#options.listen(port) };
+    const port = this.reservePort();
+    return { port, listener: await this.listen(port) };
   }
 
   #waitFor(bridge: GuestBridge, processId: number): Promise<number> {
+    const waited = this.#newWait(processId);
+    this.#ask(bridge, waited);
+    return waited.exitCode;
+  }
+
+  #newWait(processId: number): Waited {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     // The VM may end while nobody waits for the exit code.
     promise.catch(() => undefined);
@@ -160,8 +186,7 @@ export class GuestProcesses {
       settle: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve(outcome.exitCode)),
     };
     this.#waited.add(waited);
-    this.#ask(bridge, waited);
-    return promise;
+    return waited;
   }
 
   #ask(bridge: GuestBridge, waited: Waited): void {

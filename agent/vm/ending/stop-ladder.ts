@@ -20,6 +20,7 @@ import type { VirtualMachineCore } from '../core.ts';
 import { guestRunPorts } from '../guest-run-ports.ts';
 import type { Handles } from '../handles.ts';
 import { isStranger, runtimeIdOf } from '../history.ts';
+import { takeOverProcess } from '../process/relayed.ts';
 import { saveLeft, unmountAll } from './stop-disks.ts';
 import { endProcess, hasLiveProcess } from './stop-process.ts';
 import {
@@ -61,13 +62,26 @@ async function leave(vm: VirtualMachineCore, system: ComputeSystem, handles: Han
   if (isTakenOver && properties !== undefined && isStranger(record, properties)) {
     return await leaveStranger(vm, handles, properties);
   }
-  if (properties?.state !== 'Paused' && handles.run?.guestConnected === true) await endProcess(vm, handles.run);
+  if (properties?.state !== 'Paused') await leaveProcess(vm, handles, properties);
   if (disks.length === 0) return undefined;
   const left = await saveDisks(vm, handles, properties, disks).catch((error: unknown) => ({
     disks: disks.map(leftOf),
     saved: notSaved(error),
   }));
   return describeLeft(left.disks, left.saved);
+}
+
+async function leaveProcess(
+  vm: VirtualMachineCore,
+  handles: Handles,
+  properties: SystemProperties | undefined,
+): Promise<void> {
+  if (!hasLiveProcess(vm)) return;
+  try {
+    await endProcess(vm, await reach(vm, handles, properties));
+  } catch (error) {
+    vm.ports.logger.info({ error: messageOf(error) }, 'no signal to the process of the VM');
+  }
 }
 
 /** The agent does not know what this guest has mounted, so it lets the guest write all disks. */
@@ -127,6 +141,7 @@ async function reach(
     await vm.log.continueEarlier(vm.store);
     handles.run = await GuestRun.open(vm.ports.sockets, runtimeIdOf(properties), guestRunPorts(vm));
     handles.run.resume();
+    await takeOverProcess(vm, handles.run);
   }
   const { run } = handles;
   if (!run.guestConnected && (await run.firstConnection()) === 'waiting') {

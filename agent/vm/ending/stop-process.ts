@@ -4,14 +4,16 @@ import { within } from '../../bounds/bounded.ts';
 import { graceAtAgentEnd } from '../../bounds/timeouts.ts';
 import { signalCommand } from '../../guest/bridge/leaving-scripts.ts';
 import { inTime } from '../../guest/bridge/mount-look.ts';
+import type { GuestCommand } from '../../guest/bridge/process-request.ts';
+import { signalProgramCommand } from '../../guest/bridge/process-scripts.ts';
 import type { GuestRun } from '../../run/guest-run.ts';
 import type { VirtualMachineCore } from '../core.ts';
 import { processChanged } from '../process/record.ts';
 
-/** The process runs, and this agent would learn of its end. */
+/** The process runs, and this agent would learn of its end: it has started the process, or can take it over. */
 export function hasLiveProcess({ process, store }: VirtualMachineCore): boolean {
   const { boot, process: known } = store.record;
-  return known?.state === 'running' && process.isFollowed(boot);
+  return known?.state === 'running' && (known.port !== undefined || process.isFollowed(boot));
 }
 
 /** Resolves when the process has ended, and at the latest when its time is over. Notes the exit code. */
@@ -26,7 +28,8 @@ export async function endProcess(vm: VirtualMachineCore, run: GuestRun): Promise
     ['TERM', graceOf(vm)],
     ['KILL', leaveProcesses],
   ] as const) {
-    if (!isOver) await send(vm, run, signal, known.pid);
+    const command = known.port === undefined ? signalCommand(signal, [known.pid]) : signalProgramCommand(signal);
+    if (!isOver) await send(vm, run, command);
     const end = await within(ports.clock, patience, exit);
     if (end === 'waiting') continue;
     store.change(processChanged, end, vm.now());
@@ -36,10 +39,10 @@ export async function endProcess(vm: VirtualMachineCore, run: GuestRun): Promise
   }
 }
 
-async function send({ ports }: VirtualMachineCore, run: GuestRun, signal: 'TERM' | 'KILL', pid: number): Promise<void> {
-  const asked = inTime(run.run(signalCommand(signal, [pid])), ports.clock, ports.timeouts.leaveProcesses);
+async function send({ ports }: VirtualMachineCore, run: GuestRun, command: GuestCommand): Promise<void> {
+  const asked = inTime(run.run(command), ports.clock, ports.timeouts.leaveProcesses);
   await asked.catch((error: unknown) => {
-    ports.logger.info({ error: messageOf(error), signal }, 'no signal to the process of the VM');
+    ports.logger.info({ error: messageOf(error) }, 'no signal to the process of the VM');
   });
 }
 

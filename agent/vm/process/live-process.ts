@@ -2,11 +2,20 @@
 // its output was read.
 import { messageOf } from '../../../runtime/error-text.ts';
 import type { GuestProcess } from '../../guest/bridge/processes.ts';
+import type { GuestRun } from '../../run/guest-run.ts';
+import type { RelayedOutput } from '../../run/relayed-output.ts';
 import type { ProcessOutput } from './output.ts';
 
 export type ProcessEnd =
   | { readonly kind: 'exited'; readonly exitCode: number }
   | { readonly kind: 'lost'; readonly why: string };
+
+/** The output of a process that runs below a relay. */
+export interface Relay {
+  readonly run: GuestRun;
+  readonly stream: RelayedOutput;
+  readonly output: ProcessOutput;
+}
 
 interface Followed {
   /** The run of the VM. */
@@ -24,10 +33,21 @@ interface Followed {
 export class LiveProcess {
   readonly #wake: () => void;
   #followed: Followed | undefined;
+  #relay: Relay | undefined;
 
   /** @param wake called when the process has ended */
   constructor(wake: () => void) {
     this.#wake = wake;
+  }
+
+  /** Reads the output of a relay, whether or not the process is followed yet. */
+  hear(relay: Relay): void {
+    this.#relay?.output.close();
+    this.#relay = relay;
+  }
+
+  relayOf(run: GuestRun): Relay | undefined {
+    return this.#relay?.run === run ? this.#relay : undefined;
   }
 
   follow(boot: number, { exitCode }: Pick<GuestProcess, 'exitCode'>, output: ProcessOutput): void {
@@ -68,6 +88,8 @@ export class LiveProcess {
   /** The run is over. */
   close(): void {
     this.#followed?.output.close();
+    this.#relay?.output.close();
+    this.#relay = undefined;
   }
 
   async #untilEnd(followed: Followed): Promise<void> {

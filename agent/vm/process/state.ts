@@ -5,7 +5,8 @@
 //     └──────notBegun──────┘  └──refused──► failed ◄┘
 //
 // `starting` is written before the guest is asked. So a process that is found in it may or may not run, and is never
-// started again in this run of the VM.
+// started again in this run of the VM. A process of a VM that outlives its agent has left a note in the guest if it was
+// started (`relayed.ts`).
 import { z } from 'zod';
 import type { ObservedProcess } from '../../../protocol/messages.ts';
 
@@ -13,10 +14,16 @@ import type { ObservedProcess } from '../../../protocol/messages.ts';
 const failure = z.enum(['ProcessNotAllowed', 'ProcessNotStarted', 'ProcessStartUnknown', 'ExitCodeLost']);
 export type ProcessFailure = z.infer<typeof failure>;
 
+/**
+ * The port to which a relay in the guest sends the output of the process. Absent when the process ends with its agent,
+ * and in the journal of an earlier agent.
+ */
+const port = z.int().min(1).max(0xffff_ffff).exactOptional();
+
 export const machineProcess = z.discriminatedUnion('state', [
-  z.object({ state: z.literal('starting') }),
-  /** `pid`: in the guest. */
-  z.object({ state: z.literal('running'), pid: z.int().min(0), startedAt: z.string() }),
+  z.object({ state: z.literal('starting'), port }),
+  /** `pid`: in the guest. With a port, it is that of the script that has started the process below a relay. */
+  z.object({ state: z.literal('running'), pid: z.int().min(0), port, startedAt: z.string() }),
   z.object({
     state: z.literal('exited'),
     /** As the guest gives it: 4294967295 when a signal ended the process. */
@@ -34,7 +41,7 @@ export const machineProcess = z.discriminatedUnion('state', [
 export type MachineProcess = z.infer<typeof machineProcess>;
 
 export type ProcessEvent =
-  | { readonly kind: 'starting' }
+  | { readonly kind: 'starting'; readonly port?: number | undefined }
   /** The guest was not asked after all. */
   | { readonly kind: 'notBegun' }
   | { readonly kind: 'started'; readonly pid: number }
@@ -51,11 +58,11 @@ export function afterEvent(
 ): MachineProcess | undefined {
   switch (event.kind) {
     case 'starting':
-      return process ?? { state: 'starting' };
+      return process ?? { state: 'starting', ...(event.port !== undefined && { port: event.port }) };
     case 'notBegun':
       return process?.state === 'starting' ? undefined : process;
     case 'started':
-      return process?.state === 'starting' ? { state: 'running', pid: event.pid, startedAt: now } : process;
+      return process?.state === 'starting' ? { ...process, state: 'running', pid: event.pid, startedAt: now } : process;
     case 'refused':
       return process?.state === 'starting' ? { state: 'failed', reason: event.reason, finishedAt: now } : process;
     case 'exited':
@@ -70,6 +77,11 @@ function lost(process: MachineProcess | undefined, now: string): MachineProcess 
   if (process?.state === 'starting') return { state: 'failed', reason: 'ProcessStartUnknown', finishedAt: now };
   if (process?.state !== 'running') return process;
   return { state: 'failed', reason: 'ExitCodeLost', startedAt: process.startedAt, finishedAt: now };
+}
+
+/** The port of the relay of a process that runs, or may run. */
+export function relayPort(process: MachineProcess | undefined): number | undefined {
+  return process?.state === 'starting' || process?.state === 'running' ? process.port : undefined;
 }
 
 /** Whether the process runs, or may run, as far as the agent knows. */

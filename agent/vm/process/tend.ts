@@ -4,18 +4,19 @@ import { messageOf } from '../../../runtime/error-text.ts';
 import { within } from '../../bounds/bounded.ts';
 import { GuestRefusal } from '../../guest/bridge/errors.ts';
 import { defaultEnvironment, type GuestCommand } from '../../guest/bridge/process-request.ts';
+import { relayedCommand } from '../../guest/bridge/process-scripts.ts';
 import type { GuestProcess } from '../../guest/bridge/processes.ts';
-import type { GuestLogRecord } from '../../guest/log/record.ts';
-import { scrubRecord } from '../../guest/log/scrubber.ts';
+import type { GuestRun } from '../../run/guest-run.ts';
 import { disksToAttach, disksToDetach } from '../changes/options.ts';
 import type { VirtualMachineCore } from '../core.ts';
-import * as history from '../history.ts';
 import type { MachineRecord } from '../record.ts';
 import type { Situation } from '../situation.ts';
+import { endVM } from './end.ts';
 import type { ProcessEnd } from './live-process.ts';
-import { type OutputName, ProcessOutput } from './output.ts';
+import { outputToLog } from './log-output.ts';
 import { hasProcess, processChanged } from './record.ts';
-import type { ProcessEvent } from './state.ts';
+import { followRelayed, listenForProcess, settleStart } from './relayed.ts';
+import { relayPort } from './state.ts';
 
 type Running = Pick<Situation<'Running'>, 'changes' | 'run' | 'system'>;
 
@@ -34,6 +35,7 @@ export async function tendProcess(vm: VirtualMachineCore, running: Running, mayS
     case 'running':
       return noteProcessEnd(vm, 'afterOutput');
     case 'starting':
+      if (relayPort(record.process) !== undefined) return await settleStart(vm, running);
       // An error has cut the start off. The guest may have been asked.
       endVM(vm, { kind: 'lost' });
       return true;
@@ -58,13 +60,6 @@ function endOf({ process, store }: VirtualMachineCore, when: 'atOnce' | 'afterOu
   return { kind: 'lost', why: 'another agent has started it' };
 }
 
-function endVM(vm: VirtualMachineCore, event: ProcessEvent, detail?: string): void {
-  vm.store.change(processChanged, event, vm.now());
-  vm.store.change(history.processEnded, vm.ports, detail);
-  vm.ports.logger.info({ process: vm.store.record.process, detail }, 'the process of the VM has ended');
-  vm.listener.changed();
-}
-
 function isDue(record: MachineRecord, { changes, run }: Running): boolean {
   const disksAreThere = disksToDetach(record).length === 0 && disksToAttach(record).length === 0;
   return disksAreThere && run.guestConnected && !changes.latest.isOverdue && !changes.leaving.isWanted;
@@ -73,20 +68,24 @@ function isDue(record: MachineRecord, { changes, run }: Running): boolean {
 /** True when the VM is to end, because the process does not run. */
 async function startProcess(vm: VirtualMachineCore, running: Running): Promise<boolean> {
   const { store } = vm;
-  await announceStart(vm);
-  if (!running.run.guestConnected) {
+  const { run } = running;
+  const relayed = store.record.applied?.outlivesAgent === true;
+  const port = relayed ? await listenForProcess(vm, run) : undefined;
+  await announceStart(vm, port);
+  if (!run.guestConnected) {
     store.change(processChanged, { kind: 'notBegun' }, vm.now());
     return false;
   }
   let started: GuestProcess;
   try {
-    const asked = running.run.execute(commandOf(store.record), wantedStreams, running.run.over);
+    const asked = askToStart(run, commandOf(store.record), port);
     started = await running.changes.leaving.unless(asked);
   } catch (error) {
     return await notStarted(vm, running, error);
   }
   store.change(processChanged, { kind: 'started', pid: started.id }, vm.now());
-  vm.process.follow(store.record.boot, started, outputOf(vm, running, started));
+  if (port === undefined) follow(vm, run, started);
+  else followRelayed(vm, run, started.id, started.exitCode);
   vm.listener.changed();
   await store.tryWrite();
   // It may have ended meanwhile.
@@ -94,11 +93,25 @@ async function startProcess(vm: VirtualMachineCore, running: Running): Promise<b
 }
 
 const wantedStreams = { stdin: false, stdout: true, stderr: true, isOptional: true };
+const noStreams = { stdin: false, stdout: false, stderr: false };
+
+/** @param port of the relay that the process is to run below */
+function askToStart(run: GuestRun, command: GuestCommand, port: number | undefined): Promise<GuestProcess> {
+  return port === undefined
+    ? run.execute(command, wantedStreams, run.over)
+    : run.execute(relayedCommand(command, port), noStreams, run.over);
+}
+
+function follow(vm: VirtualMachineCore, run: GuestRun, started: GuestProcess): void {
+  const output = outputToLog(vm, started);
+  run.over.addEventListener('abort', () => output.close(), { once: true });
+  vm.process.follow(vm.store.record.boot, started, output);
+}
 
 /** Without a journal, nothing is started. */
-async function announceStart(vm: VirtualMachineCore): Promise<void> {
+async function announceStart(vm: VirtualMachineCore, port: number | undefined): Promise<void> {
   const { store } = vm;
-  store.change(processChanged, { kind: 'starting' }, vm.now());
+  store.change(processChanged, { kind: 'starting', port }, vm.now());
   try {
     await store.write();
   } catch (error) {
@@ -118,6 +131,8 @@ async function notStarted(vm: VirtualMachineCore, { changes, system }: Running, 
   }
   // The VM is stopped anyway, or its guest is gone, which the watch over the VM finds out.
   if (changes.leaving.isWanted) return false;
+  // The guest is asked for its note as soon as it is connected.
+  if (relayPort(vm.store.record.process) !== undefined) return false;
   if ((await within(vm.ports.clock, vm.ports.timeouts.exitEvent, system.ended)) !== 'waiting') return false;
   endVM(vm, { kind: 'lost' }, why);
   return true;
@@ -135,26 +150,4 @@ export function commandOf({ applied }: Pick<MachineRecord, 'applied'>): GuestCom
     environment: [...defaultEnvironment, ...ProcessEnvironment],
     ...(ProcessWorkingDirectory !== undefined && { workingDirectory: ProcessWorkingDirectory }),
   };
-}
-
-function outputOf(vm: VirtualMachineCore, { run }: Running, started: GuestProcess): ProcessOutput {
-  const { faults, log, ports, store } = vm;
-  const scrubs = store.record.applied?.options.ScrubLogs === true;
-  const output = new ProcessOutput(started, {
-    clock: ports.clock,
-    turns: ports.logTurns,
-    rate: ports.guestLogRate,
-    onLines: faults.guarded((lines: readonly string[], from: OutputName) => {
-      const records = lines.map((line) => recordOf(vm, line, from));
-      log.destinations.tell(scrubs ? records.map(scrubRecord) : records, store.record.assignment);
-    }),
-    flushed: () => log.flush(),
-  });
-  run.over.addEventListener('abort', () => output.close(), { once: true });
-  return output;
-}
-
-function recordOf(vm: VirtualMachineCore, message: string, from: OutputName): GuestLogRecord {
-  const fields = { 'uvm-id': vm.uid, 'vm.time': vm.now(), ...(from === 'stderr' && { stream: from }) };
-  return { level: 'info', message, fields, source: 'process' };
 }

@@ -1,4 +1,4 @@
-// One accepted connection in the pump: its read credit and the data to be written.
+// One connection in the pump: its read credit and the data to be written.
 import { type FromPump, initialCredit } from './pump-messages.ts';
 import { pollBits, type Socket, type Winsock } from './winsock.ts';
 

@@ -1,5 +1,5 @@
-// The messages between the main thread and the pump's thread. The main thread assigns the numbers of listeners, the
-// pump those of connections.
+// The messages between the main thread and the pump's thread. The main thread assigns the numbers of listeners and dials,
+// the pump those of connections.
 
 /**
  * How far the pump reads ahead on a connection before somebody reads from it. Small, because many connections may be
@@ -12,7 +12,7 @@ export const writeAhead = 64 << 10;
 
 /** The step that failed, and its Winsock error. */
 export interface SocketFailure {
-  readonly step: 'socket' | 'bind' | 'listen' | 'accept' | 'recv' | 'send' | 'shutdown';
+  readonly step: 'socket' | 'bind' | 'listen' | 'accept' | 'connect' | 'recv' | 'send' | 'shutdown';
   /** A WSAE… number. */
   readonly code: number;
 }
@@ -20,6 +20,9 @@ export interface SocketFailure {
 export type ToPump =
   | { readonly type: 'listen'; readonly listener: number; readonly address: Uint8Array }
   | { readonly type: 'closeListener'; readonly listener: number }
+  | { readonly type: 'dial'; readonly dial: number; readonly address: Uint8Array }
+  /** Nobody waits for the dial any more. It may be connected already. */
+  | { readonly type: 'cancelDial'; readonly dial: number }
   | { readonly type: 'write'; readonly connection: number; readonly bytes: Uint8Array }
   /** The reader took this many bytes. */
   | { readonly type: 'credit'; readonly connection: number; readonly bytes: number }
@@ -35,6 +38,8 @@ export type FromPump =
   | { readonly type: 'listenFailed'; readonly listener: number; readonly failure: SocketFailure }
   | { readonly type: 'listenerClosed'; readonly listener: number }
   | { readonly type: 'accepted'; readonly listener: number; readonly connection: number }
+  | { readonly type: 'dialled'; readonly dial: number; readonly connection: number }
+  | { readonly type: 'dialFailed'; readonly dial: number; readonly failure: SocketFailure }
   | { readonly type: 'data'; readonly connection: number; readonly bytes: Uint8Array<ArrayBuffer> }
   /** The peer writes no more. */
   | { readonly type: 'end'; readonly connection: number }

@@ -4,6 +4,7 @@
 import { Allowance } from '../../../runtime/allowance.ts';
 import { fixedTimes } from '../../bounds/timeouts.ts';
 import { PumpConnection } from './pump-connection.ts';
+import { PumpDials } from './pump-dials.ts';
 import type { FromPump, ToPump } from './pump-messages.ts';
 import { type PollEntry, pollBits, type Socket, type Winsock, WinsockError } from './winsock.ts';
 
@@ -33,12 +34,14 @@ export class Pump {
   readonly #ports: PumpPorts;
   readonly #listeners = new Map<number, Listener>();
   readonly #connections = new Map<number, PumpConnection>();
+  readonly #dials: PumpDials;
   readonly #buffer = new Uint8Array(receiveBytes);
   #lastConnection = 0;
   #isStopped = false;
 
   constructor(ports: PumpPorts) {
     this.#ports = ports;
+    this.#dials = new PumpDials({ ...ports, connected: (socket) => this.#connect(socket) });
   }
 
   /** Returns when the main thread says `stop`. */
@@ -57,6 +60,7 @@ export class Pump {
       if (!this.#isStopped) this.#turn(wake.socket);
       yield;
     }
+    this.#dials.close();
     for (const { socket } of this.#listeners.values()) winsock.close(socket);
     for (const connection of this.#connections.values()) winsock.close(connection.socket);
     winsock.close(wake.socket);
@@ -72,10 +76,10 @@ export class Pump {
       ...listeners.map(([, { socket }]) => ({ socket, interest: pollBits.readable })),
       ...ready,
     ];
-    const happened = this.#ports.winsock.poll(
-      entries,
-      ready.length < connections.length ? fixedTimes.windows.pumpRest : fixedTimes.windows.pumpSleep,
-    );
+    const { pumpRest, pumpSleep } = fixedTimes.windows;
+    const isShort = ready.length < connections.length || this.#dials.size > 0;
+    const happened = this.#ports.winsock.poll([...entries, ...this.#dials.entries], isShort ? pumpRest : pumpSleep);
+    this.#dials.look(happened.slice(entries.length));
     if (happened[0] !== 0) this.#drain(wakeSocket);
     for (const [index, [number, listener]] of listeners.entries())
       if (happened[1 + index] !== 0) this.#accept(number, listener);
@@ -99,14 +103,19 @@ export class Pump {
         if (accepted === undefined) return;
         wait = listener.allowance.take();
         listener.restsUntil = performance.now() + wait;
-        this.#lastConnection += 1;
-        this.#connections.set(this.#lastConnection, new PumpConnection(this.#lastConnection, accepted));
-        this.#ports.post({ type: 'accepted', listener: number, connection: this.#lastConnection });
+        this.#ports.post({ type: 'accepted', listener: number, connection: this.#connect(accepted) });
       }
     } catch (error) {
       // A peer that disconnected before it was accepted is not an error of the listener.
       if (!(error instanceof WinsockError)) throw error;
     }
+  }
+
+  /** Returns the number of the new connection. */
+  #connect(socket: Socket): number {
+    this.#lastConnection += 1;
+    this.#connections.set(this.#lastConnection, new PumpConnection(this.#lastConnection, socket));
+    return this.#lastConnection;
   }
 
   #move(connection: PumpConnection): void {
@@ -138,6 +147,12 @@ export class Pump {
           break;
         case 'closeListener':
           this.#closeListener(message.listener);
+          break;
+        case 'dial':
+          this.#dials.begin(message.dial, message.address);
+          break;
+        case 'cancelDial':
+          this.#dials.cancel(message.dial);
           break;
         case 'stop':
           this.#isStopped = true;

@@ -1,4 +1,4 @@
-// The Hyper-V sockets on which guests connect to this host (hcs-runtime C.3).
+// The Hyper-V sockets between this host and its guests (hcs-runtime C.3).
 import type { Duplex } from 'node:stream';
 import { AcceptQueue } from '../../guest/accept-queue.ts';
 import type { RuntimeId } from '../../node/backend.ts';
@@ -29,9 +29,12 @@ export type StartPump = (
 export class HyperVSockets implements GuestSockets {
   readonly #listeners = new Map<number, HyperVListener>();
   readonly #connections = new Map<number, HyperVConnection>();
+  /** Connections to guests that are being made. */
+  readonly #dials = new Map<number, PromiseWithResolvers<Duplex>>();
   #pump: PumpHandle | undefined;
   #death: Error | undefined;
   #lastListener = 0;
+  #lastDial = 0;
 
   /** @param library path of ws2_32.dll */
   static start(library: string): Promise<HyperVSockets> {
@@ -59,6 +62,27 @@ export class HyperVSockets implements GuestSockets {
     return listener;
   }
 
+  async connect(runtimeId: RuntimeId, port: number, signal: AbortSignal): Promise<Duplex> {
+    signal.throwIfAborted();
+    const address = hyperVAddress(runtimeId, vsockServiceId(port));
+    const pump = this.#livePump();
+    this.#lastDial += 1;
+    const dial = this.#lastDial;
+    const dialled = Promise.withResolvers<Duplex>();
+    this.#dials.set(dial, dialled);
+    const abandon = () => {
+      if (this.#dials.delete(dial)) pump.send({ type: 'cancelDial', dial });
+      dialled.reject(signal.reason);
+    };
+    signal.addEventListener('abort', abandon, { once: true });
+    pump.send({ type: 'dial', dial, address });
+    try {
+      return await dialled.promise;
+    } finally {
+      signal.removeEventListener('abort', abandon);
+    }
+  }
+
   /** Ends all listeners and connections. */
   async close(): Promise<void> {
     const pump = this.#pump;
@@ -75,8 +99,9 @@ export class HyperVSockets implements GuestSockets {
   }
 
   #received(message: FromPump): void {
-    if ('connection' in message && message.type !== 'accepted') this.#receivedBy(message);
-    else if ('listener' in message) this.#receivedFor(message);
+    if ('listener' in message) this.#receivedFor(message);
+    else if ('dial' in message) this.#receivedOf(message);
+    else if ('connection' in message) this.#receivedBy(message);
   }
 
   #receivedFor(message: Extract<FromPump, { readonly listener: number }>): void {
@@ -99,7 +124,28 @@ export class HyperVSockets implements GuestSockets {
     }
   }
 
+  #receivedOf(message: Extract<FromPump, { readonly dial: number }>): void {
+    const dialled = this.#dials.get(message.dial);
+    this.#dials.delete(message.dial);
+    if (message.type === 'dialFailed') {
+      dialled?.reject(socketError(message.failure));
+      return;
+    }
+    const connection = this.#connection(message.connection);
+    // The users of the connection see its end by `close`.
+    connection.on('error', () => undefined);
+    if (dialled === undefined) connection.destroy();
+    connection.taken();
+    dialled?.resolve(connection);
+  }
+
   #accepted(id: number, listener: HyperVListener | undefined): void {
+    const connection = this.#connection(id);
+    if (listener === undefined) connection.destroy();
+    else listener.queue.arrive(connection);
+  }
+
+  #connection(id: number): HyperVConnection {
     const connection = new HyperVConnection(
       id,
       (message) => this.#pump?.send(message),
@@ -107,8 +153,7 @@ export class HyperVSockets implements GuestSockets {
       () => this.#readAhead,
     );
     this.#connections.set(id, connection);
-    if (listener === undefined) connection.destroy();
-    else listener.queue.arrive(connection);
+    return connection;
   }
 
   /** The share of each connection. */
@@ -119,7 +164,7 @@ export class HyperVSockets implements GuestSockets {
 
   /** Data of a connection that was closed meanwhile is dropped. */
   #receivedBy(
-    message: Exclude<Extract<FromPump, { readonly connection: number }>, { readonly type: 'accepted' }>,
+    message: Exclude<Extract<FromPump, { readonly connection: number }>, { readonly type: 'accepted' | 'dialled' }>,
   ): void {
     const connection = this.#connections.get(message.connection);
     switch (message.type) {
@@ -147,6 +192,8 @@ export class HyperVSockets implements GuestSockets {
   #end(cause: Error): void {
     for (const listener of this.#listeners.values()) listener.end(cause);
     this.#listeners.clear();
+    for (const dialled of this.#dials.values()) dialled.reject(cause);
+    this.#dials.clear();
     for (const connection of this.#connections.values()) connection.died(cause);
     this.#connections.clear();
   }

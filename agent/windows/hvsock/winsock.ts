@@ -28,6 +28,7 @@ const hyperV = { family: 34, protocolRaw: 1 } as const;
 const streamSocket = 1;
 const internet = { family: 2, datagramSocket: 2 } as const;
 const invalidSocket = -1;
+const socketLevel = { level: 0xffff, error: 0x1007 } as const;
 const setNonBlocking = 0x8004_667e | 0;
 const shutdownSend = 1;
 const wouldBlock = 10035;
@@ -45,6 +46,8 @@ export interface WinsockFunctions {
   getsockname(socket: Socket, address: Uint8Array, bytes: [number]): number;
   listen(socket: Socket, backlog: number): number;
   accept(socket: Socket, address: null, bytes: null): number | bigint;
+  connect(socket: Socket, address: Uint8Array, bytes: number): number;
+  getsockopt(socket: Socket, level: number, option: number, value: [number], bytes: [number]): number;
   ioctlsocket(socket: Socket, command: number, value: [number]): number;
   recv(socket: Socket, into: Uint8Array, bytes: number, flags: number): number;
   send(socket: Socket, from: Uint8Array, bytes: number, flags: number): number;
@@ -98,6 +101,25 @@ export class Winsock {
     if (socket === invalidSocket) return this.#nothingYet('accept');
     this.#neverBlock(socket);
     return socket;
+  }
+
+  /** A socket that connects. `dialError` and a poll tell how that goes. */
+  dial(address: Uint8Array): Socket {
+    const socket = this.#open('socket', hyperV.family, streamSocket, hyperV.protocolRaw);
+    try {
+      if (this.#functions.connect(socket, address, address.byteLength) !== 0) this.#nothingYet('connect');
+      return socket;
+    } catch (error) {
+      this.close(socket);
+      throw error;
+    }
+  }
+
+  /** The error with which connecting failed; 0 while there is none. */
+  dialError(socket: Socket): number {
+    const code: [number] = [0];
+    this.#check('connect', this.#functions.getsockopt(socket, socketLevel.level, socketLevel.error, code, [4]));
+    return code[0];
   }
 
   /** The number of bytes received, 0 at the end of the stream; undefined when none are available yet. */
@@ -169,6 +191,8 @@ function bind(library: LibraryHandle): WinsockFunctions {
     getsockname: declare('getsockname', 'int', ['intptr_t', bytes, int32InOut]),
     listen: declare('listen', 'int', ['intptr_t', 'int']),
     accept: declare('accept', 'intptr_t', ['intptr_t', koffi.pointer('void'), koffi.pointer('void')]),
+    connect: declare('connect', 'int', ['intptr_t', bytes, 'int']),
+    getsockopt: declare('getsockopt', 'int', ['intptr_t', 'int', 'int', int32InOut, int32InOut]),
     ioctlsocket: declare('ioctlsocket', 'int', ['intptr_t', 'int32_t', int32InOut]),
     recv: declare('recv', 'int', ['intptr_t', bytes, 'int', 'int']),
     send: declare('send', 'int', ['intptr_t', bytes, 'int', 'int']),

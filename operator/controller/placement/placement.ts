@@ -202,10 +202,10 @@ function spreadHostOf({ host, node }: Candidate): SpreadHost {
   return { nodeName: host.metadata.name, labels: node?.metadata.labels };
 }
 
-/** Only these have a say in how few VMs a domain can have. */
+/** Only these have a say in how few VMs a domain can have. A host without a Node gets no VM, perhaps never again. */
 function eligibleHosts(needs: PlacementNeeds, candidates: readonly Candidate[]): readonly SpreadHost[] {
   if (needs.spread.length === 0) return [];
-  return candidates.filter((each) => isSelected(each, needs)).map(spreadHostOf);
+  return candidates.filter((each) => each.node !== undefined && isSelected(each, needs)).map(spreadHostOf);
 }
 
 function crowdedRefusal(text: string | undefined): Refusal | undefined {

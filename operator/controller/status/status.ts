@@ -112,7 +112,8 @@ function hostOf({ object, nodeName }: StatusInputs): Partial<Pick<LinuxUtilityVM
 }
 
 /**
- * The generation that was acted on; a paused VM stays at the generation that it follows.
+ * The generation that was acted on; a paused VM stays at the generation that it follows. One that has followed none and
+ * has no host follows the present one: it waits.
  * The result never goes backwards: an agent that has not seen the newest generation does not make an older one current
  * again. A report from a newer generation means that the cluster was restored from a backup; such an agent has not seen
  * this generation yet.
@@ -122,7 +123,7 @@ function generationOf({ object, nodeName, report, unproven }: StatusInputs): num
   const { generation } = object.metadata;
   if (nodeName === undefined && unproven === true) return object.status.observedGeneration ?? 0;
   const known = Math.min(object.status.observedGeneration ?? 0, generation);
-  if (isHeld(object) && (known > 0 || nodeName === undefined)) return known;
+  if (isHeld(object) && known > 0) return known;
   if (nodeName === undefined) return generation;
   const reported = report?.observed?.generation ?? 0;
   return reported > generation ? known : Math.max(known, reported);

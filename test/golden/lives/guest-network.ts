@@ -10,6 +10,7 @@ import { frameNames, GuestConnection } from './guest-connection.ts';
 import { hexOf } from './operations.ts';
 
 const wouldBlock = 10035;
+const connectionRefused = 10061;
 const connectionReset = 10054;
 const invalidArgument = 10022;
 const pollEntryBytes = 16;
@@ -155,6 +156,15 @@ export class GuestNetwork implements WinsockFunctions {
     if (connection === undefined) return this.#fail(wouldBlock);
     this.#activity.record({ by: 'host', call: 'accept', args: { port: connection.port } });
     return this.#add({ kind: 'connection', connection });
+  }
+
+  /** The recorded host connects to no guest. */
+  connect(): number {
+    return this.#fail(connectionRefused);
+  }
+
+  getsockopt(): number {
+    return 0;
   }
 
   ioctlsocket(): number {

@@ -59,7 +59,14 @@ it('an agent with the most VMs is accepted with all of them, and none of its rep
     agentBootID: '6a3f2c1e-0b7d-4c55-9a51-2f7f0c1d2e3f',
     host: someHost,
     networks: () => undefined,
-    openStreams: () => ({ size: 0, open: () => {}, receive: () => {}, forget: () => {}, end: () => {} }),
+    openStreams: () => ({
+      size: 0,
+      open: () => {},
+      receive: () => {},
+      receiveBinary: () => true,
+      forget: () => {},
+      end: () => {},
+    }),
     epochs: new Epochs(),
   });
   await session.welcomed;

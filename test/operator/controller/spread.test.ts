@@ -18,12 +18,14 @@ class Spreading {
   readonly hosts = new Map<string, ReturnType<typeof makeHost>>();
   readonly nodes = new Map<string, ReturnType<typeof makeNode>>();
   readonly machines = new VirtualMachines();
+  readonly inventory: Inventory;
   readonly fleet: Fleet;
   #made = 0;
 
   constructor(zones: Readonly<Record<string, string | undefined>>, constraints: readonly object[]) {
     const clock = new ManualClock();
     const inventory = new Inventory(clock);
+    this.inventory = inventory;
     for (const [name, value] of Object.entries(zones)) {
       this.hosts.set(name, makeHost(name));
       this.nodes.set(name, makeNode(name, value === undefined ? {} : { labels: { [zone]: value } }));
@@ -79,6 +81,16 @@ describe('a set that spreads its VMs', () => {
     bed.hosts.set('b1', makeHost('b1'));
     bed.fleet.roomMayHaveComeUp();
     expect([bed.place(), bed.place()].sort()).toEqual(['a1', 'b1']);
+  });
+
+  it('waits for a host that is away, and not for one that has no Node any more', () => {
+    const overHosts = { topologyKey: 'kubernetes.io/hostname', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' };
+    const bed = new Spreading({ here: undefined, away: undefined }, [overHosts]);
+    bed.inventory.end('away');
+    expect([bed.place(), bed.place()]).toEqual(['here', expect.stringContaining('too many VMs of the set')]);
+    bed.nodes.delete('away');
+    bed.fleet.roomMayHaveComeUp();
+    expect(bed.place()).toBe('here');
   });
 
   it('allows as much difference as maxSkew says', () => {

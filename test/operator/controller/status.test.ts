@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LinuxUtilityVMStatus, linuxUtilityVMStatus } from '../../../crds/linux-utility-vm.ts';
 import type { LinuxUtilityVMHostStatus } from '../../../crds/linux-utility-vm-host.ts';
+import { isProvenUnplaced } from '../../../operator/controller/placement/fleet.ts';
 import { nextHostStatus } from '../../../operator/controller/status/host-status.ts';
 import { nextStatus } from '../../../operator/controller/status/status.ts';
 import { transitions } from '../../../operator/controller/status/transitions.ts';
@@ -234,6 +235,22 @@ describe('the status of a VM', () => {
     );
     const released = makeMachine({ status: running, metadata: { generation: 2 } });
     expect(nextStatus(inputs({ object: released, report })).observedGeneration).toBe(2);
+  });
+
+  it('proves that a VM has left its host, also if it was paused before it followed anything', () => {
+    const metadata = { annotations: { 'lcow.dev/paused': 'true' } };
+    const placed = nextStatus(inputs({ object: makeMachine({ metadata }), report: reported({ generation: 0 }) }));
+    expect(placed).toMatchObject({ nodeName: 'node-a', observedGeneration: 0 });
+    const away = { nodeName: undefined, scheduled: { reason: 'NoHostFits', message: 'node node-a is gone' } } as const;
+    const object = makeMachine({ status: placed, metadata });
+    expect(isProvenUnplaced(makeMachine({ status: nextStatus(inputs({ object, ...away })), metadata }))).toBe(true);
+  });
+
+  it('proves nothing about a paused VM that a host may have', () => {
+    const metadata = { annotations: { 'lcow.dev/paused': 'true' } };
+    const scheduled = { reason: 'Paused', message: 'paused before it was placed' };
+    const waiting = inputs({ object: makeMachine({ metadata }), nodeName: undefined, scheduled, unproven: true });
+    expect(isProvenUnplaced(makeMachine({ status: nextStatus(waiting), metadata }))).toBe(false);
   });
 
   it('repairs what the API server would refuse: a slot reported twice, a size out of bounds, long messages', () => {

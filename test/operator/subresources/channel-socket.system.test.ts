@@ -7,7 +7,7 @@ import { ChannelSocket, channelSocketOptions } from '../../../operator/subresour
 import { IncomingChannel, OutgoingChannel } from '../../../protocol/streams/channels.ts';
 import { costOf, StreamTurns } from '../../../protocol/streams/turns.ts';
 import { channels } from '../../../protocol/subresources.ts';
-import { systemClock } from '../../../runtime/clock.ts';
+import { ManualClock } from '../../support/clocks/manual-clock.ts';
 import { until } from '../../support/operator/fixture.ts';
 
 let server: WebSocketServer;
@@ -15,8 +15,10 @@ let user: WebSocket;
 let served: WebSocket;
 /** The input of a process that never reads: nothing is sent without credit. */
 let stdin: OutgoingChannel;
+let clock: ManualClock;
 
 beforeEach(async () => {
+  clock = new ManualClock();
   server = new WebSocketServer({ ...channelSocketOptions, port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
   const address = server.address();
@@ -31,7 +33,7 @@ beforeEach(async () => {
   const [stdout, stderr] = [new IncomingChannel(1_024, () => {}), new IncomingChannel(1_024, () => {})];
   const pending = new Promise<never>(() => {});
   const stream = { beginning: pending, ending: pending, stdin, stdout, stderr, close: () => stdin.destroy() };
-  void new ChannelSocket(served, { stream, processID: 1 }, systemClock).serve();
+  void new ChannelSocket(served, { stream, processID: 1 }, clock).serve();
 });
 
 afterEach(() => {
@@ -73,6 +75,22 @@ it('short messages wait in the network once there are many, and continue when th
   stdin.grant(50_000);
   await until(() => stdin.carried === 50_000);
   expect(served.isPaused).toBe(false);
+});
+
+it('a client whose input waits is not taken for dead, although its answers to pings cannot be read', async () => {
+  sendMany(50, frame(binary, typed('x')));
+  await until(() => served.isPaused);
+  await clock.advance(200_000);
+  expect(served.readyState).toBe(WebSocket.OPEN);
+});
+
+it('a client that has ended its input is still heard, although the process does not read it', async () => {
+  const input = Array.from({ length: 1_100 }, () => frame(binary, typed('x')));
+  network().write(Buffer.concat([...input, frame(binary, Buffer.of(channels.close, channels.stdin))]));
+  await until(() => stdin.writableEnded);
+  user.ping('1');
+  const [answer] = await once(user, 'pong');
+  expect(String(answer)).toBe('1');
 });
 
 it('another size is refused once, however often it is requested', async () => {

@@ -12,6 +12,7 @@ const start = { apiGroups: ['subresources.lcow.dev'], resources: ['linuxutilityv
 
 const pathOf = (subresource: Subresource) => subresourcePath('default', name, subresource);
 const exec = `${pathOf('exec')}?command=true&stdout=true`;
+const forward = `${pathOf('portforward')}?port=80`;
 
 /** Headers that the user adds, in the hope that the operator attributes them to the API server. */
 const claims: readonly (readonly string[])[] = [
@@ -24,12 +25,12 @@ const claims: readonly (readonly string[])[] = [
   ['Connection: Upgrade, X-Remote-User'],
 ];
 
-const wishes = [exec, pathOf('console')].flatMap((path): Parameters<ClusterUser['send']>[] => {
+const wishes = [exec, pathOf('console'), forward].flatMap((path): Parameters<ClusterUser['send']>[] => {
   const [bare = ''] = path.split('?');
   return [
     ...claims.map((claim): [string, readonly string[]] => [path, [...webSocketHeaders(), ...claim]]),
     ...['watch=true', 'verb=get', 'dryRun=All'].map((query): [string, readonly string[]] => [
-      `${bare}?${query}&command=true`,
+      `${bare}?${query}&command=true&port=80`,
       webSocketHeaders(),
     ]),
     ...['POST', 'PUT', 'HEAD', 'OPTIONS'].map((method): [string, readonly string[], string] => [
@@ -62,7 +63,7 @@ async function attack(target: RunningSystem): Promise<Finding> {
 export const getIsNotExec: Attack = {
   name,
   party: 'namespace editor',
-  promise: 'A user who can get everything in the cluster can start no process and open no console.',
+  promise: 'A user who can get everything in the cluster can start no process, open no console and connect to no port.',
   short: true,
   run: attack,
 };

@@ -59,7 +59,15 @@ export class GuestPorts {
       return listener;
     };
     const { latency, source } = this.#pipe;
-    return { listen: (vm, port) => process.call('listen', source, latency, () => listen(addressOf(vm, port))) };
+    return {
+      listen: (vm, port) => process.call('listen', source, latency, () => listen(addressOf(vm, port))),
+      connect: (vm, port) => process.call('connect', source, latency, () => this.#connect(addressOf(vm, port))),
+    };
+  }
+
+  /** Programs of simulated guests listen on no ports in this world. */
+  #connect(address: string): never {
+    throw Object.assign(new Error(`connect ECONNREFUSED: ${address}`), { code: 'ECONNREFUSED' });
   }
 
   #forget(listener: Listener): void {

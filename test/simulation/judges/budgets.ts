@@ -6,7 +6,7 @@ import type { StoredObject } from '../api-server/objects.ts';
 import type { Write } from '../api-server/store.ts';
 import { BrokenInvariant } from './broken-invariant.ts';
 import { isEvicting, isPresent, readySince, restartOf } from './presence.ts';
-import { isLabelled, membersOf, rulesOf, type SetRules, setOf } from './set-rules.ts';
+import { isLabelled, membersOf, numberOf, rulesOf, type SetRules, setOf } from './set-rules.ts';
 
 export interface BudgetsOptions {
   /** Milliseconds since the epoch. */
@@ -83,6 +83,7 @@ export class Budgets {
     // Nobody asks the set about a VM that it does not want.
     if (versions.length === 0 || versions.some(({ wanted }) => !wanted.includes(name))) return;
     const disruption = disruptionBy(before, after);
+    if (disruption === 'deletes' && versions.some((rules) => isReplaceable(before, rules))) return;
     const isUpdate = disruption === undefined ? isRelabelled(before, after) : disruption !== 'lets a drain take';
     if (isUpdate && versions.every(({ allowed }) => !allowed.has(name))) {
       const message = `${writer} changes ${name}, and the set ${set.name} keeps it as it is`;
@@ -143,6 +144,14 @@ function disruptionBy(before: StoredObject, after: StoredObject | undefined): Di
 
 function runStrategyOf({ spec }: StoredObject): unknown {
   return membersOf(spec)['runStrategy'];
+}
+
+/** Whatever type, partition and pause say: its start failed often, and it has written nothing. */
+function isReplaceable(object: StoredObject, { startFailures }: SetRules): boolean {
+  const { count } = membersOf(membersOf(object['status'])['startFailure']);
+  const { disks } = membersOf(membersOf(object['spec'])['storage']);
+  const mayHaveWritten = Array.isArray(disks) && disks.some((disk) => membersOf(disk)['readOnly'] !== true);
+  return !mayHaveWritten && numberOf(count) >= startFailures && !isPresent(object);
 }
 
 function isRelabelled(before: StoredObject, after: StoredObject | undefined): boolean {

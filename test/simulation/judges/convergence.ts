@@ -22,16 +22,11 @@ export function unsettled(system: SimulatedSystem): readonly string[] {
   const off = system.machines.filter(({ isOff }) => isOff).map(({ name }) => name);
   const { users } = system.api;
   const away = off.filter((name) => users.get('Node', { name }) !== undefined);
-  // The record of a host that an administrator has made stays when its Node is removed. A VM that was paused on it before
-  // its first status waits for it.
-  const recorded = off.filter((name) => users.get('LinuxUtilityVMHost', { name }) !== undefined);
   // A status says that nothing is known only once its host has been away for a minute.
   const isExcused = ({ spec, status }: StoredObject) => {
     const isAway = isObject(status) && away.some((name) => name === status['nodeName']);
     if (isAway) return status['phase'] === 'Unknown';
     if (isObject(status) && awaitsInventory(status, away)) return true;
-    const left = isObject(status) ? recorded.filter((name) => name === status['lastNodeName']) : [];
-    if (isObject(status) && awaitsInventory(status, left)) return true;
     return isObject(spec) && off.some((name) => name === spec['nodeName']);
   };
   return [

@@ -7,8 +7,10 @@ import { Budgets } from './budgets.ts';
 import { Grants } from './grants.ts';
 import { Invariants } from './invariants.ts';
 import { Leaders } from './leaders.ts';
+import { judgeProcess } from './processes.ts';
 import { judgeRevisions } from './revisions.ts';
 import { SingleRuns } from './single-runs.ts';
+import { Spreading } from './spreading.ts';
 import { Stops } from './stops.ts';
 import { judgeSuccessor } from './successors.ts';
 
@@ -33,6 +35,7 @@ export class Judges {
   readonly #grants: Grants;
   readonly #leaders = new Leaders();
   readonly #singleRuns = new SingleRuns();
+  readonly #spreading: Spreading;
   readonly #stops = new Stops();
 
   constructor(options: JudgesOptions) {
@@ -40,9 +43,10 @@ export class Judges {
     const { hasApiFaults, system, world } = options;
     const { now } = world.clock('judges');
     this.#invariants = new Invariants(system);
+    const delays = hasApiFaults ? withApiFaults : usual;
+    this.#spreading = new Spreading({ system, now, lag: delays.lag });
     this.#budgets = new Budgets({
-      now,
-      ...(hasApiFaults ? withApiFaults : usual),
+      ...{ now, ...delays },
       isLate: () => system().api.isServingLate,
     });
     this.#grants = new Grants(now);
@@ -57,10 +61,12 @@ export class Judges {
     this.#judging(() => {
       this.#invariants.wrote(write);
       this.#singleRuns.wrote(write);
+      judgeProcess(write);
       judgeSuccessor(write);
       this.#stops.wrote(write);
       this.#budgets.wrote(write);
       this.#grants.wrote(write);
+      this.#spreading.wrote(write);
       judgeRevisions(this.#options.system(), write);
       if (!this.#options.hasApiFaults) this.#leaders.wrote(write);
     });
@@ -76,6 +82,7 @@ export class Judges {
 
   read(text: string, host: string): void {
     this.#stops.read(text, host);
+    this.#spreading.read(text, host);
   }
 
   /** Ends the run with what a judge throws. */

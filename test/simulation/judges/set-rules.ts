@@ -15,10 +15,13 @@ export interface SetRules {
   readonly method: unknown;
   /** Names of the VMs that may get a changed template. */
   readonly allowed: ReadonlySet<string>;
+  /** So many failed starts, after which a VM may be replaced; none if that is not asked for. */
+  readonly startFailures: number;
 }
 
 export function rulesOf({ metadata: { name }, spec }: StoredObject): SetRules {
-  const { maxUnavailable, minReadySeconds, ordinals, replicas, update } = membersOf(spec);
+  const { maxUnavailable, minReadySeconds, ordinals, replacement, replicas, update } = membersOf(spec);
+  const { afterStartFailures } = membersOf(replacement);
   const { method, partition, paused, type } = membersOf(update);
   const count = numberOf(replicas);
   const wanted = wantedOrdinals(count, membersOf(ordinals)).map((ordinal) => `${name}-${ordinal}`);
@@ -29,8 +32,24 @@ export function rulesOf({ metadata: { name }, spec }: StoredObject): SetRules {
     budget: Math.max(1, Math.floor(amountOf(maxUnavailable, count))),
     minReadyMilliseconds: 1_000 * numberOf(minReadySeconds),
     method,
+    startFailures: afterStartFailures === undefined ? Number.POSITIVE_INFINITY : numberOf(afterStartFailures),
     allowed: new Set(keepsAll ? [] : wanted.slice(Math.ceil(amountOf(partition, count)))),
   };
+}
+
+/** Some domain must not have more VMs of the set. */
+export interface StrictConstraint {
+  readonly topologyKey: string;
+  readonly maxSkew: number;
+}
+
+/** Those for which a VM waits. */
+export function strictConstraintsOf({ spec }: StoredObject): readonly StrictConstraint[] {
+  const { topologySpreadConstraints: all } = membersOf(spec);
+  return (Array.isArray(all) ? all : [])
+    .map(membersOf)
+    .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === 'DoNotSchedule')
+    .map(({ maxSkew, topologyKey }) => ({ topologyKey: String(topologyKey), maxSkew: numberOf(maxSkew) }));
 }
 
 /** The set that controls the VM and whose label it has. */
@@ -73,6 +92,6 @@ export function membersOf(value: unknown): Members {
   return isObject(value) ? value : {};
 }
 
-function numberOf(value: unknown): number {
+export function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : 0;
 }

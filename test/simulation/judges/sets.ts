@@ -22,8 +22,9 @@ export function setProblems(system: SimulatedSystem, isExcused: (object: StoredO
     const rules = rulesOf(set);
     const extra = members.filter((machine) => !rules.wanted.includes(machine.metadata.name) && !isExcused(machine));
     const strangers = extra.map(({ metadata }) => `${metadata.name} is not wanted by ${name}`);
-    // Also one that has a wanted name, and is none of the set's.
-    const isHeldUp = machines.some((machine) => rules.wanted.includes(machine.metadata.name) && isExcused(machine));
+    // Also by one that has a wanted name, and is none of the set's.
+    const isNamed = ({ metadata }: StoredObject) => rules.wanted.includes(metadata.name);
+    const isHeldUp = machines.some((each) => (isNamed(each) || members.includes(each)) && isExcused(each));
     if (strangers.length > 0 || isHeldUp) return strangers;
     return problemsOf(system, set, rules, members).map((problem) => `${name} ${problem}: ${why(set)}`);
   });

@@ -51,6 +51,8 @@ export class SimulatedNetwork {
   readonly #cut = new Set<string>();
   /** The open ends of connections, by host. */
   readonly #ends = new Map<string, Set<SimulatedSocket>>();
+  /** By host: the operator's end of its latest connection, and when it was opened. */
+  readonly #latest = new Map<string, { readonly far: SimulatedSocket; readonly since: number }>();
 
   constructor({ world, settings, injected = () => {}, messages }: NetworkOptions) {
     this.#messages = messages;
@@ -85,6 +87,11 @@ export class SimulatedNetwork {
   cut(host: string, isCut: boolean): void {
     if (isCut) this.#cut.add(host);
     else if (this.#cut.delete(host)) for (const end of this.#ends.get(host) ?? []) end.mend();
+  }
+
+  /** For how long an operator has had a connection to the agent of the host, in milliseconds: 0 if none has. */
+  connectedFor(host: string): number {
+    return this.#world.elapsed - (this.#latest.get(host)?.since ?? this.#world.elapsed);
   }
 
   /** One attempt of an agent to connect to whichever operator the Service chooses. */
@@ -179,6 +186,10 @@ export class SimulatedNetwork {
     agent.onResume(() => pair.far.mend());
     this.#remember(host, pair.near);
     this.#remember(host, pair.far);
+    this.#latest.set(host, { far: pair.far, since: this.#world.elapsed });
+    pair.far.once('close', () => {
+      if (this.#latest.get(host)?.far === pair.far) this.#latest.delete(host);
+    });
     agent.onDeath(() => pair.near.sever({ told: true }));
     operator.onDeath(() => pair.far.sever({ told: true }));
     const { losses = 0 } = this.settings;

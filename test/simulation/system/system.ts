@@ -17,7 +17,7 @@ import { type Messages, SimulatedNetwork } from '../network/network.ts';
 import type { FaultKind, Profile } from '../profile.ts';
 import { disksOfSets } from '../sets.ts';
 import type { World } from '../world.ts';
-import { bootFolder, diskOf } from './host-names.ts';
+import { bootFolder, diskOf, domainsOf, memoryOfHost } from './host-names.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
 import { SimulatedOperator } from './simulated-operator.ts';
 import { agentUserName, Tokens } from './tokens.ts';
@@ -156,7 +156,7 @@ export class SimulatedSystem {
 
   addNode(name: string): void {
     this.api.users.create('Node', {
-      metadata: { name, labels: { 'kubernetes.io/os': 'windows', 'kubernetes.io/hostname': name } },
+      metadata: { name, labels: { 'kubernetes.io/os': 'windows', ...domainsOf(name) } },
       spec: {},
       status: { conditions: [{ type: 'Ready', status: 'True' }] },
     });
@@ -217,7 +217,7 @@ function hostFile({ machines, sets }: Profile, isolates: boolean) {
   return simulatedHostFile.parse({
     build: 20_348,
     logicalProcessors: 64,
-    memoryInMB: 262_144,
+    memoryInMB: memoryOfHost,
     isolation: isolates ? ['SNP'] : [],
     bootFilesPath: bootFolder,
     files: {

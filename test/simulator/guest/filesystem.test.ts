@@ -1,4 +1,4 @@
-// The simulated guest against what a real guest agent answered for each kind of disk (reference/guest-network.md, 3.1).
+// The simulated guest against what a real guest agent answered for each kind of disk (docs/reference/guest-network.md §3.1).
 import { describe, expect, it } from 'vitest';
 import { DiskFiles, type Filesystem, prepareFilesystem } from '../../../simulator/guest/filesystem.ts';
 

@@ -74,6 +74,8 @@ export class Outside {
             this.#listeners.add(listener);
             return this.#listener(listener);
           }),
+        // Users connect to guests, not the agent by itself.
+        connect: (runtimeId, port, signal) => sockets.connect(runtimeId, port, signal),
       },
       journal: {
         load: () => this.#call('load', () => journal.load()),

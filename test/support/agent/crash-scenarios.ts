@@ -69,6 +69,16 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     assignments: [makeAssignment({ options: processOf('exit 0'), runStrategy: 'RerunOnFailure' })],
     isThere: hasReason('Completed'),
   },
+  'a VM that may outlive its agent, with a process that goes on': {
+    assignments: [makeAssignment({ options: { ...outlives, ...processOf('echo up; sleep 1000') } })],
+    isThere: (observed) => isRunning(observed) && observed.process?.state === 'Running',
+  },
+  'a VM that may outlive its agent, with a process that ends': {
+    assignments: [
+      makeAssignment({ options: { ...outlives, ...processOf('echo up; exit 0') }, runStrategy: 'RerunOnFailure' }),
+    ],
+    isThere: hasReason('Completed'),
+  },
   'a VM with a disk': { assignments: [makeAssignment({ options: { Disks: [disk] } })], isThere: isRunning },
   'a VM with a share': { assignments: [makeAssignment({ options: { Shares: [share] } })], isThere: isReady },
   'a VM that may outlive its agent and gets another disk for the one that it has': {

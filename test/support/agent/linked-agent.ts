@@ -116,6 +116,7 @@ const streamsOf = (openings: Set<number>): SessionStreams => ({
   },
   open: ({ stream }) => openings.add(stream),
   receive: (message) => 'stream' in message && openings.delete(message.stream),
+  receiveBinary: () => true,
   forget: () => {},
   end: () => openings.clear(),
 });

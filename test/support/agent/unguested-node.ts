@@ -34,6 +34,7 @@ export function unguestedNode(node: TestNode, double: ComputeCoreDouble): CoreNo
 
 const entropySockets: GuestSockets = {
   listen: (_, port) => Promise.resolve(port === 1 ? entropyListener() : silentListener()),
+  connect: () => Promise.reject(new Error('there is no guest')),
 };
 
 function entropyListener(): GuestListener {

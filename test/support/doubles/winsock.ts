@@ -1,7 +1,8 @@
 // The test's side of the substitutes for ws2_32.dll, on Linux (winsock/) and under wine (wine/winsock.c): makes calls
-// fail, counts sockets, and connects like a guest.
-import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+// fail, counts sockets, and connects and listens like a guest.
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import type { RuntimeId } from '../../../agent/node/backend.ts';
@@ -27,6 +28,8 @@ export interface WinsockDouble {
   /** While true, only a socket ends the pump's longest sleep. */
   readonly sleepUntilWoken: (yes: boolean) => void;
   readonly dial: (vm: RuntimeId, port: number) => Socket;
+  /** A program of the guest listens on a port. */
+  readonly listen: (vm: RuntimeId, port: number, serve: (socket: Socket) => void) => Promise<Server>;
 }
 
 export async function loadWinsock(): Promise<WinsockDouble> {
@@ -44,7 +47,32 @@ export async function loadWinsock(): Promise<WinsockDouble> {
       isWindows
         ? dialProxied(required('HVSOCK_FOLDER'), vm, port)
         : connect({ path: `\0hvsock-${addressText(vm, port)}`, allowHalfOpen: true }),
+    listen: (vm, port, serve) =>
+      isWindows
+        ? listenProxied(required('HVSOCK_FOLDER'), { vm, port }, serve)
+        : listening({ path: `\0hvguest-${addressText(vm, port)}` }, serve),
   };
+}
+
+async function listening(
+  at: { readonly path: string } | { readonly host: string; readonly port: number },
+  serve: (socket: Socket) => void,
+): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true }, serve).listen(at);
+  await once(server, 'listening');
+  return server;
+}
+
+async function listenProxied(
+  folder: string,
+  { vm, port }: { readonly vm: RuntimeId; readonly port: number },
+  serve: (socket: Socket) => void,
+): Promise<Server> {
+  const server = await listening({ host: '127.0.0.1', port: 0 }, serve);
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the guest has no address');
+  writeFileSync(join(folder, `guest-${addressText(vm, port)}`), `${address.port}\n`);
+  return server;
 }
 
 /** @param library the double, which the process has loaded or will load */

@@ -1,4 +1,4 @@
-// An API server whose answers a test decides, and a kubeconfig for it.
+// An API server whose answers and WebSockets a test decides, and a kubeconfig for it.
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { type WebSocket, WebSocketServer } from 'ws';
 
 export interface StandInRequest {
   readonly method: string;
@@ -21,9 +22,13 @@ export interface StandInAnswer {
   readonly body: string | object;
 }
 
+/** What becomes of a request for a WebSocket: an answer, or who serves it. */
+export type StandInUpgrade = StandInAnswer | ((socket: WebSocket) => void);
+
 export class StandInApi implements AsyncDisposable {
   readonly requests: StandInRequest[] = [];
   readonly kubeconfig: string;
+  upgrade: (query: URLSearchParams) => StandInUpgrade = () => ({ body: '404 page not found\n', code: 404 });
   readonly #folder: string;
   readonly #server: http.Server;
 
@@ -44,6 +49,14 @@ export class StandInApi implements AsyncDisposable {
       api.requests.push(received);
       const { body, code = 200 } = answer(received) ?? { body: '404 page not found\n', code: 404 };
       response.writeHead(code).end(typeof body === 'string' ? body : JSON.stringify(body));
+    });
+    const webSockets = new WebSocketServer({ noServer: true });
+    server.on('upgrade', (request, socket, head) => {
+      const served = api.upgrade(new URL(request.url ?? '', 'http://x').searchParams);
+      if (typeof served === 'function') return webSockets.handleUpgrade(request, socket, head, served);
+      const body = typeof served.body === 'string' ? served.body : JSON.stringify(served.body);
+      const length = `Content-Length: ${Buffer.byteLength(body)}`;
+      socket.end(`HTTP/1.1 ${served.code ?? 200} X\r\n${length}\r\n\r\n${body}`);
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -365,12 +365,14 @@ export class SubresourcesBed implements AsyncDisposable {
   }
 }
 
-/** The user's end of `exec` or `console`. */
+/** The user's end of `exec`, `console` or `portforward`. */
 export class UserStream {
   readonly said: StatusMessage[] = [];
   /** The HTTP answer, if there is no stream. */
   refusal: { readonly code: number; readonly text: string } | undefined;
   stdout = '';
+  /** The server said that `stdout` carries no more data. */
+  outputEnded = false;
   closed = false;
   readonly #socket: WebSocket;
 
@@ -382,6 +384,7 @@ export class UserStream {
     });
     socket.on('message', (data: Buffer) => {
       if (data[0] === channels.stdout) this.stdout += data.toString('utf8', 1);
+      if (data[0] === channels.close && data[1] === channels.stdout) this.outputEnded = true;
       if (data[0] === channels.status) this.said.push(statusMessage.parse(JSON.parse(data.toString('utf8', 1))));
     });
     socket.on('unexpected-response', (_request, response) => {
@@ -399,6 +402,10 @@ export class UserStream {
 
   type(typed: string): void {
     this.#socket.send(Buffer.concat([Buffer.of(channels.stdin), Buffer.from(typed)]));
+  }
+
+  endInput(): void {
+    this.#socket.send(Buffer.of(channels.close, channels.stdin));
   }
 
   close(): void {

@@ -1,10 +1,12 @@
 /* What the agent calls of ws2_32.dll, for a Windows without AF_HYPERV: a Hyper-V socket is a TCP socket on a free port of
    the loopback address. Where it listens is the content of a file in the folder HVSOCK_FOLDER, named after the 32 bytes of
-   VM id and service id in hexadecimal; the file goes with the socket, however that ends. All else is the real library's. */
+   VM id and service id in hexadecimal; the file goes with the socket, however that ends. Where a guest listens is in a file "guest-" of such a name, which the
+   test writes. All else is the real library's. */
 #include <winsock2.h>
 #include <windows.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPORT __declspec(dllexport)
@@ -177,6 +179,47 @@ EXPORT SOCKET ProxyAccept(SOCKET socket, struct sockaddr *address, int *length) 
   return accepted;
 }
 
+/* No file, no listener. */
+static unsigned short port_of_guest(const uint8_t *address) {
+  char path[MAX_PATH], text[8] = "";
+  DWORD length = GetEnvironmentVariableA("HVSOCK_FOLDER", path, MAX_PATH - 80), count = 0;
+  if (length == 0 || length >= MAX_PATH - 80) return 0;
+  char *at = path + length;
+  at += sprintf(at, "\\guest-");
+  for (int i = 4; i < HYPERV_ADDRESS_BYTES; i++) at += sprintf(at, "%02x", address[i]);
+  HANDLE file = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+  if (file == INVALID_HANDLE_VALUE) return 0;
+  ReadFile(file, text, sizeof text - 1, &count, NULL);
+  CloseHandle(file);
+  return (unsigned short)strtoul(text, NULL, 10);
+}
+
+/* A connection that gets no answer: the test lets its call fail with WSAEWOULDBLOCK. One at a time. */
+static SOCKET hanging = INVALID_SOCKET;
+
+EXPORT int ProxyConnect(SOCKET socket, const uint8_t *address, int length) {
+  if (fails("connect")) {
+    if (WSAGetLastError() == WSAEWOULDBLOCK) hanging = socket;
+    return SOCKET_ERROR;
+  }
+  if (length != HYPERV_ADDRESS_BYTES) return refuse(WSAEINVAL);
+  unsigned short port = port_of_guest(address);
+  if (port == 0) return refuse(WSAECONNREFUSED);
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  BOOL yes = TRUE;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, (const char *)&yes, sizeof yes);
+  return connect(socket, (const struct sockaddr *)&name, sizeof name);
+}
+
+EXPORT int ProxyGetsockopt(SOCKET socket, int level, int option, char *value, int32_t *length) {
+  int size = *length;
+  int result = getsockopt(socket, level, option, value, &size);
+  *length = size;
+  /* The answer to a connection that was under way. */
+  if (result == 0 && fails("getsockopt")) *(int *)value = WSAGetLastError();
+  return result;
+}
+
 EXPORT int ProxyIoctl(SOCKET socket, int32_t command, u_long *argument) {
   return command == (int32_t)FIONBIO && *argument == 1 ? ioctlsocket(socket, command, argument) : refuse(WSAEINVAL);
 }
@@ -201,6 +244,7 @@ EXPORT int ProxyShutdown(SOCKET socket, int how) { return fails("shutdown") ? SO
 
 EXPORT int ProxyClose(SOCKET socket) {
   forget(socket);
+  if (socket == hanging) hanging = INVALID_SOCKET;
   int result = closesocket(socket);
   if (result == 0) InterlockedDecrement(&sockets_open);
   return result;
@@ -211,6 +255,13 @@ EXPORT int ProxyPoll(WSAPOLLFD *entries, uint32_t count, int milliseconds) {
   int is_idle = milliseconds >= IDLE_MILLISECONDS;
   int forever = is_idle && InterlockedCompareExchange(&idle_forever, 0, 0) != 0;
   int result = WSAPoll(entries, count, forever ? -1 : milliseconds);
+  for (uint32_t i = 0; result > 0 && i < count; i++) {
+    if (entries[i].fd != hanging || entries[i].revents == 0) continue;
+    /* To the system it is not connected, which counts as an event at once. */
+    entries[i].revents = 0;
+    result -= 1;
+    Sleep(1);
+  }
   if (result >= 0) InterlockedIncrement(&polls[result > 0 ? 0 : is_idle ? 2 : 1]);
   return result;
 }

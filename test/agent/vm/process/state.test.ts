@@ -1,12 +1,15 @@
 // The process of a VM as the journal has it, and how its end is the end of the VM.
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { executeSettings } from '../../../../agent/guest/bridge/process-request.ts';
 import { exitOfProcess, judgedByProcess, processChanged, processGone } from '../../../../agent/vm/process/record.ts';
 import {
   afterEvent,
   type MachineProcess,
+  machineProcess,
   observedProcess,
   type ProcessEvent,
+  relayPort,
 } from '../../../../agent/vm/process/state.ts';
 import { commandOf } from '../../../../agent/vm/process/tend.ts';
 import type { MachineRecord } from '../../../../agent/vm/record.ts';
@@ -60,6 +63,16 @@ describe('each event', () => {
     [lostCode, { kind: 'started', pid: 8 }, lostCode],
     [starting, { kind: 'exited', exitCode: 0 }, starting],
     [undefined, { kind: 'lost' }, undefined],
+    // The relay of a process that outlives its agent.
+    [undefined, { kind: 'starting', port: 5 }, { ...starting, port: 5 }],
+    [
+      { ...starting, port: 5 },
+      { kind: 'started', pid: 7 },
+      { ...running, port: 5, startedAt: t2 },
+    ],
+    [{ ...starting, port: 5 }, { kind: 'lost' }, lostStart],
+    [{ ...running, port: 5 }, { kind: 'exited', exitCode: 3 }, exited(3)],
+    [{ ...running, port: 5 }, { kind: 'lost' }, lostCode],
   ])('%j, %j: %j', (process, event, expected) => {
     expect(afterEvent(process, event, t2)).toEqual(expected);
     expect(processChanged(recordOf(process), event, t2)).toEqual(recordOf(expected));
@@ -117,6 +130,15 @@ it('the guest is told the command, its folder, and exactly the environment of th
     WorkingDirectory: '/work',
     Environment: { A: 'b=c', PATH: '/opt' },
   });
+});
+
+it('is read from the journal of an agent that knew no relay', () => {
+  for (const each of [starting, running, exited(3), lostStart, lostCode]) {
+    const written = z.json().parse(JSON.parse(JSON.stringify(each)));
+    expect(machineProcess.parse(written)).toEqual(each);
+    expect(relayPort(each)).toBeUndefined();
+  }
+  expect(relayPort(machineProcess.parse({ ...running, port: 5 }))).toBe(5);
 });
 
 it('users see a signal as 255', () => {

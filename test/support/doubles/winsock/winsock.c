@@ -1,5 +1,5 @@
 /* The exports of ws2_32.dll that the agent calls, on Linux: a Hyper-V socket is a Unix socket whose abstract name is
-   "hvsock-" and the 32 bytes of VM id and service id in hexadecimal. The kernel is asked directly, because the names of
+   "hvsock-" and the 32 bytes of VM id and service id in hexadecimal. Guests listen under names that begin with "hvguest-". The kernel is asked directly, because the names of
    these exports are those of the C library's functions. */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,9 @@
 
 #define FAMILY_HYPERV 34
 #define HYPERV_ADDRESS_BYTES 36
+#define WOULD_BLOCK 10035
+#define SOCKET_LEVEL 0xffff
+#define SOCKET_ERROR_OPTION 0x1007
 #define FIONBIO_COMMAND ((int32_t)0x8004667e)
 
 static __thread int last_error;
@@ -30,6 +33,7 @@ static const struct {
   int winsock_error;
 } errors[] = {
     {EACCES, 10013},    {EINVAL, 10022},       {EAGAIN, 10035},     {EAFNOSUPPORT, 10047}, {EADDRINUSE, 10048},
+    {ECONNREFUSED, 10061}, {ENOENT, 10061}, {EPROTOTYPE, 10061},
     {ECONNABORTED, 10053}, {ECONNRESET, 10054}, {EPIPE, 10054},      {ENOTCONN, 10057},     {EBADF, 10038},
     {ENOTSOCK, 10038},
 };
@@ -96,13 +100,11 @@ intptr_t ws_socket(int family, int type, int protocol) {
   return opened(syscall(SYS_socket, family, type | SOCK_CLOEXEC, protocol));
 }
 
-static socklen_t unix_address(const uint8_t *address, struct sockaddr_un *name) {
-  static const char prefix[] = "hvsock-";
+static socklen_t unix_address(const char *prefix, const uint8_t *address, struct sockaddr_un *name) {
   memset(name, 0, sizeof *name);
   name->sun_family = AF_UNIX;
   char *at = name->sun_path + 1;
-  memcpy(at, prefix, sizeof prefix - 1);
-  at += sizeof prefix - 1;
+  at += sprintf(at, "%s-", prefix);
   for (int i = 4; i < HYPERV_ADDRESS_BYTES; i++) at += sprintf(at, "%02x", address[i]);
   return (socklen_t)(at - (char *)name);
 }
@@ -114,7 +116,7 @@ int ws_bind(intptr_t socket, const uint8_t *address, int length) {
   errno = EINVAL;
   if (length != HYPERV_ADDRESS_BYTES) return (int)outcome(-1);
   struct sockaddr_un name;
-  socklen_t name_length = unix_address(address, &name);
+  socklen_t name_length = unix_address("hvsock", address, &name);
   return (int)outcome(syscall(SYS_bind, socket, &name, name_length));
 }
 
@@ -132,6 +134,45 @@ intptr_t ws_accept(intptr_t socket, void *address, void *length) EXPORT("accept"
 intptr_t ws_accept(intptr_t socket, void *address, void *length) {
   if (fails("accept")) return -1;
   return opened(syscall(SYS_accept4, socket, address, length, SOCK_CLOEXEC));
+}
+
+/* Sockets whose connection is under way, with no answer yet. */
+#define MOST_HANGING 1024
+static unsigned char hanging[MOST_HANGING];
+
+static int is_hanging(intptr_t socket) {
+  return socket >= 0 && socket < MOST_HANGING && __atomic_load_n(&hanging[socket], __ATOMIC_SEQ_CST);
+}
+
+static void let_hang(intptr_t socket, int hangs) {
+  if (socket >= 0 && socket < MOST_HANGING) __atomic_store_n(&hanging[socket], (unsigned char)hangs, __ATOMIC_SEQ_CST);
+}
+
+/* A guest whose queue of connections is full does not answer, and neither does one that the test lets fail with
+   WSAEWOULDBLOCK. */
+int ws_connect(intptr_t socket, const uint8_t *address, int length) EXPORT("connect");
+int ws_connect(intptr_t socket, const uint8_t *address, int length) {
+  if (fails("connect")) {
+    let_hang(socket, last_error == WOULD_BLOCK);
+    return -1;
+  }
+  errno = EINVAL;
+  if (length != HYPERV_ADDRESS_BYTES) return (int)outcome(-1);
+  struct sockaddr_un name;
+  socklen_t name_length = unix_address("hvguest", address, &name);
+  int result = (int)outcome(syscall(SYS_connect, socket, &name, name_length));
+  if (result < 0) let_hang(socket, last_error == WOULD_BLOCK);
+  return result;
+}
+
+int ws_getsockopt(intptr_t socket, int level, int option, int32_t *value, int32_t *length) EXPORT("getsockopt");
+int ws_getsockopt(intptr_t socket, int level, int option, int32_t *value, int32_t *length) {
+  (void)socket;
+  errno = EINVAL;
+  if (level != SOCKET_LEVEL || option != SOCKET_ERROR_OPTION || *length != sizeof *value) return (int)outcome(-1);
+  /* The answer to a connection that was under way. */
+  *value = fails("getsockopt") ? last_error : 0;
+  return 0;
 }
 
 int ws_ioctl(intptr_t socket, int32_t command, int32_t *argument) EXPORT("ioctlsocket");
@@ -167,6 +208,7 @@ int ws_shutdown(intptr_t socket, int how) {
 
 int ws_close(intptr_t socket) EXPORT("closesocket");
 int ws_close(intptr_t socket) {
+  let_hang(socket, 0);
   long result = syscall(SYS_close, socket);
   if (result == 0) __atomic_sub_fetch(&sockets_open, 1, __ATOMIC_SEQ_CST);
   return (int)outcome(result);
@@ -189,7 +231,8 @@ int ws_poll(struct winsock_poll *entries, uint32_t count, int milliseconds) {
   if (count == 0 || count > 1024) return (int)outcome(-1);
   for (uint32_t i = 0; i < count; i++) {
     int events = (entries[i].events & READABLE ? POLLIN : 0) | (entries[i].events & WRITABLE ? POLLOUT : 0);
-    polled[i] = (struct pollfd){(int)entries[i].socket, (short)events, 0};
+    int polls_it = !is_hanging(entries[i].socket);
+    polled[i] = (struct pollfd){polls_it ? (int)entries[i].socket : -1, (short)events, 0};
   }
   int is_idle = milliseconds >= IDLE_MILLISECONDS;
   int forever = is_idle && __atomic_load_n(&idle_forever, __ATOMIC_SEQ_CST);

@@ -38,6 +38,7 @@ func runService(arguments []string) int {
 	seeded, _ := os.ReadFile("/run/entropy-bytes")
 	logLine("info", "GCS started", map[string]any{"branch": "test", "commit": "none", "version": "test", "entropyBytes": string(seeded)})
 	go followKernel()
+	go serveHTTP()
 	service := newService(*speaks)
 	for {
 		host, err := dial(bridgePort)
