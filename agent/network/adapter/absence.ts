@@ -2,12 +2,11 @@
 // (docs/reference/hns.md). Such an answer counts if HNS lists the network of the endpoint, or if it is given twice, a
 // minute apart.
 import type { Clock } from '../../../runtime/clock.ts';
+import { fixedTimes } from '../../bounds/timeouts.ts';
 import { HnsError, hnsResult } from '../../node/hns-error.ts';
 import type { EndpointId } from '../../node/network-service.ts';
 import type { HostNetworks } from '../host-networks.ts';
 import type { Adapter } from './adapter.ts';
-
-const apartMilliseconds = 60_000;
 
 export class Absence {
   readonly #networks: HostNetworks;
@@ -46,7 +45,7 @@ export class Absence {
     const now = this.#clock.now();
     const since = this.#doubted.get(endpointId) ?? now;
     this.#doubted.set(endpointId, since);
-    return now - since >= apartMilliseconds;
+    return now - since >= fixedTimes.network.absence;
   }
 }
 
