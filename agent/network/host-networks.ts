@@ -14,7 +14,8 @@ export interface HostNetworks {
   /** The endpoints of every owner. */
   endpoints(): Promise<readonly EndpointId[]>;
   endpoint(id: EndpointId): Promise<ToldEndpoint>;
-  createEndpoint(network: NetworkId, document: EndpointDocument): Promise<void>;
+  /** What HNS made: it may have given it another id. */
+  createEndpoint(network: NetworkId, document: EndpointDocument): Promise<ToldEndpoint>;
   modifyEndpoint(id: EndpointId, change: string): Promise<void>;
   deleteEndpoint(id: EndpointId): Promise<void>;
 }
@@ -46,8 +47,8 @@ export class ServiceNetworks implements HostNetworks {
     return read('HcnQueryEndpointProperties', this.#service.readEndpoint(id), readEndpoint);
   }
 
-  createEndpoint(network: NetworkId, { id, text }: EndpointDocument): Promise<void> {
-    return this.#service.createEndpoint(network, id, text);
+  createEndpoint(network: NetworkId, { id, text }: EndpointDocument): Promise<ToldEndpoint> {
+    return read('HcnQueryEndpointProperties', this.#service.createEndpoint(network, id, text), readEndpoint);
   }
 
   modifyEndpoint(id: EndpointId, change: string): Promise<void> {

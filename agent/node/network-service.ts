@@ -25,7 +25,8 @@ export interface NetworkService {
   /** A JSON list of the ids of all endpoints, of every owner. */
   listEndpoints(): Promise<string>;
   readEndpoint(id: EndpointId): Promise<string>;
-  createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<void>;
+  /** The properties of what HNS made: it may have given it another id. */
+  createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<string>;
   modifyEndpoint(id: EndpointId, change: string): Promise<void>;
   deleteEndpoint(id: EndpointId): Promise<void>;
 }

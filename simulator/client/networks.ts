@@ -32,8 +32,8 @@ export class SimulatedNetworks implements NetworkService {
     return (await this.#call('readEndpoint', { id })).text;
   }
 
-  async createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<void> {
-    await this.#call('createEndpoint', { network, id, document });
+  async createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<string> {
+    return (await this.#call('createEndpoint', { network, id, document })).text;
   }
 
   async modifyEndpoint(id: EndpointId, change: string): Promise<void> {

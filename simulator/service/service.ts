@@ -133,7 +133,7 @@ function networkHandlers(hns: SimulatedHns): NetworkHandlers {
     readNetwork: async ({ id }) => ({ text: await hns.readNetwork(id) }),
     listEndpoints: async () => ({ text: await hns.listEndpoints() }),
     readEndpoint: async ({ id }) => ({ text: await hns.readEndpoint(id) }),
-    createEndpoint: ({ network, id, document }) => hns.createEndpoint(network, id, document),
+    createEndpoint: async ({ network, id, document }) => ({ text: await hns.createEndpoint(network, id, document) }),
     modifyEndpoint: ({ id, change }) => hns.modifyEndpoint(id, change),
     deleteEndpoint: ({ id }) => hns.deleteEndpoint(id),
     addNetwork: ({ network }) => hns.addNetwork(network),

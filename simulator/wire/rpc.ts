@@ -142,7 +142,7 @@ export const methods = {
   readEndpoint: { params: z.strictObject({ id: endpointId }), result: answer },
   createEndpoint: {
     params: z.strictObject({ network: networkId, id: endpointId, document: z.string() }),
-    result: nothing,
+    result: answer,
   },
   modifyEndpoint: { params: z.strictObject({ id: endpointId, change: z.string() }), result: nothing },
   deleteEndpoint: { params: z.strictObject({ id: endpointId }), result: nothing },

@@ -49,12 +49,16 @@ export class ComputeNetworkService implements NetworkService {
     );
   }
 
-  createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<void> {
+  createEndpoint(network: NetworkId, id: EndpointId, document: string): Promise<string> {
     return this.#withNetwork(network, async (handle, native) => {
       const created = await native.createEndpoint(handle, id, document);
-      // HNS may leave a handle of a creation that failed.
-      if (created.handle !== undefined) await native.closeEndpoint(created.handle);
-      requireSuccess('HcnCreateEndpoint', created);
+      try {
+        const endpoint = handleOf('HcnCreateEndpoint', created);
+        return textOf('HcnQueryEndpointProperties', await native.endpointProperties(endpoint, query));
+      } finally {
+        // HNS may leave a handle of a creation that failed.
+        if (created.handle !== undefined) await native.closeEndpoint(created.handle);
+      }
     });
   }
 

@@ -90,21 +90,10 @@ export class SimulatedHns implements NetworkService {
 
   async readEndpoint(id: EndpointId): Promise<string> {
     await this.#pass('readEndpoint');
-    const { addresses, dns, macAddress, name, network, policies, routes } = this.#endpoint('readEndpoint', id);
-    return JSON.stringify({
-      ID: spelled(id),
-      Name: name,
-      HostComputeNetwork: spelled(network.id),
-      MacAddress: macAddress,
-      IpConfigurations: addresses.map(({ address, length }) => ({ IpAddress: address, PrefixLength: length })),
-      Routes: routes,
-      Dns: dns,
-      Policies: policies,
-      SchemaVersion: { Major: 2, Minor: 0 },
-    });
+    return this.#propertiesOf('readEndpoint', id);
   }
 
-  async createEndpoint(networkId: NetworkId, id: EndpointId, text: string): Promise<void> {
+  async createEndpoint(networkId: NetworkId, id: EndpointId, text: string): Promise<string> {
     await this.#pass('createEndpoint');
     const operation = operations.createEndpoint;
     const network = this.#networks.get(networkId);
@@ -116,6 +105,7 @@ export class SimulatedHns implements NetworkService {
     const policies = readPolicies(operation, document.data.Policies, network);
     this.#checkPorts(operation, policies, undefined);
     this.#endpoints.set(id, this.#newEndpoint(document.data, network, policies));
+    return this.#propertiesOf('createEndpoint', id);
   }
 
   async modifyEndpoint(id: EndpointId, text: string): Promise<void> {
@@ -170,6 +160,21 @@ export class SimulatedHns implements NetworkService {
   }
 
   // --- endpoints ------------------------------------------------------------------------------------------------------
+
+  #propertiesOf(step: NetworkStep, id: EndpointId): string {
+    const { addresses, dns, macAddress, name, network, policies, routes } = this.#endpoint(step, id);
+    return JSON.stringify({
+      ID: spelled(id),
+      Name: name,
+      HostComputeNetwork: spelled(network.id),
+      MacAddress: macAddress,
+      IpConfigurations: addresses.map(({ address, length }) => ({ IpAddress: address, PrefixLength: length })),
+      Routes: routes,
+      Dns: dns,
+      Policies: policies,
+      SchemaVersion: { Major: 2, Minor: 0 },
+    });
+  }
 
   #newEndpoint(document: EndpointDocument, network: SimulatedNetwork, policies: readonly Policy[]): Endpoint {
     const addresses = new Addresses(network.subnets);

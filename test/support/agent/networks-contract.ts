@@ -104,9 +104,10 @@ function networks(host: () => HostNetworks): void {
 function endpoints(host: () => HostNetworks): void {
   it('makes an endpoint with the id and name that it is given, and allocates an address', async () => {
     const document = wished('eth0');
-    await host().createEndpoint(nat, document);
+    const made = await host().createEndpoint(nat, document);
     expect(await host().endpoints()).toEqual([document.id]);
     const told = await host().endpoint(document.id);
+    expect(made).toEqual(told);
     expect(told).toMatchObject({ name: document.name });
     expect([told.id, told.networkId].map((id) => id.toLowerCase())).toEqual([document.id, nat]);
     expect(told.addresses).toEqual([{ address: expect.stringMatching(/^172\.20\./), prefixLength: 16 }]);
