@@ -8,7 +8,7 @@ const withCluster = { globalSetup: ['test/support/control-plane/shared.ts'], iso
 export default defineConfig({
   test: {
     // Most of the time tests wait for processes of their own: more of them at once than there are cores.
-    maxWorkers: 4,
+    maxWorkers: 5,
     sequence: { sequencer: SlowestFirst },
     // Bounds for what hangs, wide enough for a machine that is busy with other things.
     testTimeout: 120_000,

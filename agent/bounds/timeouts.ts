@@ -222,7 +222,7 @@ export const fixedTimes = {
   },
   network: {
     /** From an answer that an endpoint is not there, given perhaps before HNS has loaded, until the same answer counts. */
-    absence: 60_000,
+    absence: 60 * second,
     /** Pause between two looks at the networks of the host. */
     look: 30 * second,
     /** The same after a look that failed. */
