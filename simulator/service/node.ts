@@ -110,7 +110,9 @@ export class SimulatedNode {
       ...(consolePath && { consolePath }),
       clock,
       script,
-      doorPath: () => this.socketDirectory && guestDoorPath(this.socketDirectory, vm),
+      // Guests that dial in another way are reached in another way, too.
+      doorPath: () =>
+        dial === undefined && this.socketDirectory !== undefined ? guestDoorPath(this.socketDirectory, vm) : undefined,
       dial: (port) => (dial ?? this.#dialSocket)(vm, port),
       diskFiles: (path) => this.#filesOf(path),
       onStopped: (exit) => this.#stopped(system, exit),

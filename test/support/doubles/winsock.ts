@@ -1,7 +1,7 @@
 // The test's side of the substitutes for ws2_32.dll, on Linux (winsock/) and under wine (wine/winsock.c): makes calls
 // fail, counts sockets, and connects and listens like a guest.
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
@@ -71,7 +71,9 @@ async function listenProxied(
   const server = await listening({ host: '127.0.0.1', port: 0 }, serve);
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the guest has no address');
-  writeFileSync(join(folder, `guest-${addressText(vm, port)}`), `${address.port}\n`);
+  const file = join(folder, `guest-${addressText(vm, port)}`);
+  writeFileSync(file, `${address.port}\n`);
+  server.once('close', () => rmSync(file, { force: true }));
   return server;
 }
 
