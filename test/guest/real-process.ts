@@ -101,9 +101,9 @@ class EmulatedHost implements CoreNode, AsyncDisposable {
     }
   }
 
-  /** An agent in a process of its own was killed. */
-  async agentDied(): Promise<void> {
-    await this.#sockets.end();
+  /** An agent in a process of its own is about to be killed. */
+  async stopListening(): Promise<void> {
+    await this.#sockets.stopListening();
   }
 
   async #listen(port: number): Promise<void> {
@@ -164,9 +164,10 @@ class KillableAgent {
   }
 
   async kill(): Promise<void> {
+    // A listener dies with its process: no new connection may be taken in between.
+    await host.stopListening();
     this.#program.kill('SIGKILL');
     await this.#exited;
-    await host.agentDied();
   }
 
   async #hear(message: unknown): Promise<void> {

@@ -29,9 +29,9 @@ export class ForwardedSockets {
     this.#forward(listener, guestSocketPath(this.#folder, runtimeId, port)).catch(() => undefined);
   }
 
-  /** The agent has died. */
-  async end(): Promise<void> {
-    this.#over.abort(new Error('the agent has died'));
+  /** The agent is about to die. Its connections end with it. */
+  async stopListening(): Promise<void> {
+    this.#over.abort(new Error('the agent dies'));
     for (const listener of this.#listeners) await listener.close();
   }
 
